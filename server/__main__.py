@@ -1,0 +1,139 @@
+"""The headless run and its few commands: `python -m server`."""
+
+import argparse
+import asyncio
+import getpass
+import resource
+import signal
+import sys
+from typing import Any
+
+from aiohttp import web
+
+from server.core.logging import configure_logging
+from server.core.migrate import MigrationError, migrate
+from server.settings import Settings, SettingsError, load_settings
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; gives the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = load_settings(**_overrides(options))
+        configure_logging(settings.log_level)
+        return int(options.run(options, settings))
+    except (SettingsError, MigrationError) as error:
+        print(f"tiffin: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tiffin-server", description="The Tiffin server.")
+    parser.add_argument("--host", help="address to listen on (127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on (8080; 0: any free one)")
+    parser.add_argument("--demo", action="store_true", help="a small town to try it with")
+    parser.set_defaults(run=_serve, command="serve")
+    commands = parser.add_subparsers(title="commands")
+    employee = commands.add_parser("add-employee", help="make an employee's account")
+    employee.add_argument("--email", required=True)
+    employee.add_argument("--restaurant", required=True, help="a restaurant's id or name")
+    employee.add_argument("--name", help="shown to customers (default: from the e-mail)")
+    employee.set_defaults(run=_add_employee, command="add-employee")
+    commands.add_parser("migrate", help="bring the database up to date").set_defaults(
+        run=_migrate, command="migrate"
+    )
+    return parser
+
+
+def _overrides(options: argparse.Namespace) -> dict[str, Any]:
+    given = {name: getattr(options, name) for name in ("host", "port")}
+    found = {name: value for name, value in given.items() if value is not None}
+    if options.demo:
+        found["demo"] = True
+    return found
+
+
+def _serve(options: argparse.Namespace, settings: Settings) -> int:
+    import uvloop
+
+    raise_file_limit()
+    return uvloop.run(serve(settings))
+
+
+async def serve(settings: Settings) -> int:
+    """Serve until SIGINT or SIGTERM; tells the address on standard output once it listens."""
+    from server.app import create_app, runner_for, settle
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(sign, stop.set)
+    runner = runner_for(create_app(settings))
+    try:
+        await runner.setup()
+        site = web.TCPSite(runner, settings.host, settings.port, backlog=4096)
+        try:
+            await site.start()
+        except OSError as error:
+            print(
+                f"tiffin: cannot listen on {settings.host}:{settings.port} ({error.strerror});"
+                " choose another with --port",
+                file=sys.stderr,
+            )
+            return 1
+        host, port = runner.addresses[0][:2]
+        settle()
+        print(f"Tiffin listens on http://{host}:{port}", flush=True)
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+    return 0
+
+
+def raise_file_limit() -> None:
+    """As many files as the system lets this process have: a connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _add_employee(options: argparse.Namespace, settings: Settings) -> int:
+    from server.features.accounts.service import add_employee
+    from server.features.restaurants.service import restaurant_named
+
+    password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().strip()
+
+    async def run() -> str:
+        from server.core.database import Database
+
+        await migrate(settings.database_path)
+        database = Database(settings.database_path)
+        await database.open()
+        try:
+            restaurant_id = await restaurant_named(database, options.restaurant)
+            name = options.name or options.email.partition("@")[0]
+            return await add_employee(database, options.email, password, name, restaurant_id)
+        finally:
+            await database.close()
+
+    from server.core.errors import Problem
+
+    try:
+        account_id = asyncio.run(run())
+    except Problem as problem:
+        print(f"tiffin: {problem.detail}", file=sys.stderr)
+        return 1
+    print(f"{options.email} is {account_id}")
+    return 0
+
+
+def _migrate(options: argparse.Namespace, settings: Settings) -> int:
+    ran = asyncio.run(migrate(settings.database_path))
+    print("\n".join(ran) if ran else f"{settings.database_path} is up to date")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

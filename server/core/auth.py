@@ -1,0 +1,111 @@
+"""Access tokens, and who a request is."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import jwt
+
+from server.core.errors import unauthorized
+
+ALGORITHM = "HS256"
+ISSUER = "tiffin"
+AUDIENCE = "tiffin-api"
+_CLAIMS = ["sub", "sid", "role", "exp", "iss", "aud"]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who asks: an account in a session. `expires` is in seconds since the epoch."""
+
+    account_id: str
+    session_id: str
+    name: str
+    role: str
+    restaurant_id: str | None
+    expires: float
+
+    @property
+    def seconds_left(self) -> float:
+        """How long the token still holds."""
+        return self.expires - time.time()
+
+
+class AccessTokens:
+    """Signs and verifies JWTs; `lifetime` in seconds."""
+
+    def __init__(self, secret: str, lifetime: int) -> None:
+        self._secret = secret
+        self.lifetime = lifetime
+
+    def issue(
+        self, account_id: str, session_id: str, name: str, role: str, restaurant_id: str | None
+    ) -> str:
+        """A token for this session."""
+        issued = int(time.time())
+        claims = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": account_id,
+            "sid": session_id,
+            "name": name,
+            "role": role,
+            "iat": issued,
+            "exp": issued + self.lifetime,
+        }
+        if restaurant_id is not None:
+            claims["rid"] = restaurant_id
+        return jwt.encode(claims, self._secret, algorithm=ALGORITHM)
+
+    def verify(self, token: str) -> Identity:
+        """Whose token this is. Raises Problem 401."""
+        try:
+            claims = jwt.decode(
+                token,
+                self._secret,
+                algorithms=[ALGORITHM],
+                audience=AUDIENCE,
+                issuer=ISSUER,
+                # Clocks of several machines differ: a token from a second ahead is no forgery.
+                options={"require": _CLAIMS, "verify_iat": False},
+            )
+        except jwt.ExpiredSignatureError:
+            raise unauthorized(
+                "The access token has expired. Refresh it.", kind="token-expired"
+            ) from None
+        except (jwt.InvalidTokenError, UnicodeError):
+            raise unauthorized("The access token is not valid. Log in again.") from None
+        return Identity(
+            account_id=claims["sub"],
+            session_id=claims["sid"],
+            name=claims.get("name", ""),
+            role=claims["role"],
+            restaurant_id=claims.get("rid"),
+            expires=float(claims["exp"]),
+        )
+
+
+class Gate:
+    """Lets a request in: its token holds and its session has not been revoked.
+
+    `session_holds` asks the database; the accounts feature provides it.
+    """
+
+    def __init__(self, tokens: AccessTokens) -> None:
+        self.tokens = tokens
+        self.session_holds: Callable[[str], Awaitable[bool]] | None = None
+
+    async def admit(self, authorization: str | None) -> Identity:
+        """Who that `Authorization` header names. Raises Problem 401."""
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise unauthorized("Send an access token: `Authorization: Bearer <token>`.")
+        identity = self.tokens.verify(token.strip())
+        await self.check(identity)
+        return identity
+
+    async def check(self, identity: Identity) -> None:
+        """Ask again whether the session still holds. Raises Problem 401."""
+        assert self.session_holds is not None
+        if not await self.session_holds(identity.session_id):
+            raise unauthorized("The session was ended. Log in again.", kind="session-ended")

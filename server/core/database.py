@@ -1,0 +1,247 @@
+"""The database: one writer that batches, readers with snapshots, after-commit publishing."""
+
+import asyncio
+import contextvars
+import logging
+import sqlite3
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import aiosqlite
+
+from server.core.errors import Problem, unavailable
+from server.core.queries import Parameters, Row
+
+logger = logging.getLogger(__name__)
+
+ResultT = TypeVar("ResultT")
+
+BATCH = 64
+"""Writers that share one commit, at most: bounds how long the first of them waits."""
+READERS = 3
+BUSY_SECONDS = 5.0
+
+_writing: contextvars.ContextVar[bool] = contextvars.ContextVar("writing", default=False)
+
+
+class Transaction:
+    """One transaction, as a service sees it. What is `announce`d goes out after the commit."""
+
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self._connection = connection
+        self.announced: list[Any] = []
+
+    async def fetch(self, sql: str, parameters: Parameters) -> Sequence[Row]:
+        """Run one statement and give all its rows."""
+        rows: Any = await self._connection.execute_fetchall(sql, dict(parameters))
+        return rows  # type: ignore[no-any-return]
+
+    async def execute(self, sql: str, parameters: Parameters) -> int:
+        """Run one statement and give the number of rows it touched."""
+        cursor = await self._connection.execute(sql, dict(parameters))
+        return cursor.rowcount
+
+    def announce(self, event: Any) -> None:
+        """Have this published once the transaction is in the database, in commit order."""
+        self.announced.append(event)
+
+
+class _Write(Generic[ResultT]):
+    """A writer in the queue: its function, and who waits for the result."""
+
+    __slots__ = ("announced", "fn", "future", "outcome")
+
+    def __init__(self, fn: Callable[[Transaction], Awaitable[ResultT]]) -> None:
+        self.fn = fn
+        self.future: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
+        self.outcome: ResultT | BaseException | None = None
+        self.announced: list[Any] = []
+
+
+class Database:
+    """SQLite in WAL mode. `publish` gets what committed transactions announced, in order."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.publish: Callable[[Sequence[Any]], None] = lambda events: None
+        self._writer: aiosqlite.Connection | None = None
+        self._readers: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
+        self._opened: list[aiosqlite.Connection] = []
+        self._queue: deque[_Write[Any]] = deque()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._reads: set[asyncio.Task[Any]] = set()
+        self._closing = False
+
+    async def open(self) -> None:
+        """Connect, and start the writer."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._closing = False
+        try:
+            self._writer = await self._connect()
+            for _ in range(READERS):
+                reader = await self._connect()
+                # A change made in a read would be rolled back without a word.
+                await reader.execute_fetchall("PRAGMA query_only=ON")
+                self._readers.put_nowait(reader)
+        except BaseException:
+            await self.close()  # a connection is a thread, which would keep the process alive
+            raise
+        self._task = asyncio.create_task(self._run(), name="database writer")
+
+    async def close(self) -> None:
+        """Finish every write that was accepted, then disconnect."""
+        self._closing = True
+        if self._task is not None:
+            self._wake.set()
+            await asyncio.wait({self._task})
+            self._task = None
+        if self._reads:
+            await asyncio.wait(self._reads)
+        for connection in self._opened:
+            await connection.close()
+        self._opened.clear()
+        self._writer = None
+
+    async def _connect(self) -> aiosqlite.Connection:
+        connection = await aiosqlite.connect(
+            self.path, isolation_level=None, timeout=BUSY_SECONDS, cached_statements=256
+        )
+        self._opened.append(connection)
+        connection.row_factory = _as_dict  # type: ignore[assignment]
+        await connection.execute_fetchall("PRAGMA journal_mode=WAL")
+        await connection.execute_fetchall("PRAGMA synchronous=FULL")
+        await connection.execute_fetchall("PRAGMA foreign_keys=ON")
+        return connection
+
+    async def write(self, fn: Callable[[Transaction], Awaitable[ResultT]]) -> ResultT:
+        """Run `fn` whole in a write transaction, whatever becomes of the caller.
+
+        `fn` awaits nothing but its transaction. It may be run alongside others in one commit;
+        when it raises, only its own part is undone. Raises Problem 503 while the database is
+        locked or full.
+        """
+        if _writing.get():
+            raise RuntimeError("a write inside a write would wait for itself")
+        if self._closing or self._task is None or self._task.done():
+            raise unavailable("The server is shutting down. Try again.", 2)
+        job = _Write(fn)
+        self._queue.append(job)
+        self._wake.set()
+        return await asyncio.shield(job.future)
+
+    async def read(self, fn: Callable[[Transaction], Awaitable[ResultT]]) -> ResultT:
+        """Run `fn` on one snapshot of the database, whatever becomes of the caller."""
+        if self._closing:
+            raise unavailable("The server is shutting down. Try again.", 2)
+        task = asyncio.create_task(self._read(fn))
+        self._reads.add(task)
+        task.add_done_callback(self._reads.discard)
+        return await asyncio.shield(task)
+
+    async def _read(self, fn: Callable[[Transaction], Awaitable[ResultT]]) -> ResultT:
+        async with self._reader() as connection:
+            await connection.execute_fetchall("BEGIN")
+            try:
+                return await fn(Transaction(connection))
+            except sqlite3.OperationalError as error:
+                _tell(error)
+                raise _not_now() from error
+            finally:
+                if connection.in_transaction:  # some errors end it by themselves
+                    await connection.execute_fetchall("ROLLBACK")
+
+    @asynccontextmanager
+    async def _reader(self) -> AsyncIterator[aiosqlite.Connection]:
+        connection = await self._readers.get()
+        try:
+            yield connection
+        finally:
+            self._readers.put_nowait(connection)
+
+    async def data_version(self) -> int:
+        """A number that moves when another process, or none of our writers, has committed.
+
+        Asked on the writer's connection, where our own commits don't move it.
+        """
+        assert self._writer is not None
+        rows: Any = await self._writer.execute_fetchall("PRAGMA data_version")
+        return int(rows[0]["data_version"])
+
+    async def _run(self) -> None:
+        while True:
+            if not self._queue:
+                if self._closing:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+            try:
+                await self._commit(batch)
+            except Exception as error:
+                _tell(error)
+                for job in batch:
+                    job.outcome, job.announced = _not_now(), []
+            except asyncio.CancelledError:
+                for job in batch:
+                    job.future.cancel()
+                raise
+            events = [event for job in batch for event in job.announced]
+            if events:
+                try:
+                    self.publish(events)
+                except Exception:
+                    logger.exception("publishing failed; the sweep will find these events")
+            for job in batch:
+                if job.future.cancelled():
+                    continue
+                if isinstance(job.outcome, BaseException):
+                    job.future.set_exception(job.outcome)
+                    job.future.exception()  # the caller may be gone: not an error of the loop's
+                else:
+                    job.future.set_result(job.outcome)
+
+    async def _commit(self, batch: list[_Write[Any]]) -> None:
+        """One commit for all of them. Raises where the whole batch has failed."""
+        assert self._writer is not None
+        writer = self._writer
+        await writer.execute_fetchall("BEGIN IMMEDIATE")
+        try:
+            for job in batch:
+                tx = Transaction(writer)
+                await writer.execute_fetchall("SAVEPOINT one")
+                within = _writing.set(True)
+                try:
+                    job.outcome = await job.fn(tx)
+                    job.announced = tx.announced
+                except Exception as error:
+                    if not writer.in_transaction:  # a full disk takes the whole batch with it
+                        raise
+                    await writer.execute_fetchall("ROLLBACK TO one")
+                    job.outcome = error
+                    if isinstance(error, sqlite3.OperationalError):
+                        _tell(error)
+                        job.outcome = _not_now()
+                finally:
+                    _writing.reset(within)
+                await writer.execute_fetchall("RELEASE one")
+            await writer.execute_fetchall("COMMIT")
+        finally:
+            if writer.in_transaction:
+                await writer.execute_fetchall("ROLLBACK")
+
+
+def _as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
+    return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
+
+
+def _tell(error: Exception) -> None:
+    logger.error("database: %s", error, exc_info=not isinstance(error, sqlite3.OperationalError))
+
+
+def _not_now() -> Problem:
+    return unavailable("The database cannot take this now. Nothing was changed; try again.", 1)

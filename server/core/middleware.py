@@ -1,0 +1,102 @@
+"""Around every request: its id, its log line, its metrics, and errors as problem+json."""
+
+import logging
+import re
+import time
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from server.core.errors import Problem
+from server.core.ids import new_id
+from server.core.logging import request_id
+from server.core.metrics import Metrics
+from server.core.routing import HELD, IDENTITY, OPERATION
+
+logger = logging.getLogger("server.access")
+
+METRICS = web.AppKey("metrics", Metrics)
+REQUEST_ID = web.RequestKey("request_id", str)
+_CLIENTS_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+@web.middleware
+async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Never lets anything but a response or a cancellation out."""
+    sent = request.headers.get("X-Request-ID", "")
+    identifier = sent if _CLIENTS_ID.fullmatch(sent) else new_id("req")
+    token = request_id.set(identifier)
+    started = time.perf_counter()
+    status = 499  # the client was gone before the answer
+    request[REQUEST_ID] = identifier
+    try:
+        response = await _answer(request, handler, identifier)
+        status = response.status
+        return response
+    finally:
+        _tell(request, status, time.perf_counter() - started)
+        request_id.reset(token)
+
+
+async def _answer(request: web.Request, handler: Handler, identifier: str) -> web.StreamResponse:
+    try:
+        response = await handler(request)
+    except (web.HTTPException, Problem) as error:
+        if isinstance(error, web.HTTPException) and error.status < 400:
+            raise
+        response = problem_response(as_problem(error), identifier)
+    except ConnectionResetError:
+        raise
+    except Exception:
+        logger.exception("unexpected error")
+        detail = "Something went wrong here. The request id finds it in the logs."
+        response = problem_response(Problem(500, detail), identifier)
+    if not response.prepared:
+        response.headers["X-Request-ID"] = identifier
+    return response
+
+
+def as_problem(error: web.HTTPException | Problem) -> Problem:
+    """aiohttp's own errors in our words."""
+    if isinstance(error, Problem):
+        return error
+    headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+    return Problem(error.status, _WORDS.get(error.status, error.reason), headers=headers)
+
+
+_WORDS = {
+    404: "There is nothing at this path. GET /api/v1/openapi.json lists what there is.",
+    405: "This path does not take that method; `Allow` names those it takes.",
+    413: "The body is too large.",
+}
+
+
+def problem_response(problem: Problem, identifier: str) -> web.Response:
+    """The problem as a response."""
+    return web.json_response(
+        problem.body(identifier),
+        status=problem.status,
+        headers=problem.headers,
+        content_type="application/problem+json",
+    )
+
+
+def _tell(request: web.Request, status: int, seconds: float) -> None:
+    operation = request.get(OPERATION)
+    route = operation.path if operation else "unknown"
+    metrics = request.app[METRICS]
+    metrics.requests.labels(request.method, route, str(status)).inc()
+    if not request.get(HELD):
+        metrics.seconds.labels(route).observe(seconds)
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    identity = request.get(IDENTITY)
+    fields = {
+        "method": request.method,
+        "path": request.path,
+        "status": status,
+        "ms": round(seconds * 1000, 1),
+        "remote": request.remote,
+        "account": identity.account_id if identity else None,
+    }
+    logger.info("%s %s %s", request.method, request.path, status, extra={"fields": fields})

@@ -1,0 +1,251 @@
+"""Routes: typed handlers whose annotations bind the request and write the document."""
+
+import inspect
+import typing
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Generic, TypeVar, cast
+
+from aiohttp import http_exceptions, web
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+
+from server.core.auth import Gate, Identity
+from server.core.errors import Problem, forbidden, malformed, not_found
+from server.core.limits import RateLimit
+
+BodyT = TypeVar("BodyT")
+ServiceT = TypeVar("ServiceT")
+Handler = Callable[..., Awaitable[Any]]
+
+PREFIX = "/api/v1"
+CUSTOMER = ("customer",)
+EMPLOYEE = ("employee",)
+ANY_ROLE = ("customer", "employee")
+PUBLIC = ()
+
+SERVICES: web.AppKey[dict[type, object]] = web.AppKey("services", dict)
+GATE = web.AppKey("gate", Gate)
+WRITES = web.AppKey("writes", RateLimit)
+OPERATIONS = web.AppKey("operations", list["Operation"])
+
+IDENTITY = web.RequestKey("identity", Identity)
+OPERATION: web.RequestKey["Operation"] = web.RequestKey("operation", object)  # type: ignore[arg-type]
+HELD = web.RequestKey("held", bool)
+"""Set where the answer waits for news: such a request says nothing about the server's speed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Marks a parameter as the request header of that name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[BodyT]):
+    """A body with a status or headers of its own; a handler that needs neither returns the body."""
+
+    body: BodyT | None
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def service(request: web.Request, kind: type[ServiceT]) -> ServiceT:
+    """The application's one instance of that service."""
+    return cast(ServiceT, request.app[SERVICES][kind])
+
+
+def identity_of(request: web.Request) -> Identity:
+    """Who asks; only where the route is not public."""
+    return request[IDENTITY]
+
+
+class _Parameters(BaseModel):
+    model_config = ConfigDict(extra="ignore", populate_by_name=False)
+
+
+class Operation:
+    """One method on one path: who may call it, what it takes, what it answers."""
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        handler: Handler,
+        *,
+        roles: tuple[str, ...],
+        status: int,
+        problems: tuple[int, ...],
+        media: str,
+        empty: tuple[int, ...],
+        tag: str,
+    ) -> None:
+        self.method = method
+        self.path = PREFIX + path
+        self.handler = handler
+        self.roles = roles
+        self.status = status
+        self.problems = problems
+        self.media = media
+        self.empty = empty
+        self.tag = tag
+        self.body: type[BaseModel] | None = None
+        hints = typing.get_type_hints(handler, include_extras=True)
+        self.returns: Any = hints.pop("return", None)
+        parameters: dict[str, dict[str, tuple[Any, Any]]] = {"path": {}, "query": {}, "header": {}}
+        for name, parameter in list(inspect.signature(handler).parameters.items())[1:]:
+            hint = hints[name]
+            if inspect.isclass(hint) and issubclass(hint, BaseModel):
+                self.body, self._body_name = hint, name
+                continue
+            default = ... if parameter.default is parameter.empty else parameter.default
+            header = next((m for m in getattr(hint, "__metadata__", ()) if type(m) is Header), None)
+            if header is not None:
+                alias = header.name.lower()
+                parameters["header"][name] = (hint, Field(default, alias=alias))
+            elif f"{{{name}}}" in path:
+                parameters["path"][name] = (hint, default)
+            else:
+                parameters["query"][name] = (hint, default)
+        self.path_model, self.query_model, self.header_model = (
+            create_model(f"{place}_of_{handler.__name__}", __base__=_Parameters, **fields)  # type: ignore[call-overload]
+            for place, fields in parameters.items()
+        )
+        self._serializer: TypeAdapter[Any] | None = None
+
+    @property
+    def writes(self) -> bool:
+        """Whether it may change something, and so counts against the account's rate."""
+        return self.method != "GET"
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        """Guard, bind, run, serialize."""
+        request[OPERATION] = self
+        if self.roles:
+            identity = await request.app[GATE].admit(request.headers.get("Authorization"))
+            request[IDENTITY] = identity
+            if identity.role not in self.roles:
+                raise forbidden(f"This is for {' and '.join(self.roles)}s only.")
+            if self.writes:
+                request.app[WRITES].take(identity.account_id)
+        result = await self.handler(request, **await self._bind(request))
+        if isinstance(result, web.StreamResponse):
+            return result
+        answer = result if isinstance(result, Answer) else Answer(result)
+        status = answer.status or self.status
+        if answer.body is None:
+            return web.Response(status=status, headers=answer.headers)
+        return web.Response(
+            status=status,
+            headers=answer.headers,
+            body=answer.body.model_dump_json(by_alias=True).encode(),
+            content_type="application/json",
+            charset="utf-8",
+        )
+
+    async def _bind(self, request: web.Request) -> dict[str, Any]:
+        bound: dict[str, Any] = {}
+        try:
+            bound |= dict(self.path_model.model_validate(dict(request.match_info)))
+        except ValidationError:
+            raise not_found("resource") from None
+        try:
+            bound |= dict(self.query_model.model_validate(dict(request.query)))
+            headers = {name.lower(): value for name, value in request.headers.items()}
+            bound |= dict(self.header_model.model_validate(headers))
+        except ValidationError as error:
+            raise as_problem(error) from None
+        if self.body is not None:
+            bound[self._body_name] = await read_body(request, self.body)
+        return bound
+
+
+async def read_body(request: web.Request, model: type[BaseModel]) -> BaseModel:
+    """The request's JSON as that model. Raises Problem 400, 413, 415 or 422."""
+    kind = request.content_type
+    if "Content-Type" in request.headers and not (
+        kind == "application/json" or kind.endswith("+json")
+    ):
+        raise Problem(415, f"Send JSON (`Content-Type: application/json`), not {kind}.")
+    try:
+        sent = await request.read()
+    except (web.RequestPayloadError, http_exceptions.BadHttpMessage):
+        raise malformed("The body is not what its headers announce.") from None
+    try:
+        return model.model_validate_json(sent)
+    except ValidationError as error:
+        raise as_problem(error) from None
+
+
+def as_problem(error: ValidationError) -> Problem:
+    """400 where the JSON itself is broken, else 422 with every field that is wrong."""
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    if problems[0]["type"] == "json_invalid":
+        return malformed(f"The body is not JSON: {problems[0]['msg']}.")
+    errors = [
+        {"loc": list(problem["loc"]), "msg": problem["msg"].removeprefix("Value error, ")}
+        for problem in problems
+    ]
+    first = errors[0]
+    where = ".".join(str(part) for part in first["loc"]) or "body"
+    return Problem(422, f"{where}: {first['msg']}.", errors=errors)
+
+
+class Router:
+    """The operations of one feature."""
+
+    def __init__(self, tag: str) -> None:
+        self.tag = tag
+        self.operations: list[Operation] = []
+
+    def route(
+        self,
+        method: str,
+        path: str,
+        *,
+        roles: tuple[str, ...],
+        status: int | None = None,
+        problems: tuple[int, ...] = (),
+        media: str = "application/json",
+        empty: tuple[int, ...] = (),
+    ) -> Callable[[Handler], Handler]:
+        """Register a handler.
+
+        `roles` may call it (PUBLIC: anyone). `status` is that of success: 200, or 204 where it
+        returns nothing. `problems` are the errors of its own rules; what guards and binding may
+        answer is added. `media` is another content type than JSON; `empty` other statuses
+        without a body.
+        """
+
+        def register(handler: Handler) -> Handler:
+            returns_nothing = inspect.signature(handler).return_annotation in (None, "None")
+            self.operations.append(
+                Operation(
+                    method,
+                    path,
+                    handler,
+                    roles=roles,
+                    status=status or (204 if returns_nothing else 200),
+                    problems=problems,
+                    media=media,
+                    empty=empty,
+                    tag=self.tag,
+                )
+            )
+            return handler
+
+        return register
+
+    def add_to(self, app: web.Application) -> None:
+        """Put the operations into the application's route table and its document."""
+        app[OPERATIONS].extend(self.operations)
+        for operation in self.operations:
+            app.router.add_route(operation.method, operation.path, operation.__call__)
+
+
+IdempotencyKey = Annotated[
+    Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")] | None,
+    Header("Idempotency-Key"),
+]
+Limit = Annotated[int, Field(ge=1, le=200)]
+Before = Annotated[str, Field(min_length=1, max_length=200)] | None

@@ -1,0 +1,5 @@
+"""The demo's small town."""
+
+from server.demo.town import build_town
+
+__all__ = ["build_town"]

@@ -1,0 +1,2 @@
+-- name: claim_town!
+INSERT INTO meta (name, value) VALUES ('demo_town', :at) ON CONFLICT (name) DO NOTHING;

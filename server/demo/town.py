@@ -1,0 +1,194 @@
+"""A handful of restaurants with menus, accounts and history, made once a database."""
+
+import json
+import os
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from server.core.clock import now
+from server.core.database import Database, Transaction
+from server.core.ids import new_id
+from server.core.queries import load_queries
+from server.features.accounts.passwords import Passwords
+from server.features.accounts.schemas import Account, Role
+from server.features.accounts.service import add_account
+from server.features.accounts.store import NewAccount
+from server.features.orders import store as orders
+from server.features.orders.schemas import (
+    STEPS,
+    Order,
+    OrderCustomer,
+    OrderDriver,
+    OrderItem,
+    OrderRestaurant,
+    OrderStatus,
+    TimelineEntry,
+)
+from server.features.restaurants import store as restaurants
+from server.features.restaurants.schemas import NewMenuItem, NewRestaurant, Restaurant
+from server.features.shared.schemas import Actor, Address
+from server.settings import Settings
+
+_queries = load_queries(__file__)
+
+PASSWORD = "tiffin-demo"  # noqa: S105 everybody may know it: the demo logs anybody in
+ACCOUNTS_FILE = "demo-accounts.json"
+STEP_MINUTES = (0, 1, 3, 16, 19, 31)
+"""From `placed` to each step of a past order."""
+
+
+async def build_town(settings: Settings, database: Database) -> None:
+    """Make the town unless this database has it, and write the autopilot's accounts down."""
+    plan: Mapping[str, Any] = json.loads(
+        resources.files("server.demo").joinpath("town.json").read_text(encoding="utf-8")
+    )
+    passwords = Passwords()
+    try:
+        password_hash = await passwords.hash(PASSWORD)
+    finally:
+        passwords.close()
+
+    async def fn(tx: Transaction) -> None:
+        if await _queries.claim_town(tx, at=now().isoformat()):
+            await _build(tx, plan, password_hash)
+
+    await database.write(fn)
+    _write_accounts(settings.data_dir / ACCOUNTS_FILE, plan)
+
+
+async def _build(tx: Transaction, plan: Mapping[str, Any], password_hash: str) -> None:
+    town: dict[str, Restaurant] = {}
+    staff: dict[str, Account] = {}
+    for place in plan["restaurants"]:
+        restaurant_id = await restaurants.add_restaurant(tx, NewRestaurant(**place))
+        for name, description, price in place["menu"]:
+            dish = NewMenuItem(name=name, description=description, price_cents=price)
+            await restaurants.add_menu_item(tx, restaurant_id, dish)
+        for name, vehicle in place["drivers"]:
+            await restaurants.add_driver(tx, restaurant_id, name, vehicle, None)
+        restaurant = await restaurants.restaurant(tx, restaurant_id)
+        assert restaurant is not None
+        town[restaurant.name] = restaurant
+        staff[restaurant.name] = await add_account(
+            tx,
+            NewAccount(
+                id=new_id("acc"),
+                email=_autopilot_email(plan, restaurant.name),
+                password_hash=password_hash,
+                role=Role.EMPLOYEE,
+                name=plan["autopilot"]["name"],
+                restaurant_id=restaurant_id,
+            ),
+        )
+    employee = plan["employee"]
+    await add_account(
+        tx,
+        NewAccount(
+            id=new_id("acc"),
+            email=employee["email"],
+            password_hash=password_hash,
+            role=Role.EMPLOYEE,
+            name=employee["name"],
+            restaurant_id=town[employee["restaurant"]].id,
+            demo=1,
+        ),
+    )
+    customers = [
+        await add_account(
+            tx,
+            NewAccount(
+                id=new_id("acc"),
+                email=person["email"],
+                password_hash=password_hash,
+                role=Role.CUSTOMER,
+                name=person["name"],
+                phone=person["phone"],
+                address=Address(**person["address"]),
+                demo=number,
+            ),
+        )
+        for number, person in enumerate(plan["customers"], start=1)
+    ]
+    for customer, place, days, lines, end in sorted(plan["history"], key=lambda one: -one[2]):
+        placed_at = now() - timedelta(days=days)
+        await _past_order(
+            tx, town[place], customers[customer], staff[place], placed_at, lines, OrderStatus(end)
+        )
+
+
+async def _past_order(
+    tx: Transaction,
+    restaurant: Restaurant,
+    customer: Account,
+    employee: Account,
+    placed_at: datetime,
+    lines: list[tuple[str, int]],
+    end: OrderStatus,
+) -> None:
+    menu = {dish.name: dish for dish in restaurant.menu}
+    items = [
+        OrderItem(
+            menu_item_id=menu[name].id,
+            name=name,
+            price_cents=menu[name].price_cents,
+            quantity=quantity,
+        )
+        for name, quantity in lines
+    ]
+    who = Actor(id=customer.id, name=customer.name, role=customer.role)
+    kitchen = Actor(id=employee.id, name=employee.name, role=employee.role)
+    steps = STEPS if end is OrderStatus.DELIVERED else (OrderStatus.PLACED, end)
+    timeline = [
+        TimelineEntry(
+            status=step,
+            at=placed_at + timedelta(minutes=minutes),
+            by=who if step in (OrderStatus.PLACED, OrderStatus.CANCELLED) else kitchen,
+            reason="Ordered by mistake" if step is OrderStatus.CANCELLED else None,
+        )
+        for step, minutes in zip(steps, STEP_MINUTES, strict=False)
+    ]
+    driver = None
+    if end is OrderStatus.DELIVERED:
+        first = (await restaurants.drivers(tx, restaurant.id))[0]
+        driver = OrderDriver(
+            id=first.id, name=first.name, vehicle=first.vehicle, assigned_by=kitchen
+        )
+    address = customer.address
+    assert address is not None
+    order = Order(
+        id=new_id("ord"),
+        number=await restaurants.next_number(tx, restaurant.id),
+        restaurant=OrderRestaurant(
+            id=restaurant.id, name=restaurant.name, lat=restaurant.lat, lng=restaurant.lng
+        ),
+        customer=OrderCustomer(id=customer.id, name=customer.name, phone=customer.phone),
+        items=items,
+        total_cents=sum(item.price_cents * item.quantity for item in items),
+        status=end,
+        version=len(timeline),
+        timeline=timeline,
+        driver=driver,
+        address=address,
+    )
+    await orders.insert(tx, order)
+
+
+def _autopilot_email(plan: Mapping[str, Any], restaurant: str) -> str:
+    place = restaurant.lower().replace(" ", "-")
+    return f"{plan['autopilot']['email']}@{place}.tiffin.example"
+
+
+def _write_accounts(path: Path, plan: Mapping[str, Any]) -> None:
+    """Whole or not at all: the autopilot may be reading it."""
+    accounts = [
+        {"email": _autopilot_email(plan, place["name"]), "password": PASSWORD}
+        for place in plan["restaurants"]
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft.touch(mode=0o600)
+    draft.write_text(json.dumps(accounts, indent=2) + "\n", encoding="utf-8")
+    draft.replace(path)

@@ -1,0 +1,73 @@
+-- name: insert_account!
+INSERT INTO accounts
+(id, email, password_hash, role, name, restaurant_id, phone, address, demo, created_at)
+VALUES
+(:id, :email, :password_hash, :role, :name, :restaurant_id, :phone, :address, :demo, :created_at)
+ON CONFLICT (email) DO NOTHING;
+
+-- name: account_by_id^
+SELECT id, email, password_hash, role, name, restaurant_id, phone, address, avatar_url
+FROM accounts WHERE id = :id;
+
+-- name: account_by_email^
+SELECT id, email, password_hash, role, name, restaurant_id, phone, address, avatar_url
+FROM accounts WHERE email = :email;
+
+-- name: demo_account^
+SELECT id, email, password_hash, role, name, restaurant_id, phone, address, avatar_url
+FROM accounts WHERE role = :role AND demo IS NOT NULL
+ORDER BY demo, id
+LIMIT 1;
+
+-- name: update_profile!
+UPDATE accounts SET name = :name, phone = :phone, address = :address WHERE id = :id;
+
+-- name: replace_password!
+UPDATE accounts SET password_hash = :replacement
+WHERE id = :id AND password_hash = :password_hash;
+
+-- name: delete_account!
+DELETE FROM accounts WHERE id = :id;
+
+-- name: insert_session!
+INSERT INTO sessions (id, account_id, created_at, expires_at)
+VALUES (:id, :account_id, :created_at, :expires_at);
+
+-- name: session_holds$
+SELECT 1 AS holds FROM sessions WHERE id = :id AND expires_at > :now;
+
+-- name: prolong_session$
+UPDATE sessions SET expires_at = :expires_at WHERE id = :id
+RETURNING account_id;
+
+-- name: delete_session$
+DELETE FROM sessions WHERE id = :id
+RETURNING account_id;
+
+-- name: delete_other_sessions
+DELETE FROM sessions WHERE account_id = :account_id AND id <> :kept
+RETURNING id;
+
+-- name: insert_token!
+INSERT INTO refresh_tokens (digest, session_id, expires_at)
+VALUES (:digest, :session_id, :expires_at);
+
+-- name: spend_token$
+UPDATE refresh_tokens SET spent_at = :now, successor = :successor
+WHERE digest = :digest AND spent_at IS NULL AND expires_at > :now
+RETURNING session_id;
+
+-- name: token^
+SELECT
+    t.session_id, s.account_id, t.expires_at, t.spent_at, t.successor,
+    n.spent_at AS successor_spent_at
+FROM refresh_tokens t
+JOIN sessions s ON s.id = t.session_id
+LEFT JOIN refresh_tokens n ON n.digest = t.successor
+WHERE t.digest = :digest;
+
+-- name: drop_expired_tokens!
+DELETE FROM refresh_tokens WHERE expires_at <= :now;
+
+-- name: drop_expired_sessions!
+DELETE FROM sessions WHERE expires_at <= :now;

@@ -1,0 +1,100 @@
+"""Accounts over REST: log-in and out, refresh, one's own profile."""
+
+from aiohttp import web
+
+from server.core.routing import (
+    ANY_ROLE,
+    PUBLIC,
+    Answer,
+    IdempotencyKey,
+    Router,
+    identity_of,
+    service,
+)
+from server.features.accounts.schemas import (
+    Account,
+    Credentials,
+    DemoLogin,
+    PasswordChange,
+    ProfileChange,
+    RefreshGrant,
+    Registration,
+    Session,
+)
+from server.features.accounts.service import AccountService
+
+router = Router("accounts")
+
+
+@router.route("POST", "/auth/register", roles=PUBLIC, status=201, problems=(409, 429))
+async def register(request: web.Request, body: Registration) -> Answer[Session]:
+    """Become a customer."""
+    return _secret(await _accounts(request).register(body, _address(request)))
+
+
+@router.route("POST", "/auth/login", roles=PUBLIC, problems=(401, 429))
+async def log_in(request: web.Request, body: Credentials) -> Answer[Session]:
+    """Log in."""
+    granted = await _accounts(request).log_in(body.email, body.password, _address(request))
+    return _secret(granted)
+
+
+@router.route("POST", "/auth/demo", roles=PUBLIC, problems=(404, 429))
+async def demo(request: web.Request, body: DemoLogin) -> Answer[Session]:
+    """Log in to the demo with one button; only where the server runs in demo mode."""
+    return _secret(await _accounts(request).demo(body.role, _address(request)))
+
+
+@router.route("POST", "/auth/refresh", roles=PUBLIC, problems=(401, 429))
+async def refresh(
+    request: web.Request, body: RefreshGrant, key: IdempotencyKey = None
+) -> Answer[Session]:
+    """Exchange a refresh token for new tokens.
+
+    It is good for one exchange; another ends the session everywhere. With an Idempotency-Key the
+    same exchange may be asked for again within 60 seconds, while its refresh token is unused.
+    """
+    granted = await _accounts(request).refresh(body.refresh_token, key, _address(request))
+    return _secret(granted)
+
+
+@router.route("POST", "/auth/logout", roles=ANY_ROLE)
+async def log_out(request: web.Request, body: RefreshGrant) -> None:
+    """End the session of this refresh token, and its live streams."""
+    await _accounts(request).log_out(identity_of(request), body.refresh_token)
+
+
+@router.route("GET", "/me", roles=ANY_ROLE)
+async def me(request: web.Request) -> Account:
+    """The caller's account."""
+    return await _accounts(request).me(identity_of(request))
+
+
+@router.route("PATCH", "/me", roles=ANY_ROLE)
+async def change_profile(request: web.Request, body: ProfileChange) -> Account:
+    """Change one's profile: null empties a field, one left out stays."""
+    return await _accounts(request).change_profile(identity_of(request), body)
+
+
+@router.route("DELETE", "/me", roles=ANY_ROLE, problems=(409,))
+async def delete_account(request: web.Request) -> None:
+    """Delete one's account and all that is its own; not while an order of it is under way."""
+    await _accounts(request).delete(identity_of(request))
+
+
+@router.route("PUT", "/me/password", roles=ANY_ROLE, problems=(409,))
+async def change_password(request: web.Request, body: PasswordChange) -> None:
+    """Change one's password; every other session of the account ends."""
+    await _accounts(request).change_password(identity_of(request), body)
+
+
+def _accounts(request: web.Request) -> AccountService:
+    return service(request, AccountService)
+
+
+def _address(request: web.Request) -> str:
+    return request.remote or ""
+
+
+def _secret(granted: Session) -> Answer[Session]:
+    return Answer(granted, headers={"Cache-Control": "no-store"})

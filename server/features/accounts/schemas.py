@@ -1,0 +1,87 @@
+"""What accounts say on the wire: sessions, profiles, passwords."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import EmailStr, Field, StringConstraints
+
+from server.features.shared.schemas import Address, Name, Wire, absent
+
+
+class Role(StrEnum):
+    """What an account may do."""
+
+    CUSTOMER = "customer"
+    EMPLOYEE = "employee"
+
+
+Email = Annotated[EmailStr, StringConstraints(max_length=254, to_lower=True)]
+Password = Annotated[str, Field(min_length=8, max_length=128)]
+Phone = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=32, pattern=r"^[0-9+() ./-]*$")
+]
+
+
+class Registration(Wire):
+    """A new customer."""
+
+    email: Email
+    password: Password
+    name: Name
+
+
+class Credentials(Wire):
+    """What a log-in asks for. The password's length is not judged here: it is right or wrong."""
+
+    email: Annotated[str, StringConstraints(max_length=254, to_lower=True, strip_whitespace=True)]
+    password: Annotated[str, Field(max_length=1024)]
+
+
+class DemoLogin(Wire):
+    """The one-button log-in of demo mode."""
+
+    role: Role
+
+
+class RefreshGrant(Wire):
+    """A refresh token, to be exchanged or given up."""
+
+    refresh_token: Annotated[str, Field(min_length=1, max_length=512)]
+
+
+class Account(Wire):
+    """An account, as its owner sees it."""
+
+    id: str
+    email: str
+    name: str
+    role: Role
+    restaurant_id: str | None = absent()
+    phone: str | None = absent()
+    address: Address | None = absent()
+    avatar_url: str | None = absent()
+
+
+class Session(Wire):
+    """The answer to every kind of log-in; `expires_in` is in seconds."""
+
+    access_token: str
+    expires_in: int
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 the name of the scheme
+    refresh_token: str
+    account: Account
+
+
+class ProfileChange(Wire):
+    """The fields to change; a field set to null is emptied, one left out stays."""
+
+    name: Name | None = None
+    phone: Phone | None = None
+    address: Address | None = None
+
+
+class PasswordChange(Wire):
+    """A new password, and the old one to show whose it is."""
+
+    current_password: Annotated[str, Field(max_length=1024)]
+    new_password: Password

@@ -1,0 +1,257 @@
+"""Accounts: who may log in, and what they keep of themselves here."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from pydantic import ValidationError
+
+from server.core.auth import AccessTokens, Identity
+from server.core.clock import now
+from server.core.database import Database, Transaction
+from server.core.errors import Problem, conflict, invalid, not_found, unauthorized
+from server.core.ids import new_id
+from server.core.limits import RateLimit
+from server.features.accounts import store
+from server.features.accounts.email_address import fold, known_form
+from server.features.accounts.passwords import Passwords
+from server.features.accounts.schemas import (
+    Account,
+    PasswordChange,
+    ProfileChange,
+    Registration,
+    Role,
+    Session,
+)
+from server.features.accounts.sessions import Sessions
+from server.features.accounts.store import NewAccount, StoredAccount
+from server.realtime.log import EventLog
+from server.settings import Settings
+
+REFRESHES = 15
+"""Refreshes an address may ask for where it may log in once: a whole office shares one."""
+
+OnDelete = Callable[[Transaction, str], Awaitable[None]]
+
+
+class AccountService:
+    """Accounts and their sessions; `topic` is where the ends of sessions are told.
+
+    `address` is where a request came from, for the limits: Problem 429 beyond them.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        log: EventLog,
+        tokens: AccessTokens,
+        topic: str,
+    ) -> None:
+        self.on_delete: list[OnDelete] = []
+        """Called with the account's id before it is removed, in the same transaction."""
+        self.passwords = Passwords()
+        self.sessions = Sessions(
+            database,
+            log,
+            topic,
+            tokens,
+            settings.token_secret,
+            timedelta(seconds=settings.refresh_token_seconds),
+        )
+        self._database = database
+        self._demo = settings.demo
+        per_minute = settings.login_per_minute
+        self._by_address = RateLimit(per_minute, "log-ins from this address")
+        self._by_account = RateLimit(per_minute, "log-ins to this account")
+        self._refreshes = RateLimit(per_minute * REFRESHES, "refreshes from this address")
+
+    async def register(self, new: Registration, address: str) -> Session:
+        """A new customer, logged in. Raises Problem 409 where the e-mail is taken."""
+        self._by_address.take(address)
+        password_hash = await self.passwords.hash(new.password)
+
+        async def fn(tx: Transaction) -> Session:
+            account = NewAccount(
+                id=new_id("acc"),
+                email=fold(new.email),
+                password_hash=password_hash,
+                role=Role.CUSTOMER,
+                name=new.name,
+            )
+            return await self.sessions.start(tx, await add_account(tx, account))
+
+        return await self._database.write(fn)
+
+    async def log_in(self, email: str, password: str, address: str) -> Session:
+        """A session for whoever knows the password. Raises Problem 401."""
+        self._by_address.take(address)
+        folded = known_form(email)
+        self._by_account.take(folded or email)
+        while True:
+            stored = await self._by_email(folded) if folded else None
+            right = await self.passwords.verify(stored.password_hash if stored else None, password)
+            if stored is None or not right:
+                raise unauthorized("The e-mail or the password is wrong.", kind="credentials")
+            session = await self._log_in(stored, password)
+            if session is not None:
+                return session
+
+    async def _log_in(self, stored: StoredAccount, password: str) -> Session | None:
+        """None where the password was changed since it was read: then it has to be asked again."""
+        replacement: str | None = None
+        if self.passwords.outdated(stored.password_hash):
+            replacement = await self.passwords.hash(password)
+
+        async def fn(tx: Transaction) -> Session | None:
+            current = await store.account_by_id(tx, stored.account.id)
+            if current is None or current.password_hash != stored.password_hash:
+                return None
+            if replacement is not None:
+                await store.replace_password(tx, current, replacement)
+            return await self.sessions.start(tx, current.account)
+
+        return await self._database.write(fn)
+
+    async def demo(self, role: Role, address: str) -> Session:
+        """The demo's account of that role. Raises Problem 404 outside demo mode."""
+        if not self._demo:
+            raise Problem(404, "There is no demo log-in here: start the server with --demo.")
+        self._by_address.take(address)
+
+        async def fn(tx: Transaction) -> Session:
+            stored = await store.demo_account(tx, role)
+            if stored is None:
+                raise not_found(f"demo {role.value}")
+            return await self.sessions.start(tx, stored.account)
+
+        return await self._database.write(fn)
+
+    async def refresh(self, token: str, key: str | None, address: str) -> Session:
+        """See `Sessions.refresh`."""
+        self._refreshes.take(address)
+        return await self.sessions.refresh(token, key)
+
+    async def log_out(self, who: Identity, token: str) -> None:
+        """End the session of that refresh token. Raises Problem 422 where it is not theirs."""
+
+        async def fn(tx: Transaction) -> None:
+            if not await self.sessions.end_by_token(tx, token, who.account_id):
+                raise invalid(["refresh_token"], "This is no refresh token of this account.")
+
+        await self._database.write(fn)
+
+    async def account_of(self, tx: Transaction, account_id: str) -> Account:
+        """The caller's account as this transaction sees it. Raises Problem 401 where it is gone."""
+        stored = await store.account_by_id(tx, account_id)
+        if stored is None:
+            raise _ended()
+        return stored.account
+
+    async def me(self, who: Identity) -> Account:
+        """The caller's account."""
+        return (await self._database.read(lambda tx: self._mine(tx, who))).account
+
+    async def change_profile(self, who: Identity, change: ProfileChange) -> Account:
+        """Put in the fields that were sent, null emptying one. Raises Problem 422."""
+        changes = {name: getattr(change, name) for name in change.model_fields_set}
+        if "name" in changes and changes["name"] is None:
+            raise invalid(["name"], "The name cannot be empty.")
+        if changes.get("phone") == "":
+            changes["phone"] = None
+
+        async def fn(tx: Transaction) -> Account:
+            stored = await self._mine(tx, who)
+            account = stored.account.model_copy(update=changes)
+            await store.update_profile(tx, account)
+            return account
+
+        return await self._database.write(fn)
+
+    async def change_password(self, who: Identity, change: PasswordChange) -> None:
+        """Replace it and end every session but the caller's. Raises Problem 422, 409, 429."""
+        stored = await self._database.read(lambda tx: self._mine(tx, who))
+        self._by_account.take(stored.account.email)
+        if not await self.passwords.verify(stored.password_hash, change.current_password):
+            raise invalid(["current_password"], "This is not the current password.")
+        replacement = await self.passwords.hash(change.new_password)
+
+        async def fn(tx: Transaction) -> None:
+            await self._mine(tx, who)
+            if not await store.replace_password(tx, stored, replacement):
+                raise conflict("The password was changed by another request. Try again.")
+            await self.sessions.end_all(tx, who.account_id, kept=who.session_id)
+
+        await self._database.write(fn)
+
+    async def delete(self, who: Identity) -> None:
+        """Remove the account and all that is its own."""
+
+        async def fn(tx: Transaction) -> None:
+            await self._mine(tx, who)
+            for scrub in self.on_delete:
+                await scrub(tx, who.account_id)
+            await self.sessions.end_all(tx, who.account_id)
+            await store.delete_account(tx, who.account_id)
+
+        await self._database.write(fn)
+
+    async def _by_email(self, folded: str) -> StoredAccount | None:
+        return await self._database.read(lambda tx: store.account_by_email(tx, folded))
+
+    async def _mine(self, tx: Transaction, who: Identity) -> StoredAccount:
+        """The caller's account, if the session still holds in this transaction."""
+        stored = await store.account_by_id(tx, who.account_id)
+        if stored is None or not await store.session_holds(tx, who.session_id, now()):
+            raise _ended()
+        return stored
+
+
+def _ended() -> Problem:
+    return unauthorized("The session was ended. Log in again.", kind="session-ended")
+
+
+async def add_account(tx: Transaction, new: NewAccount) -> Account:
+    """Make that account. Raises Problem 409 where the e-mail is taken."""
+    if not await store.insert_account(tx, new, now()):
+        raise conflict("There is an account with this e-mail already. Log in, or use another.")
+    return Account(
+        id=new.id,
+        email=new.email,
+        name=new.name,
+        role=new.role,
+        restaurant_id=new.restaurant_id,
+        phone=new.phone,
+        address=new.address,
+    )
+
+
+async def add_employee(
+    database: Database, email: str, password: str, name: str, restaurant_id: str
+) -> str:
+    """Make an employee's account; gives its id. Raises Problem 422 or 409, in words."""
+    try:
+        given = Registration(email=email, password=password, name=name)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        message = first["msg"].removeprefix("Value error, ")
+        errors = [{"loc": list(first["loc"]), "msg": message}]
+        raise Problem(422, f"{first['loc'][0]}: {message}.", errors=errors) from None
+    passwords = Passwords()
+    try:
+        password_hash = await passwords.hash(given.password)
+    finally:
+        passwords.close()
+    new = NewAccount(
+        id=new_id("acc"),
+        email=fold(given.email),
+        password_hash=password_hash,
+        role=Role.EMPLOYEE,
+        name=given.name,
+        restaurant_id=restaurant_id,
+    )
+    return (await database.write(lambda tx: add_account(tx, new))).id
+
+
+async def drop_expired(tx: Transaction) -> int:
+    """Forget sessions and refresh tokens that have expired; gives how many."""
+    return await store.drop_expired(tx, now())

@@ -1,0 +1,194 @@
+"""Accounts, sessions and refresh tokens: rows in and out."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from server.core.clock import from_text, to_text
+from server.core.database import Transaction
+from server.core.queries import Row, load_queries
+from server.features.accounts.schemas import Account, Role
+from server.features.shared.schemas import Address
+
+_queries = load_queries(__file__)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAccount:
+    """An account with what its owner is not shown."""
+
+    account: Account
+    password_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """An account to be made; `email` is folded, `demo` its place among the demo's accounts."""
+
+    id: str
+    email: str
+    password_hash: str
+    role: Role
+    name: str
+    restaurant_id: str | None = None
+    phone: str | None = None
+    address: Address | None = None
+    demo: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredToken:
+    """A refresh token of a session that is still there; `successor` is a digest."""
+
+    session_id: str
+    account_id: str
+    expires_at: datetime
+    spent_at: datetime | None
+    successor: str | None
+    successor_spent: bool
+
+
+async def insert_account(tx: Transaction, new: NewAccount, at: datetime) -> bool:
+    """Add it; False where the e-mail is taken."""
+    added: int = await _queries.insert_account(
+        tx,
+        id=new.id,
+        email=new.email,
+        password_hash=new.password_hash,
+        role=new.role.value,
+        name=new.name,
+        restaurant_id=new.restaurant_id,
+        phone=new.phone,
+        address=_address_in(new.address),
+        demo=new.demo,
+        created_at=to_text(at),
+    )
+    return added > 0
+
+
+async def account_by_id(tx: Transaction, account_id: str) -> StoredAccount | None:
+    """The account of that id."""
+    return _account(await _queries.account_by_id(tx, id=account_id))
+
+
+async def account_by_email(tx: Transaction, email: str) -> StoredAccount | None:
+    """The account of that folded e-mail."""
+    return _account(await _queries.account_by_email(tx, email=email))
+
+
+async def demo_account(tx: Transaction, role: Role) -> StoredAccount | None:
+    """The first demo account of that role."""
+    return _account(await _queries.demo_account(tx, role=role.value))
+
+
+async def update_profile(tx: Transaction, account: Account) -> None:
+    """Store its name, phone and address."""
+    await _queries.update_profile(
+        tx,
+        id=account.id,
+        name=account.name,
+        phone=account.phone,
+        address=_address_in(account.address),
+    )
+
+
+async def replace_password(tx: Transaction, stored: StoredAccount, replacement: str) -> bool:
+    """Store another hash; False where it is not the one in `stored` any more."""
+    changed: int = await _queries.replace_password(
+        tx, id=stored.account.id, password_hash=stored.password_hash, replacement=replacement
+    )
+    return changed > 0
+
+
+async def delete_account(tx: Transaction, account_id: str) -> None:
+    """Remove the account, and with it what is left of its sessions."""
+    await _queries.delete_account(tx, id=account_id)
+
+
+async def insert_session(
+    tx: Transaction, session_id: str, account_id: str, at: datetime, expires_at: datetime
+) -> None:
+    """Add a session."""
+    await _queries.insert_session(
+        tx,
+        id=session_id,
+        account_id=account_id,
+        created_at=to_text(at),
+        expires_at=to_text(expires_at),
+    )
+
+
+async def session_holds(tx: Transaction, session_id: str, at: datetime) -> bool:
+    """Whether the session is there and has not expired."""
+    return await _queries.session_holds(tx, id=session_id, now=to_text(at)) is not None
+
+
+async def prolong_session(tx: Transaction, session_id: str, expires_at: datetime) -> str | None:
+    """Let it last until then; gives whose it is, None where it is gone."""
+    return _text(await _queries.prolong_session(tx, id=session_id, expires_at=to_text(expires_at)))
+
+
+async def delete_session(tx: Transaction, session_id: str) -> str | None:
+    """Remove it with its tokens; gives whose it was, None where it was gone."""
+    return _text(await _queries.delete_session(tx, id=session_id))
+
+
+async def delete_sessions(tx: Transaction, account_id: str, kept: str = "") -> Sequence[str]:
+    """Remove the account's sessions but `kept`; gives their ids."""
+    rows = await _queries.delete_other_sessions(tx, account_id=account_id, kept=kept)
+    return [row["id"] for row in rows]
+
+
+async def insert_token(tx: Transaction, digest: str, session_id: str, expires_at: datetime) -> None:
+    """Add an unspent token."""
+    await _queries.insert_token(
+        tx, digest=digest, session_id=session_id, expires_at=to_text(expires_at)
+    )
+
+
+async def spend_token(tx: Transaction, digest: str, successor: str, at: datetime) -> str | None:
+    """Exchange it for `successor`; gives its session, None where there is nothing to spend."""
+    return _text(
+        await _queries.spend_token(tx, digest=digest, successor=successor, now=to_text(at))
+    )
+
+
+async def token(tx: Transaction, digest: str) -> StoredToken | None:
+    """The token of that digest, spent or not."""
+    row: Row | None = await _queries.token(tx, digest=digest)
+    if row is None:
+        return None
+    return StoredToken(
+        session_id=row["session_id"],
+        account_id=row["account_id"],
+        expires_at=from_text(row["expires_at"]),
+        spent_at=from_text(row["spent_at"]) if row["spent_at"] else None,
+        successor=row["successor"],
+        successor_spent=row["successor_spent_at"] is not None,
+    )
+
+
+async def drop_expired(tx: Transaction, at: datetime) -> int:
+    """Remove tokens and sessions that have expired; gives how many."""
+    tokens: int = await _queries.drop_expired_tokens(tx, now=to_text(at))
+    sessions: int = await _queries.drop_expired_sessions(tx, now=to_text(at))
+    return tokens + sessions
+
+
+def _account(row: Row | None) -> StoredAccount | None:
+    if row is None:
+        return None
+    shown: dict[str, Any] = {name: row[name] for name in row if name != "password_hash"}
+    if shown["address"] is not None:
+        shown["address"] = json.loads(shown["address"])
+    return StoredAccount(Account.model_validate(shown), row["password_hash"])
+
+
+def _address_in(address: Address | None) -> str | None:
+    return address.model_dump_json() if address else None
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

@@ -1,0 +1,16 @@
+"""The kitchen's REST: its drivers and what each carries."""
+
+from aiohttp import web
+
+from server.core.routing import EMPLOYEE, Router, identity_of, service
+from server.features.orders.service import OrderService
+from server.features.restaurants.schemas import DriverPage
+
+router = Router("kitchen")
+
+
+@router.route("GET", "/drivers", roles=EMPLOYEE)
+async def list_drivers(request: web.Request) -> DriverPage:
+    """The restaurant's drivers, by name, with the open orders each carries."""
+    drivers = await service(request, OrderService).drivers(identity_of(request))
+    return DriverPage(items=drivers, next=None)

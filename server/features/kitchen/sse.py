@@ -1,0 +1,47 @@
+"""A restaurant's orders as a stream: the events its orders were appended as."""
+
+from typing import Annotated
+
+from aiohttp import web
+from pydantic import Field
+
+from server.core.routing import EMPLOYEE, Header, Router, identity_of, service
+from server.features.orders.service import topic_of
+from server.features.restaurants.service import own_restaurant
+from server.features.shared.schemas import Id
+from server.realtime.hub import Hub
+from server.settings import Settings
+from server.transports import sse
+
+router = Router("kitchen")
+
+Cursor = Annotated[str, Field(max_length=1024)] | None
+
+
+@router.route(
+    "GET",
+    "/restaurants/{id}/orders/stream",
+    roles=EMPLOYEE,
+    media="text/event-stream",
+    problems=(429,),
+)
+async def stream_orders(
+    request: web.Request,
+    id: Id,
+    after: Cursor = None,
+    last_event_id: Annotated[Cursor, Header("Last-Event-ID")] = None,
+) -> web.StreamResponse:
+    """`order.placed`, `order.updated`, `order.cancelled`, `driver.assigned`, each with the order.
+
+    Goes on after `Last-Event-ID`, else after `after`, else from now. `reset`: read `GET /orders`
+    again and subscribe with its cursor.
+    """
+    own_restaurant(identity_of(request), id)
+    settings = service(request, Settings)
+    return await sse.stream(
+        request,
+        service(request, Hub),
+        topic_of(id),
+        last_event_id or after,
+        settings.stalled_reader_seconds,
+    )

@@ -1,0 +1,41 @@
+"""An order without what tells of one account."""
+
+from typing import Any
+
+from server.features.orders.schemas import Order, OrderCustomer
+from server.features.shared.schemas import Actor
+
+DELETED = "Deleted account"
+
+
+def without(order: Order, account_id: str) -> Order:
+    """The order with that account's name, phone, address, notes and reasons taken out.
+
+    What was ordered, for how much and when stays: it is the restaurant's book-keeping.
+    """
+
+    def hidden(by: Actor) -> Actor:
+        return by.model_copy(update={"name": DELETED}) if by.id == account_id else by
+
+    changes: dict[str, Any] = {
+        "timeline": [
+            entry.model_copy(
+                update={
+                    "by": hidden(entry.by),
+                    "reason": None if entry.by.id == account_id else entry.reason,
+                }
+            )
+            for entry in order.timeline
+        ]
+    }
+    if order.driver and order.driver.assigned_by:
+        assigned_by = hidden(order.driver.assigned_by)
+        changes["driver"] = order.driver.model_copy(update={"assigned_by": assigned_by})
+    if order.customer.id == account_id:
+        changes |= {
+            "customer": OrderCustomer(id=account_id, name=DELETED),
+            "address": order.address.model_copy(update={"text": DELETED, "lat": 0.0, "lng": 0.0}),
+            "items": [item.model_copy(update={"note": None}) for item in order.items],
+            "note": None,
+        }
+    return order.model_copy(update=changes)

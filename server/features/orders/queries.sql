@@ -1,0 +1,59 @@
+-- name: order^
+SELECT * FROM order_details
+WHERE id = :id;
+
+-- name: orders_of_customer
+SELECT * FROM order_details
+WHERE customer_id = :owner
+AND (placed_at < :placed_at OR (placed_at = :placed_at AND id < :id))
+ORDER BY placed_at DESC, id DESC
+LIMIT :limit;
+
+-- name: orders_of_restaurant
+SELECT * FROM order_details
+WHERE restaurant_id = :owner
+AND (placed_at < :placed_at OR (placed_at = :placed_at AND id < :id))
+ORDER BY placed_at DESC, id DESC
+LIMIT :limit;
+
+-- name: place^
+SELECT restaurant_id, customer_id FROM orders WHERE id = :id;
+
+-- name: insert_order!
+INSERT INTO orders
+    (id, number, restaurant_id, customer_id, customer_name, customer_phone, items, total_cents,
+     status, version, timeline, driver_id, eta, ready_by, address, lat, lng, note, placed_at)
+VALUES
+    (:id, :number, :restaurant_id, :customer_id, :customer_name, :customer_phone, :items,
+     :total_cents, :status, :version, :timeline, :driver_id, :eta, :ready_by, :address, :lat,
+     :lng, :note, :placed_at);
+
+-- name: update_order!
+UPDATE orders
+SET status = :status, version = :version, timeline = :timeline, driver_id = :driver_id,
+    assigned_by = :assigned_by, eta = :eta, ready_by = :ready_by
+WHERE id = :id;
+
+-- name: lock_order!
+UPDATE orders SET version = version WHERE id = :id;
+
+-- name: carried
+SELECT id, number, status, driver_id FROM orders
+WHERE restaurant_id = :restaurant_id AND driver_id IS NOT NULL
+AND status NOT IN ('delivered', 'cancelled')
+ORDER BY placed_at, id;
+
+-- name: open_orders_of$
+SELECT COUNT(*) FROM orders
+WHERE customer_id = :customer_id AND status NOT IN ('delivered', 'cancelled');
+
+-- name: orders_naming
+SELECT * FROM order_details
+WHERE customer_id = :account_id OR timeline LIKE :mention OR assigned_by LIKE :mention;
+
+-- name: rewrite_order!
+UPDATE orders
+SET customer_name = :customer_name, customer_phone = :customer_phone, items = :items,
+    timeline = :timeline, assigned_by = :assigned_by, address = :address, lat = :lat, lng = :lng,
+    note = :note
+WHERE id = :id;

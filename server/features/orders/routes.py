@@ -1,0 +1,63 @@
+"""Orders over REST."""
+
+from aiohttp import web
+
+from server.core.routing import (
+    ANY_ROLE,
+    CUSTOMER,
+    EMPLOYEE,
+    PREFIX,
+    Answer,
+    Before,
+    IdempotencyKey,
+    Limit,
+    Router,
+    identity_of,
+    service,
+)
+from server.features.orders.schemas import (
+    Cancellation,
+    Order,
+    OrderPage,
+    PlaceOrder,
+    StatusChange,
+)
+from server.features.orders.service import OrderService
+from server.features.shared.schemas import Id
+
+router = Router("orders")
+
+
+@router.route("POST", "/orders", roles=CUSTOMER, status=201, problems=(409,))
+async def place_order(
+    request: web.Request, basket: PlaceOrder, idempotency_key: IdempotencyKey = None
+) -> Answer[Order]:
+    """Place an order; the same key and content again gives the same order."""
+    orders = service(request, OrderService)
+    order = await orders.place(identity_of(request), basket, idempotency_key)
+    return Answer(order, headers={"Location": f"{PREFIX}/orders/{order.id}"})
+
+
+@router.route("GET", "/orders", roles=ANY_ROLE)
+async def list_orders(request: web.Request, before: Before = None, limit: Limit = 50) -> OrderPage:
+    """The customer's orders, or the employee's restaurant's, newest first."""
+    return await service(request, OrderService).orders(identity_of(request), before, limit)
+
+
+@router.route("GET", "/orders/{id}", roles=ANY_ROLE)
+async def get_order(request: web.Request, id: Id) -> Order:
+    """One order."""
+    return await service(request, OrderService).order(identity_of(request), id)
+
+
+@router.route("POST", "/orders/{id}/status", roles=EMPLOYEE, problems=(409,))
+async def change_status(request: web.Request, id: Id, change: StatusChange) -> Order:
+    """Take the order a step on, or change its driver or minutes."""
+    return await service(request, OrderService).step(identity_of(request), id, change)
+
+
+@router.route("POST", "/orders/{id}/cancel", roles=CUSTOMER, problems=(409,))
+async def cancel_order(request: web.Request, id: Id, cancellation: Cancellation) -> Order:
+    """Cancel one's own order, until the kitchen starts on it."""
+    orders = service(request, OrderService)
+    return await orders.cancel(identity_of(request), id, cancellation.reason)

@@ -1,0 +1,167 @@
+"""What orders say on the wire, and the order's statuses and steps."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from server.features.shared.schemas import (
+    Actor,
+    Address,
+    Cents,
+    Id,
+    Latitude,
+    Longitude,
+    Note,
+    Page,
+    Timestamp,
+    Wire,
+    absent,
+)
+
+
+class OrderStatus(StrEnum):
+    """Where an order stands."""
+
+    PLACED = "placed"
+    ACCEPTED = "accepted"
+    PREPARING = "preparing"
+    READY = "ready"
+    OUT_FOR_DELIVERY = "out_for_delivery"
+    DELIVERED = "delivered"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether nothing can follow."""
+        return self in (OrderStatus.DELIVERED, OrderStatus.CANCELLED)
+
+
+STEPS = (
+    OrderStatus.PLACED,
+    OrderStatus.ACCEPTED,
+    OrderStatus.PREPARING,
+    OrderStatus.READY,
+    OrderStatus.OUT_FOR_DELIVERY,
+    OrderStatus.DELIVERED,
+)
+"""The way of an order that nobody cancels."""
+
+
+class OrderedItem(Wire):
+    """One line of a basket."""
+
+    menu_item_id: Id
+    quantity: Annotated[int, Field(ge=1, le=99)]
+    note: Note | None = None
+
+
+class PlaceOrder(Wire):
+    """A basket, sent off."""
+
+    restaurant_id: Id
+    items: Annotated[list[OrderedItem], Field(min_length=1, max_length=50)]
+    address: Address
+    note: Note | None = None
+
+
+class OrderItem(Wire):
+    """One line of an order, at the name and price it was ordered for."""
+
+    menu_item_id: str
+    name: str
+    price_cents: Cents
+    quantity: int
+    note: str | None = absent()
+
+
+class OrderRestaurant(Wire):
+    """The restaurant of an order."""
+
+    id: str
+    name: str
+    lat: Latitude
+    lng: Longitude
+
+
+class OrderCustomer(Wire):
+    """The customer of an order, as its restaurant sees them."""
+
+    id: str
+    name: str
+    phone: str | None = absent()
+
+
+class OrderDriver(Wire):
+    """Who brings it."""
+
+    id: str
+    name: str
+    vehicle: str
+    assigned_by: Actor | None = absent()
+
+
+class TimelineEntry(Wire):
+    """One step the order took."""
+
+    status: OrderStatus
+    at: Timestamp
+    by: Actor
+    reason: str | None = absent()
+
+
+class Order(Wire):
+    """An order, whole. `version` counts its changes of status and driver from 1.
+
+    `eta` is when it should be at the door, `ready_by` when the kitchen should be done with it.
+    """
+
+    id: str
+    number: int
+    restaurant: OrderRestaurant
+    customer: OrderCustomer
+    items: list[OrderItem]
+    total_cents: int
+    status: OrderStatus
+    version: int
+    timeline: list[TimelineEntry]
+    driver: OrderDriver | None = absent()
+    eta: Timestamp | None = absent()
+    ready_by: Timestamp | None = absent()
+    address: Address
+    note: str | None = absent()
+
+
+class OrderPage(Page[Order]):
+    """Orders, newest first. An employee's `cursor` goes on in the kitchen's stream."""
+
+    cursor: str
+
+
+class StatusChange(Wire):
+    """A step to take. The current status again, with a driver or minutes, changes those alone.
+
+    `eta_minutes` is how long from now until it is at the door.
+    """
+
+    status: OrderStatus
+    expected_version: Annotated[int, Field(ge=1)] | None = None
+    driver_id: Id | None = None
+    eta_minutes: Annotated[int, Field(ge=1, le=600)] | None = None
+    reason: Note | None = None
+
+
+class Cancellation(Wire):
+    """Why the customer changed their mind, if they say."""
+
+    reason: Note | None = None
+
+
+class TrackedStatus(Wire):
+    """The answer of a long poll."""
+
+    order_id: str
+    status: OrderStatus
+    version: int
+    terminal: bool
+    eta: Timestamp | None = absent()

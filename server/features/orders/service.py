@@ -1,0 +1,306 @@
+"""The rules of orders: placing, stepping on, cancelling, following."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from server.core import pages
+from server.core.auth import Identity
+from server.core.clock import now, to_text
+from server.core.database import Database, Transaction
+from server.core.errors import Problem, conflict, invalid, not_found
+from server.core.idempotency import Repeatable, store_answer, stored_answer
+from server.features.accounts.schemas import Role
+from server.features.accounts.service import AccountService
+from server.features.orders import store
+from server.features.orders.machine import check_step
+from server.features.orders.placing import actor, new_order
+from server.features.orders.privacy import without
+from server.features.orders.schemas import (
+    Order,
+    OrderDriver,
+    OrderPage,
+    OrderStatus,
+    PlaceOrder,
+    StatusChange,
+    TimelineEntry,
+    TrackedStatus,
+)
+from server.features.orders.travel import times
+from server.features.restaurants.schemas import Driver
+from server.features.restaurants.service import RestaurantService
+from server.realtime.event import Event
+from server.realtime.hub import Hub
+from server.realtime.log import EventLog
+
+PLACE_ROUTE = "POST /orders"
+PLACES = 50_000
+"""Orders whose restaurant and customer are kept in memory: neither ever changes."""
+
+
+def topic_of(restaurant_id: str) -> str:
+    """The topic of a restaurant's orders."""
+    return f"restaurant:{restaurant_id}"
+
+
+class OrderService:
+    """Orders, from `placed` to `delivered` or `cancelled`."""
+
+    def __init__(
+        self,
+        database: Database,
+        log: EventLog,
+        hub: Hub,
+        accounts: AccountService,
+        restaurants: RestaurantService,
+    ) -> None:
+        self._database = database
+        self._log = log
+        self._hub = hub
+        self._accounts = accounts
+        self._restaurants = restaurants
+        self._places: OrderedDict[str, tuple[str, str]] = OrderedDict()
+
+    async def place(self, identity: Identity, basket: PlaceOrder, key: str | None) -> Order:
+        """A new order; with an Idempotency-Key, the same one however often it is sent.
+
+        Raises Problem 409 where a dish is sold out, 422 where there is no such thing.
+        """
+        repeatable = Repeatable.of(identity.account_id, PLACE_ROUTE, key, basket) if key else None
+
+        async def fn(tx: Transaction) -> Order:
+            if repeatable and (stored := await stored_answer(tx, repeatable)):
+                return Order.model_validate_json(stored)
+            order = await new_order(tx, identity, basket, self._accounts, self._restaurants)
+            await store.insert(tx, order)
+            await self._append(tx, "order.placed", order)
+            if repeatable:
+                await store_answer(tx, repeatable, 201, order.model_dump_json())
+            return order
+
+        return await self._database.write(fn)
+
+    async def order(self, identity: Identity, order_id: str) -> Order:
+        """One order. Raises Problem 404."""
+
+        async def fn(tx: Transaction) -> Order:
+            return await self._own(tx, identity, order_id)
+
+        return await self._database.read(fn)
+
+    async def orders(self, identity: Identity, before: str | None, limit: int) -> OrderPage:
+        """A page of the customer's, or of the employee's restaurant's, with the cursor that
+        belongs to it. Raises Problem 422 for a `before` that no page gave."""
+        start = pages.parse(before)
+        if identity.role == Role.CUSTOMER:
+            owner, topic = {"customer_id": identity.account_id}, f"customer:{identity.account_id}"
+        else:
+            owner = {"restaurant_id": identity.restaurant_id or ""}
+            topic = topic_of(identity.restaurant_id or "")
+
+        async def fn(tx: Transaction) -> OrderPage:
+            found = await store.orders(tx, **owner, before=start, limit=limit + 1)
+            following = None
+            if len(found) > limit:
+                found = found[:limit]
+                following = pages.after(to_text(found[-1].timeline[0].at), found[-1].id)
+            cursor = await self._log.cursor(tx, topic)
+            return OrderPage(items=found, next=following, cursor=cursor)
+
+        return await self._database.read(fn)
+
+    async def step(self, identity: Identity, order_id: str, change: StatusChange) -> Order:
+        """The order after that step, or after a change of driver or minutes alone.
+
+        Raises Problem 404, 409 with the present order, 422.
+        """
+
+        async def fn(tx: Transaction) -> Order:
+            await store.lock(tx, order_id)
+            order = await self._own(tx, identity, order_id)
+            with _showing(order):
+                if change.expected_version not in (None, order.version):
+                    raise conflict(
+                        f"The order has changed since: it is at version {order.version}, not"
+                        f" {change.expected_version}. Look at it and decide again."
+                    )
+                if change.status is order.status and not order.status.terminal:
+                    return await self._adjust(tx, identity, order, change)
+                check_step(Role(identity.role), order.status, change.status)
+            return await self._advance(tx, identity, order, change)
+
+        return await self._database.write(fn)
+
+    async def cancel(self, identity: Identity, order_id: str, reason: str | None) -> Order:
+        """The customer's own change of mind. Raises Problem 404, 409 with the present order."""
+        change = StatusChange(status=OrderStatus.CANCELLED, reason=reason)
+
+        async def fn(tx: Transaction) -> Order:
+            await store.lock(tx, order_id)
+            order = await self._own(tx, identity, order_id)
+            with _showing(order):
+                check_step(Role(identity.role), order.status, OrderStatus.CANCELLED)
+            return await self._advance(tx, identity, order, change)
+
+        return await self._database.write(fn)
+
+    async def _advance(
+        self, tx: Transaction, identity: Identity, order: Order, change: StatusChange
+    ) -> Order:
+        wanted = change.status
+        if wanted is OrderStatus.CANCELLED and identity.role == Role.EMPLOYEE and not change.reason:
+            raise invalid(["reason"], "Say why: the customer will read it.")
+        changes: dict[str, Any] = {"status": wanted, "version": order.version + 1}
+        if change.driver_id is not None and not wanted.terminal:
+            changes["driver"] = await self._driver(tx, identity, order, change.driver_id)
+        if wanted is OrderStatus.OUT_FOR_DELIVERY and not (order.driver or "driver" in changes):
+            raise invalid(["driver_id"], "Say who brings it: out_for_delivery needs a driver.")
+        entry = TimelineEntry(
+            status=wanted, at=now(), by=actor(identity), reason=change.reason or None
+        )
+        changes["timeline"] = [*order.timeline, entry]
+        changes |= await self._times(tx, order, wanted, change.eta_minutes)
+        order = order.model_copy(update=changes)
+        await store.save(tx, order)
+        cancelled = wanted is OrderStatus.CANCELLED
+        await self._append(tx, "order.cancelled" if cancelled else "order.updated", order)
+        return order
+
+    async def _adjust(
+        self, tx: Transaction, identity: Identity, order: Order, change: StatusChange
+    ) -> Order:
+        """Driver and minutes, where the status stays."""
+        changes: dict[str, Any] = {}
+        kind = "order.updated"
+        if change.driver_id is not None and not (
+            order.driver and order.driver.id == change.driver_id
+        ):
+            changes["driver"] = await self._driver(tx, identity, order, change.driver_id)
+            changes["version"] = order.version + 1
+            kind = "driver.assigned"
+        if change.eta_minutes is not None:
+            changes |= await self._times(tx, order, order.status, change.eta_minutes)
+        if not changes:
+            if change.driver_id is None:
+                raise conflict(f"The order is {order.status} already.")
+            return order
+        order = order.model_copy(update=changes)
+        await store.save(tx, order)
+        await self._append(tx, kind, order)
+        return order
+
+    async def _times(
+        self, tx: Transaction, order: Order, status: OrderStatus, eta_minutes: int | None
+    ) -> dict[str, datetime | None]:
+        restaurant = await self._restaurants.summary_of(tx, order.restaurant.id)
+        assert restaurant is not None
+        return times(order, status, now(), eta_minutes, restaurant.preparation_minutes)
+
+    async def _driver(
+        self, tx: Transaction, identity: Identity, order: Order, driver_id: str
+    ) -> OrderDriver:
+        driver = await self._restaurants.driver_of(tx, order.restaurant.id, driver_id)
+        if driver is None:
+            raise invalid(["driver_id"], "There is no such driver at this restaurant.")
+        return OrderDriver(
+            id=driver.id, name=driver.name, vehicle=driver.vehicle, assigned_by=actor(identity)
+        )
+
+    async def drivers(self, identity: Identity) -> list[Driver]:
+        """The employee's restaurant's drivers, with what each carries."""
+
+        async def fn(tx: Transaction) -> list[Driver]:
+            restaurant_id = identity.restaurant_id or ""
+            carried = await store.carried(tx, restaurant_id)
+            return [
+                driver.model_copy(update={"carrying": carried.get(driver.id, [])})
+                for driver in await self._restaurants.drivers_of(tx, restaurant_id)
+            ]
+
+        return await self._database.read(fn)
+
+    async def topic_for(self, identity: Identity, order_id: str) -> str:
+        """The topic an order's changes are on. Raises Problem 404."""
+        place = self._places.get(order_id)
+        if place is None:
+            place = await self._database.read(lambda tx: store.place(tx, order_id))
+            if place is None:
+                raise not_found("order")
+            self._places[order_id] = place
+            if len(self._places) > PLACES:
+                self._places.popitem(last=False)
+        restaurant_id, customer_id = place
+        if not _may_see(identity, restaurant_id, customer_id):
+            raise not_found("order")
+        return topic_of(restaurant_id)
+
+    async def tracked(self, identity: Identity, order_id: str) -> TrackedStatus:
+        """Where the order stands, from the database. Raises Problem 404."""
+        return tracked(await self.order(identity, order_id))
+
+    async def scrub(self, tx: Transaction, account_id: str) -> None:
+        """Before an account goes: its name, address and notes leave the orders and their events.
+
+        Raises Problem 409 while the customer has orders under way.
+        """
+        if await store.open_orders_of(tx, account_id):
+            raise conflict("An order is still under way. Cancel it, or wait until it has come.")
+        topics = set()
+        for order in await store.orders_naming(tx, account_id):
+            await store.rewrite(tx, without(order, account_id))
+            await self._log.rewrite(tx, order.id, lambda data: _rewritten(data, account_id))
+            topics.add(topic_of(order.restaurant.id))
+        for topic in topics:
+            self._hub.forget(topic)
+
+    async def _own(self, tx: Transaction, identity: Identity, order_id: str) -> Order:
+        order = await store.order(tx, order_id)
+        if order is None or not _may_see(identity, order.restaurant.id, order.customer.id):
+            raise not_found("order")
+        return order
+
+    async def _append(self, tx: Transaction, kind: str, order: Order) -> None:
+        topic = topic_of(order.restaurant.id)
+        await self._log.append(tx, topic, kind, order.model_dump_json(), subject=order.id)
+
+
+def tracked(order: Order) -> TrackedStatus:
+    """What a long poll tells of an order."""
+    return TrackedStatus(
+        order_id=order.id,
+        status=order.status,
+        version=order.version,
+        terminal=order.status.terminal,
+        eta=order.eta,
+    )
+
+
+def tracked_in(event: Event) -> TrackedStatus:
+    """What a long poll tells of an order, from its event; made once for all who wait."""
+    found: TrackedStatus | None = event.encoded.get("tracked")
+    if found is None:
+        found = event.encoded["tracked"] = tracked(Order.model_validate_json(event.data))
+    return found
+
+
+def _may_see(identity: Identity, restaurant_id: str, customer_id: str) -> bool:
+    if identity.role == Role.CUSTOMER:
+        return identity.account_id == customer_id
+    return identity.restaurant_id == restaurant_id
+
+
+@contextmanager
+def _showing(order: Order) -> Iterator[None]:
+    """A conflict inside shows the order as it is."""
+    try:
+        yield
+    except Problem as problem:
+        if problem.status == 409:
+            problem.extra["order"] = order.model_dump(mode="json")
+        raise
+
+
+def _rewritten(data: str, account_id: str) -> str:
+    return without(Order.model_validate_json(data), account_id).model_dump_json()

@@ -1,0 +1,29 @@
+"""Puts orders into the application."""
+
+from aiohttp import web
+
+from server.core.database import Database
+from server.core.routing import SERVICES
+from server.features.accounts.service import AccountService
+from server.features.orders import long_polling, routes
+from server.features.orders.service import OrderService
+from server.features.restaurants.service import RestaurantService
+from server.realtime.hub import Hub
+from server.realtime.log import EventLog
+
+
+def setup(
+    app: web.Application,
+    database: Database,
+    log: EventLog,
+    hub: Hub,
+    accounts: AccountService,
+    restaurants: RestaurantService,
+) -> OrderService:
+    """Routes, the long poll, service; deleted accounts are scrubbed from orders and events."""
+    orders = OrderService(database, log, hub, accounts, restaurants)
+    accounts.on_delete.append(orders.scrub)
+    app[SERVICES][OrderService] = orders
+    routes.router.add_to(app)
+    long_polling.router.add_to(app)
+    return orders

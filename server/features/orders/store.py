@@ -1,0 +1,179 @@
+"""Orders in rows and out of them."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from server.core.clock import to_text
+from server.core.database import Transaction
+from server.core.queries import Row, load_queries
+from server.features.orders.schemas import (
+    Order,
+    OrderCustomer,
+    OrderDriver,
+    OrderItem,
+    OrderRestaurant,
+    OrderStatus,
+    TimelineEntry,
+)
+from server.features.restaurants.schemas import CarriedOrder
+from server.features.shared.schemas import Actor, Address
+
+_queries = load_queries(__file__)
+
+LAST = ("9999", "~")
+"""Sorts after every order: where the first page begins."""
+
+
+def _order(row: Row) -> Order:
+    driver = None
+    if row["driver_id"] is not None:
+        assigned_by = row["assigned_by"]
+        driver = OrderDriver(
+            id=row["driver_id"],
+            name=row["driver_name"],
+            vehicle=row["driver_vehicle"],
+            assigned_by=Actor.model_validate_json(assigned_by) if assigned_by else None,
+        )
+    return Order(
+        id=row["id"],
+        number=row["number"],
+        restaurant=OrderRestaurant(
+            id=row["restaurant_id"],
+            name=row["restaurant_name"],
+            lat=row["restaurant_lat"],
+            lng=row["restaurant_lng"],
+        ),
+        customer=OrderCustomer(
+            id=row["customer_id"], name=row["customer_name"], phone=row["customer_phone"]
+        ),
+        items=[OrderItem(**item) for item in json.loads(row["items"])],
+        total_cents=row["total_cents"],
+        status=OrderStatus(row["status"]),
+        version=row["version"],
+        timeline=[TimelineEntry(**entry) for entry in json.loads(row["timeline"])],
+        driver=driver,
+        eta=row["eta"],
+        ready_by=row["ready_by"],
+        address=Address(text=row["address"], lat=row["lat"], lng=row["lng"]),
+        note=row["note"],
+    )
+
+
+def _json(models: Sequence[OrderItem] | Sequence[TimelineEntry]) -> str:
+    return "[" + ",".join(model.model_dump_json() for model in models) + "]"
+
+
+def _changing(order: Order) -> dict[str, Any]:
+    driver = order.driver
+    return {
+        "status": order.status.value,
+        "version": order.version,
+        "timeline": _json(order.timeline),
+        "driver_id": driver.id if driver else None,
+        "assigned_by": (
+            driver.assigned_by.model_dump_json() if driver and driver.assigned_by else None
+        ),
+        "eta": to_text(order.eta) if order.eta else None,
+        "ready_by": to_text(order.ready_by) if order.ready_by else None,
+    }
+
+
+async def order(tx: Transaction, order_id: str) -> Order | None:
+    """One order."""
+    row = await _queries.order(tx, id=order_id)
+    return _order(row) if row else None
+
+
+async def place(tx: Transaction, order_id: str) -> tuple[str, str] | None:
+    """The restaurant and the customer of an order."""
+    row = await _queries.place(tx, id=order_id)
+    return (row["restaurant_id"], row["customer_id"]) if row else None
+
+
+async def orders(
+    tx: Transaction,
+    *,
+    customer_id: str | None = None,
+    restaurant_id: str | None = None,
+    before: tuple[str, str] | None,
+    limit: int,
+) -> list[Order]:
+    """One page, newest first, of a customer's or a restaurant's; `before` is (placed_at, id)."""
+    placed_at, order_id = before or LAST
+    page = _queries.orders_of_customer if customer_id else _queries.orders_of_restaurant
+    rows = await page(
+        tx, owner=customer_id or restaurant_id, placed_at=placed_at, id=order_id, limit=limit
+    )
+    return [_order(row) for row in rows]
+
+
+async def insert(tx: Transaction, order: Order) -> None:
+    """A new order."""
+    changing = _changing(order)
+    del changing["assigned_by"]
+    await _queries.insert_order(
+        tx,
+        id=order.id,
+        number=order.number,
+        restaurant_id=order.restaurant.id,
+        customer_id=order.customer.id,
+        customer_name=order.customer.name,
+        customer_phone=order.customer.phone,
+        items=_json(order.items),
+        total_cents=order.total_cents,
+        address=order.address.text,
+        lat=order.address.lat,
+        lng=order.address.lng,
+        note=order.note,
+        placed_at=to_text(order.timeline[0].at),
+        **changing,
+    )
+
+
+async def lock(tx: Transaction, order_id: str) -> None:
+    """Have the order's row to oneself for the rest of the transaction (PostgreSQL needs that)."""
+    await _queries.lock_order(tx, id=order_id)
+
+
+async def save(tx: Transaction, order: Order) -> None:
+    """The order as it is now."""
+    await _queries.update_order(tx, id=order.id, **_changing(order))
+
+
+async def carried(tx: Transaction, restaurant_id: str) -> dict[str, list[CarriedOrder]]:
+    """The restaurant's open orders that have a driver, by driver."""
+    found: dict[str, list[CarriedOrder]] = {}
+    for row in await _queries.carried(tx, restaurant_id=restaurant_id):
+        one = CarriedOrder(id=row["id"], number=row["number"], status=row["status"])
+        found.setdefault(row["driver_id"], []).append(one)
+    return found
+
+
+async def open_orders_of(tx: Transaction, customer_id: str) -> int:
+    """How many of the customer's orders are still under way."""
+    return int(await _queries.open_orders_of(tx, customer_id=customer_id))
+
+
+async def orders_naming(tx: Transaction, account_id: str) -> list[Order]:
+    """Every order that tells of this account: as customer, in its timeline, as dispatcher."""
+    rows = await _queries.orders_naming(tx, account_id=account_id, mention=f'%"{account_id}"%')
+    return [_order(row) for row in rows]
+
+
+async def rewrite(tx: Transaction, order: Order) -> None:
+    """The order with its personal data as it is now."""
+    changing = _changing(order)
+    await _queries.rewrite_order(
+        tx,
+        id=order.id,
+        customer_name=order.customer.name,
+        customer_phone=order.customer.phone,
+        items=_json(order.items),
+        timeline=changing["timeline"],
+        assigned_by=changing["assigned_by"],
+        address=order.address.text,
+        lat=order.address.lat,
+        lng=order.address.lng,
+        note=order.note,
+    )

@@ -1,0 +1,51 @@
+"""Restaurants and menus over REST."""
+
+from aiohttp import web
+
+from server.core.routing import ANY_ROLE, EMPLOYEE, PREFIX, Answer, Router, identity_of, service
+from server.features.restaurants.schemas import (
+    MenuItem,
+    MenuItemChange,
+    NewMenuItem,
+    Restaurant,
+    RestaurantPage,
+)
+from server.features.restaurants.service import RestaurantService
+from server.features.shared.schemas import Id
+
+router = Router("restaurants")
+
+
+@router.route("GET", "/restaurants", roles=ANY_ROLE)
+async def list_restaurants(request: web.Request) -> RestaurantPage:
+    """Every restaurant, by name."""
+    restaurants = await service(request, RestaurantService).restaurants()
+    return RestaurantPage(items=list(restaurants), next=None)
+
+
+@router.route("GET", "/restaurants/{id}", roles=ANY_ROLE)
+async def get_restaurant(request: web.Request, id: Id) -> Restaurant:
+    """One restaurant with its menu."""
+    return await service(request, RestaurantService).restaurant(id)
+
+
+@router.route("POST", "/restaurants/{id}/menu", roles=EMPLOYEE, status=201, problems=(409,))
+async def add_menu_item(request: web.Request, id: Id, new: NewMenuItem) -> Answer[MenuItem]:
+    """Add a dish to the menu's end."""
+    item = await service(request, RestaurantService).add_menu_item(identity_of(request), id, new)
+    return Answer(item, headers={"Location": f"{PREFIX}/restaurants/{id}/menu/{item.id}"})
+
+
+@router.route("PATCH", "/restaurants/{id}/menu/{item_id}", roles=EMPLOYEE)
+async def change_menu_item(
+    request: web.Request, id: Id, item_id: Id, change: MenuItemChange
+) -> MenuItem:
+    """Change a dish; sold out is `available: false`."""
+    restaurants = service(request, RestaurantService)
+    return await restaurants.change_menu_item(identity_of(request), id, item_id, change)
+
+
+@router.route("DELETE", "/restaurants/{id}/menu/{item_id}", roles=EMPLOYEE)
+async def remove_menu_item(request: web.Request, id: Id, item_id: Id) -> None:
+    """Take a dish off the menu; orders that name it keep it."""
+    await service(request, RestaurantService).remove_menu_item(identity_of(request), id, item_id)

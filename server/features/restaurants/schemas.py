@@ -1,0 +1,103 @@
+"""What restaurants say on the wire: menus and the roster of drivers."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from server.features.shared.schemas import (
+    Cents,
+    Id,
+    Latitude,
+    Longitude,
+    Name,
+    Note,
+    Page,
+    Wire,
+    absent,
+)
+
+
+class RestaurantSummary(Wire):
+    """A restaurant without its menu."""
+
+    id: str
+    name: str
+    cuisine: str
+    description: str
+    address: str
+    lat: Latitude
+    lng: Longitude
+    preparation_minutes: int
+
+
+class NewRestaurant(Wire):
+    """A restaurant to open."""
+
+    name: Name
+    cuisine: Name
+    description: Note = ""
+    address: Name
+    lat: Latitude
+    lng: Longitude
+    preparation_minutes: Annotated[int, Field(ge=1, le=240)] = 20
+
+
+class RestaurantPage(Page[RestaurantSummary]):
+    """Restaurants by name, all in one page."""
+
+
+class MenuItem(Wire):
+    """A dish; one that is sold out is not `available`."""
+
+    id: str
+    name: str
+    description: str
+    price_cents: Cents
+    available: bool
+    photo_url: str | None = absent()
+
+
+class Restaurant(RestaurantSummary):
+    """A restaurant with its menu, in the menu's own order."""
+
+    menu: list[MenuItem]
+
+
+class NewMenuItem(Wire):
+    """A dish to add to the menu's end."""
+
+    name: Name
+    description: Note = ""
+    price_cents: Cents
+    available: bool = True
+
+
+class MenuItemChange(Wire):
+    """The fields of a dish to change; one left out stays."""
+
+    name: Name | None = None
+    description: Note | None = None
+    price_cents: Cents | None = None
+    available: bool | None = None
+
+
+class CarriedOrder(Wire):
+    """An order in a driver's hands."""
+
+    id: Id
+    number: int
+    status: str
+
+
+class Driver(Wire):
+    """A driver of the restaurant and the open orders that are theirs."""
+
+    id: str
+    name: str
+    vehicle: str
+    phone: str | None = absent()
+    carrying: list[CarriedOrder] = Field(default_factory=list)
+
+
+class DriverPage(Page[Driver]):
+    """The restaurant's drivers by name, all in one page."""

@@ -1,0 +1,148 @@
+"""The rules of restaurants: who may change which menu."""
+
+from collections.abc import Sequence
+
+from server.core.auth import Identity
+from server.core.database import Database, Transaction
+from server.core.errors import conflict, invalid, not_found
+from server.features.restaurants import store
+from server.features.restaurants.schemas import (
+    Driver,
+    MenuItem,
+    MenuItemChange,
+    NewMenuItem,
+    NewRestaurant,
+    Restaurant,
+    RestaurantSummary,
+)
+
+MENU_LENGTH = 500
+
+
+def own_restaurant(identity: Identity, restaurant_id: str) -> None:
+    """Raises Problem 404 unless the employee works there."""
+    if identity.restaurant_id != restaurant_id:
+        raise not_found("restaurant")
+
+
+class RestaurantService:
+    """Restaurants, their menus and their drivers."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def restaurants(self) -> Sequence[RestaurantSummary]:
+        """All of them, by name."""
+        return await self._database.read(store.restaurants)
+
+    async def restaurant(self, restaurant_id: str) -> Restaurant:
+        """One with its menu. Raises Problem 404."""
+
+        async def fn(tx: Transaction) -> Restaurant:
+            found = await store.restaurant(tx, restaurant_id)
+            if found is None:
+                raise not_found("restaurant")
+            return found
+
+        return await self._database.read(fn)
+
+    async def add_menu_item(
+        self, identity: Identity, restaurant_id: str, new: NewMenuItem
+    ) -> MenuItem:
+        """A new dish. Raises Problem 404, 409."""
+        own_restaurant(identity, restaurant_id)
+
+        async def fn(tx: Transaction) -> MenuItem:
+            if await store.menu_length(tx, restaurant_id) >= MENU_LENGTH:
+                raise conflict(f"A menu has at most {MENU_LENGTH} dishes. Remove one first.")
+            item_id = await store.add_menu_item(tx, restaurant_id, new)
+            return await self._menu_item(tx, restaurant_id, item_id)
+
+        return await self._database.write(fn)
+
+    async def change_menu_item(
+        self, identity: Identity, restaurant_id: str, item_id: str, change: MenuItemChange
+    ) -> MenuItem:
+        """The dish with the fields that were sent. Raises Problem 404, 422."""
+        own_restaurant(identity, restaurant_id)
+        changes = change.model_dump(include=change.model_fields_set)
+        for name, value in changes.items():
+            if value is None:
+                raise invalid([name], "A dish cannot be without it; leave it out to keep it.")
+
+        async def fn(tx: Transaction) -> MenuItem:
+            item = await self._menu_item(tx, restaurant_id, item_id)
+            changed = item.model_copy(update=changes)
+            await store.save_menu_item(tx, changed)
+            return changed
+
+        return await self._database.write(fn)
+
+    async def remove_menu_item(self, identity: Identity, restaurant_id: str, item_id: str) -> None:
+        """Take a dish off the menu. Raises Problem 404."""
+        own_restaurant(identity, restaurant_id)
+
+        async def fn(tx: Transaction) -> None:
+            if not await store.remove_menu_item(tx, restaurant_id, item_id):
+                raise not_found("dish")
+
+        await self._database.write(fn)
+
+    async def summary_of(self, tx: Transaction, restaurant_id: str) -> RestaurantSummary | None:
+        """In another feature's transaction: one without its menu."""
+        return await store.summary(tx, restaurant_id)
+
+    async def dish_of(self, tx: Transaction, restaurant_id: str, item_id: str) -> MenuItem | None:
+        """In another feature's transaction: a dish that is on the menu."""
+        return await store.menu_item(tx, restaurant_id, item_id)
+
+    async def number_order(self, tx: Transaction, restaurant_id: str) -> int:
+        """In another feature's transaction: the next order's number."""
+        return await store.next_number(tx, restaurant_id)
+
+    async def drivers_of(self, tx: Transaction, restaurant_id: str) -> list[Driver]:
+        """In another feature's transaction: the roster, without what they carry."""
+        return await store.drivers(tx, restaurant_id)
+
+    async def driver_of(self, tx: Transaction, restaurant_id: str, driver_id: str) -> Driver | None:
+        """In another feature's transaction: one driver of that restaurant."""
+        return await store.driver(tx, restaurant_id, driver_id)
+
+    async def _menu_item(self, tx: Transaction, restaurant_id: str, item_id: str) -> MenuItem:
+        item = await store.menu_item(tx, restaurant_id, item_id)
+        if item is None:
+            raise not_found("dish")
+        return item
+
+
+async def restaurant_named(database: Database, name: str) -> str:
+    """The id of the restaurant with that name or id. Raises Problem 422."""
+
+    async def fn(tx: Transaction) -> str:
+        found = await store.id_of(tx, name)
+        if found is None:
+            names = ", ".join(one.name for one in await store.restaurants(tx)) or "none yet"
+            raise invalid(["restaurant"], f"There is no restaurant {name!r}; there are: {names}")
+        return found
+
+    return await database.read(fn)
+
+
+async def add_restaurant(database: Database, new: NewRestaurant) -> str:
+    """Open a restaurant; gives its id. Raises Problem 409 where the name is taken."""
+
+    async def fn(tx: Transaction) -> str:
+        if await store.id_of(tx, new.name):
+            raise conflict(f"There is a restaurant {new.name!r} already.")
+        return await store.add_restaurant(tx, new)
+
+    return await database.write(fn)
+
+
+async def add_driver(
+    database: Database, restaurant_id: str, name: str, vehicle: str, phone: str | None
+) -> str:
+    """Put a driver on the roster; gives their id."""
+    return await database.write(
+        lambda tx: store.add_driver(tx, restaurant_id, name, vehicle, phone)
+    )

@@ -1,0 +1,122 @@
+"""What every feature's wire is built from: text, times, pages, problems."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+def absent() -> Any:
+    """A field that is left out of the JSON while it has no value."""
+    return Field(default=None, exclude_if=_is_none)
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Timestamp = Annotated[
+    AwareDatetime,
+    PlainSerializer(_rfc3339, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""RFC 3339, UTC, milliseconds: `2026-01-31T12:00:00.000Z`."""
+
+
+def _no_control(newlines: bool) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        for char in text:
+            if (char < " " or "\x7f" <= char < "\xa0") and not (newlines and char == "\n"):
+                raise ValueError("must not contain control characters")
+        return text
+
+    return check
+
+
+Name = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=80),
+    AfterValidator(_no_control(newlines=False)),
+]
+Note = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=500),
+    AfterValidator(_no_control(newlines=True)),
+]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+Latitude = Annotated[float, Field(ge=-90, le=90)]
+"""WGS 84 degrees."""
+Longitude = Annotated[float, Field(ge=-180, le=180)]
+"""WGS 84 degrees."""
+Cents = Annotated[int, Field(ge=0, le=10_000_000)]
+"""Money in minor units."""
+
+
+class Wire(BaseModel):
+    """Anything that travels to or from a client."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False, frozen=True)
+
+
+ItemT = TypeVar("ItemT")
+
+
+class Page(Wire, Generic[ItemT]):
+    """One page of a list, newest first; `next` goes back in as `?before=`."""
+
+    items: list[ItemT]
+    next: str | None
+
+
+class FieldError(Wire):
+    """What is wrong with one field of a request."""
+
+    loc: list[str | int]
+    msg: str
+
+
+class ProblemDetails(Wire):
+    """RFC 9457, the body of every error."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    errors: list[FieldError] | None = absent()
+
+
+class Address(Wire):
+    """Where to bring an order."""
+
+    text: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+        AfterValidator(_no_control(newlines=False)),
+    ]
+    lat: Latitude
+    lng: Longitude
+
+
+class Actor(Wire):
+    """Who did something: an account, as others may see it."""
+
+    id: str
+    name: str
+    role: str

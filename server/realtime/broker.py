@@ -1,0 +1,43 @@
+"""What a broker is: a hint to other processes that something was appended."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from server.realtime.event import Event
+
+
+class Broker(Protocol):
+    """Carries committed events to every process that listens to their topic.
+
+    It may lose, repeat and reorder: the hub and its sweep put that right. It never blocks.
+    """
+
+    deliver: Callable[[Event], None]
+    """Called with each event that arrives; the hub sets it."""
+    reconnected: Callable[[], None]
+    """Called when events may have been lost; the hub sets it."""
+
+    async def open(self, epoch: str) -> None:
+        """Start, for the database of that epoch; returns also where the broker is out of reach."""
+        ...
+
+    async def close(self) -> None:
+        """Stop, and give everything back."""
+        ...
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Send these on, in order, without waiting."""
+        ...
+
+    async def subscribe(self, topic: str) -> None:
+        """Returns once events of the topic arrive here, or it is clear that they won't for now."""
+        ...
+
+    async def unsubscribe(self, topic: str) -> None:
+        """The topic's events are no longer wanted here."""
+        ...
+
+    @property
+    def state(self) -> str:
+        """`ok`, or what is wrong, in words."""
+        ...

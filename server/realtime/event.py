@@ -1,0 +1,66 @@
+"""An event of the log, and the cursor that names a place in it."""
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True, eq=False)
+class Event:
+    """One change. `data` is its JSON text, made once; `subject` what within the topic it is about.
+
+    `encoded` keeps the bytes a transport made of it, so that an event is encoded once however
+    many read it.
+    """
+
+    topic: str
+    seq: int
+    type: str
+    subject: str
+    data: str
+    at: str
+    encoded: dict[str, Any] = field(default_factory=dict)
+
+    def to_message(self) -> str:
+        """The text a broker carries."""
+        return json.dumps(
+            [self.topic, self.seq, self.type, self.subject, self.data, self.at],
+            ensure_ascii=False,
+            separators=(",", ":"),
+        )
+
+    @classmethod
+    def from_message(cls, text: str | bytes) -> "Event":
+        """The event such a text carries. Raises ValueError for anything else."""
+        match json.loads(text):
+            case [str(topic), int(seq), str(kind), str(subject), str(data), str(at)]:
+                return cls(topic, seq, kind, subject, data, at)
+        raise ValueError("not an event")
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The last event seen: the log's epoch, the topic, the `seq`."""
+
+    epoch: str
+    topic: str
+    seq: int
+
+    def __str__(self) -> str:
+        plain = f"{self.epoch}.{self.seq}.{self.topic}".encode()
+        return base64.urlsafe_b64encode(plain).decode().rstrip("=")
+
+    @classmethod
+    def parse(cls, text: str) -> "Cursor | None":
+        """The cursor in that text, or None where there is none."""
+        try:
+            plain = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+            epoch, seq, topic = plain.split(".", 2)
+            number = int(seq)
+        except (ValueError, binascii.Error):
+            return None
+        if not 0 <= number < 2**63:
+            return None
+        return cls(epoch, topic, number)

@@ -1,0 +1,214 @@
+"""The hub: who listens in this process, per topic, and the sweep that makes it certain."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from server.core.database import Database
+from server.core.errors import Problem, unavailable
+from server.realtime.broker import Broker
+from server.realtime.event import Cursor, Event
+from server.realtime.log import EventLog
+from server.realtime.subscription import Sink, Subscription
+from server.realtime.topic import Topic
+
+logger = logging.getLogger(__name__)
+
+LINGER_SECONDS = 60.0
+"""How long a topic is kept after its last listener, for those who come back."""
+
+
+class Hub:
+    """Events of committed transactions to everybody who listens here, each once and in order.
+
+    The broker is a hint; the sweep compares heads with the database every `sweep_seconds` and
+    so finds whatever the broker lost.
+    """
+
+    def __init__(
+        self, database: Database, log: EventLog, broker: Broker, sweep_seconds: float
+    ) -> None:
+        self.log = log
+        self.gaps = 0
+        self._database = database
+        self._broker = broker
+        self._sweep_seconds = sweep_seconds
+        self._topics: dict[str, Topic] = {}
+        self._opening: dict[str, asyncio.Task[Topic]] = {}
+        self._sweeper: asyncio.Task[None] | None = None
+        self._suspicious = asyncio.Event()
+        self._leaving: set[asyncio.Task[None]] = set()
+        broker.deliver = self._receive
+        broker.reconnected = self.suspect
+        database.publish = self._publish
+
+    async def open(self) -> None:
+        """Start the sweep."""
+        self._sweeper = asyncio.create_task(self._sweep_for_ever(), name="sweep")
+
+    async def close(self) -> None:
+        """Stop the sweep and forget every topic."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.wait({self._sweeper})
+        for task in (*self._opening.values(), *self._leaving):
+            task.cancel()
+        for topic in self._topics.values():
+            topic.close()
+        self._topics.clear()
+
+    @property
+    def listeners(self) -> int:
+        """Subscriptions and waiters of this process."""
+        return sum(
+            len(topic.subscriptions) + sum(map(len, topic.waiters.values()))
+            for topic in self._topics.values()
+        )
+
+    @property
+    def topics(self) -> int:
+        """Topics this process follows."""
+        return len(self._topics)
+
+    async def subscribe(self, name: str, after: str | None, sink: Sink) -> Subscription:
+        """Every event of the topic after the cursor `after` into the sink; without one, from now.
+
+        A cursor of another epoch or topic, from the future, or from before the log's beginning
+        gets the sink's `reset`.
+        """
+        topic = await self._topic(name)
+        cursor = Cursor.parse(after) if after is not None else None
+        seq = topic.head if after is None else -1
+        if cursor is not None and (cursor.epoch, cursor.topic) == (self.log.epoch, name):
+            seq = cursor.seq
+        subscription = Subscription(topic, seq, sink)
+        topic.join(subscription)
+        if seq < 0:
+            sink.reset()
+        else:
+            subscription.start()
+        return subscription
+
+    def cursor_of(self, subscription: Subscription) -> str:
+        """The cursor of what its sink has been given."""
+        return str(Cursor(self.log.epoch, subscription.topic.name, subscription.cursor))
+
+    @asynccontextmanager
+    async def watch(self, name: str, subject: str) -> AsyncIterator[asyncio.Future[Event]]:
+        """A future that the topic's next event about that subject fulfils.
+
+        Registered before this enters, so what is read inside and the future leave no gap.
+        """
+        topic = await self._topic(name)
+        future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        topic.waiters.setdefault(subject, {})[future] = None
+        topic.left_at = None
+        try:
+            yield future
+        finally:
+            waiting = topic.waiters[subject]
+            waiting.pop(future)
+            if not waiting:
+                topic.waiters.pop(subject)
+            future.cancel()
+
+    def forget(self, name: str) -> None:
+        """The topic's stored events were rewritten."""
+        if topic := self._topics.get(name):
+            topic.forget()
+
+    def suspect(self) -> None:
+        """Sweep now: events may have been lost."""
+        self._suspicious.set()
+
+    async def _topic(self, name: str) -> Topic:
+        opening = self._opening.get(name)
+        topic = self._topics.get(name)
+        if opening is None and topic is not None:
+            topic.left_at = None
+            return topic
+        if opening is None:
+            opening = asyncio.create_task(self._open_topic(name), name=f"open {name}")
+            self._opening[name] = opening
+            opening.add_done_callback(lambda _: self._opening.pop(name, None))
+        try:
+            return await asyncio.shield(opening)
+        except Problem:
+            raise
+        except Exception as error:
+            logger.exception("opening %s failed", name)
+            raise unavailable("The event log cannot be read now. Try again.") from error
+
+    async def _open_topic(self, name: str) -> Topic:
+        topic = Topic(name, self.log)
+        self._topics[name] = topic
+        try:
+            await self._broker.subscribe(name)
+            await topic.open()
+        except BaseException:
+            self._topics.pop(name, None)
+            raise
+        return topic
+
+    def _publish(self, events: Sequence[Event]) -> None:
+        try:
+            self._broker.publish(events)
+        except Exception:
+            logger.exception("the broker did not take %d events", len(events))
+            self.suspect()
+
+    def _receive(self, event: Event) -> None:
+        topic = self._topics.get(event.topic)
+        if topic is not None:
+            topic.receive(event)
+
+    async def _sweep_for_ever(self) -> None:
+        loop = asyncio.get_running_loop()
+        seen = -1
+        while True:
+            try:
+                async with asyncio.timeout(self._sweep_seconds):
+                    await self._suspicious.wait()
+            except TimeoutError:
+                pass
+            try:
+                version = await self._database.data_version()
+                if version != seen or self._suspicious.is_set():
+                    self._suspicious.clear()
+                    await self._sweep()
+                    seen = version
+                self._nudge()
+                self._leave(loop.time())
+            except asyncio.CancelledError:
+                raise
+            except Exception:
+                logger.exception("the sweep failed; it will be tried again")
+                self._suspicious.clear()
+                seen = -1
+
+    async def _sweep(self) -> None:
+        for name, seq in (await self.log.heads(list(self._topics))).items():
+            topic = self._topics.get(name)
+            if topic is not None and seq > topic.head:
+                self.gaps += 1
+                topic.hint(seq)
+
+    def _nudge(self) -> None:
+        """Where filling a gap failed nothing may have moved since: try again anyway."""
+        for topic in self._topics.values():
+            topic.hint(0)
+
+    def _leave(self, now: float) -> None:
+        for name, topic in list(self._topics.items()):
+            if not topic.idle or name in self._opening:
+                continue
+            if topic.left_at is None:
+                topic.left_at = now
+            elif now - topic.left_at > LINGER_SECONDS:
+                del self._topics[name]
+                topic.close()
+                # The sweep does not wait for a broker that may be slow to answer.
+                leaving = asyncio.create_task(self._broker.unsubscribe(name), name=f"leave {name}")
+                self._leaving.add(leaving)
+                leaving.add_done_callback(self._leaving.discard)

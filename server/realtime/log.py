@@ -1,0 +1,133 @@
+"""The event log: appended to in the transaction of the change, read from any cursor."""
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from server.core.clock import now, to_text
+from server.core.database import Database, Transaction
+from server.core.queries import load_queries
+from server.realtime.event import Cursor, Event
+
+_queries = load_queries(__file__, "log.sql")
+
+HEADS_A_QUERY = 400
+"""Topics named in one statement; SQLite allows 32,766 parameters, PostgreSQL's drivers as many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A topic's head, where its history begins, and events from it, in one snapshot."""
+
+    head: int
+    trimmed: int
+    events: Sequence[Event]
+
+    def continues(self, cursor: int) -> bool:
+        """Whether a reader at that `seq` misses nothing by going on with these events."""
+        if not self.trimmed <= cursor <= self.head:
+            return False
+        return cursor == self.head or any(event.seq == cursor + 1 for event in self.events)
+
+
+class EventLog:
+    """The `topics` and `events` tables."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.epoch = ""
+
+    async def open(self) -> None:
+        """Read the database's epoch, or give it one."""
+
+        async def fn(tx: Transaction) -> str:
+            await _queries.keep_meta(tx, name="epoch", value=secrets.token_hex(6))
+            return str(await _queries.meta_value(tx, name="epoch"))
+
+        self.epoch = await self._database.write(fn)
+
+    async def append(
+        self, tx: Transaction, topic: str, type: str, data: str, subject: str = ""
+    ) -> Event:
+        """Add an event (`data` is JSON text) in the transaction of the change that caused it.
+
+        It is published after the commit. Gives the event with its `seq`, gapless per topic.
+        """
+        seq = await _queries.count_up(tx, topic=topic)
+        event = Event(topic, seq, type, subject, data, to_text(now()))
+        await _queries.insert_event(
+            tx, topic=topic, seq=seq, type=type, subject=subject, data=data, at=event.at
+        )
+        tx.announce(event)
+        return event
+
+    async def head(self, tx: Transaction, topic: str) -> int:
+        """The topic's last `seq`; 0 where nothing was ever appended."""
+        row = await _queries.topic(tx, topic=topic)
+        return int(row["seq"]) if row else 0
+
+    async def cursor(self, tx: Transaction, topic: str) -> str:
+        """The cursor that belongs to whatever else this transaction reads."""
+        return str(Cursor(self.epoch, topic, await self.head(tx, topic)))
+
+    def cursor_of(self, event: Event) -> str:
+        """The cursor of a reader that has seen this event last."""
+        return str(Cursor(self.epoch, event.topic, event.seq))
+
+    async def heads(self, topics: Sequence[str]) -> dict[str, int]:
+        """The last `seq` of each of these topics that has one; one query for all."""
+
+        async def fn(tx: Transaction) -> dict[str, int]:
+            found: dict[str, int] = {}
+            for start in range(0, len(topics), HEADS_A_QUERY):
+                names = {f"t{i}": t for i, t in enumerate(topics[start : start + HEADS_A_QUERY])}
+                holders = ", ".join(f":{name}" for name in names)
+                sql = f"SELECT name, seq FROM topics WHERE name IN ({holders})"  # noqa: S608
+                found |= {row["name"]: row["seq"] for row in await tx.fetch(sql, names)}
+            return found
+
+        return await self._database.read(fn)
+
+    async def read(self, topic: str, after: int, limit: int) -> Stretch:
+        """The events after that `seq`, at most `limit`, with head and trim mark."""
+
+        async def fn(tx: Transaction) -> Stretch:
+            row = await _queries.topic(tx, topic=topic)
+            if row is None:
+                return Stretch(0, 0, ())
+            rows = await _queries.events_after(tx, topic=topic, after=after, limit=limit)
+            return Stretch(row["seq"], row["trimmed"], [Event(**event) for event in rows])
+
+        return await self._database.read(fn)
+
+    async def newest(self, topic: str, count: int) -> Stretch:
+        """The topic's last `count` events, with head and trim mark."""
+
+        async def fn(tx: Transaction) -> Stretch:
+            row = await _queries.topic(tx, topic=topic)
+            if row is None:
+                return Stretch(0, 0, ())
+            after = max(row["trimmed"], row["seq"] - count)
+            rows = await _queries.events_after(tx, topic=topic, after=after, limit=count)
+            return Stretch(row["seq"], row["trimmed"], [Event(**event) for event in rows])
+
+        return await self._database.read(fn)
+
+    async def trim(self, before: str) -> int:
+        """Drop events from before that time (RFC 3339); gives how many topics were touched."""
+
+        async def fn(tx: Transaction) -> int:
+            expired = await _queries.expired(tx, before=before)
+            for row in expired:
+                await _queries.mark_trimmed(tx, topic=row["topic"], seq=row["seq"])
+                await _queries.drop_events(tx, topic=row["topic"], seq=row["seq"])
+            return len(expired)
+
+        return await self._database.write(fn)
+
+    async def rewrite(self, tx: Transaction, subject: str, change: Callable[[str], str]) -> None:
+        """Put the data of every stored event about that subject through `change`."""
+        for row in await _queries.events_about(tx, subject=subject):
+            await _queries.rewrite_event(
+                tx, topic=row["topic"], seq=row["seq"], data=change(row["data"])
+            )

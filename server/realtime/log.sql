@@ -1,0 +1,38 @@
+-- name: meta_value$
+SELECT value FROM meta WHERE name = :name;
+
+-- name: keep_meta!
+INSERT INTO meta (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING;
+
+-- name: count_up$
+INSERT INTO topics (name, seq) VALUES (:topic, 1)
+ON CONFLICT (name) DO UPDATE SET seq = topics.seq + 1
+RETURNING seq;
+
+-- name: insert_event!
+INSERT INTO events (topic, seq, type, subject, data, at)
+VALUES (:topic, :seq, :type, :subject, :data, :at);
+
+-- name: topic^
+SELECT seq, trimmed FROM topics WHERE name = :topic;
+
+-- name: events_after
+SELECT topic, seq, type, subject, data, at FROM events
+WHERE topic = :topic AND seq > :after
+ORDER BY seq
+LIMIT :limit;
+
+-- name: expired
+SELECT topic, MAX(seq) AS seq FROM events WHERE at < :before GROUP BY topic;
+
+-- name: mark_trimmed!
+UPDATE topics SET trimmed = :seq WHERE name = :topic AND trimmed < :seq;
+
+-- name: drop_events!
+DELETE FROM events WHERE topic = :topic AND seq <= :seq;
+
+-- name: events_about
+SELECT topic, seq, data FROM events WHERE subject = :subject;
+
+-- name: rewrite_event!
+UPDATE events SET data = :data WHERE topic = :topic AND seq = :seq;

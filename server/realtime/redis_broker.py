@@ -1,0 +1,202 @@
+"""The broker between processes: Redis Pub/Sub, one connection and one listener a process."""
+
+import asyncio
+import contextlib
+import logging
+import random
+import secrets
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from server.realtime.event import Event
+
+logger = logging.getLogger(__name__)
+
+QUEUE = 10_000
+"""Messages kept for a Redis that is slow; the oldest go first, and the sweeps find them."""
+PIPELINE = 500
+CONFIRM_SECONDS = 1.0
+PUBLISH_SECONDS = 2.0
+PING_SECONDS = 3.0
+SILENCE_SECONDS = 9.0
+"""A stopped Redis breaks no connection: without an answer for this long it counts as gone."""
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 2.0
+
+
+class RedisBroker:
+    """Events of this process go straight to its own hub, and through Redis to all others.
+
+    Channels carry the database's epoch, so that two databases on one Redis never meet. A message
+    is the sender's mark, a line feed, and the event.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.deliver: Callable[[Event], None] = lambda event: None
+        self.reconnected: Callable[[], None] = lambda: None
+        self.state = "connecting"
+        self._prefix = ""
+        self._mark = secrets.token_hex(8).encode()
+        no_retry = Retry(NoBackoff(), 0)  # coming back is this class's own work
+        self._listening = Redis.from_url(
+            url, retry=no_retry, socket_connect_timeout=2, health_check_interval=0
+        )
+        self._publishing = Redis.from_url(
+            url, retry=no_retry, socket_connect_timeout=1, socket_timeout=PUBLISH_SECONDS
+        )
+        self._wanted: set[str] = set()
+        self._confirmed: dict[str, asyncio.Event] = {}
+        self._pubsub: PubSub | None = None
+        self._queue: deque[tuple[str, bytes]] = deque(maxlen=QUEUE)
+        self._queued = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def open(self, epoch: str) -> None:
+        """Start listening and publishing; waits a moment for the first connection."""
+        self._prefix = f"tiffin:{epoch}:"
+        first = asyncio.Event()
+        self._tasks = [
+            asyncio.create_task(self._listen_for_ever(first), name="redis listener"),
+            asyncio.create_task(self._publish_for_ever(), name="redis publisher"),
+        ]
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(first.wait(), CONFIRM_SECONDS)
+
+    async def close(self) -> None:
+        """Stop both, and disconnect."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        self._tasks.clear()
+        await self._listening.aclose()
+        await self._publishing.aclose()
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """To this process now, to the others with whatever else this tick brings."""
+        for event in events:
+            message = self._mark + b"\n" + event.to_message().encode()
+            self._queue.append((self._prefix + event.topic, message))
+        self._queued.set()
+        for event in events:
+            self.deliver(event)
+
+    async def subscribe(self, topic: str) -> None:
+        """Returns when Redis has confirmed, or after a second without: the sweep covers that."""
+        channel = self._prefix + topic
+        self._wanted.add(channel)
+        confirmed = self._confirmed.setdefault(channel, asyncio.Event())
+        if self._pubsub is None:
+            return
+        try:
+            async with asyncio.timeout(CONFIRM_SECONDS):
+                await self._pubsub.subscribe(channel)
+                await confirmed.wait()
+        except Exception as error:  # the connection may be taken down in the middle of it
+            logger.warning("subscribing to %s: %s", topic, error or "no answer from Redis")
+
+    async def unsubscribe(self, topic: str) -> None:
+        """No longer wanted, also not by the next connection."""
+        channel = self._prefix + topic
+        self._wanted.discard(channel)
+        self._confirmed.pop(channel, None)
+        if self._pubsub is not None:
+            with contextlib.suppress(Exception):  # the next connection won't have it anyway
+                async with asyncio.timeout(CONFIRM_SECONDS):
+                    await self._pubsub.unsubscribe(channel)
+
+    async def _listen_for_ever(self, first: asyncio.Event) -> None:
+        attempt = 0
+        while True:
+            pubsub = self._listening.pubsub()
+            try:
+                # A channel of our own keeps the connection subscribed while nobody listens.
+                asked = frozenset(self._wanted)
+                await pubsub.subscribe(self._prefix, *asked)
+                self._pubsub = pubsub
+                if late := self._wanted - asked:  # came while we were connecting
+                    await pubsub.subscribe(*late)
+                self.state = "ok"
+                first.set()
+                await self._listen(pubsub)
+            except Exception as error:  # whatever it was: a process must not stay deaf for good
+                if self.state == "ok":
+                    logger.warning("Redis: %s; the sweep carries on without it", error)
+                if not isinstance(error, (RedisError, OSError)):
+                    logger.exception("listening to Redis failed")
+                self.state = f"no connection to Redis: {error}"
+                attempt = 0 if self._pubsub is not None else attempt + 1
+            finally:
+                self._pubsub = None
+                for confirmed in self._confirmed.values():
+                    confirmed.clear()
+                with contextlib.suppress(RedisError, OSError):
+                    await pubsub.aclose()  # type: ignore[no-untyped-call]
+            await asyncio.sleep(pause(attempt))
+
+    async def _listen(self, pubsub: PubSub) -> None:
+        loop = asyncio.get_running_loop()
+        heard = pinged = loop.time()
+        while True:
+            message = await pubsub.get_message(timeout=1.0)
+            now = loop.time()
+            if message is None:
+                if now - heard > SILENCE_SECONDS:
+                    raise TimeoutError("no answer")
+                if now - max(heard, pinged) > PING_SECONDS:
+                    pinged = now
+                    await asyncio.wait_for(pubsub.ping(), PING_SECONDS)
+                continue
+            heard = now
+            channel = _text(message["channel"]) if message["channel"] else ""
+            if message["type"] == "message":
+                self._arrived(message["data"])
+            elif message["type"] == "subscribe" and channel == self._prefix:
+                # The first time, and again where the library connected anew by itself:
+                # either way messages may have been lost before.
+                self.reconnected()
+            elif message["type"] == "subscribe" and channel in self._confirmed:
+                self._confirmed[channel].set()
+
+    def _arrived(self, data: bytes) -> None:
+        mark, _, text = data.partition(b"\n")
+        if mark == self._mark:
+            return
+        try:
+            event = Event.from_message(text)
+        except ValueError:
+            logger.warning("a message on our channels is not an event; ignored")
+            return
+        self.deliver(event)
+
+    async def _publish_for_ever(self) -> None:
+        while True:
+            await self._queued.wait()
+            self._queued.clear()
+            try:
+                while self._queue:
+                    async with self._publishing.pipeline(transaction=False) as pipeline:
+                        for _ in range(min(PIPELINE, len(self._queue))):
+                            channel, message = self._queue.popleft()
+                            pipeline.publish(channel, message)
+                        await asyncio.wait_for(pipeline.execute(), PUBLISH_SECONDS)
+            except Exception as error:
+                logger.warning("Redis took no messages (%s); other processes will sweep", error)
+                self._queue.clear()
+                await asyncio.sleep(0.2)
+
+
+def pause(attempt: int) -> float:
+    """Seconds before that attempt to connect again: doubling up to a limit, and never alike."""
+    doubled = FIRST_PAUSE * (1 << min(attempt, 16))  # for hours on end, without overflowing
+    return min(LONGEST_PAUSE, doubled) * random.uniform(0.5, 1.5)  # noqa: S311
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value

@@ -1,0 +1,129 @@
+"""The server's settings, from the environment (prefix `TIFFIN_`)."""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SECRET_BYTES = 32
+_MAKE_ONE = 'make one with `python -c "import secrets; print(secrets.token_urlsafe(48))"`'
+
+
+class SettingsError(Exception):
+    """Settings that cannot work, in words for the person who set them."""
+
+
+class Settings(BaseSettings):
+    """Typed settings; seconds unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix="TIFFIN_", frozen=True, extra="ignore")
+
+    data_dir: Path = Path(".tiffin")
+    database_url: str = ""
+    redis_url: str = ""
+    jwt_secret: str = ""
+    demo: bool = False
+
+    host: str = "127.0.0.1"
+    port: Annotated[
+        int, Field(ge=0, le=65535, validation_alias=AliasChoices("TIFFIN_PORT", "PORT", "port"))
+    ] = 8080
+
+    access_token_seconds: Annotated[int, Field(ge=5, le=86_400)] = 900
+    refresh_token_seconds: Annotated[int, Field(ge=60)] = 30 * 86_400
+    event_days: Annotated[float, Field(gt=0)] = 7
+    long_poll_seconds: Annotated[int, Field(ge=1, le=60)] = 60
+    driver_interval_seconds: Annotated[float, Field(gt=0)] = 45
+    max_streams_per_account: Annotated[int, Field(ge=1)] = 32
+    max_connections: Annotated[int, Field(ge=1)] = 10_000
+    rate_per_minute: Annotated[int, Field(ge=0)] = 120
+    login_per_minute: Annotated[int, Field(ge=0)] = 20
+    heartbeat_seconds: Annotated[float, Field(gt=0, le=15)] = 10
+    stalled_reader_seconds: Annotated[float, Field(gt=0)] = 90
+    sweep_seconds: Annotated[float, Field(gt=0)] = 0.5
+    log_level: str = "INFO"
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, url: str) -> str:
+        if url and not url.startswith("sqlite:///"):
+            raise ValueError("only sqlite:///<path> is served so far")
+        return url
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_broker(cls, url: str) -> str:
+        if url and not url.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return url
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, level: str) -> str:
+        if level.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+            raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
+        return level.upper()
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _long_enough(cls, secret: str) -> str:
+        if secret and len(secret.encode()) < SECRET_BYTES:
+            raise ValueError(f"must be at least {SECRET_BYTES} bytes; {_MAKE_ONE}")
+        return secret
+
+    @property
+    def database_path(self) -> Path:
+        """The SQLite file."""
+        if self.database_url:
+            return Path(self.database_url.removeprefix("sqlite:///"))
+        return self.data_dir / "tiffin.sqlite3"
+
+    @property
+    def token_secret(self) -> str:
+        """The secret access tokens are signed with; in demo mode made once and kept."""
+        if self.jwt_secret:
+            return self.jwt_secret
+        if not self.demo:
+            raise SettingsError(f"TIFFIN_JWT_SECRET is required outside demo mode; {_MAKE_ONE}")
+        return kept_secret(self.data_dir / "jwt-secret")
+
+
+def kept_secret(path: Path) -> str:
+    """The secret in that file, made by whoever comes first.
+
+    It is written whole under another name and then linked into place, so that of several
+    processes that start together one wins and none reads half a secret.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    secret = path.read_text().strip()
+    if len(secret) < SECRET_BYTES:
+        raise SettingsError(f"{path} holds no secret any more; delete it, and one is made anew")
+    return secret
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from the environment and these overrides. Raises SettingsError in plain words."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            name = "_".join(str(part) for part in problem["loc"]).upper()
+            message = problem["msg"].removeprefix("Value error, ")
+            prefix = "" if not name or name.startswith(("TIFFIN_", "PORT")) else "TIFFIN_"
+            lines.append(f"{prefix}{name}: {message}" if name else message)
+        raise SettingsError("\n".join(lines)) from None

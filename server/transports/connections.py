@@ -1,0 +1,174 @@
+"""Held connections: who has how many, how many there may be, and what ends them."""
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+
+from aiohttp import web
+
+from server.core.auth import Identity
+from server.core.errors import Problem, too_many, unavailable
+from server.realtime.event import Event
+from server.realtime.hub import Hub
+from server.realtime.subscription import Subscription
+
+logger = logging.getLogger(__name__)
+
+AUTH_TOPIC = "auth"
+PRESSURE = 0.8
+"""Share of the connections above which the longest waiting polls are let go."""
+AGAIN_SECONDS = 1.0
+
+
+class End(StrEnum):
+    """Why the server ends a held connection."""
+
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    DRAINING = "draining"
+    RELEASED = "released"
+    RESET = "reset"
+    STALLED = "stalled"
+    FAILED = "failed"
+
+
+class Connections:
+    """Every held request and stream of this process, by session."""
+
+    def __init__(self, most: int, most_an_account: int) -> None:
+        self.draining = False
+        self._most = most
+        self._most_an_account = most_an_account
+        self._by_session: dict[str, dict[Callable[[End], None], None]] = {}
+        self._by_account: Counter[str] = Counter()
+        self._polls: dict[Callable[[End], None], None] = {}
+        self._held = 0
+
+    @property
+    def held(self) -> int:
+        """Connections held now."""
+        return self._held
+
+    @property
+    def polls(self) -> int:
+        """Long polls among them."""
+        return len(self._polls)
+
+    @contextlib.contextmanager
+    def hold(
+        self, identity: Identity, end: Callable[[End], None], *, poll: bool = False
+    ) -> Iterator[None]:
+        """A place for a connection; `end` is called, once or more, when it has to go.
+
+        Raises Problem 503 where the process is full or draining, 429 where the account has its
+        fill.
+        """
+        if self.draining:
+            raise unavailable("The server is shutting down. Come back in a moment.", 1)
+        if self._held >= self._most:
+            raise unavailable("The server holds as many connections as it may.", 5)
+        if self._by_account[identity.account_id] >= self._most_an_account:
+            raise too_many(
+                f"This account has {self._most_an_account} streams and held requests open,"
+                " which is all it may. Close one.",
+                5,
+            )
+        self._held += 1
+        self._by_account[identity.account_id] += 1
+        self._by_session.setdefault(identity.session_id, {})[end] = None
+        if poll:
+            self._polls[end] = None
+        expiry = asyncio.get_running_loop().call_later(
+            max(0.0, identity.seconds_left), end, End.EXPIRED
+        )
+        self._relieve()
+        try:
+            yield
+        finally:
+            expiry.cancel()
+            self._held -= 1
+            self._polls.pop(end, None)
+            self._by_account[identity.account_id] -= 1
+            if not self._by_account[identity.account_id]:
+                del self._by_account[identity.account_id]
+            session = self._by_session[identity.session_id]
+            del session[end]
+            if not session:
+                del self._by_session[identity.session_id]
+
+    def _relieve(self) -> None:
+        """Under pressure the poll that has waited longest makes room."""
+        if self._held > PRESSURE * self._most and self._polls:
+            longest = next(iter(self._polls))
+            del self._polls[longest]
+            longest(End.RELEASED)
+
+    def revoke(self, session_id: str) -> None:
+        """End what that session has open here."""
+        for end in tuple(self._by_session.get(session_id, ())):
+            end(End.REVOKED)
+
+    def end_all(self, why: End) -> None:
+        """End everything."""
+        for session in tuple(self._by_session.values()):
+            for end in tuple(session):
+                end(why)
+
+    def drain(self) -> None:
+        """End everything and take nothing more."""
+        self.draining = True
+        self.end_all(End.DRAINING)
+
+
+CONNECTIONS = web.AppKey("connections", Connections)
+
+
+class Revocations:
+    """The sink that follows the topic `auth`: `session.revoked` `{"sessions": [...]}`."""
+
+    def __init__(self, hub: Hub, connections: Connections) -> None:
+        self._hub = hub
+        self._connections = connections
+        self._subscription: Subscription | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def follow(self) -> None:
+        """Start from now: whoever connects later is checked against the database."""
+        self._subscription = await self._hub.subscribe(AUTH_TOPIC, None, self)
+
+    def write(self, event: Event) -> bool:
+        """End the streams of the sessions it names; there is always room."""
+        for session_id in json.loads(event.data).get("sessions", ()):
+            self._connections.revoke(session_id)
+        return True
+
+    async def ready(self) -> None:
+        """Always."""
+
+    def reset(self) -> None:
+        """What was revoked meanwhile is unknown: end everything, and start again from now."""
+        logger.warning("the topic of revocations was lost; every stream is asked to come back")
+        if self._subscription is not None:
+            self._subscription.close()
+        task = asyncio.create_task(self._follow_again(), name="follow revocations")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def fail(self) -> None:
+        """As after a reset."""
+        self.reset()
+
+    async def _follow_again(self) -> None:
+        while True:
+            try:
+                await self.follow()
+            except Problem:  # the database is out of reach
+                await asyncio.sleep(AGAIN_SECONDS)
+            else:
+                # Only now: whoever comes back before would be missed by what is lost until here.
+                self._connections.end_all(End.RESET)
+                return

@@ -1,0 +1,84 @@
+"""Long polling: a request held until the next event, the timeout, or an end."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from aiohttp import web
+
+from server.core.errors import unauthorized
+from server.core.routing import GATE, HELD, identity_of
+from server.realtime.event import Event
+from server.realtime.hub import Hub
+from server.transports.connections import CONNECTIONS, End
+
+FoundT = TypeVar("FoundT")
+
+
+@dataclass(frozen=True, slots=True)
+class Held(Generic[FoundT]):
+    """How a hold ended: with what was found, or with nothing and a time to come back after."""
+
+    found: FoundT | None
+    retry_after: int | None = None
+
+
+async def hold(
+    request: web.Request,
+    hub: Hub,
+    topic: str,
+    subject: str,
+    *,
+    timeout: float,
+    look: Callable[[], Awaitable[FoundT | None]],
+    changed: Callable[[Event], FoundT | None],
+) -> Held[FoundT]:
+    """Answer at once with what `look` finds, else hold for an event that `changed` makes
+    something of; `timeout` in seconds.
+
+    It registers first and looks then, so nothing falls between. Raises Problem 401 where the
+    token ends meanwhile.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout
+    identity = identity_of(request)
+    ended: asyncio.Future[End] = loop.create_future()
+
+    def end(why: End) -> None:
+        if not ended.done():
+            ended.set_result(why)
+
+    with contextlib.ExitStack() as place:
+        while True:
+            async with hub.watch(topic, subject) as change:
+                found = await look()
+                if found is not None:
+                    return Held(found)
+                if not request.get(HELD):
+                    request[HELD] = True
+                    connections = request.app[CONNECTIONS]
+                    place.enter_context(connections.hold(identity, end, poll=True))
+                    await request.app[GATE].check(identity)
+                await asyncio.wait(
+                    (change, ended),
+                    timeout=max(0.0, deadline - loop.time()),
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+            if change.done() and not change.cancelled():
+                found = changed(change.result())
+                if found is not None:
+                    return Held(found)
+            elif ended.done():
+                return _ended(ended.result())
+            if loop.time() >= deadline:
+                return Held(None)
+
+
+def _ended(why: End) -> Held[FoundT]:
+    if why is End.EXPIRED:
+        raise unauthorized("The access token has expired. Refresh it.", kind="token-expired")
+    if why is End.REVOKED:
+        raise unauthorized("The session was ended. Log in again.", kind="session-ended")
+    return Held(None, retry_after=1)

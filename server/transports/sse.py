@@ -1,0 +1,197 @@
+"""Server-sent events: encoded once, written straight to every reader's transport."""
+
+import asyncio
+import contextlib
+import logging
+import random
+import socket
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.web import BaseRequest
+from aiohttp_sse import EventSourceResponse
+
+from server.core.routing import GATE, HELD, identity_of
+from server.realtime.event import Event
+from server.realtime.hub import Hub
+from server.realtime.subscription import Subscription
+from server.transports.connections import CONNECTIONS, End
+from server.transports.heartbeat import HEARTBEAT
+
+logger = logging.getLogger(__name__)
+
+BUFFER = 64 * 1024
+"""Bytes that may wait for a reader in this process; beyond, it is catching up."""
+KERNEL_BUFFER = 64 * 1024
+EOF_SECONDS = 5.0
+RETRY_MS = (500, 2500)
+RESET = b"event: reset\ndata: {}\n\n"
+COMMENT = b": keep-alive\n\n"
+
+
+class EventSource(EventSourceResponse):
+    """aiohttp-sse's headers and dead-peer detection, without a ping task of its own."""
+
+    async def prepare(self, request: BaseRequest) -> AbstractStreamWriter | None:
+        """Send the headers; `request`'s transport is written to directly from then on."""
+        if self.prepared:  # aiohttp asks once more at the end, when the transport may be gone
+            return self._payload_writer
+        self._set_tcp_user_timeout(request)
+        self.enable_chunked_encoding_if_possible(request)
+        return await web.StreamResponse.prepare(self, request)
+
+    def enable_chunked_encoding_if_possible(self, request: BaseRequest) -> None:
+        """HTTP/1.0 knows no chunks: there the end of the connection ends the stream."""
+        if request.version >= (1, 1):
+            self.enable_chunked_encoding()
+        else:
+            self.headers["Connection"] = "close"
+
+
+def encode(hub: Hub, event: Event) -> bytes:
+    """The event as `text/event-stream` has it; made once and kept with the event."""
+    text: bytes | None = event.encoded.get("sse")
+    if text is None:
+        data = event.data.replace("\n", "\ndata: ")
+        cursor = hub.log.cursor_of(event)
+        text = f"id: {cursor}\nevent: {event.type}\ndata: {data}\n\n".encode()
+        event.encoded["sse"] = text
+    return text
+
+
+def chunk(data: bytes) -> bytes:
+    """A chunk of HTTP/1.1's chunked coding."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+class SseSink:
+    """A connection as a subscription's sink."""
+
+    def __init__(
+        self, request: web.Request, writer: AbstractStreamWriter, hub: Hub, stalled_seconds: float
+    ) -> None:
+        assert request.transport is not None
+        self.ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
+        self._transport: asyncio.Transport = request.transport
+        self._writer = writer
+        self._hub = hub
+        self._chunked = request.version >= (1, 1)
+        self._stalled_seconds = stalled_seconds
+        self._drained: asyncio.Task[None] | None = None
+        self._transport.set_write_buffer_limits(high=BUFFER)
+        connection: socket.socket | None = self._transport.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER)
+
+    def write(self, event: Event) -> bool:
+        """Hand it to the transport; False while more than BUFFER bytes wait there."""
+        # A closed transport of uvloop's raises when it is written to.
+        if self._transport.is_closing() or self._transport.get_write_buffer_size() > BUFFER:
+            return False
+        if self._chunked:
+            data: bytes | None = event.encoded.get("sse chunk")
+            if data is None:
+                data = event.encoded["sse chunk"] = chunk(encode(self._hub, event))
+        else:
+            data = encode(self._hub, event)
+        self._transport.write(data)
+        return True
+
+    def place(self, subscription: Subscription) -> None:
+        """Tell a reader without a cursor where it begins: it may be cut before its first event."""
+        self._send(f"id: {self._hub.cursor_of(subscription)}\n\n".encode())
+
+    def comment(self) -> None:
+        """A heartbeat, where the reader is not behind anyway."""
+        if not self.ended.done() and self._transport.get_write_buffer_size() <= BUFFER:
+            self._send(COMMENT)
+
+    async def ready(self) -> None:
+        """Waits for the reader; one without any progress for so long is cut off.
+
+        Raises ConnectionError where it is gone.
+        """
+        # All who wait for a connection of aiohttp's share one future, which a cancelled one of
+        # them takes away from the others: so this one is left to wait to its end.
+        if self._drained is None or self._drained.done():
+            self._drained = asyncio.create_task(self._drain(), name="drain")
+        while not self._transport.is_closing():
+            before = self._transport.get_write_buffer_size()
+            await asyncio.wait({self._drained}, timeout=self._stalled_seconds)
+            if self._drained.done():
+                break
+            if self._transport.get_write_buffer_size() >= before:
+                self.end(End.STALLED)
+                self._transport.abort()
+        if self._transport.is_closing():
+            raise ConnectionResetError("the reader has gone")
+
+    async def _drain(self) -> None:
+        with contextlib.suppress(ConnectionError):
+            await self._writer.drain()
+
+    def reset(self) -> None:
+        """Tell the reader to read the snapshot again, and end."""
+        self._send(RESET)
+        self.end(End.RESET)
+
+    def fail(self) -> None:
+        """End; the reader comes back with its cursor."""
+        self.end(End.FAILED)
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        self._transport.abort()
+
+    def end(self, why: End) -> None:
+        """Let the handler finish the response."""
+        if not self.ended.done():
+            self.ended.set_result(why)
+
+    def _send(self, data: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(chunk(data) if self._chunked else data)
+
+
+async def stream(
+    request: web.Request, hub: Hub, topic: str, after: str | None, stalled_seconds: float
+) -> web.StreamResponse:
+    """Answer with the topic's events after the cursor `after` (without one: from now), for as
+    long as the token holds and the reader stays."""
+    identity = identity_of(request)
+    request[HELD] = True
+    pending: list[End] = []
+    sink: SseSink | None = None
+
+    def end(why: End) -> None:
+        if sink is None:
+            pending.append(why)
+        else:
+            sink.end(why)
+
+    with request.app[CONNECTIONS].hold(identity, end):
+        # Registered before it is checked: a revocation in between is seen one way or the other.
+        await request.app[GATE].check(identity)
+        response = EventSource(send_timeout=stalled_seconds)
+        writer = await response.prepare(request)
+        assert writer is not None
+        await response.write(f"retry: {random.randint(*RETRY_MS)}\n\n".encode())  # noqa: S311
+        sink = SseSink(request, writer, hub, stalled_seconds)
+        for why in pending:
+            sink.end(why)
+        with request.app[HEARTBEAT].beating(sink.comment):
+            subscription = await hub.subscribe(topic, after, sink)
+            if after is None:
+                sink.place(subscription)
+            try:
+                await sink.ended
+            finally:
+                subscription.close()
+        try:
+            async with asyncio.timeout(EOF_SECONDS):
+                await response.write_eof()
+        except TimeoutError:
+            sink.abort()  # or aiohttp would go on waiting for this reader
+        except ConnectionError:
+            pass
+    return response
