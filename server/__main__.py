@@ -6,10 +6,13 @@ import getpass
 import resource
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
 
+from server.core.database import Database
+from server.core.errors import Problem
 from server.core.logging import configure_logging
 from server.core.migrate import MigrationError, migrate
 from server.settings import Settings, SettingsError, load_settings
@@ -34,16 +37,29 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (8080; 0: any free one)")
     parser.add_argument("--demo", action="store_true", help="a small town to try it with")
-    parser.set_defaults(run=_serve, command="serve")
+    parser.set_defaults(run=_serve)
     commands = parser.add_subparsers(title="commands")
     employee = commands.add_parser("add-employee", help="make an employee's account")
     employee.add_argument("--email", required=True)
     employee.add_argument("--restaurant", required=True, help="a restaurant's id or name")
     employee.add_argument("--name", help="shown to customers (default: from the e-mail)")
-    employee.set_defaults(run=_add_employee, command="add-employee")
-    commands.add_parser("migrate", help="bring the database up to date").set_defaults(
-        run=_migrate, command="migrate"
-    )
+    employee.set_defaults(run=_add_employee)
+    restaurant = commands.add_parser("add-restaurant", help="open a restaurant")
+    restaurant.add_argument("--name", required=True)
+    restaurant.add_argument("--cuisine", required=True)
+    restaurant.add_argument("--address", required=True)
+    restaurant.add_argument("--lat", required=True, help="degrees, WGS 84")
+    restaurant.add_argument("--lng", required=True, help="degrees, WGS 84")
+    restaurant.add_argument("--description")
+    restaurant.add_argument("--preparation-minutes", help="how long an order usually takes (20)")
+    restaurant.set_defaults(run=_add_restaurant)
+    driver = commands.add_parser("add-driver", help="put a driver on a restaurant's roster")
+    driver.add_argument("--restaurant", required=True, help="a restaurant's id or name")
+    driver.add_argument("--name", required=True)
+    driver.add_argument("--vehicle", default="bicycle")
+    driver.add_argument("--phone")
+    driver.set_defaults(run=_add_driver)
+    commands.add_parser("migrate", help="bring the database up to date").set_defaults(run=_migrate)
     return parser
 
 
@@ -104,28 +120,65 @@ def _add_employee(options: argparse.Namespace, settings: Settings) -> int:
     from server.features.restaurants.service import restaurant_named
 
     password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().strip()
+    name = options.name or options.email.partition("@")[0]
+
+    async def add(database: Database) -> str:
+        restaurant_id = await restaurant_named(database, options.restaurant)
+        account_id = await add_employee(database, options.email, password, name, restaurant_id)
+        return f"{options.email} is {account_id}"
+
+    return _with_database(settings, add)
+
+
+def _add_restaurant(options: argparse.Namespace, settings: Settings) -> int:
+    from pydantic import ValidationError
+
+    from server.features.restaurants.schemas import NewRestaurant
+    from server.features.restaurants.service import add_restaurant
+
+    fields = {name: getattr(options, name) for name in NewRestaurant.model_fields}
+    try:
+        new = NewRestaurant(**{name: value for name, value in fields.items() if value is not None})
+    except ValidationError as error:
+        for problem in error.errors(include_url=False):
+            print(f"tiffin: --{problem['loc'][0]}: {problem['msg']}", file=sys.stderr)
+        return 2
+
+    async def add(database: Database) -> str:
+        return f"{new.name} is {await add_restaurant(database, new)}"
+
+    return _with_database(settings, add)
+
+
+def _add_driver(options: argparse.Namespace, settings: Settings) -> int:
+    from server.features.restaurants.service import add_driver, restaurant_named
+
+    async def add(database: Database) -> str:
+        restaurant_id = await restaurant_named(database, options.restaurant)
+        phone = options.phone
+        driver_id = await add_driver(database, restaurant_id, options.name, options.vehicle, phone)
+        return f"{options.name} is {driver_id}"
+
+    return _with_database(settings, add)
+
+
+def _with_database(settings: Settings, work: Callable[[Database], Awaitable[str]]) -> int:
+    """Run a command against the database, brought up to date, and print what it says."""
 
     async def run() -> str:
-        from server.core.database import Database
-
         await migrate(settings.database_path)
         database = Database(settings.database_path)
         await database.open()
         try:
-            restaurant_id = await restaurant_named(database, options.restaurant)
-            name = options.name or options.email.partition("@")[0]
-            return await add_employee(database, options.email, password, name, restaurant_id)
+            return await work(database)
         finally:
             await database.close()
 
-    from server.core.errors import Problem
-
     try:
-        account_id = asyncio.run(run())
+        print(asyncio.run(run()))
     except Problem as problem:
         print(f"tiffin: {problem.detail}", file=sys.stderr)
         return 1
-    print(f"{options.email} is {account_id}")
     return 0
 
 

@@ -1,5 +1,6 @@
 """Routes: typed handlers whose annotations bind the request and write the document."""
 
+import asyncio
 import inspect
 import typing
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,6 +19,8 @@ ServiceT = TypeVar("ServiceT")
 Handler = Callable[..., Awaitable[Any]]
 
 PREFIX = "/api/v1"
+BODY_SECONDS = 20.0
+"""How long a client may take to send its JSON."""
 CUSTOMER = ("customer",)
 EMPLOYEE = ("employee",)
 ANY_ROLE = ("customer", "employee")
@@ -168,7 +171,11 @@ async def read_body(request: web.Request, model: type[BaseModel]) -> BaseModel:
     ):
         raise Problem(415, f"Send JSON (`Content-Type: application/json`), not {kind}.")
     try:
-        sent = await request.read()
+        # aiohttp never ends the wait for a body that stops coming, or goes on in broken chunks.
+        async with asyncio.timeout(BODY_SECONDS):
+            sent = await request.read()
+    except TimeoutError:
+        raise malformed(f"The body did not arrive within {BODY_SECONDS:g} s.") from None
     except (web.RequestPayloadError, http_exceptions.BadHttpMessage):
         raise malformed("The body is not what its headers announce.") from None
     try:

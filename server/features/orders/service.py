@@ -3,32 +3,28 @@
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
-from typing import Any
 
 from server.core import pages
 from server.core.auth import Identity
-from server.core.clock import now, to_text
+from server.core.clock import to_text
 from server.core.database import Database, Transaction
-from server.core.errors import Problem, conflict, invalid, not_found
+from server.core.errors import Problem, conflict, not_found
 from server.core.idempotency import Repeatable, store_answer, stored_answer
 from server.features.accounts.schemas import Role
 from server.features.accounts.service import AccountService
 from server.features.orders import store
 from server.features.orders.machine import check_step
-from server.features.orders.placing import actor, new_order
+from server.features.orders.placing import new_order
 from server.features.orders.privacy import without
 from server.features.orders.schemas import (
     Order,
-    OrderDriver,
     OrderPage,
     OrderStatus,
     PlaceOrder,
     StatusChange,
-    TimelineEntry,
     TrackedStatus,
 )
-from server.features.orders.travel import times
+from server.features.orders.steps import Change, adjusted, advanced
 from server.features.restaurants.schemas import Driver
 from server.features.restaurants.service import RestaurantService
 from server.realtime.event import Event
@@ -127,9 +123,11 @@ class OrderService:
                         f" {change.expected_version}. Look at it and decide again."
                     )
                 if change.status is order.status and not order.status.terminal:
-                    return await self._adjust(tx, identity, order, change)
-                check_step(Role(identity.role), order.status, change.status)
-            return await self._advance(tx, identity, order, change)
+                    done = await adjusted(tx, identity, order, change, self._restaurants)
+                else:
+                    check_step(Role(identity.role), order.status, change.status)
+                    done = await advanced(tx, identity, order, change, self._restaurants)
+            return await self._keep(tx, done, order)
 
         return await self._database.write(fn)
 
@@ -142,71 +140,18 @@ class OrderService:
             order = await self._own(tx, identity, order_id)
             with _showing(order):
                 check_step(Role(identity.role), order.status, OrderStatus.CANCELLED)
-            return await self._advance(tx, identity, order, change)
+            done = await advanced(tx, identity, order, change, self._restaurants)
+            return await self._keep(tx, done, order)
 
         return await self._database.write(fn)
 
-    async def _advance(
-        self, tx: Transaction, identity: Identity, order: Order, change: StatusChange
-    ) -> Order:
-        wanted = change.status
-        if wanted is OrderStatus.CANCELLED and identity.role == Role.EMPLOYEE and not change.reason:
-            raise invalid(["reason"], "Say why: the customer will read it.")
-        changes: dict[str, Any] = {"status": wanted, "version": order.version + 1}
-        if change.driver_id is not None and not wanted.terminal:
-            changes["driver"] = await self._driver(tx, identity, order, change.driver_id)
-        if wanted is OrderStatus.OUT_FOR_DELIVERY and not (order.driver or "driver" in changes):
-            raise invalid(["driver_id"], "Say who brings it: out_for_delivery needs a driver.")
-        entry = TimelineEntry(
-            status=wanted, at=now(), by=actor(identity), reason=change.reason or None
-        )
-        changes["timeline"] = [*order.timeline, entry]
-        changes |= await self._times(tx, order, wanted, change.eta_minutes)
-        order = order.model_copy(update=changes)
-        await store.save(tx, order)
-        cancelled = wanted is OrderStatus.CANCELLED
-        await self._append(tx, "order.cancelled" if cancelled else "order.updated", order)
-        return order
-
-    async def _adjust(
-        self, tx: Transaction, identity: Identity, order: Order, change: StatusChange
-    ) -> Order:
-        """Driver and minutes, where the status stays."""
-        changes: dict[str, Any] = {}
-        kind = "order.updated"
-        if change.driver_id is not None and not (
-            order.driver and order.driver.id == change.driver_id
-        ):
-            changes["driver"] = await self._driver(tx, identity, order, change.driver_id)
-            changes["version"] = order.version + 1
-            kind = "driver.assigned"
-        if change.eta_minutes is not None:
-            changes |= await self._times(tx, order, order.status, change.eta_minutes)
-        if not changes:
-            if change.driver_id is None:
-                raise conflict(f"The order is {order.status} already.")
+    async def _keep(self, tx: Transaction, change: Change | None, order: Order) -> Order:
+        """Write the change and its event; without one, the order stays as it is."""
+        if change is None:
             return order
-        order = order.model_copy(update=changes)
-        await store.save(tx, order)
-        await self._append(tx, kind, order)
-        return order
-
-    async def _times(
-        self, tx: Transaction, order: Order, status: OrderStatus, eta_minutes: int | None
-    ) -> dict[str, datetime | None]:
-        restaurant = await self._restaurants.summary_of(tx, order.restaurant.id)
-        assert restaurant is not None
-        return times(order, status, now(), eta_minutes, restaurant.preparation_minutes)
-
-    async def _driver(
-        self, tx: Transaction, identity: Identity, order: Order, driver_id: str
-    ) -> OrderDriver:
-        driver = await self._restaurants.driver_of(tx, order.restaurant.id, driver_id)
-        if driver is None:
-            raise invalid(["driver_id"], "There is no such driver at this restaurant.")
-        return OrderDriver(
-            id=driver.id, name=driver.name, vehicle=driver.vehicle, assigned_by=actor(identity)
-        )
+        await store.save(tx, change.order)
+        await self._append(tx, change.event, change.order)
+        return change.order
 
     async def drivers(self, identity: Identity) -> list[Driver]:
         """The employee's restaurant's drivers, with what each carries."""

@@ -1,0 +1,74 @@
+# Everything runs from .venv, which the first target makes; data goes to .tiffin. See `make help`.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo server customer employee test check format lock soak faults bench pictures clean \
+	run-env dev-env
+
+PY := .venv/bin/python
+PYTEST := $(PY) -m pytest
+COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+export PYTHON
+
+help: ## what there is
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{printf "%-18s %s\n", $$1, $$2}'
+
+demo: run-env ## a server with a small town, its autopilot, and the customer app
+	@exec $(PY) -m tui.common.demo --with-parent $(ARGS)
+
+server: run-env ## the server alone, with the demo's town (ARGS= replaces --demo)
+	@exec $(PY) -m server $(if $(filter undefined,$(origin ARGS)),--demo,$(ARGS))
+
+customer: run-env ## the customer app (SERVER=http://host:port)
+	@exec $(PY) -m tui.customer $(if $(SERVER),--server '$(SERVER)') $(ARGS)
+
+employee: run-env ## the employee app (SERVER=http://host:port)
+	@exec $(PY) -m tui.employee $(if $(SERVER),--server '$(SERVER)') $(ARGS)
+
+test: dev-env ## the tests, with a Redis of their own (ARGS="-k word")
+	@$(PYTEST) -m "not soak" $(ARGS)
+
+check: dev-env ## ruff, mypy, and who may import whom
+	@failed=; \
+	run() { echo "--- $$1"; shift; "$$@" || failed=yes; }; \
+	run "ruff check" $(PY) -m ruff check .; \
+	run "ruff format --check" $(PY) -m ruff format --check .; \
+	run "mypy" $(PY) -m mypy; \
+	run "lint-imports" $(PY) -c "from importlinter.cli import lint_imports_command as main; main()"; \
+	[ -z "$$failed" ]
+
+format: dev-env ## put the code into its form
+	@$(PY) -m ruff check --fix --quiet . ; $(PY) -m ruff format .
+
+lock: dev-env ## renew the lock files from pyproject.toml (ARGS=--upgrade for newer releases)
+	@$(COMPILE) $(ARGS) --extra production pyproject.toml -o requirements.lock
+	@$(COMPILE) $(ARGS) --extra production --extra dev -c requirements.lock pyproject.toml \
+		-o requirements-dev.lock
+
+soak: dev-env ## the long runs, at size
+	@$(PYTEST) -m soak --timeout 1800 $(ARGS)
+
+faults: dev-env ## processes killed and brokers broken, alone
+	@$(PYTEST) -m fault $(ARGS)
+
+bench: dev-env ## the figures in README (ONLY=name for one)
+	@set -e; for file in $(if $(ONLY),benchmarks/$(ONLY).py,benchmarks/*.py); do \
+		name=$$(basename "$$file" .py); \
+		case "$$name" in _*) continue;; esac; \
+		echo "--- $$name"; $(PY) -m benchmarks.$$name $(ARGS); \
+	done
+
+pictures: dev-env ## the pictures in README, from the running apps
+	@$(PY) -m tools.pictures $(ARGS)
+
+clean: ## remove .venv and what the tools left; the data in .tiffin stays
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+		.schemathesis build dist *.egg-info
+	@find server tui tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+run-env:
+	@tools/setup run
+
+dev-env:
+	@tools/setup dev

@@ -1,0 +1,104 @@
+"""What every test may ask for: a real Redis, real server processes, a live server."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from support.redis_server import RedisServer
+from support.server_process import ServerProcess, StartServer
+
+if TYPE_CHECKING:
+    from support.live_server import LiveServer
+    from support.rest import Rest
+
+os.environ.pop("NO_COLOR", None)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """The redis-server that the whole run shares. Don't break this one: `own_redis` is for that."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """The shared Redis, emptied."""
+    redis_server.command("FLUSHALL")
+    return redis_server.url
+
+
+@pytest.fixture
+def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis of the test's own, running, to be stopped, killed, frozen and restarted."""
+    server = RedisServer(tmp_path_factory.mktemp("own-redis"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """A fresh folder for a server's data."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def start_server(data_dir: Path) -> Iterator[StartServer]:
+    """Start `python -m server` as often as wanted: `start_server(redis_url=..., demo=True)`.
+
+    All share `data_dir` unless told another; `wait=False` does not wait for readiness. What they
+    printed is shown when the test fails.
+    """
+    started: list[ServerProcess] = []
+
+    def start(folder: Path | None = None, *, wait: bool = True, **more: Any) -> ServerProcess:
+        server = ServerProcess(folder or data_dir, **more)
+        started.append(server)
+        if wait:
+            server.start()
+        else:
+            server.spawn()
+        return server
+
+    yield start
+    for server in started:
+        server.terminate(seconds=5)
+        print(f"--- {server.url} ---\n{server.log_tail()}")
+
+
+@pytest.fixture
+async def live_server(data_dir: Path) -> AsyncIterator["LiveServer"]:
+    """A server in this loop, without Redis, on a port of its own; its town is empty.
+
+    `support.town.open_restaurant` fills it; `support.live_server` starts others.
+    """
+    from support.live_server import running_server, settings_for
+
+    async with running_server(settings_for(data_dir)) as server:
+        yield server
+
+
+@pytest.fixture
+async def demo_server(data_dir: Path) -> AsyncIterator["LiveServer"]:
+    """The same in demo mode, with the demo's town."""
+    from support.live_server import running_server, settings_for
+
+    async with running_server(settings_for(data_dir, demo=True)) as server:
+        yield server
+
+
+@pytest.fixture
+async def rest(live_server: "LiveServer") -> AsyncIterator["Rest"]:
+    """A client of `live_server` that is nobody yet; `another()` makes more."""
+    from support.rest import Rest
+
+    async with Rest(live_server.url) as client:
+        yield client

@@ -1,0 +1,86 @@
+"""A server outside demo mode, people with accounts, and what its event log says of sessions."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.core.database import Database, Transaction
+from server.core.routing import SERVICES
+from server.features.accounts.service import AccountService, add_employee
+from server.realtime.log import EventLog
+from support.accounts import PASSWORD, RESTAURANT, Revoked, Sql
+from support.live_server import LiveServer, running_server, settings_for
+from support.rest import Rest
+
+
+@pytest.fixture
+async def server(data_dir: Path) -> AsyncIterator[LiveServer]:
+    """The whole server, outside demo mode."""
+    async with running_server(settings_for(data_dir)) as running:
+        yield running
+
+
+@pytest.fixture
+async def nobody(server: LiveServer) -> AsyncIterator[Rest]:
+    """A client that is not logged in."""
+    async with Rest(server.url) as client:
+        yield client
+
+
+@pytest.fixture
+async def ada(nobody: Rest) -> Rest:
+    """A customer."""
+    return await nobody.another().register("ada@example.org", PASSWORD, "Ada")
+
+
+@pytest.fixture
+async def eve(server: LiveServer, database: Database, nobody: Rest) -> Rest:
+    """An employee."""
+    await add_employee(database, "eve@example.org", PASSWORD, "Eve", RESTAURANT)
+    return await nobody.another().log_in("eve@example.org", PASSWORD)
+
+
+@pytest.fixture
+def database(server: LiveServer) -> Database:
+    """The server's database."""
+    found = server.app[SERVICES][Database]
+    assert isinstance(found, Database)
+    return found
+
+
+@pytest.fixture
+def accounts(server: LiveServer) -> AccountService:
+    """The server's account service."""
+    found = server.app[SERVICES][AccountService]
+    assert isinstance(found, AccountService)
+    return found
+
+
+@pytest.fixture
+def sql(database: Database) -> Sql:
+    """Run one statement in the server's database: to look, and to let time pass."""
+
+    async def run(statement: str, **parameters: Any) -> list[dict[str, Any]]:
+        async def fn(tx: Transaction) -> list[dict[str, Any]]:
+            return [dict(row) for row in await tx.fetch(statement, parameters)]
+
+        return await database.write(fn)
+
+    return run
+
+
+@pytest.fixture
+def revoked(server: LiveServer) -> Revoked:
+    """The sessions whose end was told on the topic `auth`, oldest first."""
+    log = server.app[SERVICES][EventLog]
+    assert isinstance(log, EventLog)
+
+    async def read() -> list[str]:
+        stretch = await log.read("auth", 0, 1000)
+        assert {event.type for event in stretch.events} <= {"session.revoked"}
+        return [name for event in stretch.events for name in json.loads(event.data)["sessions"]]
+
+    return read

@@ -1,0 +1,43 @@
+"""E-mail addresses: who registered with one can log in with it, however it is written."""
+
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from server.features.accounts.email_address import fold, known_form
+from server.features.accounts.schemas import Credentials, Registration
+
+letters = st.text(st.characters(categories=("L", "M", "N"), include_characters="._+-"), min_size=1)
+
+
+def registered(email: str) -> str | None:
+    try:
+        return fold(Registration(email=email, password="long enough", name="A").email)
+    except ValidationError:
+        return None
+
+
+def typed(email: str) -> str | None:
+    return known_form(Credentials(email=email, password="").email)
+
+
+@settings(deadline=None)
+@given(local=letters, domain=letters)
+@example(local="ΣΑΣ", domain="ΣΑΣ")
+@example(local="İI", domain="istanbul")
+@example(local="E\u0301", domain="e\u0301")
+def test_what_was_registered_is_found_again(local: str, domain: str) -> None:
+    email = f"{local}@{domain}.example"
+    stored = registered(email)
+    assume(stored is not None)
+    assert stored is not None
+    for written in (email, email.upper(), email.lower(), f" {email} ", stored):
+        if registered(written) == stored:
+            assert typed(written) == stored
+    assert typed(email) == stored
+
+
+@pytest.mark.parametrize("text", ["", "ada", "ada@", "\0@example.org", "a@b@example.org"])
+def test_what_is_no_address_has_no_form(text: str) -> None:
+    assert known_form(text) is None

@@ -1,0 +1,219 @@
+"""Orders over REST: placing, reading, changing, and what is refused."""
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+from support.cast import HOME, Cast
+from support.live_server import LiveServer
+from support.rest import Rest
+from support.town import PASSWORD, database_in, open_restaurant
+
+
+async def test_an_order_is_placed_at_todays_prices(cast: Cast) -> None:
+    dish, other = cast.place.dishes
+    items = [
+        {"menu_item_id": dish, "quantity": 2, "note": "no onions\nreally"},
+        {"menu_item_id": other, "quantity": 1},
+    ]
+    body = cast.place.basket() | {"items": items, "note": "ring twice"}
+    answer = (await cast.customer.post("/orders", body)).must(201)
+    order = answer.json
+    assert answer.headers["Location"] == f"/api/v1/orders/{order['id']}"
+    assert order["total_cents"] == 2 * 901 + 902
+    assert order["status"] == "placed"
+    assert order["version"] == 1
+    assert [item["name"] for item in order["items"]] == ["Dish 1", "Dish 2"]
+    assert order["items"][0]["note"] == "no onions\nreally"
+    assert "note" not in order["items"][1]
+    assert order["customer"]["name"] == "Ana"
+    assert "driver" not in order
+    assert order["timeline"][0]["by"]["name"] == "Ana"
+
+    price = {"price_cents": 5000}
+    await cast.employee.patch(f"/restaurants/{cast.place.id}/menu/{dish}", price)
+    again = (await cast.customer.get(f"/orders/{order['id']}")).must(200).json
+    assert again == order
+
+
+async def test_what_cannot_be_ordered(cast: Cast) -> None:
+    dish, other = cast.place.dishes
+
+    async def refused(status: int, **changes: Any) -> Any:
+        return (await cast.customer.post("/orders", cast.place.basket() | changes)).must(status)
+
+    await refused(422, restaurant_id="rst_nowhere")
+    await refused(422, items=[])
+    await refused(422, items=[{"menu_item_id": dish, "quantity": 0}])
+    await refused(422, items=[{"menu_item_id": dish, "quantity": 100}])
+    await refused(422, items=[{"menu_item_id": dish, "quantity": 1.5}])
+    await refused(422, items=[{"menu_item_id": dish, "quantity": 1}] * 51)
+    await refused(422, address=HOME | {"lat": 91})
+    await refused(422, address=HOME | {"text": "  "})
+    await refused(422, address=HOME | {"text": "a\u001b[2J"})
+    await refused(422, note="x" * 501)
+    wrong = await refused(422, items=[{"menu_item_id": cast.elsewhere.dishes[0], "quantity": 1}])
+    assert wrong.json["errors"][0]["loc"] == ["items", 0, "menu_item_id"]
+
+    sold_out = {"available": False}
+    await cast.employee.patch(f"/restaurants/{cast.place.id}/menu/{other}", sold_out)
+    gone = await refused(409, items=[{"menu_item_id": other, "quantity": 1}])
+    assert "Dish 2 is sold out" in gone.json["detail"]
+    await cast.employee.delete(f"/restaurants/{cast.place.id}/menu/{dish}")
+    await refused(422)
+    assert (await cast.customer.get("/orders")).json["items"] == []
+
+
+async def test_the_same_key_is_the_same_order(cast: Cast) -> None:
+    key = {"Idempotency-Key": "basket-1"}
+    body = cast.place.basket()
+    answers = await asyncio.gather(
+        *(cast.customer.post("/orders", body, headers=key) for _ in range(20))
+    )
+    assert {answer.status for answer in answers} == {201}
+    assert len({answer.body for answer in answers}) == 1
+    assert len((await cast.customer.get("/orders")).json["items"]) == 1
+
+    other = cast.place.basket(quantity=2)
+    assert (
+        "another content"
+        in ((await cast.customer.post("/orders", other, headers=key)).must(422).json["detail"])
+    )
+    (await cast.stranger.post("/orders", body, headers=key)).must(201)
+    (await cast.customer.post("/orders", body, headers={"Idempotency-Key": "2"})).must(201)
+    (await cast.customer.post("/orders", body, headers={"Idempotency-Key": ""})).must(422)
+    assert len((await cast.customer.get("/orders")).json["items"]) == 2
+
+
+async def test_pages_hold_every_order_once(cast: Cast) -> None:
+    placed = [(await cast.order())["id"] for _ in range(7)]
+    for caller in (cast.customer, cast.employee):
+        found: list[str] = []
+        before: dict[str, str] = {}
+        while True:
+            page = (await caller.get("/orders", params={"limit": "3"} | before)).must(200).json
+            found += [order["id"] for order in page["items"]]
+            assert page["cursor"]
+            if page["next"] is None:
+                break
+            before = {"before": page["next"]}
+        assert sorted(found) == sorted(placed)
+    assert (await cast.stranger.get("/orders")).json["items"] == []
+    assert (await cast.outsider.get("/orders")).json["items"] == []
+    (await cast.customer.get("/orders", params={"before": "garbage"})).must(422)
+    (await cast.customer.get("/orders", params={"limit": "0"})).must(422)
+
+
+async def test_an_old_version_is_refused_and_shown_the_order(cast: Cast) -> None:
+    order = await cast.order()
+    await cast.step(order["id"], "accepted", expected_version=1)
+    answer = await cast.employee.post(
+        f"/orders/{order['id']}/status", {"status": "preparing", "expected_version": 1}
+    )
+    assert answer.must(409).json["order"]["version"] == 2
+    assert "version 2" in answer.json["detail"]
+
+
+async def test_ten_employees_accept_at_once(cast: Cast, live_server: LiveServer) -> None:
+    busy = await open_restaurant(
+        live_server.settings.data_dir, live_server.url, "Busy", employees=10
+    )
+    order = (await cast.customer.post("/orders", busy.basket())).must(201).json
+    hands: list[Rest] = [
+        await cast.nobody.another().log_in(email, PASSWORD) for email in busy.employees
+    ]
+    body = {"status": "accepted", "expected_version": 1}
+    answers = await asyncio.gather(
+        *(hand.post(f"/orders/{order['id']}/status", body) for hand in hands)
+    )
+    assert sorted(answer.status for answer in answers) == [200] + [409] * 9
+    assert {a.json["order"]["status"] for a in answers if a.status == 409} == {"accepted"}
+
+
+async def test_a_driver_is_needed_and_may_change(cast: Cast) -> None:
+    order = await cast.order_at("ready")
+    path = f"/orders/{order['id']}/status"
+    answer = await cast.employee.post(path, {"status": "out_for_delivery"})
+    assert answer.must(422).json["errors"][0]["loc"] == ["driver_id"]
+    other = {"status": "out_for_delivery", "driver_id": cast.elsewhere.drivers[0]}
+    (await cast.employee.post(path, other)).must(422)
+
+    first, second = cast.place.drivers
+    order = await cast.step(order["id"], "ready", driver_id=first)
+    assert order["driver"]["id"] == first  # type: ignore[index]
+    assert order["version"] == 5
+    same = await cast.step(order["id"], "ready", driver_id=first)
+    assert same["version"] == 5
+    order = await cast.step(order["id"], "out_for_delivery", driver_id=second)
+    assert order["driver"]["assigned_by"]["name"]  # type: ignore[index]
+    roster = (await cast.employee.get("/drivers")).must(200).json["items"]
+    carrying = {driver["id"]: [one["id"] for one in driver["carrying"]] for driver in roster}
+    assert carrying == {first: [], second: [order["id"]]}
+    await cast.step(order["id"], "delivered")
+    roster = (await cast.employee.get("/drivers")).must(200).json["items"]
+    assert not any(driver["carrying"] for driver in roster)
+
+
+async def test_minutes_alone_change_neither_version_nor_status(cast: Cast) -> None:
+    order = await cast.order()
+    order = await cast.step(order["id"], "accepted", eta_minutes=30)
+    eta = datetime.fromisoformat(str(order["eta"]))
+    at = datetime.fromisoformat(order["timeline"][-1]["at"])  # type: ignore[index]
+    assert abs((eta - at).total_seconds() - 1800) < 2
+    later = await cast.step(order["id"], "accepted", eta_minutes=50)
+    assert later["version"] == order["version"]
+    assert datetime.fromisoformat(str(later["eta"])) > eta
+    (await cast.employee.post(f"/orders/{order['id']}/status", {"status": "accepted"})).must(409)
+    done = await cast.step(order["id"], "cancelled")
+    assert "eta" not in done
+
+
+async def test_the_restaurant_says_why_it_cancels(cast: Cast) -> None:
+    order = await cast.order()
+    path = f"/orders/{order['id']}/status"
+    (await cast.employee.post(path, {"status": "cancelled"})).must(422)
+    (await cast.employee.post(path, {"status": "cancelled", "reason": " "})).must(422)
+    done = (await cast.employee.post(path, {"status": "cancelled", "reason": "No gas"})).must(200)
+    assert done.json["timeline"][-1]["reason"] == "No gas"
+    seen = (await cast.customer.get(f"/orders/{order['id']}")).must(200).json
+    assert seen["timeline"][-1]["reason"] == "No gas"
+
+
+async def test_a_deleted_account_leaves_no_trace_but_the_books(
+    cast: Cast, live_server: LiveServer
+) -> None:
+    body = cast.place.basket() | {"note": "the blue door"}
+    answer = await cast.customer.post("/orders", body, headers={"Idempotency-Key": "kept"})
+    order = answer.must(201).json
+    (await cast.customer.delete("/me")).must(409)
+    (await cast.customer.post(f"/orders/{order['id']}/cancel", {"reason": "moving away"})).must(200)
+    cursor = (await cast.employee.get("/orders")).json["cursor"]
+    (await cast.customer.delete("/me")).must(204)
+    seen = (await cast.employee.get(f"/orders/{order['id']}")).must(200)
+    assert seen.json["customer"]["name"] == "Deleted account"
+    assert seen.json["total_cents"] == order["total_cents"]
+    for trace in (b"Ana", b"blue door", b"Quay", b"moving away"):
+        assert trace not in seen.body
+    stream = cast.employee.url(f"/restaurants/{cast.place.id}/orders/stream")
+    beginning = cursor_at_the_beginning(cursor)
+    async with cast.employee.http.get(
+        stream, params={"after": beginning}, headers=cast.employee.headers
+    ) as answer:
+        events = b""
+        while events.count(b"\n\n") < 3:
+            events += await asyncio.wait_for(answer.content.readany(), 5)
+    assert events.count(b"data:") == 2
+    async with database_in(live_server.settings.data_dir) as database:
+        sql = "SELECT COUNT(*) AS kept FROM idempotency"
+        assert (await database.read(lambda tx: tx.fetch(sql, {})))[0]["kept"] == 0
+    for trace in (b"Ana", b"blue door", b"Quay", b"moving away"):
+        assert trace not in events
+
+
+def cursor_at_the_beginning(cursor: str) -> str:
+    """The same topic's cursor before its first event."""
+    from server.realtime.event import Cursor
+
+    found = Cursor.parse(cursor)
+    assert found is not None
+    return str(Cursor(found.epoch, found.topic, 0))

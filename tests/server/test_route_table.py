@@ -1,0 +1,163 @@
+"""The route table itself: every route, by every kind of caller."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from server.core.routing import OPERATIONS
+from support.cast import Cast, cast_of
+from support.live_server import LiveServer
+from support.rest import Rest
+from support.tokens import claims_of, forgeries, signed
+
+CUSTOMERS = ("customer",)
+EMPLOYEES = ("employee",)
+BOTH = ("customer", "employee")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One route: who may come in, and what its owner's rights hide from others of that role.
+
+    `owned` routes show a stranger of the right role 404. `body` is one that binds.
+    """
+
+    roles: tuple[str, ...]
+    owned: bool = False
+    body: Any = None
+
+
+DISH = {"name": "Dal", "price_cents": 500}
+STEP = {"status": "accepted"}
+TABLE = {
+    "POST /auth/register": Row((), body={"email": "x", "password": "y", "name": "z"}),
+    "POST /auth/login": Row((), body={"email": "nobody@example.com", "password": "wrong"}),
+    "POST /auth/demo": Row((), body={"role": "customer"}),
+    "POST /auth/refresh": Row((), body={"refresh_token": "rt_none"}),
+    "POST /auth/logout": Row(BOTH, body={"refresh_token": "rt_none"}),
+    "GET /me": Row(BOTH),
+    "PATCH /me": Row(BOTH, body={}),
+    "DELETE /me": Row(BOTH),
+    "PUT /me/password": Row(BOTH, body={"current_password": "x", "new_password": "long enough"}),
+    "GET /restaurants": Row(BOTH),
+    "GET /restaurants/{id}": Row(BOTH),
+    "POST /restaurants/{id}/menu": Row(EMPLOYEES, owned=True, body=DISH),
+    "PATCH /restaurants/{id}/menu/{item_id}": Row(EMPLOYEES, owned=True, body={}),
+    "DELETE /restaurants/{id}/menu/{item_id}": Row(EMPLOYEES, owned=True),
+    "GET /restaurants/{id}/orders/stream": Row(EMPLOYEES, owned=True),
+    "GET /drivers": Row(EMPLOYEES),
+    "POST /orders": Row(CUSTOMERS, body={}),
+    "GET /orders": Row(BOTH),
+    "GET /orders/{id}": Row(BOTH, owned=True),
+    "POST /orders/{id}/status": Row(EMPLOYEES, owned=True, body=STEP),
+    "POST /orders/{id}/cancel": Row(CUSTOMERS, owned=True, body={}),
+    "GET /orders/{id}/status": Row(BOTH, owned=True),
+}
+OUTSIDE = {
+    "GET /healthz",
+    "GET /readyz",
+    "GET /metrics",
+    "GET /api/v1/openapi.json",
+}
+
+
+def routes_of(server: LiveServer) -> set[str]:
+    """Every route the application has, relative to the API's prefix."""
+    found = set()
+    for route in server.app.router.routes():
+        info = route.get_info()
+        path = info.get("path") or info.get("formatter")
+        if route.method != "HEAD":
+            found.add(f"{route.method} {path}")
+    return found
+
+
+@pytest.fixture
+async def cast(live_server: LiveServer) -> AsyncIterator[Cast]:
+    async with cast_of(live_server) as found:
+        yield found
+
+
+async def call(rest: Rest, route: str, ids: dict[str, str], row: Row) -> int:
+    """Call the route; a stream is left once its headers are there."""
+    method, path = route.split(" ")
+    headers = rest.headers
+    body = {"json": row.body} if row.body is not None else {}
+    url = rest.url(path.format(**ids))
+    async with asyncio.timeout(5), rest.http.request(method, url, headers=headers, **body) as got:
+        return got.status
+
+
+def ids_for(path: str, cast: Cast, order: str) -> dict[str, str]:
+    """What stands in the path's places: things of `employee`'s restaurant and of `customer`."""
+    place = order if path.startswith("/orders") else cast.place.id
+    return {"id": place, "item_id": cast.place.dishes[1]}
+
+
+async def test_the_table_knows_every_route(live_server: LiveServer) -> None:
+    known = {f"{m} /api/v1{p}" for m, p in (row.split(" ") for row in TABLE)}
+    assert routes_of(live_server) == known | OUTSIDE
+    operations = {f"{one.method} {one.path}" for one in live_server.app[OPERATIONS]}
+    assert operations == known
+
+
+async def test_every_route_by_every_kind_of_caller(cast: Cast) -> None:
+    for route, row in TABLE.items():
+        path = route.split(" ")[1]
+        order = str((await cast.order())["id"])
+        ids = ids_for(path, cast, order)
+        status = await call(cast.nobody, route, ids, row)
+        if row.roles:
+            assert status == 401, f"nobody at {route}"
+        elif path != "/auth/demo":
+            assert status in (401, 422), f"nobody at {route}"
+        else:
+            assert status == 404
+        for caller in ("customer", "stranger", "employee", "outsider"):
+            role = "customer" if caller in ("customer", "stranger") else "employee"
+            if not row.roles or route == "DELETE /me":
+                continue
+            status = await call(getattr(cast, caller), route, ids, row)
+            what = f"{caller} at {route}: {status}"
+            if role not in row.roles:
+                assert status == 403, what
+            elif row.owned and caller in ("stranger", "outsider"):
+                assert status == 404, what
+            else:
+                assert status < 400 or status in (409, 422), what
+
+
+async def test_no_forged_token_opens_any_route(cast: Cast) -> None:
+    order = str((await cast.order())["id"])
+    for good in (cast.customer, cast.employee):
+        assert good.token is not None
+        for name, token in forgeries(good.token).items():
+            for route, row in TABLE.items():
+                if not row.roles:
+                    continue
+                forger = cast.nobody.another()
+                forger.token = token
+                ids = ids_for(route.split(" ")[1], cast, order)
+                assert await call(forger, route, ids, row) == 401, f"{name} at {route}"
+    claims = claims_of(cast.customer.token or "")
+    still_good = cast.nobody.another()
+    still_good.token = signed(claims | {"iat": int(time.time())})
+    (await still_good.get("/me")).must(200)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "Bearer", "Bearer ", "Basic dXNlcjpwYXNz", "bearer  ", "Bearer a b", "Token x"],
+)
+async def test_authorization_that_says_nothing(live_server: LiveServer, header: str) -> None:
+    async with Rest(live_server.url) as nobody:
+        answer = await nobody.get("/me", headers={"Authorization": header})
+        assert answer.must(401).headers["WWW-Authenticate"] == "Bearer"
+        assert answer.headers["Content-Type"].startswith("application/problem+json")
+        problem = answer.json
+        assert problem["status"] == 401
+        assert problem["request_id"] == answer.headers["X-Request-ID"]

@@ -1,0 +1,55 @@
+"""The server inside the test's own loop, on a real port."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from server.app import create_app
+from server.settings import Settings
+from support.server_process import JWT_SECRET
+
+
+@dataclass(frozen=True)
+class LiveServer:
+    """A running application and where to reach it."""
+
+    app: web.Application
+    runner: web.AppRunner
+    settings: Settings
+    url: str
+    port: int
+
+
+def settings_for(data_dir: Path, **changes: Any) -> Settings:
+    """Settings of a server under test: own data, a known secret, no rate limits."""
+    values: dict[str, Any] = {
+        "data_dir": data_dir,
+        "jwt_secret": JWT_SECRET,
+        "rate_per_minute": 0,
+        "login_per_minute": 0,
+        "redis_url": "",
+        "database_url": "",
+    }
+    return Settings(**(values | changes))
+
+
+@asynccontextmanager
+async def running_server(settings: Settings) -> AsyncIterator[LiveServer]:
+    """Serve `settings` on a free port of the loopback until the block ends."""
+    app = create_app(settings)
+    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=2)
+    await runner.setup()
+    try:
+        listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+        await web.SockSite(runner, listener).start()
+        port: int = listener.getsockname()[1]
+        yield LiveServer(app, runner, settings, f"http://127.0.0.1:{port}", port)
+    finally:
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(runner.cleanup(), timeout=15)

@@ -1,0 +1,142 @@
+"""A small client of the public API for tests, which sees every status and header."""
+
+import json
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import aiohttp
+from multidict import CIMultiDictProxy
+
+API = "/api/v1"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer."""
+
+    status: int
+    headers: CIMultiDictProxy[str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body, read as JSON."""
+        return json.loads(self.body)
+
+    def must(self, status: int) -> "Answer":
+        """This answer, if it has that status; else the assertion shows what came."""
+        assert self.status == status, f"{self.status} instead of {status}: {self.body[:2000]!r}"
+        return self
+
+
+class Rest:
+    """Requests to one server, as one account or as nobody."""
+
+    def __init__(self, base_url: str, session: aiohttp.ClientSession | None = None) -> None:
+        self.base_url = base_url
+        self.token: str | None = None
+        self.grant: dict[str, Any] = {}
+        self._owned = session is None
+        self._session = session or aiohttp.ClientSession(
+            # No connection is used twice: one from before a server was killed would fail the
+            # first request to the next one.
+            connector=aiohttp.TCPConnector(limit=0, force_close=True),
+            timeout=aiohttp.ClientTimeout(total=90),
+        )
+
+    async def __aenter__(self) -> "Rest":
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections, unless they are another client's."""
+        if self._owned:
+            await self._session.close()
+
+    def another(self) -> "Rest":
+        """Nobody, on the same connections: for a second account at the same server."""
+        return Rest(self.base_url, self._session)
+
+    @property
+    def http(self) -> aiohttp.ClientSession:
+        """The session underneath, for streams."""
+        return self._session
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What says who asks."""
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
+    def url(self, path: str) -> str:
+        """The address of a path relative to `/api/v1`; one that starts with `//` is the root's."""
+        return self.base_url + (path[1:] if path.startswith("//") else API + path)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        json_body: object = None,
+        *,
+        params: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+        data: bytes | None = None,
+    ) -> Answer:
+        """Send one request and read the whole answer."""
+        arguments: dict[str, Any] = {"data": data} if data is not None else {}
+        if json_body is not None:
+            arguments = {"json": json_body}
+        async with self._session.request(
+            method,
+            self.url(path),
+            params=params,
+            headers=self.headers | (headers or {}),
+            allow_redirects=False,
+            **arguments,
+        ) as answer:
+            return Answer(answer.status, answer.headers, await answer.read())
+
+    async def get(self, path: str, **more: Any) -> Answer:
+        """GET."""
+        return await self.request("GET", path, **more)
+
+    async def post(self, path: str, json_body: object = None, **more: Any) -> Answer:
+        """POST."""
+        return await self.request("POST", path, json_body, **more)
+
+    async def put(self, path: str, json_body: object = None, **more: Any) -> Answer:
+        """PUT."""
+        return await self.request("PUT", path, json_body, **more)
+
+    async def patch(self, path: str, json_body: object = None, **more: Any) -> Answer:
+        """PATCH."""
+        return await self.request("PATCH", path, json_body, **more)
+
+    async def delete(self, path: str, json_body: object = None, **more: Any) -> Answer:
+        """DELETE."""
+        return await self.request("DELETE", path, json_body, **more)
+
+    async def demo(self, role: str) -> "Rest":
+        """Be the demo account of that role."""
+        return self._be(await self.post("/auth/demo", {"role": role}), 200)
+
+    async def log_in(self, email: str, password: str) -> "Rest":
+        """Be that account."""
+        return self._be(await self.post("/auth/login", {"email": email, "password": password}), 200)
+
+    async def register(self, email: str, password: str = "correct horse", name: str = "") -> "Rest":
+        """Be a new customer."""
+        body = {"email": email, "password": password, "name": name or email.partition("@")[0]}
+        return self._be(await self.post("/auth/register", body), 201)
+
+    def _be(self, answer: Answer, status: int) -> "Rest":
+        self.grant = answer.must(status).json
+        self.token = self.grant["access_token"]
+        return self

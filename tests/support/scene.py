@@ -1,0 +1,80 @@
+"""Two processes at work while something breaks, and what their readers must have seen."""
+
+import asyncio
+import os
+import uuid
+from collections.abc import Awaitable, Callable
+
+from support.custom import Custom
+from support.town import Place
+from support.two_processes import Logged, Two
+from support.waiting import wait_until
+from support.witness import AppWitness, Outage, Witness
+
+SECONDS = float(os.environ.get("FAULT_SECONDS", "1.5"))
+"""How long orders go on in each test, at least; `make faults` sets more."""
+LATEST = 2.0
+"""Seconds after its commit by which an event has to be with every reader."""
+BACK = 4.0
+"""Seconds more for those whose own server was gone: they wait before they come back."""
+
+Trouble = Callable[[Two], Awaitable[Outage | None]]
+
+
+class Scene:
+    """Two processes, with a reader of each kind and custom at each."""
+
+    def __init__(self, two: Two, place: Place) -> None:
+        self.two = two
+        self._topic = f"restaurant:{place.id}"
+        makers = (Witness, Witness, AppWitness, AppWitness)
+        self._witnesses = [
+            maker(two.both[number % 2], place, place.employees[number])
+            for number, maker in enumerate(makers)
+        ]
+        self._custom = [Custom(server, place, f"ana{uuid.uuid4().hex}") for server in two.both]
+
+    async def play(self, trouble: Trouble) -> None:
+        """Let orders go on through the trouble and compare. What the trouble gives is the outage
+        of the left server, if it made one."""
+        enough = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            reading = [group.create_task(witness.follow()) for witness in self._witnesses]
+            await wait_until(
+                lambda: all(witness.start >= 0 for witness in self._witnesses), what="all read"
+            )
+            working = [group.create_task(custom.go_on(enough)) for custom in self._custom]
+            await self._everybody_at(3)
+            outage, _ = await asyncio.gather(trouble(self.two), asyncio.sleep(SECONDS))
+            enough.set()
+            await asyncio.wait_for(asyncio.gather(*working), 20)
+            rows = self.two.logged(self._topic)
+            await self._everybody_at(rows[-1].seq)
+            for task in reading:
+                task.cancel()
+        self._check(rows, outage)
+
+    async def _everybody_at(self, seq: int) -> None:
+        await wait_until(
+            lambda: all(witness.reached >= seq for witness in self._witnesses),
+            what=f"everybody has come to {seq}",
+        )
+
+    def _check(self, rows: list[Logged], outage: Outage | None) -> None:
+        assert [row.seq for row in rows] == list(range(1, len(rows) + 1))
+        placed = [row.subject for row in rows if row.type == "order.placed"]
+        assert sorted(placed) == sorted(
+            order for custom in self._custom for order in custom.placed.values()
+        )
+        late = []
+        for witness in self._witnesses:
+            away = outage if witness.server is self.two.left else None
+            late.append(witness.latest(rows, away))
+            assert late[-1] <= LATEST + (BACK if away else 0), f"{late[-1]:.2f} s late"
+        milliseconds = ", ".join(f"{seconds * 1000:.0f}" for seconds in late)
+        print(f"{len(rows)} events; the latest, by reader, after {milliseconds} ms")
+
+
+async def play(two: Two, trouble: Trouble) -> None:
+    """The scene, at a restaurant of its own."""
+    await Scene(two, await two.open_restaurant(employees=4)).play(trouble)

@@ -1,0 +1,149 @@
+"""The server as a process of its own: `python -m server`."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from support.ports import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+JWT_SECRET = "a-secret-that-only-the-tests-sign-their-tokens-with"
+
+
+def server_environment(
+    data_dir: Path, redis_url: str = "", more: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The environment of a server under test: none of the machine's own settings get in."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("TIFFIN_") and name != "PORT"
+    }
+    environment |= {
+        "TIFFIN_DATA_DIR": str(data_dir),
+        "TIFFIN_JWT_SECRET": JWT_SECRET,
+        "TIFFIN_RATE_PER_MINUTE": "0",
+        "TIFFIN_LOGIN_PER_MINUTE": "0",
+        "PYTHONUNBUFFERED": "1",
+    }
+    if redis_url:
+        environment["TIFFIN_REDIS_URL"] = redis_url
+    return environment | dict(more or {})
+
+
+class ServerProcess:
+    """One server process. It may be killed and started again: port, data and log stay."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        redis_url: str = "",
+        demo: bool = False,
+        env: Mapping[str, str] | None = None,
+        port: int | None = None,
+        module: str = "server",
+    ) -> None:
+        self.module = module
+        self.data_dir = data_dir
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log_path = data_dir / f"server-{self.port}.log"
+        self.environment = server_environment(data_dir, redis_url, env)
+        self.arguments = ["--host", "127.0.0.1", "--port", str(self.port)]
+        self.arguments += ["--demo"] if demo else []
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is there."""
+        return self.process is not None and self.process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self.process is not None, "the server was never started"
+        return self.process.pid
+
+    def start(self, seconds: float = 30) -> "ServerProcess":
+        """Start it and return once `/readyz` says yes."""
+        self.spawn()
+        self.wait_ready(seconds)
+        return self
+
+    def spawn(self) -> None:
+        """Start it without waiting, as when several have to start together."""
+        assert not self.running, "this server is already running"
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", self.module, *self.arguments],
+                cwd=ROOT,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def wait_ready(self, seconds: float = 30) -> None:
+        """Return once `/readyz` answers 200; AssertionError with the log where it doesn't."""
+        deadline = time.monotonic() + seconds
+        while not self.ready():
+            if not self.running:
+                assert self.process is not None
+                raise AssertionError(
+                    f"the server ended with {self.process.returncode}:\n{self.log_tail()}"
+                )
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not ready within {seconds:g} s:\n{self.log_tail()}")
+            time.sleep(0.03)
+
+    def ready(self) -> bool:
+        """Whether `/readyz` answers 200 right now."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except (OSError, urllib.error.URLError):
+            return False
+
+    def terminate(self, seconds: float = 15) -> int:
+        """End it as an operator would (SIGTERM), the hard way after `seconds`.
+
+        Returns the exit code, negative for a signal.
+        """
+        if self.process is None:
+            return 0
+        if self.running:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return self.process.returncode
+
+    def kill(self) -> None:
+        """End it in the middle of whatever it does (SIGKILL)."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(timeout=10)
+
+    def restart(self) -> None:
+        """Kill it and start it again on the same port and data."""
+        self.kill()
+        self.start()
+
+    def log_tail(self, characters: int = 6000) -> str:
+        """The end of what it printed."""
+        if not self.log_path.exists():
+            return ""
+        return self.log_path.read_text(errors="replace")[-characters:]
+
+
+StartServer = Callable[..., ServerProcess]
+"""What the fixture `start_server` is."""

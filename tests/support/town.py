@@ -1,0 +1,76 @@
+"""A small town of the test's own: restaurants with dishes, employees and drivers."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from server.core.database import Database
+from server.core.migrate import migrate
+from server.features.accounts.service import add_employee
+from server.features.restaurants.schemas import NewRestaurant
+from server.features.restaurants.service import add_driver, add_restaurant
+from support.rest import Rest
+
+PASSWORD = "correct horse battery"
+HOME = {"text": "1 Quay Street", "lat": 48.85, "lng": 2.35}
+
+
+@dataclass(frozen=True)
+class Place:
+    """An open restaurant: who may log in there (with PASSWORD), who drives, what there is."""
+
+    id: str
+    name: str
+    employees: tuple[str, ...]
+    drivers: tuple[str, ...]
+    dishes: tuple[str, ...]
+
+    def basket(self, quantity: int = 1) -> dict[str, object]:
+        """An order of the first dish, as `POST /orders` takes it."""
+        items = [{"menu_item_id": self.dishes[0], "quantity": quantity}]
+        return {"restaurant_id": self.id, "items": items, "address": HOME}
+
+
+@asynccontextmanager
+async def database_in(data_dir: Path) -> AsyncIterator[Database]:
+    """The database of the servers that keep their data there, opened once more."""
+    path = data_dir / "tiffin.sqlite3"
+    await migrate(path)
+    database = Database(path)
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def open_restaurant(
+    data_dir: Path,
+    url: str,
+    name: str = "Saffron",
+    *,
+    employees: int = 1,
+    drivers: int = 2,
+    dishes: int = 2,
+) -> Place:
+    """Open a restaurant in a running server's town."""
+    slug = name.lower().replace(" ", "-")
+    emails = tuple(f"{slug}{number}@example.com" for number in range(1, employees + 1))
+    async with database_in(data_dir) as database:
+        new = NewRestaurant(name=name, cuisine="Indian", address="2 Mill Lane", lat=48.86, lng=2.36)
+        restaurant_id = await add_restaurant(database, new)
+        for email in emails:
+            await add_employee(database, email, PASSWORD, email.partition("@")[0], restaurant_id)
+        driver_ids = [
+            await add_driver(database, restaurant_id, f"Driver {number}", "bike", None)
+            for number in range(1, drivers + 1)
+        ]
+    dish_ids = []
+    async with Rest(url) as rest:
+        await rest.log_in(emails[0], PASSWORD)
+        for number in range(1, dishes + 1):
+            dish = {"name": f"Dish {number}", "price_cents": 900 + number}
+            answer = await rest.post(f"/restaurants/{restaurant_id}/menu", dish)
+            dish_ids.append(answer.must(201).json["id"])
+    return Place(restaurant_id, name, emails, tuple(driver_ids), tuple(dish_ids))

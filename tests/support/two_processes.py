@@ -1,0 +1,78 @@
+"""Two server processes on one database, and what its event log says."""
+
+import sqlite3
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from support.server_process import ServerProcess
+from support.town import Place, open_restaurant
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A row of `events`; `at` is in seconds since the epoch."""
+
+    seq: int
+    type: str
+    subject: str
+    data: str
+    at: float
+
+
+@dataclass(frozen=True)
+class Two:
+    """Both processes."""
+
+    left: ServerProcess
+    right: ServerProcess
+
+    @property
+    def both(self) -> tuple[ServerProcess, ServerProcess]:
+        """The two."""
+        return self.left, self.right
+
+    async def open_restaurant(self, employees: int = 1) -> Place:
+        """A restaurant that no other test knows."""
+        return await open_restaurant(
+            self.left.data_dir,
+            self.right.url,
+            f"place {uuid.uuid4().hex}",
+            employees=employees,
+            drivers=1,
+            dishes=1,
+        )
+
+    def logged(self, topic: str, after: int = 0) -> list[Logged]:
+        """The topic's events after that `seq`, as the database has them."""
+        path = self.left.data_dir / "tiffin.sqlite3"
+        with closing(sqlite3.connect(path, timeout=10)) as database:
+            rows: list[tuple[Any, ...]] = database.execute(
+                "SELECT seq, type, subject, data, at FROM events"
+                " WHERE topic = ? AND seq > ? ORDER BY seq",
+                (topic, after),
+            ).fetchall()
+        return [Logged(*row[:4], datetime.fromisoformat(row[4]).timestamp()) for row in rows]
+
+
+@contextmanager
+def two_processes(
+    data_dir: Path, redis_url: str = "", env: Mapping[str, str] | None = None
+) -> Iterator[Two]:
+    """Start both at once, on an empty database."""
+    quiet = {"TIFFIN_LOG_LEVEL": "WARNING"} | dict(env or {})
+    left, right = (ServerProcess(data_dir, redis_url=redis_url, env=quiet) for _ in range(2))
+    try:
+        for server in (left, right):
+            server.spawn()
+        for server in (left, right):
+            server.wait_ready()
+        yield Two(left, right)
+    finally:
+        for server in (left, right):
+            server.terminate(seconds=5)
+            print(f"--- {server.url} ---\n{server.log_tail()}")

@@ -1,0 +1,50 @@
+"""Waiting for facts, with a deadline that fails in words."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def wait_until(
+    condition: Callable[[], T | Awaitable[T]],
+    seconds: float = 10,
+    *,
+    every: float = 0.02,
+    what: str = "",
+) -> T:
+    """Ask `condition` until it answers something true, and hand that back.
+
+    It may be a coroutine function. Raises AssertionError after `seconds`, with the last answer.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = condition()
+        value: T = await answer if inspect.isawaitable(answer) else answer
+        if value:
+            return value
+        if time.monotonic() >= deadline:
+            raise AssertionError(_too_late(condition, seconds, what, value))
+        await asyncio.sleep(every)
+
+
+def wait_for(
+    condition: Callable[[], T], seconds: float = 10, *, every: float = 0.02, what: str = ""
+) -> T:
+    """The same where nothing is asynchronous: processes, files, sockets."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() >= deadline:
+            raise AssertionError(_too_late(condition, seconds, what, value))
+        time.sleep(every)
+
+
+def _too_late(condition: object, seconds: float, what: str, value: object) -> str:
+    name = what or getattr(condition, "__qualname__", repr(condition))
+    return f"not within {seconds:g} s: {name} (last answer: {value!r})"

@@ -1,0 +1,204 @@
+"""What the design promises and import-linter cannot say."""
+
+import ast
+import configparser
+import importlib
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+FEATURES = ROOT / "server" / "features"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+DOORS = {"long_polling", "sse", "websocket", "socketio", "short_polling"}
+LONGEST_FILE = 400
+
+
+def source_files() -> list[Path]:
+    return sorted(path for top in ("server", "tui") for path in (ROOT / top).rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def imports_of(path: Path) -> frozenset[str]:
+    """Every module a file imports, wherever in it; `from a import b` counts as `a` and `a.b`."""
+
+    def found() -> Iterator[str]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{path}: imports are absolute here"
+                assert node.module is not None
+                yield node.module
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+    return frozenset(found())
+
+
+def features() -> list[str]:
+    return sorted(p.name for p in FEATURES.iterdir() if (p / "__init__.py").exists())
+
+
+def linter_contract(name: str) -> configparser.SectionProxy:
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / ".importlinter")
+    return parser[f"importlinter:contract:{name}"]
+
+
+def test_features_reach_each_other_only_through_service_and_schemas() -> None:
+    for path in source_files():
+        parts = module_of(path).split(".")
+        if parts[:2] != ["server", "features"] or len(parts) < 4:
+            continue
+        for imported in imports_of(path):
+            target = imported.split(".")
+            if target[:2] != ["server", "features"] or len(target) < 4:
+                continue
+            if target[2] not in (parts[2], "shared"):
+                assert target[3] in ("service", "schemas"), f"{module_of(path)} imports {imported}"
+
+
+def test_only_the_edges_of_a_feature_speak_http() -> None:
+    edges = DOORS | {"routes", "setup"}
+    for path in FEATURES.rglob("*.py"):
+        if path.stem not in edges:
+            spoken = {name.partition(".")[0] for name in imports_of(path)}
+            assert not spoken & {"aiohttp", "aiohttp_sse"}, f"{module_of(path)} imports aiohttp"
+
+
+def test_a_feature_can_be_imported_for_its_schemas_alone() -> None:
+    for feature in features():
+        opening = FEATURES / feature / "__init__.py"
+        assert not imports_of(opening), f"{opening} must import nothing: schemas are free"
+
+
+def test_every_feature_is_under_contract() -> None:
+    layered = linter_contract("inside-a-feature")["containers"].split()
+    named = set(re.findall(r"\w+", linter_contract("features")["layers"]))
+    for feature in features():
+        assert feature in named
+        if feature != "shared":
+            assert f"server.features.{feature}" in layered, f"{feature} is missing in .importlinter"
+
+
+def test_a_feature_keeps_its_sql_in_its_sql_file() -> None:
+    statement = re.compile(r"\b(SELECT\b.*\bFROM|INSERT INTO|UPDATE\b.*\bSET|DELETE FROM)\b", re.S)
+    for path in FEATURES.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert not statement.search(node.value), (
+                    f"{path.relative_to(ROOT)}:{node.lineno} holds SQL; it belongs in queries.sql"
+                )
+
+
+@pytest.mark.parametrize("path", source_files(), ids=module_of)
+def test_a_file_holds_one_noun(path: Path) -> None:
+    lines = path.read_text().count("\n")
+    assert lines <= LONGEST_FILE, f"{path.relative_to(ROOT)} has {lines} lines: split it"
+
+
+def in_a_fresh_process(code: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("app", ["tui.customer.app", "tui.employee.app"])
+def test_an_app_paints_before_it_pays_for_the_network(app: str) -> None:
+    in_a_fresh_process(
+        f"import sys, {app}; heavy = {{'aiohttp', 'asyncpg', 'redis', 'aiosqlite'}}"
+        " & set(sys.modules); sys.exit(f'imported too early: {heavy}' if heavy else 0)"
+    )
+
+
+def test_the_client_library_runs_where_textual_is_not_installed() -> None:
+    modules = sorted(module_of(path) for path in (ROOT / "tui/common/client").glob("*.py"))
+    in_a_fresh_process(
+        "import sys; sys.modules['textual'] = sys.modules['rich'] = None\n"
+        f"import {', '.join(modules)}, tui.employee.autopilot"
+    )
+
+
+def test_schemas_need_pydantic_alone() -> None:
+    modules = [f"server.features.{p.parent.name}.schemas" for p in FEATURES.glob("*/schemas.py")]
+    in_a_fresh_process(
+        "import sys; blocked = ('aiohttp', 'aiosqlite', 'textual', 'redis', 'jwt', 'argon2')\n"
+        f"sys.modules.update(dict.fromkeys(blocked))\nimport {', '.join(sorted(modules))}"
+    )
+
+
+@pytest.mark.parametrize("command", sorted(PROJECT["project"]["scripts"]))
+def test_every_command_leads_somewhere(command: str) -> None:
+    module, _, name = PROJECT["project"]["scripts"][command].partition(":")
+    assert callable(getattr(importlib.import_module(module), name))
+
+
+def distributions_imported() -> dict[str, set[str]]:
+    """What is imported from other people's packages: distribution to the modules that do."""
+    sources = packages_distributions()
+    found: dict[str, set[str]] = {}
+    for path in source_files():
+        for imported in imports_of(path):
+            top = imported.partition(".")[0]
+            if top in sys.stdlib_module_names or top in ("server", "tui"):
+                continue
+            for distribution in sources.get(top, [f"(unknown) {top}"]):
+                found.setdefault(canonicalize_name(distribution), set()).add(module_of(path))
+    return found
+
+
+def declared() -> set[str]:
+    return {
+        canonicalize_name(Requirement(line).name) for line in PROJECT["project"]["dependencies"]
+    }
+
+
+def test_what_is_imported_is_declared() -> None:
+    # multidict and yarl are aiohttp's own vocabulary, rich is Textual's.
+    part_of_another = {"multidict", "yarl", "rich", "pydantic-core"}
+    undeclared = {
+        name: sorted(users)
+        for name, users in distributions_imported().items()
+        if name not in declared() | part_of_another
+    }
+    assert not undeclared
+
+
+def test_what_is_declared_is_imported() -> None:
+    # These two work from inside others: pydantic's EmailStr, redis' parser.
+    silent = {"email-validator", "hiredis"}
+    assert declared() - set(distributions_imported()) <= silent
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+def test_the_lock_fits_the_project(lock: str) -> None:
+    text = (ROOT / lock).read_text()
+    pinned = {
+        canonicalize_name(name): version
+        for name, version in re.findall(r"^([\w.-]+)(?:\[[\w,-]+\])?==([^\s;\\]+)", text, re.M)
+    }
+    wanted = [*PROJECT["project"]["dependencies"]]
+    if "dev" in lock:
+        wanted += PROJECT["project"]["optional-dependencies"]["dev"]
+    for line in wanted:
+        requirement = Requirement(line)
+        version = pinned.get(canonicalize_name(requirement.name))
+        assert version is not None, f"{line} is not in {lock}: make lock"
+        assert requirement.specifier.contains(version, prereleases=True), f"{line}: make lock"
+    assert text.count("--hash=sha256:") >= len(pinned)
+    assert not re.search(r"https?://|file:|--index-url|--find-links", text)
