@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import getpass
-import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -74,7 +73,6 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
 def _serve(options: argparse.Namespace, settings: Settings) -> int:
     import uvloop
 
-    raise_file_limit()
     return uvloop.run(serve(settings))
 
 
@@ -106,13 +104,6 @@ async def serve(settings: Settings) -> int:
     finally:
         await runner.cleanup()
     return 0
-
-
-def raise_file_limit() -> None:
-    """As many files as the system lets this process have: a connection is one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _add_employee(options: argparse.Namespace, settings: Settings) -> int:

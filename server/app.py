@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import resource
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from importlib.metadata import version
@@ -113,8 +114,14 @@ async def create_runner() -> web.AppRunner:
 
 
 def settle() -> None:
-    """What lives as long as the process is no business of the garbage collector: a thousand
-    polls woken at once take 1.7 times less for it."""
+    """Make the process fit for many connections, once it has started.
+
+    A connection is a file: it takes as many as the system lets it have. What lives as long as the
+    process is no business of the garbage collector: a thousand polls woken at once take 1.7 times
+    less for it.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)

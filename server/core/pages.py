@@ -1,14 +1,18 @@
-"""Places in a list that is read page by page, newest first."""
+"""Places in a list that is read page by page."""
 
 import base64
 import json
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from server.core.errors import invalid
 
+ItemT = TypeVar("ItemT")
 
-def after(at: str, identifier: str) -> str:
-    """The opaque text that names the place behind that entry."""
-    return base64.urlsafe_b64encode(json.dumps([at, identifier]).encode()).decode().rstrip("=")
+
+def after(key: str, identifier: str) -> str:
+    """The opaque text that names the place behind the entry with that sort key and id."""
+    return base64.urlsafe_b64encode(json.dumps([key, identifier]).encode()).decode().rstrip("=")
 
 
 def parse(before: str | None) -> tuple[str, str] | None:
@@ -17,8 +21,22 @@ def parse(before: str | None) -> tuple[str, str] | None:
         return None
     try:
         match json.loads(base64.urlsafe_b64decode(before + "=" * (-len(before) % 4))):
-            case [str(at), str(identifier)]:
-                return at, identifier
+            case [str(key), str(identifier)]:
+                return key, identifier
     except ValueError:
         pass
     raise invalid(["before"], "Send back the `next` of the page before, unchanged.")
+
+
+def cut(
+    items: Sequence[ItemT],
+    before: str | None,
+    limit: int,
+    place: Callable[[ItemT], tuple[str, str]],
+) -> tuple[list[ItemT], str | None]:
+    """A page of a list that is at hand whole, in ascending order of `place`, and the next one's
+    `before`. Raises Problem 422."""
+    start = parse(before)
+    rest = [item for item in items if start is None or place(item) > start]
+    page = rest[:limit]
+    return page, after(*place(page[-1])) if len(rest) > limit else None

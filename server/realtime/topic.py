@@ -41,7 +41,9 @@ class Topic:
         """Read the head and the recent events. The broker must be delivering already."""
         stretch = await self._log.newest(self.name, RING)
         self.head = stretch.head
-        self._ring.extend(stretch.events)
+        first = stretch.head - len(stretch.events) + 1
+        if [event.seq for event in stretch.events] == list(range(first, stretch.head + 1)):
+            self._ring.extend(stretch.events)
         self._open = True
         self.hint(self._wanted)
 

@@ -9,7 +9,7 @@ CREATE TABLE restaurants (
     lat DOUBLE PRECISION NOT NULL,
     lng DOUBLE PRECISION NOT NULL,
     preparation_minutes INTEGER NOT NULL,
-    last_number INTEGER NOT NULL DEFAULT 1000
+    last_number INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX restaurants_name ON restaurants (name);
 

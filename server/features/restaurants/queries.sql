@@ -1,6 +1,6 @@
 -- name: restaurants
 SELECT id, name, cuisine, description, address, lat, lng, preparation_minutes
-FROM restaurants ORDER BY name;
+FROM restaurants ORDER BY name, id;
 
 -- name: restaurant^
 SELECT id, name, cuisine, description, address, lat, lng, preparation_minutes
@@ -10,9 +10,12 @@ FROM restaurants WHERE id = :id;
 SELECT id FROM restaurants WHERE id = :name OR LOWER(name) = LOWER(:name);
 
 -- name: insert_restaurant!
+-- Each starts in another thousand, so that a customer seldom has the same number from two.
 INSERT INTO restaurants
-    (id, name, cuisine, description, address, lat, lng, preparation_minutes)
-VALUES (:id, :name, :cuisine, :description, :address, :lat, :lng, :preparation_minutes);
+    (id, name, cuisine, description, address, lat, lng, preparation_minutes, last_number)
+SELECT :id, :name, :cuisine, :description, :address, :lat, :lng, :preparation_minutes,
+    1000 * (1 + COUNT(*) % 9)
+FROM restaurants;
 
 -- name: next_number$
 UPDATE restaurants SET last_number = last_number + 1 WHERE id = :id RETURNING last_number;

@@ -2,7 +2,18 @@
 
 from aiohttp import web
 
-from server.core.routing import ANY_ROLE, EMPLOYEE, PREFIX, Answer, Router, identity_of, service
+from server.core import pages
+from server.core.routing import (
+    ANY_ROLE,
+    EMPLOYEE,
+    PREFIX,
+    Answer,
+    Before,
+    Limit,
+    Router,
+    identity_of,
+    service,
+)
 from server.features.restaurants.schemas import (
     MenuItem,
     MenuItemChange,
@@ -17,10 +28,13 @@ router = Router("restaurants")
 
 
 @router.route("GET", "/restaurants", roles=ANY_ROLE)
-async def list_restaurants(request: web.Request) -> RestaurantPage:
+async def list_restaurants(
+    request: web.Request, before: Before = None, limit: Limit = 50
+) -> RestaurantPage:
     """Every restaurant, by name."""
     restaurants = await service(request, RestaurantService).restaurants()
-    return RestaurantPage(items=list(restaurants), next=None)
+    items, following = pages.cut(restaurants, before, limit, lambda one: (one.name, one.id))
+    return RestaurantPage(items=items, next=following)
 
 
 @router.route("GET", "/restaurants/{id}", roles=ANY_ROLE)

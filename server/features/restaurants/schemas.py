@@ -43,7 +43,7 @@ class NewRestaurant(Wire):
 
 
 class RestaurantPage(Page[RestaurantSummary]):
-    """Restaurants by name, all in one page."""
+    """Restaurants by name."""
 
 
 class MenuItem(Wire):
@@ -100,4 +100,4 @@ class Driver(Wire):
 
 
 class DriverPage(Page[Driver]):
-    """The restaurant's drivers by name, all in one page."""
+    """The restaurant's drivers by name."""

@@ -15,6 +15,11 @@ async def test_everybody_signed_in_reads_them(cast: Cast) -> None:
         page = (await caller.get("/restaurants")).must(200).json
         assert [one["name"] for one in page["items"]] == ["Harbour Grill", "Saffron"]
         assert page["next"] is None
+        first = (await caller.get("/restaurants", params={"limit": "1"})).must(200).json
+        assert [one["name"] for one in first["items"]] == ["Harbour Grill"]
+        rest = (await caller.get("/restaurants", params={"before": first["next"]})).must(200).json
+        assert [one["name"] for one in rest["items"]] == ["Saffron"]
+        assert rest["next"] is None
         menu = (await caller.get(f"/restaurants/{cast.place.id}")).must(200).json["menu"]
         assert [dish["id"] for dish in menu] == list(cast.place.dishes)
         assert menu[0] == {

@@ -1,0 +1,162 @@
+"""The pictures in README: the running apps against a running demo server, as SVG.
+
+`make pictures` writes docs/pictures; `python -m tools.pictures NAME...` only some of them.
+"""
+
+import asyncio
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tui.common.app import TiffinApp
+from tui.common.backstage import Child, free_port, wait_ready
+from tui.common.client.tokens import TokenStore
+from tui.common.client.wire import State
+from tui.customer.app import CustomerApp
+from tui.employee.app import EmployeeApp
+
+OUT = Path(__file__).resolve().parent.parent / "docs" / "pictures"
+WAY = ("accepted", "preparing", "ready", "out_for_delivery")
+SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture: whose window, how large, and which keys are pressed before it is taken."""
+
+    app: type[TiffinApp]
+    size: tuple[int, int]
+    keys: tuple[str, ...] = ()
+
+
+PICTURES = {
+    "customer-wide": Picture(CustomerApp, (160, 48)),
+    "customer-day": Picture(CustomerApp, (160, 48), ("t",)),
+    "customer-medium": Picture(CustomerApp, (100, 30)),
+    "customer-narrow": Picture(CustomerApp, (80, 24)),
+    "customer-menu": Picture(CustomerApp, (100, 30), ("n",)),
+    "customer-wire": Picture(CustomerApp, (100, 30), ("2",)),
+    "employee-wide": Picture(EmployeeApp, (160, 48)),
+    "employee-medium": Picture(EmployeeApp, (100, 30)),
+    "employee-narrow": Picture(EmployeeApp, (80, 24)),
+    "help": Picture(CustomerApp, (100, 30), ("question_mark",)),
+}
+
+
+@dataclass
+class Town:
+    """The demo's town over its public API, made busy."""
+
+    http: aiohttp.ClientSession
+    url: str
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    async def call(self, method: str, path: str, body: Any = None, who: str = "") -> Any:
+        """One request as `who`; gives the JSON of the answer."""
+        headers = {"Authorization": f"Bearer {self.tokens[who]}"} if who else {}
+        url = f"{self.url}/api/v1{path}"
+        async with self.http.request(method, url, json=body, headers=headers) as answer:
+            answer.raise_for_status()
+            return await answer.json()
+
+    async def log_in(self, who: str, email: str) -> None:
+        """Be one of the town's people."""
+        body = {"email": email, "password": "tiffin-demo"}
+        self.tokens[who] = (await self.call("POST", "/auth/login", body))["access_token"]
+
+    async def order(self, who: str, place: str, dishes: list[int], steps: int) -> None:
+        """An order taken that many steps along by the restaurant's own people."""
+        town = (await self.call("GET", "/restaurants", who=who))["items"]
+        found = next(one for one in town if one["name"] == place)
+        menu = (await self.call("GET", f"/restaurants/{found['id']}", who=who))["menu"]
+        me = await self.call("GET", "/me", who=who)
+        body = {
+            "restaurant_id": found["id"],
+            "items": [{"menu_item_id": menu[i]["id"], "quantity": 1 + i % 2} for i in dishes],
+            "address": me["address"],
+            "note": "The bell is a bit weak, please ring twice." if who == "ana" else None,
+        }
+        order = await self.call("POST", "/orders", body, who)
+        slug = place.lower().replace(" ", "-")
+        await self.log_in(place, f"robin@{slug}.tiffin.example")
+        drivers = (await self.call("GET", "/drivers", who=place))["items"]
+        for step in WAY[:steps]:
+            change = {"status": step}
+            if step == "out_for_delivery":
+                change["driver_id"] = min(drivers, key=lambda one: len(one["carrying"]))["id"]
+            await self.call("POST", f"/orders/{order['id']}/status", change, place)
+
+
+async def make_busy(town: Town) -> None:
+    """Three orders of the customer in the pictures, and others for the kitchen in them."""
+    for who in ("ana", "bram", "chiara"):
+        await town.log_in(who, f"{who}@tiffin.example")
+    await town.order("bram", "Thai Basil", [3, 5], 4)
+    await town.order("ana", "Green Bowl", [0], 1)
+    await town.order("ana", "Napoli Forno", [0, 6], 2)
+    await town.order("chiara", "Thai Basil", [1], 2)
+    await town.order("bram", "Thai Basil", [2, 4, 7], 1)
+    await town.order("ana", "Thai Basil", [0, 3], 4)
+    await town.order("chiara", "Thai Basil", [6], 3)
+    await town.order("bram", "Thai Basil", [0, 6], 0)
+    await town.order("chiara", "Thai Basil", [1, 3], 0)
+
+
+async def until(fact: Callable[[], object], what: str) -> None:
+    """Wait for a fact."""
+    deadline = time.monotonic() + SECONDS
+    while not fact():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {SECONDS:g} s: {what}")
+        await asyncio.sleep(0.05)
+
+
+async def take(picture: Picture, url: str, folder: Path) -> str:
+    """Run the app, log in with Enter, press the keys, and give the screen as SVG."""
+    app = picture.app(url, tokens=TokenStore(folder / f"{picture.app.ROLE}.json"))
+    async with app.run_test(size=picture.size, notifications=True) as pilot:
+        await until(lambda: len(app.screen_stack) > 1 or app.panels, "the log-in screen")
+        if not app.panels:
+            await pilot.press("enter")
+        await until(lambda: app.panels, "the panels")
+        await until(
+            lambda: app.panels[0].meter.state in (State.LIVE, State.WAITING), "a live panel"
+        )
+        for key in picture.keys:
+            await pilot.press(key)
+        await pilot.pause(1.0)
+        drawn = app.export_screenshot(title=f"tiffin-{picture.app.ROLE}")
+    return re.sub(r"@font-face\s*\{[^}]*\}", "", drawn)
+
+
+async def main(names: list[str]) -> None:
+    """Take the pictures of these names, or all."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
+        os.environ |= {"TIFFIN_DATA_DIR": folder, "TIFFIN_LOGIN_PER_MINUTE": "0"}
+        server = Child(Path(folder) / "server.log", "server", "--demo", "--port", str(port))
+        try:
+            await asyncio.to_thread(wait_ready, server, url)
+            async with aiohttp.ClientSession() as http:
+                await make_busy(Town(http, url))
+            for name in names or PICTURES:
+                drawn = await take(PICTURES[name], url, Path(folder))
+                (OUT / f"{name}.svg").write_text(drawn, encoding="utf-8")
+                print(OUT.name, name)
+        finally:
+            server.let_go()
+            server.end()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1:]))

@@ -1,0 +1,302 @@
+"""The frame of both apps: bar, panels, keys, themes; subclasses say which panels."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from textual.app import App, ComposeResult, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Static
+
+from tui.common.backend import DEFAULT_SERVER, Backend
+from tui.common.client.wire import Wire
+from tui.common.door import Door
+from tui.common.text import plain
+from tui.common.theme import DAY, NIGHT
+from tui.common.widgets.key_bar import KeyBar
+from tui.common.widgets.panel_grid import PanelGrid
+from tui.common.widgets.tab_strip import TabStrip
+from tui.common.widgets.too_small import LEAST_COLUMNS, LEAST_ROWS, TooSmall
+from tui.common.widgets.top_bar import TopBar
+
+if TYPE_CHECKING:
+    from textual.notifications import SeverityLevel
+
+    from server.features.accounts.schemas import Account
+    from tui.common.client.api import Api
+    from tui.common.client.session import Session
+    from tui.common.client.tokens import TokenStore
+    from tui.common.panel import Panel
+
+FLUSHES_A_SECOND = 20
+TICKS_EVERY = 2  # flushes: the lines of figures need not be as quick as the panels
+
+FRAME_CSS = Path(__file__).with_name("frame.tcss")
+CONTENT_CSS = Path(__file__).with_name("content.tcss")
+
+
+class TiffinApp(App[None]):
+    """One window of tiffin. Draws its frame first, then imports the client and connects."""
+
+    TITLE = "tiffin"
+    ROLE: ClassVar[Literal["customer", "employee"]] = "customer"
+    CSS_PATH: ClassVar[list[str | PurePath]] = [FRAME_CSS]
+    CONTENT_CSS: ClassVar[Path | None] = None
+    """The app's own styles, read after the first paint."""
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 Textual has it so
+        (0, "-tiny"),
+        (LEAST_COLUMNS, "-narrow"),
+        (92, "-medium"),
+        (132, "-wide"),
+    ]
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-flat"),
+        (LEAST_ROWS, "-short"),
+        (38, "-tall"),
+    ]
+    ENABLE_COMMAND_PALETTE = True
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(str(number), f"panel({number})", "Panel", show=number == 1)
+            for number in range(1, 7)
+        ),
+        Binding("z", "zoom", "Zoom"),
+        Binding("x", "cut", "Cut line"),
+        Binding("f2", "account", "Account"),
+        Binding("t", "theme", "Theme"),
+        Binding("question_mark", "help", "Help", key_display="?"),
+        Binding("ctrl+right,f6", "cycle(1)", "Next panel", show=False, priority=True),
+        Binding("ctrl+left,shift+f6", "cycle(-1)", "Previous panel", show=False, priority=True),
+        Binding("escape", "leave", "Leave field", show=False),
+        Binding("ctrl+q", "quit", "Quit", priority=True),
+    ]
+
+    def __init__(self, server: str = DEFAULT_SERVER, *, tokens: "TokenStore | None" = None) -> None:
+        """`server` is its base URL; `tokens` remembers the refresh token: by default the store of
+        this server and this app in the user's state folder."""
+        super().__init__()
+        self.register_theme(NIGHT)
+        self.register_theme(DAY)
+        # set before anything is styled: a change of theme later costs a fifth of the first paint
+        self.set_reactive(App.theme, NIGHT.name)
+        self.stylesheet.set_variables(self.get_css_variables())
+        server = server.strip().rstrip("/")
+        self.server = server if "://" in server else f"http://{server}"
+        self.wire = Wire()
+        self.tokens = tokens
+        self.bar = TopBar(self.ROLE)
+        self.tabs = TabStrip()
+        self.grid = PanelGrid()
+        self._backend: Backend | None = None
+        self.door = Door(self)
+        self._beats = 0
+        self._revision = -1
+
+    def panel_classes(self) -> Sequence[type["Panel"]]:
+        """The panels, in the order of their numbers.
+
+        Called after the first paint, once signed in: import the panels here, not above.
+        """
+        return ()
+
+    # -- what panels use
+
+    @property
+    def session(self) -> "Session":
+        """The session; there is one as soon as the log-in screen can be used."""
+        return self._need().session
+
+    @property
+    def api(self) -> "Api":
+        """Typed calls on the session."""
+        return self._need().api
+
+    @property
+    def panels(self) -> Sequence["Panel"]:
+        """The panels that are up, in order."""
+        return self.grid.panels
+
+    def set_headline(self, headline: Content | str) -> None:
+        """What matters most right now, in the middle of the top bar. A string is plain text."""
+        self.bar.headline = Content(plain(headline)) if isinstance(headline, str) else headline
+        self.bar.tick()
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: "SeverityLevel" = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """Show a toast. Always plain text, whatever `markup` says: toasts often quote data."""
+        super().notify(
+            plain(message, newlines=True),
+            title=plain(title),
+            severity=severity,
+            timeout=timeout,
+            markup=False,
+        )
+
+    # -- from the first paint to the log-in and back
+
+    def compose(self) -> ComposeResult:
+        """Bar, strip, grid and keys; the panels come with the log-in."""
+        yield self.bar
+        yield self.tabs
+        yield self.grid
+        yield Static(f"tiffin at {plain(self.server)}", id="splash", markup=False)
+        yield KeyBar()
+        yield TooSmall()
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Our own variables, needed before our themes are there."""
+        return NIGHT.variables
+
+    def on_mount(self) -> None:
+        """Draw first; only then import and connect."""
+        self.set_interval(1 / FLUSHES_A_SECOND, self._beat)
+        self.call_after_refresh(self.door.open)
+
+    def dress(self) -> None:
+        """Read the styles of what comes into the frame."""
+        own = [] if self.CONTENT_CSS is None else [self.CONTENT_CSS]
+        self.stylesheet.read_all([CONTENT_CSS, *own])
+        self.refresh_css(animate=False)
+
+    async def on_unmount(self) -> None:
+        """Close what is open to the server; workers may not get round to it."""
+        if self._backend is not None:
+            await self._backend.session.close()
+
+    async def settle(self) -> None:
+        """Signed in: put up the panels and start them."""
+        kinds = await asyncio.to_thread(self.panel_classes)
+        if self.session.account is not None:
+            self.greet(self.session.account)
+        self.screen_stack[0].query_one("#splash").display = False
+        panels = [kind() for kind in kinds]
+        await self.grid.fill(panels)
+        for panel in panels:
+            panel.start()
+        if self.session.notice:
+            self.notify(self.session.notice, title="Log-in", severity="warning", timeout=10)
+
+    async def unsettle(self) -> None:
+        """Signed out: take everything down that belongs to the account."""
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        await self.grid.clear()
+        self.bar.who = ""
+        self.bar.follow(())
+        self.set_headline("")
+
+    def greet(self, account: "Account") -> None:
+        """Show whose window this is."""
+        self.bar.who = account.name
+        self.bar.tick()
+
+    def adopt(self, backend: Backend) -> None:
+        """Use this backend from now on."""
+        self._backend = backend
+        backend.session.on_signed_out = self.door.thrown_out
+
+    # -- painting
+
+    def _beat(self) -> None:
+        """One flush for all that has changed since the last, however much that is."""
+        if not self.is_running:  # on the way out, when widgets go before the clock does
+            return
+        self._beats += 1
+        for panel in self.panels:
+            if panel.dirty:
+                panel.dirty = False
+                panel.flush()
+        if self._beats % TICKS_EVERY == 0:
+            for panel in self.panels:
+                panel.tick()
+            if self._revision != self.wire.revision:
+                self._revision = self.wire.revision
+                self.bar.follow([panel.meter for panel in self.panels])
+
+    def on_panel_grid_changed(self) -> None:
+        """Redraw the strip of tabs."""
+        self.show_tabs()
+
+    def on_tab_strip_picked(self, message: TabStrip.Picked) -> None:
+        """Go to the panel whose tab was clicked."""
+        self.action_panel(message.number)
+
+    def show_tabs(self) -> None:
+        """Redraw the strip of tabs, as after a new badge."""
+        self.tabs.set_class(self.grid.zoomed, "-shown")
+        self.tabs.show(self.panels, self.grid.main)
+
+    # -- actions
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys of the panels only where panels are."""
+        if action in ("panel", "cycle", "zoom", "cut", "account", "leave"):
+            return len(self.screen_stack) == 1 and bool(self.panels)
+        return True
+
+    def get_key_display(self, binding: Binding) -> str:
+        """`1-2` for the keys of the panels."""
+        if binding.action == "panel(1)":
+            return f"1-{len(self.panels)}"
+        return super().get_key_display(binding)
+
+    def action_panel(self, number: int) -> None:
+        """Go to a panel."""
+        panel = self.grid.by_number(number)
+        if panel is not None:
+            self.grid.bring(panel)
+
+    def action_cycle(self, distance: int) -> None:
+        """Go to a neighbour."""
+        self.grid.step(distance)
+
+    def action_zoom(self) -> None:
+        """One panel over the whole screen, and back."""
+        self.grid.zoom()
+
+    def action_cut(self) -> None:
+        """Drop the connection of the panel in front, to watch it come back."""
+        if self.grid.main is not None:
+            self.grid.main.cut()
+
+    def action_leave(self) -> None:
+        """Out of a field, so that single keys are keys again."""
+        self.screen.set_focus(None)
+
+    def action_theme(self) -> None:
+        """Day or night."""
+        self.theme = DAY.name if self.theme == NIGHT.name else NIGHT.name
+
+    def action_help(self) -> None:
+        """Keys, and how to read the wire line."""
+        from tui.common.screens.help import HelpScreen
+
+        self.push_screen(HelpScreen(self.panels))
+
+    def action_account(self) -> None:
+        """Profile, password, log out, delete."""
+        from tui.common.screens.account import AccountScreen
+
+        self.push_screen(AccountScreen())
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """What the palette offers."""
+        from tui.common.commands import commands_for
+
+        return commands_for(self, screen)
+
+    def _need(self) -> Backend:
+        if self._backend is None:
+            raise RuntimeError("the client is made after the first paint; wait for the log-in")
+        return self._backend

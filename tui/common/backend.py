@@ -1,0 +1,29 @@
+"""What an app talks to its server with; made after the first paint, as it is heavy to import."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tui.common.client.api import Api
+    from tui.common.client.session import Session
+    from tui.common.client.tokens import TokenStore
+    from tui.common.client.wire import Wire
+
+DEFAULT_SERVER = "http://127.0.0.1:8080"
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A session and the typed calls on it."""
+
+    session: "Session"
+    api: "Api"
+
+
+def make_backend(server: str, wire: "Wire", tokens: "TokenStore") -> Backend:
+    """Import the client and make a session for `server`; nothing is sent yet."""
+    from tui.common.client.api import Api
+    from tui.common.client.session import Session
+
+    session = Session(server, wire, tokens)
+    return Backend(session, Api(session))

@@ -1,0 +1,178 @@
+"""The server's REST routes as typed calls."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from server.features.accounts.schemas import Account, PasswordChange, ProfileChange
+from server.features.orders.schemas import (
+    Cancellation,
+    Order,
+    OrderPage,
+    PlaceOrder,
+    StatusChange,
+)
+from server.features.restaurants.schemas import (
+    Driver,
+    MenuItem,
+    MenuItemChange,
+    NewMenuItem,
+    Restaurant,
+    RestaurantSummary,
+)
+from server.features.shared.schemas import Page
+from tui.common.client.errors import ApiError, Unreachable
+from tui.common.client.reconnect import Backoff, is_final
+
+if TYPE_CHECKING:
+    from tui.common.client.session import Reply, Session
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+PLACING_ATTEMPTS = 4
+
+
+class Api:
+    """Typed calls; each may raise `ApiError`, `Unreachable` and `SignedOut`, as `Session` does."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def restaurants(self) -> list[RestaurantSummary]:
+        """All restaurants, without their menus."""
+        return await self._all(RestaurantSummary, "/restaurants")
+
+    async def restaurant(self, restaurant_id: str) -> Restaurant:
+        """One restaurant with its menu."""
+        return _parse(
+            Restaurant, await self._session.request("GET", f"/restaurants/{restaurant_id}")
+        )
+
+    async def orders(self, before: str | None = None, limit: int = 50) -> OrderPage:
+        """One's own orders, or one's restaurant's, newest first; `before` is a page's `next`."""
+        params: dict[str, str | int] = {"limit": limit}
+        if before is not None:
+            params["before"] = before
+        return _parse(OrderPage, await self._session.request("GET", "/orders", params=params))
+
+    async def order(self, order_id: str) -> Order:
+        """One order, whole."""
+        return _parse(Order, await self._session.request("GET", f"/orders/{order_id}"))
+
+    async def place_order(self, basket: PlaceOrder, idempotency_key: str) -> Order:
+        """Send a basket off.
+
+        The key makes the same basket one order however often it arrives, so this asks again by
+        itself when an answer was lost. Keep the key until this has returned or was refused.
+        """
+        backoff = Backoff()
+        while True:
+            try:
+                reply = await self._session.request(
+                    "POST", "/orders", json=basket, headers={"Idempotency-Key": idempotency_key}
+                )
+                return _parse(Order, reply)
+            except (ApiError, Unreachable) as trouble:
+                # A 409 that names a time is the same send, still running on the server.
+                still_running = (
+                    isinstance(trouble, ApiError)
+                    and trouble.status == 409
+                    and trouble.retry_after is not None
+                )
+                hopeless = is_final(trouble) and not still_running
+                if hopeless or backoff.attempt >= PLACING_ATTEMPTS - 1:
+                    raise
+                await asyncio.sleep(backoff.lost(trouble.retry_after))
+
+    async def cancel(self, order_id: str, reason: str | None = None) -> Order:
+        """Call one's own order off; `ApiError` 409 once it is being prepared."""
+        path = f"/orders/{order_id}/cancel"
+        return _parse(
+            Order, await self._session.request("POST", path, json=Cancellation(reason=reason))
+        )
+
+    async def set_status(self, order_id: str, change: StatusChange) -> Order:
+        """Take an order a step along; `ApiError` 409 where the step or the version does not fit."""
+        path = f"/orders/{order_id}/status"
+        return _parse(Order, await self._session.request("POST", path, json=change))
+
+    async def drivers(self) -> list[Driver]:
+        """The restaurant's drivers and what each carries."""
+        return await self._all(Driver, "/drivers")
+
+    async def add_menu_item(self, restaurant_id: str, item: NewMenuItem) -> MenuItem:
+        """Put a dish at the menu's end."""
+        path = f"/restaurants/{restaurant_id}/menu"
+        return _parse(MenuItem, await self._session.request("POST", path, json=item))
+
+    async def change_menu_item(
+        self, restaurant_id: str, item_id: str, change: MenuItemChange
+    ) -> MenuItem:
+        """Change the fields of a dish that are set."""
+        path = f"/restaurants/{restaurant_id}/menu/{item_id}"
+        return _parse(MenuItem, await self._session.request("PATCH", path, json=change))
+
+    async def remove_menu_item(self, restaurant_id: str, item_id: str) -> None:
+        """Take a dish off the menu."""
+        await self._session.request("DELETE", f"/restaurants/{restaurant_id}/menu/{item_id}")
+
+    async def me(self) -> Account:
+        """One's own account, as it stands on the server; the session's copy follows."""
+        return self._keep(_parse(Account, await self._session.request("GET", "/me")))
+
+    async def change_profile(self, change: ProfileChange) -> Account:
+        """Change the fields that are set; one set to None is emptied."""
+        reply = await self._session.request("PATCH", "/me", json=change)
+        return self._keep(_parse(Account, reply))
+
+    async def change_password(self, current: str, new: str) -> None:
+        """Set a new password; the server may end other sessions for it."""
+        change = PasswordChange(current_password=current, new_password=new)
+        await self._session.request("PUT", "/me/password", json=change)
+
+    async def delete_account(self) -> None:
+        """Delete one's account for good, and sign out here."""
+        await self._session.request("DELETE", "/me")
+        await self._session.forget()
+
+    def _keep(self, account: Account) -> Account:
+        self._session.account = account
+        return account
+
+    async def _all(self, model: type[ModelT], path: str) -> list[ModelT]:
+        """Every page of a list."""
+        found: list[ModelT] = []
+        params: dict[str, str | int] = {"limit": 200}
+        while True:
+            page = _parse_page(model, await self._session.request("GET", path, params=params))
+            found += page.items
+            if page.next is None or not page.items:
+                return found
+            params["before"] = page.next
+
+
+def _parse(model: type[ModelT], reply: Reply) -> ModelT:
+    try:
+        return model.model_validate_json(reply.body)
+    except ValidationError as fault:
+        raise _not_understood(model.__name__, fault) from fault
+
+
+def _parse_page(model: type[ModelT], reply: Reply) -> Page[ModelT]:
+    try:
+        return TypeAdapter(Page[model]).validate_json(reply.body)  # type: ignore[valid-type]
+    except ValidationError as fault:
+        raise _not_understood(f"list of {model.__name__}", fault) from fault
+
+
+def _not_understood(what: str, fault: ValidationError) -> Unreachable:
+    first = fault.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the whole"
+    return Unreachable(
+        f"The server's answer was no {what} that this version understands ({where}: "
+        f"{first['msg']}). Are client and server of the same version?",
+        "answer not understood",
+    )

@@ -1,0 +1,151 @@
+"""Requests over aiohttp, metered, with every failure put into words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from tui.common.client.errors import Unreachable
+from tui.common.client.exchange import Exchange
+
+if TYPE_CHECKING:
+    import aiohttp
+    from pydantic import BaseModel
+
+    from tui.common.client.wire import Meter
+
+API_PREFIX = "/api/v1"
+CONNECT_SECONDS = 5.0
+REST_SECONDS = 20.0
+
+
+class HttpClient:
+    """The connections to one server; aiohttp is imported with the first request."""
+
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url
+        self._http: aiohttp.ClientSession | None = None
+        self._closed = False
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        meter: Meter,
+        token: str | None = None,
+        json: BaseModel | None = None,
+        params: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+        total: float | None = REST_SECONDS,
+        silence: float | None = None,
+        on_sent: Callable[[], None] | None = None,
+    ) -> Exchange:
+        """Send one request and return as the answer's head is here, whatever its status.
+
+        `path` is relative to `/api/v1`. Of `json` only the fields that were set travel. `total`
+        bounds the whole, `silence` the time without a byte, both in seconds. `on_sent` is called
+        as the head leaves. Raises `Unreachable`.
+        """
+        if self._http is None:
+            # Half a second on a slow machine, in which keys are to be answered.
+            await asyncio.to_thread(import_module, "aiohttp")
+        import aiohttp
+
+        http = self._open()
+        body = None if json is None else json.model_dump_json(exclude_unset=True).encode()
+        query = "&".join(f"{name}={value}" for name, value in (params or {}).items())
+        what = f"{method} {path}?{query}" if query else f"{method} {path}"
+        exchange = Exchange(self.in_words, meter, what, len(body or b""), on_sent)
+        timeout = aiohttp.ClientTimeout(
+            total=total,
+            connect=2 * CONNECT_SECONDS,
+            sock_connect=CONNECT_SECONDS,
+            sock_read=silence,
+        )
+        try:
+            with self.in_words():
+                response = await http.request(
+                    method,
+                    f"{self.base_url}{API_PREFIX}{path}",
+                    params=params,
+                    data=body,
+                    headers=_headers(headers, json is not None, token),
+                    timeout=timeout,
+                    allow_redirects=False,
+                    trace_request_ctx=exchange,
+                )
+            exchange.answered(response)
+            if 300 <= response.status < 400:
+                raise self._elsewhere(response)
+        except BaseException:
+            exchange.close()
+            raise
+        return exchange
+
+    async def close(self) -> None:
+        """Close every connection; nothing can be sent after that."""
+        self._closed = True
+        if self._http is not None:
+            await self._http.close()
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise Unreachable("This client has been closed.", "closed")
+        if self._http is None:
+            import aiohttp
+
+            trace = aiohttp.TraceConfig()
+            trace.on_request_headers_sent.append(_on_head_sent)
+            self._http = aiohttp.ClientSession(
+                # A stream holds its connection, and how many there are is the panels' business.
+                connector=aiohttp.TCPConnector(limit=0),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                # Sizes shown are those on the wire, and a compressing proxy would hold events back.
+                headers={"Accept-Encoding": "identity", "User-Agent": "tiffin"},
+                trace_configs=[trace],
+            )
+        return self._http
+
+    def _elsewhere(self, response: aiohttp.ClientResponse) -> Unreachable:
+        target = response.headers.get("Location", "another address")
+        return Unreachable(
+            f"The server at {self.base_url} sends us on to {target}. "
+            "Give the address it really has with --server.",
+            f"redirected (HTTP {response.status})",
+        )
+
+    @contextmanager
+    def in_words(self) -> Iterator[None]:
+        """Turn the network's exceptions into `Unreachable`."""
+        import aiohttp
+
+        from tui.common.client.outage import unreachable
+
+        try:
+            yield
+        except (aiohttp.ClientError, OSError) as fault:
+            raise unreachable(self.base_url, fault, CONNECT_SECONDS) from fault
+
+
+async def _on_head_sent(_session: object, context: object, params: object) -> None:
+    import aiohttp
+
+    assert isinstance(params, aiohttp.TraceRequestHeadersSentParams)
+    exchange = getattr(context, "trace_request_ctx", None)
+    if isinstance(exchange, Exchange):
+        line = len(f"{params.method} {params.url.raw_path_qs} HTTP/1.1\r\n")
+        headers = sum(len(f"{name}: {value}\r\n") for name, value in params.headers.items())
+        exchange.head_sent(line + headers + 2)
+
+
+def _headers(more: Mapping[str, str] | None, has_json: bool, token: str | None) -> dict[str, str]:
+    headers = {"Accept": "application/json", **(more or {})}
+    if has_json:
+        headers["Content-Type"] = "application/json"
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    return headers

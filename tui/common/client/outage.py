@@ -1,0 +1,68 @@
+"""The network's failures in words: what happened, and what to do about it."""
+
+from __future__ import annotations
+
+import aiohttp
+
+from tui.common.client.errors import Unreachable
+
+
+def unreachable(base_url: str, fault: Exception, connect_seconds: float) -> Unreachable:
+    """What an exception of aiohttp or of the system means for one who uses `base_url`."""
+    server = f"The server at {base_url}"
+    match fault:
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+            return Unreachable(
+                f"{base_url} is not an address. It should look like http://localhost:8080; "
+                "give it with --server.",
+                "not an address",
+            )
+        case aiohttp.ClientConnectorDNSError():
+            return Unreachable(
+                f"{server} is not known to the network: its name cannot be looked up. "
+                "Check the address and your connection.",
+                "unknown host",
+            )
+        case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch():
+            return Unreachable(
+                f"{server} cannot prove who it is, or does not speak TLS. "
+                "Check that the address begins with the right http:// or https://.",
+                "TLS failed",
+            )
+        case aiohttp.ClientConnectorError():
+            reason = _os_words(fault.os_error)
+            return Unreachable(
+                f"{server} does not answer ({reason}). Check that it runs and that the address "
+                "is right.",
+                reason,
+            )
+        case aiohttp.ConnectionTimeoutError():
+            return Unreachable(
+                f"{server} does not answer (no connection within {connect_seconds:g} seconds). "
+                "Check the address and your network.",
+                "no connection in time",
+            )
+        case TimeoutError():
+            return Unreachable(
+                f"{server} has gone silent (no answer in time). It may be overloaded; "
+                "try again in a moment.",
+                "no answer in time",
+            )
+        case aiohttp.ClientResponseError():
+            return Unreachable(
+                f"What answers at {base_url} is not a Tiffin server, or a broken one "
+                f"({fault.message or 'not HTTP'}). Check the address.",
+                "not understood",
+            )
+    return Unreachable(
+        f"The connection to the server at {base_url} was lost. Try again.", "connection lost"
+    )
+
+
+def _os_words(fault: OSError) -> str:
+    if isinstance(fault, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(fault, ConnectionResetError):
+        return "connection reset"
+    words = (fault.strerror or "no connection").strip()
+    return words[:1].lower() + words[1:]

@@ -1,0 +1,107 @@
+"""When to come back after a loss, and after which errors not to."""
+
+import random
+import time
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from tui.common.client.errors import ApiError, ClientTrouble, SignedOut, Unreachable
+
+BASE_SECONDS = 0.5
+CAP_SECONDS = 8.0
+SERVER_SAYS_AT_MOST = 120.0
+AT_ONCE_SECONDS = 0.25
+HEALTHY_AFTER = 1.0
+
+_TEMPORARY = frozenset({408, 425, 429})
+
+
+def is_final(trouble: BaseException) -> bool:
+    """Whether asking again the same way is bound to end the same way.
+
+    Every 4xx but 408, 425 and 429, and being signed out; 401 is final too, as a session renews its
+    token and asks once more before it lets one through. Servers that fail (5xx) come back.
+    """
+    if isinstance(trouble, ApiError):
+        return trouble.status < 500 and trouble.status not in _TEMPORARY
+    return isinstance(trouble, SignedOut)
+
+
+def in_short(trouble: ClientTrouble) -> str:
+    """The trouble in as few words as a wire line has room for."""
+    if isinstance(trouble, Unreachable):
+        return trouble.reason
+    if isinstance(trouble, ApiError):
+        return f"HTTP {trouble.status}: {trouble.problem.title}"
+    return trouble.words
+
+
+def parse_retry_after(value: str | None) -> float | None:
+    """Seconds from a `Retry-After`, which holds seconds or a date; None if it says neither."""
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:9]), SERVER_SAYS_AT_MOST)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), SERVER_SAYS_AT_MOST)
+
+
+class Backoff:
+    """The waits between one stream's attempts, in seconds.
+
+    Exponential from `base` to `cap`, each between half and all of it at random, so that a crowd
+    that lost its server together does not come back together. What the server asks for (`retry:`,
+    `Retry-After`) is a floor under that, with up to a tenth added.
+    """
+
+    def __init__(self, base: float = BASE_SECONDS, cap: float = CAP_SECONDS) -> None:
+        self.base = base
+        self.cap = cap
+        self.attempt = 0
+        self.floor = 0.0
+        """Seconds, from the server's SSE `retry:`."""
+        self._opened_at: float | None = None
+
+    def opened(self) -> None:
+        """A connection stands."""
+        self._opened_at = time.monotonic()
+
+    def lost(self, retry_after: float | None = None) -> float:
+        """Seconds to wait after an attempt that failed or a connection that broke."""
+        self._settle()
+        exponential = min(self.cap, self.base * 2.0 ** min(self.attempt, 30))
+        self.attempt += 1
+        return self._floored(exponential * random.uniform(0.5, 1.0), retry_after)  # noqa: S311 not a secret
+
+    def ended(self) -> float:
+        """Seconds to wait after the server ended the stream by itself.
+
+        Next to none: it drains or the token ran out. One that ends time and again as soon as it is
+        open is treated as lost.
+        """
+        self._settle()
+        if self.attempt:
+            return self.lost()
+        self.attempt = 1
+        return random.uniform(0.0, AT_ONCE_SECONDS)  # noqa: S311 not a secret
+
+    def reset(self) -> None:
+        """All is well: the next loss starts from the shortest wait."""
+        self.attempt = 0
+
+    def _settle(self) -> None:
+        if self._opened_at is not None and time.monotonic() - self._opened_at >= HEALTHY_AFTER:
+            self.attempt = 0
+        self._opened_at = None
+
+    def _floored(self, wait: float, retry_after: float | None) -> float:
+        asked = self.floor if retry_after is None else max(self.floor, retry_after)
+        if asked <= 0:
+            return wait
+        return max(wait, asked * random.uniform(1.0, 1.1))  # noqa: S311 not a secret

@@ -1,0 +1,287 @@
+"""One signed-in client: its tokens, and every request it sends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from tui.common.client.errors import (
+    ApiError,
+    ClientTrouble,
+    ResetStream,
+    SignedOut,
+    Unreachable,
+)
+from tui.common.client.exchange import Exchange, Reply
+from tui.common.client.grant import Grant
+from tui.common.client.http_client import REST_SECONDS, HttpClient
+from tui.common.client.reconnect import in_short
+from tui.common.client.wire import Meter, Pattern, State, Wire
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from server.features.accounts import schemas
+    from tui.common.client.tokens import TokenStore
+
+__all__ = [
+    "ApiError",
+    "ClientTrouble",
+    "Reply",
+    "ResetStream",
+    "Session",
+    "SignedOut",
+    "Unreachable",
+]
+
+# Shorter than a window waits for the file's lock, which is held meanwhile.
+REFRESH_SECONDS = 8.0
+LOGOUT_SECONDS = 5.0
+_ASKED_AND_ANSWERED = (Pattern.REST, Pattern.SHORT_POLL)
+
+
+class Session:
+    """A client of one server.
+
+    Whatever sends may raise `ApiError` (the server said no), `Unreachable` (no answer) and
+    `SignedOut` (nobody is, any more). `on_signed_out` is called once, with words, when the server
+    refuses to go on with a sign-in; not for `log_out`.
+    """
+
+    def __init__(self, base_url: str, wire: Wire, store: TokenStore | None = None) -> None:
+        scheme, _, rest = base_url.strip().rpartition("://")
+        self.base_url = f"{scheme or 'http'}://{rest.rstrip('/')}"
+        self.wire = wire
+        self._client = HttpClient(self.base_url)
+        self._grant = Grant(self._send_refresh, store)
+
+    @property
+    def account(self) -> schemas.Account | None:
+        """Who is signed in."""
+        return self._grant.account
+
+    @account.setter
+    def account(self, account: schemas.Account | None) -> None:
+        self._grant.account = account
+
+    @property
+    def notice(self) -> str:
+        """Words about the remembered sign-in: why there is none, or why it cannot be kept."""
+        return self._grant.notice
+
+    @property
+    def epoch(self) -> int:
+        """Grows with every sign-in and sign-out; given to `exchange`, it binds it to this one."""
+        return self._grant.epoch
+
+    @property
+    def on_signed_out(self) -> Callable[[str], None] | None:
+        """Called with words when the server ends the sign-in."""
+        return self._grant.on_signed_out
+
+    @on_signed_out.setter
+    def on_signed_out(self, callback: Callable[[str], None] | None) -> None:
+        self._grant.on_signed_out = callback
+
+    async def log_in(self, email: str, password: str) -> schemas.Account:
+        """Sign in; `ApiError` 401 where the two don't fit together."""
+        from server.features.accounts.schemas import Credentials
+
+        return await self._sign_in("/auth/login", Credentials(email=email, password=password))
+
+    async def demo(self, role: schemas.Role) -> schemas.Account:
+        """The one-button sign-in; `ApiError` 404 where the server is not in demo mode."""
+        from server.features.accounts.schemas import DemoLogin
+
+        return await self._sign_in("/auth/demo", DemoLogin(role=role))
+
+    async def register(self, email: str, password: str, name: str) -> schemas.Account:
+        """Make a customer and sign in. Raises pydantic's `ValidationError` for unfit fields."""
+        from server.features.accounts.schemas import Registration
+
+        form = Registration(email=email, password=password, name=name)
+        return await self._sign_in("/auth/register", form)
+
+    async def resume(self) -> bool:
+        """Sign in with what the store remembers.
+
+        False where there is nothing or it is refused; `notice` then says why, "" if there was
+        nothing. `Unreachable` and `ApiError` mean that it may be tried again.
+        """
+        return await self._grant.resume()
+
+    async def log_out(self) -> str:
+        """Sign out here whatever happens. Returns words if the server could not be told, or ""."""
+
+        async def tell(refresh_token: str) -> None:
+            from server.features.accounts.schemas import RefreshGrant
+
+            await self.request(
+                "POST",
+                "/auth/logout",
+                json=RefreshGrant(refresh_token=refresh_token),
+                total=LOGOUT_SECONDS,
+                renew=False,
+            )
+
+        try:
+            # First, as renewing needs the file's lock that giving up holds.
+            await self._grant.access()
+            await self._grant.give_up(tell)
+        except SignedOut:
+            await self._grant.give_up()
+        except ClientTrouble as trouble:
+            await self._grant.give_up()
+            if not (isinstance(trouble, ApiError) and trouble.status == 401):
+                return f"Signed out here, but the server does not know: {trouble.words}"
+        return ""
+
+    async def forget(self) -> None:
+        """Sign out here without telling the server, as after deleting the account."""
+        await self._grant.give_up()
+
+    async def close(self) -> None:
+        """Close every connection. What is remembered stays."""
+        await self._grant.close()
+        await self._client.close()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: BaseModel | None = None,
+        params: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+        meter: Meter | None = None,
+        total: float = REST_SECONDS,
+        renew: bool = True,
+    ) -> Reply:
+        """Send one request and read its whole answer; `path` is relative to `/api/v1`.
+
+        Of `json` only the fields that were set travel. `total` is in seconds.
+        """
+        meter = meter or self._rest_meter()
+        with _Noted(meter):
+            exchange = await self.exchange(
+                method,
+                path,
+                json=json,
+                params=params,
+                headers=headers,
+                meter=meter,
+                total=total,
+                renew=renew,
+            )
+            return await exchange.reply()
+
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        meter: Meter,
+        json: BaseModel | None = None,
+        params: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+        total: float | None = REST_SECONDS,
+        silence: float | None = None,
+        on_sent: Callable[[], None] | None = None,
+        epoch: int | None = None,
+        renew: bool = True,
+    ) -> Exchange:
+        """Send one request and return with the answer's head; the caller reads and closes.
+
+        A 401 is answered by renewing the token and asking once more. With `epoch`, `SignedOut` is
+        raised once that sign-in is over. `total` and `silence` are seconds, None for no bound.
+        """
+        epoch = self.epoch if epoch is None else epoch
+        rejected: str | None = None
+        while True:
+            token = await self._grant.access(rejected)
+            if epoch != self.epoch:
+                raise SignedOut("That sign-in is over.")
+            exchange = await self._client.send(
+                method,
+                path,
+                meter=meter,
+                json=json,
+                params=params,
+                headers=headers,
+                token=token,
+                total=total,
+                silence=silence,
+                on_sent=on_sent,
+            )
+            if exchange.response.status < 400:
+                return exchange
+            problem = await exchange.problem()
+            if problem.status != 401 or rejected is not None or not renew:
+                raise problem
+            rejected = token
+
+    async def _sign_in(self, path: str, form: BaseModel) -> schemas.Account:
+        asked_at = time.monotonic()
+        granted = await self._ask(path, form, {}, REST_SECONDS)
+        await self._grant.adopt(granted, asked_at)
+        return granted.account
+
+    async def _send_refresh(self, refresh_token: str, key: str) -> schemas.Session:
+        from server.features.accounts.schemas import RefreshGrant
+
+        form = RefreshGrant(refresh_token=refresh_token)
+        return await self._ask("/auth/refresh", form, {"Idempotency-Key": key}, REFRESH_SECONDS)
+
+    async def _ask(
+        self, path: str, form: BaseModel, headers: Mapping[str, str], total: float
+    ) -> schemas.Session:
+        """A session, from a route that needs no token."""
+        from server.features.accounts.schemas import Session as Granted
+
+        meter = self._rest_meter()
+        with _Noted(meter):
+            exchange = await self._client.send(
+                "POST",
+                path,
+                meter=meter,
+                json=form,
+                headers=headers,
+                total=total,
+            )
+            if exchange.response.status >= 400:
+                raise await exchange.problem()
+            reply = await exchange.reply()
+            try:
+                return Granted.model_validate_json(reply.body)
+            except ValueError as fault:
+                raise Unreachable(
+                    f"What answers at {self.base_url} is not a Tiffin server, or another version "
+                    "of it. Check the address.",
+                    "answer not understood",
+                ) from fault
+
+    def _rest_meter(self) -> Meter:
+        return self.wire.meter("requests", Pattern.REST)
+
+
+class _Noted:
+    """Shows on a meter of single requests whether the last one got through.
+
+    The meter of a stream is left alone: its state is the stream's.
+    """
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter if meter.pattern in _ASKED_AND_ANSWERED else None
+
+    def __enter__(self) -> None:
+        if self._meter is not None and self._meter.state is State.DOWN:
+            self._meter.set_state(State.CONNECTING)
+
+    def __exit__(self, _kind: object, fault: BaseException | None, _trace: object) -> None:
+        if self._meter is None:
+            return
+        if isinstance(fault, Unreachable):
+            self._meter.set_state(State.DOWN, in_short(fault))
+        elif fault is None or isinstance(fault, ApiError) or not self._meter.connections:
+            self._meter.set_state(State.IDLE)

@@ -1,0 +1,155 @@
+"""A stream of server-sent events that comes back by itself, losing and repeating nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from tui.common.client.errors import ClientTrouble, ResetStream, Unreachable
+from tui.common.client.sse_parser import ServerSentEvent, SSEParser
+from tui.common.client.stream import Stream
+from tui.common.client.wire import State
+
+if TYPE_CHECKING:
+    from tui.common.client.exchange import Exchange
+    from tui.common.client.reconnect import Backoff
+    from tui.common.client.session import Session
+    from tui.common.client.wire import Meter
+
+SILENCE_SECONDS = 40.0
+RETRY_AT_MOST = 30.0
+IDS_KEPT = 1024
+QUIET_SECONDS = 0.25
+"""What arrives on a reopened stream until nothing has come for so long counts as replayed."""
+LAST_EVENTS = frozenset({"end"})
+RESET = "reset"
+
+
+class EventStream(Stream):
+    """`async for event in stream`, for ever, or up to an `end` event.
+
+    `cursor` is where to begin (a snapshot's cursor; None for the present) and moves with each event
+    handed out. Raises `ResetStream` when the server cannot go on from there, `ApiError` when it
+    refuses for good, `SignedOut`. Silent for `silence` seconds, it is taken for dead; heartbeats
+    count as sound.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        path: str,
+        meter: Meter,
+        cursor: str | None = None,
+        *,
+        silence: float = SILENCE_SECONDS,
+        backoff: Backoff | None = None,
+    ) -> None:
+        super().__init__(session, meter, backoff)
+        self.path = path
+        self.cursor = cursor
+        self._silence = silence
+        self._parser = SSEParser()
+        self._pending: deque[ServerSentEvent] = deque()
+        self._ids: deque[str] = deque(maxlen=IDS_KEPT)
+        self._seen: set[str] = {cursor} if cursor else set()
+        self._replaying = False
+        self._heard_at = 0.0
+
+    def __aiter__(self) -> EventStream:
+        return self
+
+    async def __anext__(self) -> ServerSentEvent:
+        try:
+            while not self._pending:
+                if self._finished:
+                    raise StopAsyncIteration
+                try:
+                    await self._more()
+                except ClientTrouble as trouble:
+                    await self._after(trouble)
+        except asyncio.CancelledError:
+            self._drop()
+            self._meter.set_state(State.IDLE)
+            raise
+        return self._hand_out()
+
+    async def _more(self) -> None:
+        """Read what has come into `_pending`, opening the stream first where it is not."""
+        exchange = self._exchange or await self._begin()
+        chunk = await exchange.chunk()
+        now = time.monotonic()
+        self._replaying = self._replaying and now - self._heard_at < QUIET_SECONDS
+        self._heard_at = now
+        if not chunk:
+            if self._cut:
+                raise self._cut_trouble()
+            self._drop()
+            await self._wait("the server ended the stream", self._backoff.ended())
+            return
+        comments = self._parser.comments
+        events = self._parser.feed(chunk)
+        if not events and self._parser.comments > comments:
+            self._meter.frame("heartbeat", len(chunk))
+        if self._parser.retry_ms is not None:
+            self._backoff.floor = min(self._parser.retry_ms / 1000, RETRY_AT_MOST)
+        for event in events:
+            if not (event.has_id and event.last_event_id in self._seen):
+                self._remember(event)
+                self._pending.append(event)
+                self._meter.event(event.type, event.size, replayed=self._replaying)
+
+    async def _begin(self) -> Exchange:
+        # Nothing is pending here, so what the parser has seen the reader has seen.
+        self.cursor = self._parser.last_event_id or self.cursor
+        self._parser = SSEParser(self.cursor or "")
+        if self._meter.state is not State.CONNECTING:
+            self._meter.set_state(State.CONNECTING)
+        headers = {"Accept": "text/event-stream", "Cache-Control": "no-cache"}
+        if self.cursor:
+            headers["Last-Event-ID"] = self.cursor
+        exchange = await self._open(self.path, headers=headers, silence=self._silence)
+        response = exchange.response
+        if response.status == 204:
+            # By the standard: no more events, and do not come back.
+            self._finished = True
+            self._drop()
+            self._meter.set_state(State.IDLE)
+            raise Unreachable("There is nothing more to come on this stream.", "no more events")
+        if response.content_type != "text/event-stream":
+            raise Unreachable(
+                f"{response.content_type} came where a stream of events was expected. Something "
+                f"between here and the server at {self._session.base_url} answers in its place.",
+                f"not a stream ({response.content_type})",
+            )
+        self._meter.measured(exchange.latency_ms)
+        self._replaying = self._lost_before
+        self._heard_at = time.monotonic()
+        self._backoff.opened()
+        self._note_open(State.LIVE)
+        return exchange
+
+    def _hand_out(self) -> ServerSentEvent:
+        event = self._pending.popleft()
+        if event.type == RESET:
+            self._pending.clear()
+            self._finished = True
+            self._drop()
+            self._meter.set_state(State.CONNECTING, "reading the snapshot again")
+            raise ResetStream("Too much has happened since; reading everything again.")
+        self.cursor = event.last_event_id or self.cursor
+        if event.type in LAST_EVENTS:
+            self._pending.clear()
+            self._finished = True
+            self._drop()
+            self._meter.set_state(State.IDLE)
+        return event
+
+    def _remember(self, event: ServerSentEvent) -> None:
+        if not event.has_id or not event.last_event_id:
+            return
+        if len(self._ids) == IDS_KEPT:
+            self._seen.discard(self._ids[0])
+        self._ids.append(event.last_event_id)
+        self._seen.add(event.last_event_id)

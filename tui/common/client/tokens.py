@@ -1,0 +1,197 @@
+"""The remembered sign-in: one small file that several windows may share."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import tempfile
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tui.common.client.errors import ClientTrouble
+
+LOCK_SECONDS = 15.0
+_LOCK_LOOKS_EVERY = 0.02
+
+
+class StoreTrouble(ClientTrouble):
+    """The file or its folder cannot be used."""
+
+
+class BrokenTokenFile(StoreTrouble):
+    """The file is there and says nothing that can be used."""
+
+
+class StoreBusy(StoreTrouble):
+    """Another window has kept the file to itself for too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A sign-in on disk.
+
+    `idempotency_key` is set from before a refresh is sent until its answer is saved, so that
+    whoever finds it repeats that refresh instead of starting one of its own.
+    """
+
+    refresh_token: str
+    account_id: str
+    idempotency_key: str | None = None
+
+
+class TokenStore:
+    """One file, mode 0600, replaced as a whole. What blocks runs in a thread.
+
+    `read`, `write` and `delete` raise `StoreTrouble`.
+    """
+
+    def __init__(self, path: Path, lock_seconds: float = LOCK_SECONDS) -> None:
+        self.path = path
+        self.lock_path = path.with_name(path.name + ".lock")
+        self.lock_seconds = lock_seconds
+
+    @classmethod
+    def for_app(cls, server_url: str, app: str) -> TokenStore:
+        """The file of an app ("customer", "employee") on one server, in the user's state folder."""
+        state = os.environ.get("XDG_STATE_HOME", "")
+        folder = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
+        url = server_url.rstrip("/").lower()
+        readable = re.sub(r"[^a-z0-9.]+", "-", url.partition("://")[2] or url).strip("-")[:60]
+        digest = hashlib.sha256(url.encode()).hexdigest()[:8]
+        return cls(folder / "tiffin" / f"{app}-{readable}-{digest}.json")
+
+    @asynccontextmanager
+    async def locked(self) -> AsyncIterator[None]:
+        """Keep every other window away. Raises `StoreBusy` after `lock_seconds`."""
+        given_up = threading.Event()
+        taking = asyncio.ensure_future(asyncio.to_thread(self._lock, given_up))
+        try:
+            lock = await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            given_up.set()
+            # The thread may have got it just now, and nobody else would give it back.
+            taking.add_done_callback(_unlock)
+            raise
+        try:
+            yield
+        finally:
+            os.close(lock)
+
+    async def read(self) -> Remembered | None:
+        """What is remembered, None if nothing is. Raises `BrokenTokenFile` too."""
+        return await asyncio.to_thread(self._read)
+
+    async def write(self, remembered: Remembered) -> None:
+        """Replace the file; call it inside `locked`."""
+        await asyncio.to_thread(self._write, remembered)
+
+    async def delete(self) -> None:
+        """Forget; call it inside `locked`."""
+        await asyncio.to_thread(self._delete)
+
+    def _lock(self, given_up: threading.Event) -> int:
+        deadline = time.monotonic() + self.lock_seconds
+        try:
+            self._make_folder()
+            lock = os.open(self.lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as fault:
+            raise _cannot("locked", self.lock_path, fault) from fault
+        try:
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return lock
+                except BlockingIOError:
+                    if given_up.is_set() or time.monotonic() >= deadline:
+                        raise StoreBusy(
+                            f"Another window has kept the sign-in file {self.path} to itself for "
+                            f"{self.lock_seconds:g} seconds. Close it if it hangs."
+                        ) from None
+                given_up.wait(_LOCK_LOOKS_EVERY)
+        except BaseException as fault:
+            os.close(lock)
+            if isinstance(fault, OSError):
+                raise _cannot("locked", self.lock_path, fault) from fault
+            raise
+
+    def _read(self) -> Remembered | None:
+        try:
+            with self.path.open("rb") as file:
+                if os.fstat(file.fileno()).st_mode & 0o077:
+                    os.fchmod(file.fileno(), 0o600)
+                raw = file.read(64 * 1024)
+        except FileNotFoundError:
+            return None
+        except OSError as fault:
+            raise _cannot("read", self.path, fault) from fault
+        try:
+            fields = json.loads(raw)
+            remembered = Remembered(
+                fields["refresh_token"], fields["account_id"], fields.get("idempotency_key")
+            )
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            remembered = None
+        if remembered is None or not _sound(remembered):
+            raise BrokenTokenFile(
+                f"The remembered sign-in in {self.path} cannot be read, so you are signed out. "
+                "Sign in again and it is written anew."
+            )
+        return remembered
+
+    def _write(self, remembered: Remembered) -> None:
+        temporary = None
+        try:
+            self._make_folder()
+            # mkstemp makes it 0600 from the start.
+            handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(asdict(remembered), file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, self.path)
+        except OSError as fault:
+            if temporary is not None:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary)
+            raise _cannot("written", self.path, fault) from fault
+
+    def _delete(self) -> None:
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError as fault:
+            raise _cannot("deleted", self.path, fault) from fault
+
+    def _make_folder(self) -> None:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _sound(remembered: Remembered) -> bool:
+    key = remembered.idempotency_key
+    return (
+        isinstance(remembered.refresh_token, str)
+        and 0 < len(remembered.refresh_token) <= 512
+        and isinstance(remembered.account_id, str)
+        and (key is None or (isinstance(key, str) and key.isascii() and key.isprintable()))
+    )
+
+
+def _cannot(done: str, path: Path, fault: OSError) -> StoreTrouble:
+    why = fault.strerror or type(fault).__name__
+    return StoreTrouble(
+        f"Your sign-in is not remembered: {path} cannot be {done} ({why}). "
+        "Check who may write there."
+    )
+
+
+def _unlock(taking: asyncio.Future[int]) -> None:
+    if not taking.cancelled() and taking.exception() is None:
+        os.close(taking.result())

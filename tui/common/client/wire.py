@@ -1,0 +1,223 @@
+"""The meter every stream writes and every panel reads: what goes over the wire, and when."""
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from enum import StrEnum
+from statistics import median
+from typing import Literal
+
+WINDOW_SECONDS = 60.0
+LATENCIES_KEPT = 40
+FRAMES_KEPT = 2000
+
+Direction = Literal["in", "out"]
+
+
+class Pattern(StrEnum):
+    """How news travels from the server to this client."""
+
+    REST = "REST"
+    LONG_POLL = "long poll"
+    SSE = "SSE"
+    WEBSOCKET = "WebSocket"
+    SHORT_POLL = "short poll"
+
+
+class State(StrEnum):
+    """Where a stream stands right now."""
+
+    IDLE = "idle"
+    CONNECTING = "connecting"
+    LIVE = "live"
+    """The stream is open."""
+    WAITING = "waiting"
+    """The server holds our request."""
+    RETRY = "retry"
+    """Lost; it comes back by itself."""
+    DOWN = "down"
+    """It does not come back by itself."""
+
+
+@dataclass(slots=True)
+class Frame:
+    """One message that crossed the wire; `at` is `time.time()`, `size` is in bytes."""
+
+    at: float
+    meter: str
+    pattern: Pattern
+    direction: Direction
+    what: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class PatternTotals:
+    """All meters of one pattern together; `None` where nothing has been measured."""
+
+    pattern: Pattern
+    connections: int
+    requests: int
+    requests_per_minute: float
+    events: int
+    bytes: int
+    bytes_per_event: float | None
+    p50_ms: float | None
+
+
+class Meter:
+    """What one stream, or one kind of request, has cost and brought.
+
+    Sizes are of HTTP heads and bodies together, without the framing of chunks, TLS and TCP.
+    `bytes` is what arrived, `bytes_sent` what left. `latencies` holds milliseconds from the
+    request's head leaving to the answer's first byte, and only where the server was not meant to
+    wait in between; nothing is put there for a streamed event, as two clocks cannot be compared.
+    """
+
+    def __init__(self, wire: "Wire", name: str, pattern: Pattern) -> None:
+        self._wire = wire
+        self.name = name
+        self.pattern = pattern
+        self.state = State.IDLE
+        self.detail = ""
+        """Plain words of the last trouble, "" when all is well."""
+        self.requests = 0
+        self.bytes = 0
+        self.bytes_sent = 0
+        self.events = 0
+        self.latencies: deque[float] = deque(maxlen=LATENCIES_KEPT)
+        self.last_event_at: float | None = None
+        """`time.monotonic()` of the newest event."""
+        self.reconnects = 0
+        self.replayed = 0
+        self.retry_at: float | None = None
+        """`time.monotonic()` of the next attempt, while there is one to wait for."""
+        self.connections = 0
+        """Open now."""
+        self._sent_at: deque[float] = deque()
+
+    def set_state(self, state: State, detail: str = "") -> None:
+        """Move on to a state that has no next attempt to wait for."""
+        self.state = state
+        self.detail = detail
+        self.retry_at = None
+        self._wire.revision += 1
+
+    def retrying(self, detail: str, delay: float) -> None:
+        """Lost, for the reason given; back in `delay` seconds."""
+        self.state = State.RETRY
+        self.detail = detail
+        self.retry_at = time.monotonic() + delay
+        self._wire.revision += 1
+
+    def sent(self, what: str, size: int) -> None:
+        """A request has left."""
+        self.requests += 1
+        self.bytes_sent += size
+        self._sent_at.append(time.monotonic())
+        self._trim()
+        self._note("out", what, size)
+
+    def opened(self) -> None:
+        """A connection is now in use."""
+        self.connections += 1
+        self._wire.revision += 1
+
+    def closed(self) -> None:
+        """A connection is no longer in use."""
+        self.connections = max(0, self.connections - 1)
+        self._wire.revision += 1
+
+    def reconnected(self) -> None:
+        """The stream is open again after having been lost."""
+        self.reconnects += 1
+        self._wire.revision += 1
+
+    def measured(self, milliseconds: float) -> None:
+        """A round trip in which the server was not meant to wait."""
+        self.latencies.append(milliseconds)
+        self._wire.revision += 1
+
+    def received(self, size: int) -> None:
+        """Bytes arrived, of whatever they are part."""
+        self.bytes += size
+        self._wire.revision += 1
+
+    def frame(self, what: str, size: int) -> None:
+        """A message that brought no event, such as a heartbeat; its bytes are counted elsewhere."""
+        self._note("in", what, size)
+
+    def event(self, what: str, size: int, *, replayed: bool = False) -> None:
+        """An event, or the answer to a request; its bytes are counted by `received`."""
+        self.events += 1
+        if replayed:
+            self.replayed += 1
+        self.last_event_at = time.monotonic()
+        self._note("in", what, size)
+
+    @property
+    def requests_per_minute(self) -> float:
+        """Requests sent in the last 60 seconds."""
+        self._trim()
+        return float(len(self._sent_at))
+
+    @property
+    def p50_ms(self) -> float | None:
+        """The median of the latencies kept, in milliseconds."""
+        return median(self.latencies) if self.latencies else None
+
+    def _trim(self) -> None:
+        horizon = time.monotonic() - WINDOW_SECONDS
+        while self._sent_at and self._sent_at[0] < horizon:
+            self._sent_at.popleft()
+
+    def _note(self, direction: Direction, what: str, size: int) -> None:
+        self._wire.frames.append(Frame(time.time(), self.name, self.pattern, direction, what, size))
+        self._wire.revision += 1
+
+
+@dataclass
+class Wire:
+    """All meters of one app and the log of their frames, newest last.
+
+    `revision` grows with every change, so that a screen can tell whether to draw.
+    """
+
+    meters: dict[str, Meter] = field(default_factory=dict)
+    frames: deque[Frame] = field(default_factory=lambda: deque(maxlen=FRAMES_KEPT))
+    revision: int = 0
+
+    def meter(self, name: str, pattern: Pattern) -> Meter:
+        """The meter of that name, made on first use; a name keeps its first pattern."""
+        meter = self.meters.get(name)
+        if meter is None:
+            meter = self.meters[name] = Meter(self, name, pattern)
+            self.revision += 1
+        return meter
+
+    def totals(self) -> list[PatternTotals]:
+        """One row for each pattern in use, in the order of `Pattern`.
+
+        `bytes` and `bytes_per_event` count both directions: what is asked is part of the cost.
+        """
+        return [
+            self._total(pattern, meters)
+            for pattern in Pattern
+            if (meters := [m for m in self.meters.values() if m.pattern is pattern])
+        ]
+
+    @staticmethod
+    def _total(pattern: Pattern, meters: list[Meter]) -> PatternTotals:
+        events = sum(meter.events for meter in meters)
+        both_ways = sum(meter.bytes + meter.bytes_sent for meter in meters)
+        latencies = [value for meter in meters for value in meter.latencies]
+        return PatternTotals(
+            pattern=pattern,
+            connections=sum(meter.connections for meter in meters),
+            requests=sum(meter.requests for meter in meters),
+            requests_per_minute=sum(meter.requests_per_minute for meter in meters),
+            events=events,
+            bytes=both_ways,
+            bytes_per_event=both_ways / events if events else None,
+            p50_ms=median(latencies) if latencies else None,
+        )

@@ -1,0 +1,43 @@
+"""What the command palette offers: everything the keys can do, by name."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from textual.app import SystemCommand
+from textual.screen import Screen
+
+if TYPE_CHECKING:
+    from tui.common.app import TiffinApp
+
+
+def commands_for(app: "TiffinApp", screen: Screen[Any]) -> Iterable[SystemCommand]:
+    """The commands that make sense on `screen`."""
+    if app.panels and screen is app.screen_stack[0]:
+        for panel in app.panels:
+            yield from panel.commands()
+        for panel in app.panels:
+            yield SystemCommand(
+                f"Go to {panel.TITLE}",
+                f"Panel {panel.NUM}, fed by {panel.PATTERN}",
+                lambda number=panel.NUM: app.action_panel(number),
+            )
+        zoomed = app.grid.zoomed
+        yield SystemCommand(
+            "Show all panels" if zoomed else "Zoom this panel",
+            "Back to the others" if zoomed else "One panel over the whole window",
+            app.action_zoom,
+        )
+        yield SystemCommand(
+            "Cut this panel's connection",
+            "Watch it come back, and see what is replayed",
+            app.action_cut,
+        )
+        yield SystemCommand(
+            "Account", "Profile, password, log out, delete the account", app.action_account
+        )
+        yield SystemCommand("Log out", "Leave, and forget this log-in here", app.door.leave)
+    yield SystemCommand(
+        "Day or night", "Change between the light and the dark theme", app.action_theme
+    )
+    yield SystemCommand("Help", "All keys, and how to read the wire line", app.action_help)
+    yield SystemCommand("Quit", "Close this window", app.action_quit)

@@ -1,0 +1,201 @@
+"""The demo in one command: a town's server, an autopilot for its kitchens, the customer app."""
+
+import argparse
+import contextlib
+import os
+import runpy
+import signal
+import sys
+import termios
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+
+from tui.common.backstage import BackstageError, Child, free_port, port_is_free, wait_ready
+
+USUAL_PORT = 8080
+LAST_RESORT_SECONDS = 20.0
+PARENT_SECONDS = 0.5
+
+RESTORE_TERMINAL = (
+    "\x1b[?1049l\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[0m"
+)
+"""Leave the alternate screen, show the cursor, no mouse, no bracketed paste, plain text."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns the exit code; nothing that was started here outlives it."""
+    parser = argparse.ArgumentParser(prog="python -m tui.common.demo", description=__doc__)
+    parser.add_argument("--port", type=int, default=None, help="default: 8080, or any free one")
+    parser.add_argument(
+        "--pace", type=float, default=1.0, help="of the kitchens; 2 is half as fast"
+    )
+    parser.add_argument(
+        "--with-parent", action="store_true", help="end when the process that started this one does"
+    )
+    options = parser.parse_args(arguments)
+    if options.with_parent:
+        _end_with(os.getppid())
+    terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    try:
+        port = _choose_port(options.port)
+        with _told_to_stop(), _terminal_kept(terminal):
+            return _run(port, options.pace, terminal)
+    except BackstageError as trouble:
+        _say(str(trouble))
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(port: int, pace: float, terminal: bool) -> int:
+    url = f"http://127.0.0.1:{port}"
+    data_dir = Path(os.environ.get("TIFFIN_DATA_DIR", ".tiffin"))
+    data_dir.mkdir(parents=True, exist_ok=True)
+    children: list[Child] = []
+    try:
+        _say(_how_to_open(url, terminal))
+        server = Child(
+            data_dir / "server.log",
+            *("server", "--demo", "--host", "127.0.0.1", "--port", str(port)),
+        )
+        children.append(server)
+        wait_ready(server, url)
+        pilot = Child(
+            data_dir / "autopilot.log",
+            *("tui.employee.autopilot", "--server", url, "--pace", str(pace)),
+            *("--accounts", str(data_dir / "demo-accounts.json")),
+        )
+        children.append(pilot)
+        if terminal:
+            return _customer_app(url)
+        _say(f"The town is open at {url}. Ctrl-c, or a SIGTERM, closes it.")
+        return _stay(server)
+    finally:
+        _end(children)
+
+
+def _choose_port(wished: int | None) -> int:
+    if wished is not None:
+        if not port_is_free(wished):
+            raise BackstageError(f"Port {wished} is taken; name another one or none.")
+        return wished
+    usual = os.environ.get("TIFFIN_PORT") or os.environ.get("PORT") or ""
+    port = int(usual) if usual.isdigit() else USUAL_PORT
+    if port and port_is_free(port):
+        return port
+    other = free_port()
+    _say(f"Port {port} is taken, so the demo's server uses {other}.")
+    return other
+
+
+def _how_to_open(url: str, terminal: bool) -> str:
+    server = f" SERVER={url}" if url != f"http://127.0.0.1:{USUAL_PORT}" else ""
+    lines = []
+    if not terminal:
+        lines.append("There is no terminal here, so only the server and the autopilot run.")
+        lines.append(f"The customer's side, in a terminal:  make customer{server}")
+    lines.append(f"The kitchen's side, in a second one: make employee{server}")
+    return "\n".join(lines)
+
+
+def _customer_app(url: str) -> int:
+    # In this very process, so that it cannot be left behind. By name, since what both apps share
+    # must not import either.
+    sys.argv = ["tiffin-customer", "--server", url]
+    try:
+        runpy.run_module("tui.customer", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            _say(end.code)
+            return 1
+        code = end.code or 0
+        if code >= 128:
+            _restore_screen()
+        return code
+    except BaseException:
+        _restore_screen()
+        raise
+    return 0
+
+
+def _restore_screen() -> None:
+    # An app that was cut short had no time to.
+    with contextlib.suppress(OSError):
+        os.write(1, RESTORE_TERMINAL.encode())
+
+
+def _stay(server: Child) -> int:
+    pause = threading.Event()
+    while server.running:
+        pause.wait(0.3)
+    raise BackstageError(
+        f"The server ended (exit code {server.returncode}). Its last lines:\n{server.last_lines()}"
+    )
+
+
+def _end(children: list[Child]) -> None:
+    for child in reversed(children):
+        child.let_go()
+    for child in reversed(children):
+        child.end()
+
+
+def _end_with(parent: int) -> None:
+    """Take the death of `parent`, of which no signal tells, for a SIGTERM."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+@contextlib.contextmanager
+def _told_to_stop() -> Iterator[None]:
+    """Turn the signals that end a process into SystemExit, once, so that `finally` blocks run."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        for sign in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(sign, signal.SIG_IGN)
+        # A screen that hangs on a terminal that is gone must not keep us: the children's pipes
+        # close with this process.
+        last_resort = threading.Timer(LAST_RESORT_SECONDS, os._exit, (128 + number,))
+        last_resort.daemon = True
+        last_resort.start()
+        raise SystemExit(128 + number)
+
+    signs = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(sign, stop) for sign in signs]
+    try:
+        yield
+    finally:
+        for sign, handler in zip(signs, before, strict=True):
+            signal.signal(sign, handler)
+
+
+@contextlib.contextmanager
+def _terminal_kept(terminal: bool) -> Iterator[None]:
+    """Leave the terminal's modes as they were, also when the app had no time to."""
+    if not terminal:
+        yield
+        return
+    modes = termios.tcgetattr(0)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError, termios.error):
+            termios.tcsetattr(0, termios.TCSADRAIN, modes)
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

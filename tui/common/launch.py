@@ -1,0 +1,26 @@
+"""The command line of both apps."""
+
+import argparse
+import os
+from typing import TYPE_CHECKING
+
+from tui.common.backend import DEFAULT_SERVER
+
+if TYPE_CHECKING:
+    from tui.common.app import TiffinApp
+
+
+def launch(app: "type[TiffinApp]", argv: list[str] | None = None) -> int:
+    """Read the arguments, run the app, return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog=f"tiffin-{app.ROLE}", description=f"tiffin, the window of the {app.ROLE}"
+    )
+    parser.add_argument(
+        "--server",
+        metavar="URL",
+        default=os.environ.get("TIFFIN_SERVER") or DEFAULT_SERVER,
+        help=f"base URL of the server (default: TIFFIN_SERVER, else {DEFAULT_SERVER})",
+    )
+    window = app(parser.parse_args(argv).server)
+    window.run()
+    return window.return_code or 0

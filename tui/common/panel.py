@@ -1,0 +1,200 @@
+"""A numbered panel: border and title, body, summary while it is a card, and its wire line."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual import events
+from textual.app import ComposeResult, SystemCommand
+from textual.containers import Vertical
+from textual.content import Content
+from textual.css.query import NoMatches
+from textual.widgets import Static
+
+from tui.common.client.wire import Pattern
+from tui.common.text import plain
+from tui.common.widgets.wire_line import WireLine
+
+if TYPE_CHECKING:
+    from tui.common.app import TiffinApp
+    from tui.common.client.api import Api
+    from tui.common.client.session import Session
+    from tui.common.client.wire import Meter, Wire
+
+
+class Panel(Vertical):
+    """One feature on the screen, with the connection that feeds it.
+
+    A subclass names itself in `NUM`, `TITLE` and `PATTERN`, yields its widgets in `body()` and
+    opens its streams in `start()`, as workers with a group of their own and
+    `exit_on_error=False`. Stream handlers change the model, set `dirty` and leave: `flush()`
+    paints, at most 20 times a second. A panel lives as long as one log-in: it is made anew for the
+    next one, so it holds nothing of another account.
+    """
+
+    NUM: ClassVar[int] = 0
+    TITLE: ClassVar[str] = ""
+    SHORT: ClassVar[str] = ""
+    """Its name on the strip of tabs, where `TITLE` is too long."""
+    PATTERN: ClassVar[Pattern] = Pattern.REST
+    METER: ClassVar[str] = ""
+    """The name of the meter its wire line starts with; `TITLE` by default."""
+    VERB: ClassVar[str] = "ev"
+    """What the wire line counts: `ev`, `polls`, `requests`."""
+    CARD_BODY: ClassVar[tuple[int, int] | None] = None
+    """The least columns and rows at which the body is readable as a card: a card that large shows
+    the body instead of the summary. None: a card always shows the summary."""
+    KEYS: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Keys and what they do, for the help screen."""
+    ALLOW_MAXIMIZE = False
+
+    DEFAULT_CSS = """
+    Panel {
+        border: round $edge; background: $surface; padding: 0; height: 1fr; width: 1fr;
+        border-title-color: $title; border-title-style: bold; border-title-background: $surface;
+        border-subtitle-color: $wire-ink; border-subtitle-background: $surface;
+        &:focus-within, &:focus {
+            border: round $primary; border-title-color: $primary;
+            background-tint: transparent 0%;
+        }
+        &:nocolor:focus-within, &:nocolor:focus { border: heavy $primary; }
+        & > .body { height: 1fr; padding: 0 1; }
+        & > .summary {
+            display: none; height: 1fr; padding: 0 1;
+            text-wrap: nowrap; text-overflow: ellipsis;
+        }
+    }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id or f"panel-{self.NUM}")
+        self.dirty = False
+        self._meter: Meter | None = None
+        self._line: WireLine | None = None
+        self._badge = 0
+        self._note = Content("")
+
+    @property
+    def tiffin(self) -> "TiffinApp":
+        """The app, by its own type."""
+        return cast("TiffinApp", self.app)
+
+    @property
+    def session(self) -> "Session":
+        """The signed-in session."""
+        return self.tiffin.session
+
+    @property
+    def api(self) -> "Api":
+        """Typed calls on that session."""
+        return self.tiffin.api
+
+    @property
+    def wire(self) -> "Wire":
+        """All the meters."""
+        return self.tiffin.wire
+
+    @property
+    def meter(self) -> "Meter":
+        """The meter the wire line draws. One of the panel's own until it is pointed elsewhere."""
+        if self._meter is None:
+            self._meter = self.wire.meter(self.METER or self.TITLE, self.PATTERN)
+        return self._meter
+
+    @meter.setter
+    def meter(self, meter: "Meter") -> None:
+        self._meter = meter
+        if self._line is not None:
+            self._line.meter = meter
+            self._line.refresh()
+
+    def compose(self) -> ComposeResult:
+        """Body, summary and wire line; a panel fills in `body()`."""
+        with Vertical(classes="body"):
+            yield from self.body()
+        yield Static("", classes="summary", markup=False)
+        self._line = WireLine(self.meter, self.VERB)
+        yield self._line
+        self._entitle()
+
+    def body(self) -> ComposeResult:
+        """What the panel shows."""
+        yield from ()
+
+    def start(self) -> None:
+        """Signed in and mounted: open the streams. Called once."""
+
+    def stop(self) -> None:
+        """About to be logged out and removed: let go of what workers would not."""
+
+    def flush(self) -> None:
+        """Paint what has changed since the last time. Called at most 20 times a second."""
+
+    def cut(self) -> None:
+        """Drop the connection of the stream in view; it comes back by itself."""
+        self.notify("This panel holds no connection to cut.", title=self.TITLE)
+
+    def commands(self) -> Iterable[SystemCommand]:
+        """What the command palette offers of this panel."""
+        return ()
+
+    def set_summary(self, summary: Content | str) -> None:
+        """What the panel says as a card, two lines. A plain string is text, never markup."""
+        if isinstance(summary, str):
+            summary = Content(plain(summary, newlines=True))
+        try:
+            self.query_one(".summary", Static).update(summary)
+        except NoMatches:  # before it is composed, or after it is gone
+            return
+
+    def set_badge(self, count: int = 0, note: Content | str = "") -> None:
+        """A count beside the title (none at 0), and a note at the lower edge.
+
+        A plain string is text, never markup.
+        """
+        self._badge = count
+        self._note = Content(plain(note)) if isinstance(note, str) else note
+        self._entitle()
+
+    @property
+    def badge(self) -> int:
+        """The count beside the title."""
+        return self._badge
+
+    def tick(self) -> None:
+        """Repaint the wire line if it has changed. Called by the app some times a second."""
+        if self._line is not None and self._line.is_attached:
+            self._line.tick()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Note whether this is room enough for the body even as a card."""
+        least = self.CARD_BODY
+        roomy = least is not None and event.size.width >= least[0] and event.size.height >= least[1]
+        self.set_class(roomy, "-roomy")
+
+    def on_click(self) -> None:
+        """A click anywhere in the panel goes to it."""
+        if not self.has_focus_within:
+            self.enter()
+
+    def enter(self) -> None:
+        """Give the focus to the main widget: by default the first that can have it.
+
+        At once, not with the next message: the key pressed next is meant for this panel.
+        """
+        if self.can_focus:
+            self.screen.set_focus(self)
+            return
+        for widget in self.query("*"):
+            if widget.focusable and widget.display:
+                self.screen.set_focus(widget)
+                return
+
+    def _entitle(self) -> None:
+        title: list[tuple[str, str]] = [
+            (f"{self.NUM}", "$wire-ink not bold"),
+            (f" {self.TITLE}", ""),
+        ]
+        if self._badge:
+            title += [(" ", ""), (f" {self._badge} ", "bold $badge-ink on $primary")]
+        self.border_title = Content.assemble(*title)
+        self.border_subtitle = self._note

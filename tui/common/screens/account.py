@@ -1,0 +1,202 @@
+"""One's account: profile, password, log out, delete."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, cast
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Button, Input, Label, Static
+
+from tui.common.screens.confirm import ConfirmScreen
+from tui.common.screens.modal import Modal
+from tui.common.text import plain
+from tui.common.widgets.too_small import LEAST_ROWS, TooSmall
+
+if TYPE_CHECKING:
+    from server.features.accounts.schemas import Account, ProfileChange
+    from tui.common.app import TiffinApp
+
+FIELDS = (
+    ("name", "Name", 80),
+    ("phone", "Phone", 32),
+    ("address", "Address", 200),
+    ("place", "Lat, lng", 40),
+)
+
+
+class AccountScreen(Modal[None]):
+    """Changes are sent when their button is pressed, and answered in place."""
+
+    DEFAULT_CSS = """
+    AccountScreen {
+        & > .box { width: 70; }
+        &.-short > .box { padding: 0 2; }
+        & .row { height: 1; margin-bottom: 1; }
+        &.-short .row { margin-bottom: 0; }
+        & .row > Label { width: 14; color: $title; }
+        & .row > Input { width: 1fr; }
+        & .heading { text-style: bold; margin: 1 0; }
+        &.-short .heading { margin: 1 0 0 0; }
+        & .buttons { height: auto; }
+        & .buttons > Button { margin-right: 2; }
+        & #words { height: auto; min-height: 1; margin-top: 1; }
+    }
+    """
+    AUTO_FOCUS = "#name"
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (LEAST_ROWS, "-short"), (27, "-tall")]  # noqa: RUF012
+
+    @property
+    def tiffin(self) -> "TiffinApp":
+        """The app, by its own type."""
+        return cast("TiffinApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        """Three parts and a line for what came of it."""
+        with Vertical(classes="box") as box:
+            box.border_title = "Account"
+            box.border_subtitle = "esc closes"
+            yield Static("", id="who", classes="row", markup=False)
+            for field, label, longest in FIELDS:
+                with Horizontal(classes="row"):
+                    yield Label(label)
+                    yield Input(id=field, compact=True, max_length=longest)
+            with Horizontal(classes="buttons"):
+                yield Button("Save", id="save", variant="primary", compact=True)
+            yield Static("Password", classes="heading", markup=False)
+            for field, label in (("current_password", "Now"), ("new_password", "New")):
+                with Horizontal(classes="row"):
+                    yield Label(label)
+                    yield Input(id=field, password=True, compact=True, max_length=1024)
+            with Horizontal(classes="buttons"):
+                yield Button("Change password", id="change", compact=True)
+                yield Button("Log out", id="log-out", compact=True)
+                yield Button("Delete account …", id="delete", variant="error", compact=True)
+            yield Static("", id="words", markup=False)
+        yield TooSmall()
+
+    def on_mount(self) -> None:
+        """Show what is known, then ask the server."""
+        account = self.tiffin.session.account
+        if account is not None:
+            self._fill(account)
+        self._do(self._load)
+
+    def say(self, words: str, *, trouble: bool = True) -> None:
+        """Show `words` at the foot of the box."""
+        mark = ("✕ ", "bold $error") if trouble else ("✓ ", "bold $success")
+        self.query_one("#words", Static).update(
+            Content.assemble(mark, plain(words)) if words else Content("")
+        )
+
+    def _fill(self, account: "Account") -> None:
+        self.query_one("#who", Static).update(
+            Content.assemble(
+                (plain(account.email), "$foreground"), (f"  {account.role}", "$wire-ink")
+            )
+        )
+        address = account.address
+        values = {
+            "name": account.name,
+            "phone": account.phone or "",
+            "address": address.text if address else "",
+            "place": f"{address.lat}, {address.lng}" if address else "",
+        }
+        for field, value in values.items():
+            self.query_one(f"#{field}", Input).value = plain(value)
+
+    def _do(self, action: Callable[[], Awaitable[None]]) -> None:
+        self.run_worker(self._answered(action), group="account", exit_on_error=True)
+
+    async def _answered(self, action: Callable[[], Awaitable[None]]) -> None:
+        from tui.common.trouble import field_of, words_of
+
+        try:
+            await action()
+        except Exception as error:
+            words = words_of(error)
+            if self.is_attached:
+                self.say(words)
+                self._point_at(field_of(error))
+
+    def _point_at(self, field: str | None) -> None:
+        found = self.query(f"Input#{field}") if field and field.isidentifier() else None
+        if found:
+            found.first().focus()
+
+    async def _load(self) -> None:
+        known = self.tiffin.session.account
+        account = await self.tiffin.api.me()
+        if account != known and self.is_attached:
+            self._fill(account)
+
+    @on(Button.Pressed, "#save")
+    def _save_pressed(self) -> None:
+        self._do(self._save)
+
+    @on(Button.Pressed, "#change")
+    def _change_pressed(self) -> None:
+        self._do(self._change)
+
+    @on(Button.Pressed, "#log-out")
+    def _log_out_pressed(self) -> None:
+        self.tiffin.door.leave()
+
+    @on(Button.Pressed, "#delete")
+    def _delete_pressed(self) -> None:
+        self.app.push_screen(
+            ConfirmScreen(
+                "Delete account",
+                "Your profile is erased, and your name and address with it from your orders. "
+                "This cannot be undone.",
+                yes="Delete it",
+                no="Keep it",
+                danger=True,
+            ),
+            lambda sure: self._do(self._delete) if sure else None,
+        )
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        if event.input.id == "place":
+            self._do(self._save)
+        elif event.input.id == "new_password":
+            self._do(self._change)
+        else:
+            self.focus_next()
+
+    async def _save(self) -> None:
+        account = await self.tiffin.api.change_profile(self._profile())
+        self.tiffin.greet(account)
+        self._fill(account)
+        self.say("Saved.", trouble=False)
+
+    def _profile(self) -> "ProfileChange":
+        from server.features.accounts.schemas import ProfileChange
+        from server.features.shared.schemas import Address
+        from tui.common.client.errors import ClientTrouble
+
+        typed = {field: self.query_one(f"#{field}", Input).value.strip() for field, *_ in FIELDS}
+        address = None
+        if typed["address"]:
+            try:
+                lat, lng = (float(part) for part in typed["place"].split(","))
+            except ValueError:
+                self._point_at("place")
+                raise ClientTrouble(
+                    "Give the address its place as two numbers: 52.52, 13.40."
+                ) from None
+            address = Address(text=typed["address"], lat=lat, lng=lng)
+        return ProfileChange(name=typed["name"], phone=typed["phone"] or None, address=address)
+
+    async def _change(self) -> None:
+        fields = [self.query_one(f"#{name}_password", Input) for name in ("current", "new")]
+        await self.tiffin.api.change_password(fields[0].value, fields[1].value)
+        for field in fields:
+            field.value = ""
+        self.say("Password changed.", trouble=False)
+
+    async def _delete(self) -> None:
+        await self.tiffin.api.delete_account()
+        self.tiffin.door.thrown_out("Your account is deleted.")

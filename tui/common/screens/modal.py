@@ -1,0 +1,34 @@
+"""A dialog over the panels."""
+
+from typing import ClassVar, TypeVar
+
+from textual.binding import Binding, BindingType
+from textual.screen import ModalScreen
+
+ResultT = TypeVar("ResultT")
+
+
+class Modal(ModalScreen[ResultT]):
+    """Centred box, dimmed surroundings, esc closes with None."""
+
+    DEFAULT_CSS = """
+    Modal {
+        align: center middle; background: $background 70%; layers: base cover;
+        & > .box {
+            width: 72; max-width: 96%; height: auto; max-height: 96%;
+            border: round $primary; background: $surface; padding: 1 2;
+            border-title-color: $primary; border-title-style: bold;
+            border-subtitle-color: $wire-ink; scrollbar-size-vertical: 1; overflow-y: auto;
+        }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "close", "Close"),
+        Binding("down", "app.focus_next", show=False),
+        Binding("up", "app.focus_previous", show=False),
+        Binding("ctrl+q", "app.quit", show=False),
+    ]
+
+    def action_close(self) -> None:
+        """Leave without an answer."""
+        self.dismiss(None)

@@ -1,0 +1,112 @@
+"""The two themes, and the ink of each pattern and glyph of each state."""
+
+from textual.theme import Theme
+
+from tui.common.client.wire import Pattern, State
+
+NIGHT = Theme(
+    name="tiffin-night",
+    dark=True,
+    primary="#ff8a4c",
+    secondary="#6ea8fe",
+    accent="#ffb86b",
+    success="#5fd38d",
+    warning="#f2c14e",
+    error="#f7667a",
+    foreground="#d6dbe6",
+    background="#0b0e14",
+    surface="#11151e",
+    panel="#1a2130",
+    variables={
+        "edge": "#293146",
+        "title": "#aab3c8",
+        "bar": "#151b27",
+        "wire": "#161c29",
+        "wire-ink": "#8591ab",
+        "wire-sep": "#3b455e",
+        "badge-ink": "#17100a",
+        "p-long": "#bb9af7",
+        "p-sse": "#4fd6be",
+        "p-ws": "#6ea8fe",
+        "p-short": "#f2c14e",
+        "p-rest": "#9aa5bd",
+        "footer-background": "#0b0e14",
+        "footer-key-foreground": "#ff8a4c",
+        "footer-description-foreground": "#8591ab",
+        "block-cursor-background": "#2a2320",
+        "block-cursor-foreground": "#ffb86b",
+        "block-cursor-text-style": "bold",
+        "block-cursor-blurred-background": "#1a2130",
+        "block-cursor-blurred-foreground": "#d6dbe6",
+        "input-selection-background": "#4a3626",
+        "scrollbar": "#293146",
+        "scrollbar-hover": "#3b455e",
+        "scrollbar-active": "#ff8a4c",
+        "scrollbar-background": "#11151e",
+        "scrollbar-background-hover": "#11151e",
+        "scrollbar-background-active": "#11151e",
+    },
+)
+
+DAY = Theme(
+    name="tiffin-day",
+    dark=False,
+    primary="#c04a14",
+    secondary="#2a62c4",
+    accent="#a85a08",
+    success="#157a42",
+    warning="#8f5e00",
+    error="#c22840",
+    foreground="#232936",
+    background="#e6e4de",
+    surface="#faf9f6",
+    panel="#efede7",
+    variables={
+        "edge": "#cfcabd",
+        "title": "#4a5264",
+        "bar": "#dedbd2",
+        "wire": "#f0eee8",
+        "wire-ink": "#5f6677",
+        "wire-sep": "#b9b3a4",
+        "badge-ink": "#ffffff",
+        "p-long": "#7a4fc0",
+        "p-sse": "#0a7766",
+        "p-ws": "#2a62c4",
+        "p-short": "#8f5e00",
+        "p-rest": "#5f6677",
+        "footer-background": "#e6e4de",
+        "footer-key-foreground": "#b8440f",
+        "footer-description-foreground": "#5f6677",
+        "block-cursor-background": "#fae6da",
+        "block-cursor-foreground": "#9a3c10",
+        "block-cursor-text-style": "bold",
+        "block-cursor-blurred-background": "#efede7",
+        "block-cursor-blurred-foreground": "#232936",
+        "input-selection-background": "#f6cdb6",
+        "scrollbar": "#cfcabd",
+        "scrollbar-hover": "#b4ad9c",
+        "scrollbar-active": "#c04a14",
+        "scrollbar-background": "#faf9f6",
+        "scrollbar-background-hover": "#faf9f6",
+        "scrollbar-background-active": "#faf9f6",
+    },
+)
+
+PATTERN_INK: dict[Pattern, str] = {
+    Pattern.LONG_POLL: "$p-long",
+    Pattern.SSE: "$p-sse",
+    Pattern.WEBSOCKET: "$p-ws",
+    Pattern.SHORT_POLL: "$p-short",
+    Pattern.REST: "$p-rest",
+}
+"""One hue a pattern, everywhere."""
+
+STATE_GLYPH: dict[State, tuple[str, str]] = {
+    State.IDLE: ("○", "$wire-ink"),
+    State.CONNECTING: ("◌", "$wire-ink"),
+    State.LIVE: ("●", "$success"),
+    State.WAITING: ("◐", "$success"),
+    State.RETRY: ("◌", "$warning"),
+    State.DOWN: ("✕", "$error"),
+}
+"""A state's glyph and ink: the glyph alone tells, colour only helps."""

@@ -1,0 +1,105 @@
+"""The line of keys at the bottom: those of the focused panel first, as many as fit."""
+
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from textual import events
+from textual.app import App
+from textual.content import Content
+from textual.widget import Widget
+
+if TYPE_CHECKING:
+    from textual.screen import Screen
+
+Item = tuple[str, str, str]
+"""What is pressed, as it is shown; what it does; the key itself."""
+
+
+class KeyBar(Widget):
+    """Keys of the screen it stands on. One line, painted whole: a change of focus costs no layout.
+
+    `help`, `quit` and the palette always have their place; of the others the last are dropped
+    first, those of the app before those of the panel.
+    """
+
+    DEFAULT_CSS = """
+    KeyBar { dock: bottom; height: 1; padding: 0 1; background: $footer-background; }
+    """
+    ALWAYS = ("help", "quit")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._own: list[Item] = []
+        self._general: list[Item] = []
+        self._always: list[Item] = []
+        self._palette = ""
+        self._places: list[tuple[range, str]] = []
+
+    def on_mount(self) -> None:
+        """Follow the screen's bindings."""
+        self.screen.bindings_updated_signal.subscribe(self, self._changed)
+        self._changed(self.screen)
+
+    def _changed(self, screen: "Screen[object]") -> None:
+        own: dict[str, Item] = {}
+        general: dict[str, Item] = {}
+        always: dict[str, Item] = {}
+        self._palette = ""
+        for key, active in screen.active_bindings.items():
+            binding = active.binding
+            if key == self.app.COMMAND_PALETTE_BINDING:
+                self._palette = key
+            if not binding.show or not active.enabled:
+                continue
+            item = (self.app.get_key_display(binding), binding.description, key)
+            if not isinstance(active.node, App):
+                own.setdefault(binding.action, item)
+            elif binding.action in self.ALWAYS:
+                always.setdefault(binding.action, item)
+            else:
+                general.setdefault(binding.action, item)
+        self._own, self._general = list(own.values()), list(general.values())
+        self._always = list(always.values())
+        self.refresh()
+
+    def render(self) -> Content:
+        """The keys that fit, the palette at the right edge."""
+        width = self.content_size.width
+        palette: Item | None = ("^p", "palette", self._palette) if self._palette else None
+        room = width - (_cells(palette) if palette else 0)
+        room -= sum(_cells(item) for item in self._always)
+        chosen: list[Item] = []
+        for item in [*self._own, *self._general]:
+            if _cells(item) > room:
+                break
+            chosen.append(item)
+            room -= _cells(item)
+        shown = [_draw(item) for item in [*chosen, *self._always]]
+        self._places = []
+        at = 0
+        for item in [*chosen, *self._always]:
+            self._places.append((range(at, at + _cells(item) - 2), item[2]))
+            at += _cells(item)
+        if palette:
+            shown += [Content(" " * max(0, room)), _draw(palette)]
+            self._places.append((range(width - _cells(palette), width), palette[2]))
+        return Content.assemble(*shown)
+
+    def on_click(self, event: events.Click) -> None:
+        """A click on a key is that key."""
+        offset = event.get_content_offset(self)
+        for place, key in self._places:
+            if offset is not None and offset.x in place:
+                self.app.simulate_key(key)
+
+
+def _cells(item: Item) -> int:
+    return cell_len(item[0]) + cell_len(item[1]) + 3
+
+
+def _draw(item: Item) -> Content:
+    shown, words, _ = item
+    return Content.assemble(
+        (shown, "bold $footer-key-foreground"),
+        (f" {words}  ", "$footer-description-foreground"),
+    )

@@ -1,0 +1,93 @@
+"""Where the panels stand: a grid, one large beside cards, or one alone."""
+
+from collections.abc import Sequence
+
+from textual import events
+from textual.containers import Container
+from textual.message import Message
+
+from tui.common.panel import Panel
+
+COLUMNS_FOR = {1: 1, 2: 2, 3: 3, 4: 2, 5: 3, 6: 3}
+
+
+class PanelGrid(Container):
+    """Holds the panels, knows which is in front, and lays them out by the screen's breakpoint."""
+
+    DEFAULT_CSS = """
+    PanelGrid {
+        height: 1fr; layout: grid; grid-gutter: 0 1; padding: 0 1;
+        &.-pair { grid-columns: 3fr 2fr; }
+    }
+    """
+
+    class Changed(Message):
+        """Another panel is in front, or panels came or went."""
+
+    def __init__(self) -> None:
+        super().__init__(id="grid")
+        self.panels: list[Panel] = []
+        self.main: Panel | None = None
+
+    async def fill(self, panels: Sequence[Panel]) -> None:
+        """Put these panels up, the first in front."""
+        self.panels = list(panels)
+        self.main = None
+        columns = COLUMNS_FOR.get(len(panels), 3)
+        self.styles.grid_size_columns = columns
+        self.styles.grid_size_rows = -(-len(panels) // columns) if panels else 1
+        self.set_class(len(panels) == 2, "-pair")
+        await self.mount_all(panels)
+        if self.panels:
+            self.bring(self.panels[0])
+
+    async def clear(self) -> None:
+        """Take all panels down."""
+        panels, self.panels, self.main = self.panels, [], None
+        for panel in panels:
+            panel.stop()
+        self.remove_class("-zoomed")
+        await self.remove_children()
+        self.post_message(self.Changed())
+
+    @property
+    def zoomed(self) -> bool:
+        """Whether one panel has the whole screen by request."""
+        return self.has_class("-zoomed")
+
+    def zoom(self) -> None:
+        """One panel over the whole screen, or all again."""
+        self.toggle_class("-zoomed")
+        self.post_message(self.Changed())
+
+    def by_number(self, number: int) -> Panel | None:
+        """The panel with that number."""
+        return next((panel for panel in self.panels if number == panel.NUM), None)
+
+    def step(self, distance: int) -> None:
+        """Go on to a neighbour, around the ends."""
+        if self.main is not None:
+            at = self.panels.index(self.main) + distance
+            self.bring(self.panels[at % len(self.panels)])
+
+    def bring(self, panel: Panel, *, enter: bool = True) -> None:
+        """Put `panel` in front and, with `enter`, the focus into it."""
+        self._front(panel)
+        if enter:
+            panel.enter()
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """The panel that has the focus is the one in front."""
+        for node in event.widget.ancestors:
+            if isinstance(node, Panel):
+                self._front(node)
+                return
+
+    def _front(self, panel: Panel) -> None:
+        if panel is self.main:
+            return
+        self.main = panel
+        for other in self.panels:
+            other.set_class(other is panel, "-main")
+            other.set_class(other is not panel, "-card")
+        self.post_message(self.Changed())

@@ -1,0 +1,26 @@
+"""What a window too small for anything says."""
+
+from textual.content import Content
+from textual.widget import Widget
+
+LEAST_COLUMNS = 56
+LEAST_ROWS = 16
+
+
+class TooSmall(Widget):
+    """Covers its screen while the window is below 56x16."""
+
+    DEFAULT_CSS = """
+    TooSmall {
+        display: none; layer: cover; width: 100%; height: 100%; background: $background;
+        content-align: center middle; text-align: center;
+    }
+    """
+
+    def render(self) -> Content:
+        """The size there is and the size that is needed."""
+        columns, rows = self.app.size
+        return Content.from_markup(
+            f"[b]This window is too small[/]\n{columns}x{rows}; "
+            f"tiffin needs {LEAST_COLUMNS}x{LEAST_ROWS}\n[$wire-ink]ctrl+q quits[/]"
+        )

@@ -1,0 +1,102 @@
+"""The last line of a panel: what the network is doing for it."""
+
+import time
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from textual.content import Content
+from textual.widget import Widget
+
+from tui.common.client.wire import State
+from tui.common.text import human_age, human_bytes, human_latency, plain, spark
+from tui.common.theme import PATTERN_INK, STATE_GLYPH
+
+if TYPE_CHECKING:
+    from tui.common.client.wire import Meter
+
+SPARK_CELLS = 12
+LATENCY_CELLS = 5
+
+Part = tuple[str, str]
+
+
+class WireLine(Widget):
+    """One meter, drawn in one line; what it is worth least goes first as the line narrows."""
+
+    DEFAULT_CSS = """
+    WireLine { dock: bottom; height: 1; padding: 0 1; background: $wire; color: $wire-ink; }
+    """
+
+    def __init__(self, meter: "Meter", verb: str = "ev") -> None:
+        """`verb` is what the meter's events are called: `ev`, `polls`, `requests`."""
+        super().__init__()
+        self.meter = meter
+        self.verb = verb
+        self._drawn: tuple[object, ...] = ()
+
+    def tick(self) -> None:
+        """Repaint if something that is shown has changed. Called some times a second."""
+        meter = self.meter
+        now = time.monotonic()
+        age = None if meter.last_event_at is None else human_age(now - meter.last_event_at)
+        retry = None if meter.retry_at is None else int(meter.retry_at - now)
+        shown = (
+            meter.name,
+            meter.state,
+            meter.requests,
+            meter.bytes,
+            meter.events,
+            age,
+            retry,
+            meter.detail,
+            meter.reconnects,
+            meter.replayed,
+        )
+        if shown != self._drawn:
+            self._drawn = shown
+            self.refresh()
+
+    def render(self) -> Content:
+        """State and pattern, count, reconnects, bytes, age, sparkline; latency at the right."""
+        meter, width = self.meter, self.content_size.width
+        glyph, ink = STATE_GLYPH[meter.state]
+        hue = PATTERN_INK[meter.pattern]
+        head: list[Part] = [(f"{glyph} ", ink), (str(meter.pattern), f"bold {hue}")]
+        latency = human_latency(meter.latencies[-1]) if meter.latencies else "–"
+        right = latency.rjust(LATENCY_CELLS)
+        room = width - 2 - len(meter.pattern) - len(right) - 1
+        tail: list[Part] = []
+        for text, style in self._parts():
+            cells = cell_len(text) + 3
+            if cells <= room:
+                tail += [(" · ", "$wire-sep"), (text, style)]
+                room -= cells
+        wide = min(SPARK_CELLS, room - 1) if room >= 6 and meter.latencies else 0
+        if wide:
+            right = f" {right}"
+            room -= 1
+        drawn = spark(meter.latencies, wide, low=0.0)
+        return Content.assemble(
+            *head, *tail, " " * max(1, room + 1 - wide), (drawn, hue), (right, "$foreground")
+        )
+
+    def _parts(self) -> list[Part]:
+        """What may stand between the pattern and the latency, the worthiest first."""
+        meter, now = self.meter, time.monotonic()
+        if meter.state is State.DOWN:
+            return [("down", "bold $error"), (plain(meter.detail), "$wire-ink")]
+        if meter.state is State.RETRY:
+            wait = max(0.0, (meter.retry_at or now) - now)
+            words = f"reconnecting in {wait:.0f}s" if wait >= 1 else "reconnecting"
+            return [(words, "bold $warning"), (plain(meter.detail), "$wire-ink")]
+        if meter.state is State.CONNECTING:
+            return [("connecting", "$wire-ink"), (plain(meter.detail), "$wire-ink")]
+        count = meter.events if self.verb == "ev" else meter.requests
+        parts: list[Part] = [(f"{count} {self.verb}", "$wire-ink")]
+        if meter.reconnects:
+            back = f"back {meter.reconnects}×" if meter.reconnects > 1 else "back"
+            parts.append((f"{back}, {meter.replayed} replayed", "$title"))
+        parts.append((human_bytes(meter.bytes), "$wire-ink"))
+        if meter.last_event_at is not None:
+            parts.append((human_age(now - meter.last_event_at), "$wire-ink"))
+        return parts

@@ -1,0 +1,18 @@
+"""`python -m tui.customer`: the customer's window."""
+
+import gc
+import sys
+
+
+def main() -> None:
+    """Run the app; the process ends with its exit code."""
+    # nothing of what is imported now is garbage; the app turns it on once it has its client
+    gc.disable()
+    from tui.common.launch import launch
+    from tui.customer.app import CustomerApp
+
+    sys.exit(launch(CustomerApp))
+
+
+if __name__ == "__main__":
+    main()

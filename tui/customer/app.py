@@ -1,0 +1,24 @@
+"""The customer's window."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tui.common.app import TiffinApp
+
+if TYPE_CHECKING:
+    from tui.common.panel import Panel
+
+
+class CustomerApp(TiffinApp):
+    """Orders, and the wire that feeds it."""
+
+    ROLE = "customer"
+    CONTENT_CSS = Path(__file__).with_name("app.tcss")
+
+    def panel_classes(self) -> Sequence[type["Panel"]]:
+        """The panels, in the order of their numbers."""
+        from tui.common.panels.wire_panel import WirePanel
+        from tui.customer.panels.orders import OrdersPanel
+
+        return (OrdersPanel, WirePanel)

@@ -1,0 +1,155 @@
+"""Keeps the book true: reads pages of orders, follows the open ones, tells what has changed."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Protocol
+
+from server.features.orders.schemas import Order, TrackedStatus
+from tui.common.client.errors import ClientTrouble, SignedOut
+from tui.common.client.reconnect import Backoff, is_final
+from tui.common.trouble import words_of
+from tui.customer.panels.order_book import OrderBook
+from tui.customer.panels.order_tracker import OrderTracker
+
+if TYPE_CHECKING:
+    from tui.common.client.api import Api
+    from tui.common.client.session import Session
+    from tui.common.client.wire import Wire
+
+
+class Reader(Protocol):
+    """Who reads the feed. Everything is called in the loop."""
+
+    def work(self, doing: Coroutine[object, object, None], group: str) -> None:
+        """Run this; a new one of a group replaces the one before."""
+
+    def changed(self) -> None:
+        """The book or the trouble is another."""
+
+    def opened(self) -> None:
+        """The first page has come."""
+
+    def moved(self, order: Order) -> None:
+        """An order has come to another status."""
+
+    def lost(self, order: Order, words: str) -> None:
+        """The server refuses to tell of this order."""
+
+
+class OrderFeed:
+    """`trouble` and `older_trouble` are plain words, "" while all is well."""
+
+    def __init__(
+        self, book: OrderBook, api: "Api", session: "Session", wire: "Wire", reader: Reader
+    ) -> None:
+        self.book = book
+        self.tracker = OrderTracker(reader.work, session, wire, self._status_came, self._refused)
+        self.trouble = ""
+        """Why the newest orders cannot be read."""
+        self.older_trouble = ""
+        """Why the page after the oldest cannot be read."""
+        self.reading_older = False
+        self._api = api
+        self._reader = reader
+        self._untold: set[str] = set()
+        """Orders that have moved, of which nobody was told yet."""
+
+    def reload(self) -> None:
+        """Read the newest orders, again and again until there is an answer."""
+        self._reader.work(self._load(), "orders-load")
+
+    def more(self) -> None:
+        """Read one page more, unless that is being done. Where it fails, ask again."""
+        if not self.reading_older and self.book.older is not None:
+            self.reading_older = True
+            self._reader.work(self._load_older(), "orders-older")
+
+    def take(self, order: Order) -> None:
+        """Take up an order as it stands on the server, and follow it if it is open."""
+        self.book.put(order)
+        self.tracker.follow(order)
+        self._reader.changed()
+
+    async def read(self, order_id: str) -> None:
+        """Read one order whole. Where that fails, what is known stays."""
+        try:
+            self.take(await self._api.order(order_id))
+        except ClientTrouble:
+            return
+
+    async def _load(self) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                page = await self._api.orders()
+            except SignedOut:
+                return
+            except ClientTrouble as trouble:
+                self.trouble = words_of(trouble)
+                self._reader.changed()
+                if is_final(trouble):
+                    return
+                await asyncio.sleep(backoff.lost(getattr(trouble, "retry_after", None)))
+                continue
+            break
+        first = not self.book.loaded
+        self.trouble = self.older_trouble = ""
+        self.book.put_newest(page)
+        for order in self.book.open():
+            self.tracker.follow(order)
+        self._reader.changed()
+        if first:
+            self._reader.opened()
+
+    async def _load_older(self) -> None:
+        cursor = self.book.older
+        self._reader.changed()
+        try:
+            page = await self._api.orders(before=cursor)
+        except ClientTrouble as trouble:
+            self.older_trouble = words_of(trouble)
+        else:
+            self.older_trouble = ""
+            if cursor == self.book.older:  # a reload meanwhile may have begun anew
+                self.book.put_older(page)
+                for order in page.items:
+                    self.tracker.follow(order)
+        finally:
+            self.reading_older = False
+            self._reader.changed()
+
+    def _status_came(self, tracked: TrackedStatus) -> None:
+        order = self.book.get(tracked.order_id)
+        moved = self.book.track(tracked)
+        self._reader.changed()
+        if moved or (order is not None and tracked.version > order.version):
+            self._reader.work(
+                self._read_moved(tracked.order_id, moved), f"moved-{tracked.order_id}"
+            )
+
+    async def _read_moved(self, order_id: str, tell: bool) -> None:
+        """Read the whole order and tell of it; tell first where reading does not work at once."""
+        backoff = Backoff()
+        while True:
+            try:
+                order = await self._api.order(order_id)
+            except ClientTrouble as trouble:
+                self._tell(order_id)
+                if is_final(trouble):
+                    return
+                await asyncio.sleep(backoff.lost())
+                continue
+            self.take(order)
+            self._tell(order_id)
+            return
+
+    def _tell(self, order_id: str) -> None:
+        order = self.book.get(order_id)
+        if order is not None and order_id in self._untold:
+            self._untold.discard(order_id)
+            self._reader.moved(order)
+
+    def _refused(self, order_id: str, words: str) -> None:
+        order = self.book.get(order_id)
+        if order is not None:
+            self._reader.lost(order, words)

@@ -1,0 +1,155 @@
+"""The last page of an order: the basket, where to, a note, and the button."""
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Button, Input, Label, Static
+
+from tui.common.text import plain
+from tui.customer.panels.wording import euros
+from tui.customer.screens.basket import address_for, where_it_goes
+from tui.customer.screens.menu_list import BasketList
+
+if TYPE_CHECKING:
+    from server.features.orders.schemas import PlaceOrder
+    from server.features.shared.schemas import Address
+    from tui.customer.screens.basket import Basket
+
+
+class Checkout(Vertical):
+    """Shows a basket and asks for what is missing."""
+
+    SCOPED_CSS: ClassVar[bool] = False  # else rules by breakpoint would not hold
+    DEFAULT_CSS = """
+    Checkout {
+        & > BasketList { height: auto; min-height: 1; max-height: 60%; }
+        & > #total { height: 1; text-align: right; padding: 0 1; text-style: bold; }
+        & > .row { height: 1; margin-top: 1; }
+        & > .row > Label { width: 10; color: $title; }
+        & > .row > Input { width: 1fr; }
+        & > #place-on-map { height: 1; padding-left: 10; color: $wire-ink; text-overflow: ellipsis;
+            text-wrap: nowrap; }
+        & > .button { height: 1; margin-top: 1; padding-left: 10; }
+    }
+    .-short Checkout > .row { margin-top: 0; }
+    .-short Checkout > #place-on-map { display: none; }
+    .-short Checkout > #place-on-map.-told { display: block; }
+    """
+
+    class Send(Message):
+        """The order is to be placed."""
+
+    def __init__(self) -> None:
+        super().__init__(id="checkout")
+        self.basket: Basket | None = None
+        self._known: Address | None = None
+
+    def compose(self) -> ComposeResult:
+        """Top to bottom."""
+        yield BasketList()
+        yield Static("", id="total", markup=False)
+        with Horizontal(classes="row"):
+            yield Label("Address")
+            yield Input(id="address", compact=True, max_length=200)
+        yield Static("", id="place-on-map", markup=False)
+        with Horizontal(classes="row"):
+            yield Label("Note")
+            yield Input(
+                id="order-note",
+                compact=True,
+                max_length=500,
+                placeholder="for the kitchen or the driver, if you like",
+            )
+        with Horizontal(classes="button"):
+            yield Button("Place the order", id="send", variant="primary", compact=True)
+
+    def show(self, basket: "Basket", known: "Address | None") -> None:
+        """Show this basket; `known` is the profile's address."""
+        fresh = basket is not self.basket
+        self.basket, self._known = basket, known
+        if fresh:
+            text = basket.address if basket.address is not None else known.text if known else ""
+            self.query_one("#address", Input).value = plain(text)
+            self.query_one("#order-note", Input).value = plain(basket.note)
+        self.query_one(BasketList).show(basket)
+        self._say_total()
+        self._say_where()
+
+    def enter(self) -> None:
+        """The focus goes where something is missing, else to the button."""
+        if not self.query_one("#address", Input).value.strip():
+            self.query_one("#address", Input).focus()
+        else:
+            self.query_one("#send", Button).focus()
+
+    def renew(self) -> None:
+        """The basket has changed."""
+        self.query_one(BasketList).renew()
+        self._say_total()
+
+    def content(self) -> "PlaceOrder":
+        """What to send. Raises ValueError (pydantic's is one) where a text is not acceptable."""
+        assert self.basket is not None
+        text = self.query_one("#address", Input).value.strip()
+        return self.basket.content(address_for(text, self._known, self.basket.restaurant))
+
+    def point_at(self, field: str | None) -> None:
+        """Put the focus where the trouble is."""
+        where = {"address": "#address", "text": "#address", "note": "#order-note"}.get(field or "")
+        if where:
+            self.query_one(where, Input).focus()
+
+    @property
+    def problem(self) -> tuple[str, str | None]:
+        """What keeps the order from being sent, and the field it is about; "" if nothing."""
+        assert self.basket is not None
+        if not self.basket.lines:
+            return "The basket is empty. Esc leads back to the menu.", None
+        if self.basket.sold_out:
+            names = ", ".join(plain(line.item.name) for line in self.basket.sold_out)
+            return f"Sold out: {names}. Take it out with 0, or esc for another dish.", None
+        if not self.query_one("#address", Input).value.strip():
+            return "Type the address that it is to be brought to.", "address"
+        return "", None
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        event.stop()
+        if self.basket is None:
+            return
+        if event.input.id == "address":
+            known = self._known.text if self._known else ""
+            text = event.value
+            self.basket.address = None if text == plain(known) else text
+            self._say_where()
+        else:
+            self.basket.note = event.value
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.screen.focus_next()
+
+    @on(Button.Pressed, "#send")
+    def _pressed(self, event: Button.Pressed) -> None:
+        event.stop()
+        self.post_message(self.Send())
+
+    def _say_total(self) -> None:
+        assert self.basket is not None
+        cents = self.basket.total_cents
+        self.query_one("#total", Static).update(
+            Content.assemble(("Total  ", "$wire-ink not bold"), (euros(cents), ""))
+        )
+        self.query_one("#send", Button).label = f"Place the order · {euros(cents)}"
+
+    def _say_where(self) -> None:
+        text = self.query_one("#address", Input).value
+        words = where_it_goes(text, self._known) if text.strip() else ""
+        line = self.query_one("#place-on-map", Static)
+        line.update(Content(words))
+        line.set_class(bool(words), "-told")

@@ -1,0 +1,307 @@
+"""An order from nothing: restaurants, menu, basket, place."""
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import ContentSwitcher, Static
+
+from server.features.orders.schemas import Order, PlaceOrder
+from tui.common.client.errors import ClientTrouble, SignedOut
+from tui.common.client.reconnect import is_final
+from tui.common.screens.modal import Modal
+from tui.common.text import plain
+from tui.common.trouble import field_of, words_of
+from tui.common.widgets.key_bar import KeyBar
+from tui.common.widgets.too_small import TooSmall
+from tui.customer.panels.row_list import RowList
+from tui.customer.panels.wording import euros
+from tui.customer.screens.basket import Basket
+from tui.customer.screens.basket_pane import BasketPane
+from tui.customer.screens.checkout import Checkout
+from tui.customer.screens.crumbs import Crumbs
+from tui.customer.screens.dish_note import DishNote
+from tui.customer.screens.menu_list import DishList, MenuList
+from tui.customer.screens.placing import STAYS_ONE, place
+from tui.customer.screens.reading import read_for
+from tui.customer.screens.restaurant_list import RestaurantList
+
+if TYPE_CHECKING:
+    from tui.common.app import TiffinApp
+
+SENDING = "Sending …  esc stops"
+STOPPED = "Stopped, perhaps too late."
+EARLIER = "Your basket had arrived the first time. It is your order, without the later changes."
+
+
+class NewOrderScreen(Modal[Order]):
+    """Answers with the order placed, or None. Baskets that are left stay in `baskets`."""
+
+    SCOPED_CSS: ClassVar[bool] = False  # else rules by breakpoint would not hold
+    DEFAULT_CSS = """
+    NewOrderScreen {
+        & > .box { width: 120; height: 90%; max-height: 40; margin-bottom: 1; }
+        &.-short > .box, &.-flat > .box { padding: 0 1; height: 100%; max-height: 100%; }
+        & Crumbs { margin-bottom: 1; }
+        &.-short Crumbs { margin-bottom: 0; }
+        & ContentSwitcher { height: 1fr; }
+        & #dishes > Horizontal { height: 1fr; }
+        & BasketPane { display: none; width: 40; border-left: solid $edge; padding: 0 0 0 1;
+            margin-left: 1; }
+        & #words { height: auto; max-height: 3; }
+    }
+    NewOrderScreen.-wide BasketPane { display: block; }
+    """
+    AUTO_FOCUS = "#restaurants"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("b", "checkout", "Basket"),
+        Binding("escape", "close", "Back"),
+    ]
+
+    def __init__(self, baskets: dict[str, Basket], again: Order | None = None) -> None:
+        """`again` is an order whose dishes are wanted once more."""
+        super().__init__()
+        self._baskets = baskets
+        self._again = again
+        self._basket: Basket | None = None
+        self._sending = False
+
+    @property
+    def tiffin(self) -> "TiffinApp":
+        """The app, by its own type."""
+        return cast("TiffinApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        """Three pages in one box, a line for what is wrong, the keys."""
+        with Vertical(classes="box") as box:
+            box.border_title = "New order"
+            yield Crumbs(markup=False)
+            with ContentSwitcher(initial="restaurants"):
+                yield RestaurantList(self._baskets)
+                with Vertical(id="dishes"):
+                    with Horizontal():
+                        yield MenuList()
+                        yield BasketPane()
+                    yield DishNote()
+                yield Checkout()
+            yield Static("", id="words", markup=False)
+        yield KeyBar()
+        yield TooSmall()
+
+    def on_mount(self) -> None:
+        """Begin with the restaurants, or with the basket of the order wanted again."""
+        self._turn_to("restaurants")
+        self._work(self._list_restaurants(), "restaurants")
+        if self._again is not None:
+            self._work(self._order_again(self._again), "menu")
+
+    # -- pages
+
+    @property
+    def page(self) -> str:
+        """Which page is open: `restaurants`, `dishes` or `checkout`."""
+        return self.query_one(ContentSwitcher).current or "restaurants"
+
+    def _turn_to(self, page: str) -> None:
+        self.query_one(ContentSwitcher).current = page
+        self.say("")
+        self.query_one(DishNote).display = False
+        place = self._basket.restaurant.name if self._basket and page != "restaurants" else ""
+        self.query_one(Crumbs).show(page, place)
+        # its styles now rather than with the next frame: what is hidden takes no focus
+        self.app.stylesheet.update(self)
+        if page == "restaurants":
+            self.query_one(RestaurantList).focus()
+        elif page == "dishes":
+            self.query_one(MenuList).focus()
+        else:
+            self.query_one(Checkout).enter()
+        self._basket_changed()
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """To the basket only where there is one to go to."""
+        if action == "checkout":
+            return self.page == "dishes" and self._basket is not None
+        return True
+
+    def action_checkout(self) -> None:
+        """To the basket, if there is something in it."""
+        if self._basket is None or not self._basket.lines:
+            self.say("The basket is empty. Choose a dish with enter.")
+            return
+        account = self.tiffin.session.account
+        self.query_one(Checkout).show(self._basket, account.address if account else None)
+        self._turn_to("checkout")
+
+    def action_close(self) -> None:
+        """A page back; out of the first one."""
+        if self.query_one(DishNote).display:
+            self.query_one(DishNote).display = False
+            self.query_one(MenuList).focus()
+        elif self._sending:
+            self.workers.cancel_group(self, "send")
+            self.say(f"{STOPPED} {STAYS_ONE}", ink="$warning")
+        elif self.page == "checkout":
+            self._turn_to("dishes")
+        elif self.page == "dishes":
+            self.workers.cancel_group(self, "menu")
+            self._turn_to("restaurants")
+        else:
+            self.dismiss(None)
+
+    def say(self, words: str, *, ink: str = "$error") -> None:
+        """Show `words` at the foot of the box."""
+        mark = {"$error": "✕ ", "$warning": "! "}.get(ink, "")
+        self.query_one("#words", Static).update(
+            Content.assemble((mark, f"bold {ink}"), plain(words)) if words else Content("")
+        )
+
+    # -- reading
+
+    async def _list_restaurants(self) -> None:
+        rows = self.query_one(RestaurantList)
+        found = await read_for(rows, self.tiffin.api.restaurants)
+        if found is not None:
+            rows.show(found)
+
+    @on(RowList.Chosen, "#restaurants")
+    def _chosen(self, event: RowList.Chosen) -> None:
+        event.stop()
+        place = self.query_one(RestaurantList).restaurant
+        basket = self._baskets.get(place.id) or Basket(place)
+        self._open(basket)
+        self._work(self._read_menu(basket), "menu")
+
+    def _open(self, basket: Basket) -> None:
+        """Fill this basket from now on."""
+        self._basket = basket
+        self._baskets[basket.restaurant.id] = basket
+        menu = self.query_one(MenuList)
+        menu.message = Content.assemble(("Reading the menu …", "$wire-ink"))
+        menu.show([], basket)
+        menu.message = Content.assemble(("Reading the menu …", "$wire-ink"))
+        self.query_one(BasketPane).show(basket)
+        self._turn_to("dishes")
+
+    async def _read_menu(self, basket: Basket) -> None:
+        menu = self.query_one(MenuList)
+        place = basket.restaurant.id
+        restaurant = await read_for(menu, lambda: self.tiffin.api.restaurant(place))
+        if restaurant is None or basket is not self._basket:
+            return
+        changes = basket.follow(restaurant)
+        menu.show(restaurant.menu, basket)
+        self._basket_changed()
+        if changes:
+            self.say(" ".join(changes), ink="$warning")
+
+    async def _order_again(self, order: Order) -> None:
+        place = order.restaurant
+        rows = self.query_one(RestaurantList)
+        restaurant = await read_for(rows, lambda: self.tiffin.api.restaurant(place.id))
+        if restaurant is None:
+            return
+        basket, missing = Basket.like(order, restaurant)
+        self._open(basket)
+        self.query_one(MenuList).show(restaurant.menu, basket)
+        if basket.lines:
+            self.action_checkout()
+        if missing:
+            self.say(f"Not to be had now: {', '.join(missing)}.", ink="$warning")
+
+    # -- filling
+
+    @on(DishList.Changed)
+    def _basket_changed(self) -> None:
+        basket = self._basket
+        box = self.query_one(".box")
+        if basket is None or self.page == "restaurants":
+            box.border_subtitle = ""
+            self.query_one(RestaurantList).renew()
+            return
+        box.border_subtitle = (
+            f"{basket.count} {'dish' if basket.count == 1 else 'dishes'} · "
+            f"{euros(basket.total_cents)}"
+            if basket.count
+            else "basket empty"
+        )
+        self.query_one(BasketPane).show(basket)
+        self.query_one(MenuList).renew()
+        if self.page == "checkout":
+            self.query_one(Checkout).renew()
+
+    @on(DishList.NoteWanted)
+    def _note_wanted(self, event: DishList.NoteWanted) -> None:
+        if self._basket is None:
+            return
+        if self.page == "checkout":
+            self._turn_to("dishes")
+        line = self._basket.lines.get(event.dish.id)
+        self.query_one(DishNote).ask(event.dish, line.note if line else "")
+
+    @on(DishNote.Written)
+    def _note_written(self, event: DishNote.Written) -> None:
+        if self._basket is not None:
+            self._basket.set_note(event.dish, event.note)
+        self._basket_changed()
+        self.query_one(MenuList).focus()
+
+    # -- sending
+
+    @on(Checkout.Send)
+    def _send_wanted(self) -> None:
+        """Send the basket, unless it is under way or something is missing."""
+        if self._sending or self._basket is None:
+            return
+        checkout = self.query_one(Checkout)
+        words, field = checkout.problem
+        if words:
+            self.say(words)
+            checkout.point_at(field)
+            return
+        try:
+            content = checkout.content()
+        except ValueError as error:
+            self.say(words_of(error))
+            checkout.point_at(field_of(error))
+            return
+        self._sending = True
+        self.say(SENDING, ink="$wire-ink")
+        self._work(self._send(self._basket, content), "send")
+
+    async def _send(self, basket: Basket, content: PlaceOrder) -> None:
+        try:
+            order, as_sent = await place(self.tiffin.api, basket, content)
+        except SignedOut:
+            return
+        except ClientTrouble as trouble:
+            final = is_final(trouble)
+            self.say(words_of(trouble) if final else f"{words_of(trouble)} {STAYS_ONE}")
+            self.query_one(Checkout).point_at(field_of(trouble))
+            if final:
+                await self._look_again(basket)
+        else:
+            self._baskets.pop(basket.restaurant.id, None)
+            if not as_sent:
+                self.notify(EARLIER, title=f"#{order.number:04d}", severity="warning", timeout=10)
+            self.dismiss(order)
+        finally:
+            self._sending = False
+
+    async def _look_again(self, basket: Basket) -> None:
+        """The server refused: perhaps the menu has changed under the basket."""
+        try:
+            restaurant = await self.tiffin.api.restaurant(basket.restaurant.id)
+        except ClientTrouble:
+            return
+        basket.follow(restaurant)
+        self.query_one(MenuList).show(restaurant.menu, basket)
+        self._basket_changed()
+
+    def _work(self, doing: "Awaitable[None]", group: str) -> None:
+        self.run_worker(doing, group=group, exclusive=True, exit_on_error=False)

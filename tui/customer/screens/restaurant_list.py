@@ -1,0 +1,64 @@
+"""The restaurants to order from, two lines each."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from rich.cells import cell_len
+from textual.binding import Binding, BindingType
+from textual.content import Content
+
+from server.features.restaurants.schemas import RestaurantSummary
+from tui.common.text import fit
+from tui.customer.panels.row_list import RowList
+from tui.customer.screens.basket import Basket
+
+MINUTES_CELLS = 15
+
+
+class RestaurantList(RowList):
+    """Name, kitchen, minutes; the second line says more. Baskets begun are told."""
+
+    ROW_LINES = 3
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "Menu")]
+
+    def __init__(self, baskets: Mapping[str, Basket]) -> None:
+        super().__init__(id="restaurants")
+        self.restaurants: list[RestaurantSummary] = []
+        self._baskets = baskets
+        self.message = Content.assemble(("Reading the restaurants …", "$wire-ink"))
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self.restaurants)
+
+    @property
+    def restaurant(self) -> RestaurantSummary:
+        """The one in focus."""
+        return self.restaurants[self.cursor]
+
+    def show(self, restaurants: list[RestaurantSummary]) -> None:
+        """Show these."""
+        self.restaurants = restaurants
+        if not restaurants:
+            self.message = Content("No restaurant delivers here yet.")
+        self.renew()
+
+    def draw(self, index: int, width: int, focused: bool) -> list[Content]:
+        """One restaurant, and a blank line."""
+        place = self.restaurants[index]
+        basket = self._baskets.get(place.id)
+        begun = f"{basket.count} in your basket  " if basket and basket.count else ""
+        minutes = f"about {place.preparation_minutes} min"
+        room = width - 3 - len(begun) - MINUTES_CELLS
+        name = fit(place.name, max(8, room * 2 // 3))
+        left = Content.assemble(
+            (" " + name, "bold"), ("  " + fit(place.cuisine, room - cell_len(name)), "$wire-ink")
+        )
+        right = Content.assemble((begun, "$primary"), (minutes, "$wire-ink"))
+        gap = max(1, width - left.cell_length - right.cell_length - 1)
+        more = place.description or place.address
+        return [
+            Content.assemble(left, " " * gap, right),
+            Content.assemble((" " + fit(more, width - 2), "$wire-ink")),
+        ]

@@ -1,0 +1,106 @@
+"""What the autopilot does with an order, and when: rules without a network."""
+
+import hashlib
+import math
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from server.features.orders.schemas import STEPS, Order, OrderStatus, StatusChange
+from server.features.restaurants.schemas import Driver
+
+STEP_SECONDS = {
+    OrderStatus.PLACED: 8.0,
+    OrderStatus.ACCEPTED: 10.0,
+    OrderStatus.PREPARING: 30.0,
+    OrderStatus.READY: 12.0,
+    OrderStatus.OUT_FOR_DELIVERY: 30.0,
+}
+"""How long an order stays at each status, at pace 1: 90 seconds from placed to delivered."""
+
+SPREAD = 0.2
+"""Each stay is up to this share shorter or longer, so that orders do not march in step."""
+
+FULL_HANDS = 3
+"""Orders a driver carries before another one has to wait for somebody to come back."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """The next step of an order, and the seconds until it is due."""
+
+    order: Order
+    to: OrderStatus
+    seconds: float
+
+
+def next_status(status: OrderStatus) -> OrderStatus | None:
+    """The status after this one on an order's usual way; None where nothing follows."""
+    if status.terminal:
+        return None
+    return STEPS[STEPS.index(status) + 1]
+
+
+def is_a_persons(order: Order, own_ids: Collection[str]) -> bool:
+    """Whether some other employee has had a hand in this order, however long ago.
+
+    The autopilot names a driver only with the step to `out_for_delivery`. So a driver before that,
+    or a version beyond the steps of the timeline (a driver named or exchanged at a status that
+    stayed), is somebody else's doing too, whoever it says has done it.
+    """
+    actors = [entry.by for entry in order.timeline]
+    if order.driver is not None and order.driver.assigned_by is not None:
+        actors.append(order.driver.assigned_by)
+    if any(actor.role == "employee" and actor.id not in own_ids for actor in actors):
+        return True
+    named_early = order.driver is not None and order.status in STEPS[:4]
+    return named_early or order.version > len(order.timeline)
+
+
+def stay_seconds(order: Order, pace: float) -> float:
+    """How long this order stays where it is: the same answer whoever asks, and when."""
+    seed = hashlib.sha256(f"{order.id} {order.status}".encode()).digest()
+    spread = 1 + SPREAD * (seed[0] / 127.5 - 1)
+    return STEP_SECONDS[order.status] * spread * pace
+
+
+def decide(order: Order, own_ids: Collection[str], now: datetime, pace: float = 1) -> Step | None:
+    """The step to take with this order, or None where the autopilot has no business.
+
+    `pace` stretches the time (2 is half as fast). The wait is never longer than the whole stay,
+    so that a clock that differs from the server's does no harm.
+    """
+    following = next_status(order.status)
+    if following is None or is_a_persons(order, own_ids):
+        return None
+    stay = stay_seconds(order, pace)
+    since = (now - order.timeline[-1].at).total_seconds() if order.timeline else 0.0
+    return Step(order, following, min(max(stay - since, 0.0), stay))
+
+
+def soonest(
+    orders: Iterable[Order], own_ids: Collection[str], now: datetime, pace: float = 1
+) -> Step | None:
+    """Of all these orders' steps the one due first; of those overdue, the oldest order's."""
+    steps = [step for order in orders if (step := decide(order, own_ids, now, pace))]
+    return min(steps, key=lambda step: (step.seconds, step.order.number), default=None)
+
+
+def choose_driver(drivers: Iterable[Driver]) -> Driver | None:
+    """The driver who carries least, the first in the roster among equals; None if all are full."""
+    free = [driver for driver in drivers if len(driver.carrying) < FULL_HANDS]
+    return min(free, key=lambda driver: len(driver.carrying), default=None)
+
+
+def change_for(step: Step, driver: Driver | None = None, pace: float = 1) -> StatusChange:
+    """What to ask of the server. Its `expected_version` loses to anybody who was quicker."""
+    minutes = None
+    if step.to is OrderStatus.ACCEPTED:
+        ahead = STEPS[STEPS.index(OrderStatus.ACCEPTED) : -1]
+        minutes = math.ceil(sum(STEP_SECONDS[status] for status in ahead) * pace / 60)
+    return StatusChange(
+        status=step.to,
+        expected_version=step.order.version,
+        driver_id=driver.id if driver else None,
+        eta_minutes=None if minutes is None else min(max(minutes, 1), 600),
+    )

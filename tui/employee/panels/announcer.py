@@ -1,0 +1,44 @@
+"""Says elsewhere on the screen what has changed on the board: badge, edge, card, bar, toasts."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from server.features.orders.schemas import OrderStatus
+from tui.employee.panels import kitchen_text
+
+if TYPE_CHECKING:
+    from tui.employee.panels.kitchen import KitchenPanel
+
+
+class Announcer:
+    """Told the time with each flush; says only what reads differently from the last time."""
+
+    def __init__(self, panel: "KitchenPanel") -> None:
+        self._panel = panel
+        self._told: tuple[object, ...] = ()
+        self._struck: frozenset[str] = frozenset()
+
+    def tell(self, now: datetime) -> None:
+        """All of it."""
+        self._tell_struck()
+        panel, board, bell = self._panel, self._panel.board, self._panel.bell
+        told = kitchen_text.told(board, bell, now)
+        if told == self._told:
+            return
+        self._told = told
+        badge = panel.badge
+        panel.set_badge(board.count(OrderStatus.PLACED), kitchen_text.note(board, bell, now))
+        panel.set_summary(kitchen_text.summary(board, now))
+        panel.tiffin.set_headline(kitchen_text.headline(board, now))
+        if badge != panel.badge:
+            panel.tiffin.show_tabs()
+
+    def _tell_struck(self) -> None:
+        """A toast and a ring for each order that somebody has called off."""
+        struck = self._panel.board.struck
+        for order_id in struck - self._struck:
+            order = self._panel.board.order(order_id)
+            if order is not None:
+                self._panel.say(kitchen_text.words_for_struck(order), trouble=True)
+                self._panel.bell.ring_once()
+        self._struck = struck

@@ -1,0 +1,126 @@
+"""Keeps a board as the server has it: a snapshot, then every event after it."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from server.features.orders.schemas import Order, OrderPage
+from server.features.restaurants.schemas import Restaurant
+from tui.common.client.errors import ClientTrouble, ResetStream
+from tui.common.client.reconnect import Backoff, in_short, is_final
+from tui.common.client.wire import State
+from tui.employee.panels.board import Board
+
+if TYPE_CHECKING:
+    from tui.common.client.api import Api
+    from tui.common.client.session import Session
+    from tui.common.client.sse import EventStream
+    from tui.common.client.wire import Meter
+
+PAGE = 200
+LOOK_BACK = timedelta(hours=36)
+"""A page of the history without an open order ends the reading once it is older than this."""
+EVENTS = frozenset({"order.placed", "order.updated", "order.cancelled", "driver.assigned"})
+
+
+class Feed:
+    """Runs until cancelled or refused for good; `changed` is called after each piece of news."""
+
+    def __init__(
+        self,
+        session: "Session",
+        api: "Api",
+        board: Board,
+        meter: "Meter",
+        changed: Callable[[], None],
+    ) -> None:
+        self.loaded = False
+        """Whether the board has been read at least once."""
+        self.trouble = ""
+        """Why there is nothing to see, in words, while the snapshot cannot be had."""
+        self.restaurant: Restaurant | None = None
+        """As it was when the board was first read."""
+        self.over = False
+        """Whether the server has refused for good."""
+        self._session = session
+        self._api = api
+        self._board = board
+        self._meter = meter
+        self._changed = changed
+        self._stream: EventStream | None = None
+
+    def cut(self) -> bool:
+        """Drop the connection; it comes back by itself. False where there is none to drop."""
+        if self._stream is None:
+            return False
+        self._stream.cut()
+        return True
+
+    async def run(self, restaurant_id: str) -> None:
+        """Read the board and follow the restaurant's stream from there, again after each reset."""
+        backoff = Backoff()
+        while True:
+            try:
+                cursor = await self._read()
+                if self.restaurant is None:
+                    self.restaurant = await self._api.restaurant(restaurant_id)
+                backoff.opened()
+                await self._follow(restaurant_id, cursor)
+            except ResetStream:
+                await asyncio.sleep(backoff.ended())
+            except ClientTrouble as trouble:
+                self.trouble = trouble.words
+                if is_final(trouble):
+                    self.over = True
+                    self._meter.set_state(State.DOWN, in_short(trouble))
+                    self._changed()
+                    return
+                wait = backoff.lost(getattr(trouble, "retry_after", None))
+                self._meter.retrying(in_short(trouble), wait)
+                self._changed()
+                await asyncio.sleep(wait)
+
+    async def _read(self) -> str:
+        self._meter.set_state(State.CONNECTING)
+        horizon = datetime.now(UTC) - LOOK_BACK
+        page = await self._api.orders(limit=PAGE)
+        # The first page's cursor is the oldest: what the later pages know already comes once more
+        # with the stream, and the versions tell.
+        cursor = page.cursor
+        found = list(page.items)
+        while page.next is not None and not _is_past(page, horizon):
+            page = await self._api.orders(before=page.next, limit=PAGE)
+            found += page.items
+        self._board.replace(found)
+        self.loaded = True
+        self.trouble = ""
+        self._changed()
+        return cursor
+
+    async def _follow(self, restaurant_id: str, cursor: str) -> None:
+        from tui.common.client.sse import EventStream
+
+        path = f"/restaurants/{restaurant_id}/orders/stream"
+        async with EventStream(self._session, path, self._meter, cursor) as stream:
+            self._stream = stream
+            try:
+                async for event in stream:
+                    if event.type not in EVENTS:
+                        continue
+                    try:
+                        order = Order.model_validate_json(event.data)
+                    except ValidationError:  # of a newer server: no reason to lose the others
+                        continue
+                    if self._board.apply(order):
+                        self._changed()
+            finally:
+                self._stream = None
+
+
+def _is_past(page: OrderPage, horizon: datetime) -> bool:
+    if any(not order.status.terminal for order in page.items):
+        return False
+    return not page.items or page.items[-1].timeline[0].at < horizon

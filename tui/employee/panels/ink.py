@@ -1,0 +1,45 @@
+"""The theme's colours as styles for widgets that paint their own lines."""
+
+from collections.abc import Iterable, Mapping
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+Part = tuple[str, str]
+"""Text that is safe already, and its ink: `bold warning`, `$` left out."""
+
+WORDS = frozenset({"bold", "italic", "underline", "strike", "reverse"})
+
+
+class Inks:
+    """Styles by name, made once for a theme: `inks("bold primary", "panel")`."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        self._made: dict[tuple[str, str], Style] = {}
+
+    def __call__(self, ink: str, ground: str = "surface") -> Style:
+        """Words and at most one theme colour on the theme's colour `ground`."""
+        style = self._made.get((ink, ground))
+        if style is None:
+            words = [word for word in ink.split() if word in WORDS]
+            colours = [word for word in ink.split() if word not in WORDS]
+            colour = self._variables[colours[0] if colours else "foreground"]
+            style = Style.parse(" ".join(words)) if words else Style()
+            style += Style(color=colour, bgcolor=self._variables[ground])
+            self._made[ink, ground] = style
+        return style
+
+    def line(self, parts: Iterable[Part], width: int, ground: str = "surface") -> list[Segment]:
+        """Parts that fit into `width` together, filled up to it."""
+        segments: list[Segment] = []
+        room = width
+        for text, ink in parts:
+            if text and room > 0:
+                segments.append(Segment(text, self(ink, ground)))
+                room -= cell_len(text)
+        if room > 0:
+            segments.append(Segment(" " * room, self("", ground)))
+        return segments if room >= 0 else list(Strip(segments).crop(0, width))
