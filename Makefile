@@ -50,7 +50,7 @@ soak: dev-env ## the long runs, at size
 	@$(PYTEST) -m soak --timeout 1800 $(ARGS)
 
 faults: dev-env ## processes killed and brokers broken, alone
-	@$(PYTEST) -m fault $(ARGS)
+	@FAULT_SECONDS=$${FAULT_SECONDS:-20} $(PYTEST) -m fault --timeout 600 $(ARGS)
 
 bench: dev-env ## the figures in README (ONLY=name for one)
 	@set -e; for file in $(if $(ONLY),benchmarks/$(ONLY).py,benchmarks/*.py); do \

@@ -5,6 +5,7 @@ import contextlib
 import gc
 import logging
 import resource
+import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from importlib.metadata import version
@@ -171,6 +172,9 @@ def _add_gauges(app: web.Application, hub: Hub, connections: Connections) -> Non
     metrics.gauge("listeners", "Subscriptions and waiters of the hub.", lambda: hub.listeners)
     metrics.gauge("topics", "Topics this process follows.", lambda: hub.topics)
     metrics.gauge("gaps", "Gaps the sweep has found.", lambda: hub.gaps)
+    # The allocator keeps what a crowd has needed for the next one, so that the process' size says
+    # little about what is in use.
+    metrics.gauge("memory_blocks", "Blocks of memory in use.", sys.getallocatedblocks)
 
 
 async def _upkeep(settings: Settings, database: Database, log: EventLog) -> None:

@@ -13,6 +13,7 @@ from support.server_process import ServerProcess, StartServer
 if TYPE_CHECKING:
     from support.live_server import LiveServer
     from support.rest import Rest
+    from support.two_processes import Two
 
 os.environ.pop("NO_COLOR", None)
 
@@ -72,6 +73,27 @@ def start_server(data_dir: Path) -> Iterator[StartServer]:
     for server in started:
         server.terminate(seconds=5)
         print(f"--- {server.url} ---\n{server.log_tail()}")
+
+
+@pytest.fixture(scope="session")
+def two_on_redis(
+    tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer
+) -> Iterator["Two"]:
+    """Two processes on one database and the shared Redis, for the whole run: leave them whole,
+    and open a restaurant of your own there."""
+    from support.two_processes import two_processes
+
+    with two_processes(tmp_path_factory.mktemp("two-on-redis"), redis_server.url) as two:
+        yield two
+
+
+@pytest.fixture(scope="session")
+def without_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Two"]:
+    """The same on one database and nothing else."""
+    from support.two_processes import two_processes
+
+    with two_processes(tmp_path_factory.mktemp("without-redis")) as two:
+        yield two
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from server.core.middleware import METRICS
 Check = Callable[[], Awaitable[str]]
 CHECKS: web.AppKey[dict[str, Check]] = web.AppKey("checks", dict)
 """Each part's state by its name: `ok`, or words."""
+DISPENSABLE = {"broker"}
+"""Without these everything is served still, only slower: no reason to send nobody here."""
 
 
 async def healthz(request: web.Request) -> web.Response:
@@ -17,16 +19,17 @@ async def healthz(request: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """200 where every part is `ok`, else 503, with each part's state."""
+    """200 where every part that is needed is `ok`, else 503, with each part's state."""
     parts: dict[str, str] = {}
     for name, check in request.app[CHECKS].items():
         try:
             parts[name] = await check()
         except Exception as error:
             parts[name] = str(error) or type(error).__name__
-    ready = all(state == "ok" for state in parts.values())
+    broken = {name for name, state in parts.items() if state != "ok"}
+    status = "not ready" if broken - DISPENSABLE else "degraded" if broken else "ok"
     return web.json_response(
-        {"status": "ok" if ready else "not ready", "parts": parts}, status=200 if ready else 503
+        {"status": status, "parts": parts}, status=503 if broken - DISPENSABLE else 200
     )
 
 

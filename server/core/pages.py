@@ -22,6 +22,7 @@ def parse(before: str | None) -> tuple[str, str] | None:
     try:
         match json.loads(base64.urlsafe_b64decode(before + "=" * (-len(before) % 4))):
             case [str(key), str(identifier)]:
+                (key + identifier).encode()  # JSON has halves of characters, no database takes them
                 return key, identifier
     except ValueError:
         pass

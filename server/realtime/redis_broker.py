@@ -176,6 +176,7 @@ class RedisBroker:
         self.deliver(event)
 
     async def _publish_for_ever(self) -> None:
+        taken = True
         while True:
             await self._queued.wait()
             self._queued.clear()
@@ -186,8 +187,11 @@ class RedisBroker:
                             channel, message = self._queue.popleft()
                             pipeline.publish(channel, message)
                         await asyncio.wait_for(pipeline.execute(), PUBLISH_SECONDS)
+                    taken = True
             except Exception as error:
-                logger.warning("Redis took no messages (%s); other processes will sweep", error)
+                if taken:  # told once an outage, not with each message
+                    logger.warning("Redis took no messages (%s); other processes will sweep", error)
+                taken = False
                 self._queue.clear()
                 await asyncio.sleep(0.2)
 

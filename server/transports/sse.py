@@ -11,6 +11,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.web import BaseRequest
 from aiohttp_sse import EventSourceResponse
 
+from server.core.errors import Problem
 from server.core.routing import GATE, HELD, identity_of
 from server.realtime.event import Event
 from server.realtime.hub import Hub
@@ -46,6 +47,7 @@ class EventSource(EventSourceResponse):
             self.enable_chunked_encoding()
         else:
             self.headers["Connection"] = "close"
+            self.force_close()  # also where the client would rather keep it
 
 
 def encode(hub: Hub, event: Event) -> bytes:
@@ -180,13 +182,17 @@ async def stream(
         for why in pending:
             sink.end(why)
         with request.app[HEARTBEAT].beating(sink.comment):
-            subscription = await hub.subscribe(topic, after, sink)
-            if after is None:
-                sink.place(subscription)
             try:
-                await sink.ended
-            finally:
-                subscription.close()
+                subscription = await hub.subscribe(topic, after, sink)
+            except Problem as problem:  # no place for it: the answer is under way already
+                logger.warning("a stream of %s could not begin: %s", topic, problem)
+            else:
+                if after is None:
+                    sink.place(subscription)
+                try:
+                    await sink.ended
+                finally:
+                    subscription.close()
         try:
             async with asyncio.timeout(EOF_SECONDS):
                 await response.write_eof()

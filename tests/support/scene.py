@@ -3,9 +3,10 @@
 import asyncio
 import os
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from support.custom import Custom
+from support.server_process import ServerProcess
 from support.town import Place
 from support.two_processes import Logged, Two
 from support.waiting import wait_until
@@ -22,9 +23,9 @@ Trouble = Callable[[Two], Awaitable[Outage | None]]
 
 
 class Scene:
-    """Two processes, with a reader of each kind and custom at each."""
+    """Two processes, a reader of each kind at each, and custom at those that are `busy`."""
 
-    def __init__(self, two: Two, place: Place) -> None:
+    def __init__(self, two: Two, place: Place, busy: Sequence[ServerProcess]) -> None:
         self.two = two
         self._topic = f"restaurant:{place.id}"
         makers = (Witness, Witness, AppWitness, AppWitness)
@@ -32,7 +33,7 @@ class Scene:
             maker(two.both[number % 2], place, place.employees[number])
             for number, maker in enumerate(makers)
         ]
-        self._custom = [Custom(server, place, f"ana{uuid.uuid4().hex}") for server in two.both]
+        self._custom = [Custom(server, place, f"ana{uuid.uuid4().hex}") for server in busy]
 
     async def play(self, trouble: Trouble) -> None:
         """Let orders go on through the trouble and compare. What the trouble gives is the outage
@@ -75,6 +76,8 @@ class Scene:
         print(f"{len(rows)} events; the latest, by reader, after {milliseconds} ms")
 
 
-async def play(two: Two, trouble: Trouble) -> None:
-    """The scene, at a restaurant of its own."""
-    await Scene(two, await two.open_restaurant(employees=4)).play(trouble)
+async def play(two: Two, trouble: Trouble, busy: Sequence[ServerProcess] | None = None) -> None:
+    """The scene, at a restaurant of its own. Where only one is `busy`, no event of its own ever
+    tells the other that it has missed something."""
+    place = await two.open_restaurant(employees=4)
+    await Scene(two, place, busy or two.both).play(trouble)

@@ -2,7 +2,7 @@
 
 import sqlite3
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -60,12 +60,10 @@ class Two:
 
 
 @contextmanager
-def two_processes(
-    data_dir: Path, redis_url: str = "", env: Mapping[str, str] | None = None
-) -> Iterator[Two]:
-    """Start both at once, on an empty database."""
-    quiet = {"TIFFIN_LOG_LEVEL": "WARNING"} | dict(env or {})
-    left, right = (ServerProcess(data_dir, redis_url=redis_url, env=quiet) for _ in range(2))
+def two_processes(data_dir: Path, redis_url: str = "", *, quiet: bool = False) -> Iterator[Two]:
+    """Start both at once, on an empty database; unless `quiet`, tell at the end what they said."""
+    env = {"TIFFIN_LOG_LEVEL": "WARNING"}
+    left, right = (ServerProcess(data_dir, redis_url=redis_url, env=env) for _ in range(2))
     try:
         for server in (left, right):
             server.spawn()
@@ -75,4 +73,5 @@ def two_processes(
     finally:
         for server in (left, right):
             server.terminate(seconds=5)
-            print(f"--- {server.url} ---\n{server.log_tail()}")
+            if not quiet:
+                print(f"--- {server.url} ---\n{server.log_tail()}")

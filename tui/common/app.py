@@ -14,6 +14,7 @@ from textual.widgets import Static
 from tui.common.backend import DEFAULT_SERVER, Backend
 from tui.common.client.wire import Wire
 from tui.common.door import Door
+from tui.common.screens.main import MainScreen
 from tui.common.text import plain
 from tui.common.theme import DAY, NIGHT
 from tui.common.widgets.key_bar import KeyBar
@@ -93,6 +94,8 @@ class TiffinApp(App[None]):
         self.grid = PanelGrid()
         self._backend: Backend | None = None
         self.door = Door(self)
+        self.hint = ""
+        """Said once, as a toast, when the panels are up."""
         self._beats = 0
         self._revision = -1
 
@@ -154,6 +157,10 @@ class TiffinApp(App[None]):
         yield KeyBar()
         yield TooSmall()
 
+    def get_default_screen(self) -> Screen[Any]:
+        """The one with the panels."""
+        return MainScreen(id="_default")
+
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our own variables, needed before our themes are there."""
         return NIGHT.variables
@@ -186,6 +193,9 @@ class TiffinApp(App[None]):
             panel.start()
         if self.session.notice:
             self.notify(self.session.notice, title="Log-in", severity="warning", timeout=10)
+        if self.hint:
+            self.notify(self.hint, timeout=20)
+            self.hint = ""
 
     async def unsettle(self) -> None:
         """Signed out: take everything down that belongs to the account."""
@@ -225,6 +235,10 @@ class TiffinApp(App[None]):
                 self.bar.follow([panel.meter for panel in self.panels])
 
     def on_panel_grid_changed(self) -> None:
+        """Redraw the strip of tabs."""
+        self.show_tabs()
+
+    def on_panel_badge_changed(self) -> None:
         """Redraw the strip of tabs."""
         self.show_tabs()
 

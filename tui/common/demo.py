@@ -70,7 +70,7 @@ def _run(port: int, pace: float, terminal: bool) -> int:
         )
         children.append(pilot)
         if terminal:
-            return _customer_app(url)
+            return _customer_app(url, _employee_hint(url))
         _say(f"The town is open at {url}. Ctrl-c, or a SIGTERM, closes it.")
         return _stay(server)
     finally:
@@ -92,19 +92,26 @@ def _choose_port(wished: int | None) -> int:
 
 
 def _how_to_open(url: str, terminal: bool) -> str:
-    server = f" SERVER={url}" if url != f"http://127.0.0.1:{USUAL_PORT}" else ""
     lines = []
     if not terminal:
         lines.append("There is no terminal here, so only the server and the autopilot run.")
-        lines.append(f"The customer's side, in a terminal:  make customer{server}")
-    lines.append(f"The kitchen's side, in a second one: make employee{server}")
+        lines.append(f"The customer's side, in a terminal:  make customer{_server(url)}")
+    lines.append(_employee_hint(url))
     return "\n".join(lines)
 
 
-def _customer_app(url: str) -> int:
+def _employee_hint(url: str) -> str:
+    return f"The kitchen's side, in a second terminal: make employee{_server(url)}"
+
+
+def _server(url: str) -> str:
+    return f" SERVER={url}" if url != f"http://127.0.0.1:{USUAL_PORT}" else ""
+
+
+def _customer_app(url: str, hint: str) -> int:
     # In this very process, so that it cannot be left behind. By name, since what both apps share
     # must not import either.
-    sys.argv = ["tiffin-customer", "--server", url]
+    sys.argv = ["tiffin-customer", "--server", url, "--hint", hint]
     try:
         runpy.run_module("tui.customer", run_name="__main__", alter_sys=True)
     except SystemExit as end:

@@ -20,6 +20,8 @@ class Door:
         self.app = app
         self.ready = asyncio.Event()
         """Set once there is a session to log in with."""
+        self._passing = asyncio.Lock()
+        """One way at a time: somebody thrown out while still coming in is in first."""
 
     def open(self) -> None:
         """Ask who it is, or come in with the remembered log-in; and import the client meanwhile."""
@@ -60,7 +62,7 @@ class Door:
             self._ask(trouble.words, resuming=not is_final(trouble))
         else:
             if resumed:
-                await app.settle()
+                await self._settle()
             else:
                 self._ask(backend.session.notice)
 
@@ -71,14 +73,21 @@ class Door:
 
     def _let_in(self, signed_in: bool | None) -> None:
         if signed_in:
-            self._run(self.app.settle())
+            self._run(self._settle())
+
+    async def _settle(self) -> None:
+        async with self._passing:
+            await self.app.settle()
 
     async def _log_out(self) -> None:
         words = await self.app.session.log_out()
         await self._back(words or "You are logged out.")
 
     async def _back(self, words: str) -> None:
-        if not self.app.panels:
-            return
-        await self.app.unsettle()
-        self._ask(words)
+        from tui.common.screens.login import LoginScreen
+
+        async with self._passing:
+            if any(isinstance(screen, LoginScreen) for screen in self.app.screen_stack):
+                return
+            await self.app.unsettle()
+            self._ask(words)

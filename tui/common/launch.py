@@ -21,6 +21,9 @@ def launch(app: "type[TiffinApp]", argv: list[str] | None = None) -> int:
         default=os.environ.get("TIFFIN_SERVER") or DEFAULT_SERVER,
         help=f"base URL of the server (default: TIFFIN_SERVER, else {DEFAULT_SERVER})",
     )
-    window = app(parser.parse_args(argv).server)
+    parser.add_argument("--hint", metavar="TEXT", default="", help="say this once, after log-in")
+    options = parser.parse_args(argv)
+    window = app(options.server)
+    window.hint = options.hint
     window.run()
     return window.return_code or 0

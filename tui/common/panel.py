@@ -8,6 +8,7 @@ from textual.app import ComposeResult, SystemCommand
 from textual.containers import Vertical
 from textual.content import Content
 from textual.css.query import NoMatches
+from textual.message import Message
 from textual.widgets import Static
 
 from tui.common.client.wire import Pattern
@@ -52,11 +53,9 @@ class Panel(Vertical):
         border: round $edge; background: $surface; padding: 0; height: 1fr; width: 1fr;
         border-title-color: $title; border-title-style: bold; border-title-background: $surface;
         border-subtitle-color: $wire-ink; border-subtitle-background: $surface;
-        &:focus-within, &:focus {
-            border: round $primary; border-title-color: $primary;
-            background-tint: transparent 0%;
-        }
-        &:nocolor:focus-within, &:nocolor:focus { border: heavy $primary; }
+        &.-main { border: round $primary; border-title-color: $primary; }
+        &.-main:nocolor { border: heavy $primary; }
+        &:focus { background-tint: transparent 0%; }
         & > .body { height: 1fr; padding: 0 1; }
         & > .summary {
             display: none; height: 1fr; padding: 0 1;
@@ -65,6 +64,9 @@ class Panel(Vertical):
     }
     """
 
+    class BadgeChanged(Message):
+        """The count beside the title is another one."""
+
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id or f"panel-{self.NUM}")
         self.dirty = False
@@ -72,6 +74,7 @@ class Panel(Vertical):
         self._line: WireLine | None = None
         self._badge = 0
         self._note = Content("")
+        self._summary = Content("")
 
     @property
     def tiffin(self) -> "TiffinApp":
@@ -111,7 +114,7 @@ class Panel(Vertical):
         """Body, summary and wire line; a panel fills in `body()`."""
         with Vertical(classes="body"):
             yield from self.body()
-        yield Static("", classes="summary", markup=False)
+        yield Static(self._summary, classes="summary", markup=False)
         self._line = WireLine(self.meter, self.VERB)
         yield self._line
         self._entitle()
@@ -141,8 +144,12 @@ class Panel(Vertical):
         """What the panel says as a card, two lines. A plain string is text, never markup."""
         if isinstance(summary, str):
             summary = Content(plain(summary, newlines=True))
+        if summary == self._summary:
+            return
+        self._summary = summary
         try:
-            self.query_one(".summary", Static).update(summary)
+            # its place is fixed; a new layout of the whole screen for every word would cost most
+            self.query_one(".summary", Static).update(summary, layout=False)
         except NoMatches:  # before it is composed, or after it is gone
             return
 
@@ -151,9 +158,14 @@ class Panel(Vertical):
 
         A plain string is text, never markup.
         """
-        self._badge = count
-        self._note = Content(plain(note)) if isinstance(note, str) else note
-        self._entitle()
+        note = Content(plain(note)) if isinstance(note, str) else note
+        if note != self._note:
+            self._note = note
+            self.border_subtitle = note
+        if count != self._badge:
+            self._badge = count
+            self._entitle()
+            self.post_message(self.BadgeChanged())
 
     @property
     def badge(self) -> int:
@@ -197,4 +209,3 @@ class Panel(Vertical):
         if self._badge:
             title += [(" ", ""), (f" {self._badge} ", "bold $badge-ink on $primary")]
         self.border_title = Content.assemble(*title)
-        self.border_subtitle = self._note

@@ -45,6 +45,7 @@ class FrameLog(ScrollView, can_focus=True):
         self._held: list[Frame] | None = None
         self._count = -1
         self._inks: dict[str, Style] = {}
+        self._base: Style | None = None
 
     @property
     def paused(self) -> bool:
@@ -84,13 +85,16 @@ class FrameLog(ScrollView, can_focus=True):
         """Another theme, other inks."""
         super().notify_style_update()
         self._inks.clear()
+        self._base = None
 
     def render_line(self, y: int) -> Strip:
         """The frame in that line of the window."""
         frames = self._frames
         at = y + self.scroll_offset.y
         width = self.scrollable_content_region.width
-        base = self.rich_style
+        if self._base is None:
+            self._base = self.rich_style
+        base = self._base
         if not 0 <= at < len(frames):
             return Strip.blank(width, base)
         frame = next(islice(reversed(frames), at, None))
@@ -101,11 +105,11 @@ class FrameLog(ScrollView, can_focus=True):
         size = f"{human_bytes(frame.size):>{SIZE_CELLS}}"
         room = width - len(stamp) - len(size) - 4
         arrow = "◂" if frame.direction == "in" else "▸"
-        quiet = base + self._ink("$wire-ink")
+        quiet = self._ink("$wire-ink")
         return Strip(
             [
                 Segment(f"{stamp} ", quiet),
-                Segment(f"{arrow} ", base + self._ink(PATTERN_INK[frame.pattern])),
+                Segment(f"{arrow} ", self._ink(PATTERN_INK[frame.pattern])),
                 Segment(fit(frame.what, room, pad=True), base),
                 Segment(f" {size}", quiet),
             ]
@@ -119,5 +123,5 @@ class FrameLog(ScrollView, can_focus=True):
         ink = self._inks.get(variable)
         if ink is None:
             colour = self.app.theme_variables[variable.removeprefix("$")]
-            ink = self._inks[variable] = Style(color=colour)
+            ink = self._inks[variable] = self.rich_style + Style(color=colour)
         return ink

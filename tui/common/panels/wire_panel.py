@@ -97,7 +97,7 @@ class WirePanel(Panel):
             count = self._log.export(path)
         except OSError as error:
             self.notify(
-                f"{path} could not be written: {error.strerror}. Start it in a folder of yours.",
+                f"Not written: {error.strerror}. Start the window in a folder of yours.\n{path}",
                 title="Wire log",
                 severity="error",
             )

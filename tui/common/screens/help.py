@@ -55,7 +55,8 @@ class HelpScreen(Modal[None]):
         & Horizontal { height: auto; }
         & .keys { width: 38; height: auto; }
         & .reading { width: 1fr; height: auto; padding-left: 2; }
-        &.-narrow .reading, &.-tiny .reading { padding-left: 1; }
+        &.-narrow Horizontal { layout: vertical; }
+        &.-narrow .keys, &.-narrow .reading { width: 100%; padding: 0; margin-bottom: 1; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

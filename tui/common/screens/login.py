@@ -15,7 +15,7 @@ from textual.widgets import Button, Input, Label, Static
 
 from tui.common.text import plain
 from tui.common.widgets.key_bar import KeyBar
-from tui.common.widgets.too_small import TooSmall
+from tui.common.widgets.too_small import LEAST_ROWS, TooSmall
 
 if TYPE_CHECKING:
     from tui.common.app import TiffinApp
@@ -50,9 +50,19 @@ class LoginScreen(Screen[bool]):
         & #buttons > Button { margin-right: 2; }
         & #words { height: auto; min-height: 2; margin-top: 1; }
         &.-short #words { min-height: 1; }
+        &.-low {
+            & > .card { padding: 0 3; }
+            & #words, & .or, & .row, & #buttons { margin-top: 0; }
+        }
     }
     """
     AUTO_FOCUS = "#demo"
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-flat"),
+        (LEAST_ROWS, "-low"),
+        (22, "-short"),
+        (38, "-tall"),
+    ]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down", "app.focus_next", "Next field", key_display="↓"),
         Binding("up", "app.focus_previous", show=False),

@@ -88,6 +88,8 @@ class PanelGrid(Container):
             return
         self.main = panel
         for other in self.panels:
-            other.set_class(other is panel, "-main")
-            other.set_class(other is not panel, "-card")
+            other.set_class(other is panel, "-main", update=False)
+            other.set_class(other is not panel, "-card", update=False)
+            # only these look at the two classes; all that is below would cost a tenth of a second
+            self.app.stylesheet.update_nodes([other, *other.children])
         self.post_message(self.Changed())

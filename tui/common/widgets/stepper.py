@@ -86,6 +86,9 @@ class Stepper(Widget):
     ) -> list[Part]:
         parts: list[Part] = []
         position = 0
+        if sum(cell_len(name) + 1 for name in names) > width:
+            # no room for all: the one it is at tells most
+            names = [name if step == at else "" for step, name in enumerate(names)]
         for step, name in enumerate(names):
             cells = cell_len(name)
             start = max(position, min(width - cells, places[step] - cells // 2))

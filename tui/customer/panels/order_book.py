@@ -22,6 +22,7 @@ class OrderBook:
         self.loaded = False
         """Whether the first page has come."""
         self.revision = 0
+        self._open: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -45,7 +46,7 @@ class OrderBook:
 
     def open(self) -> list[Order]:
         """The orders that are not over, newest first."""
-        return [order for order in self if not order.status.terminal]
+        return [self._orders[order_id] for order_id in sorted(self._open, key=self._place)[::-1]]
 
     def __iter__(self) -> Iterator[Order]:
         return iter([self._orders[order_id] for order_id in self._ids])
@@ -63,6 +64,7 @@ class OrderBook:
         if not self.loaded or (page.items and page.next is not None and not known):
             self._orders.clear()
             self._ids.clear()
+            self._open.clear()
             self.older = page.next
         self.loaded = True
         self._take(page.items)
@@ -80,7 +82,7 @@ class OrderBook:
         moved = tracked.status is not order.status
         if moved or tracked.version != order.version or tracked.eta != order.eta:
             change = {"status": tracked.status, "version": tracked.version, "eta": tracked.eta}
-            self._orders[order.id] = order.model_copy(update=change)
+            self._know(order.model_copy(update=change))
             self.revision += 1
         return moved
 
@@ -91,10 +93,17 @@ class OrderBook:
             if known is not None and known.version > order.version:
                 continue
             new = new or known is None
-            self._orders[order.id] = order
+            self._know(order)
         self.revision += 1
         if new:
             self._ids = sorted(self._orders, key=self._place, reverse=True)
+
+    def _know(self, order: Order) -> None:
+        self._orders[order.id] = order
+        if order.status.terminal:
+            self._open.discard(order.id)
+        else:
+            self._open.add(order.id)
 
     def _place(self, order_id: str) -> tuple[datetime, int]:
         order = self._orders[order_id]

@@ -56,6 +56,7 @@ class OrderFeed:
 
     def reload(self) -> None:
         """Read the newest orders, again and again until there is an answer."""
+        self.tracker.forgive()
         self._reader.work(self._load(), "orders-load")
 
     def more(self) -> None:
@@ -64,10 +65,14 @@ class OrderFeed:
             self.reading_older = True
             self._reader.work(self._load_older(), "orders-older")
 
+    def follow_open(self) -> None:
+        """Follow every open order there is a place for, the newest first."""
+        for order in self.book.open():
+            self.tracker.follow(order)
+
     def take(self, order: Order) -> None:
-        """Take up an order as it stands on the server, and follow it if it is open."""
+        """Take up an order as it stands on the server."""
         self.book.put(order)
-        self.tracker.follow(order)
         self._reader.changed()
 
     async def read(self, order_id: str) -> None:
@@ -95,8 +100,6 @@ class OrderFeed:
         first = not self.book.loaded
         self.trouble = self.older_trouble = ""
         self.book.put_newest(page)
-        for order in self.book.open():
-            self.tracker.follow(order)
         self._reader.changed()
         if first:
             self._reader.opened()
@@ -112,8 +115,6 @@ class OrderFeed:
             self.older_trouble = ""
             if cursor == self.book.older:  # a reload meanwhile may have begun anew
                 self.book.put_older(page)
-                for order in page.items:
-                    self.tracker.follow(order)
         finally:
             self.reading_older = False
             self._reader.changed()
@@ -122,12 +123,12 @@ class OrderFeed:
         order = self.book.get(tracked.order_id)
         moved = self.book.track(tracked)
         self._reader.changed()
+        if moved:
+            self._untold.add(tracked.order_id)
         if moved or (order is not None and tracked.version > order.version):
-            self._reader.work(
-                self._read_moved(tracked.order_id, moved), f"moved-{tracked.order_id}"
-            )
+            self._reader.work(self._read_moved(tracked.order_id), f"moved-{tracked.order_id}")
 
-    async def _read_moved(self, order_id: str, tell: bool) -> None:
+    async def _read_moved(self, order_id: str) -> None:
         """Read the whole order and tell of it; tell first where reading does not work at once."""
         backoff = Backoff()
         while True:

@@ -16,7 +16,7 @@ from tui.customer.panels.wording import LOOKS, age, is_late, placed_at
 GAP = 2
 STATUS_CELLS = 12
 AGE_CELLS = 4
-LEAST_NAME_CELLS = 10
+LEAST_NAME_CELLS = 12
 NEAR_THE_END = 15
 """Rows below the window at which the next page is worth asking for."""
 
@@ -123,5 +123,5 @@ class OrderTable(RowList):
         if room - money - aged < LEAST_NAME_CELLS:
             aged = 0
         if room - money - aged < LEAST_NAME_CELLS:
-            money = 0
+            money, status, room = 0, STATUS_CELLS, room + GAP
         return number, max(LEAST_NAME_CELLS, room - money - aged), status, money, aged

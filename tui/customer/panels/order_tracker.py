@@ -43,11 +43,14 @@ class OrderTracker:
         self._on_refused = on_refused
         self._polls: dict[str, StatusPoll] = {}
         self._meters: dict[str, Meter] = {}
+        self._refused: set[str] = set()
 
     def follow(self, order: "Order") -> None:
         """Poll this order from now on, unless it is over or polled already."""
-        if order.status.terminal or order.id in self._polls or len(self._polls) >= MOST_POLLS:
+        if order.status.terminal or order.id in self._polls or order.id in self._refused:
             return
+        if len(self._polls) >= MOST_POLLS:
+            return  # it is asked for again with every change, and gets the next place
         from tui.common.client.long_polling import StatusPoll
 
         # Every restaurant counts its own orders: the number alone is no name.
@@ -58,6 +61,10 @@ class OrderTracker:
         # moved since it was read, and a round trip to measure in any case.
         self._polls[order.id] = StatusPoll(self._session, order.id, meter)
         self._work(self._run(order.id), f"track-{order.id}")
+
+    def forgive(self) -> None:
+        """Follow again, when asked to, what the server has refused to tell of."""
+        self._refused.clear()
 
     def meter_of(self, order_id: str) -> "Meter | None":
         """The meter of an order that is or was followed here."""
@@ -83,6 +90,7 @@ class OrderTracker:
         except SignedOut:
             return  # the app shows the log-in screen and says why
         except ClientTrouble as trouble:
+            self._refused.add(order_id)
             self._on_refused(order_id, trouble.words)
         finally:
             self._polls.pop(order_id, None)

@@ -61,12 +61,13 @@ class OrdersPanel(Panel):
 
     def body(self) -> ComposeResult:
         """The table above, the order in view below."""
+        # Here, not in start(): the table may want a flush before.
+        self.feed = OrderFeed(self.book, self.api, self.session, self.wire, self)
         yield OrderTable(self.book)
         yield OrderInView()
 
     def start(self) -> None:
         """Read the orders, follow the open ones."""
-        self.feed = OrderFeed(self.book, self.api, self.session, self.wire, self)
         self.set_interval(CLOCK_SECONDS, self.changed)
         self.feed.reload()
         self.dirty = True
@@ -115,6 +116,7 @@ class OrdersPanel(Panel):
     def flush(self) -> None:
         """Paint what has changed."""
         table, feed, now = self._table, self.feed, datetime.now(UTC)
+        feed.follow_open()
         table.message = order_lines.nothing_there(self.book, feed.trouble)
         table.renew()
         order, open_orders = table.order, self.book.open()

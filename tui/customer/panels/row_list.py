@@ -73,6 +73,7 @@ class RowList(ScrollView, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._strips: dict[Hashable, Strip] = {}
+        self._painted: tuple[tuple[int, str], list[Hashable]] = ((0, ""), [])
         self.message = Content("")
         """What to say while there are no rows."""
 
@@ -104,7 +105,22 @@ class RowList(ScrollView, can_focus=True):
             self.virtual_size = Size(self.size.width, lines)
         if self.count and not 0 <= self.cursor < self.count:
             self.cursor = max(0, min(self.cursor, self.count - 1))
-        self.refresh()
+        self._repaint()
+
+    def _repaint(self) -> None:
+        """Paint the rows that look different from the last time; all where rows have moved."""
+        first = self.scroll_offset.y // self.ROW_LINES
+        last = min(self.count, first + self.size.height // self.ROW_LINES + 2)
+        keys = [self.row_key(at) for at in range(first, last)]
+        header = self.draw_header(self.size.width).plain if self.HEADER else ""
+        top = (first, header)
+        before, self._painted = self._painted, (top, keys)
+        if before[0] != top or len(before[1]) != len(keys) or None in keys or not keys:
+            self.refresh()
+            return
+        for at, (was, now) in enumerate(zip(before[1], keys, strict=True), first):
+            if was != now:
+                self.refresh_lines(self._head + at * self.ROW_LINES, self.ROW_LINES)
 
     def rest_on_first(self) -> None:
         """Put the cursor on the first row that may have it."""

@@ -150,7 +150,7 @@ def address_for(text: str, known: Address | None, restaurant: RestaurantSummary)
 def where_it_goes(text: str, known: Address | None) -> str:
     """A word about the place on the map, where the text alone does not settle it."""
     if known is None:
-        return "Your profile has no place, so the map takes one near the restaurant (f2 sets it)."
+        return "On the map near the restaurant; set yours in the profile, f2."
     if text.strip() != known.text.strip():
-        return "Another text, the same place on the map: that of your profile (f2 changes it)."
+        return "On the map still where your profile has it; f2 changes that."
     return ""

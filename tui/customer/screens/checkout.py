@@ -31,7 +31,7 @@ class Checkout(Vertical):
         & > .row { height: 1; margin-top: 1; }
         & > .row > Label { width: 10; color: $title; }
         & > .row > Input { width: 1fr; }
-        & > #place-on-map { height: 1; padding-left: 10; color: $wire-ink; text-overflow: ellipsis;
+        & > #place-on-map { height: 1; padding-left: 11; color: $wire-ink; text-overflow: ellipsis;
             text-wrap: nowrap; }
         & > .button { height: 1; margin-top: 1; padding-left: 10; }
     }
@@ -42,6 +42,9 @@ class Checkout(Vertical):
 
     class Send(Message):
         """The order is to be placed."""
+
+    class Edited(Message):
+        """Somebody has typed something else."""
 
     def __init__(self) -> None:
         super().__init__(id="checkout")
@@ -121,13 +124,15 @@ class Checkout(Vertical):
         event.stop()
         if self.basket is None:
             return
+        before = self.basket.address, self.basket.note
         if event.input.id == "address":
-            known = self._known.text if self._known else ""
-            text = event.value
-            self.basket.address = None if text == plain(known) else text
+            known = plain(self._known.text) if self._known else ""
+            self.basket.address = None if event.value == known else event.value
             self._say_where()
         else:
             self.basket.note = event.value
+        if (self.basket.address, self.basket.note) != before:
+            self.post_message(self.Edited())
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:

@@ -52,7 +52,7 @@ class NewOrderScreen(Modal[Order]):
         & #dishes > Horizontal { height: 1fr; }
         & BasketPane { display: none; width: 40; border-left: solid $edge; padding: 0 0 0 1;
             margin-left: 1; }
-        & #words { height: auto; max-height: 3; }
+        & #words { height: auto; max-height: 4; }
     }
     NewOrderScreen.-wide BasketPane { display: block; }
     """
@@ -250,6 +250,11 @@ class NewOrderScreen(Modal[Order]):
             self._basket.set_note(event.dish, event.note)
         self._basket_changed()
         self.query_one(MenuList).focus()
+
+    @on(Checkout.Edited)
+    def _edited(self) -> None:
+        if not self._sending:
+            self.say("")
 
     # -- sending
 

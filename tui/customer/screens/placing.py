@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tui.common.client.api import Api
     from tui.customer.screens.basket import Basket
 
-STAYS_ONE = "Your basket is kept. Place it again: it stays one order, should this one have arrived."
+STAYS_ONE = "Your basket is kept: send it again, it stays one order."
 
 
 async def place(api: "Api", basket: "Basket", content: "PlaceOrder") -> "tuple[Order, bool]":

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Announcer:
-    """Told the time with each flush; says only what reads differently from the last time."""
+    """Told the time some times a second; says only what reads differently from the last time."""
 
     def __init__(self, panel: "KitchenPanel") -> None:
         self._panel = panel

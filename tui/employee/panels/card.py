@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from rich.cells import cell_len
-from rich.segment import Segment
 from textual.content import Content
 
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.text import fit, plain
-from tui.employee.panels.due import Urgency, due
-from tui.employee.panels.ink import Inks, Part
+from tui.employee.panels.due import Due, Urgency
+from tui.employee.panels.ink import Inks, Line, Part
 
 ITEM_LINES = 7
 NOTE_LINES = 4
@@ -80,10 +78,9 @@ def body_of(order: Order, width: int) -> list[Part]:
 
 
 def paint(
-    order: Order, body: Sequence[Part], width: int, look: Look, now: datetime, inks: Inks
-) -> list[list[Segment]]:
+    order: Order, body: Sequence[Part], width: int, look: Look, clock: Due, inks: Inks
+) -> list[Line]:
     """The card's lines, all `width` cells wide."""
-    clock = due(order, now)
     off = order.status is OrderStatus.CANCELLED
     ground = "block-cursor-background" if look.selected and look.focused else "panel"
     thin = "▎" if clock.urgency else "▏"

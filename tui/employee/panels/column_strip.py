@@ -42,6 +42,15 @@ class ColumnStrip(Widget):
         self.lit = False
         self._inks: Inks | None = None
         self._ends: list[tuple[int, OrderStatus]] = []
+        self._drawn: object = None
+
+    def follow(self) -> None:
+        """Paint anew if something that is shown has changed."""
+        counts = tuple(self.board.count(status) for status in COLUMNS)
+        drawn = (counts, self.cursor.status, bool(self.board.unseen), self.lit)
+        if drawn != self._drawn and self.display:
+            self._drawn = drawn
+            self.refresh()
 
     def notify_style_update(self) -> None:
         """Another theme, other inks."""

@@ -35,6 +35,11 @@ class Due:
     seconds: float
     """Left; negative when it is overdue. For a new order: since it came, negative."""
 
+    def reads_like(self, other: "Due") -> bool:
+        """Whether the two look the same."""
+        mine = (self.words, self.glyph, self.urgency)
+        return mine == (other.words, other.glyph, other.urgency)
+
 
 def target(order: Order) -> datetime | None:
     """What the clock runs to: the kitchen's own time, and once it is done, the customer's."""

@@ -27,7 +27,10 @@ EVENTS = frozenset({"order.placed", "order.updated", "order.cancelled", "driver.
 
 
 class Feed:
-    """Runs until cancelled or refused for good; `changed` is called after each piece of news."""
+    """Runs until cancelled or refused for good.
+
+    `changed` is called with each piece of news; `settle` puts what has come onto the board.
+    """
 
     def __init__(
         self,
@@ -51,6 +54,8 @@ class Feed:
         self._meter = meter
         self._changed = changed
         self._stream: EventStream | None = None
+        self._news: dict[str, str] = {}
+        """The last event's data by order, not read yet."""
 
     def cut(self) -> bool:
         """Drop the connection; it comes back by itself. False where there is none to drop."""
@@ -83,6 +88,18 @@ class Feed:
                 self._changed()
                 await asyncio.sleep(wait)
 
+    def settle(self) -> None:
+        """Bring the board up to date with what has come.
+
+        Of several events of one order only the last is read: each carries the whole order.
+        """
+        news, self._news = self._news, {}
+        for data in news.values():
+            try:
+                self._board.apply(Order.model_validate_json(data))
+            except ValidationError:  # of a newer server: no reason to lose the others
+                continue
+
     async def _read(self) -> str:
         self._meter.set_state(State.CONNECTING)
         horizon = datetime.now(UTC) - LOOK_BACK
@@ -94,6 +111,7 @@ class Feed:
         while page.next is not None and not _is_past(page, horizon):
             page = await self._api.orders(before=page.next, limit=PAGE)
             found += page.items
+        self.settle()
         self._board.replace(found)
         self.loaded = True
         self.trouble = ""
@@ -110,14 +128,16 @@ class Feed:
                 async for event in stream:
                     if event.type not in EVENTS:
                         continue
-                    try:
-                        order = Order.model_validate_json(event.data)
-                    except ValidationError:  # of a newer server: no reason to lose the others
-                        continue
-                    if self._board.apply(order):
-                        self._changed()
+                    self._news[_key(event.data)] = event.data
+                    self._changed()
             finally:
                 self._stream = None
+
+
+def _key(data: str) -> str:
+    """What tells one order's events from another's, without reading them: the id leads."""
+    start = '{"id":"'
+    return data[: data.find('"', len(start))] if data.startswith(start) else data
 
 
 def _is_past(page: OrderPage, horizon: datetime) -> bool:

@@ -7,6 +7,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
+Line = list[Segment]
 Part = tuple[str, str]
 """Text that is safe already, and its ink: `bold warning`, `$` left out."""
 
@@ -32,9 +33,9 @@ class Inks:
             self._made[ink, ground] = style
         return style
 
-    def line(self, parts: Iterable[Part], width: int, ground: str = "surface") -> list[Segment]:
+    def line(self, parts: Iterable[Part], width: int, ground: str = "surface") -> Line:
         """Parts that fit into `width` together, filled up to it."""
-        segments: list[Segment] = []
+        segments: Line = []
         room = width
         for text, ink in parts:
             if text and room > 0:

@@ -30,6 +30,8 @@ from tui.employee.screens.menu import MenuScreen
 from tui.employee.screens.order import OrderScreen
 
 BEAT_SECONDS = 0.5
+PAINT_SECONDS = 0.2
+"""In a storm: cards that change faster cannot be read. One change, and a key, paint at once."""
 FEED = "kitchen"
 """The worker group of the stream."""
 BELOW_FROM_ROWS = 22
@@ -94,6 +96,7 @@ class KitchenPanel(Panel):
         self._watch = LineWatch()
         self._trouble = ""
         self._second = 0
+        self._painted_at = 0.0
 
     def body(self) -> ComposeResult:
         """A line for trouble, the board, the order under the cursor."""
@@ -131,16 +134,21 @@ class KitchenPanel(Panel):
         )
 
     def flush(self) -> None:
-        """Paint the board, the order under the cursor, and what is said about both."""
+        """Paint the board and the order under the cursor."""
+        beat = time.monotonic()
+        if beat - self._painted_at < PAINT_SECONDS:
+            self.dirty = True
+            return
+        self._painted_at = beat
         now = datetime.now(UTC)
-        self.cursor.settle()
         if self.feed is not None:
+            self.feed.settle()
             self.view.words = kitchen_text.words_for_empty(self.feed)
+        self.cursor.settle()
         self.view.repaint()
         self.strip.set_class(self.view.shows_all, "-hidden")
-        self.strip.refresh()
+        self.strip.follow()
         self.details.show(self.cursor.order, now)
-        self._announcer.tell(now)
 
     # -- what others use
 
@@ -265,6 +273,7 @@ class KitchenPanel(Panel):
             self._second = int(now)
             self._changed()
         self._show_trouble(now)
+        self._announcer.tell(datetime.now(UTC))
 
     def _show_trouble(self, now: float) -> None:
         """Words above the board while it may be old."""

@@ -31,4 +31,4 @@ class LineWatch:
             return plain(f"✕ No news since {self._since}, and none will come: {meter.detail}")
         if now - self._lost_at < PATIENCE_SECONDS:
             return ""
-        return f"◌ No news since {self._since}: this may be old. It comes back by itself."
+        return f"◌ No news since {self._since}; what you see may be old."

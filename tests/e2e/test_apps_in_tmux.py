@@ -1,0 +1,108 @@
+"""Both apps as people have them: processes in terminals of 80 by 24, played by keyboard alone."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.server_process import StartServer
+from support.tmux import Tmux, Window
+
+RESTAURANT = "Thai Basil"
+"""The demo's employee works there."""
+
+
+@pytest.fixture
+def tmux(tmp_path: Path) -> Iterator[Tmux]:
+    terminals = Tmux(tmp_path)
+    yield terminals
+    terminals.close()
+
+
+def signed_in(window: Window, *texts: str) -> Window:
+    window.sees("Enter the demo", "there")
+    window.press("Enter")
+    window.sees(*texts)
+    return window
+
+
+def place_an_order(customer: Window) -> str:
+    """By keys; its number."""
+    customer.press("n")
+    screen = customer.sees("1 Restaurant", RESTAURANT)
+    names = re.findall(r"^.{3,6} (\S.*?)  .*about \d+ min", screen, re.M)
+    customer.press(*["Down"] * names.index(RESTAURANT), "Enter")
+    customer.sees("Green curry", "basket empty")
+    customer.press("Down", "Enter")
+    customer.sees("1× Green curry", "1 dish")
+    customer.press("b")
+    customer.sees("Place the order", "Address")
+    customer.press("Enter")
+    row = customer.sees_line(RESTAURANT, "○ Placed")
+    found = re.search(r"#(\d+)", row)
+    assert found is not None, row
+    return found[0]
+
+
+def test_an_order_goes_from_one_terminal_through_the_other_and_back(
+    start_server: StartServer, tmux: Tmux
+) -> None:
+    server = start_server(demo=True)
+    customer = signed_in(tmux.open("customer", server.url), "1 Orders", "n New order")
+    employee = signed_in(tmux.open("employee", server.url), "1 Kitchen", "No open orders")
+    number = place_an_order(customer)
+
+    employee.sees(number, "New 1", "1× Green curry")
+    employee.press("Enter")
+    employee.sees(f"Accept {number}", "minutes")
+    employee.press("Enter")
+    employee.sees("New 0", "Accepted 1")
+    customer.sees_line(number, "accepted")
+    employee.press("Enter")
+    employee.sees("Accepted 0", "Preparing 1")
+    customer.sees_line(number, "cooking")
+    employee.press("Enter")
+    employee.sees("Preparing 0", "Ready 1")
+    customer.sees_line(number, "ready")
+    employee.press("Enter")
+    employee.sees(f"Who brings {number}", "free")
+    employee.press("Down", "Enter")
+    employee.sees("Ready 0", "On its way 1", "▸ Lotte")
+    customer.sees_line(number, "on its way")
+    employee.press("Enter")
+    employee.sees("On its way 0", "No open orders", "1 done today")
+    customer.sees_line("1× Green curry", "delivered")
+    for window in (customer, employee):
+        window.press("C-q")
+        assert window.ends() == 0
+
+
+def test_any_size_in_any_order_is_survived(start_server: StartServer, tmux: Tmux) -> None:
+    server = start_server(demo=True)
+    customer = signed_in(tmux.open("customer", server.url), "1 Orders", "n New order")
+    employee = signed_in(tmux.open("employee", server.url), "1 Kitchen", "No open orders")
+    number = place_an_order(customer)
+    employee.sees(number)
+    panels = {customer: "1 Orders", employee: "1 Kitchen"}
+    shapes = {(160, 48): "2 On the wire", (100, 30): "2 On the wire", (80, 24): "2 Wire"}
+    for window, title in panels.items():
+        for round_ in range(2):
+            for columns, rows in [(160, 48), (100, 30), (80, 24), (50, 12), (1, 1), (200, 60)]:
+                window.resize(columns, rows)
+                if round_ == 0 and (columns, rows) in shapes:
+                    window.sees(title, number, shapes[columns, rows])
+                elif round_ == 0 and columns == 50:
+                    window.sees("too small")
+        window.resize(80, 24)
+        window.sees(title, number, "2 Wire")
+        window.press("?")
+        window.sees("Keys")
+        for columns, rows in [(50, 12), (160, 48), (80, 24)]:
+            window.resize(columns, rows)
+        window.sees("Keys")
+        window.press("Escape")
+        window.sees(title, number)
+        assert window.exit_code is None
+        window.press("C-q")
+        assert window.ends() == 0

@@ -1,0 +1,274 @@
+"""The demo: starts whole, says what it does, and leaves nothing behind however it ends."""
+
+import os
+import pty
+import re
+import signal
+import socket
+import subprocess
+import sys
+import termios
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pyte
+import pytest
+
+from support.ports import free_port
+from support.rest import Rest
+from support.server_process import ROOT, server_environment
+from support.waiting import wait_for, wait_until
+
+COMMAND = [sys.executable, "-m", "tui.common.demo"]
+OPEN = "The town is open at"
+
+
+def demo_environment(data_dir: Path, port: int) -> dict[str, str]:
+    environment = server_environment(data_dir, more={"TIFFIN_PORT": str(port)})
+    del environment["TIFFIN_JWT_SECRET"]
+    home = data_dir / "home"
+    home.mkdir(exist_ok=True)
+    return environment | {"HOME": str(home), "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+
+
+def family_of(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children(recursive=True)
+
+
+def all_gone(processes: list[psutil.Process], seconds: float = 15) -> None:
+    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    for process in alive:
+        process.kill()
+    assert not alive, f"left behind: {[process.cmdline() for process in alive]}"
+
+
+class Headless:
+    """The demo where there is no terminal."""
+
+    def __init__(self, data_dir: Path, port: int, *arguments: str, **more: str) -> None:
+        self.output = data_dir / "output.txt"
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [*COMMAND, *arguments],
+                cwd=ROOT,
+                env=demo_environment(data_dir, port) | more,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        self.family: list[psutil.Process] = []
+
+    def text(self) -> str:
+        return self.output.read_text(errors="replace")
+
+    def open(self) -> str:
+        """Wait for the town to be open; its URL."""
+        wait_for(
+            lambda: OPEN in self.text() or self.process.poll() is not None, 40, what="the demo"
+        )
+        assert OPEN in self.text(), self.text()
+        self.family = family_of(self.process.pid)
+        assert len(self.family) == 2
+        found = re.search(r"open at (\S+?)\. ", self.text())
+        assert found is not None
+        return found[1]
+
+
+StartDemo = Callable[..., Headless]
+
+
+@pytest.fixture
+def start_demo(data_dir: Path) -> Iterator[StartDemo]:
+    started: list[Headless] = []
+
+    def start(*arguments: str, port: int = 0, **more: str) -> Headless:
+        started.append(Headless(data_dir, port or free_port(), *arguments, **more))
+        return started[-1]
+
+    yield start
+    for demo in started:
+        demo.process.kill()
+        demo.process.wait()
+        print(demo.text())
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
+def test_nothing_outlives_it_whatever_ends_it(start_demo: StartDemo, sign: signal.Signals) -> None:
+    demo = start_demo()
+    url = demo.open()
+    assert "make customer SERVER=" in demo.text()
+    assert f"make employee SERVER={url}" in demo.text()
+    demo.process.send_signal(sign)
+    code = demo.process.wait(timeout=15)
+    assert code == (-sign if sign is signal.SIGKILL else 128 + sign)
+    all_gone(demo.family)
+
+
+async def test_an_order_is_delivered_while_nobody_works(
+    start_demo: StartDemo, data_dir: Path
+) -> None:
+    demo = start_demo("--pace", "0.02")
+    async with Rest(demo.open()) as rest:
+        await rest.demo("customer")
+        restaurants = (await rest.get("/restaurants")).must(200).json["items"]
+        assert len(restaurants) >= 3
+        for one in restaurants:
+            menu = (await rest.get(f"/restaurants/{one['id']}")).must(200).json["menu"]
+            dish = next(item for item in menu if item["available"])
+            basket = {
+                "restaurant_id": one["id"],
+                "items": [{"menu_item_id": dish["id"], "quantity": 1}],
+                "address": {"text": "1 Quay Street", "lat": one["lat"], "lng": one["lng"]},
+            }
+            order = (await rest.post("/orders", basket)).must(201).json
+
+            async def delivered(path: str = f"/orders/{order['id']}") -> bool:
+                return bool((await rest.get(path)).must(200).json["status"] == "delivered")
+
+            await wait_until(delivered, 40, what=f"{one['name']} delivers")
+    assert (data_dir / "demo-accounts.json").stat().st_mode & 0o777 == 0o600
+    assert "on duty" in (data_dir / "autopilot.log").read_text()
+
+
+def test_a_port_that_is_taken_is_gone_around_in_words(start_demo: StartDemo) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as squatter:
+        taken = squatter.getsockname()[1]
+        demo = start_demo(port=taken)
+        url = demo.open()
+        assert f"Port {taken} is taken" in demo.text()
+        assert not url.endswith(f":{taken}")
+        insisting = start_demo("--port", str(taken))
+        assert insisting.process.wait(timeout=15) == 1
+        assert "is taken" in insisting.text()
+
+
+def test_a_server_that_cannot_start_is_quoted(start_demo: StartDemo) -> None:
+    demo = start_demo(TIFFIN_REDIS_URL="not-a-url")
+    assert demo.process.wait(timeout=20) == 1
+    assert "Its last lines" in demo.text()
+    assert "must start with redis://" in demo.text()
+    assert "server.log" in demo.text()
+
+
+def test_a_server_that_dies_later_ends_it_in_words(start_demo: StartDemo) -> None:
+    demo = start_demo()
+    demo.open()
+    server = next(child for child in demo.family if "server" in child.cmdline())
+    server.kill()
+    assert demo.process.wait(timeout=15) == 1
+    assert "The server ended" in demo.text()
+    all_gone(demo.family)
+
+
+def test_make_killed_takes_it_along(data_dir: Path) -> None:
+    output = data_dir / "output.txt"
+    with output.open("wb") as out:
+        make = subprocess.Popen(
+            ["/bin/sh", "-c", '"$@" --with-parent & wait', "make", *COMMAND],
+            cwd=ROOT,
+            env=demo_environment(data_dir, free_port()),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+        )
+    wait_for(lambda: OPEN in output.read_text(), 40, what="the demo")
+    family = family_of(make.pid)
+    assert len(family) == 3
+    make.kill()
+    make.wait()
+    all_gone(family)
+
+
+class OnScreen:
+    """The demo in a terminal of 100 by 30."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.pid, self._master = pty.fork()
+        if self.pid == 0:
+            os.chdir(ROOT)
+            os.execvpe(COMMAND[0], COMMAND, demo_environment(data_dir, free_port()))
+        termios.tcsetwinsize(self._master, (30, 100))
+        self.modes = termios.tcgetattr(self._master)
+        self._screen = pyte.Screen(100, 30)
+        self._stream = pyte.ByteStream(self._screen)
+        self.raw = b""
+        self.process = psutil.Process(self.pid)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                data = os.read(self._master, 65536)
+            except OSError:
+                return
+            if not data:
+                return
+            self.raw += data
+            # pyte stumbles over a few private sequences that only ask the terminal something.
+            self._stream.feed(re.sub(rb"\x1b\[[<>=?][0-9;]*[a-zA-Z]", b"", data))
+
+    def text(self) -> str:
+        return "\n".join(self._screen.display)
+
+    def app_is_up(self) -> list[psutil.Process]:
+        """Wait for the app's first screen; the processes behind it."""
+        wait_for(lambda: b"\x1b[?1049h" in self.raw, 40, what="the app's screen")
+        wait_for(lambda: "tiffin" in self.text(), 20, what="the app's name")
+        family = family_of(self.pid)
+        assert len(family) == 2
+        return family
+
+    def press(self, keys: bytes) -> None:
+        os.write(self._master, keys)
+
+    def hang_up(self) -> None:
+        os.close(self._master)
+
+    def wait(self, seconds: float = 25) -> int:
+        def ended() -> tuple[int, int] | None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            return (pid, status) if pid else None
+
+        found = wait_for(ended, seconds, what="the demo ends")
+        assert found is not None
+        return os.waitstatus_to_exitcode(found[1])
+
+
+@pytest.fixture
+def on_screen(data_dir: Path) -> Iterator[OnScreen]:
+    demo = OnScreen(data_dir)
+    yield demo
+    print(demo.text())
+    if demo.process.is_running():
+        demo.process.kill()
+
+
+def test_quitting_the_app_ends_everything_and_gives_the_terminal_back(on_screen: OnScreen) -> None:
+    family = on_screen.app_is_up()
+    assert b"make employee SERVER=http://127.0.0.1:" in on_screen.raw
+    on_screen.press(b"\x11")
+    assert on_screen.wait() == 0
+    all_gone(family)
+    wait_for(lambda: b"\x1b[?1049l" in on_screen.raw)
+    assert termios.tcgetattr(on_screen._master)[:4] == on_screen.modes[:4]
+
+
+def test_a_terminal_that_closes_ends_everything(on_screen: OnScreen) -> None:
+    family = on_screen.app_is_up()
+    on_screen.hang_up()
+    on_screen.wait()
+    all_gone(family)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGKILL])
+def test_ending_the_app_by_force_ends_everything(on_screen: OnScreen, sign: signal.Signals) -> None:
+    family = on_screen.app_is_up()
+    on_screen.process.send_signal(sign)
+    code = on_screen.wait()
+    all_gone(family)
+    if sign is signal.SIGTERM:
+        assert code == 128 + sign
+        wait_for(lambda: b"\x1b[?1049l" in on_screen.raw)
+        assert termios.tcgetattr(on_screen._master)[:4] == on_screen.modes[:4]

@@ -1,0 +1,118 @@
+"""Long polling over real sockets, with the change made in another process."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from support.metrics import figure
+from support.rest import Answer, Rest
+from support.town import PASSWORD, Place
+from support.two_processes import Two
+from support.waiting import wait_until
+
+
+@pytest.fixture(params=["two_on_redis", "without_redis"])
+def two(request: pytest.FixtureRequest) -> Two:
+    """Two processes on one database."""
+    found: Two = request.getfixturevalue(request.param)
+    return found
+
+
+@dataclass(frozen=True)
+class Table:
+    """A customer on the left and an employee on the right."""
+
+    customer: Rest
+    employee: Rest
+    place: Place
+
+    async def order(self) -> str:
+        """An order of theirs."""
+        answer = (await self.customer.post("/orders", self.place.basket())).must(201)
+        return str(answer.json["id"])
+
+    async def step(self, order_id: str, status: str, **more: object) -> None:
+        """A step taken on the right."""
+        body: dict[str, object] = {"status": status} | more
+        (await self.employee.post(f"/orders/{order_id}/status", body)).must(200)
+
+    async def poll(self, order_id: str, **params: Any) -> Answer:
+        """The customer's long poll, on the left."""
+        texts = {name: str(value) for name, value in params.items()}
+        return await self.customer.get(f"/orders/{order_id}/status", params=texts)
+
+    async def held(self, number: int) -> None:
+        """Return once the left process holds so many."""
+
+        async def is_so() -> bool:
+            return await figure(self.customer, "held_connections") == number
+
+        await wait_until(is_so, 5, what=f"{number} held")
+
+
+@pytest.fixture
+async def table(two: Two) -> AsyncIterator[Table]:
+    """At a restaurant of its own."""
+    place = await two.open_restaurant()
+    async with Rest(two.left.url) as customer, Rest(two.right.url) as employee:
+        await customer.register(f"c{place.employees[0]}")
+        await employee.log_in(place.employees[0], PASSWORD)
+        yield Table(customer, employee, place)
+
+
+async def test_it_holds_and_returns_on_a_change_made_elsewhere(table: Table, two: Two) -> None:
+    order_id = await table.order()
+    poll = asyncio.create_task(table.poll(order_id, last_status="placed"))
+    await table.held(1)
+    await table.step(order_id, "placed", eta_minutes=30)  # neither status nor version
+    await table.step(order_id, "accepted")
+    stepped = time.monotonic()
+    answer = (await asyncio.wait_for(poll, 2)).must(200).json
+    print(f"{(time.monotonic() - stepped) * 1000:.1f} ms after the other process had answered")
+    assert answer.pop("eta")
+    assert answer == {"order_id": order_id, "status": "accepted", "version": 2, "terminal": False}
+    await table.held(0)
+
+
+async def test_another_status_is_answered_at_once(table: Table) -> None:
+    order_id = await table.order()
+    await table.step(order_id, "accepted")
+    for params in ({"last_status": "placed"}, {}):
+        answer = await asyncio.wait_for(table.poll(order_id, timeout=60, **params), 2)
+        assert answer.must(200).json["status"] == "accepted"
+
+
+async def test_no_change_is_204_at_the_timeout(table: Table) -> None:
+    order_id = await table.order()
+    started = time.monotonic()
+    answer = await table.poll(order_id, last_status="placed", timeout=1)
+    assert answer.must(204).body == b""
+    assert 0.95 < time.monotonic() - started < 3
+
+
+async def test_delivered_is_told_at_once_as_the_last(table: Table) -> None:
+    order_id = await table.order()
+    driver = {"driver_id": table.place.drivers[0]}
+    for status in ("accepted", "preparing", "ready", "out_for_delivery", "delivered"):
+        await table.step(order_id, status, **(driver if status == "out_for_delivery" else {}))
+    poll = table.poll(order_id, last_status="delivered", timeout=60)
+    answer = (await asyncio.wait_for(poll, 2)).must(200).json
+    assert answer["terminal"] is True
+    assert answer["status"] == "delivered"
+
+
+async def test_a_client_that_leaves_frees_its_place(table: Table) -> None:
+    order_id = await table.order()
+    polls = [asyncio.create_task(table.poll(order_id, last_status="placed")) for _ in range(5)]
+    await table.held(5)
+    for poll in polls[:3]:
+        poll.cancel()
+    await table.held(2)
+    await table.step(order_id, "accepted")
+    for poll in polls[3:]:
+        (await asyncio.wait_for(poll, 2)).must(200)
+    await table.held(0)

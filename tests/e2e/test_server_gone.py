@@ -1,0 +1,119 @@
+"""Apps in terminals whose server goes away, stays away, or was never there."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.ports import free_port
+from support.rest import Rest
+from support.server_process import StartServer
+from support.tmux import Tmux, Window
+
+BACK_WITHIN = 10.0
+"""Seconds from the server's being ready to the app's showing what is."""
+AWAY = [3.0, pytest.param(60.0, marks=pytest.mark.soak)]
+
+
+@pytest.fixture
+def tmux(tmp_path: Path) -> Iterator[Tmux]:
+    terminals = Tmux(tmp_path)
+    yield terminals
+    terminals.close()
+
+
+def sign_in(window: Window) -> None:
+    window.sees("Enter the demo", "there")
+    window.press("Enter")
+
+
+def quit_by_key(window: Window) -> None:
+    window.press("C-q")
+    assert window.ends() == 0
+
+
+async def place_order(customer: Rest) -> dict[str, object]:
+    """An order at the restaurant of the demo's employee."""
+    town = (await customer.get("/restaurants")).must(200).json["items"]
+    place = next(one for one in town if one["name"] == "Thai Basil")
+    menu = (await customer.get(f"/restaurants/{place['id']}")).must(200).json["menu"]
+    basket = {
+        "restaurant_id": place["id"],
+        "items": [{"menu_item_id": menu[0]["id"], "quantity": 1}],
+        "address": {"text": "1 Quay Street", "lat": place["lat"], "lng": place["lng"]},
+    }
+    order: dict[str, object] = (await customer.post("/orders", basket)).must(201).json
+    return order
+
+
+@pytest.mark.parametrize("seconds", AWAY)
+async def test_an_app_outlives_its_server_and_misses_nothing(
+    start_server: StartServer, tmux: Tmux, seconds: float
+) -> None:
+    server = start_server(demo=True)
+    async with Rest(server.url) as customer, Rest(server.url) as employee:
+        await customer.demo("customer")
+        await employee.demo("employee")
+        first = await place_order(customer)
+        number = f"#{first['number']}"
+        windows = [tmux.open("customer", server.url), tmux.open("employee", server.url)]
+        for window in windows:
+            sign_in(window)
+        for window, live in zip(windows, ("◐ long poll", "● SSE"), strict=True):
+            window.sees(number, live)
+
+        server.kill()
+        gone = time.monotonic()
+        for window in windows:
+            window.sees("reconnecting")
+        windows[1].sees("No news since", "may be old")
+        while time.monotonic() - gone < seconds:
+            for window in windows:
+                window.press("Down", "Up")
+                window.sees(number, "reconnecting")
+                assert window.exit_code is None
+
+        server.start()
+        back = time.monotonic()
+        for status in ("accepted", "preparing"):
+            change = {"status": status}
+            (await employee.post(f"/orders/{first['id']}/status", change)).must(200)
+        second = await place_order(customer)
+
+        def left() -> float:
+            return BACK_WITHIN - (time.monotonic() - back)
+
+        windows[1].sees("New 1", "Preparing 1", "3 replayed", seconds=left())
+        windows[1].press("n")
+        windows[1].sees(f"#{second['number']}")
+        windows[1].misses("No news since", seconds=left())
+        windows[0].sees_line(number, "cooking", seconds=left())
+        for window, live in zip(windows, ("◐ long poll", "● SSE"), strict=True):
+            window.sees(live, "back", seconds=left())
+            quit_by_key(window)
+
+
+def test_an_app_that_finds_no_server_says_so_and_lets_one_in_as_soon_as_it_is_there(
+    start_server: StartServer, tmux: Tmux
+) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    windows = [tmux.open("customer", url), tmux.open("employee", url)]
+    for window in windows:
+        window.sees("no answer, looking again")
+        window.press("Enter")
+        window.sees("does not answer", "connection refused", "Trying again")
+    server = start_server(demo=True, port=port)
+    for window, title in zip(windows, ("1 Orders", "1 Kitchen"), strict=True):
+        window.sees(title, seconds=BACK_WITHIN)
+        quit_by_key(window)
+
+    server.kill()
+    windows = [tmux.open("customer", url), tmux.open("employee", url)]
+    for window in windows:
+        window.sees("no answer, looking again", "does not answer", "connection refused")
+    server.start()
+    for window, title in zip(windows, ("1 Orders", "1 Kitchen"), strict=True):
+        window.sees(title, seconds=BACK_WITHIN)
+        quit_by_key(window)

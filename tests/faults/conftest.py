@@ -1,0 +1,37 @@
+"""Two processes and their Redis, for tests that break them and put them together again."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from support.redis_server import RedisServer
+from support.two_processes import Two, two_processes
+from support.waiting import wait_for
+
+
+@pytest.fixture(scope="session")
+def broken_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """The Redis of `with_redis`."""
+    server = RedisServer(tmp_path_factory.mktemp("broken-redis"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def processes(tmp_path_factory: pytest.TempPathFactory, broken_redis: RedisServer) -> Iterator[Two]:
+    """The processes of `with_redis`."""
+    with two_processes(tmp_path_factory.mktemp("with-redis"), broken_redis.url) as two:
+        yield two
+
+
+@pytest.fixture
+def with_redis(processes: Two, broken_redis: RedisServer) -> Two:
+    """Two processes that share a database and `broken_redis`, all whole."""
+    if not broken_redis.running:
+        broken_redis.start()
+    for server in processes.both:
+        if not server.running:
+            server.start()
+        wait_for(server.ready, what=f"{server.url} has found Redis again")
+    return processes

@@ -1,0 +1,78 @@
+"""Orders on two processes arrive on both, once each, in order and in time, whatever breaks."""
+
+import asyncio
+import time
+
+import pytest
+
+from support.redis_server import RedisServer
+from support.scene import SECONDS, play
+from support.two_processes import Two
+from support.witness import Outage
+
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
+
+
+def times(each: float) -> int:
+    """How often something that takes `each` seconds fits in."""
+    return max(1, int(SECONDS / each))
+
+
+async def test_redis_is_restarted(with_redis: Two, broken_redis: RedisServer) -> None:
+    async def trouble(two: Two) -> None:
+        for _ in range(times(2)):
+            await asyncio.to_thread(broken_redis.restart)
+            await asyncio.sleep(0.5)
+
+    await play(with_redis, trouble)
+
+
+async def test_pubsub_connections_are_killed(with_redis: Two, broken_redis: RedisServer) -> None:
+    killed = []
+
+    async def trouble(two: Two) -> None:
+        for _ in range(times(0.2)):
+            killed.append(await asyncio.to_thread(broken_redis.kill_pubsub))
+            await asyncio.sleep(0.2)
+
+    await play(with_redis, trouble)
+    assert sum(killed) >= 4
+
+
+async def test_a_server_is_killed_and_started_again(
+    with_redis: Two, broken_redis: RedisServer
+) -> None:
+    async def trouble(two: Two) -> Outage:
+        begins = time.time()
+        for _ in range(times(6)):
+            two.left.kill()
+            await asyncio.sleep(0.3)
+            await asyncio.to_thread(two.left.start)
+            await asyncio.sleep(0.5)
+        return Outage(begins, time.time())
+
+    await play(with_redis, trouble)
+
+
+async def test_redis_is_gone_for_good(with_redis: Two, broken_redis: RedisServer) -> None:
+    async def trouble(two: Two) -> None:
+        broken_redis.kill()
+
+    await play(with_redis, trouble, busy=[with_redis.right])
+
+
+async def test_redis_hangs(with_redis: Two, broken_redis: RedisServer) -> None:
+    async def trouble(two: Two) -> None:
+        broken_redis.freeze()
+        await asyncio.sleep(SECONDS * 0.75)
+        broken_redis.thaw()
+
+    await play(with_redis, trouble)
+
+
+@pytest.mark.parametrize("busy", ["both", "one"])
+async def test_there_is_no_redis(without_redis: Two, busy: str) -> None:
+    async def trouble(two: Two) -> None:
+        """None but this."""
+
+    await play(without_redis, trouble, [without_redis.right] if busy == "one" else None)

@@ -1,0 +1,38 @@
+"""A real database of a test's own."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from server.core.database import Database
+from server.core.migrate import migrate
+
+OpenDatabase = Callable[[], Awaitable[Database]]
+
+
+@pytest.fixture
+def database_path(tmp_path: Path) -> Path:
+    return tmp_path / "tiffin.sqlite3"
+
+
+@pytest.fixture
+async def open_database(database_path: Path) -> AsyncIterator[OpenDatabase]:
+    """Opens the file as often as wanted, as several processes would."""
+    opened: list[Database] = []
+
+    async def open_one() -> Database:
+        await migrate(database_path)
+        database = Database(database_path)
+        await database.open()
+        opened.append(database)
+        return database
+
+    yield open_one
+    for database in opened:
+        await database.close()
+
+
+@pytest.fixture
+async def database(open_database: OpenDatabase) -> Database:
+    return await open_database()

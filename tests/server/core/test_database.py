@@ -1,0 +1,370 @@
+import asyncio
+import random
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+import pytest
+
+from server.core import database as database_module
+from server.core.database import Database, Transaction
+from server.core.errors import Problem
+from support.waiting import wait_until
+
+Fn = Callable[[Transaction], Awaitable[str]]
+
+
+def keep(name: str, value: str = "x") -> Fn:
+    async def fn(tx: Transaction) -> str:
+        sql = "INSERT INTO meta (name, value) VALUES (:name, :value)"
+        await tx.execute(sql, {"name": name, "value": value})
+        tx.announce(name)
+        return name
+
+    return fn
+
+
+def stored(path: Path) -> dict[str, str]:
+    """What anybody else sees in the file."""
+    with closing(sqlite3.connect(path)) as connection:
+        return dict(connection.execute("SELECT name, value FROM meta"))
+
+
+async def trace(database: Database) -> list[str]:
+    statements: list[str] = []
+    assert database._writer is not None
+    await database._writer.set_trace_callback(statements.append)
+    return statements
+
+
+async def test_writers_that_wait_together_share_a_commit(database: Database) -> None:
+    statements = await trace(database)
+    names = [f"n{i}" for i in range(200)]
+    assert await asyncio.gather(*(database.write(keep(name)) for name in names)) == names
+    assert set(names) <= set(stored(database.path))
+    assert statements.count("COMMIT") == 4  # 64 at a time
+    assert statements.count("BEGIN IMMEDIATE") == 4
+
+
+async def test_one_failure_undoes_only_its_own_part(database: Database) -> None:
+    published: list[str] = []
+    database.publish = published.extend
+    statements = await trace(database)
+
+    async def fails(tx: Transaction) -> None:
+        await keep("half")(tx)
+        raise Problem(409, "no")
+
+    async def wrong_sql(tx: Transaction) -> None:
+        await keep("other half")(tx)
+        await tx.fetch("SELECT * FROM nowhere", {})
+
+    async def duplicate(tx: Transaction) -> None:
+        await keep("a third")(tx)
+        await keep("a third")(tx)
+
+    outcomes = await asyncio.gather(
+        database.write(keep("first")),
+        database.write(fails),
+        database.write(keep("second")),
+        database.write(wrong_sql),
+        database.write(duplicate),
+        database.write(keep("third")),
+        return_exceptions=True,
+    )
+    assert [type(outcome) for outcome in outcomes] == [
+        str,
+        Problem,
+        str,
+        Problem,
+        sqlite3.IntegrityError,
+        str,
+    ]
+    assert [outcome.status for outcome in outcomes if isinstance(outcome, Problem)] == [409, 503]
+    assert set(stored(database.path)) == {"first", "second", "third"}
+    assert published == ["first", "second", "third"]
+    assert statements.count("COMMIT") == 1
+
+
+async def test_a_cancelled_caller_neither_splits_nor_loses_a_write(database: Database) -> None:
+    """The measured failure of a shared connection: a vanished acknowledged INSERT."""
+    chance = random.Random(5)
+    acknowledged: set[int] = set()
+
+    async def pair(number: int) -> None:
+        async def fn(tx: Transaction) -> None:
+            await keep(f"{number}a")(tx)
+            await keep(f"{number}b")(tx)
+
+        await database.write(fn)
+        acknowledged.add(number)
+
+    tasks = [asyncio.create_task(pair(number)) for number in range(120)]
+    for task in chance.sample(tasks, 60):
+        for _ in range(chance.randrange(8)):
+            await asyncio.sleep(0)
+        task.cancel()
+    await asyncio.wait(tasks)
+    await database.close()
+    names = set(stored(database.path))
+    for number in range(120):
+        halves = {f"{number}a", f"{number}b"} & names
+        assert len(halves) in (0, 2), "a write was split"
+        assert number not in acknowledged or len(halves) == 2, "an acknowledged write was lost"
+    assert len(acknowledged) >= 60
+
+
+async def test_a_write_inside_a_write_raises(database: Database) -> None:
+    async def fn(tx: Transaction) -> None:
+        await database.write(keep("inner"))
+
+    with pytest.raises(RuntimeError, match="inside a write"):
+        await database.write(fn)
+    assert await database.write(keep("after")) == "after"
+
+
+async def test_what_publishing_starts_may_write(database: Database) -> None:
+    started: list[asyncio.Task[str]] = []
+
+    def publish(events: Sequence[Any]) -> None:
+        if not started:
+            started.append(asyncio.create_task(database.write(keep("consequence"))))
+
+    database.publish = publish
+    await database.write(keep("cause"))
+    assert await started[0] == "consequence"
+
+
+async def test_publishes_after_the_commit_in_its_order_and_before_the_answer(
+    database: Database,
+) -> None:
+    published: list[str] = []
+    answered: list[str] = []
+
+    def publish(events: Sequence[str]) -> None:
+        assert set(events) <= set(stored(database.path))
+        assert not set(events) & set(answered)
+        published.extend(events)
+
+    database.publish = publish
+
+    async def write(name: str) -> None:
+        answered.append(await database.write(keep(name)))
+
+    names = [f"n{i}" for i in range(150)]
+    await asyncio.gather(*map(write, names))
+    assert published == names
+
+
+async def test_a_failing_publisher_harms_no_writer(database: Database) -> None:
+    def publish(events: Sequence[Any]) -> None:
+        raise ValueError("broken")
+
+    database.publish = publish
+    assert await database.write(keep("one")) == "one"
+    assert await database.write(keep("two")) == "two"
+
+
+async def test_a_read_is_one_snapshot(database: Database) -> None:
+    async def fn(tx: Transaction) -> tuple[int, int]:
+        sql = "SELECT COUNT(*) AS n FROM meta"
+        before = (await tx.fetch(sql, {}))[0]["n"]
+        await database.write(keep("meanwhile"))
+        return before, (await tx.fetch(sql, {}))[0]["n"]
+
+    before, after = await database.read(fn)
+    assert before == after
+    assert "meanwhile" in stored(database.path)
+
+
+async def test_a_cancelled_read_gives_its_connection_back(database: Database) -> None:
+    entered = asyncio.Event()
+
+    async def fn(tx: Transaction) -> int:
+        entered.set()
+        sql = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 20000)"
+        return int((await tx.fetch(sql + " SELECT COUNT(*) AS n FROM c", {}))[0]["n"])
+
+    for _ in range(2 * database_module.READERS):
+        entered.clear()
+        task = asyncio.create_task(database.read(fn))
+        await entered.wait()
+        task.cancel()
+        await asyncio.wait({task})
+    assert await asyncio.wait_for(database.read(fn), 10) == 20_000
+
+
+async def test_a_read_cannot_write(database: Database) -> None:
+    with pytest.raises(Problem):
+        await database.read(keep("nothing"))
+    assert stored(database.path) == {}
+
+
+async def test_a_lock_held_elsewhere_is_a_503_within_its_bound(
+    database_path: Path, open_database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "BUSY_SECONDS", 0.3)
+    database: Database = await open_database()
+    holder = subprocess.Popen(  # noqa: ASYNC220
+        [
+            sys.executable,
+            "-c",
+            "import sqlite3, sys\n"
+            "connection = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+            "connection.execute('BEGIN IMMEDIATE')\n"
+            "print('held', flush=True)\n"
+            "sys.stdin.read()\n",
+            str(database_path),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdin
+    assert holder.stdout
+    try:
+        assert await asyncio.to_thread(holder.stdout.readline) == b"held\n"
+        started = time.monotonic()
+        outcomes = await asyncio.gather(
+            *(database.write(keep(f"n{i}")) for i in range(5)), return_exceptions=True
+        )
+        assert time.monotonic() - started < 2
+        assert [getattr(outcome, "status", None) for outcome in outcomes] == [503] * 5
+        assert len({id(outcome) for outcome in outcomes}) == 5
+        # Readers don't mind a writer.
+        await database.read(lambda tx: tx.fetch("SELECT 1 AS one", {}))
+    finally:
+        holder.stdin.close()
+        holder.wait(timeout=5)
+        holder.stdout.close()
+    assert await database.write(keep("afterwards")) == "afterwards"
+    assert set(stored(database_path)) == {"afterwards"}
+
+
+async def test_a_full_disk_fails_the_whole_batch_and_nothing_hangs(database: Database) -> None:
+    published: list[str] = []
+    database.publish = published.extend
+    await database.write(keep("before"))
+    assert database._writer is not None
+    rows: Any = await database._writer.execute_fetchall("PRAGMA page_count")
+    await database._writer.execute_fetchall(f"PRAGMA max_page_count={rows[0]['page_count'] + 4}")
+    outcomes = await asyncio.wait_for(
+        asyncio.gather(
+            database.write(keep("small")),
+            database.write(keep("large", "x" * 1_000_000)),
+            database.write(keep("small too")),
+            return_exceptions=True,
+        ),
+        5,
+    )
+    kept = set(stored(database.path))
+    for name, outcome in zip(("small", "large", "small too"), outcomes, strict=True):
+        assert (name in kept) == (outcome == name), "an answer is not what is stored"
+        assert outcome == name or getattr(outcome, "status", None) == 503
+    assert getattr(outcomes[1], "status", None) == 503
+    assert set(published) == kept
+    await database._writer.execute_fetchall("PRAGMA max_page_count=1000000")
+    assert await database.write(keep("room again")) == "room again"
+
+
+async def test_a_batch_that_the_database_rolled_back_has_failed_whole(database: Database) -> None:
+    """Some errors (a full disk, out of memory) end the transaction behind our back."""
+    published: list[str] = []
+    database.publish = published.extend
+
+    async def loses_the_transaction(tx: Transaction) -> None:
+        await keep("lost")(tx)
+        await tx.execute("ROLLBACK", {})
+        raise sqlite3.OperationalError("database or disk is full")
+
+    async def hides_it(tx: Transaction) -> None:
+        await tx.execute("ROLLBACK", {})
+
+    for culprit in (loses_the_transaction, hides_it):
+        outcomes = await asyncio.gather(
+            database.write(keep("first")),
+            database.write(culprit),
+            database.write(keep("last")),
+            return_exceptions=True,
+        )
+        assert [getattr(outcome, "status", None) for outcome in outcomes] == [503] * 3
+    assert stored(database.path) == {}
+    assert published == []
+    assert await database.write(keep("fine")) == "fine"
+
+
+async def test_close_finishes_what_was_accepted_and_refuses_the_rest(database: Database) -> None:
+    entered = asyncio.Event()
+
+    async def first(tx: Transaction) -> str:
+        entered.set()
+        await tx.fetch("SELECT 1 AS one", {})
+        return await keep("first")(tx)
+
+    tasks = [asyncio.create_task(database.write(first))]
+    await entered.wait()  # its batch is being written, and no longer in the queue
+    tasks += [asyncio.create_task(database.write(keep(f"n{i}"))) for i in range(200)]
+    await asyncio.sleep(0)
+    closing_it = asyncio.create_task(database.close())
+    await asyncio.sleep(0)
+    with pytest.raises(Problem) as refused:
+        await database.write(keep("too late"))
+    assert refused.value.status == 503
+    await asyncio.wait_for(closing_it, 10)
+    assert [task.result() for task in tasks] == ["first", *(f"n{i}" for i in range(200))]
+    assert len(stored(database.path)) == 201
+    with pytest.raises(Problem):
+        await database.read(lambda tx: tx.fetch("SELECT 1 AS one", {}))
+
+
+async def test_close_waits_for_a_batch_in_flight_alone(database: Database) -> None:
+    entered = asyncio.Event()
+
+    async def fn(tx: Transaction) -> str:
+        entered.set()
+        for _ in range(20):
+            await tx.fetch("SELECT 1 AS one", {})
+        return await keep("in flight")(tx)
+
+    task = asyncio.create_task(database.write(fn))
+    await entered.wait()
+    await asyncio.wait_for(database.close(), 5)
+    assert await task == "in flight"
+    assert set(stored(database.path)) == {"in flight"}
+
+
+async def test_data_version_moves_for_others_commits_only(
+    database: Database, open_database: Any
+) -> None:
+    other: Database = await open_database()
+    before = await database.data_version()
+    await database.write(keep("ours"))
+    assert await database.data_version() == before
+    await other.write(keep("theirs"))
+    assert await database.data_version() != before
+
+
+async def test_opening_that_fails_half_way_leaves_no_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that is left would keep the process from ending."""
+    before = threading.active_count()
+    connect, calls = aiosqlite.connect, 0
+
+    def third_fails(*arguments: Any, **more: Any) -> aiosqlite.Connection:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise sqlite3.OperationalError("unable to open database file")
+        return connect(*arguments, **more)
+
+    monkeypatch.setattr(aiosqlite, "connect", third_fails)
+    with pytest.raises(sqlite3.OperationalError):
+        await Database(tmp_path / "tiffin.sqlite3").open()
+    await wait_until(lambda: threading.active_count() <= before, 5)

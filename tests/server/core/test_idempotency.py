@@ -1,0 +1,106 @@
+import asyncio
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.core import idempotency, pages
+from server.core.clock import from_text, now, to_text
+from server.core.database import Database, Transaction
+from server.core.errors import Problem
+from server.core.idempotency import Repeatable, store_answer, stored_answer
+from server.features.shared.schemas import Address
+
+
+def order(text: str = "1 Quay", key: str = "k1", account: str = "acc_1") -> Repeatable:
+    return Repeatable.of(account, "POST /orders", key, Address(text=text, lat=0, lng=0))
+
+
+async def send(database: Database, request: Repeatable, made: list[str]) -> str:
+    """As a service does it: look, else do and store, in one transaction."""
+
+    async def fn(tx: Transaction) -> str:
+        stored = await stored_answer(tx, request)
+        if stored is not None:
+            return stored
+        made.append(request.key)
+        body = f'{{"number":{len(made)}}}'
+        await store_answer(tx, request, 201, body)
+        return body
+
+    return await database.write(fn)
+
+
+async def test_sent_together_or_again_it_is_done_once(database: Database) -> None:
+    made: list[str] = []
+    answers = await asyncio.gather(*(send(database, order(), made) for _ in range(10)))
+    assert set(answers) == {'{"number":1}'}
+    assert await send(database, order(), made) == '{"number":1}'
+    assert made == ["k1"]
+
+
+async def test_keys_are_an_accounts_own(database: Database) -> None:
+    made: list[str] = []
+    for request in (order(), order(key="k2"), order(account="acc_2")):
+        await send(database, request, made)
+    assert len(made) == 3
+
+
+async def test_another_content_under_the_same_key_is_422(database: Database) -> None:
+    await send(database, order(), [])
+    with pytest.raises(Problem) as refused:
+        await send(database, order("2 Quay"), [])
+    assert refused.value.status == 422
+
+
+async def test_what_failed_keeps_no_answer(database: Database) -> None:
+    async def fails(tx: Transaction) -> None:
+        await store_answer(tx, order(), 201, "{}")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await database.write(fails)
+    made: list[str] = []
+    await send(database, order(), made)
+    assert made == ["k1"]
+
+
+async def test_after_a_day_it_is_another_request(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    await send(database, order(), made)
+    assert await database.write(idempotency.drop_expired) == 0
+    later = now() + timedelta(hours=24, seconds=1)
+    monkeypatch.setattr(idempotency, "now", lambda: later)
+    await send(database, order("2 Quay"), made)
+    assert len(made) == 2
+    assert await database.write(idempotency.drop_expired) == 0
+    monkeypatch.setattr(idempotency, "now", lambda: later + timedelta(days=2))
+    assert await database.write(idempotency.drop_expired) == 1
+
+
+def test_times_are_utc_with_milliseconds_and_sort_as_text() -> None:
+    moment = now()
+    assert to_text(moment).endswith("Z")
+    assert len(to_text(moment)) == len("2026-01-31T12:00:00.000Z")
+    assert from_text(to_text(moment)) == moment
+    assert to_text(moment) < to_text(moment + timedelta(milliseconds=1))
+
+
+@given(st.text())
+def test_a_text_that_names_no_page_is_a_422(text: str) -> None:
+    with pytest.raises(Problem) as refused:
+        pages.parse(text)
+    assert refused.value.status == 422
+
+
+@given(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8")))
+def test_a_place_in_a_list_comes_back_whole(key: str, identifier: str) -> None:
+    assert pages.parse(pages.after(key, identifier)) == (key, identifier)
+
+
+def test_halves_of_characters_are_no_place() -> None:
+    with pytest.raises(Problem):
+        pages.parse(pages.after("\ud800", "x"))

@@ -1,0 +1,133 @@
+"""What a request leaves behind: its line in the log, its figures, its health."""
+
+import io
+import json
+import logging
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from server.core.health import CHECKS, add_health
+from server.core.logging import configure_logging
+from server.core.metrics import Metrics
+from server.core.middleware import METRICS, around
+from server.core.routing import OPERATIONS, PUBLIC, Router
+from server.features.shared.schemas import Id, Wire
+from support.rest import Rest
+
+router = Router("things")
+
+
+class Thing(Wire):
+    """Anything."""
+
+    id: str
+
+
+@router.route("GET", "/things/{id}", roles=PUBLIC)
+async def get_thing(request: web.Request, id: Id) -> Thing:
+    """A thing."""
+    logging.getLogger("server.things").info("looking for %s", id)
+    return Thing(id=id)
+
+
+states = {"database": "ok", "broker": "ok"}
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Rest]:
+    async def database() -> str:
+        return states["database"]
+
+    async def broker() -> str:
+        if states["broker"] != "ok":
+            raise OSError(states["broker"])
+        return "ok"
+
+    app = web.Application(middlewares=[around])
+    app[OPERATIONS] = []
+    app[METRICS] = Metrics()
+    app[METRICS].gauge("held", "Held.", lambda: 7.0)
+    app[CHECKS] = {"database": database, "broker": broker}
+    router.add_to(app)
+    add_health(app)
+    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with Rest(f"http://127.0.0.1:{runner.addresses[0][1]}") as rest:
+        yield rest
+    await runner.cleanup()
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    stream = io.StringIO()
+    configure_logging("INFO", stream)
+    yield stream
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def lines(log: io.StringIO, logger: str) -> list[dict[str, Any]]:
+    found = [json.loads(line) for line in log.getvalue().splitlines()]
+    return [line for line in found if line["logger"] == logger]
+
+
+async def test_a_request_is_one_line_and_its_id_is_on_every_line(
+    client: Rest, log: io.StringIO
+) -> None:
+    answer = await client.get("/things/a1", headers={"X-Request-ID": "req-7"})
+    answer.must(200)
+    (access,) = lines(log, "server.access")
+    assert access["message"] == "GET /api/v1/things/a1 200"
+    assert (access["status"], access["method"], access["request_id"]) == (200, "GET", "req-7")
+    assert access["remote"] == "127.0.0.1"
+    assert access["ms"] >= 0
+    (inner,) = lines(log, "server.things")
+    assert inner["request_id"] == "req-7"
+
+
+async def test_what_a_path_carries_is_masked_and_cannot_forge_a_line(
+    client: Rest, log: io.StringIO
+) -> None:
+    token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
+    (await client.get(f"/nothing/{token}")).must(404)
+    (await client.get("/nothing%0A%7B%22level%22%3A%22forged%22%7D")).must(404)
+    assert token not in log.getvalue()
+    assert len(lines(log, "server.access")) == 2
+    assert not [one for one in map(json.loads, log.getvalue().splitlines()) if "forged" in one]
+
+
+async def test_the_query_is_not_logged(client: Rest, log: io.StringIO) -> None:
+    await client.get("/things/a1", params={"anything": "private"})
+    assert "private" not in log.getvalue()
+
+
+async def test_metrics_count_by_route_never_by_path(client: Rest) -> None:
+    for name in ("one", "two"):
+        (await client.get(f"/things/{name}")).must(200)
+    (await client.get("/no/such/path")).must(404)
+    answer = (await client.get("//metrics")).must(200)
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    text = answer.body.decode()
+    assert (
+        'tiffin_requests_total{method="GET",route="/api/v1/things/{id}",status="200"} 2.0' in text
+    )
+    assert "such" not in text
+    assert "one" not in {line.split('"')[1] for line in text.splitlines() if '"' in line}
+    assert "tiffin_held 7.0" in text
+
+
+async def test_health_is_of_the_process_and_readiness_of_its_parts(
+    client: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await client.get("//healthz")).must(200).json == {"status": "ok"}
+    assert (await client.get("//readyz")).must(200).json["parts"] == states
+    monkeypatch.setitem(states, "broker", "no connection to Redis")
+    answer = (await client.get("//readyz")).must(503)
+    assert answer.json["parts"] == {"database": "ok", "broker": "no connection to Redis"}
+    (await client.get("//healthz")).must(200)

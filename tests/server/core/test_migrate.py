@@ -1,0 +1,104 @@
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from server.core import migrate as migrate_module
+from server.core.migrate import MigrationError, migrate, migrations, statements
+
+ROOT = Path(__file__).resolve().parents[3]
+RUN = """
+import asyncio, os, pathlib, sys, time
+from server.core.migrate import migrate
+start = time.monotonic() + 0.1
+for _ in range(10):
+    if os.fork() == 0:
+        while time.monotonic() < start:
+            pass
+        try:
+            ran = asyncio.run(migrate(pathlib.Path(sys.argv[1])))
+            os.write(1, b"%d\\n" % len(ran))
+        except BaseException as error:
+            os.write(2, repr(error).encode())
+        os._exit(0)
+for _ in range(10):
+    os.wait()
+"""
+
+
+@pytest.mark.parametrize("time", ["once", "and again"])
+def test_ten_processes_that_start_together_run_them_once(database_path: Path, time: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, str(database_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert sorted(map(int, done.stdout.split())) == [0] * 9 + [len(migrations())], done.stderr
+
+
+async def test_a_second_run_finds_nothing_to_do(database_path: Path) -> None:
+    assert await migrate(database_path) == [name for _, name, _ in migrations()]
+    assert await migrate(database_path) == []
+
+
+async def test_a_changed_migration_is_refused_in_words(database_path: Path) -> None:
+    await migrate(database_path)
+    with closing(sqlite3.connect(database_path)) as connection, connection:
+        connection.execute("UPDATE migrations SET digest = 'another' WHERE number = 1")
+    with pytest.raises(MigrationError, match=r"0001_log\.sql was changed after"):
+        await migrate(database_path)
+
+
+async def test_a_newer_database_is_refused_with_what_to_do(database_path: Path) -> None:
+    await migrate(database_path)
+    with closing(sqlite3.connect(database_path)) as connection, connection:
+        connection.execute("INSERT INTO migrations VALUES (9000, '9000_future.sql', 'x')")
+    with pytest.raises(MigrationError, match=r"newer Tiffin .*9000.*update the server"):
+        await migrate(database_path)
+
+
+async def test_a_failing_migration_leaves_nothing_behind(
+    database_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = "CREATE TABLE good (a TEXT);\n"
+    bad = "CREATE TABLE half (a TEXT);\nCREATE TABLE half (a TEXT);\n"
+    monkeypatch.setattr(
+        migrate_module, "migrations", lambda: [(1, "1_good.sql", good), (2, "2_bad.sql", bad)]
+    )
+    with pytest.raises(MigrationError, match="half already exists"):
+        await migrate(database_path)
+    with closing(sqlite3.connect(database_path)) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == []
+
+
+def test_a_file_that_is_no_database_is_refused_in_words(database_path: Path) -> None:
+    database_path.write_text("this is a shopping list, not a database\n" * 100)
+    with pytest.raises(MigrationError, match="not a database"):
+        asyncio.run(migrate(database_path))
+
+
+async def test_a_place_that_cannot_hold_it_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MigrationError, match="TIFFIN_DATA_DIR"):
+        await migrate(tmp_path / "file" / "deeper" / "tiffin.sqlite3")
+
+
+def test_splits_scripts_into_statements() -> None:
+    script = (
+        "-- a comment; with a semicolon\n"
+        "CREATE TABLE a (\n    b TEXT DEFAULT ';'\n);\n\n"
+        "CREATE TRIGGER t AFTER INSERT ON a BEGIN\n    DELETE FROM a;\nEND;\n"
+        "-- the end\n"
+    )
+    first, second = statements(script)
+    assert "CREATE TABLE a" in first
+    assert second.startswith("\nCREATE TRIGGER")
+    assert second.endswith("END;\n")
+    with pytest.raises(MigrationError, match="middle of a statement"):
+        statements("CREATE TABLE a (b TEXT)\n")

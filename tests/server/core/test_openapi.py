@@ -1,0 +1,84 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
+
+from server.app import create_app
+from server.core.openapi import DOCUMENT
+from support.live_server import settings_for
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder: Path = tmp_path_factory.mktemp("openapi")
+    app = create_app(settings_for(folder))
+    found: dict[str, Any] = json.loads(json.dumps(app[DOCUMENT]))
+    return found
+
+
+def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [
+        (path, method, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+def test_the_document_is_openapi_3_1(document: dict[str, Any]) -> None:
+    OPENAPI_31_VALIDATOR.validate(document)
+    assert document["openapi"].startswith("3.1")
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    def references(value: Any) -> list[str]:
+        if isinstance(value, dict):
+            own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
+            return own + [one for inner in value.values() for one in references(inner)]
+        if isinstance(value, list):
+            return [one for inner in value for one in references(inner)]
+        return []
+
+    found = set(references(document))
+    schemas = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert found <= schemas
+    assert found
+
+
+def test_operations_have_a_name_of_their_own_and_words(document: dict[str, Any]) -> None:
+    identifiers = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(set(identifiers)) == len(identifiers)
+    assert all(operation["summary"] for _, _, operation in operations(document))
+
+
+def test_the_path_names_its_parameters_and_no_others(document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        named = {part[1:-1] for part in path.split("/") if part.startswith("{")}
+        listed = [one["name"] for one in operation["parameters"] if one["in"] == "path"]
+        assert (sorted(named), len(listed)) == (sorted(listed), len(named)), (method, path)
+        assert all(one["required"] for one in operation["parameters"] if one["in"] == "path")
+
+
+def test_each_error_is_problem_json_and_what_guards_may_answer_is_there(
+    document: dict[str, Any],
+) -> None:
+    for path, method, operation in operations(document):
+        answers = operation["responses"]
+        for status, answer in answers.items():
+            if int(status) >= 400:
+                assert set(answer["content"]) == {"application/problem+json"}, (method, path)
+        if operation["security"]:
+            assert "401" in answers, (method, path)
+        if "requestBody" in operation:
+            assert {"400", "413", "415", "422"} <= set(answers), (method, path)
+        if "{" in path:
+            assert "404" in answers, (method, path)
+
+
+def test_streams_and_empty_answers_are_told_as_they_are(document: dict[str, Any]) -> None:
+    stream = document["paths"]["/api/v1/restaurants/{id}/orders/stream"]["get"]
+    assert set(stream["responses"]["200"]["content"]) == {"text/event-stream"}
+    held = document["paths"]["/api/v1/orders/{id}/status"]["get"]
+    assert "content" not in held["responses"]["204"]
+    assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"

@@ -1,0 +1,436 @@
+"""Requests as anybody may send them, to a small application of the same parts."""
+
+import asyncio
+import gzip
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from pydantic import Field
+
+from server.core import routing
+from server.core.auth import AccessTokens, Gate, Identity
+from server.core.errors import Problem
+from server.core.limits import RateLimit
+from server.core.metrics import Metrics
+from server.core.middleware import METRICS, around
+from server.core.routing import (
+    ANY_ROLE,
+    CUSTOMER,
+    GATE,
+    OPERATIONS,
+    PUBLIC,
+    SERVICES,
+    WRITES,
+    Answer,
+    IdempotencyKey,
+    Limit,
+    Router,
+    identity_of,
+    service,
+)
+from server.features.shared.schemas import Id, Latitude, Name, Wire
+from support.rest import Answer as Got
+from support.rest import Rest
+
+SECRET = "s" * 32
+
+
+class Item(Wire):
+    """A dish and how often."""
+
+    name: Name
+    quantity: Annotated[int, Field(ge=1, le=50)] = 1
+    lat: Latitude = 0.0
+
+
+class Basket(Wire):
+    """What is sent and what comes back."""
+
+    items: Annotated[list[Item], Field(max_length=20)]
+
+
+class Greeter:
+    """A service."""
+
+    greeting = "hello"
+
+
+router = Router("things")
+
+
+@router.route("POST", "/baskets", roles=PUBLIC, status=201)
+async def make_basket(request: web.Request, basket: Basket) -> Answer[Basket]:
+    """What came."""
+    return Answer(basket, headers={"Location": "/api/v1/baskets/1"})
+
+
+@router.route("GET", "/things/{id}", roles=PUBLIC)
+async def get_thing(request: web.Request, id: Id, limit: Limit = 50, name: str = "-") -> Item:
+    """One thing."""
+    return Item(name=f"{id} {name}", quantity=min(limit, 50))
+
+
+@router.route("POST", "/keys", roles=PUBLIC)
+async def repeat_key(request: web.Request, key: IdempotencyKey = None) -> Item:
+    """The key."""
+    return Item(name=key or "none")
+
+
+@router.route("PUT", "/mine", roles=CUSTOMER)
+async def change_mine(request: web.Request) -> None:
+    """For customers."""
+    assert service(request, Greeter).greeting == "hello"
+
+
+@router.route("GET", "/mine", roles=ANY_ROLE)
+async def read_mine(request: web.Request) -> Item:
+    """For both."""
+    return Item(name=identity_of(request).name)
+
+
+@router.route("GET", "/broken", roles=PUBLIC)
+async def broken(request: web.Request) -> Item:
+    """Raises what nobody expected."""
+    raise ValueError("password='hunter2'")
+
+
+@router.route("GET", "/conflict", roles=PUBLIC, problems=(409,))
+async def conflict(request: web.Request) -> Item:
+    """A problem with members of its own."""
+    raise Problem(409, "At odds.", kind="odds", extra={"order": {"id": "ord_1"}})
+
+
+REVOKED = "ses_revoked"
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Rest]:
+    async def holds(session_id: str) -> bool:
+        return session_id != REVOKED
+
+    app = web.Application(middlewares=[around], client_max_size=4096)
+    gate = Gate(AccessTokens(SECRET, 60))
+    gate.session_holds = holds
+    app[GATE] = gate
+    app[WRITES] = RateLimit(3, "changes")
+    app[SERVICES] = {Greeter: Greeter()}
+    app[OPERATIONS] = []
+    app[METRICS] = Metrics()
+    router.add_to(app)
+    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    async with Rest(f"http://127.0.0.1:{runner.addresses[0][1]}") as rest:
+        yield rest
+    await runner.cleanup()
+
+
+def token(role: str = "customer", session: str = "ses_1", seconds: int = 60) -> str:
+    return AccessTokens(SECRET, seconds).issue("acc_1", session, "Ada", role, None)
+
+
+def problem(answer: Got, status: int) -> dict[str, Any]:
+    """The problem document in that answer, which has to be one in every respect."""
+    answer.must(status)
+    assert answer.headers["Content-Type"].startswith("application/problem+json")
+    body: dict[str, Any] = answer.json
+    assert {"type", "title", "status", "detail", "request_id"} <= set(body)
+    assert body["status"] == status
+    assert body["detail"]
+    assert body["request_id"] == answer.headers["X-Request-ID"]
+    if status == 422:
+        assert all({"loc", "msg"} == set(error) for error in body["errors"])
+    return body
+
+
+async def test_binds_and_answers(client: Rest) -> None:
+    answer = await client.post("/baskets", {"items": [{"name": " Soup ", "quantity": 2}]})
+    assert answer.must(201).json == {"items": [{"name": "Soup", "quantity": 2, "lat": 0.0}]}
+    assert answer.headers["Location"] == "/api/v1/baskets/1"
+    assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
+    answer = await client.get("/things/a_1", params={"limit": "7", "name": "x", "other": "y"})
+    assert answer.must(200).json["name"] == "a_1 x"
+
+
+ITEM = b'{"items": [{"name": "x", "quantity": %s}]}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b'{"items": [}',
+        b'{"items": [], }',
+        b"{'items': []}",
+        b"\xff\xfe{}",
+        b'{"items": [{"name": "\xff"}]}',
+        b'{"items": [{"name": "\xed\xa0\x80"}]}',
+        b'{"items": [{"name": "\\ud800"}]}',
+        b'{"items": [{"name": "\\udc00\\ud800"}]}',
+        b'{"items": [{"name": "\\x"}]}',
+        b'{"items": ' + b"[" * 1500 + b"]" * 1500 + b"}",
+        b'{"a":' * 600 + b"1" + b"}" * 600,
+        b'{"items": []} trailing',
+        '{"items": []}'.encode("utf-16"),
+    ],
+)
+async def test_what_is_not_json_is_400(client: Rest, body: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    problem(await client.post("/baskets", data=body, headers=headers), 400)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"null",
+        b"[]",
+        b'"text"',
+        b"1",
+        b"{}",
+        b'{"items": null}',
+        b'{"items": {}}',
+        b'{"items": [{"name": ""}]}',
+        b'{"items": [{"name": "   "}]}',
+        b'{"items": [{"name": "a\\u0000b"}]}',
+        b'{"items": [{"name": "a\\u0007b"}]}',
+        b'{"items": [{"name": "' + b"x" * 81 + b'"}]}',
+        b'{"items": [{"name": 1}]}',
+        b'{"items": [{"name": "x", "lat": NaN}]}',
+        b'{"items": [{"name": "x", "lat": Infinity}]}',
+        b'{"items": [{"name": "x", "lat": 1e400}]}',
+        b'{"items": [{"name": "x", "lat": 91}]}',
+        ITEM % b"0",
+        ITEM % b"51",
+        ITEM % b"1.5",
+        ITEM % b"NaN",
+        ITEM % b"-Infinity",
+        ITEM % b"1e400",
+        ITEM % (b"9" * 1000),
+        ITEM % b'"two"',
+        ITEM % b"[]",
+        b'{"items": [' + b'{"name": "x"},' * 20 + b'{"name": "x"}]}',
+    ],
+)
+async def test_what_is_json_but_cannot_be_is_422_with_the_fields(client: Rest, body: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    assert problem(await client.post("/baskets", data=body, headers=headers), 422)["errors"]
+
+
+async def test_a_number_of_any_length_is_no_500(client: Rest) -> None:
+    headers = {"Content-Type": "application/json"}
+    for body in (ITEM % (b"9" * 4000), b'{"items": [], "x": ' + b"9" * 4000 + b"}"):
+        answer = await client.post("/baskets", data=body, headers=headers)
+        assert answer.status < 500, answer.body
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", "nonsense", ";;"],
+)
+async def test_another_content_type_is_415(client: Rest, kind: str) -> None:
+    answer = await client.post("/baskets", data=b'{"items": []}', headers={"Content-Type": kind})
+    problem(answer, 415)
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json; charset=utf-8", "APPLICATION/JSON", "application/vnd.x+json"]
+)
+async def test_json_by_any_of_its_names_is_read(client: Rest, kind: str) -> None:
+    answer = await client.post("/baskets", data=b'{"items": []}', headers={"Content-Type": kind})
+    answer.must(201)
+
+
+async def test_too_large_is_413_however_it_is_sent(client: Rest) -> None:
+    headers = {"Content-Type": "application/json"}
+    large = b'{"items": [], "x": "' + b"a" * 5000 + b'"}'
+    problem(await client.post("/baskets", data=large, headers=headers), 413)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield large
+
+    async with client.http.post(client.url("/baskets"), data=chunks(), headers=headers) as answer:
+        assert answer.status == 413
+    bomb = gzip.compress(b"[" + b" " * 5_000_000 + b"]")
+    zipped = headers | {"Content-Encoding": "gzip"}
+    answer = await client.post("/baskets", data=bomb, headers=zipped)
+    assert answer.status in (400, 413)
+
+
+async def test_a_body_that_is_not_what_its_headers_say_is_400(client: Rest) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    problem(await client.post("/baskets", data=b'{"items": []}', headers=headers), 400)
+
+
+async def raw(client: Rest, *parts: bytes, whole: bool = True) -> bytes:
+    """The answer to these bytes, each part sent on its own: whole, or its first line."""
+    port = int(client.base_url.rsplit(":", 1)[1])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for part in parts:
+        writer.write(part)
+        await asyncio.sleep(0.05)  # so that they do not arrive as one
+    async with asyncio.timeout(5):
+        answer = await (reader.read() if whole else reader.readline())
+    writer.close()
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"GET /api/v1/mine HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \xff\xfe.a.b\r\n", 401),
+        (b"GET /api/v1/mine HTTP/1.1\r\nHost: x\r\nAuthorization: \xff\r\n", 401),
+        (b"GET /api/v1/things/%ff HTTP/1.1\r\nHost: x\r\n", 404),
+        (b"GET /api/v1/things/a%00b HTTP/1.1\r\nHost: x\r\n", 404),
+        (b"GET /api/v1/things/a?limit=%ff HTTP/1.1\r\nHost: x\r\n", 422),
+        (b"GET /api/v1/nothing/%ff HTTP/1.1\r\nHost: x\r\n", 404),
+        (b"POST /api/v1/keys HTTP/1.1\r\nHost: x\r\nIdempotency-Key: \xff\r\n", 422),
+        (b"POST /api/v1/keys HTTP/1.1\r\nHost: x\r\nIdempotency-Key:\r\n", 422),
+        (
+            b"POST /api/v1/baskets HTTP/1.1\r\nHost: x\r\nContent-Type: \xff\xfe\r\n"
+            b"Content-Length: 0\r\n",
+            415,
+        ),
+    ],
+)
+async def test_no_byte_of_a_request_is_a_500(
+    client: Rest, request_bytes: bytes, status: int
+) -> None:
+    answer = await raw(client, request_bytes + b"Connection: close\r\n\r\n")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status), answer
+    assert json.loads(body)["status"] == status
+
+
+async def test_a_broken_chunk_is_400_also_in_the_middle(
+    client: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routing, "BODY_SECONDS", 0.3)
+    head = (
+        b"POST /api/v1/baskets HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    )
+    for parts in ((head + b"not a length\r\n",), (head + b"2\r\n{}\r\n", b"not a length\r\n")):
+        assert b" 400 " in await raw(client, *parts, whole=False)
+
+
+async def test_a_body_that_never_comes_is_400_in_the_end(
+    client: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routing, "BODY_SECONDS", 0.2)
+    head = (
+        b"POST /api/v1/baskets HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 10\r\nConnection: close\r\n\r\n"
+    )
+    assert b" 400 " in await raw(client, head + b"{", whole=False)
+
+
+async def test_an_unknown_path_is_404_and_a_wrong_method_405(client: Rest) -> None:
+    problem(await client.get("/nowhere"), 404)
+    problem(await client.get("//nowhere"), 404)
+    answer = await client.delete("/mine")
+    problem(answer, 405)
+    assert set(answer.headers["Allow"].split(",")) == {"GET", "PUT"}
+
+
+@pytest.mark.parametrize(
+    "path", ["/things/a%20b", "/things/a.b", "/things/%C3%A9", f"/things/{'x' * 65}", "/things/"]
+)
+async def test_what_no_id_can_be_is_not_there(client: Rest, path: str) -> None:
+    problem(await client.get(path), 404)
+
+
+@pytest.mark.parametrize("limit", ["0", "201", "-1", "x", "", "1.5", "9" * 500])
+async def test_a_limit_out_of_bounds_is_422(client: Rest, limit: str) -> None:
+    answer = problem(await client.get("/things/a", params={"limit": limit}), 422)
+    assert answer["errors"][0]["loc"] == ["limit"]
+
+
+@pytest.mark.parametrize("key", ["x" * 256, "with space", "caf\u00e9"])
+async def test_a_key_out_of_bounds_is_422(client: Rest, key: str) -> None:
+    problem(await client.post("/keys", headers={"Idempotency-Key": key}), 422)
+
+
+async def test_an_unexpected_error_tells_nothing_but_its_id(client: Rest) -> None:
+    answer = await client.get("/broken")
+    assert b"hunter2" not in answer.body
+    assert b"ValueError" not in answer.body
+    problem(answer, 500)
+
+
+async def test_a_problem_may_have_members_and_a_type_of_its_own(client: Rest) -> None:
+    body = problem(await client.get("/conflict"), 409)
+    assert body["order"] == {"id": "ord_1"}
+    assert body["type"] == "urn:tiffin:problem:odds"
+
+
+async def test_takes_the_clients_request_id_where_it_is_a_decent_one(client: Rest) -> None:
+    answer = await client.get("/broken", headers={"X-Request-ID": "from-me.1"})
+    assert answer.headers["X-Request-ID"] == answer.json["request_id"] == "from-me.1"
+    for bad in ("x" * 65, "a b", "<script>", "caf\u00e9"):
+        answer = await client.get("/broken", headers={"X-Request-ID": bad})
+        assert answer.headers["X-Request-ID"].startswith("req_")
+
+
+async def test_guards_in_their_order(client: Rest) -> None:
+    for header in (None, "Basic x", "Bearer", "Bearer ", "Bearer a.b.c", f"bearer {token()[:-2]}"):
+        headers = {"Authorization": header} if header else {}
+        answer = await client.get("/mine", headers=headers)
+        assert problem(answer, 401)
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+    for bad, kind in (
+        (token(seconds=-1), "token-expired"),
+        (token(session=REVOKED), "session-ended"),
+    ):
+        answer = await client.get("/mine", headers={"Authorization": f"Bearer {bad}"})
+        assert problem(answer, 401)["type"] == f"urn:tiffin:problem:{kind}"
+    employee = {"Authorization": f"Bearer {token('employee')}"}
+    problem(await client.put("/mine", headers=employee), 403)
+    assert (await client.get("/mine", headers=employee)).must(200).json["name"] == "Ada"
+
+
+async def test_a_token_signed_by_another_algorithm_or_for_another_use_does_not_hold() -> None:
+    import time
+
+    import jwt
+
+    tokens = AccessTokens(SECRET, 60)
+    claims = jwt.decode(token(), SECRET, algorithms=["HS256"], audience="tiffin-api")
+    assert isinstance(tokens.verify(token()), Identity)
+    bad = [
+        jwt.encode(claims, None, algorithm="none"),
+        jwt.encode(claims, SECRET * 2, algorithm="HS512"),
+        jwt.encode(claims | {"aud": "another"}, SECRET),
+        jwt.encode(claims | {"iss": "another"}, SECRET),
+        jwt.encode({k: v for k, v in claims.items() if k != "exp"}, SECRET),
+        jwt.encode({k: v for k, v in claims.items() if k != "sid"}, SECRET),
+        jwt.encode(claims, "t" * 32),
+    ]
+    for one in bad:
+        with pytest.raises(Problem) as refused:
+            tokens.verify(one)
+        assert refused.value.status == 401
+    ahead = jwt.encode(claims | {"iat": int(time.time()) + 30}, SECRET)
+    assert tokens.verify(ahead).account_id == "acc_1"
+
+
+async def test_writes_count_against_the_accounts_rate_and_reads_do_not(client: Rest) -> None:
+    headers = {"Authorization": f"Bearer {token()}"}
+    for _ in range(3):
+        (await client.put("/mine", headers=headers)).must(204)
+    answer = await client.put("/mine", headers=headers)
+    problem(answer, 429)
+    assert int(answer.headers["Retry-After"]) == 20
+    (await client.get("/mine", headers=headers)).must(200)
+
+
+async def test_a_client_that_goes_before_the_answer_harms_nobody(client: Rest) -> None:
+    with pytest.raises((asyncio.TimeoutError, aiohttp.ClientError)):
+        async with asyncio.timeout(0.0001):
+            await client.get("/things/a")
+    (await client.get("/things/a")).must(200)

@@ -1,0 +1,109 @@
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from server.settings import Settings, SettingsError, kept_secret, load_settings
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("TIFFIN_") or name == "PORT":
+            monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("TIFFIN_PORT", "http", "TIFFIN_PORT"),
+        ("PORT", "70000", "PORT"),
+        ("TIFFIN_MAX_CONNECTIONS", "0", "TIFFIN_MAX_CONNECTIONS"),
+        ("TIFFIN_RATE_PER_MINUTE", "-1", "TIFFIN_RATE_PER_MINUTE"),
+        ("TIFFIN_LONG_POLL_SECONDS", "61", "TIFFIN_LONG_POLL_SECONDS"),
+        ("TIFFIN_DATABASE_URL", "mysql://x", "TIFFIN_DATABASE_URL: only sqlite"),
+        ("TIFFIN_REDIS_URL", "localhost:6379", "TIFFIN_REDIS_URL: must start with redis://"),
+        ("TIFFIN_JWT_SECRET", "short", "TIFFIN_JWT_SECRET: must be at least 32 bytes"),
+        ("TIFFIN_LOG_LEVEL", "loud", "TIFFIN_LOG_LEVEL: must be DEBUG"),
+    ],
+)
+def test_errors_name_the_variable_in_words(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as error:
+        load_settings()
+    assert words in str(error.value)
+    assert "TIFFIN_TIFFIN" not in str(error.value)
+    assert "pydantic" not in str(error.value)
+
+
+def test_a_secret_never_stands_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIFFIN_JWT_SECRET", "hunter2")
+    with pytest.raises(SettingsError) as error:
+        load_settings()
+    assert "hunter2" not in str(error.value)
+
+
+def test_every_wrong_setting_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIFFIN_EVENT_DAYS", "-1")
+    monkeypatch.setenv("TIFFIN_LOG_LEVEL", "loud")
+    with pytest.raises(SettingsError) as error:
+        load_settings()
+    assert len(str(error.value).splitlines()) == 2
+
+
+def test_the_secret_is_required_outside_of_the_demo(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="TIFFIN_JWT_SECRET is required"):
+        _ = Settings(data_dir=tmp_path).token_secret
+    made = Settings(data_dir=tmp_path, demo=True).token_secret
+    assert len(made) >= 32
+    assert Settings(data_dir=tmp_path, demo=True).token_secret == made
+    assert stat.S_IMODE((tmp_path / "jwt-secret").stat().st_mode) == 0o600
+
+
+def test_port_is_honoured_with_and_without_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "9001")
+    assert load_settings().port == 9001
+    monkeypatch.setenv("TIFFIN_PORT", "9002")
+    assert load_settings().port == 9002
+    assert load_settings(port=0).port == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [("sqlite:///town.db", "town.db"), ("sqlite:////var/town.db", "/var/town.db")],
+)
+def test_where_the_database_is(url: str, path: str, tmp_path: Path) -> None:
+    assert Settings(database_url=url).database_path == Path(path)
+    assert Settings(data_dir=tmp_path).database_path.parent == tmp_path
+
+
+def test_processes_that_race_for_the_secret_keep_one(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "jwt-secret"
+    run = (
+        "import os, pathlib, sys, time\nfrom server.settings import kept_secret\n"
+        "start = time.monotonic() + 0.1\n"
+        "for _ in range(8):\n"
+        "    if os.fork() == 0:\n"
+        "        while time.monotonic() < start: pass\n"
+        "        os.write(1, kept_secret(pathlib.Path(sys.argv[1])).encode() + b'\\n')\n"
+        "        os._exit(0)\n"
+        "for _ in range(8): os.wait()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", run, str(path)], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.split() == [kept_secret(path)] * 8, done.stderr
+    assert [file.name for file in path.parent.iterdir()] == ["jwt-secret"]
+
+
+def test_a_secret_that_was_emptied_signs_nothing(tmp_path: Path) -> None:
+    (tmp_path / "jwt-secret").write_text("\n")
+    with pytest.raises(SettingsError, match="jwt-secret"):
+        kept_secret(tmp_path / "jwt-secret")

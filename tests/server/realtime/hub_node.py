@@ -1,0 +1,110 @@
+"""What one process has of the log: its handles of the file, a broker, a hub; and sinks to read."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from server.core.database import Database, Transaction
+from server.core.migrate import migrate
+from server.realtime.broker import Broker
+from server.realtime.event import Cursor, Event
+from server.realtime.hub import Hub
+from server.realtime.log import EventLog, Stretch
+from server.realtime.memory_broker import MemoryBroker
+
+TOPIC = "restaurant:res_1"
+OpenNode = Callable[..., Awaitable["Node"]]
+
+
+class CountingLog(EventLog):
+    """The log, and how often it was read."""
+
+    reads = 0
+
+    async def read(self, topic: str, after: int, limit: int) -> Stretch:
+        self.reads += 1
+        return await super().read(topic, after, limit)
+
+    async def newest(self, topic: str, count: int) -> Stretch:
+        self.reads += 1
+        return await super().newest(topic, count)
+
+
+class Node:
+    """Everything a process needs to append and to listen."""
+
+    def __init__(
+        self, path: Path, broker: Broker | None = None, sweep_seconds: float = 0.05
+    ) -> None:
+        self.database = Database(path)
+        self.log = CountingLog(self.database)
+        self.broker = broker or MemoryBroker()
+        self.hub = Hub(self.database, self.log, self.broker, sweep_seconds)
+
+    async def open(self) -> "Node":
+        await migrate(self.database.path)
+        await self.database.open()
+        await self.log.open()
+        await self.broker.open(self.log.epoch)
+        await self.hub.open()
+        return self
+
+    async def close(self) -> None:
+        await self.hub.close()
+        await self.broker.close()
+        await self.database.close()
+
+    async def append(
+        self, topic: str = TOPIC, *, count: int = 1, subject: str = "", data: str = "{}"
+    ) -> list[Event]:
+        """That many events in one transaction."""
+
+        async def fn(tx: Transaction) -> list[Event]:
+            return [
+                await self.log.append(tx, topic, "changed", data, subject) for _ in range(count)
+            ]
+
+        return await self.database.write(fn)
+
+    def cursor(self, seq: int, topic: str = TOPIC) -> str:
+        return str(Cursor(self.log.epoch, topic, seq))
+
+
+class ListSink:
+    """A reader with room for so many events, until it is given more."""
+
+    def __init__(self, room: int | None = None) -> None:
+        self.events: list[Event] = []
+        self.resets = 0
+        self.failures = 0
+        self.room = room
+        self.most_waiting = 0
+        self._roomy = asyncio.Event()
+
+    @property
+    def seqs(self) -> list[int]:
+        return [event.seq for event in self.events]
+
+    def write(self, event: Event) -> bool:
+        assert not self.resets, "an event after the reset"
+        if self.room is not None:
+            if self.room == 0:
+                self._roomy.clear()
+                return False
+            self.room -= 1
+        self.events.append(event)
+        return True
+
+    async def ready(self) -> None:
+        if self.room == 0:
+            await self._roomy.wait()
+
+    def give(self, room: int | None) -> None:
+        self.room = room
+        self._roomy.set()
+
+    def reset(self) -> None:
+        self.resets += 1
+
+    def fail(self) -> None:
+        self.failures += 1

@@ -1,0 +1,469 @@
+import asyncio
+import gc
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+
+import pytest
+from hub_node import TOPIC, ListSink, Node, OpenNode
+
+from server.core.database import Transaction
+from server.core.errors import Problem
+from server.realtime import hub as hub_module
+from server.realtime import topic as topic_module
+from server.realtime.event import Event
+from server.realtime.log import Stretch
+from support.waiting import wait_until
+
+
+async def test_from_now_and_from_a_cursor(node: Node) -> None:
+    await node.append(count=3)
+    now, all_of_it, later = ListSink(), ListSink(), ListSink()
+    await node.hub.subscribe(TOPIC, None, now)
+    await node.hub.subscribe(TOPIC, node.cursor(0), all_of_it)
+    await node.hub.subscribe(TOPIC, node.cursor(2), later)
+    await node.append(count=2)
+    assert now.seqs == [4, 5]
+    assert all_of_it.seqs == [1, 2, 3, 4, 5]
+    assert later.seqs == [3, 4, 5]
+
+
+async def test_a_snapshot_and_its_cursor_leave_no_gap(node: Node) -> None:
+    """However the snapshot and the changes interleave."""
+
+    async def append() -> None:
+        for _ in range(30):
+            await node.append()
+
+    async def read_and_follow() -> None:
+        async def fn(tx: Transaction) -> tuple[int, str]:
+            rows = await tx.fetch("SELECT COUNT(*) AS n FROM events", {})
+            return int(rows[0]["n"]), await node.log.cursor(tx, TOPIC)
+
+        seen, cursor = await node.database.read(fn)
+        sink = ListSink()
+        await node.hub.subscribe(TOPIC, cursor, sink)
+        await wait_until(lambda: seen + len(sink.events) == 30, 5)
+        assert sink.seqs == list(range(seen + 1, 31))
+
+    await asyncio.gather(append(), *(read_and_follow() for _ in range(20)))
+
+
+async def test_an_event_tells_nobody_of_other_topics(node: Node) -> None:
+    sink = ListSink()
+    await node.hub.subscribe("restaurant:res_2", None, sink)
+    await node.append()
+    await node.append("restaurant:res_2")
+    assert [(event.topic, event.seq) for event in sink.events] == [("restaurant:res_2", 1)]
+
+
+@pytest.mark.parametrize("after", ["", "x", "!!", "\udcff", "a" * 5000, "LjEuMg", "\u0661"])
+async def test_garbage_for_a_cursor_is_a_reset(node: Node, after: str) -> None:
+    sink = ListSink()
+    subscription = await node.hub.subscribe(TOPIC, after, sink)
+    assert sink.resets == 1
+    await node.append()
+    subscription.close()
+    assert sink.events == []
+
+
+async def test_a_cursor_from_before_the_logs_beginning_is_a_reset(
+    node: Node, open_node: OpenNode
+) -> None:
+    await node.append(count=3)
+    await node.log.trim("9999-01-01T00:00:00.000Z")
+    await node.append(count=2)
+    fresh = await open_node()
+    trimmed, at_the_edge = ListSink(), ListSink()
+    await fresh.hub.subscribe(TOPIC, node.cursor(2), trimmed)
+    await fresh.hub.subscribe(TOPIC, node.cursor(3), at_the_edge)
+    await wait_until(lambda: trimmed.resets and len(at_the_edge.events) == 2, 5)
+    assert trimmed.events == []
+    assert at_the_edge.seqs == [4, 5]
+
+
+async def test_a_process_that_was_away_longer_than_the_log_reaches_resets_its_readers(
+    node: Node, open_node: OpenNode
+) -> None:
+    """Also where nothing is appended any more that would show them the gap."""
+    other = await open_node(sweep_seconds=0.02)
+    sink = ListSink()
+    await other.hub.subscribe(TOPIC, None, sink)
+
+    async def append_and_trim(tx: Transaction) -> None:
+        for _ in range(3):
+            await node.log.append(tx, TOPIC, "changed", "{}", "ord_1")
+        await tx.execute("UPDATE topics SET trimmed = 3", {})
+        await tx.execute("DELETE FROM events", {})
+
+    async with other.hub.watch(TOPIC, "ord_1") as future:
+        await node.database.write(append_and_trim)
+        await wait_until(lambda: sink.resets == 1, 5)
+        assert future.cancelled()  # whoever waits has to look again
+    assert sink.events == []
+
+
+async def test_a_hole_in_the_log_is_a_reset_and_no_endless_search(
+    node: Node, open_node: OpenNode
+) -> None:
+    await node.append(count=5)
+    with closing(sqlite3.connect(node.database.path)) as connection, connection:
+        connection.execute("DELETE FROM events WHERE seq IN (2, 5)")
+    fresh = await open_node()
+    sinks = [ListSink() for _ in range(5)]
+    for seq, sink in enumerate(sinks):
+        await fresh.hub.subscribe(TOPIC, node.cursor(seq), sink)
+    await wait_until(lambda: all(sink.resets for sink in sinks), 5)
+    reads = fresh.log.reads
+    last = ListSink()
+    await fresh.hub.subscribe(TOPIC, node.cursor(5), last)
+    await node.append()
+    await wait_until(lambda: last.seqs == [6], 5)
+    assert fresh.log.reads - reads <= 3
+
+
+async def test_ten_thousand_that_come_back_cost_one_read(node: Node, open_node: OpenNode) -> None:
+    await node.append(count=200)
+    fresh = await open_node()
+    sinks = [ListSink() for _ in range(10_000)]
+    gc.disable()
+    try:
+        await asyncio.gather(
+            *(
+                fresh.hub.subscribe(TOPIC, node.cursor(n % 200), sink)
+                for n, sink in enumerate(sinks)
+            )
+        )
+    finally:
+        gc.enable()
+    assert all(len(sink.events) == 200 - n % 200 for n, sink in enumerate(sinks))
+    assert fresh.log.reads == 1
+
+
+async def test_those_further_back_than_the_ring_share_their_reads(
+    node: Node, open_node: OpenNode
+) -> None:
+    await node.append(count=3 * topic_module.RING)
+    fresh = await open_node()
+    sinks = [ListSink() for _ in range(1000)]
+    await asyncio.gather(
+        *(fresh.hub.subscribe(TOPIC, node.cursor(n % 100), sink) for n, sink in enumerate(sinks))
+    )
+    await wait_until(lambda: all(sink.seqs[-1:] == [768] for sink in sinks), 20)
+    assert all(sink.seqs == list(range(n % 100 + 1, 769)) for n, sink in enumerate(sinks))
+    assert fresh.log.reads <= 4
+
+
+async def test_a_full_sink_is_left_alone_and_catches_up(node: Node) -> None:
+    slow, quick = ListSink(room=2), ListSink()
+    await node.hub.subscribe(TOPIC, None, slow)
+    await node.hub.subscribe(TOPIC, None, quick)
+    for _ in range(topic_module.RING + 50):
+        await node.append()
+    assert slow.seqs == [1, 2]
+    assert len(quick.events) == topic_module.RING + 50
+    slow.give(100)
+    await wait_until(lambda: len(slow.events) == 102, 5)
+    slow.give(None)
+    await wait_until(lambda: len(slow.events) == topic_module.RING + 50, 5)
+    assert slow.seqs == quick.seqs
+
+
+class Impatient(ListSink):
+    """Says it is ready at once, and never is."""
+
+    async def ready(self) -> None:
+        return
+
+
+async def test_a_sink_that_is_ready_and_full_does_not_stop_the_loop(node: Node) -> None:
+    sink = Impatient(room=0)
+    subscription = await node.hub.subscribe(TOPIC, None, sink)
+    await node.append()
+    async with asyncio.timeout(5):
+        for _ in range(100):
+            await asyncio.sleep(0)
+    subscription.close()
+
+
+class Broken(ListSink):
+    def write(self, event: Event) -> bool:
+        raise RuntimeError("the handler is closed")  # as uvloop's transports do
+
+
+class Gone(ListSink):
+    async def ready(self) -> None:
+        raise ConnectionResetError
+
+
+async def test_one_broken_reader_costs_the_others_nothing(node: Node) -> None:
+    sinks = [ListSink(), Broken(), ListSink(), Gone(room=0), ListSink()]
+    for sink in sinks:
+        await node.hub.subscribe(TOPIC, None, sink)
+    await node.append()
+    assert [sink.seqs for sink in sinks] == [[1], [], [1], [], [1]]
+    await wait_until(lambda: sinks[1].failures == 1 and sinks[3].failures == 1, 5)
+    await node.append()
+    assert [len(sink.events) for sink in sinks] == [2, 0, 2, 0, 2]
+    assert sinks[1].failures == 1
+
+
+async def test_a_reader_that_closes_another_while_an_event_goes_round(node: Node) -> None:
+    second = ListSink()
+
+    class Closing(ListSink):
+        def write(self, event: Event) -> bool:
+            subscription.close()
+            return super().write(event)
+
+    await node.hub.subscribe(TOPIC, None, Closing())
+    subscription = await node.hub.subscribe(TOPIC, None, second)
+    await node.append()
+    assert second.events == []
+
+
+async def test_a_closed_subscription_gets_nothing_more_and_leaves_no_task(node: Node) -> None:
+    live, behind = ListSink(), ListSink(room=0)
+    first = await node.hub.subscribe(TOPIC, None, live)
+    second = await node.hub.subscribe(TOPIC, None, behind)
+    await node.append()
+    first.close()
+    second.close()
+    behind.give(None)
+    await node.append()
+    assert live.seqs == [1]
+    assert behind.seqs == []
+    await wait_until(
+        lambda: not [task for task in asyncio.all_tasks() if task.get_name() == "catch-up"], 5
+    )
+    assert node.hub.listeners == 0
+
+
+class Gate:
+    """Holds a read of the log after its snapshot was taken, until it is opened."""
+
+    def __init__(self, node: Node) -> None:
+        self.reached = asyncio.Event()
+        self.opened = asyncio.Event()
+        self.errors: list[Exception] = []
+        self._read = node.log.read
+        node.log.read = self.read  # type: ignore[method-assign]
+
+    async def read(self, topic: str, after: int, limit: int) -> Stretch:
+        if self.errors:
+            raise self.errors.pop()
+        stretch = await self._read(topic, after, limit)
+        self.reached.set()
+        await self.opened.wait()
+        return stretch
+
+
+async def test_a_hint_during_a_read_that_is_too_early_for_it_is_not_lost(
+    open_node: OpenNode,
+) -> None:
+    """Of one's own events no sweep would tell: one's own commits don't move the version."""
+    node = await open_node(sweep_seconds=60)
+    sink = ListSink()
+    await node.hub.subscribe(TOPIC, None, sink)
+    events = []
+    deliver = node.broker.deliver
+    node.broker.deliver = events.append
+    await node.append(count=2)
+    node.broker.deliver = deliver
+    gate = Gate(node)
+    deliver(events[1])  # the first was lost: a gap, which is read
+    await gate.reached.wait()
+    (third,) = await node.append()
+    assert third.seq == 3
+    gate.opened.set()
+    await wait_until(lambda: sink.seqs == [1, 2, 3], 5)
+
+
+async def test_a_gap_that_could_not_be_read_is_tried_again(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a sweep finds nothing new, as with events of one's own."""
+
+    async def nothing_new(topics: list[str]) -> dict[str, int]:
+        return {}
+
+    monkeypatch.setattr(node.log, "heads", nothing_new)
+    sink = ListSink()
+    await node.hub.subscribe(TOPIC, None, sink)
+    events: list[Event] = []
+    deliver = node.broker.deliver
+    node.broker.deliver = events.append
+    await node.append(count=2)
+    gate = Gate(node)
+    gate.opened.set()
+    gate.errors.append(Problem(503, "The database is busy."))
+    deliver(events[1])
+    await wait_until(lambda: sink.seqs == [1, 2], 5)
+
+
+async def test_catching_up_that_fails_ends_the_reader(node: Node) -> None:
+    sink = ListSink(room=0)
+    await node.hub.subscribe(TOPIC, None, sink)
+    gate = Gate(node)
+    gate.opened.set()
+    gate.errors.append(Problem(503, "The database is busy."))
+    await node.append()
+    node.hub.forget(TOPIC)
+    sink.give(None)
+    await wait_until(lambda: sink.failures == 1, 5)
+
+
+async def test_a_subscription_waits_out_a_topic_that_is_being_opened(node: Node) -> None:
+    sinks = [ListSink() for _ in range(50)]
+    tasks = [asyncio.create_task(node.hub.subscribe(TOPIC, node.cursor(0), sink)) for sink in sinks]
+    await asyncio.sleep(0)
+    for task in tasks[::2]:
+        task.cancel()
+    await node.append(count=2)
+    await asyncio.wait(tasks)
+    await wait_until(lambda: all(len(sink.events) == 2 for sink in sinks[1::2]), 5)
+    assert not any(sink.events for sink in sinks[::2])
+    assert node.hub.topics == 1
+
+
+async def test_a_topic_that_cannot_be_opened_is_a_503_and_no_ruin(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def no(topic: str, count: int) -> Stretch:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(node.log, "newest", no)
+        with pytest.raises(Problem) as refused:
+            await node.hub.subscribe(TOPIC, None, ListSink())
+    assert refused.value.status == 503
+    assert node.hub.topics == 0
+    sink = ListSink()
+    await node.hub.subscribe(TOPIC, None, sink)
+    await node.append()
+    assert sink.seqs == [1]
+
+
+async def test_watch_is_registered_before_it_is_entered(node: Node) -> None:
+    async with node.hub.watch(TOPIC, "ord_1") as future:
+        await node.append(subject="ord_2")
+        assert not future.done()
+        await node.append(subject="ord_1")
+        assert (await future).seq == 2
+    assert node.hub.listeners == 0
+
+
+async def test_processes_on_one_file_hear_of_each_other_by_the_sweep(
+    node: Node, open_node: OpenNode
+) -> None:
+    other = await open_node()
+    sink = ListSink()
+    await other.hub.subscribe(TOPIC, None, sink)
+    async with other.hub.watch(TOPIC, "ord_1") as future:
+        await node.append(count=3, subject="ord_1")
+        await asyncio.wait_for(future, 2)
+    assert sink.seqs == [1, 2, 3]
+    assert other.hub.gaps == 1
+
+
+async def test_the_sweep_asks_nothing_while_nobody_else_commits(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await node.hub.subscribe(TOPIC, None, ListSink())
+    asked = []
+    heads = node.log.heads
+
+    async def counted(topics: list[str]) -> dict[str, int]:
+        asked.append(topics)
+        return await heads(topics)
+
+    ticks = 0
+    version = node.database.data_version
+
+    async def data_version() -> int:
+        nonlocal ticks
+        ticks += 1
+        return await version()
+
+    monkeypatch.setattr(node.log, "heads", counted)
+    monkeypatch.setattr(node.database, "data_version", data_version)
+    await wait_until(lambda: ticks >= 2, 5)
+    settled = len(asked)
+    await node.append(count=3)
+    await wait_until(lambda: ticks >= 6, 5)
+    assert len(asked) == settled
+
+
+async def test_the_sweep_survives_a_database_that_fails(
+    node: Node, open_node: OpenNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = ListSink()
+    await node.hub.subscribe(TOPIC, None, sink)
+    failed = asyncio.Event()
+
+    async def fails() -> int:
+        failed.set()
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(node.database, "data_version", fails)
+        await asyncio.wait_for(failed.wait(), 5)
+    other = await open_node()
+    await other.append()
+    await wait_until(lambda: sink.seqs == [1], 5)
+
+
+async def test_a_topic_is_left_a_while_after_its_last_listener(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[str] = []
+
+    async def unsubscribe(topic: str) -> None:
+        left.append(topic)
+        await asyncio.sleep(3600)  # a broker that does not answer holds nothing up
+
+    monkeypatch.setattr(node.broker, "unsubscribe", unsubscribe)
+    monkeypatch.setattr(hub_module, "LINGER_SECONDS", 0.1)
+    kept = await node.hub.subscribe("restaurant:kept", None, ListSink())
+    for number in range(3):
+        (await node.hub.subscribe(f"restaurant:{number}", None, ListSink())).close()
+    await wait_until(lambda: node.hub.topics == 1, 5)
+    await wait_until(lambda: len(left) == 3, 5)
+    sink = ListSink()
+    await node.hub.subscribe("restaurant:1", None, sink)
+    await node.append("restaurant:1")
+    assert sink.seqs == [1]
+    kept.close()
+
+
+async def test_rewritten_events_are_read_again(node: Node) -> None:
+    await node.append(subject="ord_1", data='{"name":"Ada"}')
+    await node.hub.subscribe(TOPIC, None, ListSink())
+
+    async def scrub(tx: Transaction) -> None:
+        await node.log.rewrite(tx, "ord_1", lambda data: '{"name":"gone"}')
+
+    await node.database.write(scrub)
+    node.hub.forget(TOPIC)
+    sink = ListSink()
+    await node.hub.subscribe(TOPIC, node.cursor(0), sink)
+    await wait_until(lambda: sink.seqs == [1], 5)
+    assert sink.events[0].data == '{"name":"gone"}'
+    await node.append()
+    assert sink.seqs == [1, 2]
+
+
+async def test_an_exception_of_the_broker_is_made_good_by_the_sweep(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = ListSink()
+    await node.hub.subscribe(TOPIC, None, sink)
+    deliver: Callable[[Event], None] = node.broker.deliver
+
+    def fails(event: Event) -> None:
+        raise RuntimeError("broken")
+
+    node.broker.deliver = fails
+    await node.append()
+    node.broker.deliver = deliver
+    await wait_until(lambda: sink.seqs == [1], 5)

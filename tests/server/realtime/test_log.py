@@ -1,0 +1,111 @@
+import pytest
+from hub_node import TOPIC, Node, OpenNode
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.core.clock import now, to_text
+from server.core.database import Transaction
+from server.realtime.event import Cursor, Event
+
+
+@given(
+    epoch=st.text("0123456789abcdef", min_size=12, max_size=12),
+    topic=st.text(st.characters(codec="utf-8"), max_size=40),
+    seq=st.integers(0, 2**63 - 1),
+)
+def test_a_cursor_is_opaque_and_comes_back_whole(epoch: str, topic: str, seq: int) -> None:
+    cursor = Cursor(epoch, topic, seq)
+    assert Cursor.parse(str(cursor)) == cursor
+    assert str(cursor).isascii()
+    assert not set(str(cursor)) & set(" \r\n\0&?=#+/")
+
+
+@given(st.text())
+def test_no_text_makes_parsing_a_cursor_raise(text: str) -> None:
+    parsed = Cursor.parse(text)
+    assert parsed is None or 0 <= parsed.seq < 2**63
+
+
+@given(st.builds(Event, *[st.text(), st.integers(1, 2**62), *[st.text()] * 4]))
+def test_an_event_survives_its_message(event: Event) -> None:
+    message = event.to_message()
+    assert "\n" not in message
+    again = Event.from_message(message)
+    assert again.to_message() == message
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{}", b"[]", b"null", b'["t",1,"x"]', b'["t","1","x","","{}",""]', b"\xff", b"["]
+)
+def test_another_message_is_no_event(text: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011
+        Event.from_message(text)
+
+
+async def test_seq_is_gapless_and_each_topics_own(node: Node) -> None:
+    await node.append(count=2)
+    await node.append("auth", count=3)
+
+    async def fails(tx: Transaction) -> None:
+        await node.log.append(tx, TOPIC, "changed", "{}")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await node.database.write(fails)
+    assert (await node.append())[0].seq == 3
+    assert (await node.append("auth"))[0].seq == 4
+    assert await node.log.heads([TOPIC, "auth", "nobody"]) == {TOPIC: 3, "auth": 4}
+
+
+async def test_heads_of_any_number_of_topics(node: Node) -> None:
+    assert await node.log.heads([]) == {}
+    names = [f"restaurant:{number}" for number in range(1001)]
+
+    async def fn(tx: Transaction) -> None:
+        for name in names:
+            await node.log.append(tx, name, "changed", "{}")
+
+    await node.database.write(fn)
+    assert await node.log.heads(names) == dict.fromkeys(names, 1)
+
+
+async def test_the_epoch_is_the_databases_and_stays(open_node: OpenNode) -> None:
+    first, second = await open_node(), await open_node()
+    other = await open_node(name="other")
+    assert first.log.epoch == second.log.epoch != other.log.epoch
+
+
+async def test_a_page_has_head_and_trim_mark(node: Node) -> None:
+    nothing = await node.log.read(TOPIC, 0, 10)
+    assert (nothing.head, nothing.trimmed, list(nothing.events)) == (0, 0, [])
+    await node.append(count=5)
+    page = await node.log.read(TOPIC, 1, 2)
+    assert (page.head, page.trimmed, [event.seq for event in page.events]) == (5, 0, [2, 3])
+    assert await node.log.trim(to_text(now().replace(year=2000))) == 0
+    assert await node.log.trim("9999-01-01T00:00:00.000Z") == 1
+    page = await node.log.read(TOPIC, 1, 2)
+    assert (page.head, page.trimmed, list(page.events)) == (5, 5, [])
+    newest = await node.log.newest(TOPIC, 3)
+    assert (newest.head, newest.trimmed, list(newest.events)) == (5, 5, [])
+    assert (await node.append())[0].seq == 6
+
+
+async def test_a_page_continues_where_nothing_is_missing(node: Node) -> None:
+    await node.append(count=4)
+    page = await node.log.read(TOPIC, 0, 2)
+    assert [page.continues(seq) for seq in range(6)] == [True, True, False, False, True, False]
+
+
+async def test_rewriting_reaches_every_event_about_a_subject(node: Node) -> None:
+    for topic in (TOPIC, "everyone"):
+        for subject in ("ord_1", "ord_2"):
+            await node.append(topic, subject=subject, data='{"name":"Z\u00fc"}')
+
+    async def scrub(tx: Transaction) -> None:
+        await node.log.rewrite(tx, "ord_1", lambda data: data.replace("Z", "X"))
+        await node.log.rewrite(tx, "ord_9", lambda data: "null")
+
+    await node.database.write(scrub)
+    for topic in (TOPIC, "everyone"):
+        events = (await node.log.read(topic, 0, 10)).events
+        assert [event.data for event in events] == ['{"name":"X\u00fc"}', '{"name":"Z\u00fc"}']

@@ -1,0 +1,309 @@
+"""Two processes' worth of hubs on one file and a real Redis, which is broken in every way."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Sequence
+
+import pytest
+from hub_node import TOPIC, ListSink, Node, OpenNode
+
+from server.realtime import redis_broker
+from server.realtime.event import Event
+from server.realtime.redis_broker import RedisBroker, pause
+from support.ports import free_port
+from support.redis_server import RedisServer
+from support.waiting import wait_until
+
+SLOW_SWEEP = 60.0
+"""So slow that what arrives came through Redis."""
+PROMISED = 2.0
+"""Seconds within which an event arrives whatever becomes of Redis."""
+
+
+def connections(server: RedisServer, kind: str) -> int:
+    """Connections of that type, as Redis counts them."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+        connection.sendall(f"CLIENT LIST TYPE {kind}\r\n".encode())
+        with connection.makefile("rb") as answer:
+            size = int(answer.readline()[1:])
+            return len(answer.read(size).splitlines())
+
+
+async def two(open_node: OpenNode, url: str, sweep_seconds: float) -> tuple[Node, Node]:
+    return (
+        await open_node(RedisBroker(url), sweep_seconds=sweep_seconds),
+        await open_node(RedisBroker(url), sweep_seconds=sweep_seconds),
+    )
+
+
+async def subscribed(node: Node, topic: str = TOPIC) -> ListSink:
+    sink = ListSink()
+    await node.hub.subscribe(topic, None, sink)
+    return sink
+
+
+async def arrives(sink: ListSink, seqs: Sequence[int], seconds: float = PROMISED) -> None:
+    await wait_until(lambda: sink.seqs == list(seqs), seconds, every=0.005)
+
+
+async def test_events_reach_the_other_process_at_once_and_each_once(
+    open_node: OpenNode, redis_url: str
+) -> None:
+    here, there = await two(open_node, redis_url, SLOW_SWEEP)
+    near, far = await subscribed(here), await subscribed(there)
+    for _ in range(50):
+        await here.append(count=2)
+    await arrives(far, range(1, 101))
+    assert near.seqs == far.seqs
+    back = [await there.append() for _ in range(3)]
+    await arrives(near, range(1, 104))
+    assert far.events[-1].seq == back[-1][0].seq
+    assert (here.hub.gaps, there.hub.gaps) == (0, 0)
+    assert (here.broker.state, there.broker.state) == ("ok", "ok")
+
+
+async def test_the_two_write_at_once_and_both_read_all_in_order(
+    open_node: OpenNode, redis_url: str
+) -> None:
+    here, there = await two(open_node, redis_url, 0.2)
+    near, far = await subscribed(here), await subscribed(there)
+    await asyncio.gather(*(node.append() for node in (here, there) for _ in range(60)))
+    await arrives(near, range(1, 121))
+    await arrives(far, range(1, 121))
+
+
+async def test_a_topic_that_nobody_listens_to_is_not_subscribed_to(
+    open_node: OpenNode, redis_server: RedisServer, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from server.realtime import hub
+
+    def channels() -> int:
+        return int(redis_server.command("PUBSUB", "CHANNELS", "tiffin:*").lstrip("*"))
+
+    monkeypatch.setattr(hub, "LINGER_SECONDS", 0.1)
+    node = await open_node(RedisBroker(redis_url))
+    assert channels() == 1  # the connection's own
+    sink = ListSink()
+    subscription = await node.hub.subscribe(TOPIC, None, sink)
+    assert channels() == 2
+    subscription.close()
+    await wait_until(lambda: channels() == 1, 5)
+    await node.hub.subscribe(TOPIC, None, sink)
+    assert channels() == 2
+
+
+async def test_one_connection_listens_to_any_number_of_topics(
+    open_node: OpenNode, own_redis: RedisServer
+) -> None:
+    here, there = await two(open_node, own_redis.url, SLOW_SWEEP)
+    names = [f"restaurant:{number}" for number in range(120)]
+    sinks = [await subscribed(there, name) for name in names]
+    assert connections(own_redis, "pubsub") == 2  # one a process
+    await asyncio.gather(*(here.append(name) for name in names))
+    for sink in sinks:
+        await arrives(sink, [1])
+    assert connections(own_redis, "normal") <= 3  # one a process, and this question
+
+
+async def test_a_killed_listening_connection_loses_nothing(
+    open_node: OpenNode, own_redis: RedisServer
+) -> None:
+    here, there = await two(open_node, own_redis.url, 0.5)
+    far = await subscribed(there)
+    for turn in range(3):
+        await here.append(count=10)
+        assert own_redis.kill_pubsub() >= 1
+        await here.append(count=10)
+        await arrives(far, range(1, 20 * (turn + 1) + 1))
+    await wait_until(lambda: connections(own_redis, "pubsub") == 2, 5)
+    assert there.broker.state == "ok"
+
+
+async def test_it_is_fast_again_after_a_killed_connection(
+    open_node: OpenNode, own_redis: RedisServer
+) -> None:
+    """Without the sweep: every topic is subscribed to again, and what was lost is looked for."""
+    here, there = await two(open_node, own_redis.url, SLOW_SWEEP)
+    sinks = [await subscribed(there, f"restaurant:{number}") for number in range(20)]
+    own_redis.kill_pubsub()
+    await asyncio.gather(*(here.append(f"restaurant:{number}") for number in range(20)))
+    for sink in sinks:
+        await arrives(sink, [1], 5)
+    await wait_until(lambda: connections(own_redis, "pubsub") == 2, 5)
+    await asyncio.gather(*(here.append(f"restaurant:{number}") for number in range(20)))
+    for sink in sinks:
+        await arrives(sink, [1, 2])
+
+
+async def test_a_redis_that_restarts_loses_nothing_and_is_used_again(
+    open_node: OpenNode, own_redis: RedisServer
+) -> None:
+    here, there = await two(open_node, own_redis.url, 0.5)
+    far = await subscribed(there)
+    await here.append()
+    await arrives(far, [1])
+    own_redis.kill()
+    await here.append()
+    await arrives(far, [1, 2])
+    await wait_until(lambda: there.broker.state != "ok", 5)
+    await asyncio.to_thread(own_redis.start)
+    await here.append()
+    await arrives(far, [1, 2, 3])
+    await wait_until(lambda: (here.broker.state, there.broker.state) == ("ok", "ok"), 10)
+    gaps = there.hub.gaps
+    for _ in range(20):
+        await here.append()
+    await arrives(far, range(1, 24))
+    assert there.hub.gaps <= gaps + 1
+
+
+async def test_a_frozen_redis_holds_up_nobody(
+    open_node: OpenNode, own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_broker, "PING_SECONDS", 0.5)
+    monkeypatch.setattr(redis_broker, "SILENCE_SECONDS", 1.5)
+    here, there = await two(open_node, own_redis.url, 0.5)
+    far = await subscribed(there)
+    own_redis.freeze()
+    try:
+        for turn in range(4):
+            started = time.monotonic()
+            await here.append()
+            assert time.monotonic() - started < 1
+            await arrives(far, range(1, turn + 2))
+        started = time.monotonic()
+        new = await subscribed(there, "restaurant:new")
+        assert time.monotonic() - started < PROMISED
+        await here.append("restaurant:new")
+        await arrives(new, [1])
+        await wait_until(lambda: there.broker.state != "ok", 8, what="the silence is noticed")
+    finally:
+        own_redis.thaw()
+    await wait_until(lambda: there.broker.state == "ok", 10)
+    await here.append()
+    await arrives(far, range(1, 6))
+    assert connections(own_redis, "pubsub") <= 2
+
+
+async def test_a_redis_that_was_never_there_delays_by_a_sweep(open_node: OpenNode) -> None:
+    here, there = await two(open_node, f"redis://127.0.0.1:{free_port()}/0", 0.5)
+    near, far = await subscribed(here), await subscribed(there)
+    for turn in range(3):
+        started = time.monotonic()
+        await here.append()
+        assert time.monotonic() - started < 1
+        assert near.seqs == list(range(1, turn + 2))  # one's own need no broker
+        await arrives(far, range(1, turn + 2))
+    assert there.broker.state.startswith("no connection to Redis")
+
+
+async def test_a_redis_that_comes_later_is_found(
+    open_node: OpenNode, own_redis: RedisServer
+) -> None:
+    own_redis.stop()
+    here, there = await two(open_node, own_redis.url, SLOW_SWEEP)
+    far = await subscribed(there)
+    await asyncio.to_thread(own_redis.start)
+    await wait_until(lambda: (here.broker.state, there.broker.state) == ("ok", "ok"), 10)
+    await here.append()
+    await arrives(far, [1])
+
+
+async def test_what_is_subscribed_to_while_connecting_is_not_forgotten(
+    open_node: OpenNode, own_redis: RedisServer
+) -> None:
+    here = await open_node(RedisBroker(own_redis.url), sweep_seconds=SLOW_SWEEP)
+    own_redis.freeze()
+    there = await open_node(RedisBroker(own_redis.url), sweep_seconds=SLOW_SWEEP)
+    assert there.broker.state == "connecting"  # it hangs in the middle of the handshake
+    sinks = [await subscribed(there, f"restaurant:{number}") for number in range(5)]
+    own_redis.thaw()
+    await wait_until(lambda: there.broker.state == "ok", 15)
+    await asyncio.gather(*(here.append(f"restaurant:{number}") for number in range(5)))
+    for sink in sinks:
+        await arrives(sink, [1])
+
+
+async def test_publishing_never_waits(own_redis: RedisServer) -> None:
+    broker = RedisBroker(own_redis.url)
+    delivered: list[Event] = []
+    broker.deliver = delivered.append
+    await broker.open("epoch")
+    own_redis.freeze()
+    events = [Event(TOPIC, seq, "changed", "", "{}", "") for seq in range(1, 30_001)]
+    started = time.monotonic()
+    for start in range(0, 30_000, 100):
+        broker.publish(events[start : start + 100])
+    assert time.monotonic() - started < 3
+    assert delivered == events
+    assert len(broker._queue) <= redis_broker.QUEUE
+    own_redis.thaw()
+    await asyncio.wait_for(broker.close(), 5)
+
+
+async def test_databases_that_share_a_redis_never_meet(open_node: OpenNode, redis_url: str) -> None:
+    here = await open_node(RedisBroker(redis_url), sweep_seconds=SLOW_SWEEP)
+    other = await open_node(RedisBroker(redis_url), name="other", sweep_seconds=SLOW_SWEEP)
+    twin = await open_node(RedisBroker(redis_url), name="other", sweep_seconds=SLOW_SWEEP)
+    mine, theirs, twins = [await subscribed(node) for node in (here, other, twin)]
+    await other.append(data='"theirs"')
+    await arrives(twins, [1])
+    await here.append(data='"mine"')
+    assert [event.data for event in mine.events] == ['"mine"']
+    assert [event.data for event in theirs.events] == ['"theirs"']
+
+
+@pytest.mark.parametrize(
+    "message", ["nonsense", "x\n{}", "x\n[", "x\n" + "[" * 50_000, "x\n[1,2,3,4,5,6]", "\n", ""]
+)
+async def test_a_strangers_message_is_ignored(
+    open_node: OpenNode, redis_server: RedisServer, redis_url: str, message: str
+) -> None:
+    here, there = await two(open_node, redis_url, SLOW_SWEEP)
+    far = await subscribed(there)
+    redis_server.command("PUBLISH", f"tiffin:{there.log.epoch}:{TOPIC}", message)
+    await here.append()
+    await arrives(far, [1])
+    assert there.broker.state == "ok"
+
+
+async def test_an_error_while_delivering_does_not_end_listening(
+    open_node: OpenNode, redis_url: str
+) -> None:
+    here, there = await two(open_node, redis_url, 0.5)
+    far = await subscribed(there)
+    deliver: Callable[[Event], None] = there.broker.deliver
+    failed = asyncio.Event()
+
+    def fails(event: Event) -> None:
+        there.broker.deliver = deliver
+        failed.set()
+        raise ZeroDivisionError
+
+    there.broker.deliver = fails
+    await here.append()
+    await asyncio.wait_for(failed.wait(), 5)
+    await here.append()
+    await arrives(far, [1, 2], 5)
+    await wait_until(lambda: there.broker.state == "ok", 5)
+
+
+def test_pauses_grow_to_a_limit_for_hours_on_end() -> None:
+    assert pause(0) < 0.1
+    for attempt in (10, 1024, 100_000):
+        assert 1 <= pause(attempt) <= 3
+    assert len({pause(20) for _ in range(20)}) > 1
+
+
+async def test_closing_takes_no_longer_because_redis_does_not_answer(
+    own_redis: RedisServer, open_node: OpenNode
+) -> None:
+    node = await open_node(RedisBroker(own_redis.url))
+    await subscribed(node)
+    own_redis.freeze()
+    await node.append()
+    started = time.monotonic()
+    await node.close()
+    assert time.monotonic() - started < 4
+    own_redis.thaw()

@@ -1,0 +1,261 @@
+"""A small application of the real parts, on a real port: one stream, one held request."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated
+
+import aiohttp
+from aiohttp import web
+
+from server.core.auth import AccessTokens, Gate
+from server.core.database import Database
+from server.core.limits import RateLimit
+from server.core.metrics import Metrics
+from server.core.middleware import METRICS, around
+from server.core.migrate import migrate
+from server.core.routing import (
+    ANY_ROLE,
+    GATE,
+    OPERATIONS,
+    SERVICES,
+    WRITES,
+    Answer,
+    Header,
+    Router,
+    service,
+)
+from server.features.shared.schemas import Wire
+from server.realtime.event import Cursor, Event
+from server.realtime.hub import Hub
+from server.realtime.log import EventLog
+from server.realtime.memory_broker import MemoryBroker
+from server.realtime.subscription import Sink, Subscription
+from server.transports import long_polling, sse
+from server.transports.connections import CONNECTIONS, Connections, Revocations
+from server.transports.heartbeat import HEARTBEAT, Heartbeat
+from support.waiting import wait_until
+
+TOPIC = "restaurant:res_1"
+OpenApp = Callable[..., Awaitable["HeldApp"]]
+SECRET = "s" * 32
+
+
+class Door(Wire):
+    """What a poll finds."""
+
+    state: str
+
+
+class Doors:
+    """The state that is polled for, and the seconds after which a reader counts as stalled."""
+
+    def __init__(self, stalled_seconds: float) -> None:
+        self.state = "closed"
+        self.looks = 0
+        self.stalled_seconds = stalled_seconds
+
+
+router = Router("held")
+
+
+@router.route("GET", "/stream", roles=ANY_ROLE, media="text/event-stream")
+async def stream(
+    request: web.Request,
+    after: str | None = None,
+    last_event_id: Annotated[str | None, Header("Last-Event-ID")] = None,
+) -> web.StreamResponse:
+    """The topic."""
+    return await sse.stream(
+        request,
+        service(request, Hub),
+        TOPIC,
+        last_event_id or after,
+        service(request, Doors).stalled_seconds,
+    )
+
+
+@router.route("GET", "/door", roles=ANY_ROLE, empty=(204,))
+async def door(request: web.Request, last: str, timeout: float = 5) -> Answer[Door]:
+    """Held until the door is no longer as it was."""
+    doors = service(request, Doors)
+
+    async def look() -> Door | None:
+        doors.looks += 1
+        return Door(state=doors.state) if doors.state != last else None
+
+    def changed(event: Event) -> Door | None:
+        state = event.data.strip('"')
+        return Door(state=state) if state != last else None
+
+    held = await long_polling.hold(
+        request,
+        service(request, Hub),
+        TOPIC,
+        "door",
+        timeout=timeout,
+        look=look,
+        changed=changed,
+    )
+    if held.found:
+        return Answer(held.found)
+    headers = {} if held.retry_after is None else {"Retry-After": str(held.retry_after)}
+    return Answer(None, status=204, headers=headers)
+
+
+class CountingHub(Hub):
+    """The hub, and how many subscriptions were made."""
+
+    made = 0
+
+    async def subscribe(self, name: str, after: str | None, sink: Sink) -> Subscription:
+        subscription = await super().subscribe(name, after, sink)
+        self.made += 1
+        return subscription
+
+
+class HeldApp:
+    """The running application with everything a test may want to ask it."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        most: int = 10_000,
+        most_an_account: int = 10_000,
+        heartbeat_seconds: float = 10,
+        stalled_seconds: float = 90,
+    ) -> None:
+        self.database = Database(path)
+        self.log = EventLog(self.database)
+        self.hub = CountingHub(self.database, self.log, MemoryBroker(), 0.1)
+        self.connections = Connections(most, most_an_account)
+        self.doors = Doors(stalled_seconds)
+        self.revoked: set[str] = set()
+        self.heartbeat = Heartbeat(heartbeat_seconds)
+        app = web.Application(middlewares=[around])
+        app[GATE] = Gate(AccessTokens(SECRET, 60))
+        app[GATE].session_holds = self._holds
+        app[WRITES] = RateLimit(0, "changes")
+        app[SERVICES] = {Hub: self.hub, Doors: self.doors}
+        app[OPERATIONS] = []
+        app[METRICS] = Metrics()
+        app[CONNECTIONS] = self.connections
+        app[HEARTBEAT] = self.heartbeat
+        router.add_to(app)
+        self.runner = web.AppRunner(
+            app, handler_cancellation=True, access_log=None, shutdown_timeout=2
+        )
+        self.port = 0
+        self.client: aiohttp.ClientSession
+
+    async def _holds(self, session_id: str) -> bool:
+        return session_id not in self.revoked
+
+    async def open(self) -> "HeldApp":
+        await migrate(self.database.path)
+        await self.database.open()
+        await self.log.open()
+        await self.hub.open()
+        await self.heartbeat.open()
+        await Revocations(self.hub, self.connections).follow()
+        await self.runner.setup()
+        await web.TCPSite(self.runner, "127.0.0.1", 0, backlog=1024).start()
+        self.port = self.runner.addresses[0][1]
+        self.client = aiohttp.ClientSession(
+            f"http://127.0.0.1:{self.port}/api/v1/",
+            connector=aiohttp.TCPConnector(limit=0),
+            timeout=aiohttp.ClientTimeout(total=30),
+        )
+        return self
+
+    async def close(self) -> None:
+        await self.client.close()
+        self.connections.drain()
+        await self.runner.cleanup()
+        await self.heartbeat.close()
+        await self.hub.close()
+        await self.database.close()
+
+    async def append(
+        self, *data: str, topic: str = TOPIC, type: str = "changed", subject: str = "door"
+    ) -> list[Event]:
+        async def fn(tx: object) -> list[Event]:
+            return [await self.log.append(tx, topic, type, one, subject) for one in data]  # type: ignore[arg-type]
+
+        return await self.database.write(fn)
+
+    async def revoke(self, session: str) -> None:
+        self.revoked.add(session)
+        await self.append(
+            f'{{"sessions":["{session}"]}}', topic="auth", type="session.revoked", subject="acc_1"
+        )
+
+    def cursor(self, seq: int) -> str:
+        return str(Cursor(self.log.epoch, TOPIC, seq))
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that wait in this process for all its readers."""
+        assert self.runner.server is not None
+        return sum(
+            protocol.transport.get_write_buffer_size()
+            for protocol in self.runner.server.connections
+            if protocol.transport is not None
+        )
+
+    def headers(
+        self, seconds: int = 60, session: str = "ses_1", account: str = "acc_1"
+    ) -> dict[str, str]:
+        token = AccessTokens(SECRET, seconds).issue(account, session, "Ada", "customer", None)
+        return {"Authorization": f"Bearer {token}"}
+
+    @asynccontextmanager
+    async def follow(
+        self, after: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator["Follower"]:
+        """A stream that is open and whose subscription is made."""
+        made = self.hub.made
+        async with self.client.get(
+            "stream",
+            params={"after": after} if after is not None else {},
+            headers=self.headers() | dict(headers or {}),
+        ) as answer:
+            assert answer.status == 200, await answer.text()
+            follower = Follower(answer)
+            assert set(await follower.block() or {}) == {"retry"}
+            if after is None and not (headers or {}).get("Last-Event-ID"):
+                assert set(await follower.block() or {}) == {"id"}
+            await wait_until(lambda: self.hub.made > made, 5)
+            yield follower
+
+
+class Follower:
+    """The blocks of a stream as they come."""
+
+    def __init__(self, answer: aiohttp.ClientResponse) -> None:
+        self.answer = answer
+
+    async def block(self) -> dict[str, str] | None:
+        """The next block's fields; a comment's name is empty; None at the end."""
+        lines: list[str] = []
+        async with asyncio.timeout(10):
+            while line := await self.answer.content.readline():
+                if line == b"\n":
+                    return dict(_field(one) for one in lines)
+                lines.append(line.decode().rstrip("\n"))
+        assert not lines, "the stream ended within a block"
+        return None
+
+    async def event(self) -> dict[str, str] | None:
+        """The next block that is no comment."""
+        while (block := await self.block()) is not None:
+            if "" not in block:
+                return block
+        return None
+
+
+def _field(line: str) -> tuple[str, str]:
+    name, _, value = line.partition(":")
+    return name, value.removeprefix(" ")

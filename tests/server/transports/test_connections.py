@@ -1,0 +1,142 @@
+import asyncio
+import json
+import time
+
+import pytest
+from held_app import HeldApp
+
+from server.core.auth import Identity
+from server.core.errors import Problem
+from server.realtime.event import Event
+from server.realtime.log import Stretch
+from server.transports.connections import AUTH_TOPIC, Connections, End, Revocations
+from server.transports.heartbeat import Heartbeat
+from support.waiting import wait_until
+
+
+def identity(session: str = "ses_1", account: str = "acc_1", seconds: float = 60) -> Identity:
+    return Identity(account, session, "Ada", "customer", None, time.time() + seconds)
+
+
+async def test_every_place_is_given_back_however_it_was_left() -> None:
+    connections = Connections(10, 10)
+    for _ in range(5):
+        with pytest.raises(ZeroDivisionError), connections.hold(identity(), print):
+            raise ZeroDivisionError
+    with connections.hold(identity(), print), connections.hold(identity(), repr, poll=True):
+        assert (connections.held, connections.polls) == (2, 1)
+    assert (connections.held, connections.polls) == (0, 0)
+    assert not connections._by_account
+    assert not connections._by_session
+
+
+async def test_an_end_is_told_to_its_session_only() -> None:
+    connections = Connections(10, 10)
+    ends: list[tuple[str, End]] = []
+    with (
+        connections.hold(identity("a"), lambda why: ends.append(("a", why))),
+        connections.hold(identity("b"), lambda why: ends.append(("b", why))),
+    ):
+        connections.revoke("a")
+        connections.revoke("nobody")
+        assert ends == [("a", End.REVOKED)]
+        connections.drain()
+        assert ends[1:] == [("a", End.DRAINING), ("b", End.DRAINING)]
+        with pytest.raises(Problem) as refused, connections.hold(identity(), print):
+            pass
+        assert refused.value.status == 503
+
+
+async def test_a_token_that_has_ended_ends_it_at_once() -> None:
+    connections = Connections(10, 10)
+    ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
+    with connections.hold(identity(seconds=-5), ended.set_result):
+        assert await asyncio.wait_for(ended, 1) is End.EXPIRED
+
+
+async def test_streams_are_never_let_go_under_pressure() -> None:
+    connections = Connections(5, 5)
+    released: list[End] = []
+    with (
+        connections.hold(identity(), released.append),
+        connections.hold(identity(), lambda why: released.append(why)),
+        connections.hold(identity(), lambda why: released.append(why)),
+        connections.hold(identity(), lambda why: released.append(why)),
+        connections.hold(identity(), lambda why: released.append(why)),
+    ):
+        assert released == []
+
+
+async def test_revocations_go_on_after_their_topic_was_lost(app: HeldApp) -> None:
+    """All are asked to come back, but not before it is followed again."""
+    ends: list[End] = []
+    revocations = Revocations(app.hub, app.connections)
+    await revocations.follow()
+    read, fails = app.log.read, True
+
+    async def unreadable(topic: str, after: int, limit: int) -> Stretch:
+        if fails:
+            raise Problem(503, "The database cannot take this now.")
+        return await read(topic, after, limit)
+
+    app.log.read = unreadable  # type: ignore[method-assign]
+    with app.connections.hold(identity("ses_9"), ends.append):
+        listeners = app.hub.listeners
+        revocations.fail()
+        await wait_until(lambda: ends == [End.RESET], 5)
+        assert app.hub.listeners == listeners
+        fails = False
+        await app.append(json.dumps({"sessions": ["ses_9"]}), topic=AUTH_TOPIC)
+        await wait_until(lambda: End.REVOKED in ends, 5)
+
+
+async def test_revocations_are_followed_again_when_the_database_is_back(
+    app: HeldApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from server.transports import connections as module
+
+    monkeypatch.setattr(module, "AGAIN_SECONDS", 0.05)
+    revocations = Revocations(app.hub, app.connections)
+    await revocations.follow()
+    tried = 0
+    subscribe = app.hub.subscribe
+
+    async def refuses_twice(*arguments: object) -> object:
+        nonlocal tried
+        tried += 1
+        if tried <= 2:
+            raise Problem(503, "The event log cannot be read now.")
+        return await subscribe(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(app.hub, "subscribe", refuses_twice)
+    ends: list[End] = []
+    with app.connections.hold(identity("ses_9"), ends.append):
+        revocations.reset()
+        await wait_until(lambda: tried == 3, 5)
+        await wait_until(lambda: ends == [End.RESET], 5)
+        revocations.write(Event(AUTH_TOPIC, 1, "session.revoked", "", '{"sessions":["ses_9"]}', ""))
+        assert ends == [End.RESET, End.REVOKED]
+
+
+async def test_a_heartbeat_calls_each_member_and_survives_a_broken_one() -> None:
+    heartbeat = Heartbeat(0.1)
+    beats = [0] * 25
+    await heartbeat.open()
+
+    def beat(number: int) -> None:
+        beats[number] += 1
+        if number == 3:
+            raise RuntimeError("the handler is closed")
+
+    from contextlib import ExitStack
+    from functools import partial
+
+    with ExitStack() as stack:
+        for number in range(25):
+            stack.enter_context(heartbeat.beating(partial(beat, number)))
+        await wait_until(lambda: min(beats) >= 3, 5)
+        assert max(beats) - min(beats) <= 1
+    seen = list(beats)
+    await asyncio.sleep(0.15)  # no longer members
+    assert beats == seen
+    await heartbeat.close()

@@ -1,0 +1,200 @@
+import asyncio
+import contextlib
+import time
+from typing import Any
+
+import aiohttp
+from held_app import HeldApp, OpenApp
+
+from server.transports.connections import End
+from support.waiting import wait_until
+
+
+async def poll(
+    app: HeldApp, last: str = "closed", timeout: float = 5, **who: Any
+) -> tuple[int, Any, aiohttp.typedefs.LooseHeaders]:
+    """Status, body and headers of one held request."""
+    async with app.client.get(
+        "door", params={"last": last, "timeout": str(timeout)}, headers=app.headers(**who)
+    ) as answer:
+        return answer.status, await answer.json(content_type=None), answer.headers
+
+
+async def held(app: HeldApp, count: int = 1) -> None:
+    """That many requests are held."""
+    await wait_until(lambda: app.connections.polls == count, 10, every=0.005)
+
+
+async def open_the_door(app: HeldApp) -> None:
+    app.doors.state = "open"
+    await app.append('"open"')
+
+
+async def test_answers_at_once_where_something_has_changed_already(app: HeldApp) -> None:
+    started = time.monotonic()
+    status, body, _ = await poll(app, last="open")
+    assert (status, body) == (200, {"state": "closed"})
+    assert time.monotonic() - started < 1
+    assert app.connections.held == 0
+
+
+async def test_answers_with_the_event_that_changes_it(app: HeldApp) -> None:
+    task = asyncio.create_task(poll(app))
+    await held(app)
+    await open_the_door(app)
+    status, body, _ = await asyncio.wait_for(task, 2)
+    assert (status, body) == (200, {"state": "open"})
+    assert (app.connections.held, app.connections.polls, app.doors.looks) == (0, 0, 1)
+
+
+async def test_holds_on_through_events_that_change_nothing_for_it(app: HeldApp) -> None:
+    task = asyncio.create_task(poll(app))
+    await held(app)
+    for _ in range(3):
+        looks = app.doors.looks
+        await app.append('"closed"')
+        await wait_until(lambda: app.doors.looks > looks, 5, every=0.005)  # noqa: B023
+    await app.append('"open"', subject="another door")
+    await held(app)
+    assert not task.done()
+    await open_the_door(app)
+    assert (await asyncio.wait_for(task, 2))[0] == 200
+
+
+async def test_a_change_between_looking_and_waiting_is_not_missed(app: HeldApp) -> None:
+    """However it falls: it registers first and looks then."""
+    for turn in range(20):
+        last, state = ("closed", "open") if turn % 2 == 0 else ("open", "closed")
+        app.doors.state = last
+        task = asyncio.create_task(poll(app, last=last, timeout=4))
+        for _ in range(turn * 3):
+            await asyncio.sleep(0.0005)
+        app.doors.state = state
+        await app.append(f'"{state}"')
+        assert (await task)[:2] == (200, {"state": state})
+
+
+async def test_a_timeout_is_an_empty_204(app: HeldApp) -> None:
+    started = time.monotonic()
+    status, body, headers = await poll(app, timeout=0.3)
+    assert (status, body) == (204, None)
+    assert "Retry-After" not in headers
+    assert 0.25 < time.monotonic() - started < 2
+    assert app.connections.held == 0
+
+
+async def test_the_timeout_counts_from_the_request_whatever_comes_between(app: HeldApp) -> None:
+    started = time.monotonic()
+    task = asyncio.create_task(poll(app, timeout=0.6))
+    while not task.done():
+        await app.append('"closed"')
+        await asyncio.sleep(0.02)
+    assert task.result()[0] == 204
+    assert time.monotonic() - started < 2
+
+
+async def test_under_pressure_the_longest_waiting_goes_early(open_app: OpenApp) -> None:
+    app = await open_app(most=10)
+    tasks = []
+    for number in range(8):
+        tasks.append(asyncio.create_task(poll(app)))
+        await held(app, number + 1)
+    tasks.append(asyncio.create_task(poll(app)))  # over four fifths
+    status, body, headers = await asyncio.wait_for(tasks[0], 2)
+    assert (status, body) == (204, None)
+    assert int(headers["Retry-After"]) >= 1  # type: ignore[call-overload,index]
+    await held(app, 8)
+    assert not any(task.done() for task in tasks[1:])
+    async with app.follow():  # a stream needs room as well
+        assert (await asyncio.wait_for(tasks[1], 2))[0] == 204
+    await open_the_door(app)
+    assert {(await task)[0] for task in tasks[2:]} == {200}
+
+
+async def test_one_that_was_let_go_is_not_held_again_because_of_an_idle_event(
+    app: HeldApp,
+) -> None:
+    """Both at once: the event that changes nothing must not swallow the end."""
+    task = asyncio.create_task(poll(app))
+    await held(app)
+    append = asyncio.create_task(app.append('"closed"'))
+    publish = app.database.publish
+
+    def publish_and_end(events: Any) -> None:
+        publish(events)
+        app.connections.end_all(End.RELEASED)
+
+    app.database.publish = publish_and_end
+    await append
+    status, _, headers = await asyncio.wait_for(task, 2)
+    assert (status, headers["Retry-After"]) == (204, "1")  # type: ignore[call-overload,index]
+
+
+async def test_full_is_429_for_the_account_and_503_for_all(open_app: OpenApp) -> None:
+    app = await open_app(most=3, most_an_account=2)
+    async with app.follow(), app.follow(), app.follow(headers=app.headers(account="acc_2")):
+        status, body, headers = await poll(app, account="acc_3")
+        assert (status, body["status"]) == (503, 503)
+        assert headers["Retry-After"]  # type: ignore[call-overload,index]
+        # What needs no holding needs no place.
+        assert (await poll(app, last="open", account="acc_3"))[0] == 200
+    await wait_until(lambda: app.connections.held == 0, 5)
+    async with app.follow(), app.follow():
+        assert (await poll(app))[0] == 429
+
+
+async def test_drain_answers_everybody_and_takes_no_more(app: HeldApp) -> None:
+    tasks = [asyncio.create_task(poll(app)) for _ in range(5)]
+    await held(app, 5)
+    app.connections.drain()
+    for status, _, headers in await asyncio.wait_for(asyncio.gather(*tasks), 2):
+        assert (status, headers["Retry-After"]) == (204, "1")  # type: ignore[call-overload,index]
+    assert (await poll(app))[0] == 503
+
+
+async def test_the_end_of_its_token_is_a_401(app: HeldApp) -> None:
+    status, body, headers = await asyncio.wait_for(poll(app, seconds=1), 4)
+    assert (status, body["type"]) == (401, "urn:tiffin:problem:token-expired")
+    assert headers["WWW-Authenticate"] == "Bearer"  # type: ignore[call-overload,index]
+
+
+async def test_revocation_is_a_401_for_that_session_only(app: HeldApp) -> None:
+    mine = asyncio.create_task(poll(app))
+    others = asyncio.create_task(poll(app, session="ses_2"))
+    await held(app, 2)
+    await app.revoke("ses_1")
+    status, body, _ = await asyncio.wait_for(mine, 2)
+    assert (status, body["type"]) == (401, "urn:tiffin:problem:session-ended")
+    assert not others.done()
+    await open_the_door(app)
+    assert (await others)[0] == 200
+
+
+async def test_a_client_that_has_gone_frees_its_place(app: HeldApp) -> None:
+    listeners = app.hub.listeners
+    tasks = [asyncio.create_task(poll(app)) for _ in range(10)]
+    await held(app, 10)
+    for task in tasks:
+        task.cancel()
+    await held(app, 0)
+    await wait_until(lambda: app.hub.listeners == listeners, 5)
+    assert app.connections.held == 0
+
+
+async def test_hundreds_are_woken_by_one_event_and_cost_no_query_each(app: HeldApp) -> None:
+    tasks = [asyncio.create_task(poll(app, timeout=30)) for _ in range(300)]
+    await held(app, 300)
+    looks = app.doors.looks
+    await open_the_door(app)
+    assert {(await task)[0] for task in tasks} == {200}
+    assert app.doors.looks == looks
+
+
+async def test_an_answer_leaves_no_task_behind(app: HeldApp) -> None:
+    before = len(asyncio.all_tasks())
+    for _ in range(3):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await poll(app)
+        await poll(app, timeout=0.05)
+    await wait_until(lambda: len(asyncio.all_tasks()) <= before + 2, 5)

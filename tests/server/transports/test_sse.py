@@ -1,0 +1,459 @@
+import asyncio
+import contextlib
+import gc
+import json
+import re
+import socket
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+import uvloop
+from held_app import HeldApp, OpenApp
+
+from server.transports import sse
+from support.waiting import wait_until
+
+EVENT = b"event: changed"
+KILOBYTES_8 = json.dumps("x" * 8192)
+
+
+async def test_runs_on_the_loop_of_production() -> None:
+    assert isinstance(asyncio.get_running_loop(), uvloop.Loop)
+
+
+async def test_headers_retry_and_events(app: HeldApp) -> None:
+    await app.append('{"n":1}')
+    async with app.client.get(
+        "stream", params={"after": app.cursor(0)}, headers=app.headers()
+    ) as answer:
+        assert answer.status == 200
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
+        assert answer.headers["Cache-Control"] == "no-cache"
+        assert answer.headers["X-Accel-Buffering"] == "no"
+        assert answer.headers["Transfer-Encoding"] == "chunked"
+        assert "Content-Encoding" not in answer.headers
+        async with asyncio.timeout(5):
+            retry = await answer.content.readuntil(b"\n\n")
+            event = await answer.content.readuntil(b"\n\n")
+    assert 500 <= int(retry.removeprefix(b"retry: ")) <= 2500
+    assert event == b'id: %s\nevent: changed\ndata: {"n":1}\n\n' % app.cursor(1).encode()
+
+
+async def test_the_jitter_of_retry_differs(app: HeldApp) -> None:
+    found = set()
+    for _ in range(8):
+        async with app.client.get("stream", headers=app.headers()) as answer:
+            found.add(await answer.content.readuntil(b"\n\n"))
+    assert len(found) > 1
+
+
+async def test_a_reader_without_a_cursor_is_told_where_it_begins(app: HeldApp) -> None:
+    """Cut before its first event it would not know otherwise where to go on."""
+    await app.append("1", "2")
+    async with app.client.get("stream", headers=app.headers()) as answer:
+        assert b"retry: " in await answer.content.readuntil(b"\n\n")
+        block = await answer.content.readuntil(b"\n\n")
+        await app.append("3")
+    assert block == b"id: %s\n\n" % app.cursor(2).encode()
+    async with app.follow(headers={"Last-Event-ID": app.cursor(2)}) as follower:
+        assert (await follower.event() or {})["data"] == "3"
+
+
+async def test_an_event_at_once_and_each_once(app: HeldApp) -> None:
+    async with app.follow() as one, app.follow() as two:
+        await app.append("1", "2")
+        await app.append("3")
+        for follower in (one, two):
+            events = [await follower.event() for _ in range(3)]
+            assert [event and event["data"] for event in events] == ["1", "2", "3"]
+
+
+async def test_a_cursor_goes_on_and_last_event_id_goes_first(app: HeldApp) -> None:
+    await app.append("1", "2", "3")
+    async with app.follow(app.cursor(1)) as follower:
+        assert (await follower.event() or {})["data"] == "2"
+    async with app.follow(app.cursor(0), {"Last-Event-ID": app.cursor(2)}) as follower:
+        event = await follower.event()
+        assert event
+        assert (event["data"], event["id"]) == ("3", app.cursor(3))
+    async with app.follow(app.cursor(2), {"Last-Event-ID": ""}) as follower:
+        assert (await follower.event() or {})["data"] == "3"
+
+
+@pytest.mark.parametrize("after", ["garbage", "9999", "\u2603"])
+async def test_a_cursor_that_cannot_be_honoured_is_one_reset_and_the_end(
+    app: HeldApp, after: str
+) -> None:
+    async with app.follow(after) as follower:
+        assert await follower.event() == {"event": "reset", "data": "{}"}
+        assert await follower.event() is None
+    async with app.follow(app.cursor(7)) as follower:  # from the future
+        assert await follower.event() == {"event": "reset", "data": "{}"}
+        assert await follower.event() is None
+    await wait_until(lambda: app.connections.held == 0, 5)
+
+
+async def test_an_empty_cursor_names_no_place(app: HeldApp) -> None:
+    async with app.follow("") as follower:
+        assert (await follower.event() or {})["event"] == "reset"
+
+
+async def raw(app: HeldApp, version: str, more: str = "") -> tuple[asyncio.StreamReader, bytes]:
+    """A connection's reader, after the head of the answer, and that head."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", app.port)
+    authorization = app.headers()["Authorization"]
+    writer.write(
+        f"GET /api/v1/stream HTTP/{version}\r\nHost: x\r\n{more}"
+        f"Authorization: {authorization}\r\n\r\n".encode()
+    )
+    async with asyncio.timeout(5):
+        head = await reader.readuntil(b"\r\n\r\n")
+    reader.writer = writer  # type: ignore[attr-defined]
+    return reader, head
+
+
+async def test_every_byte_is_chunked_as_http_has_it(app: HeldApp) -> None:
+    """Also what is written past aiohttp, straight to the transport."""
+    made = app.hub.made
+    reader, head = await raw(app, "1.1")
+    assert b"Transfer-Encoding: chunked" in head
+    await wait_until(lambda: app.hub.made > made, 5)
+    for text in ('"\u00e9\u2603"', "2", KILOBYTES_8):
+        await app.append(text)
+    app.connections.drain()
+    body = b""
+    async with asyncio.timeout(5):
+        while size := int(await reader.readline(), 16):
+            body += await reader.readexactly(size)
+            assert await reader.readexactly(2) == b"\r\n"
+        assert await reader.readexactly(2) == b"\r\n"
+    events = body.decode().split("\n\n")[2:-1]
+    assert [event.split("\ndata: ")[1] for event in events] == ['"\u00e9\u2603"', "2", KILOBYTES_8]
+    reader.writer.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("more", ["", "Connection: keep-alive\r\n"])
+async def test_http_1_0_gets_it_plain_and_ended_by_the_end_of_the_connection(
+    app: HeldApp, more: str
+) -> None:
+    made = app.hub.made
+    reader, head = await raw(app, "1.0", more)
+    assert b"chunked" not in head
+    assert b"Connection: close" in head
+    await wait_until(lambda: app.hub.made > made, 5)
+    await app.append("1")
+    await app.append("2")
+    app.connections.drain()
+    async with asyncio.timeout(5):
+        body = (await reader.read()).decode()
+    blocks = body.split("\n\n")
+    assert blocks[0].startswith("retry: ")
+    assert [block.split("\n")[2] for block in blocks[2:-1]] == ["data: 1", "data: 2"]
+
+
+async def test_a_connection_may_be_used_again_after_a_stream(app: HeldApp) -> None:
+    reader, _ = await raw(app, "1.1", "Last-Event-ID: garbage\r\n")
+    async with asyncio.timeout(5):
+        await reader.readuntil(b"0\r\n\r\n")
+    writer = reader.writer  # type: ignore[attr-defined]
+    writer.write(b"GET /api/v1/nothing HTTP/1.1\r\nHost: x\r\n\r\n")
+    async with asyncio.timeout(5):
+        assert b" 404 " in await reader.readline()
+    writer.close()
+
+
+async def test_one_that_may_not_read_gets_a_problem_and_no_stream(open_app: OpenApp) -> None:
+    app = await open_app(most=3, most_an_account=2)
+    async with app.client.get("stream") as answer:
+        assert answer.status == 401
+    async with app.follow(), app.follow():
+        async with app.client.get("stream", headers=app.headers()) as answer:
+            assert answer.status == 429
+            assert answer.content_type == "application/problem+json"
+            assert int(answer.headers["Retry-After"]) >= 1
+        async with app.follow(headers=app.headers(account="acc_2")):
+            headers = app.headers(account="acc_3")
+            async with app.client.get("stream", headers=headers) as answer:
+                assert answer.status == 503
+                assert int(answer.headers["Retry-After"]) >= 1
+    await wait_until(lambda: app.connections.held == 0, 5)
+    async with app.follow():
+        pass
+
+
+async def test_heartbeats_come_while_nothing_happens(open_app: OpenApp) -> None:
+    app = await open_app(heartbeat_seconds=0.2)
+    async with app.follow() as one, app.follow() as two:
+        started = time.monotonic()
+        for _ in range(3):
+            assert await one.block() == {"": "keep-alive"}
+            assert await two.block() == {"": "keep-alive"}
+        assert 0.2 < time.monotonic() - started < 3
+        await app.append("1")
+        assert (await one.event() or {})["data"] == "1"
+
+
+async def test_an_event_is_encoded_once_for_all_its_readers(
+    app: HeldApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[bytes] = []
+    chunk = sse.chunk
+
+    def counted(data: bytes) -> bytes:
+        if b"event: " in data:
+            made.append(data)
+        return chunk(data)
+
+    monkeypatch.setattr(sse, "chunk", counted)
+    async with contextlib.AsyncExitStack() as stack:
+        followers = [await stack.enter_async_context(app.follow()) for _ in range(40)]
+        await app.append("1")
+        await app.append("2")
+        for follower in followers:
+            assert (await follower.event() or {})["data"] == "1"
+            assert (await follower.event() or {})["data"] == "2"
+        assert len(made) == 2
+        again = [await stack.enter_async_context(app.follow(app.cursor(0))) for _ in range(20)]
+        for follower in again:
+            assert (await follower.event() or {})["data"] == "1"
+        assert len(made) <= 4  # those who come back share what was encoded, or one page of the log
+
+
+@contextlib.asynccontextmanager
+async def idle_reader(app: HeldApp, after: str = "") -> AsyncIterator[socket.socket]:
+    """A connection that has asked for the stream and reads nothing, with little room for it."""
+    loop = asyncio.get_running_loop()
+    made = app.hub.made
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.setblocking(False)
+        await loop.sock_connect(connection, ("127.0.0.1", app.port))
+        request = (
+            f"GET /api/v1/stream HTTP/1.1\r\nHost: x\r\n{after}"
+            f"Authorization: {app.headers()['Authorization']}\r\n\r\n"
+        )
+        await loop.sock_sendall(connection, request.encode())
+        await wait_until(lambda: app.hub.made > made, 5, every=0.002)
+        yield connection
+
+
+async def read_events(connection: socket.socket, count: int, pause: float = 0) -> list[int]:
+    """The `seq` of each event, out of as many bytes as it takes."""
+    loop = asyncio.get_running_loop()
+    body = bytearray()
+    found, looked = 0, 0
+    async with asyncio.timeout(20):
+        while found < count or not body.endswith(b"\n\n\r\n"):
+            received = await loop.sock_recv(connection, 65_536)
+            assert received, "the connection was closed"
+            body += received
+            while (at := body.find(EVENT, looked)) >= 0:
+                found, looked = found + 1, at + 1
+            looked = max(looked, len(body) - len(EVENT) + 1)
+            if pause:
+                await asyncio.sleep(pause)
+    return [_seq(one.decode()) for one in re.findall(rb"id: ([\w-]+)\nevent: changed\n", body)]
+
+
+def _seq(cursor: str) -> int:
+    from server.realtime.event import Cursor
+
+    found = Cursor.parse(cursor)
+    assert found
+    return found.seq
+
+
+async def test_a_slow_reader_costs_bounded_memory_and_gets_everything(app: HeldApp) -> None:
+    async with idle_reader(app) as connection, app.follow() as quick:
+        for _ in range(120):
+            await app.append(*[KILOBYTES_8] * 5)
+            assert app.buffered < 3 * sse.BUFFER
+        assert app.buffered > sse.BUFFER / 2, "nothing has piled up"
+        for _ in range(600):
+            assert await quick.event()
+        assert await read_events(connection, 600) == list(range(1, 601))
+        await app.append("1")  # and it is live again
+        assert await read_events(connection, 1) == [601]
+    await wait_until(lambda: app.connections.held == 0, 5)
+
+
+async def test_one_that_reads_slowly_but_reads_is_left_to_it(open_app: OpenApp) -> None:
+    app = await open_app(stalled_seconds=0.3)
+    async with idle_reader(app) as connection:
+        for _ in range(30):
+            await app.append(*[KILOBYTES_8] * 5)
+        # Longer than the limit altogether, with some progress all the while.
+        assert await read_events(connection, 150, pause=0.01) == list(range(1, 151))
+        assert app.connections.held == 1
+
+
+async def test_a_reader_without_progress_is_cut_and_gives_its_place_back(
+    open_app: OpenApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = await open_app(stalled_seconds=0.5)
+    async with idle_reader(app) as connection:
+        for _ in range(30):
+            await app.append(*[KILOBYTES_8] * 10)
+        await wait_until(lambda: app.connections.held == 0, 5, what="the reader is cut")
+        assert app.buffered == 0
+        with pytest.raises((ConnectionError, AssertionError)):
+            await read_events(connection, 300)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_a_stalled_reader_with_little_to_read_is_cut_as_well(open_app: OpenApp) -> None:
+    """Not even enough waits for it to count as behind."""
+    app = await open_app(stalled_seconds=0.5, heartbeat_seconds=0.1)
+    async with idle_reader(app):
+        while app.buffered < 4096:  # until the kernel takes no more
+            await app.append(KILOBYTES_8)
+        assert app.buffered <= sse.BUFFER
+        await wait_until(lambda: app.connections.held == 0, 8, what="the reader is cut")
+
+
+async def test_the_end_comes_also_to_one_who_is_behind(open_app: OpenApp) -> None:
+    """Its own waiting for the connection must not spoil the end of the answer."""
+    app = await open_app()
+    async with idle_reader(app) as connection:
+        for _ in range(30):
+            await app.append(*[KILOBYTES_8] * 5)
+        await app.revoke("ses_1")
+        loop = asyncio.get_running_loop()
+        body = b""
+        async with asyncio.timeout(4):
+            while not body.endswith(b"0\r\n\r\n"):
+                received = await loop.sock_recv(connection, 65_536)
+                assert received, "closed without the last chunk"
+                body += received
+    await wait_until(lambda: app.connections.held == 0, 5)
+
+
+async def test_a_draining_server_waits_for_nobody_who_does_not_read(
+    open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sse, "EOF_SECONDS", 0.3)
+    app = await open_app()
+    async with idle_reader(app), app.follow() as follower:
+        for _ in range(300):
+            await app.append(KILOBYTES_8)
+            assert await follower.event()
+        started = time.monotonic()
+        app.connections.drain()
+        assert await follower.event() is None  # the one that reads gets the end of its stream
+        await wait_until(lambda: app.connections.held == 0, 5)
+        await wait_until(lambda: app.buffered == 0, 1)
+        await app.runner.cleanup()
+        assert time.monotonic() - started < 5
+
+
+async def test_a_stream_ends_when_its_token_does(app: HeldApp) -> None:
+    started = time.monotonic()
+    async with app.follow(headers=app.headers(seconds=2)) as follower:
+        assert await follower.event() is None
+    assert time.monotonic() - started < 3.5
+    assert app.connections.held == 0
+
+
+async def test_revocation_ends_that_sessions_streams_only(app: HeldApp) -> None:
+    headers = app.headers(session="ses_2")
+    async with app.follow() as mine, app.follow() as also_mine, app.follow(headers=headers) as its:
+        await app.revoke("ses_1")
+        assert await mine.event() is None
+        assert await also_mine.event() is None
+        await app.append("1")
+        assert (await its.event() or {})["data"] == "1"
+    async with app.client.get("stream", headers=app.headers()) as answer:
+        assert answer.status == 401
+
+
+async def test_a_session_revoked_between_guard_and_stream_gets_none(app: HeldApp) -> None:
+    """It is registered first and looked at once more then."""
+    asked = 0
+
+    async def holds(session_id: str) -> bool:
+        nonlocal asked
+        asked += 1
+        return asked == 1
+
+    from server.core.routing import GATE
+
+    app.runner.app[GATE].session_holds = holds
+    async with app.client.get("stream", headers=app.headers()) as answer:
+        assert answer.status == 401
+    assert app.connections.held == 0
+
+
+async def test_drain_ends_streams_and_takes_no_more(app: HeldApp) -> None:
+    async with app.follow() as follower:
+        app.connections.drain()
+        assert await follower.event() is None
+        async with app.client.get("stream", headers=app.headers()) as answer:
+            assert answer.status == 503
+            assert answer.headers["Retry-After"]
+
+
+async def test_a_client_that_has_gone_frees_its_place(app: HeldApp) -> None:
+    listeners = app.hub.listeners
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(20):
+            await stack.enter_async_context(app.follow())
+        assert app.connections.held == 20
+    await wait_until(lambda: app.connections.held == 0, 5)
+    assert app.hub.listeners == listeners
+    assert not any(app.heartbeat._slices)
+
+
+async def test_readers_that_vanish_in_the_middle_cost_the_others_nothing(app: HeldApp) -> None:
+    """A closed transport of uvloop's raises when it is written to."""
+    loop = asyncio.get_running_loop()
+    async with app.follow() as stays:
+        for _ in range(20):
+            async with contextlib.AsyncExitStack() as stack:
+                connections = [await stack.enter_async_context(idle_reader(app)) for _ in range(5)]
+                for connection in connections:
+                    linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            await app.append("1")
+        assert loop.is_running()
+        for number in range(1, 21):
+            event = await asyncio.wait_for(stays.event(), 5)
+            assert event
+            assert event["id"] == app.cursor(number)
+    await wait_until(lambda: app.connections.held == 0, 5)
+
+
+async def test_a_stream_that_cannot_begin_is_ended_properly(
+    app: HeldApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its head is out by then: a problem document would land in the middle of the body."""
+
+    async def no(topic: str, count: int) -> object:
+        raise OSError("disk I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(app.log, "newest", no)
+        async with app.client.get("stream", headers=app.headers()) as answer:
+            assert answer.status == 200
+            assert (await answer.read()).startswith(b"retry: ")
+    assert app.connections.held == 0
+    async with app.follow() as follower:
+        await app.append("1")
+        assert await follower.event()
+
+
+async def test_a_stream_costs_a_few_kilobytes(app: HeldApp) -> None:
+    import tracemalloc
+
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(10):
+            await stack.enter_async_context(idle_reader(app))
+        gc.collect()
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(50):
+            await stack.enter_async_context(idle_reader(app))
+        gc.collect()
+        each = (tracemalloc.get_traced_memory()[0] - before) / 50
+        tracemalloc.stop()
+    assert each < 40_000  # both ends of it are in this process

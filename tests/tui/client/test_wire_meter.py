@@ -1,0 +1,107 @@
+"""The meter counts what happened, and sums it up by pattern."""
+
+import time
+
+import pytest
+
+from tui.common.client.wire import FRAMES_KEPT, LATENCIES_KEPT, Pattern, State, Wire
+
+
+def test_a_name_has_one_meter() -> None:
+    wire = Wire()
+    assert wire.meter("kitchen", Pattern.SSE) is wire.meter("kitchen", Pattern.SSE)
+    assert list(wire.meters) == ["kitchen"]
+
+
+def test_every_note_moves_the_revision() -> None:
+    wire = Wire()
+    meter = wire.meter("kitchen", Pattern.SSE)
+    seen = [wire.revision]
+    for note in (
+        lambda: meter.set_state(State.LIVE),
+        lambda: meter.sent("GET /x", 10),
+        meter.opened,
+        lambda: meter.measured(3.0),
+        lambda: meter.received(10),
+        lambda: meter.event("order.placed", 10),
+        lambda: meter.frame("heartbeat", 3),
+        meter.reconnected,
+        lambda: meter.retrying("lost", 1.0),
+        meter.closed,
+    ):
+        note()
+        seen.append(wire.revision)
+    assert seen == sorted(set(seen))
+
+
+def test_events_and_requests_are_counted_and_logged() -> None:
+    wire = Wire()
+    meter = wire.meter("kitchen", Pattern.SSE)
+    meter.sent("GET /x", 120)
+    meter.received(500)
+    meter.event("order.placed", 400)
+    meter.event("order.updated", 50, replayed=True)
+    meter.frame("heartbeat", 14)
+    assert (meter.requests, meter.bytes, meter.bytes_sent) == (1, 500, 120)
+    assert (meter.events, meter.replayed) == (2, 1)
+    assert meter.last_event_at == pytest.approx(time.monotonic(), abs=5)
+    assert [(frame.direction, frame.what, frame.size) for frame in wire.frames] == [
+        ("out", "GET /x", 120),
+        ("in", "order.placed", 400),
+        ("in", "order.updated", 50),
+        ("in", "heartbeat", 14),
+    ]
+    assert {(frame.meter, frame.pattern) for frame in wire.frames} == {("kitchen", Pattern.SSE)}
+
+
+def test_memory_is_bounded() -> None:
+    wire = Wire()
+    meter = wire.meter("kitchen", Pattern.SSE)
+    for number in range(FRAMES_KEPT + 50):
+        meter.measured(float(number))
+        meter.event("e", 1)
+    assert len(wire.frames) == FRAMES_KEPT
+    assert len(meter.latencies) == LATENCIES_KEPT
+    assert meter.latencies[-1] == FRAMES_KEPT + 49
+
+
+def test_a_wait_is_shown_until_the_next_state() -> None:
+    meter = Wire().meter("kitchen", Pattern.SSE)
+    meter.retrying("connection refused", 3.0)
+    assert (meter.state, meter.detail) == (State.RETRY, "connection refused")
+    assert meter.retry_at == pytest.approx(time.monotonic() + 3, abs=1)
+    meter.set_state(State.LIVE)
+    assert (meter.state, meter.detail, meter.retry_at) == (State.LIVE, "", None)
+
+
+def test_requests_a_minute_forget_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    meter = Wire().meter("orders", Pattern.LONG_POLL)
+    now = time.monotonic()
+    for ago in (90.0, 61.0, 59.0, 1.0):
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "monotonic", lambda ago=ago: now - ago)
+            meter.sent("GET /x", 1)
+    assert meter.requests == 4
+    assert meter.requests_per_minute == 2
+
+
+def test_totals_by_pattern() -> None:
+    wire = Wire()
+    one, two = wire.meter("a", Pattern.LONG_POLL), wire.meter("b", Pattern.LONG_POLL)
+    for meter, latency in ((one, 10.0), (two, 20.0), (two, 90.0)):
+        meter.sent("GET /x", 100)
+        meter.received(300)
+        meter.event("200", 300)
+        meter.measured(latency)
+    one.opened()
+    wire.meter("c", Pattern.SSE).opened()
+    polls, streams = wire.totals()
+    assert (polls.pattern, polls.connections, polls.requests, polls.events) == (
+        Pattern.LONG_POLL,
+        1,
+        3,
+        3,
+    )
+    assert (polls.bytes, polls.bytes_per_event, polls.p50_ms) == (1200, 400, 20.0)
+    assert polls.requests_per_minute == 3
+    assert (streams.connections, streams.bytes_per_event, streams.p50_ms) == (1, None, None)

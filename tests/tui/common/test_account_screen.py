@@ -1,0 +1,116 @@
+from pathlib import Path
+
+from frame_window import Window, sees, shown, signed_in
+from textual.widgets import Button, Input
+
+from support.live_server import LiveServer
+from support.rest import Rest
+from support.waiting import wait_until
+from tui.common.screens.account import AccountScreen
+from tui.common.screens.login import LoginScreen
+
+
+def press(app: Window, button: str) -> None:
+    app.screen.query_one(f"#{button}", Button).press()
+
+
+def value(app: Window, field: str) -> str:
+    return app.screen.query_one(f"#{field}", Input).value
+
+
+def fill(app: Window, **fields: str) -> None:
+    for field, text in fields.items():
+        app.screen.query_one(f"#{field}", Input).value = text
+
+
+async def test_the_profile_is_shown_and_saved(demo_server: LiveServer, tmp_path: Path) -> None:
+    async with signed_in(demo_server.url, tmp_path, (80, 24)) as (app, pilot):
+        await pilot.press("f2")
+        assert app.session.account is not None
+        await sees(app, app.session.account.email)
+        fill(app, name="Ana [b]Maria[/b]", phone="+43 1", address="Home 1", place="47.1, 15.5")
+        press(app, "save")
+        await sees(app, "✓ Saved.")
+        account = await app.api.me()
+        assert account.name == "Ana [b]Maria[/b]"
+        assert account.phone == "+43 1"
+        assert account.address is not None
+        assert (account.address.text, account.address.lat) == ("Home 1", 47.1)
+        fill(app, phone="", address="")
+        press(app, "save")
+        await wait_until(lambda: app.session.account and app.session.account.address is None)
+        await pilot.press("escape")
+        await wait_until(lambda: len(app.screen_stack) == 1)
+        await pilot.resize_terminal(160, 48)
+        await sees(app, "Ana [b]Maria[/b]")
+
+
+async def test_what_does_not_fit_is_said_in_place(demo_server: LiveServer, tmp_path: Path) -> None:
+    async with signed_in(demo_server.url, tmp_path, (100, 30)) as (app, pilot):
+        await pilot.press("f2")
+        await wait_until(lambda: isinstance(app.screen, AccountScreen) and value(app, "name"))
+        fill(app, address="Somewhere", place="here")
+        press(app, "save")
+        await sees(app, "✕ Give the address its place as two numbers")
+        fill(app, place="91, 0")
+        press(app, "save")
+        await sees(app, "✕ Lat:")
+        fill(app, place="1, 0", name=" ")
+        press(app, "save")
+        await sees(app, "✕ Name: is empty.")
+        await wait_until(lambda: app.focused is not None and app.focused.id == "name")
+
+
+async def test_the_password(demo_server: LiveServer, tmp_path: Path) -> None:
+    async with Rest(demo_server.url) as rest, signed_in(demo_server.url, tmp_path) as (app, pilot):
+        app.door.leave()
+        await sees(app, "You are logged out.")
+        await app.session.register("leo@example.com", "the first one", "Leo")
+        app.screen.dismiss(True)
+        await wait_until(lambda: app.panels)
+        await pilot.press("f2")
+        await wait_until(lambda: isinstance(app.screen, AccountScreen))
+        fill(app, current_password="wrong", new_password="the second one")
+        press(app, "change")
+        await wait_until(lambda: "✕" in shown(app))
+        fill(app, current_password="the first one", new_password="short")
+        press(app, "change")
+        await sees(app, "✕ New password:")
+        fill(app, new_password="the second one")
+        press(app, "change")
+        await sees(app, "✓ Password changed.")
+        assert value(app, "new_password") == ""
+        body = {"email": "leo@example.com", "password": "the second one"}
+        (await rest.post("/auth/login", body)).must(200)
+
+
+async def test_log_out_is_two_presses_away(demo_server: LiveServer, tmp_path: Path) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        await pilot.press("f2")
+        await wait_until(lambda: isinstance(app.screen, AccountScreen))
+        press(app, "log-out")
+        await sees(app, "You are logged out.")
+        assert isinstance(app.screen, LoginScreen)
+        assert app.session.account is None
+
+
+async def test_deleting_asks_first(demo_server: LiveServer, tmp_path: Path) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        app.door.leave()
+        await sees(app, "You are logged out.")
+        await app.session.register("max@example.com", "long enough", "Max")
+        app.screen.dismiss(True)
+        await wait_until(lambda: app.panels)
+        await pilot.press("f2")
+        await wait_until(lambda: isinstance(app.screen, AccountScreen))
+        press(app, "delete")
+        await sees(app, "This cannot be undone.")
+        await wait_until(lambda: app.focused is not None and app.focused.id == "no")
+        await pilot.press("enter")
+        await wait_until(lambda: isinstance(app.screen, AccountScreen))
+        assert (await app.api.me()).name == "Max"
+        press(app, "delete")
+        await wait_until(lambda: app.focused is not None and app.focused.id == "no")
+        await pilot.press("right", "enter")
+        await sees(app, "Your account is deleted.")
+        assert app.session.account is None

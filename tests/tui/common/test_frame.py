@@ -1,0 +1,262 @@
+import os
+from pathlib import Path
+
+import pytest
+from frame_window import EchoPanel, Window, numbered, sees, settled, shown, signed_in
+from textual.color import Color
+from textual.pilot import Pilot
+
+from support.live_server import LiveServer
+from support.waiting import wait_until
+from tui.common.client.tokens import TokenStore
+from tui.common.client.wire import State
+from tui.common.panels.wire_panel import WirePanel
+from tui.common.widgets.panel_grid import PanelGrid
+
+
+def fronts(app: Window) -> list[int]:
+    """Numbers of the panels that show their bodies."""
+    return [panel.NUM for panel in app.panels if panel.query_one(".body").is_on_screen]
+
+
+async def test_panels_start_once_and_the_first_has_the_focus(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, _):
+        assert app.echo.started == 1
+        await wait_until(lambda: app.focused is not None and app.focused.id == "knock")
+        assert app.grid.main is app.echo
+        await sees(app, "tiffin  customer")
+
+
+@pytest.mark.parametrize(
+    ("size", "first", "second"),
+    [((160, 48), [1, 2], [1, 2]), ((100, 30), [1, 2], [2]), ((80, 24), [1], [2])],
+)
+async def test_each_width_has_its_layout(
+    demo_server: LiveServer,
+    tmp_path: Path,
+    size: tuple[int, int],
+    first: list[int],
+    second: list[int],
+) -> None:
+    async with signed_in(demo_server.url, tmp_path, size) as (app, pilot):
+        await wait_until(lambda: fronts(app) == first, what="the first in front")
+        await pilot.press("2")
+        await wait_until(lambda: fronts(app) == second, what="the second in front")
+        assert app.grid.main is app.panels[1]
+        if size == (100, 30):
+            assert app.panels[1].outer_size.width == round((100 - 2) * 0.62) - 1
+            await sees(app, "echo in short")
+        tabs = "1 Echo  2 Wire"
+        assert (tabs in shown(app).split("\n")[1]) is (size == (80, 24))
+
+
+async def test_six_panels_are_three_by_two(demo_server: LiveServer, tmp_path: Path) -> None:
+    class SixthPanel(WirePanel):
+        NUM = 6
+
+    class Six(Window):
+        kinds = (*(numbered(number) for number in range(1, 6)), SixthPanel)
+
+    window = Six(demo_server.url, tokens=TokenStore(tmp_path / "tokens.json"))
+    async with signed_in(demo_server.url, tmp_path, window=window) as (app, pilot):
+        places = {(panel.region.x, panel.region.y) for panel in app.panels}
+        assert len({x for x, _ in places}) == 3
+        assert len({y for _, y in places}) == 2
+        await pilot.press("5")
+        await wait_until(lambda: app.grid.main is app.panels[4])
+        await pilot.press("ctrl+left")
+        await wait_until(lambda: app.grid.main is app.panels[3])
+
+
+async def test_below_56_by_16_it_says_so_and_comes_back(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    async with signed_in(demo_server.url, tmp_path, (80, 24)) as (app, pilot):
+        for size in ((55, 24), (80, 15)):
+            await pilot.resize_terminal(*size)
+            await sees(app, "This window is too small")
+            await sees(app, f"{size[0]}x{size[1]}; tiffin needs 56x16")
+            assert "Echo" not in shown(app)
+        await pilot.resize_terminal(56, 16)
+        await sees(app, "1 Echo")
+        assert "too small" not in shown(app)
+        await pilot.press("question_mark")
+        await pilot.resize_terminal(40, 10)
+        await sees(app, "This window is too small")
+
+
+async def test_keys_go_around_the_panels_and_zoom_one(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        await pilot.press("ctrl+right")
+        await wait_until(lambda: app.grid.main is app.panels[1])
+        await pilot.press("ctrl+right")
+        await wait_until(lambda: app.grid.main is app.panels[0])
+        await pilot.press("z")
+        await wait_until(lambda: fronts(app) == [1])
+        assert app.echo.outer_size.width == 160
+        await pilot.press("2")
+        await wait_until(lambda: fronts(app) == [2])
+        await pilot.press("z")
+        await wait_until(lambda: fronts(app) == [1, 2])
+
+
+async def test_digits_in_a_field_are_digits_until_esc(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        field = app.echo.query_one("#echo")
+        field.focus()
+        await pilot.pause()
+        await pilot.press("2", "z", "x")
+        assert field.value == "2zx"  # type: ignore[attr-defined]
+        assert app.grid.main is app.echo
+        assert app.echo.cuts == 0
+        await pilot.press("escape", "2")
+        await wait_until(lambda: app.grid.main is app.panels[1])
+
+
+async def test_x_cuts_the_line_of_the_panel_in_front(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        await pilot.press("x")
+        assert app.echo.cuts == 1
+        await pilot.press("2", "x")
+        await sees(app, "This panel only watches.")
+        assert app.echo.cuts == 1
+
+
+async def test_day_and_night(demo_server: LiveServer, tmp_path: Path) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        night = app.echo.styles.background
+        await pilot.press("t")
+        await wait_until(lambda: app.echo.styles.background != night)
+        assert app.echo.styles.background == Color.parse("#faf9f6")
+        await pilot.press("t")
+        await wait_until(lambda: app.echo.styles.background == night)
+
+
+async def test_help_lists_the_keys_of_the_frame_and_of_the_panels(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        await pilot.press("question_mark")
+        for words in (
+            "zoom panel",
+            "knock",
+            "write the log to a file",
+            "a held request",
+        ):
+            await sees(app, words)
+        await pilot.press("z")
+        assert not app.grid.zoomed
+        await pilot.press("escape")
+        await wait_until(lambda: len(app.screen_stack) == 1)
+
+
+async def test_the_palette_runs_our_commands(demo_server: LiveServer, tmp_path: Path) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        await pilot.press("ctrl+p")
+        await sees(app, "Cut this panel's connection")
+        await sees(app, "Go to On the wire")
+        await pilot.press(*"zoom", "down")
+        await sees(app, "Zoom this panel")
+        await pilot.press("enter")
+        await wait_until(lambda: app.grid.zoomed)
+
+
+async def test_a_click_on_a_key_is_that_key(demo_server: LiveServer, tmp_path: Path) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        await sees(app, "? Help")
+        line = shown(app).split("\n")[-1]
+        await pilot.click(offset=(line.index("? Help"), 47))
+        await sees(app, "Reading the wire line")
+
+
+async def test_a_click_on_a_tab_goes_there(demo_server: LiveServer, tmp_path: Path) -> None:
+    async with signed_in(demo_server.url, tmp_path, (80, 24)) as (app, pilot):
+        await sees(app, "2 Wire")
+        await pilot.click(offset=(shown(app).split("\n")[1].index("Wire"), 1))
+        await wait_until(lambda: app.grid.main is app.panels[1])
+
+
+async def test_toasts_and_headline_show_data_as_it_is(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    nasty = "[b]Soup[/b] [red]\x1b[2J\x07of the day"
+    async with signed_in(demo_server.url, tmp_path) as (app, _):
+        app.echo.notify(nasty, title=nasty)
+        app.set_headline(nasty)
+        app.echo.set_summary(nasty)
+        app.echo.set_badge(3, nasty)
+        await wait_until(lambda: shown(app).count("[b]Soup[/b] [red][2Jof the day") >= 3)
+        await sees(app, "1 Echo  3")
+
+
+async def test_the_top_bar_tells_when_a_line_is_away(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, _):
+        app.echo.meter.set_state(State.WAITING)
+        await sees(app, "◐ all live")
+        app.echo.meter.retrying("refused", 5)
+        await sees(app, "◌ 1 of 1 away")
+
+
+async def test_a_thousand_events_are_a_few_paintings(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        before = app.echo.flushes
+
+        async def burst(pilot: Pilot[None]) -> None:
+            for _ in range(20):
+                for _ in range(50):
+                    app.echo.count += 1
+                    app.echo.meter.event("echo", 10)
+                    app.echo.dirty = True
+                await pilot.pause(0.01)
+
+        await burst(pilot)
+        await sees(app, "1000 events")
+        assert 1 <= app.echo.flushes - before <= 20
+
+
+async def test_without_colour_focus_and_tab_are_still_told(
+    demo_server: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(os.environ, "NO_COLOR", "1")
+    async with signed_in(demo_server.url, tmp_path, (80, 24)) as (app, pilot):
+        assert app.no_color
+        await sees(app, "[1 Echo]")
+        await sees(app, "┏")
+        await pilot.press("2")
+        await sees(app, "[2 Wire]")
+
+
+async def test_quitting_closes_the_session(demo_server: LiveServer, tmp_path: Path) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        session = app.session
+        await pilot.press("ctrl+q")
+        await wait_until(lambda: not app.is_running)
+    with pytest.raises(Exception, match=r"."):
+        await session.request("GET", "/me")
+
+
+async def test_the_next_account_gets_panels_of_its_own(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        first = app.echo
+        app.door.leave()
+        await sees(app, "You are logged out.")
+        assert first.stopped == 1
+        assert app.screen_stack[0].query_one(PanelGrid).panels == []
+        await pilot.press("enter")
+        await settled(app)
+        assert isinstance(app.echo, EchoPanel)
+        assert app.echo is not first

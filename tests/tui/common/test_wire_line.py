@@ -1,0 +1,107 @@
+import time
+
+import pytest
+from textual.app import App, ComposeResult
+
+from tui.common.client.wire import Meter, Pattern, State, Wire
+from tui.common.theme import NIGHT
+from tui.common.widgets.wire_line import WireLine
+
+
+class Line(App[None]):
+    def __init__(self, meter: Meter) -> None:
+        super().__init__()
+        self.meter = meter
+
+    def compose(self) -> ComposeResult:
+        yield WireLine(self.meter)
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return NIGHT.variables
+
+
+def busy() -> Meter:
+    meter = Wire().meter("kitchen", Pattern.SSE)
+    meter.set_state(State.LIVE)
+    for count in range(214):
+        meter.received(96)
+        meter.event("order.updated", 96)
+        meter.measured(count % 9 + 1)
+    return meter
+
+
+async def drawn(meter: Meter, width: int) -> str:
+    app = Line(meter)
+    async with app.run_test(size=(width, 3)):
+        return app.query_one(WireLine).render().plain
+
+
+async def test_parts_go_by_worth_as_it_narrows() -> None:
+    meter = busy()
+    wide = await drawn(meter, 80)
+    for part in ("● SSE", "214 ev", "20.5 kB", "s ", "▂", "7ms"):
+        assert part in wide
+    assert "20.5 kB" not in await drawn(meter, 26)
+    assert "214 ev" in await drawn(meter, 26)
+    for width in range(20, 90):
+        line = await drawn(meter, width)
+        assert line.startswith("● SSE")
+        assert line.endswith("ms")
+        assert len(line) <= width - 2
+
+
+async def test_it_tells_what_was_replayed() -> None:
+    meter = busy()
+    meter.reconnected()
+    meter.event("order.placed", 96, replayed=True)
+    assert "back, 1 replayed" in await drawn(meter, 80)
+    meter.reconnected()
+    assert "back 2×, 1 replayed" in await drawn(meter, 80)
+
+
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        (State.CONNECTING, "◌ SSE · connecting"),
+        (State.DOWN, "✕ SSE · down · forbidden"),
+        (State.WAITING, "◐ SSE"),
+        (State.IDLE, "○ SSE"),
+    ],
+)
+async def test_every_state_has_a_glyph_and_a_word(state: State, says: str) -> None:
+    meter = busy()
+    meter.set_state(state, "forbidden" if state is State.DOWN else "")
+    assert says in await drawn(meter, 80)
+
+
+async def test_a_lost_stream_counts_down_and_quotes_nothing_dangerous() -> None:
+    meter = busy()
+    meter.retrying("refused \x1b[2J[b]now[/b]", 5.4)
+    line = await drawn(meter, 80)
+    assert "◌ SSE · reconnecting in 5s" in line
+    assert "\x1b" not in line
+    assert "[b]now[/b]" in line
+
+
+async def test_it_repaints_only_for_what_it_shows() -> None:
+    meter = busy()
+    meter.last_event_at = time.monotonic() - 100_000
+    app = Line(meter)
+    async with app.run_test(size=(80, 3)) as pilot:
+        line = app.query_one(WireLine)
+        line.tick()
+        await pilot.pause()
+        painted = 0
+        plain_refresh = line.refresh
+
+        def counted(*args: object, **more: object) -> WireLine:
+            nonlocal painted
+            painted += 1
+            return plain_refresh()
+
+        line.refresh = counted  # type: ignore[method-assign,assignment]
+        line.tick()
+        assert painted == 0
+        meter.received(1)
+        line.tick()
+        assert painted == 1

@@ -1,0 +1,144 @@
+import json
+from pathlib import Path
+
+import pytest
+from frame_window import Window, sees, shown, signed_in
+
+from support.live_server import LiveServer
+from support.waiting import wait_until
+from tui.common.client.wire import Pattern, State
+from tui.common.panels.frame_log import FrameLog
+from tui.common.panels.wire_panel import WirePanel
+
+
+def traffic(app: Window, count: int = 30) -> None:
+    """Events of two patterns, by the meter, as the transports write it."""
+    for name, pattern, size in (("track", Pattern.LONG_POLL, 400), ("board", Pattern.SSE, 100)):
+        meter = app.wire.meter(name, pattern)
+        meter.opened()
+        meter.set_state(State.LIVE)
+        for number in range(count):
+            if pattern is Pattern.LONG_POLL:
+                meter.sent(f"GET /orders/{number}/status", 100)
+            meter.received(size)
+            meter.event(f"{name} {number}", size)
+            meter.measured(8)
+
+
+def exported(folder: Path) -> list[Path]:
+    """The files that logs were written to."""
+    return list(folder.glob("tiffin-wire-*.jsonl"))
+
+
+def row(app: Window, pattern: str) -> list[str]:
+    """The figures of one pattern in the comparison."""
+    line = next(
+        line.split(f"│ {pattern} ", 1)[1]
+        for line in shown(app).split("\n")
+        if f"│ {pattern} " in line and "·" not in line
+    )
+    return line.split()
+
+
+async def test_it_compares_the_patterns_in_use(demo_server: LiveServer, tmp_path: Path) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        await pilot.press("2")
+        traffic(app)
+        await wait_until(
+            lambda: row(app, "long poll")[:5] == ["1", "30", "500", "B", "8ms"],
+            what="the long poll's figures",
+        )
+        assert row(app, "SSE")[:5] == ["1", "0", "100", "B", "8ms"]
+        assert row(app, "REST")[0] == "0"
+        assert "WebSocket" not in shown(app)
+
+
+async def test_the_log_runs_newest_first(demo_server: LiveServer, tmp_path: Path) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        await pilot.press("2")
+        traffic(app)
+        await sees(app, "◂ board 29")
+        lines = [line for line in shown(app).split("\n") if "◂ board" in line]
+        assert "board 29" in lines[0]
+        assert "board 28" in lines[1]
+        await sees(app, "REST")
+
+
+async def test_p_holds_the_log_still_and_lets_it_run(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        await pilot.press("2")
+        traffic(app, 3)
+        await sees(app, "board 2")
+        await pilot.press("p")
+        await sees(app, "‖ paused")
+        app.wire.meter("board", Pattern.SSE).event("after the pause", 7)
+        await wait_until(lambda: row(app, "SSE")[2] != "100", what="the figures going on")
+        assert "after the pause" not in shown(app)
+        await pilot.press("p")
+        await sees(app, "after the pause")
+        assert "‖ paused" not in shown(app)
+
+
+async def test_e_writes_the_frames_and_says_where(
+    demo_server: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        await pilot.press("2")
+        await wait_until(lambda: isinstance(app.focused, FrameLog))
+        traffic(app, 5)
+        await pilot.press("e")
+        await sees(app, "frames in")
+        (file,) = exported(tmp_path)
+        records = [json.loads(line) for line in file.read_text().splitlines()]
+        assert len(records) == len(app.wire.frames)
+        assert records[-1]["what"] == "board 4"
+        assert records[-1]["pattern"] == "SSE"
+        assert records[-1]["direction"] == "in"
+        assert records[-1]["bytes"] == 100
+        await sees(app, file.name)
+        # a second one in the same second does not write over the first
+        await pilot.press("e", "e")
+        await wait_until(lambda: len(exported(tmp_path)) >= 2)
+
+
+async def test_where_it_cannot_write_it_says_so(
+    demo_server: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        gone = tmp_path / "gone"
+        monkeypatch.setattr(Path, "cwd", lambda: gone)
+        await pilot.press("2")
+        await wait_until(lambda: isinstance(app.focused, FrameLog))
+        await pilot.press("e")
+        await sees(app, "Not written: No such file")
+
+
+async def test_frames_are_shown_as_they_are(demo_server: LiveServer, tmp_path: Path) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        await pilot.press("2")
+        app.wire.meter("x", Pattern.SSE).event("[b]bold[/b] \x1b]0;title\x07\u202eend", 9)
+        await sees(app, "[b]bold[/b] ]0;titleend")
+
+
+async def test_two_thousand_frames_scroll(demo_server: LiveServer, tmp_path: Path) -> None:
+    async with signed_in(demo_server.url, tmp_path, (80, 24)) as (app, pilot):
+        await pilot.press("2")
+        traffic(app, 1200)
+        log = app.panels[1].query_one(FrameLog)
+        await wait_until(lambda: log.virtual_size.height == 2000)
+        await pilot.press("end")
+        await sees(app, "track 800")
+        await pilot.press("home")
+        await sees(app, "board 1199")
+
+
+async def test_as_a_card_it_says_it_in_short(demo_server: LiveServer, tmp_path: Path) -> None:
+    async with signed_in(demo_server.url, tmp_path, (100, 16)) as (app, _):
+        traffic(app)
+        await sees(app, "requests/min")
+        panel = app.panels[1]
+        assert isinstance(panel, WirePanel)
+        assert not panel.query_one(".body").is_on_screen

@@ -1,0 +1,137 @@
+"""The customer's window in a test: signed in, its screen as text, what a kitchen does to it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from support.rest import Rest
+from support.waiting import wait_until
+from tui.common.client.tokens import TokenStore
+from tui.common.screens.login import LoginScreen
+from tui.customer.app import CustomerApp
+from tui.customer.panels.order_table import OrderTable
+from tui.customer.panels.orders import OrdersPanel
+from tui.customer.screens.menu_list import MenuList
+from tui.customer.screens.new_order import NewOrderScreen
+from tui.customer.screens.restaurant_list import RestaurantList
+
+PASSWORD = "correct horse"
+NARROW = (80, 24)
+WIDE = (160, 48)
+
+
+def shown(app: CustomerApp) -> str:
+    """The screen's lines as text."""
+    return "\n".join(strip.text for strip in app.screen._compositor.render_strips(app.size))
+
+
+async def told(app: CustomerApp, text: str, seconds: float = 10) -> None:
+    """Wait until a toast says `text`; on the screen it may be wrapped."""
+    await wait_until(
+        lambda: any(text in f"{toast.title} {toast.message}" for toast in app._notifications),
+        seconds,
+        what=f"a toast: {text}",
+    )
+
+
+async def sees(app: CustomerApp, *texts: str, seconds: float = 10) -> None:
+    """Wait until all `texts` are on the screen at once."""
+    try:
+        await wait_until(
+            lambda: all(text in shown(app) for text in texts), seconds, what=str(texts)
+        )
+    except AssertionError as late:
+        raise AssertionError(f"{late}\n{shown(app)}") from None
+
+
+def orders_of(app: CustomerApp) -> OrdersPanel:
+    """The panel under test."""
+    panel = app.panels[0]
+    assert isinstance(panel, OrdersPanel)
+    return panel
+
+
+def table_of(app: CustomerApp) -> OrderTable:
+    """Its table."""
+    return orders_of(app).query_one(OrderTable)
+
+
+@asynccontextmanager
+async def customer_window(
+    url: str, store: Path, size: tuple[int, int] = WIDE, *, email: str | None = None
+) -> AsyncIterator[tuple[CustomerApp, Pilot[None]]]:
+    """A window that has come in, as the demo's customer or by e-mail and `PASSWORD`."""
+    app = CustomerApp(url, tokens=TokenStore(store / "tokens.json"))
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await wait_until(lambda: isinstance(app.screen, LoginScreen), what="the log-in screen")
+        await wait_until(lambda: app.focused is not None, what="its button in focus")
+        if email is not None:
+            app.screen.query_one("#email", Input).value = email
+            field = app.screen.query_one("#password", Input)
+            field.value = PASSWORD
+            field.focus()
+            await wait_until(lambda: app.focused is field, what="the password in focus")
+        await pilot.press("enter")
+        await wait_until(lambda: len(app.panels) > 0, what="the panels")
+        await wait_until(lambda: orders_of(app).book.loaded, what="the orders")
+        await wait_until(lambda: table_of(app).has_focus, what="the table in focus")
+        yield app, pilot
+
+
+class Kitchen:
+    """An employee of one restaurant, by REST."""
+
+    def __init__(self, rest: Rest) -> None:
+        self.rest = rest
+        self.id = ""
+
+    async def open(self) -> "Kitchen":
+        """Be the demo's employee."""
+        await self.rest.demo("employee")
+        self.id = self.rest.grant["account"]["restaurant_id"]
+        return self
+
+    async def restaurant(self) -> dict[str, Any]:
+        """The restaurant with its menu."""
+        found: dict[str, Any] = (await self.rest.get(f"/restaurants/{self.id}")).must(200).json
+        return found
+
+    async def basket(self, quantity: int = 1) -> dict[str, Any]:
+        """An order of the first dish, as `POST /orders` takes it."""
+        dish = (await self.restaurant())["menu"][0]
+        return {
+            "restaurant_id": self.id,
+            "items": [{"menu_item_id": dish["id"], "quantity": quantity}],
+            "address": {"text": "1 Quay Street", "lat": 47.07, "lng": 15.44},
+        }
+
+    async def step(self, order_id: str, status: str, **more: object) -> None:
+        """Take an order a step along."""
+        if status == "out_for_delivery":
+            more["driver_id"] = (await self.rest.get("/drivers")).must(200).json["items"][0]["id"]
+        body = {"status": status} | more
+        (await self.rest.post(f"/orders/{order_id}/status", body)).must(200)
+
+    async def change_dish(self, item_id: str, **changes: object) -> None:
+        """Change a dish of the menu."""
+        path = f"/restaurants/{self.id}/menu/{item_id}"
+        (await self.rest.patch(path, changes)).must(200)
+
+
+async def to_menu(app: CustomerApp, pilot: Pilot[None], name: str) -> NewOrderScreen:
+    """Open the new order and, by keys alone, the menu of the restaurant called `name`."""
+    await pilot.press("n")
+    await wait_until(lambda: isinstance(app.screen, NewOrderScreen), what="the new order")
+    screen = app.screen
+    assert isinstance(screen, NewOrderScreen)
+    rows = screen.query_one(RestaurantList)
+    await wait_until(lambda: rows.count, what="the restaurants")
+    names = [place.name for place in rows.restaurants]
+    await pilot.press(*["down"] * names.index(name), "enter")
+    menu = screen.query_one(MenuList)
+    await wait_until(lambda: menu.count and menu.has_focus, what="the menu")
+    return screen

@@ -1,0 +1,289 @@
+"""A new order by keyboard alone, against a live server."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from customer_window import (
+    NARROW,
+    PASSWORD,
+    WIDE,
+    Kitchen,
+    customer_window,
+    orders_of,
+    sees,
+    shown,
+    to_menu,
+    told,
+)
+
+from support.live_server import LiveServer
+from support.rest import Rest
+from support.waiting import wait_until
+from tui.customer.app import CustomerApp
+from tui.customer.panels.order_table import OrderTable
+from tui.customer.screens.checkout import Checkout
+from tui.customer.screens.menu_list import MenuList
+from tui.customer.screens.new_order import NewOrderScreen
+
+
+async def orders_at(guest: Rest) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await guest.get("/orders")).must(200).json["items"]
+    return [order for order in found if order["status"] == "placed"]
+
+
+async def at_page(app: CustomerApp, page: str) -> None:
+    await wait_until(
+        lambda: isinstance(app.screen, NewOrderScreen) and app.screen.page == page, what=page
+    )
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+async def test_an_order_by_keyboard_alone(
+    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    place = await kitchen.restaurant()
+    first, second = place["menu"][:2]
+    async with customer_window(demo_server.url, tmp_path, size) as (app, pilot):
+        await to_menu(app, pilot, place["name"])
+        await pilot.press("enter", "plus", "plus", "minus", "down", "3", "e", *"no nuts", "enter")
+        await sees(app, "“no nuts”", "5 dishes · €")
+        await pilot.press("b")
+        await at_page(app, "checkout")
+        await sees(app, "19 Chestnut Walk")
+        await pilot.press("up", *"ring", "down", "enter")
+        await sees(app, "waiting for the kitchen", "placed")
+        (order,) = await orders_at(guest)
+        assert [(i["menu_item_id"], i["quantity"], i.get("note")) for i in order["items"]] == [
+            (first["id"], 2, None),
+            (second["id"], 3, "no nuts"),
+        ]
+        assert order["note"] == "ring"
+        assert order["address"]["text"].startswith("19 Chestnut Walk")
+        assert orders_of(app).query_one(OrderTable).order.id == order["id"]  # type: ignore[union-attr]
+        await wait_until(lambda: orders_of(app).feed.tracker.follows(order["id"]), what="followed")
+        assert not orders_of(app).baskets
+
+
+async def test_what_is_sold_out_is_told_and_passed_over(
+    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    place = await kitchen.restaurant()
+    await kitchen.change_dish(place["menu"][0]["id"], available=False)
+    await kitchen.change_dish(place["menu"][2]["id"], available=False)
+    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+        screen = await to_menu(app, pilot, place["name"])
+        await sees(app, "sold out")
+        menu = screen.query_one(MenuList)
+        assert menu.cursor == 1
+        await pilot.press("down")
+        assert menu.cursor == 3
+        await pilot.press("up", "up")
+        assert menu.cursor == 1
+
+
+async def test_data_is_text_and_nothing_else(
+    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    dish = {"name": "[red]Hot[/] \u202eone", "price_cents": 500, "description": "[@click=quit]x[/]"}
+    (await kitchen.rest.post(f"/restaurants/{kitchen.id}/menu", dish)).must(201)
+    place = await kitchen.restaurant()
+    async with customer_window(demo_server.url, tmp_path, WIDE) as (app, pilot):
+        await to_menu(app, pilot, place["name"])
+        await pilot.press("end", "enter")
+        await sees(app, "[red]Hot[/] one", "[@click=quit]x[/]", "1 dish · € 5.00")
+        await pilot.press("b")
+        await at_page(app, "checkout")
+        await pilot.press("enter")
+        await sees(app, "1× [red]Hot[/] one")
+        assert "\u202e" not in shown(app)
+
+
+async def test_what_sells_out_meanwhile_is_said_and_the_basket_kept(
+    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    place = await kitchen.restaurant()
+    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+        screen = await to_menu(app, pilot, place["name"])
+        await pilot.press("enter", "down", "enter", "b")
+        await at_page(app, "checkout")
+        await kitchen.change_dish(place["menu"][0]["id"], available=False)
+        await pilot.press("enter")
+        await sees(app, "✕ ", "sold out")
+        await wait_until(lambda: orders_of(app).baskets[kitchen.id].sold_out, what="marked")
+        assert orders_of(app).baskets[kitchen.id].count == 2
+        screen.query_one("#basket").focus()
+        await pilot.press("0", "tab", "tab", "tab", "enter")
+        await sees(app, "waiting for the kitchen")
+        (order,) = await orders_at(guest)
+        assert [item["menu_item_id"] for item in order["items"]] == [place["menu"][1]["id"]]
+
+
+async def test_what_is_missing_is_said_in_place(
+    demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    await kitchen.rest.another().register("neil@example.com", PASSWORD)
+    place = await kitchen.restaurant()
+    window = customer_window(demo_server.url, tmp_path, NARROW, email="neil@example.com")
+    async with window as (app, pilot):
+        screen = await to_menu(app, pilot, place["name"])
+        await pilot.press("b")
+        await sees(app, "The basket is empty.")
+        await pilot.press("enter", "b")
+        await at_page(app, "checkout")
+        screen.query_one("#send").focus()
+        await pilot.press("enter")
+        await sees(app, "Type the address")
+        await pilot.press(*"The attic")
+        await sees(app, "near the restaurant")
+        screen.query_one("#send").focus()
+        await pilot.press("enter")
+        await sees(app, "waiting for the kitchen")
+
+
+async def test_baskets_wait_until_one_comes_back(
+    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    place = await kitchen.restaurant()
+    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+        await to_menu(app, pilot, place["name"])
+        await pilot.press("4", "escape")
+        await sees(app, "4 in your basket")
+        await pilot.press("escape")
+        await wait_until(lambda: len(app.screen_stack) == 1, what="closed")
+        await to_menu(app, pilot, place["name"])
+        await sees(app, "4 dishes · €")
+
+
+async def test_again_brings_the_same_dishes(
+    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    place = await kitchen.restaurant()
+    first, second = place["menu"][:2]
+    body = await kitchen.basket(2)
+    body["items"].append({"menu_item_id": second["id"], "quantity": 1})
+    (await guest.post("/orders", body)).must(201)
+    await kitchen.change_dish(second["id"], available=False)
+    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+        await pilot.press("o")
+        await at_page(app, "checkout")
+        await sees(app, f"Not to be had now: {second['name']}.", f"2× {first['name']}")
+        await pilot.press("enter")
+        await wait_until(lambda: len(app.screen_stack) == 1, what="placed")
+        assert len(await orders_at(guest)) == 2
+
+
+class Losing:
+    """Loses replies on their way: the server has done its work, the client hears nothing."""
+
+    def __init__(self, server: LiveServer) -> None:
+        self.lose = 0
+        self.seen = 0
+        self._upstream = server.url
+        self.url = ""
+
+    async def open(self) -> "Losing":
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._pass_on)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}"
+        return self
+
+    async def close(self) -> None:
+        await self._runner.cleanup()
+
+    async def _pass_on(self, request: web.Request) -> web.StreamResponse:
+        import aiohttp
+
+        headers = {k: v for k, v in request.headers.items() if k.lower() != "host"}
+        async with (
+            aiohttp.ClientSession(auto_decompress=False) as client,
+            client.request(
+                request.method,
+                self._upstream + request.path_qs,
+                headers=headers,
+                data=await request.read(),
+            ) as answer,
+        ):
+            body = await answer.read()
+        if request.method == "POST" and request.path.endswith("/orders"):
+            self.seen += 1
+            if self.lose:
+                self.lose -= 1
+                assert request.transport is not None
+                request.transport.abort()
+        keep = {k: v for k, v in answer.headers.items() if k.lower() != "transfer-encoding"}
+        return web.Response(status=answer.status, headers=keep, body=body)
+
+
+async def test_a_lost_reply_never_makes_two_orders(
+    demo_server: LiveServer,
+    guest: Rest,
+    kitchen: Kitchen,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tui.common.client.api.PLACING_ATTEMPTS", 1)
+    place = await kitchen.restaurant()
+    losing = await Losing(demo_server).open()
+    try:
+        async with customer_window(losing.url, tmp_path, NARROW) as (app, pilot):
+            screen = await to_menu(app, pilot, place["name"])
+            await pilot.press("enter", "b")
+            await at_page(app, "checkout")
+            losing.lose = 1
+            await pilot.press("enter")
+            await sees(app, "it stays one order")
+            assert len(await orders_at(guest)) == 1
+            # the basket is changed before it is sent again: the first one is the order
+            screen.query_one("#basket").focus()
+            await pilot.press("plus")
+            screen.query_one("#send").focus()
+            await pilot.press("enter")
+            await wait_until(lambda: len(app.screen_stack) == 1, what="placed")
+            await told(app, "arrived the first time")
+            (order,) = await orders_at(guest)
+            assert [item["quantity"] for item in order["items"]] == [1]
+            assert losing.seen == 3
+            await wait_until(lambda: order["id"] in orders_of(app).book, what="in the table")
+    finally:
+        await losing.close()
+
+
+async def test_pressing_twice_is_one_order(
+    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    place = await kitchen.restaurant()
+    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+        screen = await to_menu(app, pilot, place["name"])
+        await pilot.press("enter", "b")
+        await at_page(app, "checkout")
+        checkout = screen.query_one(Checkout)
+        for _ in range(3):
+            checkout.post_message(Checkout.Send())
+        await wait_until(lambda: len(app.screen_stack) == 1, what="placed")
+        assert len(await orders_at(guest)) == 1
+
+
+async def test_a_server_that_is_gone_keeps_the_basket(
+    demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.common.client.api.PLACING_ATTEMPTS", 2)
+    place = await kitchen.restaurant()
+    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+        await to_menu(app, pilot, place["name"])
+        await pilot.press("enter", "b")
+        await at_page(app, "checkout")
+        await demo_server.runner.cleanup()
+        await pilot.press("enter")
+        await sees(app, "it stays one order", seconds=15)
+        assert orders_of(app).baskets[kitchen.id].count == 1
+        await pilot.press("escape", "escape", "escape")
+        await wait_until(lambda: len(app.screen_stack) == 1, what="closed")
+        await pilot.press("n")
+        await sees(app, "Trying again by itself")

@@ -1,0 +1,106 @@
+from datetime import timedelta
+
+import pytest
+from order_samples import NOON, WAY, a_step, an_order
+
+from server.features.orders.schemas import OrderStatus
+from tui.customer.panels import order_lines
+from tui.customer.panels.order_book import OrderBook
+from tui.customer.panels.wording import (
+    CANCELLABLE,
+    LOOKS,
+    actor,
+    age,
+    arrival,
+    euros,
+    in_minutes,
+    is_late,
+    news,
+    status_before_end,
+    why_not_cancellable,
+)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "now"), (59, "now"), (240, "4m"), (7200, "2h"), (86_400 * 12, "12d"), (10**9, "32y")],
+)
+def test_age_is_short(seconds: int, words: str) -> None:
+    assert age(NOON, NOON + timedelta(seconds=seconds)) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(600, "10 min"), (301, "6 min"), (5, "1 min"), (-30, "1 min"), (-250, "4 min late")],
+)
+def test_minutes_are_rounded_as_a_waiter_would(seconds: int, words: str) -> None:
+    assert in_minutes(NOON + timedelta(seconds=seconds), NOON) == words
+
+
+def test_money() -> None:
+    assert euros(2480) == "€ 24.80"
+    assert euros(5) == "€ 0.05"
+
+
+def test_arrival_tells_when_or_what_became_of_it() -> None:
+    eta = NOON + timedelta(minutes=5)
+    cooking = an_order(1, "preparing", eta=eta)
+    local = f"{eta.astimezone():%H:%M}"
+    assert arrival(cooking, NOON) == f"arrives {local}"
+    assert arrival(cooking, eta + timedelta(minutes=2)) == f"was due {local}"
+    assert is_late(cooking, eta + timedelta(minutes=2))
+    assert not is_late(an_order(1, "delivered", eta=eta), eta + timedelta(days=1))
+    assert arrival(an_order(1), NOON) == "waiting for the kitchen"
+    assert arrival(an_order(1, "delivered"), NOON).startswith("delivered ")
+
+
+def test_every_status_has_a_glyph_a_word_and_news() -> None:
+    assert set(LOOKS) == set(OrderStatus)
+    glyphs = [glyph for glyph, _, _ in LOOKS.values()]
+    assert len(set(glyphs)) == len(glyphs)
+    for status in OrderStatus:
+        assert news(an_order(1, status), NOON)
+
+
+def test_a_cancellation_gives_its_reason() -> None:
+    order = an_order(1, "cancelled", timeline=[a_step("placed"), a_step("cancelled", "No gas")])
+    assert news(order, NOON) == "Your order was cancelled: No gas"
+    assert status_before_end(order) == "placed"
+
+
+def test_data_steers_no_terminal() -> None:
+    evil = {"id": "r", "name": "\x1b[31mRed\u202e [b]x[/b]", "lat": 0, "lng": 0}
+    order = an_order(1, "accepted", restaurant=evil)
+    words = news(order, NOON) + order_lines.headline(order, NOON).plain
+    assert "\x1b" not in words
+    assert "\u202e" not in words
+    assert "[b]x[/b]" in words
+
+
+def test_who_took_a_step() -> None:
+    order = an_order(1, "accepted")
+    assert [actor(step, order) for step in order.timeline] == ["you", "Maya"]
+
+
+@pytest.mark.parametrize("status", [*WAY, "cancelled"])
+def test_what_cannot_be_cancelled_is_explained(status: str) -> None:
+    order = an_order(1, status)
+    assert (order.status in CANCELLABLE) is (status in ("placed", "accepted"))
+    assert why_not_cancellable(order).endswith(".")
+
+
+def test_the_headline_is_of_the_order_furthest_along() -> None:
+    riding = an_order(1, "out_for_delivery", eta=NOON + timedelta(minutes=6))
+    cooking = an_order(2, "preparing")
+    assert order_lines.most_pressing([cooking, riding]) is riding
+    headline = order_lines.headline(riding, NOON)
+    assert headline.plain == "#0001 Thai Basil on its way, 6 min"
+    assert order_lines.headline(None, NOON).plain == ""
+
+
+def test_an_empty_table_says_why() -> None:
+    book = OrderBook()
+    assert "Reading" in order_lines.nothing_there(book, "").plain
+    assert "No answer." in order_lines.nothing_there(book, "No answer.").plain
+    book.loaded = True
+    assert order_lines.nothing_there(book, "").plain == "No orders yet. Press n to order."

@@ -1,0 +1,225 @@
+"""The panel against a live server: history, the order in view, what polls bring, the keys."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from customer_window import (
+    NARROW,
+    PASSWORD,
+    WIDE,
+    Kitchen,
+    customer_window,
+    orders_of,
+    sees,
+    shown,
+    table_of,
+    told,
+)
+
+from server.app import create_app
+from support.live_server import LiveServer
+from support.rest import Rest
+from support.waiting import wait_until
+from tui.common.client.wire import State
+from tui.customer.screens.cancel import CancelScreen
+from tui.customer.screens.order_details import OrderDetails
+
+MEDIUM = (100, 30)
+
+
+@asynccontextmanager
+async def served_again(server: LiveServer) -> AsyncIterator[None]:
+    """The same data on the same port, by a new server."""
+    app = create_app(server.settings)
+    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=2)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", server.port, reuse_address=True).start()
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def a_placed_order(guest: Rest, kitchen: Kitchen, **changes: object) -> str:
+    body = await kitchen.basket() | changes
+    order_id: str = (await guest.post("/orders", body)).must(201).json["id"]
+    return order_id
+
+
+@pytest.mark.parametrize("size", [WIDE, MEDIUM, NARROW])
+async def test_every_step_of_the_kitchen_is_seen(
+    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    order_id = await a_placed_order(guest, kitchen)
+    async with customer_window(demo_server.url, tmp_path, size) as (app, _):
+        await sees(app, "○ Placed", "waiting for the kitchen", "1 open ·")
+        await wait_until(lambda: orders_of(app).meter.state is State.WAITING, what="held")
+        await kitchen.step(order_id, "accepted", eta_minutes=30)
+        await told(app, "took your order")
+        await sees(app, "● Accepted", "arrives ")
+        await kitchen.step(order_id, "preparing")
+        await sees(app, "◐ Cooking")
+        await kitchen.step(order_id, "ready")
+        await sees(app, "◆ Ready")
+        await kitchen.step(order_id, "out_for_delivery")
+        await sees(app, "▶ On its way", "on its way,")
+        await kitchen.step(order_id, "delivered")
+        await told(app, "Enjoy your meal")
+        await sees(app, "✓ Delivered", "0 open ·")
+        await wait_until(lambda: not orders_of(app).feed.tracker.follows(order_id), what="let go")
+        assert orders_of(app).book.get(order_id).driver is not None  # type: ignore[union-attr]
+
+
+async def test_a_cut_line_comes_back_and_misses_nothing(
+    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    order_id = await a_placed_order(guest, kitchen)
+    async with customer_window(demo_server.url, tmp_path) as (app, pilot):
+        meter = await wait_until(lambda: orders_of(app).feed.tracker.meter_of(order_id))
+        await wait_until(lambda: meter.state is State.WAITING, what="held")
+        await wait_until(lambda: orders_of(app).meter is meter, what="the wire line shows it")
+        await pilot.press("x")
+        await wait_until(lambda: meter.state is State.RETRY, what="cut")
+        await kitchen.step(order_id, "accepted", eta_minutes=30)
+        await sees(app, "● Accepted")
+        await wait_until(lambda: meter.reconnects == 1, what="back")
+
+
+async def test_nothing_open_means_nothing_to_cut(
+    demo_server: LiveServer, guest: Rest, tmp_path: Path
+) -> None:
+    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+        await pilot.press("x")
+        await told(app, "No order is open")
+
+
+async def test_somebody_new_is_told_how_to_order(demo_server: LiveServer, tmp_path: Path) -> None:
+    async with Rest(demo_server.url) as rest:
+        await rest.register("neil@example.com", PASSWORD)
+    window = customer_window(demo_server.url, tmp_path, NARROW, email="neil@example.com")
+    async with window as (app, pilot):
+        await sees(app, "No orders yet. Press n to order.")
+        await pilot.press("n")
+        await sees(app, "New order", "Thai Basil")
+
+
+async def test_scrolling_reads_the_older_pages(
+    demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    rest = await kitchen.rest.another().register("neil@example.com", PASSWORD)
+    body = await kitchen.basket()
+    for _ in range(120):
+        order_id = (await rest.post("/orders", body)).must(201).json["id"]
+        (await rest.post(f"/orders/{order_id}/cancel", {})).must(200)
+    window = customer_window(demo_server.url, tmp_path, NARROW, email="neil@example.com")
+    async with window as (app, pilot):
+        book = orders_of(app).book
+        assert len(book) == 50
+        await sees(app, "50+ past")
+        first = table_of(app).order
+        await pilot.press("end")
+        await wait_until(lambda: len(book) == 100, what="the second page")
+        await pilot.press("end")
+        await wait_until(lambda: len(book) == 120, what="the third page")
+        await sees(app, "0 open · 120 past")
+        await pilot.press("end")
+        await wait_until(lambda: table_of(app).cursor == 119, what="the last row")
+        await pilot.press("home")
+        assert table_of(app).order == first
+
+
+async def test_details_tell_all_and_stay_live(
+    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    order_id = await a_placed_order(guest, kitchen, note="Ring [b]twice[/b]")
+    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+        await pilot.press("enter")
+        await wait_until(lambda: isinstance(app.screen, OrderDetails), what="the details")
+        await sees(app, "Ring [b]twice[/b]", "1 Quay Street", "○ Placed     you")
+        await kitchen.step(order_id, "accepted", eta_minutes=30)
+        await sees(app, "● Accepted   Maya")
+        await pilot.press("escape")
+        await wait_until(lambda: table_of(app).has_focus, what="back at the table")
+
+
+async def test_cancelling_asks_first(
+    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    order_id = await a_placed_order(guest, kitchen)
+    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+        await pilot.press("c")
+        await wait_until(lambda: isinstance(app.screen, CancelScreen), what="the question")
+        await pilot.press("enter")
+        await wait_until(lambda: len(app.screen_stack) == 1, what="kept")
+        await pilot.press("c")
+        await wait_until(lambda: isinstance(app.screen, CancelScreen), what="the question")
+        await pilot.press("up", *"ill", "enter", "enter")
+        await sees(app, "✕ Cancelled", "0 open ·")
+        order = (await guest.get(f"/orders/{order_id}")).must(200).json
+        assert order["status"] == "cancelled"
+        assert order["timeline"][-1]["reason"] == "ill"
+
+
+async def test_what_cooks_is_not_cancelled_and_why(
+    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    order_id = await a_placed_order(guest, kitchen)
+    await kitchen.step(order_id, "accepted", eta_minutes=30)
+    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+        await pilot.press("c")
+        await sees(app, "They have not begun to")
+        await kitchen.step(order_id, "preparing")
+        await sees(app, "has begun to cook it")
+        await pilot.press("escape")
+        await wait_until(lambda: len(app.screen_stack) == 1, what="closed")
+        await pilot.press("c")
+        await told(app, "Too late to cancel")
+        assert len(app.screen_stack) == 1
+
+
+async def test_a_refused_cancellation_is_explained(
+    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    order_id = await a_placed_order(guest, kitchen)
+    await kitchen.step(order_id, "accepted", eta_minutes=30)
+    async with customer_window(demo_server.url, tmp_path) as (app, _):
+        panel = orders_of(app)
+        order = panel.book.get(order_id)
+        assert order is not None
+        await kitchen.step(order_id, "preparing")
+        await panel._cancel(order, "")
+        await told(app, "not cancelled Too late to cancel")
+
+
+async def test_a_server_that_goes_and_comes_back(
+    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    order_id = await a_placed_order(guest, kitchen)
+    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+        panel = orders_of(app)
+        await wait_until(lambda: panel.meter.state is State.WAITING, what="held")
+        await demo_server.runner.cleanup()
+        await wait_until(lambda: panel.meter.state is State.RETRY, what="noticed")
+        await sees(app, "reconnecting")
+        await pilot.press("r")
+        await wait_until(lambda: panel.feed.trouble, what="the list cannot be read")
+        await sees(app, "○ Placed")
+        async with served_again(demo_server):
+            await wait_until(lambda: panel.meter.state is State.WAITING, 10, what="back")
+            await wait_until(lambda: not panel.feed.trouble, 10, what="read again")
+            await kitchen.step(order_id, "accepted", eta_minutes=30)
+            await sees(app, "● Accepted")
+
+
+async def test_a_summary_for_the_card(
+    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    order_id = await a_placed_order(guest, kitchen)
+    await kitchen.step(order_id, "accepted", eta_minutes=30)
+    async with customer_window(demo_server.url, tmp_path, (92, 16)) as (app, pilot):
+        await pilot.press("2")
+        await sees(app, "1 Orders  1", "arrives ", "●━━◉╌╌○╌╌○╌╌○  Accepted")
+        assert "Restaurant" not in shown(app)

@@ -1,0 +1,98 @@
+"""The employee's window on a real server, with the kitchen in front, and what it shows as text."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from server.features.orders.schemas import Order, OrderStatus
+from support.waiting import wait_until
+from tui.common.client.tokens import TokenStore
+from tui.common.client.wire import State
+from tui.employee.app import EmployeeApp
+from tui.employee.panels.kitchen import KitchenPanel
+
+
+class KitchenWindow:
+    """A running window."""
+
+    def __init__(self, app: EmployeeApp, pilot: Pilot[None]) -> None:
+        self.app = app
+        self.pilot = pilot
+        self.rings = 0
+        app.bell = self._rung  # type: ignore[method-assign]
+
+    def _rung(self) -> None:
+        self.rings += 1
+
+    @property
+    def kitchen(self) -> KitchenPanel:
+        """The panel."""
+        panel = self.app.panels[0]
+        assert isinstance(panel, KitchenPanel)
+        return panel
+
+    @property
+    def text(self) -> str:
+        """The screen's lines."""
+        strips = self.app.screen._compositor.render_strips(self.app.size)
+        return "\n".join(strip.text for strip in strips)
+
+    async def press(self, *keys: str) -> None:
+        """Press them one by one."""
+        await self.pilot.press(*keys)
+        await self.pilot.pause()
+
+    async def sees(self, *texts: str, seconds: float = 10) -> None:
+        """Wait until all of `texts` are on the screen."""
+        for text in texts:
+            try:
+                await wait_until(lambda text=text: text in self.text, seconds, what=repr(text))
+            except AssertionError as late:
+                raise AssertionError(f"{late}\n{self.text}") from None
+
+    async def has(self, order: Order, status: OrderStatus) -> Order:
+        """Wait until the board has the order at `status`; the order then."""
+        board = self.kitchen.board
+        await wait_until(
+            lambda: (now := board.order(order.id)) is not None and now.status is status,
+            what=f"#{order.number} {status} on the board",
+        )
+        now = board.order(order.id)
+        assert now is not None
+        return now
+
+    async def on(self, order: Order) -> None:
+        """Put the cursor on that order."""
+        await wait_until(lambda: self.kitchen.board.order(order.id), what="the order on the board")
+        self.kitchen.cursor.go(order.id)
+        await self.pilot.pause()
+
+    async def live(self) -> None:
+        """Wait until the board is read and its stream stands."""
+        await wait_until(
+            lambda: (
+                self.app.panels
+                and self.kitchen.feed
+                and self.kitchen.feed.loaded
+                and self.kitchen.meter.state is State.LIVE
+            ),
+            what="the stream of the kitchen",
+        )
+
+
+@asynccontextmanager
+async def kitchen_window(
+    url: str, folder: Path, size: tuple[int, int] = (160, 48)
+) -> AsyncIterator[KitchenWindow]:
+    """Signed in as the demo's employee, with the board up and live."""
+    app = EmployeeApp(url, tokens=TokenStore(folder / "employee.json"))
+    async with app.run_test(size=size, notifications=True) as pilot:
+        window = KitchenWindow(app, pilot)
+        await wait_until(
+            lambda: app.door.ready.is_set() and len(app.screen_stack) > 1, what="the log-in screen"
+        )
+        await pilot.press("enter")
+        await window.live()
+        yield window

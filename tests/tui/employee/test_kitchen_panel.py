@@ -1,0 +1,321 @@
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from kitchen_orders import Town, a_town, an_order
+from kitchen_window import kitchen_window
+from textual.widgets import Input, OptionList
+
+from server.features.orders.schemas import OrderStatus
+from support.live_server import LiveServer
+from support.rest import Rest
+from support.server_process import StartServer
+from support.waiting import wait_until
+from tui.common.client.wire import State
+from tui.employee.panels.bell import RING_EVERY
+from tui.employee.screens.accept import AcceptScreen
+from tui.employee.screens.driver import DriverScreen
+from tui.employee.screens.reason import ReasonScreen
+
+S = OrderStatus
+
+
+@pytest.fixture
+async def town(demo_server: LiveServer) -> AsyncIterator[Town]:
+    """The demo's restaurant, and a customer."""
+    async with Rest(demo_server.url) as rest:
+        yield await a_town(rest)
+
+
+async def test_an_empty_board_says_so_and_a_new_order_appears_and_rings(
+    demo_server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    async with kitchen_window(demo_server.url, tmp_path) as window:
+        await window.sees("No open orders.")
+        order = await town.place(note="nut allergy!")
+        await window.sees(f"#{order.number}", "nut allergy!", "1 new order", "New 1")
+        await wait_until(lambda: window.rings >= 1, what="the bell")
+        assert window.kitchen.badge == 1
+        await wait_until(lambda: window.rings >= 2, RING_EVERY + 3, what="the bell again")
+        await window.press("down")
+        assert window.kitchen.board.unseen == frozenset(), "looked at"
+
+
+async def test_data_is_never_markup(demo_server: LiveServer, town: Town, tmp_path: Path) -> None:
+    async with kitchen_window(demo_server.url, tmp_path) as window:
+        order = await town.place(note="[red]no[/red] [@click=app.quit]onions[/]")
+        await window.sees("Ana [b]Kowalski[/b]", "[red]no[/red]", "[@click=app.quit]onions[/]")
+        await window.press("space")
+        await window.sees(f"Order #{order.number}")
+        await window.press("escape", "r")
+        await window.sees("Ana [b]Kowalski[/b] will read why:")
+        await window.press("escape", "enter")
+        await window.sees("Ana [b]Kowalski[/b]: 1×")
+
+
+def test_control_characters_never_reach_the_terminal() -> None:
+    from datetime import UTC, datetime
+
+    from tui.employee.panels.card import body_of
+    from tui.employee.panels.details import lines_of
+
+    order = an_order(1, note="a\x1b[31mb\x07\u202ec\nd")
+    shown = [text for text, _ in body_of(order, 14)]
+    shown += [line.plain for line in lines_of(order, datetime.now(UTC), 40)]
+    assert all(char.isprintable() for line in shown for char in line), shown
+
+
+async def test_an_order_goes_all_the_way_by_keyboard(
+    demo_server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    order = await town.place(dishes=2)
+    async with kitchen_window(demo_server.url, tmp_path) as window:
+        await window.on(order)
+        await window.press("enter")
+        assert isinstance(window.app.screen, AcceptScreen)
+        await window.press("enter")
+        accepted = await window.has(order, S.ACCEPTED)
+        restaurant = window.kitchen.feed.restaurant if window.kitchen.feed else None
+        assert restaurant is not None
+        assert accepted.ready_by is not None
+        given = (accepted.ready_by - accepted.timeline[-1].at).total_seconds() / 60
+        assert round(given) == restaurant.preparation_minutes
+        await window.press("enter")
+        await window.has(order, S.PREPARING)
+        await window.press("enter")
+        await window.has(order, S.READY)
+        await window.press("enter")
+        assert isinstance(window.app.screen, DriverScreen)
+        await wait_until(
+            lambda: window.app.screen.query_one(OptionList).option_count, what="roster"
+        )
+        await window.press("enter")
+        out = await window.has(order, S.OUT_FOR_DELIVERY)
+        assert out.driver is not None
+        await window.press("enter")
+        await wait_until(lambda: window.kitchen.board.order(order.id) is None, what="delivered")
+        assert (await town.now(order)).status is S.DELIVERED
+        await window.sees("No open orders.", "1 done today")
+
+
+async def test_minutes_of_ones_own_are_the_kitchens(
+    demo_server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    order = await town.place()
+    async with kitchen_window(demo_server.url, tmp_path) as window:
+        await window.on(order)
+        await window.press("enter")
+        window.app.screen.query_one("#minutes", Input).value = "33"
+        await window.press("up", "enter")
+
+        def minutes() -> int:
+            now = window.kitchen.board.order(order.id)
+            if now is None or now.ready_by is None:
+                return 0
+            return round((now.ready_by - now.timeline[-1].at).total_seconds() / 60)
+
+        await wait_until(lambda: minutes() == 38, what="38 minutes")
+        await window.press("e")
+        window.app.screen.query_one("#minutes", Input).value = "50"
+        await window.press("enter")
+        await wait_until(lambda: minutes() == 50, what="50 minutes")
+
+
+async def test_an_order_is_rejected_with_a_reason(
+    demo_server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    order = await town.place()
+    async with kitchen_window(demo_server.url, tmp_path, (80, 24)) as window:
+        await window.on(order)
+        await window.press("r")
+        assert isinstance(window.app.screen, ReasonScreen)
+        await window.press("tab", *"no power", "enter")
+        await wait_until(lambda: window.kitchen.board.order(order.id) is None, what="gone")
+        present = await town.now(order)
+        assert (present.status, present.timeline[-1].reason) == (S.CANCELLED, "no power")
+
+
+async def test_a_conflict_is_told_in_words_and_shows_the_present_order(
+    demo_server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    order = await town.bring(await town.place(), S.ACCEPTED)
+    async with kitchen_window(demo_server.url, tmp_path) as window:
+        await window.on(order)
+        stale = window.kitchen.board.order(order.id)
+        assert stale is not None
+        await town.step(order, S.PREPARING)
+        window.kitchen.actions.step(stale)
+        await window.sees("was quicker", "Preparing")
+        await window.has(order, S.PREPARING)
+        assert (await town.now(order)).status is S.PREPARING
+
+
+async def test_a_driver_is_named_and_exchanged(
+    demo_server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    order = await town.bring(await town.place(), S.ACCEPTED)
+    async with kitchen_window(demo_server.url, tmp_path) as window:
+        await window.on(order)
+        named: list[str] = []
+        for _ in range(2):
+            await window.press("d")
+            roster = window.app.screen.query_one(OptionList)
+            await wait_until(lambda roster=roster: roster.option_count, what="roster")
+            await window.press("enter")
+            before = named[-1] if named else None
+            await wait_until(
+                lambda before=before: (
+                    (now := window.kitchen.board.order(order.id)) is not None
+                    and now.driver is not None
+                    and now.driver.id != before
+                ),
+                what="another driver",
+            )
+            present = await town.now(order)
+            assert present.driver is not None
+            named.append(present.driver.id)
+        assert len(set(named)) == 2
+
+
+async def test_what_a_customer_calls_off_stays_until_it_is_cleared(
+    demo_server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    order = await town.bring(await town.place(), S.ACCEPTED)
+    async with kitchen_window(demo_server.url, tmp_path) as window:
+        await window.on(order)
+        (await town.customer.post(f"/orders/{order.id}/cancel", {"reason": "too late"})).must(200)
+        await window.sees("has cancelled", "✕ off", "off: too late")
+        await window.press("enter")
+        await wait_until(lambda: window.kitchen.board.order(order.id) is None, what="cleared")
+
+
+async def test_a_cut_line_comes_back_with_what_was_missed(
+    demo_server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    async with kitchen_window(demo_server.url, tmp_path) as window:
+        await window.press("x")
+        await wait_until(lambda: window.kitchen.meter.state is not State.LIVE, what="the cut")
+        order = await town.place()
+        await window.live()
+        await window.has(order, S.PLACED)
+        await window.sees("back, 1 replayed")
+
+
+async def test_two_windows_see_the_same_and_one_is_quicker(
+    demo_server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    order = await town.place()
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+    async with (
+        kitchen_window(demo_server.url, tmp_path / "one") as one,
+        kitchen_window(demo_server.url, tmp_path / "two", (80, 24)) as two,
+    ):
+        for window in (one, two):
+            await window.on(order)
+            await window.press("enter")
+            assert isinstance(window.app.screen, AcceptScreen)
+        await one.press("enter")
+        await two.has(order, S.ACCEPTED)
+        assert two.kitchen.board.unseen == frozenset(), "taken up elsewhere: the bell rests"
+        await two.press("enter")
+        await two.sees("was quicker")
+        present = await town.now(order)
+        assert (present.status, present.version) == (S.ACCEPTED, 2)
+
+
+async def test_a_dish_is_sold_out_and_back_and_the_menu_changed(
+    demo_server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    async def dish(name: str) -> dict[str, object] | None:
+        path = f"/restaurants/{town.restaurant_id}"
+        menu = (await town.employee.get(path)).json["menu"]
+        return next((one for one in menu if one["name"] == name), None)
+
+    first = town.menu[0]["name"]
+    async with kitchen_window(demo_server.url, tmp_path, (80, 24)) as window:
+        await window.press("s")
+        await window.sees(first, "none sold out")
+        await window.press("space")
+        await window.sees(f"{first}: sold out.")
+        assert (await dish(first) or {})["available"] is False
+        await window.press("space")
+        await window.sees(f"{first}: there again.")
+        await window.press("a", *"Laab [b]", "enter", *"hot", "enter", *"9,5", "enter")
+        await window.sees("Laab [b] is saved.", "9.50")
+        assert (await dish("Laab [b]") or {})["price_cents"] == 950
+        await window.press("e", "tab", "tab")
+        window.app.screen.query_one("#price_cents", Input).value = "dear"
+        await window.press("enter")
+        await window.sees("Give the price as a number")
+        window.app.screen.query_one("#price_cents", Input).value = "10"
+        await window.press("enter")
+        await window.sees("10.00")
+        await window.press("delete", "right", "enter")
+        await window.sees("Laab [b] is off the menu.")
+        assert await dish("Laab [b]") is None
+
+
+@pytest.mark.parametrize("size", [(160, 48), (100, 30), (80, 24), (56, 16)])
+async def test_every_size_shows_the_order_and_all_counts(
+    demo_server: LiveServer, town: Town, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    new = await town.place()
+    ready = await town.bring(await town.place(), S.READY)
+    async with kitchen_window(demo_server.url, tmp_path, size) as window:
+        await window.sees(f"#{new.number}", "New 1")
+        assert window.text.count(" 1 ") or " 1\n" in window.text
+        await window.press("right", "right", "right")
+        await window.sees(f"#{ready.number}", "Ready 1")
+        await window.press("left", "left", "left", "n")
+        assert window.kitchen.cursor.order_id == new.id
+
+
+async def test_as_a_card_it_shows_the_board_or_two_lines(
+    demo_server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    order = await town.place()
+    async with kitchen_window(demo_server.url, tmp_path, (100, 30)) as window:
+        await window.press("2")
+        await window.sees(f"#{order.number}")
+        assert window.kitchen.has_class("-card")
+        assert "1 new" in str(window.kitchen.query_one(".summary").render())
+
+
+async def test_muting_is_shown_and_stops_the_bell(
+    demo_server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    async with kitchen_window(demo_server.url, tmp_path) as window:
+        await window.press("m")
+        await window.sees("bell off")
+        await town.place()
+        await window.sees("New 1")
+        await asyncio.wait_for(_beats(window.kitchen.view.lit, window), 5)
+        assert window.rings == 0
+        await window.press("m")
+        await wait_until(lambda: window.rings, RING_EVERY + 2, what="the bell")
+
+
+async def _beats(lit: bool, window: object) -> None:
+    """Two beats of the blinking card: the bell was asked as often."""
+    view = window.kitchen.view  # type: ignore[attr-defined]
+    for _ in range(2):
+        await wait_until(lambda lit=lit: view.lit is not lit, what="a beat")
+        lit = view.lit
+
+
+async def test_a_server_that_is_away_is_told_and_it_is_back_by_itself(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    server = await asyncio.to_thread(start_server, demo=True)
+    async with Rest(server.url) as rest:
+        order = await (await a_town(rest)).place()
+    async with kitchen_window(server.url, tmp_path) as window:
+        await window.sees(f"#{order.number}")
+        await asyncio.to_thread(server.kill)
+        await window.sees("No news since")
+        assert f"#{order.number}" in window.text, "what was known stays in view"
+        await asyncio.to_thread(server.start)
+        await window.live()
+        await wait_until(lambda: "No news since" not in window.text, what="all is well")
