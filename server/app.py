@@ -34,6 +34,7 @@ from server.realtime.broker import Broker
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
 from server.realtime.memory_broker import MemoryBroker
+from server.realtime.rewrites import Rewrites
 from server.settings import Settings, load_settings
 from server.transports.connections import CONNECTIONS, Connections, Revocations
 from server.transports.heartbeat import HEARTBEAT, Heartbeat
@@ -67,7 +68,7 @@ def create_app(settings: Settings) -> web.Application:
     account_service = accounts.setup(app, settings, database, log, hub, gate)
     account_service.on_delete.append(idempotency.forget_account)
     restaurant_service = restaurants.setup(app, database)
-    orders.setup(app, database, log, hub, account_service, restaurant_service)
+    orders.setup(app, database, log, account_service, restaurant_service)
     kitchen.setup(app)
 
     operations = app[OPERATIONS]
@@ -90,6 +91,7 @@ def create_app(settings: Settings) -> web.Application:
             stack.push_async_callback(hub.close)
             await app[HEARTBEAT].open()
             stack.push_async_callback(app[HEARTBEAT].close)
+            await Rewrites(hub).follow()
             await Revocations(hub, connections).follow()
             if settings.demo:
                 await _demo(settings, database)

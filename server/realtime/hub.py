@@ -118,6 +118,11 @@ class Hub:
         if topic := self._topics.get(name):
             topic.forget()
 
+    def forget_all(self) -> None:
+        """Any topic's stored events may have been rewritten."""
+        for topic in self._topics.values():
+            topic.forget()
+
     def suspect(self) -> None:
         """Sweep now: events may have been lost."""
         self._suspicious.set()

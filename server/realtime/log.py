@@ -1,5 +1,6 @@
 """The event log: appended to in the transaction of the change, read from any cursor."""
 
+import json
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from server.core.queries import load_queries
 from server.realtime.event import Cursor, Event
 
 _queries = load_queries(__file__, "log.sql")
+
+REWRITES = "rewrites"
+"""The topic that tells which topics' stored events were rewritten: `{"topic": name}`."""
 
 HEADS_A_QUERY = 400
 """Topics named in one statement; SQLite allows 32,766 parameters, PostgreSQL's drivers as many."""
@@ -126,8 +130,15 @@ class EventLog:
         return await self._database.write(fn)
 
     async def rewrite(self, tx: Transaction, subject: str, change: Callable[[str], str]) -> None:
-        """Put the data of every stored event about that subject through `change`."""
+        """Put the data of every stored event about that subject through `change`.
+
+        Every process that keeps copies of these topics' events is told to forget them.
+        """
+        topics = set()
         for row in await _queries.events_about(tx, subject=subject):
+            topics.add(row["topic"])
             await _queries.rewrite_event(
                 tx, topic=row["topic"], seq=row["seq"], data=change(row["data"])
             )
+        for topic in sorted(topics):
+            await self.append(tx, REWRITES, "topic.rewritten", json.dumps({"topic": topic}))

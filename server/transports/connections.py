@@ -11,17 +11,16 @@ from enum import StrEnum
 from aiohttp import web
 
 from server.core.auth import Identity
-from server.core.errors import Problem, too_many, unavailable
+from server.core.errors import too_many, unavailable
 from server.realtime.event import Event
+from server.realtime.follower import Follower
 from server.realtime.hub import Hub
-from server.realtime.subscription import Subscription
 
 logger = logging.getLogger(__name__)
 
 AUTH_TOPIC = "auth"
 PRESSURE = 0.8
 """Share of the connections above which the longest waiting polls are let go."""
-AGAIN_SECONDS = 1.0
 
 
 class End(StrEnum):
@@ -127,48 +126,22 @@ class Connections:
 CONNECTIONS = web.AppKey("connections", Connections)
 
 
-class Revocations:
-    """The sink that follows the topic `auth`: `session.revoked` `{"sessions": [...]}`."""
+class Revocations(Follower):
+    """Follows the topic `auth`: `session.revoked` `{"sessions": [...]}`.
+
+    From now on is enough: whoever connects later is checked against the database.
+    """
 
     def __init__(self, hub: Hub, connections: Connections) -> None:
-        self._hub = hub
+        super().__init__(hub, AUTH_TOPIC)
         self._connections = connections
-        self._subscription: Subscription | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def follow(self) -> None:
-        """Start from now: whoever connects later is checked against the database."""
-        self._subscription = await self._hub.subscribe(AUTH_TOPIC, None, self)
 
     def write(self, event: Event) -> bool:
-        """End the streams of the sessions it names; there is always room."""
+        """End the streams of the sessions it names."""
         for session_id in json.loads(event.data).get("sessions", ()):
             self._connections.revoke(session_id)
         return True
 
-    async def ready(self) -> None:
-        """Always."""
-
-    def reset(self) -> None:
-        """What was revoked meanwhile is unknown: end everything, and start again from now."""
-        logger.warning("the topic of revocations was lost; every stream is asked to come back")
-        if self._subscription is not None:
-            self._subscription.close()
-        task = asyncio.create_task(self._follow_again(), name="follow revocations")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def fail(self) -> None:
-        """As after a reset."""
-        self.reset()
-
-    async def _follow_again(self) -> None:
-        while True:
-            try:
-                await self.follow()
-            except Problem:  # the database is out of reach
-                await asyncio.sleep(AGAIN_SECONDS)
-            else:
-                # Only now: whoever comes back before would be missed by what is lost until here.
-                self._connections.end_all(End.RESET)
-                return
+    def lost(self) -> None:
+        """Any session may have been revoked: every stream is asked to come back."""
+        self._connections.end_all(End.RESET)

@@ -28,7 +28,6 @@ from server.features.orders.steps import Change, adjusted, advanced
 from server.features.restaurants.schemas import Driver
 from server.features.restaurants.service import RestaurantService
 from server.realtime.event import Event
-from server.realtime.hub import Hub
 from server.realtime.log import EventLog
 
 PLACE_ROUTE = "POST /orders"
@@ -48,13 +47,11 @@ class OrderService:
         self,
         database: Database,
         log: EventLog,
-        hub: Hub,
         accounts: AccountService,
         restaurants: RestaurantService,
     ) -> None:
         self._database = database
         self._log = log
-        self._hub = hub
         self._accounts = accounts
         self._restaurants = restaurants
         self._places: OrderedDict[str, tuple[str, str]] = OrderedDict()
@@ -192,13 +189,9 @@ class OrderService:
         """
         if await store.open_orders_of(tx, account_id):
             raise conflict("An order is still under way. Cancel it, or wait until it has come.")
-        topics = set()
         for order in await store.orders_naming(tx, account_id):
             await store.rewrite(tx, without(order, account_id))
             await self._log.rewrite(tx, order.id, lambda data: _rewritten(data, account_id))
-            topics.add(topic_of(order.restaurant.id))
-        for topic in topics:
-            self._hub.forget(topic)
 
     async def _own(self, tx: Transaction, identity: Identity, order_id: str) -> Order:
         order = await store.order(tx, order_id)

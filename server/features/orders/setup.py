@@ -8,7 +8,6 @@ from server.features.accounts.service import AccountService
 from server.features.orders import long_polling, routes
 from server.features.orders.service import OrderService
 from server.features.restaurants.service import RestaurantService
-from server.realtime.hub import Hub
 from server.realtime.log import EventLog
 
 
@@ -16,12 +15,11 @@ def setup(
     app: web.Application,
     database: Database,
     log: EventLog,
-    hub: Hub,
     accounts: AccountService,
     restaurants: RestaurantService,
 ) -> OrderService:
     """Routes, the long poll, service; deleted accounts are scrubbed from orders and events."""
-    orders = OrderService(database, log, hub, accounts, restaurants)
+    orders = OrderService(database, log, accounts, restaurants)
     accounts.on_delete.append(orders.scrub)
     app[SERVICES][OrderService] = orders
     routes.router.add_to(app)

@@ -93,9 +93,9 @@ async def test_revocations_go_on_after_their_topic_was_lost(app: HeldApp) -> Non
 async def test_revocations_are_followed_again_when_the_database_is_back(
     app: HeldApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from server.transports import connections as module
+    from server.realtime import follower
 
-    monkeypatch.setattr(module, "AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(follower, "AGAIN_SECONDS", 0.05)
     revocations = Revocations(app.hub, app.connections)
     await revocations.follow()
     tried = 0

@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from support.cast import HOME, Cast
-from support.live_server import LiveServer
+from support.live_server import LiveServer, running_server, settings_for
 from support.rest import Rest
 from support.town import PASSWORD, database_in, open_restaurant
+from support.waiting import wait_until
 
 
 async def test_an_order_is_placed_at_todays_prices(cast: Cast) -> None:
@@ -194,20 +195,43 @@ async def test_a_deleted_account_leaves_no_trace_but_the_books(
     assert seen.json["total_cents"] == order["total_cents"]
     for trace in (b"Ana", b"blue door", b"Quay", b"moving away"):
         assert trace not in seen.body
-    stream = cast.employee.url(f"/restaurants/{cast.place.id}/orders/stream")
-    beginning = cursor_at_the_beginning(cursor)
-    async with cast.employee.http.get(
-        stream, params={"after": beginning}, headers=cast.employee.headers
-    ) as answer:
-        events = b""
-        while events.count(b"\n\n") < 3:
-            events += await asyncio.wait_for(answer.content.readany(), 5)
+    events = await events_of(cast.employee, cast.place.id, cursor_at_the_beginning(cursor))
     assert events.count(b"data:") == 2
     async with database_in(live_server.settings.data_dir) as database:
         sql = "SELECT COUNT(*) AS kept FROM idempotency"
         assert (await database.read(lambda tx: tx.fetch(sql, {})))[0]["kept"] == 0
     for trace in (b"Ana", b"blue door", b"Quay", b"moving away"):
         assert trace not in events
+
+
+async def test_another_process_forgets_a_deleted_account_too(
+    cast: Cast, live_server: LiveServer
+) -> None:
+    order = await cast.order(note="the blue door")
+    (await cast.customer.post(f"/orders/{order['id']}/cancel", {})).must(200)
+    page = (await cast.employee.get("/orders")).json
+    beginning = cursor_at_the_beginning(page["cursor"])
+    settings = settings_for(live_server.settings.data_dir)
+    async with running_server(settings) as second, Rest(second.url) as there:
+        there.token = cast.employee.token
+        assert b"blue door" in await events_of(there, cast.place.id, beginning)
+        (await cast.customer.delete("/me")).must(204)
+
+        async def forgotten() -> bool:
+            events = await events_of(there, cast.place.id, beginning)
+            return not any(trace in events for trace in (b"Ana", b"blue door", b"Quay"))
+
+        await wait_until(forgotten, 5, every=0.1)
+
+
+async def events_of(rest: Rest, place: str, after: str) -> bytes:
+    """The first two events of a restaurant's stream."""
+    stream = rest.url(f"/restaurants/{place}/orders/stream")
+    async with rest.http.get(stream, params={"after": after}, headers=rest.headers) as answer:
+        events = b""
+        while events.count(b"data:") < 2 or not events.endswith(b"\n\n"):
+            events += await asyncio.wait_for(answer.content.readany(), 5)
+    return events
 
 
 def cursor_at_the_beginning(cursor: str) -> str:

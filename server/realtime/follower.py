@@ -1,0 +1,64 @@
+"""A process that follows a topic for as long as it lives."""
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+
+from server.core.errors import Problem
+from server.realtime.event import Event
+from server.realtime.hub import Hub
+from server.realtime.subscription import Subscription
+
+logger = logging.getLogger(__name__)
+
+AGAIN_SECONDS = 1.0
+
+
+class Follower(ABC):
+    """A sink that takes up its topic again whatever happens; there is always room in it."""
+
+    def __init__(self, hub: Hub, topic: str) -> None:
+        self._hub = hub
+        self._topic = topic
+        self._subscription: Subscription | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @abstractmethod
+    def write(self, event: Event) -> bool:
+        """Act on the event; True."""
+
+    @abstractmethod
+    def lost(self) -> None:
+        """Events may have been missed until here, where it follows again."""
+
+    async def follow(self) -> None:
+        """Start from now."""
+        self._subscription = await self._hub.subscribe(self._topic, None, self)
+
+    async def ready(self) -> None:
+        """At once."""
+        return
+
+    def reset(self) -> None:
+        """What was told meanwhile is unknown: start again from now."""
+        logger.warning("the topic %s was lost; following it again", self._topic)
+        if self._subscription is not None:
+            self._subscription.close()
+        task = asyncio.create_task(self._follow_again(), name=f"follow {self._topic}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def fail(self) -> None:
+        """As after a reset."""
+        self.reset()
+
+    async def _follow_again(self) -> None:
+        while True:
+            try:
+                await self.follow()
+            except Problem:  # the database is out of reach
+                await asyncio.sleep(AGAIN_SECONDS)
+            else:
+                # Only now: what happened before would be missed by what is done about the loss.
+                self.lost()
+                return
