@@ -74,15 +74,15 @@ async def test_the_two_write_at_once_and_both_read_all_in_order(
 
 
 async def test_a_topic_that_nobody_listens_to_is_not_subscribed_to(
-    open_node: OpenNode, redis_server: RedisServer, redis_url: str, monkeypatch: pytest.MonkeyPatch
+    open_node: OpenNode, own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from server.realtime import hub
 
     def channels() -> int:
-        return int(redis_server.command("PUBSUB", "CHANNELS", "tiffin:*").lstrip("*"))
+        return int(own_redis.command("PUBSUB", "CHANNELS", "tiffin:*").lstrip("*"))
 
     monkeypatch.setattr(hub, "LINGER_SECONDS", 0.1)
-    node = await open_node(RedisBroker(redis_url))
+    node = await open_node(RedisBroker(own_redis.url))
     assert channels() == 1  # the connection's own
     sink = ListSink()
     subscription = await node.hub.subscribe(TOPIC, None, sink)

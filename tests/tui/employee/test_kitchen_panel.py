@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from kitchen_orders import Town, a_town, an_order
 from kitchen_window import kitchen_window
-from textual.widgets import Input, OptionList
+from textual.widgets import Input, OptionList, Static
 
 from server.features.orders.schemas import OrderStatus
 from support.live_server import LiveServer
@@ -280,7 +280,8 @@ async def test_as_a_card_it_shows_the_board_or_two_lines(
         await window.press("2")
         await window.sees(f"#{order.number}")
         assert window.kitchen.has_class("-card")
-        assert "1 new" in str(window.kitchen.query_one(".summary").render())
+        summary = window.kitchen.query_one(".summary", Static)
+        await wait_until(lambda: "1 new" in str(summary.render()), what="the summary")
 
 
 async def test_muting_is_shown_and_stops_the_bell(
