@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.filter import ANSIToTruecolor, LineFilter
 from textual.screen import Screen
 from textual.widgets import Static
 
 from tui.common.backend import DEFAULT_SERVER, Backend
 from tui.common.client.wire import Wire
 from tui.common.door import Door
+from tui.common.pace import Pace
 from tui.common.screens.main import MainScreen
 from tui.common.text import plain
 from tui.common.theme import DAY, NIGHT
@@ -96,6 +98,7 @@ class TiffinApp(App[None]):
         self.door = Door(self)
         self.hint = ""
         """Said once, as a toast, when the panels are up."""
+        self._pace = Pace()
         self._beats = 0
         self._revision = -1
 
@@ -145,6 +148,11 @@ class TiffinApp(App[None]):
             timeout=timeout,
             markup=False,
         )
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Without the one for ANSI colours: there are none here, and looking costs each frame."""
+        filters = super().get_line_filters()
+        return [one for one in filters if not isinstance(one, ANSIToTruecolor)]
 
     # -- from the first paint to the log-in and back
 
@@ -222,11 +230,16 @@ class TiffinApp(App[None]):
         """One flush for all that has changed since the last, however much that is."""
         if not self.is_running:  # on the way out, when widgets go before the clock does
             return
+        if not self._pace.due():
+            return
         self._beats += 1
-        for panel in self.panels:
-            if panel.dirty:
-                panel.dirty = False
-                panel.flush()
+        dirty = [panel for panel in self.panels if panel.dirty]
+        if self._pace.busy and dirty:
+            dirty = [min(dirty, key=lambda panel: panel.flushed_with)]
+        for panel in dirty:
+            panel.dirty = False
+            panel.flushed_with = self._beats
+            panel.flush()
         if self._beats % TICKS_EVERY == 0:
             for panel in self.panels:
                 panel.tick()

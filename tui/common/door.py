@@ -48,6 +48,8 @@ class Door:
     async def _open(self, tokens: "TokenStore") -> None:
         app = self.app
         backend = await asyncio.to_thread(make_backend, app.server, app.wire, tokens)
+        # what there is by now stays; searching it for garbage would hold up keys time and again
+        gc.freeze()
         gc.enable()
         app.adopt(backend)
         self.ready.set()

@@ -70,6 +70,8 @@ class Panel(Vertical):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id or f"panel-{self.NUM}")
         self.dirty = False
+        self.flushed_with = 0
+        """The app's beat of the last flush."""
         self._meter: Meter | None = None
         self._line: WireLine | None = None
         self._badge = 0

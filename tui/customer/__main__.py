@@ -1,6 +1,7 @@
 """`python -m tui.customer`: the customer's window."""
 
 import gc
+import os
 import sys
 
 
@@ -8,6 +9,8 @@ def main() -> None:
     """Run the app; the process ends with its exit code."""
     # nothing of what is imported now is garbage; the app turns it on once it has its client
     gc.disable()
+    # how soon after a frame the next may follow; what streams bring is painted less often anyway
+    os.environ.setdefault("TEXTUAL_FPS", "120")
     from tui.common.launch import launch
     from tui.customer.app import CustomerApp
 

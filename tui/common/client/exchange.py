@@ -107,6 +107,18 @@ class Exchange:
             self._received(len(data))
         return data
 
+    async def gather(self, seconds: float) -> None:
+        """Let the kernel collect what comes for so long, so that one read brings it all."""
+        connection = self.response.connection
+        transport = None if connection is None else connection.transport
+        if transport is None:
+            return
+        transport.pause_reading()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            transport.resume_reading()
+
     async def problem(self) -> ApiError:
         """The error that the answer is, noted on the meter; closes."""
         from server.features.shared.schemas import ProblemDetails

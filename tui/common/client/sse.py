@@ -23,6 +23,9 @@ RETRY_AT_MOST = 30.0
 IDS_KEPT = 1024
 QUIET_SECONDS = 0.25
 """What arrives on a reopened stream until nothing has come for so long counts as replayed."""
+GATHER_SECONDS = 0.02
+RUSH_SECONDS = 2 * GATHER_SECONDS
+"""What comes faster than this is gathered: a read for each event costs more than the event."""
 LAST_EVENTS = frozenset({"end"})
 RESET = "reset"
 
@@ -55,6 +58,7 @@ class EventStream(Stream):
         self._ids: deque[str] = deque(maxlen=IDS_KEPT)
         self._seen: set[str] = {cursor} if cursor else set()
         self._replaying = False
+        self._rushing = False
         self._heard_at = 0.0
 
     def __aiter__(self) -> EventStream:
@@ -78,8 +82,11 @@ class EventStream(Stream):
     async def _more(self) -> None:
         """Read what has come into `_pending`, opening the stream first where it is not."""
         exchange = self._exchange or await self._begin()
+        if self._rushing:
+            await exchange.gather(GATHER_SECONDS)
         chunk = await exchange.chunk()
         now = time.monotonic()
+        self._rushing = now - self._heard_at < RUSH_SECONDS
         self._replaying = self._replaying and now - self._heard_at < QUIET_SECONDS
         self._heard_at = now
         if not chunk:
@@ -125,6 +132,7 @@ class EventStream(Stream):
             )
         self._meter.measured(exchange.latency_ms)
         self._replaying = self._lost_before
+        self._rushing = False
         self._heard_at = time.monotonic()
         self._backoff.opened()
         self._note_open(State.LIVE)

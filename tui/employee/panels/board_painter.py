@@ -19,6 +19,8 @@ from tui.employee.panels.ink import Inks, Line, Part
 LEAST_CELLS = 17
 """Of a column; as many stand side by side as there is room for."""
 CARDS_KEPT = 400
+MANY = 3
+"""So many blocks with changes are painted as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Picture:
             if line:
                 line.append(self.gap)
             line += block.lines[y]
-        return Strip(line)
+        return Strip(line, self.size[0])
 
     def changes(self, old: "Picture") -> list[Region] | None:
         """Where this differs from `old`; None where everything does."""
@@ -72,7 +74,8 @@ class Picture:
             rows = [y for y, line in enumerate(new.lines) if line != was.lines[y]]
             if rows:
                 regions.append(Region(new.left, rows[0], new.width, rows[-1] - rows[0] + 1))
-        return regions
+        # Each part of a line is cut out and painted for itself, which soon costs more than a whole.
+        return regions if len(regions) < MANY else [Region.from_union(regions)]
 
 
 @dataclass(slots=True)

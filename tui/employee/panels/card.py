@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rich.cells import cell_len
 from textual.content import Content
@@ -32,12 +33,13 @@ class Look:
     """Its step is on the way to the server."""
 
 
-def wrap(text: str, width: int) -> list[str]:
+@lru_cache(maxsize=1024)
+def wrap(text: str, width: int) -> tuple[str, ...]:
     """`text` made safe, in lines of at most `width` cells."""
     if width < 1:
-        return []
+        return ()
     lines = Content(plain(text, newlines=True)).wrap(width)
-    return [line.plain for line in lines if line.plain]
+    return tuple(line.plain for line in lines if line.plain)
 
 
 def hang(lead: str, text: str, width: int) -> list[str]:

@@ -39,8 +39,15 @@ class Inks:
         room = width
         for text, ink in parts:
             if text and room > 0:
-                segments.append(Segment(text, self(ink, ground)))
+                _extend(segments, text, self(ink, ground))
                 room -= cell_len(text)
         if room > 0:
-            segments.append(Segment(" " * room, self("", ground)))
+            _extend(segments, " " * room, self("", ground))
         return segments if room >= 0 else list(Strip(segments).crop(0, width))
+
+
+def _extend(segments: Line, text: str, style: Style) -> None:
+    """Add `text`, to the last segment where the style is the same: every segment costs."""
+    if segments and segments[-1].style is style:
+        text = segments.pop().text + text
+    segments.append(Segment(text, style))
