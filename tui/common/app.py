@@ -140,7 +140,12 @@ class TiffinApp(App[None]):
         timeout: float | None = None,
         markup: bool = False,
     ) -> None:
-        """Show a toast. Always plain text, whatever `markup` says: toasts often quote data."""
+        """Show a toast, in place of an older one with its title: the newest word on it counts.
+
+        Always plain text, whatever `markup` says: toasts often quote data.
+        """
+        for older in [one for one in self._notifications if title and one.title == plain(title)]:
+            self._unnotify(older, refresh=False)
         super().notify(
             plain(message, newlines=True),
             title=plain(title),

@@ -260,3 +260,16 @@ async def test_the_next_account_gets_panels_of_its_own(
         await settled(app)
         assert isinstance(app.echo, EchoPanel)
         assert app.echo is not first
+
+
+async def test_a_toast_takes_the_place_of_an_older_one_of_its_title(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, _):
+        app.notify("Accepted", title="#1001 Saffron", timeout=30)
+        app.notify("Placed", title="#1002 Saffron", timeout=30)
+        await sees(app, "Accepted")
+        app.notify("On its way", title="#1001 Saffron", timeout=30)
+        await sees(app, "On its way")
+        await wait_until(lambda: "Accepted" not in shown(app), what="the older one gone")
+        assert "Placed" in shown(app)
