@@ -46,6 +46,7 @@ class NewOrderScreen(Modal[Order]):
     NewOrderScreen {
         & > .box { width: 120; height: 90%; max-height: 40; margin-bottom: 1; }
         &.-short > .box, &.-flat > .box { padding: 0 1; height: 100%; max-height: 100%; }
+        &.-narrow > .box { width: 100%; max-width: 100%; }
         & Crumbs { margin-bottom: 1; }
         &.-short Crumbs { margin-bottom: 0; }
         & ContentSwitcher { height: 1fr; }
