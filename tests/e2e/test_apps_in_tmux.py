@@ -31,7 +31,7 @@ def place_an_order(customer: Window) -> str:
     """By keys; its number."""
     customer.press("n")
     screen = customer.sees("1 Restaurant", RESTAURANT)
-    names = re.findall(r"^.{3,6} (\S.*?)  .*about \d+ min", screen, re.M)
+    names = re.findall(r"^\W*(\w.*?)  .*about \d+ min", screen, re.M)
     customer.press(*["Down"] * names.index(RESTAURANT), "Enter")
     customer.sees("Green curry", "basket empty")
     customer.press("Down", "Enter")
