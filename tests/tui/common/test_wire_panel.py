@@ -48,8 +48,10 @@ async def test_it_compares_the_patterns_in_use(demo_server: LiveServer, tmp_path
             lambda: row(app, "long poll")[:5] == ["1", "30", "500", "B", "8ms"],
             what="the long poll's figures",
         )
-        assert row(app, "SSE")[:5] == ["1", "0", "100", "B", "8ms"]
-        assert row(app, "REST")[0] == "0"
+        await wait_until(
+            lambda: row(app, "SSE")[:5] == ["1", "0", "100", "B", "8ms"], what="the stream's"
+        )
+        await wait_until(lambda: row(app, "REST")[:1] == ["0"], what="those of REST")
         assert "WebSocket" not in shown(app)
 
 
