@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from server.core.database import Database
-from server.core.errors import Problem
+from server.core.errors import Problem, unfit
 from server.core.logging import configure_logging
 from server.core.migrate import MigrationError, migrate
 from server.settings import Settings, SettingsError, load_settings
@@ -131,8 +131,9 @@ def _add_restaurant(options: argparse.Namespace, settings: Settings) -> int:
     try:
         new = NewRestaurant(**{name: value for name, value in fields.items() if value is not None})
     except ValidationError as error:
-        for problem in error.errors(include_url=False):
-            print(f"tiffin: --{problem['loc'][0]}: {problem['msg']}", file=sys.stderr)
+        for wrong in unfit(error).errors or ():
+            option = str(wrong["loc"][0]).replace("_", "-")
+            print(f"tiffin: --{option}: {wrong['msg']}", file=sys.stderr)
         return 2
 
     async def add(database: Database) -> str:

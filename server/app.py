@@ -112,16 +112,16 @@ async def create_runner() -> web.AppRunner:
     that has gone."""
     settings = load_settings()
     configure_logging(settings.log_level)
+    runner = runner_for(create_app(settings))
     settle()
-    return runner_for(create_app(settings))
+    return runner
 
 
 def settle() -> None:
-    """Make the process fit for many connections, once it has started.
+    """Make the process fit for many connections, once what lives as long as it is there.
 
-    A connection is a file: it takes as many as the system lets it have. What lives as long as the
-    process is no business of the garbage collector: a thousand polls woken at once take 1.7 times
-    less for it.
+    A connection is a file: it takes as many as the system lets it have. What stays is no business
+    of the garbage collector: a thousand polls woken at once take 1.7 times less for it.
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

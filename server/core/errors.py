@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
+from pydantic import ValidationError
+
 
 class Problem(Exception):
     """An error to answer with. Services raise it; the middleware turns it into a response.
@@ -78,6 +80,20 @@ def conflict(detail: str, **extra: Any) -> Problem:
 def invalid(loc: Sequence[str | int], msg: str) -> Problem:
     """422: well formed, but one field cannot be."""
     return Problem(422, msg, errors=[{"loc": list(loc), "msg": msg}])
+
+
+def unfit(error: ValidationError) -> Problem:
+    """400 where the JSON itself is broken, else 422 with every field that is wrong."""
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    if problems[0]["type"] == "json_invalid":
+        return malformed(f"The body is not JSON: {problems[0]['msg']}.")
+    errors = [
+        {"loc": list(problem["loc"]), "msg": problem["msg"].removeprefix("Value error, ")}
+        for problem in problems
+    ]
+    first = errors[0]
+    where = ".".join(str(part) for part in first["loc"]) or "body"
+    return Problem(422, f"{where}: {first['msg']}.", errors=errors)
 
 
 def too_many(detail: str, retry_after: float) -> Problem:

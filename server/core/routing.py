@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, TypeVar, cast
 
 from aiohttp import http_exceptions, web
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from server.core.auth import Gate, Identity
-from server.core.errors import Problem, forbidden, malformed, not_found
+from server.core.errors import Problem, forbidden, malformed, not_found, unfit
 from server.core.limits import RateLimit
 
 BodyT = TypeVar("BodyT")
@@ -114,7 +114,6 @@ class Operation:
             create_model(f"{place}_of_{handler.__name__}", __base__=_Parameters, **fields)  # type: ignore[call-overload]
             for place, fields in parameters.items()
         )
-        self._serializer: TypeAdapter[Any] | None = None
 
     @property
     def writes(self) -> bool:
@@ -157,7 +156,7 @@ class Operation:
             headers = {name.lower(): value for name, value in request.headers.items()}
             bound |= dict(self.header_model.model_validate(headers))
         except ValidationError as error:
-            raise as_problem(error) from None
+            raise unfit(error) from None
         if self.body is not None:
             bound[self._body_name] = await read_body(request, self.body)
         return bound
@@ -181,21 +180,7 @@ async def read_body(request: web.Request, model: type[BaseModel]) -> BaseModel:
     try:
         return model.model_validate_json(sent)
     except ValidationError as error:
-        raise as_problem(error) from None
-
-
-def as_problem(error: ValidationError) -> Problem:
-    """400 where the JSON itself is broken, else 422 with every field that is wrong."""
-    problems = error.errors(include_url=False, include_context=False, include_input=False)
-    if problems[0]["type"] == "json_invalid":
-        return malformed(f"The body is not JSON: {problems[0]['msg']}.")
-    errors = [
-        {"loc": list(problem["loc"]), "msg": problem["msg"].removeprefix("Value error, ")}
-        for problem in problems
-    ]
-    first = errors[0]
-    where = ".".join(str(part) for part in first["loc"]) or "body"
-    return Problem(422, f"{where}: {first['msg']}.", errors=errors)
+        raise unfit(error) from None
 
 
 class Router:

@@ -45,17 +45,18 @@ async def build_town(settings: Settings, database: Database) -> None:
     plan: Mapping[str, Any] = json.loads(
         resources.files("server.demo").joinpath("town.json").read_text(encoding="utf-8")
     )
-    passwords = Passwords()
-    try:
-        password_hash = await passwords.hash(PASSWORD)
-    finally:
-        passwords.close()
+    if not await database.read(lambda tx: _queries.town_claimed(tx)):
+        passwords = Passwords()
+        try:
+            password_hash = await passwords.hash(PASSWORD)
+        finally:
+            passwords.close()
 
-    async def fn(tx: Transaction) -> None:
-        if await _queries.claim_town(tx, at=now().isoformat()):
-            await _build(tx, plan, password_hash)
+        async def fn(tx: Transaction) -> None:
+            if await _queries.claim_town(tx, at=now().isoformat()):
+                await _build(tx, plan, password_hash)
 
-    await database.write(fn)
+        await database.write(fn)
     _write_accounts(settings.data_dir / ACCOUNTS_FILE, plan)
 
 

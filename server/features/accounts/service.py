@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from server.core.auth import AccessTokens, Identity
 from server.core.clock import now
 from server.core.database import Database, Transaction
-from server.core.errors import Problem, conflict, invalid, not_found, unauthorized
+from server.core.errors import Problem, conflict, invalid, not_found, unauthorized, unfit
 from server.core.ids import new_id
 from server.core.limits import RateLimit
 from server.features.accounts import store
@@ -232,10 +232,7 @@ async def add_employee(
     try:
         given = Registration(email=email, password=password, name=name)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        message = first["msg"].removeprefix("Value error, ")
-        errors = [{"loc": list(first["loc"]), "msg": message}]
-        raise Problem(422, f"{first['loc'][0]}: {message}.", errors=errors) from None
+        raise unfit(error) from None
     passwords = Passwords()
     try:
         password_hash = await passwords.hash(given.password)

@@ -2,9 +2,7 @@
 
 from server.core.errors import Problem, conflict
 from server.features.accounts.schemas import Role
-from server.features.orders.schemas import STEPS, OrderStatus
-
-CANCELLABLE_BY_CUSTOMER = (OrderStatus.PLACED, OrderStatus.ACCEPTED)
+from server.features.orders.schemas import CANCELLABLE, STEPS, OrderStatus
 
 
 def following(status: OrderStatus) -> tuple[OrderStatus, ...]:
@@ -17,7 +15,7 @@ def following(status: OrderStatus) -> tuple[OrderStatus, ...]:
 def check_step(role: Role, status: OrderStatus, wanted: OrderStatus) -> None:
     """Raises Problem 409 where that role may not take this step from there."""
     if role is Role.CUSTOMER:
-        allowed = wanted is OrderStatus.CANCELLED and status in CANCELLABLE_BY_CUSTOMER
+        allowed = wanted is OrderStatus.CANCELLED and status in CANCELLABLE
     else:
         allowed = wanted in following(status)
     if not allowed:

@@ -47,6 +47,9 @@ STEPS = (
 )
 """The way of an order that nobody cancels."""
 
+CANCELLABLE = (OrderStatus.PLACED, OrderStatus.ACCEPTED)
+"""Where the customer may still change their mind."""
+
 
 class OrderedItem(Wire):
     """One line of a basket."""

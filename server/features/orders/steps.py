@@ -1,7 +1,6 @@
 """What one step, or a new driver or time, makes of an order."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from server.core.auth import Identity
@@ -17,7 +16,7 @@ from server.features.orders.schemas import (
     StatusChange,
     TimelineEntry,
 )
-from server.features.orders.travel import times
+from server.features.orders.travel import accepted_times, times
 from server.features.restaurants.service import RestaurantService
 
 
@@ -47,7 +46,12 @@ async def advanced(
         raise invalid(["driver_id"], "Say who brings it: out_for_delivery needs a driver.")
     entry = TimelineEntry(status=wanted, at=now(), by=actor(identity), reason=change.reason or None)
     changes["timeline"] = [*order.timeline, entry]
-    changes |= await _times(tx, order, wanted, change.eta_minutes, restaurants)
+    if wanted is OrderStatus.ACCEPTED and change.eta_minutes is None:
+        restaurant = await restaurants.summary_of(tx, order.restaurant.id)
+        assert restaurant is not None
+        changes |= accepted_times(order, entry.at, restaurant.preparation_minutes)
+    else:
+        changes |= times(order, wanted, entry.at, change.eta_minutes)
     event = "order.cancelled" if wanted is OrderStatus.CANCELLED else "order.updated"
     return Change(event, order.model_copy(update=changes))
 
@@ -73,20 +77,8 @@ async def adjusted(
         changes["version"] = order.version + 1
         event = "driver.assigned"
     if change.eta_minutes is not None:
-        changes |= await _times(tx, order, order.status, change.eta_minutes, restaurants)
+        changes |= times(order, order.status, now(), change.eta_minutes)
     return Change(event, order.model_copy(update=changes)) if changes else None
-
-
-async def _times(
-    tx: Transaction,
-    order: Order,
-    status: OrderStatus,
-    eta_minutes: int | None,
-    restaurants: RestaurantService,
-) -> dict[str, datetime | None]:
-    restaurant = await restaurants.summary_of(tx, order.restaurant.id)
-    assert restaurant is not None
-    return times(order, status, now(), eta_minutes, restaurant.preparation_minutes)
 
 
 async def _driver(

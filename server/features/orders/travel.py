@@ -27,29 +27,30 @@ def ride(lat: float, lng: float, to_lat: float, to_lng: float) -> timedelta:
     return min(HANDOVER + timedelta(minutes=round(minutes)), timedelta(hours=2))
 
 
+def accepted_times(order: Order, at: datetime, preparation_minutes: int) -> dict[str, datetime]:
+    """`eta` and `ready_by` of an order accepted at `at` without a person's word: what the
+    restaurant usually takes, and the ride."""
+    ready_by = at + timedelta(minutes=preparation_minutes)
+    return {"eta": ready_by + _way(order), "ready_by": ready_by}
+
+
 def times(
-    order: Order,
-    status: OrderStatus,
-    at: datetime,
-    eta_minutes: int | None,
-    preparation_minutes: int,
+    order: Order, status: OrderStatus, at: datetime, eta_minutes: int | None
 ) -> dict[str, datetime | None]:
     """What becomes of `eta` and `ready_by` when the order is at `status` from `at` on.
 
-    `eta_minutes` is a person's word for the whole way to the door; without it the restaurant's
-    usual `preparation_minutes` and the ride are what is known.
+    `eta_minutes` is a person's word for the whole way to the door.
     """
     if status.terminal:
         return {"eta": None, "ready_by": None}
-    way = ride(order.restaurant.lat, order.restaurant.lng, order.address.lat, order.address.lng)
-    if eta_minutes is not None:
-        eta = at + timedelta(minutes=eta_minutes)
-        if status in (OrderStatus.READY, OrderStatus.OUT_FOR_DELIVERY):
-            return {"eta": eta}
-        return {"eta": eta, "ready_by": max(eta - way, at + timedelta(minutes=1))}
-    if status is OrderStatus.ACCEPTED:
-        ready_by = at + timedelta(minutes=preparation_minutes)
-        return {"eta": ready_by + way, "ready_by": ready_by}
-    if status in (OrderStatus.READY, OrderStatus.OUT_FOR_DELIVERY):
-        return {"eta": at + way}
-    return {}
+    on_the_way = status in (OrderStatus.READY, OrderStatus.OUT_FOR_DELIVERY)
+    if eta_minutes is None:
+        return {"eta": at + _way(order)} if on_the_way else {}
+    eta = at + timedelta(minutes=eta_minutes)
+    if on_the_way:
+        return {"eta": eta}
+    return {"eta": eta, "ready_by": max(eta - _way(order), at + timedelta(minutes=1))}
+
+
+def _way(order: Order) -> timedelta:
+    return ride(order.restaurant.lat, order.restaurant.lng, order.address.lat, order.address.lng)

@@ -1,11 +1,14 @@
-"""A real database of a test's own."""
+"""A real database of a test's own, and what is logged."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import io
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from server.core.database import Database
+from server.core.logging import configure_logging
 from server.core.migrate import migrate
 
 OpenDatabase = Callable[[], Awaitable[Database]]
@@ -36,3 +39,15 @@ async def open_database(database_path: Path) -> AsyncIterator[OpenDatabase]:
 @pytest.fixture
 async def database(open_database: OpenDatabase) -> Database:
     return await open_database()
+
+
+@pytest.fixture
+def logged() -> Iterator[io.StringIO]:
+    """The lines of the structured log, as they are written."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    stream = io.StringIO()
+    configure_logging("INFO", stream)
+    yield stream
+    root.handlers[:] = handlers
+    root.setLevel(level)

@@ -2,12 +2,11 @@ import io
 import json
 import logging
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from server.core.auth import AccessTokens
-from server.core.logging import configure_logging, mask, request_id
+from server.core.logging import mask, request_id
 
 TOKEN = AccessTokens("x" * 32, 60).issue("acc_1", "ses_1", "Ada", "customer", None)
 
@@ -57,18 +56,7 @@ def test_anybody_may_send_any_path_and_masking_stays_linear(unit: str) -> None:
     assert time.process_time() - started < 0.5
 
 
-@pytest.fixture
-def lines() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    stream = io.StringIO()
-    configure_logging("INFO", stream)
-    yield stream
-    root.handlers[:] = handlers
-    root.setLevel(level)
-
-
-def test_a_record_is_one_masked_line_of_json(lines: io.StringIO) -> None:
+def test_a_record_is_one_masked_line_of_json(logged: io.StringIO) -> None:
     token = request_id.set("req_1")
     try:
         raise ValueError(f"password='hunter2'\nBearer {TOKEN}")
@@ -77,7 +65,7 @@ def test_a_record_is_one_masked_line_of_json(lines: io.StringIO) -> None:
         logging.getLogger("t").exception("it %s", "broke\nhere", extra={"fields": fields})
     finally:
         request_id.reset(token)
-    (line,) = lines.getvalue().splitlines()
+    (line,) = logged.getvalue().splitlines()
     record = json.loads(line)
     assert record["message"] == "it broke\nhere"
     assert record["request_id"] == "req_1"

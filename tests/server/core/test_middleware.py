@@ -3,14 +3,13 @@
 import io
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from aiohttp import web
 
 from server.core.health import CHECKS, add_health
-from server.core.logging import configure_logging
 from server.core.metrics import Metrics
 from server.core.middleware import METRICS, around
 from server.core.routing import OPERATIONS, PUBLIC, Router
@@ -61,50 +60,39 @@ async def client() -> AsyncIterator[Rest]:
     await runner.cleanup()
 
 
-@pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    stream = io.StringIO()
-    configure_logging("INFO", stream)
-    yield stream
-    root.handlers[:] = handlers
-    root.setLevel(level)
-
-
-def lines(log: io.StringIO, logger: str) -> list[dict[str, Any]]:
-    found = [json.loads(line) for line in log.getvalue().splitlines()]
+def lines(logged: io.StringIO, logger: str) -> list[dict[str, Any]]:
+    found = [json.loads(line) for line in logged.getvalue().splitlines()]
     return [line for line in found if line["logger"] == logger]
 
 
 async def test_a_request_is_one_line_and_its_id_is_on_every_line(
-    client: Rest, log: io.StringIO
+    client: Rest, logged: io.StringIO
 ) -> None:
     answer = await client.get("/things/a1", headers={"X-Request-ID": "req-7"})
     answer.must(200)
-    (access,) = lines(log, "server.access")
+    (access,) = lines(logged, "server.access")
     assert access["message"] == "GET /api/v1/things/a1 200"
     assert (access["status"], access["method"], access["request_id"]) == (200, "GET", "req-7")
     assert access["remote"] == "127.0.0.1"
     assert access["ms"] >= 0
-    (inner,) = lines(log, "server.things")
+    (inner,) = lines(logged, "server.things")
     assert inner["request_id"] == "req-7"
 
 
 async def test_what_a_path_carries_is_masked_and_cannot_forge_a_line(
-    client: Rest, log: io.StringIO
+    client: Rest, logged: io.StringIO
 ) -> None:
     token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
     (await client.get(f"/nothing/{token}")).must(404)
     (await client.get("/nothing%0A%7B%22level%22%3A%22forged%22%7D")).must(404)
-    assert token not in log.getvalue()
-    assert len(lines(log, "server.access")) == 2
-    assert not [one for one in map(json.loads, log.getvalue().splitlines()) if "forged" in one]
+    assert token not in logged.getvalue()
+    assert len(lines(logged, "server.access")) == 2
+    assert not [one for one in map(json.loads, logged.getvalue().splitlines()) if "forged" in one]
 
 
-async def test_the_query_is_not_logged(client: Rest, log: io.StringIO) -> None:
+async def test_the_query_is_not_logged(client: Rest, logged: io.StringIO) -> None:
     await client.get("/things/a1", params={"anything": "private"})
-    assert "private" not in log.getvalue()
+    assert "private" not in logged.getvalue()
 
 
 async def test_metrics_count_by_route_never_by_path(client: Rest) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
-from faulty_server import FaultyServer, after, event, for_ever, open_stream, problem
+from faulty_server import FaultyServer, Handler, after, event, for_ever, open_stream, problem
 
 from support.waiting import wait_until
 from tui.common.client.reconnect import Backoff
@@ -28,6 +28,18 @@ async def stream(session: Session, meter: Meter) -> AsyncIterator[EventStream]:
     """A stream that comes back quickly."""
     async with EventStream(session, PATH, meter, "c-0", backoff=Backoff(0.02, 0.1)) as stream:
         yield stream
+
+
+def one_at_a_time(faulty: FaultyServer) -> Handler:
+    """Answers each connection with the event after its cursor, and then with silence."""
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        response = await open_stream(faulty, request)
+        await response.write(event(after(request) + 1))
+        await for_ever()
+        return response
+
+    return serve
 
 
 async def take(stream: EventStream, count: int) -> list[int]:
@@ -403,13 +415,7 @@ async def test_a_stream_of_one_account_does_not_go_on_as_another(
 async def test_cancelling_the_reader_closes_the_connection_and_keeps_the_place(
     faulty: FaultyServer, stream: EventStream, meter: Meter
 ) -> None:
-    async def serve(request: web.Request) -> web.StreamResponse:
-        response = await open_stream(faulty, request)
-        await response.write(event(after(request) + 1))
-        await for_ever()
-        return response
-
-    faulty.on("GET", PATH, serve)
+    faulty.on("GET", PATH, one_at_a_time(faulty))
     assert await take(stream, 1) == [1]
     reading = asyncio.create_task(take(stream, 1))
     await asyncio.sleep(0.05)
@@ -446,13 +452,7 @@ async def test_closing_from_elsewhere_ends_the_reader(
 async def test_a_server_that_goes_and_returns(
     faulty: FaultyServer, session: Session, meter: Meter
 ) -> None:
-    async def serve(request: web.Request) -> web.StreamResponse:
-        response = await open_stream(faulty, request)
-        await response.write(event(after(request) + 1))
-        await for_ever()
-        return response
-
-    faulty.on("GET", PATH, serve)
+    faulty.on("GET", PATH, one_at_a_time(faulty))
     async with EventStream(session, PATH, meter, backoff=Backoff(0.02, 0.2)) as stream:
         assert await take(stream, 1) == [1]
         reading = asyncio.create_task(take(stream, 1))

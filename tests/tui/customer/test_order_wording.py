@@ -3,11 +3,10 @@ from datetime import timedelta
 import pytest
 from order_samples import NOON, WAY, a_step, an_order
 
-from server.features.orders.schemas import OrderStatus
+from server.features.orders.schemas import CANCELLABLE, OrderStatus
 from tui.customer.panels import order_lines
 from tui.customer.panels.order_book import OrderBook
 from tui.customer.panels.wording import (
-    CANCELLABLE,
     LOOKS,
     actor,
     age,

@@ -8,7 +8,7 @@ from textual import on
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 
-from server.features.orders.schemas import Order, OrderStatus
+from server.features.orders.schemas import CANCELLABLE, Order, OrderStatus
 from tui.common.client.errors import ApiError, ClientTrouble, SignedOut
 from tui.common.client.wire import Pattern
 from tui.common.panel import Panel
@@ -20,7 +20,7 @@ from tui.customer.panels.order_feed import OrderFeed
 from tui.customer.panels.order_in_view import OrderInView
 from tui.customer.panels.order_table import OrderTable
 from tui.customer.panels.row_list import RowList
-from tui.customer.panels.wording import CANCELLABLE, news, why_not_cancellable
+from tui.customer.panels.wording import news, why_not_cancellable
 
 if TYPE_CHECKING:
     from tui.customer.screens.basket import Basket
@@ -57,7 +57,8 @@ class OrdersPanel(Panel):
         self.baskets: dict[str, Basket] = {}
         """Baskets begun and not sent, by restaurant."""
         self._own_cancels: set[str] = set()
-        self._shown: tuple[object, ...] = ()
+        self._shown: tuple[str, OrderStatus] | None = None
+        """The order in view, and where it stands: the keys depend on these."""
 
     def body(self) -> ComposeResult:
         """The table above, the order in view below."""
@@ -128,10 +129,9 @@ class OrdersPanel(Panel):
         trouble = feed.older_trouble or (feed.trouble if self.book.loaded else "")
         note = order_lines.note(self.book, feed.reading_older, trouble)
         self.set_badge(len(open_orders), note)
-        shown = (order and (order.id, order.status), len(open_orders))
+        shown = None if order is None else (order.id, order.status)
         if shown != self._shown:
             self._shown = shown
-            self.tiffin.show_tabs()
             self.refresh_bindings()
         if table.wants_more and not feed.older_trouble:
             feed.more()

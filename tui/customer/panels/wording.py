@@ -16,9 +16,6 @@ LOOKS: dict[OrderStatus, tuple[str, str, str]] = {
 }
 """Glyph, word and ink of each status: the glyph and the word tell, the ink only helps."""
 
-CANCELLABLE = frozenset({OrderStatus.PLACED, OrderStatus.ACCEPTED})
-"""Where the customer may still change their mind."""
-
 
 def euros(cents: int) -> str:
     """Minor units as `€ 24.80`."""

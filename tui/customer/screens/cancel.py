@@ -8,12 +8,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Input, Static
 
-from server.features.orders.schemas import Order
+from server.features.orders.schemas import CANCELLABLE, Order
 from tui.common.screens.modal import Modal
 from tui.common.text import plain
 from tui.common.widgets.too_small import TooSmall
 from tui.customer.panels.order_book import OrderBook
-from tui.customer.panels.wording import CANCELLABLE, euros, why_not_cancellable
+from tui.customer.panels.wording import euros, why_not_cancellable
 
 
 class CancelScreen(Modal[str]):

@@ -26,12 +26,9 @@ class Announcer:
         if told == self._told:
             return
         self._told = told
-        badge = panel.badge
         panel.set_badge(board.count(OrderStatus.PLACED), kitchen_text.note(board, bell, now))
         panel.set_summary(kitchen_text.summary(board, now))
         panel.tiffin.set_headline(kitchen_text.headline(board, now))
-        if badge != panel.badge:
-            panel.tiffin.show_tabs()
 
     def _tell_struck(self) -> None:
         """A toast and a ring for each order that somebody has called off."""
