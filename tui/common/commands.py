@@ -18,8 +18,8 @@ def commands_for(app: "TiffinApp", screen: Screen[Any]) -> Iterable[SystemComman
         for panel in app.panels:
             yield SystemCommand(
                 f"Go to {panel.TITLE}",
-                f"Panel {panel.NUM}, fed by {panel.PATTERN}",
-                lambda number=panel.NUM: app.action_panel(number),
+                f"Panel {panel.number}, fed by {panel.PATTERN}",
+                lambda number=panel.number: app.action_panel(number),
             )
         zoomed = app.grid.zoomed
         yield SystemCommand(

@@ -25,14 +25,13 @@ if TYPE_CHECKING:
 class Panel(Vertical):
     """One feature on the screen, with the connection that feeds it.
 
-    A subclass names itself in `NUM`, `TITLE` and `PATTERN`, yields its widgets in `body()` and
+    A subclass names itself in `TITLE` and `PATTERN`, yields its widgets in `body()` and
     opens its streams in `start()`, as workers with a group of their own and
     `exit_on_error=False`. Stream handlers change the model, set `dirty` and leave: `flush()`
     paints, at most 20 times a second. A panel lives as long as one log-in: it is made anew for the
     next one, so it holds nothing of another account.
     """
 
-    NUM: ClassVar[int] = 0
     TITLE: ClassVar[str] = ""
     SHORT: ClassVar[str] = ""
     """Its name on the strip of tabs, where `TITLE` is too long."""
@@ -68,7 +67,9 @@ class Panel(Vertical):
         """The count beside the title is another one."""
 
     def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id or f"panel-{self.NUM}")
+        super().__init__(id=id)
+        self.number = 0
+        """Its place among the panels, from 1, and its key; the grid gives it."""
         self.dirty = False
         self.flushed_with = 0
         """The app's beat of the last flush."""
@@ -205,7 +206,7 @@ class Panel(Vertical):
 
     def _entitle(self) -> None:
         title: list[tuple[str, str]] = [
-            (f"{self.NUM}", "$wire-ink not bold"),
+            (f"{self.number}", "$wire-ink not bold"),
             (f" {self.TITLE}", ""),
         ]
         if self._badge:

@@ -19,7 +19,6 @@ from tui.common.panels.wire_panel import WirePanel
 class EchoPanel(Panel):
     """A field, and a line that shows how often it was painted."""
 
-    NUM = 1
     TITLE = "Echo"
     PATTERN = Pattern.LONG_POLL
     KEYS = (("k", "knock"),)
@@ -57,7 +56,7 @@ class EchoPanel(Panel):
 
 def numbered(number: int) -> type[EchoPanel]:
     """One more such panel."""
-    return type(f"Echo{number}", (EchoPanel,), {"NUM": number, "TITLE": f"Echo {number}"})
+    return type(f"Echo{number}", (EchoPanel,), {"TITLE": f"Echo {number}"})
 
 
 class Window(TiffinApp):

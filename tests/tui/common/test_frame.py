@@ -16,7 +16,7 @@ from tui.common.widgets.panel_grid import PanelGrid
 
 def fronts(app: Window) -> list[int]:
     """Numbers of the panels that show their bodies."""
-    return [panel.NUM for panel in app.panels if panel.query_one(".body").is_on_screen]
+    return [panel.number for panel in app.panels if panel.query_one(".body").is_on_screen]
 
 
 async def test_panels_start_once_and_the_first_has_the_focus(
@@ -53,11 +53,8 @@ async def test_each_width_has_its_layout(
 
 
 async def test_six_panels_are_three_by_two(demo_server: LiveServer, tmp_path: Path) -> None:
-    class SixthPanel(WirePanel):
-        NUM = 6
-
     class Six(Window):
-        kinds = (*(numbered(number) for number in range(1, 6)), SixthPanel)
+        kinds = (*(numbered(number) for number in range(1, 6)), WirePanel)
 
     window = Six(demo_server.url, tokens=TokenStore(tmp_path / "tokens.json"))
     async with signed_in(demo_server.url, tmp_path, window=window) as (app, pilot):

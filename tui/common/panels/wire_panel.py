@@ -26,7 +26,6 @@ PAINTS_A_SECOND = 5
 class WirePanel(Panel):
     """Compares the patterns in use, and logs frames; p holds the log still, e writes it out."""
 
-    NUM = 2
     TITLE = "On the wire"
     SHORT = "Wire"
     PATTERN = Pattern.REST

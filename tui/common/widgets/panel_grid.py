@@ -32,6 +32,8 @@ class PanelGrid(Container):
     async def fill(self, panels: Sequence[Panel]) -> None:
         """Put these panels up, the first in front."""
         self.panels = list(panels)
+        for number, panel in enumerate(panels, start=1):
+            panel.number = number
         self.main = None
         columns = COLUMNS_FOR.get(len(panels), 3)
         self.styles.grid_size_columns = columns
@@ -62,7 +64,7 @@ class PanelGrid(Container):
 
     def by_number(self, number: int) -> Panel | None:
         """The panel with that number."""
-        return next((panel for panel in self.panels if number == panel.NUM), None)
+        return next((panel for panel in self.panels if number == panel.number), None)
 
     def step(self, distance: int) -> None:
         """Go on to a neighbour, around the ends."""

@@ -41,7 +41,7 @@ class TabStrip(Widget):
         for panel in panels:
             tab = self._tab(panel, panel is main)
             tabs.append(tab)
-            self._places.append((range(at, at + tab.cell_length), panel.NUM))
+            self._places.append((range(at, at + tab.cell_length), panel.number))
             at += tab.cell_length
         self._content = Content.assemble(*tabs)
         self.refresh()
@@ -64,8 +64,8 @@ class TabStrip(Widget):
             # the brackets tell where there is no colour
             left, right = "[]" if self.app.no_color else "  "
             return Content.assemble(
-                (f"{left}{panel.NUM} {name}{badge}{right}", "bold $badge-ink on $primary")
+                (f"{left}{panel.number} {name}{badge}{right}", "bold $badge-ink on $primary")
             )
         return Content.assemble(
-            (f" {panel.NUM} ", "$wire-ink"), (name, "$title"), (badge, "bold $primary"), " "
+            (f" {panel.number} ", "$wire-ink"), (name, "$title"), (badge, "bold $primary"), " "
         )

@@ -32,7 +32,6 @@ CLOCK_SECONDS = 5.0
 class OrdersPanel(Panel):
     """Every open order has a held request of its own; the wire line shows the one in view."""
 
-    NUM = 1
     TITLE = "Orders"
     PATTERN = Pattern.LONG_POLL
     VERB = "polls"

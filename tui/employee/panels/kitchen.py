@@ -41,7 +41,6 @@ RIGHT_FROM_COLUMNS = 60
 class KitchenPanel(Panel):
     """A board by status; enter takes the order under the cursor a step along."""
 
-    NUM = 1
     TITLE = "Kitchen"
     PATTERN = Pattern.SSE
     CARD_BODY = (30, 10)
