@@ -35,6 +35,7 @@ from server.realtime.hub import Hub
 from server.realtime.log import EventLog
 from server.realtime.memory_broker import MemoryBroker
 from server.realtime.rewrites import Rewrites
+from server.realtime.states import States
 from server.settings import Settings, load_settings
 from server.transports.connections import CONNECTIONS, Connections, Revocations
 from server.transports.heartbeat import HEARTBEAT, Heartbeat
@@ -58,7 +59,13 @@ def create_app(settings: Settings) -> web.Application:
 
     app[GATE] = gate
     app[WRITES] = RateLimit(settings.rate_per_minute, "changes by this account")
-    app[SERVICES] = {Settings: settings, Hub: hub, Database: database, EventLog: log}
+    app[SERVICES] = {
+        Settings: settings,
+        Hub: hub,
+        Database: database,
+        EventLog: log,
+        States: hub.states,
+    }
     app[OPERATIONS] = []
     app[METRICS] = Metrics()
     app[CONNECTIONS] = connections

@@ -10,6 +10,9 @@ from server.core.errors import Problem, unavailable
 from server.realtime.broker import Broker
 from server.realtime.event import Cursor, Event
 from server.realtime.log import EventLog
+from server.realtime.log_topic import LogTopic
+from server.realtime.state_topic import StateTopic
+from server.realtime.states import STATE, States
 from server.realtime.subscription import Sink, Subscription
 from server.realtime.topic import Topic
 
@@ -30,6 +33,7 @@ class Hub:
         self, database: Database, log: EventLog, broker: Broker, sweep_seconds: float
     ) -> None:
         self.log = log
+        self.states = States(database)
         self.gaps = 0
         self._database = database
         self._broker = broker
@@ -74,12 +78,15 @@ class Hub:
     async def subscribe(self, name: str, after: str | None, sink: Sink) -> Subscription:
         """Every event of the topic after the cursor `after` into the sink; without one, from now.
 
+        Of a state topic the newest, at once and whenever there is a newer one: a sink that had no
+        room for some never gets them.
+
         A cursor of another epoch or topic, from the future, or from before the log's beginning
         gets the sink's `reset`.
         """
         topic = await self._topic(name)
         cursor = Cursor.parse(after) if after is not None else None
-        seq = topic.head if after is None else -1
+        seq = topic.present if after is None else -1
         if cursor is not None and (cursor.epoch, cursor.topic) == (self.log.epoch, name):
             seq = cursor.seq
         subscription = Subscription(topic, seq, sink)
@@ -146,7 +153,11 @@ class Hub:
             raise unavailable("The event log cannot be read now. Try again.") from error
 
     async def _open_topic(self, name: str) -> Topic:
-        topic = Topic(name, self.log)
+        topic: Topic
+        if name.startswith(STATE):
+            topic = StateTopic(name, self.states)
+        else:
+            topic = LogTopic(name, self.log)
         self._topics[name] = topic
         try:
             await self._broker.subscribe(name)

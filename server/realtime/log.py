@@ -79,14 +79,18 @@ class EventLog:
         return str(Cursor(self.epoch, event.topic, event.seq))
 
     async def heads(self, topics: Sequence[str]) -> dict[str, int]:
-        """The last `seq` of each of these topics that has one; one query for all."""
+        """The last `seq` of each of these topics that has one, state topics too; one query."""
 
         async def fn(tx: Transaction) -> dict[str, int]:
             found: dict[str, int] = {}
             for start in range(0, len(topics), HEADS_A_QUERY):
                 names = {f"t{i}": t for i, t in enumerate(topics[start : start + HEADS_A_QUERY])}
                 holders = ", ".join(f":{name}" for name in names)
-                sql = f"SELECT name, seq FROM topics WHERE name IN ({holders})"  # noqa: S608
+                sql = (
+                    f"SELECT name, seq FROM topics WHERE name IN ({holders})"  # noqa: S608
+                    " UNION ALL"
+                    f" SELECT topic AS name, seq FROM states WHERE topic IN ({holders})"
+                )
                 found |= {row["name"]: row["seq"] for row in await tx.fetch(sql, names)}
             return found
 

@@ -59,7 +59,8 @@ class Subscription:
         if event.seq <= self.cursor:
             return
         try:
-            taken = event.seq == self.cursor + 1 and self.sink.write(event)
+            fits = event.seq == self.cursor + 1 or not self.topic.gapless
+            taken = fits and self.sink.write(event)
         except Exception:  # one reader's trouble must not become that of those after it
             logger.exception("a reader of %s failed", self.topic.name)
             self.live = False

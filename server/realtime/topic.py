@@ -1,57 +1,47 @@
-"""One topic, as one process knows it: its head, its recent events, who listens here."""
+"""A topic as one process knows it: its head, and who listens here."""
 
 import asyncio
-import logging
-from collections import deque
+from abc import ABC, abstractmethod
 
 from server.realtime.event import Event
-from server.realtime.log import EventLog, Stretch
+from server.realtime.log import Stretch
 from server.realtime.subscription import Subscription
 
-logger = logging.getLogger(__name__)
 
-RING = 256
-"""Recent events kept a topic: most of those who come back find theirs here."""
-PAGE = 256
-"""Events a read of the log brings."""
+class Topic(ABC):
+    """What the topics of the log and state topics have in common."""
 
+    gapless = True
+    """Whether a reader needs every event; else the newest will do."""
 
-class Topic:
-    """The ring is contiguous and ends at `head`; a gap is filled from the log, once for all."""
-
-    def __init__(self, name: str, log: EventLog) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
         self.head = 0
         self.subscriptions: dict[Subscription, None] = {}
         self.waiters: dict[str, dict[asyncio.Future[Event], None]] = {}
         self.left_at: float | None = None
-        self._log = log
-        self._ring: deque[Event] = deque(maxlen=RING)
         self._open = False
         self._wanted = 0
         self._filling: asyncio.Task[None] | None = None
-        self._loads: dict[int, asyncio.Task[Stretch]] = {}
 
     @property
     def idle(self) -> bool:
         """Whether nobody listens here any more."""
         return not self.subscriptions and not self.waiters
 
+    @property
+    @abstractmethod
+    def present(self) -> int:
+        """The `seq` after which a reader without a cursor begins."""
+
+    @abstractmethod
     async def open(self) -> None:
-        """Read the head and the recent events. The broker must be delivering already."""
-        stretch = await self._log.newest(self.name, RING)
-        self.head = stretch.head
-        first = stretch.head - len(stretch.events) + 1
-        if [event.seq for event in stretch.events] == list(range(first, stretch.head + 1)):
-            self._ring.extend(stretch.events)
-        self._open = True
-        self.hint(self._wanted)
+        """Read how far it has come. The broker must be delivering already."""
 
     def close(self) -> None:
         """Stop filling."""
-        for task in (self._filling, *self._loads.values()):
-            if task is not None:
-                task.cancel()
+        if self._filling is not None:
+            self._filling.cancel()
 
     def join(self, subscription: Subscription) -> None:
         """Events are offered to it from now on, while it is live."""
@@ -64,85 +54,42 @@ class Topic:
 
     def receive(self, event: Event) -> None:
         """An event from the broker: the next one, one that is known, or the far side of a gap."""
-        if self._open and event.seq == self.head + 1:
+        if self._open and self._fits(event):
             self._advance(event)
         else:
             self.hint(event.seq)
 
     def hint(self, seq: int) -> None:
-        """The log is said to reach that far."""
+        """The topic is said to reach that far."""
         self._wanted = max(self._wanted, seq)
         if self._open and self._wanted > self.head and self._filling is None:
             self._filling = asyncio.create_task(self._fill(), name=f"fill {self.name}")
 
+    @abstractmethod
     def recent(self, cursor: int) -> list[Event] | None:
-        """The events after that `seq`, or None where the ring does not reach back to it."""
-        missing = self.head - cursor
-        if missing == 0:
-            return []
-        if missing < 0 or missing > len(self._ring):
-            return None
-        return [self._ring[i] for i in range(len(self._ring) - missing, len(self._ring))]
+        """What a reader at that `seq` needs now, or None where that is not to be had from here."""
 
+    @abstractmethod
     async def load(self, cursor: int) -> Stretch:
-        """A page of the log that holds the event after that `seq`; one read for all who ask."""
-        page = cursor // PAGE * PAGE
-        task = self._loads.get(page)
-        joined = task is not None
-        if task is None:
-            task = asyncio.create_task(self._log.read(self.name, page, PAGE), name="load")
-            self._loads[page] = task
-            task.add_done_callback(lambda _: self._loads.pop(page, None))
-        stretch = await asyncio.shield(task)
-        if joined and stretch.head < cursor:  # begun before the cursor's event was written
-            stretch = await self._log.read(self.name, page, PAGE)
-        self.hint(stretch.head)
-        return stretch
+        """The same from the database."""
 
+    @abstractmethod
     def forget(self) -> None:
-        """The stored events were rewritten: read them again when somebody asks."""
-        self._ring.clear()
+        """What is stored was rewritten: read it again when somebody asks."""
+
+    @abstractmethod
+    def _fits(self, event: Event) -> bool:
+        """Whether it may follow what is known."""
+
+    @abstractmethod
+    async def _fill(self) -> None:
+        """Read on to `_wanted`, then forget the task."""
 
     def _advance(self, event: Event) -> None:
         self.head = event.seq
-        self._ring.append(event)
         for subscription in tuple(self.subscriptions):
             if subscription.live:
                 subscription.offer(event)
         for future in self.waiters.get(event.subject, ()):
             if not future.done():
                 future.set_result(event)
-
-    def _skip_to(self, seq: int) -> None:
-        """What lies before is gone: whoever has not had it yet finds that out by reading on."""
-        self.head = seq
-        self._ring.clear()
-        for subscription in tuple(self.subscriptions):
-            if subscription.live:
-                subscription.catch_up()
-        for futures in self.waiters.values():
-            for future in futures:
-                future.cancel()
-
-    async def _fill(self) -> None:
-        wanted = self._wanted
-        try:
-            while self._wanted > self.head:
-                # Whoever asks for more from here on may mean what this read is too early to see.
-                wanted, self._wanted = self._wanted, self.head
-                before = self.head
-                stretch = await self._log.read(self.name, before, PAGE)
-                if self.head == before < stretch.head and not stretch.continues(before):
-                    first = stretch.events[0].seq if stretch.events else stretch.head + 1
-                    self._skip_to(first - 1)
-                for event in stretch.events:
-                    if event.seq == self.head + 1:
-                        self._advance(event)
-                self._wanted = max(self._wanted, stretch.head)
-        except asyncio.CancelledError:
-            raise
-        except Exception:
-            self._wanted = max(self._wanted, wanted)
-            logger.exception("filling a gap in %s failed; the sweep will try again", self.name)
-        finally:
-            self._filling = None

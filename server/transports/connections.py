@@ -33,6 +33,7 @@ class End(StrEnum):
     RESET = "reset"
     STALLED = "stalled"
     FAILED = "failed"
+    OVER = "over"
 
 
 class Connections:

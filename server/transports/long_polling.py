@@ -19,10 +19,14 @@ FoundT = TypeVar("FoundT")
 
 @dataclass(frozen=True, slots=True)
 class Held(Generic[FoundT]):
-    """How a hold ended: with what was found, or with nothing and a time to come back after."""
+    """How a hold ended: with what was found, or with nothing and a time to come back after.
+
+    `over` is what `until` returned, where that ended it.
+    """
 
     found: FoundT | None
     retry_after: int | None = None
+    over: str | None = None
 
 
 async def hold(
@@ -34,9 +38,10 @@ async def hold(
     timeout: float,
     look: Callable[[], Awaitable[FoundT | None]],
     changed: Callable[[Event], FoundT | None],
+    until: Callable[[], Awaitable[str]] | None = None,
 ) -> Held[FoundT]:
     """Answer at once with what `look` finds, else hold for an event that `changed` makes
-    something of; `timeout` in seconds.
+    something of, or until `until` returns; `timeout` in seconds.
 
     It registers first and looks then, so nothing falls between. Raises Problem 401 where the
     token ends meanwhile.
@@ -45,12 +50,15 @@ async def hold(
     deadline = loop.time() + timeout
     identity = identity_of(request)
     ended: asyncio.Future[End] = loop.create_future()
+    over: asyncio.Future[str]
 
     def end(why: End) -> None:
         if not ended.done():
             ended.set_result(why)
 
+    over = asyncio.ensure_future(until()) if until is not None else loop.create_future()
     with contextlib.ExitStack() as place:
+        place.callback(over.cancel)
         while True:
             async with hub.watch(topic, subject) as change:
                 found = await look()
@@ -62,7 +70,7 @@ async def hold(
                     place.enter_context(connections.hold(identity, end, poll=True))
                     await request.app[GATE].check(identity)
                 await asyncio.wait(
-                    (change, ended),
+                    (change, ended, over),
                     timeout=max(0.0, deadline - loop.time()),
                     return_when=asyncio.FIRST_COMPLETED,
                 )
@@ -70,6 +78,8 @@ async def hold(
                 found = changed(change.result())
                 if found is not None:
                     return Held(found)
+            elif over.done():
+                return Held(None, over=over.result())
             elif ended.done():
                 return _ended(ended.result())
             if loop.time() >= deadline:

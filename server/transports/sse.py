@@ -5,6 +5,7 @@ import contextlib
 import logging
 import random
 import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -15,6 +16,7 @@ from server.core.errors import Problem
 from server.core.routing import GATE, HELD, identity_of
 from server.realtime.event import Event
 from server.realtime.hub import Hub
+from server.realtime.states import STATE
 from server.realtime.subscription import Subscription
 from server.transports.connections import CONNECTIONS, End
 from server.transports.heartbeat import HEARTBEAT
@@ -24,10 +26,15 @@ logger = logging.getLogger(__name__)
 BUFFER = 64 * 1024
 """Bytes that may wait for a reader in this process; beyond, it is catching up."""
 KERNEL_BUFFER = 64 * 1024
+STATE_KERNEL_BUFFER = 16 * 1024
+"""Of a state only the newest is worth anything, so that little is ever under way."""
 EOF_SECONDS = 5.0
 RETRY_MS = (500, 2500)
 RESET = b"event: reset\ndata: {}\n\n"
 COMMENT = b": keep-alive\n\n"
+
+Until = Callable[[], Awaitable[str]]
+"""Returns when there is nothing more to tell, with the reason as JSON text."""
 
 
 class EventSource(EventSourceResponse):
@@ -70,7 +77,13 @@ class SseSink:
     """A connection as a subscription's sink."""
 
     def __init__(
-        self, request: web.Request, writer: AbstractStreamWriter, hub: Hub, stalled_seconds: float
+        self,
+        request: web.Request,
+        writer: AbstractStreamWriter,
+        hub: Hub,
+        stalled_seconds: float,
+        *,
+        newest_only: bool = False,
     ) -> None:
         assert request.transport is not None
         self.ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
@@ -80,15 +93,17 @@ class SseSink:
         self._chunked = request.version >= (1, 1)
         self._stalled_seconds = stalled_seconds
         self._drained: asyncio.Task[None] | None = None
-        self._transport.set_write_buffer_limits(high=BUFFER)
+        self._buffer = 0 if newest_only else BUFFER
+        self._transport.set_write_buffer_limits(high=self._buffer)
         connection: socket.socket | None = self._transport.get_extra_info("socket")
         if connection is not None:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER)
+            kernel_buffer = STATE_KERNEL_BUFFER if newest_only else KERNEL_BUFFER
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, kernel_buffer)
 
     def write(self, event: Event) -> bool:
-        """Hand it to the transport; False while more than BUFFER bytes wait there."""
+        """Hand it to the transport; False while too many bytes wait there."""
         # A closed transport of uvloop's raises when it is written to.
-        if self._transport.is_closing() or self._transport.get_write_buffer_size() > BUFFER:
+        if self._transport.is_closing() or self._behind:
             return False
         if self._chunked:
             data: bytes | None = event.encoded.get("sse chunk")
@@ -105,7 +120,7 @@ class SseSink:
 
     def comment(self) -> None:
         """A heartbeat, where the reader is not behind anyway."""
-        if not self.ended.done() and self._transport.get_write_buffer_size() <= BUFFER:
+        if not self.ended.done() and not self._behind:
             self._send(COMMENT)
 
     async def ready(self) -> None:
@@ -128,6 +143,10 @@ class SseSink:
         if self._transport.is_closing():
             raise ConnectionResetError("the reader has gone")
 
+    @property
+    def _behind(self) -> bool:
+        return self._transport.get_write_buffer_size() > self._buffer
+
     async def _drain(self) -> None:
         with contextlib.suppress(ConnectionError):
             await self._writer.drain()
@@ -136,6 +155,11 @@ class SseSink:
         """Tell the reader to read the snapshot again, and end."""
         self._send(RESET)
         self.end(End.RESET)
+
+    def over(self, data: str) -> None:
+        """There is nothing more to tell: say why, as JSON text, and end."""
+        self._send(f"event: end\ndata: {data}\n\n".encode())
+        self.end(End.OVER)
 
     def fail(self) -> None:
         """End; the reader comes back with its cursor."""
@@ -156,10 +180,19 @@ class SseSink:
 
 
 async def stream(
-    request: web.Request, hub: Hub, topic: str, after: str | None, stalled_seconds: float
+    request: web.Request,
+    hub: Hub,
+    topic: str,
+    after: str | None,
+    stalled_seconds: float,
+    *,
+    until: Until | None = None,
 ) -> web.StreamResponse:
     """Answer with the topic's events after the cursor `after` (without one: from now), for as
-    long as the token holds and the reader stays."""
+    long as the token holds, the reader stays and `until` has not returned.
+
+    What `until` returns, JSON text, is the data of a last event `end`.
+    """
     identity = identity_of(request)
     request[HELD] = True
     pending: list[End] = []
@@ -178,7 +211,7 @@ async def stream(
         writer = await response.prepare(request)
         assert writer is not None
         await response.write(f"retry: {random.randint(*RETRY_MS)}\n\n".encode())  # noqa: S311
-        sink = SseSink(request, writer, hub, stalled_seconds)
+        sink = SseSink(request, writer, hub, stalled_seconds, newest_only=topic.startswith(STATE))
         for why in pending:
             sink.end(why)
         with request.app[HEARTBEAT].beating(sink.comment):
@@ -190,7 +223,8 @@ async def stream(
                 if after is None:
                     sink.place(subscription)
                 try:
-                    await sink.ended
+                    async with _watched(until, sink):
+                        await sink.ended
                 finally:
                     subscription.close()
         try:
@@ -201,3 +235,27 @@ async def stream(
         except ConnectionError:
             pass
     return response
+
+
+@contextlib.asynccontextmanager
+async def _watched(until: Until | None, sink: SseSink) -> AsyncIterator[None]:
+    """Inside, `until` runs beside the stream and ends it when it returns."""
+    if until is None:
+        yield
+        return
+    watch = asyncio.ensure_future(until())
+
+    def done(watch: asyncio.Future[str]) -> None:
+        if watch.cancelled():
+            return
+        if watch.exception() is None:
+            sink.over(watch.result())
+            return
+        logger.error("what ends a stream failed", exc_info=watch.exception())
+        sink.fail()
+
+    watch.add_done_callback(done)
+    try:
+        yield
+    finally:
+        watch.cancel()

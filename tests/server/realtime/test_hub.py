@@ -10,7 +10,7 @@ from hub_node import TOPIC, ListSink, Node, OpenNode
 from server.core.database import Transaction
 from server.core.errors import Problem
 from server.realtime import hub as hub_module
-from server.realtime import topic as topic_module
+from server.realtime import log_topic as topic_module
 from server.realtime.event import Event
 from server.realtime.log import Stretch
 from support.waiting import wait_until

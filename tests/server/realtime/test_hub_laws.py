@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from server.core.database import Database, Transaction
 from server.core.migrate import migrate
-from server.realtime import topic as topic_module
+from server.realtime import log_topic as topic_module
 from server.realtime.event import Cursor, Event
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog

@@ -1,0 +1,55 @@
+"""State topics: one row each, of which only the newest matters."""
+
+from collections.abc import Callable
+
+from server.core.clock import now, to_text
+from server.core.database import Database, Transaction
+from server.core.queries import load_queries
+from server.realtime.event import Event
+
+_queries = load_queries(__file__, "states.sql")
+
+STATE = "state/"
+"""Begins the name of every state topic, so that each process knows it for one."""
+
+
+class States:
+    """The `states` table: the newest event of each state topic, and no history."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put(
+        self,
+        tx: Transaction,
+        topic: str,
+        type: str,
+        data: str | Callable[[int], str],
+        subject: str = "",
+    ) -> Event:
+        """The topic's state from now on, published after the commit.
+
+        `data` is JSON text, or what makes it of the new `seq`, which counts up from 1.
+        """
+        assert topic.startswith(STATE), topic
+        seq = int(await _queries.count_up(tx, topic=topic))
+        text = data if isinstance(data, str) else data(seq)
+        event = Event(topic, seq, type, subject, text, to_text(now()))
+        await _queries.put_state(
+            tx, topic=topic, type=type, subject=subject, data=text, at=event.at
+        )
+        tx.announce(event)
+        return event
+
+    async def keep(self, tx: Transaction, topic: str, data: str) -> None:
+        """Other data for the present state, which nobody is told: not news, but worth knowing."""
+        await _queries.keep_state(tx, topic=topic, data=data)
+
+    async def newest(self, tx: Transaction, topic: str) -> Event | None:
+        """The topic's state; None where nothing was ever put."""
+        row = await _queries.state(tx, topic=topic)
+        return Event(**row) if row else None
+
+    async def read(self, topic: str) -> Event | None:
+        """The same in a transaction of its own."""
+        return await self._database.read(lambda tx: self.newest(tx, topic))
