@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from importlib.metadata import version
+from pathlib import Path
 
 from aiohttp import web
 
@@ -26,6 +27,7 @@ from server.core.openapi import DOCUMENT, document, serve_document
 from server.core.routing import GATE, OPERATIONS, PREFIX, SERVICES, WRITES
 from server.features.accounts import setup as accounts
 from server.features.accounts.service import drop_expired
+from server.features.drivers import setup as drivers
 from server.features.kitchen import setup as kitchen
 from server.features.orders import setup as orders
 from server.features.restaurants import setup as restaurants
@@ -45,6 +47,7 @@ logger = logging.getLogger(__name__)
 BODY_BYTES = 128 * 1024
 UPKEEP_SECONDS = 600.0
 SHUTDOWN_SECONDS = 10.0
+DEMO_MAP = Path(__file__).with_name("demo") / "map.geojson"
 
 
 def create_app(settings: Settings) -> web.Application:
@@ -75,7 +78,10 @@ def create_app(settings: Settings) -> web.Application:
     account_service = accounts.setup(app, settings, database, log, hub, gate)
     account_service.on_delete.append(idempotency.forget_account)
     restaurant_service = restaurants.setup(app, database)
-    orders.setup(app, database, log, account_service, restaurant_service)
+    order_service = orders.setup(app, database, log, account_service, restaurant_service)
+    driver_service = drivers.setup(
+        app, settings, database, hub, order_service, restaurant_service, _map(settings)
+    )
     kitchen.setup(app)
 
     operations = app[OPERATIONS]
@@ -96,6 +102,7 @@ def create_app(settings: Settings) -> web.Application:
             stack.push_async_callback(broker.close)
             await hub.open()
             stack.push_async_callback(hub.close)
+            stack.push_async_callback(driver_service.close)
             await app[HEARTBEAT].open()
             stack.push_async_callback(app[HEARTBEAT].close)
             await Rewrites(hub).follow()
@@ -150,6 +157,13 @@ def _broker(settings: Settings) -> Broker:
     from server.realtime.redis_broker import RedisBroker
 
     return RedisBroker(settings.redis_url)
+
+
+def _map(settings: Settings) -> Path | None:
+    """The map to serve: the one that was set, else in demo mode that of the demo's town."""
+    if settings.map is not None or not settings.demo:
+        return settings.map
+    return DEMO_MAP if DEMO_MAP.exists() else None
 
 
 async def _demo(settings: Settings, database: Database) -> None:

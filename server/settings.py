@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     refresh_token_seconds: Annotated[int, Field(ge=60)] = 30 * 86_400
     event_days: Annotated[float, Field(gt=0)] = 7
     long_poll_seconds: Annotated[int, Field(ge=1, le=60)] = 60
+    map: Path | None = None
     driver_interval_seconds: Annotated[float, Field(gt=0)] = 45
     max_streams_per_account: Annotated[int, Field(ge=1)] = 32
     max_connections: Annotated[int, Field(ge=1)] = 10_000
@@ -59,6 +60,18 @@ class Settings(BaseSettings):
         if url and not url.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must start with redis://, rediss:// or unix://")
         return url
+
+    @field_validator("map", mode="before")
+    @classmethod
+    def _named(cls, path: object) -> object:
+        return path or None
+
+    @field_validator("map")
+    @classmethod
+    def _there(cls, path: Path | None) -> Path | None:
+        if path is not None and not os.path.isfile(path):
+            raise ValueError(f"there is no file {path}; it must be a GeoJSON file")
+        return path
 
     @field_validator("log_level")
     @classmethod

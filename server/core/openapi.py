@@ -75,7 +75,7 @@ def statuses(operation: Operation) -> list[int]:
         found.add(401)
         if len(operation.roles) == 1:
             found.add(403)
-    if operation.roles and operation.writes:
+    if operation.roles and operation.counted:
         found.add(429)
     if operation.path_model.model_fields:
         found.add(404)
@@ -92,7 +92,8 @@ def _operation(
     model = _returned(operation)
     success: dict[str, Any] = {"description": HTTPStatus(operation.status).phrase}
     if operation.media != "application/json":
-        success["content"] = {operation.media: {"schema": {"type": "string"}}}
+        kind = "object" if operation.media.endswith("+json") else "string"
+        success["content"] = {operation.media: {"schema": {"type": kind}}}
     elif model is not None:
         success["content"] = {"application/json": {"schema": references[(model, "serialization")]}}
     responses: dict[str, Any] = {str(operation.status): success}

@@ -81,6 +81,7 @@ class Operation:
         problems: tuple[int, ...],
         media: str,
         empty: tuple[int, ...],
+        counted: bool,
         tag: str,
     ) -> None:
         self.method = method
@@ -91,6 +92,7 @@ class Operation:
         self.problems = problems
         self.media = media
         self.empty = empty
+        self.counted = counted and method != "GET"
         self.tag = tag
         self.body: type[BaseModel] | None = None
         hints = typing.get_type_hints(handler, include_extras=True)
@@ -115,11 +117,6 @@ class Operation:
             for place, fields in parameters.items()
         )
 
-    @property
-    def writes(self) -> bool:
-        """Whether it may change something, and so counts against the account's rate."""
-        return self.method != "GET"
-
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         """Guard, bind, run, serialize."""
         request[OPERATION] = self
@@ -128,7 +125,7 @@ class Operation:
             request[IDENTITY] = identity
             if identity.role not in self.roles:
                 raise forbidden(f"This is for {' and '.join(self.roles)}s only.")
-            if self.writes:
+            if self.counted:
                 request.app[WRITES].take(identity.account_id)
         result = await self.handler(request, **await self._bind(request))
         if isinstance(result, web.StreamResponse):
@@ -200,13 +197,15 @@ class Router:
         problems: tuple[int, ...] = (),
         media: str = "application/json",
         empty: tuple[int, ...] = (),
+        counted: bool = True,
     ) -> Callable[[Handler], Handler]:
         """Register a handler.
 
         `roles` may call it (PUBLIC: anyone). `status` is that of success: 200, or 204 where it
         returns nothing. `problems` are the errors of its own rules; what guards and binding may
         answer is added. `media` is another content type than JSON; `empty` other statuses
-        without a body.
+        without a body. What may change something counts against the account's rate, unless the
+        feature counts it in its own way and says `counted=False`.
         """
 
         def register(handler: Handler) -> Handler:
@@ -221,6 +220,7 @@ class Router:
                     problems=problems,
                     media=media,
                     empty=empty,
+                    counted=counted,
                     tag=self.tag,
                 )
             )

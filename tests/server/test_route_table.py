@@ -23,16 +23,22 @@ BOTH = ("customer", "employee")
 class Row:
     """One route: who may come in, and what its owner's rights hide from others of that role.
 
-    `owned` routes show a stranger of the right role 404. `body` is one that binds.
+    `owned` routes show a stranger of the right role 404. `body` is one that binds, `query` what
+    has to be asked. `riding` needs the order on its way; what is not `there` is 404 for all.
     """
 
     roles: tuple[str, ...]
     owned: bool = False
     body: Any = None
+    query: str = ""
+    riding: bool = False
+    there: bool = True
 
 
 DISH = {"name": "Dal", "price_cents": 500}
 STEP = {"status": "accepted"}
+HERE = {"lat": 48.86, "lng": 2.36}
+THERE = "?from_lat=48.86&from_lng=2.36&to_lat=48.85&to_lng=2.35"
 TABLE = {
     "POST /auth/register": Row((), body={"email": "x", "password": "y", "name": "z"}),
     "POST /auth/login": Row((), body={"email": "nobody@example.com", "password": "wrong"}),
@@ -50,6 +56,11 @@ TABLE = {
     "DELETE /restaurants/{id}/menu/{item_id}": Row(EMPLOYEES, owned=True),
     "GET /restaurants/{id}/orders/stream": Row(EMPLOYEES, owned=True),
     "GET /drivers": Row(EMPLOYEES),
+    "PUT /drivers/{id}/location": Row(EMPLOYEES, owned=True, body=HERE),
+    "GET /drivers/{id}/location": Row(BOTH, owned=True, riding=True),
+    "GET /drivers/{id}/location/stream": Row(BOTH, owned=True, riding=True),
+    "GET /map": Row(BOTH, there=False),
+    "GET /map/route": Row(BOTH, query=THERE),
     "POST /orders": Row(CUSTOMERS, body={}),
     "GET /orders": Row(BOTH),
     "GET /orders/{id}": Row(BOTH, owned=True),
@@ -87,7 +98,7 @@ async def call(rest: Rest, route: str, ids: dict[str, str], row: Row) -> int:
     method, path = route.split(" ")
     headers = rest.headers
     body = {"json": row.body} if row.body is not None else {}
-    url = rest.url(path.format(**ids))
+    url = rest.url(path.format(**ids)) + row.query
     async with asyncio.timeout(5), rest.http.request(method, url, headers=headers, **body) as got:
         return got.status
 
@@ -95,6 +106,7 @@ async def call(rest: Rest, route: str, ids: dict[str, str], row: Row) -> int:
 def ids_for(path: str, cast: Cast, order: str) -> dict[str, str]:
     """What stands in the path's places: things of `employee`'s restaurant and of `customer`."""
     place = order if path.startswith("/orders") else cast.place.id
+    place = cast.place.drivers[0] if path.startswith("/drivers") else place
     return {"id": place, "item_id": cast.place.dishes[1]}
 
 
@@ -108,7 +120,7 @@ async def test_the_table_knows_every_route(live_server: LiveServer) -> None:
 async def test_every_route_by_every_kind_of_caller(cast: Cast) -> None:
     for route, row in TABLE.items():
         path = route.split(" ")[1]
-        order = str((await cast.order())["id"])
+        order = str((await cast.order_at("out_for_delivery" if row.riding else "placed"))["id"])
         ids = ids_for(path, cast, order)
         status = await call(cast.nobody, route, ids, row)
         if row.roles:
@@ -125,7 +137,7 @@ async def test_every_route_by_every_kind_of_caller(cast: Cast) -> None:
             what = f"{caller} at {route}: {status}"
             if role not in row.roles:
                 assert status == 403, what
-            elif row.owned and caller in ("stranger", "outsider"):
+            elif not row.there or (row.owned and caller in ("stranger", "outsider")):
                 assert status == 404, what
             else:
                 assert status < 400 or status in (409, 422), what

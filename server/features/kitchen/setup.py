@@ -2,10 +2,9 @@
 
 from aiohttp import web
 
-from server.features.kitchen import routes, sse
+from server.features.kitchen import sse
 
 
 def setup(app: web.Application) -> None:
-    """Its routes and its stream; the rules are the orders'."""
-    routes.router.add_to(app)
+    """Its stream; the rules are the orders'."""
     sse.router.add_to(app)

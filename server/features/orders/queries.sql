@@ -43,6 +43,11 @@ WHERE restaurant_id = :restaurant_id AND driver_id IS NOT NULL
 AND status NOT IN ('delivered', 'cancelled')
 ORDER BY placed_at, id;
 
+-- name: on_the_way
+SELECT * FROM order_details
+WHERE driver_id = :driver_id AND status = 'out_for_delivery'
+ORDER BY placed_at, id;
+
 -- name: open_orders_of$
 SELECT COUNT(*) FROM orders
 WHERE customer_id = :customer_id AND status NOT IN ('delivered', 'cancelled');

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 from server.core import pages
 from server.core.auth import Identity
@@ -150,18 +151,35 @@ class OrderService:
         await self._append(tx, change.event, change.order)
         return change.order
 
-    async def drivers(self, identity: Identity) -> list[Driver]:
-        """The employee's restaurant's drivers, with what each carries."""
+    async def drivers_of(self, tx: Transaction, restaurant_id: str) -> list[Driver]:
+        """In another feature's transaction: the restaurant's drivers, with what each carries."""
+        carried = await store.carried(tx, restaurant_id)
+        return [
+            driver.model_copy(update={"carrying": carried.get(driver.id, [])})
+            for driver in await self._restaurants.drivers_of(tx, restaurant_id)
+        ]
 
-        async def fn(tx: Transaction) -> list[Driver]:
-            restaurant_id = identity.restaurant_id or ""
-            carried = await store.carried(tx, restaurant_id)
-            return [
-                driver.model_copy(update={"carrying": carried.get(driver.id, [])})
-                for driver in await self._restaurants.drivers_of(tx, restaurant_id)
-            ]
+    async def on_the_way(self, driver_id: str, customer_id: str | None = None) -> list[Order]:
+        """What that driver is bringing now, the oldest first; only that customer's, if named."""
+        found = await self._database.read(lambda tx: store.on_the_way(tx, driver_id))
+        return [one for one in found if customer_id in (None, one.customer.id)]
 
-        return await self._database.read(fn)
+    async def revise_eta(self, order_id: str, driver_id: str, eta: datetime) -> None:
+        """A new `eta` while that driver brings the order; neither status nor version change."""
+
+        async def fn(tx: Transaction) -> None:
+            await store.lock(tx, order_id)
+            order = await store.order(tx, order_id)
+            if (
+                order is not None
+                and order.status is OrderStatus.OUT_FOR_DELIVERY
+                and order.driver is not None
+                and order.driver.id == driver_id
+            ):
+                change = Change("order.updated", order.model_copy(update={"eta": eta}))
+                await self._keep(tx, change, order)
+
+        await self._database.write(fn)
 
     async def topic_for(self, identity: Identity, order_id: str) -> str:
         """The topic an order's changes are on. Raises Problem 404."""

@@ -150,6 +150,11 @@ async def carried(tx: Transaction, restaurant_id: str) -> dict[str, list[Carried
     return found
 
 
+async def on_the_way(tx: Transaction, driver_id: str) -> list[Order]:
+    """What that driver is bringing now, the oldest first."""
+    return [_order(row) for row in await _queries.on_the_way(tx, driver_id=driver_id)]
+
+
 async def open_orders_of(tx: Transaction, customer_id: str) -> int:
     """How many of the customer's orders are still under way."""
     return int(await _queries.open_orders_of(tx, customer_id=customer_id))

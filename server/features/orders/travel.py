@@ -1,24 +1,13 @@
 """How far it is, how long that takes, and so when an order should be ready and there."""
 
 from datetime import datetime, timedelta
-from math import asin, cos, radians, sin, sqrt
 
 from server.features.orders.schemas import Order, OrderStatus
+from server.features.shared.geo import DETOUR, metres
 
-EARTH_METRES = 6_371_008.8
-"""Mean radius (IUGG)."""
 METRES_A_MINUTE = 300.0
 """A bicycle in town, 18 km/h."""
-DETOUR = 1.3
-"""Streets are longer than the straight line."""
 HANDOVER = timedelta(minutes=2)
-
-
-def metres(lat: float, lng: float, to_lat: float, to_lng: float) -> float:
-    """Great-circle distance between two points in degrees."""
-    half_lat, half_lng = radians(to_lat - lat) / 2, radians(to_lng - lng) / 2
-    chord = sin(half_lat) ** 2 + cos(radians(lat)) * cos(radians(to_lat)) * sin(half_lng) ** 2
-    return 2 * EARTH_METRES * asin(sqrt(min(1.0, chord)))
 
 
 def ride(lat: float, lng: float, to_lat: float, to_lng: float) -> timedelta:

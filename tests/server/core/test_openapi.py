@@ -76,6 +76,22 @@ def test_each_error_is_problem_json_and_what_guards_may_answer_is_there(
             assert "404" in answers, (method, path)
 
 
+def test_what_is_not_counted_by_account_says_only_what_it_counts_itself(
+    document: dict[str, Any],
+) -> None:
+    found = [
+        (path, method)
+        for path, method, operation in operations(document)
+        if method != "get" and operation["security"] and "429" not in operation["responses"]
+    ]
+    assert not found
+    position = document["paths"]["/api/v1/drivers/{id}/location"]["put"]
+    assert {"204", "404", "422", "429"} <= set(position["responses"])
+    town_map = document["paths"]["/api/v1/map"]["get"]["responses"]
+    assert set(town_map["200"]["content"]) == {"application/geo+json"}
+    assert "content" not in town_map["304"]
+
+
 def test_streams_and_empty_answers_are_told_as_they_are(document: dict[str, Any]) -> None:
     stream = document["paths"]["/api/v1/restaurants/{id}/orders/stream"]["get"]
     assert set(stream["responses"]["200"]["content"]) == {"text/event-stream"}

@@ -86,6 +86,11 @@ async def change_mine(request: web.Request) -> None:
     assert service(request, Greeter).greeting == "hello"
 
 
+@router.route("PUT", "/mine/often", roles=CUSTOMER, counted=False)
+async def change_often(request: web.Request) -> None:
+    """Counted in its own way."""
+
+
 @router.route("GET", "/mine", roles=ANY_ROLE)
 async def read_mine(request: web.Request) -> Item:
     """For both."""
@@ -426,6 +431,7 @@ async def test_writes_count_against_the_accounts_rate_and_reads_do_not(client: R
     answer = await client.put("/mine", headers=headers)
     problem(answer, 429)
     assert int(answer.headers["Retry-After"]) == 20
+    (await client.put("/mine/often", headers=headers)).must(204)
     (await client.get("/mine", headers=headers)).must(200)
 
 

@@ -30,6 +30,9 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("TIFFIN_REDIS_URL", "localhost:6379", "TIFFIN_REDIS_URL: must start with redis://"),
         ("TIFFIN_JWT_SECRET", "short", "TIFFIN_JWT_SECRET: must be at least 32 bytes"),
         ("TIFFIN_LOG_LEVEL", "loud", "TIFFIN_LOG_LEVEL: must be DEBUG"),
+        ("TIFFIN_MAP", "/no/such.geojson", "TIFFIN_MAP: there is no file /no/such.geojson"),
+        ("TIFFIN_MAP", "/tmp", "TIFFIN_MAP: there is no file /tmp"),
+        ("TIFFIN_DRIVER_INTERVAL_SECONDS", "0", "TIFFIN_DRIVER_INTERVAL_SECONDS"),
     ],
 )
 def test_errors_name_the_variable_in_words(
@@ -73,6 +76,16 @@ def test_port_is_honoured_with_and_without_prefix(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("TIFFIN_PORT", "9002")
     assert load_settings().port == 9002
     assert load_settings(port=0).port == 0
+
+
+def test_no_map_is_no_map(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert load_settings().map is None
+    monkeypatch.setenv("TIFFIN_MAP", "")
+    assert load_settings().map is None
+    path = tmp_path / "town.geojson"
+    path.touch()
+    monkeypatch.setenv("TIFFIN_MAP", str(path))
+    assert load_settings().map == path
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Who brings an order."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from rich.cells import cell_len
@@ -81,7 +82,7 @@ class DriverScreen(Modal[str]):
         self.dismiss(self._drivers[event.option_index].id)
 
 
-def by_load(drivers: list[Driver]) -> list[Driver]:
+def by_load(drivers: Sequence[Driver]) -> list[Driver]:
     """Who carries least first; among equals by name."""
     return sorted(drivers, key=lambda driver: (len(driver.carrying), driver.name.casefold()))
 

@@ -1,0 +1,62 @@
+"""Where a driver is, by long polling: the `seq` of the last known location is the cursor."""
+
+from typing import Annotated
+
+from aiohttp import web
+from pydantic import Field
+
+from server.core.errors import not_found
+from server.core.routing import ANY_ROLE, Answer, Router, identity_of, service
+from server.features.drivers.schemas import DriverLocation
+from server.features.drivers.service import DriverService, location_in, topic_of_driver
+from server.features.shared.schemas import Id
+from server.realtime.event import Event
+from server.realtime.hub import Hub
+from server.settings import Settings
+from server.transports import long_polling
+
+router = Router("drivers")
+
+Seconds = Annotated[int, Field(ge=1, le=60)]
+Seq = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+@router.route("GET", "/drivers/{id}/location", roles=ANY_ROLE, empty=(204,), problems=(429,))
+async def follow_location(
+    request: web.Request, id: Id, after: Seq | None = None, timeout: Seconds = 60
+) -> Answer[DriverLocation]:
+    """Held until the driver's location is another than that of `after`; 204 after `timeout`
+    seconds.
+
+    A customer may ask while the driver brings an order of theirs; what is held ends with 404 when
+    that is over.
+    """
+    drivers = service(request, DriverService)
+    identity = identity_of(request)
+    until = await drivers.until_over(identity, id)
+
+    def news(location: DriverLocation | None) -> DriverLocation | None:
+        return location if location is not None and location.seq != after else None
+
+    async def look() -> DriverLocation | None:
+        return news(await drivers.newest(identity, id))
+
+    def changed(event: Event) -> DriverLocation | None:
+        return news(location_in(event))
+
+    held = await long_polling.hold(
+        request,
+        service(request, Hub),
+        topic_of_driver(id),
+        "",
+        timeout=min(timeout, service(request, Settings).long_poll_seconds),
+        look=look,
+        changed=changed,
+        until=until,
+    )
+    if held.over is not None:
+        raise not_found("driver")
+    if held.found is not None:
+        return Answer(held.found)
+    headers = {} if held.retry_after is None else {"Retry-After": str(held.retry_after)}
+    return Answer(None, status=204, headers=headers)

@@ -1,0 +1,93 @@
+"""What the drivers feature says on the wire: where a driver is, and the way along the streets."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BeforeValidator, ConfigDict, Field
+
+from server.features.orders.schemas import OrderStatus
+from server.features.restaurants.schemas import Driver
+from server.features.shared.schemas import Latitude, Longitude, Page, Timestamp, Wire, absent
+
+Heading = Annotated[float, Field(ge=0, lt=360)]
+"""Degrees clockwise from north."""
+Speed = Annotated[float, Field(ge=0, le=100)]
+"""Metres a second."""
+
+
+def _no_number(moment: object) -> object:
+    """Neither a number nor one in quotes, which pydantic would take for seconds since 1970."""
+    if isinstance(moment, datetime) or (isinstance(moment, str) and "-" in moment.strip()[1:]):
+        return moment
+    raise ValueError("must be RFC 3339, such as 2026-01-31T12:00:00.000Z")
+
+
+def _is_false(value: object) -> bool:
+    return value is False
+
+
+class DriverPosition(Wire):
+    """Where a driver is, as their device says. Without `at`: now."""
+
+    model_config = ConfigDict(strict=True)
+
+    lat: Latitude
+    lng: Longitude
+    heading: Heading | None = None
+    speed_mps: Speed | None = None
+    at: Annotated[Timestamp, Field(strict=False), BeforeValidator(_no_number)] | None = None
+
+
+class DriverLocation(Wire):
+    """Where a driver is, as those who watch see it. `seq` counts the driver's locations from 1.
+
+    `pace_mps` is the speed lately driven, smoothed; before a driver has moved, what is usual for
+    the vehicle. A `suspect` one lies further off than any vehicle could have come.
+    """
+
+    driver_id: str
+    lat: Latitude
+    lng: Longitude
+    heading: float | None
+    speed_mps: float | None
+    seq: int
+    at: Timestamp
+    pace_mps: float
+    suspect: bool = Field(default=False, exclude_if=_is_false)
+
+
+class WatchEnd(Wire):
+    """The data of a stream's last event, `end`: the order for whose sake a customer watched.
+
+    A status that is not terminal says that another driver brings it now.
+    """
+
+    order_id: str
+    status: OrderStatus
+
+
+class DriverOnDuty(Driver):
+    """A driver of the restaurant, the open orders that are theirs, and where they were last."""
+
+    location: DriverLocation | None = absent()
+
+
+class DriverOnDutyPage(Page[DriverOnDuty]):
+    """The restaurant's drivers by name. Positions are sent every `interval_seconds`."""
+
+    interval_seconds: float
+
+
+class Point(Wire):
+    """A place on the map."""
+
+    lat: Latitude
+    lng: Longitude
+
+
+class Route(Wire):
+    """A way over the map; `along_streets` is false where it is the straight line."""
+
+    metres: float
+    along_streets: bool
+    points: list[Point]

@@ -1,0 +1,206 @@
+"""The rules of driver locations: which are taken, who is told, what they change."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from server.core.auth import Identity
+from server.core.clock import now
+from server.core.database import Database, Transaction
+from server.core.errors import invalid, not_found
+from server.core.limits import RateLimit
+from server.features.accounts.schemas import Role
+from server.features.drivers import store
+from server.features.drivers.eta import Etas
+from server.features.drivers.schemas import (
+    DriverLocation,
+    DriverOnDuty,
+    DriverPosition,
+    WatchEnd,
+)
+from server.features.drivers.track import Fix, Track
+from server.features.orders.schemas import Order
+from server.features.orders.service import OrderService, topic_of
+from server.features.restaurants.schemas import Driver
+from server.features.restaurants.service import RestaurantService
+from server.realtime.event import Event
+from server.realtime.hub import Hub
+from server.realtime.states import STATE
+
+LOCATION = "location"
+AHEAD = timedelta(seconds=60)
+"""By how much a device's clock may be ahead of ours."""
+
+
+def topic_of_driver(driver_id: str) -> str:
+    """The state topic of where a driver is."""
+    return f"{STATE}driver:{driver_id}"
+
+
+def location_in(event: Event) -> DriverLocation:
+    """The location an event tells of; made once for all who wait."""
+    found: DriverLocation | None = event.encoded.get("location")
+    if found is None:
+        found = event.encoded["location"] = DriverLocation.model_validate_json(event.data)
+    return found
+
+
+class DriverService:
+    """Where drivers are, and who may know."""
+
+    def __init__(
+        self,
+        database: Database,
+        hub: Hub,
+        orders: OrderService,
+        restaurants: RestaurantService,
+        etas: Etas,
+        per_minute: int,
+    ) -> None:
+        self._database = database
+        self._hub = hub
+        self._orders = orders
+        self._restaurants = restaurants
+        self._etas = etas
+        self._positions = RateLimit(per_minute, "positions of this driver")
+
+    async def drivers(self, identity: Identity) -> Sequence[DriverOnDuty]:
+        """The employee's restaurant's drivers by name, what each carries and where they were."""
+
+        async def fn(tx: Transaction) -> list[DriverOnDuty]:
+            found = []
+            for driver in await self._orders.drivers_of(tx, identity.restaurant_id or ""):
+                event = await self._hub.states.newest(tx, topic_of_driver(driver.id))
+                location = location_in(event) if event is not None else None
+                found.append(DriverOnDuty(**driver.model_dump(), location=location))
+            return found
+
+        return await self._database.read(fn)
+
+    async def locate(self, identity: Identity, driver_id: str, position: DriverPosition) -> None:
+        """Where the driver is now. One older than the last is ignored.
+
+        Raises Problem 404, 422 for a time that is still to come, 429.
+        """
+        driver = await self._driver(identity, driver_id)
+        self._positions.take(driver_id)
+        moment = now()
+        at = _in_utc(position.at) if position.at is not None else None
+        if at is not None and at > moment + AHEAD:
+            raise invalid(
+                ["at"],
+                f"This is more than {AHEAD.seconds} s ahead of the server's clock."
+                " Set the device's clock, or leave `at` out.",
+            )
+
+        async def fn(tx: Transaction) -> DriverLocation | None:
+            before = await store.track(tx, driver_id)
+            if before is not None and before.last.at > moment + AHEAD:
+                before = None  # our own clock was put back: it is no measure
+            said = min(at or moment, moment)
+            if before is not None and said < before.last.at:
+                if at is not None:
+                    return None
+                said = before.last.at  # two servers' clocks differ; what was sent last is newest
+            fix = Fix(lat=position.lat, lng=position.lng, at=said)
+            track = (
+                before.after(fix, driver.vehicle) if before else Track.begun(fix, driver.vehicle)
+            )
+            await store.save_track(tx, driver_id, track)
+            return await self._tell(tx, driver_id, position, track)
+
+        location = await self._database.write(fn)
+        if location is not None and not location.suspect:
+            self._etas.moved(location)
+
+    async def close(self) -> None:
+        """Before the database closes."""
+        await self._etas.close()
+
+    async def newest(self, identity: Identity, driver_id: str) -> DriverLocation | None:
+        """Where the driver is, for who may know. Raises Problem 404."""
+        await self._admit(identity, driver_id)
+        event = await self._hub.states.read(topic_of_driver(driver_id))
+        return location_in(event) if event is not None else None
+
+    async def until_over(
+        self, identity: Identity, driver_id: str
+    ) -> Callable[[], Awaitable[str]] | None:
+        """What returns, with the reason as JSON, once this account may not watch any more; None
+        where it always may. Raises Problem 404 where it may not now."""
+        order = await self._admit(identity, driver_id)
+        return None if order is None else lambda: self._over(identity, driver_id, order)
+
+    async def _admit(self, identity: Identity, driver_id: str) -> Order | None:
+        """The order for whose sake a customer may watch; employees need none. Raises 404."""
+        if identity.role == Role.EMPLOYEE:
+            await self._driver(identity, driver_id)
+            return None
+        carried = await self._orders.on_the_way(driver_id, identity.account_id)
+        if not carried:
+            raise not_found("driver")
+        return carried[0]
+
+    async def _over(self, identity: Identity, driver_id: str, order: Order) -> str:
+        while True:
+            topic = topic_of(order.restaurant.id)
+            async with self._hub.watch(topic, order.id) as change:
+                carried = await self._orders.on_the_way(driver_id, identity.account_id)
+                if any(one.id == order.id for one in carried):
+                    await change
+                    continue
+            if not carried:
+                last = await self._orders.tracked(identity, order.id)
+                return WatchEnd(order_id=last.order_id, status=last.status).model_dump_json()
+            order = carried[0]
+
+    async def _driver(self, identity: Identity, driver_id: str) -> Driver:
+        async def fn(tx: Transaction) -> Driver | None:
+            return await self._restaurants.driver_of(tx, identity.restaurant_id or "", driver_id)
+
+        driver = await self._database.read(fn)
+        if driver is None:
+            raise not_found("driver")
+        return driver
+
+    async def _tell(
+        self, tx: Transaction, driver_id: str, position: DriverPosition, track: Track
+    ) -> DriverLocation:
+        """Put the location where it is seen; one that is the same as before, without a word."""
+        states, topic = self._hub.states, topic_of_driver(driver_id)
+
+        def location(seq: int) -> DriverLocation:
+            heading = position.heading if position.heading is not None else track.heading
+            speed = position.speed_mps if position.speed_mps is not None else track.speed
+            return DriverLocation(
+                driver_id=driver_id,
+                lat=position.lat,
+                lng=position.lng,
+                heading=heading,
+                speed_mps=speed,
+                seq=seq,
+                at=track.last.at,
+                pace_mps=round(track.pace, 2),
+                suspect=track.suspect,
+            )
+
+        event = await states.newest(tx, topic)
+        if event is not None:
+            known = location_in(event)
+            if (known.lat, known.lng, known.suspect) == (
+                position.lat,
+                position.lng,
+                track.suspect,
+            ):
+                same = location(known.seq)
+                await states.keep(tx, topic, same.model_dump_json())
+                return same
+        put = await states.put(tx, topic, LOCATION, lambda seq: location(seq).model_dump_json())
+        return location(put.seq)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """Raises Problem 422 where the moment lies outside of what a calendar has."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise invalid(["at"], "This is no time that any clock shows.") from None

@@ -1,0 +1,48 @@
+"""Where a driver is, as a stream: the newest at once, then each change."""
+
+from typing import Annotated
+
+from aiohttp import web
+from pydantic import Field
+
+from server.core.routing import ANY_ROLE, Header, Router, identity_of, service
+from server.features.drivers.service import DriverService, topic_of_driver
+from server.features.shared.schemas import Id
+from server.realtime.hub import Hub
+from server.settings import Settings
+from server.transports import sse
+
+router = Router("drivers")
+
+Cursor = Annotated[str, Field(max_length=1024)] | None
+
+
+@router.route(
+    "GET",
+    "/drivers/{id}/location/stream",
+    roles=ANY_ROLE,
+    media="text/event-stream",
+    problems=(429,),
+)
+async def stream_location(
+    request: web.Request,
+    id: Id,
+    after: Cursor = None,
+    last_event_id: Annotated[Cursor, Header("Last-Event-ID")] = None,
+) -> web.StreamResponse:
+    """`location`: where the driver is, at once and whenever they have moved; a slow reader gets
+    the newest.
+
+    A customer may watch while the driver brings an order of theirs; then `end`
+    `{"order_id", "status"}` tells what became of it, and the stream is over.
+    """
+    until = await service(request, DriverService).until_over(identity_of(request), id)
+    settings = service(request, Settings)
+    return await sse.stream(
+        request,
+        service(request, Hub),
+        topic_of_driver(id),
+        last_event_id or after,
+        settings.stalled_reader_seconds,
+        until=until,
+    )
