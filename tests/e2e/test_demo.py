@@ -132,6 +132,17 @@ async def test_an_order_is_delivered_while_nobody_works(
     assert "on duty" in (data_dir / "autopilot.log").read_text()
 
 
+@pytest.mark.parametrize(("said", "seconds"), [("", 2), ("7", 7)])
+async def test_its_drivers_are_seen_moving_unless_told_otherwise(
+    start_demo: StartDemo, said: str, seconds: float
+) -> None:
+    demo = start_demo(**{"TIFFIN_DRIVER_INTERVAL_SECONDS": said} if said else {})
+    async with Rest(demo.open()) as rest:
+        await rest.demo("employee")
+        roster = (await rest.get("/drivers")).must(200).json
+    assert roster["interval_seconds"] == seconds
+
+
 def test_a_port_that_is_taken_is_gone_around_in_words(start_demo: StartDemo) -> None:
     with socket.create_server(("127.0.0.1", 0)) as squatter:
         taken = squatter.getsockname()[1]

@@ -16,6 +16,9 @@ from types import FrameType
 from tui.common.backstage import BackstageError, Child, free_port, port_is_free, wait_ready
 
 USUAL_PORT = 8080
+INTERVAL = "TIFFIN_DRIVER_INTERVAL_SECONDS"
+INTERVAL_SECONDS = 2
+"""Between two positions of a driver: whoever looks on wants to see them move."""
 LAST_RESORT_SECONDS = 20.0
 PARENT_SECONDS = 0.5
 
@@ -54,6 +57,7 @@ def _run(port: int, pace: float, terminal: bool) -> int:
     url = f"http://127.0.0.1:{port}"
     data_dir = Path(os.environ.get("TIFFIN_DATA_DIR", ".tiffin"))
     data_dir.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault(INTERVAL, str(INTERVAL_SECONDS))
     children: list[Child] = []
     try:
         _say(_how_to_open(url, terminal))

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from server.features.drivers.schemas import DriverLocation, DriverOnDuty, Point
 from server.features.orders.schemas import (
     STEPS,
     Order,
@@ -13,16 +14,20 @@ from server.features.orders.schemas import (
     OrderStatus,
     TimelineEntry,
 )
-from server.features.restaurants.schemas import CarriedOrder, Driver
+from server.features.restaurants.schemas import CarriedOrder
 from server.features.shared.schemas import Actor, Address
 from tui.employee.autopilot_rules import (
     FULL_HANDS,
+    LONGEST_RIDE,
     STEP_SECONDS,
+    TOO_FAR_METRES,
+    Delivery,
     change_for,
     choose_driver,
     decide,
     is_a_persons,
     next_status,
+    ride_seconds,
     soonest,
     stay_seconds,
 )
@@ -32,6 +37,7 @@ CUSTOMER = Actor(id="guest", name="Ada", role="customer")
 PILOT = Actor(id="pilot", name="Robin", role="employee")
 PERSON = Actor(id="person", name="Kim", role="employee")
 OWN = {"pilot"}
+RESTAURANT = Point(lat=48, lng=2)
 
 
 def order_of(
@@ -58,9 +64,22 @@ def order_of(
     )
 
 
-def driver_with(name: str, carrying: int) -> Driver:
+def driver_with(name: str, carrying: int, metres_away: float | None = None) -> DriverOnDuty:
+    """On the roster; `metres_away` is how far north of the restaurant they were seen, if ever."""
     loads = [CarriedOrder(id=f"c{n}", number=n, status="ready") for n in range(carrying)]
-    return Driver(id=name, name=name, vehicle="bike", carrying=loads)
+    location = metres_away and DriverLocation(
+        driver_id=name,
+        lat=RESTAURANT.lat + metres_away / 111_195,
+        lng=RESTAURANT.lng,
+        heading=None,
+        speed_mps=None,
+        seq=1,
+        at=NOW,
+        pace_mps=5,
+    )
+    return DriverOnDuty(
+        id=name, name=name, vehicle="bike", carrying=loads, location=location or None
+    )
 
 
 def test_every_open_status_leads_to_the_next_and_has_a_duration() -> None:
@@ -73,7 +92,7 @@ def test_every_open_status_leads_to_the_next_and_has_a_duration() -> None:
 @pytest.mark.parametrize("steps", range(1, 6))
 def test_an_order_only_the_autopilot_touched_goes_on(steps: int) -> None:
     order = order_of(CUSTOMER, *[PILOT] * (steps - 1), driver=steps == 5)
-    step = decide(order, OWN, NOW)
+    step = decide(order, OWN, NOW, delivery=Delivery.AT_THE_DOOR)
     assert step is not None
     assert step.to is STEPS[steps]
 
@@ -113,6 +132,32 @@ def test_nothing_is_done_with_what_is_over() -> None:
     assert decide(delivered, OWN, NOW) is None
     cancelled = order_of(CUSTOMER).model_copy(update={"status": OrderStatus.CANCELLED})
     assert decide(cancelled, OWN, NOW) is None
+
+
+def test_what_is_on_its_way_waits_for_its_driver_alone() -> None:
+    order = order_of(CUSTOMER, *[PILOT] * 4, driver=True, age=10_000)
+    assert decide(order, OWN, NOW) is None
+    assert decide(order, OWN, NOW, delivery=Delivery.RIDING) is None
+    fresh = order_of(CUSTOMER, *[PILOT] * 4, driver=True)
+    there = decide(fresh, OWN, NOW, delivery=Delivery.AT_THE_DOOR)
+    assert there is not None
+    assert (there.to, there.seconds) == (OrderStatus.DELIVERED, 0)
+
+
+def test_where_nobody_can_ride_it_arrives_after_a_stay_all_the_same() -> None:
+    fresh, late = (order_of(CUSTOMER, *[PILOT] * 4, driver=True, age=age) for age in (0, 10_000))
+    first = decide(fresh, OWN, NOW, delivery=Delivery.STRANDED)
+    second = decide(late, OWN, NOW, delivery=Delivery.STRANDED)
+    assert first is not None
+    assert second is not None
+    assert first.seconds == pytest.approx(stay_seconds(fresh, 1))
+    assert second.seconds == 0
+
+
+def test_a_persons_order_at_the_door_is_theirs_still() -> None:
+    order = order_of(CUSTOMER, PILOT, PILOT, PERSON, PILOT, driver=True)
+    for delivery in Delivery:
+        assert decide(order, OWN, NOW, delivery=delivery) is None
 
 
 def test_the_wait_counts_from_the_last_step_and_stretches_with_the_pace() -> None:
@@ -159,12 +204,40 @@ def test_the_step_due_first_comes_first_and_a_persons_order_is_not_in_the_way() 
 
 def test_the_driver_who_carries_least_gets_it() -> None:
     busy, idle, idler = driver_with("a", 2), driver_with("b", 1), driver_with("c", 1)
-    assert choose_driver([busy, idle, idler]) is idle
+    assert choose_driver([busy, idle, idler], RESTAURANT) is idle
+
+
+def test_a_driver_at_the_restaurant_is_quicker_than_one_who_has_to_come_back() -> None:
+    away, here = driver_with("a", 0, metres_away=900), driver_with("b", 2, metres_away=30)
+    assert choose_driver([away, here], RESTAURANT) is here
+    never_anywhere = driver_with("c", 1)
+    assert choose_driver([away, here, never_anywhere], RESTAURANT) is never_anywhere
+    full = driver_with("d", FULL_HANDS)
+    assert choose_driver([full, away], RESTAURANT) is away
+
+
+def test_who_is_out_for_a_person_comes_last() -> None:
+    theirs, away = driver_with("a", 1), driver_with("b", 2, metres_away=900)
+    assert choose_driver([theirs, away], RESTAURANT, {"a"}) is away
+    assert choose_driver([theirs], RESTAURANT, {"a"}) is theirs
 
 
 def test_nobody_gets_it_while_all_hands_are_full_or_there_is_nobody() -> None:
-    assert choose_driver([]) is None
-    assert choose_driver([driver_with("a", FULL_HANDS), driver_with("b", FULL_HANDS)]) is None
+    assert choose_driver([], RESTAURANT) is None
+    full = [driver_with("a", FULL_HANDS), driver_with("b", FULL_HANDS)]
+    assert choose_driver(full, RESTAURANT) is None
+
+
+def test_a_ride_is_as_long_as_its_way_but_never_longer_than_it_may() -> None:
+    def to(metres: float) -> Order:
+        north = Address(text="there", lat=RESTAURANT.lat + metres / 111_195, lng=RESTAURANT.lng)
+        return order_of(CUSTOMER).model_copy(update={"address": north})
+
+    assert ride_seconds(to(600), 1) == pytest.approx(130, abs=1)
+    assert ride_seconds(to(600), 0.5) == pytest.approx(65, abs=1)
+    assert ride_seconds(to(5_000), 1) == LONGEST_RIDE
+    stay = STEP_SECONDS[OrderStatus.OUT_FOR_DELIVERY]
+    assert ride_seconds(to(TOO_FAR_METRES + 10), 1) == stay
 
 
 def test_what_is_asked_of_the_server_names_the_version_that_was_seen() -> None:
@@ -172,7 +245,7 @@ def test_what_is_asked_of_the_server_names_the_version_that_was_seen() -> None:
     assert step is not None
     change = change_for(step)
     assert (change.status, change.expected_version) == (OrderStatus.ACCEPTED, 1)
-    assert change.eta_minutes == 2
+    assert change.eta_minutes == 1
     assert change_for(step, pace=0.01).eta_minutes == 1
     assert change_for(step, pace=1000).eta_minutes == 600
     ready = decide(order_of(CUSTOMER, *[PILOT] * 3), OWN, NOW)

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from server.features.accounts.schemas import Account, PasswordChange, ProfileChange
+from server.features.drivers.schemas import (
+    DriverOnDuty,
+    DriverOnDutyPage,
+    DriverPosition,
+    Point,
+    Route,
+)
 from server.features.orders.schemas import (
     Cancellation,
     Order,
@@ -16,7 +24,6 @@ from server.features.orders.schemas import (
     StatusChange,
 )
 from server.features.restaurants.schemas import (
-    Driver,
     MenuItem,
     MenuItemChange,
     NewMenuItem,
@@ -31,6 +38,7 @@ if TYPE_CHECKING:
     from tui.common.client.session import Reply, Session
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+PageT = TypeVar("PageT", bound=Page[Any])
 
 PLACING_ATTEMPTS = 4
 
@@ -99,9 +107,43 @@ class Api:
         path = f"/orders/{order_id}/status"
         return _parse(Order, await self._session.request("POST", path, json=change))
 
-    async def drivers(self) -> list[Driver]:
-        """The restaurant's drivers and what each carries."""
-        return await self._all(Driver, "/drivers")
+    async def drivers(self) -> list[DriverOnDuty]:
+        """The restaurant's drivers, what each carries and where they were last."""
+        return (await self.drivers_on_duty()).items
+
+    async def drivers_on_duty(self) -> DriverOnDutyPage:
+        """The same as one page of all of them, with the seconds between two positions."""
+        drivers: list[DriverOnDuty] = []
+        interval = 0.0
+        async for page in self._pages(DriverOnDutyPage, "/drivers"):
+            drivers += page.items
+            interval = page.interval_seconds
+        return DriverOnDutyPage(items=drivers, next=None, interval_seconds=interval)
+
+    async def put_location(self, driver_id: str, position: DriverPosition) -> None:
+        """Tell where a driver is. `ApiError` 422 for a time to come, 429 where it is too often."""
+        await self._session.request("PUT", f"/drivers/{driver_id}/location", json=position)
+
+    async def town_map(self) -> dict[str, Any] | None:
+        """The town's streets, waters and parks as GeoJSON; None where the server has no map."""
+        headers = {"Accept": "application/geo+json, application/json"}
+        try:
+            reply = await self._session.request("GET", "/map", headers=headers)
+        except ApiError as trouble:
+            if trouble.status == 404:
+                return None
+            raise
+        return _parse_object("map", reply)
+
+    async def route(self, start: Point, end: Point) -> Route:
+        """The shortest way along the streets; the straight line where there is none."""
+        params = {
+            "from_lat": str(start.lat),
+            "from_lng": str(start.lng),
+            "to_lat": str(end.lat),
+            "to_lng": str(end.lng),
+        }
+        return _parse(Route, await self._session.request("GET", "/map/route", params=params))
 
     async def add_menu_item(self, restaurant_id: str, item: NewMenuItem) -> MenuItem:
         """Put a dish at the menu's end."""
@@ -144,28 +186,32 @@ class Api:
 
     async def _all(self, model: type[ModelT], path: str) -> list[ModelT]:
         """Every page of a list."""
-        found: list[ModelT] = []
+        page_type: type[Page[ModelT]] = Page[model]  # type: ignore[valid-type]
+        return [item async for page in self._pages(page_type, path) for item in page.items]
+
+    async def _pages(self, page_type: type[PageT], path: str) -> AsyncIterator[PageT]:
         params: dict[str, str | int] = {"limit": 200}
         while True:
-            page = _parse_page(model, await self._session.request("GET", path, params=params))
-            found += page.items
+            reply = await self._session.request("GET", path, params=params)
+            page = _parse(page_type, reply, "list")
+            yield page
             if page.next is None or not page.items:
-                return found
+                return
             params["before"] = page.next
 
 
-def _parse(model: type[ModelT], reply: Reply) -> ModelT:
+def _parse(model: type[ModelT], reply: Reply, what: str = "") -> ModelT:
     try:
         return model.model_validate_json(reply.body)
     except ValidationError as fault:
-        raise _not_understood(model.__name__, fault) from fault
+        raise _not_understood(what or model.__name__, fault) from fault
 
 
-def _parse_page(model: type[ModelT], reply: Reply) -> Page[ModelT]:
+def _parse_object(what: str, reply: Reply) -> dict[str, Any]:
     try:
-        return TypeAdapter(Page[model]).validate_json(reply.body)  # type: ignore[valid-type]
+        return TypeAdapter(dict[str, Any]).validate_json(reply.body)
     except ValidationError as fault:
-        raise _not_understood(f"list of {model.__name__}", fault) from fault
+        raise _not_understood(what, fault) from fault
 
 
 def _not_understood(what: str, fault: ValidationError) -> Unreachable:

@@ -42,6 +42,10 @@ class Unreachable(ClientTrouble):
         self.retry_after = retry_after
 
 
+class NoStream(Unreachable):
+    """Something answers, but no stream comes through: another content type, or not a byte."""
+
+
 class SignedOut(ClientTrouble):
     """Nobody is signed in any more: the server refused to renew the session, or there is none."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tui.common.client.errors import Unreachable
 from tui.common.client.exchange import Exchange
+from tui.common.client.server_clock import ServerClock
 
 if TYPE_CHECKING:
     import aiohttp
@@ -27,6 +28,7 @@ class HttpClient:
 
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url
+        self.clock = ServerClock()
         self._http: aiohttp.ClientSession | None = None
         self._closed = False
 
@@ -79,6 +81,8 @@ class HttpClient:
                     trace_request_ctx=exchange,
                 )
             exchange.answered(response)
+            if "Age" not in response.headers:  # a cache's `Date` is as old as what it kept
+                self.clock.note(response.headers.get("Date"), exchange.latency_ms / 1000)
             if 300 <= response.status < 400:
                 raise self._elsewhere(response)
         except BaseException:

@@ -1,14 +1,14 @@
-"""An order's status by long polling, from the one known to the last there is."""
+"""Long polling: one held request after another; so for an order's status."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from tui.common.client.errors import ClientTrouble, Unreachable
-from tui.common.client.reconnect import parse_retry_after
+from tui.common.client.reconnect import HEALTHY_AFTER, parse_retry_after
 from tui.common.client.stream import Stream
 from tui.common.client.wire import State
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tui.common.client.session import Session
     from tui.common.client.wire import Meter
 
+NewsT = TypeVar("NewsT")
+
 HOLD_SECONDS = 50
 """Asked of the server; under the 60 s after which proxies cut an idle connection."""
 GRACE_SECONDS = 15.0
@@ -27,41 +29,37 @@ TOO_EARLY_SECONDS = 0.5
 BUSY = "the server is busy and let us go early"
 
 
-class StatusPoll(Stream):
-    """`async for status in poll`: each change of one order's status, ending with a terminal one.
+class LongPoll(Stream, Generic[NewsT]):
+    """`async for news in poll`; subclasses say what is asked for and what is news.
 
-    `last_status` is what the reader already knows and moves with each status handed out; it is also
-    the acknowledgement the server gets. Without one the first answer comes at once. An order that
-    is quicker than the poll may pass through a status unseen; the last one is always seen. Raises
-    `ApiError` when the server refuses for good, and `SignedOut`.
+    What the reader knows is sent along, as the acknowledgement; without it the first answer comes
+    at once. Raises `ApiError` when the server refuses for good, and `SignedOut`.
 
-    Latency is only measured where `last_status` was not sent: any other answer may have been held,
-    and how long the server waited is not how long the way was.
+    Latency is only measured where nothing was known: any other answer may have been held, and how
+    long the server waited is not how long the way was.
     """
 
     def __init__(
         self,
         session: Session,
-        order_id: str,
+        path: str,
         meter: Meter,
-        last_status: OrderStatus | None = None,
         *,
-        hold: int = HOLD_SECONDS,
-        grace: float = GRACE_SECONDS,
-        backoff: Backoff | None = None,
+        hold: int,
+        grace: float,
+        backoff: Backoff | None,
     ) -> None:
         super().__init__(session, meter, backoff)
-        self.order_id = order_id
-        self.last_status = last_status
-        self._version: int | None = None
+        self.path = path
         self._hold = hold
         self._grace = grace
-        self._finished = last_status is not None and last_status.terminal
+        self._reason = ""
+        self._sent_at: float | None = None
 
-    def __aiter__(self) -> StatusPoll:
+    def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> TrackedStatus:
+    async def __anext__(self) -> NewsT:
         try:
             while not self._finished:
                 try:
@@ -70,43 +68,79 @@ class StatusPoll(Stream):
                     await self._after(trouble)
                     continue
                 if news is not None:
-                    return self._hand_out(news)
+                    self._take(news)
+                    return news
         except asyncio.CancelledError:
             self._drop()
             self._meter.set_state(State.IDLE)
             raise
         raise StopAsyncIteration
 
-    async def _ask(self) -> TrackedStatus | None:
+    def explain(self, reason: str) -> None:
+        """Why it is asked at all, in words: the meter's detail while all is well."""
+        self._reason = reason
+        if self._meter.state in (State.CONNECTING, State.WAITING):
+            self._meter.set_state(self._meter.state, reason)
+
+    def _known(self) -> dict[str, str | int]:
+        """What the reader has, as parameters; empty where that is nothing."""
+        raise NotImplementedError
+
+    def _parse(self, body: bytes) -> NewsT:
+        """Raises ValueError."""
+        raise NotImplementedError
+
+    def _is_news(self, news: NewsT) -> bool:
+        raise NotImplementedError
+
+    def _name(self, news: NewsT) -> str:
+        """What it is on the wire."""
+        raise NotImplementedError
+
+    def _take(self, news: NewsT) -> None:
+        """The reader gets it now."""
+        raise NotImplementedError
+
+    async def _ask(self) -> NewsT | None:
         """One held request; None where it brought no news."""
-        params: dict[str, str | int] = {"timeout": self._hold}
-        if self.last_status is not None:
-            params["last_status"] = self.last_status.value
+        known = self._known()
         asked_at = time.monotonic()
-        exchange = await self._open(
-            f"/orders/{self.order_id}/status",
-            params=params,
-            headers={"Accept": "application/json"},
-            silence=self._hold + self._grace,
-            on_sent=lambda: self._note_open(State.WAITING),
-        )
-        body = await exchange.read()
+        self._sent_at = None
+        try:
+            exchange = await self._open(
+                self.path,
+                params={"timeout": self._hold, **known},
+                headers={"Accept": "application/json"},
+                silence=self._hold + self._grace,
+                on_sent=self._sent,
+            )
+            body = await exchange.read()
+        except Unreachable:
+            if self._sent_at is not None and time.monotonic() - self._sent_at >= HEALTHY_AFTER:
+                self._backoff.reset()  # it was held for a while: whoever cut it is there
+            raise
         self._exchange = None
         if exchange.response.status == 204:
+            self.accepted = True
             await self._nothing_new(exchange, time.monotonic() - asked_at)
             return None
         news = self._parsed(body)
-        if (news.status, news.version) == (self.last_status, self._version) or (
-            news.status is self.last_status and not news.terminal
-        ):
+        self.accepted = True
+        if not self._is_news(news):
             # Not what was asked for; asking again at once would only be told the same.
             await self._pause("the server repeats itself", self._backoff.lost())
             return None
         self._backoff.reset()
-        if self.last_status is None:
+        if not known:
             self._meter.measured(exchange.latency_ms)
-        self._meter.event(f"200 {news.status.value}", exchange.size)
+        self._meter.event(f"200 {self._name(news)}", exchange.size)
         return news
+
+    def _sent(self) -> None:
+        self._sent_at = time.monotonic()
+        self._note_open(State.WAITING)
+        if self._reason:
+            self._meter.set_state(State.WAITING, self._reason)
 
     async def _nothing_new(self, exchange: Exchange, held: float) -> None:
         self._meter.frame("204 nothing new", exchange.size)
@@ -125,11 +159,9 @@ class StatusPoll(Stream):
         await self._wait(detail, delay)
         self._lost_before = lost_before
 
-    def _parsed(self, body: bytes) -> TrackedStatus:
-        from server.features.orders.schemas import TrackedStatus
-
+    def _parsed(self, body: bytes) -> NewsT:
         try:
-            return TrackedStatus.model_validate_json(body)
+            return self._parse(body)
         except ValueError as fault:
             raise Unreachable(
                 f"What answers at {self._session.base_url} is not a Tiffin server, or another "
@@ -137,10 +169,51 @@ class StatusPoll(Stream):
                 "answer not understood",
             ) from fault
 
-    def _hand_out(self, news: TrackedStatus) -> TrackedStatus:
+
+class StatusPoll(LongPoll["TrackedStatus"]):
+    """Each change of one order's status, ending with a terminal one.
+
+    `last_status` is what the reader already knows and moves with each status handed out. An order
+    that is quicker than the poll may pass through a status unseen; the last one is always seen.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        order_id: str,
+        meter: Meter,
+        last_status: OrderStatus | None = None,
+        *,
+        hold: int = HOLD_SECONDS,
+        grace: float = GRACE_SECONDS,
+        backoff: Backoff | None = None,
+    ) -> None:
+        path = f"/orders/{order_id}/status"
+        super().__init__(session, path, meter, hold=hold, grace=grace, backoff=backoff)
+        self.order_id = order_id
+        self.last_status = last_status
+        self._version: int | None = None
+        self._finished = last_status is not None and last_status.terminal
+
+    def _known(self) -> dict[str, str | int]:
+        return {} if self.last_status is None else {"last_status": self.last_status.value}
+
+    def _parse(self, body: bytes) -> TrackedStatus:
+        from server.features.orders.schemas import TrackedStatus
+
+        return TrackedStatus.model_validate_json(body)
+
+    def _is_news(self, news: TrackedStatus) -> bool:
+        return (news.status, news.version) != (self.last_status, self._version) and (
+            news.status is not self.last_status or news.terminal
+        )
+
+    def _name(self, news: TrackedStatus) -> str:
+        return news.status.value
+
+    def _take(self, news: TrackedStatus) -> None:
         self.last_status = news.status
         self._version = news.version
         if news.terminal:
             self._finished = True
             self._meter.set_state(State.IDLE)
-        return news

@@ -20,6 +20,8 @@ from tui.common.client.reconnect import in_short
 from tui.common.client.wire import Meter, Pattern, State, Wire
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from pydantic import BaseModel
 
     from server.features.accounts import schemas
@@ -83,6 +85,13 @@ class Session:
     @on_signed_out.setter
     def on_signed_out(self, callback: Callable[[str], None] | None) -> None:
         self._grant.on_signed_out = callback
+
+    def server_now(self) -> datetime:
+        """The time in UTC by the server's clock, as far as its answers have told it.
+
+        What the server stamps is compared with this: our own clock may be minutes off.
+        """
+        return self._client.clock.now()
 
     async def log_in(self, email: str, password: str) -> schemas.Account:
         """Sign in; `ApiError` 401 where the two don't fit together."""

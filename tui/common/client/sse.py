@@ -7,7 +7,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from tui.common.client.errors import ClientTrouble, ResetStream, Unreachable
+from tui.common.client.errors import ClientTrouble, NoStream, ResetStream
 from tui.common.client.sse_parser import ServerSentEvent, SSEParser
 from tui.common.client.stream import Stream
 from tui.common.client.wire import State
@@ -90,10 +90,10 @@ class EventStream(Stream):
         self._replaying = self._replaying and now - self._heard_at < QUIET_SECONDS
         self._heard_at = now
         if not chunk:
-            if self._cut:
-                raise self._cut_trouble()
+            if (dropped := self._why_dropped()) is not None:
+                raise dropped
             self._drop()
-            await self._wait("the server ended the stream", self._backoff.ended())
+            await self._wait("the server ended the stream", self._delay_after_end())
             return
         comments = self._parser.comments
         events = self._parser.feed(chunk)
@@ -106,6 +106,17 @@ class EventStream(Stream):
                 self._remember(event)
                 self._pending.append(event)
                 self._meter.event(event.type, event.size, replayed=self._replaying)
+        self._sound(heartbeat=self._parser.comments > comments)
+
+    def _sound(self, *, heartbeat: bool) -> None:
+        """Bytes have come, a heartbeat among them or not."""
+
+    def _sent(self) -> None:
+        """The request's head has left."""
+
+    def _delay_after_end(self) -> float:
+        """Seconds to wait after the server ended the stream before opening it again."""
+        return self._backoff.ended()
 
     async def _begin(self) -> Exchange:
         # Nothing is pending here, so what the parser has seen the reader has seen.
@@ -116,20 +127,23 @@ class EventStream(Stream):
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-cache"}
         if self.cursor:
             headers["Last-Event-ID"] = self.cursor
-        exchange = await self._open(self.path, headers=headers, silence=self._silence)
+        exchange = await self._open(
+            self.path, headers=headers, silence=self._silence, on_sent=self._sent
+        )
         response = exchange.response
         if response.status == 204:
             # By the standard: no more events, and do not come back.
             self._finished = True
             self._drop()
             self._meter.set_state(State.IDLE)
-            raise Unreachable("There is nothing more to come on this stream.", "no more events")
+            raise NoStream("There is nothing more to come on this stream.", "no more events")
         if response.content_type != "text/event-stream":
-            raise Unreachable(
+            raise NoStream(
                 f"{response.content_type} came where a stream of events was expected. Something "
                 f"between here and the server at {self._session.base_url} answers in its place.",
                 f"not a stream ({response.content_type})",
             )
+        self.accepted = True
         self._meter.measured(exchange.latency_ms)
         self._replaying = self._lost_before
         self._rushing = False

@@ -34,9 +34,11 @@ class Stream:
         self._epoch: int | None = None
         self._exchange: Exchange | None = None
         self._opening: asyncio.Task[Exchange] | None = None
-        self._cut = False
+        self._dropped: Unreachable | None = None
         self._lost_before = False
         self._finished = False
+        self.accepted = False
+        """Whether the server has ever answered with what was asked for."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -51,11 +53,15 @@ class Stream:
 
     def cut(self) -> None:
         """Drop the connection now; it comes back by itself. Nothing happens where there is none."""
+        self._lose(Unreachable("You have cut the connection; it comes back by itself.", CUT))
+
+    def _lose(self, trouble: Unreachable) -> None:
+        """Drop the connection as if that had happened to it."""
         if self._opening is not None:
-            self._cut = True
+            self._dropped = trouble
             self._opening.cancel()
         elif self._exchange is not None:
-            self._cut = True
+            self._dropped = trouble
             self._exchange.close()
 
     async def aclose(self) -> None:
@@ -79,6 +85,7 @@ class Stream:
         """Send the request and wait for the answer's head, so that `cut` can end the wait."""
         if self._epoch is None:
             self._epoch = self._session.epoch
+        self._dropped = None  # what was meant by it is gone
         self._opening = asyncio.ensure_future(
             self._session.exchange(
                 "GET",
@@ -96,14 +103,14 @@ class Stream:
             self._exchange = await self._opening
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if (task is not None and task.cancelling()) or not (self._cut or self._finished):
+            if (task is not None and task.cancelling()) or not (self._dropped or self._finished):
                 raise
-            raise self._cut_trouble() from None
+            raise self._why_dropped() or Unreachable("This has been closed.", "closed") from None
         finally:
             self._opening = None
-        if self._cut:
+        if (dropped := self._why_dropped()) is not None:
             self._drop()
-            raise self._cut_trouble()
+            raise dropped
         return self._exchange
 
     def _drop(self) -> None:
@@ -111,9 +118,10 @@ class Stream:
             self._exchange.close()
             self._exchange = None
 
-    def _cut_trouble(self) -> Unreachable:
-        self._cut = False
-        return Unreachable("You have cut the connection; it comes back by itself.", CUT)
+    def _why_dropped(self) -> Unreachable | None:
+        """Why we dropped the connection ourselves; asked once."""
+        trouble, self._dropped = self._dropped, None
+        return trouble
 
     def _note_open(self, state: State) -> None:
         """The stream stands, in `state`."""
@@ -127,14 +135,21 @@ class Stream:
         self._drop()
         if self._finished:
             return
-        if self._cut:
-            trouble = self._cut_trouble()
-        if is_final(trouble):
+        trouble = self._why_dropped() or trouble
+        if self._gives_up(trouble):
             self._finished = True
             self._meter.set_state(State.DOWN, in_short(trouble))
             raise trouble
+        await self._wait(in_short(trouble), self._delay(trouble))
+
+    def _gives_up(self, trouble: ClientTrouble) -> bool:
+        """Whether to ask no more after that."""
+        return is_final(trouble)
+
+    def _delay(self, trouble: ClientTrouble) -> float:
+        """Seconds to wait after that before asking again."""
         retry_after = trouble.retry_after if isinstance(trouble, ApiError | Unreachable) else None
-        await self._wait(in_short(trouble), self._backoff.lost(retry_after))
+        return self._backoff.lost(retry_after)
 
     async def _wait(self, detail: str, delay: float) -> None:
         self._lost_before = True

@@ -1,0 +1,158 @@
+"""A driver on the move at a live server, and somebody who watches from behind a proxy."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from server.features.drivers.schemas import DriverLocation
+from support.cast import Cast, cast_of
+from support.live_server import LiveServer
+from support.proxy import Proxy, proxy_to
+from support.town import PASSWORD
+from support.waiting import wait_until
+from tui.common.client.locations import LocationStream
+from tui.common.client.session import Session
+from tui.common.client.watched_stream import Patience
+from tui.common.client.wire import Pattern, Wire
+
+SLACK = 3.0
+"""Seconds by which a position may be older than the interval between two."""
+
+
+@dataclass
+class Scene:
+    """`cast.employee` says where the driver is; `session` is an employee's, through `proxy`."""
+
+    server: LiveServer
+    cast: Cast
+    proxy: Proxy
+    session: Session
+    driver_id: str
+    put_at: list[float] = field(default_factory=list)
+    """When each position was sent; that of `seq` n is at n - 1."""
+
+    @property
+    def stream_path(self) -> str:
+        return f"/api/v1/drivers/{self.driver_id}/location/stream"
+
+    @property
+    def poll_path(self) -> str:
+        return f"/api/v1/drivers/{self.driver_id}/location"
+
+    @property
+    def asked(self) -> tuple[int, int]:
+        """Requests for the stream, and polls."""
+        requests = self.proxy.requests
+        return requests[self.stream_path], requests[self.poll_path]
+
+    async def move(self) -> None:
+        """A little further."""
+        at = time.monotonic()
+        lat = 48.86 + 0.00001 * len(self.put_at)
+        answer = await self.cast.employee.put(
+            f"/drivers/{self.driver_id}/location", {"lat": lat, "lng": 2.36}
+        )
+        answer.must(204)
+        self.put_at.append(at)
+
+    @asynccontextmanager
+    async def moving(self, interval: float) -> AsyncIterator[None]:
+        """Inside, a position every `interval` seconds."""
+
+        async def drive() -> None:
+            due = time.monotonic()
+            while True:
+                await self.move()
+                due += interval
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+        driving = asyncio.create_task(drive())
+        try:
+            yield
+            if driving.done():
+                driving.result()
+        finally:
+            driving.cancel()
+            await asyncio.wait({driving})
+
+
+@dataclass
+class Watcher:
+    """Reads a `LocationStream` and writes down what it is handed, and when."""
+
+    stream: LocationStream
+    seen: list[tuple[float, DriverLocation]] = field(default_factory=list)
+    carriers: list[Pattern] = field(default_factory=list)
+    """Each that carried, in turn."""
+    began_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def seqs(self) -> list[int]:
+        return [location.seq for _, location in self.seen]
+
+    async def read(self) -> str | None:
+        """To the end; why it ended."""
+        async for location in self.stream:
+            self.seen.append((time.monotonic(), location))
+        return self.stream.ended
+
+    async def sees(self, seq: int, seconds: float = 5) -> None:
+        """That position, or a newer one."""
+        await wait_until(
+            lambda: bool(self.seen) and self.seen[-1][1].seq >= seq,
+            seconds,
+            what=f"location {seq} (carried by {self.stream.carrier}; {self.stream.meter.detail})",
+        )
+
+    async def carried_by(self, pattern: Pattern, seconds: float = 10) -> None:
+        await wait_until(
+            lambda: self.stream.carrier is pattern, seconds, what=f"carried by {pattern}"
+        )
+
+    def oldest(self, put_at: list[float]) -> float:
+        """The greatest age that the newest position at hand ever had, up to now, in seconds."""
+        assert self.seen, "nothing was ever handed out"
+        moments = [at for at, _ in self.seen[1:]] + [time.monotonic()]
+        return max(
+            moment - put_at[location.seq - 1]
+            for moment, (_, location) in zip(moments, self.seen, strict=True)
+        )
+
+    def in_order(self) -> bool:
+        """Whether nothing came twice or late."""
+        return self.seqs == sorted(set(self.seqs))
+
+
+@asynccontextmanager
+async def scene_of(server: LiveServer) -> AsyncIterator[Scene]:
+    """Everybody in place, and the driver has not moved yet."""
+    async with cast_of(server) as cast, proxy_to(server.url) as proxy:
+        session = Session(proxy.url, Wire())
+        await session.log_in(cast.place.employees[0], PASSWORD)
+        yield Scene(server, cast, proxy, session, cast.place.drivers[0])
+        await session.close()
+
+
+def stream_in(scene: Scene, session: Session | None = None, **patience: float) -> LocationStream:
+    """The driver's locations, for the employee unless told another; nothing is asked yet."""
+    return LocationStream(
+        session or scene.session, scene.driver_id, "Driver", patience=Patience(**patience)
+    )
+
+
+@asynccontextmanager
+async def watching(stream: LocationStream) -> AsyncIterator[Watcher]:
+    """Inside, somebody reads that stream; what it fails with is raised at the end."""
+    watcher = Watcher(stream, carriers=[stream.carrier])
+    stream._on_carrier = lambda: watcher.carriers.append(stream.carrier)
+    async with stream:
+        reading = asyncio.create_task(watcher.read())
+        try:
+            yield watcher
+            if reading.done():
+                reading.result()
+        finally:
+            reading.cancel()
+            await asyncio.wait({reading})

@@ -1,0 +1,169 @@
+"""A driver's location through real proxies that hold back, cut and fail: it is never old."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from driver_scene import SLACK, Scene, scene_of, stream_in, watching
+
+from support.live_server import running_server, settings_for
+from support.waiting import wait_until
+from tui.common.client.wire import Pattern, State
+
+INTERVAL = 0.5
+
+
+@pytest.fixture
+async def scene(data_dir: Path) -> AsyncIterator[Scene]:
+    """With a quick heartbeat."""
+    async with (
+        running_server(settings_for(data_dir, heartbeat_seconds=0.4)) as server,
+        scene_of(server) as scene,
+    ):
+        yield scene
+
+
+async def test_where_nothing_is_in_the_way_the_stream_alone_carries(scene: Scene) -> None:
+    await scene.move()
+    async with watching(stream_in(scene)) as watcher:
+        await watcher.sees(1)
+        async with scene.moving(INTERVAL):
+            await watcher.sees(5)
+            meter = watcher.stream.meter
+            assert (meter.name, meter.pattern, meter.state) == ("Driver", Pattern.SSE, State.LIVE)
+    assert watcher.seqs[:5] == [1, 2, 3, 4, 5]
+    assert watcher.carriers == [Pattern.SSE]
+    assert scene.asked == (1, 0)
+    assert "Driver (poll)" not in scene.session.wire.meters
+
+
+@pytest.mark.parametrize("head_passes", [False, True], ids=["whole", "body"])
+async def test_behind_a_proxy_that_buffers_the_poll_carries(
+    scene: Scene, head_passes: bool
+) -> None:
+    scene.proxy.buffering(head_passes=head_passes)
+    await scene.move()
+    async with watching(stream_in(scene)) as watcher, scene.moving(INTERVAL):
+        await watcher.sees(2)
+        meter = watcher.stream.meter
+        assert (watcher.stream.carrier, meter.pattern) == (Pattern.LONG_POLL,) * 2
+        assert meter.name == "Driver (poll)"
+        await wait_until(lambda: meter.state is State.WAITING)
+        assert meter.detail == "no stream: nothing came for 2 s"
+        assert scene.session.wire.meters["Driver"].state is State.CONNECTING
+        await watcher.sees(8)
+        assert watcher.oldest(scene.put_at) < INTERVAL + SLACK
+    assert watcher.seen[0][0] - watcher.began_at < SLACK
+    assert watcher.in_order()
+    assert watcher.carriers == [Pattern.SSE, Pattern.LONG_POLL]
+
+
+async def test_a_stream_that_comes_through_again_takes_over(scene: Scene) -> None:
+    """Held back, it is tried again after a while; the poll is let go once it is heard."""
+    scene.proxy.buffering()
+    stream = stream_in(scene, first_sound=0.3, silence=1, again=0.5)
+    async with watching(stream) as watcher, scene.moving(INTERVAL):
+        await watcher.carried_by(Pattern.LONG_POLL)
+        await wait_until(lambda: scene.asked[0] == 2, what="the stream is tried again")
+        assert stream.carrier is Pattern.LONG_POLL
+        scene.proxy.passing()
+        await watcher.carried_by(Pattern.SSE)
+        poll = scene.session.wire.meters["Driver (poll)"]
+        await wait_until(lambda: (poll.connections, poll.state) == (0, State.IDLE))
+        polls = scene.asked[1]
+        await watcher.sees(len(scene.put_at) + 3)
+        assert scene.asked[1] == polls
+        assert watcher.oldest(scene.put_at) < INTERVAL + SLACK
+        assert (stream.meter.state, stream.meter.detail) == (State.LIVE, "")
+    assert watcher.in_order()
+
+
+async def test_a_proxy_that_begins_to_buffer_is_found_out_by_its_missing_heartbeats(
+    scene: Scene,
+) -> None:
+    async with watching(stream_in(scene, late=1)) as watcher, scene.moving(INTERVAL):
+        await watcher.sees(5)  # by now there were three heartbeats
+        scene.proxy.buffering(head_passes=True)
+        await watcher.carried_by(Pattern.LONG_POLL, seconds=4)
+        assert watcher.stream.meter.detail == "no stream: nothing came for 1 s"
+        await watcher.sees(len(scene.put_at) + 1)
+        assert watcher.oldest(scene.put_at) < INTERVAL + SLACK
+    assert watcher.in_order()
+
+
+async def test_a_proxy_that_lets_only_the_first_bytes_through_is_believed_once(
+    scene: Scene,
+) -> None:
+    scene.proxy.buffering(head_passes=True, pieces=2)
+    stream = stream_in(scene, silence=1, again=0.3)
+    async with watching(stream) as watcher, scene.moving(INTERVAL):
+        await wait_until(lambda: scene.asked[0] >= 4, 15)
+        await watcher.sees(len(scene.put_at) + 1)
+        assert watcher.oldest(scene.put_at) < INTERVAL + SLACK
+    assert watcher.in_order()
+    assert watcher.carriers == [Pattern.SSE, Pattern.LONG_POLL]
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.2])
+async def test_behind_a_proxy_that_cuts_it_comes_back_each_time(
+    scene: Scene, seconds: float
+) -> None:
+    scene.proxy.cutting(seconds)
+    async with watching(stream_in(scene)) as watcher, scene.moving(INTERVAL):
+        await wait_until(lambda: watcher.carriers.count(Pattern.SSE) >= 4, 30)
+        assert watcher.oldest(scene.put_at) < INTERVAL + SLACK
+    assert watcher.in_order()
+    assert watcher.carriers[:4] == [Pattern.SSE, Pattern.LONG_POLL] * 2
+
+
+async def test_behind_a_proxy_that_holds_back_and_cuts(scene: Scene) -> None:
+    """All that comes through is an answer that is quickly given."""
+    scene.proxy.buffering(cut_after=1.2)
+    stream = stream_in(scene, first_sound=0.3)
+    async with watching(stream) as watcher, scene.moving(INTERVAL):
+        await wait_until(lambda: scene.proxy.cuts >= 5, 30)
+        assert watcher.oldest(scene.put_at) < INTERVAL + SLACK
+    assert watcher.in_order()
+    # It has brought nothing, and is not asked for time and again (aiohttp repeats one by itself).
+    assert scene.asked[0] <= 2
+
+
+async def test_a_held_poll_that_is_cut_time_and_again_is_asked_for_at_once(scene: Scene) -> None:
+    """A driver who moves seldom: no backoff may stand between the position and the poll."""
+    scene.proxy.buffering(cut_after=1.2)
+    await scene.move()
+    async with watching(stream_in(scene, first_sound=0.3)) as watcher:
+        await wait_until(lambda: scene.proxy.cuts >= 5, 30)
+        await scene.move()
+        await watcher.sees(2, seconds=1)
+    assert watcher.seqs == [1, 2]
+
+
+@pytest.mark.parametrize("every", [2, 3])
+async def test_behind_a_proxy_that_fails_now_and_then(scene: Scene, every: int) -> None:
+    scene.proxy.failing(every)
+    async with watching(stream_in(scene)) as watcher, scene.moving(INTERVAL):
+        for _ in range(5):
+            await watcher.sees(len(scene.put_at) + 1)
+            scene.proxy.cut()
+        await watcher.sees(len(scene.put_at) + 1)
+        assert watcher.oldest(scene.put_at) < INTERVAL + SLACK
+    assert scene.proxy.refused >= 2
+    assert watcher.in_order()
+
+
+async def test_a_proxy_that_refuses_all_is_asked_seldom_and_left_behind(scene: Scene) -> None:
+    await scene.move()
+    async with watching(stream_in(scene)) as watcher:
+        await watcher.sees(1)
+        scene.proxy.failing(every=1)
+        scene.proxy.cut()
+        await wait_until(lambda: scene.proxy.refused >= 4)
+        meter = watcher.stream.meter
+        await wait_until(lambda: meter.state is State.RETRY)
+        assert (meter.pattern, meter.detail) == (Pattern.LONG_POLL, "HTTP 502: Bad Gateway")
+        scene.proxy.passing()
+        await scene.move()
+        await watcher.sees(2, seconds=9)
+        await watcher.carried_by(Pattern.SSE)
+    assert watcher.seqs == [1, 2]
