@@ -1,0 +1,63 @@
+"""What the tests of the map share: the demo's ground, scenes on it, a window with a map in it."""
+
+import json
+from importlib import resources
+
+from textual.app import App, ComposeResult
+
+from tui.common.map.ground import Ground
+from tui.common.map.scene import Marker, Scene, Spot
+from tui.common.map.town_map import TownMap
+from tui.common.theme import DAY, NIGHT
+
+SHOP, HOME = Spot(47.07613, 15.43387), Spot(47.06676, 15.44717)
+WAY = (SHOP, Spot(47.0725, 15.4405), Spot(47.0712, 15.4414), Spot(47.0702, 15.4470), HOME)
+
+
+def demo_ground() -> Ground:
+    text = resources.files("server.demo").joinpath("map.geojson").read_text(encoding="utf-8")
+    return Ground.parse(json.loads(text))
+
+
+def ride(part: float = 0.5, hud: str = "6 min · 1.6 km · 24 km/h", **driver: object) -> Scene:
+    """A driver so far along the straight way from the restaurant to the home."""
+    at = Spot(
+        SHOP.lat + (HOME.lat - SHOP.lat) * part,
+        SHOP.lng + (HOME.lng - SHOP.lng) * part,
+    )
+    more: dict[str, object] = {"label": "Ken", "heading": 120.0, "chosen": True, **driver}
+    return Scene(
+        (
+            Marker("restaurant", "Thai Basil", SHOP),
+            Marker("home", "Home", HOME),
+            Marker("driver", at=at, **more),  # type: ignore[arg-type]
+        ),
+        trail=(SHOP, at),
+        route=(at, HOME),
+        hud=hud,
+    )
+
+
+class MapWindow(App[None]):
+    """A map alone, in one of the two themes."""
+
+    def __init__(self, ground: Ground | None, scene: Scene) -> None:
+        super().__init__()
+        self.map = TownMap(ground)
+        self.map.show(scene)
+
+    def compose(self) -> ComposeResult:
+        yield self.map
+
+    def on_mount(self) -> None:
+        for theme in (NIGHT, DAY):
+            self.register_theme(theme)
+        self.theme = NIGHT.name
+        self.map.focus()
+
+    def lines(self) -> list[str]:
+        """The map's text as it is painted."""
+        return [self.map.render_line(row).text for row in range(self.map.size.height)]
+
+    def text(self) -> str:
+        return "\n".join(self.lines())

@@ -1,0 +1,154 @@
+import json
+import random
+from typing import Any
+
+import pytest
+from map_scenes import demo_ground
+
+from tui.common.map.ground import Ground, Kind
+from tui.common.map.segments import Segments
+
+LINE = [[15.44, 47.07], [15.45, 47.07]]
+SQUARE = [[[15.44, 47.07], [15.45, 47.07], [15.45, 47.08], [15.44, 47.07]]]
+
+
+def collection(*features: Any) -> dict[str, Any]:
+    return {"type": "FeatureCollection", "features": list(features)}
+
+
+def feature(shape: str, coordinates: Any, **properties: Any) -> dict[str, Any]:
+    geometry = {"type": shape, "coordinates": coordinates}
+    return {"type": "Feature", "properties": properties, "geometry": geometry}
+
+
+def test_the_demo_town_has_all_kinds() -> None:
+    ground = demo_ground()
+    assert {line.kind for line in ground.streets} >= {Kind.MAIN, Kind.SIDE, Kind.BRIDGE}
+    assert {area.kind for area in ground.areas} == {Kind.WATER, Kind.PARK}
+    assert ground.waters
+
+
+@pytest.mark.parametrize(
+    ("properties", "kind"),
+    [
+        ({"kind": "street"}, Kind.SIDE),
+        ({"kind": "street", "class": "main"}, Kind.MAIN),
+        ({"kind": "street", "class": "path"}, Kind.PATH),
+        ({"kind": "street", "class": "main", "bridge": True}, Kind.BRIDGE),
+        ({"highway": "primary_link"}, Kind.MAIN),
+        ({"highway": "residential"}, Kind.SIDE),
+        ({"highway": "footway"}, Kind.PATH),
+        ({"highway": "tertiary", "bridge": "yes"}, Kind.BRIDGE),
+        ({"highway": "tertiary", "bridge": "no"}, Kind.MAIN),
+    ],
+)
+def test_streets_by_their_own_names_and_by_those_of_openstreetmap(
+    properties: dict[str, Any], kind: Kind
+) -> None:
+    ground = Ground.parse(collection(feature("LineString", LINE, **properties)))
+    assert [line.kind for line in ground.streets] == [kind]
+    many = Ground.parse(collection(feature("MultiLineString", [LINE, LINE], **properties)))
+    assert len(many.streets) == 2
+
+
+@pytest.mark.parametrize(
+    ("properties", "kind"),
+    [
+        ({"kind": "water"}, Kind.WATER),
+        ({"natural": "water"}, Kind.WATER),
+        ({"waterway": "riverbank"}, Kind.WATER),
+        ({"kind": "park"}, Kind.PARK),
+        ({"leisure": "park"}, Kind.PARK),
+        ({"landuse": "forest"}, Kind.PARK),
+    ],
+)
+def test_waters_and_parks(properties: dict[str, Any], kind: Kind) -> None:
+    ground = Ground.parse(collection(feature("Polygon", SQUARE, **properties)))
+    assert [area.kind for area in ground.areas] == [kind]
+
+
+def test_a_narrow_water_has_the_width_it_says() -> None:
+    ground = Ground.parse(
+        collection(
+            feature("LineString", LINE, kind="water", width_m=33),
+            feature("LineString", LINE, waterway="canal"),
+            feature("LineString", LINE, kind="water", width_m="wide"),
+        )
+    )
+    assert [water.metres for water in ground.waters] == [33.0, 14.0, 8.0]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        None,
+        7,
+        {},
+        {"type": "Feature", "properties": None, "geometry": None},
+        feature("LineString", LINE, kind="railway"),
+        feature("LineString", LINE, kind=["street"]),
+        feature("LineString", [[15.44, 47.07]], kind="street"),
+        feature("LineString", [["a", None], [1]], kind="street"),
+        feature("LineString", [[15.44, float("nan")], [True, False]], kind="street"),
+        feature("LineString", [[500, 47], [600, 47]], kind="street"),
+        feature("LineString", None, kind="street"),
+        feature("MultiLineString", [None, 3], kind="street"),
+        feature("Point", [15.44, 47.07], kind="place", name="Square"),
+        feature("Polygon", [None, [[1, 2]]], kind="park"),
+        feature("MultiPolygon", [7], kind="water"),
+        feature("LineString", LINE, kind="park"),
+    ],
+)
+def test_what_is_not_understood_is_left_out(odd: Any) -> None:
+    ground = Ground.parse(collection(odd, feature("LineString", LINE, kind="street", name="One")))
+    assert [street.name for street in ground.streets] == ["One"]
+    assert not ground.waters
+    assert not ground.areas
+
+
+@pytest.mark.parametrize(
+    "wrong", [[], None, {}, {"type": "Feature"}, {"type": "FeatureCollection"}]
+)
+def test_what_is_no_map_is_refused_in_words(wrong: Any) -> None:
+    with pytest.raises(ValueError, match="map"):
+        Ground.parse(wrong)
+
+
+def test_an_empty_collection_is_an_empty_ground() -> None:
+    ground = Ground.parse(json.loads('{"type": "FeatureCollection", "features": []}'))
+    assert not ground.streets
+    assert ground.corners() == ()
+
+
+def test_names_cannot_steer_the_terminal() -> None:
+    ground = Ground.parse(collection(feature("LineString", LINE, kind="street", name="A\x1b[2J")))
+    assert "\x1b" not in ground.streets[0].name
+
+
+def test_the_grid_finds_what_a_look_at_each_would() -> None:
+    rng = random.Random(3)
+    pairs = []
+    for owner in range(3000):
+        x, y = rng.uniform(-5, 5), rng.uniform(-5, 5)
+        reach = 9.0 if owner % 100 == 0 else 0.1
+        pairs.append(
+            (owner, (x, y), (x + rng.uniform(-reach, reach), y + rng.uniform(-reach, reach)))
+        )
+    segments = Segments.of(pairs)
+    for _ in range(50):
+        x, y = rng.uniform(-6, 6), rng.uniform(-6, 6)
+        box = (x, y, x + rng.uniform(0, 3), y + rng.uniform(0, 3))
+        found = segments.near(box)
+        owners = [one[0] for one in found]
+        assert owners == sorted(set(owners))
+        wanted = {
+            owner
+            for owner, a, b in pairs
+            if max(a[0], b[0]) >= box[0]
+            and min(a[0], b[0]) <= box[2]
+            and max(a[1], b[1]) >= box[1]
+            and min(a[1], b[1]) <= box[3]
+        }
+        assert wanted <= set(owners)
+    assert len(segments.near((0, 0, 0.1, 0.1))) < 300
+    assert Segments().near((0, 0, 1, 1)) == []

@@ -1,0 +1,319 @@
+import os
+from dataclasses import replace
+from functools import partial
+from itertools import product
+
+import pytest
+from map_scenes import HOME, SHOP, MapWindow, demo_ground, ride
+from textual.events import MouseScrollUp
+from textual.geometry import Size
+
+from tui.common.map.backdrop import Backdrop
+from tui.common.map.inks import Inks
+from tui.common.map.overlay import draw
+from tui.common.map.scene import Marker, Scene, Spot
+from tui.common.map.town_map import changed_regions
+from tui.common.map.view import View
+from tui.common.theme import DAY
+
+GROUND = demo_ground()
+BRAILLE = range(0x2801, 0x2900)
+
+
+def braille(text: str) -> int:
+    return sum(ord(char) in BRAILLE for char in text)
+
+
+async def test_it_shows_who_is_where_and_what_is_known() -> None:
+    app = MapWindow(GROUND, ride())
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.pause()
+        text = app.text()
+        for part in ("◆", "⌂", "▶", "Thai Basil", "Home", "Ken", "6 min · 1.6 km · 24 km/h"):
+            assert text.count(part) == 1, part
+        assert "6 min" in app.lines()[0]
+        assert " m " in app.lines()[-1]
+        assert braille(text) > 20
+
+
+async def test_a_driver_that_moves_costs_no_drawing_of_the_ground() -> None:
+    app = MapWindow(GROUND, ride(0.0))
+    async with app.run_test(size=(160, 48)) as pilot:
+        await pilot.pause()
+        assert app.map.grounds_drawn == 1
+        before = app.text()
+        for step in range(1, 21):
+            app.map.show(ride(step / 20, hud=f"{20 - step} min"))
+            await pilot.pause()
+        assert app.map.grounds_drawn == 1
+        assert app.text() != before
+        assert "0 min" in app.lines()[0]
+
+
+async def test_only_what_changed_is_painted_and_all_of_it() -> None:
+    app = MapWindow(GROUND, ride(0.5))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.pause()
+        painted: list[int] = []
+        original = app.map.render_line
+        app.map.render_line = lambda y: painted.append(y) or original(y)  # type: ignore
+        app.map.show(ride(0.5, hud="5 min · 1.5 km · 24 km/h"))
+        await pilot.pause()
+        assert set(painted) == {0}
+        app.map.show(ride(0.55, hud="5 min · 1.4 km · 24 km/h"))
+        await pilot.pause()
+        assert len(set(painted)) < 20
+        app.map.render_line = original  # type: ignore[method-assign]
+        shown = [
+            "".join(part.text for part in strip) for strip in app.screen._compositor.render_strips()
+        ]
+        assert shown == app.lines()
+
+
+async def test_the_same_scene_again_is_no_work() -> None:
+    app = MapWindow(GROUND, ride())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        scene = app.map.scene
+        app.map.show(ride())
+        assert app.map.scene is scene
+
+
+async def test_keys_zoom_move_follow_and_show_the_whole_again() -> None:
+    app = MapWindow(GROUND, ride(0.3))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.pause()
+        whole = app.text()
+        await pilot.press("f")
+        assert app.map.following
+        assert "▶" in app.lines()[15]
+        assert "⌂" not in app.text()
+        await pilot.press("left")
+        assert not app.map.following
+        moved = app.text()
+        app.map.show(ride(0.9))
+        assert "⌂" not in app.text(), "a map that was moved stays"
+        app.map.show(ride(0.3))
+        assert app.text() == moved
+        await pilot.press("0")
+        assert app.text() == whole
+        await pilot.press("plus")
+        assert app.map.following
+        closer = app.text()
+        await pilot.press("minus", "minus")
+        assert app.text() != closer
+        await pilot.press("f", "f")
+        await pilot.press("0")
+        assert app.text() == whole
+
+
+async def test_the_one_followed_stays_near_the_middle_and_the_ground_is_drawn_seldom() -> None:
+    app = MapWindow(GROUND, ride(0.0))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.press("f")
+        drawn = app.map.grounds_drawn
+        for step in range(51):
+            app.map.show(ride(step / 50))
+            row = next(at for at, line in enumerate(app.lines()) if "▶" in line)
+            column = app.lines()[row].index("▶")
+            assert 8 <= row <= 22
+            assert 25 <= column <= 75
+        assert app.map.grounds_drawn - drawn < 15
+
+
+async def test_the_wheel_zooms_and_a_drag_moves() -> None:
+    app = MapWindow(GROUND, ride())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        whole = app.text()
+        await pilot._post_mouse_events([MouseScrollUp], app.map, offset=(10, 10))
+        zoomed = app.text()
+        assert zoomed != whole
+        await pilot.mouse_down(app.map, offset=(40, 12))
+        await pilot.hover(app.map, offset=(46, 14))
+        await pilot.mouse_up(app.map, offset=(46, 14))
+        assert app.text() != zoomed
+        assert app.mouse_captured is None
+
+
+async def test_it_follows_the_windows_size_and_the_theme() -> None:
+    app = MapWindow(GROUND, ride())
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.resize_terminal(60, 20)
+        await pilot.pause()
+        assert [len(line) for line in app.lines()] == [60] * 20
+        assert all(part in app.text() for part in "◆⌂▶")
+        before = app.map.render_line(5)
+        drawn = app.map.grounds_drawn
+        app.theme = DAY.name
+        await pilot.pause()
+        assert app.map.render_line(5) != before
+        assert app.map.grounds_drawn == drawn + 1
+        app.map.blur()
+        await pilot.pause()
+        app.lines()
+        assert app.map.grounds_drawn == drawn + 1, "the same colours are no reason"
+
+
+async def test_news_that_stay_away_are_seen_in_the_pill() -> None:
+    app = MapWindow(GROUND, ride(stale=True, hud="no news for 22 s"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        text = app.text()
+        assert " ? " in text
+        assert "▶" not in text
+        assert "no news for 22 s" in text
+
+
+async def test_without_a_ground_there_is_a_grid_and_no_street() -> None:
+    app = MapWindow(None, ride())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        assert "m a square" in app.text()
+        assert all(char in app.text() for char in "│─┼")
+        assert not set("▌▐▀▄█▖▗▘▝") & set(app.text())
+        grid = app.map.render_line(3)
+        app.map.ground = GROUND
+        await pilot.pause()
+        assert "a square" not in app.text()
+        assert app.map.render_line(3) != grid
+
+
+async def test_without_colour_all_is_told_by_glyphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "NO_COLOR", "1")
+    app = MapWindow(GROUND, ride())
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.pause()
+        assert app.no_color
+        text = app.text()
+        for part in ("≈≈", "··", "[◆]", "[⌂]", "[▶]", "█"):
+            assert part in text, part
+
+
+@pytest.mark.parametrize(
+    ("heading", "arrow"), [(0, "▲"), (90, "▶"), (181, "▼"), (269, "◀"), (350, "▲")]
+)
+async def test_the_arrow_points_where_the_driver_goes(heading: float, arrow: str) -> None:
+    app = MapWindow(None, ride(heading=float(heading)))
+    async with app.run_test(size=(60, 16)) as pilot:
+        await pilot.pause()
+        assert f" {arrow} " in app.text()
+
+
+async def test_several_drivers_and_their_labels_leave_each_other_room() -> None:
+    names = [f"Driver {number:02}" for number in range(12)]
+    markers = tuple(
+        Marker("driver", name, Spot(47.07 + 0.0012 * (at % 4), 15.44 + 0.0012 * (at // 4)), 0.0)
+        for at, name in enumerate(names)
+    )
+    app = MapWindow(GROUND, Scene(markers, hud="12 drivers"))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        text = app.text()
+        assert text.count("▲") == 12
+        for name in names:
+            assert text.count(name) == 1, name
+        assert app.map.scene.watched is None
+        await pilot.press("f")
+        assert not app.map.following
+        app.map.show(Scene((replace(markers[5], chosen=True), *markers[6:])))
+        await pilot.press("f")
+        assert app.map.following
+
+
+WORDS = ["寿司カゼ 🍣", "Ken\x1b[31m\x07", "‮drow", "a" * 300, "👩‍👩‍👧‍👦 family", "नमस्ते", "\n\t", ""]
+
+
+@pytest.mark.parametrize("words", WORDS)
+async def test_any_words_keep_every_line_as_wide_as_the_window(words: str) -> None:
+    app = MapWindow(GROUND, ride(label=words, hud=words))
+    async with app.run_test(size=(61, 17)) as pilot:
+        for size in ((61, 17), (30, 8), (9, 3)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause()
+            for row in range(size[1]):
+                strip = app.map.render_line(row)
+                assert sum(segment.cell_length for segment in strip) == size[0]
+                assert "\x1b" not in strip.text
+
+
+EVERYWHERE = [Spot(90, 0), Spot(-90, -180), Spot(0, 180), Spot(0, -180), Spot(47.07, 15.44)]
+
+
+async def test_no_size_and_no_place_breaks_it() -> None:
+    app = MapWindow(GROUND, Scene())
+    async with app.run_test(size=(20, 6)) as pilot:
+        await pilot.pause()
+        sizes = [(1, 1), (2, 1), (1, 9), (3, 2), (7, 3), (20, 6)]
+        for size, spot in product(sizes, EVERYWHERE):
+            await pilot.resize_terminal(*size)
+            scene = Scene(
+                (Marker("driver", "Ken", spot, 12.0, chosen=True), Marker("home", "Home", HOME)),
+                (SHOP, spot, spot),
+                (spot, HOME),
+                "1 min",
+            )
+            for ground in (GROUND, None):
+                app.map.ground = ground
+                app.map.show(scene)
+                for act in (
+                    app.map.action_follow,
+                    partial(app.map.action_zoom, 1),
+                    partial(app.map.action_pan, -1, 1),
+                    partial(app.map.action_zoom, -9),
+                    app.map.action_whole,
+                ):
+                    act()
+                    assert len(app.lines()) == size[1]
+
+
+async def test_an_empty_scene_shows_the_town_and_nothing_at_all_is_fine() -> None:
+    app = MapWindow(GROUND, Scene())
+    async with app.run_test(size=(60, 20)) as pilot:
+        await pilot.pause()
+        assert "▐" in app.text()
+        await pilot.press("f", "plus", "0", "minus")
+        app.map.ground = None
+        await pilot.pause()
+        assert "a square" in app.text()
+        assert app.map.size == Size(60, 20)
+
+
+def test_drawing_is_a_function_of_its_arguments() -> None:
+    inks = Inks.of({}, dark=True)
+    view = View.fit(ride().spots(), 80, 24)
+    backdrop = Backdrop.draw(GROUND, view, inks)
+    assert draw(ride(), view, backdrop, inks, False) == draw(ride(), view, backdrop, inks, False)
+    assert Backdrop.draw(GROUND, view, inks) == backdrop
+
+
+def test_words_that_change_are_painted_to_their_end() -> None:
+    inks = Inks.of({}, dark=True)
+    view = View.fit(ride().spots(), 80, 24)
+    backdrop = Backdrop.draw(None, view, inks)
+    before, after = (
+        draw(ride(label=name, hud=hud), view, backdrop, inks, True)
+        for name, hud in (("Kenneth", "12 min"), ("Cynthia", "11 min"))
+    )
+    regions = {region.y: region for region in changed_regions(before, after, 80)}
+    assert regions[0].right == 80
+    assert regions[0].width >= len(" 12 min ")
+    label = next(region for row, region in regions.items() if row)
+    assert label.width >= len(" Kenneth ")
+
+
+async def test_the_window_is_kept_until_much_closer_would_do() -> None:
+    def approach(part: float) -> Scene:
+        return Scene(tuple(one for one in ride(part).markers if one.kind != "restaurant"))
+
+    app = MapWindow(GROUND, approach(0.0))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.pause()
+        for step in range(31):
+            app.map.show(approach(step / 100))
+        assert app.map.grounds_drawn == 1
+        for step in range(30, 81):
+            app.map.show(approach(step / 100))
+        assert 2 <= app.map.grounds_drawn <= 5
+        app.map.show(ride(0.8))
+        assert "◆" in app.text(), "who comes into the scene comes into view"
