@@ -1,27 +1,35 @@
 """The pictures in README: the running apps against a running demo server, as SVG.
 
+Where a picture shows a ride, somebody rides: from the counter on, for as long as it is watched.
+
 `make pictures` writes docs/pictures; `python -m tools.pictures NAME...` only some of them.
 """
 
 import asyncio
+import contextlib
 import os
 import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from server.features.drivers.schemas import DriverPosition, Point
 from tui.common.app import TiffinApp
 from tui.common.backstage import Child, free_port, wait_ready
+from tui.common.client.api import Api
+from tui.common.client.session import Session
 from tui.common.client.tokens import TokenStore
-from tui.common.client.wire import State
+from tui.common.client.wire import State, Wire
 from tui.customer.app import CustomerApp
 from tui.employee.app import EmployeeApp
+from tui.employee.ride import Ride
 
 OUT = Path(__file__).resolve().parent.parent / "docs" / "pictures"
 WAY = ("accepted", "preparing", "ready", "out_for_delivery")
@@ -35,18 +43,25 @@ class Picture:
     app: type[TiffinApp]
     size: tuple[int, int]
     keys: tuple[str, ...] = ()
+    watched: float = 0.0
+    """Seconds for which the drivers ride before it is taken."""
 
 
 PICTURES = {
-    "customer-wide": Picture(CustomerApp, (160, 48)),
-    "customer-day": Picture(CustomerApp, (160, 48), ("t",)),
+    "customer-wide": Picture(CustomerApp, (160, 48), watched=40),
+    "customer-day": Picture(CustomerApp, (160, 48), ("t",), watched=40),
     "customer-medium": Picture(CustomerApp, (100, 30)),
     "customer-narrow": Picture(CustomerApp, (80, 24)),
+    "driver-wide": Picture(CustomerApp, (160, 48), ("2", "z"), watched=40),
+    "driver-medium": Picture(CustomerApp, (100, 30), ("2",), watched=40),
+    "driver-narrow": Picture(CustomerApp, (80, 24), ("2",), watched=40),
     "customer-menu": Picture(CustomerApp, (100, 30), ("n",)),
-    "customer-wire": Picture(CustomerApp, (100, 30), ("2",)),
-    "employee-wide": Picture(EmployeeApp, (160, 48)),
+    "customer-wire": Picture(CustomerApp, (100, 30), ("3",)),
+    "employee-wide": Picture(EmployeeApp, (160, 48), watched=40),
     "employee-medium": Picture(EmployeeApp, (100, 30)),
     "employee-narrow": Picture(EmployeeApp, (80, 24)),
+    "drivers-medium": Picture(EmployeeApp, (100, 30), ("2",), watched=40),
+    "drivers-narrow": Picture(EmployeeApp, (80, 24), ("2",), watched=40),
     "help": Picture(CustomerApp, (100, 30), ("question_mark",)),
 }
 
@@ -58,6 +73,8 @@ class Town:
     http: aiohttp.ClientSession
     url: str
     tokens: dict[str, str] = field(default_factory=dict)
+    under_way: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """Who may say where its driver is, and the order."""
 
     async def call(self, method: str, path: str, body: Any = None, who: str = "") -> Any:
         """One request as `who`; gives the JSON of the answer."""
@@ -92,7 +109,37 @@ class Town:
             change = {"status": step}
             if step == "out_for_delivery":
                 change["driver_id"] = min(drivers, key=lambda one: len(one["carrying"]))["id"]
-            await self.call("POST", f"/orders/{order['id']}/status", change, place)
+            order = await self.call("POST", f"/orders/{order['id']}/status", change, place)
+        if order["status"] == WAY[-1]:
+            self.under_way.append((f"robin@{slug}.tiffin.example", order))
+
+    @asynccontextmanager
+    async def riding(self) -> AsyncIterator[None]:
+        """Every driver is at the counter; inside, they ride to the door."""
+        async with AsyncExitStack() as stack:
+            rides = []
+            for email, order in self.under_way:
+                session = Session(self.url, Wire())
+                stack.push_async_callback(session.close)
+                await session.log_in(email, "tiffin-demo")
+                rides.append(await _at_the_counter(Api(session), order))
+            riding = [asyncio.create_task(ride.run()) for ride in rides]
+            yield
+            for task in riding:
+                task.cancel()
+            await asyncio.wait(riding)
+
+
+async def _at_the_counter(api: Api, order: dict[str, Any]) -> Ride:
+    counter, door = (Point.model_validate(_place(order[end])) for end in ("restaurant", "address"))
+    driver = next(one for one in await api.drivers() if one.id == order["driver"]["id"])
+    for _ in range(2):  # twice, since one position that far off might be a mistake
+        await api.put_location(driver.id, DriverPosition(lat=counter.lat, lng=counter.lng))
+    return Ride(api, driver, (door,), interval=1, start=counter)
+
+
+def _place(found: dict[str, Any]) -> dict[str, Any]:
+    return {"lat": found["lat"], "lng": found["lng"]}
 
 
 async def make_busy(town: Town) -> None:
@@ -119,10 +166,11 @@ async def until(fact: Callable[[], object], what: str) -> None:
         await asyncio.sleep(0.05)
 
 
-async def take(picture: Picture, url: str, folder: Path) -> str:
+async def take(picture: Picture, url: str, folder: Path, town: Town) -> str:
     """Run the app, log in with Enter, press the keys, and give the screen as SVG."""
+    riding = town.riding() if picture.watched else contextlib.nullcontext()
     app = picture.app(url, tokens=TokenStore(folder / f"{picture.app.ROLE}.json"))
-    async with app.run_test(size=picture.size, notifications=True) as pilot:
+    async with riding, app.run_test(size=picture.size, notifications=True) as pilot:
         await until(lambda: len(app.screen_stack) > 1 or app.panels, "the log-in screen")
         if not app.panels:
             await pilot.press("enter")
@@ -132,7 +180,7 @@ async def take(picture: Picture, url: str, folder: Path) -> str:
         )
         for key in picture.keys:
             await pilot.press(key)
-        await pilot.pause(1.0)
+        await pilot.pause(1.0 + picture.watched)
         drawn = app.export_screenshot(title=f"tiffin-{picture.app.ROLE}")
     return re.sub(r"@font-face\s*\{[^}]*\}", "", drawn)
 
@@ -148,11 +196,12 @@ async def main(names: list[str]) -> None:
         try:
             await asyncio.to_thread(wait_ready, server, url)
             async with aiohttp.ClientSession() as http:
-                await make_busy(Town(http, url))
-            for name in names or PICTURES:
-                drawn = await take(PICTURES[name], url, Path(folder))
-                (OUT / f"{name}.svg").write_text(drawn, encoding="utf-8")
-                print(OUT.name, name)
+                town = Town(http, url)
+                await make_busy(town)
+                for name in names or PICTURES:
+                    drawn = await take(PICTURES[name], url, Path(folder), town)
+                    (OUT / f"{name}.svg").write_text(drawn, encoding="utf-8")
+                    print(OUT.name, name)
         finally:
             server.let_go()
             server.end()

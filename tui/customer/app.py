@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class CustomerApp(TiffinApp):
-    """Orders, and the wire that feeds it."""
+    """Orders, the driver who brings them, and the wire that feeds both."""
 
     ROLE = "customer"
     CONTENT_CSS = Path(__file__).with_name("app.tcss")
@@ -19,6 +19,7 @@ class CustomerApp(TiffinApp):
     def panel_classes(self) -> Sequence[type["Panel"]]:
         """The panels, in the order of their numbers."""
         from tui.common.panels.wire_panel import WirePanel
+        from tui.customer.panels.driver import DriverPanel
         from tui.customer.panels.orders import OrdersPanel
 
-        return (OrdersPanel, WirePanel)
+        return (OrdersPanel, DriverPanel, WirePanel)

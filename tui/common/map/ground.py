@@ -99,15 +99,17 @@ class Ground:
             Segments.of(pairs),
         )
 
-    def corners(self) -> tuple[Spot, ...]:
-        """South-west and north-east of all the streets, or of all there is; empty if nothing is."""
+    def middle(self) -> tuple[Spot, ...]:
+        """South-west and north-east of the middle half of the streets, or of all there is: worth
+        a look where nothing else is to be seen. Empty if nothing is."""
         drawn: tuple[Line | Area, ...] = self.streets or (*self.waters, *self.areas)
         boxes = [one.box for one in drawn]
         if not boxes:
             return ()
         west, south = min(box[0] for box in boxes), min(box[1] for box in boxes)
         east, north = max(box[2] for box in boxes), max(box[3] for box in boxes)
-        return spot_of((west, south)), spot_of((east, north))
+        right, up = (east - west) / 4, (north - south) / 4
+        return spot_of((west + right, south + up)), spot_of((east - right, north - up))
 
 
 def _order(line: Line) -> int:

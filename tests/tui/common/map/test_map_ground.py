@@ -117,7 +117,7 @@ def test_what_is_no_map_is_refused_in_words(wrong: Any) -> None:
 def test_an_empty_collection_is_an_empty_ground() -> None:
     ground = Ground.parse(json.loads('{"type": "FeatureCollection", "features": []}'))
     assert not ground.streets
-    assert ground.corners() == ()
+    assert ground.middle() == ()
 
 
 def test_names_cannot_steer_the_terminal() -> None:
