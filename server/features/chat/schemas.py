@@ -131,6 +131,7 @@ class ChatMessage(Wire):
     """
 
     type: Literal["message"] = "message"
+    chat_id: str
     cursor: str
     client_id: str
     sender: Actor
@@ -157,6 +158,7 @@ class TypingFrame(Wire):
     """Somebody else is typing; good for some seconds. Kept nowhere."""
 
     type: Literal["typing"] = "typing"
+    chat_id: str
     sender: Actor
 
 
@@ -164,6 +166,7 @@ class ReadFrame(Wire):
     """Everybody's read marks as they are now: on entering, and when one has moved."""
 
     type: Literal["read"] = "read"
+    chat_id: str
     reads: list[ReadMark]
 
 
@@ -171,6 +174,7 @@ class PresenceFrame(Wire):
     """Who is in the room now: on entering, and when somebody comes or goes."""
 
     type: Literal["presence"] = "presence"
+    chat_id: str
     present: list[Actor]
 
 
@@ -178,6 +182,7 @@ class TakenFrame(Wire):
     """An employee took the chat up."""
 
     type: Literal["taken"] = "taken"
+    chat_id: str
     cursor: str
     by: Actor
     at: Timestamp
@@ -187,6 +192,7 @@ class ClosedFrame(Wire):
     """The chat was closed: it takes no messages until it is opened again."""
 
     type: Literal["closed"] = "closed"
+    chat_id: str
     cursor: str
     by: Actor
     at: Timestamp
@@ -196,19 +202,17 @@ class ReopenedFrame(Wire):
     """The chat goes on, and waits in the queue again."""
 
     type: Literal["reopened"] = "reopened"
+    chat_id: str
     cursor: str
     by: Actor
     at: Timestamp
 
 
 class ResetFrame(Wire):
-    """The cursor cannot be honoured: read the history again and come back with its cursor.
-
-    `chat_id` says which room's, where a connection may be in several (Socket.IO).
-    """
+    """The cursor cannot be honoured: read the history again and come back with its cursor."""
 
     type: Literal["reset"] = "reset"
-    chat_id: str | None = absent()
+    chat_id: str
 
 
 class ErrorCode(StrEnum):
@@ -240,6 +244,7 @@ class ErrorFrame(Wire):
     type: Literal["error"] = "error"
     code: str
     detail: str
+    chat_id: str | None = absent()
     client_id: str | None = absent()
     retry_after_ms: int | None = absent()
 
