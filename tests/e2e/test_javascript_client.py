@@ -33,14 +33,7 @@ def script() -> Path:
     installed = CACHE / "node_modules" / "socket.io-client" / "package.json"
     wanted = json.loads((HERE / "package.json").read_text())["dependencies"]["socket.io-client"]
     if not installed.exists() or json.loads(installed.read_text())["version"] != wanted:
-        command = [
-            npm,
-            "install",
-            "--no-audit",
-            "--no-fund",
-            "--ignore-scripts",
-            "--no-package-lock",
-        ]
+        options = ("--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock")
         try:
             done = subprocess.run(
                 [npm, "install", *options],
