@@ -15,7 +15,8 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks._figures import machine, spread
+from benchmarks._figures import spread
+from benchmarks._terminal import machine
 from support.rest import Rest
 from support.room import Room, open_chat, room
 from support.server_process import ServerProcess
