@@ -27,6 +27,7 @@ from server.core.openapi import DOCUMENT, document, serve_document
 from server.core.routing import GATE, OPERATIONS, PREFIX, SERVICES, WRITES
 from server.features.accounts import setup as accounts
 from server.features.accounts.service import drop_expired
+from server.features.chat import setup as chat
 from server.features.drivers import setup as drivers
 from server.features.kitchen import setup as kitchen
 from server.features.orders import setup as orders
@@ -41,6 +42,7 @@ from server.realtime.states import States
 from server.settings import Settings, load_settings
 from server.transports.connections import CONNECTIONS, Connections, Revocations
 from server.transports.heartbeat import HEARTBEAT, Heartbeat
+from server.transports.socketio import SocketIo
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +85,13 @@ def create_app(settings: Settings) -> web.Application:
         app, settings, database, hub, order_service, restaurant_service, _map(settings)
     )
     kitchen.setup(app)
+    socketio = SocketIo(
+        app,
+        ping_seconds=settings.heartbeat_seconds,
+        stalled_seconds=settings.stalled_reader_seconds,
+        per_second=settings.frames_per_second,
+    )
+    presence = chat.setup(app, settings, database, hub, account_service, order_service, socketio)
 
     operations = app[OPERATIONS]
     app[DOCUMENT] = document(operations, ProblemDetails, version("tiffin"))
@@ -103,6 +112,8 @@ def create_app(settings: Settings) -> web.Application:
             await hub.open()
             stack.push_async_callback(hub.close)
             stack.push_async_callback(driver_service.close)
+            await presence.open()
+            stack.push_async_callback(presence.close)
             await app[HEARTBEAT].open()
             stack.push_async_callback(app[HEARTBEAT].close)
             await Rewrites(hub).follow()
@@ -115,6 +126,7 @@ def create_app(settings: Settings) -> web.Application:
 
     async def drain(app: web.Application) -> None:
         connections.drain()
+        await socketio.close()
 
     app.cleanup_ctx.append(run)
     app.on_shutdown.append(drain)

@@ -44,6 +44,8 @@ class Settings(BaseSettings):
     login_per_minute: Annotated[int, Field(ge=0)] = 20
     heartbeat_seconds: Annotated[float, Field(gt=0, le=15)] = 10
     stalled_reader_seconds: Annotated[float, Field(gt=0)] = 90
+    presence_seconds: Annotated[float, Field(gt=0)] = 30
+    frames_per_second: Annotated[float, Field(ge=0)] = 20
     sweep_seconds: Annotated[float, Field(gt=0)] = 0.5
     log_level: str = "INFO"
 

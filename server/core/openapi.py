@@ -39,7 +39,9 @@ def document(
         "info": {
             "title": "Tiffin",
             "version": version,
-            "description": "Food delivery over REST, long polling and server-sent events.",
+            "description": (
+                "Food delivery over REST, long polling, server-sent events and WebSocket."
+            ),
         },
         "paths": paths,
         "components": {

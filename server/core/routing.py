@@ -17,6 +17,7 @@ from server.core.limits import RateLimit
 BodyT = TypeVar("BodyT")
 ServiceT = TypeVar("ServiceT")
 Handler = Callable[..., Awaitable[Any]]
+Refuse = Callable[[web.Request, Problem], Awaitable[web.StreamResponse]]
 
 PREFIX = "/api/v1"
 BODY_SECONDS = 20.0
@@ -82,6 +83,7 @@ class Operation:
         media: str,
         empty: tuple[int, ...],
         counted: bool,
+        refuse: Refuse | None,
         tag: str,
     ) -> None:
         self.method = method
@@ -93,6 +95,7 @@ class Operation:
         self.media = media
         self.empty = empty
         self.counted = counted and method != "GET"
+        self.refuse = refuse
         self.tag = tag
         self.body: type[BaseModel] | None = None
         hints = typing.get_type_hints(handler, include_extras=True)
@@ -118,8 +121,16 @@ class Operation:
         )
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
-        """Guard, bind, run, serialize."""
+        """Guard, bind, run, serialize; a problem is told in the route's own way if it has one."""
         request[OPERATION] = self
+        try:
+            return await self._answer(request)
+        except Problem as problem:
+            if self.refuse is None:
+                raise
+            return await self.refuse(request, problem)
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
         if self.roles:
             identity = await request.app[GATE].admit(request.headers.get("Authorization"))
             request[IDENTITY] = identity
@@ -198,6 +209,7 @@ class Router:
         media: str = "application/json",
         empty: tuple[int, ...] = (),
         counted: bool = True,
+        refuse: Refuse | None = None,
     ) -> Callable[[Handler], Handler]:
         """Register a handler.
 
@@ -205,7 +217,8 @@ class Router:
         returns nothing. `problems` are the errors of its own rules; what guards and binding may
         answer is added. `media` is another content type than JSON; `empty` other statuses
         without a body. What may change something counts against the account's rate, unless the
-        feature counts it in its own way and says `counted=False`.
+        feature counts it in its own way and says `counted=False`. `refuse` answers a problem
+        where the client could not read a document.
         """
 
         def register(handler: Handler) -> Handler:
@@ -221,6 +234,7 @@ class Router:
                     media=media,
                     empty=empty,
                     counted=counted,
+                    refuse=refuse,
                     tag=self.tag,
                 )
             )

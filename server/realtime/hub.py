@@ -11,6 +11,7 @@ from server.realtime.broker import Broker
 from server.realtime.event import Cursor, Event
 from server.realtime.log import EventLog
 from server.realtime.log_topic import LogTopic
+from server.realtime.passing_topic import PASSING, PassingTopic
 from server.realtime.state_topic import StateTopic
 from server.realtime.states import STATE, States
 from server.realtime.subscription import Sink, Subscription
@@ -120,6 +121,11 @@ class Hub:
                 topic.waiters.pop(subject)
             future.cancel()
 
+    def pass_on(self, name: str, type: str, data: str, subject: str = "") -> None:
+        """Tell whoever listens to that passing topic now, in any process; `data` is JSON text."""
+        assert name.startswith(PASSING), name
+        self._publish([Event(name, 0, type, subject, data, "")])
+
     def forget(self, name: str) -> None:
         """The topic's stored events were rewritten."""
         if topic := self._topics.get(name):
@@ -156,6 +162,8 @@ class Hub:
         topic: Topic
         if name.startswith(STATE):
             topic = StateTopic(name, self.states)
+        elif name.startswith(PASSING):
+            topic = PassingTopic(name)
         else:
             topic = LogTopic(name, self.log)
         self._topics[name] = topic

@@ -34,6 +34,8 @@ class End(StrEnum):
     STALLED = "stalled"
     FAILED = "failed"
     OVER = "over"
+    TOO_LARGE = "too large"
+    TOO_FAST = "too fast"
 
 
 class Connections:

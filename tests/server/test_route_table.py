@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import socketio
 
 from server.core.routing import OPERATIONS
 from support.cast import Cast, cast_of
 from support.live_server import LiveServer
 from support.rest import Rest
+from support.room import open_chat, room
+from support.socketio_client import connected
 from support.tokens import claims_of, forgeries, signed
 
 CUSTOMERS = ("customer",)
@@ -25,6 +28,7 @@ class Row:
 
     `owned` routes show a stranger of the right role 404. `body` is one that binds, `query` what
     has to be asked. `riding` needs the order on its way; what is not `there` is 404 for all.
+    `support` is one customer's and every employee's.
     """
 
     roles: tuple[str, ...]
@@ -33,6 +37,7 @@ class Row:
     query: str = ""
     riding: bool = False
     there: bool = True
+    support: bool = False
 
 
 DISH = {"name": "Dal", "price_cents": 500}
@@ -67,12 +72,24 @@ TABLE = {
     "POST /orders/{id}/status": Row(EMPLOYEES, owned=True, body=STEP),
     "POST /orders/{id}/cancel": Row(CUSTOMERS, owned=True, body={}),
     "GET /orders/{id}/status": Row(BOTH, owned=True),
+    "POST /chats": Row(CUSTOMERS, body={"subject": "Where is it?"}),
+    "GET /chats": Row(BOTH),
+    "GET /chats/stream": Row(EMPLOYEES),
+    "GET /chats/{id}": Row(BOTH, support=True),
+    "POST /chats/{id}/take": Row(EMPLOYEES, support=True),
+    "POST /chats/{id}/close": Row(BOTH, support=True),
+    "POST /chats/{id}/reopen": Row(BOTH, support=True),
+    "GET /chats/{id}/messages": Row(BOTH, support=True),
+    "GET /chats/{id}/ws": Row(BOTH, support=True),
 }
 OUTSIDE = {
     "GET /healthz",
     "GET /readyz",
     "GET /metrics",
     "GET /api/v1/openapi.json",
+    "GET /socket.io/",
+    "POST /socket.io/",
+    "OPTIONS /socket.io/",
 }
 
 
@@ -103,9 +120,10 @@ async def call(rest: Rest, route: str, ids: dict[str, str], row: Row) -> int:
         return got.status
 
 
-def ids_for(path: str, cast: Cast, order: str) -> dict[str, str]:
+def ids_for(path: str, cast: Cast, order: str, chat: str) -> dict[str, str]:
     """What stands in the path's places: things of `employee`'s restaurant and of `customer`."""
     place = order if path.startswith("/orders") else cast.place.id
+    place = chat if path.startswith("/chats") else place
     place = cast.place.drivers[0] if path.startswith("/drivers") else place
     return {"id": place, "item_id": cast.place.dishes[1]}
 
@@ -121,7 +139,7 @@ async def test_every_route_by_every_kind_of_caller(cast: Cast) -> None:
     for route, row in TABLE.items():
         path = route.split(" ")[1]
         order = str((await cast.order_at("out_for_delivery" if row.riding else "placed"))["id"])
-        ids = ids_for(path, cast, order)
+        ids = ids_for(path, cast, order, await open_chat(cast.customer))
         status = await call(cast.nobody, route, ids, row)
         if row.roles:
             assert status == 401, f"nobody at {route}"
@@ -137,14 +155,20 @@ async def test_every_route_by_every_kind_of_caller(cast: Cast) -> None:
             what = f"{caller} at {route}: {status}"
             if role not in row.roles:
                 assert status == 403, what
-            elif not row.there or (row.owned and caller in ("stranger", "outsider")):
+            elif (
+                not row.there
+                or (row.owned and caller in ("stranger", "outsider"))
+                or (row.support and caller == "stranger")
+            ):
                 assert status == 404, what
+            elif path.endswith("/ws"):
+                assert status == 426, what
             else:
                 assert status < 400 or status in (409, 422), what
 
 
 async def test_no_forged_token_opens_any_route(cast: Cast) -> None:
-    order = str((await cast.order())["id"])
+    order, chat = str((await cast.order())["id"]), await open_chat(cast.customer)
     for good in (cast.customer, cast.employee):
         assert good.token is not None
         for name, token in forgeries(good.token).items():
@@ -153,12 +177,47 @@ async def test_no_forged_token_opens_any_route(cast: Cast) -> None:
                     continue
                 forger = cast.nobody.another()
                 forger.token = token
-                ids = ids_for(route.split(" ")[1], cast, order)
+                ids = ids_for(route.split(" ")[1], cast, order, chat)
                 assert await call(forger, route, ids, row) == 401, f"{name} at {route}"
+            async with room(forger, chat, settled=False) as entered:
+                assert (await entered.closed()).code == 4401, f"{name} at the WebSocket"
+            with pytest.raises(socketio.exceptions.ConnectionError):
+                await connected(forger)
     claims = claims_of(cast.customer.token or "")
     still_good = cast.nobody.another()
     still_good.token = signed(claims | {"iat": int(time.time())})
     (await still_good.get("/me")).must(200)
+
+
+async def test_every_room_by_every_kind_of_caller_through_both_doors(cast: Cast) -> None:
+    chat_id = await open_chat(cast.customer)
+    for caller, code in {
+        "customer": 0,
+        "stranger": 4404,
+        "employee": 0,
+        "outsider": 0,
+        "nobody": 4401,
+    }.items():
+        rest = getattr(cast, caller)
+        async with room(rest, chat_id, settled=False) as entered:
+            if code:
+                assert (await entered.closed()).code == code, caller
+            else:
+                assert (await entered.next())["type"] == "presence", caller
+        async with room(rest, "cht_nobodys", settled=False) as entered:
+            assert (await entered.closed()).code == (code or 4404), caller
+        if caller == "nobody":
+            with pytest.raises(socketio.exceptions.ConnectionError):
+                await connected(rest)
+            continue
+        client = await connected(rest)
+        for chat, refused in ((chat_id, code), ("cht_nobodys", 4404)):
+            answer = await client.call("join", {"chat_id": chat}, timeout=5)
+            if refused:
+                assert answer["code"] == "not_found", caller
+            else:
+                assert answer["cursor"], caller
+        await client.disconnect()
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,10 @@ class OrderService:
         await self._append(tx, change.event, change.order)
         return change.order
 
+    async def order_in(self, tx: Transaction, identity: Identity, order_id: str) -> Order:
+        """In another feature's transaction: one order. Raises Problem 404."""
+        return await self._own(tx, identity, order_id)
+
     async def drivers_of(self, tx: Transaction, restaurant_id: str) -> list[Driver]:
         """In another feature's transaction: the restaurant's drivers, with what each carries."""
         carried = await store.carried(tx, restaurant_id)

@@ -1,0 +1,190 @@
+"""The messages of a chat: written, kept for ever, and read."""
+
+from dataclasses import dataclass
+
+from server.core import pages
+from server.core.auth import Identity
+from server.core.clock import now, to_text
+from server.core.database import Database, Transaction
+from server.core.errors import invalid
+from server.features.accounts.schemas import Role
+from server.features.chat import store
+from server.features.chat.room_state import marks_moved
+from server.features.chat.schemas import (
+    Chat,
+    ChatMessage,
+    ChatStatus,
+    LastMessage,
+    MessagePage,
+    QueueEvent,
+    SendMessage,
+    Unread,
+)
+from server.features.chat.service import ChatService, actor, refusal, topic_of
+from server.features.chat.store import Mark, StoredMessage
+from server.features.shared.schemas import Actor, Wire
+from server.realtime.event import Cursor
+from server.realtime.log import EventLog
+from server.realtime.states import States
+
+PREVIEW = 160
+"""Characters of the last message that a list of chats shows."""
+
+
+class MessageData(Wire):
+    """The data of a `message` event; its cursor is the event's own."""
+
+    chat_id: str
+    client_id: str
+    sender: Actor
+    text: str
+    sent_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A message that is stored; `again` where it had been before."""
+
+    message: ChatMessage
+    seq: int
+    again: bool
+
+
+class MessageService:
+    """What is written in the chats, one event each in the chat's topic."""
+
+    def __init__(
+        self, database: Database, log: EventLog, states: States, chats: ChatService
+    ) -> None:
+        self._database = database
+        self._log = log
+        self._states = states
+        self._chats = chats
+
+    async def messages(
+        self, identity: Identity, chat_id: str, before: str | None, limit: int
+    ) -> MessagePage:
+        """A page of history, newest first, with the room's cursor.
+
+        Raises Problem 404, 422 for a `before` that no page gave.
+        """
+        start = pages.parse(before)
+        if start is not None and not start[1].isdecimal():
+            raise invalid(["before"], "Send back the `next` of the page before, unchanged.")
+        seq = min(int(start[1]), store.NEWEST) if start is not None else None
+
+        async def fn(tx: Transaction) -> MessagePage:
+            await self._chats.visible(tx, identity, chat_id)
+            found = await store.messages(tx, chat_id, seq, limit + 1)
+            following = None
+            if len(found) > limit:
+                found = found[:limit]
+                following = pages.after("", str(found[-1].seq))
+            return MessagePage(
+                items=[self._message(chat_id, one) for one in found],
+                next=following,
+                cursor=await self._log.cursor(tx, topic_of(chat_id)),
+            )
+
+        return await self._database.read(fn)
+
+    async def post(self, identity: Identity, chat_id: str, sent: SendMessage) -> Posted:
+        """The message, stored and told to the room; the same `client_id` again is the same one.
+
+        Raises Problem 404, 409 where the chat is closed or another employee's.
+        """
+
+        async def fn(tx: Transaction) -> Posted:
+            chat = await self._chats.locked(tx, identity, chat_id)
+            known = await store.message_of(tx, chat_id, identity.account_id, sent.client_id)
+            if known is not None:
+                return Posted(self._message(chat_id, known), known.seq, again=True)
+            _check_may_write(identity, chat)
+            sender, moment = actor(identity), now()
+            data = MessageData(
+                chat_id=chat_id,
+                client_id=sent.client_id,
+                sender=sender,
+                text=sent.text,
+                sent_at=to_text(moment),
+            )
+            topic = topic_of(chat_id)
+            event = await self._log.append(
+                tx, topic, "message", data.model_dump_json(), subject=chat_id
+            )
+            stored = StoredMessage(event.seq, sent.client_id, sender, sent.text, moment)
+            await store.insert_message(tx, chat_id, stored)
+            chat = _after_message(chat, stored)
+            await store.save(tx, chat)
+            await self._chats.tell_queue(tx, QueueEvent.UPDATED, chat)
+            return Posted(self._message(chat_id, stored), event.seq, again=False)
+
+        return await self._database.write(fn)
+
+    async def read(self, identity: Identity, chat_id: str, cursor: str) -> None:
+        """Everything up to that cursor has been seen; a mark never goes back.
+
+        Raises Problem 404, 422 for a cursor that is not this room's.
+        """
+        place = Cursor.parse(cursor)
+
+        async def fn(tx: Transaction) -> None:
+            chat = await self._chats.locked(tx, identity, chat_id)
+            topic = topic_of(chat_id)
+            head = await self._log.head(tx, topic)
+            if (
+                place is None
+                or (place.epoch, place.topic) != (self._log.epoch, topic)
+                or place.seq > head
+            ):
+                raise invalid(["cursor"], "This is no cursor of a message in this chat.")
+            mark = Mark(actor(identity), place.seq, now())
+            if not await store.move_mark(tx, chat_id, mark):
+                return
+            await marks_moved(tx, self._states, chat_id)
+            counted = await self._chats.counted(tx, chat)
+            if counted.unread != chat.unread:
+                await store.save(tx, counted)
+                if counted.unread.support != chat.unread.support:
+                    await self._chats.tell_queue(tx, QueueEvent.UPDATED, counted)
+
+        await self._database.write(fn)
+
+    def _message(self, chat_id: str, stored: StoredMessage) -> ChatMessage:
+        return ChatMessage(
+            chat_id=chat_id,
+            cursor=str(Cursor(self._log.epoch, topic_of(chat_id), stored.seq)),
+            client_id=stored.client_id,
+            sender=stored.sender,
+            text=stored.text,
+            sent_at=stored.sent_at,
+        )
+
+
+def _check_may_write(identity: Identity, chat: Chat) -> None:
+    if chat.status is ChatStatus.CLOSED:
+        raise refusal(chat, "The chat is closed. Open it again to go on.", "chat-closed")
+    if (
+        identity.role == Role.EMPLOYEE
+        and chat.employee is not None
+        and chat.employee.id != identity.account_id
+    ):
+        raise refusal(
+            chat, f"{chat.employee.name} has taken this chat up, and answers in it.", "chat-taken"
+        )
+
+
+def _after_message(chat: Chat, message: StoredMessage) -> Chat:
+    """The chat with that message as its last."""
+    unread, waiting = chat.unread, chat.waiting_since
+    if message.sender.role == Role.CUSTOMER:
+        unread = Unread(customer=unread.customer, support=unread.support + 1)
+        waiting = waiting or message.sent_at
+    else:
+        unread = Unread(customer=unread.customer + 1, support=unread.support)
+        if chat.employee is not None:
+            waiting = None
+    last = LastMessage(sender=message.sender, text=message.text[:PREVIEW], sent_at=message.sent_at)
+    return chat.model_copy(
+        update={"last_message": last, "unread": unread, "waiting_since": waiting}
+    )

@@ -1,0 +1,121 @@
+"""Who is in which room: leases that run out by themselves where a process was killed."""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections import Counter
+from collections.abc import Coroutine, Iterator, Sequence
+from datetime import timedelta
+
+from server.core.clock import now
+from server.core.database import Database, Transaction
+from server.core.errors import Problem
+from server.features.chat.room_state import Lease, put_state, read_state, state_topic_of
+from server.features.shared.schemas import Actor
+from server.realtime.states import States
+
+logger = logging.getLogger(__name__)
+
+LINGER_SECONDS = 1.0
+"""How long somebody whose connection broke still counts as there: most come back at once."""
+ROOMS_A_WRITE = 100
+
+
+class Presence:
+    """The leases this process holds, renewed three times before they would run out.
+
+    Whoever renews also removes what others have let run out, so that one who was at a process
+    that was killed leaves every room in which there is somebody to notice.
+    """
+
+    def __init__(self, database: Database, states: States, lease_seconds: float) -> None:
+        self._database = database
+        self._states = states
+        self._lease = timedelta(seconds=lease_seconds)
+        self._pause = lease_seconds / 3
+        self._holder = secrets.token_hex(6)
+        self._connections: Counter[tuple[str, str]] = Counter()
+        self._held: dict[str, dict[str, Actor]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._renewing: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Start renewing."""
+        self._renewing = asyncio.create_task(self._renew_for_ever(), name="presence")
+
+    async def close(self) -> None:
+        """Give up every lease. The database must still be open."""
+        for task in (self._renewing, *self._tasks):
+            if task is not None:
+                task.cancel()
+        held, self._held = [*self._held], {}
+        with contextlib.suppress(Problem):
+            await self._renew(held)
+
+    @contextlib.contextmanager
+    def being_in(self, chat_id: str, who: Actor) -> Iterator[None]:
+        """A connection of that account is in the room for as long as this lasts."""
+        self._connections[chat_id, who.id] += 1
+        if who.id not in self._held.get(chat_id, ()):
+            self._held.setdefault(chat_id, {})[who.id] = who
+            self._start(self._renew([chat_id]))
+        try:
+            yield
+        finally:
+            self._connections[chat_id, who.id] -= 1
+            if not self._connections[chat_id, who.id]:
+                del self._connections[chat_id, who.id]
+                self._start(self._leave(chat_id, who.id))
+
+    async def _leave(self, chat_id: str, account_id: str) -> None:
+        await asyncio.sleep(LINGER_SECONDS)
+        here = self._held.get(chat_id, {})
+        if self._connections[chat_id, account_id] or account_id not in here:
+            return
+        del here[account_id]
+        if not here:
+            del self._held[chat_id]
+        await self._renew([chat_id])
+
+    async def _renew_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(self._pause)
+            rooms = [*self._held]
+            for start in range(0, len(rooms), ROOMS_A_WRITE):
+                try:
+                    await self._renew(rooms[start : start + ROOMS_A_WRITE])
+                except Exception:
+                    logger.exception("renewing presence failed; it will be tried again")
+
+    async def _renew(self, rooms: Sequence[str]) -> None:
+        """Make what the database says of those rooms true; news only where somebody came or went.
+
+        Who is held is looked at inside the transaction: writes are run in the order of this.
+        """
+
+        async def fn(tx: Transaction) -> None:
+            until = now() + self._lease
+            for chat_id in rooms:
+                held = self._held.get(chat_id, {})
+                before = await read_state(tx, self._states, chat_id)
+                mine = [Lease(who=who, holder=self._holder, until=until) for who in held.values()]
+                after = before.with_leases_of(self._holder, mine)
+                if after.present != before.present:
+                    await put_state(tx, self._states, chat_id, after)
+                elif after.leases:
+                    topic = state_topic_of(chat_id)
+                    await self._states.keep(tx, topic, after.model_dump_json())
+
+        await self._database.write(fn)
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work, name="presence")
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            # The next renewal makes up for it.
+            logger.warning("telling who is there failed: %s", task.exception())

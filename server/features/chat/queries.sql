@@ -1,0 +1,96 @@
+-- name: chat^
+SELECT * FROM chats WHERE id = :id;
+
+-- name: chats_of_customer
+SELECT * FROM chats
+WHERE customer_id = :customer_id AND (:status = '' OR status = :status)
+AND (opened_at < :opened_at OR (opened_at = :opened_at AND id < :id))
+ORDER BY opened_at DESC, id DESC
+LIMIT :limit;
+
+-- name: chats
+SELECT * FROM chats
+WHERE (:status = '' OR status = :status)
+AND (opened_at < :opened_at OR (opened_at = :opened_at AND id < :id))
+ORDER BY opened_at DESC, id DESC
+LIMIT :limit;
+
+-- name: customer_of$
+SELECT customer_id FROM chats WHERE id = :id;
+
+-- name: insert_chat!
+INSERT INTO chats
+    (id, subject, status, customer_id, customer_name, employee_id, employee_name, order_id,
+     order_number, order_restaurant, opened_at, taken_at, closed_at, closed_by, waiting_since,
+     last_message, customer_unread, support_unread)
+VALUES
+    (:id, :subject, :status, :customer_id, :customer_name, :employee_id, :employee_name, :order_id,
+     :order_number, :order_restaurant, :opened_at, :taken_at, :closed_at, :closed_by,
+     :waiting_since, :last_message, :customer_unread, :support_unread);
+
+-- name: update_chat!
+UPDATE chats
+SET subject = :subject, status = :status, customer_name = :customer_name,
+    employee_id = :employee_id, employee_name = :employee_name, taken_at = :taken_at,
+    closed_at = :closed_at, closed_by = :closed_by, waiting_since = :waiting_since,
+    last_message = :last_message, customer_unread = :customer_unread,
+    support_unread = :support_unread
+WHERE id = :id;
+
+-- name: locked_chat^
+UPDATE chats SET status = status WHERE id = :id
+RETURNING *;
+
+-- name: insert_message!
+INSERT INTO chat_messages
+    (chat_id, seq, client_id, sender_id, sender_name, sender_role, text, sent_at)
+VALUES
+    (:chat_id, :seq, :client_id, :sender_id, :sender_name, :sender_role, :text, :sent_at);
+
+-- name: message_by_client_id^
+SELECT * FROM chat_messages
+WHERE chat_id = :chat_id AND sender_id = :sender_id AND client_id = :client_id;
+
+-- name: messages_before
+SELECT * FROM chat_messages
+WHERE chat_id = :chat_id AND seq < :before
+ORDER BY seq DESC
+LIMIT :limit;
+
+-- name: unread_by_customer$
+SELECT COUNT(*) FROM chat_messages
+WHERE chat_id = :chat_id AND sender_role <> 'customer' AND seq > :seq;
+
+-- name: unread_by_support$
+SELECT COUNT(*) FROM chat_messages
+WHERE chat_id = :chat_id AND sender_role = 'customer' AND seq > :seq;
+
+-- name: move_mark!
+INSERT INTO chat_reads (chat_id, account_id, name, role, seq, at)
+VALUES (:chat_id, :account_id, :name, :role, :seq, :at)
+ON CONFLICT (chat_id, account_id) DO UPDATE
+SET name = excluded.name, seq = excluded.seq, at = excluded.at
+WHERE chat_reads.seq < excluded.seq;
+
+-- name: marks
+SELECT account_id, name, role, seq, at FROM chat_reads
+WHERE chat_id = :chat_id
+ORDER BY role, account_id;
+
+-- name: chats_naming
+SELECT id FROM chats WHERE customer_id = :account_id OR employee_id = :account_id
+OR closed_by LIKE :mention
+UNION
+SELECT chat_id AS id FROM chat_messages WHERE sender_id = :account_id
+UNION
+SELECT chat_id AS id FROM chat_reads WHERE account_id = :account_id;
+
+-- name: remove_texts!
+UPDATE chat_messages SET text = :removed WHERE chat_id = :chat_id;
+
+-- name: remove_texts_of!
+UPDATE chat_messages SET text = :removed, sender_name = :name
+WHERE chat_id = :chat_id AND sender_id = :account_id;
+
+-- name: drop_mark!
+DELETE FROM chat_reads WHERE chat_id = :chat_id AND account_id = :account_id;

@@ -1,0 +1,80 @@
+"""Support chat over REST."""
+
+from aiohttp import web
+
+from server.core.routing import (
+    ANY_ROLE,
+    CUSTOMER,
+    EMPLOYEE,
+    PREFIX,
+    Answer,
+    Before,
+    IdempotencyKey,
+    Limit,
+    Router,
+    identity_of,
+    service,
+)
+from server.features.chat.messages import MessageService
+from server.features.chat.schemas import Chat, ChatPage, ChatStatus, MessagePage, NewChat
+from server.features.chat.service import ChatService
+from server.features.shared.schemas import Id
+
+router = Router("chat")
+
+
+@router.route("POST", "/chats", roles=CUSTOMER, status=201)
+async def open_chat(
+    request: web.Request, new: NewChat, idempotency_key: IdempotencyKey = None
+) -> Answer[Chat]:
+    """Ask support something; the same key and content again gives the same chat."""
+    chats = service(request, ChatService)
+    chat = await chats.open(identity_of(request), new, idempotency_key)
+    return Answer(chat, headers={"Location": f"{PREFIX}/chats/{chat.id}"})
+
+
+@router.route("GET", "/chats", roles=ANY_ROLE)
+async def list_chats(
+    request: web.Request,
+    status: ChatStatus | None = None,
+    before: Before = None,
+    limit: Limit = 50,
+) -> ChatPage:
+    """The customer's chats, or for an employee everybody's, the one opened last first.
+
+    Without a `status` employees get the open ones, which are the queue; customers get all.
+    """
+    return await service(request, ChatService).chats(identity_of(request), status, before, limit)
+
+
+@router.route("GET", "/chats/{id}", roles=ANY_ROLE)
+async def get_chat(request: web.Request, id: Id) -> Chat:
+    """One chat."""
+    return await service(request, ChatService).chat(identity_of(request), id)
+
+
+@router.route("POST", "/chats/{id}/take", roles=EMPLOYEE, problems=(409,))
+async def take_chat(request: web.Request, id: Id) -> Chat:
+    """Take a chat up: only one employee does; 409 shows who has."""
+    return await service(request, ChatService).take(identity_of(request), id)
+
+
+@router.route("POST", "/chats/{id}/close", roles=ANY_ROLE)
+async def close_chat(request: web.Request, id: Id) -> Chat:
+    """Close a chat: it takes no messages any more. Closing twice is closing once."""
+    return await service(request, ChatService).close(identity_of(request), id)
+
+
+@router.route("POST", "/chats/{id}/reopen", roles=ANY_ROLE)
+async def reopen_chat(request: web.Request, id: Id) -> Chat:
+    """Open a chat again: it goes back to the queue, for any employee to take up."""
+    return await service(request, ChatService).reopen(identity_of(request), id)
+
+
+@router.route("GET", "/chats/{id}/messages", roles=ANY_ROLE)
+async def list_messages(
+    request: web.Request, id: Id, before: Before = None, limit: Limit = 50
+) -> MessagePage:
+    """A chat's history, newest first, and the cursor with which to go on in its room."""
+    messages = service(request, MessageService)
+    return await messages.messages(identity_of(request), id, before, limit)

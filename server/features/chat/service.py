@@ -1,0 +1,263 @@
+"""The rules of support chat: who may see one, take it up, write in it, close it."""
+
+from collections import OrderedDict
+
+from server.core import pages
+from server.core.auth import Identity
+from server.core.clock import now, to_text
+from server.core.database import Database, Transaction
+from server.core.errors import Problem, conflict, invalid, not_found
+from server.core.idempotency import Repeatable, store_answer, stored_answer
+from server.core.ids import new_id
+from server.features.accounts.schemas import Role
+from server.features.chat import store
+from server.features.chat.schemas import (
+    Chat,
+    ChatOrder,
+    ChatPage,
+    ChatStatus,
+    NewChat,
+    QueueEvent,
+    Unread,
+)
+from server.features.orders.service import OrderService
+from server.features.shared.schemas import Actor, Wire
+from server.realtime.log import EventLog
+
+QUEUE = "chats"
+"""The topic of the desk's queue."""
+OPEN_ROUTE = "POST /chats"
+CUSTOMERS = 50_000
+"""Chats whose customer is kept in memory: that never changes."""
+
+
+def topic_of(chat_id: str) -> str:
+    """The topic of what happens in a room."""
+    return f"chat:{chat_id}"
+
+
+def actor(identity: Identity) -> Actor:
+    """Who asks, as a chat remembers it."""
+    return Actor(id=identity.account_id, name=identity.name, role=identity.role)
+
+
+class StepData(Wire):
+    """The data of `taken`, `closed` and `reopened`."""
+
+    chat_id: str
+    by: Actor
+    at: str
+
+
+class ChatService:
+    """Chats of customers with support.
+
+    Any employee may look into any chat. Once one of them has taken it up, only they write in it;
+    until then whoever comes may answer, which does not end the customer's wait.
+    """
+
+    def __init__(self, database: Database, log: EventLog, orders: OrderService) -> None:
+        self._database = database
+        self._log = log
+        self._orders = orders
+        self._customers: OrderedDict[str, str] = OrderedDict()
+
+    async def open(self, identity: Identity, new: NewChat, key: str | None) -> Chat:
+        """A new chat; with an Idempotency-Key, the same one however often it is sent.
+
+        Raises Problem 422 where the order is not the customer's.
+        """
+        repeatable = Repeatable.of(identity.account_id, OPEN_ROUTE, key, new) if key else None
+
+        async def fn(tx: Transaction) -> Chat:
+            if repeatable and (stored := await stored_answer(tx, repeatable)):
+                return Chat.model_validate_json(stored)
+            moment = now()
+            chat = Chat(
+                id=new_id("cht"),
+                subject=new.subject,
+                status=ChatStatus.OPEN,
+                customer=actor(identity),
+                order=await self._order(tx, identity, new.order_id),
+                opened_at=moment,
+                waiting_since=moment,
+                unread=Unread(customer=0, support=0),
+            )
+            await store.insert(tx, chat)
+            await self.tell_queue(tx, QueueEvent.OPENED, chat)
+            if repeatable:
+                await store_answer(tx, repeatable, 201, chat.model_dump_json())
+            return chat
+
+        return await self._database.write(fn)
+
+    async def chats(
+        self, identity: Identity, status: ChatStatus | None, before: str | None, limit: int
+    ) -> ChatPage:
+        """A page of the customer's own, or of all for an employee, with the queue's cursor.
+
+        Without a status an employee gets the open ones, a customer all.
+        Raises Problem 422 for a `before` that no page gave.
+        """
+        start = pages.parse(before)
+        customer = identity.role == Role.CUSTOMER
+        if status is None and not customer:
+            status = ChatStatus.OPEN
+
+        async def fn(tx: Transaction) -> ChatPage:
+            found = await store.chats(
+                tx,
+                customer_id=identity.account_id if customer else None,
+                status=status,
+                before=start,
+                limit=limit + 1,
+            )
+            following = None
+            if len(found) > limit:
+                found = found[:limit]
+                following = pages.after(to_text(found[-1].opened_at), found[-1].id)
+            cursor = None if customer else await self._log.cursor(tx, QUEUE)
+            return ChatPage(items=found, next=following, cursor=cursor)
+
+        return await self._database.read(fn)
+
+    async def chat(self, identity: Identity, chat_id: str) -> Chat:
+        """One chat. Raises Problem 404."""
+        return await self._database.read(lambda tx: self.visible(tx, identity, chat_id))
+
+    async def admit(self, identity: Identity, chat_id: str) -> None:
+        """Raises Problem 404 where that is no chat, or another customer's."""
+        customer = self._customers.get(chat_id)
+        if customer is None:
+            customer = await self._database.read(lambda tx: store.customer_of(tx, chat_id))
+            if customer is None:
+                raise not_found("chat")
+            self._customers[chat_id] = customer
+            if len(self._customers) > CUSTOMERS:
+                self._customers.popitem(last=False)
+        if identity.role == Role.CUSTOMER and identity.account_id != customer:
+            raise not_found("chat")
+
+    async def take(self, identity: Identity, chat_id: str) -> Chat:
+        """The chat, which that employee has from now on.
+
+        Raises Problem 404, 409 with the chat where somebody else has it, or it is closed.
+        """
+
+        async def fn(tx: Transaction) -> Chat:
+            chat = await self.locked(tx, identity, chat_id)
+            if chat.employee is not None and chat.employee.id == identity.account_id:
+                return chat
+            if chat.employee is not None:
+                raise refusal(chat, f"{chat.employee.name} has taken this chat up.")
+            if chat.status is ChatStatus.CLOSED:
+                raise refusal(chat, "The chat is closed. Open it again first.")
+            moment, who = now(), actor(identity)
+            taken = chat.model_copy(update={"employee": who, "taken_at": moment})
+            taken = await self.counted(tx, taken)
+            return await self._step(tx, taken, "taken", who, QueueEvent.UPDATED)
+
+        return await self._database.write(fn)
+
+    async def close(self, identity: Identity, chat_id: str) -> Chat:
+        """The chat, closed: it takes no more messages. Raises Problem 404."""
+
+        async def fn(tx: Transaction) -> Chat:
+            chat = await self.locked(tx, identity, chat_id)
+            if chat.status is ChatStatus.CLOSED:
+                return chat
+            return await self.end(tx, chat, actor(identity))
+
+        return await self._database.write(fn)
+
+    async def reopen(self, identity: Identity, chat_id: str) -> Chat:
+        """The chat, back in the queue for whoever takes it up. Raises Problem 404."""
+
+        async def fn(tx: Transaction) -> Chat:
+            chat = await self.locked(tx, identity, chat_id)
+            if chat.status is ChatStatus.OPEN:
+                return chat
+            changes = {
+                "status": ChatStatus.OPEN,
+                "employee": None,
+                "taken_at": None,
+                "closed_at": None,
+                "closed_by": None,
+                "waiting_since": now(),
+            }
+            opened = chat.model_copy(update=changes)
+            return await self._step(tx, opened, "reopened", actor(identity), QueueEvent.OPENED)
+
+        return await self._database.write(fn)
+
+    async def end(self, tx: Transaction, chat: Chat, by: Actor) -> Chat:
+        """The chat, closed by that account."""
+        changes = {
+            "status": ChatStatus.CLOSED,
+            "closed_at": now(),
+            "closed_by": by,
+            "waiting_since": None,
+        }
+        closed = chat.model_copy(update=changes)
+        return await self._step(tx, closed, "closed", by, QueueEvent.CLOSED)
+
+    async def _step(
+        self, tx: Transaction, chat: Chat, kind: str, by: Actor, event: QueueEvent
+    ) -> Chat:
+        """Keep the chat, and tell room and queue."""
+        await store.save(tx, chat)
+        data = StepData(chat_id=chat.id, by=by, at=to_text(now())).model_dump_json()
+        await self._log.append(tx, topic_of(chat.id), kind, data, subject=chat.id)
+        await self.tell_queue(tx, event, chat)
+        return chat
+
+    async def tell_queue(self, tx: Transaction, event: QueueEvent, chat: Chat) -> None:
+        """Tell the desk."""
+        await self._log.append(tx, QUEUE, event.value, chat.model_dump_json(), subject=chat.id)
+
+    async def counted(self, tx: Transaction, chat: Chat) -> Chat:
+        """With what each side has not read: of support, whoever has the chat; else anybody."""
+        seqs = {"customer": 0, "support": 0}
+        for mark in await store.marks(tx, chat.id):
+            if mark.reader.id == chat.customer.id:
+                seqs["customer"] = mark.seq
+            elif chat.employee is None or mark.reader.id == chat.employee.id:
+                seqs["support"] = max(seqs["support"], mark.seq)
+        unread = Unread(
+            customer=await store.unread_by_customer(tx, chat.id, seqs["customer"]),
+            support=await store.unread_by_support(tx, chat.id, seqs["support"]),
+        )
+        return chat.model_copy(update={"unread": unread})
+
+    async def _order(
+        self, tx: Transaction, identity: Identity, order_id: str | None
+    ) -> ChatOrder | None:
+        if order_id is None:
+            return None
+        try:
+            order = await self._orders.order_in(tx, identity, order_id)
+        except Problem:
+            raise invalid(["order_id"], "There is no such order of yours.") from None
+        return ChatOrder(id=order.id, number=order.number, restaurant=order.restaurant.name)
+
+    async def locked(self, tx: Transaction, identity: Identity, chat_id: str) -> Chat:
+        """The chat, to oneself for the rest of the transaction. Raises Problem 404."""
+        return _seen_by(identity, await store.locked(tx, chat_id))
+
+    async def visible(self, tx: Transaction, identity: Identity, chat_id: str) -> Chat:
+        """The chat. Raises Problem 404 where there is none, or it is another customer's."""
+        return _seen_by(identity, await store.chat(tx, chat_id))
+
+
+def _seen_by(identity: Identity, chat: Chat | None) -> Chat:
+    customer = identity.role == Role.CUSTOMER
+    if chat is None or (customer and chat.customer.id != identity.account_id):
+        raise not_found("chat")
+    return chat
+
+
+def refusal(chat: Chat, detail: str, kind: str | None = None) -> Problem:
+    """409, with the chat as it is."""
+    problem = conflict(detail, chat=chat.model_dump(mode="json"))
+    problem.kind = kind
+    return problem

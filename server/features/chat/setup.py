@@ -1,0 +1,45 @@
+"""Puts support chat into the application."""
+
+from functools import partial
+
+from aiohttp import web
+
+from server.core.database import Database
+from server.core.routing import SERVICES
+from server.features.accounts.service import AccountService
+from server.features.chat import privacy, routes, socketio, sse, websocket
+from server.features.chat.messages import MessageService
+from server.features.chat.presence import Presence
+from server.features.chat.rooms import Rooms
+from server.features.chat.service import ChatService
+from server.features.orders.service import OrderService
+from server.realtime.hub import Hub
+from server.settings import Settings
+from server.transports.socketio import SocketIo
+
+
+def setup(
+    app: web.Application,
+    settings: Settings,
+    database: Database,
+    hub: Hub,
+    accounts: AccountService,
+    orders: OrderService,
+    server: SocketIo,
+) -> Presence:
+    """Routes, the queue's stream, both doors; deleted accounts are scrubbed from chats and events.
+
+    Open what is given, and close it before the database.
+    """
+    log, states = hub.log, hub.states
+    chats = ChatService(database, log, orders)
+    messages = MessageService(database, log, states, chats)
+    presence = Presence(database, states, settings.presence_seconds)
+    rooms = Rooms(hub, chats, messages, presence)
+    accounts.on_delete.append(partial(privacy.scrub, chats, log, states))
+    app[SERVICES] |= {ChatService: chats, MessageService: messages, Rooms: rooms}
+    sse.router.add_to(app)
+    routes.router.add_to(app)
+    websocket.router.add_to(app)
+    socketio.Door(server, rooms)
+    return presence

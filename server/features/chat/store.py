@@ -1,0 +1,246 @@
+"""Chats, messages and read marks in rows and out of them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from server.core.clock import from_text, to_text
+from server.core.database import Transaction
+from server.core.queries import Row, load_queries
+from server.features.chat.schemas import Chat, ChatOrder, ChatStatus, LastMessage, Unread
+from server.features.shared.schemas import Actor
+
+_queries = load_queries(__file__)
+
+LAST = ("9999", "~")
+"""Sorts after every chat: where the first page begins."""
+NEWEST = 2**63 - 1
+"""No message has this `seq`: where history begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A message; `seq` is that of its event in the chat's topic."""
+
+    seq: int
+    client_id: str
+    sender: Actor
+    text: str
+    sent_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far an account has read."""
+
+    reader: Actor
+    seq: int
+    at: datetime
+
+
+def _actor(identifier: str | None, name: str | None, role: str) -> Actor | None:
+    return Actor(id=identifier, name=name or "", role=role) if identifier else None
+
+
+def _chat(row: Row) -> Chat:
+    order = None
+    if row["order_id"] is not None:
+        order = ChatOrder(
+            id=row["order_id"], number=row["order_number"], restaurant=row["order_restaurant"]
+        )
+    closed_by, last = row["closed_by"], row["last_message"]
+    return Chat(
+        id=row["id"],
+        subject=row["subject"],
+        status=ChatStatus(row["status"]),
+        customer=Actor(id=row["customer_id"], name=row["customer_name"], role="customer"),
+        employee=_actor(row["employee_id"], row["employee_name"], "employee"),
+        order=order,
+        opened_at=row["opened_at"],
+        taken_at=row["taken_at"],
+        closed_at=row["closed_at"],
+        closed_by=Actor.model_validate_json(closed_by) if closed_by else None,
+        waiting_since=row["waiting_since"],
+        last_message=LastMessage.model_validate_json(last) if last else None,
+        unread=Unread(customer=row["customer_unread"], support=row["support_unread"]),
+    )
+
+
+def _message(row: Row) -> StoredMessage:
+    return StoredMessage(
+        seq=row["seq"],
+        client_id=row["client_id"],
+        sender=Actor(id=row["sender_id"], name=row["sender_name"], role=row["sender_role"]),
+        text=row["text"],
+        sent_at=from_text(row["sent_at"]),
+    )
+
+
+def _text(moment: datetime | None) -> str | None:
+    return to_text(moment) if moment else None
+
+
+def _changing(chat: Chat) -> dict[str, Any]:
+    return {
+        "id": chat.id,
+        "subject": chat.subject,
+        "status": chat.status.value,
+        "customer_name": chat.customer.name,
+        "employee_id": chat.employee.id if chat.employee else None,
+        "employee_name": chat.employee.name if chat.employee else None,
+        "taken_at": _text(chat.taken_at),
+        "closed_at": _text(chat.closed_at),
+        "closed_by": chat.closed_by.model_dump_json() if chat.closed_by else None,
+        "waiting_since": _text(chat.waiting_since),
+        "last_message": chat.last_message.model_dump_json() if chat.last_message else None,
+        "customer_unread": chat.unread.customer,
+        "support_unread": chat.unread.support,
+    }
+
+
+async def chat(tx: Transaction, chat_id: str) -> Chat | None:
+    """One chat."""
+    row = await _queries.chat(tx, id=chat_id)
+    return _chat(row) if row else None
+
+
+async def chats(
+    tx: Transaction,
+    *,
+    customer_id: str | None,
+    status: ChatStatus | None,
+    before: tuple[str, str] | None,
+    limit: int,
+) -> list[Chat]:
+    """One page, the one opened last first, of a customer's or of all; `before` is (opened_at,
+    id)."""
+    opened_at, chat_id = before or LAST
+    place = {"opened_at": opened_at, "id": chat_id, "limit": limit, "status": status or ""}
+    if customer_id is None:
+        rows = await _queries.chats(tx, **place)
+    else:
+        rows = await _queries.chats_of_customer(tx, customer_id=customer_id, **place)
+    return [_chat(row) for row in rows]
+
+
+async def customer_of(tx: Transaction, chat_id: str) -> str | None:
+    """Whose chat it is; None where there is none."""
+    found: str | None = await _queries.customer_of(tx, id=chat_id)
+    return found
+
+
+async def insert(tx: Transaction, chat: Chat) -> None:
+    """A new chat."""
+    await _queries.insert_chat(
+        tx,
+        customer_id=chat.customer.id,
+        order_id=chat.order.id if chat.order else None,
+        order_number=chat.order.number if chat.order else None,
+        order_restaurant=chat.order.restaurant if chat.order else None,
+        opened_at=to_text(chat.opened_at),
+        **_changing(chat),
+    )
+
+
+async def locked(tx: Transaction, chat_id: str) -> Chat | None:
+    """One chat, to oneself for the rest of the transaction (PostgreSQL needs that)."""
+    row = await _queries.locked_chat(tx, id=chat_id)
+    return _chat(row) if row else None
+
+
+async def save(tx: Transaction, chat: Chat) -> None:
+    """The chat as it is now."""
+    await _queries.update_chat(tx, **_changing(chat))
+
+
+async def insert_message(tx: Transaction, chat_id: str, message: StoredMessage) -> None:
+    """A new message."""
+    await _queries.insert_message(
+        tx,
+        chat_id=chat_id,
+        seq=message.seq,
+        client_id=message.client_id,
+        sender_id=message.sender.id,
+        sender_name=message.sender.name,
+        sender_role=message.sender.role,
+        text=message.text,
+        sent_at=to_text(message.sent_at),
+    )
+
+
+async def message_of(
+    tx: Transaction, chat_id: str, sender_id: str, client_id: str
+) -> StoredMessage | None:
+    """What that sender has sent there under that `client_id`."""
+    row = await _queries.message_by_client_id(
+        tx, chat_id=chat_id, sender_id=sender_id, client_id=client_id
+    )
+    return _message(row) if row else None
+
+
+async def messages(
+    tx: Transaction, chat_id: str, before: int | None, limit: int
+) -> list[StoredMessage]:
+    """History before that `seq`, newest first."""
+    rows = await _queries.messages_before(
+        tx, chat_id=chat_id, before=NEWEST if before is None else before, limit=limit
+    )
+    return [_message(row) for row in rows]
+
+
+async def unread_by_customer(tx: Transaction, chat_id: str, seq: int) -> int:
+    """Messages of support after that `seq`."""
+    return int(await _queries.unread_by_customer(tx, chat_id=chat_id, seq=seq))
+
+
+async def unread_by_support(tx: Transaction, chat_id: str, seq: int) -> int:
+    """The customer's messages after that `seq`."""
+    return int(await _queries.unread_by_support(tx, chat_id=chat_id, seq=seq))
+
+
+async def move_mark(tx: Transaction, chat_id: str, mark: Mark) -> bool:
+    """Whether the reader's mark has moved: it never goes back."""
+    moved = await _queries.move_mark(
+        tx,
+        chat_id=chat_id,
+        account_id=mark.reader.id,
+        name=mark.reader.name,
+        role=mark.reader.role,
+        seq=mark.seq,
+        at=to_text(mark.at),
+    )
+    return bool(moved)
+
+
+async def marks(tx: Transaction, chat_id: str) -> list[Mark]:
+    """Everybody's marks."""
+    return [
+        Mark(
+            Actor(id=row["account_id"], name=row["name"], role=row["role"]),
+            row["seq"],
+            from_text(row["at"]),
+        )
+        for row in await _queries.marks(tx, chat_id=chat_id)
+    ]
+
+
+async def chats_naming(tx: Transaction, account_id: str) -> list[str]:
+    """The ids of every chat that tells of this account."""
+    rows = await _queries.chats_naming(tx, account_id=account_id, mention=f'%"{account_id}"%')
+    return [row["id"] for row in rows]
+
+
+async def remove_texts(
+    tx: Transaction, chat_id: str, account_id: str, name: str, removed: str, *, all_of_them: bool
+) -> None:
+    """Another name for that sender, and other words for what they wrote, or for everything."""
+    await _queries.remove_texts_of(
+        tx, chat_id=chat_id, account_id=account_id, name=name, removed=removed
+    )
+    if all_of_them:
+        await _queries.remove_texts(tx, chat_id=chat_id, removed=removed)
+
+
+async def drop_mark(tx: Transaction, chat_id: str, account_id: str) -> None:
+    """Forget how far that account has read."""
+    await _queries.drop_mark(tx, chat_id=chat_id, account_id=account_id)

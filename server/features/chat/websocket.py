@@ -1,0 +1,71 @@
+"""A room over WebSocket: which room, who may enter, and what its frames mean."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+from aiohttp import web
+from pydantic import Field, ValidationError
+
+from server.core.errors import Problem
+from server.core.routing import ANY_ROLE, Router, identity_of, service
+from server.features.chat import frames
+from server.features.chat.rooms import Rooms
+from server.features.chat.schemas import read_client_frame
+from server.features.shared.schemas import Id
+from server.settings import Settings
+from server.transports import websocket
+from server.transports.connections import End
+from server.transports.duplex import client_id_in
+from server.transports.websocket import Receive, WebSocketLane
+
+router = Router("chat")
+
+Cursor = Annotated[str, Field(max_length=256)] | None
+
+
+@router.route(
+    "GET",
+    "/chats/{id}/ws",
+    roles=ANY_ROLE,
+    status=101,
+    problems=(400, 426, 429),
+    refuse=websocket.refuse,
+)
+async def converse(request: web.Request, id: Id, after: Cursor = None) -> web.StreamResponse:
+    """The chat's room over WebSocket, for its customer and for employees.
+
+    JSON text frames. A client sends `message` `{client_id, text}`, `typing`, `read` `{cursor}`;
+    the server `message`, `taken`, `closed`, `reopened` (each with its `cursor`), `typing`, `read`,
+    `presence`, `reset` and `error` `{code, detail, client_id?}`. Goes on after the cursor `after`,
+    else from now. A refused handshake is accepted and closed with the code 4000 and the status,
+    such as 4401 and 4404, or 1013 to try again later. The same room is open to Socket.IO at
+    `/socket.io/`.
+    """
+    rooms, identity = service(request, Rooms), identity_of(request)
+    await rooms.chats.admit(identity, id)
+    settings = service(request, Settings)
+
+    @asynccontextmanager
+    async def attend(lane: WebSocketLane) -> AsyncIterator[Receive]:
+        def reset() -> None:
+            lane.end(End.RESET)
+
+        async with rooms.enter(identity, id, after, lane, reset) as seat:
+
+            async def receive(text: str) -> None:
+                try:
+                    await seat.take(read_client_frame(text))
+                except ValidationError as error:
+                    lane.say(frames.unreadable(error, client_id_in(text)))
+                except Problem as problem:
+                    lane.say(frames.refused(problem, id, client_id_in(text)))
+
+            yield receive
+
+    return await websocket.serve(
+        request,
+        attend,
+        stalled_seconds=settings.stalled_reader_seconds,
+        per_second=settings.frames_per_second,
+    )

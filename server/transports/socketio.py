@@ -1,0 +1,272 @@
+"""Socket.IO: python-socketio's sessions, with a bounded way out, a pace, and tokens that end."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+import socketio
+from aiohttp import web
+
+from server.core.auth import Gate
+from server.core.errors import Problem, malformed, unauthorized
+from server.core.routing import BODY_SECONDS, GATE, HELD
+from server.transports.connections import CONNECTIONS, Connections, End
+from server.transports.duplex import (
+    CLOSE_SECONDS,
+    CODES,
+    FRAME_BYTES,
+    RETRY_MS,
+    CloseCode,
+    Pace,
+    Said,
+    client_id_of,
+    code_of,
+    error,
+)
+from server.transports.socketio_engine import BoundedWebSocket, Server, quiet
+from server.transports.socketio_session import Session
+
+logger = logging.getLogger(__name__)
+
+ResultT = TypeVar("ResultT")
+
+PATH = "/socket.io/"
+HELLO_SECONDS = 10.0
+"""How long a client may take to say who it is."""
+STAYS_AWAY = (End.EXPIRED, End.REVOKED, End.TOO_LARGE, End.TOO_FAST)
+"""After these a client must not come back by itself: it is disconnected, not just cut off."""
+
+Handle = Callable[[Session, Any], Awaitable[Mapping[str, Any]]]
+"""Acts on an event's first argument and gives the acknowledgement. Raises Refused."""
+
+
+class Refused(Exception):
+    """An event was not taken; what to say about it."""
+
+    def __init__(self, said: Said) -> None:
+        super().__init__(said.text)
+        self.said = said
+
+
+class SocketIo:
+    """The server of Socket.IO, at PATH. What its events mean is what `on` says."""
+
+    def __init__(
+        self,
+        app: web.Application,
+        *,
+        ping_seconds: float,
+        stalled_seconds: float,
+        per_second: float,
+    ) -> None:
+        self._gate: Gate = app[GATE]
+        self._connections: Connections = app[CONNECTIONS]
+        self._stalled_seconds = stalled_seconds
+        self._per_second = per_second
+        self._handlers: dict[str, Handle] = {}
+        self._sessions: dict[str, Session] = {}
+        self._by_engine: dict[str, Session] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._server = Server(
+            async_mode="aiohttp",
+            async_handlers=False,  # a sender's events are taken one after the other
+            ping_interval=ping_seconds,
+            # A ping waits behind what a slow client still has to read.
+            ping_timeout=stalled_seconds,
+            max_http_buffer_size=FRAME_BYTES,
+            engineio_logger=quiet,
+        )
+        self._server.arrived = self._arrived
+        self._server.unreadable = self._unreadable
+        self._server.eio.sessions_end = self._end
+        self._server.on("connect", self._connect)
+        self._server.on("disconnect", self._disconnect)
+        self._server.on("*", self._event)
+        for method in ("GET", "POST", "OPTIONS"):
+            app.router.add_route(method, PATH, self._serve)
+
+    def on(self, name: str, handle: Handle) -> None:
+        """Events of that name go there."""
+        self._handlers[name] = handle
+
+    async def close(self) -> None:
+        """End what is left, and stop looking after it."""
+        for session in [*self._sessions.values()]:
+            session.end(End.DRAINING)
+        for eio_sid in [*self._server.eio.sockets]:
+            self._dismiss(eio_sid)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
+        if self._server.eio.service_task_handle is not None:
+            await self._server.shutdown()
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        request[HELD] = True
+        work: Coroutine[Any, Any, web.StreamResponse] = self._server.handle_request(request)
+        try:
+            if request.method == "POST":
+                return await self._take_post(request, work)
+            if request.headers.get("Upgrade", "").lower() != "websocket":
+                return await work
+        except (KeyError, ValueError):  # what engineio makes of a session that has just ended
+            raise malformed("The session has ended. Connect again.") from None
+        # A client that goes ends its own connection; cancelled in the middle of an event,
+        # engineio would take that for an error of ours.
+        return await asyncio.shield(self._start(work))
+
+    async def _take_post(
+        self, request: web.Request, work: Coroutine[Any, Any, web.StreamResponse]
+    ) -> web.StreamResponse:
+        if (request.content_length or 0) > FRAME_BYTES:
+            work.close()
+            self._end(request.query.get("sid", ""), End.TOO_LARGE)
+            raise Problem(413, f"A request holds {FRAME_BYTES} bytes at most.")
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                return await work
+        except TimeoutError:
+            raise malformed(f"The body did not arrive within {BODY_SECONDS:g} s.") from None
+
+    async def _connect(self, sid: str, environ: dict[str, Any], auth: object = None) -> bool | None:
+        token = auth.get("token") if isinstance(auth, dict) else None
+        try:
+            if not isinstance(token, str):
+                raise unauthorized("Send an access token: `auth: {token}`.")
+            identity = self._gate.tokens.verify(token)
+            engine, pace = self._engine_of(sid), Pace(self._per_second)
+            session = Session(sid, identity, engine, pace, self._stalled_seconds)
+            session.held.enter_context(self._connections.hold(identity, session.end))
+            try:
+                # Registered before it is checked, as with the other transports.
+                await self._gate.check(identity)
+            except BaseException:
+                session.held.close()
+                raise
+        except Problem as problem:
+            raise socketio.exceptions.ConnectionRefusedError(
+                problem.detail, {"code": code_of(problem), "reason": problem.kind or ""}
+            ) from None
+        except Exception:
+            logger.exception("a client could not be let in")
+            return False
+        self._sessions[sid] = self._by_engine[session.engine.sid] = session
+        self._start(self._until_ended(session))
+        return None
+
+    async def _disconnect(self, sid: str, reason: object = None) -> None:
+        if (session := self._sessions.get(sid)) is not None:
+            session.end(End.OVER)
+
+    async def _event(self, name: str, sid: str, *arguments: Any) -> Mapping[str, Any] | None:
+        session = self._sessions.get(sid)
+        if session is None or not session.open:
+            return None
+        sent = arguments[0] if arguments else {}
+        named = client_id_of(sent)
+        more = {"client_id": named} if named else {}
+        try:
+            if session.behind:  # who does not read is not listened to either
+                await session.ready()
+            if wait := session.pace.take():
+                if session.pace.exhausted:
+                    session.end(End.TOO_FAST)
+                raise Refused(session.pace.refusal(wait, named))
+            handle = self._handlers.get(name)
+            if handle is None:
+                detail = f"There is {' and '.join(self._handlers)}, and nothing else."
+                raise Refused(error("unknown_type", detail, **more))
+            return await handle(session, sent)
+        except Refused as refused:
+            session.say(refused.said)
+            found: Mapping[str, Any] = json.loads(refused.said.text)
+            return found
+        except ConnectionError:
+            return None
+        except Exception:
+            logger.exception("the event %s failed", name)
+            session.end(End.FAILED)
+            return None
+
+    async def _until_ended(self, session: Session) -> None:
+        try:
+            why = await session.ended
+            for place in [*session.places]:
+                await session.leave(place)
+            if why is not End.OVER:
+                await self._finish(session, why)
+        finally:
+            session.let_go()
+            session.held.close()
+            self._sessions.pop(session.sid, None)
+            self._by_engine.pop(session.engine.sid, None)
+
+    async def _finish(self, session: Session, why: End) -> None:
+        code, reason = CODES[why]
+        members: dict[str, Any] = {"code": int(code), "reason": reason}
+        if code in (CloseCode.GOING_AWAY, CloseCode.FAILED):
+            members["retry_after_ms"] = random.randint(*RETRY_MS)  # noqa: S311
+        session.goodbye(members)
+        wire = _wire_of(session.engine)
+        with contextlib.suppress(TimeoutError, ConnectionError, OSError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                if why in STAYS_AWAY:
+                    await self._server.disconnect(session.sid)
+                await self._server.eio.disconnect(session.engine.sid)
+                if wire is not None:
+                    await wire.end(int(code), json.dumps(members).encode())
+        if wire is not None:
+            wire.abort()
+
+    def _arrived(self, eio_sid: str) -> None:
+        asyncio.get_running_loop().call_later(HELLO_SECONDS, self._dismiss, eio_sid)
+
+    def _dismiss(self, eio_sid: str) -> None:
+        """One that never said who it is, or was not believed."""
+        engine = self._server.eio.sockets.get(eio_sid)
+        if engine is not None and eio_sid not in self._by_engine:
+            self._start(self._cut(engine))
+
+    async def _cut(self, engine: Any) -> None:
+        await engine.close(wait=False)
+        if (wire := _wire_of(engine)) is not None:
+            with contextlib.suppress(TimeoutError, ConnectionError, OSError):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await wire.end(CloseCode.UNAUTHORIZED, b"")
+            wire.abort()
+
+    def _unreadable(self, eio_sid: str, code: str) -> None:
+        if (session := self._by_engine.get(eio_sid)) is not None:
+            session.say(error(code, _UNREADABLE[code]))
+            if session.pace.take() and session.pace.exhausted:
+                session.end(End.TOO_FAST)
+
+    def _end(self, eio_sid: str, why: End) -> None:
+        if (session := self._by_engine.get(eio_sid)) is not None:
+            session.end(why)
+        else:
+            self._dismiss(eio_sid)
+
+    def _engine_of(self, sid: str) -> Any:
+        eio_sid = self._server.manager.eio_sid_from_sid(sid, "/")
+        return self._server.eio.sockets[eio_sid]
+
+    def _start(self, work: Coroutine[Any, Any, ResultT]) -> asyncio.Task[ResultT]:
+        task = asyncio.create_task(work, name="socketio")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _wire_of(engine: Any) -> BoundedWebSocket | None:
+    """Its WebSocket, once it is on one."""
+    return getattr(engine, "wire", None)
+
+
+_UNREADABLE = {
+    "binary": "Send text: there is nothing binary here.",
+    "bad_json": "This is no event of Socket.IO's.",
+}
