@@ -27,6 +27,8 @@ from server.core.openapi import DOCUMENT, document, serve_document
 from server.core.routing import GATE, OPERATIONS, PREFIX, SERVICES, WRITES
 from server.features.accounts import setup as accounts
 from server.features.accounts.service import drop_expired
+from server.features.announcements import setup as announcements
+from server.features.announcements.service import AnnouncementService
 from server.features.drivers import setup as drivers
 from server.features.kitchen import setup as kitchen
 from server.features.orders import setup as orders
@@ -83,6 +85,7 @@ def create_app(settings: Settings) -> web.Application:
         app, settings, database, hub, order_service, restaurant_service, _map(settings)
     )
     kitchen.setup(app)
+    announcement_service = announcements.setup(app, database, log, hub.states, account_service)
 
     operations = app[OPERATIONS]
     app[DOCUMENT] = document(operations, ProblemDetails, version("tiffin"))
@@ -109,7 +112,9 @@ def create_app(settings: Settings) -> web.Application:
             await Revocations(hub, connections).follow()
             if settings.demo:
                 await _demo(settings, database)
-            upkeep = asyncio.create_task(_upkeep(settings, database, log), name="upkeep")
+            upkeep = asyncio.create_task(
+                _upkeep(settings, database, log, announcement_service), name="upkeep"
+            )
             stack.callback(upkeep.cancel)
             yield
 
@@ -200,10 +205,14 @@ def _add_gauges(app: web.Application, hub: Hub, connections: Connections) -> Non
     metrics.gauge("memory_blocks", "Blocks of memory in use.", sys.getallocatedblocks)
 
 
-async def _upkeep(settings: Settings, database: Database, log: EventLog) -> None:
+async def _upkeep(
+    settings: Settings, database: Database, log: EventLog, announcements: AnnouncementService
+) -> None:
     while True:
         try:
-            await log.trim(to_text(now() - timedelta(days=settings.event_days)))
+            horizon = now() - timedelta(days=settings.event_days)
+            await log.trim(to_text(horizon))
+            await announcements.drop_gone(horizon)
             await database.write(idempotency.drop_expired)
             await database.write(drop_expired)
         except Exception:
