@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from server.core.database import Database, Transaction
 from server.core.migrate import migrate
-from server.realtime import log_topic as topic_module
+from server.realtime import log_topic, topic
 from server.realtime.event import Cursor, Event
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
@@ -91,11 +91,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     world.close()
 
 
-@pytest.fixture(autouse=True)
-def short_rings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that few events reach the log's pages behind the ring."""
-    monkeypatch.setattr(topic_module, "RING", 4)
-    monkeypatch.setattr(topic_module, "PAGE", 3)
+@pytest.fixture(autouse=True, params=[100, 1], ids=["at once", "in slices"])
+def small_scale(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that few events reach the log's pages behind the ring, and few readers are a crowd."""
+    monkeypatch.setattr(log_topic, "RING", 4)
+    monkeypatch.setattr(log_topic, "PAGE", 3)
+    monkeypatch.setattr(topic, "AT_ONCE", request.param)
+    monkeypatch.setattr(topic, "SLICE_SECONDS", 0.0)
 
 
 class Reader:
