@@ -193,6 +193,9 @@ class Run:
                 self.hub.suspect()
             case ("forget", which):
                 self.hub.forget(self.topics[which])
+            case ("turn", turns):  # less than a round of slices takes
+                for _ in range(turns):
+                    await asyncio.sleep(0)
             case ("let run", ticks):
                 for _ in range(ticks):
                     await asyncio.sleep(0.0005)
@@ -251,6 +254,7 @@ step = st.one_of(
     st.tuples(st.just("room"), st.integers(0, 10), st.sampled_from([None, 0, 1, 2, 5])),
     st.tuples(st.just("unsubscribe"), st.integers(0, 10)),
     st.tuples(st.just("let run"), st.integers(1, 4)),
+    st.tuples(st.just("turn"), st.integers(1, 3)),
     st.sampled_from([("sweep",), ("trim",), ("forget", 0), ("forget", 1)]),
 )
 
