@@ -45,6 +45,7 @@ async def measure(server: ServerProcess, number: int, rounds: int, at_once: int)
 
         await wait_until(all_listen, 60, what="all listen")
         prober = Prober(server.port, customer.token or "")
+        await prober.ready()
         for _ in range(rounds):
             posts = (employee.post("/announcements", NEWS) for _ in range(at_once))
             for answer in await asyncio.gather(*posts):

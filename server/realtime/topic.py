@@ -10,7 +10,7 @@ from server.realtime.subscription import Subscription
 
 AT_ONCE = 100
 """Readers that an event is written to in one go; more get it in slices."""
-SLICE_SECONDS = 0.001
+SLICE_SECONDS = 0.0005
 """How long a slice may hold the loop. What else there is to do has its turn in between."""
 
 

@@ -99,7 +99,6 @@ async def test_everybody_hears_all_of_their_audience_once_and_in_order(
             Listener(server, people[number % 2], cursors[number % 2]) for number in range(streams)
         ]
         await at_most(AT_A_TIME, [one.connect() for one in listeners])
-        prober = Prober(server.port, customer.token or "")
 
         async def announce(number: int) -> tuple[str, str]:
             audience = AUDIENCES[number % 3]
@@ -109,9 +108,13 @@ async def test_everybody_hears_all_of_their_audience_once_and_in_order(
 
         made: dict[str, str] = {}
         away: list[Listener] = []
+        prober = Prober(server.port, customer.token or "")
+        await prober.ready()
         for number in range(0, announcements, AT_ONCE):
+            if number == announcements // 2:
+                taken = await prober.stop()  # thousands that go and come are another matter
             back, away = away, []
-            if number % (4 * AT_ONCE) == 0:
+            if number >= announcements // 2 and number % (2 * AT_ONCE) == 0:
                 away = rng.sample(listeners, streams // 2)
             cutting = asyncio.gather(*(one.cut() for one in away))
             made |= await asyncio.gather(*(announce(number + at) for at in range(AT_ONCE)))
@@ -130,16 +133,17 @@ async def test_everybody_hears_all_of_their_audience_once_and_in_order(
             every=0.2,
             what="everybody has heard all of it",
         )
-        taken = sorted(await prober.stop())
-        print(
-            f"{streams} streams, {announcements} announcements; other requests:"
-            f" p50 {taken[len(taken) // 2] * 1000:.1f}"
-            f" p99 {taken[len(taken) * 99 // 100] * 1000:.1f} most {taken[-1] * 1000:.1f} ms"
-        )
         for one in listeners:
             assert one.heard == expected[one.role]
             await one.cut()
-        assert taken[len(taken) * 99 // 100] < LONGEST_WAIT
+        taken.sort()
+        slow = taken[len(taken) * 99 // 100]
+        print(
+            f"{streams} streams, {announcements} announcements; {len(taken)} other requests"
+            f" meanwhile: p50 {taken[len(taken) // 2] * 1000:.1f} p99 {slow * 1000:.1f}"
+            f" most {taken[-1] * 1000:.1f} ms"
+        )
+        assert slow < LONGEST_WAIT
 
 
 async def in_order(employee: Rest) -> list[str]:

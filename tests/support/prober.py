@@ -19,6 +19,8 @@ def probe(port: int, token: str, control: multiprocessing.connection.Connection)
         answer = connection.getresponse()
         answer.read()
         assert answer.status == 200
+        if not taken:
+            control.send(None)
         taken.append(time.perf_counter() - began)
         time.sleep(0.002)
     control.send(taken)
@@ -32,6 +34,10 @@ class Prober:
         self._ours, theirs = spawn.Pipe()
         self._process = spawn.Process(target=probe, args=(port, token, theirs), daemon=True)
         self._process.start()
+
+    async def ready(self) -> None:
+        """Return once it has had its first answer."""
+        await asyncio.to_thread(self._ours.recv)
 
     async def stop(self) -> list[float]:
         """The seconds of every answer."""
