@@ -43,7 +43,7 @@ PICTURES = {
     "customer-medium": Picture(CustomerApp, (100, 30)),
     "customer-narrow": Picture(CustomerApp, (80, 24)),
     "customer-menu": Picture(CustomerApp, (100, 30), ("n",)),
-    "customer-wire": Picture(CustomerApp, (100, 30), ("2",)),
+    "customer-wire": Picture(CustomerApp, (100, 30), ("3",)),
     "employee-wide": Picture(EmployeeApp, (160, 48)),
     "employee-medium": Picture(EmployeeApp, (100, 30)),
     "employee-narrow": Picture(EmployeeApp, (80, 24)),

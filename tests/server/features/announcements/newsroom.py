@@ -4,15 +4,10 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from support.event_stream import EventStream, event_stream
+from support.news import NEWS, announce
 from support.rest import Rest
 
-NEWS = {"title": "Rain", "body": "Slow down.", "severity": "info", "audience": "everyone"}
-
-
-async def announce(employee: Rest, **changes: Any) -> dict[str, Any]:
-    """An announcement of that employee's."""
-    found: dict[str, Any] = (await employee.post("/announcements", NEWS | changes)).must(201).json
-    return found
+__all__ = ["NEWS", "announce", "history", "stream", "titles"]
 
 
 async def history(who: Rest, query: str = "") -> dict[str, Any]:

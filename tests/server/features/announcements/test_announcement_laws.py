@@ -252,11 +252,14 @@ class Run:
                 fresh = await reader.fresh()
                 await wait_until(
                     lambda reader=reader, fresh=fresh: reader.have == fresh,  # type: ignore[misc]
-                    5,
+                    10,
                     what=f"{reader.identity.role} has what a fresh read gives",
                 )
         finally:
             for reader in self.readers:
+                if reader.busy is not None:
+                    reader.busy.cancel()
+                    await asyncio.wait({reader.busy})
                 reader.cut()
             await self.hub.close()
 
