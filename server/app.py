@@ -27,6 +27,8 @@ from server.core.openapi import DOCUMENT, document, serve_document
 from server.core.routing import GATE, OPERATIONS, PREFIX, SERVICES, WRITES
 from server.features.accounts import setup as accounts
 from server.features.accounts.service import drop_expired
+from server.features.announcements import setup as announcements
+from server.features.announcements.service import AnnouncementService
 from server.features.chat import setup as chat
 from server.features.drivers import setup as drivers
 from server.features.kitchen import setup as kitchen
@@ -49,6 +51,8 @@ logger = logging.getLogger(__name__)
 BODY_BYTES = 128 * 1024
 UPKEEP_SECONDS = 600.0
 SHUTDOWN_SECONDS = 10.0
+SWITCH_SECONDS = 0.0002
+"""After which one thread hands the interpreter to another that wants it."""
 DEMO_MAP = Path(__file__).with_name("demo") / "map.geojson"
 
 
@@ -92,6 +96,7 @@ def create_app(settings: Settings) -> web.Application:
         per_second=settings.frames_per_second,
     )
     presence = chat.setup(app, settings, database, hub, account_service, order_service, socketio)
+    announcement_service = announcements.setup(app, database, log, hub.states, account_service)
 
     operations = app[OPERATIONS]
     app[DOCUMENT] = document(operations, ProblemDetails, version("tiffin"))
@@ -120,7 +125,9 @@ def create_app(settings: Settings) -> web.Application:
             await Revocations(hub, connections).follow()
             if settings.demo:
                 await _demo(settings, database)
-            upkeep = asyncio.create_task(_upkeep(settings, database, log), name="upkeep")
+            upkeep = asyncio.create_task(
+                _upkeep(settings, database, log, announcement_service), name="upkeep"
+            )
             stack.callback(upkeep.cancel)
             yield
 
@@ -147,8 +154,11 @@ def settle() -> None:
     """Make the process fit for many connections, once what lives as long as it is there.
 
     A connection is a file: it takes as many as the system lets it have. What stays is no business
-    of the garbage collector: a thousand polls woken at once take 1.7 times less for it.
+    of the garbage collector: a thousand polls woken at once take 1.7 times less for it. The threads
+    of the database need the interpreter for a moment several times a query; while a broadcast keeps
+    it busy, they would wait 5 ms each time.
     """
+    sys.setswitchinterval(SWITCH_SECONDS)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     gc.collect()
@@ -212,10 +222,14 @@ def _add_gauges(app: web.Application, hub: Hub, connections: Connections) -> Non
     metrics.gauge("memory_blocks", "Blocks of memory in use.", sys.getallocatedblocks)
 
 
-async def _upkeep(settings: Settings, database: Database, log: EventLog) -> None:
+async def _upkeep(
+    settings: Settings, database: Database, log: EventLog, announcements: AnnouncementService
+) -> None:
     while True:
         try:
-            await log.trim(to_text(now() - timedelta(days=settings.event_days)))
+            horizon = now() - timedelta(days=settings.event_days)
+            await log.trim(to_text(horizon))
+            await announcements.drop_gone(horizon)
             await database.write(idempotency.drop_expired)
             await database.write(drop_expired)
         except Exception:

@@ -45,6 +45,10 @@ class States:
         """Other data for the present state, which nobody is told: not news, but worth knowing."""
         await _queries.keep_state(tx, topic=topic, data=data)
 
+    async def drop(self, tx: Transaction, topic: str) -> None:
+        """Forget the topic; it must not come again, as it would count from 1."""
+        await _queries.drop_state(tx, topic=topic)
+
     async def newest(self, tx: Transaction, topic: str) -> Event | None:
         """The topic's state; None where nothing was ever put."""
         row = await _queries.state(tx, topic=topic)

@@ -11,3 +11,6 @@ UPDATE states SET data = :data WHERE topic = :topic;
 
 -- name: state^
 SELECT topic, seq, type, subject, data, at FROM states WHERE topic = :topic;
+
+-- name: drop_state!
+DELETE FROM states WHERE topic = :topic;

@@ -35,7 +35,7 @@ class Sink(Protocol):
 class Subscription:
     """Every event of the topic after `cursor`, each once and in order, into the sink.
 
-    Live, the topic offers each event as it comes. Catching up, a task of the subscription's own
+    Live, the topic brings each event as it comes. Catching up, a task of the subscription's own
     reads on from the cursor, and the topic leaves it alone.
     """
 
@@ -56,20 +56,14 @@ class Subscription:
 
     def offer(self, event: Event) -> None:
         """The topic's next event, while live."""
-        if event.seq <= self.cursor:
-            return
-        try:
+        if event.seq > self.cursor:
             fits = event.seq == self.cursor + 1 or not self.topic.gapless
-            taken = fits and self.sink.write(event)
-        except Exception:  # one reader's trouble must not become that of those after it
-            logger.exception("a reader of %s failed", self.topic.name)
-            self.live = False
-            self.sink.fail()
-            return
-        if taken:
-            self.cursor = event.seq
-        else:
-            self.catch_up()
+            self._give([event] if fits else None)
+
+    def advance(self) -> None:
+        """Whatever lies between the cursor and the topic's head, while live."""
+        if self.live and self.cursor < self.topic.head:
+            self._give(self.topic.recent(self.cursor))
 
     def catch_up(self) -> None:
         """Leave the live ones, and come back to them from a task."""
@@ -85,6 +79,18 @@ class Subscription:
         if self._task is not None:
             self._task.cancel()
             self._task = None
+
+    def _give(self, events: list[Event] | None) -> None:
+        """Write these; where there is no room, or None are to be had, catch up."""
+        try:
+            taken = events is not None and self._take(events)
+        except Exception:  # one reader's trouble must not become that of those after it
+            logger.exception("a reader of %s failed", self.topic.name)
+            self.live = False
+            self.sink.fail()
+            return
+        if not taken:
+            self.catch_up()
 
     def _take(self, events: list[Event]) -> bool:
         """Write these; False where the sink is full."""

@@ -1,11 +1,17 @@
 """A topic as one process knows it: its head, and who listens here."""
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 
 from server.realtime.event import Event
 from server.realtime.log import Stretch
 from server.realtime.subscription import Subscription
+
+AT_ONCE = 100
+"""Readers that an event is written to in one go; more get it in slices."""
+SLICE_SECONDS = 0.0005
+"""How long a slice may hold the loop. What else there is to do has its turn in between."""
 
 
 class Topic(ABC):
@@ -23,6 +29,7 @@ class Topic(ABC):
         self._open = False
         self._wanted = 0
         self._filling: asyncio.Task[None] | None = None
+        self._delivering: asyncio.Task[None] | None = None
 
     @property
     def idle(self) -> bool:
@@ -39,9 +46,10 @@ class Topic(ABC):
         """Read how far it has come. The broker must be delivering already."""
 
     def close(self) -> None:
-        """Stop filling."""
-        if self._filling is not None:
-            self._filling.cancel()
+        """Stop filling and delivering."""
+        for task in (self._filling, self._delivering):
+            if task is not None:
+                task.cancel()
 
     def join(self, subscription: Subscription) -> None:
         """Events are offered to it from now on, while it is live."""
@@ -87,9 +95,31 @@ class Topic(ABC):
 
     def _advance(self, event: Event) -> None:
         self.head = event.seq
-        for subscription in tuple(self.subscriptions):
-            if subscription.live:
-                subscription.offer(event)
+        if self._delivering is None:
+            if len(self.subscriptions) > AT_ONCE:
+                self._delivering = asyncio.create_task(self._deliver(), name=f"deliver {self.name}")
+            else:
+                for subscription in tuple(self.subscriptions):
+                    if subscription.live:
+                        subscription.offer(event)
         for future in self.waiters.get(event.subject, ()):
             if not future.done():
                 future.set_result(event)
+
+    async def _deliver(self) -> None:
+        """Bring everybody who is live to the head, however often that moves meanwhile.
+
+        Who is live and waits for a turn is behind the head until then, and nowhere else.
+        """
+        try:
+            head = -1
+            while head != self.head:
+                head = self.head
+                until = time.monotonic() + SLICE_SECONDS
+                for subscription in tuple(self.subscriptions):
+                    subscription.advance()
+                    if time.monotonic() >= until:
+                        await asyncio.sleep(0)
+                        until = time.monotonic() + SLICE_SECONDS
+        finally:
+            self._delivering = None

@@ -101,9 +101,10 @@ class SseSink:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, kernel_buffer)
 
     def write(self, event: Event) -> bool:
-        """Hand it to the transport; False while too many bytes wait there."""
+        """Hand it to the transport; False while too many bytes wait there, and once it ends: what
+        comes after a revocation may be no more for this reader."""
         # A closed transport of uvloop's raises when it is written to.
-        if self._transport.is_closing() or self._behind:
+        if self._transport.is_closing() or self._behind or self.ended.done():
             return False
         if self._chunked:
             data: bytes | None = event.encoded.get("sse chunk")
@@ -126,8 +127,10 @@ class SseSink:
     async def ready(self) -> None:
         """Waits for the reader; one without any progress for so long is cut off.
 
-        Raises ConnectionError where it is gone.
+        Raises ConnectionError where it is gone, or has been told the end.
         """
+        if self.ended.done():
+            raise ConnectionResetError("the stream has ended")
         # All who wait for a connection of aiohttp's share one future, which a cancelled one of
         # them takes away from the others: so this one is left to wait to its end.
         if self._drained is None or self._drained.done():

@@ -42,6 +42,7 @@ class Row:
 
 DISH = {"name": "Dal", "price_cents": 500}
 STEP = {"status": "accepted"}
+NEWS = {"title": "Rain", "body": "Slow down.", "severity": "info", "audience": "everyone"}
 HERE = {"lat": 48.86, "lng": 2.36}
 THERE = "?from_lat=48.86&from_lng=2.36&to_lat=48.85&to_lng=2.35"
 TABLE = {
@@ -66,6 +67,13 @@ TABLE = {
     "GET /drivers/{id}/location/stream": Row(BOTH, owned=True, riding=True),
     "GET /map": Row(BOTH, there=False),
     "GET /map/route": Row(BOTH, query=THERE),
+    "POST /announcements": Row(EMPLOYEES, body=NEWS),
+    "GET /announcements": Row(BOTH),
+    "GET /announcements/stream": Row(BOTH),
+    "DELETE /announcements/{id}": Row(EMPLOYEES),
+    "POST /announcements/{id}/ack": Row(BOTH),
+    "GET /announcements/{id}/acks": Row(EMPLOYEES),
+    "GET /announcements/{id}/acks/stream": Row(EMPLOYEES),
     "POST /orders": Row(CUSTOMERS, body={}),
     "GET /orders": Row(BOTH),
     "GET /orders/{id}": Row(BOTH, owned=True),
@@ -120,11 +128,13 @@ async def call(rest: Rest, route: str, ids: dict[str, str], row: Row) -> int:
         return got.status
 
 
-def ids_for(path: str, cast: Cast, order: str, chat: str) -> dict[str, str]:
+async def ids_for(path: str, cast: Cast, order: str, chat: str) -> dict[str, str]:
     """What stands in the path's places: things of `employee`'s restaurant and of `customer`."""
     place = order if path.startswith("/orders") else cast.place.id
     place = chat if path.startswith("/chats") else place
     place = cast.place.drivers[0] if path.startswith("/drivers") else place
+    if path.startswith("/announcements/{id}"):
+        place = (await cast.employee.post("/announcements", NEWS)).must(201).json["id"]
     return {"id": place, "item_id": cast.place.dishes[1]}
 
 
@@ -139,7 +149,7 @@ async def test_every_route_by_every_kind_of_caller(cast: Cast) -> None:
     for route, row in TABLE.items():
         path = route.split(" ")[1]
         order = str((await cast.order_at("out_for_delivery" if row.riding else "placed"))["id"])
-        ids = ids_for(path, cast, order, await open_chat(cast.customer))
+        ids = await ids_for(path, cast, order, await open_chat(cast.customer))
         status = await call(cast.nobody, route, ids, row)
         if row.roles:
             assert status == 401, f"nobody at {route}"
@@ -177,7 +187,7 @@ async def test_no_forged_token_opens_any_route(cast: Cast) -> None:
                     continue
                 forger = cast.nobody.another()
                 forger.token = token
-                ids = ids_for(route.split(" ")[1], cast, order, chat)
+                ids = await ids_for(route.split(" ")[1], cast, order, chat)
                 assert await call(forger, route, ids, row) == 401, f"{name} at {route}"
             async with room(forger, chat, settled=False) as entered:
                 assert (await entered.closed()).code == 4401, f"{name} at the WebSocket"

@@ -23,6 +23,8 @@ class RawRequest:
     writer: asyncio.StreamWriter
     status: int = 0
     length: int = 0
+    cursor: str = ""
+    """The last `id` of a stream."""
 
     @classmethod
     async def send(cls, port: int, path: str, token: str | None) -> Self:
@@ -59,6 +61,7 @@ class RawRequest:
                 raise EOFError("the server has ended the stream")
             block = (await self.reader.readexactly(size + 2)).decode()
             fields = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line)
+            self.cursor = fields.get("id", self.cursor)
             if "data" in fields:
                 return fields["event"], fields["data"]
 

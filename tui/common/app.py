@@ -154,6 +154,15 @@ class TiffinApp(App[None]):
             markup=False,
         )
 
+    def shows(self, title: str) -> bool:
+        """Whether there is a toast of that title."""
+        return any(toast.title == plain(title) for toast in self._notifications)
+
+    def take_back(self, title: str) -> None:
+        """Take away the toast of that title, if it is still there."""
+        for toast in [one for one in self._notifications if one.title == plain(title)]:
+            self._unnotify(toast)
+
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Without the one for ANSI colours: there are none here, and looking costs each frame."""
         filters = super().get_line_filters()

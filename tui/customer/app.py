@@ -11,15 +11,16 @@ if TYPE_CHECKING:
 
 
 class CustomerApp(TiffinApp):
-    """Orders, the driver who brings them, and the wire that feeds both."""
+    """Orders, the driver who brings them, announcements, and the wire that feeds them."""
 
     ROLE = "customer"
     CONTENT_CSS = Path(__file__).with_name("app.tcss")
 
     def panel_classes(self) -> Sequence[type["Panel"]]:
         """The panels, in the order of their numbers."""
+        from tui.common.panels.announcements import AnnouncementsPanel
         from tui.common.panels.wire_panel import WirePanel
         from tui.customer.panels.driver import DriverPanel
         from tui.customer.panels.orders import OrdersPanel
 
-        return (OrdersPanel, DriverPanel, WirePanel)
+        return (OrdersPanel, DriverPanel, AnnouncementsPanel, WirePanel)

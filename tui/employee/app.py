@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class EmployeeApp(TiffinApp):
-    """Kitchen, its drivers, and the wire that feeds both."""
+    """Kitchen, its drivers, announcements, and the wire that feeds them."""
 
     ROLE = "employee"
     CONTENT_CSS = Path(__file__).with_name("app.tcss")
@@ -19,7 +19,8 @@ class EmployeeApp(TiffinApp):
     def panel_classes(self) -> Sequence[type["Panel"]]:
         """The panels, in the order of their numbers."""
         from tui.common.panels.wire_panel import WirePanel
+        from tui.employee.panels.announcements import AnnouncementDesk
         from tui.employee.panels.drivers import DriversPanel
         from tui.employee.panels.kitchen import KitchenPanel
 
-        return (KitchenPanel, DriversPanel, WirePanel)
+        return (KitchenPanel, DriversPanel, AnnouncementDesk, WirePanel)

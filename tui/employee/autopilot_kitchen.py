@@ -17,6 +17,7 @@ from tui.common.client.session import Session
 from tui.common.client.sse import EventStream
 from tui.common.client.wire import Pattern, Wire
 from tui.employee.autopilot_fleet import Fleet
+from tui.employee.autopilot_news import NewsTurn
 from tui.employee.autopilot_rules import Step, change_for, choose_driver, place_of, soonest
 
 BREATH_SECONDS = 1.0
@@ -33,8 +34,14 @@ class Autopilot:
     """One account at work in its restaurant, until cancelled or refused for good."""
 
     def __init__(
-        self, server: str, credentials: Credentials, own_ids: set[str], pace: float = 1
+        self,
+        server: str,
+        credentials: Credentials,
+        own_ids: set[str],
+        pace: float = 1,
+        turn: NewsTurn | None = None,
     ) -> None:
+        """`turn` is shared by those of whom one announces things."""
         self.session = Session(server, Wire())
         self.api = Api(self.session)
         self.orders: dict[str, Order] = {}
@@ -42,6 +49,7 @@ class Autopilot:
         self._credentials = credentials
         self._own_ids = own_ids
         self._pace = pace
+        self._turn = turn or NewsTurn()
         self._name = credentials.email
         self._later: dict[str, float] = {}
         self._news = asyncio.Event()
@@ -102,6 +110,9 @@ class Autopilot:
         hands = [
             asyncio.create_task(self._follow(restaurant_id, cursor)),
             asyncio.create_task(self._work()),
+            asyncio.create_task(
+                self._turn.announce_for_ever(self.session, self.api, self._pace, self._name)
+            ),
         ]
         try:
             done, _ = await asyncio.wait(hands, return_when=asyncio.FIRST_COMPLETED)

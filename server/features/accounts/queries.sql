@@ -19,6 +19,9 @@ FROM accounts WHERE role = :role AND demo IS NOT NULL
 ORDER BY demo, id
 LIMIT 1;
 
+-- name: number_of$
+SELECT COUNT(*) FROM accounts WHERE role = :role;
+
 -- name: update_profile!
 UPDATE accounts SET name = :name, phone = :phone, address = :address WHERE id = :id;
 

@@ -147,6 +147,10 @@ class AccountService:
             raise _ended()
         return stored.account
 
+    async def number_of(self, tx: Transaction, role: Role) -> int:
+        """In another feature's transaction: how many accounts have that role."""
+        return await store.number_of(tx, role)
+
     async def me(self, who: Identity) -> Account:
         """The caller's account."""
         return (await self._database.read(lambda tx: self._mine(tx, who))).account

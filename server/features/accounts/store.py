@@ -83,6 +83,11 @@ async def demo_account(tx: Transaction, role: Role) -> StoredAccount | None:
     return _account(await _queries.demo_account(tx, role=role.value))
 
 
+async def number_of(tx: Transaction, role: Role) -> int:
+    """How many accounts have that role."""
+    return int(await _queries.number_of(tx, role=role.value))
+
+
 async def update_profile(tx: Transaction, account: Account) -> None:
     """Store its name, phone and address."""
     await _queries.update_profile(

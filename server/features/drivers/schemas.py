@@ -1,25 +1,25 @@
 """What the drivers feature says on the wire: where a driver is, and the way along the streets."""
 
-from datetime import datetime
 from typing import Annotated
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from server.features.orders.schemas import OrderStatus
 from server.features.restaurants.schemas import Driver
-from server.features.shared.schemas import Latitude, Longitude, Page, Timestamp, Wire, absent
+from server.features.shared.schemas import (
+    GivenTime,
+    Latitude,
+    Longitude,
+    Page,
+    Timestamp,
+    Wire,
+    absent,
+)
 
 Heading = Annotated[float, Field(ge=0, lt=360)]
 """Degrees clockwise from north."""
 Speed = Annotated[float, Field(ge=0, le=100)]
 """Metres a second."""
-
-
-def _no_number(moment: object) -> object:
-    """Neither a number nor one in quotes, which pydantic would take for seconds since 1970."""
-    if isinstance(moment, datetime) or (isinstance(moment, str) and "-" in moment.strip()[1:]):
-        return moment
-    raise ValueError("must be RFC 3339, such as 2026-01-31T12:00:00.000Z")
 
 
 def _is_false(value: object) -> bool:
@@ -35,7 +35,7 @@ class DriverPosition(Wire):
     lng: Longitude
     heading: Heading | None = None
     speed_mps: Speed | None = None
-    at: Annotated[Timestamp, Field(strict=False), BeforeValidator(_no_number)] | None = None
+    at: GivenTime | None = None
 
 
 class DriverLocation(Wire):

@@ -8,6 +8,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
@@ -37,7 +38,20 @@ Timestamp = Annotated[
 """RFC 3339, UTC, milliseconds: `2026-01-31T12:00:00.000Z`."""
 
 
-def _no_control(newlines: bool) -> Callable[[str], str]:
+def _no_number(moment: object) -> object:
+    """Neither a number nor one in quotes, which pydantic would take for seconds since 1970."""
+    if isinstance(moment, datetime) or (isinstance(moment, str) and "-" in moment.strip()[1:]):
+        return moment
+    raise ValueError("must be RFC 3339, such as 2026-01-31T12:00:00.000Z")
+
+
+GivenTime = Annotated[Timestamp, Field(strict=False), BeforeValidator(_no_number)]
+"""A time that a client says: RFC 3339 and nothing else."""
+
+
+def no_control(newlines: bool) -> Callable[[str], str]:
+    """A validator of text: no control characters, `\\n` aside where `newlines` are welcome."""
+
     def check(text: str) -> str:
         for char in text:
             if (char < " " or "\x7f" <= char < "\xa0") and not (newlines and char == "\n"):
@@ -50,12 +64,12 @@ def _no_control(newlines: bool) -> Callable[[str], str]:
 Name = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=80),
-    AfterValidator(_no_control(newlines=False)),
+    AfterValidator(no_control(newlines=False)),
 ]
 Note = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=500),
-    AfterValidator(_no_control(newlines=True)),
+    AfterValidator(no_control(newlines=True)),
 ]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 Latitude = Annotated[float, Field(ge=-90, le=90)]
@@ -108,7 +122,7 @@ class Address(Wire):
     text: Annotated[
         str,
         StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
-        AfterValidator(_no_control(newlines=False)),
+        AfterValidator(no_control(newlines=False)),
     ]
     lat: Latitude
     lng: Longitude

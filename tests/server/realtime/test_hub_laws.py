@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from server.core.database import Database, Transaction
 from server.core.migrate import migrate
-from server.realtime import log_topic as topic_module
+from server.realtime import log_topic, topic
 from server.realtime.event import Cursor, Event
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
@@ -91,11 +91,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     world.close()
 
 
-@pytest.fixture(autouse=True)
-def short_rings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that few events reach the log's pages behind the ring."""
-    monkeypatch.setattr(topic_module, "RING", 4)
-    monkeypatch.setattr(topic_module, "PAGE", 3)
+@pytest.fixture(autouse=True, params=[100, 1], ids=["at once", "in slices"])
+def small_scale(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that few events reach the log's pages behind the ring, and few readers are a crowd."""
+    monkeypatch.setattr(log_topic, "RING", 4)
+    monkeypatch.setattr(log_topic, "PAGE", 3)
+    monkeypatch.setattr(topic, "AT_ONCE", request.param)
+    monkeypatch.setattr(topic, "SLICE_SECONDS", 0.0)
 
 
 class Reader:
@@ -191,6 +193,9 @@ class Run:
                 self.hub.suspect()
             case ("forget", which):
                 self.hub.forget(self.topics[which])
+            case ("turn", turns):  # less than a round of slices takes
+                for _ in range(turns):
+                    await asyncio.sleep(0)
             case ("let run", ticks):
                 for _ in range(ticks):
                     await asyncio.sleep(0.0005)
@@ -249,6 +254,7 @@ step = st.one_of(
     st.tuples(st.just("room"), st.integers(0, 10), st.sampled_from([None, 0, 1, 2, 5])),
     st.tuples(st.just("unsubscribe"), st.integers(0, 10)),
     st.tuples(st.just("let run"), st.integers(1, 4)),
+    st.tuples(st.just("turn"), st.integers(1, 3)),
     st.sampled_from([("sweep",), ("trim",), ("forget", 0), ("forget", 1)]),
 )
 

@@ -9,9 +9,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 import uvloop
-from held_app import HeldApp, OpenApp
+from held_app import TOPIC, HeldApp, OpenApp
 
+from server.core.database import Transaction
 from server.transports import sse
+from server.transports.connections import AUTH_TOPIC
 from support.waiting import wait_until
 
 EVENT = b"event: changed"
@@ -365,6 +367,21 @@ async def test_revocation_ends_that_sessions_streams_only(app: HeldApp) -> None:
         assert (await its.event() or {})["data"] == "1"
     async with app.client.get("stream", headers=app.headers()) as answer:
         assert answer.status == 401
+
+
+async def test_nothing_is_written_after_the_revocation(app: HeldApp) -> None:
+    """Not even what was committed together with it: the reader may have lost the right to it."""
+
+    async def fn(tx: Transaction) -> None:
+        await app.log.append(tx, AUTH_TOPIC, "session.revoked", '{"sessions":["ses_1"]}', "acc_1")
+        await app.log.append(tx, TOPIC, "changed", '"not for you"')
+
+    headers = app.headers(session="ses_2")
+    async with app.follow() as mine, app.follow(headers=headers) as its:
+        app.revoked.add("ses_1")
+        await app.database.write(fn)
+        assert await mine.event() is None
+        assert (await its.event() or {})["data"] == '"not for you"'
 
 
 async def test_a_session_revoked_between_guard_and_stream_gets_none(app: HeldApp) -> None:

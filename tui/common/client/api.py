@@ -9,6 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from server.features.accounts.schemas import Account, PasswordChange, ProfileChange
+from server.features.announcements.schemas import (
+    AckCount,
+    Announcement,
+    AnnouncementPage,
+    NewAnnouncement,
+    Scope,
+)
 from server.features.drivers.schemas import (
     DriverOnDuty,
     DriverOnDutyPage,
@@ -144,6 +151,38 @@ class Api:
             "to_lng": str(end.lng),
         }
         return _parse(Route, await self._session.request("GET", "/map/route", params=params))
+
+    async def announcements(
+        self, scope: Scope = Scope.OWN, before: str | None = None, limit: int = 50
+    ) -> AnnouncementPage:
+        """What is announced to one, newest first; `before` is a page's `next`. An employee may ask
+        for `Scope.ALL`."""
+        params: dict[str, str | int] = {"limit": limit}
+        if scope is not Scope.OWN:
+            params["scope"] = scope.value
+        if before is not None:
+            params["before"] = before
+        reply = await self._session.request("GET", "/announcements", params=params)
+        return _parse(AnnouncementPage, reply)
+
+    async def announce(self, new: NewAnnouncement, idempotency_key: str) -> Announcement:
+        """Announce something; the same key again gives the same announcement."""
+        headers = {"Idempotency-Key": idempotency_key}
+        reply = await self._session.request("POST", "/announcements", json=new, headers=headers)
+        return _parse(Announcement, reply)
+
+    async def withdraw(self, announcement_id: str) -> None:
+        """Take an announcement back; once more does nothing."""
+        await self._session.request("DELETE", f"/announcements/{announcement_id}")
+
+    async def acknowledge(self, announcement_id: str) -> None:
+        """Take note of an announcement; once more does nothing. `ApiError` 404 once it is gone."""
+        await self._session.request("POST", f"/announcements/{announcement_id}/ack")
+
+    async def acks(self, announcement_id: str) -> AckCount:
+        """How many have taken note of an announcement."""
+        path = f"/announcements/{announcement_id}/acks"
+        return _parse(AckCount, await self._session.request("GET", path))
 
     async def add_menu_item(self, restaurant_id: str, item: NewMenuItem) -> MenuItem:
         """Put a dish at the menu's end."""

@@ -1,0 +1,42 @@
+-- name: insert_announcement!
+INSERT INTO announcements
+    (id, title, body, severity, audience, author_id, author_name, author_role, published_at,
+     expires_at)
+VALUES
+    (:id, :title, :body, :severity, :audience, :author_id, :author_name, :author_role,
+     :published_at, :expires_at);
+
+-- name: announcement^
+SELECT * FROM announcements WHERE id = :id;
+
+-- name: history
+SELECT a.*, k.at AS acknowledged_at FROM announcements a
+LEFT JOIN announcement_acks k ON k.announcement_id = a.id AND k.account_id = :account_id
+WHERE a.withdrawn_at IS NULL AND (a.expires_at IS NULL OR a.expires_at > :now)
+AND (:audience = 'all' OR a.audience = 'everyone' OR a.audience = :audience)
+AND (a.published_at < :published_at OR (a.published_at = :published_at AND a.id < :id))
+ORDER BY a.published_at DESC, a.id DESC
+LIMIT :limit;
+
+-- name: withdraw!
+UPDATE announcements SET withdrawn_at = :at WHERE id = :id AND withdrawn_at IS NULL;
+
+-- name: insert_ack!
+INSERT INTO announcement_acks (announcement_id, account_id, at) VALUES (:id, :account_id, :at)
+ON CONFLICT (announcement_id, account_id) DO NOTHING;
+
+-- name: count_acks$
+UPDATE announcements SET acknowledged = acknowledged + :more WHERE id = :id
+RETURNING acknowledged;
+
+-- name: delete_acks_of
+DELETE FROM announcement_acks WHERE account_id = :account_id
+RETURNING announcement_id;
+
+-- name: rename_author
+UPDATE announcements SET author_name = :name WHERE author_id = :author_id
+RETURNING id;
+
+-- name: drop_gone
+DELETE FROM announcements WHERE withdrawn_at < :before OR expires_at < :before
+RETURNING id;

@@ -1,0 +1,68 @@
+"""Announcements over REST: made, read, withdrawn, acknowledged, counted."""
+
+from aiohttp import web
+
+from server.core.routing import (
+    ANY_ROLE,
+    EMPLOYEE,
+    Answer,
+    Before,
+    IdempotencyKey,
+    Limit,
+    Router,
+    identity_of,
+    service,
+)
+from server.features.announcements.schemas import (
+    AckCount,
+    Announcement,
+    AnnouncementPage,
+    NewAnnouncement,
+    Scope,
+)
+from server.features.announcements.service import AnnouncementService
+from server.features.shared.schemas import Id
+
+router = Router("announcements")
+
+
+@router.route("POST", "/announcements", roles=EMPLOYEE, status=201)
+async def publish(
+    request: web.Request, new: NewAnnouncement, idempotency_key: IdempotencyKey = None
+) -> Answer[Announcement]:
+    """Announce something to everybody in the audience, on every restaurant's premises.
+
+    The same Idempotency-Key again gives the same announcement.
+    """
+    announcements = service(request, AnnouncementService)
+    return Answer(await announcements.publish(identity_of(request), new, idempotency_key))
+
+
+@router.route("GET", "/announcements", roles=ANY_ROLE, problems=(403,))
+async def list_announcements(
+    request: web.Request, scope: Scope = Scope.OWN, before: Before = None, limit: Limit = 50
+) -> AnnouncementPage:
+    """What is announced to the caller, newest first, without what was withdrawn or has expired.
+
+    `scope=all`, for employees: also what is announced to others.
+    """
+    announcements = service(request, AnnouncementService)
+    return await announcements.history(identity_of(request), scope, before, limit)
+
+
+@router.route("DELETE", "/announcements/{id}", roles=EMPLOYEE)
+async def withdraw(request: web.Request, id: Id) -> None:
+    """Take an announcement back, whoever made it; once more does nothing."""
+    await service(request, AnnouncementService).withdraw(id)
+
+
+@router.route("POST", "/announcements/{id}/ack", roles=ANY_ROLE)
+async def acknowledge(request: web.Request, id: Id) -> None:
+    """Take note of an announcement; once more does nothing."""
+    await service(request, AnnouncementService).acknowledge(identity_of(request), id)
+
+
+@router.route("GET", "/announcements/{id}/acks", roles=EMPLOYEE)
+async def count_acks(request: web.Request, id: Id) -> AckCount:
+    """How many have taken note, of how many accounts there are in the audience now."""
+    return await service(request, AnnouncementService).acks(id)

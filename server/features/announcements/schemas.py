@@ -1,0 +1,100 @@
+"""What announcements say on the wire."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AfterValidator, StringConstraints
+
+from server.features.shared.schemas import (
+    Actor,
+    GivenTime,
+    Page,
+    Timestamp,
+    Wire,
+    absent,
+    no_control,
+)
+
+
+class Severity(StrEnum):
+    """How much it matters."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class Audience(StrEnum):
+    """Whom it is for."""
+
+    EVERYONE = "everyone"
+    CUSTOMERS = "customers"
+    EMPLOYEES = "employees"
+
+
+class Scope(StrEnum):
+    """Which announcements: those for the caller, or, for employees, those for anybody."""
+
+    OWN = "own"
+    ALL = "all"
+
+
+Title = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=120),
+    AfterValidator(no_control(newlines=False)),
+]
+Body = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=4000),
+    AfterValidator(no_control(newlines=True)),
+]
+
+
+class NewAnnouncement(Wire):
+    """An announcement to be made. With `expires_at`, it is gone from then on by itself."""
+
+    title: Title
+    body: Body
+    severity: Severity
+    audience: Audience
+    expires_at: GivenTime | None = None
+
+
+class Announcement(Wire):
+    """An announcement, as everybody in its audience gets it."""
+
+    id: str
+    title: str
+    body: str
+    severity: Severity
+    audience: Audience
+    by: Actor
+    published_at: Timestamp
+    expires_at: Timestamp | None = absent()
+
+
+class ReadAnnouncement(Announcement):
+    """An announcement, and whether the caller has taken note of it."""
+
+    acknowledged: bool
+
+
+class AnnouncementPage(Page[ReadAnnouncement]):
+    """Announcements, newest first. `cursor` goes on in the stream of the same scope."""
+
+    cursor: str
+
+
+class AnnouncementWithdrawn(Wire):
+    """An announcement that counts no more."""
+
+    id: str
+    withdrawn_at: Timestamp
+
+
+class AckCount(Wire):
+    """How many have taken note of an announcement, of how many it is for."""
+
+    acknowledged: int
+    audience_size: int

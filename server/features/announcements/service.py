@@ -1,0 +1,250 @@
+"""The rules of announcements: who may make them, whom they reach, who has taken note."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from server.core import pages
+from server.core.auth import Identity
+from server.core.clock import now, to_text
+from server.core.database import Database, Transaction
+from server.core.errors import forbidden, invalid, not_found
+from server.core.idempotency import Repeatable, store_answer, stored_answer
+from server.core.ids import new_id
+from server.features.accounts.schemas import Role
+from server.features.accounts.service import AccountService
+from server.features.announcements import store
+from server.features.announcements.schemas import (
+    AckCount,
+    Announcement,
+    AnnouncementPage,
+    AnnouncementWithdrawn,
+    Audience,
+    NewAnnouncement,
+    Scope,
+)
+from server.features.announcements.store import StoredAnnouncement
+from server.features.shared.schemas import Actor
+from server.realtime.log import EventLog
+from server.realtime.states import STATE, States
+
+PUBLISH_ROUTE = "POST /announcements"
+PUBLISHED = "announcement"
+WITHDRAWN = "announcement.withdrawn"
+ACKS = "acks"
+DELETED = "Deleted account"
+LONGEST = timedelta(days=366)
+"""How far off an announcement's expiry may be."""
+
+AUDIENCE_OF = {Role.CUSTOMER: Audience.CUSTOMERS, Role.EMPLOYEE: Audience.EMPLOYEES}
+ROLES = {audience: (role,) for role, audience in AUDIENCE_OF.items()} | {
+    Audience.EVERYONE: tuple(AUDIENCE_OF)
+}
+"""Who is in an audience."""
+
+
+def topic_of(name: str) -> str:
+    """The topic of what an audience hears of (`customers`, `employees`), or of `all` there is.
+
+    Each has a `seq` of its own, so that no cursor tells of what its reader may not see.
+    """
+    return f"announcements:{name}"
+
+
+def topic_for(identity: Identity, scope: Scope) -> str:
+    """The topic of that scope. Raises Problem 403."""
+    return topic_of(_audience(Role(identity.role), scope))
+
+
+def topic_of_acks(announcement_id: str) -> str:
+    """The state topic of how many have acknowledged an announcement."""
+    return f"{STATE}acks:{announcement_id}"
+
+
+class AnnouncementService:
+    """Announcements, from publication to withdrawal or expiry."""
+
+    def __init__(
+        self, database: Database, log: EventLog, states: States, accounts: AccountService
+    ) -> None:
+        self._database = database
+        self._log = log
+        self._states = states
+        self._accounts = accounts
+
+    async def publish(
+        self, identity: Identity, new: NewAnnouncement, key: str | None
+    ) -> Announcement:
+        """A new announcement; with an Idempotency-Key, the same one however often it is sent.
+
+        Raises Problem 422 for an expiry that has passed or is over a year off.
+        """
+        repeatable = Repeatable.of(identity.account_id, PUBLISH_ROUTE, key, new) if key else None
+
+        async def fn(tx: Transaction) -> Announcement:
+            if repeatable and (stored := await stored_answer(tx, repeatable)):
+                return Announcement.model_validate_json(stored)
+            at = now()
+            author = await self._accounts.account_of(tx, identity.account_id)
+            if author.role is not Role.EMPLOYEE:
+                raise forbidden("This is for employees only.")
+            announcement = Announcement(
+                id=new_id("ann"),
+                title=new.title,
+                body=new.body,
+                severity=new.severity,
+                audience=new.audience,
+                by=Actor(id=author.id, name=author.name, role=author.role.value),
+                published_at=at,
+                expires_at=_expiry(new.expires_at, at),
+            )
+            await store.insert(tx, announcement)
+            await self._tell(tx, announcement, PUBLISHED, announcement.model_dump_json())
+            await self._count(tx, announcement, 0)
+            if repeatable:
+                await store_answer(tx, repeatable, 201, announcement.model_dump_json())
+            return announcement
+
+        return await self._database.write(fn)
+
+    async def history(
+        self, identity: Identity, scope: Scope, before: str | None, limit: int
+    ) -> AnnouncementPage:
+        """A page of what stands now, with the cursor that belongs to it.
+
+        Raises Problem 403 where the scope is not the caller's, 422 for a `before` that no page
+        gave.
+        """
+        start = pages.parse(before)
+
+        async def fn(tx: Transaction) -> AnnouncementPage:
+            role = (await self._accounts.account_of(tx, identity.account_id)).role
+            audience = _audience(role, scope)
+            found = await store.history(tx, identity.account_id, audience, now(), start, limit + 1)
+            following = None
+            if len(found) > limit:
+                found = found[:limit]
+                following = pages.after(to_text(found[-1].published_at), found[-1].id)
+            cursor = await self._log.cursor(tx, topic_of(audience))
+            return AnnouncementPage(items=found, next=following, cursor=cursor)
+
+        return await self._database.read(fn)
+
+    async def withdraw(self, announcement_id: str) -> None:
+        """Take it back; once more does nothing. Raises Problem 404."""
+
+        async def fn(tx: Transaction) -> None:
+            stored = await _stored(tx, announcement_id)
+            at = now()
+            if await store.withdraw(tx, announcement_id, at):
+                gone = AnnouncementWithdrawn(id=announcement_id, withdrawn_at=at)
+                await self._tell(tx, stored.announcement, WITHDRAWN, gone.model_dump_json())
+
+        await self._database.write(fn)
+
+    async def acknowledge(self, identity: Identity, announcement_id: str) -> None:
+        """Note that the caller has seen it, once however often it is said.
+
+        Raises Problem 404, also where it is for others, withdrawn or expired.
+        """
+
+        async def fn(tx: Transaction) -> None:
+            role = (await self._accounts.account_of(tx, identity.account_id)).role
+            stored, at = await _stored(tx, announcement_id), now()
+            if not stored.stands(at) or role not in ROLES[stored.announcement.audience]:
+                raise not_found("announcement")
+            count = await store.acknowledge(tx, announcement_id, identity.account_id, at)
+            if count is not None:
+                await self._count(tx, stored.announcement, count)
+
+        await self._database.write(fn)
+
+    async def acks(self, announcement_id: str) -> AckCount:
+        """How many have taken note so far, also of one that is gone. Raises Problem 404."""
+
+        async def fn(tx: Transaction) -> AckCount:
+            stored = await _stored(tx, announcement_id)
+            size = await self._size(tx, stored.announcement.audience)
+            return AckCount(acknowledged=stored.acknowledged, audience_size=size)
+
+        return await self._database.read(fn)
+
+    async def scrub(self, tx: Transaction, account_id: str) -> None:
+        """Before an account goes: what it has acknowledged is forgotten, and its name leaves the
+        announcements it made and their events."""
+        for announcement_id, count in (await store.forget_acks(tx, account_id)).items():
+            stored = await _stored(tx, announcement_id)
+            await self._count(tx, stored.announcement, count, leaving=1)
+        for announcement_id in await store.rename_author(tx, account_id, DELETED):
+            await self._log.rewrite(tx, announcement_id, _without_author)
+
+    async def drop_gone(self, before: datetime) -> int:
+        """Remove what was withdrawn or expired before that time; gives how many."""
+
+        async def fn(tx: Transaction) -> int:
+            gone = await store.drop_gone(tx, before)
+            for announcement_id in gone:
+                await self._states.drop(tx, topic_of_acks(announcement_id))
+            return len(gone)
+
+        return await self._database.write(fn)
+
+    async def _tell(
+        self, tx: Transaction, announcement: Announcement, kind: str, data: str
+    ) -> None:
+        """One event for each audience it is for, and one for whoever follows all."""
+        for name in _audiences(announcement.audience):
+            await self._log.append(tx, topic_of(name), kind, data, subject=announcement.id)
+
+    async def _count(
+        self, tx: Transaction, announcement: Announcement, count: int, leaving: int = 0
+    ) -> None:
+        size = await self._size(tx, announcement.audience) - leaving
+        state = AckCount(acknowledged=count, audience_size=size).model_dump_json()
+        await self._states.put(tx, topic_of_acks(announcement.id), ACKS, state)
+
+    async def _size(self, tx: Transaction, audience: Audience) -> int:
+        return sum([await self._accounts.number_of(tx, role) for role in ROLES[audience]])
+
+
+def _audience(role: Role, scope: Scope) -> str:
+    """What of the announcements that role sees in that scope. Raises Problem 403."""
+    if scope is Scope.OWN:
+        return AUDIENCE_OF[role].value
+    if role is not Role.EMPLOYEE:
+        raise forbidden("Only employees see what is announced to others. Leave `scope` out.")
+    return scope.value
+
+
+def _audiences(audience: Audience) -> Sequence[str]:
+    """The names of the topics that hear of it, sorted, as they are locked."""
+    return sorted([Scope.ALL.value, *(AUDIENCE_OF[role].value for role in ROLES[audience])])
+
+
+async def _stored(tx: Transaction, announcement_id: str) -> StoredAnnouncement:
+    stored = await store.announcement(tx, announcement_id)
+    if stored is None:
+        raise not_found("announcement")
+    return stored
+
+
+def _expiry(expires_at: datetime | None, at: datetime) -> datetime | None:
+    """Raises Problem 422 where that is no time to come within the year."""
+    if expires_at is None:
+        return None
+    try:
+        expires_at = expires_at.astimezone(UTC)
+    except OverflowError:
+        expires_at = datetime.max.replace(tzinfo=UTC)
+    if not at < expires_at <= at + LONGEST:
+        raise invalid(["expires_at"], f"Must be to come, and at most {LONGEST.days} days off.")
+    return expires_at
+
+
+def _without_author(data: str) -> str:
+    event = json.loads(data)
+    if "by" not in event:  # a withdrawal tells of nobody
+        return data
+    found = Announcement.model_validate(event)
+    by = found.by.model_copy(update={"name": DELETED})
+    return found.model_copy(update={"by": by}).model_dump_json()

@@ -1,0 +1,128 @@
+"""Announcements and their acknowledgements in rows and out of them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from server.core.clock import from_text, to_text
+from server.core.database import Transaction
+from server.core.queries import Row, load_queries
+from server.features.announcements.schemas import Announcement, ReadAnnouncement
+
+_queries = load_queries(__file__)
+
+LAST = ("9999", "~")
+"""Sorts after every announcement: where the first page begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnnouncement:
+    """An announcement with what its readers are not shown."""
+
+    announcement: Announcement
+    withdrawn_at: datetime | None
+    acknowledged: int
+
+    def stands(self, at: datetime) -> bool:
+        """Whether it is neither withdrawn nor expired then."""
+        expires_at = self.announcement.expires_at
+        return self.withdrawn_at is None and (expires_at is None or expires_at > at)
+
+
+def _fields(row: Row) -> dict[str, Any]:
+    by = {name: row[f"author_{name}"] for name in ("id", "name", "role")}
+    return {**row, "by": by}
+
+
+async def insert(tx: Transaction, announcement: Announcement) -> None:
+    """A new announcement."""
+    by, expires_at = announcement.by, announcement.expires_at
+    await _queries.insert_announcement(
+        tx,
+        id=announcement.id,
+        title=announcement.title,
+        body=announcement.body,
+        severity=announcement.severity.value,
+        audience=announcement.audience.value,
+        author_id=by.id,
+        author_name=by.name,
+        author_role=by.role,
+        published_at=to_text(announcement.published_at),
+        expires_at=to_text(expires_at) if expires_at else None,
+    )
+
+
+async def announcement(tx: Transaction, announcement_id: str) -> StoredAnnouncement | None:
+    """One announcement, also one that is gone from the history."""
+    row = await _queries.announcement(tx, id=announcement_id)
+    if row is None:
+        return None
+    withdrawn_at = from_text(row["withdrawn_at"]) if row["withdrawn_at"] else None
+    found = Announcement.model_validate(_fields(row))
+    return StoredAnnouncement(found, withdrawn_at, row["acknowledged"])
+
+
+async def history(
+    tx: Transaction,
+    account_id: str,
+    audience: str,
+    at: datetime,
+    before: tuple[str, str] | None,
+    limit: int,
+) -> list[ReadAnnouncement]:
+    """What stands at that time for that audience (`all`: for any), newest first; `before` is
+    (published_at, id)."""
+    published_at, announcement_id = before or LAST
+    rows = await _queries.history(
+        tx,
+        account_id=account_id,
+        audience=audience,
+        now=to_text(at),
+        published_at=published_at,
+        id=announcement_id,
+        limit=limit,
+    )
+    return [
+        ReadAnnouncement(**_fields(row) | {"acknowledged": row["acknowledged_at"] is not None})
+        for row in rows
+    ]
+
+
+async def withdraw(tx: Transaction, announcement_id: str, at: datetime) -> bool:
+    """Mark it withdrawn; False where it was already."""
+    changed: int = await _queries.withdraw(tx, id=announcement_id, at=to_text(at))
+    return changed > 0
+
+
+async def acknowledge(
+    tx: Transaction, announcement_id: str, account_id: str, at: datetime
+) -> int | None:
+    """Note that this account has seen it; gives how many have, None where it had been noted."""
+    added: int = await _queries.insert_ack(
+        tx, id=announcement_id, account_id=account_id, at=to_text(at)
+    )
+    if not added:
+        return None
+    return int(await _queries.count_acks(tx, id=announcement_id, more=1))
+
+
+async def forget_acks(tx: Transaction, account_id: str) -> dict[str, int]:
+    """Forget what that account has acknowledged; gives how many others have, by announcement."""
+    rows = await _queries.delete_acks_of(tx, account_id=account_id)
+    return {
+        row["announcement_id"]: int(
+            await _queries.count_acks(tx, id=row["announcement_id"], more=-1)
+        )
+        for row in rows
+    }
+
+
+async def rename_author(tx: Transaction, author_id: str, name: str) -> list[str]:
+    """Put another name under what that account has announced; gives the ids."""
+    rows = await _queries.rename_author(tx, author_id=author_id, name=name)
+    return [row["id"] for row in rows]
+
+
+async def drop_gone(tx: Transaction, before: datetime) -> list[str]:
+    """Remove what was withdrawn or expired before that time; gives the ids."""
+    return [row["id"] for row in await _queries.drop_gone(tx, before=to_text(before))]

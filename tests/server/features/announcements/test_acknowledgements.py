@@ -1,0 +1,88 @@
+"""Who has taken note of an announcement."""
+
+import asyncio
+
+from newsroom import announce, history
+
+from support.cast import Cast
+from support.event_stream import event_stream
+from support.rest import Rest
+
+
+async def ack(who: Rest, made: dict[str, object], status: int = 204) -> None:
+    (await who.post(f"/announcements/{made['id']}/ack")).must(status)
+
+
+async def counted(who: Rest, made: dict[str, object]) -> tuple[int, int]:
+    """Acknowledged, of how many."""
+    answer = (await who.get(f"/announcements/{made['id']}/acks")).must(200).json
+    assert list(answer) == ["acknowledged", "audience_size"]
+    return answer["acknowledged"], answer["audience_size"]
+
+
+async def test_a_thousand_of_one_user_at_once_are_one(cast: Cast) -> None:
+    made = await announce(cast.employee)
+    await asyncio.gather(*(ack(cast.customer, made) for _ in range(1000)))
+    assert (await counted(cast.employee, made))[0] == 1
+    path = f"/announcements/{made['id']}/acks/stream"
+    async with event_stream(cast.employee, path) as events:
+        first = await events.next()
+        assert first.data["acknowledged"] == 1
+        await ack(cast.customer, made)
+        await ack(cast.stranger, made)
+        second = await events.next()
+        assert second.data["acknowledged"] == 2, "what changed nothing is no event"
+
+
+async def test_each_reader_has_their_own(cast: Cast) -> None:
+    made = await announce(cast.employee)
+    await ack(cast.customer, made)
+    assert (await history(cast.customer))["items"][0]["acknowledged"] is True
+    assert (await history(cast.stranger))["items"][0]["acknowledged"] is False
+
+
+async def test_the_audience_is_who_has_an_account_of_it(cast: Cast) -> None:
+    sizes = {}
+    for audience in ("everyone", "customers", "employees"):
+        made = await announce(cast.employee, audience=audience)
+        sizes[audience] = await counted(cast.employee, made)
+    assert sizes == {"everyone": (0, 5), "customers": (0, 2), "employees": (0, 3)}
+    (await cast.stranger.delete("/me")).must(204)
+    await cast.nobody.another().register("chiara@example.com")
+    await cast.nobody.another().register("dan@example.com")
+    made = await announce(cast.employee)
+    assert await counted(cast.employee, made) == (0, 6)
+
+
+async def test_nobody_acknowledges_what_is_for_others(cast: Cast) -> None:
+    ours = await announce(cast.employee, audience="employees")
+    theirs = await announce(cast.employee, audience="customers")
+    await ack(cast.customer, ours, 404)
+    await ack(cast.employee, theirs, 404)
+    await ack(cast.customer, {"id": "ann_none"}, 404)
+    assert (await counted(cast.employee, ours))[0] == 0
+    assert (await counted(cast.employee, theirs))[0] == 0
+    await ack(cast.outsider, ours)
+    await ack(cast.customer, theirs)
+    assert (await counted(cast.employee, ours))[0] == 1
+    assert (await counted(cast.employee, theirs))[0] == 1
+
+
+async def test_counts_come_live_from_the_first_on(cast: Cast) -> None:
+    made = await announce(cast.employee, audience="customers")
+    path = f"/announcements/{made['id']}/acks/stream"
+    async with event_stream(cast.outsider, path) as events:
+        first = await events.next()
+        assert (first.type, first.data) == ("acks", {"acknowledged": 0, "audience_size": 2})
+        await ack(cast.customer, made)
+        assert (await events.next()).data == {"acknowledged": 1, "audience_size": 2}
+        (await cast.customer.delete("/me")).must(204)
+        assert (await events.next()).data == {"acknowledged": 0, "audience_size": 1}
+
+
+async def test_counts_are_for_employees(cast: Cast) -> None:
+    made = await announce(cast.employee)
+    for path in (f"/announcements/{made['id']}/acks", f"/announcements/{made['id']}/acks/stream"):
+        (await cast.customer.get(path)).must(403)
+    (await cast.employee.get("/announcements/ann_none/acks")).must(404)
+    (await cast.employee.get("/announcements/ann_none/acks/stream")).must(404)

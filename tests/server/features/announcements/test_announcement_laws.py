@@ -1,0 +1,292 @@
+"""The law of snapshot and stream, for any interleaving: what a reader has put together is what a
+fresh read would give."""
+
+import asyncio
+import itertools
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from server.core.auth import AccessTokens, Identity
+from server.core.database import Database
+from server.core.migrate import migrate
+from server.features.accounts.schemas import Account, Role
+from server.features.accounts.service import AccountService, add_account
+from server.features.accounts.store import NewAccount
+from server.features.announcements.schemas import (
+    Announcement,
+    AnnouncementWithdrawn,
+    Audience,
+    NewAnnouncement,
+    Scope,
+    Severity,
+)
+from server.features.announcements.service import AnnouncementService, topic_for
+from server.realtime import log_topic, topic
+from server.realtime.event import Event
+from server.realtime.hub import Hub
+from server.realtime.log import EventLog
+from server.realtime.memory_broker import MemoryBroker
+from server.realtime.subscription import Subscription
+from support.live_server import settings_for
+from support.waiting import wait_until
+from tui.common.panels.announcement_book import AnnouncementBook
+
+SECRET = "s" * 32
+NEVER = datetime(2000, 1, 1, tzinfo=UTC)
+"""Nothing has expired by then."""
+
+
+class World:
+    """Two processes on one file: both write, one is listened to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.runner = asyncio.Runner()
+        self.numbers = itertools.count()
+        self.settings = settings_for(folder)
+        self.databases = [Database(self.settings.database_path) for _ in range(2)]
+        self.logs = [EventLog(database) for database in self.databases]
+        self.people: dict[Role, Account] = {}
+        self.runner.run(self._open())
+
+    async def _open(self) -> None:
+        await migrate(self.settings.database_path)
+        for database, log in zip(self.databases, self.logs, strict=True):
+            await database.open()
+            await log.open()
+        for role in Role:
+            new = NewAccount(f"acc_{role}", f"{role}@example.com", "", role, role.value)
+            self.people[role] = await self.databases[0].write(
+                lambda tx, new=new: add_account(tx, new)  # type: ignore[misc]
+            )
+
+    async def clear(self) -> None:
+        """Another example begins; cursors go on."""
+        await self.databases[0].write(lambda tx: tx.execute("DELETE FROM announcements", {}))
+
+    def identity(self, role: Role) -> Identity:
+        account = self.people[role]
+        return Identity(account.id, "ses_1", account.name, role.value, None, 2.0**40)
+
+    async def _close(self) -> None:
+        for database in self.databases:
+            await database.close()
+
+    def close(self) -> None:
+        self.runner.run(self._close())
+        self.runner.close()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    world = World(tmp_path_factory.mktemp("laws"))
+    yield world
+    world.close()
+
+
+@pytest.fixture(autouse=True)
+def small_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that few events reach behind the ring, and few readers are a crowd."""
+    monkeypatch.setattr(log_topic, "RING", 4)
+    monkeypatch.setattr(log_topic, "PAGE", 3)
+    monkeypatch.setattr(topic, "AT_ONCE", 1)
+    monkeypatch.setattr(topic, "SLICE_SECONDS", 0.0)
+
+
+class Reader:
+    """A window: a snapshot, then the events after it into the same book the apps use."""
+
+    def __init__(self, run: "Run", role: Role, scope: Scope) -> None:
+        self.run = run
+        self.identity = run.world.identity(role)
+        self.scope = scope
+        self.book = AnnouncementBook()
+        self.book.belong_to(run.world.people[role])
+        self.cursor: str | None = None
+        self.subscription: Subscription | None = None
+        self.foreign = {Audience.EMPLOYEES if role is Role.CUSTOMER else Audience.CUSTOMERS}
+        self.busy: asyncio.Task[None] | None = None
+
+    # as a sink
+    def write(self, event: Event) -> bool:
+        if event.type == "announcement":
+            announcement = Announcement.model_validate_json(event.data)
+            assert self.scope is Scope.ALL or announcement.audience not in self.foreign
+            assert self.book.announce(announcement, NEVER), "it comes once"
+        else:
+            self.book.withdraw(AnnouncementWithdrawn.model_validate_json(event.data).id)
+        self.cursor = self.run.hub.log.cursor_of(event)
+        return True
+
+    async def ready(self) -> None: ...
+
+    def reset(self) -> None:
+        raise AssertionError("nothing was trimmed")
+
+    def fail(self) -> None:
+        raise AssertionError("nothing has failed")
+
+    def begin(self) -> None:
+        """Read and subscribe, while other things go on."""
+        if self.busy is None or self.busy.done():
+            self.cut()
+            self.busy = asyncio.create_task(self._begin())
+
+    async def _begin(self) -> None:
+        page = await self.run.services[1].history(self.identity, self.scope, None, 200)
+        self.book.put_newest(page, NEVER)
+        self.cursor = page.cursor
+        await self.connect()
+
+    async def connect(self) -> None:
+        if self.subscription is None and self.cursor is not None:
+            name = topic_for(self.identity, self.scope)
+            subscription = await self.run.hub.subscribe(name, self.cursor, self)
+            self.subscription = subscription
+
+    def cut(self) -> None:
+        """The line is lost; the cursor stays."""
+        if self.subscription is not None:
+            self.subscription.close()
+            self.subscription = None
+
+    def come_back(self) -> None:
+        if self.cursor is not None and (self.busy is None or self.busy.done()):
+            self.busy = asyncio.create_task(self.connect())
+
+    async def fresh(self) -> dict[str, str]:
+        page = await self.run.services[0].history(self.identity, self.scope, None, 200)
+        return {one.id: one.model_dump_json(exclude={"acknowledged"}) for one in page.items}
+
+    @property
+    def have(self) -> dict[str, str]:
+        return {one.id: one.model_dump_json(exclude={"acknowledged"}) for one in self.book}
+
+
+class Run:
+    """One example."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        broker = MemoryBroker()
+        self.hub = Hub(world.databases[1], world.logs[1], broker, 0.02)
+        self.services = []
+        for database, log in zip(world.databases, world.logs, strict=True):
+            tokens = AccessTokens(SECRET, 60)
+            accounts = AccountService(world.settings, database, log, tokens, "auth")
+            self.services.append(AnnouncementService(database, log, self.hub.states, accounts))
+        self.readers = [
+            Reader(self, role, scope)
+            for role, scope in (
+                (Role.CUSTOMER, Scope.OWN),
+                (Role.CUSTOMER, Scope.OWN),
+                (Role.EMPLOYEE, Scope.OWN),
+                (Role.EMPLOYEE, Scope.ALL),
+            )
+        ]
+        self.made: list[str] = []
+        self.writing: set[asyncio.Task[None]] = set()
+
+    def spawn(self, doing: Any) -> None:
+        task = asyncio.create_task(doing)
+        self.writing.add(task)
+
+    async def publish(self, at: int, audience: Audience) -> None:
+        new = NewAnnouncement(
+            title=f"{len(self.made)}", body="b", severity=Severity.INFO, audience=audience
+        )
+        employee = self.world.identity(Role.EMPLOYEE)
+        self.made.append((await self.services[at].publish(employee, new, None)).id)
+
+    async def withdraw(self, at: int, which: int) -> None:
+        if self.made:
+            await self.services[at].withdraw(self.made[which % len(self.made)])
+
+    async def do(self, step: tuple[Any, ...]) -> None:
+        match step:
+            case ("publish", at, audience):
+                self.spawn(self.publish(at, audience))
+            case ("withdraw", at, which):
+                self.spawn(self.withdraw(at, which))
+            case ("begin", who):
+                self.readers[who].begin()
+            case ("cut", who):
+                self.readers[who].cut()
+            case ("come back", who):
+                self.readers[who].come_back()
+            case ("forget", _):
+                for name in ("customers", "employees", "all"):
+                    self.hub.forget(f"announcements:{name}")
+            case ("turn", turns):  # less than a round of slices takes
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+            case ("let run", ticks):
+                for _ in range(ticks):
+                    await asyncio.sleep(0.0005)
+
+    async def play(self, steps: Sequence[tuple[Any, ...]]) -> None:
+        await self.world.clear()
+        await self.hub.open()
+        try:
+            for reader in self.readers[1:]:
+                reader.begin()
+            for step in steps:
+                await self.do(step)
+            if self.writing:
+                await asyncio.gather(*self.writing)
+            for reader in self.readers:
+                if reader.busy is not None:
+                    await reader.busy
+                if reader.cursor is None:
+                    reader.begin()
+                else:
+                    reader.come_back()
+                assert reader.busy is not None
+                await reader.busy
+            for reader in self.readers:
+                fresh = await reader.fresh()
+                await wait_until(
+                    lambda reader=reader, fresh=fresh: reader.have == fresh,  # type: ignore[misc]
+                    10,
+                    what=f"{reader.identity.role} has what a fresh read gives",
+                )
+        finally:
+            for reader in self.readers:
+                if reader.busy is not None:
+                    reader.busy.cancel()
+                    await asyncio.wait({reader.busy})
+                reader.cut()
+            await self.hub.close()
+
+
+who = st.integers(0, 3)
+at = st.integers(0, 1)
+step = st.one_of(
+    st.tuples(st.just("publish"), at, st.sampled_from(list(Audience))),
+    st.tuples(st.just("publish"), at, st.sampled_from(list(Audience))),
+    st.tuples(st.just("withdraw"), at, st.integers(0, 30)),
+    st.tuples(st.just("begin"), who),
+    st.tuples(st.just("cut"), who),
+    st.tuples(st.just("cut"), who),
+    st.tuples(st.just("turn"), st.integers(1, 3)),
+    st.tuples(st.just("come back"), who),
+    st.tuples(st.just("forget"), st.just(0)),
+    st.tuples(st.just("let run"), st.integers(1, 4)),
+)
+
+
+@settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(steps=st.lists(step, min_size=10, max_size=60))
+def test_snapshot_and_events_are_what_a_fresh_read_gives(
+    world: World, steps: list[tuple[Any, ...]]
+) -> None:
+    world.runner.run(Run(world).play(steps))

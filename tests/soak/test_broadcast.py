@@ -1,0 +1,162 @@
+"""Announcements to thousands of streams, half of which are cut and come back."""
+
+import asyncio
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from support.prober import Prober
+from support.raw_http import RawRequest, raise_file_limit
+from support.rest import Rest
+from support.server_process import ServerProcess, StartServer
+from support.town import PASSWORD, open_restaurant
+from support.waiting import wait_until
+
+ENV = {
+    "TIFFIN_MAX_CONNECTIONS": "20000",
+    "TIFFIN_MAX_STREAMS_PER_ACCOUNT": "20000",
+    "TIFFIN_LOG_LEVEL": "WARNING",
+}
+AUDIENCES = ("everyone", "customers", "employees")
+AT_A_TIME = 100
+"""Connections opened side by side."""
+AT_ONCE = 5
+"""Announcements made together."""
+LONGEST_WAIT = 0.1
+"""Seconds in which other requests are answered meanwhile, but for the slowest in a hundred."""
+
+
+class Listener:
+    """A window that is cut and comes back, and the ids it was given."""
+
+    def __init__(self, server: ServerProcess, who: Rest, cursor: str) -> None:
+        self.role = who.grant["account"]["role"]
+        self.heard: list[str] = []
+        self._server = server
+        self._token = who.token
+        self._cursor = cursor
+        self._request: RawRequest | None = None
+        self._reading: asyncio.Task[None] | None = None
+
+    async def connect(self) -> None:
+        """Open the stream after what was heard last."""
+        path = f"/announcements/stream?after={self._cursor}"
+        request = await (await RawRequest.send(self._server.port, path, self._token)).head()
+        assert request.status == 200
+        request.cursor = self._cursor
+        self._request = request
+        self._reading = asyncio.create_task(self._read(request))
+
+    async def cut(self) -> None:
+        """Drop the connection in the middle of whatever comes."""
+        assert self._request is not None
+        assert self._reading is not None
+        self._reading.cancel()
+        await asyncio.wait({self._reading})
+        self._request.close()
+        self._cursor = self._request.cursor
+
+    async def _read(self, request: RawRequest) -> None:
+        while True:
+            kind, data = await request.event()
+            assert kind == "announcement"
+            self.heard.append(json.loads(data)["id"])
+
+
+async def at_most(number: int, doing: list[object]) -> None:
+    """All of it, so many under way."""
+    places = asyncio.Semaphore(number)
+
+    async def one(job: object) -> None:
+        async with places:
+            await job  # type: ignore[misc]
+
+    await asyncio.gather(*map(one, doing))
+
+
+@pytest.mark.parametrize(
+    ("streams", "announcements"),
+    [
+        (200, 20),
+        pytest.param(5000, 100, marks=[pytest.mark.soak, pytest.mark.timeout(900)]),
+    ],
+)
+async def test_everybody_hears_all_of_their_audience_once_and_in_order(
+    start_server: StartServer, data_dir: Path, streams: int, announcements: int
+) -> None:
+    raise_file_limit(streams + 500)
+    rng = random.Random(streams)
+    server = start_server(env=ENV)
+    place = await open_restaurant(data_dir, server.url)
+    async with Rest(server.url) as customer:
+        await customer.register("ana@example.org")
+        employee = await customer.another().log_in(place.employees[0], PASSWORD)
+        people = (customer, employee)
+        cursors = [(await who.get("/announcements")).must(200).json["cursor"] for who in people]
+        listeners = [
+            Listener(server, people[number % 2], cursors[number % 2]) for number in range(streams)
+        ]
+        await at_most(AT_A_TIME, [one.connect() for one in listeners])
+
+        async def announce(number: int) -> tuple[str, str]:
+            audience = AUDIENCES[number % 3]
+            news = {"title": f"No. {number}", "body": "…", "severity": "info"}
+            answer = await employee.post("/announcements", news | {"audience": audience})
+            return answer.must(201).json["id"], audience
+
+        made: dict[str, str] = {}
+        away: list[Listener] = []
+        prober = Prober(server.port, customer.token or "")
+        await prober.ready()
+        for number in range(0, announcements, AT_ONCE):
+            if number == announcements // 2:
+                taken = await prober.stop()  # thousands that go and come are another matter
+            back, away = away, []
+            if number >= announcements // 2 and number % (2 * AT_ONCE) == 0:
+                away = rng.sample(listeners, streams // 2)
+            cutting = asyncio.gather(*(one.cut() for one in away))
+            made |= await asyncio.gather(*(announce(number + at) for at in range(AT_ONCE)))
+            await cutting
+            await at_most(AT_A_TIME, [one.connect() for one in back])
+        await at_most(AT_A_TIME, [one.connect() for one in away])
+
+        order = await in_order(employee)
+        expected = {
+            role: [one for one in order if made[one] in ("everyone", f"{role}s")]
+            for role in ("customer", "employee")
+        }
+        await wait_until(
+            lambda: all(len(one.heard) >= len(expected[one.role]) for one in listeners),
+            120,
+            every=0.2,
+            what="everybody has heard all of it",
+        )
+        for one in listeners:
+            assert one.heard == expected[one.role]
+            await one.cut()
+        taken.sort()
+        slow = taken[len(taken) * 99 // 100]
+        print(
+            f"{streams} streams, {announcements} announcements; {len(taken)} other requests"
+            f" meanwhile: p50 {taken[len(taken) // 2] * 1000:.1f} p99 {slow * 1000:.1f}"
+            f" most {taken[-1] * 1000:.1f} ms"
+        )
+        assert slow < LONGEST_WAIT
+
+
+async def in_order(employee: Rest) -> list[str]:
+    """The ids of all announcements as the log has them: by the stream from its beginning."""
+    from server.realtime.event import Cursor
+
+    page = (await employee.get("/announcements?scope=all")).must(200).json
+    head = Cursor.parse(page["cursor"])
+    assert head is not None
+    beginning = Cursor(head.epoch, head.topic, 0)
+    port = int(employee.base_url.rpartition(":")[2])
+    path = f"/announcements/stream?scope=all&after={beginning}"
+    request = await (await RawRequest.send(port, path, employee.token)).head()
+    found = [json.loads((await request.event())[1])["id"] for _ in range(head.seq)]
+    request.close()
+    return found

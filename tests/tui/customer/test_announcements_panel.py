@@ -1,0 +1,206 @@
+"""The panel against a live server: history, what comes live, marks, toasts, the line cut."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from customer_window import NARROW, WIDE, Kitchen, customer_window, sees, shown, told
+from test_orders_panel import MEDIUM, served_again
+
+from support.live_server import LiveServer
+from support.news import NEWS, announce
+from support.rest import Rest
+from support.waiting import wait_until
+from tui.common.client.wire import State
+from tui.common.panels.announcements import AnnouncementsPanel
+from tui.customer.app import CustomerApp
+
+
+def panel_of(app: CustomerApp) -> AnnouncementsPanel:
+    """The panel under test."""
+    return next(panel for panel in app.panels if isinstance(panel, AnnouncementsPanel))
+
+
+async def live(app: CustomerApp) -> AnnouncementsPanel:
+    """The panel, once its stream stands."""
+    panel = panel_of(app)
+    await wait_until(lambda: panel.book.loaded and panel.meter.state is State.LIVE, what="live")
+    return panel
+
+
+def standing(app: CustomerApp) -> list[str]:
+    """The titles of the toasts for what is critical."""
+    return [toast.title for toast in app._notifications if toast.severity == "error"]
+
+
+async def acknowledged(kitchen: Kitchen, made: dict[str, Any]) -> int:
+    """How many have, as the server knows it."""
+    answer = await kitchen.rest.get(f"/announcements/{made['id']}/acks")
+    count: int = answer.must(200).json["acknowledged"]
+    return count
+
+
+@pytest.mark.parametrize("size", [WIDE, MEDIUM, NARROW])
+async def test_history_then_what_comes(
+    demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    await announce(kitchen.rest, title="Bottle returns", body="Hand them to the rider.")
+    await announce(kitchen.rest, title="For the kitchens", audience="employees")
+    async with customer_window(demo_server.url, tmp_path, size) as (app, pilot):
+        await pilot.press(str(panel_of(app).number))
+        panel = await live(app)
+        await sees(app, "Announcements  1", "● Bottle returns", "INFO   Hand them to the rider.")
+        made = await announce(kitchen.rest, title="Rain", body="Slow.", severity="warning")
+        await announce(kitchen.rest, title="Not for guests", audience="employees")
+        await sees(app, "Announcements  2", "● Rain", "NOTICE Slow.")
+        await told(app, "Rain Slow.")
+        (await kitchen.rest.delete(f"/announcements/{made['id']}")).must(204)
+        await sees(app, "Announcements  1")
+        assert "● Rain" not in shown(app)
+        assert "kitchens" not in shown(app)
+        assert [one.title for one in panel.book] == ["Bottle returns"]
+
+
+async def test_enter_marks_it_read_on_the_server(
+    demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    made = await announce(kitchen.rest, title="Bottle returns")
+    async with customer_window(demo_server.url, tmp_path) as (app, pilot):
+        await live(app)
+        await pilot.press(str(panel_of(app).number))
+        await sees(app, "enter marks read")
+        await pilot.press("enter", "enter")
+        await sees(app, "1 announced")
+        assert panel_of(app).badge == 0
+
+        async def known() -> bool:
+            return await acknowledged(kitchen, made) == 1
+
+        await wait_until(known, what="the server knows")
+    async with customer_window(demo_server.url, tmp_path / "again") as (app, _):
+        await live(app)
+        assert panel_of(app).book.unread == []
+
+
+async def test_the_whole_text_unfolds(
+    demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    body = "First the beginning of it, which is long enough to fill a line of eighty. " + "\n\nEnd."
+    until = (datetime.now(UTC) + timedelta(hours=2)).isoformat()
+    await announce(kitchen.rest, title="Long", body=body, expires_at=until)
+    await announce(kitchen.rest, title="Newer")
+    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+        await live(app)
+        await pilot.press(str(panel_of(app).number), "down", "space")
+        await sees(app, "of eighty.", "End.", ", until ")
+        await pilot.press("left")
+        await wait_until(lambda: "End." not in shown(app), what="folded")
+        await pilot.press("right")
+        await sees(app, "End.")
+        await pilot.press("up")
+        await wait_until(lambda: panel_of(app).rows.at_cursor == panel_of(app).book.at(0))
+
+
+async def test_a_critical_one_stands_until_it_is_acknowledged(
+    demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+        panel = await live(app)
+        await announce(kitchen.rest, title="Shut", body="All of it.", severity="critical")
+        await told(app, "Shut All of it.")
+        again = await announce(kitchen.rest, title="Also shut", severity="critical")
+        await announce(kitchen.rest, title="By the way")
+        await told(app, "There is one more.")
+        assert standing(app) == ["ALERT  Also shut"], "one toast for all"
+        app.clear_notifications()  # clicked away
+        await wait_until(lambda: standing(app) == ["ALERT  Also shut"], what="it stands again")
+        (await kitchen.rest.delete(f"/announcements/{again['id']}")).must(204)
+        await wait_until(lambda: standing(app) == ["ALERT  Shut"], what="the other one stands")
+        await pilot.press(str(panel_of(app).number))
+        await wait_until(lambda: panel.rows.at_cursor and panel.rows.at_cursor.title == "Shut")
+        await pilot.press("enter")
+        await wait_until(lambda: standing(app) == [], what="acknowledged")
+
+
+async def test_a_cut_line_comes_back_and_misses_nothing(
+    demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    async with customer_window(demo_server.url, tmp_path) as (app, pilot):
+        panel = await live(app)
+        await pilot.press(str(panel_of(app).number), "x")
+        await wait_until(lambda: panel.meter.state is State.RETRY, what="cut")
+        await announce(kitchen.rest, title="While away")
+        await sees(app, "● While away")
+        await wait_until(lambda: panel.meter.reconnects == 1, what="back")
+
+
+async def test_read_while_the_server_is_away_reaches_it_later(
+    demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    made = await announce(kitchen.rest)
+    async with customer_window(demo_server.url, tmp_path) as (app, pilot):
+        panel = await live(app)
+        await pilot.press(str(panel_of(app).number))
+        await demo_server.runner.cleanup()
+        await pilot.press("enter")
+        await sees(app, "telling the server")
+        assert panel.book.unread == []
+        async with served_again(demo_server):
+            await wait_until(lambda: panel.book.sending == 0, 15, what="the server knows")
+            assert await acknowledged(kitchen, made) == 1
+
+
+async def test_what_expires_goes_by_itself(
+    demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    soon = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
+    await announce(kitchen.rest, title="Flash sale", expires_at=soon)
+    async with customer_window(demo_server.url, tmp_path) as (app, _):
+        await live(app)
+        await wait_until(lambda: len(panel_of(app).book) == 0, 8, what="gone")
+        await sees(app, "Nothing is announced.")
+
+
+async def test_scrolling_reads_the_older_pages(
+    demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    for number in range(120):
+        await announce(kitchen.rest, title=f"No. {number}")
+    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+        panel = await live(app)
+        await pilot.press(str(panel_of(app).number))
+        await sees(app, "No. 119")
+        assert len(panel.book) == 50
+        for known in (100, 120, 120):
+            await pilot.press("end")
+            await wait_until(lambda known=known: len(panel.book) == known, what=f"{known} known")  # type: ignore[misc]
+        await pilot.press("end")
+        await sees(app, "No. 0")
+        await pilot.press("r", "home")
+        await sees(app, "No. 119")
+
+
+async def test_nothing_in_it_steers_the_terminal(
+    demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    wild = {
+        "title": "\u202eneip\u202c [red]x[/]",
+        "body": "a\u2066b [b]c[/b] \U0001f9d1\u200d\U0001f373",
+    }
+    await announce(kitchen.rest, **NEWS | wild | {"severity": "critical"})
+    async with customer_window(demo_server.url, tmp_path) as (app, pilot):
+        await live(app)
+        await pilot.press(str(panel_of(app).number), "space")
+        await sees(app, "neip [red]x[/]", "ab [b]c[/b]")
+        assert not set("\u202e\u202c\u2066\u200d") & set(shown(app))
+
+
+async def test_a_card_says_it_in_two_lines(
+    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    for title in ("One", "Two", "Three"):
+        await announce(kitchen.rest, title=title)
+    async with customer_window(demo_server.url, tmp_path, (92, 16)) as (app, _):
+        await live(app)
+        await sees(app, "Announcements  3", "● Three", "and 2 more unread")

@@ -1,0 +1,145 @@
+"""The employee's panel: composed here, seen in the customer's window, acknowledged, counted."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from kitchen_window import KitchenWindow, kitchen_window
+
+from support.live_server import LiveServer
+from support.rest import Rest
+from support.waiting import wait_until
+from tui.common.client.wire import State
+from tui.common.screens.confirm import ConfirmScreen
+from tui.employee.panels.announcements import AnnouncementDesk
+from tui.employee.screens.compose import ComposeScreen
+
+
+def desk_of(window: KitchenWindow) -> AnnouncementDesk:
+    """The panel under test."""
+    return next(panel for panel in window.app.panels if isinstance(panel, AnnouncementDesk))
+
+
+async def told(window: KitchenWindow, text: str) -> None:
+    """Wait for a toast that says `text`."""
+    toasts = window.app._notifications
+    await wait_until(
+        lambda: any(text in f"{one.title} {one.message}" for one in toasts), what=f"told {text}"
+    )
+
+
+async def composing(window: KitchenWindow) -> ComposeScreen:
+    """The dialog, by key."""
+    await window.press("n")
+    await wait_until(lambda: isinstance(window.app.screen, ComposeScreen), what="the dialog")
+    screen = window.app.screen
+    assert isinstance(screen, ComposeScreen)
+    return screen
+
+
+async def at_desk(window: KitchenWindow) -> AnnouncementDesk:
+    """In front of the panel, live."""
+    desk = desk_of(window)
+    await wait_until(lambda: desk.book.loaded and desk.meter.state is State.LIVE, what="live")
+    await window.press(str(desk.number))
+    return desk
+
+
+@pytest.fixture
+async def guest(demo_server: LiveServer) -> AsyncIterator[Rest]:
+    """The demo's customer by REST."""
+    async with Rest(demo_server.url) as rest:
+        yield await rest.demo("customer")
+
+
+@pytest.mark.parametrize("size", [(160, 48), (80, 24)])
+async def test_composed_by_keys_read_and_counted_live(
+    demo_server: LiveServer, guest: Rest, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    async with kitchen_window(demo_server.url, tmp_path, size) as window:
+        await at_desk(window)
+        await composing(window)
+        await window.press(*"Rain", "tab", *"Slow", "enter", *"down", "tab", "right")
+        await window.sees("● Rain", "NOTICE Slow down", "warning: also a toast")
+        await window.press("tab", "right", "tab", "right")
+        await window.sees("◂ customers ▸", "◂ for one hour ▸")
+        await window.press("ctrl+s")
+        await window.sees("NOTICE for customers: Slow down", "0 of ")
+        items = (await guest.get("/announcements")).must(200).json["items"]
+        assert [(one["title"], one["body"]) for one in items] == [("Rain", "Slow\ndown")]
+        assert items[0]["expires_at"]
+        (await guest.post(f"/announcements/{items[0]['id']}/ack")).must(204)
+        await window.sees("1 of ", "━")
+        assert desk_of(window).badge == 0, "one's own is nothing to read"
+        assert desk_of(window).draft.is_empty
+
+
+async def test_withdrawn_after_a_question(
+    demo_server: LiveServer, guest: Rest, tmp_path: Path
+) -> None:
+    async with kitchen_window(demo_server.url, tmp_path) as window:
+        desk = await at_desk(window)
+        await composing(window)
+        await window.press(*"Rain", "tab", *"Slow", "ctrl+s")
+        await wait_until(lambda: len(desk.book) == 1 and len(window.app.screen_stack) == 1)
+        for answer, left in (("enter", 1), ("right", 1), ("enter", 0)):
+            if not isinstance(window.app.screen, ConfirmScreen):
+                await window.press("w")
+                await wait_until(lambda: isinstance(window.app.screen, ConfirmScreen))
+            await window.press(answer)
+            await wait_until(lambda left=left: len(desk.book) == left)  # type: ignore[misc]
+        await window.sees("Nothing is announced.")
+        assert (await guest.get("/announcements")).must(200).json["items"] == []
+
+
+async def test_what_was_begun_is_kept(demo_server: LiveServer, guest: Rest, tmp_path: Path) -> None:
+    async with kitchen_window(demo_server.url, tmp_path) as window:
+        await at_desk(window)
+        await composing(window)
+        await window.press("ctrl+s")
+        await window.sees("Title: is empty.")
+        await window.press(*"Rain", "escape")
+        await told(window, "Press n to go on with it")
+        await composing(window)
+        await window.sees("Rain")
+        await window.press("tab", *"Slow")
+        await demo_server.runner.cleanup()
+        await window.press("ctrl+s")
+        await window.sees("✕ ", seconds=15)
+        await window.press("escape")
+        draft = desk_of(window).draft
+        assert (draft.title, draft.body) == ("Rain", "Slow")
+
+
+async def test_sent_twice_it_is_one(demo_server: LiveServer, guest: Rest, tmp_path: Path) -> None:
+    """An answer that was lost: the same draft again is the same announcement."""
+    async with kitchen_window(demo_server.url, tmp_path) as window:
+        desk = await at_desk(window)
+        desk.draft.title, desk.draft.body = "Rain", "Slow"
+        new, key = desk.draft.attempt(window.app.session.server_now())
+        lost = await window.app.api.announce(new, key)
+        screen = await composing(window)
+        assert screen is not None
+        await window.press("ctrl+s")
+        await wait_until(lambda: len(window.app.screen_stack) == 1, what="sent")
+        items = (await guest.get("/announcements")).must(200).json["items"]
+        assert [one["id"] for one in items] == [lost.id]
+
+
+async def test_what_is_for_customers_is_nothing_to_read_here(
+    demo_server: LiveServer, guest: Rest, tmp_path: Path
+) -> None:
+    async with kitchen_window(demo_server.url, tmp_path) as window:
+        desk = await at_desk(window)
+        other = await guest.another().log_in("robin@green-bowl.tiffin.example", "tiffin-demo")
+        for audience in ("customers", "employees"):
+            body = {"title": f"To {audience}", "body": "x", "severity": "info"}
+            (await other.post("/announcements", body | {"audience": audience})).must(201)
+        await window.sees("● To employees", "for customers: x", "Announcements  1")
+        await window.press("end")
+        await wait_until(
+            lambda: desk.rows.at_cursor and desk.rows.at_cursor.title == "To customers"
+        )
+        await window.press("enter")
+        assert desk.book.sending == 0
+        assert desk.badge == 1

@@ -1,0 +1,167 @@
+"""All announcements known to this window, newest first: the model of the panel."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from server.features.accounts.schemas import Account, Role
+from server.features.announcements.schemas import (
+    Announcement,
+    AnnouncementPage,
+    Audience,
+    ReadAnnouncement,
+    Severity,
+)
+
+
+class AnnouncementBook:
+    """Announcements by id. No screen, no network.
+
+    `revision` grows with every change. What somebody has just read counts as read before the
+    server knows it.
+    """
+
+    def __init__(self) -> None:
+        self.older: str | None = None
+        """The `next` of the oldest page there is; None when there is nothing older."""
+        self.loaded = False
+        """Whether the first page has come."""
+        self.revision = 0
+        self._own_id = ""
+        self._audiences: frozenset[Audience] = frozenset()
+        self._known: dict[str, ReadAnnouncement] = {}
+        self._ids: list[str] = []
+        self._withdrawn: set[str] = set()
+        self._sending: set[str] = set()
+
+    def belong_to(self, account: Account) -> None:
+        """Whose window this is: what is for others, or by oneself, is nothing to take note of."""
+        own = Audience.EMPLOYEES if account.role is Role.EMPLOYEE else Audience.CUSTOMERS
+        self._own_id = account.id
+        self._audiences = frozenset({Audience.EVERYONE, own})
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __iter__(self) -> Iterator[ReadAnnouncement]:
+        return iter([self._known[one] for one in self._ids])
+
+    def at(self, index: int) -> ReadAnnouncement:
+        """The announcement in that place."""
+        return self._known[self._ids[index]]
+
+    def get(self, announcement_id: str | None) -> ReadAnnouncement | None:
+        """The announcement of that id, if it is known."""
+        return None if announcement_id is None else self._known.get(announcement_id)
+
+    def index(self, announcement_id: str | None) -> int | None:
+        """Its place, if it is known."""
+        if announcement_id is None or announcement_id not in self._known:
+            return None
+        return self._ids.index(announcement_id)
+
+    def is_for_me(self, announcement: Announcement) -> bool:
+        """Whether its audience is one's own."""
+        return announcement.audience in self._audiences
+
+    def is_unread(self, announcement: ReadAnnouncement) -> bool:
+        """Whether one has yet to take note of it."""
+        return (
+            not announcement.acknowledged
+            and announcement.by.id != self._own_id
+            and self.is_for_me(announcement)
+        )
+
+    @property
+    def unread(self) -> list[ReadAnnouncement]:
+        """What one has yet to take note of, newest first."""
+        return [one for one in self if self.is_unread(one)]
+
+    @property
+    def pressing(self) -> list[ReadAnnouncement]:
+        """The critical ones among them."""
+        return [one for one in self.unread if one.severity is Severity.CRITICAL]
+
+    @property
+    def sending(self) -> int:
+        """How many acknowledgements the server does not know of yet."""
+        return len(self._sending)
+
+    def put_newest(self, page: AnnouncementPage, now: datetime) -> None:
+        """Begin anew with the first page: whatever is not in it is gone, or will be read again."""
+        self._known.clear()
+        self.loaded = True
+        self._put(page, now)
+
+    def put_older(self, page: AnnouncementPage, now: datetime) -> None:
+        """Take up the page that `older` led to."""
+        self._put(page, now)
+
+    def announce(self, announcement: Announcement, now: datetime) -> bool:
+        """Take up an event of the stream; False where it has expired, or is known already."""
+        if announcement.id in self._known or _is_over(announcement, now):
+            return False
+        self._take(ReadAnnouncement(**(dict(announcement) | {"acknowledged": False})))
+        self._sort()
+        return True
+
+    def withdraw(self, announcement_id: str) -> None:
+        """Take one out for good: also out of a page that was asked for before."""
+        self._withdrawn.add(announcement_id)
+        self._sending.discard(announcement_id)
+        if self._known.pop(announcement_id, None) is not None:
+            self._sort()
+
+    def drop_expired(self, now: datetime) -> None:
+        """Take out what has expired."""
+        over = [one.id for one in self._known.values() if _is_over(one, now)]
+        for announcement_id in over:
+            del self._known[announcement_id]
+        if over:
+            self._sort()
+
+    def read(self, announcement_id: str) -> bool:
+        """Note that one has read it, to be told to the server; False where that was known."""
+        found = self._known.get(announcement_id)
+        if found is None or found.acknowledged or not self.is_for_me(found):
+            return False
+        self._sending.add(announcement_id)
+        self._mark(announcement_id, acknowledged=True)
+        return True
+
+    def told(self, announcement_id: str) -> None:
+        """The server knows it."""
+        self._sending.discard(announcement_id)
+        self.revision += 1
+
+    def refused(self, announcement_id: str) -> None:
+        """The server will not have it: unread again."""
+        self._sending.discard(announcement_id)
+        self._mark(announcement_id, acknowledged=False)
+
+    def _put(self, page: AnnouncementPage, now: datetime) -> None:
+        self.older = page.next
+        for announcement in page.items:
+            if announcement.id not in self._withdrawn and not _is_over(announcement, now):
+                self._take(announcement)
+        self._sort()
+
+    def _take(self, announcement: ReadAnnouncement) -> None:
+        if announcement.id in self._sending:
+            announcement = announcement.model_copy(update={"acknowledged": True})
+        self._known[announcement.id] = announcement
+
+    def _mark(self, announcement_id: str, *, acknowledged: bool) -> None:
+        found = self._known.get(announcement_id)
+        if found is not None:
+            self._known[announcement_id] = found.model_copy(update={"acknowledged": acknowledged})
+        self.revision += 1
+
+    def _sort(self) -> None:
+        self.revision += 1
+        self._ids = sorted(
+            self._known, key=lambda one: (self._known[one].published_at, one), reverse=True
+        )
+
+
+def _is_over(announcement: Announcement, now: datetime) -> bool:
+    return announcement.expires_at is not None and announcement.expires_at <= now

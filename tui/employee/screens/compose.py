@@ -1,0 +1,190 @@
+"""Writing an announcement: text, severity, audience, how long it stands, and how it will look."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Button, Input, Label, Static, TextArea
+
+from server.features.announcements.schemas import Announcement, Audience, Severity
+from server.features.shared.schemas import Actor
+from tui.common.panels import announcement_text
+from tui.common.screens.modal import Modal
+from tui.common.text import plain
+from tui.common.trouble import field_of, words_of
+from tui.common.widgets.too_small import TooSmall
+from tui.employee.panels.draft import LASTS, Draft
+from tui.employee.screens.choice import Choice
+
+if TYPE_CHECKING:
+    from tui.common.app import TiffinApp
+
+SEVERITIES = (
+    (Severity.INFO, "info"),
+    (Severity.WARNING, "warning: also a toast"),
+    (Severity.CRITICAL, "critical: a toast until read"),
+)
+TITLE_CHARACTERS = 120
+
+
+class ComposeScreen(Modal[Announcement]):
+    """Sends, and answers the announcement as the server has it; None when closed.
+
+    Every change is in the draft at once: closed or refused, nothing of it is lost.
+    """
+
+    DEFAULT_CSS = """
+    ComposeScreen {
+        & > .box { width: 76; padding: 0 2; }
+        & .row { height: 1; margin-top: 1; }
+        & .row.-tall { height: 5; }
+        & .row.-close { margin-top: 0; }
+        & .row > Label { width: 10; color: $title; }
+        & .row > Input { width: 1fr; }
+        & TextArea {
+            width: 1fr; height: 5; border: none; padding: 0 1; background: $panel;
+            &:focus { border: none; background: $block-cursor-background; }
+        }
+        & #preview { height: 4; margin-top: 1; padding: 0 1; border-top: solid $edge; }
+        & #words { height: auto; min-height: 1; width: 1fr; padding-right: 1; }
+        & #end { height: auto; margin-top: 1; }
+        &.-short #end { margin-top: 0; }
+    }
+    """
+    AUTO_FOCUS = "#title"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+s", "send", "Announce", priority=True),
+    ]
+
+    def __init__(self, draft: Draft) -> None:
+        super().__init__()
+        self._draft = draft
+        self._sending = False
+
+    def compose(self) -> ComposeResult:
+        """The fields, the preview, the button."""
+        draft = self._draft
+        severities = [severity for severity, _ in SEVERITIES]
+        with Vertical(classes="box") as box:
+            box.border_title = "Announce"
+            box.border_subtitle = "tab goes on · ^s announces · esc keeps it for later"
+            with Horizontal(classes="row -close"):
+                yield Label("Title")
+                yield Input(draft.title, id="title", compact=True, max_length=TITLE_CHARACTERS)
+            with Horizontal(classes="row -tall"):
+                yield Label("Text")
+                yield TextArea(draft.body, id="body", tab_behavior="focus", soft_wrap=True)
+            with Horizontal(classes="row"):
+                yield Label("Severity")
+                words = [word for _, word in SEVERITIES]
+                yield Choice(words, severities.index(draft.severity), id="severity")
+            with Horizontal(classes="row -close"):
+                yield Label("For")
+                audiences = list(Audience)
+                yield Choice(audiences, audiences.index(draft.audience), id="audience")
+            with Horizontal(classes="row -close"):
+                yield Label("Stands")
+                yield Choice([word for word, _ in LASTS], draft.lasts, id="lasts")
+            yield Static("", id="preview", markup=False)
+            with Horizontal(id="end"):
+                yield Static("", id="words", markup=False)
+                yield Button("Announce", id="send", variant="primary", compact=True)
+        yield TooSmall()
+
+    def on_mount(self) -> None:
+        """Show what there is of it."""
+        self._show()
+
+    def on_resize(self) -> None:
+        """The preview is cut to the width there is."""
+        self.call_after_refresh(self._show)
+
+    @on(Input.Changed, "#title")
+    def _title_changed(self, event: Input.Changed) -> None:
+        self._draft.title = event.value
+        self._show()
+
+    @on(TextArea.Changed, "#body")
+    def _body_changed(self, event: TextArea.Changed) -> None:
+        self._draft.body = event.text_area.text
+        self._show()
+
+    @on(Choice.Changed)
+    def _chosen(self, event: Choice.Changed) -> None:
+        draft, index = self._draft, event.choice.index
+        if event.choice.id == "severity":
+            draft.severity = SEVERITIES[index][0]
+        elif event.choice.id == "audience":
+            draft.audience = list(Audience)[index]
+        else:
+            draft.lasts = index
+        self._show()
+
+    @on(Input.Submitted, "#title")
+    def _submitted(self) -> None:
+        self.focus_next()
+
+    @on(Button.Pressed, "#send")
+    def _pressed(self) -> None:
+        self.action_send()
+
+    def action_send(self) -> None:
+        """Announce it; once, however often that is pressed."""
+        if not self._sending:
+            self._sending = True
+            self.run_worker(self._send(), group="announce", exit_on_error=True)
+
+    async def _send(self) -> None:
+        api = cast("TiffinApp", self.app).api
+        self._say(Content.assemble(("◌ sending …", "$wire-ink")))
+        try:
+            new, key = self._draft.attempt(cast("TiffinApp", self.app).session.server_now())
+            made = await api.announce(new, key)
+        except Exception as error:
+            words = words_of(error)
+            if self.is_attached:
+                self._say(Content.assemble(("✕ ", "bold $error"), plain(words)))
+                self._point_at(field_of(error))
+            return
+        finally:
+            self._sending = False
+        if self.is_attached:
+            self.dismiss(made)
+
+    def _say(self, words: Content) -> None:
+        self.query_one("#words", Static).update(words)
+
+    def _point_at(self, field: str | None) -> None:
+        if field in ("title", "body"):
+            self.query_one(f"#{field}").focus()
+
+    def _show(self) -> None:
+        """How it will look in the list."""
+        preview = self.query_one("#preview", Static)
+        width = preview.content_size.width
+        if width <= 0:
+            return
+        now = datetime.now(UTC)
+        draft = self._draft
+        seen = Announcement(
+            id="",
+            title=draft.title.strip() or "…",
+            body=draft.body.strip() or "…",
+            severity=draft.severity,
+            audience=draft.audience,
+            by=Actor(id="", name="", role=""),
+            published_at=now,
+        )
+        preview.update(
+            Content("\n").join(
+                [
+                    Content.assemble(("as they will see it", "$wire-ink")),
+                    announcement_text.head_line(seen, width, now, unread=True),
+                    announcement_text.short_line(seen, width),
+                ]
+            )
+        )
