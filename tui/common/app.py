@@ -275,7 +275,7 @@ class TiffinApp(App[None]):
 
     def show_tabs(self) -> None:
         """Redraw the strip of tabs, as after a new badge."""
-        self.tabs.set_class(self.grid.zoomed, "-shown")
+        self.tabs.set_class(self.grid.alone, "-shown")
         self.tabs.show(self.panels, self.grid.main)
 
     # -- actions

@@ -52,6 +52,25 @@ async def test_each_width_has_its_layout(
         assert (tabs in shown(app).split("\n")[1]) is (size == (80, 24))
 
 
+async def test_cards_that_have_no_room_make_way_for_tabs(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    class Six(Window):
+        kinds = (*(numbered(number) for number in range(1, 6)), WirePanel)
+
+    window = Six(demo_server.url, tokens=TokenStore(tmp_path / "tokens.json"))
+    async with signed_in(demo_server.url, tmp_path, (100, 30), window=window) as (app, pilot):
+        await sees(app, "6 On the wire")
+        await sees(app, "echo in short")
+        await pilot.resize_terminal(100, 18)
+        await sees(app, "1 Echo 1  2 Echo 2")
+        await wait_until(lambda: app.echo.outer_size.width == 100, what="the whole width")
+        await pilot.resize_terminal(100, 30)
+        await sees(app, "6 On the wire")
+        await sees(app, "echo in short")
+        assert "1 Echo 1  2 Echo 2" not in shown(app)
+
+
 async def test_six_panels_are_three_by_two(demo_server: LiveServer, tmp_path: Path) -> None:
     class Six(Window):
         kinds = (*(numbered(number) for number in range(1, 6)), WirePanel)

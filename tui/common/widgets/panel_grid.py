@@ -8,6 +8,8 @@ from textual.message import Message
 
 from tui.common.panel import Panel
 
+CARD_ROWS = 4
+"""Of a card: border, a line and the wire. Where so many are not to be had, there are none."""
 COLUMNS_FOR = {1: 1, 2: 2, 3: 3, 4: 2, 5: 3, 6: 3}
 
 
@@ -40,6 +42,7 @@ class PanelGrid(Container):
         self.styles.grid_size_rows = -(-len(panels) // columns) if panels else 1
         self.set_class(len(panels) == 2, "-pair")
         await self.mount_all(panels)
+        self._make_room(self.size.height)
         if self.panels:
             self.bring(self.panels[0])
 
@@ -56,6 +59,22 @@ class PanelGrid(Container):
     def zoomed(self) -> bool:
         """Whether one panel has the whole screen by request."""
         return self.has_class("-zoomed")
+
+    @property
+    def alone(self) -> bool:
+        """Whether one panel has the whole screen, by request or since cards have no room."""
+        crowded = self.has_class("-crowded") and self.screen.has_class("-medium")
+        return self.zoomed or crowded
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Note whether there is room for cards beside the panel in front."""
+        self._make_room(event.size.height)
+
+    def _make_room(self, rows: int) -> None:
+        crowded = rows < CARD_ROWS * (len(self.panels) - 1)
+        if crowded != self.has_class("-crowded"):
+            self.set_class(crowded, "-crowded")
+        self.post_message(self.Changed())
 
     def zoom(self) -> None:
         """One panel over the whole screen, or all again."""
