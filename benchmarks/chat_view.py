@@ -166,9 +166,7 @@ async def measure(count: int) -> bool:
             app.frame()
 
         medians.append(say("a line further up", [took(line_by_line) for _ in range(STEPS)]))
-        wraps = []
-        for width in WIDTHS:
-            wraps.append(took(lambda w=width: view.layout_of.update(conversation, w)))
+        wraps = [took(lambda w=w: view.layout_of.update(conversation, w)) for w in WIDTHS]
         medians.append(say("all of it at another width", wraps))
         older = Conversation("ana")
         older.begin(MessagePage(items=messages[:-PAGE:-1], next="x", cursor=messages[-1].cursor))

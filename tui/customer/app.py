@@ -19,6 +19,7 @@ class CustomerApp(TiffinApp):
     def panel_classes(self) -> Sequence[type["Panel"]]:
         """The panels, in the order of their numbers."""
         from tui.common.panels.wire_panel import WirePanel
+        from tui.customer.panels.chat import ChatPanel
         from tui.customer.panels.orders import OrdersPanel
 
-        return (OrdersPanel, WirePanel)
+        return (OrdersPanel, ChatPanel, WirePanel)

@@ -49,6 +49,8 @@ class Conversation:
         """Where the next older page begins; None where there is none."""
         self.first = 0
         """The number of `messages[0]`; goes down by as many as are put in front."""
+        self.marked = False
+        """Whether it is known how far everybody has read."""
         self.generation = 0
         """Grows when the messages are others than before, rather than more."""
         self.revision = 0
@@ -121,6 +123,7 @@ class Conversation:
                 if frame.sender.id != self.own_id:
                     self._typing[frame.sender.id] = (frame.sender, now + TYPING_SECONDS)
             case ReadFrame():
+                self.marked = True
                 self._marks = {mark.reader.id: mark for mark in frame.reads}
             case PresenceFrame():
                 self.present = list(frame.present)

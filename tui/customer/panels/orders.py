@@ -72,6 +72,11 @@ class OrdersPanel(Panel):
         self.feed.reload()
         self.dirty = True
 
+    @property
+    def order(self) -> Order | None:
+        """The order in view."""
+        return self._table.order
+
     # -- what the feed tells
 
     def work(self, doing: Coroutine[object, object, None], group: str) -> None:
