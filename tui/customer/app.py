@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class CustomerApp(TiffinApp):
-    """Orders, and the wire that feeds it."""
+    """Orders, the chat with support, and the wire that feeds both."""
 
     ROLE = "customer"
     CONTENT_CSS = Path(__file__).with_name("app.tcss")

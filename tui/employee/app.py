@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class EmployeeApp(TiffinApp):
-    """Kitchen, and the wire that feeds it."""
+    """Kitchen, support, and the wire that feeds both."""
 
     ROLE = "employee"
     CONTENT_CSS = Path(__file__).with_name("app.tcss")
@@ -20,5 +20,6 @@ class EmployeeApp(TiffinApp):
         """The panels, in the order of their numbers."""
         from tui.common.panels.wire_panel import WirePanel
         from tui.employee.panels.kitchen import KitchenPanel
+        from tui.employee.panels.support import SupportPanel
 
-        return (KitchenPanel, WirePanel)
+        return (KitchenPanel, SupportPanel, WirePanel)

@@ -30,8 +30,12 @@ class Composer(TextArea):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "Leave field", show=False),
         Binding("ctrl+j,shift+enter,alt+enter", "new_line", "New line", show=False),
     ]
+
+    class Left(Message):
+        """Single keys are to be keys again."""
 
     class Sent(Message):
         """To be sent: not blank, and not too long."""
@@ -65,6 +69,10 @@ class Composer(TextArea):
         if text != self.text:
             self.load_text(text)
             self.move_cursor(self.document.end)
+
+    def action_leave(self) -> None:
+        """Out of the field."""
+        self.post_message(self.Left())
 
     def action_new_line(self) -> None:
         """A line break within the message."""

@@ -173,6 +173,10 @@ class ChatPane(Vertical):
             self.talk.say(event.text)
             self.view.action_latest()
 
+    @on(Composer.Left)
+    def _left(self) -> None:
+        self.view.focus()
+
     @on(Composer.Typed)
     def _typed(self) -> None:
         if self.talk is not None and self.composer.text.strip():
