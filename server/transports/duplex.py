@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -13,11 +14,26 @@ from server.transports.connections import End
 
 FRAME_BYTES = 64 * 1024
 """What a client may send at once."""
+BUFFER = 64 * 1024
+"""Bytes that may wait for a client in this process; beyond, it is catching up."""
+KERNEL_BUFFER = 64 * 1024
+CLOSE_SECONDS = 5.0
+"""How long a client may take to read what is left for it, and to answer a close."""
+HARD_BYTES = 4 * FRAME_BYTES
+"""Beyond this a frame is not even read to its end."""
 BURST_SECONDS = 5
 """Seconds' worth of frames that may come at once: who was away has some to send again."""
 PATIENCE = 300
 """Frames that are refused one after the other before the connection is ended."""
 RETRY_MS = (500, 2500)
+
+
+def bound(transport: asyncio.Transport) -> None:
+    """Let at most BUFFER bytes wait for its client here, and KERNEL_BUFFER in the kernel."""
+    transport.set_write_buffer_limits(high=BUFFER)
+    connection: socket.socket | None = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER)
 
 
 class CloseCode:

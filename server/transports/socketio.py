@@ -11,12 +11,15 @@ from typing import Any, TypeVar
 
 import socketio
 from aiohttp import web
+from engineio.packet import NOOP, Packet
 
 from server.core.auth import Gate, Identity
-from server.core.errors import Problem, unauthorized
-from server.core.routing import GATE, HELD
+from server.core.errors import Problem, malformed, unauthorized
+from server.core.routing import BODY_SECONDS, GATE, HELD
 from server.transports.connections import CONNECTIONS, Connections, End
 from server.transports.duplex import (
+    BUFFER,
+    CLOSE_SECONDS,
     CODES,
     FRAME_BYTES,
     RETRY_MS,
@@ -29,8 +32,6 @@ from server.transports.duplex import (
     error,
 )
 from server.transports.socketio_engine import (
-    BUFFER,
-    CLOSE_SECONDS,
     BoundedWebSocket,
     MeasuredQueue,
     Server,
@@ -84,7 +85,7 @@ class Session(Lane):
 
     @property
     def behind(self) -> bool:
-        """Whether more than BUFFER bytes wait in engineio's queue."""
+        """Whether more than BUFFER bytes wait in engineio's queue, which is unbounded by itself."""
         return self._queue.bytes > BUFFER
 
     def say(self, said: Said) -> None:
@@ -109,6 +110,10 @@ class Session(Lane):
         """The last word, which comes also to one who is behind."""
         text = json.dumps({"type": "goodbye"} | dict(members))
         self._queue.put_nowait(packet_of(Said("goodbye", text)))
+
+    def let_go(self) -> None:
+        """End a poll that would wait for what can come no more."""
+        self._queue.put_nowait(Packet(NOOP))
 
     async def leave(self, place: str) -> None:
         """Leave that place, if it is there."""
@@ -169,16 +174,35 @@ class SocketIo:
             session.end(End.DRAINING)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
-        await self._server.shutdown()
+        if self._server.eio.service_task_handle is not None:
+            await self._server.shutdown()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         request[HELD] = True
         work: Coroutine[Any, Any, web.StreamResponse] = self._server.handle_request(request)
-        if request.headers.get("Upgrade", "").lower() != "websocket":
-            return await work
+        try:
+            if request.method == "POST":
+                return await self._take_post(request, work)
+            if request.headers.get("Upgrade", "").lower() != "websocket":
+                return await work
+        except (KeyError, ValueError):  # what engineio makes of a session that has just ended
+            raise malformed("The session has ended. Connect again.") from None
         # A client that goes ends its own connection; cancelled in the middle of an event,
         # engineio would take that for an error of ours.
         return await asyncio.shield(self._start(work))
+
+    async def _take_post(
+        self, request: web.Request, work: Coroutine[Any, Any, web.StreamResponse]
+    ) -> web.StreamResponse:
+        if (request.content_length or 0) > FRAME_BYTES:
+            work.close()
+            self._end(request.query.get("sid", ""), End.TOO_LARGE)
+            raise Problem(413, f"A request holds {FRAME_BYTES} bytes at most.")
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                return await work
+        except TimeoutError:
+            raise malformed(f"The body did not arrive within {BODY_SECONDS:g} s.") from None
 
     async def _connect(self, sid: str, environ: dict[str, Any], auth: object = None) -> bool | None:
         token = auth.get("token") if isinstance(auth, dict) else None
@@ -248,6 +272,7 @@ class SocketIo:
             if why is not End.OVER:
                 await self._finish(session, why)
         finally:
+            session.let_go()
             session.held.close()
             self._sessions.pop(session.sid, None)
             self._by_engine.pop(session.engine.sid, None)
@@ -275,7 +300,7 @@ class SocketIo:
     def _dismiss(self, eio_sid: str) -> None:
         """One that never said who it is, or was not believed."""
         if eio_sid not in self._by_engine and eio_sid in self._server.eio.sockets:
-            self._start(self._server.eio.disconnect(eio_sid))
+            self._start(self._server.eio.sockets[eio_sid].close(wait=False))
 
     def _unreadable(self, eio_sid: str, code: str) -> None:
         if (session := self._by_engine.get(eio_sid)) is not None:

@@ -13,16 +13,20 @@ from engineio.async_drivers.aiohttp import WebSocket
 from engineio.packet import MESSAGE, Packet
 
 from server.transports.connections import End
-from server.transports.duplex import FRAME_BYTES, Said, error
+from server.transports.duplex import (
+    BUFFER,
+    CLOSE_SECONDS,
+    FRAME_BYTES,
+    HARD_BYTES,
+    Said,
+    bound,
+    error,
+)
 
 logger = logging.getLogger(__name__)
 
-BUFFER = 64 * 1024
-"""Bytes that may wait in engineio's queue of a client; beyond, it is catching up."""
-HARD_BYTES = 4 * FRAME_BYTES
-"""Beyond this a frame is not even read to its end."""
-CLOSE_SECONDS = 5.0
-"""How long a client may take to read what is left for it, and to answer a close."""
+PACKETS_AT_ONCE = 16
+"""That is how many python-engineio's client takes in one answer."""
 
 # engineio logs what it cannot read of a client's, with a traceback, as if it were our error.
 quiet = logging.getLogger("server.transports.socketio.engineio")
@@ -39,11 +43,24 @@ class MeasuredQueue(asyncio.Queue[Packet | None]):
     def __init__(self) -> None:
         super().__init__()
         self.moved = asyncio.Event()
+        self._taken = 0
 
     def step(self) -> None:
         """Something has gone on its way."""
         self.steps += 1
         self.moved.set()
+
+    async def get(self) -> Packet | None:
+        """The first of what is sent next."""
+        self._taken = 0
+        return await super().get()
+
+    def get_nowait(self) -> Packet | None:
+        """Another to go with it."""
+        if self._taken >= PACKETS_AT_ONCE:
+            raise asyncio.QueueEmpty
+        self._taken += 1
+        return super().get_nowait()
 
     def _put(self, item: Packet | None) -> None:
         super()._put(item)
@@ -73,6 +90,8 @@ class BoundedWebSocket(WebSocket):  # type: ignore[misc]
             timeout=CLOSE_SECONDS, compress=False, max_msg_size=HARD_BYTES
         )
         self._writer = await self._sock.prepare(self._request)
+        assert self._request.transport is not None
+        bound(self._request.transport)
         self._socket = self.handler.__self__
         self._socket.wire = self
         await self.handler(self)
@@ -151,9 +170,11 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
         return Engine
 
     async def _handle_eio_message(self, eio_sid: str, data: str | bytes) -> None:
-        if isinstance(data, bytes) or data[:1] in ("5", "6"):
+        if isinstance(data, bytes):
             self.unreadable(eio_sid, "binary")
             return
+        if data[:1] in ("5", "6"):
+            return  # what comes with it is binary, and is answered
         try:
             await super()._handle_eio_message(eio_sid, data)
         except Exception as failure:  # our own handlers raise nothing

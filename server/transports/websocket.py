@@ -5,7 +5,6 @@ import contextlib
 import json
 import logging
 import random
-import socket
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
@@ -16,13 +15,17 @@ from server.core.errors import Problem
 from server.core.routing import GATE, HELD, identity_of
 from server.transports.connections import CONNECTIONS, End
 from server.transports.duplex import (
+    BUFFER,
+    CLOSE_SECONDS,
     CODES,
     FRAME_BYTES,
+    HARD_BYTES,
     RETRY_MS,
     CloseCode,
     Lane,
     Pace,
     Said,
+    bound,
     client_id_in,
     code_of,
     error,
@@ -31,13 +34,6 @@ from server.transports.heartbeat import HEARTBEAT
 
 logger = logging.getLogger(__name__)
 
-BUFFER = 64 * 1024
-"""Bytes that may wait for a client in this process; beyond, it is catching up."""
-KERNEL_BUFFER = 64 * 1024
-CLOSE_SECONDS = 5.0
-"""How long a client may take to read what is left for it, and to answer a close."""
-HARD_BYTES = 4 * FRAME_BYTES
-"""Beyond this a frame is not even read to its end."""
 PING = b"\x89\x00"
 
 Receive = Callable[[str], Awaitable[None]]
@@ -70,10 +66,7 @@ class WebSocketLane(Lane):
         self._drained: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._heard = self._loop.time()
-        self._transport.set_write_buffer_limits(high=BUFFER)
-        connection: socket.socket | None = self._transport.get_extra_info("socket")
-        if connection is not None:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER)
+        bound(self._transport)
 
     @property
     def open(self) -> bool:

@@ -33,6 +33,7 @@ def settings_for(data_dir: Path, **changes: Any) -> Settings:
         "jwt_secret": JWT_SECRET,
         "rate_per_minute": 0,
         "login_per_minute": 0,
+        "frames_per_second": 0,
         "redis_url": "",
         "database_url": "",
     }

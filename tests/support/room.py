@@ -61,7 +61,7 @@ class Room:
 async def room(
     rest: Rest, chat_id: str, after: str | None = None, *, settled: bool = True
 ) -> AsyncIterator[Room]:
-    """Enter the room of that chat; `settled`: one has been told that one is there."""
+    """Enter the room of that chat; `settled`, without a cursor: one has been told who is there."""
     params = {} if after is None else {"after": after}
     async with rest.http.ws_connect(
         rest.url(f"/chats/{chat_id}/ws"),
@@ -72,7 +72,7 @@ async def room(
         max_msg_size=0,
     ) as ws:
         found = Room(ws)
-        if settled:
+        if settled and after is None:
             await found.next("presence")
         yield found
 

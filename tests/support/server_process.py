@@ -30,6 +30,7 @@ def server_environment(
         "TIFFIN_JWT_SECRET": JWT_SECRET,
         "TIFFIN_RATE_PER_MINUTE": "0",
         "TIFFIN_LOGIN_PER_MINUTE": "0",
+        "TIFFIN_FRAMES_PER_SECOND": "0",
         "PYTHONUNBUFFERED": "1",
     }
     if redis_url:

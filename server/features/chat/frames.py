@@ -1,6 +1,5 @@
 """What a room's events tell a client: the frames both doors send."""
 
-import json
 from collections.abc import Sequence
 
 from pydantic import ValidationError
@@ -33,8 +32,7 @@ def happened(log: EventLog, event: Event) -> Sequence[Said]:
     """An event of the log: its data with its type and its cursor; made once."""
     found: tuple[Said] | None = event.encoded.get("frames")
     if found is None:
-        head = json.dumps({"type": event.type, "cursor": log.cursor_of(event)})
-        text = f"{head[:-1]},{event.data[1:]}"
+        text = f'{{"type":"{event.type}","cursor":"{log.cursor_of(event)}",{event.data[1:]}'
         found = event.encoded["frames"] = (Said(event.type, text),)
     return found
 

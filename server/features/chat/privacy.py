@@ -4,6 +4,7 @@ import json
 from functools import partial
 from typing import Any
 
+from server.core.clock import now
 from server.core.database import Transaction
 from server.features.chat import store
 from server.features.chat.room_state import marks_moved
@@ -30,12 +31,15 @@ async def scrub(
         whole = chat.customer.id == account_id
         await store.remove_texts(tx, chat_id, account_id, DELETED, REMOVED, all_of_them=whole)
         await store.drop_mark(tx, chat_id, account_id)
-        await marks_moved(tx, states, chat_id)
+        await marks_moved(tx, states, chat_id, without=account_id)
         chat = without(chat, account_id)
         if whole and chat.status is ChatStatus.OPEN:
             await chats.end(tx, chat, chat.customer)
         elif chat.employee is not None and chat.employee.id == account_id:
-            chat = chat.model_copy(update={"employee": None, "taken_at": None})
+            changes: dict[str, object] = {"employee": None, "taken_at": None}
+            if chat.status is ChatStatus.OPEN:
+                changes["waiting_since"] = now()
+            chat = chat.model_copy(update=changes)
             await store.save(tx, chat)
             await chats.tell_queue(tx, QueueEvent.UPDATED, chat)
         else:

@@ -72,9 +72,10 @@ async def put_state(tx: Transaction, states: States, chat_id: str, state: RoomSt
     await states.put(tx, state_topic_of(chat_id), ROOM, state.model_dump_json(), chat_id)
 
 
-async def marks_moved(tx: Transaction, states: States, chat_id: str) -> None:
-    """Put the marks that the rows have now into the room's state."""
+async def marks_moved(tx: Transaction, states: States, chat_id: str, without: str = "") -> None:
+    """Put the marks that the rows have now into the room's state; an account that goes leaves."""
     rows = await store.marks(tx, chat_id)
     marks = tuple(Mark(who=row.reader, seq=row.seq, at=row.at) for row in rows)
     state = await read_state(tx, states, chat_id)
-    await put_state(tx, states, chat_id, state.model_copy(update={"marks": marks}))
+    leases = tuple(lease for lease in state.leases if lease.who.id != without)
+    await put_state(tx, states, chat_id, RoomState(leases=leases, marks=marks))

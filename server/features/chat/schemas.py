@@ -296,7 +296,10 @@ class SendReadIn(SendRead):
 
 
 class Acknowledged(Wire):
-    """Socket.IO's answer to what was done; `cursor` is the message's, or where a `join` began."""
+    """Socket.IO's answer to what was done.
+
+    `cursor` is the message's, or for a `join` how far one has been told already.
+    """
 
     cursor: str | None = absent()
 

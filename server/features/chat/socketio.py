@@ -42,7 +42,7 @@ class Door:
         server.on("leave", self.leave)
 
     async def join(self, session: Session, sent: Any) -> Mapping[str, Any]:
-        """Enter a room, or enter it again from another cursor; `cursor` is where it begins."""
+        """Enter a room, or once more from another cursor; `cursor` tells how far one is."""
         wanted = _read(JoinRoom, sent)
         chat_id = wanted.chat_id
         await session.leave(chat_id)

@@ -1,7 +1,8 @@
-"""A small application of the real parts, on a real port: one stream, one held request."""
+"""A small application of the real parts, on a real port: a stream, a held request, a WebSocket."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
@@ -32,9 +33,11 @@ from server.realtime.hub import Hub
 from server.realtime.log import EventLog
 from server.realtime.memory_broker import MemoryBroker
 from server.realtime.subscription import Sink, Subscription
-from server.transports import long_polling, sse
-from server.transports.connections import CONNECTIONS, Connections, Revocations
+from server.transports import long_polling, sse, websocket
+from server.transports.connections import CONNECTIONS, Connections, End, Revocations
+from server.transports.duplex import Said
 from server.transports.heartbeat import HEARTBEAT, Heartbeat
+from server.transports.websocket import Receive, WebSocketLane
 from support.waiting import wait_until
 
 TOPIC = "restaurant:res_1"
@@ -54,6 +57,7 @@ class Doors:
     def __init__(self, stalled_seconds: float) -> None:
         self.state = "closed"
         self.looks = 0
+        self.ends: list[str] = []
         self.stalled_seconds = stalled_seconds
 
 
@@ -102,6 +106,39 @@ async def door(request: web.Request, last: str, timeout: float = 5) -> Answer[Do
         return Answer(held.found)
     headers = {} if held.retry_after is None else {"Retry-After": str(held.retry_after)}
     return Answer(None, status=204, headers=headers)
+
+
+@router.route("GET", "/ws", roles=ANY_ROLE, status=101, refuse=websocket.refuse)
+async def talk(request: web.Request, after: str | None = None) -> web.StreamResponse:
+    """The topic, and an echo."""
+    doors = service(request, Doors)
+
+    def told(event: Event) -> Sequence[Said]:
+        found: tuple[Said] | None = event.encoded.get("said")
+        if found is None:
+            text = f'{{"seq":{event.seq},"data":{event.data}}}'
+            found = event.encoded["said"] = (Said("told", text),)
+        return found
+
+    @asynccontextmanager
+    async def attend(lane: WebSocketLane) -> AsyncIterator[Receive]:
+        lane.ended.add_done_callback(lambda ended: doors.ends.append(ended.result().value))
+        sink = lane.sink(told, lambda: lane.end(End.RESET))
+        subscription = await service(request, Hub).subscribe(TOPIC, after or None, sink)
+
+        async def receive(text: str) -> None:
+            if text == "fail":
+                raise RuntimeError("as it was told to")
+            lane.say(Said("echo", json.dumps({"echo": text})))
+
+        try:
+            yield receive
+        finally:
+            subscription.close()
+
+    return await websocket.serve(
+        request, attend, stalled_seconds=doors.stalled_seconds, per_second=0
+    )
 
 
 class CountingHub(Hub):
@@ -194,6 +231,11 @@ class HeldApp:
 
     def cursor(self, seq: int) -> str:
         return str(Cursor(self.log.epoch, TOPIC, seq))
+
+    @property
+    def ends(self) -> list[str]:
+        """Why WebSockets were ended."""
+        return self.doors.ends
 
     @property
     def buffered(self) -> int:

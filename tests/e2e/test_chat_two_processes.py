@@ -1,0 +1,167 @@
+"""One room at two server processes."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from support.event_stream import event_stream
+from support.redis_server import RedisServer
+from support.rest import Rest
+from support.room import Closed, Room, history, open_chat, room
+from support.server_process import StartServer
+from support.town import PASSWORD, open_restaurant
+from support.two_processes import Two
+
+
+@pytest.fixture(params=["two_on_redis", "without_redis"])
+def two(request: pytest.FixtureRequest) -> Two:
+    """Two processes on one database."""
+    found: Two = request.getfixturevalue(request.param)
+    return found
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A customer at the left, employees at the right, and a chat between them."""
+
+    customer: Rest
+    employees: list[Rest]
+    chat_id: str
+
+
+async def desk_at(two: Two, stack: AsyncExitStack, employees: int = 1) -> Desk:
+    """Open one at a restaurant of its own."""
+    place = await two.open_restaurant(employees=employees)
+    customer = await stack.enter_async_context(Rest(two.left.url))
+    right = await stack.enter_async_context(Rest(two.right.url))
+    await customer.register(f"c{uuid.uuid4().hex}@example.org")
+    hands = [await right.another().log_in(email, PASSWORD) for email in place.employees]
+    return Desk(customer, hands, await open_chat(customer))
+
+
+@pytest.fixture
+async def desk(two: Two) -> AsyncIterator[Desk]:
+    """With one employee."""
+    async with AsyncExitStack() as stack:
+        yield await desk_at(two, stack)
+
+
+async def test_both_ways_each_once_and_in_one_order(desk: Desk) -> None:
+    employee = desk.employees[0]
+    async with room(desk.customer, desk.chat_id) as left, room(employee, desk.chat_id) as right:
+
+        async def talk(member: Room, name: str) -> None:
+            for number in range(50):
+                await member.say(f"{name}{number}")
+                while (await member.next("message"))["client_id"] != f"{name}{number}":
+                    pass
+
+        await asyncio.gather(talk(left, "l"), talk(right, "r"))
+    found = await history(employee, desk.chat_id)
+    for name in "lr":
+        told = [one["text"] for one in found if one["text"].startswith(name)]
+        assert told == [f"{name}{number}" for number in range(50)]
+    start = await desk.customer.get(f"/chats/{desk.chat_id}/messages", params={"limit": "200"})
+    assert start.must(200).json["items"] == found[::-1]
+
+
+async def test_what_one_process_keeps_the_other_gives_again(desk: Desk) -> None:
+    """A cursor of the left is good at the right."""
+    async with room(desk.customer, desk.chat_id) as left:
+        await left.say("one")
+        cursor = (await left.next("message"))["cursor"]
+        await left.say("two")
+        await left.next("message")
+    async with room(desk.employees[0], desk.chat_id, after=cursor) as right:
+        assert (await right.next("message"))["text"] == "two"
+
+
+async def test_the_queue_hears_of_a_chat_at_the_other(desk: Desk) -> None:
+    employee = desk.employees[0]
+    cursor = (await employee.get("/chats")).must(200).json["cursor"]
+    async with event_stream(employee, "/chats/stream", cursor) as queue:
+        chat_id = await open_chat(desk.customer, "Another")
+        while (event := await queue.next()).data["id"] != chat_id:
+            pass
+        assert event.type == "chat.opened"
+
+
+async def test_ten_take_it_up_and_one_has_it(two_on_redis: Two) -> None:
+    async with AsyncExitStack() as stack:
+        desk = await desk_at(two_on_redis, stack, employees=10)
+        for number, hand in enumerate(desk.employees):
+            hand.base_url = two_on_redis.both[number % 2].url
+        path = f"/chats/{desk.chat_id}/take"
+        answers = await asyncio.gather(*(hand.post(path) for hand in desk.employees))
+        assert sorted(answer.status for answer in answers) == [200] + [409] * 9
+        (taken,) = (answer.json for answer in answers if answer.status == 200)
+        assert all(answer.json["chat"] == taken for answer in answers if answer.status == 409)
+
+
+async def test_typing_crosses_over_redis(two_on_redis: Two) -> None:
+    async with AsyncExitStack() as stack:
+        desk = await desk_at(two_on_redis, stack)
+        left = await stack.enter_async_context(room(desk.customer, desk.chat_id))
+        right = await stack.enter_async_context(room(desk.employees[0], desk.chat_id))
+        for there, here, role in ((left, right, "customer"), (right, left, "employee")):
+            await there.send(type="typing")
+            assert (await here.next("typing"))["sender"]["role"] == role
+    assert not [row for row in two_on_redis.logged(f"chat:{desk.chat_id}") if row.type == "typing"]
+
+
+async def names_in(member: Room, wanted: set[str], seconds: float = 10) -> None:
+    """Return once the room says that exactly those roles are there."""
+    async with asyncio.timeout(seconds):
+        found: set[str] = set()
+        while found != wanted:
+            frame = await member.next("presence", seconds=seconds)
+            found = {one["role"] for one in frame["present"]}
+
+
+@pytest.mark.parametrize("with_redis", [True, False], ids=["redis", "no redis"])
+async def test_who_was_at_a_process_that_is_killed_leaves_by_itself(
+    start_server: StartServer, data_dir: Path, redis_server: RedisServer, with_redis: bool
+) -> None:
+    env = {"TIFFIN_PRESENCE_SECONDS": "1.5"}
+    url = redis_server.url if with_redis else ""
+    left, right = (start_server(redis_url=url, env=env) for _ in range(2))
+    place = await open_restaurant(data_dir, left.url)
+    async with Rest(left.url) as customer, Rest(right.url) as employee:
+        await customer.register("ana@example.org")
+        await employee.log_in(place.employees[0], PASSWORD)
+        chat_id = await open_chat(customer)
+        async with room(employee, chat_id) as desk:
+            async with room(customer, chat_id) as ana:
+                await names_in(desk, {"customer", "employee"})
+                left.kill()
+                closed = await ana.closed()
+                assert isinstance(closed, Closed)
+                assert closed.code == 1006
+                await names_in(desk, {"employee"})
+            await asyncio.to_thread(left.start)
+            async with room(customer, chat_id) as ana:
+                await names_in(desk, {"customer", "employee"})
+        await names_in_again(customer, chat_id)
+
+
+async def names_in_again(customer: Rest, chat_id: str) -> None:
+    """The lease of one who is there is renewed for as long as they are."""
+    async with room(customer, chat_id, settled=False) as ana:
+        await names_in(ana, {"customer"})
+        with pytest.raises(TimeoutError):
+            await ana.next("presence", seconds=2.5)
+
+
+async def test_a_log_out_at_one_ends_the_room_at_the_other(desk: Desk) -> None:
+    async with room(desk.employees[0], desk.chat_id) as right:
+        employee = desk.employees[0].another()
+        employee.base_url = desk.customer.base_url
+        employee.token = desk.employees[0].token
+        token = desk.employees[0].grant["refresh_token"]
+        (await employee.post("/auth/logout", {"refresh_token": token})).must(204)
+        assert (await right.closed()).code == 4401

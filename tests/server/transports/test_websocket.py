@@ -1,0 +1,246 @@
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from held_app import HeldApp, OpenApp
+
+from server.transports import duplex, websocket
+from support.raw_websocket import CLOSE, PING, RawWebSocket, raw_websocket
+from support.waiting import wait_until
+
+KILOBYTES_8 = json.dumps("x" * 8192)
+
+
+@contextlib.asynccontextmanager
+async def opened(app: HeldApp, **more: object) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """A WebSocket whose subscription is made."""
+    made = app.hub.made
+    async with app.client.ws_connect("ws", headers=app.headers(**more)) as ws:  # type: ignore[arg-type]
+        await wait_until(lambda: app.hub.made > made, 5)
+        yield ws
+
+
+@contextlib.asynccontextmanager
+async def idle(app: HeldApp, after: str = "") -> AsyncIterator[RawWebSocket]:
+    """The same, with little room, which reads nothing until it is told to."""
+    made = app.hub.made
+    async with raw_websocket(app.port, f"/api/v1/ws?after={after}", app.headers()) as ws:
+        await wait_until(lambda: app.hub.made > made, 5)
+        yield ws
+
+
+async def seqs(ws: RawWebSocket, count: int) -> list[int]:
+    """The `seq` of that many events."""
+    return [json.loads(await ws.text())["seq"] for _ in range(count)]
+
+
+async def to_the_end(ws: RawWebSocket) -> tuple[list[int], tuple[int, str]]:
+    """The `seq`s that still come, then the code and reason of the close."""
+    seen: list[int] = []
+    try:
+        while True:
+            seen += await seqs(ws, 1)
+    except ConnectionResetError as end:
+        return seen, end.args  # type: ignore[return-value]
+
+
+async def test_events_are_frames_and_frames_are_taken(app: HeldApp) -> None:
+    async with opened(app) as ws:
+        await app.append('"é☃"')
+        assert json.loads(await ws.receive_str(timeout=5)) == {"seq": 1, "data": "é☃"}
+        await ws.send_str("hello")
+        assert await ws.receive_str(timeout=5) == '{"echo": "hello"}'
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 200_000])
+async def test_a_frame_is_what_the_protocol_says(app: HeldApp, size: int) -> None:
+    text = "x" * size
+    async with idle(app) as ws:
+        await app.append(json.dumps(text))
+        assert json.loads(await ws.text())["data"] == text
+    async with opened(app) as ws_:
+        await app.append(json.dumps(text))
+        assert json.loads(await ws_.receive_str(timeout=5))["data"] == text
+
+
+async def test_an_event_is_encoded_once_for_all_its_readers(
+    app: HeldApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[bytes] = []
+    frame = websocket.frame
+    monkeypatch.setattr(websocket, "frame", lambda text: made.append(text) or frame(text))
+    async with contextlib.AsyncExitStack() as stack:
+        readers = [await stack.enter_async_context(opened(app)) for _ in range(20)]
+        await app.append("1", "2")
+        for ws in readers:
+            assert [json.loads(await ws.receive_str(timeout=5))["seq"] for _ in "12"] == [1, 2]
+    assert len(made) == 2
+
+
+async def test_a_slow_member_costs_bounded_memory_and_gets_everything(app: HeldApp) -> None:
+    async with idle(app) as slow, opened(app) as quick:
+        for _ in range(120):
+            await app.append(*[KILOBYTES_8] * 5)
+            assert app.buffered < 3 * duplex.BUFFER
+        assert app.buffered > duplex.BUFFER / 2, "nothing has piled up"
+        for _ in range(600):
+            await quick.receive_str(timeout=5)
+        assert await seqs(slow, 600) == list(range(1, 601))
+        await app.append("1")  # and it is live again
+        assert await seqs(slow, 1) == [601]
+    await wait_until(lambda: app.connections.held == 0, 5)
+
+
+async def test_one_that_reads_slowly_but_reads_is_left_to_it(open_app: OpenApp) -> None:
+    app = await open_app(stalled_seconds=0.3)
+    async with idle(app) as slow:
+        for _ in range(30):
+            await app.append(*[KILOBYTES_8] * 5)
+        for number in range(1, 151):
+            assert await seqs(slow, 1) == [number]
+            await asyncio.sleep(0.01)
+        assert app.connections.held == 1
+
+
+async def test_without_progress_it_is_closed_with_4408(open_app: OpenApp) -> None:
+    """Once it reads again it finds what was on its way, the code, and with its cursor the rest."""
+    app = await open_app(stalled_seconds=0.4)
+    async with idle(app) as stalled:
+        for _ in range(30):
+            await app.append(*[KILOBYTES_8] * 10)
+        await wait_until(lambda: app.ends == ["stalled"], 5, what="it is seen to stall")
+        seen, (code, reason) = await to_the_end(stalled)
+    assert (code, json.loads(reason)) == (4408, {"reason": "no-progress"})
+    assert 0 < len(seen) < 300
+    assert seen == list(range(1, len(seen) + 1))
+    async with idle(app, app.cursor(seen[-1])) as back:
+        assert await seqs(back, 300 - len(seen)) == list(range(len(seen) + 1, 301))
+    await wait_until(lambda: app.connections.held == 0 and app.buffered == 0, 8)
+
+
+async def test_one_that_never_reads_again_is_dropped_for_good(
+    open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket, "CLOSE_SECONDS", 0.3)
+    app = await open_app(stalled_seconds=0.3)
+    async with idle(app):
+        for _ in range(30):
+            await app.append(*[KILOBYTES_8] * 10)
+        await wait_until(lambda: app.connections.held == 0, 5, what="its place is free")
+        assert app.buffered == 0
+
+
+async def test_one_that_answers_no_ping_is_closed_with_little_to_read(open_app: OpenApp) -> None:
+    app = await open_app(stalled_seconds=0.5, heartbeat_seconds=0.1)
+    async with idle(app) as silent, opened(app) as alive:
+        reading = asyncio.create_task(alive.receive())  # which answers pings
+        await wait_until(lambda: app.ends == ["stalled"], 5, what="it is seen to stall")
+        kinds = [(await silent.receive())[0]]
+        while kinds[-1] != CLOSE:
+            kinds.append((await silent.receive())[0])
+        assert set(kinds[:-1]) == {PING}
+        assert app.connections.held >= 1
+        assert not reading.done()
+        reading.cancel()
+
+
+async def test_pings_come_and_are_answered(open_app: OpenApp) -> None:
+    app = await open_app(heartbeat_seconds=0.2)
+    async with idle(app) as ws:
+        started = time.monotonic()
+        for _ in range(3):
+            assert await ws.receive() == (PING, b"")
+        assert 0.2 < time.monotonic() - started < 3
+        await ws.send("mine", PING)
+        while (await ws.receive()) != (0xA, b"mine"):
+            pass
+
+
+async def test_who_does_not_read_is_not_listened_to_either(app: HeldApp) -> None:
+    async with idle(app) as ws:
+        for _ in range(60):
+            await app.append(*[KILOBYTES_8] * 5)
+        sending = asyncio.create_task(_flood(ws))
+        await asyncio.wait({sending}, timeout=1)
+        assert not sending.done(), "answers pile up somewhere"
+        assert app.buffered < 3 * duplex.BUFFER
+        sending.cancel()
+
+
+async def _flood(ws: RawWebSocket) -> None:
+    for _ in range(2000):
+        await ws.send("x" * 8192)
+
+
+async def test_drain_says_when_to_come_back(app: HeldApp) -> None:
+    async with opened(app) as ws, idle(app) as slow:
+        for _ in range(20):
+            await app.append(KILOBYTES_8)
+        app.connections.drain()
+        while (message := await ws.receive(timeout=5)).type is aiohttp.WSMsgType.TEXT:
+            pass
+        assert ws.close_code == 1001
+        assert 500 <= json.loads(message.extra or "{}")["retry_after_ms"] <= 2500
+        with pytest.raises(ConnectionResetError) as end:
+            await seqs(slow, 100)
+        assert end.value.args[0] == 1001
+        async with app.client.ws_connect("ws", headers=app.headers()) as late:
+            await late.receive(timeout=5)
+            assert late.close_code == 1013
+
+
+async def test_tokens_that_end_end_it(app: HeldApp) -> None:
+    async with opened(app, seconds=2) as short, opened(app, session="ses_2") as other:
+        await app.revoke("ses_2")
+        for ws, reason in ((other, "session-ended"), (short, "token-expired")):
+            message = await ws.receive(timeout=5)
+            assert (message.type, ws.close_code) == (aiohttp.WSMsgType.CLOSE, 4401)
+            assert json.loads(message.extra or "{}") == {"reason": reason}
+    async with app.client.ws_connect("ws", headers=app.headers(session="ses_2")) as again:
+        await again.receive(timeout=5)
+        assert again.close_code == 4401
+    await wait_until(lambda: app.connections.held == 0, 5)
+
+
+async def test_what_fails_inside_ends_that_one_alone(
+    app: HeldApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(app) as ws, opened(app) as other:
+        await ws.send_str("fail")
+        await ws.receive(timeout=5)
+        assert ws.close_code == 1011
+        await other.send_str("hello")
+        assert "hello" in await other.receive_str(timeout=5)
+    assert "what takes the frames failed" in caplog.text
+
+
+async def test_broken_protocol_ends_that_one_alone(app: HeldApp) -> None:
+    async with opened(app) as other:
+        for kind, payload in ((0x3, b""), (0x1, b"\xff\xfe"), (0x1, b"x" * 300_000)):
+            async with idle(app) as ws:
+                with contextlib.suppress(ConnectionError):
+                    await ws.send(payload, kind)
+                with pytest.raises(ConnectionError):
+                    await seqs(ws, 1)
+        await other.send_str("hello")
+        assert "hello" in await other.receive_str(timeout=5)
+    await wait_until(lambda: app.connections.held == 0, 5)
+
+
+async def test_members_that_vanish_cost_the_others_nothing(app: HeldApp) -> None:
+    listeners = app.hub.listeners
+    async with opened(app) as stays:
+        for _ in range(10):
+            async with contextlib.AsyncExitStack() as stack:
+                for _ in range(5):
+                    await stack.enter_async_context(idle(app))
+            await app.append("1")
+        found = [json.loads(await stays.receive_str(timeout=5))["seq"] for _ in range(10)]
+        assert found == list(range(1, 11))
+    await wait_until(lambda: app.connections.held == 0, 5)
+    assert app.hub.listeners == listeners
+    assert not any(app.heartbeat._slices)

@@ -1,0 +1,92 @@
+"""A WebSocket on a bare socket with little room, which reads only when it is told to."""
+
+import asyncio
+import base64
+import os
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
+
+
+class RawWebSocket:
+    """Frames in and out, one at a time."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._loop = asyncio.get_running_loop()
+        self._bytes = bytearray()
+
+    async def send(self, text: str | bytes, kind: int = TEXT) -> None:
+        """Send a frame, masked with nothing, as a client may."""
+        payload = text.encode() if isinstance(text, str) else text
+        size = len(payload)
+        if size < 126:
+            head = bytes([0x80 | kind, 0x80 | size])
+        elif size < 65536:
+            head = bytes([0x80 | kind, 0x80 | 126]) + size.to_bytes(2, "big")
+        else:
+            head = bytes([0x80 | kind, 0x80 | 127]) + size.to_bytes(8, "big")
+        await self._loop.sock_sendall(self._connection, head + b"\0\0\0\0" + payload)
+
+    async def receive(self, seconds: float = 10) -> tuple[int, bytes]:
+        """The next frame's kind and payload. Raises ConnectionError at the connection's end."""
+        async with asyncio.timeout(seconds):
+            first, size = await self._take(2)
+            assert not size & 0x80, "a server's frames are not masked"
+            if size == 126:
+                size = int.from_bytes(await self._take(2), "big")
+            elif size == 127:
+                size = int.from_bytes(await self._take(8), "big")
+            return first & 0x0F, await self._take(size)
+
+    async def text(self, seconds: float = 10) -> str:
+        """The next text frame; pings are answered. Raises ConnectionError where there is none."""
+        while True:
+            kind, payload = await self.receive(seconds)
+            if kind == TEXT:
+                return payload.decode()
+            if kind == PING:
+                await self.send(payload, PONG)
+            if kind == CLOSE:
+                code = int.from_bytes(payload[:2], "big")
+                raise ConnectionResetError(code, payload[2:].decode())
+
+    async def _take(self, count: int) -> bytes:
+        while len(self._bytes) < count:
+            received = await self._loop.sock_recv(self._connection, 65_536)
+            if not received:
+                raise ConnectionResetError(1006, "")
+            self._bytes += received
+        taken = bytes(self._bytes[:count])
+        del self._bytes[:count]
+        return taken
+
+
+@asynccontextmanager
+async def raw_websocket(
+    port: int, path: str, headers: Mapping[str, str] | None = None
+) -> AsyncIterator[RawWebSocket]:
+    """Connect to that path of a server on the loopback, as far as the handshake."""
+    loop = asyncio.get_running_loop()
+    key = base64.b64encode(os.urandom(16)).decode()
+    lines = {
+        "Host": "x",
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": key,
+    } | dict(headers or {})
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.setblocking(False)
+        await loop.sock_connect(connection, ("127.0.0.1", port))
+        await loop.sock_sendall(connection, f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())
+        found = RawWebSocket(connection)
+        answer = b""
+        while not answer.endswith(b"\r\n\r\n"):
+            answer += await found._take(1)
+        assert answer.startswith(b"HTTP/1.1 101 "), answer
+        yield found
