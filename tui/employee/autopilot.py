@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 
 from server.features.accounts.schemas import Credentials
 from tui.employee.autopilot_kitchen import Autopilot
+from tui.employee.autopilot_support import Desk
 
 log = logging.getLogger("autopilot")
 
@@ -22,7 +23,8 @@ log = logging.getLogger("autopilot")
 async def work(server: str, accounts: Sequence[Credentials], pace: float = 1) -> None:
     """Put an autopilot at each account's restaurant; returns when all have been refused."""
     own_ids: set[str] = set()
-    pilots = [Autopilot(server, account, own_ids, pace) for account in accounts]
+    desk = Desk()
+    pilots = [Autopilot(server, account, own_ids, pace, desk) for account in accounts]
     try:
         await asyncio.gather(*(pilot.run() for pilot in pilots))
     finally:
