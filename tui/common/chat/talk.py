@@ -48,6 +48,7 @@ class Talk:
         *,
         on_change: Callable[[], None] = lambda: None,
         on_message: Callable[[Talk, ChatMessage], None] = lambda _talk, _message: None,
+        backoff: Backoff | None = None,
     ) -> None:
         self.chat = chat
         """As it was heard of last; `learn` renews it."""
@@ -71,6 +72,7 @@ class Talk:
         self._api = api
         self._on_change = on_change
         self._on_message = on_message
+        self._backoff = backoff
         self._room: Room | None = None
 
     @property
@@ -208,7 +210,12 @@ class Talk:
         from tui.common.client.websocket import Room
 
         async with Room(
-            self._session, self.id, self.meter, cursor, outbox=self.outbox
+            self._session,
+            self.id,
+            self.meter,
+            cursor,
+            outbox=self.outbox,
+            backoff=self._backoff,
         ) as self._room:
             try:
                 async for frame in self._room:
