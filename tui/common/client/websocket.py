@@ -17,9 +17,6 @@ from server.features.chat.schemas import (
     ReadFrame,
     ReopenedFrame,
     ResetFrame,
-    SendMessage,
-    SendRead,
-    SendTyping,
     ServerFrame,
     TakenFrame,
     read_server_frame,
@@ -28,6 +25,7 @@ from server.features.shared.schemas import ProblemDetails
 from tui.common.client.channel import Channel, Closed
 from tui.common.client.errors import ApiError, ClientTrouble, ResetStream, Unreachable
 from tui.common.client.outbox import Outbox, Unsent
+from tui.common.client.sender import ECHO_SECONDS, Sender
 from tui.common.client.stream import Stream
 from tui.common.client.wire import State
 
@@ -38,11 +36,6 @@ if TYPE_CHECKING:
 
 SILENCE_SECONDS = 25.0
 """More than two pings of ours and one of the server's."""
-ECHO_SECONDS = 15.0
-"""A message that has not come back by then is sent again, even where the connection stands."""
-TYPING_SECONDS = 2.0
-READ_SECONDS = 0.5
-"""At least, between two of those."""
 AGAIN_SECONDS = 1.0
 """Until a message is sent again that could not be taken, where the server names no time."""
 QUIET_SECONDS = 0.25
@@ -81,19 +74,10 @@ class Room(Stream[Channel]):
         self.cursor = cursor
         self.outbox = Outbox() if outbox is None else outbox
         self._silence = silence
-        self._echo = echo
         self._seen: deque[str] = deque([cursor] if cursor else [], maxlen=CURSORS_KEPT)
         self._pending: deque[ServerFrame] = deque()
-        self._wake = asyncio.Event()
+        self._sender = Sender(self.outbox, echo)
         self._writing: asyncio.Task[None] | None = None
-        self._in_flight: str | None = None
-        self._send_at = 0.0
-        """`time.monotonic()` at which the first of the outbox may be sent, or sent again."""
-        self._typing = False
-        self._typed_at = -TYPING_SECONDS
-        self._read: str | None = None
-        self._read_sent: str | None = None
-        self._read_at = -READ_SECONDS
         self._let_in = False
         self._replaying = False
         self._heard_at = 0.0
@@ -101,7 +85,7 @@ class Room(Stream[Channel]):
         """The token with which the last connection was closed."""
 
     async def __aenter__(self) -> Room:
-        self.outbox.on_put = self._wake.set
+        self.outbox.on_put = self._sender.wake
         return self
 
     def __aiter__(self) -> Room:
@@ -135,15 +119,12 @@ class Room(Stream[Channel]):
 
     def typing(self) -> None:
         """Tell that the user is typing, at most every two seconds, and only while connected."""
-        if self._let_in and time.monotonic() - self._typed_at >= TYPING_SECONDS:
-            self._typing = True
-            self._wake.set()
+        if self._let_in:
+            self._sender.typing()
 
     def read(self, cursor: str) -> None:
         """Tell that everything up to this message has been seen, if need be once it is back."""
-        if cursor != self._read:
-            self._read = cursor
-            self._wake.set()
+        self._sender.read(cursor)
 
     # -- reading
 
@@ -184,10 +165,7 @@ class Room(Stream[Channel]):
         self._let_in = False
         self._replaying = self._lost_before
         self._heard_at = time.monotonic()
-        self._in_flight = self._read_sent = None
-        self._send_at = 0.0
-        self._wake.set()
-        self._writing = asyncio.create_task(self._write(channel), name=f"room {self.chat_id}")
+        self._writing = asyncio.create_task(self._sender.run(channel), name=f"room {self.chat_id}")
         return channel
 
     def _drop(self) -> None:
@@ -232,7 +210,7 @@ class Room(Stream[Channel]):
     def _came(self, message: ChatMessage) -> None:
         account = self._session.account
         if account is not None and message.sender.id == account.id:
-            self._settled(message.client_id)
+            self._sender.settle(message.client_id)
         if message.again:
             self._pending.append(message)
         elif message.cursor not in self._seen:
@@ -253,82 +231,25 @@ class Room(Stream[Channel]):
             self.cursor = frame.cursor
         return frame
 
-    # -- what was sent
-
-    def _settled(self, client_id: str) -> None:
-        if self.outbox.remove(client_id):
-            self._in_flight = None
-            self._send_at = 0.0
-            self._wake.set()
+    # -- what has come of what was sent
 
     def _refused(self, frame: ErrorFrame) -> None:
         """It is sent again, or told to whoever sent it."""
         again = frame.code in {code.value for code in ErrorCode if code.again}
         wait = AGAIN_SECONDS if frame.retry_after_ms is None else frame.retry_after_ms / 1000
-        if again and frame.client_id is None:
-            self._read_sent = None
-            self._read_at = time.monotonic() + wait
-            self._wake.set()
-        elif again and frame.client_id in self.outbox:
-            self._in_flight = None
-            self._send_at = time.monotonic() + wait
-            self._wake.set()
-        else:
-            if frame.client_id is not None:
-                self._settled(frame.client_id)
-            self._pending.append(frame)
+        mine = frame.client_id is None or frame.client_id in self.outbox
+        if again and mine:
+            self._sender.again(frame.client_id, wait)
+            return
+        if frame.client_id is not None:
+            self._sender.settle(frame.client_id)
+        self._pending.append(frame)
 
     def _note_read(self, frame: ReadFrame) -> None:
         account = self._session.account
-        if account is not None and any(
-            mark.reader.id == account.id and mark.cursor == self._read for mark in frame.reads
-        ):
-            self._read_sent = self._read
-
-    # -- writing
-
-    async def _write(self, channel: Channel) -> None:
-        """Send what there is to send, over this connection, until it is dropped."""
-        try:
-            while True:
-                self._wake.clear()
-                if self._typing:
-                    self._typing = False
-                    self._typed_at = time.monotonic()
-                    await channel.send(SendTyping().model_dump_json(), "typing")
-                waits = (await self._write_read(channel), await self._write_message(channel))
-                pause = min((wait for wait in waits if wait is not None), default=None)
-                try:
-                    await asyncio.wait_for(self._wake.wait(), pause)
-                except TimeoutError:
-                    continue
-        except Unreachable:
-            channel.drop()  # the reader sees it, and comes back
-
-    async def _write_read(self, channel: Channel) -> float | None:
-        """The read mark, if it is due; else the seconds until it is."""
-        if self._read is None or self._read == self._read_sent:
-            return None
-        wait = self._read_at + READ_SECONDS - time.monotonic()
-        if wait > 0:
-            return wait
-        self._read_sent, self._read_at = self._read, time.monotonic()
-        await channel.send(SendRead(cursor=self._read).model_dump_json(), "read")
-        return None
-
-    async def _write_message(self, channel: Channel) -> float | None:
-        """The first message, if it is due; the seconds until it is, or is due again."""
-        head = self.outbox.head
-        if head is None:
-            return None
-        wait = self._send_at - time.monotonic()
-        if wait <= 0:
-            self._in_flight = head.client_id
-            self._send_at = time.monotonic() + self._echo
-            frame = SendMessage.model_construct(client_id=head.client_id, text=head.text)
-            await channel.send(frame.model_dump_json(), "message")
-            wait = self._echo
-        return wait
+        for mark in frame.reads:
+            if account is not None and mark.reader.id == account.id:
+                self._sender.confirm_read(mark.cursor)
 
     # -- coming back
 
@@ -336,14 +257,14 @@ class Room(Stream[Channel]):
         """The server has closed the connection: come back, or raise why not."""
         self._drop()
         code, retry_after = closed.code, closed.retry_after
-        if code == CloseCode.TOO_LARGE and self._in_flight is not None:
+        if code == CloseCode.TOO_LARGE and self._sender.in_flight is not None:
             # Sent again, it would end every connection.
             self._refused(
                 ErrorFrame(
                     code=ErrorCode.TOO_LARGE,
                     detail="The message is too long for the server.",
                     chat_id=self.chat_id,
-                    client_id=self._in_flight,
+                    client_id=self._sender.in_flight,
                 )
             )
         if code == CloseCode.UNAUTHORIZED:
