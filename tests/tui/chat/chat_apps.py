@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from textual.events import Paste
 from textual.pilot import Pilot
 
 from support.waiting import wait_until
@@ -48,8 +49,11 @@ class Side:
         await self.pilot.pause()
 
     async def type(self, text: str) -> None:
-        """Write it and press enter."""
-        await self.press(*("space" if char == " " else char for char in text), "enter")
+        """Put it in at once where the focus is, and press enter."""
+        field = self.app.focused
+        assert field is not None
+        field.post_message(Paste(text))
+        await self.press("enter")
 
     async def go(self) -> None:
         """Have the panel in front."""

@@ -13,6 +13,7 @@ from support.waiting import wait_until
 from tui.common.chat.talk_panel import TalkPanel
 from tui.common.client.wire import State
 from tui.customer.screens.new_chat import NewChatScreen
+from tui.employee.panels.support import SupportPanel
 
 
 async def ask(customer: Side, subject: str) -> None:
@@ -30,7 +31,9 @@ async def both_talking(customer: Side, employee: Side) -> None:
     """A chat that the employee has taken up."""
     await ask(customer, "Where is my order?")
     await employee.go()
-    await employee.sees("Where is my order?")
+    panel = employee.panel
+    assert isinstance(panel, SupportPanel)
+    await wait_until(lambda: panel.rows.chat is not None and panel.rows.has_focus, what="the row")
     await employee.press("enter")
     await employee.live()
     await employee.sees("Write to the customer")
@@ -147,7 +150,9 @@ async def test_only_one_takes_a_chat_up_and_the_other_sees_who(
 ) -> None:
     chat = (await guest.post("/chats", {"subject": "Who is it?"})).must(201).json
     await employee.go()
-    await employee.sees("Who is it?")
+    panel = employee.panel
+    assert isinstance(panel, SupportPanel)
+    await wait_until(lambda: panel.rows.chat is not None and panel.rows.has_focus, what="the row")
     accounts = json.loads((demo_server.settings.data_dir / "demo-accounts.json").read_text())
     other = await desk.another().log_in(**accounts[0])
     (await other.post(f"/chats/{chat['id']}/take")).must(200)

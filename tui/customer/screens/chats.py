@@ -30,7 +30,7 @@ class ChatsScreen(Modal[Chat]):
     DEFAULT_CSS = """
     ChatsScreen {
         & > .box { width: 72; }
-        & OptionList { height: auto; max-height: 16; }
+        & OptionList { max-height: 16; }
         & #words { color: $wire-ink; height: auto; }
     }
     """
@@ -47,7 +47,9 @@ class ChatsScreen(Modal[Chat]):
         with Vertical(classes="box") as box:
             box.border_title = "Your chats"
             box.border_subtitle = "enter goes to it · esc closes"
-            yield OptionList()
+            chats = OptionList()
+            chats.styles.height = "auto"
+            yield chats
             yield Static("Reading your chats …", id="words", markup=False)
         yield TooSmall()
 

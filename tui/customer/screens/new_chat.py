@@ -32,7 +32,7 @@ class NewChatScreen(Modal[NewChat]):
         & > .box { width: 64; }
         & Label { color: $title; margin-top: 1; }
         & Label.first { margin-top: 0; }
-        & OptionList { height: auto; max-height: 7; }
+        & OptionList { max-height: 7; }
         & #words { color: $warning; height: auto; display: none; }
         & #words.-shown { display: block; }
     }
@@ -59,7 +59,9 @@ class NewChatScreen(Modal[NewChat]):
                 max_length=SUBJECT_MOST,
             )
             yield Label("Which order?")
-            yield OptionList(Option("None of them", id="none"), id="orders")
+            orders = OptionList(Option("None of them", id="none"), id="orders")
+            orders.styles.height = "auto"
+            yield orders
             yield Static("", id="words", markup=False)
         yield TooSmall()
 

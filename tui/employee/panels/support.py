@@ -1,7 +1,7 @@
 """The panel "Support": the desk's queue, and one conversation in view."""
 
+import time
 from collections.abc import Iterable
-from datetime import datetime
 from typing import ClassVar
 
 from textual import events, on
@@ -9,6 +9,7 @@ from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.content import Content
+from textual.widgets import Static
 from textual.worker import Worker, WorkerState
 
 from server.features.chat.schemas import Chat, ChatStatus
@@ -19,23 +20,21 @@ from tui.common.chat.talk_panel import CLOCK_SECONDS, TalkPanel
 from tui.common.client.errors import ApiError, ClientTrouble, SignedOut
 from tui.common.client.wire import Pattern, State
 from tui.common.screens.confirm import ConfirmScreen
-from tui.common.text import fit, plain
+from tui.common.text import plain
 from tui.common.trouble import words_of
 from tui.common.widgets.row_list import RowList
+from tui.employee.panels import support_text
+from tui.employee.panels.line_watch import LineWatch
 from tui.employee.panels.queue_feed import Queue, QueueFeed
 from tui.employee.panels.queue_list import QueueList
 
 FEED = "queue"
 """The worker group of the queue's stream."""
 BESIDE_FROM_COLUMNS = 84
-LEAST_ROWS, MOST_ROWS = 3, 9
+LEAST_ROWS, MOST_ROWS = 2, 9
 """Of the queue, where it stands above the chat."""
+QUEUE_METER = "support queue"
 HINT = "Write to the customer…  (enter sends, esc leaves)"
-NO_CHATS = Content.assemble(("Nobody waits for support.", "$wire-ink"))
-READING = Content.assemble(("Reading the queue …", "$wire-ink"))
-CHOOSE = Content.assemble(
-    ("enter", "bold $primary"), " takes a chat up,\n", ("space", "bold $primary"), " looks into it."
-)
 
 
 class SupportPanel(TalkPanel):
@@ -57,6 +56,11 @@ class SupportPanel(TalkPanel):
     )
     DEFAULT_CSS = """
     SupportPanel {
+        & #trouble {
+            display: none; height: 1; color: $warning; text-style: bold;
+            text-wrap: nowrap; text-overflow: ellipsis;
+        }
+        & #trouble.-shown { display: block; }
         & #desk { height: 1fr; layout: vertical; }
         & QueueList { height: 3; }
         & ChatPane { border-top: solid $edge; }
@@ -81,10 +85,14 @@ class SupportPanel(TalkPanel):
         self.rows = QueueList(self.queue)
         self.feed: QueueFeed | None = None
         self._keys: tuple[object, ...] = ()
+        self._begun = False
+        self._watch = LineWatch()
+        self._trouble = ""
 
     def body(self) -> ComposeResult:
         """The queue, and the chat in view."""
-        self.pane = ChatPane(HINT, CHOOSE)
+        self.pane = ChatPane(HINT, support_text.CHOOSE)
+        yield Static("", id="trouble", markup=False)
         with Container(id="desk"):
             yield self.rows
             yield self.pane
@@ -93,7 +101,7 @@ class SupportPanel(TalkPanel):
         """Follow the queue."""
         account = self.session.account
         self.queue.mine = "" if account is None else account.id
-        self.meter = meter = self.wire.meter("support queue", Pattern.SSE)
+        self.meter = meter = self.wire.meter(QUEUE_METER, Pattern.SSE)
         self.feed = QueueFeed(self.session, self.api, self.queue, meter, self._heard, self.changed)
         self.set_interval(CLOCK_SECONDS, self.changed)
         self.run_worker(self.feed.run(), group=FEED, exit_on_error=False)
@@ -109,63 +117,54 @@ class SupportPanel(TalkPanel):
     def flush(self) -> None:
         """Paint what has changed."""
         now = self.session.server_now()
+        self._go_on()
         self.rows.in_view = None if self.talk is None else self.talk.id
-        self.rows.message = self._words_for_empty()
+        self.rows.message = support_text.words_for_empty(self.feed)
         self.rows.follow(now)
         if not self.has_class("-beside"):
             self.rows.styles.height = min(max(LEAST_ROWS, self.rows.count), self._most_rows)
         talk = self.talk
         if talk is not None:
             self.pane.writable = self.queue.is_mine(talk.chat)
-            self.pane.note = self._why_not(talk)
+            self.pane.note = support_text.why_not(talk.chat)
         self.pane.renew(in_view=self.in_view)
         needing = [chat for chat in self.queue if self.queue.needs(chat)]
-        note = Content("") if talk is None else wording.presence(talk, self._nobody(talk))
+        note = Content("")
+        if talk is not None:
+            note = wording.presence(talk, f"{talk.chat.customer.name}, away")
         self.set_badge(len(needing), note)
-        self.set_summary(self._summary_of(needing, now))
+        mine = sum(self.queue.is_mine(chat) and is_open(chat) for chat in self.queue)
+        width = max(20, self.size.width - 4)
+        self.set_summary(support_text.summary(needing, mine, now, width))
+        self._show_trouble()
         keys = (talk and (talk.id, talk.open, talk.refused, self.pane.writable), self.rows.chat)
         if keys != self._keys:
             self._keys = keys
             self.refresh_bindings()
 
+    def _go_on(self) -> None:
+        """Once the queue is there: a chat that one has taken up before is in view again."""
+        if self._begun or self.feed is None or not self.feed.loaded:
+            return
+        self._begun = True
+        mine = next((chat for chat in self.queue if self.queue.is_mine(chat)), None)
+        if mine is not None and self.talk is None:
+            self._look_into(mine)
+
+    def _show_trouble(self) -> None:
+        """Words above the queue while it may be old: the wire line shows the room in view."""
+        loaded = self.feed is not None and self.feed.loaded
+        meter = self.wire.meter(QUEUE_METER, Pattern.SSE)
+        words = self._watch.words(meter, time.monotonic()) if loaded else ""
+        if words != self._trouble:
+            self._trouble = words
+            line = self.query_one("#trouble", Static)
+            line.update(words)
+            line.set_class(bool(words), "-shown")
+
     @property
     def _most_rows(self) -> int:
         return max(LEAST_ROWS, min(MOST_ROWS, self.content_size.height // 4))
-
-    def _words_for_empty(self) -> Content:
-        feed = self.feed
-        if feed is not None and feed.trouble:
-            return Content.assemble((plain(feed.trouble), "$warning"))
-        return NO_CHATS if feed is not None and feed.loaded else READING
-
-    def _why_not(self, talk: Talk) -> Content:
-        employee = talk.chat.employee
-        if employee is None:
-            words = ("t", "bold $primary")
-            return Content.assemble(words, (" takes it up: then you can write", "$wire-ink"))
-        return Content.assemble((f"{plain(employee.name)} answers here.", "$wire-ink"))
-
-    def _nobody(self, talk: Talk) -> str:
-        return f"{talk.chat.customer.name}, away"
-
-    def _summary_of(self, needing: list[Chat], now: datetime) -> Content:
-        width = max(20, self.size.width - 4)
-        if not needing:
-            mine = [chat for chat in self.queue if self.queue.is_mine(chat)]
-            words = f"{len(mine)} of yours open" if mine else "Nobody waits for support."
-            return Content.assemble((words, "$wire-ink"))
-        lead = needing[0]
-        wait = wording.waited(lead, now)
-        first = Content.assemble(
-            (fit(lead.customer.name, 16), "bold"),
-            (f"  {wait}" if wait else "", "$warning"),
-            (f"  {fit(lead.subject, max(8, width - 26))}", ""),
-        )
-        last = lead.last_message
-        words = f"{last.sender.name}: {last.text}" if last else "has not written yet"
-        more = f"+{len(needing) - 1} " if len(needing) > 1 else ""
-        second = Content.assemble((more, "bold $primary"), (fit(words, width - 4), "$wire-ink"))
-        return Content("\n").join([first, second])
 
     def on_resize(self, event: events.Resize) -> None:
         """Where the queue has room."""
@@ -185,16 +184,16 @@ class SupportPanel(TalkPanel):
         if not self._is_news(before, chat) or self.is_seen(chat.id):
             return
         last = chat.last_message
-        new = before is None or before.status is not ChatStatus.OPEN
+        new = before is None or not is_open(before)
         if new and self.in_view:
             return  # it has just come up in the queue, before one's eyes
         words = chat.subject if last is None or new else last.text
         self.ring(plain(chat.customer.name), words)
 
     def _is_news(self, before: Chat | None, chat: Chat) -> bool:
-        if chat.status is not ChatStatus.OPEN:
+        if not is_open(chat):
             return False
-        if before is None or before.status is not ChatStatus.OPEN:
+        if before is None or not is_open(before):
             return chat.employee is None
         if not self.queue.needs(chat) or chat.last_message is None:
             return False
@@ -253,7 +252,7 @@ class SupportPanel(TalkPanel):
         chat = self.rows.chat
         if chat is None:
             return
-        if chat.employee is None and chat.status is ChatStatus.OPEN:
+        if chat.employee is None and is_open(chat):
             self._take(chat)
         else:
             self._look_into(chat)
@@ -290,7 +289,7 @@ class SupportPanel(TalkPanel):
     def _takeable(self) -> Chat | None:
         in_view = self.talk.chat if self.talk is not None and not self.rows.has_focus else None
         for chat in (in_view, self.rows.chat):
-            if chat is not None and chat.employee is None and chat.status is ChatStatus.OPEN:
+            if chat is not None and chat.employee is None and is_open(chat):
                 return chat
         return None
 
@@ -332,5 +331,10 @@ class SupportPanel(TalkPanel):
             self.feed.trouble = (
                 f"Stopped by an error: {event.worker.error!r}. Log out and in again."
             )
-            self.wire.meter("support queue", Pattern.SSE).set_state(State.DOWN, "stopped")
+            self.wire.meter(QUEUE_METER, Pattern.SSE).set_state(State.DOWN, "stopped")
             self.changed()
+
+
+def is_open(chat: Chat) -> bool:
+    """Whether it takes messages."""
+    return chat.status is ChatStatus.OPEN
