@@ -6,38 +6,29 @@ import json
 import logging
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
 import socketio
 from aiohttp import web
-from engineio.packet import NOOP, Packet
 
-from server.core.auth import Gate, Identity
+from server.core.auth import Gate
 from server.core.errors import Problem, malformed, unauthorized
 from server.core.routing import BODY_SECONDS, GATE, HELD
 from server.transports.connections import CONNECTIONS, Connections, End
 from server.transports.duplex import (
-    BUFFER,
     CLOSE_SECONDS,
     CODES,
     FRAME_BYTES,
     RETRY_MS,
     CloseCode,
-    Lane,
     Pace,
     Said,
     client_id_of,
     code_of,
     error,
 )
-from server.transports.socketio_engine import (
-    BoundedWebSocket,
-    MeasuredQueue,
-    Server,
-    packet_of,
-    quiet,
-)
+from server.transports.socketio_engine import BoundedWebSocket, Server, quiet
+from server.transports.socketio_session import Session
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +40,7 @@ HELLO_SECONDS = 10.0
 STAYS_AWAY = (End.EXPIRED, End.REVOKED, End.TOO_LARGE, End.TOO_FAST)
 """After these a client must not come back by itself: it is disconnected, not just cut off."""
 
-Handle = Callable[["Session", Any], Awaitable[Mapping[str, Any]]]
+Handle = Callable[[Session, Any], Awaitable[Mapping[str, Any]]]
 """Acts on an event's first argument and gives the acknowledgement. Raises Refused."""
 
 
@@ -59,72 +50,6 @@ class Refused(Exception):
     def __init__(self, said: Said) -> None:
         super().__init__(said.text)
         self.said = said
-
-
-class Session(Lane):
-    """A client that has said who it is. `places` is left when it goes."""
-
-    def __init__(
-        self, sid: str, identity: Identity, engine: Any, pace: Pace, stalled_seconds: float
-    ) -> None:
-        super().__init__()
-        self.sid = sid
-        self.identity = identity
-        self.pace = pace
-        self.places: dict[str, AsyncExitStack] = {}
-        self.held = contextlib.ExitStack()
-        self.engine = engine
-        self._queue: MeasuredQueue = engine.queue
-        self._stalled_seconds = stalled_seconds
-        self._parting: set[asyncio.Task[None]] = set()
-
-    @property
-    def open(self) -> bool:
-        """Until it is ended or gone."""
-        return not self.ended.done() and not self.engine.closed
-
-    @property
-    def behind(self) -> bool:
-        """Whether more than BUFFER bytes wait in engineio's queue, which is unbounded by itself."""
-        return self._queue.bytes > BUFFER
-
-    def say(self, said: Said) -> None:
-        """Queue it, unless the session is ending."""
-        if self.open:
-            self._queue.put_nowait(packet_of(said))
-
-    async def ready(self) -> None:
-        """Waits for the client to take what is queued."""
-        while self.open and self.behind:
-            before = self._queue.steps
-            self._queue.moved.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._stalled_seconds):
-                    await self._queue.moved.wait()
-            if self._queue.steps == before:
-                self.end(End.STALLED)
-        if not self.open:
-            raise ConnectionResetError("the client has gone")
-
-    def goodbye(self, members: Mapping[str, Any]) -> None:
-        """The last word, which comes also to one who is behind."""
-        text = json.dumps({"type": "goodbye"} | dict(members))
-        self._queue.put_nowait(packet_of(Said("goodbye", text)))
-
-    def let_go(self) -> None:
-        """End a poll that would wait for what can come no more."""
-        self._queue.put_nowait(Packet(NOOP))
-
-    async def leave(self, place: str) -> None:
-        """Leave that place, if it is there."""
-        if (stack := self.places.pop(place, None)) is not None:
-            await stack.aclose()
-
-    def part(self, place: str) -> None:
-        """Leave it as soon as that can be done."""
-        task = asyncio.create_task(self.leave(place), name="part")
-        self._parting.add(task)
-        task.add_done_callback(self._parting.discard)
 
 
 class SocketIo:
@@ -172,6 +97,8 @@ class SocketIo:
         """End what is left, and stop looking after it."""
         for session in [*self._sessions.values()]:
             session.end(End.DRAINING)
+        for eio_sid in [*self._server.eio.sockets]:
+            self._dismiss(eio_sid)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
         if self._server.eio.service_task_handle is not None:
@@ -283,7 +210,7 @@ class SocketIo:
         if code in (CloseCode.GOING_AWAY, CloseCode.FAILED):
             members["retry_after_ms"] = random.randint(*RETRY_MS)  # noqa: S311
         session.goodbye(members)
-        wire: BoundedWebSocket | None = getattr(session.engine, "wire", None)
+        wire = _wire_of(session.engine)
         with contextlib.suppress(TimeoutError, ConnectionError, OSError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 if why in STAYS_AWAY:
@@ -299,8 +226,17 @@ class SocketIo:
 
     def _dismiss(self, eio_sid: str) -> None:
         """One that never said who it is, or was not believed."""
-        if eio_sid not in self._by_engine and eio_sid in self._server.eio.sockets:
-            self._start(self._server.eio.sockets[eio_sid].close(wait=False))
+        engine = self._server.eio.sockets.get(eio_sid)
+        if engine is not None and eio_sid not in self._by_engine:
+            self._start(self._cut(engine))
+
+    async def _cut(self, engine: Any) -> None:
+        await engine.close(wait=False)
+        if (wire := _wire_of(engine)) is not None:
+            with contextlib.suppress(TimeoutError, ConnectionError, OSError):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await wire.end(CloseCode.UNAUTHORIZED, b"")
+            wire.abort()
 
     def _unreadable(self, eio_sid: str, code: str) -> None:
         if (session := self._by_engine.get(eio_sid)) is not None:
@@ -323,6 +259,11 @@ class SocketIo:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _wire_of(engine: Any) -> BoundedWebSocket | None:
+    """Its WebSocket, once it is on one."""
+    return getattr(engine, "wire", None)
 
 
 _UNREADABLE = {

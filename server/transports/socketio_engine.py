@@ -10,7 +10,7 @@ import engineio
 import socketio
 from aiohttp import web
 from engineio.async_drivers.aiohttp import WebSocket
-from engineio.packet import MESSAGE, Packet
+from engineio.packet import MESSAGE, NOOP, Packet
 
 from server.transports.connections import End
 from server.transports.duplex import (
@@ -139,6 +139,11 @@ def packet_of(said: Said) -> Packet:
         packet = Packet(MESSAGE, f"2[{json.dumps(said.name)},{said.text}]")
         said.encoded["socketio"] = packet
     return packet
+
+
+def no_news() -> Packet:
+    """What ends a poll without telling anything."""
+    return Packet(NOOP)
 
 
 class Engine(engineio.AsyncServer):  # type: ignore[misc]

@@ -119,9 +119,10 @@ class WebSocketLane(Lane):
         with contextlib.suppress(ConnectionError):
             await self._writer.drain()
 
-    def abort(self) -> None:
-        """Drop the connection."""
-        self._transport.abort()
+    def give_up(self) -> None:
+        """Drop what still waits: the transport would wait for ever for one that does not read."""
+        if self._transport.get_write_buffer_size():
+            self._transport.abort()
 
 
 async def serve(
@@ -265,7 +266,7 @@ async def _close(ws: web.WebSocketResponse, lane: WebSocketLane, code: int, reas
             await ws.close(code=code, message=reason)
     except (TimeoutError, ConnectionError):
         pass
-    lane.abort()  # or the transport would wait for ever for a client that does not read
+    lane.give_up()
 
 
 def _reason_of(problem: Problem) -> bytes:

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from support.event_stream import event_stream
+from support.raw_websocket import raw_websocket
 from support.redis_server import RedisServer
 from support.rest import Rest
 from support.room import Closed, Room, history, open_chat, room
 from support.server_process import StartServer
+from support.socketio_client import socketio_client
 from support.town import PASSWORD, open_restaurant
 from support.two_processes import Two
 
@@ -165,3 +167,29 @@ async def test_a_log_out_at_one_ends_the_room_at_the_other(desk: Desk) -> None:
         token = desk.employees[0].grant["refresh_token"]
         (await employee.post("/auth/logout", {"refresh_token": token})).must(204)
         assert (await right.closed()).code == 4401
+
+
+async def test_a_server_ends_in_time_whoever_is_connected(
+    start_server: StartServer, data_dir: Path
+) -> None:
+    """Members that read and members that don't, one that never said who it is."""
+    server = start_server()
+    place = await open_restaurant(data_dir, server.url)
+    async with AsyncExitStack() as stack:
+        customer = await stack.enter_async_context(Rest(server.url))
+        await customer.register("ana@example.org")
+        employee = await customer.another().log_in(place.employees[0], PASSWORD)
+        chat_id = await open_chat(customer)
+        ana = await stack.enter_async_context(room(customer, chat_id))
+        desk = await stack.enter_async_context(socketio_client(employee))
+        await desk.call("join", chat_id=chat_id)
+        path = f"/api/v1/chats/{chat_id}/ws"
+        await stack.enter_async_context(raw_websocket(server.port, path, customer.headers))
+        path = "/socket.io/?EIO=4&transport=websocket"
+        await stack.enter_async_context(raw_websocket(server.port, path))
+        for number in range(100):
+            await ana.say("x" * 4000, str(number))
+            await ana.next("message")
+        assert await asyncio.to_thread(server.terminate, 14) == 0
+        assert (await ana.closed()).code == 1001
+        assert (await desk.next("goodbye"))["code"] == 1001

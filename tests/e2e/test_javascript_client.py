@@ -33,7 +33,10 @@ def script() -> Path:
     installed = CACHE / "node_modules" / "socket.io-client" / "package.json"
     wanted = json.loads((HERE / "package.json").read_text())["dependencies"]["socket.io-client"]
     if not installed.exists() or json.loads(installed.read_text())["version"] != wanted:
-        options = ("--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock")
+        options = (
+            *("--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock"),
+            *("--fetch-retries=0", "--fetch-timeout=20000"),
+        )
         try:
             done = subprocess.run(
                 [npm, "install", *options],

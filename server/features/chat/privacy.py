@@ -25,8 +25,7 @@ async def scrub(
     A customer's own chats are closed and emptied on both sides: they speak of nobody else.
     """
     for chat_id in await store.chats_naming(tx, account_id):
-        await store.lock(tx, chat_id)
-        chat = await store.chat(tx, chat_id)
+        chat = await store.locked(tx, chat_id)
         assert chat is not None, "a message goes with its chat"
         whole = chat.customer.id == account_id
         await store.remove_texts(tx, chat_id, account_id, DELETED, REMOVED, all_of_them=whole)

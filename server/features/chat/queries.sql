@@ -37,8 +37,9 @@ SET subject = :subject, status = :status, customer_name = :customer_name,
     support_unread = :support_unread
 WHERE id = :id;
 
--- name: lock_chat!
-UPDATE chats SET status = status WHERE id = :id;
+-- name: locked_chat^
+UPDATE chats SET status = status WHERE id = :id
+RETURNING *;
 
 -- name: insert_message!
 INSERT INTO chat_messages

@@ -119,9 +119,10 @@ class Rooms:
             happened = lane.sink(partial(frames.happened, log), cannot_go_on)
             place = await self.hub.subscribe(topic_of(chat_id), after, happened)
             stack.callback(place.close)
+            # The state comes at once: whoever has been told it misses nothing from then on.
             for topic, translate in (
-                (state_topic_of(chat_id), standing),
                 (typing_topic_of(chat_id), typing),
+                (state_topic_of(chat_id), standing),
             ):
                 sink = lane.sink(translate, cannot_go_on)
                 stack.callback((await self.hub.subscribe(topic, None, sink)).close)

@@ -216,7 +216,11 @@ class ResetFrame(Wire):
 
 
 class ErrorCode(StrEnum):
-    """What was wrong with a frame. Those of `again` were not taken for now: send it again."""
+    """What was wrong with a frame. Those of `again` were not taken for now: send it again.
+
+    What was sent after such a one may have been taken: whoever wants an order kept sends the next
+    message when the one before has come back.
+    """
 
     BAD_JSON = "bad_json"
     UNKNOWN_TYPE = "unknown_type"

@@ -242,17 +242,18 @@ class ChatService:
 
     async def locked(self, tx: Transaction, identity: Identity, chat_id: str) -> Chat:
         """The chat, to oneself for the rest of the transaction. Raises Problem 404."""
-        await store.lock(tx, chat_id)
-        return await self.visible(tx, identity, chat_id)
+        return _seen_by(identity, await store.locked(tx, chat_id))
 
     async def visible(self, tx: Transaction, identity: Identity, chat_id: str) -> Chat:
         """The chat. Raises Problem 404 where there is none, or it is another customer's."""
-        chat = await store.chat(tx, chat_id)
-        if chat is None or (
-            identity.role == Role.CUSTOMER and chat.customer.id != identity.account_id
-        ):
-            raise not_found("chat")
-        return chat
+        return _seen_by(identity, await store.chat(tx, chat_id))
+
+
+def _seen_by(identity: Identity, chat: Chat | None) -> Chat:
+    customer = identity.role == Role.CUSTOMER
+    if chat is None or (customer and chat.customer.id != identity.account_id):
+        raise not_found("chat")
+    return chat
 
 
 def refusal(chat: Chat, detail: str, kind: str | None = None) -> Problem:

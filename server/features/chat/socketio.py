@@ -21,7 +21,8 @@ from server.features.chat.schemas import (
 )
 from server.features.shared.schemas import Wire
 from server.transports.duplex import client_id_of, error
-from server.transports.socketio import Refused, Session, SocketIo
+from server.transports.socketio import Refused, SocketIo
+from server.transports.socketio_session import Session
 
 SentT = TypeVar("SentT", bound=Wire)
 

@@ -142,9 +142,10 @@ async def insert(tx: Transaction, chat: Chat) -> None:
     )
 
 
-async def lock(tx: Transaction, chat_id: str) -> None:
-    """Have the chat's row to oneself for the rest of the transaction (PostgreSQL needs that)."""
-    await _queries.lock_chat(tx, id=chat_id)
+async def locked(tx: Transaction, chat_id: str) -> Chat | None:
+    """One chat, to oneself for the rest of the transaction (PostgreSQL needs that)."""
+    row = await _queries.locked_chat(tx, id=chat_id)
+    return _chat(row) if row else None
 
 
 async def save(tx: Transaction, chat: Chat) -> None:

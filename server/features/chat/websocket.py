@@ -21,7 +21,7 @@ from server.transports.websocket import Receive, WebSocketLane
 
 router = Router("chat")
 
-Cursor = Annotated[str, Field(max_length=1024)] | None
+Cursor = Annotated[str, Field(max_length=256)] | None
 
 
 @router.route(

@@ -467,3 +467,24 @@ async def test_an_exception_of_the_broker_is_made_good_by_the_sweep(
     await node.append()
     node.broker.deliver = deliver
     await wait_until(lambda: sink.seqs == [1], 5)
+
+
+async def test_what_passes_is_told_now_and_kept_nowhere(node: Node) -> None:
+    topic = "passing/room"
+    early, full, late = ListSink(), ListSink(room=1), ListSink()
+    await node.hub.subscribe(topic, None, early)
+    await node.hub.subscribe(topic, None, full)
+    node.hub.pass_on(topic, "typing", '"one"', "ana")
+    node.hub.pass_on(topic, "typing", '"two"')
+    full.give(None)
+    await wait_until(lambda: live(node, topic) == 2, what="the full one listens again")
+    await node.hub.subscribe(topic, None, late)
+    node.hub.pass_on(topic, "typing", '"three"')
+    assert [event.data for event in early.events] == ['"one"', '"two"', '"three"']
+    assert [event.data for event in full.events] == ['"one"', '"three"']
+    assert [event.data for event in late.events] == ['"three"']
+    assert await node.log.heads([topic]) == {}
+
+
+def live(node: Node, topic: str) -> int:
+    return sum(one.live for one in node.hub._topics[topic].subscriptions)

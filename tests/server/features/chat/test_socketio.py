@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 import socketio
 
 from server.core.routing import SERVICES
 from server.realtime.hub import Hub
 from server.transports import duplex, socketio_engine
+from server.transports import socketio as transport
 from server.transports.connections import CONNECTIONS
 from support.cast import Cast, cast_of
 from support.live_server import LiveServer, running_server, settings_for
@@ -263,13 +265,13 @@ async def test_a_frame_too_large_and_a_flood(data_dir: Path) -> None:
 async def test_who_never_says_who_it_is_is_dismissed(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from server.transports import socketio as transport
-
     monkeypatch.setattr(transport, "HELLO_SECONDS", 0.2)
     url = cast.nobody.url("//socket.io/?EIO=4&transport=websocket")
     async with cast.nobody.http.ws_connect(url) as ws:
         await ws.receive_str()
-        assert (await asyncio.wait_for(ws.receive(), 5)).data == "1"
+        while (told := await asyncio.wait_for(ws.receive(), 5)).type is aiohttp.WSMsgType.TEXT:
+            pass
+        assert told.data == 4401
 
 
 class Member:
@@ -337,8 +339,9 @@ async def test_a_member_that_does_not_read_costs_bounded_memory_and_gets_everyth
 
 
 async def test_a_member_without_progress_is_dropped_and_complete_when_it_is_back(
-    data_dir: Path,
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(transport, "CLOSE_SECONDS", 0.3)
     settings = settings_for(data_dir, stalled_reader_seconds=0.5, heartbeat_seconds=0.2)
     async with running_server(settings) as server, cast_of(server) as cast:
         chat_id = await open_chat(cast.customer)
