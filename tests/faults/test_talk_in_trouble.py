@@ -28,7 +28,7 @@ MESSAGES = 1000 if SECONDS >= 10 else 150
 
 async def cut_at_random(proxies: list[Proxy]) -> None:
     while True:
-        await asyncio.sleep(random.uniform(0.3, 2.0))
+        await asyncio.sleep(random.uniform(0.1, 0.9))
         random.choice(proxies).cut()
 
 

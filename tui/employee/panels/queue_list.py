@@ -8,11 +8,11 @@ from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
-from server.features.chat.schemas import Chat, ChatStatus
+from server.features.chat.schemas import Chat
 from tui.common.chat.wording import waited
 from tui.common.text import fit
 from tui.common.widgets.row_list import RowList
-from tui.employee.panels.queue_feed import Queue
+from tui.employee.panels.queue import Queue, is_open
 
 NAME_CELLS = 14
 LONG_SECONDS = 120.0
@@ -80,9 +80,9 @@ class QueueList(RowList):
         """Glyph, customer, subject; how long they wait, how much is unread, who has it."""
         chat = self._rows[index]
         mine = self._queue.is_mine(chat)
-        is_open = chat.status is ChatStatus.OPEN
+        opened = is_open(chat)
         glyph, ink = ("✓", "$wire-ink")
-        if is_open:
+        if opened:
             glyph, ink = ("○", "$warning") if chat.employee is None else ("●", "$wire-ink")
             if mine:
                 glyph, ink = "●", "$success"
@@ -90,9 +90,9 @@ class QueueList(RowList):
         late = bool(wait) and chat.waiting_since is not None
         if chat.waiting_since is not None:
             late = (self.now - chat.waiting_since).total_seconds() > LONG_SECONDS
-        unread = f" {chat.unread.support} " if chat.unread.support and is_open else ""
+        unread = f" {chat.unread.support} " if chat.unread.support and opened else ""
         holder = ""
-        if not is_open:
+        if not opened:
             holder = "closed"
         elif chat.employee is not None:
             holder = "you" if mine else fit(chat.employee.name, 10)

@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.widgets import Static
 from textual.worker import Worker, WorkerState
 
-from server.features.chat.schemas import Chat, ChatStatus
+from server.features.chat.schemas import Chat
 from tui.common.chat import wording
 from tui.common.chat.pane import ChatPane
 from tui.common.chat.talk import Talk
@@ -25,7 +25,8 @@ from tui.common.trouble import words_of
 from tui.common.widgets.row_list import RowList
 from tui.employee.panels import support_text
 from tui.employee.panels.line_watch import LineWatch
-from tui.employee.panels.queue_feed import Queue, QueueFeed
+from tui.employee.panels.queue import Queue, is_open
+from tui.employee.panels.queue_feed import QueueFeed
 from tui.employee.panels.queue_list import QueueList
 
 FEED = "queue"
@@ -181,7 +182,7 @@ class SupportPanel(TalkPanel):
         talk = self.talks.get(chat.id)
         if talk is not None:
             talk.learn(chat)
-        if not self._is_news(before, chat) or self.is_seen(chat.id):
+        if not self.queue.is_news(before, chat) or self.is_seen(chat.id):
             return
         last = chat.last_message
         new = before is None or not is_open(before)
@@ -189,16 +190,6 @@ class SupportPanel(TalkPanel):
             return  # it has just come up in the queue, before one's eyes
         words = chat.subject if last is None or new else last.text
         self.ring(plain(chat.customer.name), words)
-
-    def _is_news(self, before: Chat | None, chat: Chat) -> bool:
-        if not is_open(chat):
-            return False
-        if before is None or not is_open(before):
-            return chat.employee is None
-        if not self.queue.needs(chat) or chat.last_message is None:
-            return False
-        by_customer = chat.last_message.sender.id == chat.customer.id
-        return by_customer and chat.last_message != before.last_message
 
     # -- what can be done
 
@@ -333,8 +324,3 @@ class SupportPanel(TalkPanel):
             )
             self.wire.meter(QUEUE_METER, Pattern.SSE).set_state(State.DOWN, "stopped")
             self.changed()
-
-
-def is_open(chat: Chat) -> bool:
-    """Whether it takes messages."""
-    return chat.status is ChatStatus.OPEN
