@@ -1,8 +1,8 @@
 """A conversation of 10,000 messages on the screen: come in, scrolled through, at other widths.
 
 `python -m benchmarks.chat_view [MESSAGES]`. The widget is real, in an app without a terminal: what
-is measured is the time until the lines of a frame are there. A message in ten has emoji, Arabic or
-combining characters in it.
+is measured is the processor time until the lines of a frame are there. A message in ten has emoji,
+Arabic or combining characters in it.
 """
 
 import asyncio
@@ -110,10 +110,10 @@ class Window(App[None]):
 
 
 def took(work: Callable[[], object]) -> float:
-    """Milliseconds."""
-    began = time.perf_counter()
+    """Milliseconds of processor time."""
+    began = time.thread_time()
     work()
-    return (time.perf_counter() - began) * 1000
+    return (time.thread_time() - began) * 1000
 
 
 def say(name: str, times: list[float]) -> float:
