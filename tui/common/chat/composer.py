@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
@@ -11,7 +12,9 @@ from server.features.chat.schemas import LONGEST_TEXT
 from tui.common.chat.legible import legible
 
 TALLEST = 5
-HINT = "Write to support…  (enter sends, esc leaves)"
+KEYS = "  (enter sends, esc leaves)"
+"""Said beside the hint where there is room."""
+HINT = "Write to support…"
 
 
 class Composer(TextArea):
@@ -58,6 +61,7 @@ class Composer(TextArea):
         super().__init__(
             compact=True, soft_wrap=True, placeholder=hint, highlight_cursor_line=False
         )
+        self._hint = hint
 
     @property
     def room(self) -> int:
@@ -69,6 +73,11 @@ class Composer(TextArea):
         if text != self.text:
             self.load_text(text)
             self.move_cursor(self.document.end)
+
+    def on_resize(self) -> None:
+        """As much of the hint as fits."""
+        whole = self._hint + KEYS
+        self.placeholder = whole if cell_len(whole) <= self.content_size.width else self._hint
 
     def action_leave(self) -> None:
         """Out of the field."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
@@ -93,10 +94,10 @@ class Sender:
                     await channel.send(SendTyping().model_dump_json(), "typing")
                 waits = (await self._send_read(channel), await self._send_message(channel))
                 pause = min((wait for wait in waits if wait is not None), default=None)
-                try:
-                    await asyncio.wait_for(self._wake.wait(), pause)
-                except TimeoutError:
-                    continue
+                # Not `wait_for`: before Python 3.12 it may take a cancellation for a wake-up.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._wake.wait()
         except Unreachable:
             channel.drop()  # whoever reads sees it, and comes back
 

@@ -109,7 +109,10 @@ class Room(Stream[Channel]):
     async def aclose(self) -> None:
         """End for good and close the connection. What is unsent stays in the outbox."""
         self.outbox.on_put = None
+        writing = self._writing
         await super().aclose()
+        if writing is not None:
+            await asyncio.wait({writing})
 
     def say(self, text: str) -> Unsent:
         """Send a message; its `client_id` is that of the frame that brings it back."""

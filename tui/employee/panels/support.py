@@ -35,7 +35,7 @@ BESIDE_FROM_COLUMNS = 84
 LEAST_ROWS, MOST_ROWS = 2, 9
 """Of the queue, where it stands above the chat."""
 QUEUE_METER = "support queue"
-HINT = "Write to the customer…  (enter sends, esc leaves)"
+HINT = "Write to the customer…"
 
 
 class SupportPanel(TalkPanel):
