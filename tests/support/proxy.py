@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from urllib.parse import urlsplit
 
 HEAD_BYTES = 64 * 1024
@@ -36,6 +37,15 @@ class Head:
             if found.lower() == name:
                 return value.strip().lower()
         return ""
+
+
+class Outcome(Enum):
+    """What may follow an answer on the same connections."""
+
+    MORE = auto()
+    LAST = auto()
+    UPGRADED = auto()
+    """Another protocol, such as WebSocket: bytes both ways."""
 
 
 @dataclass
@@ -162,7 +172,12 @@ class Proxy:
                 if not answering.done() and asking.result() is None:
                     answering.cancel()
                     break
-                if not await answering:
+                outcome = await answering
+                if outcome is Outcome.UPGRADED:
+                    asking.cancel()
+                    await asyncio.wait({asking})
+                    await _tunnel(reader, writer, far_reader, far_writer)
+                if outcome is not Outcome.MORE:
                     break
         except (OSError, asyncio.IncompleteReadError):
             pass
@@ -187,11 +202,14 @@ class Proxy:
         self.refused += refused
         return refused
 
-    async def _answer(self, request: Head, far_reader: Reader, writer: Writer) -> bool:
-        """Pass one answer on; whether another may follow on the same connections."""
+    async def _answer(self, request: Head, far_reader: Reader, writer: Writer) -> Outcome:
+        """Pass one answer on."""
         head = await read_head(far_reader)
         if head is None:
-            return False
+            return Outcome.LAST
+        if head.words[1] == "101":
+            writer.write(head.raw)
+            return Outcome.UPGRADED
         passing = _Passing(self, writer)
         passing.take(head.raw)
         holding = asyncio.create_task(passing.let_go())
@@ -201,7 +219,8 @@ class Proxy:
             holding.cancel()
         passing.flush()
         await writer.drain()
-        return whole and "close" not in (head.header("connection"), request.header("connection"))
+        more = whole and "close" not in (head.header("connection"), request.header("connection"))
+        return Outcome.MORE if more else Outcome.LAST
 
 
 class _Passing:
@@ -266,6 +285,27 @@ async def read_body(request: Head, head: Head, reader: Reader, take: Write) -> b
     while piece := await reader.read(PIECE_BYTES):
         take(piece)
     return False
+
+
+async def _tunnel(reader: Reader, writer: Writer, far_reader: Reader, far_writer: Writer) -> None:
+    """Pass bytes both ways until either side ends."""
+    ways = [
+        asyncio.create_task(_pass_on(reader, far_writer)),
+        asyncio.create_task(_pass_on(far_reader, writer)),
+    ]
+    try:
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for way in ways:
+            way.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)
+
+
+async def _pass_on(source: Reader, target: Writer) -> None:
+    with contextlib.suppress(OSError):
+        while piece := await source.read(PIECE_BYTES):
+            target.write(piece)
+            await target.drain()
 
 
 @asynccontextmanager

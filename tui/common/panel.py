@@ -39,7 +39,7 @@ class Panel(Vertical):
     METER: ClassVar[str] = ""
     """The name of the meter its wire line starts with; `TITLE` by default."""
     VERB: ClassVar[str] = "ev"
-    """What the wire line counts: `ev`, `polls`, `requests`."""
+    """What the wire line counts: `ev`, `msgs`, `polls`, `requests`."""
     CARD_BODY: ClassVar[tuple[int, int] | None] = None
     """The least columns and rows at which the body is readable as a card: a card that large shows
     the body instead of the summary. None: a card always shows the summary."""

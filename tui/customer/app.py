@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class CustomerApp(TiffinApp):
-    """Orders, the driver who brings them, announcements, and the wire that feeds them."""
+    """Orders, the driver who brings them, support, announcements, and the wire that feeds them."""
 
     ROLE = "customer"
     CONTENT_CSS = Path(__file__).with_name("app.tcss")
@@ -20,7 +20,8 @@ class CustomerApp(TiffinApp):
         """The panels, in the order of their numbers."""
         from tui.common.panels.announcements import AnnouncementsPanel
         from tui.common.panels.wire_panel import WirePanel
+        from tui.customer.panels.chat import ChatPanel
         from tui.customer.panels.driver import DriverPanel
         from tui.customer.panels.orders import OrdersPanel
 
-        return (OrdersPanel, DriverPanel, AnnouncementsPanel, WirePanel)
+        return (OrdersPanel, DriverPanel, ChatPanel, AnnouncementsPanel, WirePanel)

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from server.features.accounts.schemas import Credentials
 from tui.employee.autopilot_kitchen import Autopilot
 from tui.employee.autopilot_news import NewsTurn
+from tui.employee.autopilot_support import Desk
 
 log = logging.getLogger("autopilot")
 
@@ -23,8 +24,8 @@ log = logging.getLogger("autopilot")
 async def work(server: str, accounts: Sequence[Credentials], pace: float = 1) -> None:
     """Put an autopilot at each account's restaurant; returns when all have been refused."""
     own_ids: set[str] = set()
-    turn = NewsTurn()
-    pilots = [Autopilot(server, account, own_ids, pace, turn) for account in accounts]
+    turn, desk = NewsTurn(), Desk()
+    pilots = [Autopilot(server, account, own_ids, pace, turn, desk) for account in accounts]
     try:
         await asyncio.gather(*(pilot.run() for pilot in pilots))
     finally:

@@ -19,6 +19,7 @@ from tui.common.client.wire import Pattern, Wire
 from tui.employee.autopilot_fleet import Fleet
 from tui.employee.autopilot_news import NewsTurn
 from tui.employee.autopilot_rules import Step, change_for, choose_driver, place_of, soonest
+from tui.employee.autopilot_support import Assistant, Desk
 
 BREATH_SECONDS = 1.0
 """Between two steps of one kitchen, at pace 1: what is overdue does not happen all at once."""
@@ -40,8 +41,10 @@ class Autopilot:
         own_ids: set[str],
         pace: float = 1,
         turn: NewsTurn | None = None,
+        desk: Desk | None = None,
     ) -> None:
-        """`turn` is shared by those of whom one announces things."""
+        """`turn` is shared by those of whom one announces things, `desk` by those that answer
+        chats together; without a desk none are answered."""
         self.session = Session(server, Wire())
         self.api = Api(self.session)
         self.orders: dict[str, Order] = {}
@@ -55,6 +58,9 @@ class Autopilot:
         self._news = asyncio.Event()
         self.fleet = Fleet(self.api, pace, self._news.set)
         """Those who bring what has left."""
+        self._assistant = (
+            None if desk is None else Assistant(self.session, self.api, desk, own_ids, pace)
+        )
 
     async def run(self) -> None:
         """Work, and after any trouble start over from what the server says.
@@ -114,14 +120,17 @@ class Autopilot:
                 self._turn.announce_for_ever(self.session, self.api, self._pace, self._name)
             ),
         ]
+        # It minds its own troubles: a kitchen goes on without it.
+        aside = [] if self._assistant is None else [self._assistant.run(restaurant_id)]
+        besides = [asyncio.create_task(work) for work in aside]
         try:
             done, _ = await asyncio.wait(hands, return_when=asyncio.FIRST_COMPLETED)
             for hand in done:
                 hand.result()
         finally:
-            for hand in hands:
+            for hand in (*hands, *besides):
                 hand.cancel()
-            await asyncio.gather(*hands, return_exceptions=True)
+            await asyncio.gather(*hands, *besides, return_exceptions=True)
 
     async def _read_board(self) -> str | None:
         # The first page's cursor is the oldest: what later pages already know comes once more by

@@ -201,6 +201,6 @@ async def test_a_card_says_it_in_two_lines(
 ) -> None:
     for title in ("One", "Two", "Three"):
         await announce(kitchen.rest, title=title)
-    async with customer_window(demo_server.url, tmp_path, (92, 16)) as (app, _):
+    async with customer_window(demo_server.url, tmp_path, (92, 30)) as (app, _):
         await live(app)
         await sees(app, "Announcements  3", "● Three", "and 2 more unread")

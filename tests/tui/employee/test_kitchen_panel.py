@@ -44,6 +44,7 @@ async def test_an_empty_board_says_so_and_a_new_order_appears_and_rings(
 
 async def test_data_is_never_markup(demo_server: LiveServer, town: Town, tmp_path: Path) -> None:
     async with kitchen_window(demo_server.url, tmp_path) as window:
+        await window.press("z")
         order = await town.place(note="[red]no[/red] [@click=app.quit]onions[/]")
         await window.sees("Ana [b]Kowalski[/b]", "[red]no[/red]", "[@click=app.quit]onions[/]")
         await window.press("space")
@@ -279,7 +280,7 @@ async def test_as_a_card_it_shows_the_board_or_two_lines(
     demo_server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     order = await town.place()
-    async with kitchen_window(demo_server.url, tmp_path, (100, 30)) as window:
+    async with kitchen_window(demo_server.url, tmp_path, (100, 70)) as window:
         await window.press("2")
         await window.sees(f"#{order.number}")
         assert window.kitchen.has_class("-card")

@@ -16,6 +16,7 @@ from server.features.announcements.schemas import (
     NewAnnouncement,
     Scope,
 )
+from server.features.chat.schemas import Chat, ChatPage, ChatStatus, MessagePage, NewChat
 from server.features.drivers.schemas import (
     DriverOnDuty,
     DriverOnDutyPage,
@@ -184,6 +185,63 @@ class Api:
         path = f"/announcements/{announcement_id}/acks"
         return _parse(AckCount, await self._session.request("GET", path))
 
+    async def chats(
+        self, status: ChatStatus | None = None, before: str | None = None, limit: int = 50
+    ) -> ChatPage:
+        """One's own chats, or for an employee everybody's, the one opened last first.
+
+        Without a `status` an employee gets the open ones.
+        """
+        params: dict[str, str | int] = {"limit": limit}
+        if status is not None:
+            params["status"] = status.value
+        if before is not None:
+            params["before"] = before
+        return _parse(ChatPage, await self._session.request("GET", "/chats", params=params))
+
+    async def open_chats(self) -> ChatPage:
+        """All open chats as one page; its cursor is where `GET /chats/stream` goes on."""
+        chats: list[Chat] = []
+        cursor = None
+        async for page in self._pages(ChatPage, "/chats", status=ChatStatus.OPEN.value):
+            # The first page's cursor is the oldest: the stream repeats, and loses nothing.
+            cursor = cursor or page.cursor
+            chats += page.items
+        return ChatPage(items=chats, next=None, cursor=cursor)
+
+    async def chat(self, chat_id: str) -> Chat:
+        """One chat."""
+        return _parse(Chat, await self._session.request("GET", f"/chats/{chat_id}"))
+
+    async def open_chat(self, new: NewChat, idempotency_key: str) -> Chat:
+        """Ask support something; the same content and key again is the same chat."""
+        headers = {"Idempotency-Key": idempotency_key}
+        return _parse(
+            Chat, await self._session.request("POST", "/chats", json=new, headers=headers)
+        )
+
+    async def take_chat(self, chat_id: str) -> Chat:
+        """Take a chat up; `ApiError` 409 where somebody has it, or it is closed."""
+        return _parse(Chat, await self._session.request("POST", f"/chats/{chat_id}/take"))
+
+    async def close_chat(self, chat_id: str) -> Chat:
+        """Close a chat: nobody writes in it any more."""
+        return _parse(Chat, await self._session.request("POST", f"/chats/{chat_id}/close"))
+
+    async def reopen_chat(self, chat_id: str) -> Chat:
+        """Go on with a closed chat: it waits in the queue again."""
+        return _parse(Chat, await self._session.request("POST", f"/chats/{chat_id}/reopen"))
+
+    async def messages(
+        self, chat_id: str, before: str | None = None, limit: int = 50
+    ) -> MessagePage:
+        """A page of a chat's history, newest first; its cursor is where the room goes on."""
+        params: dict[str, str | int] = {"limit": limit}
+        if before is not None:
+            params["before"] = before
+        path = f"/chats/{chat_id}/messages"
+        return _parse(MessagePage, await self._session.request("GET", path, params=params))
+
     async def add_menu_item(self, restaurant_id: str, item: NewMenuItem) -> MenuItem:
         """Put a dish at the menu's end."""
         path = f"/restaurants/{restaurant_id}/menu"
@@ -228,8 +286,8 @@ class Api:
         page_type: type[Page[ModelT]] = Page[model]  # type: ignore[valid-type]
         return [item async for page in self._pages(page_type, path) for item in page.items]
 
-    async def _pages(self, page_type: type[PageT], path: str) -> AsyncIterator[PageT]:
-        params: dict[str, str | int] = {"limit": 200}
+    async def _pages(self, page_type: type[PageT], path: str, **more: str) -> AsyncIterator[PageT]:
+        params: dict[str, str | int] = {"limit": 200, **more}
         while True:
             reply = await self._session.request("GET", path, params=params)
             page = _parse(page_type, reply, "list")

@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     import aiohttp
     from pydantic import BaseModel
 
+    from tui.common.client.channel import Channel
     from tui.common.client.wire import Meter
 
 API_PREFIX = "/api/v1"
 CONNECT_SECONDS = 5.0
 REST_SECONDS = 20.0
+CLOSE_SECONDS = 1.0
+"""A server may take so long to answer the end of a WebSocket."""
 
 
 class HttpClient:
@@ -31,6 +34,8 @@ class HttpClient:
         self.clock = ServerClock()
         self._http: aiohttp.ClientSession | None = None
         self._closed = False
+        self._farewells: set[asyncio.Task[None]] = set()
+        """WebSockets that are being closed."""
 
     async def send(
         self,
@@ -90,9 +95,47 @@ class HttpClient:
             raise
         return exchange
 
+    async def connect(
+        self,
+        path: str,
+        *,
+        meter: Meter,
+        token: str,
+        params: Mapping[str, str] | None = None,
+        silence: float | None = None,
+    ) -> Channel:
+        """Open a WebSocket, which may be silent for `silence` seconds.
+
+        Raises `Unreachable`, and `ApiError` where the handshake is refused by HTTP.
+        """
+        if self._http is None:
+            await asyncio.to_thread(import_module, "aiohttp")
+        import aiohttp
+
+        from tui.common.client.channel import Channel, refused
+
+        http = self._open()
+        try:
+            with self.in_words():
+                async with asyncio.timeout(2 * CONNECT_SECONDS):
+                    socket = await http.ws_connect(
+                        f"{self.base_url}{API_PREFIX}{path}",
+                        params=params,
+                        headers={"Authorization": f"Bearer {token}"},
+                        timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS),
+                        autoping=False,
+                    )
+        except Unreachable as trouble:
+            if isinstance(trouble.__cause__, aiohttp.WSServerHandshakeError):
+                raise refused(trouble.__cause__, self.base_url) from trouble
+            raise
+        return Channel(socket, meter, f"GET {path}", token, self._farewells, silence)
+
     async def close(self) -> None:
         """Close every connection; nothing can be sent after that."""
         self._closed = True
+        if self._farewells:
+            await asyncio.wait(self._farewells)
         if self._http is not None:
             await self._http.close()
 
@@ -101,6 +144,8 @@ class HttpClient:
             raise Unreachable("This client has been closed.", "closed")
         if self._http is None:
             import aiohttp
+
+            from tui.common.client.channel import Socket
 
             trace = aiohttp.TraceConfig()
             trace.on_request_headers_sent.append(_on_head_sent)
@@ -111,6 +156,7 @@ class HttpClient:
                 # Sizes shown are those on the wire, and a compressing proxy would hold events back.
                 headers={"Accept-Encoding": "identity", "User-Agent": "tiffin"},
                 trace_configs=[trace],
+                ws_response_class=Socket,
             )
         return self._http
 

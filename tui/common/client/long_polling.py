@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from tui.common.client.errors import ClientTrouble, Unreachable
 from tui.common.client.reconnect import HEALTHY_AFTER, parse_retry_after
-from tui.common.client.stream import Stream
+from tui.common.client.stream import RequestStream
 from tui.common.client.wire import State
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ TOO_EARLY_SECONDS = 0.5
 BUSY = "the server is busy and let us go early"
 
 
-class LongPoll(Stream, Generic[NewsT]):
+class LongPoll(RequestStream, Generic[NewsT]):
     """`async for news in poll`; subclasses say what is asked for and what is news.
 
     What the reader knows is sent along, as the acknowledgement; without it the first answer comes
@@ -119,7 +119,7 @@ class LongPoll(Stream, Generic[NewsT]):
             if self._sent_at is not None and time.monotonic() - self._sent_at >= HEALTHY_AFTER:
                 self._backoff.reset()  # it was held for a while: whoever cut it is there
             raise
-        self._exchange = None
+        self._link = None
         if exchange.response.status == 204:
             self.accepted = True
             await self._nothing_new(exchange, time.monotonic() - asked_at)

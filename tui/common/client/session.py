@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from server.features.accounts import schemas
+    from tui.common.client.channel import Channel
     from tui.common.client.tokens import TokenStore
 
 __all__ = [
@@ -229,6 +230,36 @@ class Session:
             if problem.status != 401 or rejected is not None or not renew:
                 raise problem
             rejected = token
+
+    async def connect(
+        self,
+        path: str,
+        *,
+        meter: Meter,
+        params: Mapping[str, str] | None = None,
+        silence: float | None = None,
+        epoch: int | None = None,
+        rejected: str | None = None,
+    ) -> Channel:
+        """Open a WebSocket; the caller closes it. `epoch` is as in `exchange`.
+
+        `rejected` is the token of a channel that was closed because of it: another one is used.
+        `silence` is how many seconds the channel may be silent for.
+        """
+        epoch = self.epoch if epoch is None else epoch
+        while True:
+            token = await self._grant.access(rejected)
+            if epoch != self.epoch:
+                raise SignedOut("That sign-in is over.")
+            try:
+                return await self._client.connect(
+                    path, meter=meter, token=token, params=params, silence=silence
+                )
+            except ApiError as refusal:
+                # A proxy may say it in HTTP; our server closes with 4401.
+                if refusal.status != 401 or rejected is not None:
+                    raise
+                rejected = token
 
     async def _sign_in(self, path: str, form: BaseModel) -> schemas.Account:
         asked_at = time.monotonic()

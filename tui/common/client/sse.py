@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tui.common.client.errors import ClientTrouble, NoStream, ResetStream
 from tui.common.client.sse_parser import ServerSentEvent, SSEParser
-from tui.common.client.stream import Stream
+from tui.common.client.stream import RequestStream
 from tui.common.client.wire import State
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ LAST_EVENTS = frozenset({"end"})
 RESET = "reset"
 
 
-class EventStream(Stream):
+class EventStream(RequestStream):
     """`async for event in stream`, for ever, or up to an `end` event.
 
     `cursor` is where to begin (a snapshot's cursor; None for the present) and moves with each event
@@ -81,7 +81,7 @@ class EventStream(Stream):
 
     async def _more(self) -> None:
         """Read what has come into `_pending`, opening the stream first where it is not."""
-        exchange = self._exchange or await self._begin()
+        exchange = self._link or await self._begin()
         if self._rushing:
             await exchange.gather(GATHER_SECONDS)
         chunk = await exchange.chunk()

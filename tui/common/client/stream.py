@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from tui.common.client.errors import ApiError, ClientTrouble, Unreachable
 from tui.common.client.reconnect import Backoff, in_short, is_final
@@ -20,8 +20,18 @@ if TYPE_CHECKING:
 CUT = "cut by you"
 
 
-class Stream:
-    """One request that is asked again and again; subclasses iterate over what it brings.
+class Link(Protocol):
+    """A connection that stands."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+LinkT = TypeVar("LinkT", bound=Link)
+
+
+class Stream(Generic[LinkT]):
+    """One connection that is opened again and again; subclasses iterate over what it brings.
 
     Meant for one reader, inside `async with`. Cancelling the reader closes the connection; reading
     on opens it again.
@@ -32,8 +42,8 @@ class Stream:
         self._meter = meter
         self._backoff = backoff or Backoff()
         self._epoch: int | None = None
-        self._exchange: Exchange | None = None
-        self._opening: asyncio.Task[Exchange] | None = None
+        self._link: LinkT | None = None
+        self._opening: asyncio.Task[LinkT] | None = None
         self._dropped: Unreachable | None = None
         self._lost_before = False
         self._finished = False
@@ -60,9 +70,9 @@ class Stream:
         if self._opening is not None:
             self._dropped = trouble
             self._opening.cancel()
-        elif self._exchange is not None:
+        elif self._link is not None:
             self._dropped = trouble
-            self._exchange.close()
+            self._link.close()
 
     async def aclose(self) -> None:
         """End for good and close the connection."""
@@ -73,34 +83,18 @@ class Stream:
         if self._meter.state is not State.DOWN:
             self._meter.set_state(State.IDLE)
 
-    async def _open(
-        self,
-        path: str,
-        *,
-        params: Mapping[str, str | int] | None = None,
-        headers: Mapping[str, str] | None = None,
-        silence: float,
-        on_sent: Callable[[], None] | None = None,
-    ) -> Exchange:
-        """Send the request and wait for the answer's head, so that `cut` can end the wait."""
+    def _bound(self) -> int:
+        """The sign-in that this belongs to: the one at which it was first opened."""
         if self._epoch is None:
             self._epoch = self._session.epoch
+        return self._epoch
+
+    async def _standing(self, opening: Coroutine[Any, Any, LinkT]) -> LinkT:
+        """Wait until the connection stands, so that `cut` can end the wait."""
         self._dropped = None  # what was meant by it is gone
-        self._opening = asyncio.ensure_future(
-            self._session.exchange(
-                "GET",
-                path,
-                meter=self._meter,
-                params=params,
-                headers=headers,
-                total=None,
-                silence=silence,
-                on_sent=on_sent,
-                epoch=self._epoch,
-            )
-        )
+        self._opening = asyncio.ensure_future(opening)
         try:
-            self._exchange = await self._opening
+            self._link = await self._opening
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if (task is not None and task.cancelling()) or not (self._dropped or self._finished):
@@ -111,12 +105,12 @@ class Stream:
         if (dropped := self._why_dropped()) is not None:
             self._drop()
             raise dropped
-        return self._exchange
+        return self._link
 
     def _drop(self) -> None:
-        if self._exchange is not None:
-            self._exchange.close()
-            self._exchange = None
+        if self._link is not None:
+            self._link.close()
+            self._link = None
 
     def _why_dropped(self) -> Unreachable | None:
         """Why we dropped the connection ourselves; asked once."""
@@ -156,3 +150,31 @@ class Stream:
         self._meter.retrying(detail, delay)
         await asyncio.sleep(delay)
         self._meter.set_state(State.CONNECTING, detail)
+
+
+class RequestStream(Stream["Exchange"]):
+    """A stream whose connection is one request with a long answer."""
+
+    async def _open(
+        self,
+        path: str,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+        silence: float,
+        on_sent: Callable[[], None] | None = None,
+    ) -> Exchange:
+        """Send the request and wait for the answer's head."""
+        return await self._standing(
+            self._session.exchange(
+                "GET",
+                path,
+                meter=self._meter,
+                params=params,
+                headers=headers,
+                total=None,
+                silence=silence,
+                on_sent=on_sent,
+                epoch=self._bound(),
+            )
+        )

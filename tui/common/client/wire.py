@@ -118,6 +118,11 @@ class Meter:
         self._trim()
         self._note("out", what, size)
 
+    def said(self, what: str, size: int) -> None:
+        """A message has left over a connection that stands: no request of its own."""
+        self.bytes_sent += size
+        self._note("out", what, size)
+
     def opened(self) -> None:
         """A connection is now in use."""
         self.connections += 1

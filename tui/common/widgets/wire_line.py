@@ -28,7 +28,7 @@ class WireLine(Widget):
     """
 
     def __init__(self, meter: "Meter", verb: str = "ev") -> None:
-        """`verb` is what the meter's events are called: `ev`, `polls`, `requests`."""
+        """`verb` is what is counted: `polls` and `requests` that were sent, else events."""
         super().__init__()
         self.meter = meter
         self.verb = verb
@@ -91,7 +91,7 @@ class WireLine(Widget):
             return [(words, "bold $warning"), (plain(meter.detail), "$wire-ink")]
         if meter.state is State.CONNECTING:
             return [("connecting", "$wire-ink"), (plain(meter.detail), "$wire-ink")]
-        count = meter.events if self.verb == "ev" else meter.requests
+        count = meter.requests if self.verb in ("polls", "requests") else meter.events
         parts: list[Part] = [(f"{count} {self.verb}", "$wire-ink")]
         if meter.reconnects:
             back = f"back {meter.reconnects}×" if meter.reconnects > 1 else "back"

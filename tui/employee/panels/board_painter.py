@@ -9,12 +9,12 @@ from textual.geometry import Region
 from textual.strip import Strip
 
 from server.features.orders.schemas import Order, OrderStatus
+from tui.common.ink import Inks, Line, Part
 from tui.common.text import fit
 from tui.employee.panels.board import COLUMNS, NAMES, Board
 from tui.employee.panels.card import Look, body_of, paint, wrap
 from tui.employee.panels.cursor import Cursor
 from tui.employee.panels.due import Due, due
-from tui.employee.panels.ink import Inks, Line, Part
 
 LEAST_CELLS = 17
 """Of a column; as many stand side by side as there is room for."""

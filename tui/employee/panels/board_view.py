@@ -10,10 +10,10 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from tui.common.ink import Inks
 from tui.employee.panels.board import COLUMNS, Board
 from tui.employee.panels.board_painter import BoardPainter, Picture, Scene, columns_in
 from tui.employee.panels.cursor import Cursor
-from tui.employee.panels.ink import Inks
 
 
 class BoardView(Widget, can_focus=True):

@@ -8,9 +8,9 @@ from rich.cells import cell_len
 from textual.content import Content
 
 from server.features.orders.schemas import Order, OrderStatus
+from tui.common.ink import Inks, Line, Part
 from tui.common.text import fit, plain
 from tui.employee.panels.due import Due, Urgency
-from tui.employee.panels.ink import Inks, Line, Part
 
 ITEM_LINES = 7
 NOTE_LINES = 4

@@ -8,9 +8,9 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from server.features.orders.schemas import OrderStatus
+from tui.common.ink import Inks
 from tui.employee.panels.board import COLUMNS, NAMES, Board
 from tui.employee.panels.cursor import Cursor
-from tui.employee.panels.ink import Inks
 
 NAMINGS = (
     NAMES,

@@ -5,10 +5,10 @@ from datetime import datetime
 
 from rich.cells import cell_len
 
+from tui.common.ink import Inks, Line, Part
 from tui.common.text import fit, plain
 from tui.employee.panels import driver_lines
 from tui.employee.panels.driver_roster import Duty
-from tui.employee.panels.ink import Inks, Line, Part
 from tui.employee.tour import Tour
 
 ROW_LINES = 2

@@ -12,9 +12,9 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from tui.common.ink import Inks, Line
 from tui.employee.panels.card import wrap
 from tui.employee.panels.driver_row import Row, paint
-from tui.employee.panels.ink import Inks, Line
 
 
 class RosterView(Widget, can_focus=True):

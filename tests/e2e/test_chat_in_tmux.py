@@ -1,0 +1,80 @@
+"""A customer and an employee talk in real terminals, each at a server process of their own."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.server_process import StartServer
+from support.tmux import Tmux, Window
+
+
+@pytest.fixture
+def tmux(tmp_path: Path) -> Iterator[Tmux]:
+    terminals = Tmux(tmp_path)
+    yield terminals
+    terminals.close()
+
+
+def signed_in(window: Window, *texts: str) -> Window:
+    window.sees("Enter the demo", "there")
+    window.press("Enter")
+    window.sees(*texts)
+    return window
+
+
+def panel_key(window: Window, name: str) -> str:
+    """The number of the panel with that name."""
+    found = re.search(rf"(\d) {name}", window.text)
+    assert found is not None, window.text
+    return found[1]
+
+
+def write(window: Window, text: str) -> None:
+    window.press(text, "Enter")
+
+
+def test_two_apps_talk_both_ways_across_two_processes(
+    start_server: StartServer, tmux: Tmux, redis_url: str
+) -> None:
+    left = start_server(demo=True, redis_url=redis_url)
+    right = start_server(demo=True, redis_url=redis_url)
+    customer = signed_in(tmux.open("customer", left.url), "1 Orders", "n New order")
+    employee = signed_in(tmux.open("employee", right.url), "1 Kitchen", "No open orders")
+
+    customer.press(panel_key(customer, "Chat"))
+    customer.sees("No chat yet")
+    customer.press("n")
+    customer.sees("What is it about?", "#")
+    write(customer, "Where is my order?")
+    customer.sees("Write to support")
+    write(customer, "Hello, is anybody there?")
+    customer.sees("you  ", "✓")
+
+    employee.press(panel_key(employee, "Support"))
+    employee.sees_line("Where is my order?", "1")
+    employee.press("Enter")
+    employee.sees("▌ Hello, is anybody there?", "Write to the customer", "● Ana")
+    customer.sees("✓✓", "● Maya")
+    employee.press("Of course")
+    customer.sees("Maya is typing")
+    employee.press("Enter")
+    customer.sees("▌ Of course")
+
+    # One of the two processes dies; what is written meanwhile waits, and arrives once.
+    left.kill()
+    customer.sees("reconnecting")
+    write(customer, "Still there? شكرا 👍")
+    customer.sees("◌ waiting")
+    write(employee, "I am, take your time")
+    left.start()
+    customer.sees("▌ I am, take your time", "WebSocket", seconds=30)
+    customer.misses("◌ waiting", seconds=30)
+    screen = employee.sees("Still there?")
+    assert screen.count("Still there?") == 1
+    assert customer.text.count("I am, take your time") == 1
+    for window in (customer, employee):
+        window.press("Escape")
+        window.press("C-q")
+        assert window.ends() == 0

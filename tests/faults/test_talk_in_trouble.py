@@ -1,0 +1,132 @@
+"""Both sides of a chat with the apps' own client, over two processes, whatever breaks."""
+
+import asyncio
+import random
+import uuid
+from contextlib import AsyncExitStack, suppress
+
+import pytest
+
+from server.features.chat.schemas import ChatMessage, NewChat
+from support.proxy import Proxy, proxy_to
+from support.redis_server import RedisServer
+from support.scene import SECONDS
+from support.town import PASSWORD
+from support.two_processes import Two
+from support.waiting import wait_until
+from tui.common.chat.talk import Talk
+from tui.common.client.api import Api
+from tui.common.client.errors import ClientTrouble
+from tui.common.client.session import Session
+from tui.common.client.wire import Wire
+
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(400)]
+
+MESSAGES = 1000 if SECONDS >= 10 else 150
+"""Of each side."""
+
+
+async def cut_at_random(proxies: list[Proxy]) -> None:
+    while True:
+        await asyncio.sleep(random.uniform(0.1, 0.9))
+        random.choice(proxies).cut()
+
+
+async def break_things(two: Two, redis: RedisServer, done: list[str]) -> None:
+    """A process is killed with -9 and comes back, Redis is restarted, the other is killed."""
+    while True:
+        for server in two.both:
+            await asyncio.sleep(2)
+            server.kill()
+            await asyncio.sleep(0.3)
+            await asyncio.to_thread(server.start)
+            await asyncio.to_thread(redis.restart)
+            done.append(server.url)
+
+
+async def write(talk: Talk, name: str) -> None:
+    """All of them, a few at a time: as a person would, only quicker."""
+    for number in range(MESSAGES):
+        talk.say(f"{name}{number}")
+        await wait_until(lambda: len(talk.outbox) <= 20, 200, what="room in the outbox")
+
+
+async def history(api: Api, chat_id: str) -> list[ChatMessage]:
+    """All that is kept, the oldest first."""
+    found: list[ChatMessage] = []
+    before = None
+    while True:
+        try:
+            page = await api.messages(chat_id, before, 200)
+        except ClientTrouble:
+            await asyncio.sleep(0.2)
+            continue
+        found += page.items
+        before = page.next
+        if before is None:
+            return found[::-1]
+
+
+async def test_both_sides_see_what_is_kept(with_redis: Two, broken_redis: RedisServer) -> None:
+    two = with_redis
+    place = await two.open_restaurant()
+    async with AsyncExitStack() as stack:
+        proxies = [await stack.enter_async_context(proxy_to(one.url)) for one in two.both]
+        sessions = [Session(proxy.url, Wire()) for proxy in proxies]
+        for session in sessions:
+            stack.push_async_callback(session.close)
+        customer, employee = map(Api, sessions)
+        await sessions[0].register(f"ana{uuid.uuid4().hex}@example.org", PASSWORD, "Ana")
+        await sessions[1].log_in(place.employees[0], PASSWORD)
+        chat = await customer.open_chat(NewChat(subject="Everything breaks"), "key")
+        await employee.take_chat(chat.id)
+        talks = [
+            Talk(session, api, chat)
+            for session, api in zip(sessions, (customer, employee), strict=True)
+        ]
+        broken: list[str] = []
+        troubles = [
+            asyncio.create_task(cut_at_random(proxies)),
+            asyncio.create_task(break_things(two, broken_redis, broken)),
+        ]
+        living = [asyncio.create_task(talk.run()) for talk in talks]
+        await asyncio.gather(*(write(talk, name) for name, talk in zip("ce", talks, strict=True)))
+        await wait_until(lambda: len(broken) >= 2, 60, what="both processes to have been killed")
+        for trouble in troubles:
+            trouble.cancel()
+        await asyncio.wait(troubles)
+        await make_whole(two, broken_redis)
+        await wait_until(lambda: not any(t.outbox for t in talks), 120, what="all to be back")
+        kept = await history(customer, chat.id)
+        for name in "ce":
+            said = [one.text for one in kept if one.text.startswith(name)]
+            assert said == [f"{name}{number}" for number in range(MESSAGES)]
+        for talk in talks:
+            await wait_until(
+                lambda talk=talk: talk.conversation.messages[-1:] == kept[-1:],
+                30,
+                what="the last message on both sides",
+            )
+            seen = talk.conversation.messages
+            assert seen == kept[len(kept) - len(seen) :]
+            assert not talk.conversation.drafts
+            assert talk.meter.reconnects >= 1
+        print(
+            f"{len(kept)} messages, {sum(proxy.cuts for proxy in proxies)} cuts, "
+            f"{len(broken)} kills and restarts of Redis, "
+            f"{[talk.meter.reconnects for talk in talks]} returns"
+        )
+        for job in living:
+            job.cancel()
+            with suppress(asyncio.CancelledError):
+                await job
+
+
+async def make_whole(two: Two, redis: RedisServer) -> None:
+    """Start whatever the trouble left broken."""
+    if not redis.running:
+        await asyncio.to_thread(redis.start)
+    for server in two.both:
+        if not server.running:
+            await asyncio.to_thread(server.start)
+        await wait_until(server.ready, what=f"{server.url} is ready")

@@ -1,0 +1,133 @@
+"""Both apps on one server, each in its chat panel."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from textual.events import Paste
+from textual.pilot import Pilot
+
+from support.waiting import wait_until
+from tui.common.app import TiffinApp
+from tui.common.chat.talk_panel import TalkPanel
+from tui.common.client.tokens import TokenStore
+from tui.common.client.wire import State
+from tui.customer.app import CustomerApp
+from tui.customer.panels.chat import ChatPanel
+from tui.employee.app import EmployeeApp
+from tui.employee.panels.support import SupportPanel
+
+WIDE = (160, 48)
+
+
+class Side:
+    """A running window, and its panel for chats."""
+
+    def __init__(self, app: TiffinApp, pilot: Pilot[None]) -> None:
+        self.app = app
+        self.pilot = pilot
+        self.rings = 0
+        app.bell = self._rung  # type: ignore[method-assign]
+
+    def _rung(self) -> None:
+        self.rings += 1
+
+    @property
+    def panel(self) -> TalkPanel:
+        """Chat or Support."""
+        return next(panel for panel in self.app.panels if isinstance(panel, TalkPanel))
+
+    @property
+    def text(self) -> str:
+        """The screen's lines."""
+        strips = self.app.screen._compositor.render_strips(self.app.size)
+        return "\n".join(strip.text for strip in strips)
+
+    async def press(self, *keys: str) -> None:
+        """Press them one by one."""
+        await self.pilot.press(*keys)
+        await self.pilot.pause()
+
+    async def type(self, text: str) -> None:
+        """Put it in at once where the focus is, and press enter."""
+        field = self.app.focused
+        assert field is not None
+        field.post_message(Paste(text))
+        await self.press("enter")
+
+    async def go(self) -> None:
+        """Have the panel in front."""
+        await self.press("escape", str(self.panel.number))
+        await wait_until(lambda: self.app.grid.main is self.panel, what="the panel in front")
+
+    async def sees(self, *texts: str, seconds: float = 10) -> None:
+        """Wait until all of `texts` are on the screen at once."""
+        try:
+            await wait_until(
+                lambda: all(text in self.text for text in texts), seconds, what=f"{texts}"
+            )
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{self.text}") from None
+
+    async def misses(self, *texts: str, seconds: float = 10) -> None:
+        """Wait until none of `texts` is on the screen."""
+        try:
+            await wait_until(
+                lambda: not any(text in self.text for text in texts), seconds, what=f"no {texts}"
+            )
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{self.text}") from None
+
+    async def told(self, text: str, seconds: float = 10) -> None:
+        """Wait until a toast says `text`."""
+        await wait_until(
+            lambda: any(
+                text in f"{toast.title} {toast.message}" for toast in self.app._notifications
+            ),
+            seconds,
+            what=f"a toast: {text}",
+        )
+
+    async def live(self) -> None:
+        """Wait until the room in view stands."""
+        await wait_until(
+            lambda: self.panel.talk is not None and self.panel.talk.meter.state is State.LIVE,
+            what="the room to be live",
+        )
+
+
+@asynccontextmanager
+async def _window(app: TiffinApp, size: tuple[int, int]) -> AsyncIterator[Side]:
+    async with app.run_test(size=size, notifications=True) as pilot:
+        side = Side(app, pilot)
+        await wait_until(lambda: app.focused is not None, what="the log-in's button in focus")
+        await pilot.press("enter")
+        await wait_until(lambda: len(app.panels) > 0, what="the panels")
+        await wait_until(lambda: app.focused is not None, what="the focus in a panel")
+        yield side
+
+
+@asynccontextmanager
+async def customer_side(
+    url: str, folder: Path, size: tuple[int, int] = WIDE
+) -> AsyncIterator[Side]:
+    """The demo's customer, with the chats read."""
+    app = CustomerApp(url, tokens=TokenStore(folder / "customer.json"))
+    async with _window(app, size) as side:
+        panel = side.panel
+        assert isinstance(panel, ChatPanel)
+        await wait_until(lambda: panel.loaded, what="the chats")
+        yield side
+
+
+@asynccontextmanager
+async def employee_side(
+    url: str, folder: Path, size: tuple[int, int] = WIDE
+) -> AsyncIterator[Side]:
+    """The demo's employee, with the queue read."""
+    app = EmployeeApp(url, tokens=TokenStore(folder / "employee.json"))
+    async with _window(app, size) as side:
+        panel = side.panel
+        assert isinstance(panel, SupportPanel)
+        await wait_until(lambda: panel.feed is not None and panel.feed.loaded, what="the queue")
+        yield side

@@ -1,0 +1,262 @@
+"""A customer and an employee talk, each in their app, over one server."""
+
+import json
+from pathlib import Path
+
+from chat_apps import Side, customer_side, employee_side
+from textual.events import Paste
+
+from server.features.chat.schemas import LONGEST_TEXT
+from support.live_server import LiveServer
+from support.rest import Rest
+from support.waiting import wait_until
+from tui.common.chat.talk_panel import TalkPanel
+from tui.common.client.wire import State
+from tui.customer.screens.new_chat import NewChatScreen
+from tui.employee.panels.support import SupportPanel
+
+
+async def ask(customer: Side, subject: str) -> None:
+    """Open a chat by keys."""
+    await customer.go()
+    await customer.press("n")
+    await wait_until(lambda: isinstance(customer.app.screen, NewChatScreen), what="the dialog")
+    await customer.sees("What is it about?", "None of them")
+    await customer.type(subject)
+    await customer.live()
+    await customer.sees(subject, "Write to support")
+
+
+async def both_talking(customer: Side, employee: Side) -> None:
+    """A chat that the employee has taken up."""
+    await ask(customer, "Where is my order?")
+    await employee.go()
+    panel = employee.panel
+    assert isinstance(panel, SupportPanel)
+    await wait_until(lambda: panel.rows.chat is not None and panel.rows.has_focus, what="the row")
+    await employee.press("enter")
+    await employee.live()
+    await employee.sees("Write to the customer")
+
+
+async def test_they_talk_both_ways_and_see_marks_typing_and_presence(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    async with (
+        customer_side(demo_server.url, tmp_path) as customer,
+        employee_side(demo_server.url, tmp_path) as employee,
+    ):
+        await both_talking(customer, employee)
+        rings = employee.rings
+        await customer.sees("● Maya")
+        await employee.sees("● Ana K.", "you")
+        await employee.type("Hello Ana")
+        await customer.sees("Maya", "Hello Ana")
+        await employee.sees("✓✓")
+        await customer.press("w", "e", "l", "l")
+        await employee.sees("Ana K. is typing")
+        await customer.press("enter")
+        await employee.sees("▌ well")
+        await employee.misses("is typing")
+        await customer.sees("✓✓")
+        assert (customer.rings, employee.rings) == (0, rings)
+
+
+async def test_what_is_pasted_is_one_message_and_nothing_in_it_steers(
+    customer: Side, desk: Rest
+) -> None:
+    await ask(customer, "A long story")
+    composer = customer.panel.pane.composer
+    composer.post_message(Paste("first line\r\nsecond \x1b[31mline\x07"))
+    await customer.sees("first line", "second [31mline")
+    await customer.press("enter")
+    await wait_until(lambda: not customer.panel.talk.outbox, what="the message to be back")  # type: ignore[union-attr]
+    chat = (await desk.get("/chats")).must(200).json["items"][0]
+    history = (await desk.get(f"/chats/{chat['id']}/messages")).must(200).json["items"]
+    assert [one["text"] for one in history] == ["first line\nsecond [31mline"]
+
+
+async def test_too_long_a_message_is_counted_and_not_lost(customer: Side) -> None:
+    await ask(customer, "A longer story")
+    composer = customer.panel.pane.composer
+    composer.insert("x" * (LONGEST_TEXT - 7))
+    await customer.sees("7 left")
+    composer.insert("y" * 10)
+    await customer.sees("-3 left")
+    await customer.press("enter")
+    await customer.told("take 3 away")
+    assert len(composer.text) == LONGEST_TEXT + 3
+    await customer.press("backspace", "backspace", "backspace", "enter")
+    await wait_until(lambda: composer.text == "", what="it to be sent")
+
+
+async def test_a_cut_line_loses_nothing_and_is_seen(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    async with (
+        customer_side(demo_server.url, tmp_path) as customer,
+        employee_side(demo_server.url, tmp_path) as employee,
+    ):
+        await both_talking(customer, employee)
+        await customer.press("escape", "x")
+        await employee.type("while you were away")
+        await customer.sees("while you were away", "WebSocket · ")
+        talk = customer.panel.talk
+        assert talk is not None
+        assert talk.meter.reconnects == 1
+        assert customer.text.count("while you were away") == 1
+
+
+async def test_a_message_where_nobody_looks_rings_and_is_counted(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    async with (
+        customer_side(demo_server.url, tmp_path) as customer,
+        employee_side(demo_server.url, tmp_path) as employee,
+    ):
+        await both_talking(customer, employee)
+        rings = employee.rings
+        await customer.press("escape", "1")
+        await employee.press("escape", "1")
+        talk = employee.panel.talk
+        assert talk is not None
+        talk.say("Your rider is here")
+        await customer.told("Your rider is here")
+        await customer.sees("Chat  1 ")
+        assert customer.rings == 1
+        assert customer.panel.badge == 1
+        assert "✓✓" not in employee.text
+        await customer.go()
+        await wait_until(lambda: customer.panel.badge == 0, what="the badge to go")
+        await employee.sees("✓✓")
+        theirs = customer.panel.talk
+        assert theirs is not None
+        theirs.say("Thank you")
+        await employee.told("Thank you")
+        await wait_until(lambda: employee.panel.badge == 1, what="the badge")
+        assert employee.rings == rings + 1
+
+
+async def test_a_waiting_customer_rings_at_the_desk(customer: Side, employee: Side) -> None:
+    assert employee.panel.badge == 0
+    await ask(customer, "My order is cold")
+    await employee.told("My order is cold")
+    await employee.sees("Support  1 ")
+    assert employee.rings == 1
+
+
+async def test_only_one_takes_a_chat_up_and_the_other_sees_who(
+    employee: Side, guest: Rest, desk: Rest, demo_server: LiveServer
+) -> None:
+    chat = (await guest.post("/chats", {"subject": "Who is it?"})).must(201).json
+    await employee.go()
+    panel = employee.panel
+    assert isinstance(panel, SupportPanel)
+    await wait_until(lambda: panel.rows.chat is not None and panel.rows.has_focus, what="the row")
+    accounts = json.loads((demo_server.settings.data_dir / "demo-accounts.json").read_text())
+    other = await desk.another().log_in(**accounts[0])
+    (await other.post(f"/chats/{chat['id']}/take")).must(200)
+    await employee.sees("Robin")
+    await employee.press("enter")
+    await employee.sees("answers here")
+    assert not employee.panel.pane.has_class("-open")
+
+
+async def test_a_chat_is_closed_and_opened_again(demo_server: LiveServer, tmp_path: Path) -> None:
+    async with (
+        customer_side(demo_server.url, tmp_path) as customer,
+        employee_side(demo_server.url, tmp_path) as employee,
+    ):
+        await both_talking(customer, employee)
+        await employee.press("escape", "c")
+        await employee.sees("Close this chat?")
+        await employee.press("right", "enter")
+        await customer.sees("Closed by Maya.")
+        assert not customer.panel.pane.has_class("-open")
+        await customer.press("escape", str(customer.panel.number), "o")
+        await customer.sees("Write to support")
+        await employee.sees("takes it up")
+        await employee.press("t")
+        await employee.sees("Write to the customer")
+        await employee.type("Back again")
+        await customer.sees("Back again")
+
+
+async def test_all_of_the_history_can_be_scrolled_back_to(
+    demo_server: LiveServer, tmp_path: Path, guest: Rest
+) -> None:
+    chat = (await guest.post("/chats", {"subject": "A long one"})).must(201).json
+    async with customer_side(demo_server.url, tmp_path) as customer:
+        await customer.go()
+        await customer.live()
+        talk = customer.panel.talk
+        assert talk is not None
+        for number in range(130):
+            talk.say(f"number {number}.")
+        await wait_until(lambda: not talk.outbox, 60, what="all to be back")
+    async with customer_side(demo_server.url, tmp_path) as customer:
+        await customer.go()
+        await customer.sees("number 129.")
+        talk = customer.panel.talk
+        assert talk is not None
+        assert talk.id == chat["id"]
+        assert len(talk.conversation.messages) == 50
+        view = customer.panel.pane.view
+        await customer.press("escape")
+        assert view.has_focus
+        await customer.press("home")
+        await wait_until(lambda: view.layout_of.count == 130, what="the whole history in view")
+        await customer.press("home")
+        await customer.sees("number 0.")
+        assert [one.text for one in talk.conversation.messages] == [
+            f"number {number}." for number in range(130)
+        ]
+
+
+async def test_what_is_written_is_kept_with_each_chat(customer: Side, guest: Rest) -> None:
+    await ask(customer, "First")
+    await customer.press("o", "n", "e")
+    await customer.press("escape", "n")
+    await customer.sees("What is it about?")
+    await customer.type("Second")
+    await customer.sees("Second", "Write to support")
+    assert customer.panel.pane.composer.text == ""
+    await customer.press("t", "w", "o", "escape", "l")
+    await customer.sees("Your chats", "First", "Second")
+    await customer.press("down", "enter")
+    await wait_until(lambda: customer.panel.pane.composer.text == "one", what="the first's draft")
+
+
+async def test_it_works_in_every_size(demo_server: LiveServer, tmp_path: Path) -> None:
+    async with (
+        customer_side(demo_server.url, tmp_path, (80, 24)) as customer,
+        employee_side(demo_server.url, tmp_path, (80, 24)) as employee,
+    ):
+        await both_talking(customer, employee)
+        await employee.type("Hello")
+        await customer.sees("Hello", "WebSocket")
+        for size in ((100, 30), (160, 48), (56, 16), (200, 60), (80, 24)):
+            for side in (customer, employee):
+                await side.pilot.resize_terminal(*size)
+                await side.sees("Hello", "WebSocket")
+        await customer.pilot.resize_terminal(100, 70)
+        await customer.press("escape", "1")
+        await customer.sees("▌ Hello", "1 Orders", "3 Chat")
+        customer.panel.set_class(False, "-roomy")
+        await customer.sees("▌Maya Hello")
+
+
+async def test_an_error_in_a_talk_is_said(customer: Side) -> None:
+    await ask(customer, "Trouble")
+    panel = customer.panel
+    assert isinstance(panel, TalkPanel)
+    talk = panel.talk
+    assert talk is not None
+
+    def broken(_frame: object, _now: float) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    talk.conversation.take = broken  # type: ignore[method-assign]
+    talk.say("boom")
+    await customer.sees("Stopped by an error")
+    assert talk.meter.state is State.DOWN

@@ -1,0 +1,113 @@
+"""Two sides of a chat through proxies that cut and fail: what each sees is what is kept."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+from server.features.accounts.schemas import Role
+from server.features.chat.schemas import ChatMessage, NewChat
+from support.live_server import LiveServer
+from support.proxy import Proxy, proxy_to
+from support.waiting import wait_until
+from tui.common.chat.talk import Talk
+from tui.common.client.api import Api
+from tui.common.client.reconnect import Backoff
+from tui.common.client.session import Session
+from tui.common.client.wire import State, Wire
+
+MESSAGES = 120
+"""Of each side."""
+
+
+@asynccontextmanager
+async def signed_in(url: str, role: Role) -> AsyncIterator[Session]:
+    session = Session(url, Wire())
+    await session.demo(role)
+    try:
+        yield session
+    finally:
+        await session.close()
+
+
+async def history(api: Api, chat_id: str) -> list[ChatMessage]:
+    """All that is kept, the oldest first."""
+    found: list[ChatMessage] = []
+    before = None
+    while True:
+        page = await api.messages(chat_id, before, 200)
+        found += page.items
+        before = page.next
+        if before is None:
+            return found[::-1]
+
+
+async def cut_now_and_then(proxies: list[Proxy]) -> None:
+    while True:
+        await asyncio.sleep(random.uniform(0.02, 0.25))
+        random.choice(proxies).cut()
+
+
+async def test_each_sides_view_is_what_is_kept_while_connections_are_cut(
+    demo_server: LiveServer,
+) -> None:
+    async with AsyncExitStack() as stack:
+        proxies = [await stack.enter_async_context(proxy_to(demo_server.url)) for _ in range(2)]
+        sessions = [
+            await stack.enter_async_context(signed_in(proxy.url, role))
+            for proxy, role in zip(proxies, (Role.CUSTOMER, Role.EMPLOYEE), strict=True)
+        ]
+        customer, employee = map(Api, sessions)
+        chat = await customer.open_chat(NewChat(subject="A bad line"), "key")
+        await employee.take_chat(chat.id)
+        talks = [
+            Talk(session, api, chat, backoff=Backoff(0.02, 0.1))
+            for session, api in zip(sessions, (customer, employee), strict=True)
+        ]
+        jobs = [asyncio.create_task(talk.run()) for talk in talks]
+        cutting = asyncio.create_task(cut_now_and_then(proxies))
+        for number in range(MESSAGES):
+            for name, talk in zip("ce", talks, strict=True):
+                talk.say(f"{name}{number}")
+            await asyncio.sleep(random.uniform(0, 0.02))
+        await wait_until(
+            lambda: not any(talk.outbox for talk in talks), 60, what="everything to be back"
+        )
+        cutting.cancel()
+        kept = await history(customer, chat.id)
+        for talk in talks:
+            await wait_until(
+                lambda talk=talk: talk.conversation.messages[-1:] == kept[-1:],
+                what="the last message on both sides",
+            )
+            assert talk.conversation.messages == kept
+            assert not talk.conversation.drafts
+        for name in "ce":
+            said = [one.text for one in kept if one.text.startswith(name)]
+            assert said == [f"{name}{number}" for number in range(MESSAGES)]
+        assert sum(proxy.cuts for proxy in proxies) >= 3
+        assert all(talk.meter.reconnects for talk in talks)
+        for job in (*jobs, cutting):
+            job.cancel()
+            with suppress(asyncio.CancelledError):
+                await job
+
+
+async def test_a_proxy_that_fails_is_waited_for(demo_server: LiveServer) -> None:
+    async with proxy_to(demo_server.url) as proxy, signed_in(proxy.url, Role.CUSTOMER) as session:
+        api = Api(session)
+        chat = await api.open_chat(NewChat(subject="A bad gateway"), "key")
+        talk = Talk(session, api, chat)
+        job = asyncio.create_task(talk.run())
+        await wait_until(lambda: talk.meter.state is State.LIVE, what="the room to be live")
+        proxy.failing(1)
+        proxy.cut()
+        talk.say("are you there?")
+        await wait_until(lambda: proxy.refused >= 1, what="a refusal")
+        await wait_until(lambda: "502" in talk.meter.detail, what="the reason on the wire")
+        proxy.passing()
+        await wait_until(lambda: not talk.outbox, 20, what="the message to be back")
+        assert [one.text for one in talk.conversation.messages] == ["are you there?"]
+        job.cancel()
+        with suppress(asyncio.CancelledError):
+            await job

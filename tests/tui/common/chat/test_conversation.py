@@ -1,0 +1,225 @@
+"""A conversation: each message once and in order, whatever comes in, in whatever order."""
+
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.features.chat.schemas import (
+    ChatMessage,
+    MessagePage,
+    PresenceFrame,
+    ReadFrame,
+    ReadMark,
+    TakenFrame,
+    TypingFrame,
+)
+from server.features.shared.schemas import Actor
+from tui.common.chat.conversation import TYPING_SECONDS, Conversation
+from tui.common.client.outbox import Unsent
+
+ANA = Actor(id="ana", name="Ana", role="customer")
+MAYA = Actor(id="maya", name="Maya", role="employee")
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+SCRAMBLE = 7919
+"""Cursors must not be ordered by anything but where they stand."""
+
+
+def message(number: int, sender: Actor = MAYA, client_id: str = "") -> ChatMessage:
+    return ChatMessage(
+        chat_id="c",
+        cursor=f"{number * SCRAMBLE % 10007:05d}",
+        client_id=client_id or f"id-{number}",
+        sender=sender,
+        text=f"message {number}",
+        sent_at=NOON,
+    )
+
+
+def page(messages: list[ChatMessage], before: int, limit: int) -> MessagePage:
+    """As the server answers: the newest `limit` before that place."""
+    start = max(0, before - limit)
+    cursor = messages[-1].cursor if messages else "none"
+    return MessagePage(
+        items=list(reversed(messages[start:before])),
+        next=str(start) if start else None,
+        cursor=cursor,
+    )
+
+
+def conversation(*messages: ChatMessage) -> Conversation:
+    found = Conversation(ANA.id)
+    found.begin(page(list(messages), len(messages), 50))
+    return found
+
+
+def texts(of: Conversation) -> list[str]:
+    return [one.text for one in of.messages]
+
+
+@given(st.data())
+def test_each_message_once_in_order_and_ones_own_unsent_ones_last(data: st.DataObject) -> None:
+    """The room's law: history pages, live frames, repeats, resets and echoes come as they like."""
+    log: list[ChatMessage] = [message(number) for number in range(data.draw(st.integers(0, 12)))]
+    view = Conversation(ANA.id)
+    view.begin(page(log, len(log), 4))
+    told = len(log)
+    written: list[Unsent] = []
+    sent = 0
+    steps = st.sampled_from(["other", "write", "send", "tell", "repeat", "older", "again", "reset"])
+    for step in data.draw(st.lists(steps, max_size=40)):
+        if step == "other":
+            log.append(message(len(log)))
+        elif step == "write":
+            written.append(Unsent(f"mine {len(written)}", f"mine-{len(written)}"))
+            view.write(written[-1])
+        elif step == "send" and sent < len(written):
+            log.append(message(len(log), ANA, written[sent].client_id))
+            sent += 1
+        elif step == "tell" and told < len(log):
+            view.take(log[told], 0)
+            told += 1
+        elif step == "repeat" and view.messages:
+            at = data.draw(st.integers(0, len(view.messages) - 1))
+            view.take(view.messages[at], 0)
+        elif step == "again" and sent:
+            own = next(one for one in log if one.client_id == written[sent - 1].client_id)
+            view.take(own.model_copy(update={"again": True}), 0)
+        elif step == "older" and view.before is not None:
+            view.older(page(log, int(view.before), 3))
+        elif step == "reset":
+            view.begin(page(log, len(log), 4))
+            told = len(log)
+        # what is shown is one stretch of the log, up to what has been told
+        assert view.messages == log[told - len(view.messages) : told]
+        assert view.end - view.first == len(view.messages)
+        # and then what has not come back, in the order it was written
+        drafts = [draft.message for draft in view.drafts]
+        assert drafts == [one for one in written if one in drafts]
+        shown = {one.client_id for one in view.messages if one.sender == ANA}
+        assert not shown & {one.client_id for one in drafts}
+        back = [one.client_id for one in log[:told] if one.sender == ANA]
+        assert all(
+            one in drafts or one.client_id in back or view.has(one.client_id) for one in written
+        )
+    while view.before is not None:
+        view.older(page(log, int(view.before), 3))
+    for left in log[told:]:
+        view.take(left, 0)
+    assert view.messages == log
+    assert [draft.message for draft in view.drafts] == written[sent:]
+
+
+def test_pages_go_in_front_and_the_numbers_stay() -> None:
+    log = [message(number) for number in range(9)]
+    view = Conversation(ANA.id)
+    view.begin(page(log, 9, 3))
+    assert (view.first, view.end, view.before) == (0, 3, "6")
+    view.older(page(log, 6, 4))
+    assert (view.first, view.end) == (-4, 3)
+    assert view.messages == log[2:]
+    view.older(page(log, 2, 4))
+    assert (view.before, view.messages) == (None, log)
+    assert view.generation == 1
+
+
+def test_a_history_that_does_not_go_on_takes_the_old_ones_place() -> None:
+    view = conversation(message(1), message(2))
+    generation = view.generation
+    view.write(Unsent("mine", "mine-1"))
+    view.begin(page([message(7), message(8)], 2, 50))
+    assert texts(view) == ["message 7", "message 8"]
+    assert view.generation == generation + 1
+    assert [draft.message.text for draft in view.drafts] == ["mine"]
+
+
+def test_a_draft_that_the_history_already_has_is_none() -> None:
+    view = conversation()
+    view.write(Unsent("mine", "mine-1"))
+    view.begin(page([message(1, ANA, "mine-1")], 1, 50))
+    assert not view.drafts
+    assert view.has("mine-1")
+
+
+def test_another_persons_client_id_is_not_ones_own() -> None:
+    view = conversation()
+    view.write(Unsent("mine", "same"))
+    view.take(message(1, MAYA, "same"), 0)
+    assert [draft.message.text for draft in view.drafts] == ["mine"]
+
+
+def test_a_refused_draft_stays_with_its_reason_until_it_is_discarded() -> None:
+    view = conversation()
+    view.write(Unsent("mine", "mine-1"))
+    view.refuse("mine-1", "The chat is closed.")
+    assert view.drafts[0].refusal == "The chat is closed."
+    found = view.discard("mine-1")
+    assert found is not None
+    assert not view.drafts
+    assert view.discard("mine-1") is None
+
+
+def read(*marks: tuple[Actor, ChatMessage]) -> ReadFrame:
+    reads = [ReadMark(reader=who, cursor=one.cursor, at=NOON) for who, one in marks]
+    return ReadFrame(chat_id="c", reads=reads)
+
+
+def test_read_marks_say_how_far_others_have_read_and_what_one_has_not() -> None:
+    log = [message(0, ANA), message(1), message(2, ANA), message(3)]
+    view = conversation(*log)
+    assert (view.unread, view.read_by_others) == (2, -1)
+    view.take(read((MAYA, log[2]), (ANA, log[1])), 0)
+    assert (view.unread, view.read_by_others) == (1, 2)
+    assert view.last_unread == log[3]
+    view.take(read((MAYA, log[2]), (ANA, log[3])), 0)
+    assert view.unread == 0
+    assert view.last_unread is None
+
+
+def test_a_mark_may_come_before_its_message_and_never_goes_back() -> None:
+    log = [message(number, ANA) for number in range(3)]
+    view = conversation(log[0])
+    view.take(read((MAYA, log[2])), 0)
+    assert view.read_by_others == -1
+    view.take(log[1], 0)
+    view.take(log[2], 0)
+    assert view.read_by_others == 2
+    view.take(read((MAYA, log[0])), 0)
+    assert view.read_by_others == 2
+
+
+def test_a_mark_in_older_history_is_found_when_that_is_there() -> None:
+    log = [message(number, ANA) for number in range(6)]
+    view = Conversation(ANA.id)
+    view.begin(page(log, 6, 2))
+    view.take(read((MAYA, log[3])), 0)
+    assert view.read_by_others == view.first - 1
+    view.older(page(log, 4, 2))
+    assert view.messages[view.read_by_others - view.first] == log[3]
+
+
+def test_a_mark_on_what_is_no_message_is_good_for_those_before_it() -> None:
+    view = conversation(message(1, ANA))
+    view.take(TakenFrame(chat_id="c", cursor="taken", by=MAYA, at=NOON), 0)
+    mark = ReadMark(reader=MAYA, cursor="taken", at=NOON)
+    view.take(ReadFrame(chat_id="c", reads=[mark]), 0)
+    assert view.read_by_others == 0
+
+
+def test_typing_runs_out_and_ends_with_a_message() -> None:
+    view = conversation()
+    view.take(TypingFrame(chat_id="c", sender=MAYA), 100)
+    view.take(TypingFrame(chat_id="c", sender=ANA), 100)
+    assert view.typing(100 + TYPING_SECONDS - 0.1) == [MAYA]
+    assert view.typing(100 + TYPING_SECONDS) == []
+    view.take(TypingFrame(chat_id="c", sender=MAYA), 200)
+    view.take(message(1), 201)
+    assert view.typing(201) == []
+
+
+def test_presence_is_who_is_there_now() -> None:
+    view = conversation()
+    view.take(PresenceFrame(chat_id="c", present=[ANA, MAYA]), 0)
+    assert view.present == [ANA, MAYA]
+    view.take(PresenceFrame(chat_id="c", present=[ANA]), 0)
+    assert view.present == [ANA]

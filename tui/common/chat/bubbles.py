@@ -1,0 +1,140 @@
+"""Draws the lines of a conversation: bubbles with who, when and how far they have come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from rich.cells import cell_len
+from textual.strip import Strip
+
+from server.features.shared.schemas import Actor
+from tui.common.chat.conversation import Conversation
+from tui.common.chat.layout import DAY_LINES, EDGE, Layout, Place
+from tui.common.ink import Inks, Line, Part
+from tui.common.text import fit
+
+STRIPS_KEPT = 2000
+SENT, READ, WAITING, REFUSED = "✓", "✓✓", "◌", "✕"
+"""The glyph alone tells, colour only helps."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What an entry's looks depend on, but for its text."""
+
+    own: bool
+    who: str
+    at: datetime
+    standing: str
+    words: str = ""
+    """Why it was refused."""
+
+
+class Bubbles:
+    """Strips for the lines of a layout, each drawn once."""
+
+    def __init__(self, layout: Layout, variables: Mapping[str, str]) -> None:
+        self._layout = layout
+        self._inks = Inks(variables)
+        self._strips: dict[object, Strip] = {}
+
+    def strip(self, conversation: Conversation, place: Place, selected: bool) -> Strip:
+        """One line, as wide as the layout."""
+        layout = self._layout
+        index = place.index
+        entry = _entry_of(conversation, index)
+        name: object = conversation.first + index
+        if index >= len(conversation.messages):
+            name = conversation.drafts[index - len(conversation.messages)].message.client_id
+        key = (name, conversation.generation, place, layout.width, selected, entry.standing)
+        strip = self._strips.get(key)
+        if strip is None:
+            if len(self._strips) >= STRIPS_KEPT:
+                self._strips.clear()
+            strip = self._strips[key] = Strip(self._draw(entry, place, selected), layout.width)
+        return strip
+
+    def blank(self, width: int) -> Strip:
+        """An empty line."""
+        return Strip(self._inks.line([], width), width)
+
+    def clear(self) -> None:
+        """Draw everything anew: messages of another conversation have the same numbers."""
+        self._strips.clear()
+
+    def _draw(self, entry: _Entry, place: Place, selected: bool) -> Line:
+        width, line = self._layout.width, place.line
+        if place.new_day:
+            if line < DAY_LINES:
+                return self._inks.line(_day(entry.at, width) if line == 0 else [], width)
+            line -= DAY_LINES
+        if line == 0:
+            return self._inks.line(_heading(entry, width, selected), width)
+        texts = self._layout.text_of(place.index)
+        if line > len(texts):
+            return self._inks.line([], width)
+        return self._bubble(entry, texts, line - 1, selected)
+
+    def _bubble(self, entry: _Entry, texts: list[str], line: int, selected: bool) -> Line:
+        width = self._layout.width
+        wide = min(max(map(cell_len, texts)), width - EDGE)
+        text = texts[line]
+        filled = f" {text}{' ' * (wide - cell_len(text))} "
+        if selected:
+            ground, ink = "edge", "bold foreground"
+        else:
+            ground = "block-cursor-background" if entry.own else "panel"
+            ink = "foreground"
+        room = max(0, width - wide - EDGE)
+        bubble = self._inks.line([(filled, ink)], wide + 2, ground)
+        if entry.own:
+            bar = self._inks.line([("▐", "error" if entry.words else "primary")], 1)
+            return [*self._inks.line([], room), *bubble, *bar] if room else [*bubble, *bar]
+        bar = self._inks.line([("▌", "secondary")], 1)
+        return [*bar, *bubble, *self._inks.line([], room)] if room else [*bar, *bubble]
+
+
+def _entry_of(conversation: Conversation, index: int) -> _Entry:
+    messages = conversation.messages
+    if index < len(messages):
+        message = messages[index]
+        own = message.sender.id == conversation.own_id
+        standing = ""
+        if own:
+            is_read = conversation.first + index <= conversation.read_by_others
+            standing = READ if is_read else SENT
+        return _Entry(own, name_of(message.sender), message.sent_at, standing)
+    draft = conversation.drafts[index - len(messages)]
+    standing = REFUSED if draft.refusal else WAITING
+    return _Entry(True, "", draft.message.written_at, standing, draft.refusal)
+
+
+def name_of(who: Actor) -> str:
+    """Somebody's name where there is little room."""
+    return fit(who.name, 24)
+
+
+def _heading(entry: _Entry, width: int, selected: bool) -> list[Part]:
+    time = f"{entry.at.astimezone():%H:%M}"
+    ink = "title" if selected else "wire-ink"
+    if not entry.own:
+        return [(fit(entry.who, max(4, width - 8)), ink), (f"  {time}", ink)]
+    marks = {READ: "success", SENT: "wire-ink", WAITING: "warning", REFUSED: "bold error"}
+    words = {WAITING: " waiting", REFUSED: f" {entry.words or 'not sent'}"}.get(entry.standing, "")
+    before = f"you  {time} "
+    tail = fit(f"{entry.standing}{words}", max(2, width - cell_len(before) - 1))
+    indent = max(0, width - cell_len(before) - cell_len(tail) - 1)
+    return [(" " * indent, ""), (before, ink), (tail, marks[entry.standing])]
+
+
+def _day(at: datetime, width: int) -> list[Part]:
+    here = at.astimezone()
+    today = datetime.now().astimezone().toordinal()
+    days = {today: "Today", today - 1: "Yesterday"}
+    words = days.get(here.toordinal(), f"{here:%A} {here.day} {here:%B %Y}")
+    name = f" {fit(words, max(1, width - 6))} "
+    side = max(0, width - cell_len(name))
+    left = side // 2
+    return [("─" * left, "edge"), (name, "wire-ink"), ("─" * (side - left), "edge")]

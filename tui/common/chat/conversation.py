@@ -1,0 +1,217 @@
+"""A conversation as one side of it has it: its messages in order, and what is known of the rest."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+
+from server.features.chat.schemas import (
+    ChatMessage,
+    ClosedFrame,
+    MessagePage,
+    PresenceFrame,
+    ReadFrame,
+    ReadMark,
+    ReopenedFrame,
+    ServerFrame,
+    TakenFrame,
+    TypingFrame,
+)
+from server.features.shared.schemas import Actor
+from tui.common.client.outbox import Unsent
+
+TYPING_SECONDS = 5.0
+"""Who types says so every two seconds; longer than this after the last word they have stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message of one's own that has not come back: on its way, or refused for that reason."""
+
+    message: Unsent
+    refusal: str = ""
+
+
+class Conversation:
+    """What has been said, without a screen and without a network.
+
+    `messages` is one stretch of the chat, without a gap, in the order of its cursors: history pages
+    go in front (`begin`, `older`), what happens goes behind (`take`). `drafts` come after them, in
+    the order they were written.
+    """
+
+    def __init__(self, own_id: str) -> None:
+        self.own_id = own_id
+        self.messages: list[ChatMessage] = []
+        self.drafts: list[Draft] = []
+        self.present: list[Actor] = []
+        self.before: str | None = None
+        """Where the next older page begins; None where there is none."""
+        self.first = 0
+        """The number of `messages[0]`; goes down by as many as are put in front."""
+        self.marked = False
+        """Whether it is known how far everybody has read."""
+        self.generation = 0
+        """Grows when the messages are others than before, rather than more."""
+        self.revision = 0
+        """Grows with every change."""
+        self._places: dict[str, int] = {}
+        """The number of the last message at or before each cursor that is known."""
+        self._client_ids: set[str] = set()
+        """Of one's own messages."""
+        self._marks: dict[str, ReadMark] = {}
+        self._read_to: dict[str, int] = {}
+        """The number of the last message that each reader is known to have read."""
+        self._typing: dict[str, tuple[Actor, float]] = {}
+        self._others: list[int] = []
+        """The numbers of the others' messages."""
+
+    # -- what comes in
+
+    def begin(self, page: MessagePage) -> None:
+        """The newest page of the history, read at first or again.
+
+        Where it goes on from what is known it is put behind that; else it takes its place.
+        """
+        newest_last = list(reversed(page.items))
+        known = next((at for at, one in enumerate(newest_last) if one.cursor in self._places), None)
+        if known is None and (self.messages or newest_last):
+            self.messages.clear()
+            self._places.clear()
+            self._client_ids.clear()
+            self._read_to.clear()
+            self._others.clear()
+            self.first = 0
+            self.generation += 1
+            self.before = page.next
+        elif known is None:
+            self.before = page.next
+        for message in newest_last[known or 0 :]:
+            self._append(message)
+        # What happened since that is no message: the cursor is good for marks all the same.
+        self._places.setdefault(page.cursor, self.end - 1)
+        self._place_marks()
+        self.revision += 1
+
+    def older(self, page: MessagePage) -> None:
+        """The page before the oldest message."""
+        found = [one for one in reversed(page.items) if one.cursor not in self._places]
+        self.first -= len(found)
+        self.messages[:0] = found
+        others: list[int] = []
+        for number, message in enumerate(found, self.first):
+            self._places[message.cursor] = number
+            if not self._note_own(message):
+                others.append(number)
+        self._others[:0] = others
+        self.before = page.next
+        self._place_marks()
+        self.revision += 1
+
+    def take(self, frame: ServerFrame, now: float) -> None:
+        """What the room has sent, at monotonic time `now`."""
+        match frame:
+            case ChatMessage():
+                if frame.again:
+                    self._note_own(frame)
+                else:
+                    self._append(frame)
+                self._typing.pop(frame.sender.id, None)
+            case TakenFrame() | ClosedFrame() | ReopenedFrame():
+                self._places.setdefault(frame.cursor, self.end - 1)
+            case TypingFrame():
+                if frame.sender.id != self.own_id:
+                    self._typing[frame.sender.id] = (frame.sender, now + TYPING_SECONDS)
+            case ReadFrame():
+                self.marked = True
+                self._marks = {mark.reader.id: mark for mark in frame.reads}
+            case PresenceFrame():
+                self.present = list(frame.present)
+        self._place_marks()
+        self.revision += 1
+
+    def write(self, message: Unsent) -> None:
+        """A message of one's own is on its way."""
+        if message.client_id not in self._client_ids:
+            self.drafts.append(Draft(message))
+            self.revision += 1
+
+    def refuse(self, client_id: str, words: str) -> None:
+        """The server does not want it, for that reason."""
+        self.drafts = [
+            Draft(draft.message, words) if draft.message.client_id == client_id else draft
+            for draft in self.drafts
+        ]
+        self.revision += 1
+
+    def discard(self, client_id: str) -> Draft | None:
+        """Take a draft away, as to write it again; None where there is none."""
+        found = next((d for d in self.drafts if d.message.client_id == client_id), None)
+        if found is not None:
+            self.drafts.remove(found)
+            self.revision += 1
+        return found
+
+    # -- what is known
+
+    @property
+    def end(self) -> int:
+        """The number after the last message's."""
+        return self.first + len(self.messages)
+
+    def has(self, client_id: str) -> bool:
+        """Whether one's own message of that name is among the messages."""
+        return client_id in self._client_ids
+
+    @property
+    def read_by_others(self) -> int:
+        """The number of the last message that somebody else is known to have read."""
+        reach = [to for reader, to in self._read_to.items() if reader != self.own_id]
+        return max(reach, default=self.first - 1)
+
+    @property
+    def unread(self) -> int:
+        """How many messages of others one has not read oneself, of those that are here."""
+        return len(self._others) - bisect_right(self._others, self._own_reach)
+
+    @property
+    def last_unread(self) -> ChatMessage | None:
+        """The newest message of somebody else's, where it has not been read."""
+        if not self._others or self._others[-1] <= self._own_reach:
+            return None
+        return self.messages[self._others[-1] - self.first]
+
+    def typing(self, now: float) -> list[Actor]:
+        """Who is typing at monotonic time `now`."""
+        self._typing = {key: one for key, one in self._typing.items() if one[1] > now}
+        return [who for who, _ in self._typing.values()]
+
+    # -- its own
+
+    @property
+    def _own_reach(self) -> int:
+        return self._read_to.get(self.own_id, self.first - 1)
+
+    def _append(self, message: ChatMessage) -> None:
+        if message.cursor in self._places:
+            return
+        self._places[message.cursor] = self.end
+        self.messages.append(message)
+        if not self._note_own(message):
+            self._others.append(self.end - 1)
+
+    def _note_own(self, message: ChatMessage) -> bool:
+        """Whether it is one's own, which then is no draft any more."""
+        if message.sender.id != self.own_id:
+            return False
+        self._client_ids.add(message.client_id)
+        if self.drafts:
+            self.drafts = [d for d in self.drafts if d.message.client_id != message.client_id]
+        return True
+
+    def _place_marks(self) -> None:
+        """Look up marks that could not be placed before; one never goes back."""
+        for reader, mark in self._marks.items():
+            place = self._places.get(mark.cursor)
+            if place is not None and place > self._read_to.get(reader, self.first - 1):
+                self._read_to[reader] = place

@@ -1,0 +1,198 @@
+"""Where each message of a conversation stands, in lines, at some width."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from tui.common.chat.legible import legible
+from tui.common.chat.wrapping import count_lines, is_plain, wrap
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from server.features.chat.schemas import ChatMessage
+    from tui.common.chat.conversation import Conversation, Draft
+
+WIDEST = 72
+"""Cells of a bubble's text, at most: longer lines are hard to read."""
+NARROWEST = 8
+SHARE = 0.8
+"""Of the width, at most: a bubble's side tells whose it is."""
+EDGE = 3
+"""Cells of a bubble beside its text: the bar, and a space on either side."""
+DAY_LINES = 2
+"""A separator, and a blank line below it."""
+AROUND = 2
+"""The line above a bubble's text that says who and when, and the blank one below it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A message's text as it is shown; whether each of its characters takes one cell; its day."""
+
+    text: str
+    plain: bool
+    day: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line within an entry: which entry, which of its lines, and whether a new day begins it."""
+
+    index: int
+    line: int
+    new_day: bool
+
+
+class Layout:
+    """Lines of the messages, then of the drafts; one after the other, each an entry.
+
+    `update` follows the conversation. Only what has come or another width costs anything.
+    """
+
+    def __init__(self) -> None:
+        self.width = 0
+        self.text_width = NARROWEST
+        self._written: list[_Written] = []
+        self._days: list[bool] = []
+        self._ends: list[int] = []
+        """The line after each message's last."""
+        self._drafts: tuple[Draft, ...] = ()
+        self._draft_written: list[_Written] = []
+        self._draft_ends: list[int] = []
+        self._first = 0
+        self._generation = -1
+
+    @property
+    def lines(self) -> int:
+        """How many there are."""
+        ends = self._draft_ends or self._ends
+        return ends[-1] if ends else 0
+
+    @property
+    def count(self) -> int:
+        """How many entries there are."""
+        return len(self._ends) + len(self._draft_ends)
+
+    def update(self, conversation: Conversation, width: int) -> int:
+        """Follow the conversation; how many lines have come in above those there were.
+
+        At another width nothing of that is true any more, and it is 0.
+        """
+        added = 0
+        in_front = self._first - conversation.first
+        if width != self.width:
+            self.width = width
+            self.text_width = max(NARROWEST, min(WIDEST, int(width * SHARE) - EDGE))
+            self._follow(conversation)
+            self._measure_all()
+        elif conversation.generation != self._generation:
+            self._follow(conversation)
+            self._measure_all()
+        elif in_front:
+            # Where the first one ended, as it may have lost the day above it.
+            before = self._ends[0] if self._ends else None
+            self._follow(conversation)
+            self._measure_all()
+            added = 0 if before is None else self._ends[in_front] - before
+        else:
+            self._append(conversation)
+        self._take_drafts(conversation)
+        return added
+
+    @property
+    def lines_of_messages(self) -> int:
+        """Without the drafts."""
+        return self._ends[-1] if self._ends else 0
+
+    def at(self, line: int) -> Place | None:
+        """What stands in that line; None behind the end."""
+        if not 0 <= line < self.lines:
+            return None
+        if line < self.lines_of_messages:
+            index = bisect_right(self._ends, line)
+            top = self._ends[index - 1] if index else 0
+            return Place(index, line - top, self._days[index])
+        place = bisect_right(self._draft_ends, line)
+        top = self._draft_ends[place - 1] if place else self.lines_of_messages
+        return Place(len(self._ends) + place, line - top, False)
+
+    def top(self, index: int) -> int:
+        """The first line of an entry."""
+        if index <= len(self._ends):
+            return self._ends[index - 1] if index else 0
+        return self._draft_ends[index - len(self._ends) - 1]
+
+    def bottom(self, index: int) -> int:
+        """The line after an entry's last."""
+        return self.top(index + 1)
+
+    def text_of(self, index: int) -> list[str]:
+        """The lines of an entry's text."""
+        written = (
+            self._written[index]
+            if index < len(self._written)
+            else self._draft_written[index - len(self._written)]
+        )
+        return wrap(written.text, self.text_width, plain=written.plain)
+
+    def _follow(self, conversation: Conversation) -> None:
+        """Have the text of each message, without reading again what is known."""
+        if conversation.generation != self._generation:
+            self._written = []
+            self._first = conversation.first
+            self._generation = conversation.generation
+        in_front = self._first - conversation.first
+        messages = conversation.messages
+        known = in_front + len(self._written)
+        self._written[:0] = [_written_of(message) for message in messages[:in_front]]
+        self._written += [_written_of(message) for message in messages[known:]]
+        self._first = conversation.first
+
+    def _measure_all(self) -> None:
+        width = self.text_width
+        self._days = []
+        heights: list[int] = []
+        day = -1
+        for one in self._written:
+            new_day = one.day != day
+            day = one.day
+            self._days.append(new_day)
+            lines = count_lines(one.text, width, plain=one.plain)
+            heights.append(lines + AROUND + (DAY_LINES if new_day else 0))
+        self._ends = list(accumulate(heights))
+
+    def _append(self, conversation: Conversation) -> None:
+        for message in conversation.messages[len(self._written) :]:
+            one = _written_of(message)
+            new_day = not self._written or self._written[-1].day != one.day
+            self._written.append(one)
+            self._days.append(new_day)
+            lines = count_lines(one.text, self.text_width, plain=one.plain)
+            height = lines + AROUND + (DAY_LINES if new_day else 0)
+            self._ends.append(self.lines_of_messages + height)
+
+    def _take_drafts(self, conversation: Conversation) -> None:
+        drafts = tuple(conversation.drafts)
+        if drafts != self._drafts:
+            self._drafts = drafts
+            self._draft_written = [
+                _written(draft.message.text, draft.message.written_at) for draft in drafts
+            ]
+        at = self.lines_of_messages
+        self._draft_ends = []
+        for one in self._draft_written:
+            at += count_lines(one.text, self.text_width, plain=one.plain) + AROUND
+            self._draft_ends.append(at)
+
+
+def _written_of(message: ChatMessage) -> _Written:
+    return _written(message.text, message.sent_at)
+
+
+def _written(text: str, at: datetime) -> _Written:
+    text = legible(text)
+    return _Written(text, is_plain(text), at.astimezone().toordinal())

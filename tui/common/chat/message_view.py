@@ -1,0 +1,305 @@
+"""A conversation on the screen: bubbles that scroll, however many there are."""
+
+from datetime import datetime
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.geometry import Offset, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.selection import Selection
+from textual.strip import Strip
+from textual.visual import Visual
+
+from tui.common.chat.bubbles import Bubbles
+from tui.common.chat.conversation import Conversation
+from tui.common.chat.layout import Layout, Place
+from tui.common.chat.legible import legible
+
+NEAR = 2
+"""Windows from the top at which older messages are wanted."""
+DECORATION = " ▌▐"
+
+
+class MessageView(ScrollView, can_focus=True):
+    """Shows a conversation; `renew()` when that has changed. Only lines in view are ever built.
+
+    It stays at the end while it is there, and where it is otherwise, also when older messages come
+    in above or the window gets another width.
+    """
+
+    ALLOW_MAXIMIZE = False
+    DEFAULT_CSS = """
+    MessageView {
+        background: $surface; height: 1fr; scrollbar-size-vertical: 1; overflow-x: hidden;
+        overflow-y: scroll;
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "select(-1)", "Message before", show=False),
+        Binding("down,j", "select(1)", "Message after", show=False),
+        Binding("pageup", "page(-1)", "Page up", show=False),
+        Binding("pagedown", "page(1)", "Page down", show=False),
+        Binding("home", "start", "Oldest", show=False),
+        Binding("end,G", "latest", "Newest", show=False),
+        Binding("y", "copy", "Copy", show=False),
+        Binding("ctrl+c,super+c", "copy", show=False),
+    ]
+
+    class Moved(Message):
+        """Other messages came into view."""
+
+    class NearTop(Message):
+        """Older messages are about to be wanted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conversation: Conversation | None = None
+        self.message = Content("")
+        """What to say while there is nothing to show."""
+        self.selected: int | None = None
+        """The number of the message that keys have gone to."""
+        self.at_end = True
+        """Whether it shows the newest, and goes on doing so."""
+        self.layout_of = Layout()
+        self._bubbles: Bubbles | None = None
+        self._revision = -1
+        self._seen_end = 0
+        """The number after the last message that has been in view at the end."""
+        self._anchor: tuple[int, int] | None = None
+        """Number and line of what stands in the first line, while that is not at the end."""
+        self._today = 0
+
+    def show(self, conversation: Conversation | None) -> None:
+        """Show this one, from its end."""
+        if conversation is self.conversation:
+            return
+        self.conversation = conversation
+        self.layout_of = Layout()
+        self._bubbles = None
+        self.selected = None
+        self.at_end = True
+        self._anchor = None
+        self._seen_end = 0 if conversation is None else conversation.end
+        self._revision = -1
+        self.renew()
+
+    def renew(self) -> None:
+        """The conversation has changed, or the width: measure and paint."""
+        conversation, width = self.conversation, self.scrollable_content_region.width
+        if conversation is None or width <= 0:
+            self._stretch(0)
+            self.refresh()
+            return
+        same_width = width == self.layout_of.width
+        if same_width and self._revision == conversation.revision:
+            return
+        self._revision = conversation.revision
+        layout = self.layout_of
+        added = layout.update(conversation, width)
+        self._stretch(layout.lines)
+        if self.at_end:
+            self._go(layout.lines)
+        elif not same_width:
+            self._restore()
+        elif added:
+            self._go(self.scroll_offset.y + added)
+        self._note_place()
+        self.refresh()
+
+    @property
+    def below(self) -> int:
+        """How many messages of others have come since the end was last in view."""
+        if self.conversation is None or self.at_end:
+            return 0
+        messages = self.conversation.messages
+        new = messages[max(0, self._seen_end - self.conversation.first) :]
+        return sum(one.sender.id != self.conversation.own_id for one in new)
+
+    # -- moving
+
+    def action_select(self, step: int) -> None:
+        """To the message before or after; beyond the last, to none."""
+        count = self.layout_of.count
+        if self.conversation is None or not count:
+            return
+        first = self.conversation.first
+        at = count if self.selected is None else self.selected - first
+        at += step
+        if at >= count:
+            self.selected = None
+            self.action_latest()
+            return
+        at = max(0, at)
+        self.selected = first + at
+        top, bottom = self.layout_of.top(at), self.layout_of.bottom(at)
+        height = self.size.height
+        if top < self.scroll_offset.y:
+            self._go(top)
+        elif bottom > self.scroll_offset.y + height:
+            self._go(min(top, bottom - height))
+        self.refresh()
+
+    def action_page(self, direction: int) -> None:
+        """A window's height up or down."""
+        self._go(self.scroll_offset.y + direction * max(1, self.size.height - 2))
+
+    def action_start(self) -> None:
+        """To the oldest message that is here."""
+        self._go(0)
+
+    def action_latest(self) -> None:
+        """To the newest message."""
+        self.selected = None
+        self._go(self.layout_of.lines)
+        self.refresh()
+
+    def action_copy(self) -> None:
+        """What the mouse has marked; else the message that keys have gone to, else the newest."""
+        text = self.screen.get_selected_text() or self._text_to_copy()
+        if text:
+            self.app.copy_to_clipboard(text)
+            words = text.splitlines()[0] if text.strip() else text
+            self.notify(words[:60] + ("…" if len(words) > 60 else ""), title="Copied", timeout=2)
+
+    def _text_to_copy(self) -> str:
+        conversation = self.conversation
+        if conversation is None:
+            return ""
+        messages, drafts = conversation.messages, conversation.drafts
+        last = len(messages) + len(drafts) - 1
+        at = last if self.selected is None else self.selected - conversation.first
+        if not 0 <= at <= last:
+            return ""
+        inside = at < len(messages)
+        return legible(messages[at].text if inside else drafts[at - len(messages)].message.text)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Know whether this is the end, and ask for what is above."""
+        super().watch_scroll_y(old_value, new_value)
+        if round(old_value) != round(new_value):
+            self._note_place()
+            self.post_message(self.Moved())
+
+    def on_resize(self) -> None:
+        """Lines are as wide as the window."""
+        self._revision = -1
+        self.renew()
+
+    def on_click(self, event: events.Click) -> None:
+        """Go to the message there."""
+        place = self.layout_of.at(event.y + self.scroll_offset.y)
+        if place is not None and self.conversation is not None:
+            self.selected = self.conversation.first + place.index
+            self.refresh()
+
+    def _go(self, line: int) -> None:
+        self.scroll_to(y=max(0, min(line, self.max_scroll_y)), animate=False)
+        self._note_place()
+
+    def _stretch(self, lines: int) -> None:
+        size = Size(self.size.width, lines)
+        if self.virtual_size != size:
+            self.virtual_size = size
+
+    def _note_place(self) -> None:
+        conversation = self.conversation
+        if conversation is None or not self.size.height:
+            return
+        y = self.scroll_offset.y
+        self.at_end = y >= self.max_scroll_y
+        if self.at_end:
+            self._seen_end = conversation.end
+        place = self.layout_of.at(y)
+        self._anchor = None
+        if place is not None and not self.at_end:
+            self._anchor = (conversation.first + place.index, place.line)
+        if conversation.before is not None and y < NEAR * self.size.height:
+            self.post_message(self.NearTop())
+
+    def _restore(self) -> None:
+        """Have the same message in the first line as before."""
+        if self._anchor is None or self.conversation is None:
+            return
+        number, line = self._anchor
+        index = number - self.conversation.first
+        if 0 <= index < self.layout_of.count:
+            top, bottom = self.layout_of.top(index), self.layout_of.bottom(index)
+            self._go(min(top + line, bottom - 1))
+
+    # -- painting
+
+    def render_line(self, y: int) -> Strip:
+        """A line of a message, or nothing."""
+        width = self.scrollable_content_region.width
+        bubbles = self._brush()
+        conversation, line = self.conversation, y + self.scroll_offset.y
+        place = self.layout_of.at(line) if conversation is not None else None
+        if conversation is None or (place is None and not self.layout_of.count):
+            return self._message_line(y, width)
+        if place is None or width != self.layout_of.width:
+            return bubbles.blank(width)
+        strip = bubbles.strip(conversation, place, self._is_selected(place)).apply_offsets(0, line)
+        selection = self.text_selection
+        span = None if selection is None else selection.get_span(line)
+        return strip if span is None else self._marked(strip, *span)
+
+    def notify_style_update(self) -> None:
+        """Another theme, other inks."""
+        super().notify_style_update()
+        self._bubbles = None
+
+    def selection_updated(self, selection: Selection | None) -> None:
+        """The mouse marks something."""
+        self.refresh()
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """The text that the mouse has marked, without the bubbles around it."""
+        if self.conversation is None:
+            return None
+        lines = self.layout_of.lines
+        start = selection.start or Offset(0, 0)
+        end = selection.end or Offset(-1, lines - 1)
+        texts = []
+        for line in range(max(0, start.y), min(lines, end.y + 1)):
+            place = self.layout_of.at(line)
+            assert place is not None
+            text = self._brush().strip(self.conversation, place, False).text
+            until = end.x if line == end.y and end.x >= 0 else None
+            texts.append(text[start.x if line == start.y else 0 : until].strip(DECORATION))
+        return "\n".join(texts), "\n"
+
+    def _brush(self) -> Bubbles:
+        today = datetime.now().astimezone().toordinal()
+        if self._bubbles is None or self._today != today:
+            self._bubbles = Bubbles(self.layout_of, self.app.theme_variables)
+            self._today = today
+        return self._bubbles
+
+    def _is_selected(self, place: Place) -> bool:
+        return (
+            self.selected is not None
+            and self.has_focus
+            and self.conversation is not None
+            and place.index == self.selected - self.conversation.first
+        )
+
+    def _marked(self, strip: Strip, start: int, end: int) -> Strip:
+        style = self.screen.get_component_rich_style("screen--selection")
+        until = strip.cell_length if end == -1 else min(end, strip.cell_length)
+        start = min(start, until)
+        parts = list(strip.divide([start, until, strip.cell_length]))
+        return Strip.join([parts[0], parts[1].apply_style(style), *parts[2:]])
+
+    def _message_line(self, y: int, width: int) -> Strip:
+        lines = self.message.wrap(max(1, width - 4)) if self.message else []
+        first = max(0, (self.size.height - len(lines)) // 2)
+        if not first <= y < first + len(lines):
+            return self._brush().blank(width)
+        line = lines[y - first]
+        indent = max(0, (width - line.cell_length) // 2)
+        content = Content.assemble(" " * indent, line)
+        strips = Visual.to_strips(self, content, width, 1, self.visual_style, pad=True)
+        return strips[0].adjust_cell_length(width, self.rich_style)

@@ -1,0 +1,144 @@
+"""What the panels of both sides of a chat share: talks that run, one of them in view."""
+
+from textual import on
+from textual.worker import Worker, WorkerState
+
+from server.features.chat.schemas import Chat, ChatMessage
+from tui.common.chat.pane import ChatPane
+from tui.common.chat.talk import Talk
+from tui.common.client.errors import ClientTrouble, SignedOut
+from tui.common.client.wire import Pattern, State
+from tui.common.panel import Panel
+from tui.common.text import fit
+from tui.common.trouble import words_of
+
+MOST_TALKS = 8
+"""Rooms one is in at once; beyond that the one longest not looked at is left."""
+CLOCK_SECONDS = 1.0
+"""How often ages are drawn again, and who has stopped typing."""
+TALK = "talk-"
+"""The worker group of a talk is this and the chat's id."""
+TOAST_CELLS = 120
+
+
+class TalkPanel(Panel):
+    """One chat in view, others running. A new message rings where nobody looks at it."""
+
+    PATTERN = Pattern.WEBSOCKET
+    VERB = "msgs"
+
+    pane: ChatPane
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.talks: dict[str, Talk] = {}
+        """By chat, the one looked at last is the last."""
+
+    @property
+    def talk(self) -> Talk | None:
+        """The one in view."""
+        return self.pane.talk
+
+    @property
+    def in_view(self) -> bool:
+        """Whether somebody is looking here: in front, nothing over it, the terminal in focus."""
+        app = self.tiffin
+        return app.grid.main is self and len(app.screen_stack) == 1 and app.app_focus
+
+    def talk_of(self, chat: Chat) -> Talk:
+        """The talk of that chat, which runs."""
+        talk = self.talks.pop(chat.id, None)
+        if talk is None or talk.over:
+            talk = Talk(
+                self.session,
+                self.api,
+                chat,
+                on_change=self.changed,
+                on_message=self.message_came,
+            )
+            self.run_worker(
+                talk.run(), group=f"{TALK}{chat.id}", exclusive=True, exit_on_error=False
+            )
+        self.talks[chat.id] = talk
+        for other in list(self.talks.values())[:-1]:
+            if len(self.talks) > MOST_TALKS and not other.outbox and other is not self.talk:
+                self.leave(other)
+        return talk
+
+    def leave(self, talk: Talk) -> None:
+        """Out of that room."""
+        del self.talks[talk.id]
+        self.workers.cancel_group(self, f"{TALK}{talk.id}")
+
+    def view(self, talk: Talk | None) -> None:
+        """Have this one in view; the wire line shows its room."""
+        self.pane.show(talk)
+        if talk is not None:
+            self.talks[talk.id] = self.talks.pop(talk.id, talk)
+            self.meter = talk.meter
+        self.changed()
+        self.refresh_bindings()
+
+    def changed(self) -> None:
+        """Paint with the next flush."""
+        self.dirty = True
+
+    def message_came(self, talk: Talk, message: ChatMessage) -> None:
+        """Somebody else has written."""
+
+    def ring(self, who: str, words: str) -> None:
+        """Bell and toast."""
+        self.app.bell()
+        self.notify(fit(words, TOAST_CELLS), title=who, timeout=8)
+
+    def is_seen(self, chat_id: str) -> bool:
+        """Whether the newest message of that chat is being looked at."""
+        talk = self.talk
+        return self.in_view and talk is not None and talk.id == chat_id and self.pane.view.at_end
+
+    def cut(self) -> None:
+        """Cut the room in view; what was missed is replayed when it is back."""
+        if self.talk is None or not self.talk.cut():
+            self.notify("There is no connection to cut just now.", title=self.TITLE)
+
+    def enter(self) -> None:
+        """To where one writes, where there is something to write."""
+        self.pane.enter()
+
+    async def close_talk(self, talk: Talk) -> None:
+        """Close its chat."""
+        try:
+            talk.learn(await self.api.close_chat(talk.id))
+        except SignedOut:
+            return
+        except ClientTrouble as trouble:
+            self.notify(words_of(trouble), title="Not closed", severity="warning")
+
+    async def reopen_talk(self, talk: Talk) -> None:
+        """Go on with its chat."""
+        try:
+            talk.learn(await self.api.reopen_chat(talk.id))
+        except SignedOut:
+            return
+        except ClientTrouble as trouble:
+            self.notify(words_of(trouble), title="Not opened again", severity="warning")
+            return
+        self.pane.renew(in_view=self.in_view)
+        self.refresh_bindings()
+        if self.in_view:
+            self.enter()
+
+    @on(ChatPane.Refused)
+    def _refused(self, event: ChatPane.Refused) -> None:
+        self.notify(event.words, title=self.TITLE, severity="warning")
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """A talk that broke by a mistake of ours must not look like a quiet one."""
+        group = event.worker.group
+        if event.state is WorkerState.ERROR and group.startswith(TALK):
+            talk = self.talks.get(group.removeprefix(TALK))
+            if talk is not None:
+                talk.over = True
+                talk.trouble = f"Stopped by an error: {event.worker.error!r}."
+                talk.meter.set_state(State.DOWN, "stopped by an error")
+                self.changed()

@@ -1,0 +1,237 @@
+"""One WebSocket, counted on a meter as its frames cross the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from aiohttp import WSMsgType
+
+from server.features.shared.schemas import ProblemDetails
+from tui.common.client.errors import ApiError, NoStream, Unreachable
+from tui.common.client.reconnect import SERVER_SAYS_AT_MOST, parse_retry_after
+
+if TYPE_CHECKING:
+    from tui.common.client.wire import Meter
+
+PING_SECONDS = 10.0
+ABNORMAL = 1006
+_ENDED = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """How a WebSocket was ended by the server; `retry_after` is in seconds."""
+
+    code: int
+    reason: str = ""
+    retry_after: float | None = None
+
+
+class Socket(aiohttp.ClientWebSocketResponse[Any]):
+    """A WebSocket of aiohttp that can also be dropped, as a network does it."""
+
+    @property
+    def head(self) -> aiohttp.ClientResponse:
+        """The answer to the handshake."""
+        return self._response
+
+    def drop(self) -> None:
+        """Close the connection at once, without the closing handshake."""
+        self._response.close()
+
+
+class Channel:
+    """An open WebSocket that carries text. Silent for `silence` seconds, it is dropped.
+
+    A ping every ten seconds keeps it from being silent; what the answers take is the latency.
+    """
+
+    def __init__(
+        self,
+        socket: aiohttp.ClientWebSocketResponse[Any],
+        meter: Meter,
+        what: str,
+        token: str,
+        farewells: set[asyncio.Task[None]],
+        silence: float | None = None,
+    ) -> None:
+        assert isinstance(socket, Socket)
+        self.token = token
+        """What it was opened with."""
+        self._socket = socket
+        self._meter = meter
+        self._farewells = farewells
+        self._silence = silence
+        self._loop = asyncio.get_running_loop()
+        self._silent = False
+        self._open = True
+        self._pinged_at: float | None = None
+        self._beating: asyncio.Task[None] | None = None
+        self._listening: asyncio.TimerHandle | None = None
+        asked, answered = _head_sizes(socket.head)
+        meter.sent(what, asked)
+        meter.received(answered)
+        meter.opened()
+        self._beating = asyncio.create_task(self._beat(), name="pings")
+        self._listen()
+
+    async def receive(self) -> str | Closed | None:
+        """The next text; None for a sign of life without one, `Closed` for the server's end.
+
+        Raises `Unreachable` where the connection is lost.
+        """
+        message = await self._socket.receive()
+        if message.type in _ENDED:
+            return self._ended(message)
+        self._listen()
+        data = message.data.encode() if message.type is WSMsgType.TEXT else message.data
+        size = _frame_size(len(data))
+        self._meter.received(size)
+        if message.type is WSMsgType.TEXT:
+            text: str = message.data
+            return text
+        if message.type is WSMsgType.PING:
+            self._meter.frame("ping", size)
+            with contextlib.suppress(aiohttp.ClientError, OSError):
+                await self._socket.pong(message.data)
+        elif message.type is WSMsgType.PONG:
+            self._meter.frame("pong", size)
+            if self._pinged_at is not None:
+                self._meter.measured((time.perf_counter() - self._pinged_at) * 1000)
+                self._pinged_at = None
+        return None
+
+    async def send(self, text: str, what: str) -> None:
+        """Send a text that is `what` in the log. Raises `Unreachable`."""
+        try:
+            await self._socket.send_str(text)
+        except (aiohttp.ClientError, OSError) as fault:
+            raise _lost() from fault
+        self._meter.said(what, _frame_size(len(text.encode())) + 4)
+
+    def close(self) -> None:
+        """Say goodbye, and let go of the connection."""
+        if not self._open:
+            return
+        self._rest()
+        task = asyncio.ensure_future(self._say_goodbye())
+        self._farewells.add(task)
+        task.add_done_callback(self._farewells.discard)
+
+    def drop(self) -> None:
+        """Break the connection, as a network does it."""
+        self._socket.drop()
+
+    async def _say_goodbye(self) -> None:
+        with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+            await self._socket.close()
+
+    def _ended(self, message: aiohttp.WSMessage) -> Closed:
+        self._rest()
+        if self._silent:
+            raise Unreachable(
+                f"The server has gone silent (nothing for {self._silence:.0f} seconds).",
+                "gone silent",
+            )
+        if message.type is not WSMsgType.CLOSE or message.data == ABNORMAL:
+            raise _lost()
+        reason, retry_after = _read_reason(message.extra or "")
+        return Closed(message.data, reason, retry_after)
+
+    def _rest(self) -> None:
+        if not self._open:
+            return
+        self._open = False
+        self._meter.closed()
+        if self._beating is not None:
+            self._beating.cancel()
+        if self._listening is not None:
+            self._listening.cancel()
+
+    async def _beat(self) -> None:
+        # The first at once: it shows that the server has let us in, and how far away it is.
+        while True:
+            if self._pinged_at is None:
+                self._pinged_at = time.perf_counter()
+                try:
+                    await self._socket.ping(b"tiffin")
+                except (aiohttp.ClientError, OSError):
+                    return  # whoever reads finds out
+                self._meter.said("ping", _frame_size(6) + 4)
+            await asyncio.sleep(PING_SECONDS)
+
+    def _listen(self) -> None:
+        """From now on it may be silent for so long."""
+        if self._listening is not None:
+            self._listening.cancel()
+            self._listening = None
+        if self._silence is not None and self._open:
+            self._listening = self._loop.call_later(self._silence, self._give_up)
+
+    def _give_up(self) -> None:
+        self._silent = True
+        self._socket.drop()
+
+
+def refused(fault: aiohttp.WSServerHandshakeError, base_url: str) -> ApiError | Unreachable:
+    """What an answer means that is no handshake."""
+    if fault.status < 400 or fault.status == HTTPStatus.UPGRADE_REQUIRED:
+        return NoStream(
+            f"No WebSocket comes through to the server at {base_url} (HTTP {fault.status}). "
+            "Something in between does not pass it on.",
+            f"no WebSocket (HTTP {fault.status})",
+        )
+    headers: Mapping[str, str] = fault.headers or {}
+    phrase = next((one.phrase for one in HTTPStatus if one == fault.status), "Error")
+    return ApiError(
+        ProblemDetails(
+            type="about:blank",
+            title=phrase,
+            status=fault.status,
+            detail=f"The server refused the WebSocket with HTTP {fault.status} {phrase}.",
+            request_id=headers.get("X-Request-ID", ""),
+        ),
+        parse_retry_after(headers.get("Retry-After")),
+    )
+
+
+def _lost() -> Unreachable:
+    return Unreachable("The connection to the server was lost.", "connection lost")
+
+
+def _frame_size(payload: int) -> int:
+    """Bytes of a frame that is not masked (RFC 6455, 5.2)."""
+    return payload + (2 if payload < 126 else 4 if payload < 65_536 else 10)
+
+
+def _head_sizes(head: aiohttp.ClientResponse) -> tuple[int, int]:
+    """Bytes of the handshake: of the request's head, and of the answer's."""
+    request = head.request_info
+    line = len(f"GET {request.url.raw_path_qs} HTTP/1.1\r\n")
+    asked = sum(len(f"{name}: {value}\r\n") for name, value in request.headers.items())
+    status_line = len(f"HTTP/1.1 {head.status} {head.reason or ''}\r\n")
+    answered = sum(len(name) + len(value) + 4 for name, value in head.raw_headers)
+    return line + asked + 2, status_line + answered + 2
+
+
+def _read_reason(text: str) -> tuple[str, float | None]:
+    """The words of a close frame's reason, and in how many seconds to come back."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return text, None
+    if not isinstance(found, dict):
+        return text, None
+    milliseconds = found.get("retry_after_ms")
+    wait = None
+    if isinstance(milliseconds, int | float) and milliseconds >= 0:
+        wait = min(milliseconds / 1000, SERVER_SAYS_AT_MOST)
+    return str(found.get("reason", "")), wait

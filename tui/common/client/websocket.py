@@ -1,0 +1,324 @@
+"""A chat's room over a WebSocket that comes back by itself, losing and repeating nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from server.features.chat.schemas import (
+    ChatMessage,
+    CloseCode,
+    ClosedFrame,
+    ErrorCode,
+    ErrorFrame,
+    ReadFrame,
+    ReopenedFrame,
+    ResetFrame,
+    ServerFrame,
+    TakenFrame,
+    read_server_frame,
+)
+from server.features.shared.schemas import ProblemDetails
+from tui.common.client.channel import Channel, Closed
+from tui.common.client.errors import ApiError, ClientTrouble, ResetStream, Unreachable
+from tui.common.client.outbox import Outbox, Unsent
+from tui.common.client.sender import ECHO_SECONDS, Sender
+from tui.common.client.stream import Stream
+from tui.common.client.wire import State
+
+if TYPE_CHECKING:
+    from tui.common.client.reconnect import Backoff
+    from tui.common.client.session import Session
+    from tui.common.client.wire import Meter
+
+SILENCE_SECONDS = 25.0
+"""More than two pings of ours and one of the server's."""
+AGAIN_SECONDS = 1.0
+"""Until a message is sent again that could not be taken, where the server names no time."""
+QUIET_SECONDS = 0.25
+"""What arrives on a reopened room until nothing has come for so long counts as replayed."""
+CURSORS_KEPT = 1024
+
+
+class Room(Stream[Channel]):
+    """`async for frame in room`, inside `async with`, for ever.
+
+    `cursor` is where to begin (a history's cursor; None for the present) and moves with each frame
+    that has one. What is put into the outbox is sent one after the other, each when the one before
+    has come back: so it arrives once and in order whatever breaks. A message that the server does
+    not want comes as an `ErrorFrame` with its `client_id`; one it cannot take just now is sent
+    again.
+
+    Raises `ResetStream` when the server cannot go on from the cursor (read the history, open a new
+    room with the same outbox), `ApiError` when it refuses for good, `SignedOut`.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        chat_id: str,
+        meter: Meter,
+        cursor: str | None = None,
+        *,
+        outbox: Outbox | None = None,
+        silence: float = SILENCE_SECONDS,
+        echo: float = ECHO_SECONDS,
+        backoff: Backoff | None = None,
+    ) -> None:
+        """`silence` and `echo` are seconds."""
+        super().__init__(session, meter, backoff)
+        self.chat_id = chat_id
+        self.cursor = cursor
+        self.outbox = Outbox() if outbox is None else outbox
+        self._silence = silence
+        self._seen: deque[str] = deque([cursor] if cursor else [], maxlen=CURSORS_KEPT)
+        self._pending: deque[ServerFrame] = deque()
+        self._sender = Sender(self.outbox, echo)
+        self._writing: asyncio.Task[None] | None = None
+        self._let_in = False
+        self._replaying = False
+        self._heard_at = 0.0
+        self._rejected: str | None = None
+        """The token with which the last connection was closed."""
+
+    async def __aenter__(self) -> Room:
+        self.outbox.on_put = self._sender.wake
+        return self
+
+    def __aiter__(self) -> Room:
+        return self
+
+    async def __anext__(self) -> ServerFrame:
+        try:
+            while not self._pending:
+                if self._finished:
+                    raise StopAsyncIteration
+                try:
+                    await self._more()
+                except ClientTrouble as trouble:
+                    await self._after(trouble)
+        except asyncio.CancelledError:
+            self._drop()
+            self._meter.set_state(State.IDLE)
+            raise
+        return self._hand_out()
+
+    async def aclose(self) -> None:
+        """End for good and close the connection. What is unsent stays in the outbox."""
+        self.outbox.on_put = None
+        writing = self._writing
+        await super().aclose()
+        if writing is not None:
+            await asyncio.wait({writing})
+
+    def say(self, text: str) -> Unsent:
+        """Send a message; its `client_id` is that of the frame that brings it back."""
+        message = Unsent(text)
+        self.outbox.put(message)
+        return message
+
+    def typing(self) -> None:
+        """Tell that the user is typing, at most every two seconds, and only while connected."""
+        if self._let_in:
+            self._sender.typing()
+
+    def read(self, cursor: str) -> None:
+        """Tell that everything up to this message has been seen, if need be once it is back."""
+        self._sender.read(cursor)
+
+    # -- reading
+
+    async def _more(self) -> None:
+        """Read what has come into `_pending`, opening the room first where it is not."""
+        channel = self._link or await self._begin()
+        news = await channel.receive()
+        if isinstance(news, Closed):
+            if (dropped := self._why_dropped()) is not None:
+                raise dropped
+            await self._ended(news, channel.token)
+            return
+        now = time.monotonic()
+        self._replaying = self._replaying and now - self._heard_at < QUIET_SECONDS
+        self._heard_at = now
+        if not self._let_in:
+            self._let_in = True
+            self._rejected = None
+            self._backoff.opened()
+            self._note_open(State.LIVE)
+        if news is not None:
+            self._read_frame(news)
+
+    async def _begin(self) -> Channel:
+        if self._meter.state is not State.CONNECTING:
+            self._meter.set_state(State.CONNECTING)
+        channel = await self._standing(
+            self._session.connect(
+                f"/chats/{self.chat_id}/ws",
+                meter=self._meter,
+                params={"after": self.cursor} if self.cursor else None,
+                silence=self._silence,
+                epoch=self._bound(),
+                rejected=self._rejected,
+            )
+        )
+        self.accepted = True
+        self._let_in = False
+        self._replaying = self._lost_before
+        self._heard_at = time.monotonic()
+        self._writing = asyncio.create_task(self._sender.run(channel), name=f"room {self.chat_id}")
+        return channel
+
+    def _drop(self) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
+        self._let_in = False
+        super()._drop()
+
+    def cut(self) -> None:
+        """Break the connection now, as a network does it; it comes back by itself."""
+        if self._link is not None:
+            self._link.drop()
+        super().cut()
+
+    def _read_frame(self, text: str) -> None:
+        try:
+            frame = read_server_frame(text)
+        except ValueError:
+            frame = None
+        size = len(text.encode())
+        if frame is None:  # of a newer server: no reason to lose the others
+            self._meter.frame("unknown", size)
+            return
+        if isinstance(frame, ResetFrame):
+            self._pending.append(frame)
+            return
+        self._meter.event(frame.type, size, replayed=self._replaying)
+        if isinstance(frame, ErrorFrame):
+            self._refused(frame)
+        elif isinstance(frame, ChatMessage):
+            self._came(frame)
+        else:
+            if isinstance(frame, ReadFrame):
+                self._note_read(frame)
+            if isinstance(frame, TakenFrame | ClosedFrame | ReopenedFrame):
+                if frame.cursor in self._seen:
+                    return
+                self._seen.append(frame.cursor)
+            self._pending.append(frame)
+
+    def _came(self, message: ChatMessage) -> None:
+        account = self._session.account
+        if account is not None and message.sender.id == account.id:
+            self._sender.settle(message.client_id)
+        if message.again:
+            self._pending.append(message)
+        elif message.cursor not in self._seen:
+            self._seen.append(message.cursor)
+            self._pending.append(message)
+
+    def _hand_out(self) -> ServerFrame:
+        frame = self._pending.popleft()
+        if isinstance(frame, ResetFrame):
+            self._pending.clear()
+            self._finished = True
+            self._drop()
+            self._meter.set_state(State.CONNECTING, "reading the history again")
+            raise ResetStream("Too much has happened since; reading the history again.")
+        if isinstance(frame, ChatMessage | TakenFrame | ClosedFrame | ReopenedFrame) and not (
+            isinstance(frame, ChatMessage) and frame.again
+        ):
+            self.cursor = frame.cursor
+        return frame
+
+    # -- what has come of what was sent
+
+    def _refused(self, frame: ErrorFrame) -> None:
+        """It is sent again, or told to whoever sent it."""
+        again = frame.code in {code.value for code in ErrorCode if code.again}
+        wait = AGAIN_SECONDS if frame.retry_after_ms is None else frame.retry_after_ms / 1000
+        mine = frame.client_id is None or frame.client_id in self.outbox
+        if again and mine:
+            self._sender.again(frame.client_id, wait)
+            return
+        if frame.client_id is not None:
+            self._sender.settle(frame.client_id)
+        self._pending.append(frame)
+
+    def _note_read(self, frame: ReadFrame) -> None:
+        account = self._session.account
+        for mark in frame.reads:
+            if account is not None and mark.reader.id == account.id:
+                self._sender.confirm_read(mark.cursor)
+
+    # -- coming back
+
+    async def _ended(self, closed: Closed, token: str) -> None:
+        """The server has closed the connection: come back, or raise why not."""
+        self._drop()
+        code, retry_after = closed.code, closed.retry_after
+        if code == CloseCode.TOO_LARGE and self._sender.in_flight is not None:
+            # Sent again, it would end every connection.
+            self._refused(
+                ErrorFrame(
+                    code=ErrorCode.TOO_LARGE,
+                    detail="The message is too long for the server.",
+                    chat_id=self.chat_id,
+                    client_id=self._sender.in_flight,
+                )
+            )
+        if code == CloseCode.UNAUTHORIZED:
+            if self._rejected is not None:  # a new token did not help
+                raise _refusal(closed)
+            self._rejected = token
+            await self._wait("token renewed", self._backoff.ended())
+        elif 4400 <= code < 4500 and code != CloseCode.STALLED:
+            raise _refusal(closed)
+        elif code == CloseCode.STALLED:
+            await self._wait("too slow to read", self._backoff.ended())
+        elif code in (CloseCode.NORMAL, CloseCode.GOING_AWAY, 1005):
+            words = (
+                "the server is going away"
+                if code == CloseCode.GOING_AWAY
+                else "the server ended it"
+            )
+            delay = self._backoff.ended()
+            if retry_after is not None:
+                delay = max(delay, retry_after * random.uniform(1.0, 1.1))  # noqa: S311 not a secret
+            await self._wait(words, delay)
+        else:
+            raise Unreachable(
+                f"The server has closed the chat's connection ({code} {closed.reason}).".replace(
+                    " )", ")"
+                ),
+                closed.reason or f"closed with {code}",
+                retry_after,
+            )
+
+    def _gives_up(self, trouble: ClientTrouble) -> bool:
+        closed_for_good = isinstance(trouble, ApiError) and trouble.problem.type == FINAL
+        return closed_for_good or super()._gives_up(trouble)
+
+
+FINAL = "about:blank#close"
+
+
+def _refusal(closed: Closed) -> ApiError:
+    """A close code that is final, as the HTTP status it stands for."""
+    words = {
+        CloseCode.UNAUTHORIZED: "You are not signed in any more.",
+        CloseCode.FORBIDDEN: "This chat is not open to you.",
+        CloseCode.NOT_FOUND: "There is no such chat of yours.",
+    }
+    detail = words.get(closed.code, f"The server refused the chat ({closed.code}).")
+    problem = ProblemDetails(
+        type=FINAL,
+        title=closed.reason or "refused",
+        status=closed.code - 4000,
+        detail=detail,
+        request_id="",
+    )
+    return ApiError(problem)
