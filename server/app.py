@@ -32,6 +32,7 @@ from server.features.kitchen import setup as kitchen
 from server.features.orders import setup as orders
 from server.features.restaurants import setup as restaurants
 from server.features.shared.schemas import ProblemDetails
+from server.features.uploads import setup as uploads
 from server.realtime.broker import Broker
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
@@ -83,6 +84,7 @@ def create_app(settings: Settings) -> web.Application:
         app, settings, database, hub, order_service, restaurant_service, _map(settings)
     )
     kitchen.setup(app)
+    photos = uploads.setup(app, settings, database, account_service, restaurant_service)
 
     operations = app[OPERATIONS]
     app[DOCUMENT] = document(operations, ProblemDetails, version("tiffin"))
@@ -103,6 +105,8 @@ def create_app(settings: Settings) -> web.Application:
             await hub.open()
             stack.push_async_callback(hub.close)
             stack.push_async_callback(driver_service.close)
+            await photos.open()
+            stack.push_async_callback(photos.close)
             await app[HEARTBEAT].open()
             stack.push_async_callback(app[HEARTBEAT].close)
             await Rewrites(hub).follow()

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from support.two_processes import Two
 
 os.environ.pop("NO_COLOR", None)
+# Where `make test` has put the model: servers under test have data folders of their own.
+os.environ.setdefault("U2NET_HOME", str(Path(__file__).resolve().parents[1] / ".tiffin" / "rembg"))
 
 
 @pytest.fixture(scope="session")

@@ -83,6 +83,7 @@ class Operation:
         empty: tuple[int, ...],
         counted: bool,
         tag: str,
+        form: type[BaseModel] | None,
     ) -> None:
         self.method = method
         self.path = PREFIX + path
@@ -94,6 +95,7 @@ class Operation:
         self.empty = empty
         self.counted = counted and method != "GET"
         self.tag = tag
+        self.form = form
         self.body: type[BaseModel] | None = None
         hints = typing.get_type_hints(handler, include_extras=True)
         self.returns: Any = hints.pop("return", None)
@@ -198,6 +200,7 @@ class Router:
         media: str = "application/json",
         empty: tuple[int, ...] = (),
         counted: bool = True,
+        form: type[BaseModel] | None = None,
     ) -> Callable[[Handler], Handler]:
         """Register a handler.
 
@@ -205,7 +208,8 @@ class Router:
         returns nothing. `problems` are the errors of its own rules; what guards and binding may
         answer is added. `media` is another content type than JSON; `empty` other statuses
         without a body. What may change something counts against the account's rate, unless the
-        feature counts it in its own way and says `counted=False`.
+        feature counts it in its own way and says `counted=False`. `form` has the fields of a form
+        that the handler reads itself (`core.forms`), beside its `file`.
         """
 
         def register(handler: Handler) -> Handler:
@@ -222,6 +226,7 @@ class Router:
                     empty=empty,
                     counted=counted,
                     tag=self.tag,
+                    form=form,
                 )
             )
             return handler

@@ -4,15 +4,17 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from server.core.routing import OPERATIONS
 from support.cast import Cast, cast_of
-from support.live_server import LiveServer
+from support.live_server import LiveServer, running_server, settings_for
 from support.rest import Rest
 from support.tokens import claims_of, forgeries, signed
+from support.uploads import COFFEE, form_of, sent
 
 CUSTOMERS = ("customer",)
 EMPLOYEES = ("employee",)
@@ -25,6 +27,7 @@ class Row:
 
     `owned` routes show a stranger of the right role 404. `body` is one that binds, `query` what
     has to be asked. `riding` needs the order on its way; what is not `there` is 404 for all.
+    `form` is for a route that takes a file.
     """
 
     roles: tuple[str, ...]
@@ -33,6 +36,7 @@ class Row:
     query: str = ""
     riding: bool = False
     there: bool = True
+    form: bool = False
 
 
 DISH = {"name": "Dal", "price_cents": 500}
@@ -67,6 +71,12 @@ TABLE = {
     "POST /orders/{id}/status": Row(EMPLOYEES, owned=True, body=STEP),
     "POST /orders/{id}/cancel": Row(CUSTOMERS, owned=True, body={}),
     "GET /orders/{id}/status": Row(BOTH, owned=True),
+    "POST /uploads": Row(BOTH, form=True),
+    "GET /uploads": Row(BOTH),
+    "GET /uploads/{id}": Row(BOTH, owned=True),
+    "GET /uploads/{id}/original": Row(BOTH, owned=True),
+    "GET /uploads/{id}/result": Row(BOTH, owned=True, there=False),
+    "DELETE /uploads/{id}": Row(BOTH, owned=True),
 }
 OUTSIDE = {
     "GET /healthz",
@@ -88,6 +98,13 @@ def routes_of(server: LiveServer) -> set[str]:
 
 
 @pytest.fixture
+async def live_server(data_dir: Path) -> AsyncIterator[LiveServer]:
+    """One that takes photos and leaves them in the queue: none is shown, and none has a result."""
+    async with running_server(settings_for(data_dir, photo_workers=0)) as server:
+        yield server
+
+
+@pytest.fixture
 async def cast(live_server: LiveServer) -> AsyncIterator[Cast]:
     async with cast_of(live_server) as found:
         yield found
@@ -98,13 +115,18 @@ async def call(rest: Rest, route: str, ids: dict[str, str], row: Row) -> int:
     method, path = route.split(" ")
     headers = rest.headers
     body = {"json": row.body} if row.body is not None else {}
+    if row.form:
+        body = {"data": form_of(COFFEE.read_bytes(), {"purpose": "avatar"})}
     url = rest.url(path.format(**ids)) + row.query
     async with asyncio.timeout(5), rest.http.request(method, url, headers=headers, **body) as got:
         return got.status
 
 
-def ids_for(path: str, cast: Cast, order: str) -> dict[str, str]:
-    """What stands in the path's places: things of `employee`'s restaurant and of `customer`."""
+async def ids_for(path: str, cast: Cast, order: str, role: str = "customer") -> dict[str, str]:
+    """What stands in the path's places: things of `employee`'s restaurant and of `customer`; for
+    an upload, which has one owner, of the one with that role."""
+    if path.startswith("/uploads/"):
+        return {"id": await sent(cast.customer if role == "customer" else cast.employee)}
     place = order if path.startswith("/orders") else cast.place.id
     place = cast.place.drivers[0] if path.startswith("/drivers") else place
     return {"id": place, "item_id": cast.place.dishes[1]}
@@ -121,7 +143,7 @@ async def test_every_route_by_every_kind_of_caller(cast: Cast) -> None:
     for route, row in TABLE.items():
         path = route.split(" ")[1]
         order = str((await cast.order_at("out_for_delivery" if row.riding else "placed"))["id"])
-        ids = ids_for(path, cast, order)
+        ids = await ids_for(path, cast, order)
         status = await call(cast.nobody, route, ids, row)
         if row.roles:
             assert status == 401, f"nobody at {route}"
@@ -133,6 +155,7 @@ async def test_every_route_by_every_kind_of_caller(cast: Cast) -> None:
             role = "customer" if caller in ("customer", "stranger") else "employee"
             if not row.roles or route == "DELETE /me":
                 continue
+            ids = await ids_for(path, cast, order, role)
             status = await call(getattr(cast, caller), route, ids, row)
             what = f"{caller} at {route}: {status}"
             if role not in row.roles:
@@ -145,6 +168,7 @@ async def test_every_route_by_every_kind_of_caller(cast: Cast) -> None:
 
 async def test_no_forged_token_opens_any_route(cast: Cast) -> None:
     order = str((await cast.order())["id"])
+    known = {route: await ids_for(route.split(" ")[1], cast, order) for route in TABLE}
     for good in (cast.customer, cast.employee):
         assert good.token is not None
         for name, token in forgeries(good.token).items():
@@ -153,8 +177,7 @@ async def test_no_forged_token_opens_any_route(cast: Cast) -> None:
                     continue
                 forger = cast.nobody.another()
                 forger.token = token
-                ids = ids_for(route.split(" ")[1], cast, order)
-                assert await call(forger, route, ids, row) == 401, f"{name} at {route}"
+                assert await call(forger, route, known[route], row) == 401, f"{name} at {route}"
     claims = claims_of(cast.customer.token or "")
     still_good = cast.nobody.another()
     still_good.token = signed(claims | {"iat": int(time.time())})

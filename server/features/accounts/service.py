@@ -147,6 +147,10 @@ class AccountService:
             raise _ended()
         return stored.account
 
+    async def set_avatar(self, tx: Transaction, account_id: str, avatar_url: str | None) -> None:
+        """In another feature's transaction: an account's picture, or none."""
+        await store.set_avatar(tx, account_id, avatar_url)
+
     async def me(self, who: Identity) -> Account:
         """The caller's account."""
         return (await self._database.read(lambda tx: self._mine(tx, who))).account
