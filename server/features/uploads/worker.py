@@ -71,7 +71,9 @@ def prepare(model: str, home: str, growth: int) -> None:
 
     size = _size()
     if size is not None:
-        resource.setrlimit(resource.RLIMIT_AS, (size + growth, size + growth))
+        # Not RLIMIT_AS, which counts what allocators and threads only reserve: that may double
+        # from one moment to the next.
+        resource.setrlimit(resource.RLIMIT_DATA, (size + growth, size + growth))
 
 
 def process(source: str, folder: str) -> Cut:
@@ -123,9 +125,9 @@ def _end_with_parent() -> None:
 
 
 def _size() -> int | None:
-    """The process' address space in bytes; None where the system does not say."""
+    """The memory the process has to itself, in bytes; None where the system does not say."""
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        pages = int(Path("/proc/self/statm").read_text().split()[5])
     except OSError:
         return None
     return pages * resource.getpagesize()
