@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from server.features.uploads.header import Unreadable
+from server.features.uploads.models import trouble_with
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -56,6 +57,9 @@ def prepare(model: str, home: str, growth: int) -> None:
     os.nice(NICENESS)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    trouble = trouble_with(model, Path(home))
+    if trouble is not None:  # rembg would go and download it
+        raise ModelTrouble(trouble)
     try:
         import onnxruntime
         import rembg
