@@ -82,8 +82,11 @@ class Workers:
         """`ok`, or why photos cannot be processed here."""
         if not self.count:
             return "ok"
-        trouble = await asyncio.to_thread(trouble_with, self._limits.model, self._limits.home)
+        trouble = await asyncio.to_thread(self._trouble_with_file)
         return trouble or self._trouble or "ok"
+
+    def _trouble_with_file(self) -> str | None:
+        return trouble_with(self._limits.model, self._limits.home)
 
     async def _work(self, child: Child) -> None:
         while not self._closing:
@@ -123,8 +126,9 @@ class Workers:
         except Unreadable as error:
             await self._fail(job, str(error))
         except ModelTrouble as error:
-            self._trouble = str(error)
             logger.error("photos: %s", error)
+            if self._trouble_with_file() is None:  # which says so itself, as long as it lasts
+                self._trouble = str(error)
             await self._fail(job, _NO_MODEL)
         except Lost as error:
             words = f"The photo could not be processed: {error}. Send another, or a smaller one."
