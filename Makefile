@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help demo server customer employee test check format lock soak faults bench pictures clean \
-	run-env dev-env
+	run-env dev-env model azurite
 
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest
@@ -14,10 +14,10 @@ export PYTHON
 help: ## what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{printf "%-18s %s\n", $$1, $$2}'
 
-demo: run-env ## a server with a small town, its autopilot, and the customer app
+demo: run-env model ## a server with a small town, its autopilot, and the customer app
 	@exec $(PY) -m tui.common.demo --with-parent $(ARGS)
 
-server: run-env ## the server alone, with the demo's town (ARGS= replaces --demo)
+server: run-env model ## the server alone, with the demo's town (ARGS= replaces --demo)
 	@exec $(PY) -m server $(if $(filter undefined,$(origin ARGS)),--demo,$(ARGS))
 
 customer: run-env ## the customer app (SERVER=http://host:port)
@@ -26,7 +26,7 @@ customer: run-env ## the customer app (SERVER=http://host:port)
 employee: run-env ## the employee app (SERVER=http://host:port)
 	@exec $(PY) -m tui.employee $(if $(SERVER),--server '$(SERVER)') $(ARGS)
 
-test: dev-env ## the tests, with a Redis of their own (ARGS="-k word")
+test: dev-env model azurite ## the tests, with a Redis of their own (ARGS="-k word")
 	@$(PYTEST) -m "not soak" -n 2 --dist loadfile $(ARGS)
 
 check: dev-env ## ruff, mypy, and who may import whom
@@ -46,20 +46,20 @@ lock: dev-env ## renew the lock files from pyproject.toml (ARGS=--upgrade for ne
 	@$(COMPILE) $(ARGS) --extra production --extra dev -c requirements.lock pyproject.toml \
 		-o requirements-dev.lock
 
-soak: dev-env ## the long runs, at size
+soak: dev-env model ## the long runs, at size
 	@$(PYTEST) -m soak --timeout 1800 $(ARGS)
 
-faults: dev-env ## processes killed and brokers broken, alone
+faults: dev-env model azurite ## processes killed and brokers broken, alone
 	@FAULT_SECONDS=$${FAULT_SECONDS:-20} $(PYTEST) -m fault --timeout 600 $(ARGS)
 
-bench: dev-env ## the figures in README (ONLY=name for one)
+bench: dev-env model ## the figures in README (ONLY=name for one)
 	@set -e; for file in $(if $(ONLY),benchmarks/$(ONLY).py,benchmarks/*.py); do \
 		name=$$(basename "$$file" .py); \
 		case "$$name" in _*) continue;; esac; \
 		echo "--- $$name"; $(PY) -m benchmarks.$$name $(ARGS); \
 	done
 
-pictures: dev-env ## the pictures in README, from the running apps
+pictures: dev-env model ## the pictures in README, from the running apps
 	@$(PY) -m tools.pictures $(ARGS)
 
 clean: ## remove .venv and what the tools left; the data in .tiffin stays
@@ -72,3 +72,10 @@ run-env:
 
 dev-env:
 	@tools/setup dev
+
+# Without the model everything runs but photos, and the server says so; the tests need it.
+model:
+	@$(PY) tools/model.py || true
+
+azurite:
+	@$(PY) tools/azurite.py

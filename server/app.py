@@ -35,6 +35,7 @@ from server.features.kitchen import setup as kitchen
 from server.features.orders import setup as orders
 from server.features.restaurants import setup as restaurants
 from server.features.shared.schemas import ProblemDetails
+from server.features.uploads import setup as uploads
 from server.realtime.broker import Broker
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
@@ -97,6 +98,7 @@ def create_app(settings: Settings) -> web.Application:
     )
     presence = chat.setup(app, settings, database, hub, account_service, order_service, socketio)
     announcement_service = announcements.setup(app, database, log, hub.states, account_service)
+    photos = uploads.setup(app, settings, database, account_service, restaurant_service)
 
     operations = app[OPERATIONS]
     app[DOCUMENT] = document(operations, ProblemDetails, version("tiffin"))
@@ -119,6 +121,8 @@ def create_app(settings: Settings) -> web.Application:
             stack.push_async_callback(driver_service.close)
             await presence.open()
             stack.push_async_callback(presence.close)
+            await photos.open()
+            stack.push_async_callback(photos.close)
             await app[HEARTBEAT].open()
             stack.push_async_callback(app[HEARTBEAT].close)
             await Rewrites(hub).follow()

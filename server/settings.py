@@ -3,7 +3,7 @@
 import os
 import secrets
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -48,6 +48,16 @@ class Settings(BaseSettings):
     frames_per_second: Annotated[float, Field(ge=0)] = 20
     sweep_seconds: Annotated[float, Field(gt=0)] = 0.5
     log_level: str = "INFO"
+
+    azure_storage_connection_string: str = ""
+    blob_container: Annotated[str, Field(pattern=r"^[a-z0-9](-?[a-z0-9]){2,62}$")] = "tiffin"
+    original_days: Annotated[float, Field(gt=0)] = 30
+    rembg_model: Literal["u2netp", "u2net", "silueta", "isnet-general-use"] = "u2netp"
+    photo_workers: Annotated[int, Field(ge=0, le=64)] = 2
+    photo_seconds: Annotated[float, Field(gt=0)] = 20
+    photo_memory_mb: Annotated[int, Field(ge=1)] = 512
+    photo_jobs: Annotated[int, Field(ge=1)] = 200
+    photo_lease_seconds: Annotated[float, Field(gt=0)] = 15
 
     @field_validator("database_url")
     @classmethod

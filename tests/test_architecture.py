@@ -142,6 +142,13 @@ def test_schemas_need_pydantic_alone() -> None:
     )
 
 
+def test_the_server_starts_without_what_only_photos_need() -> None:
+    in_a_fresh_process(
+        "import sys, server.app; heavy = {'PIL', 'rembg', 'onnxruntime', 'numpy', 'azure'}"
+        " & set(sys.modules); sys.exit(f'imported too early: {heavy}' if heavy else 0)"
+    )
+
+
 @pytest.mark.parametrize("command", sorted(PROJECT["project"]["scripts"]))
 def test_every_command_leads_somewhere(command: str) -> None:
     module, _, name = PROJECT["project"]["scripts"][command].partition(":")
@@ -169,8 +176,11 @@ def declared() -> set[str]:
 
 
 def test_what_is_imported_is_declared() -> None:
-    # multidict and yarl are aiohttp's own vocabulary, rich is Textual's, engineio Socket.IO's.
-    part_of_another = {"multidict", "yarl", "rich", "pydantic-core", "python-engineio"}
+    # multidict and yarl are aiohttp's own vocabulary, rich is Textual's, engineio Socket.IO's,
+    # azure-core the blob client's.
+    part_of_another = {
+        "multidict", "yarl", "rich", "pydantic-core", "python-engineio", "azure-core"
+    }  # fmt: skip
     undeclared = {
         name: sorted(users)
         for name, users in distributions_imported().items()

@@ -9,8 +9,9 @@ from server.core.middleware import METRICS
 Check = Callable[[], Awaitable[str]]
 CHECKS: web.AppKey[dict[str, Check]] = web.AppKey("checks", dict)
 """Each part's state by its name: `ok`, or words."""
-DISPENSABLE = {"broker"}
-"""Without these everything is served still, only slower: no reason to send nobody here."""
+DISPENSABLE = {"broker", "blobs", "worker"}
+"""Without the first everything is served still, only slower; without the others all but photos.
+No reason to send nobody here: no other server would have them either."""
 
 
 async def healthz(request: web.Request) -> web.Response:

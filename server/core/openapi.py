@@ -20,7 +20,7 @@ def document(
     operations: Sequence[Operation], problem: type[BaseModel], version: str
 ) -> dict[str, Any]:
     """OpenAPI 3.1 of these operations; `problem` is the body of every error."""
-    sent = {operation.body for operation in operations if operation.body}
+    sent = {model for one in operations for model in (one.body, one.form) if model}
     returned = {model for operation in operations if (model := _returned(operation))}
     inputs = [(model, "validation") for model in sorted(sent, key=_name)]
     outputs = [(model, "serialization") for model in sorted(returned | {problem}, key=_name)]
@@ -83,7 +83,7 @@ def statuses(operation: Operation) -> list[int]:
         found.add(404)
     if operation.query_model.model_fields or operation.header_model.model_fields:
         found.add(422)
-    if operation.body:
+    if operation.body or operation.form:
         found |= {400, 413, 415, 422}
     return sorted(found)
 
@@ -120,6 +120,17 @@ def _operation(
         found["requestBody"] = {
             "required": True,
             "content": {"application/json": {"schema": schema}},
+        }
+    if operation.form:
+        fields = references[(operation.form, "validation")]
+        file = {
+            "type": "object",
+            "properties": {"file": {"type": "string", "format": "binary"}},
+            "required": ["file"],
+        }
+        found["requestBody"] = {
+            "required": True,
+            "content": {"multipart/form-data": {"schema": {"allOf": [fields, file]}}},
         }
     return found
 

@@ -85,6 +85,7 @@ class Operation:
         counted: bool,
         refuse: Refuse | None,
         tag: str,
+        form: type[BaseModel] | None,
     ) -> None:
         self.method = method
         self.path = PREFIX + path
@@ -97,6 +98,7 @@ class Operation:
         self.counted = counted and method != "GET"
         self.refuse = refuse
         self.tag = tag
+        self.form = form
         self.body: type[BaseModel] | None = None
         hints = typing.get_type_hints(handler, include_extras=True)
         self.returns: Any = hints.pop("return", None)
@@ -210,6 +212,7 @@ class Router:
         empty: tuple[int, ...] = (),
         counted: bool = True,
         refuse: Refuse | None = None,
+        form: type[BaseModel] | None = None,
     ) -> Callable[[Handler], Handler]:
         """Register a handler.
 
@@ -218,7 +221,8 @@ class Router:
         answer is added. `media` is another content type than JSON; `empty` other statuses
         without a body. What may change something counts against the account's rate, unless the
         feature counts it in its own way and says `counted=False`. `refuse` answers a problem
-        where the client could not read a document.
+        where the client could not read a document. `form` has the fields of a form that the handler
+        reads itself (`core.forms`), beside its `file`.
         """
 
         def register(handler: Handler) -> Handler:
@@ -236,6 +240,7 @@ class Router:
                     counted=counted,
                     refuse=refuse,
                     tag=self.tag,
+                    form=form,
                 )
             )
             return handler

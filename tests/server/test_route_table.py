@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +12,12 @@ import socketio
 
 from server.core.routing import OPERATIONS
 from support.cast import Cast, cast_of
-from support.live_server import LiveServer
+from support.live_server import LiveServer, running_server, settings_for
 from support.rest import Rest
 from support.room import open_chat, room
 from support.socketio_client import connected
 from support.tokens import claims_of, forgeries, signed
+from support.uploads import COFFEE, form_of, sent
 
 CUSTOMERS = ("customer",)
 EMPLOYEES = ("employee",)
@@ -28,7 +30,8 @@ class Row:
 
     `owned` routes show a stranger of the right role 404. `body` is one that binds, `query` what
     has to be asked. `riding` needs the order on its way; what is not `there` is 404 for all.
-    `support` is one customer's and every employee's.
+    `support` is one customer's and every employee's. `form` is for a route that takes a
+    file.
     """
 
     roles: tuple[str, ...]
@@ -38,6 +41,7 @@ class Row:
     riding: bool = False
     there: bool = True
     support: bool = False
+    form: bool = False
 
 
 DISH = {"name": "Dal", "price_cents": 500}
@@ -89,6 +93,12 @@ TABLE = {
     "POST /chats/{id}/reopen": Row(BOTH, support=True),
     "GET /chats/{id}/messages": Row(BOTH, support=True),
     "GET /chats/{id}/ws": Row(BOTH, support=True),
+    "POST /uploads": Row(BOTH, form=True),
+    "GET /uploads": Row(BOTH),
+    "GET /uploads/{id}": Row(BOTH, owned=True),
+    "GET /uploads/{id}/original": Row(BOTH, owned=True),
+    "GET /uploads/{id}/result": Row(BOTH, owned=True, there=False),
+    "DELETE /uploads/{id}": Row(BOTH, owned=True),
 }
 OUTSIDE = {
     "GET /healthz",
@@ -113,6 +123,13 @@ def routes_of(server: LiveServer) -> set[str]:
 
 
 @pytest.fixture
+async def live_server(data_dir: Path) -> AsyncIterator[LiveServer]:
+    """One that takes photos and leaves them in the queue: none is shown, and none has a result."""
+    async with running_server(settings_for(data_dir, photo_workers=0)) as server:
+        yield server
+
+
+@pytest.fixture
 async def cast(live_server: LiveServer) -> AsyncIterator[Cast]:
     async with cast_of(live_server) as found:
         yield found
@@ -123,13 +140,20 @@ async def call(rest: Rest, route: str, ids: dict[str, str], row: Row) -> int:
     method, path = route.split(" ")
     headers = rest.headers
     body = {"json": row.body} if row.body is not None else {}
+    if row.form:
+        body = {"data": form_of(COFFEE.read_bytes(), {"purpose": "avatar"})}
     url = rest.url(path.format(**ids)) + row.query
     async with asyncio.timeout(5), rest.http.request(method, url, headers=headers, **body) as got:
         return got.status
 
 
-async def ids_for(path: str, cast: Cast, order: str, chat: str) -> dict[str, str]:
-    """What stands in the path's places: things of `employee`'s restaurant and of `customer`."""
+async def ids_for(
+    path: str, cast: Cast, order: str, chat: str, role: str = "customer"
+) -> dict[str, str]:
+    """What stands in the path's places: things of `employee`'s restaurant and of `customer`; for
+    an upload, which has one owner, of the one with that role."""
+    if path.startswith("/uploads/"):
+        return {"id": await sent(cast.customer if role == "customer" else cast.employee)}
     place = order if path.startswith("/orders") else cast.place.id
     place = chat if path.startswith("/chats") else place
     place = cast.place.drivers[0] if path.startswith("/drivers") else place
@@ -149,7 +173,8 @@ async def test_every_route_by_every_kind_of_caller(cast: Cast) -> None:
     for route, row in TABLE.items():
         path = route.split(" ")[1]
         order = str((await cast.order_at("out_for_delivery" if row.riding else "placed"))["id"])
-        ids = await ids_for(path, cast, order, await open_chat(cast.customer))
+        chat = await open_chat(cast.customer)
+        ids = await ids_for(path, cast, order, chat)
         status = await call(cast.nobody, route, ids, row)
         if row.roles:
             assert status == 401, f"nobody at {route}"
@@ -161,6 +186,7 @@ async def test_every_route_by_every_kind_of_caller(cast: Cast) -> None:
             role = "customer" if caller in ("customer", "stranger") else "employee"
             if not row.roles or route == "DELETE /me":
                 continue
+            ids = await ids_for(path, cast, order, chat, role)
             status = await call(getattr(cast, caller), route, ids, row)
             what = f"{caller} at {route}: {status}"
             if role not in row.roles:
@@ -179,6 +205,7 @@ async def test_every_route_by_every_kind_of_caller(cast: Cast) -> None:
 
 async def test_no_forged_token_opens_any_route(cast: Cast) -> None:
     order, chat = str((await cast.order())["id"]), await open_chat(cast.customer)
+    known = {route: await ids_for(route.split(" ")[1], cast, order, chat) for route in TABLE}
     for good in (cast.customer, cast.employee):
         assert good.token is not None
         for name, token in forgeries(good.token).items():
@@ -187,8 +214,7 @@ async def test_no_forged_token_opens_any_route(cast: Cast) -> None:
                     continue
                 forger = cast.nobody.another()
                 forger.token = token
-                ids = await ids_for(route.split(" ")[1], cast, order, chat)
-                assert await call(forger, route, ids, row) == 401, f"{name} at {route}"
+                assert await call(forger, route, known[route], row) == 401, f"{name} at {route}"
             async with room(forger, chat, settled=False) as entered:
                 assert (await entered.closed()).code == 4401, f"{name} at the WebSocket"
             with pytest.raises(socketio.exceptions.ConnectionError):

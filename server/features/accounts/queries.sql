@@ -25,6 +25,9 @@ SELECT COUNT(*) FROM accounts WHERE role = :role;
 -- name: update_profile!
 UPDATE accounts SET name = :name, phone = :phone, address = :address WHERE id = :id;
 
+-- name: set_avatar!
+UPDATE accounts SET avatar_url = :avatar_url WHERE id = :id;
+
 -- name: replace_password!
 UPDATE accounts SET password_hash = :replacement
 WHERE id = :id AND password_hash = :password_hash;

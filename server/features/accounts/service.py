@@ -151,6 +151,10 @@ class AccountService:
         """In another feature's transaction: how many accounts have that role."""
         return await store.number_of(tx, role)
 
+    async def set_avatar(self, tx: Transaction, account_id: str, avatar_url: str | None) -> None:
+        """In another feature's transaction: an account's picture, or none."""
+        await store.set_avatar(tx, account_id, avatar_url)
+
     async def me(self, who: Identity) -> Account:
         """The caller's account."""
         return (await self._database.read(lambda tx: self._mine(tx, who))).account

@@ -99,6 +99,11 @@ async def update_profile(tx: Transaction, account: Account) -> None:
     )
 
 
+async def set_avatar(tx: Transaction, account_id: str, avatar_url: str | None) -> None:
+    """Store its picture, or that it has none."""
+    await _queries.set_avatar(tx, id=account_id, avatar_url=avatar_url)
+
+
 async def replace_password(tx: Transaction, stored: StoredAccount, replacement: str) -> bool:
     """Store another hash; False where it is not the one in `stored` any more."""
     changed: int = await _queries.replace_password(

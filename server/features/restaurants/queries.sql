@@ -44,6 +44,10 @@ UPDATE menu_items
 SET name = :name, description = :description, price_cents = :price_cents, available = :available
 WHERE id = :id;
 
+-- name: set_photo!
+UPDATE menu_items SET photo_url = :photo_url
+WHERE id = :id AND restaurant_id = :restaurant_id AND removed_at IS NULL;
+
 -- name: remove_menu_item!
 UPDATE menu_items SET removed_at = :at
 WHERE id = :id AND restaurant_id = :restaurant_id AND removed_at IS NULL;

@@ -96,6 +96,13 @@ class RestaurantService:
         """In another feature's transaction: a dish that is on the menu."""
         return await store.menu_item(tx, restaurant_id, item_id)
 
+    async def set_photo(
+        self, tx: Transaction, restaurant_id: str, item_id: str, photo_url: str | None
+    ) -> None:
+        """In another feature's transaction: a dish's photo, or none; a dish that is no longer on
+        the menu stays as it is."""
+        await store.set_photo(tx, restaurant_id, item_id, photo_url)
+
     async def number_order(self, tx: Transaction, restaurant_id: str) -> int:
         """In another feature's transaction: the next order's number."""
         return await store.next_number(tx, restaurant_id)

@@ -92,6 +92,13 @@ async def save_menu_item(tx: Transaction, item: MenuItem) -> None:
     )
 
 
+async def set_photo(
+    tx: Transaction, restaurant_id: str, item_id: str, photo_url: str | None
+) -> None:
+    """The dish's photo, or none; nothing happens where it is not on the menu."""
+    await _queries.set_photo(tx, id=item_id, restaurant_id=restaurant_id, photo_url=photo_url)
+
+
 async def remove_menu_item(tx: Transaction, restaurant_id: str, item_id: str) -> bool:
     """Take it off the menu; False if it was not on it."""
     touched = await _queries.remove_menu_item(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -39,8 +40,17 @@ from server.features.restaurants.schemas import (
     RestaurantSummary,
 )
 from server.features.shared.schemas import Page
+from server.features.uploads.schemas import (
+    MAX_BYTES,
+    AcceptedUpload,
+    NewUpload,
+    Upload,
+    UploadPage,
+)
 from tui.common.client.errors import ApiError, Unreachable
-from tui.common.client.reconnect import Backoff, is_final
+from tui.common.client.form import FileForm, Progress, read_file
+from tui.common.client.http_client import API_PREFIX
+from tui.common.client.reconnect import Backoff, is_final, parse_retry_after
 
 if TYPE_CHECKING:
     from tui.common.client.session import Reply, Session
@@ -49,6 +59,8 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 PageT = TypeVar("PageT", bound=Page[Any])
 
 PLACING_ATTEMPTS = 4
+UPLOAD_SECONDS = 120.0
+"""For a photo of some megabytes on a slow line."""
 
 
 class Api:
@@ -84,13 +96,20 @@ class Api:
         The key makes the same basket one order however often it arrives, so this asks again by
         itself when an answer was lost. Keep the key until this has returned or was refused.
         """
+
+        async def send() -> Order:
+            headers = {"Idempotency-Key": idempotency_key}
+            reply = await self._session.request("POST", "/orders", json=basket, headers=headers)
+            return _parse(Order, reply)
+
+        return await self._until_answered(send)
+
+    async def _until_answered(self, send: Callable[[], Awaitable[ModelT]]) -> ModelT:
+        """Ask again, some times, where it can be that no answer came or it was not now."""
         backoff = Backoff()
         while True:
             try:
-                reply = await self._session.request(
-                    "POST", "/orders", json=basket, headers={"Idempotency-Key": idempotency_key}
-                )
-                return _parse(Order, reply)
+                return await send()
             except (ApiError, Unreachable) as trouble:
                 # A 409 that names a time is the same send, still running on the server.
                 still_running = (
@@ -276,6 +295,59 @@ class Api:
         """Delete one's account for good, and sign out here."""
         await self._session.request("DELETE", "/me")
         await self._session.forget()
+
+    async def send_photo(
+        self,
+        path: Path,
+        new: NewUpload,
+        idempotency_key: str,
+        progress: Progress | None = None,
+    ) -> tuple[AcceptedUpload, float]:
+        """Send a photo off; gives the upload, and in how many seconds to ask for it.
+
+        Raises `UnfitFile` before anything is sent, where there is no such file or it is too large.
+        The key makes it one upload however often it arrives, so this asks again by itself when an
+        answer was lost. `progress` is called with the bytes that have left, and with all there are.
+        """
+        content = await read_file(path, MAX_BYTES)
+        form = FileForm(new, content, path.name, progress)
+
+        async def send() -> AcceptedUpload:
+            headers = {"Idempotency-Key": idempotency_key}
+            reply = await self._session.request(
+                "POST", "/uploads", form=form, headers=headers, total=UPLOAD_SECONDS
+            )
+            seconds.append(parse_retry_after(reply.headers.get("Retry-After")) or 0.0)
+            return _parse(AcceptedUpload, reply)
+
+        seconds: list[float] = []
+        accepted = await self._until_answered(send)
+        return accepted, seconds[-1]
+
+    async def upload(self, upload_id: str) -> Upload:
+        """One of one's own uploads; `UploadPoll` follows it."""
+        return _parse(Upload, await self._session.request("GET", f"/uploads/{upload_id}"))
+
+    async def uploads(self, before: str | None = None, limit: int = 50) -> UploadPage:
+        """One's own uploads, newest first; `before` is a page's `next`."""
+        params: dict[str, str | int] = {"limit": limit}
+        if before is not None:
+            params["before"] = before
+        return _parse(UploadPage, await self._session.request("GET", "/uploads", params=params))
+
+    async def delete_upload(self, upload_id: str) -> None:
+        """Delete an upload and its pictures; a dish or avatar that showed it has none then."""
+        await self._session.request("DELETE", f"/uploads/{upload_id}")
+
+    async def picture(self, url: str) -> bytes:
+        """The picture at one of the server's paths: `original_url`, `result_url`, `photo_url`,
+        `avatar_url`. `ApiError` 404 once it is gone."""
+        path = url.removeprefix(API_PREFIX)
+        headers = {"Accept": "image/*"}
+        reply = await self._session.request(
+            "GET", path, headers=headers, total=UPLOAD_SECONDS, redirects=True
+        )
+        return reply.body
 
     def _keep(self, account: Account) -> Account:
         self._session.account = account

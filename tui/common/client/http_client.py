@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from tui.common.client.channel import Channel
+    from tui.common.client.form import FileForm
     from tui.common.client.wire import Meter
 
 API_PREFIX = "/api/v1"
@@ -45,17 +46,20 @@ class HttpClient:
         meter: Meter,
         token: str | None = None,
         json: BaseModel | None = None,
+        form: FileForm | None = None,
         params: Mapping[str, str | int] | None = None,
         headers: Mapping[str, str] | None = None,
         total: float | None = REST_SECONDS,
         silence: float | None = None,
         on_sent: Callable[[], None] | None = None,
+        redirects: bool = False,
     ) -> Exchange:
         """Send one request and return as the answer's head is here, whatever its status.
 
-        `path` is relative to `/api/v1`. Of `json` only the fields that were set travel. `total`
-        bounds the whole, `silence` the time without a byte, both in seconds. `on_sent` is called
-        as the head leaves. Raises `Unreachable`.
+        `path` is relative to `/api/v1`. Of `json` only the fields that were set travel; `form` is
+        sent instead of it. `total` bounds the whole, `silence` the time without a byte, both in
+        seconds. `on_sent` is called as the head leaves. `redirects` are followed, without the
+        token where they lead to another server. Raises `Unreachable`.
         """
         if self._http is None:
             # Half a second on a slow machine, in which keys are to be answered.
@@ -64,9 +68,13 @@ class HttpClient:
 
         http = self._open()
         body = None if json is None else json.model_dump_json(exclude_unset=True).encode()
+        kind = None if json is None else "application/json"
+        size = len(body or b"")
+        if form is not None:
+            kind, size = form.content_type, form.size
         query = "&".join(f"{name}={value}" for name, value in (params or {}).items())
         what = f"{method} {path}?{query}" if query else f"{method} {path}"
-        exchange = Exchange(self.in_words, meter, what, len(body or b""), on_sent)
+        exchange = Exchange(self.in_words, meter, what, size, on_sent)
         timeout = aiohttp.ClientTimeout(
             total=total,
             connect=2 * CONNECT_SECONDS,
@@ -79,10 +87,10 @@ class HttpClient:
                     method,
                     f"{self.base_url}{API_PREFIX}{path}",
                     params=params,
-                    data=body,
-                    headers=_headers(headers, json is not None, token),
+                    data=body if form is None else form.pieces(),
+                    headers=_headers(headers, kind, size, token),
                     timeout=timeout,
-                    allow_redirects=False,
+                    allow_redirects=redirects,
                     trace_request_ctx=exchange,
                 )
             exchange.answered(response)
@@ -192,10 +200,13 @@ async def _on_head_sent(_session: object, context: object, params: object) -> No
         exchange.head_sent(line + headers + 2)
 
 
-def _headers(more: Mapping[str, str] | None, has_json: bool, token: str | None) -> dict[str, str]:
+def _headers(
+    more: Mapping[str, str] | None, kind: str | None, size: int, token: str | None
+) -> dict[str, str]:
     headers = {"Accept": "application/json", **(more or {})}
-    if has_json:
-        headers["Content-Type"] = "application/json"
+    if kind is not None:
+        headers["Content-Type"] = kind
+        headers["Content-Length"] = str(size)
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
     return headers

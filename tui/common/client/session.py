@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from server.features.accounts import schemas
     from tui.common.client.channel import Channel
+    from tui.common.client.form import FileForm
     from tui.common.client.tokens import TokenStore
 
 __all__ = [
@@ -162,15 +163,18 @@ class Session:
         path: str,
         *,
         json: BaseModel | None = None,
+        form: FileForm | None = None,
         params: Mapping[str, str | int] | None = None,
         headers: Mapping[str, str] | None = None,
         meter: Meter | None = None,
         total: float = REST_SECONDS,
         renew: bool = True,
+        redirects: bool = False,
     ) -> Reply:
         """Send one request and read its whole answer; `path` is relative to `/api/v1`.
 
-        Of `json` only the fields that were set travel. `total` is in seconds.
+        Of `json` only the fields that were set travel; `form` is sent instead of it. `total` is in
+        seconds. `redirects` are followed.
         """
         meter = meter or self._rest_meter()
         with _Noted(meter):
@@ -178,11 +182,13 @@ class Session:
                 method,
                 path,
                 json=json,
+                form=form,
                 params=params,
                 headers=headers,
                 meter=meter,
                 total=total,
                 renew=renew,
+                redirects=redirects,
             )
             return await exchange.reply()
 
@@ -193,6 +199,7 @@ class Session:
         *,
         meter: Meter,
         json: BaseModel | None = None,
+        form: FileForm | None = None,
         params: Mapping[str, str | int] | None = None,
         headers: Mapping[str, str] | None = None,
         total: float | None = REST_SECONDS,
@@ -200,6 +207,7 @@ class Session:
         on_sent: Callable[[], None] | None = None,
         epoch: int | None = None,
         renew: bool = True,
+        redirects: bool = False,
     ) -> Exchange:
         """Send one request and return with the answer's head; the caller reads and closes.
 
@@ -217,12 +225,14 @@ class Session:
                 path,
                 meter=meter,
                 json=json,
+                form=form,
                 params=params,
                 headers=headers,
                 token=token,
                 total=total,
                 silence=silence,
                 on_sent=on_sent,
+                redirects=redirects,
             )
             if exchange.response.status < 400:
                 return exchange

@@ -32,7 +32,7 @@ class State(StrEnum):
     LIVE = "live"
     """The stream is open."""
     WAITING = "waiting"
-    """The server holds our request."""
+    """The server holds our request, or the next one is not due yet."""
     RETRY = "retry"
     """Lost; it comes back by itself."""
     DOWN = "down"
@@ -107,6 +107,13 @@ class Meter:
         """Lost, for the reason given; back in `delay` seconds."""
         self.state = State.RETRY
         self.detail = detail
+        self.retry_at = time.monotonic() + delay
+        self._wire.revision += 1
+
+    def asks_again(self, delay: float) -> None:
+        """All is well; the next request is due in `delay` seconds."""
+        self.state = State.WAITING
+        self.detail = ""
         self.retry_at = time.monotonic() + delay
         self._wire.revision += 1
 

@@ -1,0 +1,78 @@
+"""Blobs in a folder of this machine."""
+
+import asyncio
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from server.features.uploads.blobs import BlobMissing, BlobTrouble, checked
+
+
+class FolderBlobs:
+    """The blob port over a folder, which is made when it is first needed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def put(self, name: str, path: Path, media_type: str) -> None:
+        """Store a copy of that file."""
+        await self._do(lambda: self._put(self.file(name), path))
+
+    async def fetch(self, name: str, path: Path) -> None:
+        """Write the blob into that file."""
+        source = self.file(name)
+        try:
+            await self._do(lambda: shutil.copyfile(source, path))
+        except FileNotFoundError:
+            raise BlobMissing(name) from None
+
+    async def remove(self, name: str) -> None:
+        """Remove it, if it is there."""
+        await self._do(lambda: self.file(name).unlink(missing_ok=True))
+
+    async def state(self) -> str:
+        """Whether there is a folder that can be written to."""
+        try:
+            await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True)
+        except OSError as error:
+            return f"{self._folder}: {error.strerror}"
+        return "ok" if os.access(self._folder, os.W_OK) else f"{self._folder} cannot be written to"
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    def file(self, name: str) -> Path:
+        """Where it lies."""
+        return self._folder / checked(name)
+
+    def link(self, name: str, media_type: str) -> str | None:
+        """The server gives it out itself."""
+        return None
+
+    def _put(self, target: Path, path: Path) -> None:
+        """Written whole under another name, then renamed: nobody sees half a blob."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        try:
+            with path.open("rb") as source, draft.open("xb") as copy:
+                shutil.copyfileobj(source, copy, 1 << 20)
+                copy.flush()
+                os.fsync(copy.fileno())
+            draft.replace(target)
+        finally:
+            draft.unlink(missing_ok=True)
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the name as well as the content
+        finally:
+            os.close(folder)
+
+    async def _do(self, work: Callable[[], object]) -> None:
+        try:
+            await asyncio.to_thread(work)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise BlobTrouble(f"{self._folder}: {error.strerror}") from error

@@ -1,0 +1,89 @@
+"""What uploads say on the wire: a photo, how far its background's removal is, and its limits."""
+
+from enum import StrEnum
+
+from pydantic import model_validator
+
+from server.features.shared.schemas import Id, Page, Timestamp, Wire, absent
+
+MAX_BYTES = 10 * 1024 * 1024
+"""Of the file as it is sent."""
+MAX_PIXELS = 25_000_000
+"""Width times height, as the file's header tells them."""
+MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp")
+"""What is taken, told by the content and never by the name."""
+
+
+class UploadStatus(StrEnum):
+    """Where an upload stands."""
+
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    DONE = "done"
+    FAILED = "failed"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing can follow."""
+        return self in (UploadStatus.DONE, UploadStatus.FAILED)
+
+
+class UploadPurpose(StrEnum):
+    """What the photo becomes once it is done."""
+
+    AVATAR = "avatar"
+    MENU_ITEM = "menu_item"
+
+
+class NewUpload(Wire):
+    """The fields beside the `file`; `menu_item_id` is the dish of a `menu_item`, else left out."""
+
+    purpose: UploadPurpose
+    menu_item_id: Id | None = None
+
+    @model_validator(mode="after")
+    def _names_its_dish(self) -> "NewUpload":
+        if self.purpose is UploadPurpose.MENU_ITEM and self.menu_item_id is None:
+            raise ValueError("purpose menu_item needs the dish's menu_item_id")
+        if self.purpose is UploadPurpose.AVATAR and self.menu_item_id is not None:
+            raise ValueError("an avatar has no menu_item_id; leave it out")
+        return self
+
+
+class AcceptedUpload(Wire):
+    """The answer to an upload: it is in the queue. Ask for it again after `Retry-After`."""
+
+    id: str
+    status: UploadStatus
+
+
+class Upload(Wire):
+    """An upload, as its owner sees it.
+
+    URLs are paths of this server. `width` and `height` are the result's, in pixels; `size` is the
+    sent file's, in bytes. `ahead` counts the photos before it while it is queued. `error` says
+    what went wrong, and what to do, where it is `failed`. What is at `original_url` is gone once
+    `original_removed_at` is set. `shown`: it is the dish's photo or the avatar at present.
+    """
+
+    id: str
+    status: UploadStatus
+    purpose: UploadPurpose
+    menu_item_id: str | None = absent()
+    attempts: int
+    ahead: int | None = absent()
+    error: str | None = absent()
+    media_type: str
+    size: int
+    original_url: str
+    result_url: str | None = absent()
+    width: int | None = absent()
+    height: int | None = absent()
+    shown: bool = False
+    created_at: Timestamp
+    finished_at: Timestamp | None = absent()
+    original_removed_at: Timestamp | None = absent()
+
+
+class UploadPage(Page[Upload]):
+    """One's own uploads, newest first."""

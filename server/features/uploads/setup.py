@@ -1,0 +1,104 @@
+"""Puts uploads into the application."""
+
+from datetime import timedelta
+
+from aiohttp import web
+
+from server.core.database import Database
+from server.core.health import CHECKS
+from server.core.middleware import METRICS
+from server.core.routing import SERVICES
+from server.features.accounts.service import AccountService
+from server.features.restaurants.service import RestaurantService
+from server.features.uploads import routes, short_polling
+from server.features.uploads.blobs import Blobs
+from server.features.uploads.child import Limits
+from server.features.uploads.folder_blobs import FolderBlobs
+from server.features.uploads.janitor import Janitor
+from server.features.uploads.models import home_of
+from server.features.uploads.pace import Pace
+from server.features.uploads.queue import Queue
+from server.features.uploads.service import UploadService
+from server.features.uploads.workers import Workers
+from server.settings import Settings, SettingsError
+
+MEGABYTE = 1024 * 1024
+
+
+class Uploads:
+    """Everything of uploads that is opened after the database and closed before it."""
+
+    def __init__(
+        self, settings: Settings, blobs: Blobs, workers: Workers, cleaner: Janitor
+    ) -> None:
+        self.workers = workers
+        self._folder = settings.data_dir / "arriving"
+        self._blobs = blobs
+        self._cleaner = cleaner
+
+    async def open(self) -> None:
+        """Start the workers and the cleaning."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        await self._cleaner.open()
+        await self.workers.open()
+
+    async def close(self) -> None:
+        """End both; jobs that are not done go back into the queue."""
+        await self.workers.close()
+        await self._cleaner.close()
+        await self._blobs.close()
+
+
+def setup(
+    app: web.Application,
+    settings: Settings,
+    database: Database,
+    accounts: AccountService,
+    restaurants: RestaurantService,
+) -> Uploads:
+    """Routes, service, workers, blobs and their states; open the result after the database.
+
+    Raises SettingsError where the blob store's settings cannot work.
+    """
+    folder = settings.data_dir / "arriving"
+    blobs = _blobs(settings)
+    limits = Limits(
+        model=settings.rembg_model,
+        home=home_of(settings.rembg_model, settings.data_dir),
+        seconds=settings.photo_seconds,
+        memory=settings.photo_memory_mb * MEGABYTE,
+        jobs=settings.photo_jobs,
+    )
+    lease = timedelta(seconds=settings.photo_lease_seconds)
+    queue = Queue(database, accounts, restaurants, lease)
+    workers = Workers(queue, blobs, limits, settings.photo_workers, folder)
+    cleaner = Janitor(database, blobs, folder, timedelta(days=settings.original_days))
+    pace = Pace(settings.photo_workers)
+    uploads = UploadService(database, accounts, restaurants, blobs, pace)
+    uploads.on_queued = workers.wake
+    uploads.on_unneeded = cleaner.wake
+    accounts.on_delete.append(uploads.scrub)
+
+    app[SERVICES][UploadService] = uploads
+    app[routes.BLOBS] = blobs
+    app[routes.FOLDER] = folder
+    app[CHECKS]["blobs"] = blobs.state
+    app[CHECKS]["worker"] = workers.state
+    metrics = app[METRICS]
+    metrics.gauge("photos_done", "Photos this process has finished.", lambda: workers.done)
+    metrics.gauge("photos_failed", "Photos that failed here.", lambda: workers.failed)
+    metrics.gauge("photo_kills", "Photo workers killed or lost.", lambda: workers.kills)
+    for door in (routes, short_polling):
+        door.router.add_to(app)
+    return Uploads(settings, blobs, workers, cleaner)
+
+
+def _blobs(settings: Settings) -> Blobs:
+    if not settings.azure_storage_connection_string:
+        return FolderBlobs(settings.data_dir / "blobs")
+    from server.features.uploads.azure_blobs import AzureBlobs
+
+    try:
+        return AzureBlobs(settings.azure_storage_connection_string, settings.blob_container)
+    except ValueError as error:
+        raise SettingsError(f"TIFFIN_AZURE_STORAGE_CONNECTION_STRING: {error}") from None

@@ -1,0 +1,199 @@
+"""The workers of this process: each takes job after job, one at a time."""
+
+import asyncio
+import contextlib
+import logging
+import tempfile
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from server.features.uploads.blobs import BlobMissing, Blobs, BlobTrouble
+from server.features.uploads.child import Child, Limits, Lost
+from server.features.uploads.header import Unreadable
+from server.features.uploads.models import trouble_with
+from server.features.uploads.queue import Job, Queue
+from server.features.uploads.store import Made
+from server.features.uploads.worker import ModelTrouble
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+"""Between two looks for jobs that other processes took in, or whose workers were lost."""
+AGAIN_SECONDS = 2.0
+"""Before the second attempt; four times as long before the third."""
+PAUSE_SECONDS = 1.0
+STORE_SECONDS = 5.0
+"""How long a worker waits for a store that is away before it spends another attempt on it."""
+LAST_SECONDS = 5.0
+"""How long jobs may still take when the server shuts down."""
+_NO_MODEL = (
+    "Photos cannot be processed at the moment: this server's model is missing or broken. Whoever"
+    " runs the server finds at /readyz what to do; send the photo again then."
+)
+
+
+class Workers:
+    """So many tasks, each with a child process of its own, which starts with its first job."""
+
+    def __init__(
+        self, queue: Queue, blobs: Blobs, limits: Limits, count: int, folder: Path
+    ) -> None:
+        self.count = count
+        self.done = 0
+        self.failed = 0
+        self._queue = queue
+        self._blobs = blobs
+        self._limits = limits
+        self._folder = folder
+        self._children = [Child(limits) for _ in range(count)]
+        self._tasks: list[asyncio.Task[None]] = []
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._trouble: str | None = None
+
+    @property
+    def kills(self) -> int:
+        """Child processes that were killed or died over a job."""
+        return sum(child.kills for child in self._children)
+
+    def wake(self) -> None:
+        """There is something to do."""
+        self._wake.set()
+
+    async def open(self) -> None:
+        """Start looking for jobs; no process is started before there is one."""
+        self._tasks = [
+            asyncio.create_task(self._work(child), name=f"photo worker {number}")
+            for number, child in enumerate(self._children, 1)
+        ]
+
+    async def close(self) -> None:
+        """Let jobs end within LAST_SECONDS, give back the others, end the processes."""
+        self._closing = True
+        self._wake.set()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=LAST_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(child.close() for child in self._children))
+
+    async def state(self) -> str:
+        """`ok`, or why photos cannot be processed here."""
+        if not self.count:
+            return "ok"
+        trouble = await asyncio.to_thread(self._trouble_with_file)
+        return trouble or self._trouble or "ok"
+
+    def _trouble_with_file(self) -> str | None:
+        return trouble_with(self._limits.model, self._limits.home)
+
+    async def _work(self, child: Child) -> None:
+        while not self._closing:
+            try:
+                job = await self._next()
+                if job is not None:
+                    await self._attempt(child, job)
+            except asyncio.CancelledError:
+                raise
+            except Exception:
+                logger.exception("photos: a worker failed; it goes on")
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _next(self) -> Job | None:
+        self._wake.clear()
+        job = await self._queue.claim()
+        if job is not None:
+            self._wake.set()  # where one was, there may be others
+        elif not self._closing:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+        return job
+
+    async def _attempt(self, child: Child, job: Job) -> None:
+        """See the job to its end, or to that of its lease."""
+        work = asyncio.create_task(self._made(child, job))
+        keep = asyncio.create_task(self._keep(job, work))
+        try:
+            made = await work
+        except asyncio.CancelledError:
+            work.cancel()
+            await asyncio.wait({work})
+            if keep.done():  # the lease was lost, and another has the job
+                return
+            await asyncio.shield(self._queue.put_back(job, None, timedelta(0)))
+            raise
+        except Unreadable as error:
+            await self._fail(job, str(error))
+        except ModelTrouble as error:
+            logger.error("photos: %s", error)
+            if self._trouble_with_file() is None:  # which says so itself, as long as it lasts
+                self._trouble = str(error)
+            await self._fail(job, _NO_MODEL)
+        except Lost as error:
+            words = f"The photo could not be processed: {error}. Send another, or a smaller one."
+            if error.again:
+                await self._put_back(job, words)
+            else:
+                await self._fail(job, words)
+        except BlobMissing:
+            await self._fail(job, "The photo is not in the store any more. Send it again.")
+        except BlobTrouble as error:
+            logger.warning("photos: %s", error)
+            await self._put_back(job, f"The photo could not be processed: {error}. Send it again.")
+            await self._until_the_store_answers()
+        except Exception:
+            logger.exception("photos: attempt %s at %s failed", job.attempt, job.id)
+            await self._put_back(job, "The photo could not be processed. Send another.")
+        else:
+            self._trouble = None
+            if await self._queue.finish(job, made):
+                self.done += 1
+                logger.info("photos: %s is done, attempt %s", job.id, job.attempt)
+        finally:
+            keep.cancel()
+            await asyncio.wait({keep})
+
+    async def _made(self, child: Child, job: Job) -> Made:
+        original, result = job.blobs
+        with tempfile.TemporaryDirectory(dir=self._folder, prefix="job-") as name:
+            folder = Path(name)
+            sent = folder / "sent"
+            await self._blobs.fetch(job.upload.original_blob, sent)
+            cut = await child.process(sent, folder)
+            await self._blobs.put(original, folder / cut.original, cut.original_type)
+            await self._blobs.put(result, folder / cut.result, "image/png")
+        return Made(original, cut.original_type, result, cut.width, cut.height)
+
+    async def _keep(self, job: Job, work: asyncio.Task[Made]) -> None:
+        """Renew the lease while the work goes on, and end the work with the lease."""
+        while True:
+            await asyncio.sleep(self._queue.lease.total_seconds() / 3)
+            try:
+                if await self._queue.renew(job):
+                    continue
+            except Exception as error:
+                logger.warning("photos: the lease of %s was not renewed: %s", job.id, error)
+                continue
+            logger.warning("photos: the lease of %s was lost", job.id)
+            work.cancel()
+            return
+
+    async def _fail(self, job: Job, words: str) -> None:
+        if await self._queue.fail(job, words):
+            self.failed += 1
+            logger.info("photos: %s failed: %s", job.id, words)
+
+    async def _put_back(self, job: Job, words: str) -> None:
+        delay = timedelta(seconds=AGAIN_SECONDS * 4 ** (job.attempt - 1))
+        if await self._queue.put_back(job, words, delay) and job.last:
+            self.failed += 1
+
+    async def _until_the_store_answers(self) -> None:
+        """A short outage costs one job one attempt, and a long one ends in words for each."""
+        until = time.monotonic() + STORE_SECONDS
+        while time.monotonic() < until:
+            if self._closing or await self._blobs.state() == "ok":
+                return
+            await asyncio.sleep(PAUSE_SECONDS)

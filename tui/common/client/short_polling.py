@@ -1,0 +1,160 @@
+"""Short polling: ask, be answered at once, ask again when the server says; so for a photo."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
+
+from tui.common.client.errors import ClientTrouble, Unreachable
+from tui.common.client.reconnect import parse_retry_after
+from tui.common.client.stream import RequestStream
+from tui.common.client.wire import State
+
+if TYPE_CHECKING:
+    from server.features.uploads.schemas import Upload
+    from tui.common.client.reconnect import Backoff
+    from tui.common.client.session import Session
+    from tui.common.client.wire import Meter
+
+NewsT = TypeVar("NewsT")
+
+INTERVAL_SECONDS = 1.0
+"""Between two polls where the server does not say when to come back."""
+INTERVAL_AT_MOST = 10.0
+"""To which that grows while nothing changes, half as much again from poll to poll."""
+SILENCE_SECONDS = 10.0
+"""Before a poll that nobody answers is given up: the server is not meant to wait."""
+
+
+class ShortPoll(RequestStream, Generic[NewsT]):
+    """`async for news in poll`; subclasses say what is asked for and what is final.
+
+    Handed out is the first answer, each that differs from the one before, and the final one, after
+    which it stops. A server that is away is asked again and again. Raises `ApiError` when the
+    server refuses for good, and `SignedOut`.
+
+    `first_wait` are the seconds that the server has asked for already.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        path: str,
+        meter: Meter,
+        *,
+        first_wait: float = 0.0,
+        backoff: Backoff | None = None,
+    ) -> None:
+        super().__init__(session, meter, backoff)
+        self.path = path
+        self.polls = 0
+        """Answers so far."""
+        self._wait_before = first_wait
+        self._known: NewsT | None = None
+        self._unchanged = 0
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> NewsT:
+        try:
+            while not self._finished:
+                await self._rest()
+                try:
+                    news = await self._ask()
+                except ClientTrouble as trouble:
+                    await self._after(trouble)
+                    continue
+                if news is not None:
+                    return news
+        except asyncio.CancelledError:
+            self._drop()
+            self._meter.set_state(State.IDLE)
+            raise
+        raise StopAsyncIteration
+
+    def _parse(self, body: bytes) -> NewsT:
+        """Raises ValueError."""
+        raise NotImplementedError
+
+    def _is_final(self, news: NewsT) -> bool:
+        raise NotImplementedError
+
+    def _name(self, news: NewsT) -> str:
+        """What it is on the wire."""
+        raise NotImplementedError
+
+    async def _rest(self) -> None:
+        """Wait until the next poll is due."""
+        delay, self._wait_before = self._wait_before, 0.0
+        if delay > 0:
+            self._meter.asks_again(delay)
+            await asyncio.sleep(delay)
+
+    async def _ask(self) -> NewsT | None:
+        """One poll; None where nothing has changed."""
+        exchange = await self._open(
+            self.path, headers={"Accept": "application/json"}, silence=SILENCE_SECONDS
+        )
+        self._note_open(State.LIVE)
+        body = await exchange.read()
+        self._exchange = None
+        news = self._parsed(body)
+        self.accepted = True
+        self.polls += 1
+        self._backoff.reset()
+        self._meter.measured(exchange.latency_ms)
+        self._meter.event(f"200 {self._name(news)}", exchange.size)
+        changed, self._known = news != self._known, news
+        if self._is_final(news):
+            self._finished = True
+            self._meter.set_state(State.IDLE)
+            return news
+        self._unchanged = 0 if changed else self._unchanged + 1
+        retry_after = parse_retry_after(exchange.response.headers.get("Retry-After"))
+        self._wait_before = self._interval(retry_after)
+        return news if changed else None
+
+    def _interval(self, retry_after: float | None) -> float:
+        """As long as the server says, and longer where it keeps being wrong."""
+        own = min(INTERVAL_AT_MOST, INTERVAL_SECONDS * 1.5 ** min(self._unchanged, 20))
+        return max(own, retry_after or 0.0) * random.uniform(1.0, 1.1)  # noqa: S311 not a secret
+
+    def _parsed(self, body: bytes) -> NewsT:
+        try:
+            return self._parse(body)
+        except ValueError as fault:
+            raise Unreachable(
+                f"What answers at {self._session.base_url} is not a Tiffin server, or another "
+                "version of it.",
+                "answer not understood",
+            ) from fault
+
+
+class UploadPoll(ShortPoll["Upload"]):
+    """How far one upload is, ending with `done` or `failed`."""
+
+    def __init__(
+        self,
+        session: Session,
+        upload_id: str,
+        meter: Meter,
+        *,
+        first_wait: float = 0.0,
+        backoff: Backoff | None = None,
+    ) -> None:
+        path = f"/uploads/{upload_id}"
+        super().__init__(session, path, meter, first_wait=first_wait, backoff=backoff)
+        self.upload_id = upload_id
+
+    def _parse(self, body: bytes) -> Upload:
+        from server.features.uploads.schemas import Upload
+
+        return Upload.model_validate_json(body)
+
+    def _is_final(self, news: Upload) -> bool:
+        return news.status.final
+
+    def _name(self, news: Upload) -> str:
+        return news.status.value
