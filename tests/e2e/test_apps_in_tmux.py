@@ -85,7 +85,7 @@ def test_any_size_in_any_order_is_survived(start_server: StartServer, tmux: Tmux
     number = place_an_order(customer)
     employee.sees(number)
     panels = {customer: "1 Orders", employee: "1 Kitchen"}
-    shapes = {(160, 48): "2 On the wire", (100, 30): "2 On the wire", (80, 24): "2 Wire"}
+    shapes = {(160, 48): "3 On the wire", (100, 30): "3 On the wire", (80, 24): "3 Wire"}
     for window, title in panels.items():
         for round_ in range(2):
             for columns, rows in [(160, 48), (100, 30), (80, 24), (50, 12), (1, 1), (200, 60)]:
@@ -95,7 +95,7 @@ def test_any_size_in_any_order_is_survived(start_server: StartServer, tmux: Tmux
                 elif round_ == 0 and columns == 50:
                     window.sees("too small")
         window.resize(80, 24)
-        window.sees(title, number, "2 Wire")
+        window.sees(title, number, "3 Wire")
         window.press("?")
         window.sees("Keys")
         for columns, rows in [(50, 12), (160, 48), (80, 24)]:

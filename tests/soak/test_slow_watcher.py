@@ -5,22 +5,24 @@ import gc
 import time
 import tracemalloc
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from support.cast import Cast, cast_of
 from support.idle_reader import idle_reader
-from support.live_server import LiveServer
+from support.live_server import running_server, settings_for
 
 IN_FLIGHT = 64 * 1024
 """Bytes that may be under way to a reader who stops reading."""
 COST = 256 * 1024
-AT_ONCE = 8
 
 
 @pytest.fixture
-async def cast(live_server: LiveServer) -> AsyncIterator[Cast]:
-    async with cast_of(live_server) as cast:
+async def cast(data_dir: Path) -> AsyncIterator[Cast]:
+    # However long so many positions take on this machine, nobody is to be cut for it.
+    settings = settings_for(data_dir, stalled_reader_seconds=900)
+    async with running_server(settings) as server, cast_of(server) as cast:
         yield cast
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class EmployeeApp(TiffinApp):
-    """Kitchen, and the wire that feeds it."""
+    """Kitchen, its drivers, and the wire that feeds both."""
 
     ROLE = "employee"
     CONTENT_CSS = Path(__file__).with_name("app.tcss")
@@ -19,6 +19,7 @@ class EmployeeApp(TiffinApp):
     def panel_classes(self) -> Sequence[type["Panel"]]:
         """The panels, in the order of their numbers."""
         from tui.common.panels.wire_panel import WirePanel
+        from tui.employee.panels.drivers import DriversPanel
         from tui.employee.panels.kitchen import KitchenPanel
 
-        return (KitchenPanel, WirePanel)
+        return (KitchenPanel, DriversPanel, WirePanel)

@@ -267,7 +267,10 @@ async def test_every_size_shows_the_order_and_all_counts(
         await window.sees(f"#{new.number}", "New 1")
         assert window.text.count(" 1 ") or " 1\n" in window.text
         await window.press("right", "right", "right")
-        await window.sees(f"#{ready.number}", "Ready 1")
+        await window.sees(f"#{ready.number}")
+        await wait_until(
+            lambda: "Ready 1" in window.text or "Rdy 1" in window.text, what="its column's count"
+        )
         await window.press("left", "left", "left", "n")
         assert window.kitchen.cursor.order_id == new.id
 

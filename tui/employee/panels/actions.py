@@ -49,6 +49,15 @@ class Actions:
         """Name a driver, or another one."""
         self._ask_driver(order, "Who brings", order.status)
 
+    def assign(self, order: Order, driver_id: str) -> None:
+        """Give it to that driver; what is ready leaves with them at once."""
+        ready = order.status is OrderStatus.READY
+        status = OrderStatus.OUT_FOR_DELIVERY if ready else order.status
+        self._send(
+            order,
+            StatusChange(status=status, expected_version=order.version, driver_id=driver_id),
+        )
+
     def refuse(self, order: Order) -> None:
         """Reject a new order, or call an accepted one off; either wants a reason."""
 

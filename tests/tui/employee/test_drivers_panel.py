@@ -1,0 +1,492 @@
+"""The panel "Drivers" at a real server."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from drivers_window import (
+    BASE,
+    CORNER,
+    DriversWindow,
+    drivers_window,
+    north,
+    order_to,
+    seen_at,
+    town_with_streets,
+)
+from kitchen_orders import Town, a_town
+from textual.widgets import OptionList, Static
+
+from server.core.database import Database
+from server.features.orders.schemas import OrderStatus
+from server.features.restaurants.service import add_driver
+from support.live_server import LiveServer
+from support.metrics import figure
+from support.rest import Rest
+from support.server_process import StartServer
+from support.town import database_in
+from support.waiting import wait_until
+from tui.common.client.wire import State
+from tui.employee import ride
+from tui.employee.panels import roster_feed
+from tui.employee.panels.driver_watches import MOST
+from tui.employee.panels.drivers import PAINT_SECONDS
+from tui.employee.screens.assign import AssignScreen
+
+S = OrderStatus
+QUICK = 60.0
+"""Metres a second, that no server takes for a jump."""
+
+
+@pytest.fixture
+async def server(data_dir: Path) -> AsyncIterator[LiveServer]:
+    """The demo's town, with two streets."""
+    async with town_with_streets(data_dir) as server:
+        yield server
+
+
+@pytest.fixture
+async def town(server: LiveServer) -> AsyncIterator[Town]:
+    """Its restaurant, and a customer."""
+    async with Rest(server.url) as rest:
+        yield await a_town(rest)
+
+
+@pytest.fixture
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every vehicle is fast, so that no test takes long."""
+    monkeypatch.setattr(ride, "SPEEDS", {})
+    monkeypatch.setattr(ride, "USUAL_SPEED", QUICK)
+    monkeypatch.setattr(ride, "FASTEST", QUICK)
+
+
+async def hire(data_dir: Path, restaurant_id: str, *names: str) -> list[str]:
+    """More drivers on the roster: their ids."""
+
+    async def each(database: Database) -> list[str]:
+        return [await add_driver(database, restaurant_id, one, "bicycle", None) for one in names]
+
+    async with database_in(data_dir) as database:
+        return await each(database)
+
+
+async def test_the_roster_tells_what_each_driver_is_about(
+    server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    first, second = town.drivers[:2]
+    async with drivers_window(server.url, tmp_path) as window:
+        await window.sees("Ken", "Lotte", "bicycle", "scooter", "never seen", "0 of 2 on the way")
+        assert window.text.count(" free") == 2
+        out = await order_to(town, north(150), S.OUT_FOR_DELIVERY)
+        cooking = await order_to(town, north(90), S.PREPARING)
+        await town.step(cooking, S.PREPARING, driver_id=second["id"])
+        await window.sees("▶ Ken", "on the way", f"#{out.number} · bicycle", "1 being made")
+        ready = await town.bring(await town.now(cooking), S.READY)
+        await window.sees("◆ Lotte", "1 at the counter", f"#{ready.number} · scooter")
+        assert window.drivers.badge == 1
+        await window.sees("1 of 2 on the way")
+        await seen_at(town, first["id"], north(150))
+        await window.sees("⌂ Ken", "at the door")
+        await town.step(out, S.DELIVERED)
+        await window.sees("○ Ken")
+        assert window.drivers.badge == 0
+
+
+async def test_a_driver_who_moves_is_seen_to_move(
+    server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    driver = town.drivers[0]
+    await order_to(town, north(190), S.OUT_FOR_DELIVERY)
+    async with drivers_window(server.url, tmp_path) as window:
+        await window.choose(driver)
+        await seen_at(town, driver["id"], BASE)
+        await window.sees(" s ago", "Thai Basil", "190 m")
+        here = window.drivers.map.scene.watched
+        assert here is not None
+        await seen_at(town, driver["id"], north(60))
+        await window.sees("130 m")
+        scene = window.drivers.map.scene
+        assert scene.watched is not None
+        assert scene.watched.at.lat == pytest.approx(north(60).lat)
+        assert scene.watched.at != here.at
+        assert len(scene.trail) >= 2
+        assert scene.route[-1].lat == pytest.approx(north(190).lat)
+        homes = [marker.label for marker in scene.markers if marker.kind == "home"]
+        assert len(homes) == 1
+        # The line below is that of the driver's own stream.
+        assert window.drivers.meter.name == f"Driver {driver['name']}"
+        assert window.drivers.meter.events >= 2
+        await window.press("x")
+        await wait_until(lambda: window.drivers.meter.reconnects == 1, what="back after the cut")
+
+
+async def test_a_position_that_is_old_is_called_stale_in_words(
+    server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    first, second = town.drivers[:2]
+    await seen_at(town, first["id"], BASE, ago=16)
+    await seen_at(town, second["id"], north(100), ago=5)
+    async with drivers_window(server.url, tmp_path) as window:
+        await window.sees("? stale, ", "  bicycle", "  scooter")
+        lines = {name: window.lines_of(name) for name in ("Ken", "Lotte")}
+        assert "stale" in lines["Ken"]
+        assert "stale" not in lines["Lotte"]
+        assert " s ago" in lines["Lotte"]
+        markers = {one.label: one for one in window.drivers.map.scene.markers}
+        assert markers["Ken"].stale
+        assert not markers["Lotte"].stale
+
+
+async def test_the_cursor_is_the_one_who_is_watched_and_followed(
+    server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    first, second = town.drivers[:2]
+    await seen_at(town, first["id"], BASE)
+    async with drivers_window(server.url, tmp_path) as window:
+        await window.choose(second)
+        await window.press("enter")
+        await window.sees("Lotte was never seen")
+        assert not window.drivers.map.following
+        await window.choose(first)
+        await window.press("enter")
+        assert window.drivers.map.following
+        assert window.drivers.map.scene.watched is not None
+        assert window.drivers.map.scene.watched.label == "Ken"
+        await window.press("m", "plus", "0")
+        assert window.drivers.map.has_focus
+        assert not window.drivers.map.following
+        await window.press("m", "down")
+        assert window.drivers.view.has_focus
+        assert window.drivers.view.driver_id == second["id"]
+        offered = [command.title for command in window.drivers.commands()]
+        assert len(offered) == len(set(offered)) == 4
+
+
+async def test_the_one_on_the_way_is_in_view_until_somebody_chooses(
+    server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    first, second = town.drivers[:2]
+    async with drivers_window(server.url, tmp_path) as window:
+        await window.press("1")
+        await order_to(town, north(100), S.OUT_FOR_DELIVERY, driver=1)
+        await wait_until(
+            lambda: window.drivers.view.driver_id == second["id"], what="on who is on the way"
+        )
+        await window.press("2", "up")
+        await order_to(town, north(100), S.OUT_FOR_DELIVERY, driver=1)
+        await window.knows(second, 2)
+        assert window.drivers.view.driver_id == first["id"]
+
+
+async def test_an_order_is_given_to_a_driver(
+    server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    driver = town.drivers[0]
+    await order_to(town, north(30), S.PLACED)
+    ready = await order_to(town, north(90), S.READY)
+    cooking = await order_to(town, north(60), S.PREPARING)
+    async with drivers_window(server.url, tmp_path) as window:
+        await wait_until(lambda: window.kitchen.board.open_count == 3, what="the board")
+        await window.choose(driver)
+        await window.press("a")
+        assert isinstance(window.app.screen, AssignScreen)
+        await window.sees("leaves with Ken at once", "9 North Street", "nobody yet")
+        choice = window.app.screen.query_one(OptionList)
+        assert choice.option_count == 2, "one that nobody has accepted is not for a driver yet"
+        await window.press("enter")
+        await window.has(ready, S.OUT_FOR_DELIVERY)
+        await window.sees(f"#{ready.number} · bicycle", "on the way")
+        await window.press("a")
+        await window.sees("once it is ready")
+        await window.press("enter")
+        await window.sees(f"#{ready.number}, then #{cooking.number}")
+        now = await town.now(cooking)
+        assert now.status is S.PREPARING
+        assert now.driver is not None
+        assert now.driver.id == driver["id"]
+        await window.press("a")
+        await window.sees("nothing that Ken could take")
+        await window.press("escape", "down", "a")
+        await window.sees("Ken has it")
+
+
+async def test_whoever_is_slower_with_an_order_is_told(
+    server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    first, second = town.drivers[:2]
+    order = await order_to(town, north(90), S.READY)
+    async with drivers_window(server.url, tmp_path) as window:
+        await wait_until(lambda: window.kitchen.board.open_count == 1, what="the board")
+        await window.choose(first)
+        await window.press("a")
+        await window.sees("nobody yet")
+        await town.step(order, S.OUT_FOR_DELIVERY, driver_id=second["id"])
+        await window.press("enter")
+        await window.told("Nothing was changed by you")
+        await window.knows(second, 1)
+        await window.knows(first, 0)
+
+
+@pytest.mark.usefixtures("_quick")
+async def test_a_simulated_ride_goes_to_the_door_and_back(
+    server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    driver = town.drivers[0]
+    order = await order_to(town, north(90), S.OUT_FOR_DELIVERY)
+    async with drivers_window(server.url, tmp_path) as window:
+        await window.knows(driver, 1)
+        await window.choose(driver)
+        await window.press("s")
+        await window.sees(f"simulated: to #{order.number}", "━")
+        scene = window.drivers.map
+        await wait_until(
+            lambda: scene.scene.watched and scene.scene.watched.at.lat > north(30).lat,
+            what="it moves",
+        )
+        assert abs(scene.scene.watched.at.lng - BASE.lng) < 1e-6, "along the street"  # type: ignore[union-attr]
+        await window.told(f"Ken is at the door with #{order.number}, 9 North Street. It can be")
+        await window.sees("simulated: back to the rest")
+        await window.told("Ken is back at the restaurant.")
+        assert window.desk.rides.of(driver["id"]) is None
+        where = (await town.employee.get("/drivers")).must(200).json["items"][0]["location"]
+        assert where["lat"] == pytest.approx(BASE.lat, abs=1e-5)
+
+
+@pytest.mark.usefixtures("_quick")
+async def test_who_has_nothing_to_bring_rides_a_round_on_the_streets_until_it_is_stopped(
+    server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    driver = town.drivers[1]
+    async with drivers_window(server.url, tmp_path) as window:
+        await wait_until(lambda: window.drivers.map.ground is not None, what="the ground")
+        await window.choose(driver)
+        await window.press("s")
+        await window.sees("simulated: on a round")
+        journey = window.duty(driver).journey
+        await wait_until(
+            lambda: journey.newest is not None and journey.newest.lat > north(30).lat,
+            what="off it goes",
+        )
+        assert journey.newest is not None
+        on_first = abs(journey.newest.lng - BASE.lng) < 1e-6
+        assert on_first or abs(journey.newest.lat - CORNER.lat) < 1e-6
+        await window.press("s")
+        await window.told("Lotte's ride is stopped where they are.")
+        await wait_until(lambda: "simulated" not in window.text, what="the row is as ever")
+        # Our own last position is nobody else's: no question is asked.
+        await window.press("s")
+        await window.sees("simulated: on a round")
+
+
+@pytest.mark.usefixtures("_quick")
+async def test_somebody_elses_positions_want_a_second_key(
+    server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    driver = town.drivers[0]
+    async with drivers_window(server.url, tmp_path) as window:
+        await window.choose(driver)
+        driving = asyncio.create_task(_drive(town, driver["id"]))
+        try:
+            await wait_until(lambda: window.duty(driver).journey.newest, what="a position")
+            await window.press("s")
+            await window.told("Ken's own positions are coming in")
+            assert window.desk.rides.of(driver["id"]) is None
+            await window.press("s")
+            await window.sees("simulated: on a round")
+            rides = window.desk.rides
+        finally:
+            driving.cancel()
+            await asyncio.wait({driving})
+    await wait_until(lambda: len(rides) == 0, what="nobody rides on after the window is closed")
+
+
+async def _drive(town: Town, driver_id: str) -> None:
+    for metres in range(1_000):
+        await seen_at(town, driver_id, north(metres / 10))
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.usefixtures("_quick")
+async def test_rides_end_with_the_log_out(server: LiveServer, town: Town, tmp_path: Path) -> None:
+    driver = town.drivers[0]
+    async with drivers_window(server.url, tmp_path) as window:
+        await window.choose(driver)
+        await window.press("s")
+        await window.sees("simulated: on a round")
+        rides = window.desk.rides
+        window.app.door.leave()
+        await wait_until(lambda: not window.app.panels, what="logged out")
+        await wait_until(lambda: len(rides) == 0, what="nobody rides on")
+
+
+async def test_while_the_server_is_away_that_is_told_and_all_goes_on_by_itself(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    server = await asyncio.to_thread(
+        start_server, demo=True, env={"TIFFIN_DRIVER_INTERVAL_SECONDS": "0.2"}
+    )
+    async with drivers_window(server.url, tmp_path) as window:
+        await window.press("s")
+        await window.sees("simulated: on a round")
+        await asyncio.to_thread(server.kill)
+        await window.sees("in trouble:")
+        await window.press("r")
+        await window.sees("The roster could not be read again")
+        assert "▌ ○ Ken" in window.text, "what was known stays in view"
+        await asyncio.to_thread(server.start)
+        for words in ("in trouble:", "could not be read again"):
+            await wait_until(
+                lambda words=words: words not in window.text, 20, what=f"no more {words!r}"
+            )
+        assert "simulated: on a round" in window.text
+
+
+async def test_twelve_streams_are_enough_and_the_others_are_read(
+    server: LiveServer,
+    town: Town,
+    tmp_path: Path,
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(roster_feed, "LEAST_SECONDS", 0.5)
+    names = [f"Driver {number:02d}" for number in range(13)]
+    ids = await hire(data_dir, town.restaurant_id, *names)
+    out = await order_to(town, north(100), S.READY)
+    await town.step(out, S.OUT_FOR_DELIVERY, driver_id=ids[-1])
+    async with drivers_window(server.url, tmp_path) as window:
+        await wait_until(lambda: window.duty({"id": ids[-1]}).out, what="the last is on the way")
+        await wait_until(lambda: len(window.desk.watches) == MOST, what="twelve streams")
+        streams = await wait_until(
+            lambda: [one for one in window.app.wire.meters.values() if "Driver" in one.name],
+        )
+        await wait_until(
+            lambda: sum(one.state is State.LIVE for one in streams) == MOST, what="all live"
+        )
+        assert await figure(town.employee, "held_connections") == MOST + 1, "and the board's"
+        watched = window.desk.watches.of
+        await wait_until(lambda: watched(ids[-1]), what="who carries something comes first")
+        unwatched = next(one for one in ids if watched(one) is None)
+        # Without a stream it takes the next reading of the roster.
+        await seen_at(town, unwatched, north(50))
+        duty = window.duty({"id": unwatched})
+        await wait_until(lambda: duty.journey.newest, 8, what="seen by the roster")
+        await window.press("end")
+        last = window.drivers.view.driver_id
+        assert last is not None
+        await wait_until(lambda: watched(last), what="the one in view is watched")
+        assert len(window.desk.watches) == MOST
+
+
+async def test_a_driver_who_is_new_is_found_by_the_board_and_by_asking(
+    server: LiveServer, town: Town, tmp_path: Path, data_dir: Path
+) -> None:
+    async with drivers_window(server.url, tmp_path) as window:
+        first, second = await hire(data_dir, town.restaurant_id, "Newcomer", "Quiet")
+        order = await order_to(town, north(100), S.READY)
+        await town.step(order, S.OUT_FOR_DELIVERY, driver_id=first)
+        await window.sees("▶ Newcomer")
+        await hire(data_dir, town.restaurant_id, "Later")
+        await window.press("r")
+        await window.sees("Later")
+        assert window.drivers.roster.get(second) is not None
+
+
+async def test_a_name_that_steers_terminals_is_harmless(
+    server: LiveServer, town: Town, tmp_path: Path, data_dir: Path
+) -> None:
+    name = "\x1b[2JEve\u202e\x07 [red]b[/red] [@click=app.quit]x[/]"
+    (driver_id,) = await hire(data_dir, town.restaurant_id, name)
+    order = await order_to(town, north(190), S.READY)
+    await seen_at(town, driver_id, north(50), ago=3)
+    async with drivers_window(server.url, tmp_path) as window:
+        await window.choose({"id": driver_id, "name": name})
+        await window.sees("[2JEve [red]b[/red]")
+        await window.press("a")
+        await window.sees("Which order for [2JEve [red]b[/red]")
+        await window.press("enter")
+        await window.sees(f"#{order.number} · bicycle")
+        await window.press("s")
+        await window.sees("simulated")
+        assert all(char.isprintable() or char == "\n" for char in window.text)
+
+
+@pytest.mark.parametrize("drivers", [2, 9])
+async def test_every_size_shows_roster_and_map(
+    server: LiveServer, town: Town, tmp_path: Path, data_dir: Path, drivers: int
+) -> None:
+    await hire(data_dir, town.restaurant_id, *(f"Extra {at}" for at in range(drivers - 2)))
+    await order_to(town, north(150), S.OUT_FOR_DELIVERY)
+    await seen_at(town, town.drivers[0]["id"], north(20))
+    async with drivers_window(server.url, tmp_path) as window:
+        await window.choose(town.drivers[0])
+        for size in ((160, 48), (100, 30), (80, 24), (160, 48)):
+            await window.pilot.resize_terminal(*size)
+            await window.sees("▶ Ken", "on the way", "Thai Basil", "Lotte")
+            here = window.drivers.map.size
+            assert here.width >= 30, size
+            assert here.height >= 10, size
+        await window.pilot.resize_terminal(56, 16)
+        await window.sees("▶ Ken")
+        assert not window.drivers.map.display
+        await window.press("m")
+        await window.sees("Thai Basil")
+        assert window.drivers.map.size.height >= 8
+        await window.press("m")
+        await window.sees("▶ Ken")
+
+
+async def test_as_a_card_it_says_in_two_lines_who_matters_most(
+    server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    driver = town.drivers[1]
+    order = await order_to(town, north(150), S.OUT_FOR_DELIVERY, driver=1)
+    await seen_at(town, driver["id"], north(20), ago=30)
+    async with drivers_window(server.url, tmp_path, (100, 30)) as window:
+        await window.press("1")
+        summary = window.drivers.query_one(".summary", Static)
+        await window.sees("▶ Lotte  on the way", f"#{order.number} · ? last seen")
+        assert summary.display
+        await seen_at(town, driver["id"], north(30))
+        await window.sees(f"#{order.number} · 1 on the way · 1 free")
+
+
+async def test_a_rush_of_positions_is_painted_a_few_times_a_second(
+    server: LiveServer, town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with drivers_window(server.url, tmp_path) as window:
+        await window.choose(town.drivers[0])
+        painted = counted(monkeypatch, window)
+        stop = asyncio.Event()
+        rushes = [asyncio.create_task(_rush(town, one["id"], stop)) for one in town.drivers[:2]]
+        try:
+            meter = window.drivers.meter
+            await wait_until(lambda: meter.events > 20, what="a rush")
+            events, paintings, began = meter.events, len(painted), time.monotonic()
+            await wait_until(lambda: meter.events > events + 150, 30, what="more of it")
+            seconds = time.monotonic() - began
+            assert 1 <= len(painted) - paintings <= seconds / PAINT_SECONDS + 1
+        finally:
+            stop.set()
+            await asyncio.gather(*rushes)
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, window: DriversWindow) -> list[float]:
+    """When each painting began, from now on."""
+    moments: list[float] = []
+    paint = window.drivers._paint
+
+    def painting() -> None:
+        moments.append(time.monotonic())
+        paint()
+
+    monkeypatch.setattr(window.drivers, "_paint", painting)
+    return moments
+
+
+async def _rush(town: Town, driver_id: str, stop: asyncio.Event) -> None:
+    metres = 0
+    while not stop.is_set():
+        metres = (metres + 1) % 1000
+        await seen_at(town, driver_id, north(metres / 10))

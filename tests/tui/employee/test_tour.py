@@ -1,0 +1,199 @@
+"""A simulated tour at a real server: doors in turn, back, and what changes on the way."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from kitchen_orders import an_order
+from location_front import Front, front_of
+
+from server.features.drivers.schemas import DriverOnDuty, Point
+from server.features.orders.schemas import Order, OrderStatus
+from server.features.shared.schemas import Address
+from support.live_server import LiveServer
+from support.town import PASSWORD, Place, open_restaurant
+from support.waiting import wait_until
+from tui.common.client.api import Api
+from tui.common.client.session import Session
+from tui.common.client.wire import Wire
+from tui.common.rides.course import metres_between
+from tui.employee import ride
+from tui.employee.autopilot_rules import TOO_FAR_METRES
+from tui.employee.tour import Tour
+
+BASE = Point(lat=48.86, lng=2.36)
+SPEED = 100.0
+INTERVAL = 0.1
+
+
+def north(metres: float) -> Point:
+    return Point(lat=BASE.lat + metres / 111_195, lng=BASE.lng)
+
+
+def order_to(number: int, metres: float) -> Order:
+    """On its way to that door."""
+    where = north(metres)
+    address = Address(text=f"{metres} North", lat=where.lat, lng=where.lng)
+    return an_order(number, OrderStatus.OUT_FOR_DELIVERY, address=address)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ride, "SPEEDS", {})
+    monkeypatch.setattr(ride, "USUAL_SPEED", SPEED)
+    monkeypatch.setattr(ride, "FASTEST", SPEED)
+
+
+@pytest.fixture
+async def place(live_server: LiveServer, data_dir: Path) -> Place:
+    """A restaurant with a driver."""
+    return await open_restaurant(data_dir, live_server.url, drivers=1)
+
+
+@dataclass
+class Scene:
+    """A driver, and what their positions go through."""
+
+    api: Api
+    driver: DriverOnDuty
+    front: Front
+    doors: list[int] = field(default_factory=list)
+    """Numbers of the orders whose door was reached."""
+
+    def tour(self, *corners: Point, start: Point | None = None) -> Tour:
+        """From the restaurant, unless told otherwise."""
+        return Tour(
+            self.api,
+            self.driver,
+            BASE,
+            INTERVAL,
+            start=start,
+            corners=corners,
+            on_change=lambda: None,
+            on_door=lambda order: self.doors.append(order.number),
+        )
+
+    @property
+    def last(self) -> Point:
+        """The newest position sent."""
+        return self.front.sent[-1].point
+
+
+@pytest.fixture
+async def scene(live_server: LiveServer, place: Place) -> AsyncIterator[Scene]:
+    """All in place."""
+    async with front_of(live_server.url) as front:
+        session = Session(front.url, Wire())
+        await session.log_in(place.employees[0], PASSWORD)
+        api = Api(session)
+        yield Scene(api, (await api.drivers()).pop(), front)
+        await session.close()
+
+
+@asynccontextmanager
+async def riding(tour: Tour) -> AsyncIterator[asyncio.Task[bool]]:
+    """Inside, the tour runs."""
+    task = asyncio.create_task(tour.run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def ended(task: asyncio.Task[bool]) -> bool:
+    """Wait for the end; whether it came back."""
+    return await asyncio.wait_for(task, 20)
+
+
+async def goes(tour: Tour, words: str) -> None:
+    await wait_until(lambda: tour.goal is not None and tour.goal.words == words, what=words)
+
+
+async def test_it_goes_to_each_door_in_turn_and_back(scene: Scene) -> None:
+    tour = scene.tour()
+    tour.bring([order_to(7, 60), order_to(5, 30)])
+    async with riding(tour) as task:
+        await goes(tour, "to #7")
+        await goes(tour, "to #5")
+        await goes(tour, "back to the restaurant")
+        assert await ended(task)
+    assert scene.doors == [7, 5]
+    assert scene.last == BASE
+    assert max(metres_between(BASE, one.point) for one in scene.front.sent) > 59
+    assert tour.goal is None
+
+
+async def test_a_door_where_nobody_waits_any_more_is_passed_over(scene: Scene) -> None:
+    first, second = order_to(1, 2_000), order_to(2, 20)
+    tour = scene.tour()
+    tour.bring([first, second])
+    async with riding(tour) as task:
+        await goes(tour, "to #1")
+        await wait_until(lambda: scene.front.sent)
+        tour.bring([second])
+        await goes(tour, "to #2")
+        assert await ended(task)
+    assert scene.doors == [2]
+
+
+async def test_what_leaves_meanwhile_is_fetched_first(scene: Scene) -> None:
+    first, later = order_to(1, 40), order_to(2, 20)
+    tour = scene.tour()
+    tour.bring([first])
+    async with riding(tour) as task:
+        await wait_until(lambda: scene.front.sent)
+        tour.bring([first, later])
+        await goes(tour, "back to the restaurant")
+        assert scene.doors == [1], "the second meal is not aboard"
+        await goes(tour, "to #2")
+        assert await ended(task)
+    assert scene.doors == [1, 2]
+
+
+async def test_a_round_is_broken_off_when_there_is_something_to_bring(scene: Scene) -> None:
+    tour = scene.tour(north(50), north(3_000))
+    tour.bring([])
+    async with riding(tour) as task:
+        await goes(tour, "on a round")
+        await wait_until(lambda: scene.front.sent and scene.last.lat > north(60).lat)
+        tour.bring([order_to(1, 20)])
+        await goes(tour, "back to the restaurant")
+        await goes(tour, "to #1")
+        assert await ended(task)
+    assert scene.doors == [1]
+
+
+async def test_stopped_it_ends_where_the_driver_is(scene: Scene) -> None:
+    tour = scene.tour(north(3_000))
+    tour.bring([])
+    async with riding(tour) as task:
+        await wait_until(lambda: scene.front.sent and scene.last.lat > north(20).lat)
+        tour.stop()
+        assert tour.stopping
+        assert not await ended(task)
+    assert metres_between(BASE, scene.last) < 1_000
+    assert not tour.refusal
+
+
+async def test_one_that_is_refused_says_why(scene: Scene) -> None:
+    scene.front.refuse = 404
+    tour = scene.tour(north(30))
+    tour.bring([])
+    async with riding(tour) as task:
+        assert not await ended(task)
+    assert tour.refusal
+    assert len(scene.front.sent) == 1
+
+
+async def test_it_begins_where_the_driver_is_unless_that_is_far_away(scene: Scene) -> None:
+    for start, expected in ((north(30), north(30)), (north(TOO_FAR_METRES + 100), BASE)):
+        scene.front.sent.clear()
+        tour = scene.tour(start=start)
+        tour.bring([])
+        async with riding(tour) as task:
+            assert await ended(task)
+        assert metres_between(scene.front.sent[0].point, expected) < 5
