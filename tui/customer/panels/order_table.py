@@ -9,8 +9,8 @@ from textual.content import Content
 
 from server.features.orders.schemas import Order
 from tui.common.text import fit, human_money
+from tui.common.widgets.row_list import RowList
 from tui.customer.panels.order_book import OrderBook
-from tui.customer.panels.row_list import RowList
 from tui.customer.panels.wording import LOOKS, age, is_late, placed_at
 
 GAP = 2

@@ -14,12 +14,12 @@ from tui.common.client.wire import Pattern
 from tui.common.panel import Panel
 from tui.common.text import plain
 from tui.common.trouble import words_of
+from tui.common.widgets.row_list import RowList
 from tui.customer.panels import order_lines
 from tui.customer.panels.order_book import OrderBook
 from tui.customer.panels.order_feed import OrderFeed
 from tui.customer.panels.order_in_view import OrderInView
 from tui.customer.panels.order_table import OrderTable
-from tui.customer.panels.row_list import RowList
 from tui.customer.panels.wording import news, why_not_cancellable
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from textual.message import Message
 
 from server.features.restaurants.schemas import MenuItem
 from tui.common.text import fit, human_money, plain
-from tui.customer.panels.row_list import RowList
+from tui.common.widgets.row_list import RowList
 from tui.customer.screens.basket import Basket
 
 MONEY_CELLS = 8

@@ -17,8 +17,8 @@ from tui.common.screens.modal import Modal
 from tui.common.text import plain
 from tui.common.trouble import field_of, words_of
 from tui.common.widgets.key_bar import KeyBar
+from tui.common.widgets.row_list import RowList
 from tui.common.widgets.too_small import TooSmall
-from tui.customer.panels.row_list import RowList
 from tui.customer.panels.wording import euros
 from tui.customer.screens.basket import Basket
 from tui.customer.screens.basket_pane import BasketPane

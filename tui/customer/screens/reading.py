@@ -9,7 +9,7 @@ from textual.content import Content
 from tui.common.client.errors import ClientTrouble, SignedOut
 from tui.common.client.reconnect import Backoff, is_final
 from tui.common.trouble import words_of
-from tui.customer.panels.row_list import RowList
+from tui.common.widgets.row_list import RowList
 
 MOST_SECONDS = 4.0
 """Between two attempts: somebody is looking at it."""

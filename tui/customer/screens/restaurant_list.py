@@ -9,7 +9,7 @@ from textual.content import Content
 
 from server.features.restaurants.schemas import RestaurantSummary
 from tui.common.text import fit
-from tui.customer.panels.row_list import RowList
+from tui.common.widgets.row_list import RowList
 from tui.customer.screens.basket import Basket
 
 MINUTES_CELLS = 15
