@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class CustomerApp(TiffinApp):
-    """Orders, the driver who brings them, and the wire that feeds both."""
+    """Orders, the driver who brings them, one's photo, and the wire that feeds all of them."""
 
     ROLE = "customer"
     CONTENT_CSS = Path(__file__).with_name("app.tcss")
@@ -21,5 +21,6 @@ class CustomerApp(TiffinApp):
         from tui.common.panels.wire_panel import WirePanel
         from tui.customer.panels.driver import DriverPanel
         from tui.customer.panels.orders import OrdersPanel
+        from tui.customer.panels.photo import AvatarPanel
 
-        return (OrdersPanel, DriverPanel, WirePanel)
+        return (OrdersPanel, DriverPanel, AvatarPanel, WirePanel)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class EmployeeApp(TiffinApp):
-    """Kitchen, its drivers, and the wire that feeds both."""
+    """Kitchen, its drivers, photos of dishes, and the wire that feeds all of them."""
 
     ROLE = "employee"
     CONTENT_CSS = Path(__file__).with_name("app.tcss")
@@ -21,5 +21,6 @@ class EmployeeApp(TiffinApp):
         from tui.common.panels.wire_panel import WirePanel
         from tui.employee.panels.drivers import DriversPanel
         from tui.employee.panels.kitchen import KitchenPanel
+        from tui.employee.panels.photo import DishPhotoPanel
 
-        return (KitchenPanel, DriversPanel, WirePanel)
+        return (KitchenPanel, DriversPanel, DishPhotoPanel, WirePanel)
