@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from support.azurite import Azurite
 from support.redis_server import RedisServer
 from support.server_process import ServerProcess, StartServer
 
@@ -43,6 +44,24 @@ def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]
     server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    """The blob store that the whole run shares; where there is none, the test is skipped."""
+    store = Azurite(tmp_path_factory.mktemp("azurite"))
+    store.start()
+    yield store
+    store.kill()
+
+
+@pytest.fixture
+def own_azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    """A blob store of the test's own, to kill and start again."""
+    store = Azurite(tmp_path_factory.mktemp("own-azurite"))
+    store.start()
+    yield store
+    store.kill()
 
 
 @pytest.fixture

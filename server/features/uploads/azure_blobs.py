@@ -14,7 +14,7 @@ from azure.core.exceptions import (
     ResourceNotFoundError,
 )
 from azure.storage.blob import BlobSasPermissions, ContentSettings, generate_blob_sas
-from azure.storage.blob.aio import ContainerClient
+from azure.storage.blob.aio import ContainerClient, LinearRetry
 
 from server.core.clock import now
 from server.features.uploads.blobs import LINK_SECONDS, BlobMissing, BlobTrouble, checked
@@ -36,7 +36,8 @@ class AzureBlobs:
         self._container = ContainerClient.from_connection_string(
             connection_string,
             container,
-            retry_total=2,
+            # The client's own policy waits 15 s before it tries again.
+            retry_policy=LinearRetry(backoff=1, retry_total=2, random_jitter_range=0),
             connection_timeout=5,
             read_timeout=20,
         )

@@ -50,6 +50,11 @@ class Child:
         self._pool: ProcessPool | None = None
         self._jobs = 0
 
+    @property
+    def alive(self) -> bool:
+        """Whether there is a process; that one has died is noticed after a tenth of a second."""
+        return self._pool is not None and self._pool.active
+
     async def process(self, source: Path, folder: Path) -> Cut:
         """Take the picture's background out. Raises Unreadable, ModelTrouble, Lost.
 
@@ -57,6 +62,9 @@ class Child:
         """
         limits = self._limits
         if self._jobs >= limits.jobs:
+            await self.close()
+        elif self._pool is not None and not self.alive:  # it died while it waited
+            self.kills += 1
             await self.close()
         if self._pool is None:
             self._pool = await asyncio.to_thread(_new_pool)

@@ -98,7 +98,9 @@ class Queue:
 
         async def fn(tx: Transaction) -> bool:
             if not await store.finish(tx, job.id, job.attempt, made, now()):
-                await store.unneed(tx, job.blobs, now())
+                found = await store.upload(tx, job.id)
+                kept = found.blobs if found else []
+                await store.unneed(tx, [name for name in job.blobs if name not in kept], now())
                 return False
             await store.need(tx, job.blobs)
             await store.unneed(tx, [job.upload.original_blob], now())

@@ -262,7 +262,7 @@ class UploadService:
 def judge_head(head: bytes) -> None:
     """Raises Problem 415, 422 where a file that begins like this is not taken."""
     if not head:
-        raise invalid(["file"], "The file is empty.")
+        raise invalid(["file"], "The file is empty. Send another.")
     try:
         media_type_of(head)
     except Unreadable as error:

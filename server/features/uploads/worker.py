@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from server.features.uploads.header import Unreadable
+from server.features.uploads.models import trouble_with
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -56,6 +57,9 @@ def prepare(model: str, home: str, growth: int) -> None:
     os.nice(NICENESS)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    trouble = trouble_with(model, Path(home))
+    if trouble is not None:  # rembg would go and download it
+        raise ModelTrouble(trouble)
     try:
         import onnxruntime
         import rembg
@@ -71,7 +75,9 @@ def prepare(model: str, home: str, growth: int) -> None:
 
     size = _size()
     if size is not None:
-        resource.setrlimit(resource.RLIMIT_AS, (size + growth, size + growth))
+        # Not RLIMIT_AS, which counts what allocators and threads only reserve: that may double
+        # from one moment to the next.
+        resource.setrlimit(resource.RLIMIT_DATA, (size + growth, size + growth))
 
 
 def process(source: str, folder: str) -> Cut:
@@ -123,9 +129,9 @@ def _end_with_parent() -> None:
 
 
 def _size() -> int | None:
-    """The process' address space in bytes; None where the system does not say."""
+    """The memory the process has to itself, in bytes; None where the system does not say."""
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        pages = int(Path("/proc/self/statm").read_text().split()[5])
     except OSError:
         return None
     return pages * resource.getpagesize()

@@ -22,7 +22,8 @@ POLL_SECONDS = 1.0
 AGAIN_SECONDS = 2.0
 """Before the second attempt; four times as long before the third."""
 PAUSE_SECONDS = 1.0
-PAUSE_AT_MOST = 15.0
+STORE_LOOKS = 20
+"""Pauses for which a worker waits for a store that is away, before it spends another attempt."""
 LAST_SECONDS = 5.0
 """How long jobs may still take when the server shuts down."""
 _NO_MODEL = (
@@ -185,8 +186,8 @@ class Workers:
             self.failed += 1
 
     async def _until_the_store_answers(self) -> None:
-        """No other job's attempts are spent on a store that is away."""
-        pause = PAUSE_SECONDS
-        while not self._closing and await self._blobs.state() != "ok":
-            await asyncio.sleep(pause)
-            pause = min(PAUSE_AT_MOST, 2 * pause)
+        """A short outage costs one job one attempt, and a long one ends in words for each."""
+        for _ in range(STORE_LOOKS):
+            if self._closing or await self._blobs.state() == "ok":
+                return
+            await asyncio.sleep(PAUSE_SECONDS)

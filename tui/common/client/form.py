@@ -66,7 +66,10 @@ class FileForm:
 
 
 async def read_file(path: Path, most: int) -> bytes:
-    """The file's content; `~` is one's home. Raises `UnfitFile`, also for more than `most`."""
+    """The file's content; `~` is one's home.
+
+    Raises `UnfitFile` in words, also where it is larger than `most` bytes.
+    """
 
     def read() -> bytes:
         if path.is_dir():

@@ -1,0 +1,150 @@
+"""Whatever dies in the middle of photos: each ends once, done or failed in words; none hangs."""
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from support.azurite import Azurite
+from support.rest import Rest
+from support.server_process import ServerProcess, StartServer
+from support.uploads import final, sent
+from support.waiting import wait_until
+
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
+
+PHOTOS = 4 if float(os.environ.get("FAULT_SECONDS", "0")) < 10 else 20
+LEASE = {"TIFFIN_PHOTO_LEASE_SECONDS": "2"}
+
+
+async def crowd(server: ServerProcess, rest: Rest) -> list[str]:
+    """That many photos, all in the queue."""
+    await rest.register("ana@example.com")
+    return [await sent(rest) for _ in range(PHOTOS)]
+
+
+async def in_the_middle(rest: Rest) -> None:
+    """Return while some are being processed and others wait."""
+
+    async def busy() -> bool:
+        statuses = {one["status"] for one in (await rest.get("/uploads")).json["items"]}
+        return {"processing", "queued"} <= statuses
+
+    await wait_until(busy, 30, every=0.05, what="photos are being processed")
+
+
+async def each_ends_once(
+    rest: Rest, data_dir: Path, ids: list[str], *, all_done: bool
+) -> list[dict[str, Any]]:
+    """Every upload is final, with one result or with words, and stays so."""
+    uploads = [await final(rest, one, seconds=150) for one in ids]
+    for upload in uploads:
+        assert 1 <= upload["attempts"] <= 3, upload
+        if upload["status"] == "failed":
+            assert not all_done, upload
+            assert upload["error"].endswith("."), upload
+            assert "result_url" not in upload
+    with closing(sqlite3.connect(data_dir / "tiffin.sqlite3")) as database:
+        rows = database.execute("SELECT id, attempts, status, result_blob, due_at FROM uploads")
+        for name, attempts, status, result, due_at in rows:
+            assert due_at is None
+            assert result == (f"{name}.{attempts}.result" if status == "done" else None)
+        [shown] = database.execute("SELECT SUM(shown) FROM uploads").fetchone()
+    assert shown == (1 if any(one["status"] == "done" for one in uploads) else 0)
+    return uploads
+
+
+def workers_of(server: ServerProcess) -> list[psutil.Process]:
+    """Its child processes that process photos."""
+    found = []
+    for child in psutil.Process(server.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
+
+
+async def test_a_server_is_killed_and_another_takes_over(
+    start_server: StartServer, data_dir: Path
+) -> None:
+    left, right = start_server(env=LEASE), start_server(env=LEASE)
+    async with Rest(left.url) as rest, Rest(right.url) as other:
+        ids = await crowd(left, rest)
+        other.token = rest.token
+        await in_the_middle(other)
+        left.kill()
+        await each_ends_once(other, data_dir, ids, all_done=True)
+
+
+async def test_the_only_server_is_killed_and_started_again(
+    start_server: StartServer, data_dir: Path
+) -> None:
+    server = start_server(env=LEASE)
+    async with Rest(server.url) as rest:
+        ids = await crowd(server, rest)
+        await in_the_middle(rest)
+        await asyncio.to_thread(server.restart)
+        await each_ends_once(rest, data_dir, ids, all_done=True)
+
+
+async def test_a_server_that_is_told_to_stop_gives_its_photos_back(
+    start_server: StartServer, data_dir: Path
+) -> None:
+    server = start_server(env=LEASE)
+    async with Rest(server.url) as rest:
+        ids = await crowd(server, rest)
+        await in_the_middle(rest)
+        left_behind = workers_of(server)
+        assert await asyncio.to_thread(server.terminate) == 0
+        _, alive = psutil.wait_procs(left_behind, timeout=5)
+        assert not alive
+        await asyncio.to_thread(server.start)
+        await each_ends_once(rest, data_dir, ids, all_done=True)
+
+
+async def test_workers_are_killed_over_their_photos(
+    start_server: StartServer, data_dir: Path
+) -> None:
+    server = start_server(env=LEASE)
+    async with Rest(server.url) as rest:
+        ids = await crowd(server, rest)
+        await in_the_middle(rest)
+        killed = 0
+        for worker in workers_of(server):
+            worker.kill()
+            killed += 1
+        assert killed
+        await each_ends_once(rest, data_dir, ids, all_done=True)
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        pytest.param(True, id="and comes back"),
+        # Three attempts of each, with pauses in between: minutes.
+        pytest.param(False, id="for good", marks=pytest.mark.soak),
+    ],
+)
+async def test_the_blob_store_is_killed(
+    start_server: StartServer, data_dir: Path, own_azurite: Azurite, back: bool
+) -> None:
+    settings = {"TIFFIN_AZURE_STORAGE_CONNECTION_STRING": own_azurite.connection_string}
+    server = start_server(env=LEASE | settings | {"TIFFIN_PHOTO_WORKERS": "1"})
+    async with Rest(server.url) as rest:
+        ids = (await crowd(server, rest))[: PHOTOS if back else 2]
+        await in_the_middle(rest)
+        own_azurite.kill()
+        if back:
+            await asyncio.sleep(3)
+            await asyncio.to_thread(own_azurite.start)
+        uploads = [await final(rest, one, seconds=250) for one in ids]
+        for upload in uploads:
+            assert upload["status"] == "done" or "store" in upload["error"], upload
+        if back:
+            await each_ends_once(rest, data_dir, ids, all_done=False)

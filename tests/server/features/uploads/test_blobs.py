@@ -1,0 +1,162 @@
+"""The blob port, the same for both adapters; Azure's against a real Azurite."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from server.features.uploads.azure_blobs import AzureBlobs
+from server.features.uploads.blobs import BlobMissing, Blobs, BlobTrouble, checked
+from server.features.uploads.folder_blobs import FolderBlobs
+from server.settings import SettingsError
+from support.azurite import ACCOUNT, Azurite
+from support.live_server import running_server, settings_for
+from support.rest import Rest
+from support.uploads import COFFEE, done, send, sent
+from support.waiting import wait_until
+
+
+@pytest.fixture(params=["folder", "azure"])
+async def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Blobs]:
+    found: Blobs = FolderBlobs(tmp_path / "blobs")
+    if request.param == "azure":
+        azurite: Azurite = request.getfixturevalue("azurite")
+        found = AzureBlobs(azurite.connection_string, f"port-{os.getpid()}")
+    yield found
+    await found.close()
+
+
+async def test_in_out_over_and_away(blobs: Blobs, tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    assert await blobs.state() == "ok"
+    with pytest.raises(BlobMissing):
+        await blobs.fetch("upl_1.sent", target)
+    for content in (b"first", b"second" * 100_000, b""):
+        source.write_bytes(content)
+        await blobs.put("upl_1.sent", source, "image/png")
+        assert source.read_bytes() == content, "what was put stays where it was"
+        await blobs.fetch("upl_1.sent", target)
+        assert target.read_bytes() == content
+    await blobs.remove("upl_1.sent")
+    await blobs.remove("upl_1.sent")
+    with pytest.raises(BlobMissing):
+        await blobs.fetch("upl_1.sent", target)
+
+
+async def test_many_at_once(blobs: Blobs, tmp_path: Path) -> None:
+    async def one(number: int) -> None:
+        source, target = tmp_path / f"s{number}", tmp_path / f"t{number}"
+        source.write_bytes(bytes([number]) * 10_000)
+        await blobs.put(f"upl_{number}", source, "image/png")
+        await blobs.fetch(f"upl_{number}", target)
+        assert target.read_bytes() == source.read_bytes()
+        await blobs.remove(f"upl_{number}")
+
+    await asyncio.gather(*(one(number) for number in range(10)))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "../x", "a/b", "/etc/passwd", "a\\b", "a\0b", "a b", "ä", ".hidden", "a" * 99],
+)
+async def test_a_name_is_never_a_path(blobs: Blobs, tmp_path: Path, name: str) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"x")
+    with pytest.raises(ValueError, match="no name for a blob"):
+        await blobs.put(name, source, "image/png")
+    with pytest.raises(ValueError, match="no name for a blob"):
+        await blobs.fetch(name, tmp_path / "target")
+    assert checked("upl_abc.1.result") == "upl_abc.1.result"
+
+
+async def test_half_a_blob_is_never_seen(tmp_path: Path) -> None:
+    """A copy that fails in its middle leaves the one before."""
+    blobs = FolderBlobs(tmp_path / "blobs")
+    source = tmp_path / "source"
+    source.write_bytes(b"whole")
+    await blobs.put("upl_1", source, "image/png")
+    with pytest.raises(BlobTrouble):
+        await blobs.put("upl_1", tmp_path, "image/png")
+    assert blobs.file("upl_1").read_bytes() == b"whole"
+    assert [path.name for path in (tmp_path / "blobs").iterdir()] == ["upl_1"]
+
+
+async def test_a_store_that_is_away_is_told_in_words(tmp_path: Path) -> None:
+    nowhere = Azurite(tmp_path)  # not started
+    blobs = AzureBlobs(nowhere.connection_string, "tiffin")
+    source = tmp_path / "source"
+    source.write_bytes(b"x")
+    with pytest.raises(BlobTrouble) as trouble:
+        await blobs.put("upl_1", source, "image/png")
+    for words in (str(trouble.value), await blobs.state()):
+        assert "blob store" in words
+        assert "sig=" not in words
+    await blobs.close()
+
+
+@pytest.mark.parametrize("wrong", ["nonsense", "AccountName=x;BlobEndpoint=http://127.0.0.1:1/x"])
+def test_a_connection_string_that_is_none(data_dir: Path, wrong: str) -> None:
+    from server.app import create_app
+
+    with pytest.raises(SettingsError, match="TIFFIN_AZURE_STORAGE_CONNECTION_STRING"):
+        create_app(settings_for(data_dir, azure_storage_connection_string=wrong))
+
+
+async def test_a_photo_by_way_of_azure(azurite: Azurite, data_dir: Path) -> None:
+    """From the upload to a link that anybody may follow for a while, and to nothing left."""
+    settings = settings_for(
+        data_dir,
+        azure_storage_connection_string=azurite.connection_string,
+        blob_container="photos",
+        photo_workers=1,
+    )
+    async with running_server(settings) as server, Rest(server.url) as ana:
+        await ana.register("ana@example.com")
+        assert (await ana.get("//readyz")).must(200).json["parts"]["blobs"] == "ok"
+        upload = await done(ana, await sent(ana))
+        links = []
+        for which, kind, starts in (
+            ("original", "image/jpeg", b"\xff\xd8\xff"),
+            ("result", "image/png", b"\x89PNG"),
+        ):
+            answer = (await ana.get(f"/uploads/{upload['id']}/{which}")).must(302)
+            assert answer.headers["Cache-Control"] == "no-store"
+            links.append(answer.headers["Location"])
+            async with aiohttp.ClientSession() as anybody, anybody.get(links[-1]) as got:
+                assert got.status == 200
+                assert got.headers["Content-Type"] == kind
+                assert (await got.read()).startswith(starts)
+        unsigned = links[0].partition("?")[0]
+        assert ACCOUNT in unsigned
+        other = unsigned.replace(".original", ".result") + "?" + links[0].partition("?")[2]
+        async with aiohttp.ClientSession() as anybody:
+            for link in (unsigned, other):
+                async with anybody.get(link) as got:
+                    assert got.status in (403, 404), "a link is for its own blob"
+        (await ana.delete(f"/uploads/{upload['id']}")).must(204)
+
+        async def gone() -> bool:
+            async with aiohttp.ClientSession() as anybody, anybody.get(links[0]) as got:
+                return got.status == 404
+
+        await wait_until(gone, 15)
+        assert not (data_dir / "blobs").exists()
+
+
+async def test_without_its_store_a_server_takes_no_photos_and_serves_the_rest(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    nowhere = Azurite(tmp_path).connection_string
+    settings = settings_for(data_dir, azure_storage_connection_string=nowhere)
+    async with running_server(settings) as server, Rest(server.url) as ana:
+        await ana.register("ana@example.com")
+        state = (await ana.get("//readyz")).must(200).json
+        assert state["status"] == "degraded"
+        assert "blob store" in state["parts"]["blobs"]
+        answer = (await send(ana, COFFEE.read_bytes())).must(503)
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert (await ana.get("/uploads")).json["items"] == []
+        (await ana.get("/restaurants")).must(200)

@@ -1,0 +1,118 @@
+"""Every bad or odd file: a right result, or words that say what is wrong; nothing else."""
+
+import asyncio
+import io
+import resource
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from photo_corpus import FAILING, FINE, NAMES, REFUSED, SECRET, Odd, jpeg
+from PIL import Image
+
+from support.live_server import LiveServer, running_server, settings_for
+from support.rest import Rest
+from support.uploads import final, send, sent
+
+MOST_MEGABYTES = 900
+"""What a worker may ever have needed: what it is without a job, and 512 MB of growth."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("corpus")
+
+
+@pytest.fixture
+async def server(data_dir: Path) -> AsyncIterator[LiveServer]:
+    async with running_server(settings_for(data_dir)) as server:
+        yield server
+
+
+@pytest.fixture
+async def ana(server: LiveServer) -> AsyncIterator[Rest]:
+    async with Rest(server.url) as rest:
+        yield await rest.register("ana@example.com")
+
+
+def test_the_corpus_is_large_enough() -> None:
+    everything = [*REFUSED, *FAILING, *FINE]
+    assert len(everything) >= 40
+    assert len({odd.name for odd in everything}) == len(everything)
+
+
+async def test_what_is_no_picture_is_refused_at_once(ana: Rest, server: LiveServer) -> None:
+    for odd in REFUSED:
+        answer = await send(ana, odd.make(), name=odd.file_name, kind=odd.media_type)
+        assert answer.status == odd.becomes, f"{odd.name}: {answer.status} {answer.body[:300]!r}"
+        assert answer.headers["Content-Type"].startswith("application/problem+json")
+        assert len(answer.json["detail"]) > 20, odd.name
+    assert (await ana.get("/uploads")).json["items"] == []
+    data = server.settings.data_dir
+    assert list((data / "arriving").iterdir()) == []
+    assert not (data / "blobs").exists() or list((data / "blobs").iterdir()) == []
+
+
+@pytest.mark.timeout(240)
+async def test_what_looks_like_a_picture_ends_well_or_in_words(
+    ana: Rest, server: LiveServer
+) -> None:
+    """All at once, as a crowd would."""
+    odds = [*FAILING, *FINE]
+    ids = {}
+    for odd in odds:
+        content = await asyncio.to_thread(odd.make)
+        ids[odd.name] = await sent(ana, content, name=odd.file_name, kind=odd.media_type)
+    for odd in odds:
+        await _check(ana, odd, ids[odd.name])
+    metrics = (await ana.get("//metrics")).body.decode()
+    assert "tiffin_photo_kills 0.0" in metrics, "a worker died over one of them"
+    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    assert largest < MOST_MEGABYTES
+    assert list((server.settings.data_dir / "arriving").iterdir()) == []
+
+
+async def _check(rest: Rest, odd: Odd, upload_id: str) -> None:
+    upload = await final(rest, upload_id, seconds=120)
+    wanted = ("done", "failed") if odd.becomes == "either" else (odd.becomes,)
+    assert upload["status"] in wanted, f"{odd.name}: {upload}"
+    assert upload["attempts"] == 1, f"{odd.name}: {upload}"
+    if upload["status"] == "failed":
+        assert upload["error"].endswith("."), odd.name
+        assert "Traceback" not in upload["error"]
+        return
+    result = (await rest.get(f"/uploads/{upload_id}/result")).must(200)
+    original = (await rest.get(f"/uploads/{upload_id}/original")).must(200)
+    for answer in (result, original):
+        with Image.open(io.BytesIO(answer.body)) as picture:
+            picture.load()
+            assert picture.size == (upload["width"], upload["height"]), odd.name
+            assert set(picture.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
+            assert not picture.getexif()
+        assert SECRET.encode() not in answer.body, odd.name
+        assert b"Exif" not in answer.body, odd.name
+    assert result.headers["Content-Type"] == "image/png"
+    if odd.size is None:
+        return
+    assert (upload["width"], upload["height"]) == odd.size, odd.name
+    with Image.open(io.BytesIO(result.body)) as picture:
+        alpha = picture.getchannel("A")
+        seen = sum(alpha.histogram()[128:]) / (picture.width * picture.height)
+        assert 0.05 < seen < 0.95, f"{odd.name}: {seen:.0%} was left"
+        middle = alpha.getpixel((picture.width // 2, picture.height // 2))
+        assert isinstance(middle, int)
+        assert middle > 200, f"{odd.name}: the plate is not there"
+
+
+def _files(folder: Path, *, blobs: bool) -> set[str]:
+    return {path.name for path in folder.rglob("*") if ("blobs" in path.parts) is blobs}
+
+
+async def test_a_name_leads_nowhere(data_dir: Path) -> None:
+    settings = settings_for(data_dir, photo_workers=0)
+    async with running_server(settings) as server, Rest(server.url) as rest:
+        await rest.register("ana@example.com")
+        before = _files(data_dir, blobs=False)
+        ids = [await sent(rest, jpeg(), name=name) for name in NAMES]
+        assert _files(data_dir, blobs=True) == {"blobs", *(f"{one}.sent" for one in ids)}
+        assert _files(data_dir, blobs=False) == before

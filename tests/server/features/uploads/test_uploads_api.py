@@ -1,0 +1,298 @@
+"""Uploads over REST: who may, what for, once however often, and what becomes of it."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from support.cast import Cast, cast_of
+from support.live_server import running_server, settings_for
+from support.rest import Answer, Rest
+from support.uploads import COFFEE, done, final, form_of, send, sent
+from support.waiting import wait_until
+
+
+@pytest.fixture
+async def idle(data_dir: Path) -> AsyncIterator[Cast]:
+    """A server that takes photos and leaves them in the queue."""
+    settings = settings_for(data_dir, photo_workers=0)
+    async with running_server(settings) as server, cast_of(server) as cast:
+        yield cast
+
+
+@pytest.fixture
+async def cast(data_dir: Path) -> AsyncIterator[Cast]:
+    """A server with one worker: for single photos, a second would only have to start too."""
+    settings = settings_for(data_dir, photo_workers=1)
+    async with running_server(settings) as server, cast_of(server) as found:
+        yield found
+
+
+async def dish_of(cast: Cast, number: int = 0) -> dict[str, Any]:
+    """A dish as everybody sees it."""
+    menu = (await cast.stranger.get(f"/restaurants/{cast.place.id}")).must(200).json["menu"]
+    found: dict[str, Any] = menu[number]
+    return found
+
+
+async def test_a_photo_of_food_loses_its_background(cast: Cast) -> None:
+    """A real photograph: a cup on a wooden table."""
+    accepted = await send(cast.customer)
+    answer = accepted.must(202).json
+    assert answer["status"] == "queued"
+    assert accepted.headers["Location"] == f"/api/v1/uploads/{answer['id']}"
+    assert 1 <= int(accepted.headers["Retry-After"]) <= 60
+    upload = await done(cast.customer, answer["id"])
+    assert (upload["width"], upload["height"], upload["attempts"]) == (600, 400, 1)
+    assert upload["shown"]
+    result = (await cast.customer.get(f"/uploads/{upload['id']}/result")).must(200)
+    assert result.headers["Content-Type"] == "image/png"
+    assert result.headers["X-Content-Type-Options"] == "nosniff"
+    with Image.open(io.BytesIO(result.body)) as picture:
+        assert picture.mode == "RGBA"
+        alpha = picture.getchannel("A")
+    counts = alpha.histogram()
+    transparent, opaque = sum(counts[:16]) / 240_000, sum(counts[240:]) / 240_000
+    assert 0.40 < transparent < 0.65, f"{transparent:.0%} of it is transparent"
+    assert 0.35 < opaque < 0.60, f"{opaque:.0%} of it is opaque"
+    cup = alpha.crop((250, 150, 350, 250))
+    assert cup.getextrema()[0] > 200, "the cup has a hole"
+    corners = [alpha.getpixel(at) for at in ((2, 2), (597, 2), (2, 397), (597, 397))]
+    assert max(corners) < 16, "the table is still there"
+
+
+async def test_how_far_it_is_and_when_to_ask_again(idle: Cast) -> None:
+    ids = [await sent(idle.customer) for _ in range(4)]
+    waits = []
+    for number, upload_id in enumerate(ids):
+        answer = (await idle.customer.get(f"/uploads/{upload_id}")).must(200)
+        assert answer.json["status"] == "queued"
+        assert answer.json["ahead"] == number
+        assert answer.headers["Cache-Control"] == "no-store"
+        waits.append(int(answer.headers["Retry-After"]))
+    assert waits == sorted(waits)
+    assert waits[-1] == 4 * waits[0]
+
+
+async def test_the_same_key_and_content_is_one_upload(idle: Cast) -> None:
+    first = (await send(idle.customer, key="k-1")).must(202)
+    again = (await send(idle.customer, key="k-1", name="other.png")).must(202)
+    assert again.json == first.json
+    assert again.headers["Location"] == first.headers["Location"]
+    other = await send(idle.customer, COFFEE.read_bytes() + b"\0", key="k-1")
+    assert other.must(422).json["errors"][0]["loc"] == ["Idempotency-Key"]
+    assert (await send(idle.stranger, key="k-1")).must(202).json["id"] != first.json["id"]
+    assert len((await idle.customer.get("/uploads")).json["items"]) == 1
+
+
+async def test_a_crowd_with_one_key_is_one_upload(idle: Cast, data_dir: Path) -> None:
+    answers = await asyncio.gather(*(send(idle.customer, key="k-1") for _ in range(8)))
+    assert {answer.status for answer in answers} == {202}
+    assert len({answer.json["id"] for answer in answers}) == 1
+    blobs = data_dir / "blobs"
+    await wait_until(lambda: len(list(blobs.iterdir())) == 1, 15, what="the others' files are gone")
+
+
+async def test_strangers_see_nothing_of_it(cast: Cast) -> None:
+    upload_id = await sent(cast.customer)
+    for nosy in (cast.stranger, cast.employee):
+        for method, path in (
+            ("GET", ""),
+            ("DELETE", ""),
+            ("GET", "/original"),
+            ("GET", "/result"),
+        ):
+            answer = await nosy.request(method, f"/uploads/{upload_id}{path}")
+            assert answer.must(404).json["detail"] == (
+                "There is no such upload, or it is not yours."
+            )
+        assert (await nosy.get("/uploads")).json["items"] == []
+    await done(cast.customer, upload_id)
+    # An avatar is for everybody who is signed in; the upload is not.
+    (await cast.stranger.get(f"/uploads/{upload_id}/result")).must(200)
+    (await cast.stranger.get(f"/uploads/{upload_id}/original")).must(200)
+    (await cast.nobody.get(f"/uploads/{upload_id}/result")).must(401)
+    (await cast.stranger.get(f"/uploads/{upload_id}")).must(404)
+    (await cast.stranger.delete(f"/uploads/{upload_id}")).must(404)
+
+
+async def test_a_dish_gets_its_photo(cast: Cast) -> None:
+    dish = cast.place.dishes[0]
+    assert "photo_url" not in await dish_of(cast)
+    upload = await done(cast.employee, await sent(cast.employee, dish=dish))
+    photo = (await dish_of(cast))["photo_url"]
+    assert photo == upload["result_url"]
+    assert (await cast.stranger.get(photo.removeprefix("/api/v1"))).must(200).body[1:4] == b"PNG"
+    # Changing the dish leaves it its photo.
+    path = f"/restaurants/{cast.place.id}/menu/{dish}"
+    (await cast.employee.patch(path, {"price_cents": 1})).must(200)
+    assert (await dish_of(cast))["photo_url"] == photo
+    newer = await done(cast.employee, await sent(cast.employee, dish=dish))
+    assert (await dish_of(cast))["photo_url"] == newer["result_url"]
+    assert not (await cast.employee.get(f"/uploads/{upload['id']}")).json["shown"]
+    (await cast.stranger.get(photo.removeprefix("/api/v1"))).must(404)
+    (await cast.employee.delete(f"/uploads/{newer['id']}")).must(204)
+    assert "photo_url" not in await dish_of(cast)
+
+
+async def test_who_may_photograph_what(idle: Cast) -> None:
+    dish = idle.place.dishes[0]
+    (await send(idle.customer, dish=dish)).must(403)
+    assert (await send(idle.outsider, dish=dish)).must(422).json["errors"][0]["loc"] == [
+        "menu_item_id"
+    ]
+    (await send(idle.employee, dish="dish_none")).must(422)
+    (await send(idle.employee, dish=dish)).must(202)
+    (await send(idle.employee)).must(202)
+    (await send(idle.nobody)).must(401)
+
+
+FIELDS: list[tuple[dict[str, str], int]] = [
+    ({}, 422),
+    ({"purpose": "logo"}, 422),
+    ({"purpose": "menu_item"}, 422),
+    ({"purpose": "avatar", "menu_item_id": "dish_1"}, 422),
+    ({"purpose": "avatar", "note": "x" * 5000}, 413),
+    ({"purpose": "avatar", **{f"more{n}": "x" for n in range(20)}}, 400),
+    ({"purpose": "avatar", "more": "x"}, 202),
+]
+
+
+async def test_the_fields_of_the_form(idle: Cast) -> None:
+    for fields, status in FIELDS:
+        form = form_of(COFFEE.read_bytes(), fields)
+        url = idle.customer.url("/uploads")
+        async with idle.customer.http.post(url, data=form, headers=idle.customer.headers) as answer:
+            assert answer.status == status, f"{fields}: {await answer.text()}"
+
+
+BODIES = [
+    (b"{}", "application/json", 415),
+    (b"", "multipart/form-data; boundary=x", 400),
+    (b"--x\r\n", "multipart/form-data; boundary=x", 400),
+    (b"--x--\r\n", "multipart/form-data; boundary=x", 422),
+    (b"hello", "multipart/form-data; boundary=x", 400),
+    (b"hello", "multipart/form-data", 400),
+    (b"--x\r\nno header\r\n\r\n--x--\r\n", "multipart/form-data; boundary=x", 400),
+    (b"file=x&purpose=avatar", "application/x-www-form-urlencoded", 415),
+    (
+        b'--x\r\nContent-Disposition: form-data; name="purpose"\r\n\r\n\xff\r\n--x--\r\n',
+        "multipart/form-data; boundary=x",
+        400,
+    ),
+    (
+        b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n\xff\xd8\xff',
+        "multipart/form-data; boundary=x",
+        400,
+    ),
+]
+
+
+async def test_bodies_that_are_no_form(idle: Cast) -> None:
+    for body, kind, status in BODIES:
+        headers = {"Content-Type": kind}
+        answer = await idle.customer.post("/uploads", data=body, headers=headers)
+        assert answer.status == status, f"{body!r} as {kind}: {answer.body!r}"
+        assert answer.headers["Content-Type"].startswith("application/problem+json")
+
+
+async def test_too_large_is_said_before_all_of_it_has_come(idle: Cast) -> None:
+    """The answer to a head that announces too much: not a byte of the body is waited for."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(idle.customer.base_url[-5:]))
+    writer.write(
+        b"POST /api/v1/uploads HTTP/1.1\r\nHost: x\r\nContent-Length: 52428800\r\n"
+        b"Content-Type: multipart/form-data; boundary=x\r\n"
+        + f"Authorization: Bearer {idle.customer.token}\r\n\r\n".encode()
+    )
+    head = await asyncio.wait_for(reader.readline(), 5)
+    assert head.split()[1] == b"413"
+    writer.close()
+
+
+async def test_pages_of_ones_own(idle: Cast) -> None:
+    ids = [await sent(idle.customer) for _ in range(5)]
+    await sent(idle.stranger)
+    first = (await idle.customer.get("/uploads?limit=2")).must(200).json
+    second = (await idle.customer.get(f"/uploads?limit=4&before={first['next']}")).json
+    assert [one["id"] for one in first["items"] + second["items"]] == ids[::-1]
+    assert second["next"] is None
+    (await idle.customer.get("/uploads?before=nonsense")).must(422)
+
+
+async def test_deleting_takes_the_files_along(cast: Cast, data_dir: Path) -> None:
+    upload_id = await sent(cast.customer)
+    await done(cast.customer, upload_id)
+    assert "avatar_url" in (await cast.customer.get("/me")).json
+    (await cast.customer.delete(f"/uploads/{upload_id}")).must(204)
+    (await cast.customer.delete(f"/uploads/{upload_id}")).must(404)
+    assert "avatar_url" not in (await cast.customer.get("/me")).json
+    await blobs_gone(data_dir)
+
+
+async def test_an_account_takes_its_files_along_but_dishes_keep_theirs(
+    cast: Cast, data_dir: Path
+) -> None:
+    await done(cast.customer, await sent(cast.customer))
+    photo = await done(cast.employee, await sent(cast.employee, dish=cast.place.dishes[0]))
+    await sent(cast.customer)
+    (await cast.customer.delete("/me")).must(204)
+    (await cast.employee.delete("/me")).must(204)
+    assert (await dish_of(cast))["photo_url"] == photo["result_url"]
+    (await cast.stranger.get(f"/uploads/{photo['id']}/result")).must(200)
+    (await cast.stranger.get(f"/uploads/{photo['id']}")).must(404)
+    await blobs_gone(data_dir, left=2)
+    # A colleague's photo takes its place, and then nothing of it is left.
+    colleague = await cast.nobody.another().log_in(cast.place.employees[1], "correct horse battery")
+    newer = await done(colleague, await sent(colleague, dish=cast.place.dishes[0]))
+    assert (await dish_of(cast))["photo_url"] == newer["result_url"]
+    (await cast.stranger.get(f"/uploads/{photo['id']}/result")).must(404)
+    await blobs_gone(data_dir, left=2)
+
+
+async def test_originals_go_after_their_time(data_dir: Path) -> None:
+    settings = settings_for(data_dir, photo_workers=1, original_days=0.1 / 86_400)
+    async with running_server(settings) as server, Rest(server.url) as ana:
+        await ana.register("ana@example.com")
+        upload_id = await sent(ana)
+        await done(ana, upload_id)
+
+        async def removed() -> Answer | None:
+            answer = await ana.get(f"/uploads/{upload_id}")
+            return answer if "original_removed_at" in answer.json else None
+
+        await wait_until(removed, 15)
+        (await ana.get(f"/uploads/{upload_id}/original")).must(404)
+        (await ana.get(f"/uploads/{upload_id}/result")).must(200)
+        await blobs_gone(data_dir, left=1)
+
+
+async def test_without_a_model_photos_fail_in_words_and_the_rest_is_served(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path))
+    model = tmp_path / "models" / "u2netp" / "u2netp.onnx"
+    async with running_server(settings_for(data_dir)) as server, Rest(server.url) as ana:
+        await ana.register("ana@example.com")
+        for content in (None, b"not a model"):
+            if content is not None:
+                model.parent.mkdir(parents=True)
+                model.write_bytes(content)
+            state = (await ana.get("//readyz")).must(200).json
+            assert state["status"] == "degraded"
+            assert str(model) in state["parts"]["worker"]
+            upload = await final(ana, await sent(ana))
+            assert (upload["status"], upload["attempts"]) == ("failed", 1)
+            assert "model" in upload["error"]
+            assert str(tmp_path) not in upload["error"], "paths are no customer's business"
+            (await ana.get(f"/uploads/{upload['id']}/result")).must(404)
+        (await ana.get("/restaurants")).must(200)
+
+
+async def blobs_gone(data_dir: Path, left: int = 0) -> None:
+    """So many files are left in the store."""
+    blobs = data_dir / "blobs"
+    await wait_until(lambda: len(list(blobs.iterdir())) == left, 15, what=f"{left} blobs are left")
