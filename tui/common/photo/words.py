@@ -101,7 +101,7 @@ def news(row: Row, places: int, width: int) -> Content:
         case UploadStatus.FAILED:
             return Content.assemble(("✕ ", "bold $error"), plain(row.error or "It has failed."))
     took = ""
-    if row.finished_at is not None:
+    if row.finished_at is not None and row.finished_at > row.created_at:
         took = f" in {human_age((row.finished_at - row.created_at).total_seconds())}"
     tries = f", attempt {row.attempts}" if row.attempts > 1 else ""
     return Content.assemble((fit(f"done{took}{tries}", width), "$wire-ink"))
