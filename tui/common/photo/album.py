@@ -14,7 +14,7 @@ KEPT_BYTES = 32 * 1024 * 1024
 AT_ONCE = 2
 """Pictures being fetched or decoded; the others wait."""
 
-Key = tuple[str, str, int]
+Key = tuple[str, str, int, bool]
 
 
 class Album:
@@ -25,23 +25,27 @@ class Album:
         self._kept: OrderedDict[Key, Bitmap | NotDrawable] = OrderedDict()
         self._gate = asyncio.Semaphore(AT_ONCE)
 
-    def known(self, url: str, *, version: str = "", longest: int = LONGEST) -> Bitmap | None:
+    def known(
+        self, url: str, *, version: str = "", longest: int = LONGEST, trim: bool = False
+    ) -> Bitmap | None:
         """The picture, if it is here."""
-        kept = self._kept.get((url, version, longest))
+        kept = self._kept.get((url, version, longest, trim))
         return kept if isinstance(kept, Bitmap) else None
 
-    async def picture(self, url: str, *, version: str = "", longest: int = LONGEST) -> Bitmap:
-        """The picture at one of the server's paths, shrunk to `longest` pixels.
+    async def picture(
+        self, url: str, *, version: str = "", longest: int = LONGEST, trim: bool = False
+    ) -> Bitmap:
+        """The picture at one of the server's paths, as `decode` makes it.
 
         Raises `ApiError` 404 where it is gone, other `ClientTrouble`, and NotDrawable.
         """
-        key = (url, version, longest)
+        key = (url, version, longest, trim)
         async with self._gate:
             kept = self._kept.get(key)
             if kept is None:
                 content = await self._api.picture(url)
                 try:
-                    kept = await asyncio.to_thread(decode, content, longest)
+                    kept = await asyncio.to_thread(decode, content, longest, trim=trim)
                 except NotDrawable as trouble:
                     kept = trouble  # asked for again, it would be the same
                 self._kept[key] = kept

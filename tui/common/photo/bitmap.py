@@ -16,6 +16,8 @@ LONGEST = 640
 """Pixels of the longer side: two a column are drawn."""
 FORMATS = ("JPEG", "PNG", "WEBP")
 """Nothing else is even tried: Pillow knows formats that start other programs."""
+FAINT = 40
+"""Of 255: what is less opaque is a haze."""
 _ORIENTATION = 0x0112
 _TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
 """By EXIF's orientation, one of Pillow's `Transpose`."""
@@ -39,9 +41,10 @@ class Bitmap:
     size: int
 
 
-def decode(content: bytes, longest: int = LONGEST) -> Bitmap:
+def decode(content: bytes, longest: int = LONGEST, *, trim: bool = False) -> Bitmap:
     """The picture in `content`, shrunk to `longest` pixels. Takes a while: call it in a thread.
 
+    With `trim` what is transparent all around is cut off.
     Pixels are counted from the header before anything is decoded. Raises NotDrawable.
     """
     from PIL import Image, UnidentifiedImageError
@@ -63,6 +66,9 @@ def decode(content: bytes, longest: int = LONGEST) -> Bitmap:
         raise NotDrawable("This is no JPEG, PNG or WebP.") from None
     except Exception as error:  # whatever a decoder may say about a file that is none
         raise NotDrawable("The picture is damaged, or not whole.") from error
+    if trim and (box := _opaque(picture)) is not None:
+        picture = picture.crop(box)
+        size = picture.size
     picture.thumbnail((longest, longest), Image.Resampling.LANCZOS, reducing_gap=2.0)
     if orientation in _TURNS:
         picture = picture.transpose(Image.Transpose(_TURNS[orientation]))
@@ -88,6 +94,13 @@ def webp_size(head: bytes) -> tuple[int, int]:
 def _check(size: tuple[int, int]) -> None:
     if size[0] * size[1] > MAX_PIXELS:
         raise NotDrawable(_TOO_LARGE)
+
+
+def _opaque(picture: Image) -> tuple[int, int, int, int] | None:
+    """Where there is something to be seen."""
+    if picture.mode != "RGBA":
+        return None
+    return picture.getchannel("A").point(lambda value: 255 if value > FAINT else 0).getbbox()
 
 
 def _orientation(picture: Image) -> int:

@@ -1,6 +1,6 @@
 """The panel "Photo": sent, followed by short polling, and seen before and after."""
 
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import ClassVar
 
@@ -58,8 +58,8 @@ class PhotoPanel(Panel):
     PhotoPanel {
         & #stage { height: 1fr; layout: vertical; }
         & #light { height: 1fr; width: 1fr; }
-        & #light > Static { height: auto; max-height: 4; }
-        & #sizes, & #steps { height: 1; text-wrap: nowrap; }
+        & #sizes, & #steps { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
+        & #news { height: auto; max-height: 6; }
         & #uploads { height: 4; margin-top: 1; }
         &.-right #stage { layout: horizontal; }
         &.-right #uploads { height: 1fr; width: 32; margin: 0 0 0 1; border-left: solid $edge; }
@@ -144,15 +144,24 @@ class PhotoPanel(Panel):
         rows = self.desk.rows
         return self.desk.row(self.desk.in_view) or (rows[0] if rows else None)
 
-    def offer(self, new: NewUpload, title: str, about: str) -> None:
-        """Have a picture chosen for that purpose, and send it."""
+    def offer(
+        self, new: NewUpload, title: str, about: str, then: Callable[[], None] | None = None
+    ) -> None:
+        """Have a picture chosen for that purpose, send it, and call `then`."""
 
         def chosen(candidate: Candidate | None) -> None:
             if candidate is not None and self.desk is not None:
                 self.desk.send(candidate, new, about)
                 self._changed()
+                if then is not None:
+                    then()
 
         self.app.push_screen(PickScreen(title), chosen)
+
+    def offer_avatar(self, then: Callable[[], None] | None = None) -> None:
+        """Have a picture chosen for one's avatar."""
+        new = NewUpload(purpose=UploadPurpose.AVATAR)
+        self.offer(new, "A photo for your avatar", "Avatar", then)
 
     # -- keys
 

@@ -100,11 +100,17 @@ def news(row: Row, places: int, width: int) -> Content:
             return Content.assemble((fit(words, width), "$foreground"))
         case UploadStatus.FAILED:
             return Content.assemble(("✕ ", "bold $error"), plain(row.error or "It has failed."))
+    return Content.assemble((fit(_done(row), width), "$wire-ink"))
+
+
+def _done(row: Upload) -> str:
     took = ""
     if row.finished_at is not None and row.finished_at > row.created_at:
         took = f" in {human_age((row.finished_at - row.created_at).total_seconds())}"
     tries = f", attempt {row.attempts}" if row.attempts > 1 else ""
-    return Content.assemble((fit(f"done{took}{tries}", width), "$wire-ink"))
+    place = "your avatar" if row.purpose is UploadPurpose.AVATAR else "on the menu"
+    now = place if row.shown else "another is shown"
+    return f"done{took}{tries}: {now}"
 
 
 def _parcel_news(parcel: Parcel, width: int) -> Content:

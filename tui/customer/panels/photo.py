@@ -1,6 +1,5 @@
 """The customer's panel "Photo": the avatar, made of a photo."""
 
-from server.features.uploads.schemas import NewUpload, UploadPurpose
 from tui.common.photo.desk import Row
 from tui.common.photo.panel import PhotoPanel
 
@@ -10,7 +9,7 @@ class AvatarPanel(PhotoPanel):
 
     def ask_for_new(self) -> None:
         """Nothing to ask: it is the avatar."""
-        self.offer(NewUpload(purpose=UploadPurpose.AVATAR), "A photo for your avatar", "Avatar")
+        self.offer_avatar()
 
     def about(self, row: Row) -> str:
         """Always the same."""

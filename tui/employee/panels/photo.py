@@ -1,5 +1,7 @@
 """The employee's panel "Photo": photos of the restaurant's dishes, and one's own avatar."""
 
+from collections.abc import Callable
+
 from server.features.restaurants.schemas import MenuItem
 from server.features.uploads.schemas import NewUpload, Upload, UploadPurpose
 from tui.common.photo.desk import Row
@@ -32,15 +34,12 @@ class DishPhotoPanel(PhotoPanel):
             return
         self.app.push_screen(PhotoSubjectScreen(restaurant_id), self._subject_chosen)
 
-    def offer_for(self, dish: MenuItem) -> None:
+    def offer_for(self, dish: MenuItem, then: Callable[[], None] | None = None) -> None:
         """Have a picture chosen for that dish."""
-        self._names[dish.id] = plain(dish.name)
+        name = plain(dish.name)
+        self._names[dish.id] = name
         new = NewUpload(purpose=UploadPurpose.MENU_ITEM, menu_item_id=dish.id)
-        self.offer(new, f"A photo of {plain(dish.name)}", plain(dish.name))
-
-    def offer_avatar(self) -> None:
-        """Have a picture chosen for the avatar."""
-        self.offer(NewUpload(purpose=UploadPurpose.AVATAR), "A photo for your avatar", "Avatar")
+        self.offer(new, f"A photo of {name}", name, then)
 
     def about(self, row: Row) -> str:
         """The dish's name."""
