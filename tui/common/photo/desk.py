@@ -234,6 +234,8 @@ class Desk:
             if trouble.status != 404:
                 raise
         self.shelf.remove(upload.id)
+        if self._poller is not None and self._polled == upload.id:
+            self._poller.cancel()
         self._changed()
         if upload.purpose is UploadPurpose.AVATAR and upload.status is UploadStatus.DONE:
             await self._api.me()

@@ -86,6 +86,8 @@ class PhotoPanel(Panel):
         self.desk: Desk | None = None
         self.pair: Pair | None = None
         self._beats = False
+        self._folder: Path | None = None
+        """Where the last picture was."""
 
     # -- what an app says
 
@@ -151,12 +153,13 @@ class PhotoPanel(Panel):
 
         def chosen(candidate: Candidate | None) -> None:
             if candidate is not None and self.desk is not None:
+                self._folder = candidate.path.parent
                 self.desk.send(candidate, new, about)
                 self._changed()
                 if then is not None:
                     then()
 
-        self.app.push_screen(PickScreen(title), chosen)
+        self.app.push_screen(PickScreen(title, self._folder), chosen)
 
     def offer_avatar(self, then: Callable[[], None] | None = None) -> None:
         """Have a picture chosen for one's avatar."""

@@ -41,6 +41,8 @@ class Parcel:
         self.id = str(uuid.uuid4())
         """Of the parcel, and the idempotency key."""
         self.way = Way.SENDING
+        self.attempts = 0
+        """How often it has been sent off."""
         self.sent = 0
         """Bytes of the file that have left, this time."""
         self.words = ""
@@ -104,6 +106,7 @@ class Parcel:
     ) -> tuple[AcceptedUpload, float]:
         """One attempt, which `cut` can end."""
         self._cut = False
+        self.attempts += 1
         path, new = self.candidate.path, self.new
         self._request = asyncio.ensure_future(api.send_photo(path, new, self.id, progress))
         try:

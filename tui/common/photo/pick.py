@@ -18,8 +18,6 @@ from tui.common.screens.modal import Modal
 from tui.common.text import human_bytes, plain
 from tui.common.widgets.too_small import TooSmall
 
-_last_folder: list[Path] = []
-
 
 class PictureTree(DirectoryTree):
     """Folders and what looks like pictures; what begins with a dot is left out."""
@@ -53,9 +51,10 @@ class PickScreen(Modal[Candidate]):
     AUTO_FOCUS = "#path"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("f5", "reload", show=False)]
 
-    def __init__(self, title: str) -> None:
-        """`title` says what the picture is for."""
+    def __init__(self, title: str, folder: Path | None = None) -> None:
+        """`title` says what the picture is for, `folder` where to look first."""
         super().__init__()
+        self._folder = folder
         self._heading = plain(title)
         self._looking = False
 
@@ -68,7 +67,7 @@ class PickScreen(Modal[Candidate]):
             yield Static(
                 "JPEG, PNG or WebP, at most 10 MiB and 25 megapixels", id="hint", markup=False
             )
-            yield PictureTree(_first_folder())
+            yield PictureTree(_first_folder(self._folder))
             yield Static("", id="words", markup=False)
         yield TooSmall()
 
@@ -118,7 +117,6 @@ class PickScreen(Modal[Candidate]):
             if self.is_attached:
                 self.say(trouble.words)
         else:
-            _last_folder[:] = [candidate.path.parent]
             if self.is_attached:
                 self.dismiss(candidate)
         finally:
@@ -132,11 +130,11 @@ def described(candidate: Candidate) -> str:
     return f"{plain(candidate.path.name)}, {human_bytes(bitmap.size)}, {pixels}"
 
 
-def _first_folder() -> Path:
-    """Where the last picture was; else where pictures usually are."""
+def _first_folder(wanted: Path | None) -> Path:
+    """The one that is wanted; else where pictures usually are."""
     home = Path.home()
-    for folder in (*_last_folder, home / "Pictures", home):
-        if _is_folder(folder):
+    for folder in (wanted, home / "Pictures", home):
+        if folder is not None and _is_folder(folder):
             return folder
     return Path.cwd()
 

@@ -121,6 +121,8 @@ def _parcel_news(parcel: Parcel, width: int) -> Content:
         again = f"again in {wait:.0f}s: " if wait >= 1 else "again now: "
         return Content.assemble((again, "bold $warning"), (plain(parcel.words), "$warning"))
     words = f"{human_bytes(parcel.sent)} of {human_bytes(parcel.size)}"
+    if parcel.attempts > 1:
+        words = f"attempt {parcel.attempts}, {words}"
     return gauge(parcel.sent / max(1, parcel.size), words, width)
 
 

@@ -30,17 +30,18 @@ class DishPicture(PictureView, can_focus=False):
     def __init__(self) -> None:
         super().__init__(id="dish-picture", chequered=False)
         self._dish: MenuItem | None = None
-        self._url: str | None = ""
+        self._looked_at: tuple[str, str | None] | None = None
 
     def look(self, dish: MenuItem | None) -> None:
         """Show the photo of this one."""
         self._dish = dish
-        url = dish.photo_url if dish is not None else None
-        if url == self._url or not self.size.width or not self.can_draw:
+        wanted = None if dish is None else (dish.id, dish.photo_url)
+        if wanted == self._looked_at or not self.size.width or not self.can_draw:
             return
-        self._url = url
+        self._looked_at = wanted
         self.workers.cancel_group(self, "dish-picture")
-        if dish is None or url is None:
+        url = dish.photo_url if dish is not None else None
+        if url is None:
             self.show(None, None, Content("") if dish is None else NONE)
             return
         known = cast("TiffinApp", self.app).album.known(url, longest=LONGEST, trim=True)
@@ -62,7 +63,7 @@ class DishPicture(PictureView, can_focus=False):
         except NotDrawable:
             self.show(None, None, BROKEN)
         except ClientTrouble:
-            self._url = ""  # the next look asks again
+            self._looked_at = None  # the next look asks again
             self.show(None, None, AWAY)
         else:
             self.show(None, picture)
