@@ -56,7 +56,7 @@ PICTURES = {
     "driver-medium": Picture(CustomerApp, (100, 30), ("2",), watched=40),
     "driver-narrow": Picture(CustomerApp, (80, 24), ("2",), watched=40),
     "customer-menu": Picture(CustomerApp, (100, 30), ("n",)),
-    "customer-wire": Picture(CustomerApp, (100, 30), ("3",)),
+    "customer-wire": Picture(CustomerApp, (100, 30), ("4",)),
     "employee-wide": Picture(EmployeeApp, (160, 48), watched=40),
     "employee-medium": Picture(EmployeeApp, (100, 30)),
     "employee-narrow": Picture(EmployeeApp, (80, 24)),

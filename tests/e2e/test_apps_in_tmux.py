@@ -85,7 +85,7 @@ def test_any_size_in_any_order_is_survived(start_server: StartServer, tmux: Tmux
     number = place_an_order(customer)
     employee.sees(number)
     panels = {customer: "1 Orders", employee: "1 Kitchen"}
-    shapes = {(160, 48): "3 On the wire", (100, 30): "3 On the wire", (80, 24): "3 Wire"}
+    shapes = {(160, 48): "4 On the wire", (100, 30): "4 On the wire", (80, 24): "4 Wire"}
     for window, title in panels.items():
         for round_ in range(2):
             for columns, rows in [(160, 48), (100, 30), (80, 24), (50, 12), (1, 1), (200, 60)]:
@@ -95,7 +95,7 @@ def test_any_size_in_any_order_is_survived(start_server: StartServer, tmux: Tmux
                 elif round_ == 0 and columns == 50:
                     window.sees("too small")
         window.resize(80, 24)
-        window.sees(title, number, "3 Wire")
+        window.sees(title, number, "4 Wire")
         window.press("?")
         window.sees("Keys")
         for columns, rows in [(50, 12), (160, 48), (80, 24)]:
@@ -106,3 +106,20 @@ def test_any_size_in_any_order_is_survived(start_server: StartServer, tmux: Tmux
         assert window.exit_code is None
         window.press("C-q")
         assert window.ends() == 0
+
+
+def test_pictures_are_drawn_and_compared(start_server: StartServer, tmux: Tmux) -> None:
+    server = start_server(demo=True)
+    window = signed_in(tmux.open("employee", server.url), "1 Kitchen", "No open orders")
+    for columns, rows in [(80, 24), (160, 48), (100, 30)]:
+        window.resize(columns, rows)
+        window.press("3")
+        divided = window.sees_line("◆")
+        assert set(divided) & set("▘▝▀▖▌▞▛▗▚▐▜▄▙▟"), "there are no blocks beside the divider"
+        at = divided.index("◆")
+        window.press("Left", "Left", "Left")
+        wait_for(lambda at=at: window.sees_line("◆").index("◆") < at, what="the divider moves")
+        window.press("Right", "Right", "Right")
+        window.sees("before", "after", "Pad thai", "on the menu")
+    window.press("C-q")
+    assert window.ends() == 0

@@ -23,10 +23,10 @@ PHOTOS = 4 if float(os.environ.get("FAULT_SECONDS", "0")) < 10 else 20
 LEASE = {"TIFFIN_PHOTO_LEASE_SECONDS": "2"}
 
 
-async def crowd(server: ServerProcess, rest: Rest) -> list[str]:
+async def crowd(rest: Rest, photos: int = PHOTOS) -> list[str]:
     """That many photos, all in the queue."""
     await rest.register("ana@example.com")
-    return [await sent(rest) for _ in range(PHOTOS)]
+    return [await sent(rest) for _ in range(photos)]
 
 
 async def in_the_middle(rest: Rest) -> None:
@@ -87,7 +87,7 @@ async def test_the_only_server_is_killed_and_started_again(
 ) -> None:
     server = start_server(env=LEASE)
     async with Rest(server.url) as rest:
-        ids = await crowd(server, rest)
+        ids = await crowd(rest)
         await in_the_middle(rest)
         await asyncio.to_thread(server.restart)
         await each_ends_once(rest, data_dir, ids, all_done=True)
@@ -98,7 +98,7 @@ async def test_a_server_that_is_told_to_stop_gives_its_photos_back(
 ) -> None:
     server = start_server(env=LEASE)
     async with Rest(server.url) as rest:
-        ids = await crowd(server, rest)
+        ids = await crowd(rest)
         await in_the_middle(rest)
         left_behind = workers_of(server)
         assert await asyncio.to_thread(server.terminate) == 0
@@ -113,7 +113,7 @@ async def test_workers_are_killed_over_their_photos(
 ) -> None:
     server = start_server(env=LEASE)
     async with Rest(server.url) as rest:
-        ids = await crowd(server, rest)
+        ids = await crowd(rest)
         await in_the_middle(rest)
         killed = 0
         for worker in workers_of(server):
@@ -127,7 +127,7 @@ async def test_workers_are_killed_over_their_photos(
     "back",
     [
         pytest.param(True, id="and comes back"),
-        # Three attempts of each, with pauses in between: minutes.
+        # Three attempts of each, with pauses in between: a minute or two.
         pytest.param(False, id="for good", marks=pytest.mark.soak),
     ],
 )
@@ -137,7 +137,7 @@ async def test_the_blob_store_is_killed(
     settings = {"TIFFIN_AZURE_STORAGE_CONNECTION_STRING": own_azurite.connection_string}
     server = start_server(env=LEASE | settings | {"TIFFIN_PHOTO_WORKERS": "1"})
     async with Rest(server.url) as rest:
-        ids = (await crowd(server, rest))[: PHOTOS if back else 2]
+        ids = await crowd(rest, PHOTOS if back else 4)
         await in_the_middle(rest)
         own_azurite.kill()
         if back:

@@ -1,6 +1,7 @@
 """Blobs in Azure Blob Storage, given out by short-lived signed URLs."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -18,6 +19,9 @@ from azure.storage.blob.aio import ContainerClient, LinearRetry
 
 from server.core.clock import now
 from server.features.uploads.blobs import LINK_SECONDS, BlobMissing, BlobTrouble, checked
+
+# At INFO the client would write down every request's headers.
+logging.getLogger("azure").setLevel(logging.WARNING)
 
 CALL_SECONDS = 30.0
 """For one blob of some megabytes, attempts included."""

@@ -15,7 +15,7 @@ from server.features.uploads.blobs import Blobs, BlobTrouble
 
 logger = logging.getLogger(__name__)
 
-EVERY_SECONDS = 5.0
+EVERY_SECONDS = 2.0
 AT_ONCE = 100
 LEFT_SECONDS = 3600.0
 """After which a file in the folder of those that arrive belongs to nobody."""

@@ -11,8 +11,10 @@ MODELS = {
     "silueta": "55e59e0d8062d2f5d013f4725ee84782",
     "isnet-general-use": "fc16ebd8b0c10d971d3513d564d01e29",
 }
-"""A fixed list, by the MD5 sums that rembg itself pins: free licences, and all run here. rembg's
-own default is a gigabyte under a paid licence, and one of its names sends pictures to a service."""
+"""A fixed list, by the MD5 sums that rembg itself pins. Its own default is a gigabyte under a paid
+licence, and one of its names sends pictures to a service."""
+
+_HOW = "`python tools/model.py` puts u2netp there, and `rembg d <name>` others"
 
 
 def home_of(name: str, data_dir: Path) -> Path:
@@ -36,19 +38,13 @@ def trouble_with(name: str, home: Path) -> str | None:
     try:
         stat = path.stat()
     except OSError:
-        return (
-            f"the model {name} is missing: {path} is not there; put it there with"
-            " `python tools/model.py`, or `rembg d` on a machine with a network"
-        )
+        return f"the model {name} is missing: {path} is not there; {_HOW}"
     try:
         digest = _md5(path, stat.st_mtime_ns, stat.st_size)
     except OSError as error:
         return f"the model {name} cannot be read: {path}: {error.strerror}"
     if digest != MODELS[name]:
-        return (
-            f"the model {name} is broken: {path} is not the file that it should be; delete it"
-            " and put it there again with `python tools/model.py`"
-        )
+        return f"the model {name} is broken: {path} is not the file that it should be; {_HOW}"
     return None
 
 

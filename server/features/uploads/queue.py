@@ -126,7 +126,11 @@ class Queue:
         )
 
     async def _show(self, tx: Transaction, upload: StoredUpload) -> None:
-        """Where a newer photo is there already, that one stays."""
+        """Where a newer photo is there already, that one stays; a dish may be gone by now."""
+        if upload.menu_item_id is not None and not await self._restaurants.dish_of(
+            tx, upload.restaurant_id or "", upload.menu_item_id
+        ):
+            return
         hidden = await store.show(tx, upload)
         if hidden is None:
             return

@@ -1,9 +1,11 @@
 """Uploads over REST: sending, listing, deleting, and the pictures themselves."""
 
+import asyncio
 from pathlib import Path
 
 from aiohttp import web
 
+from server.core.errors import not_found
 from server.core.forms import received_form
 from server.core.routing import (
     ANY_ROLE,
@@ -28,6 +30,8 @@ BLOBS = web.AppKey("blobs", Blobs)
 FOLDER = web.AppKey("uploads_folder", Path)
 """Where files lie while they arrive."""
 RESULT_SECONDS = 3600
+EMPTY = (302, 304)
+"""What is answered where the store is elsewhere, and where the client has it already."""
 
 
 @router.route("POST", "/uploads", roles=ANY_ROLE, status=202, form=NewUpload, problems=(403, 409))
@@ -40,13 +44,13 @@ async def send_upload(
     content again gives the same upload.
     """
     uploads = service(request, UploadService)
-    async with received_form(
-        request, NewUpload, folder=request.app[FOLDER], most=MAX_BYTES, judge=judge_head
-    ) as form:
-        file = ReceivedFile(form.path, form.size, form.sha256)
-        accepted, seconds = await uploads.accept(
-            identity_of(request), form.fields, file, idempotency_key
-        )
+    who = identity_of(request)
+    with uploads.arriving(who):
+        async with received_form(
+            request, NewUpload, folder=request.app[FOLDER], most=MAX_BYTES, judge=judge_head
+        ) as form:
+            file = ReceivedFile(form.path, form.size, form.sha256)
+            accepted, seconds = await uploads.accept(who, form.fields, file, idempotency_key)
     return progress(accepted, seconds, status=202, location=upload_path(accepted.id))
 
 
@@ -64,35 +68,42 @@ async def delete_upload(request: web.Request, id: Id) -> None:
     await service(request, UploadService).delete(identity_of(request), id)
 
 
-@router.route("GET", "/uploads/{id}/original", roles=ANY_ROLE, media="image/*", empty=(302,))
+@router.route("GET", "/uploads/{id}/original", roles=ANY_ROLE, media="image/*", empty=EMPTY)
 async def get_original(request: web.Request, id: Id) -> web.StreamResponse:
     """The photo: to its owner, and to anyone signed in once it is a dish's photo or an avatar.
 
     As it was sent until it is done; from then on upright, smaller and without its metadata.
     """
     picture = await service(request, UploadService).original(identity_of(request), id)
-    return _given_out(request, picture)
+    return await _given_out(request, picture)
 
 
-@router.route("GET", "/uploads/{id}/result", roles=ANY_ROLE, media="image/png", empty=(302,))
+@router.route("GET", "/uploads/{id}/result", roles=ANY_ROLE, media="image/png", empty=EMPTY)
 async def get_result(request: web.Request, id: Id) -> web.StreamResponse:
     """The photo without its background, as a PNG: to whom the original is given."""
     picture = await service(request, UploadService).result(identity_of(request), id)
-    return _given_out(request, picture)
+    return await _given_out(request, picture)
 
 
-def _given_out(request: web.Request, picture: Picture) -> web.StreamResponse:
-    kept = f"max-age={RESULT_SECONDS}" if picture.final else "no-cache"
-    headers = {
-        "Cache-Control": f"private, {kept}",
-        # Whatever a stranger has sent, it is a picture or nothing.
-        "X-Content-Type-Options": "nosniff",
-        "Content-Security-Policy": "default-src 'none'; sandbox",
-    }
+async def _given_out(request: web.Request, picture: Picture) -> web.StreamResponse:
     blobs = request.app[BLOBS]
     link = blobs.link(picture.blob, picture.media_type)
     if link is not None:
         return web.Response(status=302, headers={"Location": link, "Cache-Control": "no-store"})
+    kept = f"max-age={RESULT_SECONDS}" if picture.final else "no-cache"
+    headers = {
+        "Cache-Control": f"private, {kept}",
+        "ETag": f'"{picture.blob}"',  # under one name there is never another content
+        # Whatever a stranger has sent, it is a picture or nothing.
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+    }
+    if picture.blob in {one.value for one in request.if_none_match or ()}:
+        return web.Response(status=304, headers=headers)
     file = blobs.file(picture.blob)
     assert file is not None
-    return web.FileResponse(file, headers=headers | {"Content-Type": picture.media_type})
+    try:
+        content = await asyncio.to_thread(file.read_bytes)  # 10 MiB at most
+    except FileNotFoundError:  # it was removed while we looked it up
+        raise not_found("picture") from None
+    return web.Response(body=content, headers=headers, content_type=picture.media_type)

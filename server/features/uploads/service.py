@@ -1,7 +1,9 @@
 """The rules of uploads: who may send what, who may see it, and what becomes of it."""
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -45,6 +47,10 @@ PENDING = 100
 """Photos that one account may have in the queue."""
 KEPT = 1000
 """Photos that one account may keep."""
+ARRIVING = 100
+"""Photos that this process receives at once."""
+ARRIVING_OF_ONE = 10
+"""Of them, those of one account."""
 WRITING = timedelta(hours=1)
 """After which a blob that was written for an upload that never came to be is removed."""
 
@@ -94,6 +100,21 @@ class UploadService:
         self._restaurants = restaurants
         self._blobs = blobs
         self._pace = pace
+        self._arriving: Counter[str] = Counter()
+
+    @contextmanager
+    def arriving(self, identity: Identity) -> Iterator[None]:
+        """While a photo is received. Raises Problem 429, 503 where there are too many already."""
+        if self._arriving[identity.account_id] >= ARRIVING_OF_ONE:
+            raise too_many(f"Send at most {ARRIVING_OF_ONE} photos at once.", 2)
+        if self._arriving.total() >= ARRIVING:
+            raise unavailable("Too many photos arrive at the moment. Send it again.", 5)
+        self._arriving[identity.account_id] += 1
+        try:
+            yield
+        finally:
+            self._arriving[identity.account_id] -= 1
+            self._arriving += Counter()  # drops those that have none
 
     async def accept(
         self, identity: Identity, new: NewUpload, file: ReceivedFile, key: str | None

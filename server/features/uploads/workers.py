@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import tempfile
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,8 +23,8 @@ POLL_SECONDS = 1.0
 AGAIN_SECONDS = 2.0
 """Before the second attempt; four times as long before the third."""
 PAUSE_SECONDS = 1.0
-STORE_LOOKS = 20
-"""Pauses for which a worker waits for a store that is away, before it spends another attempt."""
+STORE_SECONDS = 5.0
+"""How long a worker waits for a store that is away before it spends another attempt on it."""
 LAST_SECONDS = 5.0
 """How long jobs may still take when the server shuts down."""
 _NO_MODEL = (
@@ -82,8 +83,11 @@ class Workers:
         """`ok`, or why photos cannot be processed here."""
         if not self.count:
             return "ok"
-        trouble = await asyncio.to_thread(trouble_with, self._limits.model, self._limits.home)
+        trouble = await asyncio.to_thread(self._trouble_with_file)
         return trouble or self._trouble or "ok"
+
+    def _trouble_with_file(self) -> str | None:
+        return trouble_with(self._limits.model, self._limits.home)
 
     async def _work(self, child: Child) -> None:
         while not self._closing:
@@ -123,8 +127,9 @@ class Workers:
         except Unreadable as error:
             await self._fail(job, str(error))
         except ModelTrouble as error:
-            self._trouble = str(error)
             logger.error("photos: %s", error)
+            if self._trouble_with_file() is None:  # which says so itself, as long as it lasts
+                self._trouble = str(error)
             await self._fail(job, _NO_MODEL)
         except Lost as error:
             words = f"The photo could not be processed: {error}. Send another, or a smaller one."
@@ -187,7 +192,8 @@ class Workers:
 
     async def _until_the_store_answers(self) -> None:
         """A short outage costs one job one attempt, and a long one ends in words for each."""
-        for _ in range(STORE_LOOKS):
+        until = time.monotonic() + STORE_SECONDS
+        while time.monotonic() < until:
             if self._closing or await self._blobs.state() == "ok":
                 return
             await asyncio.sleep(PAUSE_SECONDS)

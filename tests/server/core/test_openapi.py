@@ -98,3 +98,13 @@ def test_streams_and_empty_answers_are_told_as_they_are(document: dict[str, Any]
     held = document["paths"]["/api/v1/orders/{id}/status"]["get"]
     assert "content" not in held["responses"]["204"]
     assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+
+
+def test_a_form_is_documented_with_its_file(document: dict[str, Any]) -> None:
+    operation = document["paths"]["/api/v1/uploads"]["post"]
+    [(kind, body)] = operation["requestBody"]["content"].items()
+    assert kind == "multipart/form-data"
+    fields, file = body["schema"]["allOf"]
+    assert fields == {"$ref": "#/components/schemas/NewUpload"}
+    assert file["properties"]["file"]["format"] == "binary"
+    assert {"400", "413", "415", "422", "429"} <= set(operation["responses"])

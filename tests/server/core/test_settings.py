@@ -33,6 +33,11 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("TIFFIN_MAP", "/no/such.geojson", "TIFFIN_MAP: there is no file /no/such.geojson"),
         ("TIFFIN_MAP", "/tmp", "TIFFIN_MAP: there is no file /tmp"),
         ("TIFFIN_DRIVER_INTERVAL_SECONDS", "0", "TIFFIN_DRIVER_INTERVAL_SECONDS"),
+        # rembg's own default: a gigabyte, under a paid licence.
+        ("TIFFIN_REMBG_MODEL", "bria-rmbg", "TIFFIN_REMBG_MODEL: Input should be 'u2netp'"),
+        ("TIFFIN_REMBG_MODEL", "../u2netp", "TIFFIN_REMBG_MODEL"),
+        ("TIFFIN_BLOB_CONTAINER", "Not/A Container", "TIFFIN_BLOB_CONTAINER"),
+        ("TIFFIN_ORIGINAL_DAYS", "0", "TIFFIN_ORIGINAL_DAYS"),
     ],
 )
 def test_errors_name_the_variable_in_words(

@@ -52,6 +52,8 @@ async def test_a_photo_of_food_loses_its_background(cast: Cast) -> None:
     result = (await cast.customer.get(f"/uploads/{upload['id']}/result")).must(200)
     assert result.headers["Content-Type"] == "image/png"
     assert result.headers["X-Content-Type-Options"] == "nosniff"
+    path, known = f"/uploads/{upload['id']}/result", {"If-None-Match": result.headers["ETag"]}
+    assert (await cast.customer.get(path, headers=known)).must(304).body == b""
     with Image.open(io.BytesIO(result.body)) as picture:
         assert picture.mode == "RGBA"
         alpha = picture.getchannel("A")
@@ -202,7 +204,9 @@ async def test_bodies_that_are_no_form(idle: Cast) -> None:
 
 async def test_too_large_is_said_before_all_of_it_has_come(idle: Cast) -> None:
     """The answer to a head that announces too much: not a byte of the body is waited for."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(idle.customer.base_url[-5:]))
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", int(idle.customer.base_url.rpartition(":")[2])
+    )
     writer.write(
         b"POST /api/v1/uploads HTTP/1.1\r\nHost: x\r\nContent-Length: 52428800\r\n"
         b"Content-Type: multipart/form-data; boundary=x\r\n"
@@ -211,6 +215,38 @@ async def test_too_large_is_said_before_all_of_it_has_come(idle: Cast) -> None:
     head = await asyncio.wait_for(reader.readline(), 5)
     assert head.split()[1] == b"413"
     writer.close()
+
+
+async def test_one_account_cannot_take_every_place(idle: Cast) -> None:
+    """Ten forms that have begun and do not go on; the eleventh is one too many, of this account."""
+    head = (
+        "POST /api/v1/uploads HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\n"
+        "Content-Type: multipart/form-data; boundary=x\r\n"
+        f"Authorization: Bearer {idle.customer.token}\r\n\r\n--x\r\n"
+    )
+    port = int(idle.customer.base_url.rpartition(":")[2])
+    writers = []
+    for _ in range(10):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head.encode())
+        await writer.drain()
+        writers.append(writer)
+
+    async def refused() -> Answer | None:
+        answer = await send(idle.customer)
+        return answer if answer.status == 429 else None
+
+    answer = await wait_until(refused, 5)
+    assert answer is not None
+    assert "Retry-After" in answer.headers
+    (await send(idle.stranger)).must(202)
+    for writer in writers:
+        writer.close()
+
+    async def taken() -> bool:
+        return (await send(idle.customer)).status == 202
+
+    await wait_until(taken, 5, what="their places are free again")
 
 
 async def test_pages_of_ones_own(idle: Cast) -> None:

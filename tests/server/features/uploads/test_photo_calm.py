@@ -1,0 +1,40 @@
+"""Others do not feel the photos: `benchmarks.photos` measures it, this sees to the rough size."""
+
+import asyncio
+import time
+from pathlib import Path
+from statistics import median
+
+from support.event_stream import event_stream
+from support.rest import Rest
+from support.server_process import StartServer
+from support.town import PASSWORD, open_restaurant
+from support.uploads import done, sent
+
+PHOTOS = 6
+PING_SECONDS = 0.1
+"""Fifty times what it takes on a machine that does nothing else."""
+
+
+async def test_a_ping_and_a_stream_go_on_while_photos_are_processed(
+    start_server: StartServer, data_dir: Path
+) -> None:
+    server = start_server()
+    place = await open_restaurant(data_dir, server.url)
+    async with Rest(server.url) as ana, Rest(server.url) as kitchen:
+        await ana.register("ana@example.com")
+        await kitchen.log_in(place.employees[0], PASSWORD)
+        ids = [await sent(ana) for _ in range(PHOTOS)]
+        working = asyncio.gather(*(done(ana, one) for one in ids))
+        pings = []
+        async with event_stream(kitchen, f"/restaurants/{place.id}/orders/stream") as stream:
+            while not working.done():
+                began = time.perf_counter()
+                (await ana.get("//healthz")).must(200)
+                pings.append(time.perf_counter() - began)
+                order = (await ana.post("/orders", place.basket())).must(201).json
+                assert (await stream.next()).data["id"] == order["id"]
+                await asyncio.sleep(0.05)
+        await working
+    assert len(pings) >= 5, "there was nothing to feel"
+    assert median(pings) < PING_SECONDS
