@@ -219,7 +219,7 @@ async def test_a_summary_for_the_card(
 ) -> None:
     order_id = await a_placed_order(guest, kitchen)
     await kitchen.step(order_id, "accepted", eta_minutes=30)
-    async with customer_window(demo_server.url, tmp_path, (92, 16)) as (app, pilot):
+    async with customer_window(demo_server.url, tmp_path, (92, 20)) as (app, pilot):
         await pilot.press("2")
         await sees(app, "1 Orders  1", "arrives ", "●━━◉╌╌○╌╌○╌╌○  Accepted")
         assert "Restaurant" not in shown(app)
