@@ -279,7 +279,7 @@ async def test_as_a_card_it_shows_the_board_or_two_lines(
     demo_server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     order = await town.place()
-    async with kitchen_window(demo_server.url, tmp_path, (100, 30)) as window:
+    async with kitchen_window(demo_server.url, tmp_path, (100, 38)) as window:
         await window.press("2")
         await window.sees(f"#{order.number}")
         assert window.kitchen.has_class("-card")
