@@ -36,6 +36,7 @@ from server.features.orders import setup as orders
 from server.features.restaurants import setup as restaurants
 from server.features.shared.schemas import ProblemDetails
 from server.features.uploads import setup as uploads
+from server.features.uploads.blobs import Blobs
 from server.realtime.broker import Broker
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
@@ -128,7 +129,7 @@ def create_app(settings: Settings) -> web.Application:
             await Rewrites(hub).follow()
             await Revocations(hub, connections).follow()
             if settings.demo:
-                await _demo(settings, database)
+                await _demo(settings, database, photos.blobs)
             upkeep = asyncio.create_task(
                 _upkeep(settings, database, log, announcement_service), name="upkeep"
             )
@@ -192,10 +193,11 @@ def _map(settings: Settings) -> Path | None:
     return DEMO_MAP if DEMO_MAP.exists() else None
 
 
-async def _demo(settings: Settings, database: Database) -> None:
-    from server.demo import build_town
+async def _demo(settings: Settings, database: Database, blobs: Blobs) -> None:
+    from server.demo import build_town, hang_photos
 
     await build_town(settings, database)
+    await hang_photos(database, blobs)
 
 
 def _add_checks(app: web.Application, database: Database, broker: Broker) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -68,6 +69,7 @@ class Proxy:
     _hold_head: bool = False
     _hold_body: bool = False
     _pieces: int = 0
+    _stall: int | None = None
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _serving: set[asyncio.Task[None]] = field(default_factory=set)
     _connections: dict[Writer, asyncio.TimerHandle | None] = field(default_factory=dict)
@@ -92,6 +94,10 @@ class Proxy:
         """Answer every n-th request with a 502; with `every=1`, each."""
         self._set(every=every)
 
+    def stalling(self, after: int) -> None:
+        """Take no more than so many bytes of a request's body; the rest with another mode."""
+        self._set(stall=after)
+
     def cut(self) -> None:
         """Cut every connection now."""
         for writer in tuple(self._connections):
@@ -110,7 +116,9 @@ class Proxy:
         pieces: int = 0,
         lifetime: float | None = None,
         every: int = 0,
+        stall: int | None = None,
     ) -> None:
+        self._stall = stall
         self._hold_body, self._hold_head = hold_body, hold_head
         self._pieces, self._lifetime = pieces, lifetime
         self._every, self._counted = every, 0
@@ -146,7 +154,7 @@ class Proxy:
         asking = asyncio.create_task(read_head(reader))
         try:
             while (request := await asking) is not None:
-                body = await reader.readexactly(int(request.header("content-length") or 0))
+                body = await self._body(reader, int(request.header("content-length") or 0))
                 # Read on at once: this is how one notices that the client has left.
                 asking = asyncio.create_task(read_head(reader))
                 if self._refuses(request):
@@ -191,6 +199,13 @@ class Proxy:
                     one.close()
                     with contextlib.suppress(OSError):
                         await one.wait_closed()
+
+    async def _body(self, reader: Reader, length: int) -> bytes:
+        start = b""
+        if self._stall is not None and length > self._stall:
+            start = await reader.readexactly(self._stall)
+            await self._changed.wait()
+        return start + await reader.readexactly(length - len(start))
 
     def _refuses(self, request: Head) -> bool:
         method, target = request.words[:2]
@@ -312,12 +327,16 @@ async def _pass_on(source: Reader, target: Writer) -> None:
 async def proxy_to(url: str) -> AsyncIterator[Proxy]:
     """A proxy in front of the server at that address, on a port of its own; it passes all on."""
     proxy = Proxy(url)
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0, limit=HEAD_BYTES)
+    listener = socket.create_server(("127.0.0.1", 0))
+    # What the proxy does not take, the kernel shall not take for it.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PIECE_BYTES)
+    server = await asyncio.start_server(proxy.serve, sock=listener, limit=HEAD_BYTES)
     proxy.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield proxy
     finally:
         server.close()
+        proxy.passing()
         proxy.cut()
         if proxy._serving:
             await asyncio.wait(proxy._serving)

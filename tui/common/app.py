@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tui.common.client.session import Session
     from tui.common.client.tokens import TokenStore
     from tui.common.panel import Panel
+    from tui.common.photo.album import Album
 
 FLUSHES_A_SECOND = 20
 TICKS_EVERY = 2  # flushes: the lines of figures need not be as quick as the panels
@@ -95,6 +96,7 @@ class TiffinApp(App[None]):
         self.tabs = TabStrip()
         self.grid = PanelGrid()
         self._backend: Backend | None = None
+        self._album: Album | None = None
         self.door = Door(self)
         self.hint = ""
         """Said once, as a toast, when the panels are up."""
@@ -120,6 +122,15 @@ class TiffinApp(App[None]):
     def api(self) -> "Api":
         """Typed calls on the session."""
         return self._need().api
+
+    @property
+    def album(self) -> "Album":
+        """The pictures this log-in has seen."""
+        if self._album is None:
+            from tui.common.photo.album import Album
+
+            self._album = Album(self.api)
+        return self._album
 
     @property
     def panels(self) -> Sequence["Panel"]:
@@ -224,6 +235,7 @@ class TiffinApp(App[None]):
         while len(self.screen_stack) > 1:
             self.pop_screen()
         await self.grid.clear()
+        self._album = None
         self.bar.who = ""
         self.bar.follow(())
         self.set_headline("")

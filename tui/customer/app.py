@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class CustomerApp(TiffinApp):
-    """Orders, the driver who brings them, support, announcements, and the wire that feeds them."""
+    """Orders, driver, support, announcements, one's photo, and the wire that feeds them all."""
 
     ROLE = "customer"
     CONTENT_CSS = Path(__file__).with_name("app.tcss")
@@ -23,5 +23,13 @@ class CustomerApp(TiffinApp):
         from tui.customer.panels.chat import ChatPanel
         from tui.customer.panels.driver import DriverPanel
         from tui.customer.panels.orders import OrdersPanel
+        from tui.customer.panels.photo import AvatarPanel
 
-        return (OrdersPanel, DriverPanel, ChatPanel, AnnouncementsPanel, WirePanel)
+        return (
+            OrdersPanel,
+            DriverPanel,
+            ChatPanel,
+            AnnouncementsPanel,
+            AvatarPanel,
+            WirePanel,
+        )

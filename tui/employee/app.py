@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class EmployeeApp(TiffinApp):
-    """Kitchen, its drivers, support, announcements, and the wire that feeds them."""
+    """Kitchen, drivers, support, announcements, photos, and the wire that feeds them all."""
 
     ROLE = "employee"
     CONTENT_CSS = Path(__file__).with_name("app.tcss")
@@ -22,6 +22,14 @@ class EmployeeApp(TiffinApp):
         from tui.employee.panels.announcements import AnnouncementDesk
         from tui.employee.panels.drivers import DriversPanel
         from tui.employee.panels.kitchen import KitchenPanel
+        from tui.employee.panels.photo import DishPhotoPanel
         from tui.employee.panels.support import SupportPanel
 
-        return (KitchenPanel, DriversPanel, SupportPanel, AnnouncementDesk, WirePanel)
+        return (
+            KitchenPanel,
+            DriversPanel,
+            SupportPanel,
+            AnnouncementDesk,
+            DishPhotoPanel,
+            WirePanel,
+        )

@@ -97,7 +97,7 @@ SELECT status, COUNT(*) AS uploads FROM uploads WHERE due_at IS NOT NULL GROUP B
 
 -- name: recent
 SELECT started_at, finished_at FROM uploads
-WHERE finished_at IS NOT NULL AND status = 'done'
+WHERE finished_at IS NOT NULL AND started_at IS NOT NULL AND status = 'done'
 ORDER BY finished_at DESC
 LIMIT :limit;
 

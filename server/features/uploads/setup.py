@@ -33,7 +33,7 @@ class Uploads:
     ) -> None:
         self.workers = workers
         self._folder = settings.data_dir / "arriving"
-        self._blobs = blobs
+        self.blobs = blobs
         self._cleaner = cleaner
 
     async def open(self) -> None:
@@ -46,7 +46,7 @@ class Uploads:
         """End both; jobs that are not done go back into the queue."""
         await self.workers.close()
         await self._cleaner.close()
-        await self._blobs.close()
+        await self.blobs.close()
 
 
 def setup(

@@ -16,7 +16,7 @@ from support.waiting import wait_until
 from tui.common.client.api import Api
 from tui.common.client.form import UnfitFile
 from tui.common.client.reconnect import Backoff
-from tui.common.client.session import ApiError, Session
+from tui.common.client.session import ApiError, Session, Unreachable
 from tui.common.client.short_polling import UploadPoll
 from tui.common.client.wire import Pattern, State, Wire
 
@@ -183,3 +183,34 @@ async def test_a_file_that_cannot_be_sent_is_told_of_before_anything_is(
         with pytest.raises(UnfitFile, match=words):
             await api.send_photo(tmp_path / name, AVATAR, "key")
     assert len(faulty.requests) == asked
+
+
+async def test_a_cut_between_two_polls_is_of_the_next_one(
+    faulty: FaultyServer, session: Session, wire: Wire
+) -> None:
+    steps = Steps(("queued", "1"), ("processing", "1"), ("done", None))
+    faulty.on("GET", PATH, steps)
+    async with poll(session, wire) as photo:
+        assert (await anext(photo)).status == "queued"
+        reading = asyncio.ensure_future(anext(photo))
+        meter = wire.meters["photo"]
+        await wait_until(lambda: meter.state is State.WAITING, what="it rests")
+        photo.cut()
+        assert meter.state is State.WAITING, "there is nothing to cut yet"
+        assert (await reading).status in ("processing", "done")
+        assert meter.reconnects == 1
+
+
+async def test_a_picture_without_end_is_not_read_to_it(
+    faulty: FaultyServer, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def endless(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Type": "image/png"})
+        await answer.prepare(request)
+        while True:
+            await answer.write(bytes(100_000))
+
+    monkeypatch.setattr("tui.common.client.api.PICTURE_BYTES", 1_000_000)
+    faulty.on("GET", "/uploads/upl_1/result", endless)
+    with pytest.raises(Unreachable, match="answer has more than"):
+        await Api(session).picture("/api/v1/uploads/upl_1/result")

@@ -59,6 +59,8 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 PageT = TypeVar("PageT", bound=Page[Any])
 
 PLACING_ATTEMPTS = 4
+PICTURE_BYTES = 32 * 1024 * 1024
+"""Of a picture that is fetched; no server of ours gives out a larger one."""
 UPLOAD_SECONDS = 120.0
 """For a photo of some megabytes on a slow line."""
 
@@ -345,7 +347,12 @@ class Api:
         path = url.removeprefix(API_PREFIX)
         headers = {"Accept": "image/*"}
         reply = await self._session.request(
-            "GET", path, headers=headers, total=UPLOAD_SECONDS, redirects=True
+            "GET",
+            path,
+            headers=headers,
+            total=UPLOAD_SECONDS,
+            redirects=True,
+            most=PICTURE_BYTES,
         )
         return reply.body
 

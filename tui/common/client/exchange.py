@@ -82,8 +82,10 @@ class Exchange:
         headers = sum(len(name) + len(value) + 4 for name, value in response.raw_headers)
         self._received(status_line + headers + 2)
 
-    async def read(self) -> bytes:
-        """The rest of the body; closes. Raises `Unreachable`."""
+    async def read(self, most: int | None = None) -> bytes:
+        """The rest of the body; closes. Raises `Unreachable`, also for more than `most` bytes."""
+        if most is not None:
+            return await self._read_at_most(most)
         try:
             with self._in_words():
                 body = await self.response.read()
@@ -92,9 +94,24 @@ class Exchange:
         self._received(len(body))
         return body
 
-    async def reply(self) -> Reply:
+    async def _read_at_most(self, most: int) -> bytes:
+        body = bytearray()
+        try:
+            while more := await self.chunk():
+                body += more
+                if len(body) > most:
+                    raise Unreachable(
+                        f"The server's answer has more than {most / 1024 / 1024:g} MiB; the rest "
+                        "was not read.",
+                        "answer too large",
+                    )
+        finally:
+            self.close()
+        return bytes(body)
+
+    async def reply(self, most: int | None = None) -> Reply:
         """The whole answer to a request that was to be answered at once, noted on the meter."""
-        body = await self.read()
+        body = await self.read(most)
         self._meter.measured(self.latency_ms)
         self._meter.event(f"{self.response.status} {self._what.partition('?')[0]}", self.size)
         return Reply(self.response.status, self.response.headers, body)

@@ -170,11 +170,12 @@ class Session:
         total: float = REST_SECONDS,
         renew: bool = True,
         redirects: bool = False,
+        most: int | None = None,
     ) -> Reply:
         """Send one request and read its whole answer; `path` is relative to `/api/v1`.
 
         Of `json` only the fields that were set travel; `form` is sent instead of it. `total` is in
-        seconds. `redirects` are followed.
+        seconds. `redirects` are followed. An answer of more than `most` bytes is `Unreachable`.
         """
         meter = meter or self._rest_meter()
         with _Noted(meter):
@@ -190,7 +191,7 @@ class Session:
                 renew=renew,
                 redirects=redirects,
             )
-            return await exchange.reply()
+            return await exchange.reply(most)
 
     async def exchange(
         self,

@@ -53,6 +53,12 @@ class ShortPoll(RequestStream, Generic[NewsT]):
         self._wait_before = first_wait
         self._known: NewsT | None = None
         self._unchanged = 0
+        self._cut_next = False
+
+    def cut(self) -> None:
+        """Drop the request under way, or the next one as soon as it has left; it is sent again."""
+        self._cut_next = self._opening is None and self._exchange is None
+        super().cut()
 
     def __aiter__(self) -> Self:
         return self
@@ -95,7 +101,10 @@ class ShortPoll(RequestStream, Generic[NewsT]):
     async def _ask(self) -> NewsT | None:
         """One poll; None where nothing has changed."""
         exchange = await self._open(
-            self.path, headers={"Accept": "application/json"}, silence=SILENCE_SECONDS
+            self.path,
+            headers={"Accept": "application/json"},
+            silence=SILENCE_SECONDS,
+            on_sent=self._sent,
         )
         self._note_open(State.LIVE)
         body = await exchange.read()
@@ -115,6 +124,10 @@ class ShortPoll(RequestStream, Generic[NewsT]):
         retry_after = parse_retry_after(exchange.response.headers.get("Retry-After"))
         self._wait_before = self._interval(retry_after)
         return news if changed else None
+
+    def _sent(self) -> None:
+        if self._cut_next:
+            self.cut()
 
     def _interval(self, retry_after: float | None) -> float:
         """As long as the server says, and longer where it keeps being wrong."""

@@ -17,6 +17,7 @@ from tui.common.widgets.too_small import LEAST_ROWS, TooSmall
 if TYPE_CHECKING:
     from server.features.accounts.schemas import Account, ProfileChange
     from tui.common.app import TiffinApp
+    from tui.common.photo.panel import PhotoPanel
 
 FIELDS = (
     ("name", "Name", 80),
@@ -64,6 +65,8 @@ class AccountScreen(Modal[None]):
                     yield Input(id=field, compact=True, max_length=longest)
             with Horizontal(classes="buttons"):
                 yield Button("Save", id="save", variant="primary", compact=True)
+                if self._photos() is not None:
+                    yield Button("Photo …", id="photo", compact=True)
             yield Static("Password", classes="heading", markup=False)
             for field, label in (("current_password", "Now"), ("new_password", "New")):
                 with Horizontal(classes="row"):
@@ -134,6 +137,18 @@ class AccountScreen(Modal[None]):
     @on(Button.Pressed, "#save")
     def _save_pressed(self) -> None:
         self._do(self._save)
+
+    @on(Button.Pressed, "#photo")
+    def _photo_pressed(self) -> None:
+        photos = self._photos()
+        if photos is not None:
+            words = f"Your photo is on its way; panel {photos.number} follows it."
+            photos.offer_avatar(lambda: self.say(words, trouble=False))
+
+    def _photos(self) -> "PhotoPanel | None":
+        from tui.common.photo.panel import PhotoPanel
+
+        return next((one for one in self.tiffin.panels if isinstance(one, PhotoPanel)), None)
 
     @on(Button.Pressed, "#change")
     def _change_pressed(self) -> None:

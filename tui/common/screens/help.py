@@ -40,7 +40,7 @@ PATTERNS = (
     (Pattern.LONG_POLL, "the server holds a request\nuntil something changes"),
     (Pattern.SSE, "one stream, server to you"),
     (Pattern.WEBSOCKET, "one stream, both ways"),
-    (Pattern.SHORT_POLL, "ask again every two seconds"),
+    (Pattern.SHORT_POLL, "ask again, when the server says"),
     (Pattern.REST, "one request, one answer"),
 )
 KEY_CELLS = 9

@@ -25,6 +25,7 @@ from tui.customer.screens.basket_pane import BasketPane
 from tui.customer.screens.checkout import Checkout
 from tui.customer.screens.crumbs import Crumbs
 from tui.customer.screens.dish_note import DishNote
+from tui.customer.screens.dish_picture import DishPicture
 from tui.customer.screens.menu_list import DishList, MenuList
 from tui.customer.screens.placing import STAYS_ONE, place
 from tui.customer.screens.reading import read_for
@@ -51,11 +52,13 @@ class NewOrderScreen(Modal[Order]):
         &.-short Crumbs { margin-bottom: 0; }
         & ContentSwitcher { height: 1fr; }
         & #dishes > Horizontal { height: 1fr; }
-        & BasketPane { display: none; width: 40; border-left: solid $edge; padding: 0 0 0 1;
+        & #beside { display: none; width: 40; border-left: solid $edge; padding: 0 0 0 1;
             margin-left: 1; }
+        &.-medium #beside { display: block; width: 30; }
+        &.-medium #beside > BasketPane { display: none; }
         & #words { height: auto; max-height: 4; }
     }
-    NewOrderScreen.-wide BasketPane { display: block; }
+    NewOrderScreen.-wide #beside { display: block; }
     """
     AUTO_FOCUS = "#restaurants"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -86,7 +89,9 @@ class NewOrderScreen(Modal[Order]):
                 with Vertical(id="dishes"):
                     with Horizontal():
                         yield MenuList()
-                        yield BasketPane()
+                        with Vertical(id="beside"):
+                            yield DishPicture()
+                            yield BasketPane()
                     yield DishNote()
                 yield Checkout()
             yield Static("", id="words", markup=False)
@@ -215,6 +220,12 @@ class NewOrderScreen(Modal[Order]):
         if missing:
             self.say(f"Not to be had now: {', '.join(missing)}.", ink="$warning")
 
+    @on(RowList.Moved, "#menu")
+    def _dish_in_focus(self) -> None:
+        menu = self.query_one(MenuList)
+        dish = menu.dish(menu.cursor) if 0 <= menu.cursor < menu.count else None
+        self.query_one(DishPicture).look(dish)
+
     # -- filling
 
     @on(DishList.Changed)
@@ -233,6 +244,7 @@ class NewOrderScreen(Modal[Order]):
         )
         self.query_one(BasketPane).show(basket)
         self.query_one(MenuList).renew()
+        self._dish_in_focus()
         if self.page == "checkout":
             self.query_one(Checkout).renew()
 

@@ -18,10 +18,14 @@ from tui.common.screens.confirm import ConfirmScreen
 from tui.common.screens.modal import Modal
 from tui.common.text import fit, human_money, plain
 from tui.common.widgets.too_small import TooSmall
+from tui.employee.panels.photo import DishPhotoPanel
 from tui.employee.screens.dish import DishScreen
 
 if TYPE_CHECKING:
     from tui.common.app import TiffinApp
+
+
+KEYS = "space sold out · a adds · e edits · p photo · del removes · esc closes"
 
 
 class MenuScreen(Modal[None]):
@@ -40,6 +44,7 @@ class MenuScreen(Modal[None]):
         Binding("space", "sold_out", "Sold out"),
         Binding("a", "add", "Add"),
         Binding("e", "edit", "Edit"),
+        Binding("p", "photo", "Photo"),
         Binding("delete,backspace", "remove", "Remove"),
         Binding("down", "cursor(1)", show=False),
         Binding("up", "cursor(-1)", show=False),
@@ -60,7 +65,9 @@ class MenuScreen(Modal[None]):
         """The dishes, the one in focus in full, a line of news."""
         with Vertical(classes="box") as box:
             box.border_title = "Menu"
-            box.border_subtitle = "space sold out · a adds · e edits · del removes · esc closes"
+            box.border_subtitle = (
+                "space sold out · a adds · e edits · p photo · del removes · esc closes"
+            )
             yield OptionList(id="dishes")
             yield Static("", id="about", markup=False)
             yield Static("Reading the menu …", id="words", markup=False)
@@ -116,6 +123,14 @@ class MenuScreen(Modal[None]):
         """Change the dish in focus."""
         if self.dish is not None:
             self.app.push_screen(DishScreen(self._restaurant_id, self.dish), self._saved)
+
+    def action_photo(self) -> None:
+        """Give the dish in focus its photo."""
+        dish = self.dish
+        if dish is not None:
+            panel = self.app.screen_stack[0].query_one(DishPhotoPanel)
+            words = f"{dish.name}: the photo is on its way; panel {panel.number} follows it."
+            panel.offer_for(dish, lambda: self.say(words))
 
     def action_remove(self) -> None:
         """Take the dish in focus off the menu."""

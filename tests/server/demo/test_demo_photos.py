@@ -1,0 +1,95 @@
+"""The demo's dishes have their photos from the first start on, and as anybody's uploads."""
+
+import io
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from server.demo.photos import FOLDER
+from support.live_server import running_server, settings_for
+from support.rest import Rest
+from support.waiting import wait_until
+
+MOST_BYTES = 3_000_000
+
+
+@pytest.fixture
+async def town(data_dir: Path) -> AsyncIterator[Rest]:
+    """The demo's employee, at a server whose town has just been built."""
+    async with (
+        running_server(settings_for(data_dir, demo=True)) as server,
+        Rest(server.url) as rest,
+    ):
+        yield await rest.demo("employee")
+
+
+async def menus(rest: Rest) -> list[dict[str, Any]]:
+    places = (await rest.get("/restaurants")).must(200).json["items"]
+    return [(await rest.get(f"/restaurants/{one['id']}")).must(200).json for one in places]
+
+
+def local(url: str) -> str:
+    return url.removeprefix("/api/v1")
+
+
+async def test_every_dish_has_a_photo_that_stands_free(town: Rest) -> None:
+    for place in await menus(town):
+        for dish in place["menu"]:
+            body = (await town.get(local(dish["photo_url"]))).must(200).body
+            with Image.open(io.BytesIO(body), formats=("PNG",)) as picture:
+                alpha = picture.convert("RGBA").getchannel("A")
+            assert alpha.getpixel((0, 0)) == 0, f"{dish['name']} has its table still"
+            opaque = sum(alpha.histogram()[240:]) / (alpha.width * alpha.height)
+            assert 0.05 < opaque < 0.8, f"{dish['name']}: {opaque:.0%} is opaque"
+
+
+async def test_the_employee_finds_them_as_uploads_and_may_delete_one(
+    town: Rest, data_dir: Path
+) -> None:
+    account = town.grant["account"]
+    menu = (await town.get(f"/restaurants/{account['restaurant_id']}")).must(200).json["menu"]
+    uploads = (await town.get("/uploads")).must(200).json["items"]
+    assert [one["menu_item_id"] for one in uploads] == [dish["id"] for dish in menu]
+    first = uploads[0]
+    assert (first["status"], first["shown"], first["result_url"]) == (
+        "done", True, menu[0]["photo_url"],
+    )  # fmt: skip
+    (await town.get(local(first["original_url"]))).must(200)
+    (await town.delete(f"/uploads/{first['id']}")).must(204)
+    after = (await town.get(f"/restaurants/{account['restaurant_id']}")).must(200).json["menu"]
+    assert "photo_url" not in after[0]
+    blobs = data_dir / "blobs"
+    await wait_until(
+        lambda: not list(blobs.glob(f"{first['id']}*")), what="its files are gone as well"
+    )
+
+
+async def test_they_come_once_and_stay_away_when_deleted(data_dir: Path) -> None:
+    async def started() -> tuple[int, int]:
+        async with (
+            running_server(settings_for(data_dir, demo=True)) as server,
+            Rest(server.url) as rest,
+        ):
+            await rest.demo("employee")
+            uploads = (await rest.get("/uploads")).must(200).json["items"]
+            if deleted[0] is False:
+                (await rest.delete(f"/uploads/{uploads[0]['id']}")).must(204)
+                deleted[0] = True
+            return len(uploads), len(list((data_dir / "blobs").glob("upl_*.result")))
+
+    deleted = [False]
+    count, files = await started()
+    again, files_again = await started()
+    assert (again, files_again) == (count - 1, files - 1)
+
+
+def test_the_list_names_the_towns_dishes_and_is_small() -> None:
+    plan = json.loads((FOLDER / "photos.json").read_text("utf-8"))
+    town = json.loads((FOLDER.parent / "town.json").read_text("utf-8"))
+    dishes = {(one["name"], dish[0]) for one in town["restaurants"] for dish in one["menu"]}
+    assert {(one["restaurant"], one["dish"]) for one in plan} == dishes
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < MOST_BYTES

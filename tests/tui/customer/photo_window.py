@@ -1,0 +1,68 @@
+"""The customer's window with the photos in front, and pictures to send."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from customer_window import WIDE, customer_window
+from PIL import Image, ImageDraw
+from textual.pilot import Pilot
+
+from server.features.uploads.schemas import Upload
+from support.waiting import wait_until
+from tui.common.photo.desk import Desk
+from tui.common.photo.panel import PhotoPanel
+from tui.common.photo.pick import PickScreen
+from tui.customer.app import CustomerApp
+
+
+def picture(folder: Path, name: str = "plate.png", size: tuple[int, int] = (120, 90)) -> Path:
+    """A plate on a table, in a file."""
+    drawn = Image.new("RGB", size, (150, 110, 70))
+    wide, high = size
+    box = (wide * 0.2, high * 0.1, wide * 0.8, high * 0.9)
+    ImageDraw.Draw(drawn).ellipse(box, fill=(240, 240, 235))
+    path = folder / name
+    drawn.save(path)
+    return path
+
+
+def panel_of(app: CustomerApp) -> PhotoPanel:
+    """The panel under test."""
+    panel = app.panels[2]
+    assert isinstance(panel, PhotoPanel)
+    return panel
+
+
+def desk_of(app: CustomerApp) -> Desk:
+    """What stands behind it."""
+    desk = panel_of(app).desk
+    assert desk is not None
+    return desk
+
+
+def in_view(app: CustomerApp) -> Upload:
+    """The upload in view."""
+    row = panel_of(app).row
+    assert isinstance(row, Upload)
+    return row
+
+
+@asynccontextmanager
+async def photo_window(
+    url: str, store: Path, size: tuple[int, int] = WIDE, *, email: str | None = None
+) -> AsyncIterator[tuple[CustomerApp, Pilot[None]]]:
+    """A window with this panel in front and its list read."""
+    async with customer_window(url, store, size, email=email) as (app, pilot):
+        await wait_until(lambda: desk_of(app).shelf.loaded, what="the list of photos")
+        await pilot.press("3")
+        yield app, pilot
+
+
+async def send(app: CustomerApp, pilot: Pilot[None], path: Path) -> None:
+    """Choose a picture by its path, as one who pastes it."""
+    await pilot.press("n")
+    await wait_until(lambda: isinstance(app.screen, PickScreen), what="the picker")
+    app.screen.query_one("#path").value = str(path)  # type: ignore[attr-defined]
+    await pilot.press("enter")
+    await wait_until(lambda: len(app.screen_stack) == 1, what="the picture is taken")

@@ -1,0 +1,91 @@
+"""The photo of the dish in focus, beside the menu."""
+
+from pathlib import Path
+
+import pytest
+from customer_window import NARROW, WIDE, Kitchen, customer_window, sees, to_menu
+
+from support.live_server import LiveServer
+from support.proxy import proxy_to
+from support.waiting import wait_until
+from tui.customer.app import CustomerApp
+from tui.customer.screens.dish_picture import DishPicture
+from tui.customer.screens.menu_list import MenuList
+
+MEDIUM = (100, 30)
+PLACE = "Thai Basil"
+
+
+def picture_of(app: CustomerApp) -> DishPicture:
+    """The picture beside the menu."""
+    return app.screen.query_one(DishPicture)
+
+
+async def shows_one(app: CustomerApp) -> None:
+    """Wait until there is a photo, drawn."""
+    view = picture_of(app)
+    await wait_until(lambda: view.after is not None and view.settled, what="the dish's photo")
+
+
+@pytest.mark.parametrize("size", [WIDE, MEDIUM])
+async def test_it_goes_along_with_the_cursor(
+    demo_server: LiveServer, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    async with customer_window(demo_server.url, tmp_path, size) as (app, pilot):
+        await to_menu(app, pilot, PLACE)
+        await shows_one(app)
+        first = picture_of(app).after
+        await pilot.press("down")
+        await wait_until(lambda: picture_of(app).after not in (None, first), what="the next one's")
+        await pilot.press("up")
+        await wait_until(lambda: picture_of(app).after is first, what="the first, not fetched anew")
+
+
+async def test_where_there_is_no_room_nothing_is_fetched(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    async with (
+        proxy_to(demo_server.url) as proxy,
+        customer_window(proxy.url, tmp_path, NARROW) as (app, pilot),
+    ):
+        await to_menu(app, pilot, PLACE)
+        await pilot.press("down", "down")
+        assert not picture_of(app).size
+        assert not [path for path in proxy.requests if path.endswith("/result")]
+        await pilot.resize_terminal(*WIDE)
+        await shows_one(app)
+
+
+async def test_a_dish_without_one_says_so_and_one_that_is_broken_too(
+    demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path, data_dir: Path
+) -> None:
+    uploads = (await kitchen.rest.get("/uploads")).must(200).json["items"]
+    (await kitchen.rest.delete(f"/uploads/{uploads[0]['id']}")).must(204)
+    for blob in (data_dir / "blobs").glob(f"{uploads[1]['id']}*.result"):
+        blob.write_bytes(b"\x89PNG\r\n\x1a\nnot whole")
+    async with customer_window(demo_server.url, tmp_path) as (app, pilot):
+        await to_menu(app, pilot, PLACE)
+        await sees(app, "no photo yet")
+        await pilot.press("down")
+        await sees(app, "its photo cannot be shown")
+        await pilot.press("down")
+        await shows_one(app)
+
+
+async def test_the_menu_never_waits_for_it(demo_server: LiveServer, tmp_path: Path) -> None:
+    async with (
+        proxy_to(demo_server.url) as proxy,
+        customer_window(proxy.url, tmp_path) as (app, pilot),
+    ):
+        screen = await to_menu(app, pilot, PLACE)
+        await shows_one(app)
+        proxy.failing(1)
+        await pilot.press("down", "down")
+        menu = screen.query_one(MenuList)
+        assert menu.cursor == 2
+        await sees(app, "the photo cannot be had now")
+        await pilot.press("enter")
+        await sees(app, "1× Pad kra pao")
+        proxy.passing()
+        await pilot.press("down")
+        await shows_one(app)

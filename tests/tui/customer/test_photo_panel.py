@@ -1,0 +1,314 @@
+"""The panel against a live server: sending, following, comparing, saving, deleting."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from customer_window import NARROW, sees, shown, told
+from photo_window import desk_of, in_view, panel_of, photo_window, picture, send
+from PIL import Image
+from textual.widgets import DirectoryTree, Input
+
+from server.features.uploads.schemas import UploadStatus
+from support.live_server import LiveServer, running_server, settings_for
+from support.proxy import proxy_to
+from support.rest import Rest
+from support.server_process import StartServer
+from support.uploads import COFFEE
+from support.uploads import send as send_by_rest
+from support.waiting import wait_until
+from tui.common.backstage import port_is_free
+from tui.common.client.wire import State
+from tui.common.photo.parcel import Way
+from tui.common.photo.pick import PickScreen
+from tui.common.photo.save import SaveScreen
+from tui.common.screens.account import AccountScreen
+from tui.common.screens.confirm import ConfirmScreen
+
+MEDIUM = (100, 30)
+
+
+@pytest.fixture
+async def queue_only(data_dir: Path) -> AsyncIterator[LiveServer]:
+    """The demo's town, where nobody works on photos."""
+    async with running_server(settings_for(data_dir, demo=True, photo_workers=0)) as server:
+        yield server
+
+
+async def uploads_at(server: LiveServer) -> list[dict[str, object]]:
+    """What the demo's customer has there."""
+    async with Rest(server.url) as rest:
+        await rest.demo("customer")
+        found: list[dict[str, object]] = (await rest.get("/uploads")).must(200).json["items"]
+        return found
+
+
+async def test_a_photo_of_a_cup_from_the_file_to_the_avatar(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    """The one with the real model: a process of its own, as its workers are."""
+    model = Path(os.environ["U2NET_HOME"]) / "models" / "u2netp" / "u2netp.onnx"
+    if not model.exists():
+        pytest.skip(f"{model} is not there; tools/model.py fetches it")
+    url = start_server(demo=True).url
+    async with photo_window(url, tmp_path) as (app, pilot):
+        await sees(app, "No photo yet")
+        await send(app, pilot, COFFEE)
+        await sees(app, "coffee.jpg", "600×400")
+        assert panel_of(app).view.before is not None, "seen before it has arrived"
+        await wait_until(lambda: panel_of(app).badge == 1, what="one under way")
+        await told(app, "the photo is ready", seconds=60)
+        panel = panel_of(app)
+        await wait_until(lambda: panel.view.compares and panel.view.settled, what="both pictures")
+        await sees(app, "✓ done", "shown", "your avatar", "after", "◆", "short poll")
+        assert panel.meter.requests >= 1
+        assert panel.meter.state is State.IDLE
+        assert panel.badge == 0
+        await wait_until(
+            lambda: (
+                app.session.account and app.session.account.avatar_url == in_view(app).result_url
+            ),
+            what="the avatar",
+        )
+        after = panel.view.after
+        assert after is not None
+        alpha = after.image.getchannel("A")
+        assert alpha.getpixel((alpha.width // 2, alpha.height // 2)) > 200
+        assert alpha.getpixel((2, 2)) < 40
+        split = panel.view.split
+        await pilot.press("left", "left")
+        assert panel.view.split < split, "the arrows work from the list"
+        await pilot.press("shift+right")
+        assert panel.view.split == 1.0
+
+
+async def test_where_the_model_is_missing_the_failure_is_told(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    nowhere = {"U2NET_HOME": str(tmp_path / "no-model")}
+    server = start_server(demo=True, env=nowhere, wait=False)
+    await wait_until(lambda: not port_is_free(server.port), 30, what="it listens, if not ready")
+    async with photo_window(server.url, tmp_path) as (app, pilot):
+        await send(app, pilot, picture(tmp_path))
+        await sees(app, "✕ background", "model is missing or broken", "send the photo", seconds=60)
+        assert in_view(app).status is UploadStatus.FAILED
+        await told(app, "model is missing or broken")
+
+
+@pytest.mark.parametrize("size", [MEDIUM, NARROW])
+async def test_the_queue_is_told_and_another_can_be_looked_at(
+    queue_only: LiveServer, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    async with photo_window(queue_only.url, tmp_path, size) as (app, pilot):
+        await send(app, pilot, picture(tmp_path, "first.png"))
+        await sees(app, "next in the queue")
+        first = in_view(app).id
+        await send(app, pilot, picture(tmp_path, "second.png", (90, 120)))
+        await sees(app, "1 ahead of it", "second.png", "queued")
+        assert panel_of(app).badge == 2
+        await pilot.press("down")
+        await sees(app, "next in the queue", "first.png")
+        assert in_view(app).id == first
+        assert panel_of(app).view.before is not None
+        assert panel_of(app).view.before.width == 120
+
+
+async def test_it_is_deleted_after_a_question(queue_only: LiveServer, tmp_path: Path) -> None:
+    async with photo_window(queue_only.url, tmp_path) as (app, pilot):
+        await send(app, pilot, picture(tmp_path))
+        await sees(app, "next in the queue")
+        await pilot.press("delete")
+        await wait_until(lambda: isinstance(app.screen, ConfirmScreen), what="the question")
+        await sees(app, "still being worked on")
+        await pilot.press("enter")
+        await wait_until(lambda: len(app.screen_stack) == 1, what="no is the answer")
+        assert len(await uploads_at(queue_only)) == 1
+        await pilot.press("delete", "right", "enter")
+        await sees(app, "No photo yet")
+        assert await uploads_at(queue_only) == []
+        await wait_until(lambda: panel_of(app).meter.state is State.IDLE, what="no more polls")
+
+
+async def test_one_deleted_elsewhere_goes_away(queue_only: LiveServer, tmp_path: Path) -> None:
+    async with photo_window(queue_only.url, tmp_path) as (app, pilot):
+        await send(app, pilot, picture(tmp_path))
+        await sees(app, "next in the queue")
+        async with Rest(queue_only.url) as rest:
+            await rest.demo("customer")
+            (await rest.delete(f"/uploads/{in_view(app).id}")).must(204)
+        await sees(app, "No photo yet", seconds=20)
+
+
+async def test_a_large_one_shows_what_has_gone_and_is_cut_and_sent_as_one(
+    queue_only: LiveServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "large.png"
+    Image.effect_noise((3000, 2900), 90).save(path, compress_level=1)
+    size = path.stat().st_size
+    assert 7_000_000 < size < 10 * 1024 * 1024
+    async with (
+        proxy_to(queue_only.url) as proxy,
+        photo_window(proxy.url, tmp_path) as (app, pilot),
+    ):
+        proxy.stalling(200_000)
+        await send(app, pilot, path)
+        parcel = desk_of(app).parcels[0]
+        await wait_until(lambda: 0 < parcel.sent < size, what="a part of it has gone")
+        await sees(app, f"MB of {size / 1e6:.1f} MB", "upload", "sending")
+        await pilot.press("x")
+        await sees(app, "attempt 2, ")
+        proxy.passing()
+        await sees(app, "next in the queue", seconds=20)
+        assert parcel.attempts == 2
+        assert len(await uploads_at(queue_only)) == 1
+
+
+async def test_it_waits_for_a_server_that_is_away_and_can_be_given_up(
+    queue_only: LiveServer, tmp_path: Path
+) -> None:
+    async with (
+        proxy_to(queue_only.url) as proxy,
+        photo_window(proxy.url, tmp_path) as (app, pilot),
+    ):
+        proxy.failing(1)
+        await send(app, pilot, picture(tmp_path))
+        parcel = desk_of(app).parcels[0]
+        await wait_until(lambda: parcel.way is Way.WAITING, 20, what="it waits")
+        await sees(app, "again ", "502")
+        await pilot.press("delete", "right", "enter")
+        await sees(app, "No photo yet")
+        await send(app, pilot, picture(tmp_path, "other.png"))
+        again = desk_of(app).parcels[0]
+        await wait_until(lambda: again.way is Way.WAITING, 20, what="this one waits too")
+        proxy.passing()
+        await sees(app, "next in the queue", seconds=20)
+        assert len(await uploads_at(queue_only)) == 1
+
+
+async def test_what_the_server_refuses_stays_with_its_reason(
+    queue_only: LiveServer, tmp_path: Path
+) -> None:
+    """A file that was another one when it was looked at."""
+    async with (
+        proxy_to(queue_only.url) as proxy,
+        photo_window(proxy.url, tmp_path) as (app, pilot),
+    ):
+        proxy.failing(1)
+        path = picture(tmp_path)
+        await send(app, pilot, path)
+        parcel = desk_of(app).parcels[0]
+        await wait_until(lambda: parcel.way is Way.WAITING, 20, what="it waits")
+        path.write_bytes(b"%PDF-1.7")
+        proxy.passing()
+        await wait_until(lambda: parcel.way is Way.REFUSED, 20, what="refused")
+        await sees(app, "✕ upload", "a PDF", "refused")
+        await pilot.press("delete")
+        await sees(app, "No photo yet")
+
+
+async def test_a_cut_poll_comes_back(queue_only: LiveServer, tmp_path: Path) -> None:
+    async with photo_window(queue_only.url, tmp_path) as (app, pilot):
+        await pilot.press("x")
+        await told(app, "nothing is held")
+        await send(app, pilot, picture(tmp_path))
+        await sees(app, "next in the queue")
+        meter = panel_of(app).meter
+        await wait_until(lambda: meter.requests >= 1, 20, what="a poll")
+        await pilot.press("x")
+        await wait_until(lambda: meter.reconnects == 1, 20, what="cut, and back again")
+        assert in_view(app).status is UploadStatus.QUEUED
+
+
+async def test_it_is_saved_where_one_says_and_nothing_is_lost(
+    queue_only: LiveServer, tmp_path: Path
+) -> None:
+    source = picture(tmp_path)
+    async with photo_window(queue_only.url, tmp_path) as (app, pilot):
+        await pilot.press("s")
+        await told(app, "no picture to save")
+        await send(app, pilot, source)
+        await sees(app, "next in the queue")
+        target = tmp_path / "kept.png"
+        target.write_text("precious")
+
+        async def save(where: Path) -> SaveScreen:
+            await pilot.press("s")
+            await wait_until(lambda: isinstance(app.screen, SaveScreen), what="the question")
+            screen = app.screen
+            assert isinstance(screen, SaveScreen)
+            assert screen.query_one(Input).value.endswith("plate-tiffin.png")
+            screen.query_one(Input).value = str(where)
+            await pilot.press("enter")
+            return screen
+
+        await save(target)
+        await wait_until(lambda: isinstance(app.screen, ConfirmScreen), what="may it be replaced?")
+        assert target.read_text() == "precious"
+        await pilot.press("right", "enter")
+        await told(app, "Saved as")
+        assert target.read_bytes() == source.read_bytes()
+        await save(tmp_path / "no" / "such" / "folder.png")
+        await sees(app, "cannot be written")
+        await pilot.press("escape")
+        await save(tmp_path)
+        await wait_until(lambda: (tmp_path / "plate-tiffin.png").exists(), what="in that folder")
+
+
+async def test_the_picker_says_what_is_wrong_and_goes_through_folders(
+    queue_only: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "Pictures").mkdir()
+    (tmp_path / "Pictures" / "notes.txt").write_text("not offered")
+    picture(tmp_path / "Pictures", "the plate.png")
+    async with photo_window(queue_only.url, tmp_path, NARROW) as (app, pilot):
+        await pilot.press("n")
+        await sees(app, "the plate.png", "JPEG, PNG or WebP")
+        assert "notes.txt" not in shown(app)
+        await pilot.press(*"Pictures/nothing.jpg", "enter")
+        await sees(app, "✕ There is no file")
+        tree = app.screen.query_one(DirectoryTree)
+        tree.focus()
+        await pilot.press("down", "enter")
+        await wait_until(lambda: len(app.screen_stack) == 1, what="taken from the tree")
+        await sees(app, "the plate.png", "next in the queue")
+
+
+async def test_from_the_account_screen(queue_only: LiveServer, tmp_path: Path) -> None:
+    async with photo_window(queue_only.url, tmp_path) as (app, pilot):
+        await pilot.press("f2")
+        await wait_until(lambda: isinstance(app.screen, AccountScreen), what="the account")
+        await pilot.click("#photo")
+        await wait_until(lambda: isinstance(app.screen, PickScreen), what="the picker")
+        app.screen.query_one(Input).value = str(picture(tmp_path))
+        await pilot.press("enter")
+        await sees(app, "Your photo is on its way; panel 3")
+        await pilot.press("escape")
+        await sees(app, "next in the queue")
+
+
+async def test_what_was_sent_elsewhere_is_listed_newest_first_and_read_on(
+    queue_only: LiveServer, tmp_path: Path
+) -> None:
+    content = picture(tmp_path, size=(4, 3)).read_bytes()
+    async with Rest(queue_only.url) as rest:
+        await rest.demo("customer")
+        for _ in range(53):
+            (await send_by_rest(rest, content)).must(202)
+        wanted = [one["id"] for one in await uploads_at(queue_only)]
+    async with photo_window(queue_only.url, tmp_path, MEDIUM) as (app, pilot):
+        assert [row.id for row in desk_of(app).rows] == wanted[:50]
+        await pilot.press("end")
+        await wait_until(lambda: len(desk_of(app).rows) == 53, what="the older ones")
+        await sees(app, "ahead of it")
+        await wait_until(lambda: panel_of(app).view.before is not None, what="fetched")
+
+
+async def test_the_card_tells_in_two_lines(queue_only: LiveServer, tmp_path: Path) -> None:
+    async with photo_window(queue_only.url, tmp_path, MEDIUM) as (app, pilot):
+        await send(app, pilot, picture(tmp_path))
+        await sees(app, "next in the queue")
+        await pilot.press("1")
+        await wait_until(lambda: app.grid.main is app.panels[0], what="Orders in front")
+        await sees(app, "Photo  1", "Avatar", "next in the queue")

@@ -1,0 +1,98 @@
+"""The employee's photos: the queue, a dish's photo from the panel and from the menu."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from kitchen_window import KitchenWindow, kitchen_window
+from PIL import Image
+from textual.widgets import Input, OptionList
+
+from support.live_server import LiveServer, running_server, settings_for
+from support.waiting import wait_until
+from tui.common.photo.pick import PickScreen
+from tui.employee.panels.photo import DishPhotoPanel
+from tui.employee.screens.menu import MenuScreen
+from tui.employee.screens.photo_subject import PhotoSubjectScreen
+
+
+@pytest.fixture
+async def queue_only(data_dir: Path) -> AsyncIterator[LiveServer]:
+    """The demo's town, where nobody works on photos."""
+    async with running_server(settings_for(data_dir, demo=True, photo_workers=0)) as server:
+        yield server
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A small picture in a file."""
+    path = tmp_path / "today.png"
+    Image.new("RGB", (60, 40), (200, 120, 40)).save(path)
+    return path
+
+
+def panel_of(window: KitchenWindow) -> DishPhotoPanel:
+    """The panel under test."""
+    panel = window.app.panels[2]
+    assert isinstance(panel, DishPhotoPanel)
+    return panel
+
+
+async def pick(window: KitchenWindow, photo: Path) -> None:
+    """Choose that file in the picker."""
+    await wait_until(lambda: isinstance(window.app.screen, PickScreen), what="the picker")
+    window.app.screen.query_one(Input).value = str(photo)
+    await window.press("enter")
+
+
+@pytest.mark.parametrize("size", [(160, 48), (100, 30), (80, 24)])
+async def test_the_demos_dishes_are_there_to_compare(
+    demo_server: LiveServer, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    async with kitchen_window(demo_server.url, tmp_path, size) as window:
+        await window.press("3")
+        await window.sees("Pad thai", "shown", "on the menu")
+        view = panel_of(window).view
+        await wait_until(lambda: view.compares and view.settled, what="before and after")
+        await window.sees("◆", "before", "after")
+        await window.press("down")
+        await wait_until(lambda: view.compares and view.settled, what="the next one")
+
+
+async def test_a_dish_is_chosen_and_its_photo_queued(
+    queue_only: LiveServer, tmp_path: Path, photo: Path
+) -> None:
+    async with kitchen_window(queue_only.url, tmp_path) as window:
+        await window.press("3", "n")
+        await wait_until(lambda: isinstance(window.app.screen, PhotoSubjectScreen))
+        await window.sees("Every dish has its photo", "Green curry", "Yourself")
+        await window.press("down", "enter")
+        await window.sees("A photo of Green curry")
+        await pick(window, photo)
+        await window.sees("next in the queue", "queued", "today.png")
+        row = panel_of(window).row
+        assert row is not None
+        assert panel_of(window).about(row) == "Green curry"
+        assert panel_of(window).badge == 1
+        await window.press("n")
+        await wait_until(lambda: isinstance(window.app.screen, PhotoSubjectScreen))
+        await wait_until(lambda: window.app.screen.query_one(OptionList).option_count)
+        await window.press("end", "enter")
+        await window.sees("A photo for your avatar")
+        await pick(window, photo)
+        await window.sees("1 ahead of it", "Avatar")
+
+
+async def test_the_menu_of_the_kitchen_asks_for_a_photo_too(
+    queue_only: LiveServer, tmp_path: Path, photo: Path
+) -> None:
+    async with kitchen_window(queue_only.url, tmp_path) as window:
+        await window.press("s")
+        await wait_until(lambda: isinstance(window.app.screen, MenuScreen), what="the menu")
+        await window.sees("8 dishes")
+        await window.press("down", "down", "p")
+        await window.sees("A photo of Pad kra pao")
+        await pick(window, photo)
+        await window.sees("Pad kra pao: the photo is on its way; panel 3 follows it.")
+        await window.press("escape", "3")
+        await window.sees("next in the queue", "today.png")

@@ -1,0 +1,119 @@
+"""A picture in memory: decoded within limits, and no larger than a terminal can show."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from server.features.uploads.schemas import MAX_PIXELS
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+LONGEST = 640
+"""Pixels of the longer side: two a column are drawn."""
+FORMATS = ("JPEG", "PNG", "WEBP")
+"""Nothing else is even tried: Pillow knows formats that start other programs."""
+FAINT = 40
+"""Of 255: what is less opaque is a haze."""
+_ORIENTATION = 0x0112
+_TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
+"""By EXIF's orientation, one of Pillow's `Transpose`."""
+_SIDEWAYS = (5, 6, 7, 8)
+_TOO_LARGE = f"The picture has more than {MAX_PIXELS // 1_000_000} megapixels."
+_DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I")
+_WITH_ALPHA = ("LA", "PA", "RGBA", "La", "RGBa")
+
+
+class NotDrawable(Exception):
+    """What was given is no picture, or one that is not decoded here; in words."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bitmap:
+    """RGB or RGBA, upright. `width` and `height` are the file's in pixels, `size` in bytes."""
+
+    image: Image
+    width: int
+    height: int
+    size: int
+
+
+def decode(content: bytes, longest: int = LONGEST, *, trim: bool = False) -> Bitmap:
+    """The picture in `content`, shrunk to `longest` pixels. Takes a while: call it in a thread.
+
+    With `trim` what is transparent all around is cut off.
+    Pixels are counted from the header before anything is decoded. Raises NotDrawable.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    _check(webp_size(content[:30]))  # Pillow makes room for a WebP as soon as it is opened
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+            size = opened.size
+            _check(size)
+            opened.draft(None, (longest, longest))  # a JPEG is decoded small at once
+            opened.load()
+            picture = _eight_bits(opened)
+            orientation = _orientation(opened)
+    except NotDrawable:
+        raise
+    except (Image.DecompressionBombError, MemoryError):
+        raise NotDrawable(_TOO_LARGE) from None
+    except UnidentifiedImageError:
+        raise NotDrawable("This is no JPEG, PNG or WebP.") from None
+    except Exception as error:  # whatever a decoder may say about a file that is none
+        raise NotDrawable("The picture is damaged, or not whole.") from error
+    if trim and (box := _opaque(picture)) is not None:
+        picture = picture.crop(box)
+        size = picture.size
+    picture.thumbnail((longest, longest), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    if orientation in _TURNS:
+        picture = picture.transpose(Image.Transpose(_TURNS[orientation]))
+        size = size[::-1] if orientation in _SIDEWAYS else size
+    picture.info.clear()
+    return Bitmap(picture, *size, len(content))
+
+
+def webp_size(head: bytes) -> tuple[int, int]:
+    """The pixels that the first 30 bytes of a WebP tell of; (0, 0) where it is none."""
+    if len(head) < 30 or head[:4] != b"RIFF" or head[8:12] != b"WEBP":
+        return 0, 0
+    if head[12:16] == b"VP8X":
+        wide, high = (int.from_bytes(side, "little") for side in (head[24:27], head[27:30]))
+        return 1 + wide, 1 + high
+    if head[12:16] == b"VP8L":
+        bits = int.from_bytes(head[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    wide, high = (int.from_bytes(side, "little") & 0x3FFF for side in (head[26:28], head[28:30]))
+    return wide, high
+
+
+def _check(size: tuple[int, int]) -> None:
+    if size[0] * size[1] > MAX_PIXELS:
+        raise NotDrawable(_TOO_LARGE)
+
+
+def _opaque(picture: Image) -> tuple[int, int, int, int] | None:
+    """Where there is something to be seen."""
+    if picture.mode != "RGBA":
+        return None
+    return picture.getchannel("A").point(lambda value: 255 if value > FAINT else 0).getbbox()
+
+
+def _orientation(picture: Image) -> int:
+    with contextlib.suppress(Exception):  # EXIF is as hostile as anything, and may be left out
+        return int(picture.getexif().get(_ORIENTATION, 1))
+    return 1
+
+
+def _eight_bits(picture: Image) -> Image:
+    """RGB, or RGBA where there is transparency."""
+    if picture.mode in _DEEP:
+        deep = picture.convert("I").point(lambda value: value * (1 / 257))
+        return deep.convert("L").convert("RGB")
+    if picture.mode in _WITH_ALPHA or "transparency" in picture.info:
+        return picture.convert("RGBA")
+    return picture.convert("RGB")
