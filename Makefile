@@ -27,7 +27,7 @@ employee: run-env ## the employee app (SERVER=http://host:port)
 	@exec $(PY) -m tui.employee $(if $(SERVER),--server '$(SERVER)') $(ARGS)
 
 test: dev-env model azurite ## the tests, with a Redis of their own (ARGS="-k word")
-	@$(PYTEST) -m "not soak" -n 2 --dist loadfile $(ARGS)
+	@$(PYTEST) -m "not soak" -n 3 --dist loadfile $(ARGS)
 
 check: dev-env ## ruff, mypy, and who may import whom
 	@failed=; \
