@@ -12,6 +12,7 @@ import re
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -31,7 +32,9 @@ from tui.customer.app import CustomerApp
 from tui.employee.app import EmployeeApp
 from tui.employee.ride import Ride
 
-OUT = Path(__file__).resolve().parent.parent / "docs" / "pictures"
+ROOT = Path(__file__).resolve().parent.parent
+COFFEE = (ROOT / "tests" / "pictures" / "coffee.jpg").read_bytes()
+OUT = ROOT / "docs" / "pictures"
 WAY = ("accepted", "preparing", "ready", "out_for_delivery")
 SECONDS = 30.0
 
@@ -56,12 +59,17 @@ PICTURES = {
     "driver-medium": Picture(CustomerApp, (100, 30), ("2",), watched=40),
     "driver-narrow": Picture(CustomerApp, (80, 24), ("2",), watched=40),
     "customer-menu": Picture(CustomerApp, (100, 30), ("n",)),
-    "customer-wire": Picture(CustomerApp, (100, 30), ("4",)),
+    "customer-wire": Picture(CustomerApp, (100, 30), ("6",)),
+    "chat-medium": Picture(CustomerApp, (100, 30), ("3",)),
+    "announcements-narrow": Picture(CustomerApp, (80, 24), ("4",)),
+    "photo-medium": Picture(CustomerApp, (100, 30), ("5",)),
     "employee-wide": Picture(EmployeeApp, (160, 48), watched=40),
     "employee-medium": Picture(EmployeeApp, (100, 30)),
     "employee-narrow": Picture(EmployeeApp, (80, 24)),
     "drivers-medium": Picture(EmployeeApp, (100, 30), ("2",), watched=40),
     "drivers-narrow": Picture(EmployeeApp, (80, 24), ("2",), watched=40),
+    "support-medium": Picture(EmployeeApp, (100, 30), ("3", "space")),
+    "dish-photo-narrow": Picture(EmployeeApp, (80, 24), ("5",)),
     "help": Picture(CustomerApp, (100, 30), ("question_mark",)),
 }
 
@@ -88,6 +96,34 @@ class Town:
         """Be one of the town's people."""
         body = {"email": email, "password": "tiffin-demo"}
         self.tokens[who] = (await self.call("POST", "/auth/login", body))["access_token"]
+
+    async def say(self, who: str, chat_id: str, text: str) -> None:
+        """Something in a chat, until it has come back."""
+        url = f"{self.url}/api/v1/chats/{chat_id}/ws"
+        headers = {"Authorization": f"Bearer {self.tokens[who]}"}
+        async with self.http.ws_connect(url, headers=headers) as room:
+            client_id = uuid.uuid4().hex
+            await room.send_json({"type": "message", "client_id": client_id, "text": text})
+            while (await room.receive_json(timeout=SECONDS)).get("client_id") != client_id:
+                continue
+
+    async def send_avatar(self, who: str, picture: bytes) -> None:
+        """A photo of oneself, until it is done."""
+        headers = {"Authorization": f"Bearer {self.tokens[who]}"}
+        form = aiohttp.FormData({"purpose": "avatar"})
+        form.add_field("file", picture, filename="me.jpg")
+        url = f"{self.url}/api/v1/uploads"
+        async with self.http.post(url, data=form, headers=headers) as answer:
+            answer.raise_for_status()
+            sent = await answer.json()
+        deadline = time.monotonic() + SECONDS
+        while sent["status"] in ("queued", "processing"):
+            if time.monotonic() > deadline:
+                raise TimeoutError("the avatar was not done in time")
+            await asyncio.sleep(0.5)
+            sent = await self.call("GET", f"/uploads/{sent['id']}", who=who)
+        if sent["status"] != "done":
+            raise RuntimeError(sent["error"])
 
     async def order(self, who: str, place: str, dishes: list[int], steps: int) -> None:
         """An order taken that many steps along by the restaurant's own people."""
@@ -144,7 +180,7 @@ def _place(found: dict[str, Any]) -> dict[str, Any]:
 
 async def make_busy(town: Town) -> None:
     """Three orders of the customer in the pictures, and others for the kitchen in them."""
-    for who in ("ana", "bram", "chiara"):
+    for who in ("ana", "bram", "chiara", "maya"):
         await town.log_in(who, f"{who}@tiffin.example")
     await town.order("bram", "Thai Basil", [3, 5], 4)
     await town.order("ana", "Green Bowl", [0], 1)
@@ -155,6 +191,31 @@ async def make_busy(town: Town) -> None:
     await town.order("chiara", "Thai Basil", [6], 3)
     await town.order("bram", "Thai Basil", [0, 6], 0)
     await town.order("chiara", "Thai Basil", [1, 3], 0)
+
+
+TALK = (
+    ("ana", "Hello! Could the rider ring twice? The bell is a bit weak."),
+    ("maya", "Of course, I have put it into the notes for Lotte. Anything else you need?"),
+    ("ana", "Extra napkins would be lovely."),
+    ("maya", "Done. She is by the river now, some minutes away."),
+)
+NEWS = (
+    ("Bottle returns at the door", "Hand empties to the rider and get 0.25 back.", "info"),
+    ("Curry Leaf joins the platform", "Dosa, biryani and a long list of chutneys.", "info"),
+    ("Rain over the river bank", "Riders slow down; expect about ten minutes more.", "warning"),
+)
+
+
+async def make_sociable(town: Town) -> None:
+    """A talk with support, some announcements, and an avatar whose background is gone."""
+    for title, body, severity in NEWS:
+        new = {"title": title, "body": body, "severity": severity, "audience": "everyone"}
+        await town.call("POST", "/announcements", new, "maya")
+    chat = await town.call("POST", "/chats", {"subject": "A weak bell"}, "ana")
+    await town.call("POST", f"/chats/{chat['id']}/take", {}, "maya")
+    for who, text in TALK:
+        await town.say(who, chat["id"], text)
+    await town.send_avatar("ana", COFFEE)
 
 
 async def until(fact: Callable[[], object], what: str) -> None:
@@ -192,12 +253,14 @@ async def main(names: list[str]) -> None:
         port = free_port()
         url = f"http://127.0.0.1:{port}"
         os.environ |= {"TIFFIN_DATA_DIR": folder, "TIFFIN_LOGIN_PER_MINUTE": "0"}
+        os.environ.setdefault("U2NET_HOME", str(ROOT / ".tiffin" / "rembg"))
         server = Child(Path(folder) / "server.log", "server", "--demo", "--port", str(port))
         try:
             await asyncio.to_thread(wait_ready, server, url)
             async with aiohttp.ClientSession() as http:
                 town = Town(http, url)
                 await make_busy(town)
+                await make_sociable(town)
                 for name in names or PICTURES:
                     drawn = await take(PICTURES[name], url, Path(folder), town)
                     (OUT / f"{name}.svg").write_text(drawn, encoding="utf-8")
