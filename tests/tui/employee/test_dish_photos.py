@@ -54,6 +54,7 @@ async def test_the_demos_dishes_are_there_to_compare(
         await window.sees("Pad thai", "shown", "on the menu")
         view = panel_of(window).view
         await wait_until(lambda: view.compares and view.settled, what="before and after")
+        await wait_until(lambda: panel_of(window).uploads.count == 8, what="the list")
         await window.sees("◆", "before", "after")
         await window.press("down")
         await wait_until(lambda: view.compares and view.settled, what="the next one")
@@ -96,3 +97,18 @@ async def test_the_menu_of_the_kitchen_asks_for_a_photo_too(
         await window.sees("Pad kra pao: the photo is on its way; panel 3 follows it.")
         await window.press("escape", "3")
         await window.sees("next in the queue", "today.png")
+
+
+async def test_where_there_is_room_for_one_the_list_takes_its_turn(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    async with kitchen_window(demo_server.url, tmp_path, (100, 18)) as window:
+        await window.press("3")
+        panel = panel_of(window)
+        await wait_until(lambda: panel.view.has_focus and panel.view.settled, what="the picture")
+        await window.press("l")
+        await wait_until(lambda: panel.uploads.has_focus, what="the list")
+        await window.sees("Green curry", "Thai iced tea")
+        await window.press("down", "l")
+        await wait_until(lambda: panel.view.has_focus, what="the picture again")
+        await window.sees("Green curry", "before", "after")

@@ -1,7 +1,6 @@
 """The panel "Photo": sent, followed by short polling, and seen before and after."""
 
 from collections.abc import Callable, Coroutine, Iterable
-from pathlib import Path
 from typing import ClassVar
 
 from textual import events, on
@@ -17,15 +16,12 @@ from tui.common.client.errors import ClientTrouble, SignedOut
 from tui.common.client.wire import Pattern
 from tui.common.panel import Panel
 from tui.common.photo import words
-from tui.common.photo.candidate import Candidate
+from tui.common.photo.actions import PhotoActions
 from tui.common.photo.desk import Desk, Row
 from tui.common.photo.pair import Pair
-from tui.common.photo.parcel import Parcel, Way
-from tui.common.photo.pick import PickScreen
-from tui.common.photo.save import SaveScreen
+from tui.common.photo.parcel import Parcel
 from tui.common.photo.upload_list import UploadList
 from tui.common.photo.view import PictureView
-from tui.common.screens.confirm import ConfirmScreen
 from tui.common.trouble import words_of
 from tui.common.widgets.row_list import RowList
 
@@ -85,9 +81,8 @@ class PhotoPanel(Panel):
         self.uploads = UploadList(self.about)
         self.desk: Desk | None = None
         self.pair: Pair | None = None
+        self.actions: PhotoActions | None = None
         self._beats = False
-        self._folder: Path | None = None
-        """Where the last picture was."""
 
     # -- what an app says
 
@@ -120,6 +115,7 @@ class PhotoPanel(Panel):
             self.session, self.api, self.meter, self._run, self._changed, self._finished
         )
         self.pair = Pair(self.desk, self.tiffin.album, self._run, self._changed)
+        self.actions = PhotoActions(self, self.desk)
         self._run("photo-list", self.desk.read())
         self.set_interval(BEAT_SECONDS, self._beat)
         self.dirty = True
@@ -150,16 +146,8 @@ class PhotoPanel(Panel):
         self, new: NewUpload, title: str, about: str, then: Callable[[], None] | None = None
     ) -> None:
         """Have a picture chosen for that purpose, send it, and call `then`."""
-
-        def chosen(candidate: Candidate | None) -> None:
-            if candidate is not None and self.desk is not None:
-                self._folder = candidate.path.parent
-                self.desk.send(candidate, new, about)
-                self._changed()
-                if then is not None:
-                    then()
-
-        self.app.push_screen(PickScreen(title, self._folder), chosen)
+        if self.actions is not None:
+            self.actions.choose(new, title, about, then)
 
     def offer_avatar(self, then: Callable[[], None] | None = None) -> None:
         """Have a picture chosen for one's avatar."""
@@ -182,7 +170,7 @@ class PhotoPanel(Panel):
 
     def action_list(self) -> None:
         """The list in place of the picture, or the other way round."""
-        if self._bare:
+        if self.has_class("-bare"):
             self.toggle_class("-list")
             shown = self.uploads if self.has_class("-list") else self.view
             self.app.stylesheet.update_nodes([self, self.uploads, self.view])
@@ -196,51 +184,14 @@ class PhotoPanel(Panel):
             self._changed()
 
     def action_save(self) -> None:
-        """Write the picture in view to a file: what came out, else what went in."""
-        row = self.row
-        if isinstance(row, Parcel) or row is None:
-            self.notify("There is no picture to save yet.", title=self.TITLE)
-            return
-        url = row.result_url or (row.original_url if not row.original_removed_at else None)
-        if url is None:
-            self.notify("The server has no picture of it any more.", title=self.TITLE)
-            return
-        suffix = ".png" if row.result_url else f".{row.media_type.rpartition('/')[2]}"
-        stem = Path(self._file_name(row)).stem or "photo"
-        self.app.push_screen(
-            SaveScreen(lambda: self.api.picture(url), f"{stem}-tiffin{suffix}"), self._saved
-        )
+        """Write the picture in view to a file."""
+        if self.actions is not None:
+            self.actions.save()
 
     def action_delete(self) -> None:
         """Delete the photo in view, or give up sending it."""
-        row, desk = self.row, self.desk
-        if row is None or desk is None:
-            return
-        if isinstance(row, Parcel):
-            self._ask_to_drop(desk, row)
-            return
-        self.app.push_screen(
-            ConfirmScreen(
-                "Delete a photo",
-                words.about_deleting(row, self.about(row)),
-                yes="Delete it",
-                no="Keep it",
-                danger=True,
-            ),
-            lambda sure: self._run_told("photo-delete", desk.delete(row)) if sure else None,
-        )
-
-    def _ask_to_drop(self, desk: Desk, parcel: Parcel) -> None:
-        if parcel.way is Way.REFUSED:
-            desk.drop(parcel)
-            return
-        question = f"{self.about(parcel)}: the photo has not arrived yet."
-        self.app.push_screen(
-            ConfirmScreen(
-                "Send it no more", question, yes="Send it no more", no="Go on", danger=True
-            ),
-            lambda sure: desk.drop(parcel) if sure else None,
-        )
+        if self.actions is not None:
+            self.actions.delete()
 
     @on(RowList.Moved, "#uploads")
     def _cursor_moved(self, event: RowList.Moved) -> None:
@@ -288,7 +239,7 @@ class PhotoPanel(Panel):
         pair.look(row)
         self.view.show(pair.before, pair.after, self._words_for_view(row))
         self._tell(desk, pair, row)
-        self.set_badge(desk.under_way, self._file_name(row) if row is not None else "")
+        self.set_badge(desk.under_way, self.file_name(row) if row is not None else "")
 
     def _tell(self, desk: Desk, pair: Pair, row: Row | None) -> None:
         width = max(10, self.view.size.width or self.content_size.width - 2)
@@ -299,7 +250,7 @@ class PhotoPanel(Panel):
             self.set_summary(words.NOTHING)
             return
         places = desk.places.get(row.id, 0)
-        self._set("#sizes", words.sizes(row, pair.before, pair.after, self._file_name(row), width))
+        self._set("#sizes", words.sizes(row, pair.before, pair.after, self.file_name(row), width))
         self._set("#steps", words.steps(row, self._beats, width))
         self._set("#news", words.news(row, places, width))
         self.set_summary(words.summary(row, self.about(row), places, card))
@@ -324,7 +275,7 @@ class PhotoPanel(Panel):
             return Content(self.pair.trouble)
         return words.words_for_view(self.about(row), self.view.can_draw)
 
-    def _file_name(self, row: Row) -> str:
+    def file_name(self, row: Row) -> str:
         """The file's, if it was sent from here; else what it is for."""
         if isinstance(row, Parcel):
             return row.candidate.path.name
@@ -342,16 +293,13 @@ class PhotoPanel(Panel):
             why = upload.error or "It has failed."
             self.notify(f"{about}: {why}", title=self.TITLE, severity="error", timeout=10)
         if upload.purpose is UploadPurpose.AVATAR:
-            self._run_told("photo-me", self._read_me())
+            self.run_told("photo-me", self._read_me())
 
     async def _read_me(self) -> None:
         await self.api.me()
 
-    def _saved(self, path: Path | None) -> None:
-        if path is not None:
-            self.notify(f"Saved as {path}.", title=self.TITLE)
-
-    def _run_told(self, group: str, work: Coroutine[object, object, None]) -> None:
+    def run_told(self, group: str, work: Coroutine[object, object, None]) -> None:
+        """Do it in a worker; what goes wrong is told."""
         self._run(group, self._told(work), exclusive=True)
 
     async def _told(self, work: Coroutine[object, object, None]) -> None:
