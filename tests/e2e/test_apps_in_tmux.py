@@ -111,7 +111,7 @@ def test_any_size_in_any_order_is_survived(start_server: StartServer, tmux: Tmux
 def test_pictures_are_drawn_and_compared(start_server: StartServer, tmux: Tmux) -> None:
     server = start_server(demo=True)
     window = signed_in(tmux.open("employee", server.url), "1 Kitchen", "No open orders")
-    window.press("3", "z")  # alone, as there is a ◆ on the map as well
+    window.press("5", "z")  # alone, as there is a ◆ on the map as well
     for columns, rows in [(80, 24), (160, 48), (100, 30)]:
         window.resize(columns, rows)
         window.sees("before", "after", "Pad thai", "on the menu")

@@ -75,7 +75,7 @@ async def test_a_server_is_killed_and_another_takes_over(
 ) -> None:
     left, right = start_server(env=LEASE), start_server(env=LEASE)
     async with Rest(left.url) as rest, Rest(right.url) as other:
-        ids = await crowd(left, rest)
+        ids = await crowd(rest)
         other.token = rest.token
         await in_the_middle(other)
         left.kill()

@@ -29,9 +29,7 @@ def picture(folder: Path, name: str = "plate.png", size: tuple[int, int] = (120,
 
 def panel_of(app: CustomerApp) -> PhotoPanel:
     """The panel under test."""
-    panel = app.panels[2]
-    assert isinstance(panel, PhotoPanel)
-    return panel
+    return next(panel for panel in app.panels if isinstance(panel, PhotoPanel))
 
 
 def desk_of(app: CustomerApp) -> Desk:
@@ -55,7 +53,7 @@ async def photo_window(
     """A window with this panel in front and its list read."""
     async with customer_window(url, store, size, email=email) as (app, pilot):
         await wait_until(lambda: desk_of(app).shelf.loaded, what="the list of photos")
-        await pilot.press("3")
+        await pilot.press(str(panel_of(app).number))
         yield app, pilot
 
 

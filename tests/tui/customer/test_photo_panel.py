@@ -283,7 +283,7 @@ async def test_from_the_account_screen(queue_only: LiveServer, tmp_path: Path) -
         await wait_until(lambda: isinstance(app.screen, PickScreen), what="the picker")
         app.screen.query_one(Input).value = str(picture(tmp_path))
         await pilot.press("enter")
-        await sees(app, "Your photo is on its way; panel 3")
+        await sees(app, "Your photo is on its way; panel 5")
         await pilot.press("escape")
         await sees(app, "next in the queue")
 

@@ -33,9 +33,7 @@ def photo(tmp_path: Path) -> Path:
 
 def panel_of(window: KitchenWindow) -> DishPhotoPanel:
     """The panel under test."""
-    panel = window.app.panels[2]
-    assert isinstance(panel, DishPhotoPanel)
-    return panel
+    return next(panel for panel in window.app.panels if isinstance(panel, DishPhotoPanel))
 
 
 async def pick(window: KitchenWindow, photo: Path) -> None:
@@ -50,7 +48,7 @@ async def test_the_demos_dishes_are_there_to_compare(
     demo_server: LiveServer, tmp_path: Path, size: tuple[int, int]
 ) -> None:
     async with kitchen_window(demo_server.url, tmp_path, size) as window:
-        await window.press("3")
+        await window.press(str(panel_of(window).number))
         await window.sees("Pad thai", "shown", "on the menu")
         view = panel_of(window).view
         await wait_until(lambda: view.compares and view.settled, what="before and after")
@@ -64,7 +62,7 @@ async def test_a_dish_is_chosen_and_its_photo_queued(
     queue_only: LiveServer, tmp_path: Path, photo: Path
 ) -> None:
     async with kitchen_window(queue_only.url, tmp_path) as window:
-        await window.press("3", "n")
+        await window.press(str(panel_of(window).number), "n")
         await wait_until(lambda: isinstance(window.app.screen, PhotoSubjectScreen))
         await window.sees("Every dish has its photo", "Green curry", "Yourself")
         await window.press("down", "enter")
@@ -94,16 +92,16 @@ async def test_the_menu_of_the_kitchen_asks_for_a_photo_too(
         await window.press("down", "down", "p")
         await window.sees("A photo of Pad kra pao")
         await pick(window, photo)
-        await window.sees("Pad kra pao: the photo is on its way; panel 3 follows it.")
-        await window.press("escape", "3")
+        await window.sees("Pad kra pao: the photo is on its way; panel 5 follows it.")
+        await window.press("escape", "5")
         await window.sees("next in the queue", "today.png")
 
 
 async def test_where_there_is_room_for_one_the_list_takes_its_turn(
     demo_server: LiveServer, tmp_path: Path
 ) -> None:
-    async with kitchen_window(demo_server.url, tmp_path, (100, 18)) as window:
-        await window.press("3")
+    async with kitchen_window(demo_server.url, tmp_path, (60, 18)) as window:
+        await window.press(str(panel_of(window).number))
         panel = panel_of(window)
         await wait_until(lambda: panel.view.has_focus and panel.view.settled, what="the picture")
         await window.press("l")

@@ -467,7 +467,11 @@ async def test_a_rush_of_positions_is_painted_a_few_times_a_second(
             meter = window.drivers.meter
             await wait_until(lambda: meter.events > 20, what="a rush")
             events, paintings, began = meter.events, len(painted), time.monotonic()
-            await wait_until(lambda: meter.events > events + 150, 30, what="more of it")
+            await wait_until(
+                lambda: meter.events > events + 150 and len(painted) > paintings,
+                30,
+                what="more of it",
+            )
             seconds = time.monotonic() - began
             assert 1 <= len(painted) - paintings <= seconds / PAINT_SECONDS + 1
         finally:

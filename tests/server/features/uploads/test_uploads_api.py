@@ -246,7 +246,7 @@ async def test_one_account_cannot_take_every_place(idle: Cast) -> None:
     async def taken() -> bool:
         return (await send(idle.customer)).status == 202
 
-    await wait_until(taken, 5, what="their places are free again")
+    await wait_until(taken, 20, every=0.2, what="their places are free again")
 
 
 async def test_pages_of_ones_own(idle: Cast) -> None:
