@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -19,10 +18,11 @@ from server.features.chat.schemas import (
 )
 from server.features.shared.schemas import Actor
 from tui.common.chat.conversation import Conversation
-from tui.common.client.errors import ClientTrouble, ResetStream
+from tui.common.client.errors import ClientTrouble
 from tui.common.client.outbox import Outbox, Unsent
 from tui.common.client.reconnect import Backoff, in_short, is_final
-from tui.common.client.wire import Meter, Pattern, State
+from tui.common.client.snapshot import keep_current
+from tui.common.client.wire import Meter, Pattern
 
 if TYPE_CHECKING:
     from tui.common.client.api import Api
@@ -114,25 +114,7 @@ class Talk:
 
     async def run(self) -> None:
         """Read the history and stay in the room, again after each reset."""
-        backoff = Backoff()
-        while True:
-            try:
-                cursor = await self._read()
-                backoff.opened()
-                await self._stay(cursor)
-            except ResetStream:
-                await asyncio.sleep(backoff.ended())
-            except ClientTrouble as trouble:
-                self.trouble = trouble.words
-                if is_final(trouble):
-                    self.over = True
-                    self.meter.set_state(State.DOWN, in_short(trouble))
-                    self._on_change()
-                    return
-                wait = backoff.lost(getattr(trouble, "retry_after", None))
-                self.meter.retrying(in_short(trouble), wait)
-                self._on_change()
-                await asyncio.sleep(wait)
+        await keep_current(self._read, self._stay, self.meter, self._note)
 
     async def read_older(self) -> None:
         """Fetch the page above, where there is one and it is not being fetched already."""
@@ -192,8 +174,12 @@ class Talk:
         self.chat = chat
         self._on_change()
 
+    def _note(self, trouble: ClientTrouble) -> None:
+        self.trouble = trouble.words
+        self.over = is_final(trouble)
+        self._on_change()
+
     async def _read(self) -> str:
-        self.meter.set_state(State.CONNECTING)
         page = await self._api.messages(self.id, limit=PAGE)
         self.conversation.begin(page)
         for unsent in self.outbox:

@@ -12,9 +12,9 @@ from server.features.announcements.schemas import (
     ReadAnnouncement,
     Scope,
 )
-from tui.common.client.errors import ApiError, ClientTrouble, ResetStream, SignedOut
-from tui.common.client.reconnect import Backoff, in_short, is_final
-from tui.common.client.wire import State
+from tui.common.client.errors import ApiError, ClientTrouble, SignedOut
+from tui.common.client.reconnect import Backoff, is_final
+from tui.common.client.snapshot import keep_current
 from tui.common.panels.announcement_book import AnnouncementBook
 from tui.common.trouble import words_of
 
@@ -93,28 +93,14 @@ class AnnouncementFeed:
         return True
 
     async def _run(self) -> None:
-        backoff = Backoff()
-        while True:
-            try:
-                cursor = await self._read()
-                backoff.opened()
-                await self._follow(cursor)
-            except ResetStream:
-                await asyncio.sleep(backoff.ended())
-            except SignedOut:
-                return
-            except ClientTrouble as trouble:
-                self.trouble = words_of(trouble)
-                self._reader.changed()
-                if is_final(trouble):
-                    self._meter.set_state(State.DOWN, in_short(trouble))
-                    return
-                wait = backoff.lost(getattr(trouble, "retry_after", None))
-                self._meter.retrying(in_short(trouble), wait)
-                await asyncio.sleep(wait)
+        await keep_current(self._read, self._follow, self._meter, self._note)
+
+    def _note(self, trouble: ClientTrouble) -> None:
+        if not isinstance(trouble, SignedOut):
+            self.trouble = words_of(trouble)
+            self._reader.changed()
 
     async def _read(self) -> str:
-        self._meter.set_state(State.CONNECTING)
         page = await self._api.announcements(self._scope)
         self._book.put_newest(page, self._session.server_now())
         self.trouble = self.older_trouble = ""

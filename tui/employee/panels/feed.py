@@ -1,6 +1,5 @@
 """Keeps a board as the server has it: a snapshot, then every event after it."""
 
-import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -9,9 +8,9 @@ from pydantic import ValidationError
 
 from server.features.orders.schemas import Order, OrderPage
 from server.features.restaurants.schemas import Restaurant
-from tui.common.client.errors import ClientTrouble, ResetStream
-from tui.common.client.reconnect import Backoff, in_short, is_final
-from tui.common.client.wire import State
+from tui.common.client.errors import ClientTrouble
+from tui.common.client.reconnect import is_final
+from tui.common.client.snapshot import keep_current
 from tui.employee.panels.board import Board
 
 if TYPE_CHECKING:
@@ -66,27 +65,17 @@ class Feed:
 
     async def run(self, restaurant_id: str) -> None:
         """Read the board and follow the restaurant's stream from there, again after each reset."""
-        backoff = Backoff()
-        while True:
-            try:
-                cursor = await self._read()
-                if self.restaurant is None:
-                    self.restaurant = await self._api.restaurant(restaurant_id)
-                backoff.opened()
-                await self._follow(restaurant_id, cursor)
-            except ResetStream:
-                await asyncio.sleep(backoff.ended())
-            except ClientTrouble as trouble:
-                self.trouble = trouble.words
-                if is_final(trouble):
-                    self.over = True
-                    self._meter.set_state(State.DOWN, in_short(trouble))
-                    self._changed()
-                    return
-                wait = backoff.lost(getattr(trouble, "retry_after", None))
-                self._meter.retrying(in_short(trouble), wait)
-                self._changed()
-                await asyncio.sleep(wait)
+
+        async def read() -> str:
+            cursor = await self._read()
+            if self.restaurant is None:
+                self.restaurant = await self._api.restaurant(restaurant_id)
+            return cursor
+
+        async def follow(cursor: str) -> None:
+            await self._follow(restaurant_id, cursor)
+
+        await keep_current(read, follow, self._meter, self._note)
 
     def settle(self) -> None:
         """Bring the board up to date with what has come.
@@ -100,8 +89,12 @@ class Feed:
             except ValidationError:  # of a newer server: no reason to lose the others
                 continue
 
+    def _note(self, trouble: ClientTrouble) -> None:
+        self.trouble = trouble.words
+        self.over = is_final(trouble)
+        self._changed()
+
     async def _read(self) -> str:
-        self._meter.set_state(State.CONNECTING)
         horizon = datetime.now(UTC) - LOOK_BACK
         page = await self._api.orders(limit=PAGE)
         # The first page's cursor is the oldest: what the later pages know already comes once more

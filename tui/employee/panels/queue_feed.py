@@ -1,16 +1,15 @@
 """Keeps the desk's queue as the server has it: the open chats, then every change to them."""
 
-import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from server.features.chat.schemas import Chat, QueueEvent
-from tui.common.client.errors import ClientTrouble, ResetStream
-from tui.common.client.reconnect import Backoff, in_short, is_final
+from tui.common.client.errors import ClientTrouble
+from tui.common.client.reconnect import is_final
+from tui.common.client.snapshot import keep_current
 from tui.common.client.sse import EventStream
-from tui.common.client.wire import State
 from tui.employee.panels.queue import Queue
 
 if TYPE_CHECKING:
@@ -59,28 +58,14 @@ class QueueFeed:
 
     async def run(self) -> None:
         """Read the queue and follow it from there, again after each reset."""
-        backoff = Backoff()
-        while True:
-            try:
-                cursor = await self._read()
-                backoff.opened()
-                await self._follow(cursor)
-            except ResetStream:
-                await asyncio.sleep(backoff.ended())
-            except ClientTrouble as trouble:
-                self.trouble = trouble.words
-                if is_final(trouble):
-                    self.over = True
-                    self._meter.set_state(State.DOWN, in_short(trouble))
-                    self._changed()
-                    return
-                wait = backoff.lost(getattr(trouble, "retry_after", None))
-                self._meter.retrying(in_short(trouble), wait)
-                self._changed()
-                await asyncio.sleep(wait)
+        await keep_current(self._read, self._follow, self._meter, self._note)
+
+    def _note(self, trouble: ClientTrouble) -> None:
+        self.trouble = trouble.words
+        self.over = is_final(trouble)
+        self._changed()
 
     async def _read(self) -> str | None:
-        self._meter.set_state(State.CONNECTING)
         page = await self._api.open_chats()
         self._queue.replace(page.items)
         self.loaded = True
