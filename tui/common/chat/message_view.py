@@ -196,7 +196,7 @@ class MessageView(ScrollView, can_focus=True):
             self.refresh()
 
     def _go(self, line: int) -> None:
-        self.scroll_to(y=max(0, min(line, self.max_scroll_y)), animate=False)
+        self.scroll_to(y=max(0, min(line, self.max_scroll_y)), animate=False, immediate=True)
         self._note_place()
 
     def _stretch(self, lines: int) -> None:
