@@ -9,6 +9,7 @@ from tui.common.chat.talk import Talk
 from tui.common.client.errors import ClientTrouble, SignedOut
 from tui.common.client.wire import Pattern, State
 from tui.common.panel import Panel
+from tui.common.screens.confirm import ConfirmScreen
 from tui.common.text import fit
 from tui.common.trouble import words_of
 
@@ -104,6 +105,28 @@ class TalkPanel(Panel):
     def enter(self) -> None:
         """To where one writes, where there is something to write."""
         self.pane.enter()
+
+    def what_closes(self, talk: Talk) -> str:
+        """The words under the question whether to close it."""
+        raise NotImplementedError
+
+    def action_close(self) -> None:
+        """Close the chat in view, once asked."""
+        talk = self.talk
+        if talk is None:
+            return
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.run_worker(self.close_talk(talk), group="step", exit_on_error=False)
+
+        asked = ConfirmScreen("Close this chat?", self.what_closes(talk), yes="Close it")
+        self.app.push_screen(asked, answered)
+
+    def action_reopen(self) -> None:
+        """Go on with a closed chat; at the desk it goes back into the queue."""
+        if self.talk is not None:
+            self.run_worker(self.reopen_talk(self.talk), group="step", exit_on_error=False)
 
     async def close_talk(self, talk: Talk) -> None:
         """Close its chat."""

@@ -19,7 +19,6 @@ from tui.common.chat.talk_panel import CLOCK_SECONDS, TalkPanel
 from tui.common.client.errors import ClientTrouble, SignedOut
 from tui.common.client.reconnect import Backoff, is_final
 from tui.common.client.wire import State
-from tui.common.screens.confirm import ConfirmScreen
 from tui.common.text import plain
 from tui.common.trouble import words_of
 from tui.customer.panels.orders import OrdersPanel
@@ -199,23 +198,9 @@ class ChatPanel(TalkPanel):
         if self.in_view:
             self.enter()
 
-    def action_reopen(self) -> None:
-        """Go on with a closed chat."""
-        if self.talk is not None:
-            self.run_worker(self.reopen_talk(self.talk), group="step", exit_on_error=False)
-
-    def action_close(self) -> None:
-        """Close it, once asked."""
-        talk = self.talk
-        if talk is None:
-            return
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self.run_worker(self.close_talk(talk), group="step", exit_on_error=False)
-
-        words = f"{plain(talk.chat.subject)}\n\nYou can open it again at any time."
-        self.app.push_screen(ConfirmScreen("Close this chat?", words, yes="Close it"), answered)
+    def what_closes(self, talk: Talk) -> str:
+        """The words under the question whether to close it."""
+        return f"{plain(talk.chat.subject)}\n\nYou can open it again at any time."
 
     def _order_in_view(self) -> str | None:
         for panel in self.tiffin.panels:

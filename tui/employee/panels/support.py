@@ -19,7 +19,6 @@ from tui.common.chat.talk import Talk
 from tui.common.chat.talk_panel import CLOCK_SECONDS, TalkPanel
 from tui.common.client.errors import ApiError, ClientTrouble, SignedOut
 from tui.common.client.wire import Pattern, State
-from tui.common.screens.confirm import ConfirmScreen
 from tui.common.text import plain
 from tui.common.trouble import words_of
 from tui.common.widgets.row_list import RowList
@@ -254,23 +253,9 @@ class SupportPanel(TalkPanel):
         if (chat := self._takeable()) is not None:
             self._take(chat)
 
-    def action_close(self) -> None:
-        """Close the chat in view, once asked."""
-        talk = self.talk
-        if talk is None:
-            return
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self.run_worker(self.close_talk(talk), group="step", exit_on_error=False)
-
-        words = f"{plain(talk.chat.customer.name)}: {plain(talk.chat.subject)}"
-        self.app.push_screen(ConfirmScreen("Close this chat?", words, yes="Close it"), answered)
-
-    def action_reopen(self) -> None:
-        """Put the chat in view back into the queue."""
-        if self.talk is not None:
-            self.run_worker(self.reopen_talk(self.talk), group="step", exit_on_error=False)
+    def what_closes(self, talk: Talk) -> str:
+        """The words under the question whether to close it."""
+        return f"{plain(talk.chat.customer.name)}: {plain(talk.chat.subject)}"
 
     def leave(self, talk: Talk) -> None:
         """Out of that room; it need not be kept once it is closed."""
