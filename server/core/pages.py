@@ -5,6 +5,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from pydantic_core import from_json
+
 from server.core.errors import invalid
 
 ItemT = TypeVar("ItemT")
@@ -20,9 +22,8 @@ def parse(before: str | None) -> tuple[str, str] | None:
     if before is None:
         return None
     try:
-        match json.loads(base64.urlsafe_b64decode(before + "=" * (-len(before) % 4))):
+        match from_json(base64.urlsafe_b64decode(before + "=" * (-len(before) % 4))):
             case [str(key), str(identifier)]:
-                (key + identifier).encode()  # JSON has halves of characters, no database takes them
                 return key, identifier
     except ValueError:
         pass

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic_core import from_json
+
 
 @dataclass(slots=True, eq=False)
 class Event:
@@ -34,7 +36,7 @@ class Event:
     @classmethod
     def from_message(cls, text: str | bytes) -> "Event":
         """The event such a text carries. Raises ValueError for anything else."""
-        match json.loads(text):
+        match from_json(text):
             case [str(topic), int(seq), str(kind), str(subject), str(data), str(at)]:
                 return cls(topic, seq, kind, subject, data, at)
         raise ValueError("not an event")

@@ -1,4 +1,5 @@
 import asyncio
+import base64
 from datetime import timedelta
 
 import pytest
@@ -104,3 +105,9 @@ def test_a_place_in_a_list_comes_back_whole(key: str, identifier: str) -> None:
 def test_halves_of_characters_are_no_place() -> None:
     with pytest.raises(Problem):
         pages.parse(pages.after("\ud800", "x"))
+
+
+def test_what_is_nested_deeper_than_python_reads_is_no_place() -> None:
+    """It fits into a request line, and would have been a 500."""
+    with pytest.raises(Problem):
+        pages.parse(base64.urlsafe_b64encode(b"[" * 5000).decode())

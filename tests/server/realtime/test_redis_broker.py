@@ -262,10 +262,13 @@ async def test_a_strangers_message_is_ignored(
 ) -> None:
     here, there = await two(open_node, redis_url, SLOW_SWEEP)
     far = await subscribed(there)
+    again: list[None] = []
+    there.broker.reconnected = lambda: again.append(None)
     redis_server.command("PUBLISH", f"tiffin:{there.log.epoch}:{TOPIC}", message)
     await here.append()
     await arrives(far, [1])
     assert there.broker.state == "ok"
+    assert again == []
 
 
 async def test_an_error_while_delivering_does_not_end_listening(

@@ -91,6 +91,7 @@ async def test_resizing_keeps_the_divider_and_never_shows_nothing() -> None:
         split = view.split
         for size in ((80, 30), (20, 10), (61, 17), (30, 20)):
             await pilot.resize_terminal(*size)
+            await wait_until(lambda size=size: view.size == size)
             middle = size[1] // 2
             assert colour_at(view, size[0] // 2, middle) == RED
             await drawn(view)
