@@ -18,6 +18,7 @@ from support.server_process import StartServer
 from support.socketio_client import socketio_client
 from support.town import PASSWORD, open_restaurant
 from support.two_processes import Two
+from support.waiting import PATIENCE
 
 
 @pytest.fixture(params=["two_on_redis", "without_redis"])
@@ -116,7 +117,7 @@ async def test_typing_crosses_over_redis(two_on_redis: Two) -> None:
     assert not [row for row in two_on_redis.logged(f"chat:{desk.chat_id}") if row.type == "typing"]
 
 
-async def names_in(member: Room, wanted: set[str], seconds: float = 10) -> None:
+async def names_in(member: Room, wanted: set[str], seconds: float = PATIENCE) -> None:
     """Return once the room says that exactly those roles are there."""
     async with asyncio.timeout(seconds):
         found: set[str] = set()

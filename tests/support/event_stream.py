@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import aiohttp
 
 from support.rest import Rest
+from support.waiting import PATIENCE
 
 
 class Sent(NamedTuple):
@@ -26,7 +27,7 @@ class EventStream:
         self.answer = answer
         self._text = b""
 
-    async def next(self, seconds: float = 5) -> Sent:
+    async def next(self, seconds: float = PATIENCE) -> Sent:
         """The next event; other blocks are passed over. Raises EOFError at the stream's end."""
         async with asyncio.timeout(seconds):
             while True:
@@ -35,7 +36,7 @@ class EventStream:
                 if "data" in fields:
                     return Sent(fields.get("id", ""), fields["event"], json.loads(fields["data"]))
 
-    async def over(self, seconds: float = 5) -> None:
+    async def over(self, seconds: float = 10) -> None:
         """Return at the stream's end; fails where another event comes first."""
         try:
             found = await self.next(seconds)

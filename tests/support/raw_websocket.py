@@ -7,6 +7,8 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+from support.waiting import PATIENCE
+
 TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
 
 
@@ -30,7 +32,7 @@ class RawWebSocket:
             head = bytes([0x80 | kind, 0x80 | 127]) + size.to_bytes(8, "big")
         await self._loop.sock_sendall(self._connection, head + b"\0\0\0\0" + payload)
 
-    async def receive(self, seconds: float = 10) -> tuple[int, bytes]:
+    async def receive(self, seconds: float = PATIENCE) -> tuple[int, bytes]:
         """The next frame's kind and payload. Raises ConnectionError at the connection's end."""
         async with asyncio.timeout(seconds):
             first, size = await self._take(2)
@@ -41,7 +43,7 @@ class RawWebSocket:
                 size = int.from_bytes(await self._take(8), "big")
             return first & 0x0F, await self._take(size)
 
-    async def text(self, seconds: float = 10) -> str:
+    async def text(self, seconds: float = PATIENCE) -> str:
         """The next text frame; pings are answered. Raises ConnectionError where there is none."""
         while True:
             kind, payload = await self.receive(seconds)

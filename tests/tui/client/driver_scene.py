@@ -11,7 +11,7 @@ from support.cast import Cast, cast_of
 from support.live_server import LiveServer
 from support.proxy import Proxy, proxy_to
 from support.town import PASSWORD
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 from tui.common.client.locations import LocationStream
 from tui.common.client.session import Session
 from tui.common.client.watched_stream import Patience
@@ -98,7 +98,7 @@ class Watcher:
             self.seen.append((time.monotonic(), location))
         return self.stream.ended
 
-    async def sees(self, seq: int, seconds: float = 5) -> None:
+    async def sees(self, seq: int, seconds: float = PATIENCE) -> None:
         """That position, or a newer one."""
         await wait_until(
             lambda: bool(self.seen) and self.seen[-1][1].seq >= seq,
@@ -106,7 +106,7 @@ class Watcher:
             what=f"location {seq} (carried by {self.stream.carrier}; {self.stream.meter.detail})",
         )
 
-    async def carried_by(self, pattern: Pattern, seconds: float = 10) -> None:
+    async def carried_by(self, pattern: Pattern, seconds: float = PATIENCE) -> None:
         await wait_until(
             lambda: self.stream.carrier is pattern, seconds, what=f"carried by {pattern}"
         )
