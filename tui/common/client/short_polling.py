@@ -57,7 +57,7 @@ class ShortPoll(RequestStream, Generic[NewsT]):
 
     def cut(self) -> None:
         """Drop the request under way, or the next one as soon as it has left; it is sent again."""
-        self._cut_next = self._opening is None and self._exchange is None
+        self._cut_next = self._opening is None and self._link is None
         super().cut()
 
     def __aiter__(self) -> Self:
@@ -108,7 +108,7 @@ class ShortPoll(RequestStream, Generic[NewsT]):
         )
         self._note_open(State.LIVE)
         body = await exchange.read()
-        self._exchange = None
+        self._link = None
         news = self._parsed(body)
         self.accepted = True
         self.polls += 1
