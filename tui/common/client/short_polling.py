@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING
 
-from tui.common.client.errors import ClientTrouble, Unreachable
+from tui.common.client.errors import Unreachable
 from tui.common.client.reconnect import parse_retry_after
-from tui.common.client.stream import RequestStream
+from tui.common.client.stream import NewsT, RequestStream
 from tui.common.client.wire import State
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from tui.common.client.reconnect import Backoff
     from tui.common.client.session import Session
     from tui.common.client.wire import Meter
-
-NewsT = TypeVar("NewsT")
 
 INTERVAL_SECONDS = 1.0
 """Between two polls where the server does not say when to come back."""
@@ -27,7 +25,7 @@ SILENCE_SECONDS = 10.0
 """Before a poll that nobody answers is given up: the server is not meant to wait."""
 
 
-class ShortPoll(RequestStream, Generic[NewsT]):
+class ShortPoll(RequestStream[NewsT]):
     """`async for news in poll`; subclasses say what is asked for and what is final.
 
     Handed out is the first answer, each that differs from the one before, and the final one, after
@@ -60,26 +58,6 @@ class ShortPoll(RequestStream, Generic[NewsT]):
         self._cut_next = self._opening is None and self._link is None
         super().cut()
 
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> NewsT:
-        try:
-            while not self._finished:
-                await self._rest()
-                try:
-                    news = await self._ask()
-                except ClientTrouble as trouble:
-                    await self._after(trouble)
-                    continue
-                if news is not None:
-                    return news
-        except asyncio.CancelledError:
-            self._drop()
-            self._meter.set_state(State.IDLE)
-            raise
-        raise StopAsyncIteration
-
     def _parse(self, body: bytes) -> NewsT:
         """Raises ValueError."""
         raise NotImplementedError
@@ -98,8 +76,9 @@ class ShortPoll(RequestStream, Generic[NewsT]):
             self._meter.asks_again(delay)
             await asyncio.sleep(delay)
 
-    async def _ask(self) -> NewsT | None:
-        """One poll; None where nothing has changed."""
+    async def _more(self) -> None:
+        """One poll, once it is due; it may find nothing changed."""
+        await self._rest()
         exchange = await self._open(
             self.path,
             headers={"Accept": "application/json"},
@@ -117,13 +96,14 @@ class ShortPoll(RequestStream, Generic[NewsT]):
         self._meter.event(f"200 {self._name(news)}", exchange.size)
         changed, self._known = news != self._known, news
         if self._is_final(news):
-            self._finished = True
-            self._meter.set_state(State.IDLE)
-            return news
+            self._finish(State.IDLE)
+            self._pending.append(news)
+            return
         self._unchanged = 0 if changed else self._unchanged + 1
         retry_after = parse_retry_after(exchange.response.headers.get("Retry-After"))
         self._wait_before = self._interval(retry_after)
-        return news if changed else None
+        if changed:
+            self._pending.append(news)
 
     def _sent(self) -> None:
         if self._cut_next:
