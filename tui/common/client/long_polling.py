@@ -7,8 +7,9 @@ import time
 from typing import TYPE_CHECKING
 
 from tui.common.client.errors import Unreachable
+from tui.common.client.polling import Poll
 from tui.common.client.reconnect import HEALTHY_AFTER, parse_retry_after
-from tui.common.client.stream import NewsT, RequestStream
+from tui.common.client.stream import NewsT
 from tui.common.client.wire import State
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ TOO_EARLY_SECONDS = 0.5
 BUSY = "the server is busy and let us go early"
 
 
-class LongPoll(RequestStream[NewsT]):
+class LongPoll(Poll[NewsT]):
     """`async for news in poll`; subclasses say what is asked for and what is news.
 
     What the reader knows is sent along, as the acknowledgement; without it the first answer comes
@@ -46,8 +47,7 @@ class LongPoll(RequestStream[NewsT]):
         grace: float,
         backoff: Backoff | None,
     ) -> None:
-        super().__init__(session, meter, backoff)
-        self.path = path
+        super().__init__(session, path, meter, backoff)
         self._hold = hold
         self._grace = grace
         self._reason = ""
@@ -63,15 +63,7 @@ class LongPoll(RequestStream[NewsT]):
         """What the reader has, as parameters; empty where that is nothing."""
         raise NotImplementedError
 
-    def _parse(self, body: bytes) -> NewsT:
-        """Raises ValueError."""
-        raise NotImplementedError
-
     def _is_news(self, news: NewsT) -> bool:
-        raise NotImplementedError
-
-    def _name(self, news: NewsT) -> str:
-        """What it is on the wire."""
         raise NotImplementedError
 
     async def _more(self) -> None:
@@ -98,7 +90,6 @@ class LongPoll(RequestStream[NewsT]):
             await self._nothing_new(exchange, time.monotonic() - asked_at)
             return
         news = self._parsed(body)
-        self.accepted = True
         if not self._is_news(news):
             # Not what was asked for; asking again at once would only be told the same.
             await self._pause("the server repeats itself", self._backoff.lost())
@@ -131,16 +122,6 @@ class LongPoll(RequestStream[NewsT]):
         lost_before = self._lost_before
         await self._wait(detail, delay)
         self._lost_before = lost_before
-
-    def _parsed(self, body: bytes) -> NewsT:
-        try:
-            return self._parse(body)
-        except ValueError as fault:
-            raise Unreachable(
-                f"What answers at {self._session.base_url} is not a Tiffin server, or another "
-                "version of it.",
-                "answer not understood",
-            ) from fault
 
 
 class StatusPoll(LongPoll["TrackedStatus"]):
@@ -188,5 +169,4 @@ class StatusPoll(LongPoll["TrackedStatus"]):
         self.last_status = news.status
         self._version = news.version
         if news.terminal:
-            self._finished = True
-            self._meter.set_state(State.IDLE)
+            self._finish(State.IDLE)

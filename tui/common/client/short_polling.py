@@ -6,9 +6,9 @@ import asyncio
 import random
 from typing import TYPE_CHECKING
 
-from tui.common.client.errors import Unreachable
+from tui.common.client.polling import Poll
 from tui.common.client.reconnect import parse_retry_after
-from tui.common.client.stream import NewsT, RequestStream
+from tui.common.client.stream import NewsT
 from tui.common.client.wire import State
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ SILENCE_SECONDS = 10.0
 """Before a poll that nobody answers is given up: the server is not meant to wait."""
 
 
-class ShortPoll(RequestStream[NewsT]):
+class ShortPoll(Poll[NewsT]):
     """`async for news in poll`; subclasses say what is asked for and what is final.
 
     Handed out is the first answer, each that differs from the one before, and the final one, after
@@ -44,8 +44,7 @@ class ShortPoll(RequestStream[NewsT]):
         first_wait: float = 0.0,
         backoff: Backoff | None = None,
     ) -> None:
-        super().__init__(session, meter, backoff)
-        self.path = path
+        super().__init__(session, path, meter, backoff)
         self.polls = 0
         """Answers so far."""
         self._wait_before = first_wait
@@ -58,15 +57,7 @@ class ShortPoll(RequestStream[NewsT]):
         self._cut_next = self._opening is None and self._link is None
         super().cut()
 
-    def _parse(self, body: bytes) -> NewsT:
-        """Raises ValueError."""
-        raise NotImplementedError
-
     def _is_final(self, news: NewsT) -> bool:
-        raise NotImplementedError
-
-    def _name(self, news: NewsT) -> str:
-        """What it is on the wire."""
         raise NotImplementedError
 
     async def _rest(self) -> None:
@@ -89,7 +80,6 @@ class ShortPoll(RequestStream[NewsT]):
         body = await exchange.read()
         self._link = None
         news = self._parsed(body)
-        self.accepted = True
         self.polls += 1
         self._backoff.reset()
         self._meter.measured(exchange.latency_ms)
@@ -113,16 +103,6 @@ class ShortPoll(RequestStream[NewsT]):
         """As long as the server says, and longer where it keeps being wrong."""
         own = min(INTERVAL_AT_MOST, INTERVAL_SECONDS * 1.5 ** min(self._unchanged, 20))
         return max(own, retry_after or 0.0) * random.uniform(1.0, 1.1)  # noqa: S311 not a secret
-
-    def _parsed(self, body: bytes) -> NewsT:
-        try:
-            return self._parse(body)
-        except ValueError as fault:
-            raise Unreachable(
-                f"What answers at {self._session.base_url} is not a Tiffin server, or another "
-                "version of it.",
-                "answer not understood",
-            ) from fault
 
 
 class UploadPoll(ShortPoll["Upload"]):
