@@ -9,6 +9,7 @@ from server.core.database import Database, Transaction
 from server.core.errors import invalid
 from server.features.accounts.schemas import Role
 from server.features.chat import store
+from server.features.chat.frame_schemas import SendMessage
 from server.features.chat.room_state import marks_moved
 from server.features.chat.schemas import (
     Chat,
@@ -17,7 +18,6 @@ from server.features.chat.schemas import (
     LastMessage,
     MessagePage,
     QueueEvent,
-    SendMessage,
     Unread,
 )
 from server.features.chat.service import ChatService, actor, refusal, topic_of

@@ -8,8 +8,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from server.features.chat.schemas import (
-    ChatMessage,
+from server.features.chat.frame_schemas import (
     CloseCode,
     ClosedFrame,
     ErrorCode,
@@ -21,6 +20,7 @@ from server.features.chat.schemas import (
     TakenFrame,
     read_server_frame,
 )
+from server.features.chat.schemas import ChatMessage
 from server.features.shared.schemas import ProblemDetails
 from tui.common.client.channel import Channel, Closed
 from tui.common.client.errors import ApiError, ClientTrouble, ResetStream, Unreachable

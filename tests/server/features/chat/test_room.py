@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from server.features.chat.schemas import CloseCode, read_server_frame
+from server.features.chat.frame_schemas import CloseCode, read_server_frame
 from server.transports import duplex
 from support.cast import Cast, cast_of
 from support.live_server import running_server, settings_for
