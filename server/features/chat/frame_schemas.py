@@ -15,9 +15,6 @@ from pydantic import (
 from server.features.chat.schemas import LONGEST_TEXT, ChatMessage
 from server.features.shared.schemas import Actor, Id, Timestamp, Wire, absent
 
-LARGEST_FRAME = 64 * 1024
-"""Bytes of a frame from a client, at most."""
-
 
 def _one_line_end(text: object) -> object:
     return text.replace("\r\n", "\n") if isinstance(text, str) else text
@@ -274,7 +271,7 @@ def read_server_frame(text: str | bytes) -> ServerFrame | None:
 
 
 class CloseCode:
-    """Why the server ended a WebSocket. Those of `FINAL` are no use to come back after."""
+    """Why the server ended a WebSocket."""
 
     NORMAL = 1000
     GOING_AWAY = 1001
@@ -287,4 +284,3 @@ class CloseCode:
     NOT_FOUND = 4404
     STALLED = 4408
     INVALID = 4422
-    FINAL = frozenset({FORBIDDEN, NOT_FOUND, INVALID})

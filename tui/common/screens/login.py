@@ -39,7 +39,6 @@ class LoginScreen(Screen[bool]):
         &.-short > .card { padding: 0 3; }
         & #server { height: auto; margin-bottom: 1; color: $wire-ink; }
         & #demo { width: 100%; }
-        & Rule { color: $edge; margin: 0; height: 1; }
         & .or { width: 100%; height: 1; text-align: center; color: $wire-ink; margin-top: 1; }
         & .row { height: 1; margin-top: 1; }
         & .row > Label { width: 11; color: $title; }
