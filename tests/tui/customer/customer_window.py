@@ -24,30 +24,6 @@ NARROW = (80, 24)
 WIDE = (160, 48)
 
 
-def shown(app: CustomerApp) -> str:
-    """The screen's lines as text."""
-    return "\n".join(strip.text for strip in app.screen._compositor.render_strips(app.size))
-
-
-async def told(app: CustomerApp, text: str, seconds: float = 10) -> None:
-    """Wait until a toast says `text`; on the screen it may be wrapped."""
-    await wait_until(
-        lambda: any(text in f"{toast.title} {toast.message}" for toast in app._notifications),
-        seconds,
-        what=f"a toast: {text}",
-    )
-
-
-async def sees(app: CustomerApp, *texts: str, seconds: float = 10) -> None:
-    """Wait until all `texts` are on the screen at once."""
-    try:
-        await wait_until(
-            lambda: all(text in shown(app) for text in texts), seconds, what=str(texts)
-        )
-    except AssertionError as late:
-        raise AssertionError(f"{late}\n{shown(app)}") from None
-
-
 def orders_of(app: CustomerApp) -> OrdersPanel:
     """The panel under test."""
     panel = app.panels[0]
