@@ -188,7 +188,6 @@ class NewOrderScreen(Modal[Order]):
         self._basket = basket
         self._baskets[basket.restaurant.id] = basket
         menu = self.query_one(MenuList)
-        menu.message = Content.assemble(("Reading the menu …", "$wire-ink"))
         menu.show([], basket)
         menu.message = Content.assemble(("Reading the menu …", "$wire-ink"))
         self.query_one(BasketPane).show(basket)
