@@ -76,12 +76,9 @@ class MessageService:
         async def fn(tx: Transaction) -> MessagePage:
             await self._chats.visible(tx, identity, chat_id)
             found = await store.messages(tx, chat_id, seq, limit + 1)
-            following = None
-            if len(found) > limit:
-                found = found[:limit]
-                following = pages.after("", str(found[-1].seq))
+            page, following = pages.page_of(found, limit, lambda one: ("", str(one.seq)))
             return MessagePage(
-                items=[self._message(chat_id, one) for one in found],
+                items=[self._message(chat_id, one) for one in page],
                 next=following,
                 cursor=await self._log.cursor(tx, topic_of(chat_id)),
             )

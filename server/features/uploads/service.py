@@ -193,11 +193,10 @@ class UploadService:
 
         async def fn(tx: Transaction) -> UploadPage:
             found = await store.uploads_of(tx, identity.account_id, start, limit + 1)
-            following = None
-            if len(found) > limit:
-                found = found[:limit]
-                following = pages.after(to_text(found[-1].created_at), found[-1].id)
-            return UploadPage(items=[await _shown(tx, one) for one in found], next=following)
+            page, following = pages.page_of(
+                found, limit, lambda one: (to_text(one.created_at), one.id)
+            )
+            return UploadPage(items=[await _shown(tx, one) for one in page], next=following)
 
         return await self._database.read(fn)
 
