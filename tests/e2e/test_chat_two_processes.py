@@ -20,13 +20,6 @@ from support.town import PASSWORD, open_restaurant
 from support.two_processes import Two
 
 
-@pytest.fixture(params=["two_on_redis", "without_redis"])
-def two(request: pytest.FixtureRequest) -> Two:
-    """Two processes on one database."""
-    found: Two = request.getfixturevalue(request.param)
-    return found
-
-
 @dataclass(frozen=True)
 class Desk:
     """A customer at the left, employees at the right, and a chat between them."""
