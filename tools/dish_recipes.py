@@ -8,7 +8,6 @@ from tools.dish_painter import Painter, Rgb, arc, oval, slab
 
 MX, MY = d.MIDDLE
 MEAT = (128, 74, 42)
-CHAR = (70, 44, 28)
 SAMBAR = (206, 122, 44)
 CREAM = (248, 240, 220)
 BLUE = (72, 104, 142)

@@ -30,6 +30,15 @@ def parse(before: str | None) -> tuple[str, str] | None:
     raise invalid(["before"], "Send back the `next` of the page before, unchanged.")
 
 
+def page_of(
+    found: Sequence[ItemT], limit: int, place: Callable[[ItemT], tuple[str, str]]
+) -> tuple[list[ItemT], str | None]:
+    """A page of what was asked for, of which there may be more than `limit`, and the next one's
+    `before`, where there is one."""
+    page = list(found[:limit])
+    return page, after(*place(page[-1])) if len(found) > limit else None
+
+
 def cut(
     items: Sequence[ItemT],
     before: str | None,
@@ -40,5 +49,4 @@ def cut(
     `before`. Raises Problem 422."""
     start = parse(before)
     rest = [item for item in items if start is None or place(item) > start]
-    page = rest[:limit]
-    return page, after(*place(page[-1])) if len(rest) > limit else None
+    return page_of(rest, limit, place)

@@ -6,14 +6,16 @@ import logging
 import random
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Annotated
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.web import BaseRequest
 from aiohttp_sse import EventSourceResponse
+from pydantic import Field
 
 from server.core.errors import Problem
-from server.core.routing import GATE, HELD, identity_of
+from server.core.routing import GATE, HELD, Header, identity_of
 from server.realtime.event import Event
 from server.realtime.hub import Hub
 from server.realtime.states import STATE
@@ -33,6 +35,10 @@ RETRY_MS = (500, 2500)
 RESET = b"event: reset\ndata: {}\n\n"
 COMMENT = b": keep-alive\n\n"
 
+After = Annotated[str, Field(max_length=1024)] | None
+"""A door's parameter: the cursor to go on from."""
+LastEventId = Annotated[After, Header("Last-Event-ID")]
+"""The same, as a reader that comes back sends it by itself: newer than `after`, so it wins."""
 Until = Callable[[], Awaitable[str]]
 """Returns when there is nothing more to tell, with the reason as JSON text."""
 

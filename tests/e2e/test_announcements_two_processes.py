@@ -17,13 +17,6 @@ from support.two_processes import Two
 NEWS = {"title": "Rain", "body": "Slow down.", "severity": "warning", "audience": "customers"}
 
 
-@pytest.fixture(params=["two_on_redis", "without_redis"])
-def two(request: pytest.FixtureRequest) -> Two:
-    """Two processes on one database."""
-    found: Two = request.getfixturevalue(request.param)
-    return found
-
-
 @dataclass(frozen=True)
 class Room:
     """An employee at the left process, customers at the right one."""

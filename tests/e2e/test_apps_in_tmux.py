@@ -1,30 +1,12 @@
 """Both apps as people have them: processes in terminals of 80 by 24, played by keyboard alone."""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from support.server_process import StartServer
-from support.tmux import Tmux, Window
+from support.tmux import Tmux, Window, signed_in
 
 RESTAURANT = "Thai Basil"
 """The demo's employee works there."""
-
-
-@pytest.fixture
-def tmux(tmp_path: Path) -> Iterator[Tmux]:
-    terminals = Tmux(tmp_path)
-    yield terminals
-    terminals.close()
-
-
-def signed_in(window: Window, *texts: str) -> Window:
-    window.sees("Enter the demo", "there")
-    window.press("Enter")
-    window.sees(*texts)
-    return window
 
 
 def place_an_order(customer: Window) -> str:

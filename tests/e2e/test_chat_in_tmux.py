@@ -1,27 +1,9 @@
 """A customer and an employee talk in real terminals, each at a server process of their own."""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from support.server_process import StartServer
-from support.tmux import Tmux, Window
-
-
-@pytest.fixture
-def tmux(tmp_path: Path) -> Iterator[Tmux]:
-    terminals = Tmux(tmp_path)
-    yield terminals
-    terminals.close()
-
-
-def signed_in(window: Window, *texts: str) -> Window:
-    window.sees("Enter the demo", "there")
-    window.press("Enter")
-    window.sees(*texts)
-    return window
+from support.tmux import Tmux, Window, signed_in
 
 
 def panel_key(window: Window, name: str) -> str:

@@ -21,13 +21,6 @@ from support.two_processes import Two
 from support.waiting import PATIENCE
 
 
-@pytest.fixture(params=["two_on_redis", "without_redis"])
-def two(request: pytest.FixtureRequest) -> Two:
-    """Two processes on one database."""
-    found: Two = request.getfixturevalue(request.param)
-    return found
-
-
 @dataclass(frozen=True)
 class Desk:
     """A customer at the left, employees at the right, and a chat between them."""

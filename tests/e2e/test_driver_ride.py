@@ -165,10 +165,9 @@ class Kitchen:
         (await self.employee.post(f"/orders/{order_id}/status", body)).must(200)
 
 
-@pytest.fixture(params=["two_on_redis", "without_redis"])
-async def kitchen(request: pytest.FixtureRequest) -> AsyncIterator[Kitchen]:
+@pytest.fixture
+async def kitchen(two: Two) -> AsyncIterator[Kitchen]:
     """The employee is at one process, the customer at another."""
-    two: Two = request.getfixturevalue(request.param)
     place = await two.open_restaurant()
     async with Rest(two.left.url) as employee, Rest(two.right.url) as customer:
         await employee.log_in(place.employees[0], PASSWORD)

@@ -19,13 +19,6 @@ WITHIN = 2.0
 """Seconds by which every process has ended what is over."""
 
 
-@pytest.fixture(params=["two_on_redis", "without_redis"])
-def two(request: pytest.FixtureRequest) -> Two:
-    """Two processes on one database."""
-    found: Two = request.getfixturevalue(request.param)
-    return found
-
-
 @dataclass(frozen=True)
 class Table:
     """A customer and an employee, each at both processes."""

@@ -15,13 +15,6 @@ from support.two_processes import Two
 from support.waiting import wait_until
 
 
-@pytest.fixture(params=["two_on_redis", "without_redis"])
-def two(request: pytest.FixtureRequest) -> Two:
-    """Two processes on one database."""
-    found: Two = request.getfixturevalue(request.param)
-    return found
-
-
 @dataclass(frozen=True)
 class Table:
     """A customer on the left and an employee on the right."""

@@ -137,3 +137,11 @@ class Window:
         code = self.exit_code
         assert code is not None
         return code
+
+
+def signed_in(window: Window, *texts: str) -> Window:
+    """Come in by the demo's button, and wait for `texts`."""
+    window.sees("Enter the demo", "there")
+    window.press("Enter")
+    window.sees(*texts)
+    return window

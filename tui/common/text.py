@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from rich.cells import cell_len, set_cell_size
+from textual.content import Content
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -43,6 +44,16 @@ def fit(text: str, width: int, *, pad: bool = False) -> str:
     if cell_len(text) > width:
         return set_cell_size(text, width - 1) + "…"
     return set_cell_size(text, width) if pad else text
+
+
+def centred(message: Content, y: int, width: int, height: int) -> Content:
+    """Line `y` of a message in the middle of so many cells and lines; empty where none of it is."""
+    lines = message.wrap(max(1, width - 4)) if message else []
+    first = max(0, (height - len(lines)) // 2)
+    if not first <= y < first + len(lines):
+        return Content("")
+    line = lines[y - first]
+    return Content.assemble(" " * max(0, (width - line.cell_length) // 2), line)
 
 
 def human_bytes(count: float) -> str:

@@ -8,12 +8,8 @@ from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
-from server.features.chat.schemas import (
-    Chat,
-    ChatMessage,
-    ClosedFrame,
-    TakenFrame,
-)
+from server.features.chat.frame_schemas import ClosedFrame, TakenFrame
+from server.features.chat.schemas import Chat, ChatMessage
 from server.features.orders.schemas import Order
 from tui.common.client.api import Api
 from tui.common.client.errors import ApiError, ClientTrouble, ResetStream

@@ -121,12 +121,11 @@ class AnnouncementService:
             role = (await self._accounts.account_of(tx, identity.account_id)).role
             audience = _audience(role, scope)
             found = await store.history(tx, identity.account_id, audience, now(), start, limit + 1)
-            following = None
-            if len(found) > limit:
-                found = found[:limit]
-                following = pages.after(to_text(found[-1].published_at), found[-1].id)
+            page, following = pages.page_of(
+                found, limit, lambda one: (to_text(one.published_at), one.id)
+            )
             cursor = await self._log.cursor(tx, topic_of(audience))
-            return AnnouncementPage(items=found, next=following, cursor=cursor)
+            return AnnouncementPage(items=page, next=following, cursor=cursor)
 
         return await self._database.read(fn)
 

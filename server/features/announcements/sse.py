@@ -1,11 +1,8 @@
 """Announcements as a stream for their audience, and their acknowledgements for the sender."""
 
-from typing import Annotated
-
 from aiohttp import web
-from pydantic import Field
 
-from server.core.routing import ANY_ROLE, EMPLOYEE, Header, Router, identity_of, service
+from server.core.routing import ANY_ROLE, EMPLOYEE, Router, identity_of, service
 from server.features.announcements.schemas import Scope
 from server.features.announcements.service import (
     AnnouncementService,
@@ -19,8 +16,6 @@ from server.transports import sse
 
 router = Router("announcements")
 
-Cursor = Annotated[str, Field(max_length=1024)] | None
-
 
 @router.route(
     "GET",
@@ -32,8 +27,8 @@ Cursor = Annotated[str, Field(max_length=1024)] | None
 async def stream_announcements(
     request: web.Request,
     scope: Scope = Scope.OWN,
-    after: Cursor = None,
-    last_event_id: Annotated[Cursor, Header("Last-Event-ID")] = None,
+    after: sse.After = None,
+    last_event_id: sse.LastEventId = None,
 ) -> web.StreamResponse:
     """`announcement`, and `announcement.withdrawn` `{"id", "withdrawn_at"}`, of the scope's own.
 
@@ -55,8 +50,8 @@ async def stream_announcements(
 async def stream_acks(
     request: web.Request,
     id: Id,
-    after: Cursor = None,
-    last_event_id: Annotated[Cursor, Header("Last-Event-ID")] = None,
+    after: sse.After = None,
+    last_event_id: sse.LastEventId = None,
 ) -> web.StreamResponse:
     """`acks` `{"acknowledged", "audience_size"}`: at once and with each acknowledgement; a slow
     reader gets the newest."""

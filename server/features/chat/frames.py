@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from server.core.errors import Problem, unfit
-from server.features.chat.room_state import state_in
-from server.features.chat.schemas import (
+from server.features.chat.frame_schemas import (
     ErrorCode,
     PresenceFrame,
     ReadFrame,
@@ -14,6 +13,7 @@ from server.features.chat.schemas import (
     ResetFrame,
     TypingFrame,
 )
+from server.features.chat.room_state import state_in
 from server.features.chat.service import topic_of
 from server.features.shared.schemas import Actor
 from server.realtime.event import Cursor, Event

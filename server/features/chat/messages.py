@@ -9,6 +9,7 @@ from server.core.database import Database, Transaction
 from server.core.errors import invalid
 from server.features.accounts.schemas import Role
 from server.features.chat import store
+from server.features.chat.frame_schemas import SendMessage
 from server.features.chat.room_state import marks_moved
 from server.features.chat.schemas import (
     Chat,
@@ -17,7 +18,6 @@ from server.features.chat.schemas import (
     LastMessage,
     MessagePage,
     QueueEvent,
-    SendMessage,
     Unread,
 )
 from server.features.chat.service import ChatService, actor, refusal, topic_of
@@ -76,12 +76,9 @@ class MessageService:
         async def fn(tx: Transaction) -> MessagePage:
             await self._chats.visible(tx, identity, chat_id)
             found = await store.messages(tx, chat_id, seq, limit + 1)
-            following = None
-            if len(found) > limit:
-                found = found[:limit]
-                following = pages.after("", str(found[-1].seq))
+            page, following = pages.page_of(found, limit, lambda one: ("", str(one.seq)))
             return MessagePage(
-                items=[self._message(chat_id, one) for one in found],
+                items=[self._message(chat_id, one) for one in page],
                 next=following,
                 cursor=await self._log.cursor(tx, topic_of(chat_id)),
             )

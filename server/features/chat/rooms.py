@@ -6,10 +6,11 @@ from functools import partial
 
 from server.core.auth import Identity
 from server.features.chat import frames
+from server.features.chat.frame_schemas import ClientFrame, SendMessage, SendRead
 from server.features.chat.messages import MessageService
 from server.features.chat.presence import Presence
 from server.features.chat.room_state import state_topic_of
-from server.features.chat.schemas import ChatMessage, ClientFrame, SendMessage, SendRead
+from server.features.chat.schemas import ChatMessage
 from server.features.chat.service import ChatService, actor, topic_of
 from server.realtime.event import Event
 from server.realtime.hub import Hub

@@ -112,12 +112,11 @@ class ChatService:
                 before=start,
                 limit=limit + 1,
             )
-            following = None
-            if len(found) > limit:
-                found = found[:limit]
-                following = pages.after(to_text(found[-1].opened_at), found[-1].id)
+            page, following = pages.page_of(
+                found, limit, lambda one: (to_text(one.opened_at), one.id)
+            )
             cursor = None if customer else await self._log.cursor(tx, QUEUE)
-            return ChatPage(items=found, next=following, cursor=cursor)
+            return ChatPage(items=page, next=following, cursor=cursor)
 
         return await self._database.read(fn)
 

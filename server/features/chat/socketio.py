@@ -8,8 +8,7 @@ from pydantic import ValidationError
 
 from server.core.errors import Problem
 from server.features.chat import frames
-from server.features.chat.rooms import Rooms, Seat
-from server.features.chat.schemas import (
+from server.features.chat.frame_schemas import (
     Acknowledged,
     InRoom,
     JoinRoom,
@@ -19,6 +18,7 @@ from server.features.chat.schemas import (
     SendReadIn,
     SendTyping,
 )
+from server.features.chat.rooms import Rooms, Seat
 from server.features.shared.schemas import Wire
 from server.transports.duplex import client_id_of, error
 from server.transports.socketio import Refused, SocketIo

@@ -1,11 +1,8 @@
 """The desk's queue as a stream: chats as they are opened, changed and closed."""
 
-from typing import Annotated
-
 from aiohttp import web
-from pydantic import Field
 
-from server.core.routing import EMPLOYEE, Header, Router, service
+from server.core.routing import EMPLOYEE, Router, service
 from server.features.chat.service import QUEUE
 from server.realtime.hub import Hub
 from server.settings import Settings
@@ -13,14 +10,12 @@ from server.transports import sse
 
 router = Router("chat")
 
-Cursor = Annotated[str, Field(max_length=1024)] | None
-
 
 @router.route("GET", "/chats/stream", roles=EMPLOYEE, media="text/event-stream", problems=(429,))
 async def stream_chats(
     request: web.Request,
-    after: Cursor = None,
-    last_event_id: Annotated[Cursor, Header("Last-Event-ID")] = None,
+    after: sse.After = None,
+    last_event_id: sse.LastEventId = None,
 ) -> web.StreamResponse:
     """`chat.opened`, `chat.updated`, `chat.closed`, each with the chat.
 

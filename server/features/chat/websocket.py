@@ -10,8 +10,8 @@ from pydantic import Field, ValidationError
 from server.core.errors import Problem
 from server.core.routing import ANY_ROLE, Router, identity_of, service
 from server.features.chat import frames
+from server.features.chat.frame_schemas import read_client_frame
 from server.features.chat.rooms import Rooms
-from server.features.chat.schemas import read_client_frame
 from server.features.shared.schemas import Id
 from server.settings import Settings
 from server.transports import websocket

@@ -1,11 +1,8 @@
 """Where a driver is, as a stream: the newest at once, then each change."""
 
-from typing import Annotated
-
 from aiohttp import web
-from pydantic import Field
 
-from server.core.routing import ANY_ROLE, Header, Router, identity_of, service
+from server.core.routing import ANY_ROLE, Router, identity_of, service
 from server.features.drivers.service import DriverService, topic_of_driver
 from server.features.shared.schemas import Id
 from server.realtime.hub import Hub
@@ -13,8 +10,6 @@ from server.settings import Settings
 from server.transports import sse
 
 router = Router("drivers")
-
-Cursor = Annotated[str, Field(max_length=1024)] | None
 
 
 @router.route(
@@ -27,8 +22,8 @@ Cursor = Annotated[str, Field(max_length=1024)] | None
 async def stream_location(
     request: web.Request,
     id: Id,
-    after: Cursor = None,
-    last_event_id: Annotated[Cursor, Header("Last-Event-ID")] = None,
+    after: sse.After = None,
+    last_event_id: sse.LastEventId = None,
 ) -> web.StreamResponse:
     """`location`: where the driver is, at once and whenever they have moved; a slow reader gets
     the newest.

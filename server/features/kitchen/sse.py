@@ -1,11 +1,8 @@
 """A restaurant's orders as a stream: the events its orders were appended as."""
 
-from typing import Annotated
-
 from aiohttp import web
-from pydantic import Field
 
-from server.core.routing import EMPLOYEE, Header, Router, identity_of, service
+from server.core.routing import EMPLOYEE, Router, identity_of, service
 from server.features.orders.service import topic_of
 from server.features.restaurants.service import own_restaurant
 from server.features.shared.schemas import Id
@@ -14,8 +11,6 @@ from server.settings import Settings
 from server.transports import sse
 
 router = Router("kitchen")
-
-Cursor = Annotated[str, Field(max_length=1024)] | None
 
 
 @router.route(
@@ -28,8 +23,8 @@ Cursor = Annotated[str, Field(max_length=1024)] | None
 async def stream_orders(
     request: web.Request,
     id: Id,
-    after: Cursor = None,
-    last_event_id: Annotated[Cursor, Header("Last-Event-ID")] = None,
+    after: sse.After = None,
+    last_event_id: sse.LastEventId = None,
 ) -> web.StreamResponse:
     """`order.placed`, `order.updated`, `order.cancelled`, `driver.assigned`, each with the order.
 

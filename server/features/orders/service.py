@@ -96,12 +96,11 @@ class OrderService:
 
         async def fn(tx: Transaction) -> OrderPage:
             found = await store.orders(tx, **owner, before=start, limit=limit + 1)
-            following = None
-            if len(found) > limit:
-                found = found[:limit]
-                following = pages.after(to_text(found[-1].timeline[0].at), found[-1].id)
+            page, following = pages.page_of(
+                found, limit, lambda one: (to_text(one.timeline[0].at), one.id)
+            )
             cursor = await self._log.cursor(tx, topic)
-            return OrderPage(items=found, next=following, cursor=cursor)
+            return OrderPage(items=page, next=following, cursor=cursor)
 
         return await self._database.read(fn)
 

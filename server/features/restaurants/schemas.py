@@ -97,7 +97,3 @@ class Driver(Wire):
     vehicle: str
     phone: str | None = absent()
     carrying: list[CarriedOrder] = Field(default_factory=list)
-
-
-class DriverPage(Page[Driver]):
-    """The restaurant's drivers by name."""

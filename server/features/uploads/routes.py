@@ -19,9 +19,10 @@ from server.core.routing import (
 )
 from server.features.shared.schemas import Id
 from server.features.uploads.blobs import Blobs
+from server.features.uploads.judge import judge_head
 from server.features.uploads.paths import upload_path
 from server.features.uploads.schemas import MAX_BYTES, AcceptedUpload, NewUpload, UploadPage
-from server.features.uploads.service import Picture, ReceivedFile, UploadService, judge_head
+from server.features.uploads.service import Picture, ReceivedFile, UploadService
 from server.transports.short_polling import progress
 
 router = Router("uploads")

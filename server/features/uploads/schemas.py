@@ -10,8 +10,6 @@ MAX_BYTES = 10 * 1024 * 1024
 """Of the file as it is sent."""
 MAX_PIXELS = 25_000_000
 """Width times height, as the file's header tells them."""
-MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp")
-"""What is taken, told by the content and never by the name."""
 
 
 class UploadStatus(StrEnum):

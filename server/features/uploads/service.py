@@ -28,11 +28,10 @@ from server.features.accounts.service import AccountService
 from server.features.restaurants.service import RestaurantService
 from server.features.uploads import store
 from server.features.uploads.blobs import Blobs, BlobTrouble
-from server.features.uploads.header import Unreadable, media_type_of, read_header
+from server.features.uploads.judge import judge
 from server.features.uploads.pace import Pace
 from server.features.uploads.paths import original_path, result_path
 from server.features.uploads.schemas import (
-    MAX_PIXELS,
     AcceptedUpload,
     NewUpload,
     Upload,
@@ -124,7 +123,7 @@ class UploadService:
         With an Idempotency-Key, the same one however often it is sent. Raises Problem 403, 409,
         413, 415, 422, 429, 503.
         """
-        media_type = await asyncio.to_thread(_judged, file.path)
+        media_type = await asyncio.to_thread(judge, file.path)
         repeatable = None
         if key:
             content = _Content(**new.model_dump(), sha256=file.sha256)
@@ -194,11 +193,10 @@ class UploadService:
 
         async def fn(tx: Transaction) -> UploadPage:
             found = await store.uploads_of(tx, identity.account_id, start, limit + 1)
-            following = None
-            if len(found) > limit:
-                found = found[:limit]
-                following = pages.after(to_text(found[-1].created_at), found[-1].id)
-            return UploadPage(items=[await _shown(tx, one) for one in found], next=following)
+            page, following = pages.page_of(
+                found, limit, lambda one: (to_text(one.created_at), one.id)
+            )
+            return UploadPage(items=[await _shown(tx, one) for one in page], next=following)
 
         return await self._database.read(fn)
 
@@ -278,31 +276,6 @@ class UploadService:
         if found is None or not (found.shown or found.account_id == identity.account_id):
             raise not_found("upload")
         return found
-
-
-def judge_head(head: bytes) -> None:
-    """Raises Problem 415, 422 where a file that begins like this is not taken."""
-    if not head:
-        raise invalid(["file"], "The file is empty. Send another.")
-    try:
-        media_type_of(head)
-    except Unreadable as error:
-        raise Problem(415, str(error)) from None
-
-
-def _judged(path: Path) -> str:
-    """The file's media type. Raises Problem 413, 422."""
-    try:
-        header = read_header(path)
-    except Unreadable as error:
-        raise invalid(["file"], str(error)) from None
-    if header.pixels > MAX_PIXELS:
-        raise Problem(
-            413,
-            f"The picture has {header.width} × {header.height} pixels; at most"
-            f" {MAX_PIXELS // 1_000_000} megapixels are taken. Make it smaller.",
-        )
-    return header.media_type
 
 
 async def _shown(tx: Transaction, found: StoredUpload) -> Upload:

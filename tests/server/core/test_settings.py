@@ -125,3 +125,9 @@ def test_a_secret_that_was_emptied_signs_nothing(tmp_path: Path) -> None:
     (tmp_path / "jwt-secret").write_text("\n")
     with pytest.raises(SettingsError, match="jwt-secret"):
         kept_secret(tmp_path / "jwt-secret")
+
+
+def test_the_readme_tells_of_every_setting() -> None:
+    readme = (ROOT / "README.md").read_text()
+    untold = [name for name in Settings.model_fields if f"`TIFFIN_{name.upper()}`" not in readme]
+    assert not untold

@@ -5,7 +5,6 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated
 
 import aiohttp
 from aiohttp import web
@@ -23,7 +22,6 @@ from server.core.routing import (
     SERVICES,
     WRITES,
     Answer,
-    Header,
     Router,
     service,
 )
@@ -67,8 +65,8 @@ router = Router("held")
 @router.route("GET", "/stream", roles=ANY_ROLE, media="text/event-stream")
 async def stream(
     request: web.Request,
-    after: str | None = None,
-    last_event_id: Annotated[str | None, Header("Last-Event-ID")] = None,
+    after: sse.After = None,
+    last_event_id: sse.LastEventId = None,
 ) -> web.StreamResponse:
     """The topic."""
     return await sse.stream(

@@ -7,6 +7,7 @@ from pathlib import Path
 from textual.events import Paste
 from textual.pilot import Pilot
 
+from support.screen import misses, sees, shown, told
 from support.waiting import PATIENCE, wait_until
 from tui.common.app import TiffinApp
 from tui.common.chat.talk_panel import TalkPanel
@@ -40,8 +41,7 @@ class Side:
     @property
     def text(self) -> str:
         """The screen's lines."""
-        strips = self.app.screen._compositor.render_strips(self.app.size)
-        return "\n".join(strip.text for strip in strips)
+        return shown(self.app)
 
     async def press(self, *keys: str) -> None:
         """Press them one by one."""
@@ -62,31 +62,15 @@ class Side:
 
     async def sees(self, *texts: str, seconds: float = PATIENCE) -> None:
         """Wait until all of `texts` are on the screen at once."""
-        try:
-            await wait_until(
-                lambda: all(text in self.text for text in texts), seconds, what=f"{texts}"
-            )
-        except AssertionError as late:
-            raise AssertionError(f"{late}\n{self.text}") from None
+        await sees(self.app, *texts, seconds=seconds)
 
     async def misses(self, *texts: str, seconds: float = PATIENCE) -> None:
         """Wait until none of `texts` is on the screen."""
-        try:
-            await wait_until(
-                lambda: not any(text in self.text for text in texts), seconds, what=f"no {texts}"
-            )
-        except AssertionError as late:
-            raise AssertionError(f"{late}\n{self.text}") from None
+        await misses(self.app, *texts, seconds=seconds)
 
     async def told(self, text: str, seconds: float = PATIENCE) -> None:
         """Wait until a toast says `text`."""
-        await wait_until(
-            lambda: any(
-                text in f"{toast.title} {toast.message}" for toast in self.app._notifications
-            ),
-            seconds,
-            what=f"a toast: {text}",
-        )
+        await told(self.app, text, seconds)
 
     async def live(self) -> None:
         """Wait until the room in view stands."""

@@ -11,13 +11,8 @@ from aiohttp import web
 from faulty_room import CHAT, FaultyRoom, gone
 from faulty_server import FaultyServer, problem
 
-from server.features.chat.schemas import (
-    ChatMessage,
-    CloseCode,
-    ErrorFrame,
-    PresenceFrame,
-    ServerFrame,
-)
+from server.features.chat.frame_schemas import CloseCode, ErrorFrame, PresenceFrame, ServerFrame
+from server.features.chat.schemas import ChatMessage
 from support.waiting import wait_until
 from tui.common.client.outbox import Outbox
 from tui.common.client.reconnect import Backoff

@@ -201,6 +201,41 @@ async def test_a_cut_between_two_polls_is_of_the_next_one(
         assert meter.reconnects == 1
 
 
+async def test_a_cut_before_the_first_poll_is_of_that_one(
+    faulty: FaultyServer, session: Session, wire: Wire
+) -> None:
+    faulty.on("GET", PATH, Steps(("done", None)))
+    async with poll(session, wire, first_wait=0.2) as photo:
+        reading = asyncio.ensure_future(anext(photo))
+        meter = wire.meters["photo"]
+        await wait_until(lambda: meter.state is State.WAITING, what="it rests")
+        photo.cut()
+        assert (await reading).status == "done"
+        assert meter.reconnects == 1
+
+
+async def test_a_cut_while_an_answer_comes_is_of_that_one_alone(
+    faulty: FaultyServer, session: Session, wire: Wire
+) -> None:
+    steps = Steps(("done", None))
+
+    async def halfway(request: web.Request) -> web.StreamResponse:
+        if faulty.count("GET", PATH) == 1:
+            answer = web.StreamResponse(headers={"Content-Type": "application/json"})
+            await answer.prepare(request)
+            await asyncio.Event().wait()
+        return await steps(request)
+
+    faulty.on("GET", PATH, halfway)
+    async with poll(session, wire) as photo:
+        reading = asyncio.ensure_future(anext(photo))
+        meter = wire.meters["photo"]
+        await wait_until(lambda: meter.state is State.LIVE, what="the answer has begun")
+        photo.cut()
+        assert (await reading).status == "done"
+        assert (meter.reconnects, faulty.count("GET", PATH)) == (1, 2)
+
+
 async def test_a_picture_without_end_is_not_read_to_it(
     faulty: FaultyServer, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,8 @@ from textual.app import ComposeResult
 from textual.pilot import Pilot
 from textual.widgets import Button, Input, Static
 
-from support.waiting import PATIENCE, wait_until
+from support.screen import shown
+from support.waiting import wait_until
 from tui.common.app import TiffinApp
 from tui.common.client.tokens import TokenStore
 from tui.common.client.wire import Pattern
@@ -74,19 +75,6 @@ class Window(TiffinApp):
         panel = self.panels[0]
         assert isinstance(panel, EchoPanel)
         return panel
-
-
-def shown(app: TiffinApp) -> str:
-    """The screen's lines as text."""
-    return "\n".join(strip.text for strip in app.screen._compositor.render_strips(app.size))
-
-
-async def sees(app: TiffinApp, text: str, seconds: float = PATIENCE) -> None:
-    """Wait until `text` is on the screen."""
-    try:
-        await wait_until(lambda: text in shown(app), seconds, what=f"{text!r} on the screen")
-    except AssertionError as late:
-        raise AssertionError(f"{late}\n{shown(app)}") from None
 
 
 @asynccontextmanager

@@ -1,10 +1,11 @@
 from pathlib import Path
 
-from frame_window import Window, sees, shown, signed_in
+from frame_window import Window, signed_in
 from textual.widgets import Button, Input
 
 from support.live_server import LiveServer
 from support.rest import Rest
+from support.screen import sees, shown
 from support.waiting import wait_until
 from tui.common.screens.account import AccountScreen
 from tui.common.screens.login import LoginScreen

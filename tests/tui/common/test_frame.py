@@ -2,11 +2,12 @@ import os
 from pathlib import Path
 
 import pytest
-from frame_window import EchoPanel, Window, numbered, sees, settled, shown, signed_in
+from frame_window import EchoPanel, Window, numbered, settled, signed_in
 from textual.color import Color
 from textual.pilot import Pilot
 
 from support.live_server import LiveServer
+from support.screen import sees, shown
 from support.waiting import wait_until
 from tui.common.client.tokens import TokenStore
 from tui.common.client.wire import State

@@ -2,11 +2,12 @@ import asyncio
 import stat
 from pathlib import Path
 
-from frame_window import Window, opened, sees, settled, shown, signed_in
+from frame_window import Window, opened, settled, signed_in
 from textual.widgets import Button, Input
 
 from support.live_server import LiveServer, running_server, settings_for
 from support.ports import free_port
+from support.screen import sees, shown
 from support.waiting import wait_until
 from tui.common.client.tokens import TokenStore
 from tui.common.screens.login import LoginScreen

@@ -2,9 +2,10 @@ import json
 from pathlib import Path
 
 import pytest
-from frame_window import Window, sees, shown, signed_in
+from frame_window import Window, signed_in
 
 from support.live_server import LiveServer
+from support.screen import sees, shown
 from support.waiting import wait_until
 from tui.common.client.wire import Pattern, State
 from tui.common.panels.frame_log import FrameLog

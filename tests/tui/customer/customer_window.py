@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from support.rest import Rest
-from support.waiting import PATIENCE, wait_until
+from support.waiting import wait_until
 from tui.common.client.tokens import TokenStore
 from tui.common.screens.login import LoginScreen
 from tui.customer.app import CustomerApp
@@ -22,30 +22,6 @@ from tui.customer.screens.restaurant_list import RestaurantList
 PASSWORD = "correct horse"
 NARROW = (80, 24)
 WIDE = (160, 48)
-
-
-def shown(app: CustomerApp) -> str:
-    """The screen's lines as text."""
-    return "\n".join(strip.text for strip in app.screen._compositor.render_strips(app.size))
-
-
-async def told(app: CustomerApp, text: str, seconds: float = PATIENCE) -> None:
-    """Wait until a toast says `text`; on the screen it may be wrapped."""
-    await wait_until(
-        lambda: any(text in f"{toast.title} {toast.message}" for toast in app._notifications),
-        seconds,
-        what=f"a toast: {text}",
-    )
-
-
-async def sees(app: CustomerApp, *texts: str, seconds: float = PATIENCE) -> None:
-    """Wait until all `texts` are on the screen at once."""
-    try:
-        await wait_until(
-            lambda: all(text in shown(app) for text in texts), seconds, what=str(texts)
-        )
-    except AssertionError as late:
-        raise AssertionError(f"{late}\n{shown(app)}") from None
 
 
 def orders_of(app: CustomerApp) -> OrdersPanel:

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from customer_window import NARROW, WIDE, Kitchen, customer_window, sees, shown, told
+from customer_window import NARROW, WIDE, Kitchen, customer_window
 from test_orders_panel import MEDIUM, served_again
 
 from support.live_server import LiveServer
 from support.news import NEWS, announce
 from support.rest import Rest
+from support.screen import sees, shown, told
 from support.waiting import wait_until
 from tui.common.client.wire import State
 from tui.common.panels.announcements import AnnouncementsPanel

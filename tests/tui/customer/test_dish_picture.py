@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
-from customer_window import NARROW, WIDE, Kitchen, customer_window, sees, to_menu
+from customer_window import NARROW, WIDE, Kitchen, customer_window, to_menu
 
 from support.live_server import LiveServer
 from support.proxy import proxy_to
+from support.screen import sees
 from support.waiting import wait_until
 from tui.customer.app import CustomerApp
 from tui.customer.screens.dish_picture import DishPicture

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from customer_window import NARROW, WIDE, Kitchen, customer_window, orders_of, sees
+from customer_window import NARROW, WIDE, Kitchen, customer_window, orders_of
 from textual.pilot import Pilot
 
 from support.live_server import LiveServer
 from support.proxy import proxy_to
 from support.rest import Rest
+from support.screen import sees
 from support.waiting import wait_until
 from tui.common.client.wire import Pattern, State
 from tui.common.map.scene import Marker

@@ -5,21 +5,11 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from customer_window import (
-    NARROW,
-    PASSWORD,
-    WIDE,
-    Kitchen,
-    customer_window,
-    orders_of,
-    sees,
-    shown,
-    to_menu,
-    told,
-)
+from customer_window import NARROW, PASSWORD, WIDE, Kitchen, customer_window, orders_of, to_menu
 
 from support.live_server import LiveServer
 from support.rest import Rest
+from support.screen import sees, shown, told
 from support.waiting import wait_until
 from tui.customer.app import CustomerApp
 from tui.customer.panels.order_table import OrderTable

@@ -6,22 +6,12 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from customer_window import (
-    NARROW,
-    PASSWORD,
-    WIDE,
-    Kitchen,
-    customer_window,
-    orders_of,
-    sees,
-    shown,
-    table_of,
-    told,
-)
+from customer_window import NARROW, PASSWORD, WIDE, Kitchen, customer_window, orders_of, table_of
 
 from server.app import create_app
 from support.live_server import LiveServer
 from support.rest import Rest
+from support.screen import sees, shown, told
 from support.waiting import wait_until
 from tui.common.client.wire import State
 from tui.customer.screens.cancel import CancelScreen

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from customer_window import NARROW, sees, shown, told
+from customer_window import NARROW
 from photo_window import desk_of, in_view, panel_of, photo_window, picture, send
 from PIL import Image
 from textual.widgets import DirectoryTree, Input
@@ -14,6 +14,7 @@ from server.features.uploads.schemas import UploadStatus
 from support.live_server import LiveServer, running_server, settings_for
 from support.proxy import proxy_to
 from support.rest import Rest
+from support.screen import sees, shown, told
 from support.server_process import StartServer
 from support.uploads import COFFEE
 from support.uploads import send as send_by_rest

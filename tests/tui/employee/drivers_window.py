@@ -13,6 +13,7 @@ from kitchen_window import KitchenWindow, kitchen_window
 from server.features.drivers.schemas import Point
 from server.features.orders.schemas import Order, OrderStatus
 from support.live_server import LiveServer, running_server, settings_for
+from support.screen import told
 from support.waiting import wait_until
 from tui.employee.panels.driver_desk import Desk
 from tui.employee.panels.driver_roster import Duty
@@ -104,10 +105,7 @@ class DriversWindow(KitchenWindow):
 
     async def told(self, words: str) -> None:
         """Wait for a toast with these words."""
-        await wait_until(
-            lambda: any(words in one.message for one in self.app._notifications),
-            what=f"a toast: {words}",
-        )
+        await told(self.app, words)
 
     async def choose(self, driver: dict[str, Any]) -> None:
         """Put the cursor on that driver, by keys."""

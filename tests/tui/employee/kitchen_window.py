@@ -7,6 +7,7 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from server.features.orders.schemas import Order, OrderStatus
+from support.screen import sees, shown
 from support.waiting import PATIENCE, wait_until
 from tui.common.client.tokens import TokenStore
 from tui.common.client.wire import State
@@ -36,8 +37,7 @@ class KitchenWindow:
     @property
     def text(self) -> str:
         """The screen's lines."""
-        strips = self.app.screen._compositor.render_strips(self.app.size)
-        return "\n".join(strip.text for strip in strips)
+        return shown(self.app)
 
     async def press(self, *keys: str) -> None:
         """Press them one by one."""
@@ -45,12 +45,9 @@ class KitchenWindow:
         await self.pilot.pause()
 
     async def sees(self, *texts: str, seconds: float = PATIENCE) -> None:
-        """Wait until all of `texts` are on the screen."""
+        """Wait until each of `texts` has been on the screen."""
         for text in texts:
-            try:
-                await wait_until(lambda text=text: text in self.text, seconds, what=repr(text))
-            except AssertionError as late:
-                raise AssertionError(f"{late}\n{self.text}") from None
+            await sees(self.app, text, seconds=seconds)
 
     async def has(self, order: Order, status: OrderStatus) -> Order:
         """Wait until the board has the order at `status`; the order then."""

@@ -8,6 +8,7 @@ from kitchen_window import KitchenWindow, kitchen_window
 
 from support.live_server import LiveServer
 from support.rest import Rest
+from support.screen import told
 from support.waiting import wait_until
 from tui.common.client.wire import State
 from tui.common.screens.confirm import ConfirmScreen
@@ -18,14 +19,6 @@ from tui.employee.screens.compose import ComposeScreen
 def desk_of(window: KitchenWindow) -> AnnouncementDesk:
     """The panel under test."""
     return next(panel for panel in window.app.panels if isinstance(panel, AnnouncementDesk))
-
-
-async def told(window: KitchenWindow, text: str) -> None:
-    """Wait for a toast that says `text`."""
-    toasts = window.app._notifications
-    await wait_until(
-        lambda: any(text in f"{one.title} {one.message}" for one in toasts), what=f"told {text}"
-    )
 
 
 async def composing(window: KitchenWindow) -> ComposeScreen:
@@ -99,7 +92,7 @@ async def test_what_was_begun_is_kept(demo_server: LiveServer, guest: Rest, tmp_
         await window.press("ctrl+s")
         await window.sees("Title: is empty.")
         await window.press(*"Rain", "escape")
-        await told(window, "Press n to go on with it")
+        await told(window.app, "Press n to go on with it")
         await composing(window)
         await window.sees("Rain")
         await window.press("tab", *"Slow")

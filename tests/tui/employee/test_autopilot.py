@@ -2,12 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from autopilot_at_work import at_work
 
 from server.features.accounts.schemas import Credentials
 from support.live_server import LiveServer, running_server, settings_for
@@ -17,23 +16,9 @@ from support.town import PASSWORD, Place, open_restaurant
 from support.waiting import wait_until
 from tui.employee.autopilot import Autopilot, main, read_accounts
 
-QUICK = 0.01
 ACROSS_THE_STREET = {"text": "3 Mill Lane", "lat": 48.8601, "lng": 2.36}
 """So near that the ride there takes next to nothing."""
 STEPS = ["placed", "accepted", "preparing", "ready", "out_for_delivery", "delivered"]
-
-
-@asynccontextmanager
-async def at_work(url: str, email: str, pace: float = QUICK) -> AsyncIterator[Autopilot]:
-    pilot = Autopilot(url, Credentials(email=email, password=PASSWORD), set(), pace)
-    job = asyncio.create_task(pilot.run())
-    try:
-        yield pilot
-    finally:
-        job.cancel()
-        with suppress(asyncio.CancelledError):
-            await job
-        await pilot.close()
 
 
 @pytest.fixture

@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from autopilot_at_work import at_work
 from location_front import Front, Sent, front_of
 
-from server.features.accounts.schemas import Credentials
 from server.features.drivers.schemas import Point
 from support.live_server import running_server, settings_for
 from support.rest import Rest
@@ -18,11 +17,8 @@ from support.town import PASSWORD, Place, open_restaurant
 from support.waiting import wait_until
 from tui.common.rides.course import metres_between
 from tui.employee import autopilot_courier, autopilot_rules, ride
-from tui.employee.autopilot import Autopilot
 
 BASE = Point(lat=48.86, lng=2.36)
-QUICK = 0.01
-"""A pace at which every driver is as fast as they may be."""
 INTERVAL = 0.2
 NEAR, MIDDLE, FAR = 60, 120, 3_000
 SPEED = 100
@@ -70,20 +66,6 @@ async def person(guest: Rest, place: Place) -> Rest:
     return await guest.another().log_in(place.employees[1], PASSWORD)
 
 
-@asynccontextmanager
-async def at_work(url: str, place: Place, pace: float = QUICK) -> AsyncIterator[Autopilot]:
-    credentials = Credentials(email=place.employees[0], password=PASSWORD)
-    pilot = Autopilot(url, credentials, set(), pace)
-    job = asyncio.create_task(pilot.run())
-    try:
-        yield pilot
-    finally:
-        job.cancel()
-        with suppress(asyncio.CancelledError):
-            await job
-        await pilot.close()
-
-
 async def placed(guest: Rest, place: Place, metres: float) -> str:
     """An order to the door that far away; its id."""
     where = door(metres)
@@ -126,7 +108,7 @@ async def test_an_order_is_ridden_to_the_door_and_the_driver_comes_back(
     front: Front, place: Place, guest: Rest
 ) -> None:
     order_id = await placed(guest, place, MIDDLE)
-    async with at_work(front.url, place) as pilot:
+    async with at_work(front.url, place.employees[0]) as pilot:
         await at_status(guest, order_id, "out_for_delivery")
         await on_the_road(front)
         (order,) = pilot.orders.values()
@@ -144,7 +126,7 @@ async def test_one_driver_goes_to_every_door_in_the_order_the_meals_left(
     front: Front, place: Place, guest: Rest
 ) -> None:
     doors = {await placed(guest, place, metres): metres for metres in (MIDDLE, NEAR, 80)}
-    async with at_work(front.url, place):
+    async with at_work(front.url, place.employees[0]):
         orders = [await at_status(guest, one, "delivered") for one in doors]
         await wait_until(lambda: front.taken[-1].point == BASE)
     left = [one["id"] for one in sorted(orders, key=lambda one: str(one["timeline"][-2]["at"]))]
@@ -160,7 +142,7 @@ async def test_a_meal_that_left_while_its_driver_was_away_is_picked_up_first(
     front: Front, place: Place, guest: Rest
 ) -> None:
     first = await placed(guest, place, MIDDLE)
-    async with at_work(front.url, place):
+    async with at_work(front.url, place.employees[0]):
         await on_the_road(front, 40)
         second = await placed(guest, place, NEAR)
         for one in (first, second):
@@ -174,7 +156,7 @@ async def test_on_the_way_back_a_new_order_is_taken_up(
     front: Front, place: Place, guest: Rest
 ) -> None:
     first = await placed(guest, place, MIDDLE)
-    async with at_work(front.url, place):
+    async with at_work(front.url, place.employees[0]):
         await at_status(guest, first, "delivered")
         await wait_until(lambda: from_base(front.taken[-1]) < MIDDLE - 20)
         second = await placed(guest, place, NEAR)
@@ -190,7 +172,7 @@ async def test_a_persons_order_is_not_ridden(
     for status in ("accepted", "preparing", "ready"):
         await person_does(person, order_id, status)
     await person_does(person, order_id, "out_for_delivery", driver_id=place.drivers[0])
-    async with at_work(front.url, place) as pilot:
+    async with at_work(front.url, place.employees[0]) as pilot:
         await wait_until(lambda: pilot.fleet.persons == {place.drivers[0]})
         # Placed later and delivered: by then it has had every occasion.
         later = await placed(guest, place, NEAR)
@@ -207,7 +189,7 @@ async def test_an_order_whose_driver_is_exchanged_on_the_road_is_let_go_of(
     two = await open_restaurant(data_dir, front.url, "Two", employees=2, drivers=2)
     person = await guest.another().log_in(two.employees[1], PASSWORD)
     order_id = await placed(guest, two, FAR)
-    async with at_work(front.url, two):
+    async with at_work(front.url, two.employees[0]):
         await on_the_road(front, 40)
         rider = front.taken[-1].driver_id
         other = next(one for one in two.drivers if one != rider)
@@ -224,7 +206,7 @@ async def test_a_cancelled_order_is_not_ridden_on(
     front: Front, place: Place, guest: Rest, person: Rest
 ) -> None:
     order_id = await placed(guest, place, FAR)
-    async with at_work(front.url, place):
+    async with at_work(front.url, place.employees[0]):
         await on_the_road(front, 40)
         await person_does(person, order_id, "cancelled", reason="Fell off")
         await wait_until(lambda: front.taken[-1].point == BASE)
@@ -236,10 +218,10 @@ async def test_a_restarted_autopilot_goes_on_from_where_the_driver_was(
     front: Front, place: Place, guest: Rest
 ) -> None:
     order_id = await placed(guest, place, MIDDLE)
-    async with at_work(front.url, place):
+    async with at_work(front.url, place.employees[0]):
         await on_the_road(front, 40)
     before = len(front.taken)
-    async with at_work(front.url, place):
+    async with at_work(front.url, place.employees[0]):
         await at_status(guest, order_id, "delivered")
     assert metres_between(front.taken[before - 1].point, front.taken[before].point) < STEP
     there = next(n for n, one in enumerate(front.taken) if one.point == door(MIDDLE))
@@ -255,7 +237,7 @@ async def test_a_restarted_server_finds_the_driver_further_on(
         place = await open_restaurant(data_dir, server.url, drivers=1)
         await guest.register("ada@example.com")
         order_id = await placed(guest, place, 500)
-        async with at_work(front.url, place):
+        async with at_work(front.url, place.employees[0]):
             await on_the_road(front, 20)
             before = front.taken[-1]
             await asyncio.to_thread(server.restart)
@@ -274,7 +256,7 @@ async def test_no_order_hangs_because_nobody_takes_positions(
     monkeypatch.setattr(autopilot_courier, "AGAIN_SECONDS", 0.3)
     front.refuse = status
     first = await placed(guest, place, FAR)
-    async with at_work(front.url, place):
+    async with at_work(front.url, place.employees[0]):
         await at_status(guest, first, "delivered")
         front.refuse = None
         second = await placed(guest, place, NEAR)
@@ -286,7 +268,7 @@ async def test_nobody_rides_to_another_country_but_the_order_arrives(
     front: Front, place: Place, guest: Rest
 ) -> None:
     order_id = await placed(guest, place, 900_000)
-    async with at_work(front.url, place):
+    async with at_work(front.url, place.employees[0]):
         await at_status(guest, order_id, "delivered")
     assert not front.sent
 
@@ -297,6 +279,6 @@ async def test_a_driver_last_seen_in_another_country_begins_at_the_restaurant(
     path = f"/drivers/{place.drivers[0]}/location"
     (await person.request("PUT", path, {"lat": 1, "lng": 1})).must(204)
     order_id = await placed(guest, place, NEAR)
-    async with at_work(front.url, place):
+    async with at_work(front.url, place.employees[0]):
         await at_status(guest, order_id, "delivered")
     assert metres_between(front.taken[1].point, BASE) < 1

@@ -11,7 +11,6 @@ from textual.widgets import TextArea
 from server.features.chat.schemas import LONGEST_TEXT
 from tui.common.chat.legible import legible
 
-TALLEST = 5
 KEYS = "  (enter sends, esc leaves)"
 """Said beside the hint where there is room."""
 HINT = "Write to support…"

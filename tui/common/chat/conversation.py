@@ -5,10 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from server.features.chat.schemas import (
-    ChatMessage,
+from server.features.chat.frame_schemas import (
     ClosedFrame,
-    MessagePage,
     PresenceFrame,
     ReadFrame,
     ReadMark,
@@ -17,6 +15,7 @@ from server.features.chat.schemas import (
     TakenFrame,
     TypingFrame,
 )
+from server.features.chat.schemas import ChatMessage, MessagePage
 from server.features.shared.schemas import Actor
 from tui.common.client.outbox import Unsent
 

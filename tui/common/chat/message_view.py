@@ -17,6 +17,7 @@ from tui.common.chat.bubbles import Bubbles
 from tui.common.chat.conversation import Conversation
 from tui.common.chat.layout import Layout, Place
 from tui.common.chat.legible import legible
+from tui.common.text import centred
 
 NEAR = 2
 """Windows from the top at which older messages are wanted."""
@@ -294,12 +295,8 @@ class MessageView(ScrollView, can_focus=True):
         return Strip.join([parts[0], parts[1].apply_style(style), *parts[2:]])
 
     def _message_line(self, y: int, width: int) -> Strip:
-        lines = self.message.wrap(max(1, width - 4)) if self.message else []
-        first = max(0, (self.size.height - len(lines)) // 2)
-        if not first <= y < first + len(lines):
+        line = centred(self.message, y, width, self.size.height)
+        if not line:
             return self._brush().blank(width)
-        line = lines[y - first]
-        indent = max(0, (width - line.cell_length) // 2)
-        content = Content.assemble(" " * indent, line)
-        strips = Visual.to_strips(self, content, width, 1, self.visual_style, pad=True)
+        strips = Visual.to_strips(self, line, width, 1, self.visual_style, pad=True)
         return strips[0].adjust_cell_length(width, self.rich_style)

@@ -6,16 +6,14 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from server.features.chat.schemas import (
-    Chat,
-    ChatMessage,
-    ChatStatus,
+from server.features.chat.frame_schemas import (
     ClosedFrame,
     ErrorFrame,
     ReopenedFrame,
     ServerFrame,
     TakenFrame,
 )
+from server.features.chat.schemas import Chat, ChatMessage, ChatStatus
 from server.features.shared.schemas import Actor
 from tui.common.chat.conversation import Conversation
 from tui.common.client.errors import ClientTrouble

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-
-from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from server.features.accounts.schemas import Account, PasswordChange, ProfileChange
 from server.features.announcements.schemas import (
@@ -47,15 +44,18 @@ from server.features.uploads.schemas import (
     Upload,
     UploadPage,
 )
-from tui.common.client.errors import ApiError, Unreachable
+from tui.common.client.answer import ModelT, parse, parse_object
+from tui.common.client.errors import ApiError
 from tui.common.client.form import FileForm, Progress, read_file
 from tui.common.client.http_client import API_PREFIX
-from tui.common.client.reconnect import Backoff, is_final, parse_retry_after
+from tui.common.client.reconnect import parse_retry_after, until_answered
 
 if TYPE_CHECKING:
-    from tui.common.client.session import Reply, Session
+    from typing import Unpack
 
-ModelT = TypeVar("ModelT", bound=BaseModel)
+    from tui.common.client.http_client import RequestOptions
+    from tui.common.client.session import Session
+
 PageT = TypeVar("PageT", bound=Page[Any])
 
 PLACING_ATTEMPTS = 4
@@ -77,20 +77,15 @@ class Api:
 
     async def restaurant(self, restaurant_id: str) -> Restaurant:
         """One restaurant with its menu."""
-        return _parse(
-            Restaurant, await self._session.request("GET", f"/restaurants/{restaurant_id}")
-        )
+        return await self._ask(Restaurant, "GET", f"/restaurants/{restaurant_id}")
 
     async def orders(self, before: str | None = None, limit: int = 50) -> OrderPage:
         """One's own orders, or one's restaurant's, newest first; `before` is a page's `next`."""
-        params: dict[str, str | int] = {"limit": limit}
-        if before is not None:
-            params["before"] = before
-        return _parse(OrderPage, await self._session.request("GET", "/orders", params=params))
+        return await self._page(OrderPage, "/orders", before, limit)
 
     async def order(self, order_id: str) -> Order:
         """One order, whole."""
-        return _parse(Order, await self._session.request("GET", f"/orders/{order_id}"))
+        return await self._ask(Order, "GET", f"/orders/{order_id}")
 
     async def place_order(self, basket: PlaceOrder, idempotency_key: str) -> Order:
         """Send a basket off.
@@ -101,40 +96,19 @@ class Api:
 
         async def send() -> Order:
             headers = {"Idempotency-Key": idempotency_key}
-            reply = await self._session.request("POST", "/orders", json=basket, headers=headers)
-            return _parse(Order, reply)
+            return await self._ask(Order, "POST", "/orders", json=basket, headers=headers)
 
-        return await self._until_answered(send)
-
-    async def _until_answered(self, send: Callable[[], Awaitable[ModelT]]) -> ModelT:
-        """Ask again, some times, where it can be that no answer came or it was not now."""
-        backoff = Backoff()
-        while True:
-            try:
-                return await send()
-            except (ApiError, Unreachable) as trouble:
-                # A 409 that names a time is the same send, still running on the server.
-                still_running = (
-                    isinstance(trouble, ApiError)
-                    and trouble.status == 409
-                    and trouble.retry_after is not None
-                )
-                hopeless = is_final(trouble) and not still_running
-                if hopeless or backoff.attempt >= PLACING_ATTEMPTS - 1:
-                    raise
-                await asyncio.sleep(backoff.lost(trouble.retry_after))
+        return await until_answered(send, PLACING_ATTEMPTS)
 
     async def cancel(self, order_id: str, reason: str | None = None) -> Order:
         """Call one's own order off; `ApiError` 409 once it is being prepared."""
         path = f"/orders/{order_id}/cancel"
-        return _parse(
-            Order, await self._session.request("POST", path, json=Cancellation(reason=reason))
-        )
+        return await self._ask(Order, "POST", path, json=Cancellation(reason=reason))
 
     async def set_status(self, order_id: str, change: StatusChange) -> Order:
         """Take an order a step along; `ApiError` 409 where the step or the version does not fit."""
         path = f"/orders/{order_id}/status"
-        return _parse(Order, await self._session.request("POST", path, json=change))
+        return await self._ask(Order, "POST", path, json=change)
 
     async def drivers(self) -> list[DriverOnDuty]:
         """The restaurant's drivers, what each carries and where they were last."""
@@ -162,7 +136,7 @@ class Api:
             if trouble.status == 404:
                 return None
             raise
-        return _parse_object("map", reply)
+        return parse_object("map", reply)
 
     async def route(self, start: Point, end: Point) -> Route:
         """The shortest way along the streets; the straight line where there is none."""
@@ -172,26 +146,20 @@ class Api:
             "to_lat": str(end.lat),
             "to_lng": str(end.lng),
         }
-        return _parse(Route, await self._session.request("GET", "/map/route", params=params))
+        return await self._ask(Route, "GET", "/map/route", params=params)
 
     async def announcements(
         self, scope: Scope = Scope.OWN, before: str | None = None, limit: int = 50
     ) -> AnnouncementPage:
         """What is announced to one, newest first; `before` is a page's `next`. An employee may ask
         for `Scope.ALL`."""
-        params: dict[str, str | int] = {"limit": limit}
-        if scope is not Scope.OWN:
-            params["scope"] = scope.value
-        if before is not None:
-            params["before"] = before
-        reply = await self._session.request("GET", "/announcements", params=params)
-        return _parse(AnnouncementPage, reply)
+        more = {} if scope is Scope.OWN else {"scope": scope.value}
+        return await self._page(AnnouncementPage, "/announcements", before, limit, **more)
 
     async def announce(self, new: NewAnnouncement, idempotency_key: str) -> Announcement:
         """Announce something; the same key again gives the same announcement."""
         headers = {"Idempotency-Key": idempotency_key}
-        reply = await self._session.request("POST", "/announcements", json=new, headers=headers)
-        return _parse(Announcement, reply)
+        return await self._ask(Announcement, "POST", "/announcements", json=new, headers=headers)
 
     async def withdraw(self, announcement_id: str) -> None:
         """Take an announcement back; once more does nothing."""
@@ -203,8 +171,7 @@ class Api:
 
     async def acks(self, announcement_id: str) -> AckCount:
         """How many have taken note of an announcement."""
-        path = f"/announcements/{announcement_id}/acks"
-        return _parse(AckCount, await self._session.request("GET", path))
+        return await self._ask(AckCount, "GET", f"/announcements/{announcement_id}/acks")
 
     async def chats(
         self, status: ChatStatus | None = None, before: str | None = None, limit: int = 50
@@ -213,12 +180,8 @@ class Api:
 
         Without a `status` an employee gets the open ones.
         """
-        params: dict[str, str | int] = {"limit": limit}
-        if status is not None:
-            params["status"] = status.value
-        if before is not None:
-            params["before"] = before
-        return _parse(ChatPage, await self._session.request("GET", "/chats", params=params))
+        more = {} if status is None else {"status": status.value}
+        return await self._page(ChatPage, "/chats", before, limit, **more)
 
     async def open_chats(self) -> ChatPage:
         """All open chats as one page; its cursor is where `GET /chats/stream` goes on."""
@@ -232,48 +195,42 @@ class Api:
 
     async def chat(self, chat_id: str) -> Chat:
         """One chat."""
-        return _parse(Chat, await self._session.request("GET", f"/chats/{chat_id}"))
+        return await self._ask(Chat, "GET", f"/chats/{chat_id}")
 
     async def open_chat(self, new: NewChat, idempotency_key: str) -> Chat:
         """Ask support something; the same content and key again is the same chat."""
         headers = {"Idempotency-Key": idempotency_key}
-        return _parse(
-            Chat, await self._session.request("POST", "/chats", json=new, headers=headers)
-        )
+        return await self._ask(Chat, "POST", "/chats", json=new, headers=headers)
 
     async def take_chat(self, chat_id: str) -> Chat:
         """Take a chat up; `ApiError` 409 where somebody has it, or it is closed."""
-        return _parse(Chat, await self._session.request("POST", f"/chats/{chat_id}/take"))
+        return await self._ask(Chat, "POST", f"/chats/{chat_id}/take")
 
     async def close_chat(self, chat_id: str) -> Chat:
         """Close a chat: nobody writes in it any more."""
-        return _parse(Chat, await self._session.request("POST", f"/chats/{chat_id}/close"))
+        return await self._ask(Chat, "POST", f"/chats/{chat_id}/close")
 
     async def reopen_chat(self, chat_id: str) -> Chat:
         """Go on with a closed chat: it waits in the queue again."""
-        return _parse(Chat, await self._session.request("POST", f"/chats/{chat_id}/reopen"))
+        return await self._ask(Chat, "POST", f"/chats/{chat_id}/reopen")
 
     async def messages(
         self, chat_id: str, before: str | None = None, limit: int = 50
     ) -> MessagePage:
         """A page of a chat's history, newest first; its cursor is where the room goes on."""
-        params: dict[str, str | int] = {"limit": limit}
-        if before is not None:
-            params["before"] = before
-        path = f"/chats/{chat_id}/messages"
-        return _parse(MessagePage, await self._session.request("GET", path, params=params))
+        return await self._page(MessagePage, f"/chats/{chat_id}/messages", before, limit)
 
     async def add_menu_item(self, restaurant_id: str, item: NewMenuItem) -> MenuItem:
         """Put a dish at the menu's end."""
         path = f"/restaurants/{restaurant_id}/menu"
-        return _parse(MenuItem, await self._session.request("POST", path, json=item))
+        return await self._ask(MenuItem, "POST", path, json=item)
 
     async def change_menu_item(
         self, restaurant_id: str, item_id: str, change: MenuItemChange
     ) -> MenuItem:
         """Change the fields of a dish that are set."""
         path = f"/restaurants/{restaurant_id}/menu/{item_id}"
-        return _parse(MenuItem, await self._session.request("PATCH", path, json=change))
+        return await self._ask(MenuItem, "PATCH", path, json=change)
 
     async def remove_menu_item(self, restaurant_id: str, item_id: str) -> None:
         """Take a dish off the menu."""
@@ -281,12 +238,11 @@ class Api:
 
     async def me(self) -> Account:
         """One's own account, as it stands on the server; the session's copy follows."""
-        return self._keep(_parse(Account, await self._session.request("GET", "/me")))
+        return self._keep(await self._ask(Account, "GET", "/me"))
 
     async def change_profile(self, change: ProfileChange) -> Account:
         """Change the fields that are set; one set to None is emptied."""
-        reply = await self._session.request("PATCH", "/me", json=change)
-        return self._keep(_parse(Account, reply))
+        return self._keep(await self._ask(Account, "PATCH", "/me", json=change))
 
     async def change_password(self, current: str, new: str) -> None:
         """Set a new password; the server may end other sessions for it."""
@@ -320,22 +276,19 @@ class Api:
                 "POST", "/uploads", form=form, headers=headers, total=UPLOAD_SECONDS
             )
             seconds.append(parse_retry_after(reply.headers.get("Retry-After")) or 0.0)
-            return _parse(AcceptedUpload, reply)
+            return parse(AcceptedUpload, reply)
 
         seconds: list[float] = []
-        accepted = await self._until_answered(send)
+        accepted = await until_answered(send, PLACING_ATTEMPTS)
         return accepted, seconds[-1]
 
     async def upload(self, upload_id: str) -> Upload:
         """One of one's own uploads; `UploadPoll` follows it."""
-        return _parse(Upload, await self._session.request("GET", f"/uploads/{upload_id}"))
+        return await self._ask(Upload, "GET", f"/uploads/{upload_id}")
 
     async def uploads(self, before: str | None = None, limit: int = 50) -> UploadPage:
         """One's own uploads, newest first; `before` is a page's `next`."""
-        params: dict[str, str | int] = {"limit": limit}
-        if before is not None:
-            params["before"] = before
-        return _parse(UploadPage, await self._session.request("GET", "/uploads", params=params))
+        return await self._page(UploadPage, "/uploads", before, limit)
 
     async def delete_upload(self, upload_id: str) -> None:
         """Delete an upload and its pictures; a dish or avatar that showed it has none then."""
@@ -366,35 +319,23 @@ class Api:
         return [item async for page in self._pages(page_type, path) for item in page.items]
 
     async def _pages(self, page_type: type[PageT], path: str, **more: str) -> AsyncIterator[PageT]:
-        params: dict[str, str | int] = {"limit": 200, **more}
+        before = None
         while True:
-            reply = await self._session.request("GET", path, params=params)
-            page = _parse(page_type, reply, "list")
+            page = await self._page(page_type, path, before, 200, **more)
             yield page
             if page.next is None or not page.items:
                 return
-            params["before"] = page.next
+            before = page.next
 
+    async def _page(
+        self, page_type: type[PageT], path: str, before: str | None, limit: int, **more: str
+    ) -> PageT:
+        params: dict[str, str | int] = {"limit": limit, **more}
+        if before is not None:
+            params["before"] = before
+        return parse(page_type, await self._session.request("GET", path, params=params), "list")
 
-def _parse(model: type[ModelT], reply: Reply, what: str = "") -> ModelT:
-    try:
-        return model.model_validate_json(reply.body)
-    except ValidationError as fault:
-        raise _not_understood(what or model.__name__, fault) from fault
-
-
-def _parse_object(what: str, reply: Reply) -> dict[str, Any]:
-    try:
-        return TypeAdapter(dict[str, Any]).validate_json(reply.body)
-    except ValidationError as fault:
-        raise _not_understood(what, fault) from fault
-
-
-def _not_understood(what: str, fault: ValidationError) -> Unreachable:
-    first = fault.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "the whole"
-    return Unreachable(
-        f"The server's answer was no {what} that this version understands ({where}: "
-        f"{first['msg']}). Are client and server of the same version?",
-        "answer not understood",
-    )
+    async def _ask(
+        self, model: type[ModelT], method: str, path: str, **options: Unpack[RequestOptions]
+    ) -> ModelT:
+        return parse(model, await self._session.request(method, path, **options))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from tui.common.client.errors import Unreachable
 from tui.common.client.exchange import Exchange
@@ -25,6 +25,19 @@ CONNECT_SECONDS = 5.0
 REST_SECONDS = 20.0
 CLOSE_SECONDS = 1.0
 """A server may take so long to answer the end of a WebSocket."""
+
+
+class RequestOptions(TypedDict, total=False):
+    """What a request may have besides method and path; `HttpClient.send` says what each does."""
+
+    json: BaseModel | None
+    form: FileForm | None
+    params: Mapping[str, str | int] | None
+    headers: Mapping[str, str] | None
+    total: float | None
+    silence: float | None
+    on_sent: Callable[[], None] | None
+    redirects: bool
 
 
 class HttpClient:

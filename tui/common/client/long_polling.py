@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING
 
-from tui.common.client.errors import ClientTrouble, Unreachable
+from tui.common.client.errors import Unreachable
+from tui.common.client.polling import Poll
 from tui.common.client.reconnect import HEALTHY_AFTER, parse_retry_after
-from tui.common.client.stream import RequestStream
+from tui.common.client.stream import NewsT
 from tui.common.client.wire import State
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from tui.common.client.session import Session
     from tui.common.client.wire import Meter
 
-NewsT = TypeVar("NewsT")
-
 HOLD_SECONDS = 50
 """Asked of the server; under the 60 s after which proxies cut an idle connection."""
 GRACE_SECONDS = 15.0
@@ -29,7 +27,7 @@ TOO_EARLY_SECONDS = 0.5
 BUSY = "the server is busy and let us go early"
 
 
-class LongPoll(RequestStream, Generic[NewsT]):
+class LongPoll(Poll[NewsT]):
     """`async for news in poll`; subclasses say what is asked for and what is news.
 
     What the reader knows is sent along, as the acknowledgement; without it the first answer comes
@@ -49,32 +47,11 @@ class LongPoll(RequestStream, Generic[NewsT]):
         grace: float,
         backoff: Backoff | None,
     ) -> None:
-        super().__init__(session, meter, backoff)
-        self.path = path
+        super().__init__(session, path, meter, backoff)
         self._hold = hold
         self._grace = grace
         self._reason = ""
         self._sent_at: float | None = None
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> NewsT:
-        try:
-            while not self._finished:
-                try:
-                    news = await self._ask()
-                except ClientTrouble as trouble:
-                    await self._after(trouble)
-                    continue
-                if news is not None:
-                    self._take(news)
-                    return news
-        except asyncio.CancelledError:
-            self._drop()
-            self._meter.set_state(State.IDLE)
-            raise
-        raise StopAsyncIteration
 
     def explain(self, reason: str) -> None:
         """Why it is asked at all, in words: the meter's detail while all is well."""
@@ -86,23 +63,11 @@ class LongPoll(RequestStream, Generic[NewsT]):
         """What the reader has, as parameters; empty where that is nothing."""
         raise NotImplementedError
 
-    def _parse(self, body: bytes) -> NewsT:
-        """Raises ValueError."""
-        raise NotImplementedError
-
     def _is_news(self, news: NewsT) -> bool:
         raise NotImplementedError
 
-    def _name(self, news: NewsT) -> str:
-        """What it is on the wire."""
-        raise NotImplementedError
-
-    def _take(self, news: NewsT) -> None:
-        """The reader gets it now."""
-        raise NotImplementedError
-
-    async def _ask(self) -> NewsT | None:
-        """One held request; None where it brought no news."""
+    async def _more(self) -> None:
+        """One held request, which may bring no news."""
         known = self._known()
         asked_at = time.monotonic()
         self._sent_at = None
@@ -123,18 +88,17 @@ class LongPoll(RequestStream, Generic[NewsT]):
         if exchange.response.status == 204:
             self.accepted = True
             await self._nothing_new(exchange, time.monotonic() - asked_at)
-            return None
+            return
         news = self._parsed(body)
-        self.accepted = True
         if not self._is_news(news):
             # Not what was asked for; asking again at once would only be told the same.
             await self._pause("the server repeats itself", self._backoff.lost())
-            return None
+            return
         self._backoff.reset()
         if not known:
             self._meter.measured(exchange.latency_ms)
         self._meter.event(f"200 {self._name(news)}", exchange.size)
-        return news
+        self._pending.append(news)
 
     def _sent(self) -> None:
         self._sent_at = time.monotonic()
@@ -158,16 +122,6 @@ class LongPoll(RequestStream, Generic[NewsT]):
         lost_before = self._lost_before
         await self._wait(detail, delay)
         self._lost_before = lost_before
-
-    def _parsed(self, body: bytes) -> NewsT:
-        try:
-            return self._parse(body)
-        except ValueError as fault:
-            raise Unreachable(
-                f"What answers at {self._session.base_url} is not a Tiffin server, or another "
-                "version of it.",
-                "answer not understood",
-            ) from fault
 
 
 class StatusPoll(LongPoll["TrackedStatus"]):
@@ -215,5 +169,4 @@ class StatusPoll(LongPoll["TrackedStatus"]):
         self.last_status = news.status
         self._version = news.version
         if news.terminal:
-            self._finished = True
-            self._meter.set_state(State.IDLE)
+            self._finish(State.IDLE)

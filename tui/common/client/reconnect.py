@@ -1,9 +1,12 @@
 """When to come back after a loss, and after which errors not to."""
 
+import asyncio
 import random
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import TypeVar
 
 from tui.common.client.errors import ApiError, ClientTrouble, SignedOut, Unreachable
 
@@ -12,6 +15,8 @@ CAP_SECONDS = 8.0
 SERVER_SAYS_AT_MOST = 120.0
 AT_ONCE_SECONDS = 0.25
 HEALTHY_AFTER = 1.0
+
+AnswerT = TypeVar("AnswerT")
 
 _TEMPORARY = frozenset({408, 425, 429})
 
@@ -105,3 +110,23 @@ class Backoff:
         if asked <= 0:
             return wait
         return max(wait, asked * random.uniform(1.0, 1.1))  # noqa: S311 not a secret
+
+
+async def until_answered(send: Callable[[], Awaitable[AnswerT]], attempts: int) -> AnswerT:
+    """Send, and once more where it can be that no answer came or it was not now; so for what may
+    arrive more than once. Raises what the last of the attempts did, or what is final."""
+    backoff = Backoff()
+    while True:
+        try:
+            return await send()
+        except (ApiError, Unreachable) as trouble:
+            # A 409 that names a time is the same send, still running on the server.
+            still_running = (
+                isinstance(trouble, ApiError)
+                and trouble.status == 409
+                and trouble.retry_after is not None
+            )
+            hopeless = is_final(trouble) and not still_running
+            if hopeless or backoff.attempt >= attempts - 1:
+                raise
+            await asyncio.sleep(backoff.lost(trouble.retry_after))

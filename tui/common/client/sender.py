@@ -7,7 +7,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from server.features.chat.schemas import SendMessage, SendRead, SendTyping
+from server.features.chat.frame_schemas import SendMessage, SendRead, SendTyping
 from tui.common.client.errors import Unreachable
 
 if TYPE_CHECKING:

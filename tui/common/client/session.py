@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tui.common.client.errors import (
@@ -15,18 +16,19 @@ from tui.common.client.errors import (
 )
 from tui.common.client.exchange import Exchange, Reply
 from tui.common.client.grant import Grant
-from tui.common.client.http_client import REST_SECONDS, HttpClient
+from tui.common.client.http_client import HttpClient
 from tui.common.client.reconnect import in_short
 from tui.common.client.wire import Meter, Pattern, State, Wire
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from typing import Unpack
 
     from pydantic import BaseModel
 
     from server.features.accounts import schemas
     from tui.common.client.channel import Channel
-    from tui.common.client.form import FileForm
+    from tui.common.client.http_client import RequestOptions
     from tui.common.client.tokens import TokenStore
 
 __all__ = [
@@ -162,35 +164,18 @@ class Session:
         method: str,
         path: str,
         *,
-        json: BaseModel | None = None,
-        form: FileForm | None = None,
-        params: Mapping[str, str | int] | None = None,
-        headers: Mapping[str, str] | None = None,
         meter: Meter | None = None,
-        total: float = REST_SECONDS,
         renew: bool = True,
-        redirects: bool = False,
         most: int | None = None,
+        **options: Unpack[RequestOptions],
     ) -> Reply:
-        """Send one request and read its whole answer; `path` is relative to `/api/v1`.
+        """Send one request and read its whole answer; `path` and options are `HttpClient.send`'s.
 
-        Of `json` only the fields that were set travel; `form` is sent instead of it. `total` is in
-        seconds. `redirects` are followed. An answer of more than `most` bytes is `Unreachable`.
+        An answer of more than `most` bytes is `Unreachable`.
         """
         meter = meter or self._rest_meter()
-        with _Noted(meter):
-            exchange = await self.exchange(
-                method,
-                path,
-                json=json,
-                form=form,
-                params=params,
-                headers=headers,
-                meter=meter,
-                total=total,
-                renew=renew,
-                redirects=redirects,
-            )
+        with _noted(meter):
+            exchange = await self.exchange(method, path, meter=meter, renew=renew, **options)
             return await exchange.reply(most)
 
     async def exchange(
@@ -199,21 +184,14 @@ class Session:
         path: str,
         *,
         meter: Meter,
-        json: BaseModel | None = None,
-        form: FileForm | None = None,
-        params: Mapping[str, str | int] | None = None,
-        headers: Mapping[str, str] | None = None,
-        total: float | None = REST_SECONDS,
-        silence: float | None = None,
-        on_sent: Callable[[], None] | None = None,
         epoch: int | None = None,
         renew: bool = True,
-        redirects: bool = False,
+        **options: Unpack[RequestOptions],
     ) -> Exchange:
         """Send one request and return with the answer's head; the caller reads and closes.
 
-        A 401 is answered by renewing the token and asking once more. With `epoch`, `SignedOut` is
-        raised once that sign-in is over. `total` and `silence` are seconds, None for no bound.
+        A 401 is answered by renewing the token and asking once more, unless `renew` is False. With
+        `epoch`, `SignedOut` is raised once that sign-in is over.
         """
         epoch = self.epoch if epoch is None else epoch
         rejected: str | None = None
@@ -221,20 +199,7 @@ class Session:
             token = await self._grant.access(rejected)
             if epoch != self.epoch:
                 raise SignedOut("That sign-in is over.")
-            exchange = await self._client.send(
-                method,
-                path,
-                meter=meter,
-                json=json,
-                form=form,
-                params=params,
-                headers=headers,
-                token=token,
-                total=total,
-                silence=silence,
-                on_sent=on_sent,
-                redirects=redirects,
-            )
+            exchange = await self._client.send(method, path, meter=meter, token=token, **options)
             if exchange.response.status < 400:
                 return exchange
             problem = await exchange.problem()
@@ -274,7 +239,7 @@ class Session:
 
     async def _sign_in(self, path: str, form: BaseModel) -> schemas.Account:
         asked_at = time.monotonic()
-        granted = await self._ask(path, form, {}, REST_SECONDS)
+        granted = await self._ask(path, json=form)
         await self._grant.adopt(granted, asked_at)
         return granted.account
 
@@ -282,24 +247,16 @@ class Session:
         from server.features.accounts.schemas import RefreshGrant
 
         form = RefreshGrant(refresh_token=refresh_token)
-        return await self._ask("/auth/refresh", form, {"Idempotency-Key": key}, REFRESH_SECONDS)
+        headers = {"Idempotency-Key": key}
+        return await self._ask("/auth/refresh", json=form, headers=headers, total=REFRESH_SECONDS)
 
-    async def _ask(
-        self, path: str, form: BaseModel, headers: Mapping[str, str], total: float
-    ) -> schemas.Session:
+    async def _ask(self, path: str, **options: Unpack[RequestOptions]) -> schemas.Session:
         """A session, from a route that needs no token."""
         from server.features.accounts.schemas import Session as Granted
 
         meter = self._rest_meter()
-        with _Noted(meter):
-            exchange = await self._client.send(
-                "POST",
-                path,
-                meter=meter,
-                json=form,
-                headers=headers,
-                total=total,
-            )
+        with _noted(meter):
+            exchange = await self._client.send("POST", path, meter=meter, **options)
             if exchange.response.status >= 400:
                 raise await exchange.problem()
             reply = await exchange.reply()
@@ -316,23 +273,25 @@ class Session:
         return self.wire.meter("requests", Pattern.REST)
 
 
-class _Noted:
-    """Shows on a meter of single requests whether the last one got through.
+@contextmanager
+def _noted(meter: Meter) -> Iterator[None]:
+    """Show on a meter of single requests whether the one inside has got through.
 
     The meter of a stream is left alone: its state is the stream's.
     """
-
-    def __init__(self, meter: Meter) -> None:
-        self._meter = meter if meter.pattern in _ASKED_AND_ANSWERED else None
-
-    def __enter__(self) -> None:
-        if self._meter is not None and self._meter.state is State.DOWN:
-            self._meter.set_state(State.CONNECTING)
-
-    def __exit__(self, _kind: object, fault: BaseException | None, _trace: object) -> None:
-        if self._meter is None:
-            return
-        if isinstance(fault, Unreachable):
-            self._meter.set_state(State.DOWN, in_short(fault))
-        elif fault is None or isinstance(fault, ApiError) or not self._meter.connections:
-            self._meter.set_state(State.IDLE)
+    if meter.pattern not in _ASKED_AND_ANSWERED:
+        yield
+        return
+    if meter.state is State.DOWN:
+        meter.set_state(State.CONNECTING)
+    try:
+        yield
+    except Unreachable as trouble:
+        meter.set_state(State.DOWN, in_short(trouble))
+        raise
+    except BaseException as fault:
+        if isinstance(fault, ApiError) or not meter.connections:
+            meter.set_state(State.IDLE)
+        raise
+    else:
+        meter.set_state(State.IDLE)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING
 
-from tui.common.client.errors import ClientTrouble, Unreachable
+from tui.common.client.polling import Poll
 from tui.common.client.reconnect import parse_retry_after
-from tui.common.client.stream import RequestStream
+from tui.common.client.stream import NewsT
 from tui.common.client.wire import State
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from tui.common.client.reconnect import Backoff
     from tui.common.client.session import Session
     from tui.common.client.wire import Meter
-
-NewsT = TypeVar("NewsT")
 
 INTERVAL_SECONDS = 1.0
 """Between two polls where the server does not say when to come back."""
@@ -27,7 +25,7 @@ SILENCE_SECONDS = 10.0
 """Before a poll that nobody answers is given up: the server is not meant to wait."""
 
 
-class ShortPoll(RequestStream, Generic[NewsT]):
+class ShortPoll(Poll[NewsT]):
     """`async for news in poll`; subclasses say what is asked for and what is final.
 
     Handed out is the first answer, each that differs from the one before, and the final one, after
@@ -46,8 +44,7 @@ class ShortPoll(RequestStream, Generic[NewsT]):
         first_wait: float = 0.0,
         backoff: Backoff | None = None,
     ) -> None:
-        super().__init__(session, meter, backoff)
-        self.path = path
+        super().__init__(session, path, meter, backoff)
         self.polls = 0
         """Answers so far."""
         self._wait_before = first_wait
@@ -57,38 +54,10 @@ class ShortPoll(RequestStream, Generic[NewsT]):
 
     def cut(self) -> None:
         """Drop the request under way, or the next one as soon as it has left; it is sent again."""
-        self._cut_next = self._opening is None and self._exchange is None
+        self._cut_next = self._opening is None and self._link is None
         super().cut()
 
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> NewsT:
-        try:
-            while not self._finished:
-                await self._rest()
-                try:
-                    news = await self._ask()
-                except ClientTrouble as trouble:
-                    await self._after(trouble)
-                    continue
-                if news is not None:
-                    return news
-        except asyncio.CancelledError:
-            self._drop()
-            self._meter.set_state(State.IDLE)
-            raise
-        raise StopAsyncIteration
-
-    def _parse(self, body: bytes) -> NewsT:
-        """Raises ValueError."""
-        raise NotImplementedError
-
     def _is_final(self, news: NewsT) -> bool:
-        raise NotImplementedError
-
-    def _name(self, news: NewsT) -> str:
-        """What it is on the wire."""
         raise NotImplementedError
 
     async def _rest(self) -> None:
@@ -98,8 +67,9 @@ class ShortPoll(RequestStream, Generic[NewsT]):
             self._meter.asks_again(delay)
             await asyncio.sleep(delay)
 
-    async def _ask(self) -> NewsT | None:
-        """One poll; None where nothing has changed."""
+    async def _more(self) -> None:
+        """One poll, once it is due; it may find nothing changed."""
+        await self._rest()
         exchange = await self._open(
             self.path,
             headers={"Accept": "application/json"},
@@ -108,22 +78,22 @@ class ShortPoll(RequestStream, Generic[NewsT]):
         )
         self._note_open(State.LIVE)
         body = await exchange.read()
-        self._exchange = None
+        self._link = None
         news = self._parsed(body)
-        self.accepted = True
         self.polls += 1
         self._backoff.reset()
         self._meter.measured(exchange.latency_ms)
         self._meter.event(f"200 {self._name(news)}", exchange.size)
         changed, self._known = news != self._known, news
         if self._is_final(news):
-            self._finished = True
-            self._meter.set_state(State.IDLE)
-            return news
+            self._finish(State.IDLE)
+            self._pending.append(news)
+            return
         self._unchanged = 0 if changed else self._unchanged + 1
         retry_after = parse_retry_after(exchange.response.headers.get("Retry-After"))
         self._wait_before = self._interval(retry_after)
-        return news if changed else None
+        if changed:
+            self._pending.append(news)
 
     def _sent(self) -> None:
         if self._cut_next:
@@ -133,16 +103,6 @@ class ShortPoll(RequestStream, Generic[NewsT]):
         """As long as the server says, and longer where it keeps being wrong."""
         own = min(INTERVAL_AT_MOST, INTERVAL_SECONDS * 1.5 ** min(self._unchanged, 20))
         return max(own, retry_after or 0.0) * random.uniform(1.0, 1.1)  # noqa: S311 not a secret
-
-    def _parsed(self, body: bytes) -> NewsT:
-        try:
-            return self._parse(body)
-        except ValueError as fault:
-            raise Unreachable(
-                f"What answers at {self._session.base_url} is not a Tiffin server, or another "
-                "version of it.",
-                "answer not understood",
-            ) from fault
 
 
 class UploadPoll(ShortPoll["Upload"]):

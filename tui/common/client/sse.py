@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from tui.common.client.errors import ClientTrouble, NoStream, ResetStream
+from tui.common.client.errors import NoStream, ResetStream
 from tui.common.client.sse_parser import ServerSentEvent, SSEParser
 from tui.common.client.stream import RequestStream
 from tui.common.client.wire import State
@@ -30,7 +29,7 @@ LAST_EVENTS = frozenset({"end"})
 RESET = "reset"
 
 
-class EventStream(RequestStream):
+class EventStream(RequestStream[ServerSentEvent]):
     """`async for event in stream`, for ever, or up to an `end` event.
 
     `cursor` is where to begin (a snapshot's cursor; None for the present) and moves with each event
@@ -54,33 +53,13 @@ class EventStream(RequestStream):
         self.cursor = cursor
         self._silence = silence
         self._parser = SSEParser()
-        self._pending: deque[ServerSentEvent] = deque()
         self._ids: deque[str] = deque(maxlen=IDS_KEPT)
         self._seen: set[str] = {cursor} if cursor else set()
         self._replaying = False
         self._rushing = False
         self._heard_at = 0.0
 
-    def __aiter__(self) -> EventStream:
-        return self
-
-    async def __anext__(self) -> ServerSentEvent:
-        try:
-            while not self._pending:
-                if self._finished:
-                    raise StopAsyncIteration
-                try:
-                    await self._more()
-                except ClientTrouble as trouble:
-                    await self._after(trouble)
-        except asyncio.CancelledError:
-            self._drop()
-            self._meter.set_state(State.IDLE)
-            raise
-        return self._hand_out()
-
     async def _more(self) -> None:
-        """Read what has come into `_pending`, opening the stream first where it is not."""
         exchange = self._link or await self._begin()
         if self._rushing:
             await exchange.gather(GATHER_SECONDS)
@@ -133,9 +112,7 @@ class EventStream(RequestStream):
         response = exchange.response
         if response.status == 204:
             # By the standard: no more events, and do not come back.
-            self._finished = True
-            self._drop()
-            self._meter.set_state(State.IDLE)
+            self._finish(State.IDLE)
             raise NoStream("There is nothing more to come on this stream.", "no more events")
         if response.content_type != "text/event-stream":
             raise NoStream(
@@ -152,21 +129,13 @@ class EventStream(RequestStream):
         self._note_open(State.LIVE)
         return exchange
 
-    def _hand_out(self) -> ServerSentEvent:
-        event = self._pending.popleft()
-        if event.type == RESET:
-            self._pending.clear()
-            self._finished = True
-            self._drop()
-            self._meter.set_state(State.CONNECTING, "reading the snapshot again")
+    def _take(self, news: ServerSentEvent) -> None:
+        if news.type == RESET:
+            self._finish(State.CONNECTING, "reading the snapshot again")
             raise ResetStream("Too much has happened since; reading everything again.")
-        self.cursor = event.last_event_id or self.cursor
-        if event.type in LAST_EVENTS:
-            self._pending.clear()
-            self._finished = True
-            self._drop()
-            self._meter.set_state(State.IDLE)
-        return event
+        self.cursor = news.last_event_id or self.cursor
+        if news.type in LAST_EVENTS:
+            self._finish(State.IDLE)
 
     def _remember(self, event: ServerSentEvent) -> None:
         if not event.has_id or not event.last_event_id:

@@ -1,8 +1,9 @@
-"""What every stream that comes back by itself has in common: opening, losing, waiting, cutting."""
+"""What every stream that comes back by itself has in common: reading, losing, waiting, cutting."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
@@ -28,13 +29,14 @@ class Link(Protocol):
 
 
 LinkT = TypeVar("LinkT", bound=Link)
+NewsT = TypeVar("NewsT")
 
 
-class Stream(Generic[LinkT]):
-    """One connection that is opened again and again; subclasses iterate over what it brings.
+class Stream(Generic[LinkT, NewsT]):
+    """One connection that is opened again and again, and an iterator over what it brings.
 
     Meant for one reader, inside `async with`. Cancelling the reader closes the connection; reading
-    on opens it again.
+    on opens it again. Subclasses say in `_more` how it is read.
     """
 
     def __init__(self, session: Session, meter: Meter, backoff: Backoff | None = None) -> None:
@@ -44,6 +46,7 @@ class Stream(Generic[LinkT]):
         self._epoch: int | None = None
         self._link: LinkT | None = None
         self._opening: asyncio.Task[LinkT] | None = None
+        self._pending: deque[NewsT] = deque()
         self._dropped: Unreachable | None = None
         self._lost_before = False
         self._finished = False
@@ -60,6 +63,33 @@ class Stream(Generic[LinkT]):
         trace: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> NewsT:
+        try:
+            while not self._pending:
+                if self._finished:
+                    raise StopAsyncIteration
+                try:
+                    await self._more()
+                except ClientTrouble as trouble:
+                    await self._after(trouble)
+        except asyncio.CancelledError:
+            self._drop()
+            self._meter.set_state(State.IDLE)
+            raise
+        news = self._pending.popleft()
+        self._take(news)
+        return news
+
+    async def _more(self) -> None:
+        """Read what has come into `_pending`, opening the connection first where there is none."""
+        raise NotImplementedError
+
+    def _take(self, news: NewsT) -> None:
+        """The reader gets it now. Raises where it is not meant for the reader."""
 
     def cut(self) -> None:
         """Drop the connection now; it comes back by itself. Nothing happens where there is none."""
@@ -112,6 +142,13 @@ class Stream(Generic[LinkT]):
             self._link.close()
             self._link = None
 
+    def _finish(self, state: State, detail: str = "") -> None:
+        """Bring no more, and close the connection."""
+        self._pending.clear()
+        self._finished = True
+        self._drop()
+        self._meter.set_state(state, detail)
+
     def _why_dropped(self) -> Unreachable | None:
         """Why we dropped the connection ourselves; asked once."""
         trouble, self._dropped = self._dropped, None
@@ -152,7 +189,7 @@ class Stream(Generic[LinkT]):
         self._meter.set_state(State.CONNECTING, detail)
 
 
-class RequestStream(Stream["Exchange"]):
+class RequestStream(Stream["Exchange", NewsT]):
     """A stream whose connection is one request with a long answer."""
 
     async def _open(

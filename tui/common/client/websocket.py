@@ -8,8 +8,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from server.features.chat.schemas import (
-    ChatMessage,
+from server.features.chat.frame_schemas import (
     CloseCode,
     ClosedFrame,
     ErrorCode,
@@ -21,6 +20,7 @@ from server.features.chat.schemas import (
     TakenFrame,
     read_server_frame,
 )
+from server.features.chat.schemas import ChatMessage
 from server.features.shared.schemas import ProblemDetails
 from tui.common.client.channel import Channel, Closed
 from tui.common.client.errors import ApiError, ClientTrouble, ResetStream, Unreachable
@@ -43,7 +43,7 @@ QUIET_SECONDS = 0.25
 CURSORS_KEPT = 1024
 
 
-class Room(Stream[Channel]):
+class Room(Stream[Channel, ServerFrame]):
     """`async for frame in room`, inside `async with`, for ever.
 
     `cursor` is where to begin (a history's cursor; None for the present) and moves with each frame
@@ -75,7 +75,6 @@ class Room(Stream[Channel]):
         self.outbox = Outbox() if outbox is None else outbox
         self._silence = silence
         self._seen: deque[str] = deque([cursor] if cursor else [], maxlen=CURSORS_KEPT)
-        self._pending: deque[ServerFrame] = deque()
         self._sender = Sender(self.outbox, echo)
         self._writing: asyncio.Task[None] | None = None
         self._let_in = False
@@ -87,24 +86,6 @@ class Room(Stream[Channel]):
     async def __aenter__(self) -> Room:
         self.outbox.on_put = self._sender.wake
         return self
-
-    def __aiter__(self) -> Room:
-        return self
-
-    async def __anext__(self) -> ServerFrame:
-        try:
-            while not self._pending:
-                if self._finished:
-                    raise StopAsyncIteration
-                try:
-                    await self._more()
-                except ClientTrouble as trouble:
-                    await self._after(trouble)
-        except asyncio.CancelledError:
-            self._drop()
-            self._meter.set_state(State.IDLE)
-            raise
-        return self._hand_out()
 
     async def aclose(self) -> None:
         """End for good and close the connection. What is unsent stays in the outbox."""
@@ -132,7 +113,6 @@ class Room(Stream[Channel]):
     # -- reading
 
     async def _more(self) -> None:
-        """Read what has come into `_pending`, opening the room first where it is not."""
         channel = self._link or await self._begin()
         news = await channel.receive()
         if isinstance(news, Closed):
@@ -220,19 +200,14 @@ class Room(Stream[Channel]):
             self._seen.append(message.cursor)
             self._pending.append(message)
 
-    def _hand_out(self) -> ServerFrame:
-        frame = self._pending.popleft()
-        if isinstance(frame, ResetFrame):
-            self._pending.clear()
-            self._finished = True
-            self._drop()
-            self._meter.set_state(State.CONNECTING, "reading the history again")
+    def _take(self, news: ServerFrame) -> None:
+        if isinstance(news, ResetFrame):
+            self._finish(State.CONNECTING, "reading the history again")
             raise ResetStream("Too much has happened since; reading the history again.")
-        if isinstance(frame, ChatMessage | TakenFrame | ClosedFrame | ReopenedFrame) and not (
-            isinstance(frame, ChatMessage) and frame.again
+        if isinstance(news, ChatMessage | TakenFrame | ClosedFrame | ReopenedFrame) and not (
+            isinstance(news, ChatMessage) and news.again
         ):
-            self.cursor = frame.cursor
-        return frame
+            self.cursor = news.cursor
 
     # -- what has come of what was sent
 

@@ -17,6 +17,7 @@ from textual.visual import Visual
 from server.features.announcements.schemas import ReadAnnouncement
 from tui.common.panels import announcement_text
 from tui.common.panels.announcement_book import AnnouncementBook
+from tui.common.text import centred
 
 if TYPE_CHECKING:
     from textual.visual import VisualType
@@ -233,21 +234,12 @@ class AnnouncementList(ScrollView, can_focus=True):
         """A line of an announcement, a gap, or what is said while there is nothing."""
         width = self.scrollable_content_region.width
         if not self._lines:
-            return self._message_line(y, width)
+            return self._strip(centred(self.message, y, width, self.size.height), width)
         at = y + self.scroll_offset.y
         row, line = self._lines[at] if at < len(self._lines) else (-1, None)
         if line is None:
             return self._strip(Content(""), width)
         return self._strip(line, width, at_cursor=row == self._row)
-
-    def _message_line(self, y: int, width: int) -> Strip:
-        lines = self.message.wrap(max(1, width - 4)) if self.message else []
-        first = max(0, (self.size.height - len(lines)) // 2)
-        if not first <= y < first + len(lines):
-            return self._strip(Content(""), width)
-        line = lines[y - first]
-        indent = max(0, (width - line.cell_length) // 2)
-        return self._strip(Content.assemble(" " * indent, line), width)
 
     def _strip(self, content: "VisualType", width: int, *, at_cursor: bool = False) -> Strip:
         style = self.visual_style

@@ -21,7 +21,6 @@ from tui.common.theme import PATTERN_INK
 if TYPE_CHECKING:
     from tui.common.client.wire import Frame, Wire
 
-STAMP_CELLS = 12
 SIZE_CELLS = 7
 NARROW = 44
 """Below this many cells, milliseconds are left out."""

@@ -15,7 +15,7 @@ from tui.common.client.form import UnfitFile
 from tui.common.photo.candidate import Candidate, inspect, looks_like_picture, path_of
 from tui.common.photo.path_field import PathField
 from tui.common.screens.modal import Modal
-from tui.common.text import human_bytes, plain
+from tui.common.text import plain
 from tui.common.widgets.too_small import TooSmall
 
 
@@ -121,13 +121,6 @@ class PickScreen(Modal[Candidate]):
                 self.dismiss(candidate)
         finally:
             self._looking = False
-
-
-def described(candidate: Candidate) -> str:
-    """Its name, size and pixels."""
-    bitmap = candidate.bitmap
-    pixels = f"{bitmap.width}×{bitmap.height}"
-    return f"{plain(candidate.path.name)}, {human_bytes(bitmap.size)}, {pixels}"
 
 
 def _first_folder(wanted: Path | None) -> Path:

@@ -17,6 +17,7 @@ from textual.widget import Widget
 
 from tui.common.photo.bitmap import Bitmap
 from tui.common.photo.cells import Cells, Paper, draw, fit
+from tui.common.text import centred
 
 STEPS = 24
 """Presses of an arrow key from one end to the other."""
@@ -221,12 +222,9 @@ class PictureView(Widget, can_focus=True):
             self._drawing = False
 
     def _words_line(self, y: int, width: int) -> Strip:
-        lines = self.words.wrap(max(1, width - 4)) if self.words else []
-        first = max(0, (self.size.height - len(lines)) // 2)
-        if not first <= y < first + len(lines) or width < 1:
+        line = centred(self.words, y, width, self.size.height)
+        if not line or width < 1:
             return Strip.blank(width, self.rich_style)
-        line = lines[y - first]
-        line = Content.assemble(" " * max(0, (width - line.cell_length) // 2), line)
         strips = Visual.to_strips(
             self, line, width, 1, self.visual_style, pad=True, apply_selection=False
         )

@@ -1,7 +1,7 @@
 """One's account: profile, password, log out, delete."""
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
@@ -16,7 +16,6 @@ from tui.common.widgets.too_small import LEAST_ROWS, TooSmall
 
 if TYPE_CHECKING:
     from server.features.accounts.schemas import Account, ProfileChange
-    from tui.common.app import TiffinApp
     from tui.common.photo.panel import PhotoPanel
 
 FIELDS = (
@@ -47,11 +46,6 @@ class AccountScreen(Modal[None]):
     """
     AUTO_FOCUS = "#name"
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (LEAST_ROWS, "-short"), (27, "-tall")]  # noqa: RUF012
-
-    @property
-    def tiffin(self) -> "TiffinApp":
-        """The app, by its own type."""
-        return cast("TiffinApp", self.app)
 
     def compose(self) -> ComposeResult:
         """Three parts and a line for what came of it."""

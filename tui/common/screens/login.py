@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, ClassVar, cast
-from urllib.parse import urlsplit
 
 from textual import on
 from textual.app import ComposeResult
@@ -13,6 +12,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Button, Input, Label, Static
 
+from tui.common.screens.server_line import ServerLine
 from tui.common.text import plain
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.too_small import LEAST_ROWS, TooSmall
@@ -20,7 +20,6 @@ from tui.common.widgets.too_small import LEAST_ROWS, TooSmall
 if TYPE_CHECKING:
     from tui.common.app import TiffinApp
 
-PROBE_SECONDS = 2.0
 RETRY_SECONDS = (1, 2, 3, 5)
 
 Attempt = Callable[[], Awaitable[bool]]
@@ -37,9 +36,8 @@ class LoginScreen(Screen[bool]):
             border: round $edge; background: $surface; scrollbar-size-vertical: 1; overflow-y: auto;
         }
         &.-short > .card { padding: 0 3; }
-        & #server { height: auto; margin-bottom: 1; color: $wire-ink; }
+        & ServerLine { margin-bottom: 1; }
         & #demo { width: 100%; }
-        & Rule { color: $edge; margin: 0; height: 1; }
         & .or { width: 100%; height: 1; text-align: center; color: $wire-ink; margin-top: 1; }
         & .row { height: 1; margin-top: 1; }
         & .row > Label { width: 11; color: $title; }
@@ -92,7 +90,7 @@ class LoginScreen(Screen[bool]):
                     (f"  {role}", "$wire-ink"),
                 )
             )
-            yield Static("", id="server", markup=False)
+            yield ServerLine(self.tiffin.server)
             yield Button(f"Enter the demo as {_a(role)}", id="demo", variant="primary")
             yield Static("or with an account of your own", classes="or", markup=False)
             with Horizontal(classes="row new"):
@@ -113,13 +111,11 @@ class LoginScreen(Screen[bool]):
         yield TooSmall()
 
     def on_mount(self) -> None:
-        """Say why one is here, look for the server."""
-        self._server("looking for the server", "◌", "$wire-ink")
+        """Say why one is here."""
         if self._first_words:
             self.say(self._first_words, trouble=self._resuming)
         if self._resuming:
             self._try(self._resume)
-        self.run_worker(self._probe(), group="probe", exit_on_error=False)
 
     # -- what is shown
 
@@ -128,37 +124,6 @@ class LoginScreen(Screen[bool]):
         mark = ("✕ ", "bold $error") if trouble else ("", "")
         line = Content.assemble(mark, (plain(words), "$foreground")) if words else Content("")
         self.query_one("#words", Static).update(line)
-
-    def _server(self, words: str, glyph: str, ink: str) -> None:
-        self.query_one("#server", Static).update(
-            Content.assemble(
-                (f"{glyph} ", ink),
-                (plain(self.tiffin.server), "$title"),
-                (f"  {words}", "$wire-ink"),
-            )
-        )
-
-    async def _probe(self) -> None:
-        """Look for the server's port until it answers: no aiohttp needed for that."""
-        parts = urlsplit(self.tiffin.server)
-        try:
-            port = parts.port or (443 if parts.scheme == "https" else 80)
-        except ValueError:
-            port = 0
-        if parts.scheme not in ("http", "https") or not parts.hostname or not port:
-            self._server("is no http address: start with --server http://host:port", "✕", "$error")
-            return
-        while True:
-            try:
-                async with asyncio.timeout(PROBE_SECONDS * 2):
-                    _, writer = await asyncio.open_connection(parts.hostname, port)
-                writer.close()
-            except (OSError, TimeoutError):
-                self._server("no answer, looking again", "◌", "$warning")
-                await asyncio.sleep(PROBE_SECONDS)
-            else:
-                self._server("there", "●", "$success")
-                return
 
     # -- what is done
 

@@ -1,9 +1,12 @@
 """A dialog over the panels."""
 
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
+
+if TYPE_CHECKING:
+    from tui.common.app import TiffinApp
 
 ResultT = TypeVar("ResultT")
 
@@ -28,6 +31,11 @@ class Modal(ModalScreen[ResultT]):
         Binding("up", "app.focus_previous", show=False),
         Binding("ctrl+q", "app.quit", show=False),
     ]
+
+    @property
+    def tiffin(self) -> "TiffinApp":
+        """The app, by its own type."""
+        return cast("TiffinApp", self.app)
 
     def action_close(self) -> None:
         """Leave without an answer."""

@@ -14,6 +14,8 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.visual import Visual
 
+from tui.common.text import centred
+
 STRIPS_KEPT = 500
 
 
@@ -210,7 +212,7 @@ class RowList(ScrollView, can_focus=True):
         """The header, a line of a row, or nothing."""
         width = self.scrollable_content_region.width
         if not self.count:
-            return self._message_line(y, width)
+            return self._strip(centred(self.message, y, width, self.size.height), width)
         if y < self._head:
             return self._strip(self.draw_header(width), width, "row-list--header")
         index, line = divmod(y - self._head + self.scroll_offset.y, self.ROW_LINES)
@@ -238,15 +240,6 @@ class RowList(ScrollView, can_focus=True):
         if line >= len(lines):
             return self._strip(Content(""), width)
         return self._strip(lines[line], width, "row-list--cursor" if at_cursor else None)
-
-    def _message_line(self, y: int, width: int) -> Strip:
-        lines = self.message.wrap(max(1, width - 4)) if self.message else []
-        first = max(0, (self.size.height - len(lines)) // 2)
-        if not first <= y < first + len(lines):
-            return self._strip(Content(""), width)
-        line = lines[y - first]
-        indent = max(0, (width - line.cell_length) // 2)
-        return self._strip(Content.assemble(" " * indent, line), width)
 
     def _strip(self, content: Content, width: int, component: str | None = None) -> Strip:
         style = self.get_visual_style(component) if component else self.visual_style

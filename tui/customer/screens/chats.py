@@ -1,7 +1,6 @@
 """One's chats, to choose one of them."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
 
 from textual import on
 from textual.app import ComposeResult
@@ -17,9 +16,6 @@ from tui.common.screens.modal import Modal
 from tui.common.text import fit
 from tui.common.trouble import words_of
 from tui.common.widgets.too_small import TooSmall
-
-if TYPE_CHECKING:
-    from tui.common.app import TiffinApp
 
 PAGES = 10
 
@@ -58,7 +54,7 @@ class ChatsScreen(Modal[Chat]):
         self.run_worker(self._read(), exit_on_error=False)
 
     async def _read(self) -> None:
-        api = cast("TiffinApp", self.app).api
+        api = self.tiffin.api
         words = self.query_one("#words", Static)
         found, before = self.query_one(OptionList), None
         for _ in range(PAGES):

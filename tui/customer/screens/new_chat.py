@@ -1,7 +1,5 @@
 """Asks what a new chat is about."""
 
-from typing import TYPE_CHECKING, cast
-
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -16,9 +14,6 @@ from tui.common.screens.modal import Modal
 from tui.common.text import fit, plain
 from tui.common.trouble import words_of
 from tui.common.widgets.too_small import TooSmall
-
-if TYPE_CHECKING:
-    from tui.common.app import TiffinApp
 
 ORDERS = 20
 SUBJECT_MOST = 80
@@ -72,7 +67,7 @@ class NewChatScreen(Modal[NewChat]):
 
     async def _read(self) -> None:
         try:
-            self._orders = (await cast("TiffinApp", self.app).api.orders(limit=ORDERS)).items
+            self._orders = (await self.tiffin.api.orders(limit=ORDERS)).items
         except ClientTrouble as trouble:
             self._say(f"Your orders cannot be read just now: {words_of(trouble)}")
             return

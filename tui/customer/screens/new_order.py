@@ -1,7 +1,7 @@
 """An order from nothing: restaurants, menu, basket, place."""
 
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -30,9 +30,6 @@ from tui.customer.screens.menu_list import DishList, MenuList
 from tui.customer.screens.placing import STAYS_ONE, place
 from tui.customer.screens.reading import read_for
 from tui.customer.screens.restaurant_list import RestaurantList
-
-if TYPE_CHECKING:
-    from tui.common.app import TiffinApp
 
 SENDING = "Sending …  esc stops"
 STOPPED = "Stopped, perhaps too late."
@@ -73,11 +70,6 @@ class NewOrderScreen(Modal[Order]):
         self._again = again
         self._basket: Basket | None = None
         self._sending = False
-
-    @property
-    def tiffin(self) -> "TiffinApp":
-        """The app, by its own type."""
-        return cast("TiffinApp", self.app)
 
     def compose(self) -> ComposeResult:
         """Three pages in one box, a line for what is wrong, the keys."""
@@ -188,7 +180,6 @@ class NewOrderScreen(Modal[Order]):
         self._basket = basket
         self._baskets[basket.restaurant.id] = basket
         menu = self.query_one(MenuList)
-        menu.message = Content.assemble(("Reading the menu …", "$wire-ink"))
         menu.show([], basket)
         menu.message = Content.assemble(("Reading the menu …", "$wire-ink"))
         self.query_one(BasketPane).show(basket)

@@ -9,7 +9,6 @@ from textual import events, on
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.widgets import Static
 from textual.worker import Worker, WorkerState
 
 from server.features.orders.schemas import Order
@@ -20,7 +19,6 @@ from tui.common.map.town import read_ground
 from tui.common.map.town_map import TownMap
 from tui.common.panel import Panel
 from tui.common.rides.journey import place_of
-from tui.common.text import plain
 from tui.employee.panels import driver_lines, driver_map, kitchen_text
 from tui.employee.panels.board import COLUMNS
 from tui.employee.panels.driver_desk import Desk
@@ -28,6 +26,7 @@ from tui.employee.panels.driver_layout import Layout, layout_for
 from tui.employee.panels.driver_roster import Duty, Roster
 from tui.employee.panels.kitchen import KitchenPanel
 from tui.employee.panels.roster_view import RosterView
+from tui.employee.panels.trouble_line import TroubleLine
 from tui.employee.screens.assign import AssignScreen, takeable
 
 BEAT_SECONDS = 0.5
@@ -55,11 +54,7 @@ class DriversPanel(Panel):
     DEFAULT_CSS = """
     DriversPanel {
         & > .body { padding: 0; }
-        & #trouble {
-            display: none; height: 1; padding: 0 1; color: $warning; text-style: bold;
-            text-wrap: nowrap; text-overflow: ellipsis;
-        }
-        & #trouble.-shown { display: block; }
+        & TroubleLine { padding: 0 1; }
         & #stage { height: 1fr; layout: vertical; }
         &.-right #stage { layout: horizontal; }
         &.-right #roster { width: 48%; max-width: 56; }
@@ -86,11 +81,10 @@ class DriversPanel(Panel):
         self._moved_by_hand = False
         self._painted_at = 0.0
         self._layout: Layout | None = None
-        self._trouble = ""
 
     def body(self) -> ComposeResult:
         """A line for trouble, the roster, the map."""
-        yield Static("", id="trouble", markup=False)
+        yield TroubleLine()
         with Container(id="stage"):
             yield self.view
             yield self.map
@@ -247,7 +241,7 @@ class DriversPanel(Panel):
             self.view.show(())
             return
         self.view.words = driver_lines.words_for_empty(desk.feed)
-        self._show_trouble(driver_lines.words_for_old(desk.feed))
+        self.query_one(TroubleLine).say(driver_lines.words_for_old(desk.feed))
         self.view.show([desk.row(one) for one in self.roster.duties])
         self._fit()
         duty = self.duty
@@ -269,13 +263,6 @@ class DriversPanel(Panel):
             self.set_class(layout.right, "-right")
             self.set_class(not layout.below and not layout.right, "-bare")
             self.view.styles.height = layout.roster_lines or "1fr"
-
-    def _show_trouble(self, words: str) -> None:
-        if words != self._trouble:
-            self._trouble = words
-            line = self.query_one("#trouble", Static)
-            line.update(plain(words))
-            line.set_class(bool(words), "-shown")
 
     def _lay(self, ground: Ground) -> None:
         self.map.ground = ground

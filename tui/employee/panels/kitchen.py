@@ -9,7 +9,6 @@ from textual import events, on
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.widgets import Static
 from textual.worker import Worker, WorkerState
 
 from server.features.orders.schemas import Order, OrderStatus
@@ -26,6 +25,7 @@ from tui.employee.panels.cursor import Cursor
 from tui.employee.panels.details import Details
 from tui.employee.panels.feed import Feed
 from tui.employee.panels.line_watch import LineWatch
+from tui.employee.panels.trouble_line import TroubleLine
 from tui.employee.screens.menu import MenuScreen
 from tui.employee.screens.order import OrderScreen
 
@@ -57,11 +57,6 @@ class KitchenPanel(Panel):
     )
     DEFAULT_CSS = """
     KitchenPanel {
-        & #trouble {
-            display: none; height: 1; color: $warning; text-style: bold;
-            text-wrap: nowrap; text-overflow: ellipsis;
-        }
-        & #trouble.-shown { display: block; }
         & #stage { height: 1fr; layout: vertical; }
         &.-below #details { height: 30%; min-height: 8; border-top: solid $edge; }
         &.-right #stage { layout: horizontal; }
@@ -93,13 +88,12 @@ class KitchenPanel(Panel):
         self.feed: Feed | None = None
         self._announcer = Announcer(self)
         self._watch = LineWatch()
-        self._trouble = ""
         self._second = 0
         self._painted_at = 0.0
 
     def body(self) -> ComposeResult:
         """A line for trouble, the board, the order under the cursor."""
-        yield Static("", id="trouble", markup=False)
+        yield TroubleLine()
         yield self.strip
         with Container(id="stage"):
             yield self.view
@@ -278,11 +272,7 @@ class KitchenPanel(Panel):
         """Words above the board while it may be old."""
         loaded = self.feed is not None and self.feed.loaded
         words = self._watch.words(self.meter, now) if loaded else ""
-        if words != self._trouble:
-            self._trouble = words
-            line = self.query_one("#trouble", Static)
-            line.update(words)
-            line.set_class(bool(words), "-shown")
+        self.query_one(TroubleLine).say(words)
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """A feed that broke by a mistake of ours must not look like a quiet evening."""

@@ -9,7 +9,6 @@ from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.content import Content
-from textual.widgets import Static
 from textual.worker import Worker, WorkerState
 
 from server.features.chat.schemas import Chat
@@ -27,6 +26,7 @@ from tui.employee.panels.line_watch import LineWatch
 from tui.employee.panels.queue import Queue, is_open
 from tui.employee.panels.queue_feed import QueueFeed
 from tui.employee.panels.queue_list import QueueList
+from tui.employee.panels.trouble_line import TroubleLine
 
 FEED = "queue"
 """The worker group of the queue's stream."""
@@ -56,11 +56,6 @@ class SupportPanel(TalkPanel):
     )
     DEFAULT_CSS = """
     SupportPanel {
-        & #trouble {
-            display: none; height: 1; color: $warning; text-style: bold;
-            text-wrap: nowrap; text-overflow: ellipsis;
-        }
-        & #trouble.-shown { display: block; }
         & #desk { height: 1fr; layout: vertical; }
         & QueueList { height: 3; }
         & ChatPane { border-top: solid $edge; }
@@ -87,12 +82,11 @@ class SupportPanel(TalkPanel):
         self._keys: tuple[object, ...] = ()
         self._begun = False
         self._watch = LineWatch()
-        self._trouble = ""
 
     def body(self) -> ComposeResult:
         """The queue, and the chat in view."""
         self.pane = ChatPane(HINT, support_text.CHOOSE)
-        yield Static("", id="trouble", markup=False)
+        yield TroubleLine()
         with Container(id="desk"):
             yield self.rows
             yield self.pane
@@ -156,11 +150,7 @@ class SupportPanel(TalkPanel):
         loaded = self.feed is not None and self.feed.loaded
         meter = self.wire.meter(QUEUE_METER, Pattern.SSE)
         words = self._watch.words(meter, time.monotonic()) if loaded else ""
-        if words != self._trouble:
-            self._trouble = words
-            line = self.query_one("#trouble", Static)
-            line.update(words)
-            line.set_class(bool(words), "-shown")
+        self.query_one(TroubleLine).say(words)
 
     @property
     def _most_rows(self) -> int:

@@ -1,7 +1,7 @@
 """Writing an announcement: text, severity, audience, how long it stands, and how it will look."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -19,9 +19,6 @@ from tui.common.trouble import field_of, words_of
 from tui.common.widgets.too_small import TooSmall
 from tui.employee.panels.draft import LASTS, Draft
 from tui.employee.screens.choice import Choice
-
-if TYPE_CHECKING:
-    from tui.common.app import TiffinApp
 
 SEVERITIES = (
     (Severity.INFO, "info"),
@@ -139,10 +136,10 @@ class ComposeScreen(Modal[Announcement]):
             self.run_worker(self._send(), group="announce", exit_on_error=True)
 
     async def _send(self) -> None:
-        api = cast("TiffinApp", self.app).api
+        api = self.tiffin.api
         self._say(Content.assemble(("◌ sending …", "$wire-ink")))
         try:
-            new, key = self._draft.attempt(cast("TiffinApp", self.app).session.server_now())
+            new, key = self._draft.attempt(self.tiffin.session.server_now())
             made = await api.announce(new, key)
         except Exception as error:
             words = words_of(error)

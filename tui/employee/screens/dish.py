@@ -1,7 +1,6 @@
 """A dish's form: name, description, price."""
 
 import re
-from typing import TYPE_CHECKING, cast
 
 from textual import on
 from textual.app import ComposeResult
@@ -15,9 +14,6 @@ from tui.common.screens.modal import Modal
 from tui.common.text import human_money, plain
 from tui.common.trouble import field_of, words_of
 from tui.common.widgets.too_small import TooSmall
-
-if TYPE_CHECKING:
-    from tui.common.app import TiffinApp
 
 FIELDS = (("name", "Name", 80), ("description", "Description", 500), ("price_cents", "Price", 10))
 
@@ -83,7 +79,7 @@ class DishScreen(Modal[MenuItem]):
             self.dismiss(dish)
 
     async def _send(self) -> MenuItem:
-        api = cast("TiffinApp", self.app).api
+        api = self.tiffin.api
         name, description, price = (self.query_one(f"#{key}", Input).value for key, *_ in FIELDS)
         cents = cents_of(price)
         if cents is None:

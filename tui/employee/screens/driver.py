@@ -1,7 +1,6 @@
 """Who brings an order."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
 
 from rich.cells import cell_len
 from textual import on
@@ -17,9 +16,6 @@ from tui.common.client.errors import ClientTrouble
 from tui.common.screens.modal import Modal
 from tui.common.text import fit, plain
 from tui.common.widgets.too_small import TooSmall
-
-if TYPE_CHECKING:
-    from tui.common.app import TiffinApp
 
 NAME_CELLS = 24
 VEHICLE_CELLS = 10
@@ -60,7 +56,7 @@ class DriverScreen(Modal[str]):
     async def _load(self) -> None:
         words = self.query_one("#words", Static)
         try:
-            drivers = await cast("TiffinApp", self.app).api.drivers()
+            drivers = await self.tiffin.api.drivers()
         except ClientTrouble as trouble:
             words.update(f"{plain(trouble.words)} Close this with esc and try again.")
             return

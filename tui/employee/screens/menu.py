@@ -1,7 +1,7 @@
 """The menu, to say what is sold out, and to change it."""
 
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from rich.cells import cell_len
 from textual import on
@@ -20,10 +20,6 @@ from tui.common.text import fit, human_money, plain
 from tui.common.widgets.too_small import TooSmall
 from tui.employee.panels.photo import DishPhotoPanel
 from tui.employee.screens.dish import DishScreen
-
-if TYPE_CHECKING:
-    from tui.common.app import TiffinApp
-
 
 KEYS = "space sold out · a adds · e edits · p photo · del removes · esc closes"
 
@@ -55,11 +51,6 @@ class MenuScreen(Modal[None]):
         self._restaurant_id = restaurant_id
         self._dishes: list[MenuItem] = []
         self._busy = False
-
-    @property
-    def tiffin(self) -> "TiffinApp":
-        """The app, by its own type."""
-        return cast("TiffinApp", self.app)
 
     def compose(self) -> ComposeResult:
         """The dishes, the one in focus in full, a line of news."""

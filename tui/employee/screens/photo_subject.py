@@ -1,7 +1,7 @@
 """Of what a photo is: a dish of the menu, or oneself."""
 
 import asyncio
-from typing import TYPE_CHECKING, ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
 from rich.cells import cell_len
 from textual import on
@@ -19,9 +19,6 @@ from tui.common.screens.modal import Modal
 from tui.common.text import fit
 from tui.common.trouble import words_of
 from tui.common.widgets.too_small import TooSmall
-
-if TYPE_CHECKING:
-    from tui.common.app import TiffinApp
 
 AVATAR: Literal["avatar"] = "avatar"
 
@@ -77,7 +74,7 @@ class PhotoSubjectScreen(Modal["MenuItem | Literal['avatar']"]):
         backoff = Backoff(cap=4.0)
         while True:
             try:
-                restaurant = await cast("TiffinApp", self.app).api.restaurant(self._restaurant_id)
+                restaurant = await self.tiffin.api.restaurant(self._restaurant_id)
             except SignedOut:
                 return
             except ClientTrouble as trouble:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from server.features.chat.schemas import CloseCode, read_server_frame
+from server.features.chat.frame_schemas import CloseCode, CloseReason, read_server_frame
 from server.transports import duplex
 from support.cast import Cast, cast_of
 from support.live_server import running_server, settings_for
@@ -350,7 +350,9 @@ async def test_a_draining_server_says_when_to_come_back(data_dir: Path) -> None:
             await server.app.shutdown()
             closed = await ana.closed()
     assert closed.code == CloseCode.GOING_AWAY
-    assert 500 <= closed.reason["retry_after_ms"] <= 2500
+    reason = CloseReason.model_validate(closed.reason)
+    assert reason.retry_after_ms is not None
+    assert 500 <= reason.retry_after_ms <= 2500
 
 
 async def test_a_handshake_that_is_none(cast: Cast, rest: Rest) -> None:

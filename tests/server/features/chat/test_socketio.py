@@ -11,6 +11,7 @@ import pytest
 import socketio
 
 from server.core.routing import SERVICES
+from server.features.chat.frame_schemas import GoodbyeFrame
 from server.realtime.hub import Hub
 from server.transports import duplex, socketio_engine
 from server.transports import socketio as transport
@@ -121,9 +122,10 @@ async def test_a_draining_server_says_when_to_come_back(
         socketio_client(cast.customer, transports) as ana,
     ):
         await server.app.shutdown()
-        goodbye = await ana.next("goodbye")
-        assert goodbye["code"] == 1001
-        assert 500 <= goodbye["retry_after_ms"] <= 2500
+        goodbye = GoodbyeFrame.model_validate(await ana.next("goodbye"))
+        assert goodbye.code == 1001
+        assert goodbye.retry_after_ms is not None
+        assert 500 <= goodbye.retry_after_ms <= 2500
         await wait_until(lambda: not ana.client.connected, what="it is cut off")
 
 

@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from textual.app import App, ComposeResult
 
-from server.features.chat.schemas import ChatMessage, MessagePage, ReadFrame, ReadMark
+from server.features.chat.frame_schemas import ReadFrame, ReadMark
+from server.features.chat.schemas import ChatMessage, MessagePage
 from server.features.shared.schemas import Actor
 from tui.common.chat.conversation import Conversation
 from tui.common.chat.message_view import MessageView

@@ -5,15 +5,14 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.features.chat.schemas import (
-    ChatMessage,
-    MessagePage,
+from server.features.chat.frame_schemas import (
     PresenceFrame,
     ReadFrame,
     ReadMark,
     TakenFrame,
     TypingFrame,
 )
+from server.features.chat.schemas import ChatMessage, MessagePage
 from server.features.shared.schemas import Actor
 from tui.common.chat.conversation import TYPING_SECONDS, Conversation
 from tui.common.client.outbox import Unsent

@@ -1,0 +1,286 @@
+"""What goes over a room's socket, WebSocket or Socket.IO: its frames, its errors, its end."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
+
+from server.features.chat.schemas import LONGEST_TEXT, ChatMessage
+from server.features.shared.schemas import Actor, Id, Timestamp, Wire, absent
+
+
+def _one_line_end(text: object) -> object:
+    return text.replace("\r\n", "\n") if isinstance(text, str) else text
+
+
+def _printable(text: str) -> str:
+    """Line feeds and tabs are text; every other control character could drive a terminal."""
+    for char in text:
+        if (char < " " and char not in "\n\t") or "\x7f" <= char < "\xa0":
+            raise ValueError(
+                f"must not contain control characters or terminal escapes (U+{ord(char):04X})"
+            )
+    return text
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text
+
+
+Text = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=LONGEST_TEXT),
+    BeforeValidator(_one_line_end),
+    AfterValidator(_printable),
+    AfterValidator(_not_blank),
+]
+"""A message as it was written: kept as it is, but for CR LF, which becomes LF."""
+ClientId = Annotated[
+    str, StringConstraints(min_length=1, max_length=64), AfterValidator(_printable)
+]
+"""Unique to its sender within a chat: what is sent again with the same one is one message."""
+CursorText = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+
+
+class ReadMark(Wire):
+    """How far somebody has read: the cursor of the last message they have seen."""
+
+    reader: Actor
+    cursor: str
+    at: Timestamp
+
+
+class TypingFrame(Wire):
+    """Somebody else is typing; good for some seconds. Kept nowhere."""
+
+    type: Literal["typing"] = "typing"
+    chat_id: str
+    sender: Actor
+
+
+class ReadFrame(Wire):
+    """Everybody's read marks as they are now: on entering, and when one has moved."""
+
+    type: Literal["read"] = "read"
+    chat_id: str
+    reads: list[ReadMark]
+
+
+class PresenceFrame(Wire):
+    """Who is in the room now: on entering, and when somebody comes or goes."""
+
+    type: Literal["presence"] = "presence"
+    chat_id: str
+    present: list[Actor]
+
+
+class TakenFrame(Wire):
+    """An employee took the chat up."""
+
+    type: Literal["taken"] = "taken"
+    chat_id: str
+    cursor: str
+    by: Actor
+    at: Timestamp
+
+
+class ClosedFrame(Wire):
+    """The chat was closed: it takes no messages until it is opened again."""
+
+    type: Literal["closed"] = "closed"
+    chat_id: str
+    cursor: str
+    by: Actor
+    at: Timestamp
+
+
+class ReopenedFrame(Wire):
+    """The chat goes on, and waits in the queue again."""
+
+    type: Literal["reopened"] = "reopened"
+    chat_id: str
+    cursor: str
+    by: Actor
+    at: Timestamp
+
+
+class ResetFrame(Wire):
+    """The cursor cannot be honoured: read the history again and come back with its cursor."""
+
+    type: Literal["reset"] = "reset"
+    chat_id: str
+
+
+class ErrorCode(StrEnum):
+    """What was wrong with a frame. Those of `again` were not taken for now: send it again.
+
+    What was sent after such a one may have been taken: whoever wants an order kept sends the next
+    message when the one before has come back.
+    """
+
+    BAD_JSON = "bad_json"
+    UNKNOWN_TYPE = "unknown_type"
+    INVALID = "invalid"
+    BINARY = "binary"
+    TOO_LARGE = "too_large"
+    RATE_LIMITED = "rate_limited"
+    CHAT_CLOSED = "chat_closed"
+    TAKEN = "taken"
+    NOT_FOUND = "not_found"
+    UNAVAILABLE = "unavailable"
+
+    @property
+    def again(self) -> bool:
+        """Whether the same frame may succeed a little later."""
+        return self in (ErrorCode.RATE_LIMITED, ErrorCode.UNAVAILABLE)
+
+
+class ErrorFrame(Wire):
+    """A frame that was not taken, and why; `client_id` is the message's, where it had one.
+
+    `code` is an `ErrorCode`, or one that is newer than this client.
+    """
+
+    type: Literal["error"] = "error"
+    code: str
+    detail: str
+    chat_id: str | None = absent()
+    client_id: str | None = absent()
+    retry_after_ms: int | None = absent()
+
+
+class SendMessage(Wire):
+    """A client's message."""
+
+    type: Literal["message"] = "message"
+    client_id: ClientId
+    text: Text
+
+
+class SendTyping(Wire):
+    """A client's user is typing: at most one every two seconds is of use."""
+
+    type: Literal["typing"] = "typing"
+
+
+class SendRead(Wire):
+    """A client's user has seen every message up to this cursor. It never goes back."""
+
+    type: Literal["read"] = "read"
+    cursor: CursorText
+
+
+class JoinRoom(Wire):
+    """Socket.IO's `join`: as `GET /chats/{id}/ws?after=`."""
+
+    chat_id: Id
+    after: CursorText | None = None
+
+
+class InRoom(Wire):
+    """Socket.IO's `typing` and `leave`."""
+
+    chat_id: Id
+
+
+class SendMessageTo(SendMessage):
+    """Socket.IO's `message`, acknowledged with `Acknowledged` or an `ErrorFrame`."""
+
+    chat_id: Id
+
+
+class SendReadIn(SendRead):
+    """Socket.IO's `read`."""
+
+    chat_id: Id
+
+
+class Acknowledged(Wire):
+    """Socket.IO's answer to what was done.
+
+    `cursor` is the message's, or for a `join` how far one has been told already.
+    """
+
+    cursor: str | None = absent()
+
+
+class GoodbyeFrame(Wire):
+    """Socket.IO's last word before the server disconnects: the WebSocket's close code."""
+
+    type: Literal["goodbye"] = "goodbye"
+    code: int
+    reason: str
+    retry_after_ms: int | None = absent()
+
+
+class CloseReason(Wire):
+    """The reason in a WebSocket's close frame, as JSON."""
+
+    reason: str
+    retry_after_ms: int | None = absent()
+
+
+ClientFrame = SendMessage | SendTyping | SendRead
+"""What a client may send over a WebSocket."""
+ServerFrame = (
+    ChatMessage
+    | TypingFrame
+    | ReadFrame
+    | PresenceFrame
+    | TakenFrame
+    | ClosedFrame
+    | ReopenedFrame
+    | ResetFrame
+    | ErrorFrame
+)
+"""What a room sends."""
+
+_client_frames: TypeAdapter[ClientFrame] = TypeAdapter(
+    Annotated[ClientFrame, Field(discriminator="type")]
+)
+_server_frames: TypeAdapter[ServerFrame] = TypeAdapter(
+    Annotated[ServerFrame, Field(discriminator="type")]
+)
+
+
+def read_client_frame(text: str | bytes) -> ClientFrame:
+    """The frame in that text. Raises ValidationError."""
+    return _client_frames.validate_json(text)
+
+
+def read_server_frame(text: str | bytes) -> ServerFrame | None:
+    """The frame in that text; None for a type that is newer than this client.
+
+    Raises ValidationError for what is no frame at all.
+    """
+    try:
+        return _server_frames.validate_json(text)
+    except ValidationError as error:
+        if any(one["type"] == "union_tag_invalid" for one in error.errors()):
+            return None
+        raise
+
+
+class CloseCode:
+    """Why the server ended a WebSocket."""
+
+    NORMAL = 1000
+    GOING_AWAY = 1001
+    POLICY = 1008
+    TOO_LARGE = 1009
+    FAILED = 1011
+    TRY_AGAIN_LATER = 1013
+    UNAUTHORIZED = 4401
+    FORBIDDEN = 4403
+    NOT_FOUND = 4404
+    STALLED = 4408
+    INVALID = 4422

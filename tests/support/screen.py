@@ -1,0 +1,39 @@
+"""What an app shows, as text, and waiting for it."""
+
+from textual.app import App
+
+from support.waiting import PATIENCE, wait_until
+
+
+def shown(app: App[None]) -> str:
+    """The screen's lines."""
+    return "\n".join(strip.text for strip in app.screen._compositor.render_strips(app.size))
+
+
+async def sees(app: App[None], *texts: str, seconds: float = PATIENCE) -> None:
+    """Wait until all of `texts` are on the screen at once."""
+    try:
+        await wait_until(
+            lambda: all(text in shown(app) for text in texts), seconds, what=f"{texts}"
+        )
+    except AssertionError as late:
+        raise AssertionError(f"{late}\n{shown(app)}") from None
+
+
+async def misses(app: App[None], *texts: str, seconds: float = PATIENCE) -> None:
+    """Wait until none of `texts` is on the screen."""
+    try:
+        await wait_until(
+            lambda: not any(text in shown(app) for text in texts), seconds, what=f"no {texts}"
+        )
+    except AssertionError as late:
+        raise AssertionError(f"{late}\n{shown(app)}") from None
+
+
+async def told(app: App[None], text: str, seconds: float = PATIENCE) -> None:
+    """Wait until a toast says `text`; on the screen it may be wrapped."""
+    await wait_until(
+        lambda: any(text in f"{toast.title} {toast.message}" for toast in app._notifications),
+        seconds,
+        what=f"a toast: {text}",
+    )
