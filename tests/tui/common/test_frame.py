@@ -68,7 +68,7 @@ async def test_cards_that_have_no_room_make_way_for_tabs(
         await pilot.resize_terminal(100, 30)
         await sees(app, "6 On the wire")
         await sees(app, "echo in short")
-        assert "1 Echo 1  2 Echo 2" not in shown(app)
+        await wait_until(lambda: "1 Echo 1  2 Echo 2" not in shown(app), what="no tabs any more")
 
 
 async def test_six_panels_are_three_by_two(demo_server: LiveServer, tmp_path: Path) -> None:

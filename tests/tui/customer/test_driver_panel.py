@@ -117,7 +117,7 @@ async def test_past_fifteen_seconds_without_news_it_is_stale(
     earlier = (datetime.now(UTC) - timedelta(seconds=40)).isoformat()
     await ride.put(start["lat"], start["lng"], at=earlier)
     async with driver_window(demo_server.url, tmp_path) as (app, _):
-        await sees(app, "last seen 4")
+        await sees(app, "last seen ")
         marker = driver_on(app)
         assert marker is not None
         assert marker.stale
