@@ -26,8 +26,9 @@ def signed_in(window: Window, *texts: str) -> Window:
 
 def panel_key(window: Window, name: str) -> str:
     """The number of the panel with that name."""
-    found = re.search(rf"(\d) {name}", window.text)
-    assert found is not None, window.text
+    screen = window.sees(name)
+    found = re.search(rf"(\d) {name}", screen)
+    assert found is not None, screen
     return found[1]
 
 
