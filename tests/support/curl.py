@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.rest import Rest
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 
 class Curl:
@@ -36,14 +36,16 @@ class Curl:
         """The events of that type so far."""
         return [block for block in self.blocks if block.get("event") == type]
 
-    async def has(self, count: int, type: str = "location", seconds: float = 10) -> dict[str, str]:
+    async def has(
+        self, count: int, type: str = "location", seconds: float = PATIENCE
+    ) -> dict[str, str]:
         """Wait for that many events of that type, no more and no less; the last of them."""
         await wait_until(lambda: len(self.events(type)) >= count, seconds, what=f"{count} {type}")
         found = self.events(type)
         assert len(found) == count, found
         return found[-1]
 
-    async def ends(self, seconds: float = 10) -> int:
+    async def ends(self, seconds: float = PATIENCE) -> int:
         """Wait for curl to end by itself; its exit code."""
         await wait_until(lambda: self.process.poll() is not None, seconds, what="curl ends")
         return self.process.returncode

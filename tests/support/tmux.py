@@ -12,11 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.server_process import ROOT
-from support.waiting import wait_for
-
-PATIENCE = 30.0
-"""Seconds that an app may take to show something: on a busy machine some are gone when it has
-started."""
+from support.waiting import PATIENCE, wait_for
 
 
 def tmux_or_skip() -> str:

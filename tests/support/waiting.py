@@ -8,10 +8,13 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+PATIENCE = 30.0
+"""Seconds for what has no bound of its own: a busy machine's, and a quarter of a test's."""
+
 
 async def wait_until(
     condition: Callable[[], T | Awaitable[T]],
-    seconds: float = 10,
+    seconds: float = PATIENCE,
     *,
     every: float = 0.02,
     what: str = "",
@@ -32,7 +35,7 @@ async def wait_until(
 
 
 def wait_for(
-    condition: Callable[[], T], seconds: float = 10, *, every: float = 0.02, what: str = ""
+    condition: Callable[[], T], seconds: float = PATIENCE, *, every: float = 0.02, what: str = ""
 ) -> T:
     """The same where nothing is asynchronous: processes, files, sockets."""
     deadline = time.monotonic() + seconds

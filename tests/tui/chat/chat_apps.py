@@ -7,7 +7,7 @@ from pathlib import Path
 from textual.events import Paste
 from textual.pilot import Pilot
 
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 from tui.common.app import TiffinApp
 from tui.common.chat.talk_panel import TalkPanel
 from tui.common.client.tokens import TokenStore
@@ -60,7 +60,7 @@ class Side:
         await self.press("escape", str(self.panel.number))
         await wait_until(lambda: self.app.grid.main is self.panel, what="the panel in front")
 
-    async def sees(self, *texts: str, seconds: float = 10) -> None:
+    async def sees(self, *texts: str, seconds: float = PATIENCE) -> None:
         """Wait until all of `texts` are on the screen at once."""
         try:
             await wait_until(
@@ -69,7 +69,7 @@ class Side:
         except AssertionError as late:
             raise AssertionError(f"{late}\n{self.text}") from None
 
-    async def misses(self, *texts: str, seconds: float = 10) -> None:
+    async def misses(self, *texts: str, seconds: float = PATIENCE) -> None:
         """Wait until none of `texts` is on the screen."""
         try:
             await wait_until(
@@ -78,7 +78,7 @@ class Side:
         except AssertionError as late:
             raise AssertionError(f"{late}\n{self.text}") from None
 
-    async def told(self, text: str, seconds: float = 10) -> None:
+    async def told(self, text: str, seconds: float = PATIENCE) -> None:
         """Wait until a toast says `text`."""
         await wait_until(
             lambda: any(

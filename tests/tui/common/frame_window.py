@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.pilot import Pilot
 from textual.widgets import Button, Input, Static
 
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 from tui.common.app import TiffinApp
 from tui.common.client.tokens import TokenStore
 from tui.common.client.wire import Pattern
@@ -81,7 +81,7 @@ def shown(app: TiffinApp) -> str:
     return "\n".join(strip.text for strip in app.screen._compositor.render_strips(app.size))
 
 
-async def sees(app: TiffinApp, text: str, seconds: float = 10) -> None:
+async def sees(app: TiffinApp, text: str, seconds: float = PATIENCE) -> None:
     """Wait until `text` is on the screen."""
     try:
         await wait_until(lambda: text in shown(app), seconds, what=f"{text!r} on the screen")

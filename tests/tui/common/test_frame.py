@@ -29,6 +29,15 @@ async def test_panels_start_once_and_the_first_has_the_focus(
         await sees(app, "tiffin  customer")
 
 
+async def test_what_is_told_on_the_way_out_draws_nothing(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    """The last word of the grid may come when it is already off the screen."""
+    async with signed_in(demo_server.url, tmp_path) as (app, _):
+        await app.grid.remove()
+        app.on_panel_grid_changed()
+
+
 @pytest.mark.parametrize(
     ("size", "first", "second"),
     [((160, 48), [1, 2], [1, 2]), ((100, 30), [1, 2], [2]), ((80, 24), [1], [2])],

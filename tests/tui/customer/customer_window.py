@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from support.rest import Rest
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 from tui.common.client.tokens import TokenStore
 from tui.common.screens.login import LoginScreen
 from tui.customer.app import CustomerApp
@@ -29,7 +29,7 @@ def shown(app: CustomerApp) -> str:
     return "\n".join(strip.text for strip in app.screen._compositor.render_strips(app.size))
 
 
-async def told(app: CustomerApp, text: str, seconds: float = 10) -> None:
+async def told(app: CustomerApp, text: str, seconds: float = PATIENCE) -> None:
     """Wait until a toast says `text`; on the screen it may be wrapped."""
     await wait_until(
         lambda: any(text in f"{toast.title} {toast.message}" for toast in app._notifications),
@@ -38,7 +38,7 @@ async def told(app: CustomerApp, text: str, seconds: float = 10) -> None:
     )
 
 
-async def sees(app: CustomerApp, *texts: str, seconds: float = 10) -> None:
+async def sees(app: CustomerApp, *texts: str, seconds: float = PATIENCE) -> None:
     """Wait until all `texts` are on the screen at once."""
     try:
         await wait_until(

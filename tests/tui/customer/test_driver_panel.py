@@ -104,9 +104,13 @@ async def test_the_ride_is_seen_from_the_counter_to_the_door(
         assert len(map_of(app).scene.trail) > 2, "the trail does not follow the streets"
         await ride.kitchen.step(ride.order_id, "delivered")
         await sees(app, "✓ delivered")
-        assert panel_of(app).driver_watch.ended == "delivered"  # type: ignore[union-attr]
+        # The order's stream and the driver's tell of it, each in its time.
+        await wait_until(
+            lambda: panel_of(app).driver_watch.ended == "delivered",  # type: ignore[union-attr]
+            what="the ride has ended",
+        )
         await wait_until(lambda: panel_of(app).meter.state is State.IDLE, what="nothing is held")
-        assert not map_of(app).scene.route
+        await wait_until(lambda: not map_of(app).scene.route, what="no way ahead")
 
 
 async def test_past_fifteen_seconds_without_news_it_is_stale(

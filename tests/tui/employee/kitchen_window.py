@@ -7,7 +7,7 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from server.features.orders.schemas import Order, OrderStatus
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 from tui.common.client.tokens import TokenStore
 from tui.common.client.wire import State
 from tui.employee.app import EmployeeApp
@@ -44,7 +44,7 @@ class KitchenWindow:
         await self.pilot.press(*keys)
         await self.pilot.pause()
 
-    async def sees(self, *texts: str, seconds: float = 10) -> None:
+    async def sees(self, *texts: str, seconds: float = PATIENCE) -> None:
         """Wait until all of `texts` are on the screen."""
         for text in texts:
             try:
