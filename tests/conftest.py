@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from support.azurite import Azurite
 from support.redis_server import RedisServer
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from support.two_processes import Two
 
 os.environ.pop("NO_COLOR", None)
+# How long an example takes on a busy machine says nothing of what it shows.
+settings.register_profile("tiffin", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tiffin")
 # Where `make test` has put the model: servers under test have data folders of their own.
 os.environ.setdefault("U2NET_HOME", str(Path(__file__).resolve().parents[1] / ".tiffin" / "rembg"))
 

@@ -8,8 +8,9 @@ from support.tmux import Tmux, Window, signed_in
 
 def panel_key(window: Window, name: str) -> str:
     """The number of the panel with that name."""
-    found = re.search(rf"(\d) {name}", window.text)
-    assert found is not None, window.text
+    screen = window.sees(name)
+    found = re.search(rf"(\d) {name}", screen)
+    assert found is not None, screen
     return found[1]
 
 

@@ -116,7 +116,7 @@ async def test_a_change_of_ones_own_while_a_gap_is_read(processes: Sequence[Proc
     # process will commit again and so wake the sweep.
     await here.change()
     here.log.passing.set()
-    await wait_until(lambda: sink.got == [1, 2], 2, what="both are here")
+    await wait_until(lambda: sink.got == [1, 2], 5, what="both are here")
 
 
 async def test_a_gap_that_could_not_be_read(processes: Sequence[Process]) -> None:
@@ -127,7 +127,7 @@ async def test_a_gap_that_could_not_be_read(processes: Sequence[Process]) -> Non
     await there.change()
     await wait_until(lambda: here.log.reads >= 1, what="the sweep has found it")
     here.log.failing = False
-    await wait_until(lambda: sink.got == [1], 2, what="it is read after all")
+    await wait_until(lambda: sink.got == [1], 5, what="it is read after all")
 
 
 async def test_a_hint_at_what_does_not_exist(processes: Sequence[Process]) -> None:
@@ -136,7 +136,7 @@ async def test_a_hint_at_what_does_not_exist(processes: Sequence[Process]) -> No
     subscription = await here.hub.subscribe(TOPIC, None, sink)
     subscription.topic.hint(1_000)
     await here.change()
-    await wait_until(lambda: sink.got == [1], 2)
+    await wait_until(lambda: sink.got == [1], 5)
     before = here.log.reads
     await asyncio.sleep(0.3)
     assert here.log.reads - before <= 1, "it asks for it for ever"

@@ -26,6 +26,8 @@ AT_ONCE = 5
 """Announcements made together."""
 LONGEST_WAIT = 0.1
 """Seconds in which other requests are answered meanwhile, but for the slowest in a hundred."""
+FELT = 3
+"""As many times what a server takes that has nobody: the measure on a machine that is busy."""
 
 
 class Listener:
@@ -108,11 +110,19 @@ async def test_everybody_hears_all_of_their_audience_once_and_in_order(
 
         made: dict[str, str] = {}
         away: list[Listener] = []
-        prober = Prober(server.port, customer.token or "")
-        await prober.ready()
+        idle = start_server(data_dir / "idle", env=ENV)
+        async with Rest(idle.url) as nobody:
+            await nobody.register("ana@example.org")
+        probers = [
+            Prober(server.port, customer.token or ""),
+            Prober(idle.port, nobody.token or ""),
+        ]
+        for prober in probers:
+            await prober.ready()
         for number in range(0, announcements, AT_ONCE):
             if number == announcements // 2:
-                taken = await prober.stop()  # thousands that go and come are another matter
+                # Thousands that go and come are another matter.
+                taken, others = [sorted(await prober.stop()) for prober in probers]
             back, away = away, []
             if number >= announcements // 2 and number % (2 * AT_ONCE) == 0:
                 away = rng.sample(listeners, streams // 2)
@@ -136,14 +146,13 @@ async def test_everybody_hears_all_of_their_audience_once_and_in_order(
         for one in listeners:
             assert one.heard == expected[one.role]
             await one.cut()
-        taken.sort()
-        slow = taken[len(taken) * 99 // 100]
+        slow, usual = [one[len(one) * 99 // 100] for one in (taken, others)]
         print(
             f"{streams} streams, {announcements} announcements; {len(taken)} other requests"
             f" meanwhile: p50 {taken[len(taken) // 2] * 1000:.1f} p99 {slow * 1000:.1f}"
-            f" most {taken[-1] * 1000:.1f} ms"
+            f" most {taken[-1] * 1000:.1f} ms; p99 at an idle server {usual * 1000:.1f} ms"
         )
-        assert slow < LONGEST_WAIT
+        assert slow < max(LONGEST_WAIT, FELT * usual)
 
 
 async def in_order(employee: Rest) -> list[str]:

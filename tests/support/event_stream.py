@@ -1,7 +1,9 @@
 """An open `text/event-stream`, read as it comes."""
 
 import asyncio
+import contextlib
 import json
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -26,15 +28,23 @@ class EventStream:
     def __init__(self, answer: aiohttp.ClientResponse) -> None:
         self.answer = answer
         self._text = b""
+        self._read: deque[dict[str, str]] = deque()
 
     async def next(self, seconds: float = PATIENCE) -> Sent:
         """The next event; other blocks are passed over. Raises EOFError at the stream's end."""
         async with asyncio.timeout(seconds):
             while True:
-                block = await self._block()
-                fields = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line)
+                fields = self._read.popleft() if self._read else await self._block()
                 if "data" in fields:
                     return Sent(fields.get("id", ""), fields["event"], json.loads(fields["data"]))
+
+    async def begun(self, seconds: float = PATIENCE) -> None:
+        """Return once it is subscribed, which the server tells one without a cursor by the place
+        where it begins; what is there already is kept for `next`."""
+        async with asyncio.timeout(seconds):
+            with contextlib.suppress(EOFError):
+                while set(fields := await self._block()) != {"id"}:
+                    self._read.append(fields)
 
     async def over(self, seconds: float = 10) -> None:
         """Return at the stream's end; fails where another event comes first."""
@@ -44,23 +54,27 @@ class EventStream:
             return
         raise AssertionError(f"the stream went on with {found}")
 
-    async def _block(self) -> str:
+    async def _block(self) -> dict[str, str]:
         while b"\n\n" not in self._text:
             more = await self.answer.content.readany()
             if not more:
                 raise EOFError
             self._text += more
         block, _, self._text = self._text.partition(b"\n\n")
-        return block.decode()
+        return dict(line.split(": ", 1) for line in block.decode().split("\n") if ": " in line)
 
 
 @asynccontextmanager
 async def event_stream(
     rest: Rest, path: str, after: str | None = None, **headers: str
 ) -> AsyncIterator[EventStream]:
-    """Open the stream at that path; `answer.status` says whether it was."""
+    """Open the stream at that path; `answer.status` says whether it was. What happens from then on
+    is told there: without a cursor, too, it is subscribed."""
     params = {} if after is None else {"after": after}
     async with rest.http.get(
         rest.url(path), params=params, headers=rest.headers | headers
     ) as answer:
-        yield EventStream(answer)
+        events = EventStream(answer)
+        if answer.status == 200 and after is None and "Last-Event-ID" not in headers:
+            await events.begun()
+        yield events

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from server.app import create_app
 from server.settings import Settings
+from support.ports import free_port
 from support.server_process import JWT_SECRET
 
 
@@ -47,7 +48,8 @@ async def running_server(settings: Settings) -> AsyncIterator[LiveServer]:
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=2)
     await runner.setup()
     try:
-        listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+        # One that a test may come back to, once this server is gone.
+        listener = socket.create_server(("127.0.0.1", free_port()), backlog=4096)
         await web.SockSite(runner, listener).start()
         port: int = listener.getsockname()[1]
         yield LiveServer(app, runner, settings, f"http://127.0.0.1:{port}", port)

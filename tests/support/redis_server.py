@@ -30,7 +30,7 @@ class RedisServer:
         """Whether the process is there (a frozen one is)."""
         return self._process is not None and self._process.poll() is None
 
-    def start(self, seconds: float = 10) -> None:
+    def start(self, seconds: float = PATIENCE) -> None:
         """Start it and return once it answers a PING."""
         assert not self.running, "redis-server is already running"
         with self.log_path.open("ab") as log:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.server_process import ROOT
-from support.waiting import wait_for
+from support.waiting import PATIENCE, wait_for
 
 
 def tmux_or_skip() -> str:
@@ -94,11 +94,11 @@ class Window:
         """Give the window another size."""
         self._tmux.run("resize-window", "-t", self.name, "-x", str(columns), "-y", str(rows))
 
-    def sees(self, *texts: str, seconds: float = 15) -> str:
-        """Wait until all of `texts` are shown at once; the screen then."""
+    def sees(self, *texts: str, seconds: float = PATIENCE) -> str:
+        """Wait until all of `texts` are shown at once; the screen then, drawn to its end."""
         return self._until(lambda text: all(one in text for one in texts), seconds, f"{texts}")
 
-    def sees_line(self, *texts: str, seconds: float = 15) -> str:
+    def sees_line(self, *texts: str, seconds: float = PATIENCE) -> str:
         """Wait until one line shows all of `texts`; that line."""
 
         def line_of(text: str) -> str:
@@ -108,7 +108,7 @@ class Window:
         screen = self._until(lambda text: bool(line_of(text)), seconds, f"{texts} in one line")
         return line_of(screen)
 
-    def misses(self, *texts: str, seconds: float = 15) -> str:
+    def misses(self, *texts: str, seconds: float = PATIENCE) -> str:
         """Wait until none of `texts` is shown any more; the screen then."""
         return self._until(lambda t: not any(one in t for one in texts), seconds, f"no {texts}")
 
@@ -116,8 +116,9 @@ class Window:
         shown = [""]
 
         def looks_right() -> bool:
-            shown[0] = self.text
-            return true_of(shown[0])
+            # Seen between two draws a screen is half of each: twice the same is a whole one.
+            before, shown[0] = shown[0], self.text
+            return true_of(shown[0]) and shown[0] == before
 
         try:
             wait_for(looks_right, seconds, every=0.05, what=f"{self.name} shows {what}")
@@ -131,7 +132,7 @@ class Window:
         text = self._code.read_text() if self._code.exists() else ""
         return int(text) if text.endswith("\n") else None
 
-    def ends(self, seconds: float = 15) -> int:
+    def ends(self, seconds: float = PATIENCE) -> int:
         """Wait until the app has ended; its exit code."""
         self._until(lambda _: self.exit_code is not None, seconds, "the end of its app")
         code = self.exit_code

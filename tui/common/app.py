@@ -287,6 +287,8 @@ class TiffinApp(App[None]):
 
     def show_tabs(self) -> None:
         """Redraw the strip of tabs, as after a new badge."""
+        if not self.grid.is_attached:  # on the way out, when widgets go before the last message
+            return
         self.tabs.set_class(self.grid.alone, "-shown")
         self.tabs.show(self.panels, self.grid.main)
 

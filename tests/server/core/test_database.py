@@ -234,7 +234,7 @@ async def test_a_lock_held_elsewhere_is_a_503_within_its_bound(
         outcomes = await asyncio.gather(
             *(database.write(keep(f"n{i}")) for i in range(5)), return_exceptions=True
         )
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 4  # the usual bound is 5 s
         assert [getattr(outcome, "status", None) for outcome in outcomes] == [503] * 5
         assert len({id(outcome) for outcome in outcomes}) == 5
         # Readers don't mind a writer.

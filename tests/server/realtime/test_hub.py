@@ -361,7 +361,7 @@ async def test_processes_on_one_file_hear_of_each_other_by_the_sweep(
     await other.hub.subscribe(TOPIC, None, sink)
     async with other.hub.watch(TOPIC, "ord_1") as future:
         await node.append(count=3, subject="ord_1")
-        await asyncio.wait_for(future, 2)
+        await asyncio.wait_for(future, 5)
     assert sink.seqs == [1, 2, 3]
     assert other.hub.gaps == 1
 

@@ -19,6 +19,7 @@ from server.realtime.event import Cursor, Event
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
 from server.realtime.subscription import Subscription
+from support.sparing import spare_the_disk
 from support.waiting import wait_until
 
 FAR_FUTURE = "9999-01-01T00:00:00.000Z"
@@ -68,6 +69,7 @@ class World:
         await migrate(self.path)
         self.writing = Database(self.path)
         await self.writing.open()
+        await spare_the_disk(self.writing)
         self.log = EventLog(self.writing)
         await self.log.open()
         self.listening = Database(self.path)
@@ -228,7 +230,7 @@ class Run:
             for reader in self.readers:
                 reader.sink.give(None)
             await wait_until(
-                lambda: all(map(self.settled, self.readers)), 5, what="every reader has settled"
+                lambda: all(map(self.settled, self.readers)), 10, what="every reader has settled"
             )
             for reader in self.readers:
                 self.check(reader)
@@ -259,6 +261,7 @@ step = st.one_of(
 )
 
 
+@pytest.mark.timeout(600)  # where it fails: to make the example small
 @settings(
     max_examples=120,
     deadline=None,

@@ -170,7 +170,7 @@ async def test_a_frozen_redis_holds_up_nobody(
         for turn in range(4):
             started = time.monotonic()
             await here.append()
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started < PROMISED
             await arrives(far, range(1, turn + 2))
         started = time.monotonic()
         new = await subscribed(there, "restaurant:new")
@@ -192,7 +192,7 @@ async def test_a_redis_that_was_never_there_delays_by_a_sweep(open_node: OpenNod
     for turn in range(3):
         started = time.monotonic()
         await here.append()
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < PROMISED
         assert near.seqs == list(range(1, turn + 2))  # one's own need no broker
         await arrives(far, range(1, turn + 2))
     assert there.broker.state.startswith("no connection to Redis")

@@ -16,6 +16,7 @@ from server.core.database import Transaction
 from server.realtime.event import Event
 from server.realtime.states import STATE
 from server.realtime.subscription import Subscription
+from support.sparing import spare_the_disk
 from support.waiting import wait_until
 
 
@@ -28,6 +29,7 @@ class World:
         self.nodes = [Node(path, sweep_seconds=0.01) for _ in range(2)]
         for node in self.nodes:
             self.runner.run(node.open())
+            self.runner.run(spare_the_disk(node.database))
 
     def close(self) -> None:
         for node in self.nodes:
@@ -93,7 +95,7 @@ class Run:
                 sink.give(None)
             await wait_until(
                 lambda: all(found.cursor == self.head and found.live for *_, found in self.readers),
-                5,
+                10,
                 what="every reader knows the newest",
             )
             for known, sink, _ in self.readers:
@@ -123,6 +125,7 @@ step = st.one_of(
 )
 
 
+@pytest.mark.timeout(600)  # where it fails: to make the example small
 @settings(
     max_examples=80,
     deadline=None,

@@ -9,9 +9,14 @@ from held_app import HeldApp, OpenApp
 from server.transports.connections import End
 from support.waiting import wait_until
 
+LONG = 25.0
+"""Seconds that a request is held, unless something happens."""
+SOON = 8.0
+"""Seconds by which something has happened: on a busy machine much more than it takes."""
+
 
 async def poll(
-    app: HeldApp, last: str = "closed", timeout: float = 5, **who: Any
+    app: HeldApp, last: str = "closed", timeout: float = LONG, **who: Any
 ) -> tuple[int, Any, aiohttp.typedefs.LooseHeaders]:
     """Status, body and headers of one held request."""
     async with app.client.get(
@@ -34,7 +39,7 @@ async def test_answers_at_once_where_something_has_changed_already(app: HeldApp)
     started = time.monotonic()
     status, body, _ = await poll(app, last="open")
     assert (status, body) == (200, {"state": "closed"})
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < SOON
     assert app.connections.held == 0
 
 
@@ -42,7 +47,7 @@ async def test_answers_with_the_event_that_changes_it(app: HeldApp) -> None:
     task = asyncio.create_task(poll(app))
     await held(app)
     await open_the_door(app)
-    status, body, _ = await asyncio.wait_for(task, 2)
+    status, body, _ = await asyncio.wait_for(task, SOON)
     assert (status, body) == (200, {"state": "open"})
     assert (app.connections.held, app.connections.polls, app.doors.looks) == (0, 0, 1)
 
@@ -58,7 +63,7 @@ async def test_holds_on_through_events_that_change_nothing_for_it(app: HeldApp) 
     await held(app)
     assert not task.done()
     await open_the_door(app)
-    assert (await asyncio.wait_for(task, 2))[0] == 200
+    assert (await asyncio.wait_for(task, SOON))[0] == 200
 
 
 async def test_a_change_between_looking_and_waiting_is_not_missed(app: HeldApp) -> None:
@@ -66,7 +71,7 @@ async def test_a_change_between_looking_and_waiting_is_not_missed(app: HeldApp) 
     for turn in range(20):
         last, state = ("closed", "open") if turn % 2 == 0 else ("open", "closed")
         app.doors.state = last
-        task = asyncio.create_task(poll(app, last=last, timeout=4))
+        task = asyncio.create_task(poll(app, last=last))
         for _ in range(turn * 3):
             await asyncio.sleep(0.0005)
         app.doors.state = state
@@ -79,7 +84,7 @@ async def test_a_timeout_is_an_empty_204(app: HeldApp) -> None:
     status, body, headers = await poll(app, timeout=0.3)
     assert (status, body) == (204, None)
     assert "Retry-After" not in headers
-    assert 0.25 < time.monotonic() - started < 2
+    assert 0.25 < time.monotonic() - started < SOON
     assert app.connections.held == 0
 
 
@@ -90,7 +95,7 @@ async def test_the_timeout_counts_from_the_request_whatever_comes_between(app: H
         await app.append('"closed"')
         await asyncio.sleep(0.02)
     assert task.result()[0] == 204
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < SOON
 
 
 async def test_under_pressure_the_longest_waiting_goes_early(open_app: OpenApp) -> None:
@@ -100,13 +105,13 @@ async def test_under_pressure_the_longest_waiting_goes_early(open_app: OpenApp) 
         tasks.append(asyncio.create_task(poll(app)))
         await held(app, number + 1)
     tasks.append(asyncio.create_task(poll(app)))  # over four fifths
-    status, body, headers = await asyncio.wait_for(tasks[0], 2)
+    status, body, headers = await asyncio.wait_for(tasks[0], SOON)
     assert (status, body) == (204, None)
     assert int(headers["Retry-After"]) >= 1  # type: ignore[call-overload,index]
     await held(app, 8)
     assert not any(task.done() for task in tasks[1:])
     async with app.follow():  # a stream needs room as well
-        assert (await asyncio.wait_for(tasks[1], 2))[0] == 204
+        assert (await asyncio.wait_for(tasks[1], SOON))[0] == 204
     await open_the_door(app)
     assert {(await task)[0] for task in tasks[2:]} == {200}
 
@@ -126,7 +131,7 @@ async def test_one_that_was_let_go_is_not_held_again_because_of_an_idle_event(
 
     app.database.publish = publish_and_end
     await append
-    status, _, headers = await asyncio.wait_for(task, 2)
+    status, _, headers = await asyncio.wait_for(task, SOON)
     assert (status, headers["Retry-After"]) == (204, "1")  # type: ignore[call-overload,index]
 
 
@@ -147,13 +152,13 @@ async def test_drain_answers_everybody_and_takes_no_more(app: HeldApp) -> None:
     tasks = [asyncio.create_task(poll(app)) for _ in range(5)]
     await held(app, 5)
     app.connections.drain()
-    for status, _, headers in await asyncio.wait_for(asyncio.gather(*tasks), 2):
+    for status, _, headers in await asyncio.wait_for(asyncio.gather(*tasks), SOON):
         assert (status, headers["Retry-After"]) == (204, "1")  # type: ignore[call-overload,index]
     assert (await poll(app))[0] == 503
 
 
 async def test_the_end_of_its_token_is_a_401(app: HeldApp) -> None:
-    status, body, headers = await asyncio.wait_for(poll(app, seconds=1), 4)
+    status, body, headers = await asyncio.wait_for(poll(app, seconds=1), SOON)
     assert (status, body["type"]) == (401, "urn:tiffin:problem:token-expired")
     assert headers["WWW-Authenticate"] == "Bearer"  # type: ignore[call-overload,index]
 
@@ -163,7 +168,7 @@ async def test_revocation_is_a_401_for_that_session_only(app: HeldApp) -> None:
     others = asyncio.create_task(poll(app, session="ses_2"))
     await held(app, 2)
     await app.revoke("ses_1")
-    status, body, _ = await asyncio.wait_for(mine, 2)
+    status, body, _ = await asyncio.wait_for(mine, SOON)
     assert (status, body["type"]) == (401, "urn:tiffin:problem:session-ended")
     assert not others.done()
     await open_the_door(app)

@@ -186,8 +186,8 @@ async def test_one_that_may_not_read_gets_a_problem_and_no_stream(open_app: Open
 
 async def test_heartbeats_come_while_nothing_happens(open_app: OpenApp) -> None:
     app = await open_app(heartbeat_seconds=0.2)
+    started = time.monotonic()
     async with app.follow() as one, app.follow() as two:
-        started = time.monotonic()
         for _ in range(3):
             assert await one.block() == {"": "keep-alive"}
             assert await two.block() == {"": "keep-alive"}
@@ -281,12 +281,16 @@ async def test_a_slow_reader_costs_bounded_memory_and_gets_everything(app: HeldA
 
 
 async def test_one_that_reads_slowly_but_reads_is_left_to_it(open_app: OpenApp) -> None:
-    app = await open_app(stalled_seconds=0.3)
+    limit = 1.0
+    app = await open_app(stalled_seconds=limit)
     async with idle_reader(app) as connection:
+        began = time.monotonic()
+        # From the start, and longer than the limit altogether, with some progress all the while.
+        reading = asyncio.create_task(read_events(connection, 150, pause=0.015))
         for _ in range(30):
             await app.append(*[KILOBYTES_8] * 5)
-        # Longer than the limit altogether, with some progress all the while.
-        assert await read_events(connection, 150, pause=0.01) == list(range(1, 151))
+        assert await reading == list(range(1, 151))
+        assert time.monotonic() - began > limit
         assert app.connections.held == 1
 
 
@@ -298,7 +302,7 @@ async def test_a_reader_without_progress_is_cut_and_gives_its_place_back(
         for _ in range(30):
             await app.append(*[KILOBYTES_8] * 10)
         await wait_until(lambda: app.connections.held == 0, 5, what="the reader is cut")
-        assert app.buffered == 0
+        await wait_until(lambda: app.buffered == 0, 5)
         with pytest.raises((ConnectionError, AssertionError)):
             await read_events(connection, 300)
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
@@ -308,7 +312,8 @@ async def test_a_stalled_reader_with_little_to_read_is_cut_as_well(open_app: Ope
     """Not even enough waits for it to count as behind."""
     app = await open_app(stalled_seconds=0.5, heartbeat_seconds=0.1)
     async with idle_reader(app):
-        while app.buffered < 4096:  # until the kernel takes no more
+        # Until the kernel takes no more; on a busy machine it may be cut by then.
+        while app.buffered < 4096 and app.connections.held:
             await app.append(KILOBYTES_8)
         assert app.buffered <= sse.BUFFER
         await wait_until(lambda: app.connections.held == 0, 8, what="the reader is cut")
@@ -344,7 +349,7 @@ async def test_a_draining_server_waits_for_nobody_who_does_not_read(
         app.connections.drain()
         assert await follower.event() is None  # the one that reads gets the end of its stream
         await wait_until(lambda: app.connections.held == 0, 5)
-        await wait_until(lambda: app.buffered == 0, 1)
+        await wait_until(lambda: app.buffered == 0, 5)
         await app.runner.cleanup()
         assert time.monotonic() - started < 5
 
@@ -353,8 +358,8 @@ async def test_a_stream_ends_when_its_token_does(app: HeldApp) -> None:
     started = time.monotonic()
     async with app.follow(headers=app.headers(seconds=2)) as follower:
         assert await follower.event() is None
-    assert time.monotonic() - started < 3.5
-    assert app.connections.held == 0
+    assert time.monotonic() - started < 4  # 2 s after its token, at most
+    await wait_until(lambda: app.connections.held == 0, 5)
 
 
 async def test_revocation_ends_that_sessions_streams_only(app: HeldApp) -> None:
@@ -453,7 +458,7 @@ async def test_a_stream_that_cannot_begin_is_ended_properly(
         async with app.client.get("stream", headers=app.headers()) as answer:
             assert answer.status == 200
             assert (await answer.read()).startswith(b"retry: ")
-    assert app.connections.held == 0
+    await wait_until(lambda: app.connections.held == 0, 5)
     async with app.follow() as follower:
         await app.append("1")
         assert await follower.event()

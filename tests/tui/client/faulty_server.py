@@ -9,6 +9,8 @@ from typing import Any
 
 from aiohttp import web
 
+from support.ports import free_port
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -47,7 +49,7 @@ class FaultyServer:
         self.after_refresh: Callable[[], Awaitable[None]] | None = None
         self.before_refresh: Callable[[], Awaitable[None]] | None = None
         self.open_now = 0
-        self.port = 0
+        self.port = free_port()
         self._runner: web.AppRunner | None = None
 
     @property
@@ -66,7 +68,6 @@ class FaultyServer:
         )
         await self._runner.setup()
         listener = socket.create_server(("127.0.0.1", self.port), backlog=512)
-        self.port = listener.getsockname()[1]
         await web.SockSite(self._runner, listener).start()
 
     async def stop(self) -> None:

@@ -142,7 +142,7 @@ async def test_a_session_that_is_ended_ends_it(scene: Scene, buffered: bool) -> 
 
 async def test_a_driver_who_stands_still_causes_nothing_but_heartbeats(scene: Scene) -> None:
     """Also one who has never said where they are."""
-    stream = stream_in(scene, silence=5 * HEARTBEAT, first_sound=3 * HEARTBEAT)
+    stream = stream_in(scene, silence=10 * HEARTBEAT, first_sound=10 * HEARTBEAT)
     async with watching(stream) as watcher:
         for seen in (0, 1):
             beats = scene.session.wire.meters["Driver"].bytes
@@ -189,7 +189,7 @@ async def test_a_server_that_goes_away_is_not_stormed_and_found_again(
 async def test_cancelling_the_reader_closes_both_and_reading_on_opens_them(scene: Scene) -> None:
     scene.proxy.buffering()
     await scene.move()
-    async with stream_in(scene, first_sound=0.2) as stream:
+    async with stream_in(scene, first_sound=1) as stream:
         await anext(stream)
         reading = asyncio.ensure_future(anext(stream))
         await wait_until(lambda: scene.asked == (1, 2))

@@ -222,7 +222,7 @@ async def test_silence_is_taken_for_death_and_heartbeats_for_life(
         if known == 0:
             for _ in range(6):
                 await response.write(b": keep-alive\n\n")
-                await asyncio.sleep(0.15)
+                await asyncio.sleep(0.25)
             await response.write(event(1))
         elif len(faulty.last_event_ids) > 2:
             await response.write(event(known + 1))
@@ -230,7 +230,7 @@ async def test_silence_is_taken_for_death_and_heartbeats_for_life(
         return response
 
     faulty.on("GET", PATH, serve)
-    async with EventStream(session, PATH, meter, silence=0.4, backoff=Backoff(0.02, 0.1)) as stream:
+    async with EventStream(session, PATH, meter, silence=1.2, backoff=Backoff(0.02, 0.1)) as stream:
         assert await take(stream, 1) == [1]
         assert meter.reconnects == 0
         assert [frame.what for frame in wire.frames].count("heartbeat") == 6

@@ -17,7 +17,7 @@ from tui.common.client.wire import Pattern, State, Wire
 
 STREAM = "/drivers/d-1/location/stream"
 POLL = "/drivers/d-1/location"
-QUICK = Patience(first_sound=0.5, again=0.4)
+QUICK = Patience(first_sound=5, again=0.4)
 
 
 def location(seq: int, minute: int | None = None) -> dict[str, object]:
@@ -107,9 +107,9 @@ async def test_whatever_answers_in_the_streams_place_the_poll_carries(
 ) -> None:
     driver.streams = [REFUSALS[words]]
     driver.polls = [location(1), location(2), None]
-    stream = LocationStream(session, "d-1", "Driver", patience=Patience())
+    stream = LocationStream(session, "d-1", "Driver", patience=Patience(first_sound=30))
     async with watching(stream) as watcher:
-        await watcher.sees(2, seconds=1)  # at once, and not after the time for the first sound
+        await watcher.sees(2)  # at once, and not after the time for the first sound
         assert watcher.carriers == [Pattern.SSE, Pattern.LONG_POLL]
         await wait_until(lambda: stream.meter.state is State.WAITING and len(driver.afters) == 3)
         assert stream.meter.detail == f"no stream: {words}"
@@ -126,12 +126,10 @@ async def test_a_stream_that_is_refused_is_tried_again_after_a_while_each_time_a
     await asyncio.sleep(3)
     # 0.2 to 0.4 s, then twice as long each time
     assert 3 <= faulty.count("GET", STREAM) <= 5
-    assert (wire.meters["Driver"].state, watcher.stream.meter.state) == (
-        State.RETRY,
-        State.WAITING,
-    )
+    states = (State.RETRY, State.WAITING)
+    await wait_until(lambda: (wire.meters["Driver"].state, watcher.stream.meter.state) == states)
     driver.streams = [sse("location", location(2))]
-    await watcher.sees(2)
+    await watcher.sees(2, seconds=10)
     assert watcher.stream.carrier is Pattern.SSE
 
 
@@ -148,14 +146,16 @@ async def test_a_stream_that_ends_by_itself_is_opened_again_without_a_poll(
 
 
 async def test_a_stream_that_always_ends_at_once_is_not_stormed(
-    driver: Driver, watcher: Watcher, faulty: FaultyServer
+    driver: Driver, session: Session, faulty: FaultyServer
 ) -> None:
     driver.streams = [sse("location", location(1))]
     driver.close_streams = True
     driver.polls = [location(2), None]
-    await asyncio.sleep(2.5)
-    assert faulty.count("GET", STREAM) <= 6
-    assert watcher.seqs == [1, 2]
+    patience = Patience(first_sound=0.5, again=0.4)
+    async with watching(LocationStream(session, "d-1", "Driver", patience=patience)) as watcher:
+        await asyncio.sleep(2.5)
+        assert faulty.count("GET", STREAM) <= 6
+        await wait_until(lambda: watcher.seqs == [1, 2])
 
 
 async def test_an_expired_token_is_renewed_and_the_stream_goes_on(

@@ -64,7 +64,7 @@ async def test_a_stream_that_comes_through_again_takes_over(scene: Scene) -> Non
     stream = stream_in(scene, first_sound=0.3, silence=1, again=0.5)
     async with watching(stream) as watcher, scene.moving(INTERVAL):
         await watcher.carried_by(Pattern.LONG_POLL)
-        await wait_until(lambda: scene.asked[0] == 2, what="the stream is tried again")
+        await wait_until(lambda: scene.asked[0] >= 2, what="the stream is tried again")
         assert stream.carrier is Pattern.LONG_POLL
         scene.proxy.passing()
         await watcher.carried_by(Pattern.SSE)
@@ -135,7 +135,7 @@ async def test_a_held_poll_that_is_cut_time_and_again_is_asked_for_at_once(scene
     async with watching(stream_in(scene, first_sound=0.3)) as watcher:
         await wait_until(lambda: scene.proxy.cuts >= 5, 30)
         await scene.move()
-        await watcher.sees(2, seconds=1)
+        await watcher.sees(2, seconds=3)  # after so many losses a backoff is 4 s and more
     assert watcher.seqs == [1, 2]
 
 

@@ -77,9 +77,9 @@ async def test_it_comes_back_when_the_server_says_and_never_earlier(
     async with poll(session, wire, first_wait=0.5) as photo:
         started = time.monotonic()
         reading = asyncio.ensure_future(anext(photo))
-        await asyncio.sleep(0.1)
         meter = wire.meters["photo"]
-        assert (meter.state, meter.requests) == (State.WAITING, 0)
+        await wait_until(lambda: meter.state is State.WAITING, every=0.005, what="it rests first")
+        assert meter.requests == 0
         assert meter.retry_at is not None
         await reading
         assert (await anext(photo)).status.final

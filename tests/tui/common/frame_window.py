@@ -101,10 +101,11 @@ async def signed_in(
 
 
 async def settled(app: Window) -> None:
-    """Wait until the panels are up and running."""
+    """Wait until the panels are up and running, and the first of them has taken the focus."""
 
     def up() -> bool:
-        return bool(app.panels) and all(getattr(panel, "started", 1) for panel in app.panels)
+        started = bool(app.panels) and all(getattr(panel, "started", 1) for panel in app.panels)
+        return started and len(app.screen_stack) == 1 and app.focused is not None
 
     try:
         await wait_until(up, what="the panels")

@@ -30,6 +30,15 @@ async def test_panels_start_once_and_the_first_has_the_focus(
         await sees(app, "tiffin  customer")
 
 
+async def test_what_is_told_on_the_way_out_draws_nothing(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    """The last word of the grid may come when it is already off the screen."""
+    async with signed_in(demo_server.url, tmp_path) as (app, _):
+        await app.grid.remove()
+        app.on_panel_grid_changed()
+
+
 @pytest.mark.parametrize(
     ("size", "first", "second"),
     [((160, 48), [1, 2], [1, 2]), ((100, 30), [1, 2], [2]), ((80, 24), [1], [2])],
@@ -69,7 +78,7 @@ async def test_cards_that_have_no_room_make_way_for_tabs(
         await pilot.resize_terminal(100, 30)
         await sees(app, "6 On the wire")
         await sees(app, "echo in short")
-        assert "1 Echo 1  2 Echo 2" not in shown(app)
+        await wait_until(lambda: "1 Echo 1  2 Echo 2" not in shown(app), what="no tabs any more")
 
 
 async def test_six_panels_are_three_by_two(demo_server: LiveServer, tmp_path: Path) -> None:

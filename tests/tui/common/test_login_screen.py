@@ -125,14 +125,12 @@ async def test_esc_stops_trying(tmp_path: Path) -> None:
 
 async def test_a_remembered_log_in_waits_for_its_server(tmp_path: Path) -> None:
     settings = settings_for(tmp_path / "data", demo=True)
-    async with running_server(settings) as server:
-        async with signed_in(server.url, tmp_path):
-            pass
-        port = server.port
-    app = window(f"http://127.0.0.1:{port}", tmp_path)
+    async with running_server(settings) as server, signed_in(server.url, tmp_path):
+        pass
+    app = window(server.url, tmp_path)
     async with opened(app, (80, 24)):
         await sees(app, "Trying again every few seconds")
-        async with _served_at(settings, port):
+        async with _served_at(settings, server.port):
             await settled(app)
 
 

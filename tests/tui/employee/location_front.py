@@ -6,14 +6,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import aiohttp
+import pytest
 from aiohttp import web
 
 from server.features.drivers.schemas import DriverPosition, Point
+from tui.common.client.api import Api
 
 
 @dataclass(frozen=True)
 class Sent:
-    """One position and the answer it had; `at` is `time.monotonic()`."""
+    """One position and the answer it had; `at` is the `time.monotonic()` for which a client in
+    this process said it, or else at which it came here."""
 
     at: float
     driver_id: str
@@ -53,8 +56,15 @@ class Front:
 async def front_of(url: str) -> AsyncIterator[Front]:
     """Pass everything on to the server there, but for what is refused."""
     front = Front()
+    said_at: dict[tuple[float, float], float] = {}
+    put_location = Api.put_location
+
+    async def say(api: Api, driver_id: str, position: DriverPosition) -> None:
+        said_at[position.lat, position.lng] = time.monotonic()
+        await put_location(api, driver_id, position)
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        came_at = time.monotonic()
         body = await request.read()
         if request.method == "PUT" and request.path.endswith("/location"):
             status = front.refuse
@@ -83,7 +93,8 @@ async def front_of(url: str) -> AsyncIterator[Front]:
         if request.method == "PUT":
             position = DriverPosition.model_validate_json(body)
             driver_id = request.path.split("/")[-2]
-            front.sent.append(Sent(time.monotonic(), driver_id, position, status or answer.status))
+            at = said_at.get((position.lat, position.lng), came_at)
+            front.sent.append(Sent(at, driver_id, position, status or answer.status))
         return answer
 
     async def pass_on(request: web.Request, reply: aiohttp.ClientResponse) -> web.StreamResponse:
@@ -102,6 +113,8 @@ async def front_of(url: str) -> AsyncIterator[Front]:
         await site.start()
         front.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         try:
-            yield front
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(Api, "put_location", say)
+                yield front
         finally:
             await runner.cleanup()

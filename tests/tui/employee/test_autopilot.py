@@ -55,6 +55,16 @@ async def at_status(guest: Rest, order_id: str, status: str, seconds: float = 15
     return order
 
 
+async def has_come_to(guest: Rest, order_id: str, status: str) -> None:
+    """Wait until it is there, or further."""
+
+    async def there() -> bool:
+        order = (await guest.get(f"/orders/{order_id}")).must(200).json
+        return STEPS.index(order["status"]) >= STEPS.index(status)
+
+    await wait_until(there, 15, what=f"order {order_id} has come to {status}")
+
+
 async def step(person: Rest, order_id: str, status: str, **more: Any) -> dict[str, Any]:
     body = {"status": status, **more}
     order: dict[str, Any] = (await person.post(f"/orders/{order_id}/status", body)).must(200).json
@@ -169,8 +179,8 @@ async def test_it_comes_back_after_the_server_and_goes_on(
     async with at_work(server.url, place.employees[0], pace=0.02), Rest(server.url) as guest:
         await guest.register("ada@example.com")
         first = await placed(guest, place)
-        await at_status(guest, first["id"], "accepted")
-        server.restart()
+        await has_come_to(guest, first["id"], "accepted")
+        await asyncio.to_thread(server.restart)
         second = await placed(guest, place)
         for order in (first, second):
             await at_status(guest, order["id"], "delivered", seconds=30)

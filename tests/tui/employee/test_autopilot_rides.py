@@ -109,10 +109,13 @@ async def test_an_order_is_ridden_to_the_door_and_the_driver_comes_back(
 ) -> None:
     order_id = await placed(guest, place, MIDDLE)
     async with at_work(front.url, place.employees[0]) as pilot:
-        await at_status(guest, order_id, "out_for_delivery")
-        await on_the_road(front)
-        (order,) = pilot.orders.values()
-        assert pilot.fleet.delivery(order) is autopilot_rules.Delivery.RIDING
+        riding = autopilot_rules.Delivery.RIDING
+        await wait_until(
+            lambda: [pilot.fleet.delivery(order) for order in pilot.orders.values()] == [riding],
+            20,
+            every=0.005,
+            what="its driver is on the road",
+        )
         await at_status(guest, order_id, "delivered")
         assert any(one.point == door(MIDDLE) for one in front.taken)
         await wait_until(lambda: front.taken[-1].point == BASE)
@@ -210,7 +213,7 @@ async def test_a_cancelled_order_is_not_ridden_on(
         await on_the_road(front, 40)
         await person_does(person, order_id, "cancelled", reason="Fell off")
         await wait_until(lambda: front.taken[-1].point == BASE)
-    assert max(map(from_base, front.taken)) < 200
+    assert max(map(from_base, front.taken)) < FAR / 3
     moved_steadily(front.taken)
 
 

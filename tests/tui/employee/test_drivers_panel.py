@@ -28,7 +28,7 @@ from support.rest import Rest
 from support.server_process import StartServer
 from support.town import database_in
 from support.waiting import wait_until
-from tui.common.client.wire import State
+from tui.common.client.wire import Meter, State
 from tui.employee import ride
 from tui.employee.panels import roster_feed
 from tui.employee.panels.driver_watches import MOST
@@ -127,7 +127,7 @@ async def test_a_position_that_is_old_is_called_stale_in_words(
 ) -> None:
     first, second = town.drivers[:2]
     await seen_at(town, first["id"], BASE, ago=16)
-    await seen_at(town, second["id"], north(100), ago=5)
+    await seen_at(town, second["id"], north(100), ago=1)
     async with drivers_window(server.url, tmp_path) as window:
         await window.sees("? stale, ", "  bicycle", "  scooter")
         lines = {name: window.lines_of(name) for name in ("Ken", "Lotte")}
@@ -358,16 +358,20 @@ async def test_twelve_streams_are_enough_and_the_others_are_read(
     async with drivers_window(server.url, tmp_path) as window:
         await wait_until(lambda: window.duty({"id": ids[-1]}).out, what="the last is on the way")
         await wait_until(lambda: len(window.desk.watches) == MOST, what="twelve streams")
-        streams = await wait_until(
-            lambda: [one for one in window.app.wire.meters.values() if "Driver" in one.name],
-        )
-        await wait_until(
-            lambda: sum(one.state is State.LIVE for one in streams) == MOST, what="all live"
-        )
-        held = await figure(town.employee, "held_connections")
-        meters = window.app.wire.meters.values()
-        others = [one for one in meters if one.state is State.LIVE and one not in streams]
-        assert held == MOST + len(others), "and those of other panels"
+
+        def live(streams: bool) -> list[Meter]:
+            """Those of drivers, which come and go with who is watched, or all others."""
+            meters = window.app.wire.meters.values()
+            found = [one for one in meters if ("Driver" in one.name) is streams]
+            return [one for one in found if one.state is State.LIVE]
+
+        await wait_until(lambda: len(live(True)) == MOST, what="all live")
+
+        async def no_more() -> bool:
+            others = live(False)
+            return await figure(town.employee, "held_connections") == MOST + len(others)
+
+        await wait_until(no_more, what="these, and those of other panels")
         watched = window.desk.watches.of
         await wait_until(lambda: watched(ids[-1]), what="who carries something comes first")
         unwatched = next(one for one in ids if watched(one) is None)
@@ -427,15 +431,17 @@ async def test_every_size_shows_roster_and_map(
         for size in ((160, 48), (100, 30), (80, 24), (160, 48)):
             await window.pilot.resize_terminal(*size)
             await window.sees("▶ Ken", "on the way", "Thai Basil", "Lotte")
-            here = window.drivers.map.size
-            assert here.width >= 30, size
-            assert here.height >= 10, size
+            here = window.drivers.map
+            await wait_until(
+                lambda here=here: here.size.width >= 30 and here.size.height >= 10,  # type: ignore[misc]
+                what=f"a map at {size}",
+            )
         await window.pilot.resize_terminal(56, 16)
         await window.sees("▶ Ken")
-        assert not window.drivers.map.display
+        await wait_until(lambda: not window.drivers.map.display, what="no room for a map")
         await window.press("m")
         await window.sees("Thai Basil")
-        assert window.drivers.map.size.height >= 8
+        await wait_until(lambda: window.drivers.map.size.height >= 8, what="the map alone")
         await window.press("m")
         await window.sees("▶ Ken")
 

@@ -9,6 +9,7 @@ from textual.widgets import Input, OptionList, Static
 
 from server.features.orders.schemas import OrderStatus
 from support.live_server import LiveServer
+from support.proxy import proxy_to
 from support.rest import Rest
 from support.server_process import StartServer
 from support.waiting import wait_until
@@ -194,10 +195,12 @@ async def test_what_a_customer_calls_off_stays_until_it_is_cleared(
 async def test_a_cut_line_comes_back_with_what_was_missed(
     demo_server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
-    async with kitchen_window(demo_server.url, tmp_path) as window:
+    async with proxy_to(demo_server.url) as proxy, kitchen_window(proxy.url, tmp_path) as window:
+        proxy.failing(1)  # it stays away until there is something to miss
         await window.press("x")
         await wait_until(lambda: window.kitchen.meter.state is not State.LIVE, what="the cut")
         order = await town.place()
+        proxy.passing()
         await window.live()
         await window.has(order, S.PLACED)
         await window.sees("back, 1 replayed")

@@ -60,21 +60,31 @@ class Scene:
     api: Api
     driver: DriverOnDuty
     front: Front
-    doors: list[int] = field(default_factory=list)
-    """Numbers of the orders whose door was reached."""
+    log: list[str] = field(default_factory=list)
+    """Where it went and what it reached, in turn: most of it does not last long."""
 
     def tour(self, *corners: Point, start: Point | None = None) -> Tour:
         """From the restaurant, unless told otherwise."""
-        return Tour(
+
+        def note() -> None:
+            if tour.goal is not None and self.log[-1:] != [tour.goal.words]:
+                self.log.append(tour.goal.words)
+
+        tour = Tour(
             self.api,
             self.driver,
             BASE,
             INTERVAL,
             start=start,
             corners=corners,
-            on_change=lambda: None,
-            on_door=lambda order: self.doors.append(order.number),
+            on_change=note,
+            on_door=lambda order: self.log.append(f"at #{order.number}"),
         )
+        return tour
+
+    async def went(self, words: str) -> None:
+        """Wait until it has gone there."""
+        await wait_until(lambda: words in self.log, what=words)
 
     @property
     def last(self) -> Point:
@@ -109,19 +119,15 @@ async def ended(task: asyncio.Task[bool]) -> bool:
     return await asyncio.wait_for(task, 20)
 
 
-async def goes(tour: Tour, words: str) -> None:
-    await wait_until(lambda: tour.goal is not None and tour.goal.words == words, what=words)
+BACK = "back to the restaurant"
 
 
 async def test_it_goes_to_each_door_in_turn_and_back(scene: Scene) -> None:
     tour = scene.tour()
     tour.bring([order_to(7, 60), order_to(5, 30)])
     async with riding(tour) as task:
-        await goes(tour, "to #7")
-        await goes(tour, "to #5")
-        await goes(tour, "back to the restaurant")
         assert await ended(task)
-    assert scene.doors == [7, 5]
+    assert scene.log == ["to #7", "at #7", "to #5", "at #5", BACK]
     assert scene.last == BASE
     assert max(metres_between(BASE, one.point) for one in scene.front.sent) > 59
     assert tour.goal is None
@@ -132,39 +138,31 @@ async def test_a_door_where_nobody_waits_any_more_is_passed_over(scene: Scene) -
     tour = scene.tour()
     tour.bring([first, second])
     async with riding(tour) as task:
-        await goes(tour, "to #1")
-        await wait_until(lambda: scene.front.sent)
+        await scene.went("to #1")
         tour.bring([second])
-        await goes(tour, "to #2")
         assert await ended(task)
-    assert scene.doors == [2]
+    assert scene.log == ["to #1", "to #2", "at #2", BACK]
 
 
 async def test_what_leaves_meanwhile_is_fetched_first(scene: Scene) -> None:
-    first, later = order_to(1, 40), order_to(2, 20)
+    first, later = order_to(1, 100), order_to(2, 20)
     tour = scene.tour()
     tour.bring([first])
     async with riding(tour) as task:
-        await wait_until(lambda: scene.front.sent)
+        await scene.went("to #1")
         tour.bring([first, later])
-        await goes(tour, "back to the restaurant")
-        assert scene.doors == [1], "the second meal is not aboard"
-        await goes(tour, "to #2")
         assert await ended(task)
-    assert scene.doors == [1, 2]
+    assert scene.log == ["to #1", "at #1", BACK, "to #2", "at #2", BACK]
 
 
 async def test_a_round_is_broken_off_when_there_is_something_to_bring(scene: Scene) -> None:
     tour = scene.tour(north(50), north(3_000))
     tour.bring([])
     async with riding(tour) as task:
-        await goes(tour, "on a round")
         await wait_until(lambda: scene.front.sent and scene.last.lat > north(60).lat)
         tour.bring([order_to(1, 20)])
-        await goes(tour, "back to the restaurant")
-        await goes(tour, "to #1")
         assert await ended(task)
-    assert scene.doors == [1]
+    assert scene.log == ["on a round", BACK, "to #1", "at #1", BACK]
 
 
 async def test_stopped_it_ends_where_the_driver_is(scene: Scene) -> None:

@@ -84,16 +84,18 @@ async def test_wrong_credentials_all_get_the_same_answer(
 
 
 async def test_an_unknown_email_takes_as_long_as_a_wrong_password(ada: Rest) -> None:
-    async def fastest(email: str) -> float:
+    async def cheapest(email: str) -> float:
+        """Seconds of the processor, hashing in its thread included: whatever else the machine has
+        to do is no part of it."""
         took = []
         for _ in range(5):
-            started = time.perf_counter()
+            started = time.process_time()
             body = {"email": email, "password": "not her password"}
             (await ada.another().post("/auth/login", body)).must(401)
-            took.append(time.perf_counter() - started)
+            took.append(time.process_time() - started)
         return min(took)
 
-    known, unknown = await fastest("ada@example.org"), await fastest("bob@example.org")
+    known, unknown = await cheapest("ada@example.org"), await cheapest("bob@example.org")
     assert unknown > known / 3
 
 

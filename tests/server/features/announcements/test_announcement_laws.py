@@ -34,6 +34,7 @@ from server.realtime.log import EventLog
 from server.realtime.memory_broker import MemoryBroker
 from server.realtime.subscription import Subscription
 from support.live_server import settings_for
+from support.sparing import spare_the_disk
 from support.waiting import wait_until
 from tui.common.panels.announcement_book import AnnouncementBook
 
@@ -58,6 +59,7 @@ class World:
         await migrate(self.settings.database_path)
         for database, log in zip(self.databases, self.logs, strict=True):
             await database.open()
+            await spare_the_disk(database)
             await log.open()
         for role in Role:
             new = NewAccount(f"acc_{role}", f"{role}@example.com", "", role, role.value)
@@ -112,12 +114,14 @@ class Reader:
         self.foreign = {Audience.EMPLOYEES if role is Role.CUSTOMER else Audience.CUSTOMERS}
         self.busy: asyncio.Task[None] | None = None
 
-    # as a sink
+    # as a sink, which must not raise: the hub would be at fault, and the law be broken unnamed
     def write(self, event: Event) -> bool:
         if event.type == "announcement":
             announcement = Announcement.model_validate_json(event.data)
-            assert self.scope is Scope.ALL or announcement.audience not in self.foreign
-            assert self.book.announce(announcement, NEVER), "it comes once"
+            if self.scope is Scope.OWN and announcement.audience in self.foreign:
+                self.run.wrong.append(f"{self.identity.role} was told what is for others: {event}")
+            if not self.book.announce(announcement, NEVER):
+                self.run.wrong.append(f"it comes once: {event}")
         else:
             self.book.withdraw(AnnouncementWithdrawn.model_validate_json(event.data).id)
         self.cursor = self.run.hub.log.cursor_of(event)
@@ -126,10 +130,10 @@ class Reader:
     async def ready(self) -> None: ...
 
     def reset(self) -> None:
-        raise AssertionError("nothing was trimmed")
+        self.run.wrong.append("a reset, and nothing was trimmed")
 
     def fail(self) -> None:
-        raise AssertionError("nothing has failed")
+        self.run.wrong.append("an end, and nothing has failed")
 
     def begin(self) -> None:
         """Read and subscribe, while other things go on."""
@@ -189,6 +193,8 @@ class Run:
                 (Role.EMPLOYEE, Scope.ALL),
             )
         ]
+        self.wrong: list[str] = []
+        """What readers were given against the law."""
         self.made: list[str] = []
         self.writing: set[asyncio.Task[None]] = set()
 
@@ -251,10 +257,11 @@ class Run:
             for reader in self.readers:
                 fresh = await reader.fresh()
                 await wait_until(
-                    lambda reader=reader, fresh=fresh: reader.have == fresh,  # type: ignore[misc]
+                    lambda reader=reader, fresh=fresh: self.wrong or reader.have == fresh,  # type: ignore[misc]
                     10,
                     what=f"{reader.identity.role} has what a fresh read gives",
                 )
+            assert not self.wrong
         finally:
             for reader in self.readers:
                 if reader.busy is not None:
@@ -280,6 +287,7 @@ step = st.one_of(
 )
 
 
+@pytest.mark.timeout(600)  # where it fails: to make the example small
 @settings(
     max_examples=100,
     deadline=None,

@@ -26,14 +26,14 @@ async def poll(cast: Cast, who: Rest | None = None, **params: Any) -> Answer:
 
 
 async def held(server: LiveServer, number: int = 1) -> None:
-    await wait_until(lambda: server.app[CONNECTIONS].polls == number, 3, what=f"{number} held")
+    await wait_until(lambda: server.app[CONNECTIONS].polls == number, 10, what=f"{number} held")
 
 
 async def test_the_newest_at_once_where_it_is_not_known(cast: Cast) -> None:
     await put(cast, 48.0)
     await put(cast, 48.001)
     for params in ({}, {"after": 0}, {"after": 1}):
-        answer = await asyncio.wait_for(poll(cast, **params), 2)
+        answer = await asyncio.wait_for(poll(cast, **params), 5)
         assert answer.must(200).json["lat"] == 48.001
         assert answer.json["seq"] == 2
 
@@ -42,12 +42,12 @@ async def test_it_is_held_until_the_driver_moves(cast: Cast, live_server: LiveSe
     waiting = asyncio.create_task(poll(cast))  # nobody has seen this driver yet
     await held(live_server)
     await put(cast, 48.0)
-    assert (await asyncio.wait_for(waiting, 2)).must(200).json["seq"] == 1
+    assert (await asyncio.wait_for(waiting, 5)).must(200).json["seq"] == 1
     waiting = asyncio.create_task(poll(cast, after=1))
     await held(live_server)
     await put(cast, 48.0)  # no change
     await put(cast, 48.001)
-    assert (await asyncio.wait_for(waiting, 2)).must(200).json["seq"] == 2
+    assert (await asyncio.wait_for(waiting, 5)).must(200).json["seq"] == 2
 
 
 async def test_no_change_is_204_at_the_timeout(cast: Cast) -> None:
@@ -60,7 +60,7 @@ async def test_no_change_is_204_at_the_timeout(cast: Cast) -> None:
 
 async def test_a_cursor_from_before_a_restored_backup_gets_the_newest(cast: Cast) -> None:
     await put(cast, 48.0)
-    answer = await asyncio.wait_for(poll(cast, after=900), 2)
+    answer = await asyncio.wait_for(poll(cast, after=900), 5)
     assert answer.must(200).json["seq"] == 1
 
 
@@ -70,7 +70,7 @@ async def test_one_from_the_future_is_not_held_for_ever(
     waiting = asyncio.create_task(poll(cast, after=900))
     await held(live_server)
     await put(cast, 48.0)
-    assert (await asyncio.wait_for(waiting, 2)).must(200).json["seq"] == 1
+    assert (await asyncio.wait_for(waiting, 5)).must(200).json["seq"] == 1
 
 
 async def test_what_is_no_seq_and_a_timeout_out_of_bounds_is_422(cast: Cast) -> None:
@@ -99,5 +99,5 @@ async def test_a_customers_ends_with_404_and_so_is_the_next(
     (await poll(cast, cast.customer, after=1)).must(404)
     assert not employees.done(), "an employee's goes on"
     await put(cast, 48.001)
-    (await asyncio.wait_for(employees, 2)).must(200)
+    (await asyncio.wait_for(employees, 5)).must(200)
     await held(live_server, 0)

@@ -1,7 +1,7 @@
 """Positions that are sent, and the roster that shows them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,14 @@ FIELDS = ["driver_id", "lat", "lng", "heading", "speed_mps", "seq", "at", "pace_
 
 
 def ago(seconds: float) -> str:
-    return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
+    return before_now()(seconds)
+
+
+def before_now() -> Callable[[float], str]:
+    """Times so many seconds before this moment: as far from each other as they say, however long
+    a request takes."""
+    moment = datetime.now(UTC)
+    return lambda seconds: (moment - timedelta(seconds=seconds)).isoformat()
 
 
 async def put(cast: Cast, status: int = 204, driver: int = 0, **position: Any) -> Any:
@@ -153,6 +160,7 @@ async def test_the_same_place_again_is_stored_with_its_time_and_is_no_news(cast:
 
 
 async def test_speed_and_heading_are_the_clients_or_else_measured(cast: Cast) -> None:
+    ago = before_now()
     await put(cast, **HERE, at=ago(60))
     await put(cast, **THERE, at=ago(40))
     location = await seen(cast)
@@ -165,6 +173,7 @@ async def test_speed_and_heading_are_the_clients_or_else_measured(cast: Cast) ->
 
 
 async def test_a_jump_is_kept_but_marked(cast: Cast) -> None:
+    ago = before_now()
     await put(cast, **HERE, at=ago(60))
     await put(cast, **FAR, at=ago(58))
     location = await seen(cast)
@@ -178,6 +187,7 @@ async def test_a_jump_is_kept_but_marked(cast: Cast) -> None:
 
 
 async def test_one_that_is_confirmed_is_told_although_it_is_the_same_place(cast: Cast) -> None:
+    ago = before_now()
     await put(cast, **FAR, at=ago(60))
     await put(cast, **HERE, at=ago(58))
     assert (await seen(cast))["suspect"]

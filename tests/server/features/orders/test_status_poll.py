@@ -41,7 +41,7 @@ async def test_it_holds_until_the_status_changes(cast: Cast, live_server: LiveSe
     assert not any(poll.done() for poll in polls)
     await cast.step(order["id"], "accepted")
     for poll in polls:
-        answer = (await asyncio.wait_for(poll, 2)).must(200).json
+        answer = (await asyncio.wait_for(poll, 5)).must(200).json
         assert (answer["status"], answer["version"]) == ("accepted", 3)
         assert answer["eta"]
     assert held(live_server) == 0
@@ -81,7 +81,7 @@ async def test_a_client_that_leaves_frees_its_place(cast: Cast, live_server: Liv
     poll = asyncio.create_task(cast.customer.get(path, params={"last_status": "placed"}))
     await wait_until(lambda: held(live_server) == 1)
     poll.cancel()
-    await wait_until(lambda: held(live_server) == 0, 2)
+    await wait_until(lambda: held(live_server) == 0, 5)
 
 
 async def test_logging_out_ends_it(cast: Cast, live_server: LiveServer) -> None:

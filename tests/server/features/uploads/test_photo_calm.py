@@ -14,27 +14,36 @@ from support.uploads import done, sent
 PHOTOS = 6
 PING_SECONDS = 0.1
 """Fifty times what it takes on a machine that does nothing else."""
+FELT = 3
+"""As many times what a server takes that has no photos: the measure on a machine that is busy."""
+
+
+async def ping(rest: Rest) -> float:
+    """Seconds that an answer takes."""
+    began = time.perf_counter()
+    (await rest.get("//healthz")).must(200)
+    return time.perf_counter() - began
 
 
 async def test_a_ping_and_a_stream_go_on_while_photos_are_processed(
     start_server: StartServer, data_dir: Path
 ) -> None:
-    server = start_server()
+    server, bystander = start_server(), start_server(data_dir / "bystander")
     place = await open_restaurant(data_dir, server.url)
-    async with Rest(server.url) as ana, Rest(server.url) as kitchen:
+    async with Rest(server.url) as ana, Rest(server.url) as kitchen, Rest(bystander.url) as other:
         await ana.register("ana@example.com")
         await kitchen.log_in(place.employees[0], PASSWORD)
         ids = [await sent(ana) for _ in range(PHOTOS)]
         working = asyncio.gather(*(done(ana, one) for one in ids))
-        pings = []
+        pings, others = [], []
         async with event_stream(kitchen, f"/restaurants/{place.id}/orders/stream") as stream:
             while not working.done():
-                began = time.perf_counter()
-                (await ana.get("//healthz")).must(200)
-                pings.append(time.perf_counter() - began)
+                pings.append(await ping(ana))
+                others.append(await ping(other))
                 order = (await ana.post("/orders", place.basket())).must(201).json
                 assert (await stream.next()).data["id"] == order["id"]
                 await asyncio.sleep(0.05)
         await working
     assert len(pings) >= 5, "there was nothing to feel"
-    assert median(pings) < PING_SECONDS
+    print(f"a ping took {median(pings):.4f} s, at the other server {median(others):.4f} s")
+    assert median(pings) < max(PING_SECONDS, FELT * median(others))

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,15 +13,35 @@ from server.core.database import Database
 from server.core.routing import SERVICES
 from server.features.accounts.service import AccountService
 from server.features.restaurants.service import RestaurantService
+from server.features.uploads import queue as queue_module
 from server.features.uploads import store
 from server.features.uploads.queue import ATTEMPTS, Job, Queue
 from server.features.uploads.schemas import UploadPurpose, UploadStatus
 from server.features.uploads.store import Made, NewRow, StoredUpload
 from support.live_server import settings_for
 from support.town import database_in
-from support.waiting import wait_until
 
-LEASE = timedelta(seconds=0.3)
+LEASE = timedelta(seconds=30)
+
+
+class Clock:
+    """What the queue takes for the time; it goes on when told to."""
+
+    def __init__(self) -> None:
+        self.at = now()
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def go_on(self, by: timedelta) -> None:
+        self.at += by
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(queue_module, "now", clock)
+    return clock
 
 
 @pytest.fixture
@@ -30,32 +50,32 @@ async def database(data_dir: Path) -> AsyncIterator[Database]:
         yield database
 
 
-def queue_on(database: Database, data_dir: Path, lease: timedelta = LEASE) -> Queue:
+def queue_on(database: Database, data_dir: Path) -> Queue:
     """The queue as one process has it, with the services that it tells of its ends."""
     services = create_app(settings_for(data_dir))[SERVICES]
     accounts = services[AccountService]
     restaurants = services[RestaurantService]
     assert isinstance(accounts, AccountService)
     assert isinstance(restaurants, RestaurantService)
-    return Queue(database, accounts, restaurants, lease)
+    return Queue(database, accounts, restaurants, LEASE)
 
 
 @pytest.fixture
-def queue(database: Database, data_dir: Path) -> Queue:
+def queue(database: Database, data_dir: Path, clock: Clock) -> Queue:
     return queue_on(database, data_dir)
 
 
-async def put_in(database: Database, name: str, account: str = "acc_ana") -> None:
+async def put_in(database: Database, name: str, at: datetime) -> None:
     row = NewRow(
         id=name,
-        account_id=account,
+        account_id="acc_ana",
         purpose=UploadPurpose.AVATAR,
         restaurant_id=None,
         menu_item_id=None,
         media_type="image/jpeg",
         size=1,
         original_blob=f"{name}.sent",
-        created_at=now(),
+        created_at=at,
     )
     await database.write(lambda tx: store.insert(tx, row))
 
@@ -72,16 +92,18 @@ def made(job: Job) -> Made:
 
 
 async def claimed(queue: Queue) -> Job:
-    """The next job, as soon as there is one."""
-    job = await wait_until(queue.claim, 5, what="a job may be taken")
+    """The next job, which may be taken now."""
+    job = await queue.claim()
     assert job is not None
     return job
 
 
-async def test_the_oldest_comes_first_and_each_once(database: Database, queue: Queue) -> None:
+async def test_the_oldest_comes_first_and_each_once(
+    database: Database, queue: Queue, clock: Clock
+) -> None:
     for number in range(3):
-        await put_in(database, f"upl_{number}")
-        await asyncio.sleep(0.002)
+        await put_in(database, f"upl_{number}", clock())
+        clock.go_on(timedelta(milliseconds=1))
     taken = [await queue.claim() for _ in range(4)]
     assert [job.id if job else None for job in taken] == ["upl_0", "upl_1", "upl_2", None]
     assert (await look(database, "upl_0")).status is UploadStatus.PROCESSING
@@ -90,8 +112,8 @@ async def test_the_oldest_comes_first_and_each_once(database: Database, queue: Q
 async def test_many_workers_of_two_processes_never_share_a_job(data_dir: Path) -> None:
     async with database_in(data_dir) as one, database_in(data_dir) as two:
         for number in range(20):
-            await put_in(one, f"upl_{number}")
-        queues = [queue_on(one, data_dir, LEASE * 100), queue_on(two, data_dir, LEASE * 100)]
+            await put_in(one, f"upl_{number}", now())
+        queues = [queue_on(one, data_dir), queue_on(two, data_dir)]
         taken: list[str] = []
 
         async def work(queue: Queue) -> None:
@@ -103,11 +125,12 @@ async def test_many_workers_of_two_processes_never_share_a_job(data_dir: Path) -
 
 
 async def test_a_worker_that_outlived_its_lease_cannot_finish(
-    database: Database, queue: Queue
+    database: Database, queue: Queue, clock: Clock
 ) -> None:
-    await put_in(database, "upl_1")
+    await put_in(database, "upl_1", clock())
     late = await claimed(queue)
     assert await queue.claim() is None, "it is leased"
+    clock.go_on(LEASE)
     quick = await claimed(queue)
     assert (late.id, late.attempt, quick.attempt) == ("upl_1", 1, 2)
     assert set(late.blobs).isdisjoint(quick.blobs)
@@ -126,50 +149,53 @@ async def test_a_worker_that_outlived_its_lease_cannot_finish(
     assert set(unneeded) == {*late.blobs, "upl_1.sent"}
 
 
-async def test_a_lease_that_is_renewed_holds(database: Database, queue: Queue) -> None:
-    await put_in(database, "upl_1")
+async def test_a_lease_that_is_renewed_holds(
+    database: Database, queue: Queue, clock: Clock
+) -> None:
+    await put_in(database, "upl_1", clock())
     job = await claimed(queue)
     for _ in range(6):
-        await asyncio.sleep(LEASE.total_seconds() / 3)
+        clock.go_on(LEASE / 3)
         assert await queue.renew(job)
         assert await queue.claim() is None
     assert await queue.finish(job, made(job))
 
 
-async def test_after_three_lost_workers_it_fails_in_words(database: Database, queue: Queue) -> None:
-    await put_in(database, "upl_1")
+async def test_after_three_lost_workers_it_fails_in_words(
+    database: Database, queue: Queue, clock: Clock
+) -> None:
+    await put_in(database, "upl_1", clock())
     for attempt in range(1, ATTEMPTS + 1):
         assert (await claimed(queue)).attempt == attempt
-
-    async def given_up() -> bool:
-        assert await queue.claim() is None
-        return (await look(database, "upl_1")).status is UploadStatus.FAILED
-
-    await wait_until(given_up)
+        clock.go_on(LEASE)
+    assert await queue.claim() is None
     found = await look(database, "upl_1")
-    assert found.attempts == ATTEMPTS
+    assert (found.status, found.attempts) == (UploadStatus.FAILED, ATTEMPTS)
     assert "Send it again" in (found.error or "")
 
 
 async def test_put_back_comes_again_after_its_time_and_not_for_ever(
-    database: Database, queue: Queue
+    database: Database, queue: Queue, clock: Clock
 ) -> None:
-    await put_in(database, "upl_1")
+    await put_in(database, "upl_1", clock())
+    delay = timedelta(seconds=2)
     for attempt in range(1, ATTEMPTS + 1):
         job = await claimed(queue)
         assert job.attempt == attempt
-        assert await queue.put_back(job, "the store was away", timedelta(seconds=0.2))
+        assert await queue.put_back(job, "the store was away", delay)
+        clock.go_on(delay - timedelta(milliseconds=1))
         assert await queue.claim() is None
+        clock.go_on(timedelta(milliseconds=1))
     found = await look(database, "upl_1")
     assert (found.status, found.error) == (UploadStatus.FAILED, "the store was away")
 
 
 async def test_the_newer_photo_stays_whichever_is_done_first(
-    database: Database, queue: Queue
+    database: Database, queue: Queue, clock: Clock
 ) -> None:
     for name in ("upl_1", "upl_2"):
-        await put_in(database, name)
-        await asyncio.sleep(0.002)
+        await put_in(database, name, clock())
+        clock.go_on(timedelta(milliseconds=1))
     older, newer = await claimed(queue), await claimed(queue)
     assert await queue.finish(newer, made(newer))
     assert await queue.finish(older, made(older))
@@ -177,9 +203,9 @@ async def test_the_newer_photo_stays_whichever_is_done_first(
 
 
 async def test_a_job_whose_upload_was_deleted_ends_in_nothing(
-    database: Database, queue: Queue
+    database: Database, queue: Queue, clock: Clock
 ) -> None:
-    await put_in(database, "upl_1")
+    await put_in(database, "upl_1", clock())
     job = await claimed(queue)
     await database.write(lambda tx: store.delete(tx, "upl_1"))
     assert not await queue.renew(job)

@@ -13,6 +13,7 @@ from textual.pilot import Pilot
 from textual.selection import Selection
 
 from server.features.chat.schemas import ChatMessage
+from support.waiting import wait_until
 from tui.common.chat.conversation import Conversation
 from tui.common.chat.layout import Layout
 from tui.common.client.outbox import Unsent
@@ -132,8 +133,7 @@ async def test_the_wheel_scrolls() -> None:
         await pilot.pause()
         before = app.view.scroll_offset.y
         app.view.post_message(MouseScrollUp(app.view, 5, 5, 0, -1, 0, False, False, False, 5, 5))
-        await pilot.pause(0.3)
-        assert app.view.scroll_offset.y < before
+        await wait_until(lambda: app.view.scroll_offset.y < before, what="scrolled")
 
 
 async def copied(app: ChatWindow, pilot: Pilot[None], *keys: str) -> str:
