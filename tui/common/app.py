@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from server.features.accounts.schemas import Account
     from tui.common.client.api import Api
+    from tui.common.client.outbox_store import OutboxStore
     from tui.common.client.session import Session
     from tui.common.client.tokens import TokenStore
     from tui.common.panel import Panel
@@ -122,6 +123,10 @@ class TiffinApp(App[None]):
     def api(self) -> "Api":
         """Typed calls on the session."""
         return self._need().api
+
+    def outbox_store(self) -> "OutboxStore":
+        """What this account has written in chats and not got back."""
+        return self._need().outbox_store()
 
     @property
     def album(self) -> "Album":

@@ -75,6 +75,7 @@ class ChatPanel(TalkPanel):
         """See which chats there are, and enter those that are open."""
         self.set_interval(CLOCK_SECONDS, self.changed)
         self.run_worker(self._load(), group="chats", exclusive=True, exit_on_error=False)
+        self.run_worker(self.take_up_unsent(), group="unsent", exit_on_error=False)
         self.changed()
 
     async def _load(self) -> None:

@@ -105,6 +105,7 @@ class SupportPanel(TalkPanel):
         self.feed = QueueFeed(self.session, self.api, self.queue, meter, self._heard, self.changed)
         self.set_interval(CLOCK_SECONDS, self.changed)
         self.run_worker(self.feed.run(), group=FEED, exit_on_error=False)
+        self.run_worker(self.take_up_unsent(), group="unsent", exit_on_error=False)
         self.changed()
 
     # -- painting
@@ -149,7 +150,7 @@ class SupportPanel(TalkPanel):
         self._begun = True
         mine = next((chat for chat in self.queue if self.queue.is_mine(chat)), None)
         if mine is not None and self.talk is None:
-            self._look_into(mine)
+            self.look_into(mine)
 
     def _show_trouble(self) -> None:
         """Words above the queue while it may be old: the wire line shows the room in view."""
@@ -235,7 +236,7 @@ class SupportPanel(TalkPanel):
     def action_look(self) -> None:
         """Have the chat under the cursor in view."""
         if (chat := self.rows.chat) is not None:
-            self._look_into(chat)
+            self.look_into(chat)
 
     @on(RowList.Chosen)
     def _chosen(self) -> None:
@@ -245,7 +246,7 @@ class SupportPanel(TalkPanel):
         if chat.employee is None and is_open(chat):
             self._take(chat)
         else:
-            self._look_into(chat)
+            self.look_into(chat)
             self.enter()
 
     def action_take(self) -> None:
@@ -269,7 +270,8 @@ class SupportPanel(TalkPanel):
                 return chat
         return None
 
-    def _look_into(self, chat: Chat) -> None:
+    def look_into(self, chat: Chat) -> None:
+        """Have it in view, and in the queue also once it is closed."""
         self.queue.kept.add(chat.id)
         self.rows.go(chat.id)
         talk = self.talk_of(chat)
@@ -295,7 +297,7 @@ class SupportPanel(TalkPanel):
                 return
         self.queue.kept.add(chat.id)
         self.queue.put(chat)
-        self._look_into(chat)
+        self.look_into(chat)
         if self.in_view:
             self.enter()
 
