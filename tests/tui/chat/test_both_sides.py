@@ -172,14 +172,37 @@ async def test_a_chat_is_closed_and_opened_again(demo_server: LiveServer, tmp_pa
         await employee.sees("Close this chat?")
         await employee.press("right", "enter")
         await customer.sees("Closed by Maya.")
+        await customer.press("escape")
         assert not customer.panel.pane.has_class("-open")
-        await customer.press("escape", str(customer.panel.number), "o")
+        await customer.press(str(customer.panel.number), "o")
         await customer.sees("Write to support")
         await employee.sees("takes it up")
         await employee.press("t")
         await employee.sees("Write to the customer")
         await employee.type("Back again")
         await customer.sees("Back again")
+
+
+async def test_who_types_as_the_chat_is_closed_presses_no_command(
+    customer: Side, desk: Rest, guest: Rest
+) -> None:
+    await ask(customer, "Where is my order?")
+    chat = (await guest.get("/chats")).must(200).json["items"][0]
+    await customer.press("h", "i")
+    (await desk.post(f"/chats/{chat['id']}/close")).must(200)
+    await customer.sees("Closed by Maya. esc, then o opens it again")
+    await customer.press("space", "o", "c", "n", "2", "enter")
+    await customer.told("What you have written stays here.")
+    talk = customer.panel.talk
+    assert talk is not None
+    assert not talk.open
+    assert not talk.outbox
+    assert customer.app.grid.main is customer.panel
+    assert customer.panel.pane.composer.text == "hi ocn2"
+    await customer.press("escape", "o")
+    await wait_until(lambda: customer.panel.pane.composer.has_focus, what="the field again")
+    await customer.press("enter")
+    await customer.sees("hi ocn2 ▐")
 
 
 async def test_all_of_the_history_can_be_scrolled_back_to(
