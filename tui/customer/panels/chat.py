@@ -102,6 +102,21 @@ class ChatPanel(TalkPanel):
                 self.view(newest)
             self.changed()
 
+    def look(self) -> None:
+        """See whether another window has opened a chat, and enter that too."""
+        self.run_worker(self._look(), group="look", exclusive=True, exit_on_error=False)
+
+    async def _look(self) -> None:
+        try:
+            page = await self.api.chats(limit=1)
+        except ClientTrouble:
+            return  # there is another time
+        for chat in page.items:
+            if self.loaded and is_open(chat) and chat.id not in self.talks:
+                talk = self.talk_of(chat)
+                if self.talk is None:
+                    self.view(talk)
+
     # -- painting
 
     def flush(self) -> None:
