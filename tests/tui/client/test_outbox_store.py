@@ -70,7 +70,8 @@ def test_what_cannot_be_read_is_in_nobodys_way(
     fields = json.loads(files(tmp_path)[0].read_text())
     folder = files(tmp_path)[0].parent
     (folder / "0.json").write_text(content)
-    for number, change in enumerate(({"text": 1}, {"written_at": "x"}, {"client_id": None}), 1):
+    changes = ({"text": 1}, {"text": "\ud800"}, {"written_at": "x"}, {"client_id": None})
+    for number, change in enumerate(changes, 1):
         (folder / f"{number}.json").write_text(json.dumps(fields | change))
     assert [one.text for one in again(tmp_path).read("cht-1")] == ["good"]
 

@@ -88,6 +88,7 @@ def _load(path: Path) -> tuple[str, Unsent] | None:
         chat_id, client_id, text = (fields[key] for key in ("chat_id", "client_id", "text"))
         if not all(isinstance(one, str) for one in (chat_id, client_id, text)):
             return None
+        (client_id + text).encode()  # half a character could never be sent
         written_at = datetime.fromisoformat(fields["written_at"])
         # One that is no time in any zone cannot be shown.
         written_at.astimezone()
