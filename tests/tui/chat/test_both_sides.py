@@ -250,6 +250,28 @@ async def test_what_is_written_is_kept_with_each_chat(customer: Side, guest: Res
     await wait_until(lambda: customer.panel.pane.composer.text == "one", what="the first's draft")
 
 
+async def test_in_a_closed_chat_that_is_chosen_keys_are_commands(
+    customer: Side, guest: Rest
+) -> None:
+    await ask(customer, "First")
+    first = (await guest.get("/chats")).must(200).json["items"][0]
+    await customer.press("escape", "n")
+    await customer.sees("What is it about?")
+    await customer.type("Second")
+    await customer.sees("Second", "Write to support")
+    (await guest.post(f"/chats/{first['id']}/close")).must(200)
+    await wait_until(lambda: not customer.panel.talks[first["id"]].open, what="the news")
+    composer = customer.panel.pane.composer
+    await wait_until(lambda: composer.has_focus, what="the field")
+    customer.panel.action_chats()  # type: ignore[attr-defined]
+    await customer.sees("Your chats", "First", "Second")
+    await customer.press("down", "enter")
+    await customer.sees("Closed by Ana K. o opens it again")
+    assert customer.app.focused is customer.panel.pane.view
+    await customer.press("o")
+    await wait_until(lambda: composer.has_focus, what="the field again")
+
+
 async def test_it_works_in_every_size(demo_server: LiveServer, tmp_path: Path) -> None:
     async with (
         customer_side(demo_server.url, tmp_path, (80, 24)) as customer,

@@ -90,6 +90,8 @@ class ChatPane(Vertical):
         self.talk = talk
         self.composer.put("" if talk is None else talk.draft)
         self.view.show(None if talk is None else talk.conversation)
+        if self._typing and (talk is None or not talk.open):
+            self.screen.set_focus(self.view)
 
     def renew(self, *, in_view: bool) -> None:
         """Paint what has changed; with `in_view`, what is shown at the end has been read."""
@@ -98,7 +100,7 @@ class ChatPane(Vertical):
         writing = talk is not None and talk.open and not talk.over and self.writable
         self.composer.locked = not writing
         # Whoever is typing just then goes on: in mid-word their keys must not become commands.
-        self.set_class(writing or (talk is not None and self.composer.has_focus), "-open")
+        self.set_class(writing or (talk is not None and self._typing), "-open")
         if talk is None:
             self.view.message = self.nothing
             self.view.renew()
@@ -131,6 +133,11 @@ class ChatPane(Vertical):
         """Keep what was written."""
         self._keep_draft()
 
+    @property
+    def _typing(self) -> bool:
+        """Whether keys go to where one writes."""
+        return self.screen.focused is self.composer
+
     def _keep_draft(self) -> None:
         if self.talk is not None:
             self.talk.draft = self.composer.text
@@ -162,7 +169,7 @@ class ChatPane(Vertical):
     def _why_locked(self, talk: Talk) -> Content:
         if talk.open and not talk.over:
             return self.note
-        return wording.no_more(talk, "esc, then " if self.composer.has_focus else "")
+        return wording.no_more(talk, "esc, then " if self._typing else "")
 
     @on(MessageView.NearTop)
     def _older(self) -> None:

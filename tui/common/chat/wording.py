@@ -49,7 +49,7 @@ def no_more(talk: Talk, before: str = "") -> Content:
     if talk.chat.status is ChatStatus.CLOSED:
         by = f" by {plain(talk.chat.closed_by.name)}" if talk.chat.closed_by else ""
         return Content.assemble(
-            (f"Closed{by}. {before}", "$title"),
+            (f"Closed{by}".removesuffix(".") + f". {before}", "$title"),
             ("o", "bold $primary"),
             (" opens it again", "$wire-ink"),
         )

@@ -273,6 +273,7 @@ class SupportPanel(TalkPanel):
     def look_into(self, chat: Chat) -> None:
         """Have it in view, and in the queue also once it is closed."""
         self.queue.kept.add(chat.id)
+        self.queue.put(chat)
         self.rows.go(chat.id)
         talk = self.talk_of(chat)
         talk.chat = chat
@@ -295,8 +296,6 @@ class SupportPanel(TalkPanel):
                 chat = await self.api.chat(chat.id)
             except ClientTrouble:
                 return
-        self.queue.kept.add(chat.id)
-        self.queue.put(chat)
         self.look_into(chat)
         if self.in_view:
             self.enter()
