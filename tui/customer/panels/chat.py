@@ -96,11 +96,17 @@ class ChatPanel(TalkPanel):
             # The newest last, so that it is the one in view.
             talks = [self.talk_of(chat) for chat in reversed(page.items) if is_open(chat)][-4:]
             if self.talk is None:
-                newest = talks[-1] if talks else None
-                if newest is None and page.items:
-                    newest = self.talk_of(page.items[0])
-                self.view(newest)
+                self.view(self._to_begin_with(page.items, talks))
             self.changed()
+
+    def _to_begin_with(self, chats: list[Chat], talks: list[Talk]) -> Talk | None:
+        """Where something is unsent; else the newest that is open, else the newest."""
+        unsent = self.store.chats()
+        waiting = next((chat for chat in chats if chat.id in unsent), None)
+        if waiting is None and talks:
+            return talks[-1]
+        chat = waiting or next(iter(chats), None)
+        return None if chat is None else self.talk_of(chat)
 
     def look(self) -> None:
         """See whether another window has opened a chat, and enter that too."""

@@ -144,11 +144,14 @@ class SupportPanel(TalkPanel):
             self.refresh_bindings()
 
     def _go_on(self) -> None:
-        """Once the queue is there: a chat that one has taken up before is in view again."""
+        """Once the queue is there: in view is a chat with something unsent, else one's own."""
         if self._begun or self.feed is None or not self.feed.loaded:
             return
         self._begun = True
-        mine = next((chat for chat in self.queue if self.queue.is_mine(chat)), None)
+        unsent = [self.queue.get(chat_id) for chat_id in self.store.chats()]
+        mine = next(filter(None, unsent), None) or next(
+            filter(self.queue.is_mine, self.queue), None
+        )
         if mine is not None and self.talk is None:
             self.look_into(mine)
 
