@@ -177,7 +177,7 @@ class SocketIo:
                 raise Refused(session.pace.refusal(wait, named))
             handle = self._handlers.get(name)
             if handle is None:
-                detail = f"There is {' and '.join(self._handlers)}, and nothing else."
+                detail = f"There are these events, and no others: {', '.join(self._handlers)}."
                 raise Refused(error("unknown_type", detail, **more))
             return await handle(session, sent)
         except Refused as refused:

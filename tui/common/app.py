@@ -30,12 +30,15 @@ if TYPE_CHECKING:
 
     from server.features.accounts.schemas import Account
     from tui.common.client.api import Api
+    from tui.common.client.outbox_store import OutboxStore
     from tui.common.client.session import Session
     from tui.common.client.tokens import TokenStore
     from tui.common.panel import Panel
     from tui.common.photo.album import Album
 
 FLUSHES_A_SECOND = 20
+LOOK_SECONDS = 60.0
+"""How often panels see what another window of the account has done."""
 TICKS_EVERY = 2  # flushes: the lines of figures need not be as quick as the panels
 
 FRAME_CSS = Path(__file__).with_name("frame.tcss")
@@ -123,6 +126,10 @@ class TiffinApp(App[None]):
         """Typed calls on the session."""
         return self._need().api
 
+    def outbox_store(self) -> "OutboxStore":
+        """What this account has written in chats and not got back."""
+        return self._need().outbox_store()
+
     @property
     def album(self) -> "Album":
         """The pictures this log-in has seen."""
@@ -201,6 +208,7 @@ class TiffinApp(App[None]):
     def on_mount(self) -> None:
         """Draw first; only then import and connect."""
         self.set_interval(1 / FLUSHES_A_SECOND, self._beat)
+        self.set_interval(LOOK_SECONDS, self._look)
         self.call_after_refresh(self.door.open)
 
     def dress(self) -> None:
@@ -272,6 +280,15 @@ class TiffinApp(App[None]):
             if self._revision != self.wire.revision:
                 self._revision = self.wire.revision
                 self.bar.follow([panel.meter for panel in self.panels])
+
+    def watch_app_focus(self, focus: bool) -> None:
+        """Back from another window, which may be one of this account's."""
+        if focus:
+            self._look()
+
+    def _look(self) -> None:
+        for panel in self.panels:
+            panel.look()
 
     def on_panel_grid_changed(self) -> None:
         """Redraw the strip of tabs."""

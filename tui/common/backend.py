@@ -1,10 +1,12 @@
 """What an app talks to its server with; made after the first paint, as it is heavy to import."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tui.common.client.api import Api
+    from tui.common.client.outbox_store import OutboxStore
     from tui.common.client.session import Session
     from tui.common.client.tokens import TokenStore
     from tui.common.client.wire import Wire
@@ -14,10 +16,18 @@ DEFAULT_SERVER = "http://127.0.0.1:8080"
 
 @dataclass(frozen=True)
 class Backend:
-    """A session and the typed calls on it."""
+    """A session, the typed calls on it, and the folder for what is not sent yet."""
 
     session: "Session"
     api: "Api"
+    unsent: Path
+
+    def outbox_store(self) -> "OutboxStore":
+        """What this account has written and not got back."""
+        from tui.common.client.outbox_store import OutboxStore
+
+        account = self.session.account
+        return OutboxStore(self.unsent, "" if account is None else account.id)
 
 
 def make_backend(server: str, wire: "Wire", tokens: "TokenStore") -> Backend:
@@ -26,4 +36,4 @@ def make_backend(server: str, wire: "Wire", tokens: "TokenStore") -> Backend:
     from tui.common.client.session import Session
 
     session = Session(server, wire, tokens)
-    return Backend(session, Api(session))
+    return Backend(session, Api(session), tokens.path.with_suffix(".unsent"))

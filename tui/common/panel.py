@@ -180,6 +180,10 @@ class Panel(Vertical):
         if self._line is not None and self._line.is_attached:
             self._line.tick()
 
+    def look(self) -> None:
+        """See what another window of the account may have done; called once in a while, and as
+        the terminal gets the focus."""
+
     def on_resize(self, event: events.Resize) -> None:
         """Note whether this is room enough for the body even as a card."""
         least = self.CARD_BODY

@@ -101,5 +101,7 @@ def _where(problem: Problem) -> str:
     first = next(iter(problem.errors or ()), None)
     if first is None:
         return problem.detail
+    if not first["loc"]:  # Socket.IO's are no JSON text, and pydantic speaks of our classes there
+        return "frame: Input should be an object."
     place = [str(part) for part in first["loc"] if part not in ("message", "typing", "read")]
     return f"{'.'.join(place) or 'frame'}: {first['msg']}."

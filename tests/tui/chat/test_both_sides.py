@@ -172,14 +172,37 @@ async def test_a_chat_is_closed_and_opened_again(demo_server: LiveServer, tmp_pa
         await employee.sees("Close this chat?")
         await employee.press("right", "enter")
         await customer.sees("Closed by Maya.")
+        await customer.press("escape")
         assert not customer.panel.pane.has_class("-open")
-        await customer.press("escape", str(customer.panel.number), "o")
+        await customer.press(str(customer.panel.number), "o")
         await customer.sees("Write to support")
         await employee.sees("takes it up")
         await employee.press("t")
         await employee.sees("Write to the customer")
         await employee.type("Back again")
         await customer.sees("Back again")
+
+
+async def test_who_types_as_the_chat_is_closed_presses_no_command(
+    customer: Side, desk: Rest, guest: Rest
+) -> None:
+    await ask(customer, "Where is my order?")
+    chat = (await guest.get("/chats")).must(200).json["items"][0]
+    await customer.press("h", "i")
+    (await desk.post(f"/chats/{chat['id']}/close")).must(200)
+    await customer.sees("Closed by Maya. esc, then o opens it again")
+    await customer.press("space", "o", "c", "n", "2", "enter")
+    await customer.told("What you have written stays here.")
+    talk = customer.panel.talk
+    assert talk is not None
+    assert not talk.open
+    assert not talk.outbox
+    assert customer.app.grid.main is customer.panel
+    assert customer.panel.pane.composer.text == "hi ocn2"
+    await customer.press("escape", "o")
+    await wait_until(lambda: customer.panel.pane.composer.has_focus, what="the field again")
+    await customer.press("enter")
+    await customer.sees("hi ocn2 ▐")
 
 
 async def test_all_of_the_history_can_be_scrolled_back_to(
@@ -225,6 +248,28 @@ async def test_what_is_written_is_kept_with_each_chat(customer: Side, guest: Res
     await customer.sees("Your chats", "First", "Second")
     await customer.press("down", "enter")
     await wait_until(lambda: customer.panel.pane.composer.text == "one", what="the first's draft")
+
+
+async def test_in_a_closed_chat_that_is_chosen_keys_are_commands(
+    customer: Side, guest: Rest
+) -> None:
+    await ask(customer, "First")
+    first = (await guest.get("/chats")).must(200).json["items"][0]
+    await customer.press("escape", "n")
+    await customer.sees("What is it about?")
+    await customer.type("Second")
+    await customer.sees("Second", "Write to support")
+    (await guest.post(f"/chats/{first['id']}/close")).must(200)
+    await wait_until(lambda: not customer.panel.talks[first["id"]].open, what="the news")
+    composer = customer.panel.pane.composer
+    await wait_until(lambda: composer.has_focus, what="the field")
+    customer.panel.action_chats()  # type: ignore[attr-defined]
+    await customer.sees("Your chats", "First", "Second")
+    await customer.press("down", "enter")
+    await customer.sees("Closed by Ana K. o opens it again")
+    assert customer.app.focused is customer.panel.pane.view
+    await customer.press("o")
+    await wait_until(lambda: composer.has_focus, what="the field again")
 
 
 async def test_it_works_in_every_size(demo_server: LiveServer, tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from datetime import datetime
 from rich.cells import cell_len
 from textual.strip import Strip
 
+from server.features.chat.schemas import ChatMessage
 from server.features.shared.schemas import Actor
-from tui.common.chat.conversation import Conversation
+from tui.common.chat.conversation import Conversation, Draft
 from tui.common.chat.layout import DAY_LINES, EDGE, Layout, Place
 from tui.common.ink import Inks, Line, Part
 from tui.common.text import fit
@@ -43,12 +44,11 @@ class Bubbles:
     def strip(self, conversation: Conversation, place: Place, selected: bool) -> Strip:
         """One line, as wide as the layout."""
         layout = self._layout
-        index = place.index
-        entry = _entry_of(conversation, index)
-        name: object = conversation.first + index
-        if index >= len(conversation.messages):
-            name = conversation.drafts[index - len(conversation.messages)].message.client_id
-        key = (name, conversation.generation, place, layout.width, selected, entry.standing)
+        number = layout.first + place.index
+        written = layout.entry(place.index)
+        entry = _entry_of(conversation, written, number)
+        name: object = written.message.client_id if isinstance(written, Draft) else number
+        key = (name, layout.generation, place, layout.width, selected, entry.standing)
         strip = self._strips.get(key)
         if strip is None:
             if len(self._strips) >= STRIPS_KEPT:
@@ -96,19 +96,15 @@ class Bubbles:
         return [*bar, *bubble, *self._inks.line([], room)] if room else [*bar, *bubble]
 
 
-def _entry_of(conversation: Conversation, index: int) -> _Entry:
-    messages = conversation.messages
-    if index < len(messages):
-        message = messages[index]
-        own = message.sender.id == conversation.own_id
-        standing = ""
-        if own:
-            is_read = conversation.first + index <= conversation.read_by_others
-            standing = READ if is_read else SENT
-        return _Entry(own, name_of(message.sender), message.sent_at, standing)
-    draft = conversation.drafts[index - len(messages)]
-    standing = REFUSED if draft.refusal else WAITING
-    return _Entry(True, "", draft.message.written_at, standing, draft.refusal)
+def _entry_of(conversation: Conversation, written: ChatMessage | Draft, number: int) -> _Entry:
+    if isinstance(written, Draft):
+        standing = REFUSED if written.refusal else WAITING
+        return _Entry(True, "", written.message.written_at, standing, written.refusal)
+    own = written.sender.id == conversation.own_id
+    standing = ""
+    if own:
+        standing = READ if number <= conversation.read_by_others else SENT
+    return _Entry(own, name_of(written.sender), written.sent_at, standing)
 
 
 def name_of(who: Actor) -> str:

@@ -56,11 +56,16 @@ class Composer(TextArea):
             super().__init__()
             self.excess = excess
 
+    class Locked(Message):
+        """Enter was pressed while nothing is taken."""
+
     def __init__(self, hint: str = HINT) -> None:
         super().__init__(
             compact=True, soft_wrap=True, placeholder=hint, highlight_cursor_line=False
         )
         self._hint = hint
+        self.locked = False
+        """Whether the chat takes no messages any more; the text stays."""
 
     @property
     def room(self) -> int:
@@ -107,6 +112,9 @@ class Composer(TextArea):
     def _send(self) -> None:
         text = legible(self.text).strip()
         if not text:
+            return
+        if self.locked:
+            self.post_message(self.Locked())
             return
         if len(text) > LONGEST_TEXT:
             self.post_message(self.TooLong(len(text) - LONGEST_TEXT))

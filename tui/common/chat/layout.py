@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from tui.common.chat.conversation import Draft
 from tui.common.chat.legible import legible
 from tui.common.chat.wrapping import count_lines, is_plain, wrap
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from server.features.chat.schemas import ChatMessage
-    from tui.common.chat.conversation import Conversation, Draft
+    from tui.common.chat.conversation import Conversation
 
 WIDEST = 72
 """Cells of a bubble's text, at most: longer lines are hard to read."""
@@ -31,8 +30,10 @@ AROUND = 2
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """A message's text as it is shown; whether each of its characters takes one cell; its day."""
+    """What was written; its text as it is shown; whether each of its characters takes one cell;
+    its day."""
 
+    entry: ChatMessage | Draft
     text: str
     plain: bool
     day: int
@@ -50,7 +51,9 @@ class Place:
 class Layout:
     """Lines of the messages, then of the drafts; one after the other, each an entry.
 
-    `update` follows the conversation. Only what has come or another width costs anything.
+    `update` follows the conversation. Only what has come or another width costs anything. Between
+    two updates it stays what it was, whatever becomes of the conversation: a window may be painted
+    at any time.
     """
 
     def __init__(self) -> None:
@@ -63,8 +66,10 @@ class Layout:
         self._drafts: tuple[Draft, ...] = ()
         self._draft_written: list[_Written] = []
         self._draft_ends: list[int] = []
-        self._first = 0
-        self._generation = -1
+        self.first = 0
+        """The number of the first message."""
+        self.generation = -1
+        """The conversation's."""
 
     @property
     def lines(self) -> int:
@@ -83,13 +88,13 @@ class Layout:
         At another width nothing of that is true any more, and it is 0.
         """
         added = 0
-        in_front = self._first - conversation.first
+        in_front = self.first - conversation.first
         if width != self.width:
             self.width = width
             self.text_width = max(NARROWEST, min(WIDEST, int(width * SHARE) - EDGE))
             self._follow(conversation)
             self._measure_all()
-        elif conversation.generation != self._generation:
+        elif conversation.generation != self.generation:
             self._follow(conversation)
             self._measure_all()
         elif in_front:
@@ -130,27 +135,32 @@ class Layout:
         """The line after an entry's last."""
         return self.top(index + 1)
 
+    def entry(self, index: int) -> ChatMessage | Draft:
+        """What was written there."""
+        return self._written_at(index).entry
+
     def text_of(self, index: int) -> list[str]:
         """The lines of an entry's text."""
-        written = (
-            self._written[index]
-            if index < len(self._written)
-            else self._draft_written[index - len(self._written)]
-        )
+        written = self._written_at(index)
         return wrap(written.text, self.text_width, plain=written.plain)
+
+    def _written_at(self, index: int) -> _Written:
+        if index < len(self._written):
+            return self._written[index]
+        return self._draft_written[index - len(self._written)]
 
     def _follow(self, conversation: Conversation) -> None:
         """Have the text of each message, without reading again what is known."""
-        if conversation.generation != self._generation:
+        if conversation.generation != self.generation:
             self._written = []
-            self._first = conversation.first
-            self._generation = conversation.generation
-        in_front = self._first - conversation.first
+            self.first = conversation.first
+            self.generation = conversation.generation
+        in_front = self.first - conversation.first
         messages = conversation.messages
         known = in_front + len(self._written)
         self._written[:0] = [_written_of(message) for message in messages[:in_front]]
         self._written += [_written_of(message) for message in messages[known:]]
-        self._first = conversation.first
+        self.first = conversation.first
 
     def _measure_all(self) -> None:
         width = self.text_width
@@ -179,9 +189,7 @@ class Layout:
         drafts = tuple(conversation.drafts)
         if drafts != self._drafts:
             self._drafts = drafts
-            self._draft_written = [
-                _written(draft.message.text, draft.message.written_at) for draft in drafts
-            ]
+            self._draft_written = [_written_of(draft) for draft in drafts]
         at = self.lines_of_messages
         self._draft_ends = []
         for one in self._draft_written:
@@ -189,10 +197,10 @@ class Layout:
             self._draft_ends.append(at)
 
 
-def _written_of(message: ChatMessage) -> _Written:
-    return _written(message.text, message.sent_at)
-
-
-def _written(text: str, at: datetime) -> _Written:
+def _written_of(entry: ChatMessage | Draft) -> _Written:
+    if isinstance(entry, Draft):
+        text, at = entry.message.text, entry.message.written_at
+    else:
+        text, at = entry.text, entry.sent_at
     text = legible(text)
-    return _Written(text, is_plain(text), at.astimezone().toordinal())
+    return _Written(entry, text, is_plain(text), at.astimezone().toordinal())

@@ -126,7 +126,7 @@ class MessageView(ScrollView, can_focus=True):
         count = self.layout_of.count
         if self.conversation is None or not count:
             return
-        first = self.conversation.first
+        first = self.layout_of.first
         at = count if self.selected is None else self.selected - first
         at += step
         if at >= count:
@@ -193,7 +193,7 @@ class MessageView(ScrollView, can_focus=True):
         """Go to the message there."""
         place = self.layout_of.at(event.y + self.scroll_offset.y)
         if place is not None and self.conversation is not None:
-            self.selected = self.conversation.first + place.index
+            self.selected = self.layout_of.first + place.index
             self.refresh()
 
     def _go(self, line: int) -> None:
@@ -216,7 +216,7 @@ class MessageView(ScrollView, can_focus=True):
         place = self.layout_of.at(y)
         self._anchor = None
         if place is not None and not self.at_end:
-            self._anchor = (conversation.first + place.index, place.line)
+            self._anchor = (self.layout_of.first + place.index, place.line)
         if conversation.before is not None and y < NEAR * self.size.height:
             self.post_message(self.NearTop())
 
@@ -225,7 +225,7 @@ class MessageView(ScrollView, can_focus=True):
         if self._anchor is None or self.conversation is None:
             return
         number, line = self._anchor
-        index = number - self.conversation.first
+        index = number - self.layout_of.first
         if 0 <= index < self.layout_of.count:
             top, bottom = self.layout_of.top(index), self.layout_of.bottom(index)
             self._go(min(top + line, bottom - 1))
@@ -283,8 +283,7 @@ class MessageView(ScrollView, can_focus=True):
         return (
             self.selected is not None
             and self.has_focus
-            and self.conversation is not None
-            and place.index == self.selected - self.conversation.first
+            and place.index == self.selected - self.layout_of.first
         )
 
     def _marked(self, strip: Strip, start: int, end: int) -> Strip:

@@ -90,15 +90,17 @@ class ChatPane(Vertical):
         self.talk = talk
         self.composer.put("" if talk is None else talk.draft)
         self.view.show(None if talk is None else talk.conversation)
+        if self._typing and (talk is None or not talk.open):
+            self.screen.set_focus(self.view)
 
     def renew(self, *, in_view: bool) -> None:
         """Paint what has changed; with `in_view`, what is shown at the end has been read."""
         talk = self.talk
         self.set_class(talk is not None, "-talking")
         writing = talk is not None and talk.open and not talk.over and self.writable
-        if self.has_class("-open") and not writing and self.composer.has_focus:
-            self.view.focus()
-        self.set_class(writing, "-open")
+        self.composer.locked = not writing
+        # Whoever is typing just then goes on: in mid-word their keys must not become commands.
+        self.set_class(writing or (talk is not None and self._typing), "-open")
         if talk is None:
             self.view.message = self.nothing
             self.view.renew()
@@ -122,9 +124,19 @@ class ChatPane(Vertical):
             self.composer.put("\n".join(filter(None, [text, self.composer.text])))
             self.enter()
 
+    def on_descendant_blur(self) -> None:
+        """Out of where one wrote: where nothing is taken any more, it goes."""
+        if self.composer.locked:
+            self.remove_class("-open")
+
     def on_unmount(self) -> None:
         """Keep what was written."""
         self._keep_draft()
+
+    @property
+    def _typing(self) -> bool:
+        """Whether keys go to where one writes."""
+        return self.screen.focused is self.composer
 
     def _keep_draft(self) -> None:
         if self.talk is not None:
@@ -132,8 +144,8 @@ class ChatPane(Vertical):
 
     def _foot_words(self, talk: Talk) -> Content:
         width = self._foot.size.width
-        if not self.has_class("-open"):
-            left = self.note if talk.open and not talk.over else wording.no_more(talk)
+        if self.composer.locked:
+            left = self._why_locked(talk)
         elif talk.reading_older:
             left = Content.assemble(("reading older messages …", "$wire-ink"))
         elif talk.older_trouble and talk.conversation.before is not None:
@@ -154,6 +166,11 @@ class ChatPane(Vertical):
         gap = max(1, width - left.cell_length - right.cell_length)
         return Content.assemble(left, " " * gap, right)
 
+    def _why_locked(self, talk: Talk) -> Content:
+        if talk.open and not talk.over:
+            return self.note
+        return wording.no_more(talk, "esc, then " if self._typing else "")
+
     @on(MessageView.NearTop)
     def _older(self) -> None:
         talk = self.talk
@@ -172,6 +189,12 @@ class ChatPane(Vertical):
             self.talk.draft = ""
             self.talk.say(event.text)
             self.view.action_latest()
+
+    @on(Composer.Locked)
+    def _locked(self) -> None:
+        if self.talk is not None:
+            words = self._why_locked(self.talk).plain.rstrip(".")
+            self.post_message(self.Refused(f"{words}. What you have written stays here."))
 
     @on(Composer.Left)
     def _left(self) -> None:

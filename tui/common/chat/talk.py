@@ -44,13 +44,14 @@ class Talk:
         api: Api,
         chat: Chat,
         *,
+        outbox: Outbox | None = None,
         on_change: Callable[[], None] = lambda: None,
         on_message: Callable[[Talk, ChatMessage], None] = lambda _talk, _message: None,
         backoff: Backoff | None = None,
     ) -> None:
         self.chat = chat
         """As it was heard of last; `learn` renews it."""
-        self.outbox = Outbox()
+        self.outbox = Outbox() if outbox is None else outbox
         self.draft = ""
         """Written, and not sent yet."""
         self.loaded = False
@@ -64,6 +65,8 @@ class Talk:
         """Whether the server has refused for good."""
         account = session.account
         self.conversation = Conversation("" if account is None else account.id)
+        for unsent in self.outbox:
+            self.conversation.write(unsent)
         self._is_customer = self.conversation.own_id == chat.customer.id
         self.meter: Meter = session.wire.meter(_meter_name(chat), Pattern.WEBSOCKET)
         self._session = session

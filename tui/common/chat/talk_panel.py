@@ -1,5 +1,8 @@
 """What the panels of both sides of a chat share: talks that run, one of them in view."""
 
+import asyncio
+from typing import TYPE_CHECKING
+
 from textual import on
 from textual.worker import Worker, WorkerState
 
@@ -7,11 +10,16 @@ from server.features.chat.schemas import Chat, ChatMessage
 from tui.common.chat.pane import ChatPane
 from tui.common.chat.talk import Talk
 from tui.common.client.errors import ClientTrouble, SignedOut
+from tui.common.client.outbox import Outbox
+from tui.common.client.reconnect import Backoff, is_final
 from tui.common.client.wire import Pattern, State
 from tui.common.panel import Panel
 from tui.common.screens.confirm import ConfirmScreen
 from tui.common.text import fit
 from tui.common.trouble import words_of
+
+if TYPE_CHECKING:
+    from tui.common.client.outbox_store import OutboxStore
 
 MOST_TALKS = 8
 """Rooms one is in at once; beyond that the one longest not looked at is left."""
@@ -34,11 +42,19 @@ class TalkPanel(Panel):
         super().__init__(id=id)
         self.talks: dict[str, Talk] = {}
         """By chat, the one looked at last is the last."""
+        self._store: OutboxStore | None = None
 
     @property
     def talk(self) -> Talk | None:
         """The one in view."""
         return self.pane.talk
+
+    @property
+    def store(self) -> "OutboxStore":
+        """What was written and has not come back, also before this window was opened."""
+        if self._store is None:
+            self._store = self.tiffin.outbox_store()
+        return self._store
 
     @property
     def in_view(self) -> bool:
@@ -54,6 +70,7 @@ class TalkPanel(Panel):
                 self.session,
                 self.api,
                 chat,
+                outbox=Outbox(self.store, chat.id),
                 on_change=self.changed,
                 on_message=self.message_came,
             )
@@ -65,6 +82,28 @@ class TalkPanel(Panel):
             if len(self.talks) > MOST_TALKS and not other.outbox and other is not self.talk:
                 self.leave(other)
         return talk
+
+    def look_into(self, chat: Chat) -> None:
+        """Have that chat in view."""
+        self.view(self.talk_of(chat))
+
+    async def take_up_unsent(self) -> None:
+        """Enter the rooms that something written in an earlier window is for."""
+        backoff = Backoff()
+        for chat_id in self.store.chats():
+            while True:
+                try:
+                    chat = await self.api.chat(chat_id)
+                except ClientTrouble as trouble:
+                    if is_final(trouble):
+                        break
+                    await asyncio.sleep(backoff.lost(getattr(trouble, "retry_after", None)))
+                    continue
+                if self.pane.composer.has_focus:
+                    self.talk_of(chat)
+                else:
+                    self.look_into(chat)
+                break
 
     def leave(self, talk: Talk) -> None:
         """Out of that room."""

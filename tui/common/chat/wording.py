@@ -42,14 +42,16 @@ def nothing_said(talk: Talk) -> Content:
     return Content.assemble(("Nothing has been said yet.", "$wire-ink"))
 
 
-def no_more(talk: Talk) -> Content:
-    """Why nothing can be written."""
+def no_more(talk: Talk, before: str = "") -> Content:
+    """Why nothing can be written; `before` is what to press before the key that helps."""
     if talk.over:
         return Content.assemble((plain(talk.trouble), "$error"))
     if talk.chat.status is ChatStatus.CLOSED:
         by = f" by {plain(talk.chat.closed_by.name)}" if talk.chat.closed_by else ""
         return Content.assemble(
-            (f"Closed{by}.", "$title"), (" o", "bold $primary"), (" opens it again", "$wire-ink")
+            (f"Closed{by}".removesuffix(".") + f". {before}", "$title"),
+            ("o", "bold $primary"),
+            (" opens it again", "$wire-ink"),
         )
     return Content("")
 

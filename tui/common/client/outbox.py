@@ -6,6 +6,10 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tui.common.client.outbox_store import OutboxStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +24,17 @@ class Unsent:
 class Outbox:
     """Keeps messages in the order they were written until each has come back.
 
-    It outlives the connection, so whoever opens the room again with it loses nothing.
+    It outlives the connection, so whoever opens the room again with it loses nothing; with a
+    store the process too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, store: OutboxStore | None = None, chat_id: str = "") -> None:
+        """It begins with what the store has of that chat."""
         self.on_put: Callable[[], None] | None = None
         """Called when there is something to send."""
-        self._unsent: dict[str, Unsent] = {}
+        self._store, self._chat_id = store, chat_id
+        kept = store.read(chat_id) if store is not None else ()
+        self._unsent: dict[str, Unsent] = {message.client_id: message for message in kept}
 
     def __iter__(self) -> Iterator[Unsent]:
         return iter(tuple(self._unsent.values()))
@@ -45,9 +53,13 @@ class Outbox:
     def put(self, message: Unsent) -> None:
         """Send this after all the others."""
         self._unsent[message.client_id] = message
+        if self._store is not None:
+            self._store.write(self._chat_id, message)
         if self.on_put is not None:
             self.on_put()
 
     def remove(self, client_id: str) -> bool:
         """It has come back, or was refused; whether it was here."""
+        if self._store is not None:
+            self._store.delete(client_id)
         return self._unsent.pop(client_id, None) is not None

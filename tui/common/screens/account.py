@@ -207,5 +207,7 @@ class AccountScreen(Modal[None]):
         self.say("Password changed.", trouble=False)
 
     async def _delete(self) -> None:
+        unsent = self.tiffin.outbox_store()
         await self.tiffin.api.delete_account()
+        unsent.clear()
         self.tiffin.door.thrown_out("Your account is deleted.")

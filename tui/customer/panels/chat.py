@@ -75,6 +75,7 @@ class ChatPanel(TalkPanel):
         """See which chats there are, and enter those that are open."""
         self.set_interval(CLOCK_SECONDS, self.changed)
         self.run_worker(self._load(), group="chats", exclusive=True, exit_on_error=False)
+        self.run_worker(self.take_up_unsent(), group="unsent", exit_on_error=False)
         self.changed()
 
     async def _load(self) -> None:
@@ -95,11 +96,32 @@ class ChatPanel(TalkPanel):
             # The newest last, so that it is the one in view.
             talks = [self.talk_of(chat) for chat in reversed(page.items) if is_open(chat)][-4:]
             if self.talk is None:
-                newest = talks[-1] if talks else None
-                if newest is None and page.items:
-                    newest = self.talk_of(page.items[0])
-                self.view(newest)
+                self.view(self._to_begin_with(page.items, talks))
             self.changed()
+
+    def _to_begin_with(self, chats: list[Chat], talks: list[Talk]) -> Talk | None:
+        """Where something is unsent; else the newest that is open, else the newest."""
+        unsent = self.store.chats()
+        waiting = next((chat for chat in chats if chat.id in unsent), None)
+        if waiting is None and talks:
+            return talks[-1]
+        chat = waiting or next(iter(chats), None)
+        return None if chat is None else self.talk_of(chat)
+
+    def look(self) -> None:
+        """See whether another window has opened a chat, and enter that too."""
+        self.run_worker(self._look(), group="look", exclusive=True, exit_on_error=False)
+
+    async def _look(self) -> None:
+        try:
+            page = await self.api.chats(limit=1)
+        except ClientTrouble:
+            return  # there is another time
+        for chat in page.items:
+            if self.loaded and is_open(chat) and chat.id not in self.talks:
+                talk = self.talk_of(chat)
+                if self.talk is None:
+                    self.view(talk)
 
     # -- painting
 

@@ -48,7 +48,7 @@ def corner(order: Order | None, watch: DriverWatch | None, now: datetime) -> str
 def summary(order: Order | None, watch: DriverWatch | None, now: datetime) -> Content:
     """The card's two lines."""
     if order is None:
-        return Content.assemble(("The map wakes up when an order leaves.", "$wire-ink"))
+        return Content.assemble(("Wakes up when an order leaves.", "$wire-ink"))
     if order.status is not OrderStatus.OUT_FOR_DELIVERY or watch is None:
         glyph, _, ink = LOOKS[order.status]
         return Content.assemble(

@@ -59,6 +59,10 @@ class OrderFeed:
         self.tracker.forgive()
         self._reader.work(self._load(), "orders-load")
 
+    def look(self) -> None:
+        """Read them if there is one that is not known, as another window may place it."""
+        self._reader.work(self._look(), "orders-look")
+
     def more(self) -> None:
         """Read one page more, unless that is being done. Where it fails, ask again."""
         if not self.reading_older and self.book.older is not None:
@@ -103,6 +107,14 @@ class OrderFeed:
         self._reader.changed()
         if first:
             self._reader.opened()
+
+    async def _look(self) -> None:
+        try:
+            page = await self._api.orders(limit=1)
+        except ClientTrouble:
+            return  # there is another time
+        if self.book.loaded and any(self.book.get(order.id) is None for order in page.items):
+            self.reload()
 
     async def _load_older(self) -> None:
         cursor = self.book.older

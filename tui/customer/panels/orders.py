@@ -72,6 +72,10 @@ class OrdersPanel(Panel):
         self.feed.reload()
         self.dirty = True
 
+    def look(self) -> None:
+        """See whether another window has placed an order."""
+        self.feed.look()
+
     @property
     def order(self) -> Order | None:
         """The order in view."""

@@ -99,6 +99,7 @@ class SupportPanel(TalkPanel):
         self.feed = QueueFeed(self.session, self.api, self.queue, meter, self._heard, self.changed)
         self.set_interval(CLOCK_SECONDS, self.changed)
         self.run_worker(self.feed.run(), group=FEED, exit_on_error=False)
+        self.run_worker(self.take_up_unsent(), group="unsent", exit_on_error=False)
         self.changed()
 
     # -- painting
@@ -137,13 +138,16 @@ class SupportPanel(TalkPanel):
             self.refresh_bindings()
 
     def _go_on(self) -> None:
-        """Once the queue is there: a chat that one has taken up before is in view again."""
+        """Once the queue is there: in view is a chat with something unsent, else one's own."""
         if self._begun or self.feed is None or not self.feed.loaded:
             return
         self._begun = True
-        mine = next((chat for chat in self.queue if self.queue.is_mine(chat)), None)
+        unsent = [self.queue.get(chat_id) for chat_id in self.store.chats()]
+        mine = next(filter(None, unsent), None) or next(
+            filter(self.queue.is_mine, self.queue), None
+        )
         if mine is not None and self.talk is None:
-            self._look_into(mine)
+            self.look_into(mine)
 
     def _show_trouble(self) -> None:
         """Words above the queue while it may be old: the wire line shows the room in view."""
@@ -225,7 +229,7 @@ class SupportPanel(TalkPanel):
     def action_look(self) -> None:
         """Have the chat under the cursor in view."""
         if (chat := self.rows.chat) is not None:
-            self._look_into(chat)
+            self.look_into(chat)
 
     @on(RowList.Chosen)
     def _chosen(self) -> None:
@@ -235,7 +239,7 @@ class SupportPanel(TalkPanel):
         if chat.employee is None and is_open(chat):
             self._take(chat)
         else:
-            self._look_into(chat)
+            self.look_into(chat)
             self.enter()
 
     def action_take(self) -> None:
@@ -259,8 +263,10 @@ class SupportPanel(TalkPanel):
                 return chat
         return None
 
-    def _look_into(self, chat: Chat) -> None:
+    def look_into(self, chat: Chat) -> None:
+        """Have it in view, and in the queue also once it is closed."""
         self.queue.kept.add(chat.id)
+        self.queue.put(chat)
         self.rows.go(chat.id)
         talk = self.talk_of(chat)
         talk.chat = chat
@@ -283,9 +289,7 @@ class SupportPanel(TalkPanel):
                 chat = await self.api.chat(chat.id)
             except ClientTrouble:
                 return
-        self.queue.kept.add(chat.id)
-        self.queue.put(chat)
-        self._look_into(chat)
+        self.look_into(chat)
         if self.in_view:
             self.enter()
 

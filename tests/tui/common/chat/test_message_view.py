@@ -245,3 +245,32 @@ def test_laying_out_bit_by_bit_is_laying_out_at_once(
         assert place is not None
         assert (place.index, place.line) == (index, 0)
     assert layout.at(layout.lines) is None
+
+
+async def test_a_window_painted_before_it_has_followed_shows_what_it_showed() -> None:
+    """As when the focus moves: nothing says that the conversation is measured first."""
+    talk = conversation(*(said(number) for number in range(3)), before="older")
+    talk.write(Unsent("not wanted", "a"))
+    app = ChatWindow(talk)
+    async with app.run_test(size=(60, 30)) as pilot:
+        await pilot.pause()
+        before = app.text()
+
+        async def repaint() -> str:
+            app.view.refresh()
+            await pilot.pause()
+            return app.text()
+
+        talk.discard("a")
+        assert await repaint() == before
+        talk.older(page_of([said(number) for number in (-2, -1)]))
+        assert await repaint() == before
+        app.view.renew()
+        after = await repaint()
+        shown = re.findall(r"message (-?\d+) ", after)
+        assert shown == ["-2", "-1", "0", "1", "2"]
+        assert "not wanted" not in after
+        talk.begin(page_of([said(90)]))
+        assert await repaint() == after
+        app.view.renew()
+        assert re.findall(r"message (-?\d+) ", await repaint()) == ["90"]

@@ -1,0 +1,134 @@
+"""What was written while there was no connection, and the window closed before it came back."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+from chat_apps import Side, customer_side, employee_side
+from textual.widgets import Button
+
+from support.live_server import LiveServer
+from support.proxy import proxy_to
+from support.rest import Rest
+from support.waiting import wait_until
+from tui.common.client.outbox import Unsent
+from tui.common.client.wire import State
+
+SUBJECT = "Where is my order?"
+
+
+async def texts(rest: Rest, chat_id: str) -> list[str]:
+    """Oldest first, as the server has them."""
+    page = (await rest.get(f"/chats/{chat_id}/messages")).must(200).json
+    return [one["text"] for one in reversed(page["items"])]
+
+
+def kept(folder: Path) -> list[Path]:
+    """The files of what is unsent."""
+    return [path for path in folder.rglob("*.json") if path.match("*.unsent/*/*")]
+
+
+async def write_without_a_connection(
+    url: str,
+    folder: Path,
+    window: Callable[[str, Path], AbstractAsyncContextManager[Side]],
+) -> None:
+    """Two messages in a window that is closed while they wait."""
+    async with proxy_to(url) as proxy, window(proxy.url, folder) as side:
+        await side.go()
+        await side.sees(SUBJECT)
+        await side.live()
+        side.panel.enter()
+        proxy.failing(every=1)
+        proxy.cut()
+        talk = side.panel.talk
+        assert talk is not None
+        await wait_until(lambda: talk.meter.state is not State.LIVE, what="the cut")
+        await side.type("one")
+        await side.type("two")
+        await side.sees("waiting")
+        assert len(talk.outbox) == 2
+
+
+@pytest.mark.parametrize("role", ["customer", "employee"])
+async def test_it_is_sent_by_the_next_window(
+    demo_server: LiveServer, tmp_path: Path, guest: Rest, desk: Rest, role: str
+) -> None:
+    chat = (await guest.post("/chats", {"subject": SUBJECT})).must(201).json
+    if role == "employee":
+        (await desk.post(f"/chats/{chat['id']}/take")).must(200)
+    window = customer_side if role == "customer" else employee_side
+
+    await write_without_a_connection(demo_server.url, tmp_path, window)
+    assert await texts(guest, chat["id"]) == []
+    # Newer chats than that one, so that it would not be in view by itself.
+    for number in range(6):
+        newer = (await guest.post("/chats", {"subject": f"newer {number}"})).must(201).json
+        if role == "employee":
+            (await desk.post(f"/chats/{newer['id']}/take")).must(200)
+    async with window(demo_server.url, tmp_path) as side:
+        await side.go()
+        await side.sees(SUBJECT, "one", "two")
+        await side.misses("waiting")
+        await wait_until(
+            lambda: side.panel.talk is not None and not side.panel.talk.outbox, what="them to go"
+        )
+    assert not kept(tmp_path)
+    assert await texts(guest, chat["id"]) == ["one", "two"]
+
+
+async def test_two_windows_that_have_it_send_one_message(
+    demo_server: LiveServer, tmp_path: Path, guest: Rest
+) -> None:
+    chat = (await guest.post("/chats", {"subject": SUBJECT})).must(201).json
+    async with proxy_to(demo_server.url) as proxy, customer_side(proxy.url, tmp_path) as first:
+        await first.go()
+        await first.live()
+        await first.press("enter")
+        proxy.failing(every=1)
+        proxy.cut()
+        await first.type("once")
+        await first.sees("waiting")
+        async with customer_side(demo_server.url, tmp_path) as second:
+            await second.go()
+            await second.sees("once", "✓")
+            proxy.passing()
+            await first.misses("waiting")
+            await first.sees("once", "✓")
+    assert await texts(guest, chat["id"]) == ["once"]
+
+
+async def test_what_is_refused_then_can_be_written_again(
+    demo_server: LiveServer, tmp_path: Path, guest: Rest
+) -> None:
+    chat = (await guest.post("/chats", {"subject": SUBJECT})).must(201).json
+
+    await write_without_a_connection(demo_server.url, tmp_path, customer_side)
+    (await guest.post(f"/chats/{chat['id']}/close")).must(200)
+    async with customer_side(demo_server.url, tmp_path) as side:
+        await side.go()
+        await side.sees("one", "two", "The chat is closed")
+        await side.press("o")
+        await side.sees("Write to support")
+        await side.press("escape", "e")
+        await side.press("enter")
+        await wait_until(
+            lambda: side.panel.talk is not None and not side.panel.talk.outbox, what="it to go"
+        )
+    assert await texts(guest, chat["id"]) == ["one\ntwo"]
+
+
+async def test_an_account_that_is_deleted_leaves_nothing(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    async with customer_side(demo_server.url, tmp_path) as side:
+        side.panel.store.write("cht-elsewhere", Unsent("never sent"))
+        assert kept(tmp_path)
+        await side.press("escape", "f2")
+        await side.sees("Delete account")
+        side.app.screen.query_one("#delete", Button).press()
+        await side.sees("cannot be undone")
+        side.app.screen.query_one("#yes", Button).press()
+        await side.sees("Your account is deleted")
+    assert not kept(tmp_path)

@@ -1,0 +1,85 @@
+"""What is unsent, on disk: in its order, by chat and account, whatever else lies there."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tui.common.client.outbox import Outbox, Unsent
+from tui.common.client.outbox_store import OutboxStore
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> OutboxStore:
+    return OutboxStore(tmp_path / "unsent", "acc-1")
+
+
+def again(tmp_path: Path, account: str = "acc-1") -> OutboxStore:
+    """The same one, as the next window has it."""
+    return OutboxStore(tmp_path / "unsent", account)
+
+
+def files(tmp_path: Path) -> list[Path]:
+    return sorted((tmp_path / "unsent").rglob("*.json"))
+
+
+def test_the_next_window_finds_what_is_unsent_in_its_order(
+    store: OutboxStore, tmp_path: Path
+) -> None:
+    box = Outbox(store, "cht-1")
+    written = [Unsent(f"{number}\n\U0001f35c") for number in range(20)]
+    for message in written:
+        box.put(message)
+    assert box.remove(written[3].client_id)
+    assert list(Outbox(again(tmp_path), "cht-1")) == written[:3] + written[4:]
+    assert len(files(tmp_path)) == 19
+    assert {path.stat().st_mode & 0o777 for path in files(tmp_path)} == {0o600}
+
+
+def test_what_is_written_later_stays_behind_though_the_clock_went_back(
+    store: OutboxStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Outbox(store, "cht-1").put(Unsent("first"))
+    monkeypatch.setattr("time.time_ns", lambda: 1)
+    Outbox(again(tmp_path), "cht-1").put(Unsent("second"))
+    assert [one.text for one in Outbox(again(tmp_path), "cht-1")] == ["first", "second"]
+
+
+def test_chats_and_accounts_are_kept_apart(store: OutboxStore, tmp_path: Path) -> None:
+    for chat, text in (("cht-1", "a"), ("../cht-2", "b"), ("cht-1", "c")):
+        store.write(chat, Unsent(text))
+    assert again(tmp_path).chats() == ["../cht-2", "cht-1"]
+    assert [one.text for one in again(tmp_path).read("../cht-2")] == ["b"]
+    other = again(tmp_path, "../../acc-2")
+    other.write("cht-1", Unsent("theirs"))
+    assert [one.text for one in again(tmp_path).read("cht-1")] == ["a", "c"]
+    store.clear()
+    assert again(tmp_path).chats() == []
+    assert again(tmp_path, "../../acc-2").chats() == ["cht-1"]
+    assert all(path.is_relative_to(tmp_path / "unsent") for path in files(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "null", "[" * 9999, '{"chat_id": "cht-1"}', '{"chat_id": "\\ud800"}'],
+)
+def test_what_cannot_be_read_is_in_nobodys_way(
+    store: OutboxStore, tmp_path: Path, content: str
+) -> None:
+    store.write("cht-1", Unsent("good"))
+    fields = json.loads(files(tmp_path)[0].read_text())
+    folder = files(tmp_path)[0].parent
+    (folder / "0.json").write_text(content)
+    changes = ({"text": 1}, {"text": "\ud800"}, {"written_at": "x"}, {"client_id": None})
+    for number, change in enumerate(changes, 1):
+        (folder / f"{number}.json").write_text(json.dumps(fields | change))
+    assert [one.text for one in again(tmp_path).read("cht-1")] == ["good"]
+
+
+def test_without_a_disk_it_lives_as_long_as_its_window(tmp_path: Path) -> None:
+    (tmp_path / "unsent").write_text("a file where the folder should be")
+    box = Outbox(again(tmp_path), "cht-1")
+    box.put(message := Unsent("all the same"))
+    assert list(box) == [message]
+    assert box.remove(message.client_id)
+    assert again(tmp_path).chats() == []

@@ -1,0 +1,52 @@
+"""What another window of the same account has done, as the terminal's focus comes back here."""
+
+from pathlib import Path
+
+from customer_window import Kitchen, customer_window, orders_of, sees
+from textual.events import AppBlur, AppFocus
+
+from support.live_server import LiveServer
+from support.rest import Rest
+from support.waiting import wait_until
+from tui.customer.app import CustomerApp
+from tui.customer.panels.chat import ChatPanel
+
+
+async def come_back(app: CustomerApp) -> None:
+    """From another window of the desktop."""
+    app.post_message(AppBlur())
+    await wait_until(lambda: not app.app_focus, what="the focus to go")
+    app.post_message(AppFocus())
+    await wait_until(lambda: app.app_focus, what="the focus to come")
+
+
+async def test_an_order_of_another_window_is_followed(
+    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    async with customer_window(demo_server.url, tmp_path) as (app, _):
+        await sees(app, "0 open ·", "nothing on its way")
+        order = (await guest.post("/orders", await kitchen.basket())).must(201).json
+        for status in ("accepted", "preparing", "ready", "out_for_delivery"):
+            await kitchen.step(order["id"], status)
+        await come_back(app)
+        await sees(app, "On its way", "1 open ·", "no position yet")
+        assert orders_of(app).book.get(order["id"]) is not None
+
+
+async def test_a_chat_of_another_window_is_entered(
+    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    async with customer_window(demo_server.url, tmp_path) as (app, _):
+        panel = next(panel for panel in app.panels if isinstance(panel, ChatPanel))
+        await sees(app, "No chat yet.")
+        first = (await guest.post("/chats", {"subject": "First"})).must(201).json
+        await come_back(app)
+        await sees(app, "First", "Nothing has been said yet.")
+        second = (await guest.post("/chats", {"subject": "Second"})).must(201).json
+        await come_back(app)
+        await wait_until(lambda: second["id"] in panel.talks, what="the second")
+        assert panel.talk is not None
+        assert panel.talk.id == first["id"]
+        await wait_until(lambda: panel.talks[second["id"]].loaded, what="its history")
+        (await kitchen.rest.post(f"/chats/{second['id']}/close")).must(200)
+        await wait_until(lambda: not panel.talks[second["id"]].open, what="its news")
