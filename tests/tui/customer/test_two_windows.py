@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from customer_window import Kitchen, customer_window, orders_of, sees
+from customer_window import Kitchen, customer_window, orders_of
 from textual.events import AppBlur, AppFocus
 
 from support.live_server import LiveServer
 from support.rest import Rest
+from support.screen import sees
 from support.waiting import wait_until
 from tui.customer.app import CustomerApp
 from tui.customer.panels.chat import ChatPanel
