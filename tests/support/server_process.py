@@ -72,7 +72,7 @@ class ServerProcess:
         assert self.process is not None, "the server was never started"
         return self.process.pid
 
-    def start(self, seconds: float = 30) -> "ServerProcess":
+    def start(self, seconds: float = 60) -> "ServerProcess":
         """Start it and return once `/readyz` says yes."""
         self.spawn()
         self.wait_ready(seconds)
@@ -92,7 +92,7 @@ class ServerProcess:
                 stderr=log,
             )
 
-    def wait_ready(self, seconds: float = 30) -> None:
+    def wait_ready(self, seconds: float = 60) -> None:
         """Return once `/readyz` answers 200; AssertionError with the log where it doesn't."""
         deadline = time.monotonic() + seconds
         while not self.ready():
