@@ -75,6 +75,7 @@ class TiffinApp(App[None]):
         Binding("question_mark", "help", "Help", key_display="?"),
         Binding("ctrl+right,f6", "cycle(1)", "Next panel", show=False, priority=True),
         Binding("ctrl+left,shift+f6", "cycle(-1)", "Previous panel", show=False, priority=True),
+        Binding("f8", "take_note", "Mark the alert as read", show=False, priority=True),
         Binding("escape", "leave", "Leave field", show=False),
         Binding("ctrl+q", "quit", "Quit", priority=True),
     ]
@@ -322,6 +323,10 @@ class TiffinApp(App[None]):
         """Drop the connection of the panel in front, to watch it come back."""
         if self.grid.main is not None:
             self.grid.main.cut()
+
+    def action_take_note(self) -> None:
+        """Acknowledge what stands as a toast, wherever one is."""
+        any(panel.take_note() for panel in self.panels)
 
     def action_leave(self) -> None:
         """Out of a field, so that single keys are keys again."""
