@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -215,6 +216,22 @@ async def test_too_large_is_said_before_all_of_it_has_come(idle: Cast) -> None:
     head = await asyncio.wait_for(reader.readline(), 5)
     assert head.split()[1] == b"413"
     writer.close()
+
+
+async def test_a_disk_that_takes_nothing_is_told_without_its_place(
+    idle: Cast, data_dir: Path
+) -> None:
+    """Of the folder where files arrive, then of that where they are kept."""
+    for folder in (data_dir / "arriving", data_dir / "blobs"):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.write_text("no folder")
+        answer = (await send(idle.customer)).must(503)
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert "Send it again." in answer.json["detail"]
+        assert str(data_dir) not in answer.json["detail"]
+        folder.unlink()
+        folder.mkdir()
+    (await send(idle.customer)).must(202)
 
 
 async def test_one_account_cannot_take_every_place(idle: Cast) -> None:
