@@ -208,6 +208,24 @@ async def test_read_while_the_server_is_away_reaches_it_later(
             assert await acknowledged(kitchen, made) == 1
 
 
+async def test_read_in_one_window_it_is_read_in_the_other(
+    demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    async with (
+        customer_window(demo_server.url, tmp_path / "one", NARROW) as (one, _),
+        customer_window(demo_server.url, tmp_path / "two", NARROW) as (two, pilot),
+    ):
+        first, second = await live(one), await live(two)
+        await announce(kitchen.rest, title="Shut", severity="critical")
+        await announce(kitchen.rest, title="Rain")
+        await wait_until(lambda: len(first.book.unread) == len(second.book.unread) == 2)
+        await wait_until(lambda: standing(one) == ["ALERT  Shut"], what="it stands in the first")
+        await pilot.press("f8")
+        await wait_until(lambda: standing(one) == [], what="the first window knows")
+        assert [item.title for item in first.book.unread] == ["Rain"]
+        assert first.badge == 1
+
+
 async def test_what_expires_goes_by_itself(
     demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
 ) -> None:
