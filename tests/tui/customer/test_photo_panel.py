@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from customer_window import NARROW, sees, shown, told
+from customer_window import NARROW, WIDE, sees, shown, told
 from photo_window import desk_of, in_view, panel_of, photo_window, picture, send
 from PIL import Image
 from textual.widgets import DirectoryTree, Input
@@ -24,6 +24,7 @@ from tui.common.photo.parcel import Way
 from tui.common.photo.pick import PickScreen
 from tui.common.photo.save import SaveScreen
 from tui.common.screens.account import AccountScreen
+from tui.common.screens.avatar import Avatar
 from tui.common.screens.confirm import ConfirmScreen
 
 MEDIUM = (100, 30)
@@ -81,6 +82,20 @@ async def test_a_photo_of_a_cup_from_the_file_to_the_avatar(
         assert panel.view.split < split, "the arrows work from the list"
         await pilot.press("shift+right")
         assert panel.view.split == 1.0
+        await pilot.press("f2")
+        await wait_until(lambda: bool(app.screen.query(Avatar)), what="the account")
+        avatar = app.screen.query_one(Avatar)
+        await wait_until(lambda: avatar.after is not None and avatar.settled, what="its picture")
+        for size in (NARROW, WIDE):
+            await pilot.resize_terminal(*size)
+            await wait_until(lambda: avatar.settled and avatar.picture_region.height > 3)
+            form = app.screen.query_one("#profile").region
+            assert avatar.region in form, "beside the profile, and no higher"
+            assert app.screen.query_one("#words").region.bottom < app.size.height
+        async with Rest(url) as guest:
+            (await (await guest.demo("customer")).delete(f"/uploads/{in_view(app).id}")).must(204)
+        await app.api.me()
+        await wait_until(lambda: not avatar.display, what="none any more")
 
 
 async def test_where_the_model_is_missing_the_failure_is_told(
