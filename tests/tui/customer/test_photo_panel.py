@@ -101,7 +101,7 @@ async def test_a_photo_of_a_cup_from_the_file_to_the_avatar(
 async def test_where_the_model_is_missing_the_failure_is_told(
     start_server: StartServer, tmp_path: Path
 ) -> None:
-    nowhere = {"U2NET_HOME": str(tmp_path / "no-model")}
+    nowhere = {"U2NET_HOME": str(tmp_path / "no-model"), "TIFFIN_PHOTO_LEASE_SECONDS": "1"}
     server = start_server(demo=True, env=nowhere, wait=False)
     await wait_until(lambda: not port_is_free(server.port), 30, what="it listens, if not ready")
     async with photo_window(server.url, tmp_path) as (app, pilot):

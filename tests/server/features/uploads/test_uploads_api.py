@@ -4,6 +4,7 @@ import asyncio
 import io
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -329,7 +330,8 @@ async def test_without_a_model_photos_fail_in_words_and_the_rest_is_served(
 ) -> None:
     monkeypatch.setenv("U2NET_HOME", str(tmp_path))
     model = tmp_path / "models" / "u2netp" / "u2netp.onnx"
-    async with running_server(settings_for(data_dir)) as server, Rest(server.url) as ana:
+    settings = settings_for(data_dir, photo_lease_seconds=0.5)
+    async with running_server(settings) as server, Rest(server.url) as ana:
         await ana.register("ana@example.com")
         for content in (None, b"not a model"):
             if content is not None:
@@ -350,3 +352,25 @@ async def blobs_gone(data_dir: Path, left: int = 0) -> None:
     """So many files are left in the store."""
     blobs = data_dir / "blobs"
     await wait_until(lambda: len(list(blobs.iterdir())) == left, 15, what=f"{left} blobs are left")
+
+
+async def test_a_process_without_a_model_leaves_photos_to_one_that_has_it(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many, and whichever of them they were sent to: without it, a job is never taken."""
+    settings = settings_for(data_dir, photo_workers=1)
+    async with AsyncExitStack() as stack:
+        with monkeypatch.context() as without:
+            without.setenv("U2NET_HOME", str(tmp_path))
+            lacking = await stack.enter_async_context(running_server(settings))
+        able = await stack.enter_async_context(running_server(settings))
+        states = []
+        for server in (lacking, able):
+            rest = await stack.enter_async_context(Rest(server.url))
+            states.append((await rest.get("//readyz")).must(200).json["parts"]["worker"])
+        assert "is missing" in states[0]
+        assert states[1] == "ok"
+        ana = await stack.enter_async_context(Rest(lacking.url))
+        await ana.register("ana@example.com")
+        for upload_id in [await sent(ana) for _ in range(5)]:
+            assert (await done(ana, upload_id))["attempts"] == 1
