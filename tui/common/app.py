@@ -101,6 +101,8 @@ class TiffinApp(App[None]):
         self.door = Door(self)
         self.hint = ""
         """Said once, as a toast, when the panels are up."""
+        self._quitting = False
+        """Whether it is being asked."""
         self._pace = Pace()
         self._beats = 0
         self._revision = -1
@@ -323,6 +325,25 @@ class TiffinApp(App[None]):
         """Drop the connection of the panel in front, to watch it come back."""
         if self.grid.main is not None:
             self.grid.main.cut()
+
+    async def action_quit(self) -> None:
+        """Close this window; where something would be lost with it, ask first. Pressed once more,
+        that is the answer."""
+        from tui.common.screens.confirm import ConfirmScreen
+
+        unsent = [words for panel in self.panels if (words := panel.unsent())]
+        if not unsent or self._quitting:
+            self.exit()
+            return
+        self._quitting = True
+
+        def answered(yes: bool | None) -> None:
+            self._quitting = False
+            if yes:
+                self.exit()
+
+        question = ConfirmScreen("Quit", " ".join(unsent), yes="Quit", no="Stay", danger=True)
+        self.push_screen(question, answered)
 
     def action_take_note(self) -> None:
         """Acknowledge what stands as a toast, wherever one is."""

@@ -201,6 +201,26 @@ async def test_it_waits_for_a_server_that_is_away_and_can_be_given_up(
         assert len(await uploads_at(queue_only)) == 1
 
 
+async def test_quitting_with_a_photo_on_its_way_asks_first(
+    queue_only: LiveServer, tmp_path: Path
+) -> None:
+    async with (
+        proxy_to(queue_only.url) as proxy,
+        photo_window(proxy.url, tmp_path) as (app, pilot),
+    ):
+        proxy.failing(1)
+        await send(app, pilot, picture(tmp_path))
+        await wait_until(lambda: desk_of(app).parcels[0].way is Way.WAITING, what="it waits")
+        await pilot.press("ctrl+q")
+        await sees(app, "A photo is not sent yet.", "Stay")
+        await pilot.press("enter")
+        await wait_until(lambda: len(app.screen_stack) == 1, what="the answer: stay")
+        proxy.passing()
+        await sees(app, "next in the queue")
+        await pilot.press("ctrl+q")
+        await wait_until(lambda: app._exit, what="nothing is lost: it closes without a question")
+
+
 async def test_what_the_server_refuses_stays_with_its_reason(
     queue_only: LiveServer, tmp_path: Path
 ) -> None:

@@ -109,6 +109,10 @@ async def test_what_was_begun_is_kept(demo_server: LiveServer, guest: Rest, tmp_
         await window.press("escape")
         draft = desk_of(window).draft
         assert (draft.title, draft.body) == ("Rain", "Slow")
+        await window.press("ctrl+q")
+        await window.sees("An announcement is not sent yet.")
+        await window.press("ctrl+q")
+        await wait_until(lambda: window.app._exit, what="pressed twice, it closes")
 
 
 async def test_sent_twice_it_is_one(demo_server: LiveServer, guest: Rest, tmp_path: Path) -> None:
