@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from kitchen_window import KitchenWindow, kitchen_window
+from textual.events import Key
 
 from support.live_server import LiveServer
 from support.rest import Rest
@@ -72,6 +73,20 @@ async def test_composed_by_keys_read_and_counted_live(
         await window.sees("1 of ", "━")
         assert desk_of(window).badge == 0, "one's own is nothing to read"
         assert desk_of(window).draft.is_empty
+
+
+async def test_keys_that_come_all_at_once_go_where_they_were_meant(
+    demo_server: LiveServer, guest: Rest, tmp_path: Path
+) -> None:
+    """As over a slow line, or from a program."""
+    async with kitchen_window(demo_server.url, tmp_path) as window:
+        await at_desk(window)
+        await composing(window)
+        for key in [*"Rain", "tab", *"Slow", "tab", "right", "right", "ctrl+s"]:
+            window.app.post_message(Key(key, key if len(key) == 1 else None))
+        await told(window, "Sent to everyone.")
+        made = (await guest.get("/announcements")).must(200).json["items"][0]
+        assert (made["title"], made["body"], made["severity"]) == ("Rain", "Slow", "critical")
 
 
 async def test_withdrawn_after_a_question(
