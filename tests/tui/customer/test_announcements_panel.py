@@ -219,7 +219,8 @@ async def test_read_in_one_window_it_is_read_in_the_other(
         await announce(kitchen.rest, title="Shut", severity="critical")
         await announce(kitchen.rest, title="Rain")
         await wait_until(lambda: len(first.book.unread) == len(second.book.unread) == 2)
-        await wait_until(lambda: standing(one) == ["ALERT  Shut"], what="it stands in the first")
+        for app in (one, two):
+            await wait_until(lambda app=app: standing(app) == ["ALERT  Shut"], what="it stands")
         await pilot.press("f8")
         await wait_until(lambda: standing(one) == [], what="the first window knows")
         assert [item.title for item in first.book.unread] == ["Rain"]
