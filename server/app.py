@@ -98,7 +98,7 @@ def create_app(settings: Settings) -> web.Application:
         per_second=settings.frames_per_second,
     )
     presence = chat.setup(app, settings, database, hub, account_service, order_service, socketio)
-    announcement_service = announcements.setup(app, database, log, hub.states, account_service)
+    announcement_service, marks = announcements.setup(app, database, log, hub, account_service)
     photos = uploads.setup(app, settings, database, account_service, restaurant_service)
 
     operations = app[OPERATIONS]
@@ -128,6 +128,7 @@ def create_app(settings: Settings) -> web.Application:
             stack.push_async_callback(app[HEARTBEAT].close)
             await Rewrites(hub).follow()
             await Revocations(hub, connections).follow()
+            await marks.follow()
             if settings.demo:
                 await _demo(settings, database, photos.blobs)
             upkeep = asyncio.create_task(

@@ -2,9 +2,10 @@
 
 import asyncio
 import hashlib
+import logging
 import tempfile
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Generic, TypeVar
@@ -12,7 +13,9 @@ from typing import IO, Generic, TypeVar
 from aiohttp import BodyPartReader, MultipartReader, http_exceptions, web
 from pydantic import BaseModel, ValidationError
 
-from server.core.errors import Problem, invalid, malformed, unfit
+from server.core.errors import Problem, invalid, malformed, unavailable, unfit
+
+logger = logging.getLogger(__name__)
 
 FormT = TypeVar("FormT", bound=BaseModel)
 
@@ -52,13 +55,19 @@ async def received_form(
     """The request's form, with one file in the part `file`, in `folder` until the block ends.
 
     A file larger than `most` bytes is refused with the byte that is too much, and one whose first
-    bytes `judge` raises for before the rest is read. Raises Problem 400, 413, 415, 422.
+    bytes `judge` raises for before the rest is read. Raises Problem 400, 413, 415, 422, and 503
+    where the folder is full or gone.
     """
     if request.content_type != "multipart/form-data":
         raise Problem(415, "Send a form (`Content-Type: multipart/form-data`) with a `file`.")
     if (request.content_length or 0) > most + AROUND:
         raise too_large(most)
-    with tempfile.NamedTemporaryFile(dir=folder, prefix="form-", suffix=".part") as file:
+    with _trouble_told(folder):
+        # Without a buffer: one that a full disk has left behind would fail once more at the end.
+        arriving = tempfile.NamedTemporaryFile(  # noqa: SIM115 it is closed below
+            buffering=0, dir=folder, prefix="form-", suffix=".part"
+        )
+    with arriving as file:
         try:
             async with asyncio.timeout(FORM_SECONDS):
                 sent, size, digest = await _read(request, file, most, judge)
@@ -87,6 +96,19 @@ async def received_form(
 def too_large(most: int) -> Problem:
     """413 for a file of more than `most` bytes."""
     return Problem(413, f"The file is too large: at most {most / 1024 / 1024:g} MiB are taken.")
+
+
+@contextmanager
+def _trouble_told(place: object) -> Iterator[None]:
+    """503 for what the disk does not do; where that is, is for the log alone."""
+    try:
+        yield
+    except OSError as error:
+        logger.warning("forms: %s: %s", place, error.strerror)
+        words = (error.strerror or "the disk cannot be used").lower()
+        raise unavailable(
+            f"No file can be taken at the moment: {words}. Send it again.", 5
+        ) from None
 
 
 async def _read(
@@ -125,7 +147,9 @@ async def _store(
 
     def write(piece: bytes) -> None:
         hashed.update(piece)
-        file.write(piece)
+        left = memoryview(piece)
+        while left:
+            left = left[file.write(left) :]
 
     while True:
         async with asyncio.timeout(SILENCE_SECONDS):
@@ -138,10 +162,10 @@ async def _store(
             judge(bytes(pending[:HEAD]))
             judged = True
         if len(pending) >= PIECE or not chunk:
-            await asyncio.to_thread(write, bytes(pending))
+            with _trouble_told(file.name):
+                await asyncio.to_thread(write, bytes(pending))
             pending.clear()
         if not chunk:
-            await asyncio.to_thread(file.flush)
             return size, hashed.hexdigest()
 
 

@@ -10,8 +10,8 @@ Check = Callable[[], Awaitable[str]]
 CHECKS: web.AppKey[dict[str, Check]] = web.AppKey("checks", dict)
 """Each part's state by its name: `ok`, or words."""
 DISPENSABLE = {"broker", "blobs", "worker"}
-"""Without the first everything is served still, only slower; without the others all but photos.
-No reason to send nobody here: no other server would have them either."""
+"""Without the first everything is served still, only slower; without blobs all but photos, and no
+other server would have them either; without its worker all of it, where another process has one."""
 
 
 async def healthz(request: web.Request) -> web.Response:

@@ -125,6 +125,11 @@ class SseSink:
         """Tell a reader without a cursor where it begins: it may be cut before its first event."""
         self._send(f"id: {self._hub.cursor_of(subscription)}\n\n".encode())
 
+    def aside(self, type: str, data: str) -> None:
+        """Tell what is no event of the topic: it moves no cursor, and who is behind misses it."""
+        if not self.ended.done() and not self._behind:
+            self._send(f"event: {type}\ndata: {data}\n\n".encode())
+
     def comment(self) -> None:
         """A heartbeat, where the reader is not behind anyway."""
         if not self.ended.done() and not self._behind:
@@ -188,6 +193,10 @@ class SseSink:
             self._transport.write(chunk(data) if self._chunked else data)
 
 
+Beside = Callable[[SseSink], contextlib.AbstractContextManager[object]]
+"""Goes around a stream, with its sink at hand."""
+
+
 async def stream(
     request: web.Request,
     hub: Hub,
@@ -196,11 +205,13 @@ async def stream(
     stalled_seconds: float,
     *,
     until: Until | None = None,
+    beside: Beside = contextlib.nullcontext,
 ) -> web.StreamResponse:
     """Answer with the topic's events after the cursor `after` (without one: from now), for as
     long as the token holds, the reader stays and `until` has not returned.
 
-    What `until` returns, JSON text, is the data of a last event `end`.
+    What `until` returns, JSON text, is the data of a last event `end`. Inside `beside`, somebody
+    else may tell the reader something aside.
     """
     identity = identity_of(request)
     request[HELD] = True
@@ -223,7 +234,7 @@ async def stream(
         sink = SseSink(request, writer, hub, stalled_seconds, newest_only=topic.startswith(STATE))
         for why in pending:
             sink.end(why)
-        with request.app[HEARTBEAT].beating(sink.comment):
+        with beside(sink), request.app[HEARTBEAT].beating(sink.comment):
             try:
                 subscription = await hub.subscribe(topic, after, sink)
             except Problem as problem:  # no place for it: the answer is under way already

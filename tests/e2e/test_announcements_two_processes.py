@@ -70,6 +70,8 @@ async def test_heard_acknowledged_and_counted_across_processes(room: Room) -> No
             (await other.post(f"/announcements/{made['id']}/ack")).must(204)
             assert (await counts.next()).data["acknowledged"] == 2
         assert (await room.employee.get(path)).must(200).json["acknowledged"] == 2
+        for events in (first, second):  # each its own, also where the other process took it
+            assert await heard(events, made["id"]) == "announcement.acknowledged"
         (await room.employee.delete(f"/announcements/{made['id']}")).must(204)
         for events in (first, second):
             assert await heard(events, made["id"]) == "announcement.withdrawn"

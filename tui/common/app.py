@@ -78,6 +78,7 @@ class TiffinApp(App[None]):
         Binding("question_mark", "help", "Help", key_display="?"),
         Binding("ctrl+right,f6", "cycle(1)", "Next panel", show=False, priority=True),
         Binding("ctrl+left,shift+f6", "cycle(-1)", "Previous panel", show=False, priority=True),
+        Binding("f8", "take_note", "Mark the alert as read", show=False, priority=True),
         Binding("escape", "leave", "Leave field", show=False),
         Binding("ctrl+q", "quit", "Quit", priority=True),
     ]
@@ -103,6 +104,8 @@ class TiffinApp(App[None]):
         self.door = Door(self)
         self.hint = ""
         """Said once, as a toast, when the panels are up."""
+        self._quitting = False
+        """Whether it is being asked."""
         self._pace = Pace()
         self._beats = 0
         self._revision = -1
@@ -341,6 +344,29 @@ class TiffinApp(App[None]):
         """Drop the connection of the panel in front, to watch it come back."""
         if self.grid.main is not None:
             self.grid.main.cut()
+
+    async def action_quit(self) -> None:
+        """Close this window; where something would be lost with it, ask first. Pressed once more,
+        that is the answer."""
+        from tui.common.screens.confirm import ConfirmScreen
+
+        unsent = [words for panel in self.panels if (words := panel.unsent())]
+        if not unsent or self._quitting:
+            self.exit()
+            return
+        self._quitting = True
+
+        def answered(yes: bool | None) -> None:
+            self._quitting = False
+            if yes:
+                self.exit()
+
+        question = ConfirmScreen("Quit", " ".join(unsent), yes="Quit", no="Stay", danger=True)
+        self.push_screen(question, answered)
+
+    def action_take_note(self) -> None:
+        """Acknowledge what stands as a toast, wherever one is."""
+        any(panel.take_note() for panel in self.panels)
 
     def action_leave(self) -> None:
         """Out of a field, so that single keys are keys again."""

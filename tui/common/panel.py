@@ -139,6 +139,14 @@ class Panel(Vertical):
         """Drop the connection of the stream in view; it comes back by itself."""
         self.notify("This panel holds no connection to cut.", title=self.TITLE)
 
+    def unsent(self) -> str:
+        """What would be lost with this window, in a sentence; "" where there is nothing."""
+        return ""
+
+    def take_note(self) -> bool:
+        """Acknowledge what it shows over everything else; False where there is nothing."""
+        return False
+
     def commands(self) -> Iterable[SystemCommand]:
         """What the command palette offers of this panel."""
         return ()

@@ -2,6 +2,9 @@
 
 from tui.common.text import plain
 
+LABELS = {"body": "text"}
+"""What a field is called on the screen, where that is another word than on the wire."""
+
 
 def field_of(error: Exception) -> str | None:
     """The field of a form that an error is about, if it is about one."""
@@ -36,13 +39,13 @@ def words_of(error: Exception) -> str:
 
 def _about(field: str | None, message: str) -> str:
     words = plain(message).removeprefix("Value error, ")
-    name = (field or "").replace("_", " ")
+    name = LABELS.get(field or "", (field or "").replace("_", " "))
     words = {
         "String should have at least 1 character": "is empty",
         "Field required": "is missing",
     }.get(words, words)
     words = words.replace("String should have", "needs").rstrip(".")
-    words = words.removeprefix("value is ").removeprefix("must ")
+    words = words.removeprefix("value is ")
     if message.startswith("value is not"):
         words = f"is {words}"
     return f"{name.capitalize()}: {words}." if name else f"{words.capitalize()}."

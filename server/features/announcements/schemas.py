@@ -93,6 +93,12 @@ class AnnouncementWithdrawn(Wire):
     withdrawn_at: Timestamp
 
 
+class AnnouncementAcknowledged(Wire):
+    """An announcement that the reader's own account has taken note of, in whichever window."""
+
+    id: str
+
+
 class AckCount(Wire):
     """How many have taken note of an announcement, of how many it is for."""
 

@@ -17,6 +17,7 @@ from server.features.announcements import store
 from server.features.announcements.schemas import (
     AckCount,
     Announcement,
+    AnnouncementAcknowledged,
     AnnouncementPage,
     AnnouncementWithdrawn,
     Audience,
@@ -31,7 +32,10 @@ from server.realtime.states import STATE, States
 PUBLISH_ROUTE = "POST /announcements"
 PUBLISHED = "announcement"
 WITHDRAWN = "announcement.withdrawn"
+ACKNOWLEDGED = "announcement.acknowledged"
 ACKS = "acks"
+READ = "announcements:read"
+"""The topic of acknowledgements, each about its account: nobody reads it but the process itself."""
 DELETED = "Deleted account"
 LONGEST = timedelta(days=366)
 """How far off an announcement's expiry may be."""
@@ -154,6 +158,8 @@ class AnnouncementService:
                 raise not_found("announcement")
             count = await store.acknowledge(tx, announcement_id, identity.account_id, at)
             if count is not None:
+                mark = AnnouncementAcknowledged(id=announcement_id).model_dump_json()
+                await self._log.append(tx, READ, ACKNOWLEDGED, mark, subject=identity.account_id)
                 await self._count(tx, stored.announcement, count)
 
         await self._database.write(fn)
@@ -174,6 +180,7 @@ class AnnouncementService:
         for announcement_id, count in (await store.forget_acks(tx, account_id)).items():
             stored = await _stored(tx, announcement_id)
             await self._count(tx, stored.announcement, count, leaving=1)
+        await self._log.rewrite(tx, account_id, _forgotten)
         for announcement_id in await store.rename_author(tx, account_id, DELETED):
             await self._log.rewrite(tx, announcement_id, _without_author)
 
@@ -238,6 +245,10 @@ def _expiry(expires_at: datetime | None, at: datetime) -> datetime | None:
     if not at < expires_at <= at + LONGEST:
         raise invalid(["expires_at"], f"Must be to come, and at most {LONGEST.days} days off.")
     return expires_at
+
+
+def _forgotten(data: str) -> str:
+    return "{}"
 
 
 def _without_author(data: str) -> str:

@@ -1,8 +1,11 @@
 """Announcements as a stream for their audience, and their acknowledgements for the sender."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 from aiohttp import web
 
 from server.core.routing import ANY_ROLE, EMPLOYEE, Router, identity_of, service
+from server.features.announcements.marks import Marks
 from server.features.announcements.schemas import Scope
 from server.features.announcements.service import (
     AnnouncementService,
@@ -13,6 +16,7 @@ from server.features.shared.schemas import Id
 from server.realtime.hub import Hub
 from server.settings import Settings
 from server.transports import sse
+from server.transports.sse import Beside, SseSink
 
 router = Router("announcements")
 
@@ -32,12 +36,21 @@ async def stream_announcements(
 ) -> web.StreamResponse:
     """`announcement`, and `announcement.withdrawn` `{"id", "withdrawn_at"}`, of the scope's own.
 
+    Beside them, without an `id:`, `announcement.acknowledged` `{"id"}`: the caller's own account
+    has taken note of it, here or in another window; once or more.
+
     Goes on after `Last-Event-ID`, else after `after`, else from now. What has expired or was
     withdrawn since is replayed like anything else: `expires_at` or the withdrawal after it says
     that it is not to be shown. `reset`: read `GET /announcements` again and subscribe with its
     cursor.
     """
-    return await _stream(request, topic_for(identity_of(request), scope), last_event_id or after)
+    who = identity_of(request)
+    marks = service(request, Marks)
+
+    def beside(sink: SseSink) -> AbstractContextManager[None]:
+        return marks.shown(who.account_id, sink)
+
+    return await _stream(request, topic_for(who, scope), last_event_id or after, beside)
 
 
 @router.route(
@@ -59,6 +72,9 @@ async def stream_acks(
     return await _stream(request, topic_of_acks(id), last_event_id or after)
 
 
-async def _stream(request: web.Request, topic: str, after: str | None) -> web.StreamResponse:
+async def _stream(
+    request: web.Request, topic: str, after: str | None, beside: Beside = nullcontext
+) -> web.StreamResponse:
     stalled = service(request, Settings).stalled_reader_seconds
-    return await sse.stream(request, service(request, Hub), topic, after, stalled)
+    hub = service(request, Hub)
+    return await sse.stream(request, hub, topic, after, stalled, beside=beside)

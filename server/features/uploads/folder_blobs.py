@@ -1,6 +1,7 @@
 """Blobs in a folder of this machine."""
 
 import asyncio
+import logging
 import os
 import secrets
 import shutil
@@ -8,6 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from server.features.uploads.blobs import BlobMissing, BlobTrouble, checked
+from server.features.uploads.schemas import MAX_BYTES
+
+logger = logging.getLogger(__name__)
 
 
 class FolderBlobs:
@@ -33,12 +37,8 @@ class FolderBlobs:
         await self._do(lambda: self.file(name).unlink(missing_ok=True))
 
     async def state(self) -> str:
-        """Whether there is a folder that can be written to."""
-        try:
-            await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True)
-        except OSError as error:
-            return f"{self._folder}: {error.strerror}"
-        return "ok" if os.access(self._folder, os.W_OK) else f"{self._folder} cannot be written to"
+        """Whether there is a folder that can be written to, with room in it."""
+        return await asyncio.to_thread(self._state)
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -50,6 +50,18 @@ class FolderBlobs:
     def link(self, name: str, media_type: str) -> str | None:
         """The server gives it out itself."""
         return None
+
+    def _state(self) -> str:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(self._folder).free
+        except OSError as error:
+            return f"{self._folder}: {error.strerror}"
+        if not os.access(self._folder, os.W_OK):
+            return f"{self._folder} cannot be written to"
+        if free < MAX_BYTES:
+            return f"{self._folder} has no room for another photo: {free // 1024} KiB are free"
+        return "ok"
 
     def _put(self, target: Path, path: Path) -> None:
         """Written whole under another name, then renamed: nobody sees half a blob."""
@@ -75,4 +87,7 @@ class FolderBlobs:
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise BlobTrouble(f"{self._folder}: {error.strerror}") from error
+            # Where it lies is for whoever runs the server; the words may reach a customer.
+            logger.warning("photos: %s: %s", self._folder, error.strerror)
+            words = (error.strerror or "the folder cannot be used").lower()
+            raise BlobTrouble(words) from error

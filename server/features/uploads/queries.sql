@@ -26,13 +26,16 @@ SELECT 1 AS found FROM uploads WHERE due_at <= :now LIMIT 1;
 -- The outer conditions are asked again once a row that another worker has locked is free.
 UPDATE uploads
 SET status = 'processing', attempts = attempts + 1, due_at = :until, started_at = :now
-WHERE due_at <= :now AND attempts < :most AND id = (
+WHERE due_at <= :before AND attempts < :most AND id = (
     SELECT id FROM uploads
-    WHERE due_at <= :now AND attempts < :most
+    WHERE due_at <= :before AND attempts < :most
     ORDER BY created_at, id
     LIMIT 1
 )
 RETURNING *;
+
+-- name: at_work$
+SELECT 1 AS found FROM uploads WHERE status = 'processing' AND due_at > :now LIMIT 1;
 
 -- name: give_up!
 -- Their worker was lost without a word, once too often.

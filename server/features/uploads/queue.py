@@ -68,14 +68,28 @@ class Queue:
         self._accounts = accounts
         self._restaurants = restaurants
 
-    async def claim(self) -> Job | None:
-        """The oldest job that nobody has, or whose worker was lost; None where there is none."""
-        if not await self._database.read(lambda tx: store.due(tx, now())):
+    async def claim(self, *, last_resort: bool = False) -> Job | None:
+        """The oldest job that nobody has, or whose worker was lost; None where there is none.
+
+        As a `last_resort` only one that nobody took for as long as a lease, while nobody was at
+        work: it seems that there is nobody else.
+        """
+        wait = self.lease if last_resort else timedelta(0)
+
+        async def there(tx: Transaction) -> bool:
+            if last_resort and await store.at_work(tx, now()):
+                return False
+            return await store.due(tx, now() - wait)
+
+        if not await self._database.read(there):
             return None
 
         async def fn(tx: Transaction) -> Job | None:
-            await store.give_up(tx, now(), ATTEMPTS, _GIVEN_UP)
-            found = await store.claim(tx, now(), now() + self.lease, ATTEMPTS)
+            if not await there(tx):
+                return None
+            at = now()
+            await store.give_up(tx, at, ATTEMPTS, _GIVEN_UP)
+            found = await store.claim(tx, at - wait, at, at + self.lease, ATTEMPTS)
             if found is None:
                 return None
             job = Job(found)

@@ -115,9 +115,19 @@ async def due(tx: Transaction, at: datetime) -> bool:
     return await _queries.due(tx, now=to_text(at)) is not None
 
 
-async def claim(tx: Transaction, at: datetime, until: datetime, most: int) -> StoredUpload | None:
-    """Take the oldest that may be taken, which counts its attempt; None where there is none."""
-    row = await _queries.claim(tx, now=to_text(at), until=to_text(until), most=most)
+async def at_work(tx: Transaction, at: datetime) -> bool:
+    """Whether some worker has a job, by a lease that holds."""
+    return await _queries.at_work(tx, now=to_text(at)) is not None
+
+
+async def claim(
+    tx: Transaction, before: datetime, at: datetime, until: datetime, most: int
+) -> StoredUpload | None:
+    """Take the oldest that could be taken `before`, which counts its attempt; None where there is
+    none."""
+    row = await _queries.claim(
+        tx, before=to_text(before), now=to_text(at), until=to_text(until), most=most
+    )
     return _upload(row) if row else None
 
 

@@ -92,18 +92,20 @@ class Workers:
     async def _work(self, child: Child) -> None:
         while not self._closing:
             try:
-                job = await self._next()
+                troubled = await self.state() != "ok"
+                job = await self._next(troubled)
                 if job is not None:
-                    await self._attempt(child, job)
+                    await self._attempt(child, job, last_resort=troubled)
             except asyncio.CancelledError:
                 raise
             except Exception:
                 logger.exception("photos: a worker failed; it goes on")
                 await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _next(self) -> Job | None:
+    async def _next(self, troubled: bool) -> Job | None:
+        """A job that is this process' to do: without a model only what nobody else takes."""
         self._wake.clear()
-        job = await self._queue.claim()
+        job = await self._queue.claim(last_resort=troubled)
         if job is not None:
             self._wake.set()  # where one was, there may be others
         elif not self._closing:
@@ -111,7 +113,7 @@ class Workers:
                 await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
         return job
 
-    async def _attempt(self, child: Child, job: Job) -> None:
+    async def _attempt(self, child: Child, job: Job, *, last_resort: bool) -> None:
         """See the job to its end, or to that of its lease."""
         work = asyncio.create_task(self._made(child, job))
         keep = asyncio.create_task(self._keep(job, work))
@@ -130,7 +132,10 @@ class Workers:
             logger.error("photos: %s", error)
             if self._trouble_with_file() is None:  # which says so itself, as long as it lasts
                 self._trouble = str(error)
-            await self._fail(job, _NO_MODEL)
+            if last_resort:
+                await self._fail(job, _NO_MODEL)
+            elif await self._queue.put_back(job, _NO_MODEL, timedelta(0)) and job.last:
+                self.failed += 1
         except Lost as error:
             words = f"The photo could not be processed: {error}. Send another, or a smaller one."
             if error.again:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from customer_window import NARROW, WIDE, Kitchen, customer_window
 from test_orders_panel import MEDIUM, served_again
+from textual.widgets._toast import Toast
 
 from support.live_server import LiveServer
 from support.news import NEWS, announce
@@ -15,7 +16,9 @@ from support.rest import Rest
 from support.screen import sees, shown, told
 from support.waiting import wait_until
 from tui.common.client.wire import State
+from tui.common.panels import announcements
 from tui.common.panels.announcements import AnnouncementsPanel
+from tui.common.screens.account import AccountScreen
 from tui.customer.app import CustomerApp
 
 
@@ -125,6 +128,60 @@ async def test_a_critical_one_stands_until_it_is_acknowledged(
         await wait_until(lambda: standing(app) == [], what="acknowledged")
 
 
+async def test_one_that_covers_a_dialog_is_acknowledged_from_there(
+    demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+        await live(app)
+        first = await announce(kitchen.rest, title="Shut", body="b " * 900, severity="critical")
+        await wait_until(lambda: standing(app) == ["ALERT  Shut"], what="it stands")
+        second = await announce(kitchen.rest, title="Open", severity="critical")
+        await wait_until(lambda: standing(app) == ["ALERT  Open"], what="the newer stands")
+        await pilot.press("f2")
+        await wait_until(lambda: isinstance(app.screen, AccountScreen), what="the dialog")
+        await pilot.press("f8")
+        await wait_until(lambda: standing(app) == ["ALERT  Shut"], what="the other one")
+        rows = app.screen.query_one(Toast).region.height
+        assert rows <= NARROW[1] // 2, f"a long text may not cover the dialog: {rows} rows"
+        assert await acknowledged(kitchen, first) == 0
+        await pilot.press("f8", "f8")
+        await wait_until(lambda: standing(app) == [], what="nothing stands")
+        assert isinstance(app.screen, AccountScreen)
+
+        async def known() -> bool:
+            return [await acknowledged(kitchen, one) for one in (first, second)] == [1, 1]
+
+        await wait_until(known, what="the server knows of both")
+
+
+@pytest.mark.parametrize("size", [MEDIUM, NARROW])
+async def test_unfolded_the_title_is_whole_and_every_line_fits(
+    demo_server: LiveServer,
+    kitchen: Kitchen,
+    tmp_path: Path,
+    size: tuple[int, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(announcements, "CLOCK_SECONDS", 3600.0)  # nothing else draws it anew
+    title = " ".join(f"word{number}" for number in range(10, 26))
+    await announce(kitchen.rest, title="Short", body="text that is cut at some place " * 5)
+    await announce(kitchen.rest, title=title, body="line\n" * 60)
+    async with customer_window(demo_server.url, tmp_path, size) as (app, pilot):
+        panel = await live(app)
+        await pilot.press(str(panel.number), "down")
+        await wait_until(lambda: panel.rows.at_cursor == panel.book.at(1), what="the second")
+        assert not panel.rows.show_vertical_scrollbar
+        await pilot.press("up", "space")
+        await sees(app, "word10", "word25", "  now")
+        await wait_until(lambda: panel.rows.show_vertical_scrollbar, what="the scrollbar")
+        width = panel.rows.scrollable_content_region.width
+
+        def widest() -> int:
+            return max(line.cell_length for _, line in panel.rows._lines if line is not None)
+
+        await wait_until(lambda: widest() <= width, what="lines that fit beside the scrollbar")
+
+
 async def test_a_cut_line_comes_back_and_misses_nothing(
     demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
 ) -> None:
@@ -156,6 +213,25 @@ async def test_read_while_the_server_is_away_reaches_it_later(
         async with served_again(demo_server):
             await wait_until(lambda: panel.book.sending == 0, 15, what="the server knows")
             assert await acknowledged(kitchen, made) == 1
+
+
+async def test_read_in_one_window_it_is_read_in_the_other(
+    demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    async with (
+        customer_window(demo_server.url, tmp_path / "one", NARROW) as (one, _),
+        customer_window(demo_server.url, tmp_path / "two", NARROW) as (two, pilot),
+    ):
+        first, second = await live(one), await live(two)
+        await announce(kitchen.rest, title="Shut", severity="critical")
+        await announce(kitchen.rest, title="Rain")
+        await wait_until(lambda: len(first.book.unread) == len(second.book.unread) == 2)
+        for app in (one, two):
+            await wait_until(lambda app=app: standing(app) == ["ALERT  Shut"], what="it stands")
+        await pilot.press("f8")
+        await wait_until(lambda: standing(one) == [], what="the first window knows")
+        assert [item.title for item in first.book.unread] == ["Rain"]
+        assert first.badge == 1
 
 
 async def test_what_expires_goes_by_itself(

@@ -28,7 +28,7 @@ async def shows_one(app: CustomerApp) -> None:
     await wait_until(lambda: view.after is not None and view.settled, what="the dish's photo")
 
 
-@pytest.mark.parametrize("size", [WIDE, MEDIUM])
+@pytest.mark.parametrize("size", [WIDE, MEDIUM, NARROW])
 async def test_it_goes_along_with_the_cursor(
     demo_server: LiveServer, tmp_path: Path, size: tuple[int, int]
 ) -> None:
@@ -47,7 +47,7 @@ async def test_where_there_is_no_room_nothing_is_fetched(
 ) -> None:
     async with (
         proxy_to(demo_server.url) as proxy,
-        customer_window(proxy.url, tmp_path, NARROW) as (app, pilot),
+        customer_window(proxy.url, tmp_path, (72, 24)) as (app, pilot),
     ):
         await to_menu(app, pilot, PLACE)
         await pilot.press("down", "down")

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from customer_window import NARROW
+from customer_window import NARROW, WIDE
 from photo_window import desk_of, in_view, panel_of, photo_window, picture, send
 from PIL import Image
 from textual.widgets import DirectoryTree, Input
@@ -25,6 +25,7 @@ from tui.common.photo.parcel import Way
 from tui.common.photo.pick import PickScreen
 from tui.common.photo.save import SaveScreen
 from tui.common.screens.account import AccountScreen
+from tui.common.screens.avatar import Avatar
 from tui.common.screens.confirm import ConfirmScreen
 
 MEDIUM = (100, 30)
@@ -82,12 +83,26 @@ async def test_a_photo_of_a_cup_from_the_file_to_the_avatar(
         assert panel.view.split < split, "the arrows work from the list"
         await pilot.press("shift+right")
         assert panel.view.split == 1.0
+        await pilot.press("f2")
+        await wait_until(lambda: bool(app.screen.query(Avatar)), what="the account")
+        avatar = app.screen.query_one(Avatar)
+        await wait_until(lambda: avatar.after is not None and avatar.settled, what="its picture")
+        for size in (NARROW, WIDE):
+            await pilot.resize_terminal(*size)
+            await wait_until(lambda: avatar.settled and avatar.picture_region.height > 3)
+            form = app.screen.query_one("#profile").region
+            assert avatar.region in form, "beside the profile, and no higher"
+            assert app.screen.query_one("#words").region.bottom < app.size.height
+        async with Rest(url) as guest:
+            (await (await guest.demo("customer")).delete(f"/uploads/{in_view(app).id}")).must(204)
+        await app.api.me()
+        await wait_until(lambda: not avatar.display, what="none any more")
 
 
 async def test_where_the_model_is_missing_the_failure_is_told(
     start_server: StartServer, tmp_path: Path
 ) -> None:
-    nowhere = {"U2NET_HOME": str(tmp_path / "no-model")}
+    nowhere = {"U2NET_HOME": str(tmp_path / "no-model"), "TIFFIN_PHOTO_LEASE_SECONDS": "1"}
     server = start_server(demo=True, env=nowhere, wait=False)
     await wait_until(lambda: not port_is_free(server.port), 30, what="it listens, if not ready")
     async with photo_window(server.url, tmp_path) as (app, pilot):
@@ -185,6 +200,26 @@ async def test_it_waits_for_a_server_that_is_away_and_can_be_given_up(
         proxy.passing()
         await sees(app, "next in the queue", seconds=20)
         assert len(await uploads_at(queue_only)) == 1
+
+
+async def test_quitting_with_a_photo_on_its_way_asks_first(
+    queue_only: LiveServer, tmp_path: Path
+) -> None:
+    async with (
+        proxy_to(queue_only.url) as proxy,
+        photo_window(proxy.url, tmp_path) as (app, pilot),
+    ):
+        proxy.failing(1)
+        await send(app, pilot, picture(tmp_path))
+        await wait_until(lambda: desk_of(app).parcels[0].way is Way.WAITING, what="it waits")
+        await pilot.press("ctrl+q")
+        await sees(app, "A photo is not sent yet.", "Stay")
+        await pilot.press("enter")
+        await wait_until(lambda: len(app.screen_stack) == 1, what="the answer: stay")
+        proxy.passing()
+        await sees(app, "next in the queue")
+        await pilot.press("ctrl+q")
+        await wait_until(lambda: app._exit, what="nothing is lost: it closes without a question")
 
 
 async def test_what_the_server_refuses_stays_with_its_reason(

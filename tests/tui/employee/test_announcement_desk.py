@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from kitchen_window import KitchenWindow, kitchen_window
+from textual.events import Key
 
 from support.live_server import LiveServer
 from support.rest import Rest
@@ -67,6 +68,20 @@ async def test_composed_by_keys_read_and_counted_live(
         assert desk_of(window).draft.is_empty
 
 
+async def test_keys_that_come_all_at_once_go_where_they_were_meant(
+    demo_server: LiveServer, guest: Rest, tmp_path: Path
+) -> None:
+    """As over a slow line, or from a program."""
+    async with kitchen_window(demo_server.url, tmp_path) as window:
+        await at_desk(window)
+        await composing(window)
+        for key in [*"Rain", "tab", *"Slow", "tab", "right", "right", "ctrl+s"]:
+            window.app.post_message(Key(key, key if len(key) == 1 else None))
+        await told(window, "Sent to everyone.")
+        made = (await guest.get("/announcements")).must(200).json["items"][0]
+        assert (made["title"], made["body"], made["severity"]) == ("Rain", "Slow", "critical")
+
+
 async def test_withdrawn_after_a_question(
     demo_server: LiveServer, guest: Rest, tmp_path: Path
 ) -> None:
@@ -102,6 +117,10 @@ async def test_what_was_begun_is_kept(demo_server: LiveServer, guest: Rest, tmp_
         await window.press("escape")
         draft = desk_of(window).draft
         assert (draft.title, draft.body) == ("Rain", "Slow")
+        await window.press("ctrl+q")
+        await window.sees("An announcement is not sent yet.")
+        await window.press("ctrl+q")
+        await wait_until(lambda: window.app._exit, what="pressed twice, it closes")
 
 
 async def test_sent_twice_it_is_one(demo_server: LiveServer, guest: Rest, tmp_path: Path) -> None:

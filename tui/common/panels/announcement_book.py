@@ -32,6 +32,7 @@ class AnnouncementBook:
         self._ids: list[str] = []
         self._withdrawn: set[str] = set()
         self._sending: set[str] = set()
+        self._acknowledged: set[str] = set()
 
     def belong_to(self, account: Account) -> None:
         """Whose window this is: what is for others, or by oneself, is nothing to take note of."""
@@ -128,6 +129,12 @@ class AnnouncementBook:
         self._mark(announcement_id, acknowledged=True)
         return True
 
+    def read_elsewhere(self, announcement_id: str) -> None:
+        """The server knows it from another window of this account, maybe before this one has the
+        announcement."""
+        self._acknowledged.add(announcement_id)
+        self._mark(announcement_id, acknowledged=True)
+
     def told(self, announcement_id: str) -> None:
         """The server knows it."""
         self._sending.discard(announcement_id)
@@ -146,7 +153,7 @@ class AnnouncementBook:
         self._sort()
 
     def _take(self, announcement: ReadAnnouncement) -> None:
-        if announcement.id in self._sending:
+        if announcement.id in self._sending or announcement.id in self._acknowledged:
             announcement = announcement.model_copy(update={"acknowledged": True})
         self._known[announcement.id] = announcement
 

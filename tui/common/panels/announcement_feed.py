@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from server.features.announcements.schemas import (
     Announcement,
+    AnnouncementAcknowledged,
     AnnouncementWithdrawn,
     ReadAnnouncement,
     Scope,
@@ -133,6 +134,8 @@ class AnnouncementFeed:
                 self._reader.arrived(found)
         elif kind == "announcement.withdrawn":
             self._book.withdraw(AnnouncementWithdrawn.model_validate_json(data).id)
+        elif kind == "announcement.acknowledged":
+            self._book.read_elsewhere(AnnouncementAcknowledged.model_validate_json(data).id)
         self._reader.changed()
 
     async def _load_older(self) -> None:

@@ -116,10 +116,11 @@ class AnnouncementList(ScrollView, can_focus=True):
         for row, announcement in enumerate(self.book):
             self._tops.append(len(self._lines))
             unread, aside = self.book.is_unread(announcement), self.aside(announcement)
-            lines = [announcement_text.head_line(announcement, width, now, unread=unread)]
             if announcement.id in self._unfolded:
+                lines = announcement_text.whole_head(announcement, width, now, unread=unread)
                 lines += announcement_text.whole_lines(announcement, width, now, aside)
             else:
+                lines = [announcement_text.head_line(announcement, width, now, unread=unread)]
                 lines.append(announcement_text.short_line(announcement, width, aside))
             foot = self.foot(announcement, width) if announcement.id == self._id else None
             if foot is not None:
@@ -203,6 +204,11 @@ class AnnouncementList(ScrollView, can_focus=True):
         super().watch_scroll_y(old_value, new_value)
         if round(old_value) != round(new_value):
             self.post_message(self.Moved())
+
+    def watch_show_vertical_scrollbar(self) -> None:
+        """The bar takes a column of the lines."""
+        if self.is_attached:
+            self.call_after_refresh(self.renew)
 
     def on_resize(self) -> None:
         """Lines are laid out for the width there is."""

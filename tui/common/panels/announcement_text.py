@@ -19,6 +19,8 @@ INDENT = "  "
 AGE_CELLS = 5
 LABEL_CELLS = 6
 TOAST_CHARACTERS = 240
+SMALL_TOAST_CHARACTERS = 100
+"""Where the window has little room: a toast covers what is below it."""
 
 
 def age(moment: datetime, now: datetime) -> str:
@@ -39,11 +41,29 @@ def clock(moment: datetime, now: datetime) -> str:
 
 def head_line(announcement: Announcement, width: int, now: datetime, *, unread: bool) -> Content:
     """Mark, title, age."""
+    return _head(announcement, announcement.title, width, now, unread=unread)
+
+
+def whole_head(
+    announcement: Announcement, width: int, now: datetime, *, unread: bool
+) -> list[Content]:
+    """The same with all of the title, wrapped."""
+    room = max(1, width - len(MARK) - AGE_CELLS)
+    first, *more = [line.plain for line in Content(plain(announcement.title)).wrap(room)] or [""]
+    ink = "bold" if unread else ""
+    return [
+        _head(announcement, first, width, now, unread=unread),
+        *(Content.assemble(INDENT, (line, ink)) for line in more),
+    ]
+
+
+def _head(
+    announcement: Announcement, title: str, width: int, now: datetime, *, unread: bool
+) -> Content:
     mark: tuple[str, str] = (MARK, "$primary") if unread else (INDENT, "")
-    room = width - len(MARK) - AGE_CELLS
     return Content.assemble(
         mark,
-        (fit(announcement.title, room, pad=True), "bold" if unread else ""),
+        (fit(title, width - len(MARK) - AGE_CELLS, pad=True), "bold" if unread else ""),
         (f"{age(announcement.published_at, now):>{AGE_CELLS}}", "$wire-ink"),
     )
 
@@ -81,10 +101,11 @@ def whole_lines(
     return lines
 
 
-def in_short(text: str) -> str:
-    """What a toast has room for."""
-    text = plain(text, newlines=True)
-    return text if len(text) <= TOAST_CHARACTERS else text[: TOAST_CHARACTERS - 1] + "…"
+def in_short(text: str, *, small: bool = False) -> str:
+    """What a toast has room for; a small one is of one paragraph."""
+    text = plain(text, newlines=not small)
+    most = SMALL_TOAST_CHARACTERS if small else TOAST_CHARACTERS
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def nothing_there(book: AnnouncementBook, trouble: str) -> Content:

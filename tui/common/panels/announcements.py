@@ -17,6 +17,8 @@ from tui.common.panels.announcement_feed import STREAM, AnnouncementFeed
 from tui.common.panels.announcement_list import AnnouncementList
 from tui.common.text import plain
 
+SMALL_ROWS = 38
+"""Below that, a toast of several lines covers what one is at."""
 CLOCK_SECONDS = 2.0
 """How often ages are drawn again and what has expired goes."""
 FOREVER = 365 * 86_400.0
@@ -33,6 +35,7 @@ class AnnouncementsPanel(Panel):
     """Which announcements are shown."""
     KEYS: ClassVar[tuple[tuple[str, str], ...]] = (
         ("enter", "mark as read"),
+        ("f8", "the same for an alert, anywhere"),
         ("space", "the whole text, and back"),
         ("r", "read them again"),
     )
@@ -46,7 +49,7 @@ class AnnouncementsPanel(Panel):
         self.book = AnnouncementBook()
         self._standing = ""
         """The title of the toast that stands for what is critical."""
-        self._stood_for: tuple[str, int] | None = None
+        self._stood_for: tuple[str, int, bool] | None = None
         self._told: tuple[str, bool] | None = None
 
     def body(self) -> ComposeResult:
@@ -81,7 +84,8 @@ class AnnouncementsPanel(Panel):
     def arrived(self, announcement: ReadAnnouncement) -> None:
         """Say what matters; the critical ones stand by themselves."""
         if announcement.severity is Severity.WARNING and self.book.is_unread(announcement):
-            words = announcement_text.in_short(announcement.body)
+            small = self.app.size.height < SMALL_ROWS
+            words = announcement_text.in_short(announcement.body, small=small)
             self.notify(words, title=announcement.title, severity="warning", timeout=10)
 
     def not_acknowledged(self, announcement: ReadAnnouncement, words: str) -> None:
@@ -113,8 +117,8 @@ class AnnouncementsPanel(Panel):
 
     def _stand(self) -> None:
         """One toast for all that is critical and unread: the newest, and how many besides."""
-        pressing = self.book.pressing
-        stands_for = (pressing[0].id, len(pressing)) if pressing else None
+        pressing, small = self.book.pressing, self.app.size.height < SMALL_ROWS
+        stands_for = (pressing[0].id, len(pressing), small) if pressing else None
         if stands_for == self._stood_for:
             return
         self._take_toast_back()
@@ -123,8 +127,8 @@ class AnnouncementsPanel(Panel):
         newest, more = pressing[0], len(pressing) - 1
         self._standing = f"ALERT  {plain(newest.title)}"
         self._stood_for = stands_for
-        words = f"{announcement_text.in_short(newest.body)}\n\n"
-        words += f"Press {self.number}, then enter, to mark it as read."
+        words = f"{announcement_text.in_short(newest.body, small=small)}\n\n"
+        words += "f8 marks it as read."
         if more:
             words += f" There are {more} more like it." if more > 1 else " There is one more."
         self.notify(words, title=self._standing, severity="error", timeout=FOREVER)
@@ -154,6 +158,14 @@ class AnnouncementsPanel(Panel):
         super().enter()
         if pressing := self.book.pressing:
             self.rows.view(pressing[0].id)
+
+    def take_note(self) -> bool:
+        """Acknowledge what the toast stands for, also from within a dialog that it covers."""
+        stands_for = self.book.get(self._stood_for[0]) if self._stood_for else None
+        if stands_for is None or not self.book.is_unread(stands_for):
+            return False
+        self.feed.acknowledge(stands_for)
+        return True
 
     def cut(self) -> None:
         """Cut the stream; what was missed is replayed when it is back."""

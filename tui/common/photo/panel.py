@@ -19,7 +19,7 @@ from tui.common.photo import words
 from tui.common.photo.actions import PhotoActions
 from tui.common.photo.desk import Desk, Row
 from tui.common.photo.pair import Pair
-from tui.common.photo.parcel import Parcel
+from tui.common.photo.parcel import Parcel, Way
 from tui.common.photo.upload_list import UploadList
 from tui.common.photo.view import PictureView
 from tui.common.trouble import words_of
@@ -133,6 +133,14 @@ class PhotoPanel(Panel):
     def enter(self) -> None:
         """To the list; to the picture where that is all there is."""
         self.screen.set_focus(self.view if self._bare else self.uploads)
+
+    def unsent(self) -> str:
+        """A photo that the server does not have yet is only here."""
+        parcels = self.desk.parcels if self.desk is not None else []
+        pending = sum(parcel.way is not Way.REFUSED for parcel in parcels)
+        if not pending:
+            return ""
+        return f"{pending} photos are not sent yet." if pending > 1 else "A photo is not sent yet."
 
     @property
     def row(self) -> Row | None:

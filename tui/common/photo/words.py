@@ -109,7 +109,7 @@ def _done(row: Upload) -> str:
         took = f" in {human_age((row.finished_at - row.created_at).total_seconds())}"
     tries = f", attempt {row.attempts}" if row.attempts > 1 else ""
     place = "your avatar" if row.purpose is UploadPurpose.AVATAR else "on the menu"
-    now = place if row.shown else "another is shown"
+    now = place if row.shown else f"not {place} now"  # another is, or the dish is gone
     return f"done{took}{tries}: {now}"
 
 

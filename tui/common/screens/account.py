@@ -9,6 +9,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Button, Input, Label, Static
 
+from tui.common.screens.avatar import Avatar
 from tui.common.screens.confirm import ConfirmScreen
 from tui.common.screens.modal import Modal
 from tui.common.text import plain
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from server.features.accounts.schemas import Account, ProfileChange
     from tui.common.photo.panel import PhotoPanel
 
+AVATAR_SECONDS = 1.0
+"""How often a new avatar, or one that could not be had, is looked for."""
 FIELDS = (
     ("name", "Name", 80),
     ("phone", "Phone", 32),
@@ -31,8 +34,10 @@ class AccountScreen(Modal[None]):
 
     DEFAULT_CSS = """
     AccountScreen {
-        & > .box { width: 70; }
+        & > .box { width: 76; }
         &.-short > .box { padding: 0 2; }
+        & #profile, & #fields { height: auto; }
+        &.-short Avatar { width: 12; height: 5; }
         & .row { height: 1; margin-bottom: 1; }
         &.-short .row { margin-bottom: 0; }
         & .row > Label { width: 14; color: $title; }
@@ -52,11 +57,14 @@ class AccountScreen(Modal[None]):
         with Vertical(classes="box") as box:
             box.border_title = "Account"
             box.border_subtitle = "esc closes"
-            yield Static("", id="who", classes="row", markup=False)
-            for field, label, longest in FIELDS:
-                with Horizontal(classes="row"):
-                    yield Label(label)
-                    yield Input(id=field, compact=True, max_length=longest)
+            with Horizontal(id="profile"):
+                with Vertical(id="fields"):
+                    yield Static("", id="who", classes="row", markup=False)
+                    for field, label, longest in FIELDS:
+                        with Horizontal(classes="row"):
+                            yield Label(label)
+                            yield Input(id=field, compact=True, max_length=longest)
+                yield Avatar()
             with Horizontal(classes="buttons"):
                 yield Button("Save", id="save", variant="primary", compact=True)
                 if self._photos() is not None:
@@ -79,6 +87,7 @@ class AccountScreen(Modal[None]):
         if account is not None:
             self._fill(account)
         self._do(self._load)
+        self.set_interval(AVATAR_SECONDS, self._look)
 
     def say(self, words: str, *, trouble: bool = True) -> None:
         """Show `words` at the foot of the box."""
@@ -102,6 +111,12 @@ class AccountScreen(Modal[None]):
         }
         for field, value in values.items():
             self.query_one(f"#{field}", Input).value = plain(value)
+        self._look()
+
+    def _look(self) -> None:
+        """A photo that is sent from here is the avatar a little later."""
+        account = self.tiffin.session.account
+        self.query_one(Avatar).look(account.avatar_url if account is not None else None)
 
     def _do(self, action: Callable[[], Awaitable[None]]) -> None:
         self.run_worker(self._answered(action), group="account", exit_on_error=True)

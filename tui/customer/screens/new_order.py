@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -31,6 +31,9 @@ from tui.customer.screens.placing import STAYS_ONE, place
 from tui.customer.screens.reading import read_for
 from tui.customer.screens.restaurant_list import RestaurantList
 
+SNUG_COLUMNS = 76
+MEDIUM_COLUMNS = 92
+"""From which on the window is `-medium`."""
 SENDING = "Sending …  esc stops"
 STOPPED = "Stopped, perhaps too late."
 EARLIER = "Your basket had arrived the first time. It is your order, without the later changes."
@@ -51,8 +54,9 @@ class NewOrderScreen(Modal[Order]):
         & #dishes > Horizontal { height: 1fr; }
         & #beside { display: none; width: 40; border-left: solid $edge; padding: 0 0 0 1;
             margin-left: 1; }
+        &.-snug #beside { display: block; width: 24; }
         &.-medium #beside { display: block; width: 30; }
-        &.-medium #beside > BasketPane { display: none; }
+        &.-snug #beside > BasketPane, &.-medium #beside > BasketPane { display: none; }
         & #words { height: auto; max-height: 4; }
     }
     NewOrderScreen.-wide #beside { display: block; }
@@ -89,6 +93,10 @@ class NewOrderScreen(Modal[Order]):
             yield Static("", id="words", markup=False)
         yield KeyBar()
         yield TooSmall()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """A narrow window has room for the photo alone, if hardly."""
+        self.set_class(SNUG_COLUMNS <= event.size.width < MEDIUM_COLUMNS, "-snug")
 
     def on_mount(self) -> None:
         """Begin with the restaurants, or with the basket of the order wanted again."""

@@ -83,6 +83,10 @@ class AnnouncementDesk(AnnouncementsPanel):
                 "Withdraw the announcement", plain(at_cursor.title), self.action_withdraw
             )
 
+    def unsent(self) -> str:
+        """What was begun is kept in this window alone."""
+        return "" if self.draft.is_empty else "An announcement is not sent yet."
+
     def action_compose(self) -> None:
         """Write one; what was begun before is still there."""
         from tui.employee.screens.compose import ComposeScreen

@@ -54,7 +54,11 @@ class ComposeScreen(Modal[Announcement]):
     """
     AUTO_FOCUS = "#title"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+s", "send", "Announce", priority=True),
+        # After the keys before it, which may still wait for their field.
+        Binding("ctrl+s", "send", "Announce"),
+        # Before those after it: over a slow line several come at once, the next for another field.
+        Binding("tab", "app.focus_next", show=False, priority=True),
+        Binding("shift+tab", "app.focus_previous", show=False, priority=True),
     ]
 
     def __init__(self, draft: Draft) -> None:
@@ -133,7 +137,17 @@ class ComposeScreen(Modal[Announcement]):
         """Announce it; once, however often that is pressed."""
         if not self._sending:
             self._sending = True
+            self._take()
             self.run_worker(self._send(), group="announce", exit_on_error=True)
+
+    def _take(self) -> None:
+        """The fields as they are now; word of the last change may still be on its way."""
+        draft = self._draft
+        draft.title = self.query_one("#title", Input).value
+        draft.body = self.query_one("#body", TextArea).text
+        draft.severity = SEVERITIES[self.query_one("#severity", Choice).index][0]
+        draft.audience = list(Audience)[self.query_one("#audience", Choice).index]
+        draft.lasts = self.query_one("#lasts", Choice).index
 
     async def _send(self) -> None:
         api = self.tiffin.api

@@ -2,10 +2,13 @@
 
 import asyncio
 
-from newsroom import announce, history
+from newsroom import announce, history, stream
 
+from server.core.database import Database, Transaction
+from server.core.routing import SERVICES
 from support.cast import Cast
 from support.event_stream import event_stream
+from support.live_server import LiveServer
 from support.rest import Rest
 
 
@@ -86,3 +89,43 @@ async def test_counts_are_for_employees(cast: Cast) -> None:
         (await cast.customer.get(path)).must(403)
     (await cast.employee.get("/announcements/ann_none/acks")).must(404)
     (await cast.employee.get("/announcements/ann_none/acks/stream")).must(404)
+
+
+async def test_another_window_of_the_account_is_told_and_nobody_else(cast: Cast) -> None:
+    made = await announce(cast.employee)
+    cursor = (await history(cast.customer))["cursor"]
+    async with (
+        stream(cast.customer, cursor) as own,
+        stream(cast.stranger) as stranger,
+        stream(cast.employee, query="?scope=all") as employee,
+    ):
+        for who in (cast.customer, cast.customer):
+            await ack(who, made)
+        told = await own.next()
+        assert (told.cursor, told.type) == ("", "announcement.acknowledged")
+        assert told.data == {"id": made["id"]}
+        second = await announce(cast.employee)
+        found = [await one.next() for one in (own, stranger, employee)]
+        assert [one.data for one in found] == [second] * 3, "once, and to its account alone"
+    async with stream(cast.customer, cursor) as late:  # as between a snapshot and its stream
+        assert {(await late.next()).type, (await late.next()).data["id"]} == {
+            "announcement.acknowledged",
+            second["id"],
+        }
+
+
+async def test_what_a_deleted_account_has_acknowledged_is_in_no_event(
+    cast: Cast, live_server: LiveServer
+) -> None:
+    made = await announce(cast.employee)
+    await ack(cast.customer, made)
+    database = live_server.app[SERVICES][Database]
+    assert isinstance(database, Database)
+
+    async def marks(tx: Transaction) -> list[str]:
+        rows = await tx.fetch("SELECT data FROM events WHERE topic = 'announcements:read'", {})
+        return [row["data"] for row in rows]
+
+    assert await database.read(marks) == [f'{{"id":"{made["id"]}"}}']
+    (await cast.customer.delete("/me")).must(204)
+    assert await database.read(marks) == ["{}"]

@@ -151,4 +151,5 @@ async def test_a_deleted_account_leaves_no_name_and_no_acknowledgement(cast: Cas
     assert page.json["items"][0]["by"]["name"] == "Deleted account"
     assert name.encode() not in page.body
     async with stream(cast.customer, cursor) as events:
+        assert (await events.next()).type == "announcement.acknowledged"
         assert (await events.next()).data["by"]["name"] == "Deleted account"

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from server.features.uploads.azure_blobs import AzureBlobs
 from server.features.uploads.blobs import BlobMissing, Blobs, BlobTrouble, checked
 from server.features.uploads.folder_blobs import FolderBlobs
+from server.features.uploads.schemas import MAX_BYTES
 from server.settings import SettingsError
 from support.azurite import ACCOUNT, Azurite
 from support.live_server import running_server, settings_for
@@ -82,6 +84,23 @@ async def test_half_a_blob_is_never_seen(tmp_path: Path) -> None:
         await blobs.put("upl_1", tmp_path, "image/png")
     assert blobs.file("upl_1").read_bytes() == b"whole"
     assert [path.name for path in (tmp_path / "blobs").iterdir()] == ["upl_1"]
+
+
+async def test_a_folder_without_room_says_so_to_the_operator_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = FolderBlobs(tmp_path / "blobs")
+    assert await blobs.state() == "ok"
+    full = shutil.disk_usage(tmp_path)._replace(free=MAX_BYTES - 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    assert (
+        await blobs.state() == f"{tmp_path}/blobs has no room for another photo: 10239 KiB are free"
+    )
+    (tmp_path / "blobs").rmdir()
+    (tmp_path / "blobs").write_text("no folder")
+    with pytest.raises(BlobTrouble) as trouble:
+        await blobs.put("upl_1", tmp_path / "blobs", "image/png")
+    assert str(trouble.value) == "file exists"
 
 
 async def test_a_store_that_is_away_is_told_in_words(tmp_path: Path) -> None:

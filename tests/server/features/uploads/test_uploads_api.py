@@ -2,7 +2,9 @@
 
 import asyncio
 import io
+import shutil
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +219,22 @@ async def test_too_large_is_said_before_all_of_it_has_come(idle: Cast) -> None:
     writer.close()
 
 
+async def test_a_disk_that_takes_nothing_is_told_without_its_place(
+    idle: Cast, data_dir: Path
+) -> None:
+    """Of the folder where files arrive, then of that where they are kept."""
+    for folder in (data_dir / "arriving", data_dir / "blobs"):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.write_text("no folder")
+        answer = (await send(idle.customer)).must(503)
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert "Send it again." in answer.json["detail"]
+        assert str(data_dir) not in answer.json["detail"]
+        folder.unlink()
+        folder.mkdir()
+    (await send(idle.customer)).must(202)
+
+
 async def test_one_account_cannot_take_every_place(idle: Cast) -> None:
     """Eleven forms that have begun and do not go on: one is too many, of this account."""
     head = (
@@ -312,7 +330,8 @@ async def test_without_a_model_photos_fail_in_words_and_the_rest_is_served(
 ) -> None:
     monkeypatch.setenv("U2NET_HOME", str(tmp_path))
     model = tmp_path / "models" / "u2netp" / "u2netp.onnx"
-    async with running_server(settings_for(data_dir)) as server, Rest(server.url) as ana:
+    settings = settings_for(data_dir, photo_lease_seconds=0.5)
+    async with running_server(settings) as server, Rest(server.url) as ana:
         await ana.register("ana@example.com")
         for content in (None, b"not a model"):
             if content is not None:
@@ -333,3 +352,25 @@ async def blobs_gone(data_dir: Path, left: int = 0) -> None:
     """So many files are left in the store."""
     blobs = data_dir / "blobs"
     await wait_until(lambda: len(list(blobs.iterdir())) == left, 15, what=f"{left} blobs are left")
+
+
+async def test_a_process_without_a_model_leaves_photos_to_one_that_has_it(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many, and whichever of them they were sent to: without it, a job is never taken."""
+    settings = settings_for(data_dir, photo_workers=1)
+    async with AsyncExitStack() as stack:
+        with monkeypatch.context() as without:
+            without.setenv("U2NET_HOME", str(tmp_path))
+            lacking = await stack.enter_async_context(running_server(settings))
+        able = await stack.enter_async_context(running_server(settings))
+        states = []
+        for server in (lacking, able):
+            rest = await stack.enter_async_context(Rest(server.url))
+            states.append((await rest.get("//readyz")).must(200).json["parts"]["worker"])
+        assert "is missing" in states[0]
+        assert states[1] == "ok"
+        ana = await stack.enter_async_context(Rest(lacking.url))
+        await ana.register("ana@example.com")
+        for upload_id in [await sent(ana) for _ in range(5)]:
+            assert (await done(ana, upload_id))["attempts"] == 1

@@ -1,0 +1,61 @@
+"""What an account has acknowledged in one window, told to its others."""
+
+import json
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from server.features.announcements.service import ACKNOWLEDGED, READ
+from server.realtime.event import Event
+from server.realtime.follower import Follower
+from server.realtime.hub import Hub
+from server.transports.sse import SseSink
+
+ACCOUNTS = 2000
+"""Whose newest marks are kept in memory for streams that are about to begin."""
+MARKS = 50
+"""Of one account."""
+
+
+class Marks(Follower):
+    """Follows acknowledgements, and passes each on to the streams of its account in this process.
+
+    They have no place in what a stream's cursor counts, which all of an audience share. So a
+    stream that was not there is told the newest from memory when it begins, which covers the
+    moment between a snapshot and its stream; older ones are in the next snapshot.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        super().__init__(hub, READ)
+        self._streams: dict[str, dict[SseSink, None]] = {}
+        self._newest: OrderedDict[str, deque[str]] = OrderedDict()
+
+    @contextmanager
+    def shown(self, account_id: str, stream: SseSink) -> Iterator[None]:
+        """While inside, that stream is told of what its account acknowledges."""
+        streams = self._streams.setdefault(account_id, {})
+        streams[stream] = None
+        for data in self._newest.get(account_id, ()):
+            stream.aside(ACKNOWLEDGED, data)
+        try:
+            yield
+        finally:
+            del streams[stream]
+            if not streams and self._streams.get(account_id) is streams:
+                del self._streams[account_id]
+
+    def write(self, event: Event) -> bool:
+        """Tell the account's streams here."""
+        if "id" not in json.loads(event.data):  # of an account that was deleted since
+            return True
+        newest = self._newest.setdefault(event.subject, deque(maxlen=MARKS))
+        self._newest.move_to_end(event.subject)
+        newest.append(event.data)
+        if len(self._newest) > ACCOUNTS:
+            self._newest.popitem(last=False)
+        for stream in tuple(self._streams.get(event.subject, ())):
+            stream.aside(event.type, event.data)
+        return True
+
+    def lost(self) -> None:
+        """Marks missed meanwhile are in the next snapshot."""

@@ -1,0 +1,25 @@
+"""What went wrong, in words for whoever typed it."""
+
+import pytest
+from pydantic import ValidationError
+
+from server.features.announcements.schemas import NewAnnouncement
+from support.news import NEWS
+from tui.common.trouble import field_of, words_of
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("title", "", "Title: is empty."),
+        ("title", "x" * 121, "Title: needs at most 120 characters."),
+        ("body", " ", "Text: is empty."),
+        ("body", "x" * 10_000, "Text: needs at most 4000 characters."),
+        ("body", "a\x1b[31m", "Text: must not contain control characters."),
+    ],
+)
+def test_a_field_that_does_not_fit(field: str, value: str, words: str) -> None:
+    with pytest.raises(ValidationError) as trouble:
+        NewAnnouncement.model_validate(NEWS | {field: value})
+    assert words_of(trouble.value) == words
+    assert field_of(trouble.value) == field
