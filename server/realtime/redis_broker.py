@@ -66,7 +66,8 @@ class RedisBroker:
             asyncio.create_task(self._publish_for_ever(), name="redis publisher"),
         ]
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(first.wait(), CONFIRM_SECONDS)
+            async with asyncio.timeout(CONFIRM_SECONDS):
+                await first.wait()
 
     async def close(self) -> None:
         """Stop both, and disconnect."""
@@ -151,7 +152,8 @@ class RedisBroker:
                     raise TimeoutError("no answer")
                 if now - max(heard, pinged) > PING_SECONDS:
                     pinged = now
-                    await asyncio.wait_for(pubsub.ping(), PING_SECONDS)
+                    async with asyncio.timeout(PING_SECONDS):
+                        await pubsub.ping()
                 continue
             heard = now
             channel = _text(message["channel"]) if message["channel"] else ""
@@ -186,7 +188,8 @@ class RedisBroker:
                         for _ in range(min(PIPELINE, len(self._queue))):
                             channel, message = self._queue.popleft()
                             pipeline.publish(channel, message)
-                        await asyncio.wait_for(pipeline.execute(), PUBLISH_SECONDS)
+                        async with asyncio.timeout(PUBLISH_SECONDS):
+                            await pipeline.execute()
                     taken = True
             except Exception as error:
                 if taken:  # told once an outage, not with each message

@@ -87,7 +87,8 @@ class Autopilot:
         await self.fleet.close()
         with contextlib.suppress(ClientTrouble, TimeoutError):
             if self.session.account is not None:
-                await asyncio.wait_for(self.session.log_out(), timeout=2)
+                async with asyncio.timeout(2):
+                    await self.session.log_out()
         await self.session.close()
 
     async def _restaurant(self) -> str | None:
@@ -187,7 +188,8 @@ class Autopilot:
                 continue
             until = [at - now for at in waiting.values()] + ([step.seconds] if step else [])
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), min(until, default=None))
+                async with asyncio.timeout(min(until, default=None)):
+                    await self._news.wait()
 
     async def _take(self, step: Step) -> None:
         order, driver = step.order, None

@@ -215,7 +215,8 @@ class Ride:
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), max(0.0, seconds))
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._stopping.wait()
         if self._stopping.is_set():
             raise _StoppedError
 
@@ -231,7 +232,8 @@ def speed_of(vehicle: str, pace: float = 1.0) -> float:
 
 async def _in_time(request: Awaitable[T]) -> T:
     try:
-        return await asyncio.wait_for(request, REQUEST_SECONDS)
+        async with asyncio.timeout(REQUEST_SECONDS):
+            return await request
     except TimeoutError:
         raise Unreachable(
             f"The server did not answer within {REQUEST_SECONDS:.0f} seconds.", "no answer"

@@ -74,7 +74,8 @@ class Janitor:
             except Exception:
                 logger.exception("photos: cleaning failed; it will be tried again")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), EVERY_SECONDS)
+                async with asyncio.timeout(EVERY_SECONDS):
+                    await self._wake.wait()
 
     def _sweep_folder(self) -> None:
         """Of this process there is nothing yet; others' files are young."""

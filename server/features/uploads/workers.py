@@ -110,7 +110,8 @@ class Workers:
             self._wake.set()  # where one was, there may be others
         elif not self._closing:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._wake.wait()
         return job
 
     async def _attempt(self, child: Child, job: Job, *, last_resort: bool) -> None:

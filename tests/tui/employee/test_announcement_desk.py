@@ -77,7 +77,7 @@ async def test_keys_that_come_all_at_once_go_where_they_were_meant(
         await composing(window)
         for key in [*"Rain", "tab", *"Slow", "tab", "right", "right", "ctrl+s"]:
             window.app.post_message(Key(key, key if len(key) == 1 else None))
-        await told(window, "Sent to everyone.")
+        await told(window.app, "Sent to everyone.")
         made = (await guest.get("/announcements")).must(200).json["items"][0]
         assert (made["title"], made["body"], made["severity"]) == ("Rain", "Slow", "critical")
 

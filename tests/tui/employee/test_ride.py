@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from location_front import Front, Sent, front_of
 
-from server.features.drivers.schemas import DriverOnDuty, Point
+from server.features.drivers.schemas import DriverOnDuty, DriverPosition, Point
 from support.live_server import LiveServer, running_server, settings_for
 from support.town import PASSWORD, Place, open_restaurant
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 from tui.common.client.api import Api
 from tui.common.client.session import Session
 from tui.common.client.wire import Wire
@@ -237,6 +237,22 @@ async def test_stopped_before_it_began_it_sends_nothing_and_cancelled_it_ends(
     with pytest.raises(asyncio.CancelledError):
         await riding
     assert ride.end is RideEnd.STOPPED
+
+
+async def test_cancelled_as_an_answer_comes_it_ends(
+    api: Api, driver: DriverOnDuty, front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_location = api.put_location
+
+    async def put(driver_id: str, position: DriverPosition) -> None:
+        await put_location(driver_id, position)
+        riding.cancel()
+
+    monkeypatch.setattr(api, "put_location", put)
+    riding = asyncio.create_task(a_ride(api, driver, FAR).run())
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(riding, PATIENCE)
+    assert len(front.sent) == 1
 
 
 async def test_it_begins_where_the_driver_was_last_or_else_at_the_first_stop(

@@ -63,5 +63,6 @@ class RosterFeed:
     async def _pause(self, seconds: float | None) -> bool:
         """So long, or until somebody asks; whether somebody did."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._asked.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._asked.wait()
         return self._asked.is_set()
