@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import sqlite3
+import time
 from importlib import resources
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def _migrate(path: Path) -> list[str]:
     except (OSError, sqlite3.Error) as error:
         raise MigrationError(f"{path}: {error}; choose another TIFFIN_DATA_DIR") from error
     try:
-        connection.execute("PRAGMA journal_mode=WAL")
+        _write_ahead(connection)
         connection.execute("BEGIN IMMEDIATE")  # the others wait here, then find nothing to do
         try:
             ran = _run(connection)
@@ -63,6 +64,20 @@ def _migrate(path: Path) -> list[str]:
     finally:
         connection.close()
     return ran
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            # For this statement alone SQLite does not wait by itself.
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() >= deadline:
+                raise
+            time.sleep(0.01)
 
 
 def _run(connection: sqlite3.Connection) -> list[str]:

@@ -42,6 +42,17 @@ def test_ten_processes_that_start_together_run_them_once(database_path: Path, ti
     assert sorted(map(int, done.stdout.split())) == [0] * 9 + [len(migrations())], done.stderr
 
 
+async def test_it_waits_for_whoever_writes_just_then(database_path: Path) -> None:
+    with closing(sqlite3.connect(database_path, isolation_level=None)) as other:
+        other.execute("CREATE TABLE theirs (a TEXT)")
+        other.execute("BEGIN IMMEDIATE")
+        migrating = asyncio.create_task(migrate(database_path))
+        done, _ = await asyncio.wait([migrating], timeout=0.2)
+        assert not done
+        other.execute("COMMIT")
+    assert await migrating == [name for _, name, _ in migrations()]
+
+
 async def test_a_second_run_finds_nothing_to_do(database_path: Path) -> None:
     assert await migrate(database_path) == [name for _, name, _ in migrations()]
     assert await migrate(database_path) == []
