@@ -45,7 +45,7 @@ async def test_no_undocumented_answer(start_server: StartServer, role: str, tmp_
             # A stream does not end, and after the account is deleted everything would be 401.
             *("--exclude-path-regex", "/stream$", "--exclude-operation-id", "delete_account"),
             *("--phases", "examples,coverage,fuzzing"),
-            *("--max-examples", "8", "--seed", "1", "--request-timeout", "10"),
+            *("--max-examples", "5", "--seed", "1", "--request-timeout", "10"),
         ],
         cwd=tmp_path,
         capture_output=True,

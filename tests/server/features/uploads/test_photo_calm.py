@@ -11,7 +11,7 @@ from support.server_process import StartServer
 from support.town import PASSWORD, open_restaurant
 from support.uploads import done, sent
 
-PHOTOS = 6
+PHOTOS = 4
 PING_SECONDS = 0.1
 """Fifty times what it takes on a machine that does nothing else."""
 FELT = 3
