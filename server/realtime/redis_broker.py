@@ -23,6 +23,8 @@ QUEUE = 10_000
 PIPELINE = 500
 CONFIRM_SECONDS = 1.0
 PUBLISH_SECONDS = 2.0
+CANCEL_SECONDS = 1.0
+"""A task that has not ended this long after its cancellation is cancelled again."""
 PING_SECONDS = 3.0
 SILENCE_SECONDS = 9.0
 """A stopped Redis breaks no connection: without an answer for this long it counts as gone."""
@@ -47,9 +49,8 @@ class RedisBroker:
         self._listening = Redis.from_url(
             url, retry=no_retry, socket_connect_timeout=2, health_check_interval=0
         )
-        self._publishing = Redis.from_url(
-            url, retry=no_retry, socket_connect_timeout=1, socket_timeout=PUBLISH_SECONDS
-        )
+        # No socket_timeout: with one, redis-py sends by asyncio.wait_for, which loses cancellations.
+        self._publishing = Redis.from_url(url, retry=no_retry, socket_connect_timeout=1)
         self._wanted: set[str] = set()
         self._confirmed: dict[str, asyncio.Event] = {}
         self._pubsub: PubSub | None = None
@@ -71,10 +72,11 @@ class RedisBroker:
 
     async def close(self) -> None:
         """Stop both, and disconnect."""
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        running = set(self._tasks)
+        while running:
+            for task in running:
+                task.cancel()
+            _, running = await asyncio.wait(running, timeout=CANCEL_SECONDS)
         self._tasks.clear()
         await self._listening.aclose()
         await self._publishing.aclose()

@@ -310,3 +310,15 @@ async def test_closing_takes_no_longer_because_redis_does_not_answer(
     await node.close()
     assert time.monotonic() - started < 4
     own_redis.thaw()
+
+
+async def test_it_closes_at_whatever_moment_of_publishing(redis_url: str) -> None:
+    """redis-py may lose a cancellation that comes as a command has just gone out."""
+    event = Event(TOPIC, 1, "made", "x", "{}", "2026-01-31T12:00:00.000Z")
+    for turns in range(60):
+        broker = RedisBroker(redis_url)
+        await broker.open("closing")
+        broker.publish([event])
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await asyncio.wait_for(broker.close(), 10)
