@@ -13,6 +13,8 @@ PATIENCE = 30.0
 SHARE = 4
 """How many times as long as it took to ask one waits before asking again: a look at a whole screen
 costs as much as drawing it, and would hold up what it waits for."""
+LONGEST = 0.25
+"""Seconds it waits at most, so that what stays for a second is seen."""
 
 
 async def wait_until(
@@ -35,7 +37,7 @@ async def wait_until(
             return value
         if (answered := time.monotonic()) >= deadline:
             raise AssertionError(_too_late(condition, seconds, what, value))
-        await asyncio.sleep(max(every, SHARE * (answered - asked)))
+        await asyncio.sleep(max(every, min(LONGEST, SHARE * (answered - asked))))
 
 
 def wait_for(

@@ -234,7 +234,7 @@ async def test_a_simulated_ride_goes_to_the_door_and_back(
     server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     driver = town.drivers[0]
-    order = await order_to(town, north(90), S.OUT_FOR_DELIVERY)
+    order = await order_to(town, north(190), S.OUT_FOR_DELIVERY)
     async with drivers_window(server.url, tmp_path) as window:
         await window.knows(driver, 1)
         await window.choose(driver)
