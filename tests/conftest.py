@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from support.two_processes import Two
 
 os.environ.pop("NO_COLOR", None)
-# Nobody watches the apps under test but by asking: a third of the frames is a third of the work.
-os.environ.setdefault("TEXTUAL_FPS", "20")
 # How long an example takes on a busy machine says nothing of what it shows.
 settings.register_profile("tiffin", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tiffin")

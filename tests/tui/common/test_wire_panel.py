@@ -131,7 +131,7 @@ async def test_two_thousand_frames_scroll(demo_server: LiveServer, tmp_path: Pat
         await pilot.press("2")
         traffic(app, 1200)
         log = app.panels[1].query_one(FrameLog)
-        await wait_until(lambda: log.virtual_size.height == 2000)
+        await wait_until(lambda: log.has_focus and log.virtual_size.height == 2000)
         await pilot.press("end")
         await sees(app, "track 800")
         await pilot.press("home")

@@ -97,7 +97,9 @@ async def test_the_whole_text_unfolds(
     await announce(kitchen.rest, title="Newer")
     async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
         await live(app)
-        await pilot.press(str(panel_of(app).number), "down", "space")
+        await pilot.press(str(panel_of(app).number))
+        await wait_until(lambda: panel_of(app).rows.has_focus, what="the list in focus")
+        await pilot.press("down", "space")
         await sees(app, "of eighty.", "End.", ", until ")
         await pilot.press("left")
         await wait_until(lambda: "End." not in shown(app), what="folded")
