@@ -49,7 +49,7 @@ class RedisBroker:
         self._listening = Redis.from_url(
             url, retry=no_retry, socket_connect_timeout=2, health_check_interval=0
         )
-        # No socket_timeout: with one, redis-py sends by asyncio.wait_for, which loses cancellations.
+        # With a socket_timeout redis-py sends by asyncio.wait_for, which loses cancellations.
         self._publishing = Redis.from_url(url, retry=no_retry, socket_connect_timeout=1)
         self._wanted: set[str] = set()
         self._confirmed: dict[str, asyncio.Event] = {}
