@@ -15,11 +15,12 @@ from aiohttp_sse import EventSourceResponse
 from pydantic import Field
 
 from server.core.errors import Problem
-from server.core.routing import GATE, HELD, Header, identity_of
+from server.core.routing import GATE, HELD, Header, identity_of, service
 from server.realtime.event import Event
 from server.realtime.hub import Hub
 from server.realtime.states import STATE
 from server.realtime.subscription import Subscription
+from server.settings import Settings
 from server.transports.connections import CONNECTIONS, End
 from server.transports.heartbeat import HEARTBEAT
 
@@ -199,10 +200,8 @@ Beside = Callable[[SseSink], contextlib.AbstractContextManager[object]]
 
 async def stream(
     request: web.Request,
-    hub: Hub,
     topic: str,
     after: str | None,
-    stalled_seconds: float,
     *,
     until: Until | None = None,
     beside: Beside = contextlib.nullcontext,
@@ -214,6 +213,8 @@ async def stream(
     else may tell the reader something aside.
     """
     identity = identity_of(request)
+    hub = service(request, Hub)
+    stalled_seconds = service(request, Settings).stalled_reader_seconds
     request[HELD] = True
     pending: list[End] = []
     sink: SseSink | None = None

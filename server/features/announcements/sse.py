@@ -1,6 +1,6 @@
 """Announcements as a stream for their audience, and their acknowledgements for the sender."""
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 
 from aiohttp import web
 
@@ -13,10 +13,8 @@ from server.features.announcements.service import (
     topic_of_acks,
 )
 from server.features.shared.schemas import Id
-from server.realtime.hub import Hub
-from server.settings import Settings
 from server.transports import sse
-from server.transports.sse import Beside, SseSink
+from server.transports.sse import SseSink
 
 router = Router("announcements")
 
@@ -50,7 +48,7 @@ async def stream_announcements(
     def beside(sink: SseSink) -> AbstractContextManager[None]:
         return marks.shown(who.account_id, sink)
 
-    return await _stream(request, topic_for(who, scope), last_event_id or after, beside)
+    return await sse.stream(request, topic_for(who, scope), last_event_id or after, beside=beside)
 
 
 @router.route(
@@ -69,12 +67,4 @@ async def stream_acks(
     """`acks` `{"acknowledged", "audience_size"}`: at once and with each acknowledgement; a slow
     reader gets the newest."""
     await service(request, AnnouncementService).acks(id)
-    return await _stream(request, topic_of_acks(id), last_event_id or after)
-
-
-async def _stream(
-    request: web.Request, topic: str, after: str | None, beside: Beside = nullcontext
-) -> web.StreamResponse:
-    stalled = service(request, Settings).stalled_reader_seconds
-    hub = service(request, Hub)
-    return await sse.stream(request, hub, topic, after, stalled, beside=beside)
+    return await sse.stream(request, topic_of_acks(id), last_event_id or after)

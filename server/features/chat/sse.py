@@ -2,10 +2,8 @@
 
 from aiohttp import web
 
-from server.core.routing import EMPLOYEE, Router, service
+from server.core.routing import EMPLOYEE, Router
 from server.features.chat.service import QUEUE
-from server.realtime.hub import Hub
-from server.settings import Settings
 from server.transports import sse
 
 router = Router("chat")
@@ -22,11 +20,4 @@ async def stream_chats(
     Goes on after `Last-Event-ID`, else after `after`, else from now. `reset`: read `GET /chats`
     again and subscribe with its cursor.
     """
-    settings = service(request, Settings)
-    return await sse.stream(
-        request,
-        service(request, Hub),
-        QUEUE,
-        last_event_id or after,
-        settings.stalled_reader_seconds,
-    )
+    return await sse.stream(request, QUEUE, last_event_id or after)

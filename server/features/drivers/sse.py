@@ -5,8 +5,6 @@ from aiohttp import web
 from server.core.routing import ANY_ROLE, Router, identity_of, service
 from server.features.drivers.service import DriverService, topic_of_driver
 from server.features.shared.schemas import Id
-from server.realtime.hub import Hub
-from server.settings import Settings
 from server.transports import sse
 
 router = Router("drivers")
@@ -32,12 +30,4 @@ async def stream_location(
     `{"order_id", "status"}` tells what became of it, and the stream is over.
     """
     until = await service(request, DriverService).until_over(identity_of(request), id)
-    settings = service(request, Settings)
-    return await sse.stream(
-        request,
-        service(request, Hub),
-        topic_of_driver(id),
-        last_event_id or after,
-        settings.stalled_reader_seconds,
-        until=until,
-    )
+    return await sse.stream(request, topic_of_driver(id), last_event_id or after, until=until)

@@ -2,12 +2,10 @@
 
 from aiohttp import web
 
-from server.core.routing import EMPLOYEE, Router, identity_of, service
+from server.core.routing import EMPLOYEE, Router, identity_of
 from server.features.orders.service import topic_of
 from server.features.restaurants.service import own_restaurant
 from server.features.shared.schemas import Id
-from server.realtime.hub import Hub
-from server.settings import Settings
 from server.transports import sse
 
 router = Router("kitchen")
@@ -32,11 +30,4 @@ async def stream_orders(
     again and subscribe with its cursor.
     """
     own_restaurant(identity_of(request), id)
-    settings = service(request, Settings)
-    return await sse.stream(
-        request,
-        service(request, Hub),
-        topic_of(id),
-        last_event_id or after,
-        settings.stalled_reader_seconds,
-    )
+    return await sse.stream(request, topic_of(id), last_event_id or after)

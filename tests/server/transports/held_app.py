@@ -31,6 +31,7 @@ from server.realtime.hub import Hub
 from server.realtime.log import EventLog
 from server.realtime.memory_broker import MemoryBroker
 from server.realtime.subscription import Sink, Subscription
+from server.settings import Settings
 from server.transports import long_polling, sse, websocket
 from server.transports.connections import CONNECTIONS, Connections, End, Revocations
 from server.transports.duplex import Said
@@ -69,13 +70,7 @@ async def stream(
     last_event_id: sse.LastEventId = None,
 ) -> web.StreamResponse:
     """The topic."""
-    return await sse.stream(
-        request,
-        service(request, Hub),
-        TOPIC,
-        last_event_id or after,
-        service(request, Doors).stalled_seconds,
-    )
+    return await sse.stream(request, TOPIC, last_event_id or after)
 
 
 @router.route("GET", "/door", roles=ANY_ROLE, empty=(204,))
@@ -173,7 +168,8 @@ class HeldApp:
         app[GATE] = Gate(AccessTokens(SECRET, 60))
         app[GATE].session_holds = self._holds
         app[WRITES] = RateLimit(0, "changes")
-        app[SERVICES] = {Hub: self.hub, Doors: self.doors}
+        settings = Settings.model_construct(stalled_reader_seconds=stalled_seconds)
+        app[SERVICES] = {Hub: self.hub, Doors: self.doors, Settings: settings}
         app[OPERATIONS] = []
         app[METRICS] = Metrics()
         app[CONNECTIONS] = self.connections
