@@ -13,10 +13,12 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from tui.common.backend import DEFAULT_SERVER, Backend
+from tui.common.client.address import clean_address, names_a_user
 from tui.common.client.wire import Wire
 from tui.common.door import Door
 from tui.common.pace import Pace
 from tui.common.screens.main import MainScreen
+from tui.common.terminal import TerminalApp
 from tui.common.text import plain
 from tui.common.theme import DAY, NIGHT
 from tui.common.widgets.key_bar import KeyBar
@@ -45,7 +47,7 @@ FRAME_CSS = Path(__file__).with_name("frame.tcss")
 CONTENT_CSS = Path(__file__).with_name("content.tcss")
 
 
-class TiffinApp(App[None]):
+class TiffinApp(TerminalApp):
     """One window of tiffin. Draws its frame first, then imports the client and connects."""
 
     TITLE = "tiffin"
@@ -92,8 +94,8 @@ class TiffinApp(App[None]):
         # set before anything is styled: a change of theme later costs a fifth of the first paint
         self.set_reactive(App.theme, NIGHT.name)
         self.stylesheet.set_variables(self.get_css_variables())
-        server = server.strip().rstrip("/")
-        self.server = server if "://" in server else f"http://{server}"
+        self.server = clean_address(server)
+        self.user_left_out = names_a_user(server)
         self.wire = Wire()
         self.tokens = tokens
         self.bar = TopBar(self.ROLE)
@@ -265,9 +267,7 @@ class TiffinApp(App[None]):
 
     def _beat(self) -> None:
         """One flush for all that has changed since the last, however much that is."""
-        if not self.is_running:  # on the way out, when widgets go before the clock does
-            return
-        if not self._pace.due():
+        if not self.is_running or not self._pace.due():  # on the way out widgets go first
             return
         self._beats += 1
         dirty = [panel for panel in self.panels if panel.dirty]
