@@ -13,7 +13,7 @@ from pydantic import (
 )
 
 from server.features.chat.schemas import LONGEST_TEXT, ChatMessage
-from server.features.shared.schemas import Actor, Id, Timestamp, Wire, absent
+from server.features.shared.schemas import Actor, Id, Timestamp, Whole, Wire, absent
 
 
 def _one_line_end(text: object) -> object:
@@ -155,7 +155,7 @@ class ErrorFrame(Wire):
     detail: str
     chat_id: str | None = absent()
     client_id: str | None = absent()
-    retry_after_ms: int | None = absent()
+    retry_after_ms: Whole | None = absent()
 
 
 class SendMessage(Wire):
@@ -217,16 +217,16 @@ class GoodbyeFrame(Wire):
     """Socket.IO's last word before the server disconnects: the WebSocket's close code."""
 
     type: Literal["goodbye"] = "goodbye"
-    code: int
+    code: Whole
     reason: str
-    retry_after_ms: int | None = absent()
+    retry_after_ms: Whole | None = absent()
 
 
 class CloseReason(Wire):
     """The reason in a WebSocket's close frame, as JSON."""
 
     reason: str
-    retry_after_ms: int | None = absent()
+    retry_after_ms: Whole | None = absent()
 
 
 ClientFrame = SendMessage | SendTyping | SendRead

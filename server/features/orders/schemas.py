@@ -15,6 +15,7 @@ from server.features.shared.schemas import (
     Note,
     Page,
     Timestamp,
+    Whole,
     Wire,
     absent,
 )
@@ -74,7 +75,7 @@ class OrderItem(Wire):
     menu_item_id: str
     name: str
     price_cents: Cents
-    quantity: int
+    quantity: Whole
     note: str | None = absent()
 
 
@@ -120,13 +121,13 @@ class Order(Wire):
     """
 
     id: str
-    number: int
+    number: Whole
     restaurant: OrderRestaurant
     customer: OrderCustomer
     items: list[OrderItem]
-    total_cents: int
+    total_cents: Whole
     status: OrderStatus
-    version: int
+    version: Whole
     timeline: list[TimelineEntry]
     driver: OrderDriver | None = absent()
     eta: Timestamp | None = absent()
@@ -165,6 +166,6 @@ class TrackedStatus(Wire):
 
     order_id: str
     status: OrderStatus
-    version: int
+    version: Whole
     terminal: bool
     eta: Timestamp | None = absent()
