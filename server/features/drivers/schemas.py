@@ -91,4 +91,4 @@ class Route(Wire):
 
     metres: float
     along_streets: bool
-    points: list[Point]
+    points: Annotated[list[Point], Field(min_length=1)]

@@ -128,7 +128,7 @@ class Order(Wire):
     total_cents: Whole
     status: OrderStatus
     version: Whole
-    timeline: list[TimelineEntry]
+    timeline: Annotated[list[TimelineEntry], Field(min_length=1)]
     driver: OrderDriver | None = absent()
     eta: Timestamp | None = absent()
     ready_by: Timestamp | None = absent()

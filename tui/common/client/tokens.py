@@ -18,8 +18,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tui.common.client.errors import ClientTrouble
+from tui.common.client.files import home, read_regular
 
 LOCK_SECONDS = 15.0
+LARGEST_FILE = 64 * 1024
 _LOCK_LOOKS_EVERY = 0.02
 
 
@@ -63,7 +65,7 @@ class TokenStore:
     def for_app(cls, server_url: str, app: str) -> TokenStore:
         """The file of an app ("customer", "employee") on one server, in the user's state folder."""
         state = os.environ.get("XDG_STATE_HOME", "")
-        folder = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
+        folder = Path(state) if state.startswith("/") else home() / ".local" / "state"
         url = server_url.rstrip("/").lower()
         readable = re.sub(r"[^a-z0-9.]+", "-", url.partition("://")[2] or url).strip("-")[:60]
         digest = hashlib.sha256(url.encode()).hexdigest()[:8]
@@ -125,10 +127,9 @@ class TokenStore:
 
     def _read(self) -> Remembered | None:
         try:
-            with self.path.open("rb") as file:
-                if os.fstat(file.fileno()).st_mode & 0o077:
-                    os.fchmod(file.fileno(), 0o600)
-                raw = file.read(64 * 1024)
+            raw = read_regular(self.path, LARGEST_FILE)
+            if self.path.stat().st_mode & 0o077:
+                self.path.chmod(0o600)
         except FileNotFoundError:
             return None
         except OSError as fault:
@@ -179,6 +180,7 @@ def _sound(remembered: Remembered) -> bool:
     return (
         isinstance(remembered.refresh_token, str)
         and 0 < len(remembered.refresh_token) <= 512
+        and remembered.refresh_token.isascii()  # half a character could never be sent
         and isinstance(remembered.account_id, str)
         and (key is None or (isinstance(key, str) and key.isascii() and key.isprintable()))
     )

@@ -1,6 +1,8 @@
 """Writing a picture to a file: asks where, and before anything is lost."""
 
 import asyncio
+import os
+import secrets
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import ClassVar
@@ -12,6 +14,7 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from tui.common.client.errors import ClientTrouble
+from tui.common.client.files import home
 from tui.common.photo.candidate import path_of
 from tui.common.photo.path_field import PathField
 from tui.common.screens.confirm import ConfirmScreen
@@ -43,7 +46,7 @@ class SaveScreen(Modal[Path]):
         with Vertical(classes="box") as box:
             box.border_title = "Save the picture"
             box.border_subtitle = "tab completes · enter saves · esc closes"
-            yield PathField(plain(str(Path.home() / self._file_name)), id="path")
+            yield PathField(plain(str(home() / self._file_name)), id="path")
             yield Static("", id="words", markup=False)
         yield TooSmall()
 
@@ -58,9 +61,10 @@ class SaveScreen(Modal[Path]):
         if path is None:
             self.say("Type where to save it.")
             return
-        if path.is_dir():
+        # Where one may not look there is nothing to be seen, and writing fails in words.
+        if os.path.isdir(path):
             path /= self._file_name
-        if path.exists():
+        if os.path.lexists(path):
             question = f"There is a file {path} already. It would be lost."
             self.app.push_screen(
                 ConfirmScreen("Save the picture", question, yes="Replace it", danger=True),
@@ -95,9 +99,10 @@ class SaveScreen(Modal[Path]):
 
 def _write(path: Path, content: bytes) -> None:
     """Whole or not at all."""
-    draft = path.with_name(f".{path.name}.part")
+    draft = path.with_name(f".{secrets.token_hex(8)}.part")  # the name itself may be the longest
     try:
-        draft.write_bytes(content)
+        with draft.open("xb") as file:
+            file.write(content)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
