@@ -5,6 +5,9 @@ import os
 import stat
 from pathlib import Path
 
+PATH_LONG = 100
+"""Characters of a path in a sentence: of one that is longer its end."""
+
 
 def read_regular(path: Path, most: int) -> bytes:
     """At most so many bytes of a regular file.
@@ -20,6 +23,12 @@ def read_regular(path: Path, most: int) -> bytes:
             return file.read(most)
     finally:
         os.close(handle)
+
+
+def in_short(path: Path) -> str:
+    """A path in a sentence, which must not be pushed out of sight by it."""
+    text = str(path)
+    return text if len(text) <= PATH_LONG else f"…{text[1 - PATH_LONG :]}"
 
 
 def home() -> Path:

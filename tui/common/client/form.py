@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui.common.client.errors import ClientTrouble
-from tui.common.client.files import read_regular
+from tui.common.client.files import in_short, read_regular
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -90,10 +90,10 @@ async def read_file(path: Path, most: int) -> bytes:
     try:
         return await asyncio.to_thread(read)
     except FileNotFoundError:
-        raise UnfitFile(f"There is no file {path}.") from None
+        raise UnfitFile(f"There is no file {in_short(path)}.") from None
     except (OSError, ValueError) as fault:
         reason = getattr(fault, "strerror", None) or fault
-        raise UnfitFile(f"{path} cannot be read: {reason}.") from None
+        raise UnfitFile(f"{in_short(path)} cannot be read: {reason}.") from None
 
 
 def _at_home(path: Path) -> Path:

@@ -14,7 +14,7 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from tui.common.client.errors import ClientTrouble
-from tui.common.client.files import home
+from tui.common.client.files import home, in_short
 from tui.common.photo.candidate import path_of
 from tui.common.photo.path_field import PathField
 from tui.common.screens.confirm import ConfirmScreen
@@ -86,7 +86,8 @@ class SaveScreen(Modal[Path]):
         except ClientTrouble as trouble:
             words = f"{trouble.words} Nothing was saved."
         except (OSError, ValueError) as fault:
-            words = f"{path} cannot be written: {getattr(fault, 'strerror', None) or fault}."
+            reason = getattr(fault, "strerror", None) or fault
+            words = f"{in_short(path)} cannot be written: {reason}."
         else:
             if self.is_attached:
                 self.dismiss(path)
