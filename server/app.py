@@ -14,6 +14,7 @@ from pathlib import Path
 from aiohttp import web
 
 from server.core import idempotency
+from server.core.addresses import TRUSTED_PROXIES
 from server.core.auth import AccessTokens, Gate
 from server.core.clock import now, to_text
 from server.core.database import Database
@@ -78,6 +79,7 @@ def create_app(settings: Settings) -> web.Application:
         States: hub.states,
     }
     app[OPERATIONS] = []
+    app[TRUSTED_PROXIES] = settings.trusted_proxies
     app[METRICS] = Metrics()
     app[CONNECTIONS] = connections
     app[HEARTBEAT] = Heartbeat(settings.heartbeat_seconds)

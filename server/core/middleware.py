@@ -7,6 +7,7 @@ import time
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from server.core.addresses import client_address
 from server.core.errors import Problem
 from server.core.ids import new_id
 from server.core.logging import request_id
@@ -96,7 +97,7 @@ def _tell(request: web.Request, status: int, seconds: float) -> None:
         "path": request.path,
         "status": status,
         "ms": round(seconds * 1000, 1),
-        "remote": request.remote,
+        "remote": client_address(request),
         "account": identity.account_id if identity else None,
     }
     logger.info("%s %s %s", request.method, request.path, status, extra={"fields": fields})
