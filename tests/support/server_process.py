@@ -30,6 +30,11 @@ def server_environment(
         "TIFFIN_JWT_SECRET": JWT_SECRET,
         "TIFFIN_RATE_PER_MINUTE": "0",
         "TIFFIN_LOGIN_PER_MINUTE": "0",
+        "TIFFIN_LOGIN_FAILURES": "0",
+        "TIFFIN_LOGIN_FAILURES_PER_ACCOUNT": "0",
+        "TIFFIN_REGISTRATIONS_PER_HOUR": "0",
+        "TIFFIN_READS_PER_MINUTE": "0",
+        "TIFFIN_ANONYMOUS_PER_MINUTE": "0",
         "TIFFIN_FRAMES_PER_SECOND": "0",
         "PYTHONUNBUFFERED": "1",
     }

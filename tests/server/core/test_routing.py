@@ -18,11 +18,13 @@ from server.core.limits import RateLimit
 from server.core.metrics import Metrics
 from server.core.middleware import METRICS, around
 from server.core.routing import (
+    ANONYMOUS,
     ANY_ROLE,
     CUSTOMER,
     GATE,
     OPERATIONS,
     PUBLIC,
+    READS,
     SERVICES,
     WRITES,
     Answer,
@@ -122,6 +124,8 @@ async def client() -> AsyncIterator[Rest]:
     gate.session_holds = holds
     app[GATE] = gate
     app[WRITES] = RateLimit(3, "changes")
+    app[READS] = RateLimit(8, "requests by this account")
+    app[ANONYMOUS] = RateLimit(600, "requests from this address")
     app[SERVICES] = {Greeter: Greeter()}
     app[OPERATIONS] = []
     app[METRICS] = Metrics()
@@ -433,6 +437,32 @@ async def test_writes_count_against_the_accounts_rate_and_reads_do_not(client: R
     assert int(answer.headers["Retry-After"]) == 20
     (await client.put("/mine/often", headers=headers)).must(204)
     (await client.get("/mine", headers=headers)).must(200)
+
+
+async def test_reads_count_against_a_rate_of_their_own_whatever_comes_of_them(
+    client: Rest,
+) -> None:
+    headers = {"Authorization": f"Bearer {token('employee')}"}
+    for _ in range(6):
+        (await client.get("/mine", headers=headers)).must(200)
+    problem(await client.put("/mine/often", headers=headers), 403)
+    problem(await client.put("/mine", headers=headers), 403)
+    (await client.get("/mine", headers=headers)).must(200)
+    answer = await client.get("/mine", headers=headers)
+    problem(answer, 429)
+    assert 7 <= int(answer.headers["Retry-After"]) <= 8
+    for _ in range(2):
+        problem(await client.put("/mine", headers=headers), 403)
+    problem(await client.put("/mine", headers=headers), 429)
+
+
+async def test_a_long_page_costs_more_than_a_short_one(client: Rest) -> None:
+    headers = {"Authorization": f"Bearer {token()}"}
+    for asked in ("limit=25", "limit=%C2%B2", "limit=99999"):  # 2, 1 and 1 of eight
+        (await client.get(f"/mine?{asked}", headers=headers)).must(200)
+    (await client.get("/mine?limit=100", headers=headers)).must(429)
+    (await client.get("/mine?limit=75", headers=headers)).must(200)
+    (await client.get("/mine", headers=headers)).must(429)
 
 
 async def test_a_client_that_goes_before_the_answer_harms_nobody(client: Rest) -> None:
