@@ -20,30 +20,31 @@ _ROUNDING = 1e-6
 
 
 class RateLimit:
-    """`most` at once for one key, which grow back within `seconds`; 0 is no limit."""
+    """`most` within `seconds` for one key, all of them at once or that `share`; 0 is no limit."""
 
-    def __init__(self, most: int, what: str, seconds: float = 60.0) -> None:
-        self._most = most
-        self._seconds = seconds
+    def __init__(self, most: int, what: str, seconds: float = 60.0, share: float = 1.0) -> None:
+        self._each = seconds / most if most else 0.0
+        """Seconds in which one grows back."""
+        self._at_once = max(1, int(most * share))
+        self._seconds = self._at_once * self._each
         self._limit = f"Too many {what}: at most {most} {_span(seconds)}."
         self._full: OrderedDict[str, float] = OrderedDict()
         """When a key's whole allowance will have grown back."""
 
     def take(self, key: str, cost: int = 1) -> None:
-        """Count `cost`, or all there may be if that is less.
+        """Count `cost`, or all there may be at once if that is less.
 
         Raises Problem 429 with `Retry-After` where that is too many; then nothing is counted.
         """
-        if not self._most:
+        if not self._each:
             return
         now = time.monotonic()
-        each = self._seconds / self._most
         before = max(now, self._full.pop(key, now))
-        after = before + min(cost, self._most) * each
+        after = before + min(cost, self._at_once) * self._each
         wait = after - now - self._seconds
         allowed = wait <= _ROUNDING
         self._full[key] = after if allowed else before
-        _make_room(self._full, lambda full: full - now > self._seconds - each)
+        _make_room(self._full, lambda full: full - now > self._seconds - self._each)
         if not allowed:
             raise too_many(f"{self._limit} Try again in {max(1, math.ceil(wait))} s.", wait)
 

@@ -24,8 +24,8 @@ Refuse = Callable[[web.Request, Problem], Awaitable[web.StreamResponse]]
 PREFIX = "/api/v1"
 BODY_SECONDS = 20.0
 """How long a client may take to send its JSON."""
-ROWS = 25
-"""So many entries that a list is asked for cost as much as another request."""
+ROWS = 10
+"""So many entries of a list cost as much as another request."""
 CUSTOMER = ("customer",)
 EMPLOYEE = ("employee",)
 ANY_ROLE = ("customer", "employee")
@@ -203,9 +203,19 @@ class Operation:
         if self.counted and self.method != "GET":
             request.app[WRITES].take(identity.account_id)
         else:
-            request.app[READS].take(identity.account_id, self.cost + _rows(request) // ROWS)
+            request.app[READS].take(identity.account_id, self.cost + self._rows(request) // ROWS)
         if identity.role not in self.roles:
             raise forbidden(f"This is for {' and '.join(self.roles)}s only.")
+
+    def _rows(self, request: web.Request) -> int:
+        """How many entries of a list are asked for at most; 0 where it is none."""
+        field = self.query_model.model_fields.get("limit")
+        if field is None:
+            return 0
+        asked = request.query.get("limit", "")
+        return (
+            int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 4 else field.default
+        )
 
     async def _bind(self, request: web.Request) -> dict[str, Any]:
         bound: dict[str, Any] = {}
@@ -222,12 +232,6 @@ class Operation:
         if self.body is not None:
             bound[self._body_name] = await read_body(request, self.body)
         return bound
-
-
-def _rows(request: web.Request) -> int:
-    """How many entries of a list are asked for; 0 where it is no number."""
-    asked = request.query.get("limit", "")
-    return int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 4 else 0
 
 
 async def read_body(request: web.Request, model: type[BaseModel]) -> BaseModel:

@@ -49,8 +49,7 @@ async def test_what_has_no_token_counts_against_its_address(
 ) -> None:
     settings = settings_for(data_dir, anonymous_per_minute=4)
     async with running_server(settings) as server, Rest(server.url) as rest:
-        for _ in range(4):
-            assert (await rest.request(method, path)).status != 429
+        assert (await rest.request(method, path)).status != 429
         refused(await rest.request(method, path))
         refused(await rest.get("//readyz"))
         (await rest.get("//healthz")).must(200)
@@ -59,27 +58,24 @@ async def test_what_has_no_token_counts_against_its_address(
 async def test_who_is_signed_in_is_not_held_up_by_strangers_at_the_same_address(
     data_dir: Path,
 ) -> None:
-    settings = settings_for(data_dir, anonymous_per_minute=5)
+    settings = settings_for(data_dir, anonymous_per_minute=4)
     async with running_server(settings) as server, Rest(server.url) as ada:
         await ada.register("ada@example.org", PASSWORD)
         stranger = ada.another()
-        for _ in range(4):
-            (await stranger.post("/auth/refresh", {"refresh_token": "rt_junk"})).must(401)
         refused(await stranger.post("/auth/refresh", {"refresh_token": "rt_junk"}))
         refused(await stranger.get("/me"))
         (await ada.get("/me")).must(200)
         # The app is told that its token has run out, and gets another.
         expired = ada.another()
         expired.token = signed(claims_of(ada.token or "") | {"exp": 1})
-        for _ in range(5):
-            (await expired.get("/me")).must(401)
+        (await expired.get("/me")).must(401)
         refused(await expired.get("/me"))
         token = ada.grant["refresh_token"]
         (await stranger.post("/auth/refresh", {"refresh_token": token})).must(200)
 
 
 async def test_reads_of_one_account_are_limited_and_the_dear_ones_sooner(data_dir: Path) -> None:
-    settings = settings_for(data_dir, reads_per_minute=30)
+    settings = settings_for(data_dir, reads_per_minute=12)
     way = "/map/route?from_lat=47.07&from_lng=15.43&to_lat=47.08&to_lng=15.44"
     async with running_server(settings) as server, Rest(server.url) as rest:
         bea = await rest.another().register("bea@example.org", PASSWORD)
@@ -90,9 +86,7 @@ async def test_reads_of_one_account_are_limited_and_the_dear_ones_sooner(data_di
             while (answer := await ada.get(path)).status == 200:
                 costs[path] += 1
             refused(answer)
-        assert 30 <= costs["/me"] <= 32
-        assert costs["/restaurants?limit=200"] <= 4
-        assert costs[way] <= 4
+        assert costs == {"/me": 3, "/restaurants?limit=200": 1, way: 1}
         (await bea.get("/me")).must(200)
 
 

@@ -122,6 +122,18 @@ def test_a_limit_by_the_hour_says_so(clock: Clock) -> None:
     assert int(refused.value.headers["Retry-After"]) == 1800
 
 
+def test_less_than_all_at_once(clock: Clock) -> None:
+    limit = RateLimit(40, "requests", share=0.25)
+    for _ in range(10):
+        limit.take("a")
+    for _ in range(20):
+        with pytest.raises(Problem, match="at most 40 a minute") as refused:
+            limit.take("a")
+        clock.now += int(refused.value.headers["Retry-After"])
+        limit.take("a")
+    RateLimit(1, "requests", share=0.25).take("a")
+
+
 def test_waits_grow_with_each_failure_and_end_with_a_success(clock: Clock) -> None:
     delay = GrowingDelay(3, 10)
     waits = []
