@@ -12,12 +12,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from server.core import idempotency
-from server.core.addresses import TRUSTED_PROXIES
+from server.core.addresses import TRUSTED_PROXIES, client_address
 from server.core.auth import AccessTokens, Gate
 from server.core.clock import now, to_text
 from server.core.database import Database
+from server.core.errors import forbidden
 from server.core.health import CHECKS, add_health
 from server.core.limits import RateLimit
 from server.core.logging import configure_logging
@@ -26,6 +28,7 @@ from server.core.middleware import METRICS, around
 from server.core.migrate import migrate
 from server.core.openapi import DOCUMENT, document, serve_document
 from server.core.routing import GATE, OPERATIONS, PREFIX, SERVICES, WRITES
+from server.demo import build_town, hang_photos, refuse_town
 from server.features.accounts import setup as accounts
 from server.features.accounts.service import drop_expired
 from server.features.announcements import setup as announcements
@@ -44,7 +47,7 @@ from server.realtime.log import EventLog
 from server.realtime.memory_broker import MemoryBroker
 from server.realtime.rewrites import Rewrites
 from server.realtime.states import States
-from server.settings import Settings, load_settings
+from server.settings import Settings, is_loopback, load_settings
 from server.transports.connections import CONNECTIONS, Connections, Revocations
 from server.transports.heartbeat import HEARTBEAT, Heartbeat
 from server.transports.socketio import SocketIo
@@ -62,6 +65,12 @@ DEMO_MAP = Path(__file__).with_name("demo") / "map.geojson"
 def create_app(settings: Settings) -> web.Application:
     """The application with every feature; nothing is opened before it starts."""
     app = web.Application(middlewares=[around], client_max_size=BODY_BYTES)
+    if settings.demo and settings.demo_public:
+        logger.warning(
+            "this demo is open to every address that reaches it: anybody may act as an employee"
+        )
+    elif settings.demo:
+        app.middlewares.append(_this_machine_alone)
     database = Database(settings.database_path)
     log = EventLog(database)
     broker = _broker(settings)
@@ -116,6 +125,8 @@ def create_app(settings: Settings) -> web.Application:
                 logger.info("migrated: %s", name)
             await database.open()
             stack.push_async_callback(database.close)
+            if not settings.demo:
+                await refuse_town(settings, database)
             await log.open()
             await broker.open(log.epoch)
             stack.push_async_callback(broker.close)
@@ -196,9 +207,19 @@ def _map(settings: Settings) -> Path | None:
     return DEMO_MAP if DEMO_MAP.exists() else None
 
 
-async def _demo(settings: Settings, database: Database, blobs: Blobs) -> None:
-    from server.demo import build_town, hang_photos
+@web.middleware
+async def _this_machine_alone(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A demo lets anybody in, and under gunicorn it learns of its address by requests alone."""
+    address = client_address(request)
+    if address and not is_loopback(address):
+        raise forbidden(
+            "This demo is for the machine it runs on. Whoever runs it opens it to others with"
+            " --demo-public or TIFFIN_DEMO_PUBLIC=1."
+        )
+    return await handler(request)
 
+
+async def _demo(settings: Settings, database: Database, blobs: Blobs) -> None:
     await build_town(settings, database)
     await hang_photos(database, blobs)
 

@@ -57,6 +57,7 @@ class AccountService:
             tokens,
             settings.token_secret,
             timedelta(seconds=settings.refresh_token_seconds),
+            settings.demo,
         )
         self._database = database
         self._demo = settings.demo
@@ -204,12 +205,13 @@ class AccountService:
         await self._database.write(fn)
 
     async def _by_email(self, folded: str) -> StoredAccount | None:
-        return await self._database.read(lambda tx: store.account_by_email(tx, folded))
+        stored = await self._database.read(lambda tx: store.account_by_email(tx, folded))
+        return None if stored is not None and stored.demo and not self._demo else stored
 
     async def _mine(self, tx: Transaction, who: Identity) -> StoredAccount:
         """The caller's account, if the session still holds in this transaction."""
         stored = await store.account_by_id(tx, who.account_id)
-        if stored is None or not await store.session_holds(tx, who.session_id, now()):
+        if stored is None or not await self.sessions.holds_in(tx, who.session_id):
             raise _ended()
         return stored
 
@@ -255,6 +257,16 @@ async def add_employee(
         restaurant_id=restaurant_id,
     )
     return (await database.write(lambda tx: add_account(tx, new))).id
+
+
+async def renew_demo_passwords(tx: Transaction, password_hash: str) -> None:
+    """Give every account of the demo that password."""
+    await store.renew_demo_passwords(tx, password_hash)
+
+
+async def any_account(tx: Transaction) -> bool:
+    """Whether anybody has an account."""
+    return await store.any_account(tx)
 
 
 async def drop_expired(tx: Transaction) -> int:

@@ -64,7 +64,7 @@ def setup(
     blobs = _blobs(settings)
     limits = Limits(
         model=settings.rembg_model,
-        home=home_of(settings.rembg_model, settings.data_dir),
+        home=home_of(settings.rembg_model, settings.model_dir),
         seconds=settings.photo_seconds,
         memory=settings.photo_memory_mb * MEGABYTE,
         jobs=settings.photo_jobs,
