@@ -6,7 +6,7 @@ import gc
 import logging
 import resource
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +28,7 @@ from server.core.middleware import METRICS, around
 from server.core.migrate import migrate
 from server.core.openapi import DOCUMENT, document, serve_document
 from server.core.routing import GATE, OPERATIONS, PREFIX, SERVICES, WRITES
+from server.core.supervised import SupervisedTask, states_of
 from server.demo import build_town, hang_photos, refuse_town
 from server.features.accounts import setup as accounts
 from server.features.accounts.service import drop_expired
@@ -116,7 +117,19 @@ def create_app(settings: Settings) -> web.Application:
     app[DOCUMENT] = document(operations, ProblemDetails, version("tiffin"))
     app.router.add_get(f"{PREFIX}/openapi.json", serve_document)
     add_health(app)
-    _add_checks(app, database, broker)
+    upkeep = SupervisedTask(
+        "upkeep", lambda: _upkeep(settings, database, log, announcement_service)
+    )
+    tasks = [
+        database.writer,
+        *broker.tasks,
+        hub.sweeper,
+        presence.renewing,
+        *photos.tasks,
+        app[HEARTBEAT].task,
+        upkeep,
+    ]
+    _add_checks(app, database, broker, tasks)
     _add_gauges(app, hub, connections)
 
     async def run(app: web.Application) -> AsyncIterator[None]:
@@ -144,10 +157,8 @@ def create_app(settings: Settings) -> web.Application:
             await marks.follow()
             if settings.demo:
                 await _demo(settings, database, photos.blobs)
-            upkeep = asyncio.create_task(
-                _upkeep(settings, database, log, announcement_service), name="upkeep"
-            )
-            stack.callback(upkeep.cancel)
+            upkeep.start()
+            stack.push_async_callback(upkeep.stop)
             yield
 
     async def drain(app: web.Application) -> None:
@@ -224,20 +235,22 @@ async def _demo(settings: Settings, database: Database, blobs: Blobs) -> None:
     await hang_photos(database, blobs)
 
 
-def _add_checks(app: web.Application, database: Database, broker: Broker) -> None:
-    async def database_state() -> str:
-        await database.data_version()
-        return "ok"
-
+def _add_checks(
+    app: web.Application, database: Database, broker: Broker, tasks: Sequence[SupervisedTask]
+) -> None:
     async def broker_state() -> str:
         return broker.state
 
     async def connections_state() -> str:
         return "draining" if app[CONNECTIONS].draining else "ok"
 
-    app[CHECKS]["database"] = database_state
+    async def tasks_state() -> str:
+        return states_of(tasks)
+
+    app[CHECKS]["database"] = database.state
     app[CHECKS]["broker"] = broker_state
     app[CHECKS]["connections"] = connections_state
+    app[CHECKS]["tasks"] = tasks_state
 
 
 def _add_gauges(app: web.Application, hub: Hub, connections: Connections) -> None:

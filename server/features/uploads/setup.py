@@ -32,6 +32,7 @@ class Uploads:
         self, settings: Settings, blobs: Blobs, workers: Workers, cleaner: Janitor
     ) -> None:
         self.workers = workers
+        self.tasks = [*workers.tasks, cleaner.task]
         self._folder = settings.data_dir / "arriving"
         self.blobs = blobs
         self._cleaner = cleaner
