@@ -103,13 +103,14 @@ class Hub:
         return str(Cursor(self.log.epoch, subscription.topic.name, subscription.cursor))
 
     @asynccontextmanager
-    async def watch(self, name: str, subject: str) -> AsyncIterator[asyncio.Future[Event]]:
-        """A future that the topic's next event about that subject fulfils.
+    async def watch(self, name: str, subject: str) -> AsyncIterator[asyncio.Future[Event | None]]:
+        """A future that the topic's next event about that subject fulfils; or None, where events
+        are gone that may have been about it: then look again.
 
         Registered before this enters, so what is read inside and the future leave no gap.
         """
         topic = await self._topic(name)
-        future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Event | None] = asyncio.get_running_loop().create_future()
         topic.waiters.setdefault(subject, {})[future] = None
         topic.left_at = None
         try:

@@ -48,6 +48,10 @@ SELECT * FROM order_details
 WHERE driver_id = :driver_id AND status = 'out_for_delivery'
 ORDER BY placed_at, id;
 
+-- name: customers_waiting_for
+SELECT DISTINCT customer_id FROM orders
+WHERE driver_id = :driver_id AND status = 'out_for_delivery';
+
 -- name: open_orders_of$
 SELECT COUNT(*) FROM orders
 WHERE customer_id = :customer_id AND status NOT IN ('delivered', 'cancelled');

@@ -167,6 +167,10 @@ class OrderService:
         found = await self._database.read(lambda tx: store.on_the_way(tx, driver_id))
         return [one for one in found if customer_id in (None, one.customer.id)]
 
+    async def customers_waiting_for(self, tx: Transaction, driver_id: str) -> frozenset[str]:
+        """In another feature's transaction: whose orders that driver is bringing now."""
+        return await store.customers_waiting_for(tx, driver_id)
+
     async def revise_eta(self, order_id: str, driver_id: str, eta: datetime) -> None:
         """A new `eta` while that driver brings the order; neither status nor version change."""
 

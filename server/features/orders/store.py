@@ -155,6 +155,12 @@ async def on_the_way(tx: Transaction, driver_id: str) -> list[Order]:
     return [_order(row) for row in await _queries.on_the_way(tx, driver_id=driver_id)]
 
 
+async def customers_waiting_for(tx: Transaction, driver_id: str) -> frozenset[str]:
+    """Whose orders that driver is bringing now."""
+    rows = await _queries.customers_waiting_for(tx, driver_id=driver_id)
+    return frozenset(row["customer_id"] for row in rows)
+
+
 async def open_orders_of(tx: Transaction, customer_id: str) -> int:
     """How many of the customer's orders are still under way."""
     return int(await _queries.open_orders_of(tx, customer_id=customer_id))
