@@ -157,18 +157,8 @@ class SseSink:
         """
         if self.ended.done():
             raise ConnectionResetError("the stream has ended")
-        # All who wait for a connection of aiohttp's share one future, which a cancelled one of
-        # them takes away from the others: so this one is left to wait to its end.
-        if self._drained is None or self._drained.done():
-            self._drained = asyncio.create_task(self._drain(), name="drain")
-        while not self._transport.is_closing():
-            before = self._transport.get_write_buffer_size()
-            await asyncio.wait({self._drained}, timeout=self._stalled_seconds)
-            if self._drained.done():
-                break
-            if self._transport.get_write_buffer_size() >= before:
-                self.end(End.STALLED)
-                self._transport.abort()
+        if self._behind or self._allowed is None:
+            await self._until_drained()
         if self._transport.is_closing():
             raise ConnectionResetError("the reader has gone")
         if self._allowed is not None:
@@ -181,6 +171,20 @@ class SseSink:
     @property
     def _behind(self) -> bool:
         return self._transport.get_write_buffer_size() > self._buffer
+
+    async def _until_drained(self) -> None:
+        # All who wait for a connection of aiohttp's share one future, which a cancelled one of
+        # them takes away from the others: so this one is left to wait to its end.
+        if self._drained is None or self._drained.done():
+            self._drained = asyncio.create_task(self._drain(), name="drain")
+        while not self._transport.is_closing():
+            before = self._transport.get_write_buffer_size()
+            await asyncio.wait({self._drained}, timeout=self._stalled_seconds)
+            if self._drained.done():
+                break
+            if self._transport.get_write_buffer_size() >= before:
+                self.end(End.STALLED)
+                self._transport.abort()
 
     async def _drain(self) -> None:
         with contextlib.suppress(ConnectionError):

@@ -20,7 +20,7 @@ from server.features.drivers.schemas import (
     WatchEnd,
 )
 from server.features.drivers.track import Fix, Track
-from server.features.orders.schemas import Order
+from server.features.orders.schemas import Ride
 from server.features.orders.service import OrderService, topic_of
 from server.features.restaurants.schemas import Driver
 from server.features.restaurants.service import RestaurantService
@@ -76,7 +76,7 @@ class DriverService:
         self._restaurants = restaurants
         self._etas = etas
         self._positions = RateLimit(per_minute, "positions of this driver")
-        self._asking: dict[str, asyncio.Task[frozenset[str]]] = {}
+        self._asking: dict[str, asyncio.Task[Sequence[Ride]]] = {}
 
     async def drivers(self, identity: Identity) -> Sequence[DriverOnDuty]:
         """The employee's restaurant's drivers by name, what each carries and where they were."""
@@ -137,7 +137,7 @@ class DriverService:
         async def fn(tx: Transaction) -> Event | None:
             if identity.role == Role.EMPLOYEE:
                 await self._driver(tx, identity, driver_id)
-            elif identity.account_id not in await self._orders.customers_waiting_for(tx, driver_id):
+            elif not _rides_to(identity, await self._orders.rides(tx, driver_id)):
                 raise not_found("driver")
             return await self._hub.states.newest(tx, topic_of_driver(driver_id))
 
@@ -152,46 +152,42 @@ class DriverService:
         if identity.role == Role.EMPLOYEE:
             await self._database.read(lambda tx: self._driver(tx, identity, driver_id))
             return None
-        carried = await self._orders.on_the_way(driver_id, identity.account_id)
-        if not carried:
+        rides = _rides_to(identity, await self._rides(driver_id))
+        if not rides:
             raise not_found("driver")
-        order = carried[0]
 
         async def holds() -> bool:
-            if identity.account_id in await self._customers_waiting_for(driver_id):
+            if _rides_to(identity, await self._rides(driver_id)):
                 return True
             self._hub.suspect()  # the order's end has not come here yet
             return False
 
-        return Leave(holds, lambda: self._over(identity, driver_id, order))
+        return Leave(holds, lambda: self._over(identity, driver_id, rides[0]))
 
-    async def _customers_waiting_for(self, driver_id: str) -> frozenset[str]:
-        """Whose orders that driver is bringing, read after this was called: one read for all who
-        ask at once."""
+    async def _over(self, identity: Identity, driver_id: str, ride: Ride) -> str:
+        while True:
+            async with self._hub.watch(topic_of(ride.restaurant_id), ride.order_id) as change:
+                rides = _rides_to(identity, await self._rides(driver_id))
+                if ride in rides:
+                    await change
+                    continue
+            if not rides:
+                last = await self._orders.tracked(identity, ride.order_id)
+                return WatchEnd(order_id=last.order_id, status=last.status).model_dump_json()
+            ride = rides[0]
 
-        async def read() -> frozenset[str]:
+    async def _rides(self, driver_id: str) -> Sequence[Ride]:
+        """What that driver brings to whom, read after this was called: one read for all who ask
+        at once."""
+
+        async def read() -> Sequence[Ride]:
             del self._asking[driver_id]  # who asks from here on needs a read that begins later
-            return await self._database.read(
-                lambda tx: self._orders.customers_waiting_for(tx, driver_id)
-            )
+            return await self._database.read(lambda tx: self._orders.rides(tx, driver_id))
 
         asking = self._asking.get(driver_id)
         if asking is None:
-            asking = self._asking[driver_id] = asyncio.create_task(read(), name="who waits")
+            asking = self._asking[driver_id] = asyncio.create_task(read(), name="rides")
         return await asyncio.shield(asking)
-
-    async def _over(self, identity: Identity, driver_id: str, order: Order) -> str:
-        while True:
-            topic = topic_of(order.restaurant.id)
-            async with self._hub.watch(topic, order.id) as change:
-                carried = await self._orders.on_the_way(driver_id, identity.account_id)
-                if any(one.id == order.id for one in carried):
-                    await change
-                    continue
-            if not carried:
-                last = await self._orders.tracked(identity, order.id)
-                return WatchEnd(order_id=last.order_id, status=last.status).model_dump_json()
-            order = carried[0]
 
     async def _driver(self, tx: Transaction, identity: Identity, driver_id: str) -> Driver:
         driver = await self._restaurants.driver_of(tx, identity.restaurant_id or "", driver_id)
@@ -233,6 +229,10 @@ class DriverService:
                 return same
         put = await states.put(tx, topic, LOCATION, lambda seq: location(seq).model_dump_json())
         return location(put.seq)
+
+
+def _rides_to(customer: Identity, rides: Sequence[Ride]) -> list[Ride]:
+    return [ride for ride in rides if ride.customer_id == customer.account_id]
 
 
 def _in_utc(moment: datetime) -> datetime:

@@ -48,9 +48,10 @@ SELECT * FROM order_details
 WHERE driver_id = :driver_id AND status = 'out_for_delivery'
 ORDER BY placed_at, id;
 
--- name: customers_waiting_for
-SELECT DISTINCT customer_id FROM orders
-WHERE driver_id = :driver_id AND status = 'out_for_delivery';
+-- name: rides
+SELECT id, restaurant_id, customer_id FROM orders
+WHERE driver_id = :driver_id AND status = 'out_for_delivery'
+ORDER BY placed_at, id;
 
 -- name: open_orders_of$
 SELECT COUNT(*) FROM orders

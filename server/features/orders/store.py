@@ -14,6 +14,7 @@ from server.features.orders.schemas import (
     OrderItem,
     OrderRestaurant,
     OrderStatus,
+    Ride,
     TimelineEntry,
 )
 from server.features.restaurants.schemas import CarriedOrder
@@ -155,10 +156,10 @@ async def on_the_way(tx: Transaction, driver_id: str) -> list[Order]:
     return [_order(row) for row in await _queries.on_the_way(tx, driver_id=driver_id)]
 
 
-async def customers_waiting_for(tx: Transaction, driver_id: str) -> frozenset[str]:
-    """Whose orders that driver is bringing now."""
-    rows = await _queries.customers_waiting_for(tx, driver_id=driver_id)
-    return frozenset(row["customer_id"] for row in rows)
+async def rides(tx: Transaction, driver_id: str) -> list[Ride]:
+    """The same, without what is in them."""
+    rows = await _queries.rides(tx, driver_id=driver_id)
+    return [Ride(row["id"], row["restaurant_id"], row["customer_id"]) for row in rows]
 
 
 async def open_orders_of(tx: Transaction, customer_id: str) -> int:
