@@ -35,6 +35,9 @@ def settings_for(data_dir: Path, **changes: Any) -> Settings:
         "rate_per_minute": 0,
         "login_per_minute": 0,
         "frames_per_second": 0,
+        "chat_bytes_per_minute": 0,
+        "max_open_chats": 0,
+        "max_chats_per_day": 0,
         "redis_url": "",
         "database_url": "",
     }

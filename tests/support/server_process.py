@@ -31,6 +31,9 @@ def server_environment(
         "TIFFIN_RATE_PER_MINUTE": "0",
         "TIFFIN_LOGIN_PER_MINUTE": "0",
         "TIFFIN_FRAMES_PER_SECOND": "0",
+        "TIFFIN_CHAT_BYTES_PER_MINUTE": "0",
+        "TIFFIN_MAX_OPEN_CHATS": "0",
+        "TIFFIN_MAX_CHATS_PER_DAY": "0",
         "PYTHONUNBUFFERED": "1",
     }
     if redis_url:
