@@ -16,6 +16,8 @@ class Broker(Protocol):
     """Called with each event that arrives; the hub sets it."""
     reconnected: Callable[[], None]
     """Called when events may have been lost; the hub sets it."""
+    rejected: int
+    """Messages so far that were not one of ours."""
 
     async def open(self, epoch: str) -> None:
         """Start, for the database of that epoch; returns also where the broker is out of reach."""

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from server.core.clock import now, to_text
 from server.core.database import Database
 from server.core.errors import Problem, unavailable
 from server.realtime.broker import Broker
@@ -125,7 +126,7 @@ class Hub:
     def pass_on(self, name: str, type: str, data: str, subject: str = "") -> None:
         """Tell whoever listens to that passing topic now, in any process; `data` is JSON text."""
         assert name.startswith(PASSING), name
-        self._publish([Event(name, 0, type, subject, data, "")])
+        self._publish([Event(name, 0, type, subject, data, to_text(now()))])
 
     def forget(self, name: str) -> None:
         """The topic's stored events were rewritten."""

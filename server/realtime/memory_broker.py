@@ -12,6 +12,7 @@ class MemoryBroker:
     """
 
     state = "ok"
+    rejected = 0
 
     def __init__(self) -> None:
         self.deliver: Callable[[Event], None] = lambda event: None
