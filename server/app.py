@@ -138,7 +138,7 @@ def create_app(settings: Settings) -> web.Application:
         upkeep,
     ]
     _add_checks(app, database, broker, tasks)
-    _add_gauges(app, hub, connections)
+    _add_gauges(app, hub, connections, broker)
 
     async def run(app: web.Application) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
@@ -216,7 +216,7 @@ def _broker(settings: Settings) -> Broker:
         return MemoryBroker()
     from server.realtime.redis_broker import RedisBroker
 
-    return RedisBroker(settings.redis_url)
+    return RedisBroker(settings.redis_url, settings.token_secret)
 
 
 def _map(settings: Settings) -> Path | None:
@@ -261,12 +261,17 @@ def _add_checks(
     app[CHECKS]["tasks"] = tasks_state
 
 
-def _add_gauges(app: web.Application, hub: Hub, connections: Connections) -> None:
+def _add_gauges(app: web.Application, hub: Hub, connections: Connections, broker: Broker) -> None:
     metrics = app[METRICS]
     metrics.gauge("held_connections", "Streams and held polls.", lambda: connections.held)
     metrics.gauge("held_polls", "Held polls among them.", lambda: connections.polls)
     metrics.gauge("listeners", "Subscriptions and waiters of the hub.", lambda: hub.listeners)
     metrics.gauge("topics", "Topics this process follows.", lambda: hub.topics)
+    metrics.gauge(
+        "broker_messages_rejected",
+        "Messages on the broker that this server's secret has not signed.",
+        lambda: broker.rejected,
+    )
     metrics.gauge("gaps", "Gaps the sweep has found.", lambda: hub.gaps)
     # The allocator keeps what a crowd has needed for the next one, so that the process' size says
     # little about what is in use.

@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     heartbeat_seconds: Annotated[float, Field(gt=0, le=15)] = 10
     stalled_reader_seconds: Annotated[float, Field(gt=0)] = 90
     presence_seconds: Annotated[float, Field(gt=0)] = 30
+    chat_bytes_per_minute: Annotated[int, Field(ge=0)] = 128 * 1024
+    max_open_chats: Annotated[int, Field(ge=0)] = 20
+    max_chats_per_day: Annotated[int, Field(ge=0)] = 50
     frames_per_second: Annotated[float, Field(ge=0)] = 20
     sweep_seconds: Annotated[float, Field(gt=0)] = 0.5
     log_level: str = "INFO"

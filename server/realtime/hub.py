@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from server.core.clock import now, to_text
 from server.core.database import Database
 from server.core.errors import Problem, unavailable
 from server.core.supervised import SupervisedTask
@@ -102,13 +103,14 @@ class Hub:
         return str(Cursor(self.log.epoch, subscription.topic.name, subscription.cursor))
 
     @asynccontextmanager
-    async def watch(self, name: str, subject: str) -> AsyncIterator[asyncio.Future[Event]]:
-        """A future that the topic's next event about that subject fulfils.
+    async def watch(self, name: str, subject: str) -> AsyncIterator[asyncio.Future[Event | None]]:
+        """A future that the topic's next event about that subject fulfils; or None, where events
+        are gone that may have been about it: then look again.
 
         Registered before this enters, so what is read inside and the future leave no gap.
         """
         topic = await self._topic(name)
-        future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Event | None] = asyncio.get_running_loop().create_future()
         topic.waiters.setdefault(subject, {})[future] = None
         topic.left_at = None
         try:
@@ -123,7 +125,7 @@ class Hub:
     def pass_on(self, name: str, type: str, data: str, subject: str = "") -> None:
         """Tell whoever listens to that passing topic now, in any process; `data` is JSON text."""
         assert name.startswith(PASSING), name
-        self._publish([Event(name, 0, type, subject, data, "")])
+        self._publish([Event(name, 0, type, subject, data, to_text(now()))])
 
     def forget(self, name: str) -> None:
         """The topic's stored events were rewritten."""

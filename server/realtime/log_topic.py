@@ -82,7 +82,8 @@ class LogTopic(Topic):
         super()._advance(event)
 
     def _skip_to(self, seq: int) -> None:
-        """What lies before is gone: whoever has not had it yet finds that out by reading on."""
+        """What lies before is gone: whoever has not had it yet finds that out by reading on, and
+        who waits for a subject is told to look again, as it may have been about that."""
         self.head = seq
         self._ring.clear()
         for subscription in tuple(self.subscriptions):
@@ -90,7 +91,8 @@ class LogTopic(Topic):
                 subscription.catch_up()
         for futures in self.waiters.values():
             for future in futures:
-                future.cancel()
+                if not future.done():
+                    future.set_result(None)
 
     async def _fill(self) -> None:
         wanted = self._wanted

@@ -24,7 +24,7 @@ class Topic(ABC):
         self.name = name
         self.head = 0
         self.subscriptions: dict[Subscription, None] = {}
-        self.waiters: dict[str, dict[asyncio.Future[Event], None]] = {}
+        self.waiters: dict[str, dict[asyncio.Future[Event | None], None]] = {}
         self.left_at: float | None = None
         self._open = False
         self._wanted = 0

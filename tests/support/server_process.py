@@ -15,19 +15,22 @@ from support.ports import free_port
 ROOT = Path(__file__).resolve().parents[2]
 JWT_SECRET = "a-secret-that-only-the-tests-sign-their-tokens-with"
 
-UNLIMITED = {
-    f"TIFFIN_{name}": "0"
-    for name in (
-        "RATE_PER_MINUTE",
-        "READS_PER_MINUTE",
-        "ANONYMOUS_PER_MINUTE",
-        "LOGIN_PER_MINUTE",
-        "LOGIN_FAILURES",
-        "LOGIN_FAILURES_PER_ACCOUNT",
-        "REGISTRATIONS_PER_HOUR",
-        "FRAMES_PER_SECOND",
-    )
-}
+UNLIMITED = dict.fromkeys(
+    (
+        "rate_per_minute",
+        "reads_per_minute",
+        "anonymous_per_minute",
+        "login_per_minute",
+        "login_failures",
+        "login_failures_per_account",
+        "registrations_per_hour",
+        "frames_per_second",
+        "chat_bytes_per_minute",
+        "max_open_chats",
+        "max_chats_per_day",
+    ),
+    0,
+)
 """The limits that a server under test does not have."""
 
 
@@ -43,7 +46,7 @@ def server_environment(
     environment |= {
         "TIFFIN_DATA_DIR": str(data_dir),
         "TIFFIN_JWT_SECRET": JWT_SECRET,
-        **UNLIMITED,
+        **{f"TIFFIN_{name.upper()}": str(value) for name, value in UNLIMITED.items()},
         "PYTHONUNBUFFERED": "1",
     }
     if redis_url:

@@ -1,7 +1,7 @@
 """What orders say on the wire, and the order's statuses and steps."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
@@ -158,6 +158,14 @@ class Cancellation(Wire):
     """Why the customer changed their mind, if they say."""
 
     reason: Note | None = None
+
+
+class Ride(NamedTuple):
+    """An order on its way: from where, and to whom. Not on the wire."""
+
+    order_id: str
+    restaurant_id: str
+    customer_id: str
 
 
 class TrackedStatus(Wire):
