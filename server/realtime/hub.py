@@ -11,7 +11,7 @@ from server.core.errors import Problem, unavailable
 from server.realtime.broker import Broker
 from server.realtime.event import Cursor, Event
 from server.realtime.log import EventLog
-from server.realtime.log_topic import LogTopic
+from server.realtime.log_topic import LogTopic, Rings
 from server.realtime.passing_topic import PASSING, PassingTopic
 from server.realtime.state_topic import StateTopic
 from server.realtime.states import STATE, States
@@ -32,11 +32,17 @@ class Hub:
     """
 
     def __init__(
-        self, database: Database, log: EventLog, broker: Broker, sweep_seconds: float
+        self,
+        database: Database,
+        log: EventLog,
+        broker: Broker,
+        sweep_seconds: float,
+        rings: Rings | None = None,
     ) -> None:
         self.log = log
         self.states = States(database)
         self.gaps = 0
+        self.rings = rings or Rings(0, 0)
         self._database = database
         self._broker = broker
         self._sweep_seconds = sweep_seconds
@@ -167,13 +173,14 @@ class Hub:
         elif name.startswith(PASSING):
             topic = PassingTopic(name)
         else:
-            topic = LogTopic(name, self.log)
+            topic = LogTopic(name, self.log, self.rings)
         self._topics[name] = topic
         try:
             await self._broker.subscribe(name)
             await topic.open()
         except BaseException:
             self._topics.pop(name, None)
+            topic.close()
             raise
         return topic
 
@@ -204,7 +211,7 @@ class Hub:
                     self._suspicious.clear()
                     await self._sweep()
                     seen = version
-                self._nudge()
+                self._tidy()
                 self._leave(loop.time())
             except asyncio.CancelledError:
                 raise
@@ -220,10 +227,11 @@ class Hub:
                 self.gaps += 1
                 topic.hint(seq)
 
-    def _nudge(self) -> None:
+    def _tidy(self) -> None:
         """Where filling a gap failed nothing may have moved since: try again anyway."""
         for topic in self._topics.values():
             topic.hint(0)
+            topic.cool()
 
     def _leave(self, now: float) -> None:
         for name, topic in list(self._topics.items()):
