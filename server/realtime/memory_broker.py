@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from server.core.supervised import SupervisedTask
 from server.realtime.event import Event
 
 
@@ -13,6 +14,7 @@ class MemoryBroker:
 
     state = "ok"
     rejected = 0
+    tasks: Sequence[SupervisedTask] = ()
 
     def __init__(self) -> None:
         self.deliver: Callable[[Event], None] = lambda event: None
