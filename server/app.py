@@ -45,6 +45,7 @@ from server.features.uploads.blobs import Blobs
 from server.realtime.broker import Broker
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
+from server.realtime.log_topic import Rings
 from server.realtime.memory_broker import MemoryBroker
 from server.realtime.rewrites import Rewrites
 from server.realtime.states import States
@@ -77,7 +78,8 @@ def create_app(settings: Settings) -> web.Application:
     database = Database(settings.database_path)
     log = EventLog(database)
     broker = _broker(settings)
-    hub = Hub(database, log, broker, settings.sweep_seconds)
+    rings = Rings(settings.topic_memory_kb * 1024, settings.topics_memory_mb * 1024 * 1024)
+    hub = Hub(database, log, broker, settings.sweep_seconds, rings)
     connections = Connections(settings.max_connections, settings.max_streams_per_account)
     gate = Gate(AccessTokens(settings.token_secret, settings.access_token_seconds))
 
@@ -267,6 +269,11 @@ def _add_gauges(app: web.Application, hub: Hub, connections: Connections, broker
     metrics.gauge("held_polls", "Held polls among them.", lambda: connections.polls)
     metrics.gauge("listeners", "Subscriptions and waiters of the hub.", lambda: hub.listeners)
     metrics.gauge("topics", "Topics this process follows.", lambda: hub.topics)
+    metrics.gauge(
+        "recent_event_bytes",
+        "Memory that recent events take, without what is encoded of them.",
+        lambda: hub.rings.bytes,
+    )
     metrics.gauge(
         "broker_messages_rejected",
         "Messages on the broker that this server's secret has not signed.",

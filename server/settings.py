@@ -76,6 +76,8 @@ class Settings(BaseSettings):
     max_open_chats: Annotated[int, Field(ge=0)] = 20
     max_chats_per_day: Annotated[int, Field(ge=0)] = 50
     frames_per_second: Annotated[float, Field(ge=0)] = 20
+    topic_memory_kb: Annotated[int, Field(ge=0)] = 1024
+    topics_memory_mb: Annotated[int, Field(ge=0)] = 64
     sweep_seconds: Annotated[float, Field(gt=0)] = 0.5
     log_level: str = "INFO"
 

@@ -12,7 +12,7 @@ from server.core.supervised import SupervisedTask
 from server.realtime.broker import Broker
 from server.realtime.event import Cursor, Event
 from server.realtime.log import EventLog
-from server.realtime.log_topic import LogTopic
+from server.realtime.log_topic import LogTopic, Rings
 from server.realtime.passing_topic import PASSING, PassingTopic
 from server.realtime.state_topic import StateTopic
 from server.realtime.states import STATE, States
@@ -33,11 +33,17 @@ class Hub:
     """
 
     def __init__(
-        self, database: Database, log: EventLog, broker: Broker, sweep_seconds: float
+        self,
+        database: Database,
+        log: EventLog,
+        broker: Broker,
+        sweep_seconds: float,
+        rings: Rings | None = None,
     ) -> None:
         self.log = log
         self.states = States(database)
         self.gaps = 0
+        self.rings = rings or Rings(0, 0)
         self._database = database
         self._broker = broker
         self._sweep_seconds = sweep_seconds
@@ -166,13 +172,14 @@ class Hub:
         elif name.startswith(PASSING):
             topic = PassingTopic(name)
         else:
-            topic = LogTopic(name, self.log)
+            topic = LogTopic(name, self.log, self.rings)
         self._topics[name] = topic
         try:
             await self._broker.subscribe(name)
             await topic.open()
         except BaseException:
             self._topics.pop(name, None)
+            topic.close()
             raise
         return topic
 
@@ -203,7 +210,7 @@ class Hub:
                     self._suspicious.clear()
                     await self._sweep()
                     seen = version
-                self._nudge()
+                self._tidy()
                 self._leave(loop.time())
             except asyncio.CancelledError:
                 raise
@@ -219,10 +226,11 @@ class Hub:
                 self.gaps += 1
                 topic.hint(seq)
 
-    def _nudge(self) -> None:
+    def _tidy(self) -> None:
         """Where filling a gap failed nothing may have moved since: try again anyway."""
         for topic in self._topics.values():
             topic.hint(0)
+            topic.cool()
 
     def _leave(self, now: float) -> None:
         for name, topic in list(self._topics.items()):

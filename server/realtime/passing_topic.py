@@ -51,6 +51,9 @@ class PassingTopic(Topic):
     def forget(self) -> None:
         """Nothing is remembered."""
 
+    def cool(self) -> None:
+        """Nothing is kept."""
+
     def _fits(self, event: Event) -> bool:
         return True
 

@@ -21,6 +21,7 @@ from server.realtime.event import Event
 logger = logging.getLogger(__name__)
 
 QUEUE = 10_000
+QUEUE_BYTES = 16 * 1024 * 1024
 """Messages kept for a Redis that is slow; the oldest go first, and the sweeps find them."""
 PIPELINE = 500
 CONFIRM_SECONDS = 1.0
@@ -69,7 +70,8 @@ class RedisBroker:
         self._wanted: set[str] = set()
         self._confirmed: dict[str, asyncio.Event] = {}
         self._pubsub: PubSub | None = None
-        self._queue: deque[tuple[str, bytes]] = deque(maxlen=QUEUE)
+        self._queue: deque[tuple[str, bytes]] = deque()
+        self._queue_bytes = 0
         self._queued = asyncio.Event()
         self._first = asyncio.Event()
         self.tasks = (
@@ -98,7 +100,11 @@ class RedisBroker:
         for event in events:
             channel = self._prefix + event.topic
             message = self._mark + b"\n" + event.to_message().encode()
-            self._queue.append((channel, self._signature(channel, message) + message))
+            message = self._signature(channel, message) + message
+            self._queue.append((channel, message))
+            self._queue_bytes += len(message)
+        while len(self._queue) > QUEUE or self._queue_bytes > QUEUE_BYTES:
+            self._take()
         self._queued.set()
         for event in events:
             self.deliver(event)
@@ -223,8 +229,7 @@ class RedisBroker:
                 while self._queue:
                     async with self._publishing.pipeline(transaction=False) as pipeline:
                         for _ in range(min(PIPELINE, len(self._queue))):
-                            channel, message = self._queue.popleft()
-                            pipeline.publish(channel, message)
+                            pipeline.publish(*self._take())
                         async with asyncio.timeout(PUBLISH_SECONDS):
                             await pipeline.execute()
                     taken = True
@@ -233,7 +238,13 @@ class RedisBroker:
                     logger.warning("Redis took no messages (%s); other processes will sweep", error)
                 taken = False
                 self._queue.clear()
+                self._queue_bytes = 0
                 await asyncio.sleep(0.2)
+
+    def _take(self) -> tuple[str, bytes]:
+        channel, message = self._queue.popleft()
+        self._queue_bytes -= len(message)
+        return channel, message
 
 
 def pause(attempt: int) -> float:

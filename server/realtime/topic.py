@@ -86,6 +86,10 @@ class Topic(ABC):
         """What is stored was rewritten: read it again when somebody asks."""
 
     @abstractmethod
+    def cool(self) -> None:
+        """Drop what was encoded of the events kept: nobody has read them for a while."""
+
+    @abstractmethod
     def _fits(self, event: Event) -> bool:
         """Whether it may follow what is known."""
 

@@ -242,7 +242,9 @@ async def test_publishing_never_waits(own_redis: RedisServer) -> None:
         broker.publish(events[start : start + 100])
     assert time.monotonic() - started < 3
     assert delivered == events
-    assert len(broker._queue) <= redis_broker.QUEUE
+    assert 0 < len(broker._queue) <= redis_broker.QUEUE
+    broker.publish([Event(TOPIC, seq, "changed", "", "x" * 20_000, "") for seq in range(9000)])
+    assert sum(len(message) for _, message in broker._queue) <= redis_broker.QUEUE_BYTES
     own_redis.thaw()
     await asyncio.wait_for(broker.close(), 5)
 

@@ -1,12 +1,18 @@
 """A room: what its members are told, whoever they are."""
 
+import gc
 import json
+import sys
 from pathlib import Path
+from types import FunctionType, ModuleType
 
 import pytest
 
+from server.core.routing import SERVICES
 from server.features.chat.frame_schemas import CloseCode, CloseReason, read_server_frame
 from server.features.chat.messages import FRAME_COST
+from server.realtime.hub import Hub
+from server.realtime.log_topic import LogTopic
 from server.transports import duplex
 from support.cast import Cast, cast_of
 from support.live_server import running_server, settings_for
@@ -355,6 +361,43 @@ async def test_bytes_are_counted_by_account_over_all_its_sockets_and_both_doors(
             await desk.say("of another account")
             assert (await desk.next("message"))["text"].startswith("\N{STEAMING BOWL}")
             assert (await desk.next("message"))["text"] == "of another account"
+
+
+async def test_what_is_kept_of_a_flood_is_bounded_by_its_bytes(data_dir: Path) -> None:
+    """Whatever both doors have encoded of it: that took five times the text."""
+    settings = settings_for(data_dir, topic_memory_kb=256, sweep_seconds=0.05)
+    async with running_server(settings) as server, cast_of(server) as cast:
+        chat_id = await open_chat(cast.customer)
+        async with (
+            room(cast.customer, chat_id) as ana,
+            socketio_client(cast.employee) as desk,
+        ):
+            assert "code" not in await desk.call("join", chat_id=chat_id)
+            for number in range(40):
+                await ana.say(f"{number:04}" + "\N{STEAMING BOWL}" * 3996)
+                await ana.next("message")
+                await desk.next("message")
+        hub = server.app[SERVICES][Hub]
+        assert isinstance(hub, Hub)
+        topic = hub._topics[f"chat:{chat_id}"]
+        assert isinstance(topic, LogTopic)
+        await wait_until(lambda: kept(topic._ring) <= 256 * 1024, 5, what="it has shrunk")
+        assert len(topic._ring) > 1
+        first = (await cast.customer.get(f"/chats/{chat_id}/messages")).json["items"][-1]
+        async with room(cast.customer, chat_id, after=first["cursor"], settled=False) as ana:
+            for number in range(1, 40):  # most of them are not kept any more
+                assert (await ana.next("message"))["text"].startswith(f"{number:04}")
+
+
+def kept(value: object) -> int:
+    """Bytes of that and of all it leads to."""
+    found, waiting = {id(value): value}, [value]
+    while waiting:
+        for one in gc.get_referents(waiting.pop()):
+            if id(one) not in found and not isinstance(one, type | ModuleType | FunctionType):
+                found[id(one)] = one
+                waiting.append(one)
+    return sum(map(sys.getsizeof, found.values()))
 
 
 async def test_who_types_and_reads_is_counted_too(data_dir: Path) -> None:
