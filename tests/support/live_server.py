@@ -39,6 +39,7 @@ def settings_for(data_dir: Path, **changes: Any) -> Settings:
         "registrations_per_hour": 0,
         "reads_per_minute": 0,
         "anonymous_per_minute": 0,
+        "requests_per_address": 0,
         "frames_per_second": 0,
         "redis_url": "",
         "database_url": "",
