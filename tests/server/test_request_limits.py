@@ -4,12 +4,9 @@ import asyncio
 from pathlib import Path
 
 import aiohttp
-import pytest
 from aiohttp import web
 
 from server.app import create_app
-from server.features.accounts import passwords
-from server.settings import Settings
 from support.accounts import PASSWORD
 from support.live_server import running_server, settings_for
 from support.rest import Answer, Rest
@@ -153,36 +150,3 @@ async def test_clients_of_a_proxy_on_a_unix_socket_are_counted_one_by_one(
                     assert answer.status == status
     finally:
         await runner.cleanup()
-
-
-async def test_a_classroom_behind_one_address_comes_in_by_default(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Thirty people register, mistype their password once each, and log in, all in one minute."""
-    monkeypatch.setattr(passwords, "MEMORY_KIB", 64)
-    names = (
-        "login_per_minute",
-        "login_failures",
-        "login_failures_per_account",
-        "registrations_per_hour",
-        "reads_per_minute",
-        "requests_per_address",
-        "anonymous_per_minute",
-    )
-    defaults = {name: Settings.model_fields[name].default for name in names}
-    async with (
-        running_server(settings_for(data_dir, **defaults)) as server,
-        Rest(server.url) as rest,
-    ):
-
-        async def person(number: int) -> None:
-            email = f"person{number}@example.org"
-            someone = await rest.another().register(email, PASSWORD)
-            wrong = {"email": email, "password": "correct hrose"}
-            (await rest.another().post("/auth/login", wrong)).must(401)
-            await someone.log_in(email, PASSWORD)
-            for _ in range(5):
-                (await someone.get("/restaurants")).must(200)
-
-        async with asyncio.timeout(55):
-            await asyncio.gather(*(person(number) for number in range(30)))
