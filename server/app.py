@@ -27,7 +27,16 @@ from server.core.metrics import Metrics
 from server.core.middleware import METRICS, around
 from server.core.migrate import migrate
 from server.core.openapi import DOCUMENT, document, serve_document
-from server.core.routing import ANONYMOUS, GATE, OPERATIONS, PREFIX, READS, SERVICES, WRITES
+from server.core.routing import (
+    ADDRESSES,
+    ANONYMOUS,
+    GATE,
+    OPERATIONS,
+    PREFIX,
+    READS,
+    SERVICES,
+    WRITES,
+)
 from server.core.supervised import SupervisedTask, states_of
 from server.demo import build_town, hang_photos, refuse_town
 from server.features.accounts import setup as accounts
@@ -86,6 +95,9 @@ def create_app(settings: Settings) -> web.Application:
     app[GATE] = gate
     app[WRITES] = RateLimit(settings.rate_per_minute, "changes by this account")
     app[READS] = RateLimit(settings.reads_per_minute, "requests by this account", share=AT_ONCE)
+    app[ADDRESSES] = RateLimit(
+        settings.requests_per_address, "requests from this address", share=AT_ONCE
+    )
     app[ANONYMOUS] = RateLimit(
         settings.anonymous_per_minute,
         "requests from this address without a valid token",

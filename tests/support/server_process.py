@@ -20,6 +20,7 @@ UNLIMITED = dict.fromkeys(
         "rate_per_minute",
         "reads_per_minute",
         "anonymous_per_minute",
+        "requests_per_address",
         "login_per_minute",
         "login_failures",
         "login_failures_per_account",

@@ -16,6 +16,7 @@ from server.core.metrics import Metrics
 from server.core.middleware import METRICS, around
 from server.core.migrate import migrate
 from server.core.routing import (
+    ADDRESSES,
     ANONYMOUS,
     ANY_ROLE,
     GATE,
@@ -169,7 +170,7 @@ class HeldApp:
         app = web.Application(middlewares=[around])
         app[GATE] = Gate(AccessTokens(SECRET, 60))
         app[GATE].session_holds = self._holds
-        for unlimited in (WRITES, READS, ANONYMOUS):
+        for unlimited in (WRITES, READS, ADDRESSES, ANONYMOUS):
             app[unlimited] = RateLimit(0, "requests")
         settings = Settings.model_construct(stalled_reader_seconds=stalled_seconds)
         app[SERVICES] = {Hub: self.hub, Doors: self.doors, Settings: settings}
