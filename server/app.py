@@ -27,7 +27,7 @@ from server.core.metrics import Metrics
 from server.core.middleware import METRICS, around
 from server.core.migrate import migrate
 from server.core.openapi import DOCUMENT, document, serve_document
-from server.core.routing import GATE, OPERATIONS, PREFIX, SERVICES, WRITES
+from server.core.routing import ANONYMOUS, GATE, OPERATIONS, PREFIX, READS, SERVICES, WRITES
 from server.core.supervised import SupervisedTask, states_of
 from server.demo import build_town, hang_photos, refuse_town
 from server.features.accounts import setup as accounts
@@ -55,6 +55,8 @@ from server.transports.socketio import SocketIo
 
 logger = logging.getLogger(__name__)
 
+AT_ONCE = 0.25
+"""Of a minute's reads, what may come at once: dear ones in a heap would hold up everybody."""
 BODY_BYTES = 128 * 1024
 UPKEEP_SECONDS = 600.0
 SHUTDOWN_SECONDS = 10.0
@@ -81,6 +83,12 @@ def create_app(settings: Settings) -> web.Application:
 
     app[GATE] = gate
     app[WRITES] = RateLimit(settings.rate_per_minute, "changes by this account")
+    app[READS] = RateLimit(settings.reads_per_minute, "requests by this account", share=AT_ONCE)
+    app[ANONYMOUS] = RateLimit(
+        settings.anonymous_per_minute,
+        "requests from this address without a valid token",
+        share=AT_ONCE,
+    )
     app[SERVICES] = {
         Settings: settings,
         Hub: hub,
