@@ -2,9 +2,12 @@
 
 import argparse
 import asyncio
+import contextlib
 import getpass
+import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -22,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = load_settings(**_overrides(options))
-        configure_logging(settings.log_level)
+        configure_logging(settings.log_level, lines=settings.log_queue_lines)
         return int(options.run(options, settings))
     except (SettingsError, MigrationError) as error:
         print(f"tiffin: {error}", file=sys.stderr)
@@ -107,11 +110,21 @@ async def serve(settings: Settings) -> int:
             return 1
         host, port = runner.addresses[0][:2]
         settle()
-        print(f"Tiffin listens on http://{host}:{port}", flush=True)
+        _say(f"Tiffin listens on http://{host}:{port}")
         await stop.wait()
     finally:
         await runner.cleanup()
     return 0
+
+
+def _say(line: str) -> None:
+    """On standard output, from a thread: where nobody reads that any more, the server goes on."""
+
+    def write() -> None:
+        with contextlib.suppress(OSError):
+            os.write(sys.stdout.fileno(), f"{line}\n".encode())
+
+    threading.Thread(target=write, daemon=True).start()
 
 
 def _add_employee(options: argparse.Namespace, settings: Settings) -> int:

@@ -22,7 +22,7 @@ from server.core.database import Database
 from server.core.errors import forbidden
 from server.core.health import CHECKS, add_health
 from server.core.limits import RateLimit
-from server.core.logging import configure_logging
+from server.core.logging import configure_logging, dropped_lines
 from server.core.metrics import Metrics
 from server.core.middleware import METRICS, around
 from server.core.migrate import migrate
@@ -196,7 +196,11 @@ async def create_runner() -> web.AppRunner:
     """For gunicorn: an AppRunner, made after the fork, that cancels the handler of a client
     that has gone."""
     settings = load_settings()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, lines=settings.log_queue_lines)
+    # What gunicorn says of this worker goes the same way: it would block on its own.
+    says = logging.getLogger("gunicorn.error")
+    says.handlers.clear()
+    says.propagate = True
     runner = runner_for(create_app(settings))
     settle()
     return runner
@@ -291,6 +295,7 @@ def _add_gauges(app: web.Application, hub: Hub, connections: Connections, broker
         "Messages on the broker that this server's secret has not signed.",
         lambda: broker.rejected,
     )
+    metrics.gauge("log_lines_dropped", "Log lines that nobody read in time.", dropped_lines)
     metrics.gauge("gaps", "Gaps the sweep has found.", lambda: hub.gaps)
     # The allocator keeps what a crowd has needed for the next one, so that the process' size says
     # little about what is in use.

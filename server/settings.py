@@ -81,6 +81,7 @@ class Settings(BaseSettings):
     topics_memory_mb: Annotated[int, Field(ge=0)] = 64
     sweep_seconds: Annotated[float, Field(gt=0)] = 0.5
     log_level: str = "INFO"
+    log_queue_lines: Annotated[int, Field(ge=0)] = 5_000
 
     azure_storage_connection_string: str = ""
     blob_container: Annotated[str, Field(pattern=r"^[a-z0-9](-?[a-z0-9]){2,62}$")] = "tiffin"
