@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import gc
 import logging
-import resource
 import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -15,17 +14,19 @@ from aiohttp import web
 
 from server.core import idempotency
 from server.core.addresses import TRUSTED_PROXIES
+from server.core.arrivals import ARRIVALS, Arrivals
 from server.core.auth import AccessTokens, Gate
 from server.core.clock import now, to_text
 from server.core.database import Database
 from server.core.health import CHECKS, add_health
-from server.core.limits import RateLimit
+from server.core.limits import InFlight, RateLimit
 from server.core.logging import configure_logging
 from server.core.metrics import Metrics
 from server.core.middleware import METRICS, around
 from server.core.migrate import migrate
 from server.core.openapi import DOCUMENT, document, serve_document
-from server.core.routing import GATE, OPERATIONS, PREFIX, SERVICES, WRITES
+from server.core.routing import GATE, IN_FLIGHT, OPERATIONS, PREFIX, SERVICES, WRITES
+from server.core.serving import Runner
 from server.features.accounts import setup as accounts
 from server.features.accounts.service import drop_expired
 from server.features.announcements import setup as announcements
@@ -53,7 +54,6 @@ logger = logging.getLogger(__name__)
 
 BODY_BYTES = 128 * 1024
 UPKEEP_SECONDS = 600.0
-SHUTDOWN_SECONDS = 10.0
 SWITCH_SECONDS = 0.0002
 """After which one thread hands the interpreter to another that wants it."""
 DEMO_MAP = Path(__file__).with_name("demo") / "map.geojson"
@@ -71,6 +71,8 @@ def create_app(settings: Settings) -> web.Application:
 
     app[GATE] = gate
     app[WRITES] = RateLimit(settings.rate_per_minute, "changes by this account")
+    app[IN_FLIGHT] = InFlight(settings.requests_per_account)
+    app[ARRIVALS] = Arrivals()
     app[SERVICES] = {
         Settings: settings,
         Hub: hub,
@@ -153,7 +155,7 @@ async def create_runner() -> web.AppRunner:
     that has gone."""
     settings = load_settings()
     configure_logging(settings.log_level)
-    runner = runner_for(create_app(settings))
+    runner = Runner(create_app(settings), settings)
     settle()
     return runner
 
@@ -161,24 +163,14 @@ async def create_runner() -> web.AppRunner:
 def settle() -> None:
     """Make the process fit for many connections, once what lives as long as it is there.
 
-    A connection is a file: it takes as many as the system lets it have. What stays is no business
-    of the garbage collector: a thousand polls woken at once take 1.7 times less for it. The threads
-    of the database need the interpreter for a moment several times a query; while a broadcast keeps
-    it busy, they would wait 5 ms each time.
+    What stays is no business of the garbage collector: a thousand polls woken at once take 1.7
+    times less for it. The threads of the database need the interpreter for a moment several times
+    a query; while a broadcast keeps it busy, they would wait 5 ms each time.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
-
-
-def runner_for(app: web.Application) -> web.AppRunner:
-    """The runner this application needs."""
-    return web.AppRunner(
-        app, handler_cancellation=True, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS
-    )
 
 
 def _broker(settings: Settings) -> Broker:

@@ -52,6 +52,14 @@ class Settings(BaseSettings):
     presence_seconds: Annotated[float, Field(gt=0)] = 30
     frames_per_second: Annotated[float, Field(ge=0)] = 20
     sweep_seconds: Annotated[float, Field(gt=0)] = 0.5
+    head_seconds: Annotated[float, Field(ge=0)] = 15
+    idle_seconds: Annotated[float, Field(ge=0)] = 75
+    write_seconds: Annotated[float, Field(ge=0)] = 30
+    unread_mb: Annotated[int, Field(ge=0)] = 64
+    max_sockets: Annotated[int, Field(ge=0)] = 12_000
+    max_sockets_per_address: Annotated[int, Field(ge=0)] = 1000
+    requests_per_account: Annotated[int, Field(ge=0)] = 64
+    shutdown_seconds: Annotated[float, Field(ge=0, le=7)] = 6
     log_level: str = "INFO"
 
     azure_storage_connection_string: str = ""

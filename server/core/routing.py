@@ -10,9 +10,10 @@ from typing import Annotated, Any, Generic, TypeVar, cast
 from aiohttp import http_exceptions, web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
+from server.core.arrivals import ARRIVALS
 from server.core.auth import Gate, Identity
 from server.core.errors import Problem, forbidden, malformed, not_found, unfit
-from server.core.limits import RateLimit
+from server.core.limits import InFlight, RateLimit
 
 BodyT = TypeVar("BodyT")
 ServiceT = TypeVar("ServiceT")
@@ -30,12 +31,14 @@ PUBLIC = ()
 SERVICES: web.AppKey[dict[type, object]] = web.AppKey("services", dict)
 GATE = web.AppKey("gate", Gate)
 WRITES = web.AppKey("writes", RateLimit)
+IN_FLIGHT = web.AppKey("in_flight", InFlight)
 OPERATIONS = web.AppKey("operations", list["Operation"])
 
 IDENTITY = web.RequestKey("identity", Identity)
 OPERATION: web.RequestKey["Operation"] = web.RequestKey("operation", object)  # type: ignore[arg-type]
 HELD = web.RequestKey("held", bool)
 """Set where the answer waits for news: such a request says nothing about the server's speed."""
+_LEAVE: web.RequestKey[Callable[[], None]] = web.RequestKey("leave", object)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,14 @@ def service(request: web.Request, kind: type[ServiceT]) -> ServiceT:
 def identity_of(request: web.Request) -> Identity:
     """Who asks; only where the route is not public."""
     return request[IDENTITY]
+
+
+def mark_held(request: web.Request) -> None:
+    """From here on the answer waits for news: it is counted as a stream, no more as in flight."""
+    request[HELD] = True
+    leave = request.get(_LEAVE)
+    if leave is not None:
+        leave()
 
 
 class _Parameters(BaseModel):
@@ -138,6 +149,7 @@ class Operation:
             request[IDENTITY] = identity
             if identity.role not in self.roles:
                 raise forbidden(f"This is for {' and '.join(self.roles)}s only.")
+            _enter(request, identity)
             if self.counted:
                 request.app[WRITES].take(identity.account_id)
         result = await self.handler(request, **await self._bind(request))
@@ -172,6 +184,14 @@ class Operation:
         return bound
 
 
+def _enter(request: web.Request, identity: Identity) -> None:
+    """Count the request until its answer has been read. Raises Problem 429."""
+    leave = request[_LEAVE] = request.app[IN_FLIGHT].enter(identity.account_id)
+    task = asyncio.current_task()  # aiohttp makes one a request, which also writes the answer
+    assert task is not None
+    task.add_done_callback(lambda _: leave())
+
+
 async def read_body(request: web.Request, model: type[BaseModel]) -> BaseModel:
     """The request's JSON as that model. Raises Problem 400, 413, 415 or 422."""
     kind = request.content_type
@@ -181,7 +201,7 @@ async def read_body(request: web.Request, model: type[BaseModel]) -> BaseModel:
         raise Problem(415, f"Send JSON (`Content-Type: application/json`), not {kind}.")
     try:
         # aiohttp never ends the wait for a body that stops coming, or goes on in broken chunks.
-        async with asyncio.timeout(BODY_SECONDS):
+        async with request.app[ARRIVALS].within(BODY_SECONDS):
             sent = await request.read()
     except TimeoutError:
         raise malformed(f"The body did not arrive within {BODY_SECONDS:g} s.") from None

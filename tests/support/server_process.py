@@ -31,6 +31,8 @@ def server_environment(
         "TIFFIN_RATE_PER_MINUTE": "0",
         "TIFFIN_LOGIN_PER_MINUTE": "0",
         "TIFFIN_FRAMES_PER_SECOND": "0",
+        "TIFFIN_REQUESTS_PER_ACCOUNT": "0",
+        "TIFFIN_MAX_SOCKETS_PER_ADDRESS": "0",
         "PYTHONUNBUFFERED": "1",
     }
     if redis_url:

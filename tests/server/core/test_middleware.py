@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from server.core.arrivals import ARRIVALS, Arrivals
 from server.core.health import CHECKS, add_health
 from server.core.metrics import Metrics
 from server.core.middleware import METRICS, around
@@ -47,6 +48,7 @@ async def client() -> AsyncIterator[Rest]:
 
     app = web.Application(middlewares=[around])
     app[OPERATIONS] = []
+    app[ARRIVALS] = Arrivals()
     app[METRICS] = Metrics()
     app[METRICS].gauge("held", "Held.", lambda: 7.0)
     app[CHECKS] = {"database": database, "broker": broker}

@@ -12,15 +12,17 @@ from aiohttp import web
 from pydantic import Field
 
 from server.core import routing
+from server.core.arrivals import ARRIVALS, Arrivals
 from server.core.auth import AccessTokens, Gate, Identity
 from server.core.errors import Problem
-from server.core.limits import RateLimit
+from server.core.limits import InFlight, RateLimit
 from server.core.metrics import Metrics
 from server.core.middleware import METRICS, around
 from server.core.routing import (
     ANY_ROLE,
     CUSTOMER,
     GATE,
+    IN_FLIGHT,
     OPERATIONS,
     PUBLIC,
     SERVICES,
@@ -122,6 +124,8 @@ async def client() -> AsyncIterator[Rest]:
     gate.session_holds = holds
     app[GATE] = gate
     app[WRITES] = RateLimit(3, "changes")
+    app[IN_FLIGHT] = InFlight(0)
+    app[ARRIVALS] = Arrivals()
     app[SERVICES] = {Greeter: Greeter()}
     app[OPERATIONS] = []
     app[METRICS] = Metrics()

@@ -9,15 +9,17 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
+from server.core.arrivals import ARRIVALS, Arrivals
 from server.core.auth import AccessTokens, Gate
 from server.core.database import Database
-from server.core.limits import RateLimit
+from server.core.limits import InFlight, RateLimit
 from server.core.metrics import Metrics
 from server.core.middleware import METRICS, around
 from server.core.migrate import migrate
 from server.core.routing import (
     ANY_ROLE,
     GATE,
+    IN_FLIGHT,
     OPERATIONS,
     SERVICES,
     WRITES,
@@ -168,6 +170,8 @@ class HeldApp:
         app[GATE] = Gate(AccessTokens(SECRET, 60))
         app[GATE].session_holds = self._holds
         app[WRITES] = RateLimit(0, "changes")
+        app[IN_FLIGHT] = InFlight(0)
+        app[ARRIVALS] = Arrivals()
         settings = Settings.model_construct(stalled_reader_seconds=stalled_seconds)
         app[SERVICES] = {Hub: self.hub, Doors: self.doors, Settings: settings}
         app[OPERATIONS] = []
