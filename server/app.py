@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import json
 import logging
 import sys
 from collections.abc import AsyncIterator
@@ -106,7 +107,8 @@ def create_app(settings: Settings) -> web.Application:
     photos = uploads.setup(app, settings, database, account_service, restaurant_service)
 
     operations = app[OPERATIONS]
-    app[DOCUMENT] = document(operations, ProblemDetails, version("tiffin"))
+    described = document(operations, ProblemDetails, version("tiffin"))
+    app[DOCUMENT] = json.dumps(described).encode()
     app.router.add_get(f"{PREFIX}/openapi.json", serve_document)
     add_health(app)
     _add_checks(app, database, broker)
