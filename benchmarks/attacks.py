@@ -24,13 +24,14 @@ from benchmarks._attackers import ATTACKS, Target, attack
 from benchmarks._figures import machine, share
 from support.prober import Prober
 from support.rest import Rest
-from support.server_process import ServerProcess
+from support.server_process import UNLIMITED, ServerProcess
 from support.town import open_restaurant
 
 SERVER_CORE, OTHER_CORE = 0, 1
 MAP = Path(__file__).resolve().parents[1] / "server" / "demo" / "map.geojson"
 ORDERS = 200
-UNLIMITED = ("TIFFIN_RATE_PER_MINUTE", "TIFFIN_LOGIN_PER_MINUTE", "TIFFIN_FRAMES_PER_SECOND")
+PAUSE_SECONDS = 0.06
+"""Between two requests of the other's, who has a limit too."""
 FILES = 1024
 """The server's limit of open files, as most systems set it."""
 LEAVES_SECONDS = 8.0
@@ -133,7 +134,7 @@ async def suffer(folder: Path, target: Target, name: str, seconds: float) -> str
         server.wait_ready()
     try:
         with on_core(OTHER_CORE):
-            prober = Prober(server.port, target.victim_token, reconnect=True)
+            prober = Prober(server.port, target.victim_token, reconnect=True, pause=PAUSE_SECONDS)
             await prober.ready()
             await asyncio.sleep(0.5)
             memory = Memory(server.pid)

@@ -26,7 +26,16 @@ from server.core.metrics import Metrics
 from server.core.middleware import METRICS, around
 from server.core.migrate import migrate
 from server.core.openapi import DOCUMENT, document, serve_document
-from server.core.routing import GATE, IN_FLIGHT, OPERATIONS, PREFIX, SERVICES, WRITES
+from server.core.routing import (
+    ANONYMOUS,
+    GATE,
+    IN_FLIGHT,
+    OPERATIONS,
+    PREFIX,
+    READS,
+    SERVICES,
+    WRITES,
+)
 from server.core.serving import Runner
 from server.features.accounts import setup as accounts
 from server.features.accounts.service import drop_expired
@@ -53,6 +62,8 @@ from server.transports.socketio import SocketIo
 
 logger = logging.getLogger(__name__)
 
+AT_ONCE = 0.25
+"""Of a minute's reads, what may come at once: dear ones in a heap would hold up everybody."""
 BODY_BYTES = 128 * 1024
 UPKEEP_SECONDS = 600.0
 SWITCH_SECONDS = 0.0002
@@ -74,6 +85,12 @@ def create_app(settings: Settings) -> web.Application:
     app[WRITES] = RateLimit(settings.rate_per_minute, "changes by this account")
     app[IN_FLIGHT] = InFlight(settings.requests_per_account)
     app[ARRIVALS] = Arrivals()
+    app[READS] = RateLimit(settings.reads_per_minute, "requests by this account", share=AT_ONCE)
+    app[ANONYMOUS] = RateLimit(
+        settings.anonymous_per_minute,
+        "requests from this address without a valid token",
+        share=AT_ONCE,
+    )
     app[SERVICES] = {
         Settings: settings,
         Hub: hub,

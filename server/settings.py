@@ -46,7 +46,12 @@ class Settings(BaseSettings):
     max_streams_per_account: Annotated[int, Field(ge=1)] = 32
     max_connections: Annotated[int, Field(ge=1)] = 10_000
     rate_per_minute: Annotated[int, Field(ge=0)] = 120
-    login_per_minute: Annotated[int, Field(ge=0)] = 20
+    reads_per_minute: Annotated[int, Field(ge=0)] = 1200
+    anonymous_per_minute: Annotated[int, Field(ge=0)] = 600
+    login_per_minute: Annotated[int, Field(ge=0)] = 120
+    login_failures: Annotated[int, Field(ge=0)] = 10
+    login_failures_per_account: Annotated[int, Field(ge=0)] = 100
+    registrations_per_hour: Annotated[int, Field(ge=0)] = 100
     heartbeat_seconds: Annotated[float, Field(gt=0, le=15)] = 10
     stalled_reader_seconds: Annotated[float, Field(gt=0)] = 90
     presence_seconds: Annotated[float, Field(gt=0)] = 30

@@ -10,7 +10,11 @@ TIMEOUT_SECONDS = 10.0
 
 
 def probe(
-    port: int, token: str, reconnect: bool, control: multiprocessing.connection.Connection
+    port: int,
+    token: str,
+    reconnect: bool,
+    pause: float,
+    control: multiprocessing.connection.Connection,
 ) -> None:
     """In a process of its own: ask for the caller's profile again and again until told to stop,
     then send back the seconds that each answer took."""
@@ -33,7 +37,7 @@ def probe(
         taken.append(time.perf_counter() - began)
         if reconnect:
             connection.close()
-        time.sleep(0.002)
+        time.sleep(pause)
     control.send(taken)
 
 
@@ -41,14 +45,16 @@ class Prober:
     """The probe, from outside of its process.
 
     With `reconnect` each request has a connection of its own, and one that gets no answer counts
-    as TIMEOUT_SECONDS.
+    as TIMEOUT_SECONDS. `pause` are the seconds between two.
     """
 
-    def __init__(self, port: int, token: str, *, reconnect: bool = False) -> None:
+    def __init__(
+        self, port: int, token: str, *, reconnect: bool = False, pause: float = 0.002
+    ) -> None:
         spawn = multiprocessing.get_context("spawn")
         self._ours, theirs = spawn.Pipe()
         self._process = spawn.Process(
-            target=probe, args=(port, token, reconnect, theirs), daemon=True
+            target=probe, args=(port, token, reconnect, pause, theirs), daemon=True
         )
         self._process.start()
 
