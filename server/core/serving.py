@@ -34,6 +34,8 @@ KERNEL_BUFFER = 64 * 1024
 LINGER_SECONDS = 2.0
 """How long the rest of a body is still read after its answer, once the server stops: a connection
 closed at once would take the answer with it."""
+REFUSED_SECONDS = 1.0
+"""For the same reason, how long a connection that is refused may take to read why."""
 FORCED_SECONDS = 1.0
 """aiohttp waits twice this long for what has not ended by itself."""
 TOLD_SECONDS = 10.0
@@ -120,13 +122,14 @@ class Connection(web_protocol.RequestHandler):
     are too many already.
     """
 
-    __slots__ = ("_address", "_head_timer", "server")
+    __slots__ = ("_address", "_lingers", "_timer", "server")
 
     def __init__(self, server: "Server", **more: Any) -> None:
         super().__init__(server, **more)
         self.server = server
         self._address: str | None = None
-        self._head_timer: asyncio.TimerHandle | None = None
+        self._lingers = False
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def held(self) -> bool:
@@ -142,9 +145,14 @@ class Connection(web_protocol.RequestHandler):
         host = str(peer[0]) if isinstance(peer, tuple) else ""
         refusal = self.server.admit(host)
         if refusal is not None:
-            self._close = True
+            self._close = True  # whatever it sends is not looked at
             transport.write(_bare_answer(refusal))
-            transport.close()
+            self._lingers = self.server.linger()
+            if self._lingers:
+                transport.write_eof()
+                self._timer = self._loop.call_later(REFUSED_SECONDS, transport.abort)
+            else:
+                transport.close()
             return
         self._address = host
         connection: socket.socket | None = transport.get_extra_info("socket")
@@ -152,13 +160,16 @@ class Connection(web_protocol.RequestHandler):
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER)
         super().connection_made(transport)
         if self.server.settings.head_seconds:
-            self._head_timer = self._loop.call_later(self.server.settings.head_seconds, self._late)
+            self._timer = self._loop.call_later(self.server.settings.head_seconds, self._late)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Give its place back."""
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._lingers:
+            self._lingers = False
+            self.server.lingering -= 1
         if self._address is not None:
             self.server.release(self._address)
             self._address = None
@@ -179,7 +190,7 @@ class Connection(web_protocol.RequestHandler):
 
     def _late(self) -> None:
         """No head has come since the connection was made."""
-        self._head_timer = None
+        self._timer = None
         if not self._request_count:
             self.force_close()
 
@@ -205,6 +216,7 @@ class Server(web.Server):
         # Half of all is left to others even where that is less than an address may usually have.
         share = settings.max_sockets_per_address
         self._share = min(share, max(1, most // 2)) if share else 0
+        self.lingering = 0
         self._open = 0
         self._by_address: Counter[str] = Counter()
         self._refused = 0
@@ -233,6 +245,13 @@ class Server(web.Server):
         if key is not None:
             self._by_address[key] += 1
         return None
+
+    def linger(self) -> bool:
+        """A place for a refused connection, which reads why it was; else it is closed at once."""
+        if self.lingering >= FEWEST_SPARE // 2:
+            return False
+        self.lingering += 1
+        return True
 
     def release(self, host: str) -> None:
         """A connection from there has ended."""

@@ -54,7 +54,10 @@ def server_environment(
 
 
 class ServerProcess:
-    """One server process. It may be killed and started again: port, data and log stay."""
+    """One server process, or a gunicorn with one worker, which may open so many `files`.
+
+    It may be killed and started again: port, data and log stay.
+    """
 
     def __init__(
         self,
@@ -65,6 +68,8 @@ class ServerProcess:
         env: Mapping[str, str] | None = None,
         port: int | None = None,
         module: str = "server",
+        gunicorn: bool = False,
+        files: int | None = None,
     ) -> None:
         self.module = module
         self.data_dir = data_dir
@@ -74,6 +79,11 @@ class ServerProcess:
         self.environment = server_environment(data_dir, redis_url, env)
         self.arguments = ["--host", "127.0.0.1", "--port", str(self.port)]
         self.arguments += ["--demo"] if demo else []
+        if gunicorn:
+            self.module = "gunicorn"
+            self.arguments = ["server.app:create_runner", "-b", f"127.0.0.1:{self.port}"]
+            self.arguments += ["-k", "aiohttp.GunicornUVLoopWebWorker", "-w", "1"]
+        self.files = files
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -99,13 +109,19 @@ class ServerProcess:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", self.module, *self.arguments],
+                [*self._limits(), sys.executable, "-m", self.module, *self.arguments],
                 cwd=ROOT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
+
+    def _limits(self) -> list[str]:
+        """What starts a process that may open only so many files."""
+        if self.files is None:
+            return []
+        return ["sh", "-c", f'ulimit -n {self.files} && exec "$@"', "sh"]
 
     def wait_ready(self, seconds: float = 60) -> None:
         """Return once `/readyz` answers 200; AssertionError with the log where it doesn't."""
