@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import gc
+import json
 import logging
-import resource
 import sys
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
@@ -16,12 +16,13 @@ from aiohttp.typedefs import Handler
 
 from server.core import idempotency
 from server.core.addresses import TRUSTED_PROXIES, client_address
+from server.core.arrivals import ARRIVALS, Arrivals
 from server.core.auth import AccessTokens, Gate
 from server.core.clock import now, to_text
 from server.core.database import Database
 from server.core.errors import forbidden
 from server.core.health import CHECKS, add_health
-from server.core.limits import RateLimit
+from server.core.limits import InFlight, RateLimit
 from server.core.logging import configure_logging, dropped_lines
 from server.core.metrics import Metrics
 from server.core.middleware import METRICS, around
@@ -31,12 +32,14 @@ from server.core.routing import (
     ADDRESSES,
     ANONYMOUS,
     GATE,
+    IN_FLIGHT,
     OPERATIONS,
     PREFIX,
     READS,
     SERVICES,
     WRITES,
 )
+from server.core.serving import Runner
 from server.core.supervised import SupervisedTask, states_of
 from server.demo import build_town, hang_photos, refuse_town
 from server.features.accounts import setup as accounts
@@ -69,7 +72,6 @@ AT_ONCE = 0.25
 """Of a minute's reads, what may come at once: dear ones in a heap would hold up everybody."""
 BODY_BYTES = 128 * 1024
 UPKEEP_SECONDS = 600.0
-SHUTDOWN_SECONDS = 10.0
 SWITCH_SECONDS = 0.0002
 """After which one thread hands the interpreter to another that wants it."""
 DEMO_MAP = Path(__file__).with_name("demo") / "map.geojson"
@@ -94,6 +96,8 @@ def create_app(settings: Settings) -> web.Application:
 
     app[GATE] = gate
     app[WRITES] = RateLimit(settings.rate_per_minute, "changes by this account")
+    app[IN_FLIGHT] = InFlight(settings.requests_per_account)
+    app[ARRIVALS] = Arrivals()
     app[READS] = RateLimit(settings.reads_per_minute, "requests by this account", share=AT_ONCE)
     app[ADDRESSES] = RateLimit(
         settings.requests_per_address, "requests from this address", share=AT_ONCE
@@ -136,7 +140,8 @@ def create_app(settings: Settings) -> web.Application:
     photos = uploads.setup(app, settings, database, account_service, restaurant_service)
 
     operations = app[OPERATIONS]
-    app[DOCUMENT] = document(operations, ProblemDetails, version("tiffin"))
+    described = document(operations, ProblemDetails, version("tiffin"))
+    app[DOCUMENT] = json.dumps(described).encode()
     app.router.add_get(f"{PREFIX}/openapi.json", serve_document)
     add_health(app)
     upkeep = SupervisedTask(
@@ -201,7 +206,7 @@ async def create_runner() -> web.AppRunner:
     says = logging.getLogger("gunicorn.error")
     says.handlers.clear()
     says.propagate = True
-    runner = runner_for(create_app(settings))
+    runner = Runner(create_app(settings), settings)
     settle()
     return runner
 
@@ -209,24 +214,14 @@ async def create_runner() -> web.AppRunner:
 def settle() -> None:
     """Make the process fit for many connections, once what lives as long as it is there.
 
-    A connection is a file: it takes as many as the system lets it have. What stays is no business
-    of the garbage collector: a thousand polls woken at once take 1.7 times less for it. The threads
-    of the database need the interpreter for a moment several times a query; while a broadcast keeps
-    it busy, they would wait 5 ms each time.
+    What stays is no business of the garbage collector: a thousand polls woken at once take 1.7
+    times less for it. The threads of the database need the interpreter for a moment several times
+    a query; while a broadcast keeps it busy, they would wait 5 ms each time.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
-
-
-def runner_for(app: web.Application) -> web.AppRunner:
-    """The runner this application needs."""
-    return web.AppRunner(
-        app, handler_cancellation=True, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS
-    )
 
 
 def _broker(settings: Settings) -> Broker:

@@ -80,6 +80,14 @@ class Settings(BaseSettings):
     topic_memory_kb: Annotated[int, Field(ge=0)] = 1024
     topics_memory_mb: Annotated[int, Field(ge=0)] = 64
     sweep_seconds: Annotated[float, Field(gt=0)] = 0.5
+    head_seconds: Annotated[float, Field(ge=0)] = 15
+    idle_seconds: Annotated[float, Field(ge=0)] = 75
+    write_seconds: Annotated[float, Field(ge=0)] = 30
+    unread_mb: Annotated[int, Field(ge=0)] = 64
+    max_sockets: Annotated[int, Field(ge=0)] = 12_000
+    max_sockets_per_address: Annotated[int, Field(ge=0)] = 1000
+    requests_per_account: Annotated[int, Field(ge=0)] = 64
+    shutdown_seconds: Annotated[float, Field(ge=0, le=7)] = 6
     log_level: str = "INFO"
     log_queue_lines: Annotated[int, Field(ge=0)] = 5_000
 

@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from server.app import create_app
+from server.core.serving import Runner
 from server.settings import Settings
 from support.ports import free_port
 from support.server_process import JWT_SECRET, UNLIMITED
@@ -32,6 +33,7 @@ def settings_for(data_dir: Path, **changes: Any) -> Settings:
     values: dict[str, Any] = {
         "data_dir": data_dir,
         "jwt_secret": JWT_SECRET,
+        "shutdown_seconds": 2,
         "redis_url": "",
         "database_url": "",
     }
@@ -42,7 +44,7 @@ def settings_for(data_dir: Path, **changes: Any) -> Settings:
 async def running_server(settings: Settings) -> AsyncIterator[LiveServer]:
     """Serve `settings` on a free port of the loopback until the block ends."""
     app = create_app(settings)
-    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=2)
+    runner = Runner(app, settings)
     await runner.setup()
     try:
         # One that a test may come back to, once this server is gone.

@@ -21,6 +21,8 @@ UNLIMITED = dict.fromkeys(
         "reads_per_minute",
         "anonymous_per_minute",
         "requests_per_address",
+        "requests_per_account",
+        "max_sockets_per_address",
         "login_per_minute",
         "login_failures",
         "login_failures_per_account",
@@ -56,7 +58,10 @@ def server_environment(
 
 
 class ServerProcess:
-    """One server process. It may be killed and started again: port, data and log stay."""
+    """One server process, or a gunicorn with one worker, which may open so many `files`.
+
+    It may be killed and started again: port, data and log stay.
+    """
 
     def __init__(
         self,
@@ -68,6 +73,8 @@ class ServerProcess:
         port: int | None = None,
         host: str | None = "127.0.0.1",
         module: str = "server",
+        gunicorn: bool = False,
+        files: int | None = None,
     ) -> None:
         self.module = module
         self.data_dir = data_dir
@@ -78,6 +85,11 @@ class ServerProcess:
         self.arguments = ["--port", str(self.port)]
         self.arguments += ["--host", host] if host else []
         self.arguments += ["--demo"] if demo else []
+        if gunicorn:
+            self.module = "gunicorn"
+            self.arguments = ["server.app:create_runner", "-b", f"127.0.0.1:{self.port}"]
+            self.arguments += ["-k", "aiohttp.GunicornUVLoopWebWorker", "-w", "1"]
+        self.files = files
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -103,13 +115,19 @@ class ServerProcess:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", self.module, *self.arguments],
+                [*self._limits(), sys.executable, "-m", self.module, *self.arguments],
                 cwd=ROOT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
+
+    def _limits(self) -> list[str]:
+        """What starts a process that may open only so many files."""
+        if self.files is None:
+            return []
+        return ["sh", "-c", f'ulimit -n {self.files} && exec "$@"', "sh"]
 
     def wait_ready(self, seconds: float = 60) -> None:
         """Return once `/readyz` answers 200; AssertionError with the log where it doesn't."""
