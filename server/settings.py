@@ -51,6 +51,11 @@ class Settings(BaseSettings):
     stalled_reader_seconds: Annotated[float, Field(gt=0)] = 90
     presence_seconds: Annotated[float, Field(gt=0)] = 30
     frames_per_second: Annotated[float, Field(ge=0)] = 20
+    control_frames_per_second: Annotated[float, Field(ge=0)] = 50
+    pong_seconds: Annotated[float, Field(ge=0)] = 1
+    max_unidentified: Annotated[int, Field(ge=0)] = 1_000
+    max_unidentified_per_address: Annotated[int, Field(ge=0)] = 100
+    identify_seconds: Annotated[float, Field(ge=0)] = 10
     sweep_seconds: Annotated[float, Field(gt=0)] = 0.5
     log_level: str = "INFO"
 

@@ -152,11 +152,14 @@ class LaneSink:
 
 
 class Pace:
-    """How fast one connection may send: so many frames a second, some at once; 0 is no limit."""
+    """How fast one connection may send: so many frames a second, some at once; 0 is no limit.
 
-    def __init__(self, per_second: float) -> None:
+    `spare` more may come at once.
+    """
+
+    def __init__(self, per_second: float, spare: int = 0) -> None:
         self._per_second = per_second
-        self._most = per_second * BURST_SECONDS
+        self._most = per_second * BURST_SECONDS + spare
         self._left = self._most
         self._at = asyncio.get_running_loop().time()
         self._refused = 0
