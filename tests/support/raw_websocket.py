@@ -63,6 +63,15 @@ class RawWebSocket:
                 code = int.from_bytes(payload[:2], "big")
                 raise ConnectionResetError(code, payload[2:].decode())
 
+    async def end(self) -> tuple[int, str]:
+        """The code and reason it is closed with, once everything else is read."""
+        try:
+            while True:
+                await self.text()
+        except ConnectionResetError as end:
+            code, reason = end.args
+            return code, str(reason)
+
     async def _take(self, count: int) -> bytes:
         while len(self._bytes) < count:
             received = await self._loop.sock_recv(self._connection, 65_536)

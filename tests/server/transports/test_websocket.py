@@ -58,15 +58,6 @@ async def to_the_end(ws: RawWebSocket) -> tuple[list[int], tuple[int, str]]:
         return seen, end.args  # type: ignore[return-value]
 
 
-async def end_of(ws: RawWebSocket) -> tuple[object, ...]:
-    """The code and reason with which it is closed, or what the connection's loss is called."""
-    try:
-        while True:
-            await ws.text()
-    except ConnectionResetError as end:
-        return end.args
-
-
 async def test_events_are_frames_and_frames_are_taken(app: HeldApp) -> None:
     async with opened(app) as ws:
         await app.append('"é☃"')
@@ -217,7 +208,7 @@ async def test_a_flood_of_frames_of_any_kind_ends_it(open_app: OpenApp, flood: s
     began = framed(b"", TEXT, final=False) if "parts of a" in flood else b""
     async with idle(app) as ws, opened(app) as other:
         sending = asyncio.create_task(ws.send_all(began + FLOODS[flood] * 5000))
-        assert await end_of(ws) == (1008, '{"reason": "too-fast"}')
+        assert await ws.end() == (1008, '{"reason": "too-fast"}')
         await asyncio.gather(sending, return_exceptions=True)
         await other.send_str("hello")
         assert "hello" in await other.receive_str(timeout=5)
@@ -229,8 +220,8 @@ async def test_a_flood_at_a_closed_door_is_cut_off(app: HeldApp) -> None:
     async with raw_websocket(app.port, "/api/v1/ws") as ws:
         began = time.monotonic()
         sending = asyncio.create_task(ws.send_all(FLOODS["pings"] * 5000))
-        assert (await end_of(ws))[0] == 4401
-        await end_of(ws)
+        assert (await ws.end())[0] == 4401
+        await ws.end()
         await asyncio.gather(sending, return_exceptions=True)
         assert time.monotonic() - began < 0.8 * duplex.CLOSE_SECONDS, "it is listened to"
 
