@@ -45,7 +45,7 @@ class CountingReader(WebSocketReader):
         self, fin: bool, opcode: int, payload: bytes | bytearray, compressed: int
     ) -> None:
         message = fin and opcode in (WSMsgType.TEXT, WSMsgType.BINARY)
-        if (self.messages if message else self.others).take():
+        if (self.messages if message else self.others).take(len(payload)):
             raise WebSocketError(CloseCode.POLICY, "too many frames")
         super()._handle_frame(fin, opcode, payload, compressed)
 

@@ -147,12 +147,13 @@ class SocketIo:
         self, request: web.Request, work: Coroutine[Any, Any, web.StreamResponse]
     ) -> web.StreamResponse:
         sid = request.query.get("sid", "")
-        if (request.content_length or 0) > FRAME_BYTES:
+        size = request.content_length or 0
+        if size > FRAME_BYTES:
             work.close()
             self._end(sid, End.TOO_LARGE)
             raise Problem(413, f"A request holds {FRAME_BYTES} bytes at most.")
         engine = self._server.eio.sockets.get(sid)
-        if engine is not None and (wait := engine.posts.take()):
+        if engine is not None and (wait := engine.posts.take(size)):
             work.close()
             self._end(sid, End.TOO_FAST)
             raise too_many("Too many requests in this session. Connect again.", wait / 1000)
@@ -252,7 +253,8 @@ class SocketIo:
             async with asyncio.timeout(CLOSE_SECONDS):
                 if why in STAYS_AWAY:
                     await self._server.disconnect(session.sid)
-                await self._server.eio.disconnect(session.engine.sid)
+                # A poll that is held takes everything along; there can be no other.
+                await session.engine.close(wait=wire is not None)
                 if wire is not None:
                     await wire.end(int(code), json.dumps(members).encode())
         if wire is not None:

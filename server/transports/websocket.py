@@ -227,10 +227,11 @@ async def _read(
 
 async def _take(message: WSMessage, lane: WebSocketLane, receive: Receive, pace: Pace) -> None:
     text = message.data if message.type is WSMsgType.TEXT else None
-    if len(message.data if text is None else text.encode()) > FRAME_BYTES:
+    size = len(message.data if text is None else text.encode())
+    if size > FRAME_BYTES:
         lane.say(error("too_large", f"A frame holds {FRAME_BYTES} bytes at most."))
         lane.end(End.TOO_LARGE)
-    elif wait := pace.take():
+    elif wait := pace.take(size):
         lane.say(pace.refusal(wait, client_id_in(text)))
         if pace.exhausted:
             lane.end(End.TOO_FAST)
