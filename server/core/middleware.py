@@ -12,7 +12,7 @@ from server.core.errors import Problem
 from server.core.ids import new_id
 from server.core.logging import request_id
 from server.core.metrics import Metrics
-from server.core.routing import HELD, IDENTITY, OPERATION
+from server.core.routing import HELD, IDENTITY, OPERATION, count_anonymous
 
 logger = logging.getLogger("server.access")
 
@@ -41,6 +41,8 @@ async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 async def _answer(request: web.Request, handler: Handler, identifier: str) -> web.StreamResponse:
     try:
+        if request.match_info.http_exception is not None:
+            count_anonymous(request)
         response = await handler(request)
     except (web.HTTPException, Problem) as error:
         if isinstance(error, web.HTTPException) and error.status < 400:

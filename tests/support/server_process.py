@@ -15,6 +15,21 @@ from support.ports import free_port
 ROOT = Path(__file__).resolve().parents[2]
 JWT_SECRET = "a-secret-that-only-the-tests-sign-their-tokens-with"
 
+UNLIMITED = {
+    f"TIFFIN_{name}": "0"
+    for name in (
+        "RATE_PER_MINUTE",
+        "READS_PER_MINUTE",
+        "ANONYMOUS_PER_MINUTE",
+        "LOGIN_PER_MINUTE",
+        "LOGIN_FAILURES",
+        "LOGIN_FAILURES_PER_ACCOUNT",
+        "REGISTRATIONS_PER_HOUR",
+        "FRAMES_PER_SECOND",
+    )
+}
+"""The limits that a server under test does not have."""
+
 
 def server_environment(
     data_dir: Path, redis_url: str = "", more: Mapping[str, str] | None = None
@@ -28,9 +43,7 @@ def server_environment(
     environment |= {
         "TIFFIN_DATA_DIR": str(data_dir),
         "TIFFIN_JWT_SECRET": JWT_SECRET,
-        "TIFFIN_RATE_PER_MINUTE": "0",
-        "TIFFIN_LOGIN_PER_MINUTE": "0",
-        "TIFFIN_FRAMES_PER_SECOND": "0",
+        **UNLIMITED,
         "PYTHONUNBUFFERED": "1",
     }
     if redis_url:
@@ -49,6 +62,7 @@ class ServerProcess:
         demo: bool = False,
         env: Mapping[str, str] | None = None,
         port: int | None = None,
+        host: str | None = "127.0.0.1",
         module: str = "server",
     ) -> None:
         self.module = module
@@ -57,7 +71,8 @@ class ServerProcess:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_path = data_dir / f"server-{self.port}.log"
         self.environment = server_environment(data_dir, redis_url, env)
-        self.arguments = ["--host", "127.0.0.1", "--port", str(self.port)]
+        self.arguments = ["--port", str(self.port)]
+        self.arguments += ["--host", host] if host else []
         self.arguments += ["--demo"] if demo else []
         self.process: subprocess.Popen[bytes] | None = None
 
