@@ -129,12 +129,7 @@ def create_app(settings: Settings) -> web.Application:
         app, settings, database, hub, order_service, restaurant_service, _map(settings)
     )
     kitchen.setup(app)
-    socketio = SocketIo(
-        app,
-        ping_seconds=settings.heartbeat_seconds,
-        stalled_seconds=settings.stalled_reader_seconds,
-        per_second=settings.frames_per_second,
-    )
+    socketio = SocketIo(app, settings)
     presence = chat.setup(app, settings, database, hub, account_service, order_service, socketio)
     announcement_service, marks = announcements.setup(app, database, log, hub, account_service)
     photos = uploads.setup(app, settings, database, account_service, restaurant_service)

@@ -79,6 +79,11 @@ class Settings(BaseSettings):
     frames_per_second: Annotated[float, Field(ge=0)] = 20
     topic_memory_kb: Annotated[int, Field(ge=0)] = 1024
     topics_memory_mb: Annotated[int, Field(ge=0)] = 64
+    control_frames_per_second: Annotated[float, Field(ge=0)] = 50
+    pong_seconds: Annotated[float, Field(ge=0)] = 1
+    max_unidentified: Annotated[int, Field(ge=0)] = 1_000
+    max_unidentified_per_address: Annotated[int, Field(ge=0)] = 100
+    identify_seconds: Annotated[float, Field(ge=0)] = 10
     sweep_seconds: Annotated[float, Field(gt=0)] = 0.5
     head_seconds: Annotated[float, Field(ge=0)] = 15
     idle_seconds: Annotated[float, Field(ge=0)] = 75
