@@ -215,8 +215,10 @@ class AccountScreen(Modal[None]):
         return ProfileChange(name=typed["name"], phone=typed["phone"] or None, address=address)
 
     async def _change(self) -> None:
+        from pydantic import Secret
+
         fields = [self.query_one(f"#{name}_password", Input) for name in ("current", "new")]
-        await self.tiffin.api.change_password(fields[0].value, fields[1].value)
+        await self.tiffin.api.change_password(*(Secret(field.value) for field in fields))
         for field in fields:
             field.value = ""
         self.say("Password changed.", trouble=False)
