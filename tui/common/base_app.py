@@ -13,11 +13,20 @@ from tui.common.crash import REPORT
 from tui.common.text import plain
 
 if TYPE_CHECKING:
+    from textual.command import Provider
     from textual.notifications import SeverityLevel
+
+
+def _commands() -> "type[Provider]":
+    from tui.common.commands import Commands
+
+    return Commands
 
 
 class BaseApp(App[None]):
     """What is the same for every app of ours, whatever it shows."""
+
+    COMMANDS = {_commands}  # noqa: RUF012 Textual has it so
 
     def __init__(self) -> None:
         super().__init__()

@@ -61,7 +61,7 @@ class PickScreen(Modal[Candidate]):
     def compose(self) -> ComposeResult:
         """The path, the folders, a line for what is wrong."""
         with Vertical(classes="box") as box:
-            box.border_title = self._heading.replace("[", r"\[")
+            box.border_title = Content(self._heading)
             box.border_subtitle = "tab completes · enter takes it · esc closes"
             yield PathField(id="path")
             yield Static(

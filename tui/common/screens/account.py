@@ -62,7 +62,7 @@ class AccountScreen(Modal[None]):
                     yield Static("", id="who", classes="row", markup=False)
                     for field, label, longest in FIELDS:
                         with Horizontal(classes="row"):
-                            yield Label(label)
+                            yield Label(label, markup=False)
                             yield Input(id=field, compact=True, max_length=longest)
                 yield Avatar()
             with Horizontal(classes="buttons"):
@@ -72,7 +72,7 @@ class AccountScreen(Modal[None]):
             yield Static("Password", classes="heading", markup=False)
             for field, label in (("current_password", "Now"), ("new_password", "New")):
                 with Horizontal(classes="row"):
-                    yield Label(label)
+                    yield Label(label, markup=False)
                     yield Input(id=field, password=True, compact=True, max_length=1024)
             with Horizontal(classes="buttons"):
                 yield Button("Change password", id="change", compact=True)

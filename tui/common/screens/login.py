@@ -93,7 +93,7 @@ class LoginScreen(Screen[bool]):
                 )
             )
             yield ServerLine(self.tiffin.server)
-            yield Button(f"Enter the demo as {_a(role)}", id="demo", variant="primary")
+            yield Button(Content(f"Enter the demo as {_a(role)}"), id="demo", variant="primary")
             yield Static("or with an account of your own", classes="or", markup=False)
             with Horizontal(classes="row new"):
                 yield Label("Name")
