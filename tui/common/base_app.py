@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from textual.app import App
+from textual.events import Event, Paste
 from textual.filter import ANSIToTruecolor, LineFilter
 from textual.worker import Worker, WorkerFailed, WorkerState
 from textual.worker_manager import WorkerManager
 
+from tui.common.chat.legible import legible
 from tui.common.crash import REPORT
 from tui.common.text import plain
 
@@ -31,6 +33,14 @@ class BaseApp(App[None]):
     def __init__(self) -> None:
         super().__init__()
         self._workers = Workers(self)
+
+    async def on_event(self, event: Event) -> None:
+        """Clean what is pasted, unless the field shows none of it or cleans it by itself."""
+        if isinstance(event, Paste):
+            field = self.focused
+            if not (getattr(field, "password", False) or getattr(field, "PASTES_RAW", False)):
+                event.text = legible(event.text)
+        await super().on_event(event)
 
     def notify(
         self,
