@@ -5,14 +5,15 @@ import os
 from typing import TYPE_CHECKING
 
 from tui.common.backend import DEFAULT_SERVER
+from tui.common.crash import REPORT
 
 if TYPE_CHECKING:
     from tui.common.app import TiffinApp
 
 
 def launch(app: "type[TiffinApp]", argv: list[str] | None = None) -> int:
-    """Read the arguments, run the app, return the exit code: 2 without a terminal, 128 and a
-    signal's number where that ended it."""
+    """Read the arguments, run the app, return the exit code: 1 after any internal error, 2 without
+    a terminal, 128 and a signal's number where that ended it."""
     parser = argparse.ArgumentParser(
         prog=f"tiffin-{app.ROLE}", description=f"tiffin, the window of the {app.ROLE}"
     )
@@ -30,5 +31,8 @@ def launch(app: "type[TiffinApp]", argv: list[str] | None = None) -> int:
         os.environ.pop(frozen, None)
     window = app(options.server)
     window.hint = options.hint
-    window.run()
-    return window.return_code or 0
+    try:
+        window.run()
+    except Exception as error:
+        REPORT.note(error)
+    return 1 if REPORT.tell() else window.return_code or 0
