@@ -1,8 +1,11 @@
 """A server that logs anybody in and then answers with whatever bytes it was given."""
 
 import asyncio
+import base64
 import contextlib
+import hashlib
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -25,6 +28,8 @@ class HostileServer:
     def __init__(self) -> None:
         self.says = answer(b"{}")
         self.flood = b""
+        self.shakes_hands = False
+        """Whether a WebSocket is opened first."""
         self.granted: dict[str, object] = {
             "access_token": "the-token",
             "expires_in": 900,
@@ -56,12 +61,22 @@ class HostileServer:
                 if b"/auth/" in head:
                     writer.write(answer(json.dumps(self.granted).encode()))
                 else:
-                    writer.write(self.says)
+                    writer.write((_handshake(head) if self.shakes_hands else b"") + self.says)
                     while self.flood:
                         writer.write(self.flood)
                         await writer.drain()
                 await writer.drain()
         writer.close()
+
+
+def _handshake(head: bytes) -> bytes:
+    found = re.search(rb"(?i)sec-websocket-key: *(\S+)", head)
+    assert found is not None
+    digest = hashlib.sha1(found[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+    return (
+        b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n"
+    )
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from tui.common.client.exchange import ANSWER_BYTES, WORDS_LONG
 from tui.common.client.session import ApiError, Session, Unreachable
 from tui.common.client.sse import EventStream
 from tui.common.client.sse_parser import EVENT_BYTES, EventTooLarge, SSEParser
+from tui.common.client.websocket import Room
 from tui.common.client.wire import Pattern, State, Wire
 
 ME = {"id": "1", "email": "a@example.com", "name": "A", "role": "customer"}
@@ -262,3 +263,70 @@ async def test_a_user_and_password_in_the_address_are_left_out(password: str) ->
         sent = b"".join(server.heads[asked:])
         assert b"Basic" not in sent
         assert b"ana" not in sent
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(b"\x89\x00", id="pings"),
+        pytest.param(b"\x8a\x04tick", id="pongs"),
+        pytest.param(b'\x81\x11{"type":"typing"}', id="texts"),
+    ],
+)
+async def test_a_flood_of_frames_holds_up_neither_others_nor_the_end(frame: bytes) -> None:
+    async with hostile() as (server, session):
+        server.shakes_hands, server.says, server.flood = True, b"", frame * 5000
+        meter = session.wire.meter("room", Pattern.WEBSOCKET)
+        room = Room(session, "cht-1", meter)
+
+        async def read() -> None:
+            async with room:
+                async for _ in room:
+                    pass
+
+        reading = asyncio.ensure_future(read())
+        # Both sides share this loop: each turn of it is one that a key press would have had.
+        async with asyncio.timeout(20):
+            await wait_until(lambda: meter.bytes > 20_000, what="the flood is read")
+        reading.cancel()
+        async with asyncio.timeout(20):
+            await asyncio.wait({reading})
+            await session.close()
+        # Whoever asks ten thousand times is not answered as often.
+        assert meter.bytes_sent < 5_000
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(b"\x81\x7f" + (2**62).to_bytes(8, "big"), id="endless"),
+        pytest.param((b"\x01\x7e\xff\xff" + b"x" * 65535) * 70, id="fragments"),
+        pytest.param(b"\x81\x02\xff\xfe", id="no UTF-8"),
+        pytest.param(b"\xc1\x01x", id="reserved bits"),
+        pytest.param(b"\x88\x01x", id="half a code"),
+        pytest.param(b"\x88\x16\x03\xf5" + b'{"retry_after_ms":1e9', id="reason"),
+    ],
+)
+async def test_a_room_comes_back_after_any_frame(frame: bytes) -> None:
+    async with hostile() as (server, session):
+        server.shakes_hands, server.says = True, frame
+        meter = session.wire.meter("room", Pattern.WEBSOCKET)
+        async with Room(session, "cht-1", meter) as room:
+            reading = asyncio.ensure_future(anext(room))
+            await wait_until(lambda: meter.state is State.RETRY, what="it comes back")
+            assert not reading.done()
+            reading.cancel()
+
+
+async def test_a_websocket_is_not_opened_where_a_redirect_leads() -> None:
+    async with hostile() as (elsewhere, _), hostile() as (server, session):
+        asked = len(elsewhere.heads)
+        location = f"Location: {elsewhere.url}/ws".encode()
+        server.says = answer(b"", location, status=b"302 Found")
+        meter = session.wire.meter("room", Pattern.WEBSOCKET)
+        async with Room(session, "cht-1", meter) as room:
+            reading = asyncio.ensure_future(anext(room))
+            await wait_until(lambda: meter.state is State.RETRY)
+            assert meter.detail == "redirected (HTTP 302)"
+            reading.cancel()
+        assert len(elsewhere.heads) == asked

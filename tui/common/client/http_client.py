@@ -174,6 +174,7 @@ class HttpClient:
 
             trace = aiohttp.TraceConfig()
             trace.on_request_headers_sent.append(_on_head_sent)
+            trace.on_request_redirect.append(self._on_redirect)
             self._http = aiohttp.ClientSession(
                 # A stream holds its connection, and how many there are is the panels' business.
                 connector=aiohttp.TCPConnector(limit=0),
@@ -186,6 +187,15 @@ class HttpClient:
                 ws_response_class=Socket,
             )
         return self._http
+
+    async def _on_redirect(self, _session: object, context: object, params: object) -> None:
+        """A WebSocket is opened where it was asked for: aiohttp would follow a redirect."""
+        import aiohttp
+
+        assert isinstance(params, aiohttp.TraceRequestRedirectParams)
+        if not isinstance(getattr(context, "trace_request_ctx", None), Exchange):
+            params.response.close()
+            raise self._elsewhere(params.response)
 
     def _elsewhere(self, response: aiohttp.ClientResponse) -> Unreachable:
         target = response.headers.get("Location", "another address")[:200]
