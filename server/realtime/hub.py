@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from server.core.database import Database
 from server.core.errors import Problem, unavailable
+from server.core.logging import log_failure
 from server.core.supervised import SupervisedTask
 from server.realtime.broker import Broker
 from server.realtime.event import Cursor, Event
@@ -189,6 +190,7 @@ class Hub:
     async def _sweep_for_ever(self) -> None:
         loop = asyncio.get_running_loop()
         seen = -1
+        failing = False
         while True:
             try:
                 async with asyncio.timeout(self._sweep_seconds):
@@ -203,10 +205,11 @@ class Hub:
                     seen = version
                 self._nudge()
                 self._leave(loop.time())
-            except asyncio.CancelledError:
-                raise
-            except Exception:
-                logger.exception("the sweep failed; it will be tried again")
+                failing = False
+            except Exception as error:
+                if not failing:  # told once an outage, not twice a second
+                    log_failure(logger, error, "the sweep failed; it will be tried again")
+                failing = True
                 self._suspicious.clear()
                 seen = -1
 

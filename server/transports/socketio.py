@@ -13,6 +13,7 @@ from aiohttp import web
 
 from server.core.auth import Gate
 from server.core.errors import Problem, malformed, unauthorized
+from server.core.logging import log_failure
 from server.core.routing import BODY_SECONDS, GATE, HELD
 from server.transports.connections import CONNECTIONS, Connections, End
 from server.transports.duplex import (
@@ -137,7 +138,11 @@ class SocketIo:
             if not isinstance(token, str):
                 raise unauthorized("Send an access token: `auth: {token}`.")
             identity = self._gate.tokens.verify(token)
-            engine, pace = self._engine_of(sid), Pace(self._per_second)
+            try:
+                engine = self._engine_of(sid)
+            except KeyError:  # it has gone, or the server is ending
+                return False
+            pace = Pace(self._per_second)
             session = Session(sid, identity, engine, pace, self._stalled_seconds)
             session.held.enter_context(self._connections.hold(identity, session.end))
             try:
@@ -186,8 +191,8 @@ class SocketIo:
             return found
         except ConnectionError:
             return None
-        except Exception:
-            logger.exception("the event %s failed", name)
+        except Exception as failure:
+            log_failure(logger, failure, "the event %s failed", name)
             session.end(End.FAILED)
             return None
 

@@ -15,6 +15,7 @@ from aiohttp_sse import EventSourceResponse
 from pydantic import Field
 
 from server.core.errors import Problem
+from server.core.logging import log_failure
 from server.core.routing import GATE, HELD, Header, identity_of, service
 from server.realtime.event import Event
 from server.realtime.hub import Hub
@@ -269,10 +270,11 @@ async def _watched(until: Until | None, sink: SseSink) -> AsyncIterator[None]:
     def done(watch: asyncio.Future[str]) -> None:
         if watch.cancelled():
             return
-        if watch.exception() is None:
+        failure = watch.exception()
+        if failure is None:
             sink.over(watch.result())
             return
-        logger.error("what ends a stream failed", exc_info=watch.exception())
+        log_failure(logger, failure, "what ends a stream failed")
         sink.fail()
 
     watch.add_done_callback(done)
