@@ -1,5 +1,6 @@
 """Who sent a request: the client's address, also behind proxies that are trusted."""
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -12,6 +13,8 @@ Address = IPv4Address | IPv6Address
 
 TRUSTED_PROXIES: web.AppKey[Networks] = web.AppKey("trusted_proxies", tuple)
 
+_CLIENT = web.RequestKey("client_address", str)
+_FOR = re.compile(r'(?:^|;)\s*for="?([^";]*)', re.IGNORECASE)
 _IPV6_PREFIX = 64
 """A customer of a provider has at least this network, so one address of it tells nobody apart."""
 
@@ -23,18 +26,26 @@ def client_address(request: web.Request) -> str:
     right-most one that is not itself a trusted proxy is the client; what stands left of it may be
     made up.
     """
+    known = request.get(_CLIENT)
+    if known is None:
+        known = request[_CLIENT] = _find(request)
+    return known
+
+
+def _find(request: web.Request) -> str:
     remote = request.remote or ""
     trusted = request.app.get(TRUSTED_PROXIES, ())
     if not trusted or not is_trusted(remote, trusted):
         return remote
     found = {
-        str(client)
-        for hops in (_x_forwarded_for(request), _forwarded(request))
-        if (client := _client(hops, trusted)) is not None
+        _client(split(",".join(request.headers.getall(name))), trusted)
+        for name, split in (("X-Forwarded-For", _plain), ("Forwarded", _forwarded))
+        if name in request.headers
     }
     # A proxy writes one of the two headers and passes the other on as the client wrote it: where
     # they disagree there is no telling which is whose.
-    return found.pop() if len(found) == 1 else remote
+    client = found.pop() if len(found) == 1 else None
+    return remote if client is None else str(client)
 
 
 def address_key(request: web.Request) -> str:
@@ -65,7 +76,9 @@ def parse_address(text: str) -> Address | None:
     """An address, with or without a port or brackets; None where it is none."""
     text = text.strip()
     if text.startswith("["):
-        text = text[1:].partition("]")[0]
+        text, _, port = text[1:].partition("]")
+        if port and not port.startswith(":"):
+            return None
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
@@ -97,10 +110,27 @@ def _client(hops: Iterator[str], trusted: Networks) -> Address | None:
     return nearest
 
 
-def _x_forwarded_for(request: web.Request) -> Iterator[str]:
-    return reversed(",".join(request.headers.getall("X-Forwarded-For", ())).split(","))
+def _plain(value: str) -> Iterator[str]:
+    """The hops of X-Forwarded-For, nearest first."""
+    return reversed(value.split(","))
 
 
-def _forwarded(request: web.Request) -> Iterator[str]:
-    """The `for` of each hop of RFC 7239, nearest first; empty where a hop has none."""
-    return (hop.get("for", "") for hop in reversed(request.forwarded))
+def _forwarded(value: str) -> Iterator[str]:
+    """The `for` of each hop of RFC 7239, nearest first; empty where a hop has none.
+
+    Read from the right, as each proxy has added to the right: a quote that a client has left open
+    would swallow the next hop from the left.
+    """
+    end, quoted = len(value), False
+    for at in range(len(value) - 1, -1, -1):
+        if value[at] == '"':
+            quoted = not quoted
+        elif value[at] == "," and not quoted:
+            yield _for(value[at + 1 : end])
+            end = at
+    yield "" if quoted else _for(value[:end])
+
+
+def _for(hop: str) -> str:
+    found = _FOR.search(hop)
+    return found[1] if found else ""

@@ -1,6 +1,7 @@
 """Routes: typed handlers whose annotations bind the request and write the document."""
 
 import asyncio
+import hashlib
 import inspect
 import typing
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,9 +11,11 @@ from typing import Annotated, Any, Generic, TypeVar, cast
 from aiohttp import http_exceptions, web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from server.core.auth import Gate, Identity
+from server.core.addresses import address_key
+from server.core.arrivals import ARRIVALS
+from server.core.auth import SIGNED, Gate, Identity
 from server.core.errors import Problem, forbidden, malformed, not_found, unfit
-from server.core.limits import RateLimit
+from server.core.limits import InFlight, RateLimit
 
 BodyT = TypeVar("BodyT")
 ServiceT = TypeVar("ServiceT")
@@ -22,6 +25,12 @@ Refuse = Callable[[web.Request, Problem], Awaitable[web.StreamResponse]]
 PREFIX = "/api/v1"
 BODY_SECONDS = 20.0
 """How long a client may take to send its JSON."""
+REFUSED_SECONDS = 0.25
+"""Before a 429 is sent: who asks again at once, whatever it says, takes little time from others."""
+WRITE_COST = 5
+"""A write takes as much of the server as so many reads."""
+ROWS = 10
+"""So many entries of a list cost as much as another request."""
 CUSTOMER = ("customer",)
 EMPLOYEE = ("employee",)
 ANY_ROLE = ("customer", "employee")
@@ -30,12 +39,23 @@ PUBLIC = ()
 SERVICES: web.AppKey[dict[type, object]] = web.AppKey("services", dict)
 GATE = web.AppKey("gate", Gate)
 WRITES = web.AppKey("writes", RateLimit)
+"""By account."""
+READS = web.AppKey("reads", RateLimit)
+"""By account: its reads, and what is not counted as a write."""
+ADDRESSES = web.AppKey("addresses", RateLimit)
+"""By address: the requests of all accounts there, counted as reads."""
+ANONYMOUS = web.AppKey("anonymous", RateLimit)
+"""By address: what comes without a token that holds."""
+IN_FLIGHT = web.AppKey("in_flight", InFlight)
+"""By account: what is not answered yet."""
 OPERATIONS = web.AppKey("operations", list["Operation"])
 
 IDENTITY = web.RequestKey("identity", Identity)
 OPERATION: web.RequestKey["Operation"] = web.RequestKey("operation", object)  # type: ignore[arg-type]
 HELD = web.RequestKey("held", bool)
-"""Set where the answer waits for news: such a request says nothing about the server's speed."""
+"""Set where the answer waits, for news or because it refuses: such a request says nothing about the
+server's speed."""
+_LEAVE: web.RequestKey[Callable[[], None]] = web.RequestKey("leave", object)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +84,32 @@ def identity_of(request: web.Request) -> Identity:
     return request[IDENTITY]
 
 
+def mark_held(request: web.Request) -> None:
+    """From here on the answer waits for news: it is counted as a stream, no more as in flight."""
+    request[HELD] = True
+    leave = request.get(_LEAVE)
+    if leave is not None:
+        leave()
+
+
+def count_anonymous(request: web.Request) -> None:
+    """Count it against the client's address. Raises Problem 429."""
+    request.app[ANONYMOUS].take(address_key(request))
+
+
+def _count_refused(request: web.Request, problem: Problem) -> None:
+    """Count a request that had no token that holds. Raises Problem 429.
+
+    A token that this server has signed is counted by itself, any other by its address: whatever
+    else comes from there, an app whose token has run out is told so.
+    """
+    if problem.kind in SIGNED:
+        sent = request.headers.get("Authorization", "")
+        request.app[ANONYMOUS].take(hashlib.sha256(sent.encode("utf-8", "replace")).hexdigest())
+    else:
+        count_anonymous(request)
+
+
 class _Parameters(BaseModel):
     model_config = ConfigDict(extra="ignore", populate_by_name=False)
 
@@ -83,6 +129,7 @@ class Operation:
         media: str,
         empty: tuple[int, ...],
         counted: bool,
+        cost: int,
         refuse: Refuse | None,
         tag: str,
         form: type[BaseModel] | None,
@@ -95,7 +142,8 @@ class Operation:
         self.problems = problems
         self.media = media
         self.empty = empty
-        self.counted = counted and method != "GET"
+        self.counted = counted
+        self.cost = cost
         self.refuse = refuse
         self.tag = tag
         self.form = form
@@ -130,17 +178,26 @@ class Operation:
         except Problem as problem:
             if self.refuse is None:
                 raise
+            if problem.status == 429:
+                await asyncio.sleep(REFUSED_SECONDS)
             return await self.refuse(request, problem)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         if self.roles:
-            identity = await request.app[GATE].admit(request.headers.get("Authorization"))
-            request[IDENTITY] = identity
-            if identity.role not in self.roles:
-                raise forbidden(f"This is for {' and '.join(self.roles)}s only.")
-            if self.counted:
-                request.app[WRITES].take(identity.account_id)
-        result = await self.handler(request, **await self._bind(request))
+            await self._admit(request)
+        elif self.counted:
+            count_anonymous(request)
+        try:
+            result = await self.handler(request, **await self._bind(request))
+        except Problem as problem:
+            if (
+                not self.roles
+                and not self.counted
+                and problem.status < 500
+                and problem.status != 429
+            ):
+                count_anonymous(request)
+            raise
         if isinstance(result, web.StreamResponse):
             return result
         answer = result if isinstance(result, Answer) else Answer(result)
@@ -153,6 +210,36 @@ class Operation:
             body=answer.body.model_dump_json(by_alias=True).encode(),
             content_type="application/json",
             charset="utf-8",
+        )
+
+    async def _admit(self, request: web.Request) -> None:
+        """Whose request it is; it is counted before anything else is done for it."""
+        try:
+            identity = await request.app[GATE].admit(request.headers.get("Authorization"))
+        except Problem as problem:
+            if problem.status == 401:
+                _count_refused(request, problem)
+            raise
+        request[IDENTITY] = identity
+        if self.counted and self.method != "GET":
+            cost = WRITE_COST
+            request.app[WRITES].take(identity.account_id)
+        else:
+            cost = self.cost + self._rows(request) // ROWS
+            request.app[READS].take(identity.account_id, cost)
+        request.app[ADDRESSES].take(address_key(request), cost)
+        _enter(request, identity)
+        if identity.role not in self.roles:
+            raise forbidden(f"This is for {' and '.join(self.roles)}s only.")
+
+    def _rows(self, request: web.Request) -> int:
+        """How many entries of a list are asked for at most; 0 where it is none."""
+        field = self.query_model.model_fields.get("limit")
+        if field is None:
+            return 0
+        asked = request.query.get("limit", "")
+        return (
+            int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 4 else field.default
         )
 
     async def _bind(self, request: web.Request) -> dict[str, Any]:
@@ -172,6 +259,14 @@ class Operation:
         return bound
 
 
+def _enter(request: web.Request, identity: Identity) -> None:
+    """Count the request until its answer has been read. Raises Problem 429."""
+    leave = request[_LEAVE] = request.app[IN_FLIGHT].enter(identity.account_id)
+    task = asyncio.current_task()  # aiohttp makes one a request, which also writes the answer
+    assert task is not None
+    task.add_done_callback(lambda _: leave())
+
+
 async def read_body(request: web.Request, model: type[BaseModel]) -> BaseModel:
     """The request's JSON as that model. Raises Problem 400, 413, 415 or 422."""
     kind = request.content_type
@@ -181,7 +276,7 @@ async def read_body(request: web.Request, model: type[BaseModel]) -> BaseModel:
         raise Problem(415, f"Send JSON (`Content-Type: application/json`), not {kind}.")
     try:
         # aiohttp never ends the wait for a body that stops coming, or goes on in broken chunks.
-        async with asyncio.timeout(BODY_SECONDS):
+        async with request.app[ARRIVALS].within(BODY_SECONDS):
             sent = await request.read()
     except TimeoutError:
         raise malformed(f"The body did not arrive within {BODY_SECONDS:g} s.") from None
@@ -211,6 +306,7 @@ class Router:
         media: str = "application/json",
         empty: tuple[int, ...] = (),
         counted: bool = True,
+        cost: int = 1,
         refuse: Refuse | None = None,
         form: type[BaseModel] | None = None,
     ) -> Callable[[Handler], Handler]:
@@ -219,10 +315,12 @@ class Router:
         `roles` may call it (PUBLIC: anyone). `status` is that of success: 200, or 204 where it
         returns nothing. `problems` are the errors of its own rules; what guards and binding may
         answer is added. `media` is another content type than JSON; `empty` other statuses
-        without a body. What may change something counts against the account's rate, unless the
-        feature counts it in its own way and says `counted=False`. `refuse` answers a problem
-        where the client could not read a document. `form` has the fields of a form that the handler
-        reads itself (`core.forms`), beside its `file`.
+        without a body. What may change something counts as one of the account's writes, unless the
+        feature counts it in its own way and says `counted=False`; it then counts as `cost` of its
+        reads, as a GET does. A PUBLIC one counts against the address, or with `counted=False` only
+        where it is refused. `refuse` answers a problem where the client could not read a document.
+        `form` has the fields of a form that the handler reads itself (`core.forms`), beside its
+        `file`.
         """
 
         def register(handler: Handler) -> Handler:
@@ -238,6 +336,7 @@ class Router:
                     media=media,
                     empty=empty,
                     counted=counted,
+                    cost=cost,
                     refuse=refuse,
                     tag=self.tag,
                     form=form,

@@ -27,13 +27,13 @@ from server.features.accounts.service import AccountService
 router = Router("accounts")
 
 
-@router.route("POST", "/auth/register", roles=PUBLIC, status=201, problems=(409, 429))
+@router.route("POST", "/auth/register", roles=PUBLIC, status=201, problems=(409,))
 async def register(request: web.Request, body: Registration) -> Answer[Session]:
     """Become a customer."""
     return _secret(await _accounts(request).register(body, address_key(request)))
 
 
-@router.route("POST", "/auth/login", roles=PUBLIC, problems=(401, 429))
+@router.route("POST", "/auth/login", roles=PUBLIC, problems=(401,))
 async def log_in(request: web.Request, body: Credentials) -> Answer[Session]:
     """Log in."""
     password = body.password.get_secret_value()
@@ -41,13 +41,13 @@ async def log_in(request: web.Request, body: Credentials) -> Answer[Session]:
     return _secret(granted)
 
 
-@router.route("POST", "/auth/demo", roles=PUBLIC, problems=(404, 429))
+@router.route("POST", "/auth/demo", roles=PUBLIC, problems=(404,))
 async def demo(request: web.Request, body: DemoLogin) -> Answer[Session]:
     """Log in to the demo with one button; only where the server runs in demo mode."""
     return _secret(await _accounts(request).demo(body.role, address_key(request)))
 
 
-@router.route("POST", "/auth/refresh", roles=PUBLIC, problems=(401, 429))
+@router.route("POST", "/auth/refresh", roles=PUBLIC, counted=False, problems=(401,))
 async def refresh(
     request: web.Request, body: RefreshGrant, key: IdempotencyKey = None
 ) -> Answer[Session]:
@@ -56,7 +56,7 @@ async def refresh(
     It is good for one exchange; another ends the session everywhere. With an Idempotency-Key the
     same exchange may be asked for again within 60 seconds, while its refresh token is unused.
     """
-    granted = await _accounts(request).refresh(body.refresh_token, key, address_key(request))
+    granted = await _accounts(request).refresh(body.refresh_token, key)
     return _secret(granted)
 
 

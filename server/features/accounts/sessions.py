@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from server.core.auth import AccessTokens
 from server.core.clock import now
 from server.core.database import Database, Transaction
-from server.core.errors import unauthorized
+from server.core.errors import Problem, unauthorized
 from server.core.ids import new_id
 from server.features.accounts import store
 from server.features.accounts.refresh_token import digest_of, new_token, successor_of
@@ -33,7 +33,8 @@ class Sessions:
     """Starts, renews, checks and ends sessions; a session's id is the `sid` of its access tokens.
 
     Every end is an event `session.revoked` `{"sessions": [ids]}` on `topic`, about the account.
-    `secret` is the server's, `lifetime` that of a refresh token.
+    `secret` is the server's, `lifetime` that of a refresh token. Outside of a `demo` no session of
+    a demo's account holds.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Sessions:
         tokens: AccessTokens,
         secret: str,
         lifetime: timedelta,
+        demo: bool,
     ) -> None:
         self._database = database
         self._log = log
@@ -51,6 +53,7 @@ class Sessions:
         self._tokens = tokens
         self._secret = secret
         self._lifetime = lifetime
+        self._demo = demo
 
     async def start(self, tx: Transaction, account: Account) -> Session:
         """A new session of that account."""
@@ -59,6 +62,17 @@ class Sessions:
         await store.insert_session(tx, session_id, account.id, at, at + self._lifetime)
         await store.insert_token(tx, digest_of(token), session_id, at + self._lifetime)
         return self._granted(account, session_id, token)
+
+    async def of(self, token: str) -> str:
+        """The session of that refresh token. Raises Problem 401 where there is none."""
+
+        async def fn(tx: Transaction) -> StoredToken | None:
+            return await store.token(tx, digest_of(token))
+
+        found = await self._database.read(fn)
+        if found is None:
+            raise _unknown()
+        return found.session_id
 
     async def refresh(self, token: str, key: str | None) -> Session:
         """The session with new tokens.
@@ -74,10 +88,7 @@ class Sessions:
 
         outcome = await self._database.write(fn)
         if outcome is None:
-            raise unauthorized(
-                "The refresh token is not valid or has expired. Log in again.",
-                kind="refresh-token",
-            )
+            raise _unknown()
         if isinstance(outcome, _Reused):
             logger.warning(
                 "a spent refresh token was used again; its session was ended",
@@ -111,6 +122,8 @@ class Sessions:
             account_id = owner
         stored = await store.account_by_id(tx, account_id)
         assert stored is not None, "a session goes with its account"
+        if stored.demo and not self._demo:
+            return None
         return self._granted(stored.account, session_id, successor)
 
     async def end_by_token(self, tx: Transaction, token: str, account_id: str) -> bool:
@@ -136,10 +149,11 @@ class Sessions:
     async def holds(self, session_id: str) -> bool:
         """Whether that session was neither ended nor has expired."""
 
-        async def fn(tx: Transaction) -> bool:
-            return await store.session_holds(tx, session_id, now())
+        return await self._database.read(lambda tx: self.holds_in(tx, session_id))
 
-        return await self._database.read(fn)
+    async def holds_in(self, tx: Transaction, session_id: str) -> bool:
+        """The same, as this transaction sees it."""
+        return await store.session_holds(tx, session_id, now(), self._demo)
 
     async def _announce(self, tx: Transaction, account_id: str, ended: Sequence[str]) -> None:
         data = json.dumps({"sessions": list(ended)}, separators=(",", ":"))
@@ -155,6 +169,12 @@ class Sessions:
             refresh_token=refresh_token,
             account=account,
         )
+
+
+def _unknown() -> Problem:
+    return unauthorized(
+        "The refresh token is not valid or has expired. Log in again.", kind="refresh-token"
+    )
 
 
 def _is_repeated(found: StoredToken, successor: str, at: datetime) -> bool:
