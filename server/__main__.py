@@ -2,9 +2,12 @@
 
 import argparse
 import asyncio
+import contextlib
 import getpass
+import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,7 +17,7 @@ from server.core.database import Database
 from server.core.errors import Problem, unfit
 from server.core.logging import configure_logging
 from server.core.migrate import MigrationError, migrate
-from server.settings import Settings, SettingsError, load_settings
+from server.settings import Settings, SettingsError, is_loopback, load_settings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = load_settings(**_overrides(options))
-        configure_logging(settings.log_level)
+        configure_logging(settings.log_level, lines=settings.log_queue_lines)
         return int(options.run(options, settings))
     except (SettingsError, MigrationError) as error:
         print(f"tiffin: {error}", file=sys.stderr)
@@ -36,6 +39,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (8080; 0: any free one)")
     parser.add_argument("--demo", action="store_true", help="a small town to try it with")
+    parser.add_argument(
+        "--demo-public",
+        action="store_true",
+        help="open the demo to other machines, where anybody may then act as an employee",
+    )
     parser.set_defaults(run=_serve)
     commands = parser.add_subparsers(title="commands")
     employee = commands.add_parser("add-employee", help="make an employee's account")
@@ -65,14 +73,17 @@ def _parser() -> argparse.ArgumentParser:
 def _overrides(options: argparse.Namespace) -> dict[str, Any]:
     given = {name: getattr(options, name) for name in ("host", "port")}
     found = {name: value for name, value in given.items() if value is not None}
-    if options.demo:
-        found["demo"] = True
-    return found
+    return found | {name: True for name in ("demo", "demo_public") if getattr(options, name)}
 
 
 def _serve(options: argparse.Namespace, settings: Settings) -> int:
     import uvloop
 
+    if settings.demo and not settings.demo_public and not is_loopback(settings.host):
+        raise SettingsError(
+            f"a demo lets anybody in as an employee, and {settings.host} is open to other"
+            " machines; leave --host out, or add --demo-public"
+        )
     return uvloop.run(serve(settings))
 
 
@@ -100,11 +111,21 @@ async def serve(settings: Settings) -> int:
             return 1
         host, port = runner.addresses[0][:2]
         settle()
-        print(f"Tiffin listens on http://{host}:{port}", flush=True)
+        _say(f"Tiffin listens on http://{host}:{port}")
         await stop.wait()
     finally:
         await runner.cleanup()
     return 0
+
+
+def _say(line: str) -> None:
+    """On standard output, from a thread: where nobody reads that any more, the server goes on."""
+
+    def write() -> None:
+        with contextlib.suppress(OSError):
+            os.write(sys.stdout.fileno(), f"{line}\n".encode())
+
+    threading.Thread(target=write, daemon=True).start()
 
 
 def _add_employee(options: argparse.Namespace, settings: Settings) -> int:

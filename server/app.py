@@ -6,27 +6,30 @@ import gc
 import json
 import logging
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from server.core import idempotency
-from server.core.addresses import TRUSTED_PROXIES
+from server.core.addresses import TRUSTED_PROXIES, client_address
 from server.core.arrivals import ARRIVALS, Arrivals
 from server.core.auth import AccessTokens, Gate
 from server.core.clock import now, to_text
 from server.core.database import Database
+from server.core.errors import forbidden
 from server.core.health import CHECKS, add_health
 from server.core.limits import InFlight, RateLimit
-from server.core.logging import configure_logging
+from server.core.logging import configure_logging, dropped_lines
 from server.core.metrics import Metrics
 from server.core.middleware import METRICS, around
 from server.core.migrate import migrate
 from server.core.openapi import DOCUMENT, document, serve_document
 from server.core.routing import (
+    ADDRESSES,
     ANONYMOUS,
     GATE,
     IN_FLIGHT,
@@ -37,6 +40,8 @@ from server.core.routing import (
     WRITES,
 )
 from server.core.serving import Runner
+from server.core.supervised import SupervisedTask, states_of
+from server.demo import build_town, hang_photos, refuse_town
 from server.features.accounts import setup as accounts
 from server.features.accounts.service import drop_expired
 from server.features.announcements import setup as announcements
@@ -52,10 +57,11 @@ from server.features.uploads.blobs import Blobs
 from server.realtime.broker import Broker
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
+from server.realtime.log_topic import Rings
 from server.realtime.memory_broker import MemoryBroker
 from server.realtime.rewrites import Rewrites
 from server.realtime.states import States
-from server.settings import Settings, load_settings
+from server.settings import Settings, is_loopback, load_settings
 from server.transports.connections import CONNECTIONS, Connections, Revocations
 from server.transports.heartbeat import HEARTBEAT, Heartbeat
 from server.transports.socketio import SocketIo
@@ -74,10 +80,17 @@ DEMO_MAP = Path(__file__).with_name("demo") / "map.geojson"
 def create_app(settings: Settings) -> web.Application:
     """The application with every feature; nothing is opened before it starts."""
     app = web.Application(middlewares=[around], client_max_size=BODY_BYTES)
+    if settings.demo and settings.demo_public:
+        logger.warning(
+            "this demo is open to every address that reaches it: anybody may act as an employee"
+        )
+    elif settings.demo:
+        app.middlewares.append(_this_machine_alone)
     database = Database(settings.database_path)
     log = EventLog(database)
     broker = _broker(settings)
-    hub = Hub(database, log, broker, settings.sweep_seconds)
+    rings = Rings(settings.topic_memory_kb * 1024, settings.topics_memory_mb * 1024 * 1024)
+    hub = Hub(database, log, broker, settings.sweep_seconds, rings)
     connections = Connections(settings.max_connections, settings.max_streams_per_account)
     gate = Gate(AccessTokens(settings.token_secret, settings.access_token_seconds))
 
@@ -86,6 +99,9 @@ def create_app(settings: Settings) -> web.Application:
     app[IN_FLIGHT] = InFlight(settings.requests_per_account)
     app[ARRIVALS] = Arrivals()
     app[READS] = RateLimit(settings.reads_per_minute, "requests by this account", share=AT_ONCE)
+    app[ADDRESSES] = RateLimit(
+        settings.requests_per_address, "requests from this address", share=AT_ONCE
+    )
     app[ANONYMOUS] = RateLimit(
         settings.anonymous_per_minute,
         "requests from this address without a valid token",
@@ -113,12 +129,7 @@ def create_app(settings: Settings) -> web.Application:
         app, settings, database, hub, order_service, restaurant_service, _map(settings)
     )
     kitchen.setup(app)
-    socketio = SocketIo(
-        app,
-        ping_seconds=settings.heartbeat_seconds,
-        stalled_seconds=settings.stalled_reader_seconds,
-        per_second=settings.frames_per_second,
-    )
+    socketio = SocketIo(app, settings)
     presence = chat.setup(app, settings, database, hub, account_service, order_service, socketio)
     announcement_service, marks = announcements.setup(app, database, log, hub, account_service)
     photos = uploads.setup(app, settings, database, account_service, restaurant_service)
@@ -128,8 +139,20 @@ def create_app(settings: Settings) -> web.Application:
     app[DOCUMENT] = json.dumps(described).encode()
     app.router.add_get(f"{PREFIX}/openapi.json", serve_document)
     add_health(app)
-    _add_checks(app, database, broker)
-    _add_gauges(app, hub, connections)
+    upkeep = SupervisedTask(
+        "upkeep", lambda: _upkeep(settings, database, log, announcement_service)
+    )
+    tasks = [
+        database.writer,
+        *broker.tasks,
+        hub.sweeper,
+        presence.renewing,
+        *photos.tasks,
+        app[HEARTBEAT].task,
+        upkeep,
+    ]
+    _add_checks(app, database, broker, tasks)
+    _add_gauges(app, hub, connections, broker)
 
     async def run(app: web.Application) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
@@ -137,6 +160,8 @@ def create_app(settings: Settings) -> web.Application:
                 logger.info("migrated: %s", name)
             await database.open()
             stack.push_async_callback(database.close)
+            if not settings.demo:
+                await refuse_town(settings, database)
             await log.open()
             await broker.open(log.epoch)
             stack.push_async_callback(broker.close)
@@ -154,10 +179,8 @@ def create_app(settings: Settings) -> web.Application:
             await marks.follow()
             if settings.demo:
                 await _demo(settings, database, photos.blobs)
-            upkeep = asyncio.create_task(
-                _upkeep(settings, database, log, announcement_service), name="upkeep"
-            )
-            stack.callback(upkeep.cancel)
+            upkeep.start()
+            stack.push_async_callback(upkeep.stop)
             yield
 
     async def drain(app: web.Application) -> None:
@@ -173,7 +196,11 @@ async def create_runner() -> web.AppRunner:
     """For gunicorn: an AppRunner, made after the fork, that cancels the handler of a client
     that has gone."""
     settings = load_settings()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, lines=settings.log_queue_lines)
+    # What gunicorn says of this worker goes the same way: it would block on its own.
+    says = logging.getLogger("gunicorn.error")
+    says.handlers.clear()
+    says.propagate = True
     runner = Runner(create_app(settings), settings)
     settle()
     return runner
@@ -197,7 +224,7 @@ def _broker(settings: Settings) -> Broker:
         return MemoryBroker()
     from server.realtime.redis_broker import RedisBroker
 
-    return RedisBroker(settings.redis_url)
+    return RedisBroker(settings.redis_url, settings.token_secret)
 
 
 def _map(settings: Settings) -> Path | None:
@@ -207,35 +234,58 @@ def _map(settings: Settings) -> Path | None:
     return DEMO_MAP if DEMO_MAP.exists() else None
 
 
-async def _demo(settings: Settings, database: Database, blobs: Blobs) -> None:
-    from server.demo import build_town, hang_photos
+@web.middleware
+async def _this_machine_alone(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A demo lets anybody in, and under gunicorn it learns of its address by requests alone."""
+    address = client_address(request)
+    if address and not is_loopback(address):
+        raise forbidden(
+            "This demo is for the machine it runs on. Whoever runs it opens it to others with"
+            " --demo-public or TIFFIN_DEMO_PUBLIC=1."
+        )
+    return await handler(request)
 
+
+async def _demo(settings: Settings, database: Database, blobs: Blobs) -> None:
     await build_town(settings, database)
     await hang_photos(database, blobs)
 
 
-def _add_checks(app: web.Application, database: Database, broker: Broker) -> None:
-    async def database_state() -> str:
-        await database.data_version()
-        return "ok"
-
+def _add_checks(
+    app: web.Application, database: Database, broker: Broker, tasks: Sequence[SupervisedTask]
+) -> None:
     async def broker_state() -> str:
         return broker.state
 
     async def connections_state() -> str:
         return "draining" if app[CONNECTIONS].draining else "ok"
 
-    app[CHECKS]["database"] = database_state
+    async def tasks_state() -> str:
+        return states_of(tasks)
+
+    app[CHECKS]["database"] = database.state
     app[CHECKS]["broker"] = broker_state
     app[CHECKS]["connections"] = connections_state
+    app[CHECKS]["tasks"] = tasks_state
 
 
-def _add_gauges(app: web.Application, hub: Hub, connections: Connections) -> None:
+def _add_gauges(app: web.Application, hub: Hub, connections: Connections, broker: Broker) -> None:
     metrics = app[METRICS]
     metrics.gauge("held_connections", "Streams and held polls.", lambda: connections.held)
     metrics.gauge("held_polls", "Held polls among them.", lambda: connections.polls)
     metrics.gauge("listeners", "Subscriptions and waiters of the hub.", lambda: hub.listeners)
     metrics.gauge("topics", "Topics this process follows.", lambda: hub.topics)
+    metrics.gauge(
+        "recent_event_bytes",
+        "Memory that recent events take, without what is encoded of them.",
+        lambda: hub.rings.bytes,
+    )
+    metrics.gauge(
+        "broker_messages_rejected",
+        "Messages on the broker that this server's secret has not signed.",
+        lambda: broker.rejected,
+    )
+    metrics.gauge("log_lines_dropped", "Log lines that nobody read in time.", dropped_lines)
     metrics.gauge("gaps", "Gaps the sweep has found.", lambda: hub.gaps)
     # The allocator keeps what a crowd has needed for the next one, so that the process' size says
     # little about what is in use.

@@ -2,7 +2,8 @@
 
 import os
 import secrets
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
+DATA_DIR = Path(".tiffin")
+DEMO_DIR = DATA_DIR / "demo"
 SECRET_BYTES = 32
 _MAKE_ONE = 'make one with `python -c "import secrets; print(secrets.token_urlsafe(48))"`'
 
@@ -19,16 +22,30 @@ class SettingsError(Exception):
     """Settings that cannot work, in words for the person who set them."""
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches that address or name."""
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return host.lower() == "localhost"
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def _data_dir(validated: Mapping[str, Any]) -> Path:
+    return DEMO_DIR if validated.get("demo") else DATA_DIR
+
+
 class Settings(BaseSettings):
     """Typed settings; seconds unless the name says otherwise."""
 
     model_config = SettingsConfigDict(env_prefix="TIFFIN_", frozen=True, extra="ignore")
 
-    data_dir: Path = Path(".tiffin")
+    demo: bool = False
+    demo_public: bool = False
+    data_dir: Path = Field(default_factory=_data_dir)
     database_url: str = ""
     redis_url: str = ""
     jwt_secret: str = ""
-    demo: bool = False
 
     host: str = "127.0.0.1"
     port: Annotated[
@@ -47,6 +64,7 @@ class Settings(BaseSettings):
     max_connections: Annotated[int, Field(ge=1)] = 10_000
     rate_per_minute: Annotated[int, Field(ge=0)] = 120
     reads_per_minute: Annotated[int, Field(ge=0)] = 1200
+    requests_per_address: Annotated[int, Field(ge=0)] = 6000
     anonymous_per_minute: Annotated[int, Field(ge=0)] = 600
     login_per_minute: Annotated[int, Field(ge=0)] = 120
     login_failures: Annotated[int, Field(ge=0)] = 10
@@ -55,7 +73,17 @@ class Settings(BaseSettings):
     heartbeat_seconds: Annotated[float, Field(gt=0, le=15)] = 10
     stalled_reader_seconds: Annotated[float, Field(gt=0)] = 90
     presence_seconds: Annotated[float, Field(gt=0)] = 30
+    chat_bytes_per_minute: Annotated[int, Field(ge=0)] = 128 * 1024
+    max_open_chats: Annotated[int, Field(ge=0)] = 20
+    max_chats_per_day: Annotated[int, Field(ge=0)] = 50
     frames_per_second: Annotated[float, Field(ge=0)] = 20
+    topic_memory_kb: Annotated[int, Field(ge=0)] = 1024
+    topics_memory_mb: Annotated[int, Field(ge=0)] = 64
+    control_frames_per_second: Annotated[float, Field(ge=0)] = 50
+    pong_seconds: Annotated[float, Field(ge=0)] = 1
+    max_unidentified: Annotated[int, Field(ge=0)] = 1_000
+    max_unidentified_per_address: Annotated[int, Field(ge=0)] = 100
+    identify_seconds: Annotated[float, Field(ge=0)] = 10
     sweep_seconds: Annotated[float, Field(gt=0)] = 0.5
     head_seconds: Annotated[float, Field(ge=0)] = 15
     head_kb: Annotated[int, Field(ge=0)] = 32
@@ -67,6 +95,7 @@ class Settings(BaseSettings):
     requests_per_account: Annotated[int, Field(ge=0)] = 64
     shutdown_seconds: Annotated[float, Field(ge=0, le=7)] = 6
     log_level: str = "INFO"
+    log_queue_lines: Annotated[int, Field(ge=0)] = 5_000
 
     azure_storage_connection_string: str = ""
     blob_container: Annotated[str, Field(pattern=r"^[a-z0-9](-?[a-z0-9]){2,62}$")] = "tiffin"
@@ -131,6 +160,11 @@ class Settings(BaseSettings):
         if self.database_url:
             return Path(self.database_url.removeprefix("sqlite:///"))
         return self.data_dir / "tiffin.sqlite3"
+
+    @property
+    def model_dir(self) -> Path:
+        """Where the photos' model is, which a demo shares with what is run for real."""
+        return DATA_DIR if self.data_dir == DEMO_DIR else self.data_dir
 
     @property
     def token_secret(self) -> str:

@@ -25,6 +25,10 @@ Refuse = Callable[[web.Request, Problem], Awaitable[web.StreamResponse]]
 PREFIX = "/api/v1"
 BODY_SECONDS = 20.0
 """How long a client may take to send its JSON."""
+REFUSED_SECONDS = 0.25
+"""Before a 429 is sent: who asks again at once, whatever it says, takes little time from others."""
+WRITE_COST = 5
+"""A write takes as much of the server as so many reads."""
 ROWS = 10
 """So many entries of a list cost as much as another request."""
 CUSTOMER = ("customer",)
@@ -38,6 +42,8 @@ WRITES = web.AppKey("writes", RateLimit)
 """By account."""
 READS = web.AppKey("reads", RateLimit)
 """By account: its reads, and what is not counted as a write."""
+ADDRESSES = web.AppKey("addresses", RateLimit)
+"""By address: the requests of all accounts there, counted as reads."""
 ANONYMOUS = web.AppKey("anonymous", RateLimit)
 """By address: what comes without a token that holds."""
 IN_FLIGHT = web.AppKey("in_flight", InFlight)
@@ -47,7 +53,8 @@ OPERATIONS = web.AppKey("operations", list["Operation"])
 IDENTITY = web.RequestKey("identity", Identity)
 OPERATION: web.RequestKey["Operation"] = web.RequestKey("operation", object)  # type: ignore[arg-type]
 HELD = web.RequestKey("held", bool)
-"""Set where the answer waits for news: such a request says nothing about the server's speed."""
+"""Set where the answer waits, for news or because it refuses: such a request says nothing about the
+server's speed."""
 _LEAVE: web.RequestKey[Callable[[], None]] = web.RequestKey("leave", object)  # type: ignore[arg-type]
 
 
@@ -171,6 +178,8 @@ class Operation:
         except Problem as problem:
             if self.refuse is None:
                 raise
+            if problem.status == 429:
+                await asyncio.sleep(REFUSED_SECONDS)
             return await self.refuse(request, problem)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
@@ -213,9 +222,12 @@ class Operation:
             raise
         request[IDENTITY] = identity
         if self.counted and self.method != "GET":
+            cost = WRITE_COST
             request.app[WRITES].take(identity.account_id)
         else:
-            request.app[READS].take(identity.account_id, self.cost + self._rows(request) // ROWS)
+            cost = self.cost + self._rows(request) // ROWS
+            request.app[READS].take(identity.account_id, cost)
+        request.app[ADDRESSES].take(address_key(request), cost)
         _enter(request, identity)
         if identity.role not in self.roles:
             raise forbidden(f"This is for {' and '.join(self.roles)}s only.")

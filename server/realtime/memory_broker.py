@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from server.core.supervised import SupervisedTask
 from server.realtime.event import Event
 
 
@@ -12,6 +13,8 @@ class MemoryBroker:
     """
 
     state = "ok"
+    tasks: Sequence[SupervisedTask] = ()
+    rejected = 0
 
     def __init__(self) -> None:
         self.deliver: Callable[[Event], None] = lambda event: None

@@ -52,6 +52,11 @@ class StateTopic(Topic):
     def forget(self) -> None:
         """Nothing: a state is replaced, never rewritten."""
 
+    def cool(self) -> None:
+        """Of the newest, encode anew for whoever comes next."""
+        if self._newest is not None:
+            self._newest.encoded.clear()
+
     def _fits(self, event: Event) -> bool:
         return event.seq > self.head
 
@@ -67,6 +72,7 @@ class StateTopic(Topic):
                 if newest is not None and newest.seq > self.head:
                     self._advance(newest)
         except asyncio.CancelledError:
+            self._wanted = max(self._wanted, wanted)
             raise
         except Exception:
             self._wanted = max(self._wanted, wanted)

@@ -15,21 +15,25 @@ from support.ports import free_port
 ROOT = Path(__file__).resolve().parents[2]
 JWT_SECRET = "a-secret-that-only-the-tests-sign-their-tokens-with"
 
-UNLIMITED = {
-    f"TIFFIN_{name}": "0"
-    for name in (
-        "RATE_PER_MINUTE",
-        "READS_PER_MINUTE",
-        "ANONYMOUS_PER_MINUTE",
-        "LOGIN_PER_MINUTE",
-        "LOGIN_FAILURES",
-        "LOGIN_FAILURES_PER_ACCOUNT",
-        "REGISTRATIONS_PER_HOUR",
-        "FRAMES_PER_SECOND",
-        "REQUESTS_PER_ACCOUNT",
-        "MAX_SOCKETS_PER_ADDRESS",
-    )
-}
+UNLIMITED = dict.fromkeys(
+    (
+        "rate_per_minute",
+        "reads_per_minute",
+        "anonymous_per_minute",
+        "requests_per_address",
+        "requests_per_account",
+        "max_sockets_per_address",
+        "login_per_minute",
+        "login_failures",
+        "login_failures_per_account",
+        "registrations_per_hour",
+        "frames_per_second",
+        "chat_bytes_per_minute",
+        "max_open_chats",
+        "max_chats_per_day",
+    ),
+    0,
+)
 """The limits that a server under test does not have."""
 
 
@@ -45,7 +49,7 @@ def server_environment(
     environment |= {
         "TIFFIN_DATA_DIR": str(data_dir),
         "TIFFIN_JWT_SECRET": JWT_SECRET,
-        **UNLIMITED,
+        **{f"TIFFIN_{name.upper()}": str(value) for name, value in UNLIMITED.items()},
         "PYTHONUNBUFFERED": "1",
     }
     if redis_url:
@@ -67,6 +71,7 @@ class ServerProcess:
         demo: bool = False,
         env: Mapping[str, str] | None = None,
         port: int | None = None,
+        host: str | None = "127.0.0.1",
         module: str = "server",
         gunicorn: bool = False,
         files: int | None = None,
@@ -77,7 +82,8 @@ class ServerProcess:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_path = data_dir / f"server-{self.port}.log"
         self.environment = server_environment(data_dir, redis_url, env)
-        self.arguments = ["--host", "127.0.0.1", "--port", str(self.port)]
+        self.arguments = ["--port", str(self.port)]
+        self.arguments += ["--host", host] if host else []
         self.arguments += ["--demo"] if demo else []
         if gunicorn:
             self.module = "gunicorn"

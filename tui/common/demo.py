@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from tui.common.backstage import BackstageError, Child, free_port, port_is_free, wait_ready
+from tui.common.crash import REPORT
 
 USUAL_PORT = 8080
 INTERVAL = "TIFFIN_DRIVER_INTERVAL_SECONDS"
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(port: int, pace: float, terminal: bool) -> int:
     url = f"http://127.0.0.1:{port}"
-    data_dir = Path(os.environ.get("TIFFIN_DATA_DIR", ".tiffin"))
+    data_dir = Path(os.environ.get("TIFFIN_DATA_DIR", ".tiffin/demo"))
     data_dir.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault(INTERVAL, str(INTERVAL_SECONDS))
     children: list[Child] = []
@@ -209,4 +210,5 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
+    REPORT.watch()
     sys.exit(main())

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 
-from pydantic import ValidationError
+from pydantic import Secret, ValidationError
 
 from server.core.auth import AccessTokens, Identity
 from server.core.clock import now
@@ -62,6 +62,7 @@ class AccountService:
             tokens,
             settings.token_secret,
             timedelta(seconds=settings.refresh_token_seconds),
+            settings.demo,
         )
         self._database = database
         self._demo = settings.demo
@@ -77,7 +78,7 @@ class AccountService:
         """A new customer, logged in. Raises Problem 409 where the e-mail is taken."""
         self._by_address.take(address)
         self._registrations.take(address)
-        password_hash = await self.passwords.hash(new.password)
+        password_hash = await self.passwords.hash(new.password.get_secret_value())
 
         async def fn(tx: Transaction) -> Session:
             account = NewAccount(
@@ -192,11 +193,12 @@ class AccountService:
     async def change_password(self, who: Identity, change: PasswordChange) -> None:
         """Replace it and end every session but the caller's. Raises Problem 422, 409, 429."""
         stored = await self._database.read(lambda tx: self._mine(tx, who))
-        verify = partial(self.passwords.verify, stored.password_hash, change.current_password)
+        current = change.current_password.get_secret_value()
+        verify = partial(self.passwords.verify, stored.password_hash, current)
         # By session: nobody who guesses elsewhere holds up who is signed in.
         if not await self._guesses.judged(f"session {who.session_id}", "", True, verify):
             raise invalid(["current_password"], "This is not the current password.")
-        replacement = await self.passwords.hash(change.new_password)
+        replacement = await self.passwords.hash(change.new_password.get_secret_value())
 
         async def fn(tx: Transaction) -> None:
             await self._mine(tx, who)
@@ -226,6 +228,8 @@ class AccountService:
 
         async def fn(tx: Transaction) -> tuple[StoredAccount | None, bool]:
             stored = await store.account_by_email(tx, folded)
+            if stored is not None and stored.demo and not self._demo:
+                stored = None
             account_id = stored.account.id if stored else ""
             digest = self._digest(account_id, address)
             return stored, await store.knows_address(tx, account_id, digest, now() - REMEMBERED)
@@ -244,7 +248,7 @@ class AccountService:
     async def _mine(self, tx: Transaction, who: Identity) -> StoredAccount:
         """The caller's account, if the session still holds in this transaction."""
         stored = await store.account_by_id(tx, who.account_id)
-        if stored is None or not await store.session_holds(tx, who.session_id, now()):
+        if stored is None or not await self.sessions.holds_in(tx, who.session_id):
             raise _ended()
         return stored
 
@@ -273,12 +277,12 @@ async def add_employee(
 ) -> str:
     """Make an employee's account; gives its id. Raises Problem 422 or 409, in words."""
     try:
-        given = Registration(email=email, password=password, name=name)
+        given = Registration(email=email, password=Secret(password), name=name)
     except ValidationError as error:
         raise unfit(error) from None
     passwords = Passwords()
     try:
-        password_hash = await passwords.hash(given.password)
+        password_hash = await passwords.hash(given.password.get_secret_value())
     finally:
         passwords.close()
     new = NewAccount(
@@ -290,6 +294,16 @@ async def add_employee(
         restaurant_id=restaurant_id,
     )
     return (await database.write(lambda tx: add_account(tx, new))).id
+
+
+async def renew_demo_passwords(tx: Transaction, password_hash: str) -> None:
+    """Give every account of the demo that password."""
+    await store.renew_demo_passwords(tx, password_hash)
+
+
+async def any_account(tx: Transaction) -> bool:
+    """Whether anybody has an account."""
+    return await store.any_account(tx)
 
 
 async def drop_expired(tx: Transaction) -> int:

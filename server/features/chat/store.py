@@ -131,6 +131,21 @@ async def customer_of(tx: Transaction, chat_id: str) -> str | None:
     return found
 
 
+async def open_chats_of(tx: Transaction, customer_id: str, most: int) -> int:
+    """How many chats of that customer are open; it counts to `most`."""
+    return int(await _queries.open_chats_of(tx, customer_id=customer_id, most=most))
+
+
+async def opened_since(
+    tx: Transaction, customer_id: str, since: datetime, most: int
+) -> datetime | None:
+    """When that customer opened the first of the last `most` chats, if all were since then."""
+    found: str | None = await _queries.chat_opened_before(
+        tx, customer_id=customer_id, since=to_text(since), others=most - 1
+    )
+    return from_text(found) if found else None
+
+
 async def insert(tx: Transaction, chat: Chat) -> None:
     """A new chat."""
     await _queries.insert_chat(

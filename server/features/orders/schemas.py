@@ -1,7 +1,7 @@
 """What orders say on the wire, and the order's statuses and steps."""
 
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -169,6 +169,14 @@ class Cancellation(Wire):
     """Why the customer changed their mind, if they say."""
 
     reason: Note | None = None
+
+
+class Ride(NamedTuple):
+    """An order on its way: from where, and to whom. Not on the wire."""
+
+    order_id: str
+    restaurant_id: str
+    customer_id: str
 
 
 class TrackedStatus(Wire):

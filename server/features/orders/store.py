@@ -15,6 +15,7 @@ from server.features.orders.schemas import (
     OrderItem,
     OrderRestaurant,
     OrderStatus,
+    Ride,
     TimelineEntry,
 )
 from server.features.restaurants.schemas import CarriedOrder
@@ -156,6 +157,12 @@ async def carried(tx: Transaction, restaurant_id: str) -> dict[str, list[Carried
 async def on_the_way(tx: Transaction, driver_id: str) -> list[Order]:
     """What that driver is bringing now, the oldest first."""
     return [_order(row) for row in await _queries.on_the_way(tx, driver_id=driver_id)]
+
+
+async def rides(tx: Transaction, driver_id: str) -> list[Ride]:
+    """The same, without what is in them."""
+    rows = await _queries.rides(tx, driver_id=driver_id)
+    return [Ride(row["id"], row["restaurant_id"], row["customer_id"]) for row in rows]
 
 
 async def open_orders_of(tx: Transaction, customer_id: str) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from server.core.clock import now
 from server.core.database import Database, Transaction
+from server.core.supervised import SupervisedTask
 from server.features.uploads import store
 from server.features.uploads.blobs import Blobs, BlobTrouble
 
@@ -30,7 +31,7 @@ class Janitor:
         self._folder = folder
         self._kept = kept
         self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self.task = SupervisedTask("photo janitor", self._run)
 
     def wake(self) -> None:
         """Something was deleted."""
@@ -39,13 +40,11 @@ class Janitor:
     async def open(self) -> None:
         """Start cleaning."""
         await asyncio.to_thread(self._sweep_folder)
-        self._task = asyncio.create_task(self._run(), name="photo janitor")
+        self.task.start()
 
     async def close(self) -> None:
         """Stop."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        await self.task.stop()
 
     async def clean(self) -> None:
         """Do once what there is to do."""
