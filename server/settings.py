@@ -86,6 +86,7 @@ class Settings(BaseSettings):
     identify_seconds: Annotated[float, Field(ge=0)] = 10
     sweep_seconds: Annotated[float, Field(gt=0)] = 0.5
     head_seconds: Annotated[float, Field(ge=0)] = 15
+    head_kb: Annotated[int, Field(ge=0)] = 32
     idle_seconds: Annotated[float, Field(ge=0)] = 75
     write_seconds: Annotated[float, Field(ge=0)] = 30
     unread_mb: Annotated[int, Field(ge=0)] = 64
