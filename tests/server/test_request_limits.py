@@ -70,6 +70,8 @@ async def test_who_is_signed_in_is_not_held_up_by_strangers_at_the_same_address(
         expired.token = signed(claims_of(ada.token or "") | {"exp": 1})
         (await expired.get("/me")).must(401)
         refused(await expired.get("/me"))
+        padded = {"Authorization": f"bearer  {expired.token}"}
+        refused(await stranger.get("/me", headers=padded))
         token = ada.grant["refresh_token"]
         (await stranger.post("/auth/refresh", {"refresh_token": token})).must(200)
 
