@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from server.core.addresses import client_address
+from server.core.arrivals import ARRIVALS
 from server.core.errors import Problem
 from server.core.ids import new_id
 from server.core.logging import request_id
@@ -60,6 +61,8 @@ async def _answer(request: web.Request, handler: Handler, identifier: str) -> we
         response = problem_response(Problem(500, detail), identifier)
     if not response.prepared:
         response.headers["X-Request-ID"] = identifier
+        if request.app[ARRIVALS].draining:
+            response.force_close()
     return response
 
 

@@ -12,7 +12,7 @@ from aiohttp import WSMessage, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 
 from server.core.errors import Problem
-from server.core.routing import GATE, HELD, identity_of
+from server.core.routing import GATE, identity_of, mark_held
 from server.transports.connections import CONNECTIONS, End
 from server.transports.duplex import (
     BUFFER,
@@ -134,7 +134,7 @@ async def serve(
     """
     check_upgrade(request)
     identity = identity_of(request)
-    request[HELD] = True
+    mark_held(request)
     lane: WebSocketLane | None = None
     pending: list[End] = []
 
@@ -170,7 +170,7 @@ async def refuse(request: web.Request, problem: Problem) -> web.StreamResponse:
     To a request that is no handshake it is raised as it is.
     """
     check_upgrade(request, problem)
-    request[HELD] = True
+    mark_held(request)
     ws = _response()
     await ws.prepare(request)
     with contextlib.suppress(TimeoutError):

@@ -13,9 +13,10 @@ from aiohttp import web
 from pydantic import Field
 
 from server.core import routing
+from server.core.arrivals import ARRIVALS, Arrivals
 from server.core.auth import AccessTokens, Gate, Identity
 from server.core.errors import Problem
-from server.core.limits import RateLimit
+from server.core.limits import InFlight, RateLimit
 from server.core.metrics import Metrics
 from server.core.middleware import METRICS, around
 from server.core.routing import (
@@ -24,6 +25,7 @@ from server.core.routing import (
     ANY_ROLE,
     CUSTOMER,
     GATE,
+    IN_FLIGHT,
     OPERATIONS,
     PUBLIC,
     READS,
@@ -132,6 +134,8 @@ async def client() -> AsyncIterator[Rest]:
     gate.session_holds = holds
     app[GATE] = gate
     app[WRITES] = RateLimit(3, "changes")
+    app[IN_FLIGHT] = InFlight(0)
+    app[ARRIVALS] = Arrivals()
     app[READS] = RateLimit(8, "requests by this account")
     app[ADDRESSES] = RateLimit(0, "requests from this address")
     app[ANONYMOUS] = RateLimit(0, "requests from this address")

@@ -9,9 +9,10 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
+from server.core.arrivals import ARRIVALS, Arrivals
 from server.core.auth import AccessTokens, Gate
 from server.core.database import Database
-from server.core.limits import RateLimit
+from server.core.limits import InFlight, RateLimit
 from server.core.metrics import Metrics
 from server.core.middleware import METRICS, around
 from server.core.migrate import migrate
@@ -20,6 +21,7 @@ from server.core.routing import (
     ANONYMOUS,
     ANY_ROLE,
     GATE,
+    IN_FLIGHT,
     OPERATIONS,
     READS,
     SERVICES,
@@ -172,6 +174,8 @@ class HeldApp:
         app[GATE].session_holds = self._holds
         for unlimited in (WRITES, READS, ADDRESSES, ANONYMOUS):
             app[unlimited] = RateLimit(0, "requests")
+        app[IN_FLIGHT] = InFlight(0)
+        app[ARRIVALS] = Arrivals()
         settings = Settings.model_construct(stalled_reader_seconds=stalled_seconds)
         app[SERVICES] = {Hub: self.hub, Doors: self.doors, Settings: settings}
         app[OPERATIONS] = []
