@@ -93,7 +93,7 @@ async def test_reads_of_one_account_are_limited_and_the_dear_ones_sooner(data_di
 
 
 async def test_many_accounts_at_one_address_share_what_it_may_ask_for(data_dir: Path) -> None:
-    settings = settings_for(data_dir, requests_per_address=24, trusted_proxies="127.0.0.1")
+    settings = settings_for(data_dir, address_per_minute=24, trusted_proxies="127.0.0.1")
     async with running_server(settings) as server, Rest(server.url) as rest:
         accounts = [await rest.another().register(f"{n}@example.org", PASSWORD) for n in range(4)]
 
