@@ -89,13 +89,14 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
 
 async def serve(settings: Settings) -> int:
     """Serve until SIGINT or SIGTERM; tells the address on standard output once it listens."""
-    from server.app import create_app, runner_for, settle
+    from server.app import create_app, settle
+    from server.core.serving import Runner
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(sign, stop.set)
-    runner = runner_for(create_app(settings))
+    runner = Runner(create_app(settings), settings)
     try:
         await runner.setup()
         site = web.TCPSite(runner, settings.host, settings.port, backlog=4096)

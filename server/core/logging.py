@@ -39,12 +39,13 @@ _SECRETS = (
         ),
         r"\1<masked>",
     ),
+    (re.compile(r"([?&]sid=)[^\s&\"'#]++"), r"\1<masked>"),
     (re.compile(r"(://[^\s:/@]{0,128}+:)[^\s@]{1,512}+(@)"), r"\1<masked>\2"),
 )
 
 
 def mask(text: str) -> str:
-    """The text without tokens, passwords and credentials in URLs."""
+    """The text without tokens, passwords, Engine.IO's session ids and credentials in URLs."""
     text = _RUN.sub(_without_token, text)
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)

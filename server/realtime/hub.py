@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from server.core.clock import now, to_text
 from server.core.database import Database
 from server.core.errors import Problem, unavailable
 from server.core.logging import log_failure
@@ -12,7 +13,7 @@ from server.core.supervised import SupervisedTask
 from server.realtime.broker import Broker
 from server.realtime.event import Cursor, Event
 from server.realtime.log import EventLog
-from server.realtime.log_topic import LogTopic
+from server.realtime.log_topic import LogTopic, Rings
 from server.realtime.passing_topic import PASSING, PassingTopic
 from server.realtime.state_topic import StateTopic
 from server.realtime.states import STATE, States
@@ -33,11 +34,17 @@ class Hub:
     """
 
     def __init__(
-        self, database: Database, log: EventLog, broker: Broker, sweep_seconds: float
+        self,
+        database: Database,
+        log: EventLog,
+        broker: Broker,
+        sweep_seconds: float,
+        rings: Rings | None = None,
     ) -> None:
         self.log = log
         self.states = States(database)
         self.gaps = 0
+        self.rings = rings or Rings(0, 0)
         self._database = database
         self._broker = broker
         self._sweep_seconds = sweep_seconds
@@ -103,13 +110,14 @@ class Hub:
         return str(Cursor(self.log.epoch, subscription.topic.name, subscription.cursor))
 
     @asynccontextmanager
-    async def watch(self, name: str, subject: str) -> AsyncIterator[asyncio.Future[Event]]:
-        """A future that the topic's next event about that subject fulfils.
+    async def watch(self, name: str, subject: str) -> AsyncIterator[asyncio.Future[Event | None]]:
+        """A future that the topic's next event about that subject fulfils; or None, where events
+        are gone that may have been about it: then look again.
 
         Registered before this enters, so what is read inside and the future leave no gap.
         """
         topic = await self._topic(name)
-        future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Event | None] = asyncio.get_running_loop().create_future()
         topic.waiters.setdefault(subject, {})[future] = None
         topic.left_at = None
         try:
@@ -124,7 +132,7 @@ class Hub:
     def pass_on(self, name: str, type: str, data: str, subject: str = "") -> None:
         """Tell whoever listens to that passing topic now, in any process; `data` is JSON text."""
         assert name.startswith(PASSING), name
-        self._publish([Event(name, 0, type, subject, data, "")])
+        self._publish([Event(name, 0, type, subject, data, to_text(now()))])
 
     def forget(self, name: str) -> None:
         """The topic's stored events were rewritten."""
@@ -165,13 +173,14 @@ class Hub:
         elif name.startswith(PASSING):
             topic = PassingTopic(name)
         else:
-            topic = LogTopic(name, self.log)
+            topic = LogTopic(name, self.log, self.rings)
         self._topics[name] = topic
         try:
             await self._broker.subscribe(name)
             await topic.open()
         except BaseException:
             self._topics.pop(name, None)
+            topic.close()
             raise
         return topic
 
@@ -203,7 +212,7 @@ class Hub:
                     self._suspicious.clear()
                     await self._sweep()
                     seen = version
-                self._nudge()
+                self._tidy()
                 self._leave(loop.time())
                 failing = False
             except Exception as error:
@@ -220,10 +229,11 @@ class Hub:
                 self.gaps += 1
                 topic.hint(seq)
 
-    def _nudge(self) -> None:
+    def _tidy(self) -> None:
         """Where filling a gap failed nothing may have moved since: try again anyway."""
         for topic in self._topics.values():
             topic.hint(0)
+            topic.cool()
 
     def _leave(self, now: float) -> None:
         for name, topic in list(self._topics.items()):

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 
-from pydantic import ValidationError
+from pydantic import Secret, ValidationError
 
 from server.core.auth import AccessTokens, Identity
 from server.core.clock import now
@@ -63,6 +63,7 @@ class AccountService:
             settings.token_secret,
             timedelta(seconds=settings.refresh_token_seconds),
             settings.demo,
+            settings.sessions_per_account,
         )
         self._database = database
         self._demo = settings.demo
@@ -71,14 +72,14 @@ class AccountService:
         self._registrations = RateLimit(
             settings.registrations_per_hour, "registrations from this address", 3600
         )
-        self._refreshes = RateLimit(settings.rate_per_minute, "refreshes of this session")
+        self._refreshes = RateLimit(settings.rate_per_minute, "refreshes by this account")
         self._guesses = Guesses(settings.login_failures, settings.login_failures_per_account)
 
     async def register(self, new: Registration, address: str) -> Session:
         """A new customer, logged in. Raises Problem 409 where the e-mail is taken."""
         self._by_address.take(address)
         self._registrations.take(address)
-        password_hash = await self.passwords.hash(new.password)
+        password_hash = await self.passwords.hash(new.password.get_secret_value())
 
         async def fn(tx: Transaction) -> Session:
             account = NewAccount(
@@ -137,12 +138,13 @@ class AccountService:
             stored = await store.demo_account(tx, role)
             if stored is None:
                 raise not_found(f"demo {role.value}")
-            return await self.sessions.start(tx, stored.account)
+            # Anybody may log in here: they would end each other's sessions.
+            return await self.sessions.start(tx, stored.account, bounded=False)
 
         return await self._database.write(fn)
 
     async def refresh(self, token: str, key: str | None) -> Session:
-        """See `Sessions.refresh`. Raises Problem 429 where this session asks too often."""
+        """See `Sessions.refresh`. Raises Problem 429 where this account asks too often."""
         self._refreshes.take(await self.sessions.of(token))
         return await self.sessions.refresh(token, key)
 
@@ -193,11 +195,12 @@ class AccountService:
     async def change_password(self, who: Identity, change: PasswordChange) -> None:
         """Replace it and end every session but the caller's. Raises Problem 422, 409, 429."""
         stored = await self._database.read(lambda tx: self._mine(tx, who))
-        verify = partial(self.passwords.verify, stored.password_hash, change.current_password)
+        current = change.current_password.get_secret_value()
+        verify = partial(self.passwords.verify, stored.password_hash, current)
         # By session: nobody who guesses elsewhere holds up who is signed in.
         if not await self._guesses.judged(f"session {who.session_id}", "", True, verify):
             raise invalid(["current_password"], "This is not the current password.")
-        replacement = await self.passwords.hash(change.new_password)
+        replacement = await self.passwords.hash(change.new_password.get_secret_value())
 
         async def fn(tx: Transaction) -> None:
             await self._mine(tx, who)
@@ -276,12 +279,12 @@ async def add_employee(
 ) -> str:
     """Make an employee's account; gives its id. Raises Problem 422 or 409, in words."""
     try:
-        given = Registration(email=email, password=password, name=name)
+        given = Registration(email=email, password=Secret(password), name=name)
     except ValidationError as error:
         raise unfit(error) from None
     passwords = Passwords()
     try:
-        password_hash = await passwords.hash(given.password)
+        password_hash = await passwords.hash(given.password.get_secret_value())
     finally:
         passwords.close()
     new = NewAccount(
