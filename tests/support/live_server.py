@@ -41,6 +41,8 @@ def settings_for(data_dir: Path, **changes: Any) -> Settings:
         "anonymous_per_minute": 0,
         "frames_per_second": 0,
         "chat_bytes_per_minute": 0,
+        "max_sessions_per_account": 0,
+        "max_orders_per_day": 0,
         "max_open_chats": 0,
         "max_chats_per_day": 0,
         "redis_url": "",

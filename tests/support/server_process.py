@@ -27,6 +27,8 @@ UNLIMITED = {
         "REGISTRATIONS_PER_HOUR",
         "FRAMES_PER_SECOND",
         "CHAT_BYTES_PER_MINUTE",
+        "MAX_SESSIONS_PER_ACCOUNT",
+        "MAX_ORDERS_PER_DAY",
         "MAX_OPEN_CHATS",
         "MAX_CHATS_PER_DAY",
     )

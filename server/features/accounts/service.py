@@ -63,6 +63,7 @@ class AccountService:
             settings.token_secret,
             timedelta(seconds=settings.refresh_token_seconds),
             settings.demo,
+            settings.max_sessions_per_account,
         )
         self._database = database
         self._demo = settings.demo

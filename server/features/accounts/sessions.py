@@ -46,6 +46,7 @@ class Sessions:
         secret: str,
         lifetime: timedelta,
         demo: bool,
+        most_an_account: int,
     ) -> None:
         self._database = database
         self._log = log
@@ -54,13 +55,19 @@ class Sessions:
         self._secret = secret
         self._lifetime = lifetime
         self._demo = demo
+        self._most_an_account = most_an_account
 
     async def start(self, tx: Transaction, account: Account) -> Session:
-        """A new session of that account."""
+        """A new session of that account, which may end the one that was not used for the longest
+        time."""
         at = now()
         session_id, token = new_id("ses"), new_token()
         await store.insert_session(tx, session_id, account.id, at, at + self._lifetime)
         await store.insert_token(tx, digest_of(token), session_id, at + self._lifetime)
+        if most := self._most_an_account:
+            ended = await store.delete_oldest_sessions(tx, account.id, session_id, most)
+            if ended:
+                await self._announce(tx, account.id, ended)
         return self._granted(account, session_id, token)
 
     async def of(self, token: str) -> str:
