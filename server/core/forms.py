@@ -13,6 +13,7 @@ from typing import IO, Generic, TypeVar
 from aiohttp import BodyPartReader, MultipartReader, http_exceptions, web
 from pydantic import BaseModel, ValidationError
 
+from server.core.arrivals import ARRIVALS
 from server.core.errors import Problem, invalid, malformed, unavailable, unfit
 
 logger = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ async def received_form(
         )
     with arriving as file:
         try:
-            async with asyncio.timeout(FORM_SECONDS):
+            async with request.app[ARRIVALS].within(FORM_SECONDS):
                 sent, size, digest = await _read(request, file, most, judge)
         except TimeoutError:
             raise malformed(

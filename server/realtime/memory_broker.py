@@ -13,8 +13,8 @@ class MemoryBroker:
     """
 
     state = "ok"
-    rejected = 0
     tasks: Sequence[SupervisedTask] = ()
+    rejected = 0
 
     def __init__(self) -> None:
         self.deliver: Callable[[Event], None] = lambda event: None

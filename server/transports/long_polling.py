@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from aiohttp import web
 
 from server.core.errors import unauthorized
-from server.core.routing import GATE, HELD, identity_of
+from server.core.routing import GATE, HELD, identity_of, mark_held
 from server.realtime.event import Event
 from server.realtime.hub import Hub
 from server.transports.connections import CONNECTIONS, End
@@ -66,7 +66,7 @@ async def hold(
                 if found is not None:
                     return Held(found)
                 if not request.get(HELD):
-                    request[HELD] = True
+                    mark_held(request)
                     connections = request.app[CONNECTIONS]
                     place.enter_context(connections.hold(identity, end, poll=True))
                     await request.app[GATE].check(identity)

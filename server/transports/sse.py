@@ -16,7 +16,7 @@ from aiohttp_sse import EventSourceResponse
 from pydantic import Field
 
 from server.core.errors import Problem
-from server.core.routing import GATE, HELD, Header, identity_of, service
+from server.core.routing import GATE, Header, identity_of, mark_held, service
 from server.realtime.event import Event
 from server.realtime.hub import Hub
 from server.realtime.states import STATE
@@ -213,6 +213,11 @@ class SseSink:
         if not self.ended.done():
             self.ended.set_result(why)
 
+    def finish(self) -> None:
+        """Nothing may be left here once the response is over: only then is it waited for."""
+        if not self._transport.is_closing():
+            self._transport.set_write_buffer_limits(high=0)
+
     def _send(self, data: bytes) -> None:
         if not self._transport.is_closing():
             self._transport.write(chunk(data) if self._chunked else data)
@@ -242,7 +247,7 @@ async def stream(
     identity = identity_of(request)
     hub = service(request, Hub)
     stalled_seconds = service(request, Settings).stalled_reader_seconds
-    request[HELD] = True
+    mark_held(request)
     pending: list[End] = []
     sink: SseSink | None = None
 
@@ -280,6 +285,7 @@ async def stream(
                     subscription.close()
         try:
             async with asyncio.timeout(EOF_SECONDS):
+                sink.finish()
                 await response.write_eof()
         except TimeoutError:
             sink.abort()  # or aiohttp would go on waiting for this reader

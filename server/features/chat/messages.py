@@ -92,11 +92,10 @@ class MessageService:
 
         async def fn(tx: Transaction) -> MessagePage:
             await self._chats.visible(tx, identity, chat_id)
-            found = await store.messages(tx, chat_id, seq, limit + 1)
-            page, following = pages.page_of(found, limit, lambda one: ("", str(one.seq)))
+            page, more = await store.messages(tx, chat_id, seq, limit)
             return MessagePage(
                 items=[self._message(chat_id, one) for one in page],
-                next=following,
+                next=pages.following(page, more, lambda one: ("", str(one.seq))),
                 cursor=await self._log.cursor(tx, topic_of(chat_id)),
             )
 

@@ -121,16 +121,14 @@ class ChatService:
             status = ChatStatus.OPEN
 
         async def fn(tx: Transaction) -> ChatPage:
-            found = await store.chats(
+            page, more = await store.chats(
                 tx,
                 customer_id=identity.account_id if customer else None,
                 status=status,
                 before=start,
-                limit=limit + 1,
+                limit=limit,
             )
-            page, following = pages.page_of(
-                found, limit, lambda one: (to_text(one.opened_at), one.id)
-            )
+            following = pages.following(page, more, lambda one: (to_text(one.opened_at), one.id))
             cursor = None if customer else await self._log.cursor(tx, QUEUE)
             return ChatPage(items=page, next=following, cursor=cursor)
 

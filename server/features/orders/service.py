@@ -115,9 +115,9 @@ class OrderService:
             topic = topic_of(identity.restaurant_id or "")
 
         async def fn(tx: Transaction) -> OrderPage:
-            found = await store.orders(tx, **owner, before=start, limit=limit + 1)
-            page, following = pages.page_of(
-                found, limit, lambda one: (to_text(one.timeline[0].at), one.id)
+            page, more = await store.orders(tx, **owner, before=start, limit=limit)
+            following = pages.following(
+                page, more, lambda one: (to_text(one.timeline[0].at), one.id)
             )
             cursor = await self._log.cursor(tx, topic)
             return OrderPage(items=page, next=following, cursor=cursor)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from server.core import pages
 from server.core.clock import from_text, to_text
 from server.core.database import Transaction
 from server.core.queries import Row, load_queries
@@ -100,14 +101,16 @@ async def orders(
     restaurant_id: str | None = None,
     before: tuple[str, str] | None,
     limit: int,
-) -> list[Order]:
-    """One page, newest first, of a customer's or a restaurant's; `before` is (placed_at, id)."""
+) -> tuple[list[Order], bool]:
+    """One page, newest first, of a customer's or a restaurant's, and whether there are more;
+    `before` is (placed_at, id)."""
     placed_at, order_id = before or LAST
     page = _queries.orders_of_customer if customer_id else _queries.orders_of_restaurant
-    rows = await page(
-        tx, owner=customer_id or restaurant_id, placed_at=placed_at, id=order_id, limit=limit
+    found = await page(
+        tx, owner=customer_id or restaurant_id, placed_at=placed_at, id=order_id, limit=limit + 1
     )
-    return [_order(row) for row in rows]
+    rows, more = pages.page_of(found, limit)
+    return [_order(row) for row in rows], more
 
 
 async def placed_since(
