@@ -16,6 +16,7 @@ from aiohttp_sse import EventSourceResponse
 from pydantic import Field
 
 from server.core.errors import Problem
+from server.core.logging import log_failure
 from server.core.routing import GATE, Header, identity_of, mark_held, service
 from server.realtime.event import Event
 from server.realtime.hub import Hub
@@ -163,7 +164,11 @@ class SseSink:
             raise ConnectionResetError("the reader has gone")
         if self._allowed is not None:
             asked_at = time.monotonic()
-            if not await self._allowed():
+            try:
+                allowed = await self._allowed()
+            except Problem as problem:  # nobody can say for now: the reader comes back
+                raise ConnectionError(problem.detail) from None
+            if not allowed:
                 await self.ended
                 raise ConnectionResetError("the stream has ended")
             self._asked_at = asked_at
@@ -303,11 +308,12 @@ async def _watched(until: Until | None, sink: SseSink) -> AsyncIterator[None]:
     watch = asyncio.ensure_future(until())
 
     def done(watch: asyncio.Future[str]) -> None:
-        if not watch.cancelled() and watch.exception() is None:
-            sink.over(watch.result())
-            return
         if not watch.cancelled():
-            logger.error("what ends a stream failed", exc_info=watch.exception())
+            failure = watch.exception()
+            if failure is None:
+                sink.over(watch.result())
+                return
+            log_failure(logger, failure, "what ends a stream failed")
         sink.fail()  # without it nothing would end the stream
 
     watch.add_done_callback(done)

@@ -1,19 +1,29 @@
 """A server's connections under clients that do not read, do not send, or do not leave."""
 
 import asyncio
+import hashlib
 import io
 import json
+import os
 import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import psutil
 import pytest
+from aiohttp import web
 from PIL import Image
 
+from server.core.arrivals import ARRIVALS, Arrivals
+from server.core.metrics import Metrics
+from server.core.middleware import METRICS
+from server.core.serving import TURN, Runner
 from support.idle_reader import idle_reader
+from support.live_server import settings_for
 from support.metrics import figure
 from support.raw_http import raise_file_limit
 from support.rest import Rest
@@ -23,7 +33,7 @@ from support.uploads import sent
 from support.waiting import wait_until
 
 READERS = 80
-ORDERS = 60
+ORDERS = 100
 NO_PHOTOS = {"TIFFIN_PHOTO_WORKERS": "0"}
 PICTURE_BYTES = 4 * 1024 * 1024
 BODY = json.dumps({"email": "a@example.com", "password": "correct horse", "name": "A"}).encode()
@@ -136,7 +146,7 @@ async def test_who_does_not_read_an_answer_is_cut_off(start_server: StartServer)
     place = await open_restaurant(server.data_dir, server.url)
     async with Rest(server.url) as rest:
         await rest.register("ana@example.com")
-        await long_orders(rest, place, ORDERS // 2)
+        await long_orders(rest, place, 30)
         path = f"/uploads/{await sent(rest, picture(PICTURE_BYTES))}/original"
         async with (
             unread(rest, "/orders?limit=200", 3),
@@ -174,6 +184,19 @@ async def test_a_head_by_the_byte_is_not_waited_for(start_server: StartServer) -
     with suppress(ConnectionResetError):  # what a byte after the end is answered by
         assert await ended == b""
     writer.close()
+
+
+async def test_a_head_has_an_end(start_server: StartServer) -> None:
+    server = start_server(env={"TIFFIN_HEAD_KB": "16"} | NO_PHOTOS)
+    lines = b"".join(b"X-%d: %s\r\n" % (number, b"x" * 1000) for number in range(15))
+    for more, status in ((b"\r\n", b"200"), (lines, b"431")):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + lines)
+        await writer.drain()
+        writer.write(more)
+        async with asyncio.timeout(20):
+            assert (await reader.read(12)).split()[1] == status
+        writer.close()
 
 
 async def test_an_idle_connection_is_closed_and_a_held_one_is_not(
@@ -263,7 +286,7 @@ async def test_an_account_has_so_many_requests_under_way(start_server: StartServ
     async with Rest(server.url) as rest, rest.another() as other:
         await rest.register("ana@example.com")
         await other.register("bram@example.com")
-        await long_orders(rest, place, ORDERS // 2)
+        await long_orders(rest, place, 30)
         order = (await rest.post("/orders", place.basket())).must(201).json
         held = []
         for number in range(1, 4):
@@ -352,3 +375,37 @@ async def test_what_has_begun_is_finished_or_told_when_the_server_stops(
         assert await asyncio.to_thread(server.process.wait, 15) == 0
         assert time.monotonic() - stopped < 10
     assert '"ERROR"' not in server.log_tail(50_000)
+
+
+async def test_a_large_read_is_parsed_in_parts(tmp_path: Path) -> None:
+    """Else a body of tiny chunks would hold up everybody for as long as one read takes to parse."""
+    largest = 0
+
+    async def take(request: web.Request) -> web.Response:
+        nonlocal largest
+        found = hashlib.sha256()
+        async for part in request.content.iter_any():
+            found.update(part)
+            largest = max(largest, len(part))
+        return web.Response(text=found.hexdigest())
+
+    app = web.Application()
+    app.router.add_post("/", take)
+    app[ARRIVALS], app[METRICS] = Arrivals(), Metrics()
+    runner = Runner(app, settings_for(tmp_path))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    body = os.urandom(4 * 1024 * 1024)
+
+    async def tiny() -> AsyncIterator[bytes]:
+        for at in range(20_000):
+            yield body[at : at + 1]
+
+    try:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{runner.addresses[0][1]}") as http:
+            for sent, content in ((body, body), (tiny(), body[:20_000])):
+                async with http.post("/", data=sent) as answer:
+                    assert await answer.text() == hashlib.sha256(content).hexdigest()
+    finally:
+        await runner.cleanup()
+    assert largest <= 2 * TURN
