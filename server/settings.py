@@ -91,8 +91,9 @@ class Settings(BaseSettings):
     write_seconds: Annotated[float, Field(ge=0)] = 30
     unread_mb: Annotated[int, Field(ge=0)] = 64
     max_sockets: Annotated[int, Field(ge=0)] = 12_000
-    max_sockets_per_address: Annotated[int, Field(ge=0)] = 1000
+    max_sockets_per_address: Annotated[int, Field(ge=0)] = 500
     requests_per_account: Annotated[int, Field(ge=0)] = 64
+    reads_at_once: Annotated[int, Field(ge=0)] = 2
     shutdown_seconds: Annotated[float, Field(ge=0, le=7)] = 6
     log_level: str = "INFO"
     log_queue_lines: Annotated[int, Field(ge=0)] = 5_000
