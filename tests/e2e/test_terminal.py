@@ -111,10 +111,14 @@ def test_it_goes_to_the_shell_and_comes_back_whole(
     window.resize(80, 24)
     comes_back(lambda: window.type("clear; fg"), 0.4)
     assert max(map(len, window.text.splitlines())) in (79, 80)
-    window.press("C-q")
+    window.press("C-z")
     is_given_back(window)
-    window.type("echo code $?")
-    window.sees("code 0")
+    window.type("clear; kill %1; echo killed")
+    window.sees("killed")
+    process.wait(timeout=15)
+    window.type("echo")
+    window.sees(f"Exit {128 + signal.SIGTERM}")
+    assert window.ask("alternate_on") == "0"
 
 
 def test_the_demo_goes_to_the_shell_too(data_dir: Path, tmux: Tmux) -> None:
