@@ -74,7 +74,6 @@ class Settings(BaseSettings):
     stalled_reader_seconds: Annotated[float, Field(gt=0)] = 90
     presence_seconds: Annotated[float, Field(gt=0)] = 30
     chat_bytes_per_minute: Annotated[int, Field(ge=0)] = 128 * 1024
-    max_sessions_per_account: Annotated[int, Field(ge=0)] = 100
     max_orders_per_day: Annotated[int, Field(ge=0)] = 1000
     max_open_chats: Annotated[int, Field(ge=0)] = 20
     max_chats_per_day: Annotated[int, Field(ge=0)] = 50

@@ -29,7 +29,6 @@ UNLIMITED = dict.fromkeys(
         "registrations_per_hour",
         "frames_per_second",
         "chat_bytes_per_minute",
-        "max_sessions_per_account",
         "max_orders_per_day",
         "max_open_chats",
         "max_chats_per_day",
