@@ -30,6 +30,7 @@ UNLIMITED = dict.fromkeys(
         "frames_per_second",
         "chat_bytes_per_minute",
         "max_orders_per_day",
+        "max_sessions_per_account",
         "max_open_chats",
         "max_chats_per_day",
     ),
