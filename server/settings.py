@@ -76,8 +76,8 @@ class Settings(BaseSettings):
     chat_bytes_per_minute: Annotated[int, Field(ge=0)] = 128 * 1024
     max_orders_per_day: Annotated[int, Field(ge=0)] = 1000
     max_sessions_per_account: Annotated[int, Field(ge=0)] = 100
-    max_open_chats: Annotated[int, Field(ge=0)] = 20
-    max_chats_per_day: Annotated[int, Field(ge=0)] = 50
+    max_open_chats: Annotated[int, Field(ge=0)] = 50
+    max_chats_per_day: Annotated[int, Field(ge=0)] = 200
     frames_per_second: Annotated[float, Field(ge=0)] = 20
     topic_memory_kb: Annotated[int, Field(ge=0)] = 1024
     topics_memory_mb: Annotated[int, Field(ge=0)] = 64
