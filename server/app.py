@@ -20,10 +20,10 @@ from server.core.arrivals import ARRIVALS, Arrivals
 from server.core.auth import AccessTokens, Gate
 from server.core.clock import now, to_text
 from server.core.database import Database
-from server.core.errors import forbidden
+from server.core.errors import Problem, forbidden
 from server.core.health import CHECKS, add_health
 from server.core.limits import InFlight, RateLimit, Turns
-from server.core.logging import configure_logging, dropped_lines
+from server.core.logging import configure_logging, dropped_lines, log_failure
 from server.core.metrics import Metrics
 from server.core.middleware import METRICS, around
 from server.core.migrate import migrate
@@ -102,7 +102,7 @@ def create_app(settings: Settings) -> web.Application:
     app[ARRIVALS] = Arrivals()
     app[READS] = RateLimit(settings.reads_per_minute, "requests by this account", share=AT_ONCE)
     app[ADDRESSES] = RateLimit(
-        settings.requests_per_address, "requests from this address", share=AT_ONCE
+        settings.address_per_minute, "requests from this address", share=AT_ONCE
     )
     app[ANONYMOUS] = RateLimit(
         settings.anonymous_per_minute,
@@ -126,7 +126,9 @@ def create_app(settings: Settings) -> web.Application:
     account_service = accounts.setup(app, settings, database, log, hub, gate)
     account_service.on_delete.append(idempotency.forget_account)
     restaurant_service = restaurants.setup(app, database)
-    order_service = orders.setup(app, database, log, account_service, restaurant_service)
+    order_service = orders.setup(
+        app, database, log, account_service, restaurant_service, settings.max_orders_per_day
+    )
     driver_service = drivers.setup(
         app, settings, database, hub, order_service, restaurant_service, _map(settings)
     )
@@ -249,8 +251,12 @@ async def _this_machine_alone(request: web.Request, handler: Handler) -> web.Str
 
 
 async def _demo(settings: Settings, database: Database, blobs: Blobs) -> None:
-    await build_town(settings, database)
-    await hang_photos(database, blobs)
+    try:
+        await build_town(settings, database)
+        await hang_photos(database, blobs)
+    except (OSError, Problem) as error:
+        # A full disk, say. Under gunicorn one worker that does not boot ends all the others.
+        logger.error("the demo's town is not complete until the next start: %s", error)
 
 
 def _add_checks(
@@ -304,6 +310,6 @@ async def _upkeep(
             await announcements.drop_gone(horizon)
             await database.write(idempotency.drop_expired)
             await database.write(drop_expired)
-        except Exception:
-            logger.exception("upkeep failed; it will be tried again")
+        except Exception as error:
+            log_failure(logger, error, "upkeep failed; it will be tried again")
         await asyncio.sleep(UPKEEP_SECONDS)

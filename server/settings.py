@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     max_connections: Annotated[int, Field(ge=1)] = 10_000
     rate_per_minute: Annotated[int, Field(ge=0)] = 120
     reads_per_minute: Annotated[int, Field(ge=0)] = 1200
-    requests_per_address: Annotated[int, Field(ge=0)] = 6000
+    address_per_minute: Annotated[int, Field(ge=0)] = 6000
     anonymous_per_minute: Annotated[int, Field(ge=0)] = 600
     login_per_minute: Annotated[int, Field(ge=0)] = 120
     login_failures: Annotated[int, Field(ge=0)] = 10
@@ -74,6 +74,8 @@ class Settings(BaseSettings):
     stalled_reader_seconds: Annotated[float, Field(gt=0)] = 90
     presence_seconds: Annotated[float, Field(gt=0)] = 30
     chat_bytes_per_minute: Annotated[int, Field(ge=0)] = 128 * 1024
+    max_sessions_per_account: Annotated[int, Field(ge=0)] = 100
+    max_orders_per_day: Annotated[int, Field(ge=0)] = 1000
     max_open_chats: Annotated[int, Field(ge=0)] = 20
     max_chats_per_day: Annotated[int, Field(ge=0)] = 50
     frames_per_second: Annotated[float, Field(ge=0)] = 20
@@ -127,7 +129,10 @@ class Settings(BaseSettings):
     def _networks(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
+        networks = tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
+        if any(network.prefixlen == 0 for network in networks):
+            raise ValueError("everybody would be believed; name the networks of your proxies")
+        return networks
 
     @field_validator("map", mode="before")
     @classmethod

@@ -16,7 +16,8 @@ from aiohttp import web
 from server.core.addresses import address_key
 from server.core.auth import Gate
 from server.core.errors import Problem, malformed, too_many, unauthorized
-from server.core.routing import BODY_SECONDS, GATE, HELD
+from server.core.logging import log_failure
+from server.core.routing import BODY_SECONDS, GATE, HELD, count_anonymous
 from server.settings import Settings
 from server.transports.connections import CONNECTIONS, Connections, End, Unidentified
 from server.transports.duplex import (
@@ -114,6 +115,8 @@ class SocketIo:
         request[HELD] = True
         sid = request.query.get("sid")
         upgrades = request.headers.get("Upgrade", "").lower() == "websocket"
+        if sid not in self._server.eio.sockets:
+            count_anonymous(request)
         with ExitStack() as stack:
             if sid is None and request.method == "GET":
                 stack.enter_context(self._unidentified.place(address_key(request)))
@@ -169,7 +172,11 @@ class SocketIo:
             if not isinstance(token, str):
                 raise unauthorized("Send an access token: `auth: {token}`.")
             identity = self._gate.tokens.verify(token)
-            engine, patience = self._engine_of(sid), self._settings.stalled_reader_seconds
+            try:
+                engine = self._engine_of(sid)
+            except KeyError:  # it has gone, or the server is ending
+                return False
+            patience = self._settings.stalled_reader_seconds
             session = Session(sid, identity, engine, engine.pace, patience)
             session.held.enter_context(self._connections.hold(identity, session.end))
             try:
@@ -223,8 +230,8 @@ class SocketIo:
             return found
         except ConnectionError:
             return None
-        except Exception:
-            logger.exception("the event %s failed", name)
+        except Exception as failure:
+            log_failure(logger, failure, "the event %s failed", name)
             session.end(End.FAILED)
             return None
 

@@ -14,6 +14,9 @@ from server.features.shared.schemas import Address
 
 _queries = load_queries(__file__)
 
+MANY = 1000
+"""Sessions that one statement ends, at most."""
+
 _HIDDEN = {"password_hash", "demo"}
 
 
@@ -163,6 +166,16 @@ async def delete_session(tx: Transaction, session_id: str) -> str | None:
 async def delete_sessions(tx: Transaction, account_id: str, kept: str = "") -> Sequence[str]:
     """Remove the account's sessions but `kept`; gives their ids."""
     rows = await _queries.delete_other_sessions(tx, account_id=account_id, kept=kept)
+    return [row["id"] for row in rows]
+
+
+async def delete_oldest_sessions(
+    tx: Transaction, account_id: str, new: str, most: int
+) -> Sequence[str]:
+    """Remove those that were not used for the longest time beyond `most`; gives their ids."""
+    rows = await _queries.delete_oldest_sessions(
+        tx, account_id=account_id, new=new, others=most - 1, many=MANY
+    )
     return [row["id"] for row in rows]
 
 
