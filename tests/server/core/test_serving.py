@@ -281,7 +281,9 @@ def test_a_process_has_a_limit_and_a_proxy_is_no_address(start_server: StartServ
 
 
 async def test_an_account_has_so_many_requests_under_way(start_server: StartServer) -> None:
-    server = start_server(env={"TIFFIN_REQUESTS_PER_ACCOUNT": "2"} | NO_PHOTOS)
+    server = start_server(
+        env={"TIFFIN_REQUESTS_PER_ACCOUNT": "2", "TIFFIN_READS_AT_ONCE": "1"} | NO_PHOTOS
+    )
     place = await open_restaurant(server.data_dir, server.url)
     async with Rest(server.url) as rest, rest.another() as other:
         await rest.register("ana@example.com")
