@@ -25,7 +25,8 @@ logging.getLogger("azure").setLevel(logging.WARNING)
 
 CALL_SECONDS = 30.0
 """For one blob of some megabytes, attempts included."""
-STATE_SECONDS = 3.0
+STATE_SECONDS = 1.5
+"""Within what readiness gives a part, which knows no words for it."""
 CLOCK_SECONDS = 60
 """By which the store's clock may be behind ours."""
 

@@ -100,6 +100,7 @@ def _blobs(settings: Settings) -> Blobs:
     from server.features.uploads.azure_blobs import AzureBlobs
 
     try:
-        return AzureBlobs(settings.azure_storage_connection_string, settings.blob_container)
+        connection = settings.azure_storage_connection_string.get_secret_value()
+        return AzureBlobs(connection, settings.blob_container)
     except ValueError as error:
         raise SettingsError(f"TIFFIN_AZURE_STORAGE_CONNECTION_STRING: {error}") from None
