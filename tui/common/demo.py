@@ -16,6 +16,7 @@ from tui.common.backstage import BackstageError, Child, free_port, port_is_free,
 from tui.common.crash import REPORT
 
 USUAL_PORT = 8080
+PORTS = range(1, 65536)
 INTERVAL = "TIFFIN_DRIVER_INTERVAL_SECONDS"
 INTERVAL_SECONDS = 2
 """Between two positions of a driver: whoever looks on wants to see them move."""
@@ -42,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _run(port, options.pace, os.isatty(0) and os.isatty(1))
     except BackstageError as trouble:
         _say(str(trouble))
+        return 1
+    except OSError as fault:
+        _say(f"The demo cannot use its folder, or start its processes: {fault}.")
         return 1
     except KeyboardInterrupt:
         return 130
@@ -78,12 +82,14 @@ def _run(port: int, pace: float, on_screen: bool) -> int:
 
 def _choose_port(wished: int | None) -> int:
     if wished is not None:
+        if wished not in PORTS:
+            raise BackstageError(f"{wished} is no port; they go from 1 to {PORTS[-1]}.")
         if not port_is_free(wished):
             raise BackstageError(f"Port {wished} is taken; name another one or none.")
         return wished
     usual = os.environ.get("TIFFIN_PORT") or os.environ.get("PORT") or ""
-    port = int(usual) if usual.isdigit() else USUAL_PORT
-    if port and port_is_free(port):
+    port = int(usual) if usual.isascii() and usual.isdecimal() else USUAL_PORT
+    if port in PORTS and port_is_free(port):
         return port
     other = free_port()
     _say(f"Port {port} is taken, so the demo's server uses {other}.")
