@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     azure_storage_connection_string: str = ""
     blob_container: Annotated[str, Field(pattern=r"^[a-z0-9](-?[a-z0-9]){2,62}$")] = "tiffin"
     original_days: Annotated[float, Field(gt=0)] = 30
+    failed_photo_hours: Annotated[float, Field(ge=0)] = 1
     rembg_model: Literal["u2netp", "u2net", "silueta", "isnet-general-use"] = "u2netp"
     photo_workers: Annotated[int, Field(ge=0, le=64)] = 2
     photo_seconds: Annotated[float, Field(gt=0)] = 20

@@ -5,13 +5,15 @@ import contextlib
 import logging
 import shutil
 import time
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from server.core.clock import now
 from server.core.database import Database, Transaction
 from server.features.uploads import store
 from server.features.uploads.blobs import Blobs, BlobTrouble
+from server.features.uploads.schemas import UploadStatus
 
 logger = logging.getLogger(__name__)
 
@@ -22,9 +24,16 @@ LEFT_SECONDS = 3600.0
 
 
 class Janitor:
-    """Several processes may clean at once. Originals go `kept` after their upload was final."""
+    """Several processes may clean at once. Originals go as long after their upload was final as
+    `kept` says for its status."""
 
-    def __init__(self, database: Database, blobs: Blobs, folder: Path, kept: timedelta) -> None:
+    def __init__(
+        self,
+        database: Database,
+        blobs: Blobs,
+        folder: Path,
+        kept: Mapping[UploadStatus, timedelta],
+    ) -> None:
         self._database = database
         self._blobs = blobs
         self._folder = folder
@@ -49,17 +58,24 @@ class Janitor:
 
     async def clean(self) -> None:
         """Do once what there is to do."""
-        before = now() - self._kept
-        if await self._database.read(lambda tx: store.old_originals(tx, before)):
-
-            async def fn(tx: Transaction) -> None:
-                await store.unneed(tx, await store.drop_originals(tx, before, now()), now())
-
-            await self._database.write(fn)
+        for status, kept in self._kept.items():
+            while await self._drop_originals(status, now() - kept):
+                pass
         while names := await self._database.read(lambda tx: store.unneeded(tx, now(), AT_ONCE)):
             for name in names:
                 await self._blobs.remove(name)
             await self._forget(names)
+
+    async def _drop_originals(self, status: UploadStatus, before: datetime) -> bool:
+        ids = await self._database.read(lambda tx: store.old_originals(tx, status, before, AT_ONCE))
+        if not ids:
+            return False
+
+        async def fn(tx: Transaction) -> None:
+            await store.unneed(tx, await store.drop_originals(tx, ids, now()), now())
+
+        await self._database.write(fn)
+        return True
 
     async def _forget(self, names: list[str]) -> None:
         await self._database.write(lambda tx: store.need(tx, names))

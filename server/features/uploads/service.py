@@ -257,12 +257,12 @@ class UploadService:
                 is None
             ):
                 raise invalid(["menu_item_id"], "There is no such dish on your restaurant's menu.")
-        kept, pending = await store.counts_of(tx, identity.account_id)
-        if pending >= PENDING:
+        kept = await store.kept_by(tx, identity.account_id)
+        if kept.pending >= PENDING:
             seconds = await self._pace.all(tx)
             detail = f"{PENDING} of your photos are in the queue. Wait until some are done."
             raise too_many(detail, seconds)
-        if kept >= KEPT:
+        if kept.uploads >= KEPT:
             raise conflict(f"At most {KEPT} photos are kept. Delete some first.")
 
     async def _own(self, tx: Transaction, identity: Identity, upload_id: str) -> StoredUpload:

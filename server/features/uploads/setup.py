@@ -18,6 +18,7 @@ from server.features.uploads.janitor import Janitor
 from server.features.uploads.models import home_of
 from server.features.uploads.pace import Pace
 from server.features.uploads.queue import Queue
+from server.features.uploads.schemas import UploadStatus
 from server.features.uploads.service import UploadService
 from server.features.uploads.workers import Workers
 from server.settings import Settings, SettingsError
@@ -68,11 +69,14 @@ def setup(
         seconds=settings.photo_seconds,
         memory=settings.photo_memory_mb * MEGABYTE,
         jobs=settings.photo_jobs,
+        folder=folder,
     )
     lease = timedelta(seconds=settings.photo_lease_seconds)
     queue = Queue(database, accounts, restaurants, lease)
     workers = Workers(queue, blobs, limits, settings.photo_workers, folder)
-    cleaner = Janitor(database, blobs, folder, timedelta(days=settings.original_days))
+    days, hours = timedelta(days=settings.original_days), settings.failed_photo_hours
+    kept = {UploadStatus.DONE: days, UploadStatus.FAILED: timedelta(hours=hours) or days}
+    cleaner = Janitor(database, blobs, folder, kept)
     pace = Pace(settings.photo_workers)
     uploads = UploadService(database, accounts, restaurants, blobs, pace)
     uploads.on_queued = workers.wake
