@@ -14,6 +14,7 @@ from pathlib import Path
 from aiohttp import web
 
 from server.core import idempotency
+from server.core.addresses import TRUSTED_PROXIES
 from server.core.auth import AccessTokens, Gate
 from server.core.clock import now, to_text
 from server.core.database import Database
@@ -24,7 +25,7 @@ from server.core.metrics import Metrics
 from server.core.middleware import METRICS, around
 from server.core.migrate import migrate
 from server.core.openapi import DOCUMENT, document, serve_document
-from server.core.routing import GATE, OPERATIONS, PREFIX, SERVICES, WRITES
+from server.core.routing import ANONYMOUS, GATE, OPERATIONS, PREFIX, READS, SERVICES, WRITES
 from server.features.accounts import setup as accounts
 from server.features.accounts.service import drop_expired
 from server.features.announcements import setup as announcements
@@ -50,6 +51,8 @@ from server.transports.socketio import SocketIo
 
 logger = logging.getLogger(__name__)
 
+AT_ONCE = 0.25
+"""Of a minute's reads, what may come at once: dear ones in a heap would hold up everybody."""
 BODY_BYTES = 128 * 1024
 UPKEEP_SECONDS = 600.0
 SHUTDOWN_SECONDS = 10.0
@@ -70,6 +73,12 @@ def create_app(settings: Settings) -> web.Application:
 
     app[GATE] = gate
     app[WRITES] = RateLimit(settings.rate_per_minute, "changes by this account")
+    app[READS] = RateLimit(settings.reads_per_minute, "requests by this account", share=AT_ONCE)
+    app[ANONYMOUS] = RateLimit(
+        settings.anonymous_per_minute,
+        "requests from this address without a valid token",
+        share=AT_ONCE,
+    )
     app[SERVICES] = {
         Settings: settings,
         Hub: hub,
@@ -78,6 +87,7 @@ def create_app(settings: Settings) -> web.Application:
         States: hub.states,
     }
     app[OPERATIONS] = []
+    app[TRUSTED_PROXIES] = settings.trusted_proxies
     app[METRICS] = Metrics()
     app[CONNECTIONS] = connections
     app[HEARTBEAT] = Heartbeat(settings.heartbeat_seconds)

@@ -2,11 +2,14 @@
 
 import os
 import secrets
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Networks = tuple[IPv4Network | IPv6Network, ...]
 
 SECRET_BYTES = 32
 _MAKE_ONE = 'make one with `python -c "import secrets; print(secrets.token_urlsafe(48))"`'
@@ -32,6 +35,8 @@ class Settings(BaseSettings):
         int, Field(ge=0, le=65535, validation_alias=AliasChoices("TIFFIN_PORT", "PORT", "port"))
     ] = 8080
 
+    trusted_proxies: Annotated[Networks, NoDecode] = ()
+
     access_token_seconds: Annotated[int, Field(ge=5, le=86_400)] = 900
     refresh_token_seconds: Annotated[int, Field(ge=60)] = 30 * 86_400
     event_days: Annotated[float, Field(gt=0)] = 7
@@ -41,7 +46,12 @@ class Settings(BaseSettings):
     max_streams_per_account: Annotated[int, Field(ge=1)] = 32
     max_connections: Annotated[int, Field(ge=1)] = 10_000
     rate_per_minute: Annotated[int, Field(ge=0)] = 120
-    login_per_minute: Annotated[int, Field(ge=0)] = 20
+    reads_per_minute: Annotated[int, Field(ge=0)] = 1200
+    anonymous_per_minute: Annotated[int, Field(ge=0)] = 600
+    login_per_minute: Annotated[int, Field(ge=0)] = 120
+    login_failures: Annotated[int, Field(ge=0)] = 10
+    login_failures_per_account: Annotated[int, Field(ge=0)] = 100
+    registrations_per_hour: Annotated[int, Field(ge=0)] = 100
     heartbeat_seconds: Annotated[float, Field(gt=0, le=15)] = 10
     stalled_reader_seconds: Annotated[float, Field(gt=0)] = 90
     presence_seconds: Annotated[float, Field(gt=0)] = 30
@@ -73,6 +83,13 @@ class Settings(BaseSettings):
         if url and not url.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must start with redis://, rediss:// or unix://")
         return url
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
 
     @field_validator("map", mode="before")
     @classmethod

@@ -11,6 +11,8 @@ from server.core.errors import unauthorized
 ALGORITHM = "HS256"
 ISSUER = "tiffin"
 AUDIENCE = "tiffin-api"
+SIGNED = ("token-expired", "session-ended")
+"""The kinds of 401 that only tokens get which this server has signed."""
 _CLAIMS = ["sub", "sid", "role", "exp", "iss", "aud"]
 
 

@@ -1,10 +1,13 @@
 """Health, readiness and metrics, for whoever runs the server."""
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from server.core.middleware import METRICS
+from server.core.routing import count_anonymous
 
 Check = Callable[[], Awaitable[str]]
 CHECKS: web.AppKey[dict[str, Check]] = web.AppKey("checks", dict)
@@ -12,6 +15,43 @@ CHECKS: web.AppKey[dict[str, Check]] = web.AppKey("checks", dict)
 DISPENSABLE = {"broker", "blobs", "worker"}
 """Without the first everything is served still, only slower; without blobs all but photos, and no
 other server would have them either; without its worker all of it, where another process has one."""
+REMEMBERED_SECONDS = 1.0
+"""How long an answer holds: asking often costs the database and the blob store nothing more."""
+CHECK_SECONDS = 2.0
+"""After which a part that has not answered counts as broken."""
+
+
+class Readiness:
+    """The state of every part, asked once however many want to know at the same time."""
+
+    def __init__(self, checks: dict[str, Check]) -> None:
+        self._checks = checks
+        self._round: asyncio.Task[dict[str, str]] | None = None
+        self._until = 0.0
+
+    async def parts(self) -> dict[str, str]:
+        """Each part's state by its name, at most REMEMBERED_SECONDS old."""
+        if self._round is None or (self._round.done() and time.monotonic() >= self._until):
+            self._round = asyncio.create_task(self._ask(), name="readiness")
+        return await asyncio.shield(self._round)
+
+    async def _ask(self) -> dict[str, str]:
+        states = await asyncio.gather(*(_state(check) for check in self._checks.values()))
+        self._until = time.monotonic() + REMEMBERED_SECONDS
+        return dict(zip(self._checks, states, strict=True))
+
+
+async def _state(check: Check) -> str:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            return await check()
+    except TimeoutError:
+        return f"no answer within {CHECK_SECONDS:g} s"
+    except Exception as error:
+        return str(error) or type(error).__name__
+
+
+READINESS = web.AppKey("readiness", Readiness)
 
 
 async def healthz(request: web.Request) -> web.Response:
@@ -21,12 +61,8 @@ async def healthz(request: web.Request) -> web.Response:
 
 async def readyz(request: web.Request) -> web.Response:
     """200 where every part that is needed is `ok`, else 503, with each part's state."""
-    parts: dict[str, str] = {}
-    for name, check in request.app[CHECKS].items():
-        try:
-            parts[name] = await check()
-        except Exception as error:
-            parts[name] = str(error) or type(error).__name__
+    count_anonymous(request)
+    parts = await request.app[READINESS].parts()
     broken = {name for name, state in parts.items() if state != "ok"}
     status = "not ready" if broken - DISPENSABLE else "degraded" if broken else "ok"
     return web.json_response(
@@ -36,6 +72,7 @@ async def readyz(request: web.Request) -> web.Response:
 
 async def metrics(request: web.Request) -> web.Response:
     """Prometheus' text format."""
+    count_anonymous(request)
     return web.Response(
         body=request.app[METRICS].text(), content_type="text/plain", charset="utf-8"
     )
@@ -43,6 +80,7 @@ async def metrics(request: web.Request) -> web.Response:
 
 def add_health(app: web.Application) -> None:
     """The three routes outside of the API's prefix."""
+    app[READINESS] = Readiness(app[CHECKS])
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", metrics)

@@ -1,38 +1,110 @@
-"""Rate limits: a token bucket an account or address, kept in this process."""
+"""Rate limits and growing delays, an account or address each, kept in this process."""
 
 import math
 import time
 from collections import OrderedDict
+from collections.abc import Callable
+from typing import TypeVar
 
 from server.core.errors import too_many
 
+EntryT = TypeVar("EntryT")
+
 KEYS = 20_000
-"""Buckets kept; the longest untouched goes first, and is full again by then."""
+"""Keys that each limit remembers."""
+LOOKS = 32
+"""Of the longest untouched keys, how many are looked at for one that may be forgotten."""
+FORGOTTEN_SECONDS = 86_400.0
+"""How long failures are held against a key after the last of them."""
+_ROUNDING = 1e-6
 
 
 class RateLimit:
-    """`per_minute` at once for one key, which grow back within a minute; 0 is no limit."""
+    """`most` within `seconds` for one key, all of them at once or that `share`; 0 is no limit."""
 
-    def __init__(self, per_minute: int, what: str) -> None:
-        self._per_minute = per_minute
-        self._what = what
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+    def __init__(self, most: int, what: str, seconds: float = 60.0, share: float = 1.0) -> None:
+        self._each = seconds / most if most else 0.0
+        """Seconds in which one grows back."""
+        self._at_once = max(1, int(most * share))
+        self._seconds = self._at_once * self._each
+        self._limit = f"Too many {what}: at most {most} {_span(seconds)}."
+        self._full: OrderedDict[str, float] = OrderedDict()
+        """When a key's whole allowance will have grown back."""
 
-    def take(self, key: str) -> None:
-        """Count one. Raises Problem 429 with `Retry-After` where that is one too many."""
-        if not self._per_minute:
+    def take(self, key: str, cost: int = 1) -> None:
+        """Count `cost`, or all there may be at once if that is less.
+
+        Raises Problem 429 with `Retry-After` where that is too many; then nothing is counted.
+        """
+        if not self._each:
             return
         now = time.monotonic()
-        left, since = self._buckets.pop(key, (float(self._per_minute), now))
-        left = min(self._per_minute, left + (now - since) * self._per_minute / 60)
-        allowed = left >= 1
-        self._buckets[key] = (left - allowed, now)
-        if len(self._buckets) > KEYS:
-            self._buckets.popitem(last=False)
+        before = max(now, self._full.pop(key, now))
+        after = before + min(cost, self._at_once) * self._each
+        wait = after - now - self._seconds
+        allowed = wait <= _ROUNDING
+        self._full[key] = after if allowed else before
+        _make_room(self._full, lambda full: full - now > self._seconds - self._each)
         if not allowed:
-            wait = (1 - left) * 60 / self._per_minute
-            raise too_many(
-                f"Too many {self._what}: at most {self._per_minute} a minute."
-                f" Try again in {max(1, math.ceil(wait))} s.",
-                wait,
-            )
+            raise too_many(f"{self._limit} Try again in {max(1, math.ceil(wait))} s.", wait)
+
+
+class GrowingDelay:
+    """Waits between one key's failures: none until there were `free` of them, then 1 s, twice as
+    long after each, and `longest` seconds at most. 0 free ones: no waits at all."""
+
+    def __init__(self, free: int, longest: float) -> None:
+        self._free = free
+        self._longest = longest
+        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        """How often, and when last."""
+
+    def wait(self, key: str) -> float:
+        """Seconds until the next attempt may be made; 0 for at once."""
+        failures, last = self._of(key)
+        if not self._free or failures < self._free:
+            return 0.0
+        delay = min(self._longest, 2.0 ** min(failures - self._free, 64))
+        return max(0.0, last + delay - time.monotonic())
+
+    def count(self, key: str) -> None:
+        """An attempt begins, which has failed until `forgive` or `forget` say otherwise: many that
+        are made at the same time are no way round the waits."""
+        if self._free:
+            failures, _ = self._of(key)
+            self._failures[key] = (failures + 1, time.monotonic())
+            self._failures.move_to_end(key)
+            _make_room(self._failures, lambda entry: entry[0] >= self._free)
+
+    def forgive(self, key: str) -> None:
+        """That attempt has not failed."""
+        failures, last = self._of(key)
+        if failures:
+            self._failures[key] = (failures - 1, last)
+
+    def forget(self, key: str) -> None:
+        """Nothing is held against the key any more."""
+        self._failures.pop(key, None)
+
+    def _of(self, key: str) -> tuple[int, float]:
+        failures, last = self._failures.get(key, (0, 0.0))
+        if time.monotonic() - last > FORGOTTEN_SECONDS:
+            return 0, 0.0
+        return failures, last
+
+
+def _make_room(entries: OrderedDict[str, EntryT], held: Callable[[EntryT], bool]) -> None:
+    """Forget the longest untouched key beyond KEYS, of those that nothing is held against: keys
+    that somebody makes up in masses do not free those that have to wait."""
+    if len(entries) <= KEYS:
+        return
+    for _ in range(LOOKS):
+        key, entry = entries.popitem(last=False)
+        if not held(entry):
+            return
+        entries[key] = entry
+    entries.popitem(last=False)
+
+
+def _span(seconds: float) -> str:
+    return {60.0: "a minute", 3600.0: "an hour"}.get(seconds, f"in {seconds:g} s")

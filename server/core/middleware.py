@@ -7,11 +7,12 @@ import time
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from server.core.addresses import client_address
 from server.core.errors import Problem
 from server.core.ids import new_id
 from server.core.logging import request_id
 from server.core.metrics import Metrics
-from server.core.routing import HELD, IDENTITY, OPERATION
+from server.core.routing import HELD, IDENTITY, OPERATION, count_anonymous
 
 logger = logging.getLogger("server.access")
 
@@ -40,6 +41,8 @@ async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 async def _answer(request: web.Request, handler: Handler, identifier: str) -> web.StreamResponse:
     try:
+        if request.match_info.http_exception is not None:
+            count_anonymous(request)
         response = await handler(request)
     except (web.HTTPException, Problem) as error:
         if isinstance(error, web.HTTPException) and error.status < 400:
@@ -96,7 +99,7 @@ def _tell(request: web.Request, status: int, seconds: float) -> None:
         "path": request.path,
         "status": status,
         "ms": round(seconds * 1000, 1),
-        "remote": request.remote,
+        "remote": client_address(request),
         "account": identity.account_id if identity else None,
     }
     logger.info("%s %s %s", request.method, request.path, status, extra={"fields": fields})

@@ -11,7 +11,7 @@ from aiohttp import web
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
-from server.core.routing import Answer, Header, Operation
+from server.core.routing import Answer, Header, Operation, count_anonymous
 
 _REFS = "#/components/schemas/{model}"
 
@@ -72,13 +72,11 @@ def _returned(operation: Operation) -> type[BaseModel] | None:
 
 def statuses(operation: Operation) -> list[int]:
     """Every error the operation may answer with."""
-    found = set(operation.problems) | {503}
+    found = set(operation.problems) | {429, 503}
     if operation.roles:
         found.add(401)
         if len(operation.roles) == 1:
             found.add(403)
-    if operation.roles and operation.counted:
-        found.add(429)
     if operation.path_model.model_fields:
         found.add(404)
     if operation.query_model.model_fields or operation.header_model.model_fields:
@@ -170,4 +168,5 @@ DOCUMENT: web.AppKey[dict[str, Any]] = web.AppKey("openapi", dict)
 
 async def serve_document(request: web.Request) -> web.Response:
     """The document of this application."""
+    count_anonymous(request)
     return web.json_response(request.app[DOCUMENT])

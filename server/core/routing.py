@@ -1,6 +1,7 @@
 """Routes: typed handlers whose annotations bind the request and write the document."""
 
 import asyncio
+import hashlib
 import inspect
 import typing
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,7 +11,8 @@ from typing import Annotated, Any, Generic, TypeVar, cast
 from aiohttp import http_exceptions, web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from server.core.auth import Gate, Identity
+from server.core.addresses import address_key
+from server.core.auth import SIGNED, Gate, Identity
 from server.core.errors import Problem, forbidden, malformed, not_found, unfit
 from server.core.limits import RateLimit
 
@@ -22,6 +24,8 @@ Refuse = Callable[[web.Request, Problem], Awaitable[web.StreamResponse]]
 PREFIX = "/api/v1"
 BODY_SECONDS = 20.0
 """How long a client may take to send its JSON."""
+ROWS = 10
+"""So many entries of a list cost as much as another request."""
 CUSTOMER = ("customer",)
 EMPLOYEE = ("employee",)
 ANY_ROLE = ("customer", "employee")
@@ -30,6 +34,11 @@ PUBLIC = ()
 SERVICES: web.AppKey[dict[type, object]] = web.AppKey("services", dict)
 GATE = web.AppKey("gate", Gate)
 WRITES = web.AppKey("writes", RateLimit)
+"""By account."""
+READS = web.AppKey("reads", RateLimit)
+"""By account: its reads, and what is not counted as a write."""
+ANONYMOUS = web.AppKey("anonymous", RateLimit)
+"""By address: what comes without a token that holds."""
 OPERATIONS = web.AppKey("operations", list["Operation"])
 
 IDENTITY = web.RequestKey("identity", Identity)
@@ -64,6 +73,24 @@ def identity_of(request: web.Request) -> Identity:
     return request[IDENTITY]
 
 
+def count_anonymous(request: web.Request) -> None:
+    """Count it against the client's address. Raises Problem 429."""
+    request.app[ANONYMOUS].take(address_key(request))
+
+
+def _count_refused(request: web.Request, problem: Problem) -> None:
+    """Count a request that had no token that holds. Raises Problem 429.
+
+    A token that this server has signed is counted by itself, any other by its address: whatever
+    else comes from there, an app whose token has run out is told so.
+    """
+    if problem.kind in SIGNED:
+        sent = request.headers.get("Authorization", "")
+        request.app[ANONYMOUS].take(hashlib.sha256(sent.encode("utf-8", "replace")).hexdigest())
+    else:
+        count_anonymous(request)
+
+
 class _Parameters(BaseModel):
     model_config = ConfigDict(extra="ignore", populate_by_name=False)
 
@@ -83,6 +110,7 @@ class Operation:
         media: str,
         empty: tuple[int, ...],
         counted: bool,
+        cost: int,
         refuse: Refuse | None,
         tag: str,
         form: type[BaseModel] | None,
@@ -95,7 +123,8 @@ class Operation:
         self.problems = problems
         self.media = media
         self.empty = empty
-        self.counted = counted and method != "GET"
+        self.counted = counted
+        self.cost = cost
         self.refuse = refuse
         self.tag = tag
         self.form = form
@@ -134,13 +163,20 @@ class Operation:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         if self.roles:
-            identity = await request.app[GATE].admit(request.headers.get("Authorization"))
-            request[IDENTITY] = identity
-            if identity.role not in self.roles:
-                raise forbidden(f"This is for {' and '.join(self.roles)}s only.")
-            if self.counted:
-                request.app[WRITES].take(identity.account_id)
-        result = await self.handler(request, **await self._bind(request))
+            await self._admit(request)
+        elif self.counted:
+            count_anonymous(request)
+        try:
+            result = await self.handler(request, **await self._bind(request))
+        except Problem as problem:
+            if (
+                not self.roles
+                and not self.counted
+                and problem.status < 500
+                and problem.status != 429
+            ):
+                count_anonymous(request)
+            raise
         if isinstance(result, web.StreamResponse):
             return result
         answer = result if isinstance(result, Answer) else Answer(result)
@@ -153,6 +189,32 @@ class Operation:
             body=answer.body.model_dump_json(by_alias=True).encode(),
             content_type="application/json",
             charset="utf-8",
+        )
+
+    async def _admit(self, request: web.Request) -> None:
+        """Whose request it is; it is counted before anything else is done for it."""
+        try:
+            identity = await request.app[GATE].admit(request.headers.get("Authorization"))
+        except Problem as problem:
+            if problem.status == 401:
+                _count_refused(request, problem)
+            raise
+        request[IDENTITY] = identity
+        if self.counted and self.method != "GET":
+            request.app[WRITES].take(identity.account_id)
+        else:
+            request.app[READS].take(identity.account_id, self.cost + self._rows(request) // ROWS)
+        if identity.role not in self.roles:
+            raise forbidden(f"This is for {' and '.join(self.roles)}s only.")
+
+    def _rows(self, request: web.Request) -> int:
+        """How many entries of a list are asked for at most; 0 where it is none."""
+        field = self.query_model.model_fields.get("limit")
+        if field is None:
+            return 0
+        asked = request.query.get("limit", "")
+        return (
+            int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 4 else field.default
         )
 
     async def _bind(self, request: web.Request) -> dict[str, Any]:
@@ -211,6 +273,7 @@ class Router:
         media: str = "application/json",
         empty: tuple[int, ...] = (),
         counted: bool = True,
+        cost: int = 1,
         refuse: Refuse | None = None,
         form: type[BaseModel] | None = None,
     ) -> Callable[[Handler], Handler]:
@@ -219,10 +282,12 @@ class Router:
         `roles` may call it (PUBLIC: anyone). `status` is that of success: 200, or 204 where it
         returns nothing. `problems` are the errors of its own rules; what guards and binding may
         answer is added. `media` is another content type than JSON; `empty` other statuses
-        without a body. What may change something counts against the account's rate, unless the
-        feature counts it in its own way and says `counted=False`. `refuse` answers a problem
-        where the client could not read a document. `form` has the fields of a form that the handler
-        reads itself (`core.forms`), beside its `file`.
+        without a body. What may change something counts as one of the account's writes, unless the
+        feature counts it in its own way and says `counted=False`; it then counts as `cost` of its
+        reads, as a GET does. A PUBLIC one counts against the address, or with `counted=False` only
+        where it is refused. `refuse` answers a problem where the client could not read a document.
+        `form` has the fields of a form that the handler reads itself (`core.forms`), beside its
+        `file`.
         """
 
         def register(handler: Handler) -> Handler:
@@ -238,6 +303,7 @@ class Router:
                     media=media,
                     empty=empty,
                     counted=counted,
+                    cost=cost,
                     refuse=refuse,
                     tag=self.tag,
                     form=form,

@@ -6,33 +6,56 @@ import multiprocessing
 import multiprocessing.connection
 import time
 
+TIMEOUT_SECONDS = 10.0
 
-def probe(port: int, token: str, control: multiprocessing.connection.Connection) -> None:
+
+def probe(
+    port: int,
+    token: str,
+    reconnect: bool,
+    pause: float,
+    control: multiprocessing.connection.Connection,
+) -> None:
     """In a process of its own: ask for the caller's profile again and again until told to stop,
     then send back the seconds that each answer took."""
-    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
     headers = {"Authorization": f"Bearer {token}"}
     taken = []
     while not control.poll():
         began = time.perf_counter()
-        connection.request("GET", "/api/v1/me", headers=headers)
-        answer = connection.getresponse()
-        answer.read()
-        assert answer.status == 200
+        try:
+            connection.request("GET", "/api/v1/me", headers=headers)
+            answer = connection.getresponse()
+            answer.read()
+        except OSError:
+            assert reconnect
+            time.sleep(max(0.0, began + TIMEOUT_SECONDS - time.perf_counter()))
+        else:
+            assert answer.status == 200
         if not taken:
             control.send(None)
         taken.append(time.perf_counter() - began)
-        time.sleep(0.002)
+        if reconnect:
+            connection.close()
+        time.sleep(pause)
     control.send(taken)
 
 
 class Prober:
-    """The probe, from outside of its process."""
+    """The probe, from outside of its process.
 
-    def __init__(self, port: int, token: str) -> None:
+    With `reconnect` each request has a connection of its own, and one that gets no answer counts
+    as TIMEOUT_SECONDS. `pause` are the seconds between two.
+    """
+
+    def __init__(
+        self, port: int, token: str, *, reconnect: bool = False, pause: float = 0.002
+    ) -> None:
         spawn = multiprocessing.get_context("spawn")
         self._ours, theirs = spawn.Pipe()
-        self._process = spawn.Process(target=probe, args=(port, token, theirs), daemon=True)
+        self._process = spawn.Process(
+            target=probe, args=(port, token, reconnect, pause, theirs), daemon=True
+        )
         self._process.start()
 
     async def ready(self) -> None:

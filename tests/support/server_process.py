@@ -15,6 +15,21 @@ from support.ports import free_port
 ROOT = Path(__file__).resolve().parents[2]
 JWT_SECRET = "a-secret-that-only-the-tests-sign-their-tokens-with"
 
+UNLIMITED = {
+    f"TIFFIN_{name}": "0"
+    for name in (
+        "RATE_PER_MINUTE",
+        "READS_PER_MINUTE",
+        "ANONYMOUS_PER_MINUTE",
+        "LOGIN_PER_MINUTE",
+        "LOGIN_FAILURES",
+        "LOGIN_FAILURES_PER_ACCOUNT",
+        "REGISTRATIONS_PER_HOUR",
+        "FRAMES_PER_SECOND",
+    )
+}
+"""The limits that a server under test does not have."""
+
 
 def server_environment(
     data_dir: Path, redis_url: str = "", more: Mapping[str, str] | None = None
@@ -28,9 +43,7 @@ def server_environment(
     environment |= {
         "TIFFIN_DATA_DIR": str(data_dir),
         "TIFFIN_JWT_SECRET": JWT_SECRET,
-        "TIFFIN_RATE_PER_MINUTE": "0",
-        "TIFFIN_LOGIN_PER_MINUTE": "0",
-        "TIFFIN_FRAMES_PER_SECOND": "0",
+        **UNLIMITED,
         "PYTHONUNBUFFERED": "1",
     }
     if redis_url:

@@ -72,6 +72,26 @@ JOIN sessions s ON s.id = t.session_id
 LEFT JOIN refresh_tokens n ON n.digest = t.successor
 WHERE t.digest = :digest;
 
+-- name: note_address!
+INSERT INTO sign_in_addresses (account_id, address, seen_at)
+VALUES (:account_id, :address, :seen_at)
+ON CONFLICT (account_id, address) DO UPDATE SET seen_at = excluded.seen_at;
+
+-- name: drop_older_addresses!
+DELETE FROM sign_in_addresses
+WHERE account_id = :account_id AND address NOT IN (
+    SELECT address FROM sign_in_addresses WHERE account_id = :account_id
+    ORDER BY seen_at DESC, address
+    LIMIT :kept
+);
+
+-- name: knows_address$
+SELECT 1 AS known FROM sign_in_addresses
+WHERE account_id = :account_id AND address = :address AND seen_at > :since;
+
+-- name: drop_addresses_before!
+DELETE FROM sign_in_addresses WHERE seen_at <= :since;
+
 -- name: drop_expired_tokens!
 DELETE FROM refresh_tokens WHERE expires_at <= :now;
 

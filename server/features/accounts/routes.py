@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from server.core.addresses import address_key
 from server.core.routing import (
     ANY_ROLE,
     PUBLIC,
@@ -26,26 +27,26 @@ from server.features.accounts.service import AccountService
 router = Router("accounts")
 
 
-@router.route("POST", "/auth/register", roles=PUBLIC, status=201, problems=(409, 429))
+@router.route("POST", "/auth/register", roles=PUBLIC, status=201, problems=(409,))
 async def register(request: web.Request, body: Registration) -> Answer[Session]:
     """Become a customer."""
-    return _secret(await _accounts(request).register(body, _address(request)))
+    return _secret(await _accounts(request).register(body, address_key(request)))
 
 
-@router.route("POST", "/auth/login", roles=PUBLIC, problems=(401, 429))
+@router.route("POST", "/auth/login", roles=PUBLIC, problems=(401,))
 async def log_in(request: web.Request, body: Credentials) -> Answer[Session]:
     """Log in."""
-    granted = await _accounts(request).log_in(body.email, body.password, _address(request))
+    granted = await _accounts(request).log_in(body.email, body.password, address_key(request))
     return _secret(granted)
 
 
-@router.route("POST", "/auth/demo", roles=PUBLIC, problems=(404, 429))
+@router.route("POST", "/auth/demo", roles=PUBLIC, problems=(404,))
 async def demo(request: web.Request, body: DemoLogin) -> Answer[Session]:
     """Log in to the demo with one button; only where the server runs in demo mode."""
-    return _secret(await _accounts(request).demo(body.role, _address(request)))
+    return _secret(await _accounts(request).demo(body.role, address_key(request)))
 
 
-@router.route("POST", "/auth/refresh", roles=PUBLIC, problems=(401, 429))
+@router.route("POST", "/auth/refresh", roles=PUBLIC, counted=False, problems=(401,))
 async def refresh(
     request: web.Request, body: RefreshGrant, key: IdempotencyKey = None
 ) -> Answer[Session]:
@@ -54,7 +55,7 @@ async def refresh(
     It is good for one exchange; another ends the session everywhere. With an Idempotency-Key the
     same exchange may be asked for again within 60 seconds, while its refresh token is unused.
     """
-    granted = await _accounts(request).refresh(body.refresh_token, key, _address(request))
+    granted = await _accounts(request).refresh(body.refresh_token, key)
     return _secret(granted)
 
 
@@ -90,10 +91,6 @@ async def change_password(request: web.Request, body: PasswordChange) -> None:
 
 def _accounts(request: web.Request) -> AccountService:
     return service(request, AccountService)
-
-
-def _address(request: web.Request) -> str:
-    return request.remote or ""
 
 
 def _secret(granted: Session) -> Answer[Session]:

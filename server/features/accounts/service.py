@@ -1,7 +1,9 @@
 """Accounts: who may log in, and what they keep of themselves here."""
 
+import hmac
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 
 from pydantic import ValidationError
 
@@ -13,6 +15,7 @@ from server.core.ids import new_id
 from server.core.limits import RateLimit
 from server.features.accounts import store
 from server.features.accounts.email_address import fold, known_form
+from server.features.accounts.guesses import Guesses
 from server.features.accounts.passwords import Passwords
 from server.features.accounts.schemas import (
     Account,
@@ -27,8 +30,10 @@ from server.features.accounts.store import NewAccount, StoredAccount
 from server.realtime.log import EventLog
 from server.settings import Settings
 
-REFRESHES = 15
-"""Refreshes an address may ask for where it may log in once: a whole office shares one."""
+REMEMBERED = timedelta(days=30)
+"""How long an account counts as at home where it has signed in."""
+ADDRESSES = 20
+"""Of these addresses, how many are remembered of an account."""
 
 OnDelete = Callable[[Transaction, str], Awaitable[None]]
 
@@ -60,14 +65,18 @@ class AccountService:
         )
         self._database = database
         self._demo = settings.demo
-        per_minute = settings.login_per_minute
-        self._by_address = RateLimit(per_minute, "log-ins from this address")
-        self._by_account = RateLimit(per_minute, "log-ins to this account")
-        self._refreshes = RateLimit(per_minute * REFRESHES, "refreshes from this address")
+        self._secret = settings.token_secret.encode()
+        self._by_address = RateLimit(settings.login_per_minute, "log-ins from this address")
+        self._registrations = RateLimit(
+            settings.registrations_per_hour, "registrations from this address", 3600
+        )
+        self._refreshes = RateLimit(settings.rate_per_minute, "refreshes of this session")
+        self._guesses = Guesses(settings.login_failures, settings.login_failures_per_account)
 
     async def register(self, new: Registration, address: str) -> Session:
         """A new customer, logged in. Raises Problem 409 where the e-mail is taken."""
         self._by_address.take(address)
+        self._registrations.take(address)
         password_hash = await self.passwords.hash(new.password)
 
         async def fn(tx: Transaction) -> Session:
@@ -78,7 +87,9 @@ class AccountService:
                 role=Role.CUSTOMER,
                 name=new.name,
             )
-            return await self.sessions.start(tx, await add_account(tx, account))
+            added = await add_account(tx, account)
+            await self._note(tx, added, address)
+            return await self.sessions.start(tx, added)
 
         return await self._database.write(fn)
 
@@ -86,17 +97,19 @@ class AccountService:
         """A session for whoever knows the password. Raises Problem 401."""
         self._by_address.take(address)
         folded = known_form(email)
-        self._by_account.take(folded or email)
         while True:
-            stored = await self._by_email(folded) if folded else None
-            right = await self.passwords.verify(stored.password_hash if stored else None, password)
+            stored, known = await self._by_email(folded, address) if folded else (None, False)
+            verify = partial(
+                self.passwords.verify, stored.password_hash if stored else None, password
+            )
+            right = await self._guesses.judged(folded or email, address, known, verify)
             if stored is None or not right:
                 raise unauthorized("The e-mail or the password is wrong.", kind="credentials")
-            session = await self._log_in(stored, password)
+            session = await self._log_in(stored, password, address)
             if session is not None:
                 return session
 
-    async def _log_in(self, stored: StoredAccount, password: str) -> Session | None:
+    async def _log_in(self, stored: StoredAccount, password: str, address: str) -> Session | None:
         """None where the password was changed since it was read: then it has to be asked again."""
         replacement: str | None = None
         if self.passwords.outdated(stored.password_hash):
@@ -108,6 +121,7 @@ class AccountService:
                 return None
             if replacement is not None:
                 await store.replace_password(tx, current, replacement)
+            await self._note(tx, current.account, address)
             return await self.sessions.start(tx, current.account)
 
         return await self._database.write(fn)
@@ -126,9 +140,9 @@ class AccountService:
 
         return await self._database.write(fn)
 
-    async def refresh(self, token: str, key: str | None, address: str) -> Session:
-        """See `Sessions.refresh`."""
-        self._refreshes.take(address)
+    async def refresh(self, token: str, key: str | None) -> Session:
+        """See `Sessions.refresh`. Raises Problem 429 where this session asks too often."""
+        self._refreshes.take(await self.sessions.of(token))
         return await self.sessions.refresh(token, key)
 
     async def log_out(self, who: Identity, token: str) -> None:
@@ -178,8 +192,9 @@ class AccountService:
     async def change_password(self, who: Identity, change: PasswordChange) -> None:
         """Replace it and end every session but the caller's. Raises Problem 422, 409, 429."""
         stored = await self._database.read(lambda tx: self._mine(tx, who))
-        self._by_account.take(stored.account.email)
-        if not await self.passwords.verify(stored.password_hash, change.current_password):
+        verify = partial(self.passwords.verify, stored.password_hash, change.current_password)
+        # By session: nobody who guesses elsewhere holds up who is signed in.
+        if not await self._guesses.judged(f"session {who.session_id}", "", True, verify):
             raise invalid(["current_password"], "This is not the current password.")
         replacement = await self.passwords.hash(change.new_password)
 
@@ -203,8 +218,28 @@ class AccountService:
 
         await self._database.write(fn)
 
-    async def _by_email(self, folded: str) -> StoredAccount | None:
-        return await self._database.read(lambda tx: store.account_by_email(tx, folded))
+    async def _by_email(self, folded: str, address: str) -> tuple[StoredAccount | None, bool]:
+        """The account of that e-mail, and whether it has signed in from that address lately.
+
+        An account that does not exist is looked for as long.
+        """
+
+        async def fn(tx: Transaction) -> tuple[StoredAccount | None, bool]:
+            stored = await store.account_by_email(tx, folded)
+            account_id = stored.account.id if stored else ""
+            digest = self._digest(account_id, address)
+            return stored, await store.knows_address(tx, account_id, digest, now() - REMEMBERED)
+
+        return await self._database.read(fn)
+
+    async def _note(self, tx: Transaction, account: Account, address: str) -> None:
+        digest = self._digest(account.id, address)
+        await store.note_address(tx, account.id, digest, now(), ADDRESSES)
+
+    def _digest(self, account_id: str, address: str) -> str:
+        """What is stored of an address: without the server's secret it tells nothing."""
+        text = f"sign-in address\0{account_id}\0{address}"
+        return hmac.digest(self._secret, text.encode(), "sha256").hex()
 
     async def _mine(self, tx: Transaction, who: Identity) -> StoredAccount:
         """The caller's account, if the session still holds in this transaction."""
@@ -258,5 +293,6 @@ async def add_employee(
 
 
 async def drop_expired(tx: Transaction) -> int:
-    """Forget sessions and refresh tokens that have expired; gives how many."""
-    return await store.drop_expired(tx, now())
+    """Forget sessions, refresh tokens and addresses that have expired; gives how many."""
+    at = now()
+    return await store.drop_expired(tx, at) + await store.drop_addresses(tx, at - REMEMBERED)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from server.core.auth import AccessTokens
 from server.core.clock import now
 from server.core.database import Database, Transaction
-from server.core.errors import unauthorized
+from server.core.errors import Problem, unauthorized
 from server.core.ids import new_id
 from server.features.accounts import store
 from server.features.accounts.refresh_token import digest_of, new_token, successor_of
@@ -60,6 +60,17 @@ class Sessions:
         await store.insert_token(tx, digest_of(token), session_id, at + self._lifetime)
         return self._granted(account, session_id, token)
 
+    async def of(self, token: str) -> str:
+        """The session of that refresh token. Raises Problem 401 where there is none."""
+
+        async def fn(tx: Transaction) -> StoredToken | None:
+            return await store.token(tx, digest_of(token))
+
+        found = await self._database.read(fn)
+        if found is None:
+            raise _unknown()
+        return found.session_id
+
     async def refresh(self, token: str, key: str | None) -> Session:
         """The session with new tokens.
 
@@ -74,10 +85,7 @@ class Sessions:
 
         outcome = await self._database.write(fn)
         if outcome is None:
-            raise unauthorized(
-                "The refresh token is not valid or has expired. Log in again.",
-                kind="refresh-token",
-            )
+            raise _unknown()
         if isinstance(outcome, _Reused):
             logger.warning(
                 "a spent refresh token was used again; its session was ended",
@@ -155,6 +163,12 @@ class Sessions:
             refresh_token=refresh_token,
             account=account,
         )
+
+
+def _unknown() -> Problem:
+    return unauthorized(
+        "The refresh token is not valid or has expired. Log in again.", kind="refresh-token"
+    )
 
 
 def _is_repeated(found: StoredToken, successor: str, at: datetime) -> bool:

@@ -180,6 +180,28 @@ async def token(tx: Transaction, digest: str) -> StoredToken | None:
     )
 
 
+async def note_address(
+    tx: Transaction, account_id: str, address: str, at: datetime, kept: int
+) -> None:
+    """The account has signed in from there; `kept` of its addresses are remembered."""
+    await _queries.note_address(tx, account_id=account_id, address=address, seen_at=to_text(at))
+    await _queries.drop_older_addresses(tx, account_id=account_id, kept=kept)
+
+
+async def knows_address(tx: Transaction, account_id: str, address: str, since: datetime) -> bool:
+    """Whether the account has signed in from there since then."""
+    found = await _queries.knows_address(
+        tx, account_id=account_id, address=address, since=to_text(since)
+    )
+    return found is not None
+
+
+async def drop_addresses(tx: Transaction, since: datetime) -> int:
+    """Forget addresses from which nobody has signed in since then; gives how many."""
+    dropped: int = await _queries.drop_addresses_before(tx, since=to_text(since))
+    return dropped
+
+
 async def drop_expired(tx: Transaction, at: datetime) -> int:
     """Remove tokens and sessions that have expired; gives how many."""
     tokens: int = await _queries.drop_expired_tokens(tx, now=to_text(at))

@@ -24,7 +24,7 @@ router = Router("announcements")
     "/announcements/stream",
     roles=ANY_ROLE,
     media="text/event-stream",
-    problems=(403, 429),
+    problems=(403,),
 )
 async def stream_announcements(
     request: web.Request,
@@ -56,7 +56,6 @@ async def stream_announcements(
     "/announcements/{id}/acks/stream",
     roles=EMPLOYEE,
     media="text/event-stream",
-    problems=(429,),
 )
 async def stream_acks(
     request: web.Request,

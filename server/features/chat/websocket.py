@@ -29,7 +29,7 @@ Cursor = Annotated[str, Field(max_length=256)] | None
     "/chats/{id}/ws",
     roles=ANY_ROLE,
     status=101,
-    problems=(400, 426, 429),
+    problems=(400, 426),
     refuse=websocket.refuse,
 )
 async def converse(request: web.Request, id: Id, after: Cursor = None) -> web.StreamResponse:

@@ -21,7 +21,7 @@ Seconds = Annotated[int, Field(ge=1, le=60)]
 Seq = Annotated[int, Field(ge=0, lt=2**63)]
 
 
-@router.route("GET", "/drivers/{id}/location", roles=ANY_ROLE, empty=(204,), problems=(429,))
+@router.route("GET", "/drivers/{id}/location", roles=ANY_ROLE, empty=(204,))
 async def follow_location(
     request: web.Request, id: Id, after: Seq | None = None, timeout: Seconds = 60
 ) -> Answer[DriverLocation]:

@@ -44,7 +44,7 @@ async def list_drivers(
     return DriverOnDutyPage(items=items, next=following, interval_seconds=interval)
 
 
-@router.route("PUT", "/drivers/{id}/location", roles=EMPLOYEE, counted=False, problems=(429,))
+@router.route("PUT", "/drivers/{id}/location", roles=EMPLOYEE, counted=False)
 async def put_location(request: web.Request, id: Id, position: DriverPosition) -> None:
     """Tell where the driver is; counted by driver, apart from the account's other writes.
 
@@ -74,12 +74,13 @@ async def get_map(request: web.Request, if_none_match: Tags = None) -> web.Respo
     return web.Response(body=town_map.content, content_type="application/geo+json", headers=headers)
 
 
-@router.route("GET", "/map/route", roles=ANY_ROLE)
+@router.route("GET", "/map/route", roles=ANY_ROLE, cost=20)
 async def find_route(
     request: web.Request, from_lat: Lat, from_lng: Lng, to_lat: Lat, to_lng: Lng
 ) -> Route:
     """The shortest way along the map's streets between two points, which begin and end it.
 
-    The straight line where there is no map, no street within 300 m, or none that leads there.
+    The straight line where there is no map, no street within 300 m, or none that leads there, and
+    while too many ways are looked for.
     """
     return await service(request, Ways).between((from_lat, from_lng), (to_lat, to_lng))

@@ -15,7 +15,6 @@ router = Router("drivers")
     "/drivers/{id}/location/stream",
     roles=ANY_ROLE,
     media="text/event-stream",
-    problems=(429,),
 )
 async def stream_location(
     request: web.Request,

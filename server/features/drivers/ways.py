@@ -11,6 +11,9 @@ from server.features.shared.geo import metres
 
 AT_ONCE = 1_000
 """Nodes whose shortest way is found in a few milliseconds."""
+WAITING = 20
+"""Ways that may wait to be looked for in a large town, a tenth of a second each; more are straight,
+so that whoever asks for many does not hold up the times of arrival."""
 OFF_METRES = 40.0
 """Who is further from a way than that has left it."""
 
@@ -20,6 +23,7 @@ class Ways:
 
     def __init__(self, streets: Streets | None) -> None:
         self._streets = streets
+        self._waiting = 0
         # One thread: more of them would only take the interpreter from each other and the loop.
         self._finder = ThreadPoolExecutor(1, thread_name_prefix="ways")
 
@@ -33,9 +37,13 @@ class Ways:
         found = None
         if streets is not None and len(streets) <= AT_ONCE:
             found = streets.way(start, end)
-        elif streets is not None:
+        elif streets is not None and self._waiting < WAITING:
             loop = asyncio.get_running_loop()
-            found = await loop.run_in_executor(self._finder, streets.way, start, end)
+            self._waiting += 1
+            try:
+                found = await loop.run_in_executor(self._finder, streets.way, start, end)
+            finally:
+                self._waiting -= 1
         if found is None:
             straight = metres(*start, *end)
             return Route(

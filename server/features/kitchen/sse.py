@@ -16,7 +16,6 @@ router = Router("kitchen")
     "/restaurants/{id}/orders/stream",
     roles=EMPLOYEE,
     media="text/event-stream",
-    problems=(429,),
 )
 async def stream_orders(
     request: web.Request,

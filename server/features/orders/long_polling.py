@@ -19,7 +19,7 @@ router = Router("orders")
 Seconds = Annotated[int, Field(ge=1, le=60)]
 
 
-@router.route("GET", "/orders/{id}/status", roles=ANY_ROLE, empty=(204,), problems=(429,))
+@router.route("GET", "/orders/{id}/status", roles=ANY_ROLE, empty=(204,))
 async def follow_status(
     request: web.Request, id: Id, last_status: OrderStatus | None = None, timeout: Seconds = 60
 ) -> Answer[TrackedStatus]:

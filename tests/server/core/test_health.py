@@ -1,7 +1,12 @@
 """What the server says of its own state."""
 
+import asyncio
 from pathlib import Path
 
+import pytest
+
+from server.core import health
+from server.core.health import Readiness
 from support.live_server import LiveServer, running_server, settings_for
 from support.redis_server import RedisServer
 from support.rest import Rest
@@ -36,3 +41,47 @@ async def test_a_draining_server_is_not_ready(live_server: LiveServer, rest: Res
     assert answer["status"] == "not ready"
     assert answer["parts"]["connections"] == "draining"
     (await rest.get("//healthz")).must(200)
+
+
+async def test_parts_are_asked_once_a_second_however_many_want_to_know(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked, may_answer = 0, asyncio.Event()
+
+    async def database() -> str:
+        nonlocal asked
+        asked += 1
+        await may_answer.wait()
+        return "ok"
+
+    readiness = Readiness({"database": database})
+    callers = [asyncio.create_task(readiness.parts()) for _ in range(20)]
+    await wait_until(lambda: asked)
+    callers[0].cancel()
+    may_answer.set()
+    async with asyncio.timeout(5):
+        assert await asyncio.gather(*callers[1:]) == [{"database": "ok"}] * 19
+        await readiness.parts()
+        assert asked == 1
+        monkeypatch.setattr(health, "REMEMBERED_SECONDS", 0)
+        readiness = Readiness({"database": database})
+        await readiness.parts()
+        await readiness.parts()
+    assert asked == 3
+
+
+async def test_a_part_that_does_not_answer_holds_nobody_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(health, "CHECK_SECONDS", 0.05)
+
+    async def blobs() -> str:
+        await asyncio.Event().wait()
+        return "ok"
+
+    async def database() -> str:
+        return "ok"
+
+    async with asyncio.timeout(5):
+        parts = await Readiness({"blobs": blobs, "database": database}).parts()
+    assert parts == {"blobs": "no answer within 0.05 s", "database": "ok"}

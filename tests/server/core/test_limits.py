@@ -2,7 +2,7 @@ import pytest
 
 from server.core import limits
 from server.core.errors import Problem, too_many, unavailable
-from server.core.limits import RateLimit
+from server.core.limits import GrowingDelay, RateLimit
 
 
 class Clock:
@@ -83,7 +83,96 @@ def test_keeps_a_bounded_number_of_keys(clock: Clock) -> None:
     limit = RateLimit(1, "changes")
     for number in range(limits.KEYS + 100):
         limit.take(str(number))
-    assert len(limit._buckets) == limits.KEYS
+    assert len(limit._full) == limits.KEYS
+
+
+def test_a_flood_of_keys_frees_nobody_who_has_to_wait(clock: Clock) -> None:
+    limit, delay = RateLimit(5, "changes"), GrowingDelay(5, 300)
+    for _ in range(5):
+        limit.take("a")
+        delay.count("a")
+    for number in range(limits.KEYS * 2):
+        limit.take(str(number))
+        delay.count(str(number))
+    with pytest.raises(Problem):
+        limit.take("a")
+    assert delay.wait("a")
+    assert len(delay._failures) == len(limit._full) == limits.KEYS
+
+
+def test_what_is_dear_costs_more_but_never_more_than_there_may_be(clock: Clock) -> None:
+    limit = RateLimit(60, "requests")
+    limit.take("a", 50)
+    with pytest.raises(Problem) as refused:
+        limit.take("a", 20)
+    assert int(refused.value.headers["Retry-After"]) == 10
+    limit.take("a", 10)
+    clock.now += 60
+    limit.take("a", 1000)
+    with pytest.raises(Problem):
+        limit.take("a")
+
+
+def test_a_limit_by_the_hour_says_so(clock: Clock) -> None:
+    limit = RateLimit(2, "registrations", 3600)
+    limit.take("a")
+    limit.take("a")
+    with pytest.raises(Problem, match="at most 2 an hour") as refused:
+        limit.take("a")
+    assert int(refused.value.headers["Retry-After"]) == 1800
+
+
+def test_less_than_all_at_once(clock: Clock) -> None:
+    limit = RateLimit(40, "requests", share=0.25)
+    for _ in range(10):
+        limit.take("a")
+    for _ in range(20):
+        with pytest.raises(Problem, match="at most 40 a minute") as refused:
+            limit.take("a")
+        clock.now += int(refused.value.headers["Retry-After"])
+        limit.take("a")
+    RateLimit(1, "requests", share=0.25).take("a")
+
+
+def test_waits_grow_with_each_failure_and_end_with_a_success(clock: Clock) -> None:
+    delay = GrowingDelay(3, 10)
+    waits = []
+    for _ in range(9):
+        waits.append(delay.wait("a"))
+        clock.now += waits[-1]
+        delay.count("a")
+    assert waits == [0, 0, 0, 1, 2, 4, 8, 10, 10]
+    assert not delay.wait("b")
+    delay.forget("a")
+    assert not delay.wait("a")
+
+
+def test_failures_are_held_against_a_key_for_a_day(clock: Clock) -> None:
+    delay = GrowingDelay(1, 300)
+    for _ in range(100):
+        delay.count("a")
+    clock.now += 200
+    assert delay.wait("a") == 100
+    clock.now += limits.FORGOTTEN_SECONDS
+    delay.count("a")
+    assert delay.wait("a") == 1
+
+
+def test_what_had_not_failed_is_forgiven(clock: Clock) -> None:
+    delay = GrowingDelay(2, 300)
+    delay.count("a")
+    delay.count("a")
+    delay.forgive("a")
+    assert not delay.wait("a")
+    delay.forgive("b")
+    assert not delay._failures.get("b")
+
+
+def test_no_free_failures_are_no_delays(clock: Clock) -> None:
+    delay = GrowingDelay(0, 300)
+    for _ in range(1000):
+        delay.count("a")
+    assert not delay.wait("a")
 
 
 @pytest.mark.parametrize(("seconds", "header"), [(0.0, "1"), (0.4, "1"), (1.2, "2"), (5.0, "5")])

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from server.core import health
 from server.core.health import CHECKS, add_health
+from server.core.limits import RateLimit
 from server.core.metrics import Metrics
 from server.core.middleware import METRICS, around
-from server.core.routing import OPERATIONS, PUBLIC, Router
+from server.core.routing import ANONYMOUS, OPERATIONS, PUBLIC, Router
 from server.features.shared.schemas import Id, Wire
 from support.rest import Rest
 
@@ -48,6 +50,7 @@ async def client() -> AsyncIterator[Rest]:
     app = web.Application(middlewares=[around])
     app[OPERATIONS] = []
     app[METRICS] = Metrics()
+    app[ANONYMOUS] = RateLimit(0, "requests")
     app[METRICS].gauge("held", "Held.", lambda: 7.0)
     app[CHECKS] = {"database": database, "broker": broker}
     router.add_to(app)
@@ -113,6 +116,7 @@ async def test_metrics_count_by_route_never_by_path(client: Rest) -> None:
 async def test_health_is_of_the_process_and_readiness_of_its_parts(
     client: Rest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(health, "REMEMBERED_SECONDS", 0)
     assert (await client.get("//healthz")).must(200).json == {"status": "ok"}
     assert (await client.get("//readyz")).must(200).json["parts"] == states
     monkeypatch.setitem(states, "broker", "no connection to Redis")

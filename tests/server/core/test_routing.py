@@ -18,11 +18,13 @@ from server.core.limits import RateLimit
 from server.core.metrics import Metrics
 from server.core.middleware import METRICS, around
 from server.core.routing import (
+    ANONYMOUS,
     ANY_ROLE,
     CUSTOMER,
     GATE,
     OPERATIONS,
     PUBLIC,
+    READS,
     SERVICES,
     WRITES,
     Answer,
@@ -97,6 +99,12 @@ async def read_mine(request: web.Request) -> Item:
     return Item(name=identity_of(request).name)
 
 
+@router.route("GET", "/page", roles=ANY_ROLE)
+async def read_page(request: web.Request, limit: Limit = 60) -> Item:
+    """A list."""
+    return Item(name="page", quantity=min(limit, 50))
+
+
 @router.route("GET", "/broken", roles=PUBLIC)
 async def broken(request: web.Request) -> Item:
     """Raises what nobody expected."""
@@ -122,6 +130,8 @@ async def client() -> AsyncIterator[Rest]:
     gate.session_holds = holds
     app[GATE] = gate
     app[WRITES] = RateLimit(3, "changes")
+    app[READS] = RateLimit(8, "requests by this account")
+    app[ANONYMOUS] = RateLimit(600, "requests from this address")
     app[SERVICES] = {Greeter: Greeter()}
     app[OPERATIONS] = []
     app[METRICS] = Metrics()
@@ -433,6 +443,32 @@ async def test_writes_count_against_the_accounts_rate_and_reads_do_not(client: R
     assert int(answer.headers["Retry-After"]) == 20
     (await client.put("/mine/often", headers=headers)).must(204)
     (await client.get("/mine", headers=headers)).must(200)
+
+
+async def test_reads_count_against_a_rate_of_their_own_whatever_comes_of_them(
+    client: Rest,
+) -> None:
+    headers = {"Authorization": f"Bearer {token('employee')}"}
+    for _ in range(6):
+        (await client.get("/mine", headers=headers)).must(200)
+    problem(await client.put("/mine/often", headers=headers), 403)
+    problem(await client.put("/mine", headers=headers), 403)
+    (await client.get("/mine", headers=headers)).must(200)
+    answer = await client.get("/mine", headers=headers)
+    problem(answer, 429)
+    assert 7 <= int(answer.headers["Retry-After"]) <= 8
+    for _ in range(2):
+        problem(await client.put("/mine", headers=headers), 403)
+    problem(await client.put("/mine", headers=headers), 429)
+
+
+async def test_a_long_page_costs_more_than_a_short_one(client: Rest) -> None:
+    headers = {"Authorization": f"Bearer {token()}"}
+    (await client.get("/page?limit=10", headers=headers)).must(200)  # 2 of eight
+    (await client.get("/page", headers=headers)).must(429)  # 1 and 60 / 10
+    (await client.get("/page?limit=49", headers=headers)).must(200)
+    (await client.get("/mine", headers=headers)).must(200)
+    (await client.get("/mine", headers=headers)).must(429)
 
 
 async def test_a_client_that_goes_before_the_answer_harms_nobody(client: Rest) -> None:

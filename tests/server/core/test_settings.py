@@ -127,7 +127,7 @@ def test_a_secret_that_was_emptied_signs_nothing(tmp_path: Path) -> None:
         kept_secret(tmp_path / "jwt-secret")
 
 
-def test_the_readme_tells_of_every_setting() -> None:
-    readme = (ROOT / "README.md").read_text()
-    untold = [name for name in Settings.model_fields if f"`TIFFIN_{name.upper()}`" not in readme]
+def test_the_operators_page_tells_of_every_setting() -> None:
+    page = (ROOT / "docs" / "operating.md").read_text()
+    untold = [name for name in Settings.model_fields if f"`TIFFIN_{name.upper()}`" not in page]
     assert not untold

@@ -16,9 +16,11 @@ from server.core.metrics import Metrics
 from server.core.middleware import METRICS, around
 from server.core.migrate import migrate
 from server.core.routing import (
+    ANONYMOUS,
     ANY_ROLE,
     GATE,
     OPERATIONS,
+    READS,
     SERVICES,
     WRITES,
     Answer,
@@ -167,7 +169,8 @@ class HeldApp:
         app = web.Application(middlewares=[around])
         app[GATE] = Gate(AccessTokens(SECRET, 60))
         app[GATE].session_holds = self._holds
-        app[WRITES] = RateLimit(0, "changes")
+        for unlimited in (WRITES, READS, ANONYMOUS):
+            app[unlimited] = RateLimit(0, "requests")
         settings = Settings.model_construct(stalled_reader_seconds=stalled_seconds)
         app[SERVICES] = {Hub: self.hub, Doors: self.doors, Settings: settings}
         app[OPERATIONS] = []

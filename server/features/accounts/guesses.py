@@ -1,0 +1,58 @@
+"""Guessed passwords: who has to wait before trying the next one."""
+
+import hashlib
+import math
+from collections.abc import Awaitable, Callable
+
+from server.core.errors import too_many
+from server.core.limits import GrowingDelay
+
+LONGEST_SECONDS = 300.0
+"""Between two attempts from one address: 288 guesses a day."""
+LONGEST_OF_STRANGERS_SECONDS = 60.0
+"""Between two attempts from all addresses an account has not signed in from: its owner, who is at a
+new one too, is only held up."""
+
+
+class Guesses:
+    """Counts wrong passwords by account and address, and by account for all strangers together.
+
+    `free` and `free_of_strangers` of them cost no wait; 0 is no limit. A stranger is an address the
+    account has not signed in from lately. An account that does not exist is counted as any other.
+    """
+
+    def __init__(self, free: int, free_of_strangers: int) -> None:
+        self._by_address = GrowingDelay(free, LONGEST_SECONDS)
+        self._strangers = GrowingDelay(free_of_strangers, LONGEST_OF_STRANGERS_SECONDS)
+
+    async def judged(
+        self, account: str, address: str, known: bool, verify: Callable[[], Awaitable[bool]]
+    ) -> bool:
+        """Whether `verify` finds the password right. Raises Problem 429 where it is not asked."""
+        here, everywhere = _key(account, address), _key(account)
+        wait = max(self._by_address.wait(here), 0 if known else self._strangers.wait(everywhere))
+        if wait:
+            raise too_many(
+                "Too many wrong passwords for this account."
+                f" Try again in {math.ceil(wait)} s, each further one takes longer.",
+                wait,
+            )
+        self._by_address.count(here)
+        if not known:
+            self._strangers.count(everywhere)
+        right = None
+        try:
+            right = await verify()
+        finally:
+            if right is not False:  # where nothing was found out, nobody has learnt anything
+                self._by_address.forgive(here)
+                if not known:
+                    self._strangers.forgive(everywhere)
+        if right:
+            self._by_address.forget(here)
+        return right
+
+
+def _key(*parts: str) -> str:
+    """As long for a long e-mail as for a short one."""
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()

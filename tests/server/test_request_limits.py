@@ -1,0 +1,163 @@
+"""Limits on requests of the whole server: by address without a token, by account with one."""
+
+import asyncio
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+
+from server.app import create_app
+from server.settings import Settings
+from support.accounts import PASSWORD
+from support.live_server import running_server, settings_for
+from support.rest import Answer, Rest
+from support.tokens import claims_of, signed
+
+
+def refused(answer: Answer) -> Answer:
+    """That answer, which has to be a 429 that says in words when to come back."""
+    answer.must(429)
+    assert answer.headers["Content-Type"].startswith("application/problem+json")
+    seconds = int(answer.headers["Retry-After"])
+    assert seconds >= 1
+    assert f"Try again in {seconds} s." in answer.json["detail"]
+    return answer
+
+
+ANONYMOUS = [
+    ("GET", "//readyz"),
+    ("GET", "//metrics"),
+    ("GET", "/openapi.json"),
+    ("GET", "/no/such/path"),
+    ("PATCH", "/restaurants"),
+    ("POST", "/auth/login"),
+    ("POST", "/auth/register"),
+    ("POST", "/auth/demo"),
+    ("POST", "/auth/refresh"),
+    ("GET", "/me"),
+    ("PATCH", "/me"),
+    ("GET", "/map/route"),
+    ("GET", "/chats/stream"),
+    ("GET", "/chats/cht_1/ws"),
+]
+
+
+async def test_what_has_no_token_counts_against_its_address(data_dir: Path) -> None:
+    settings = settings_for(data_dir, anonymous_per_minute=4, trusted_proxies="127.0.0.1")
+    async with running_server(settings) as server, Rest(server.url) as rest:
+        for number, (method, path) in enumerate(ANONYMOUS):
+            own = {"X-Forwarded-For": f"203.0.113.{number}"}
+            assert (await rest.request(method, path, headers=own)).status != 429, path
+            refused(await rest.request(method, path, headers=own))
+            refused(await rest.get("//readyz", headers=own))
+            (await rest.get("//healthz", headers=own)).must(200)
+
+
+async def test_who_is_signed_in_is_not_held_up_by_strangers_at_the_same_address(
+    data_dir: Path,
+) -> None:
+    settings = settings_for(data_dir, anonymous_per_minute=4)
+    async with running_server(settings) as server, Rest(server.url) as ada:
+        await ada.register("ada@example.org", PASSWORD)
+        stranger = ada.another()
+        refused(await stranger.post("/auth/refresh", {"refresh_token": "rt_junk"}))
+        refused(await stranger.get("/me"))
+        (await ada.get("/me")).must(200)
+        # The app is told that its token has run out, and gets another.
+        expired = ada.another()
+        expired.token = signed(claims_of(ada.token or "") | {"exp": 1})
+        (await expired.get("/me")).must(401)
+        refused(await expired.get("/me"))
+        token = ada.grant["refresh_token"]
+        (await stranger.post("/auth/refresh", {"refresh_token": token})).must(200)
+
+
+async def test_reads_of_one_account_are_limited_and_the_dear_ones_sooner(data_dir: Path) -> None:
+    settings = settings_for(data_dir, reads_per_minute=12)
+    way = "/map/route?from_lat=47.07&from_lng=15.43&to_lat=47.08&to_lng=15.44"
+    async with running_server(settings) as server, Rest(server.url) as rest:
+        bea = await rest.another().register("bea@example.org", PASSWORD)
+        costs = {}
+        for path in ("/me", "/restaurants?limit=200", way):
+            ada = await rest.another().register(f"a{len(costs)}@example.org", PASSWORD)
+            costs[path] = 0
+            while (answer := await ada.get(path)).status == 200:
+                costs[path] += 1
+            refused(answer)
+        assert costs == {"/me": 3, "/restaurants?limit=200": 1, way: 1}
+        (await bea.get("/me")).must(200)
+
+
+async def test_clients_behind_a_trusted_proxy_are_counted_one_by_one(data_dir: Path) -> None:
+    settings = settings_for(data_dir, login_per_minute=1, trusted_proxies="127.0.0.0/8")
+    async with running_server(settings) as server, Rest(server.url) as rest:
+
+        async def try_from(address: str) -> int:
+            body = {"email": "ada@example.org", "password": PASSWORD}
+            headers = {"X-Forwarded-For": f"198.51.100.7, {address}"}
+            return (await rest.post("/auth/login", body, headers=headers)).status
+
+        for address in ("203.0.113.1", "203.0.113.2", "2001:db8::1", "2001:db8:0:1::1"):
+            assert await try_from(address) == 401
+        for address in ("203.0.113.1", "203.0.113.2:4711", "2001:db8::2", "[2001:db8:0:1::2]:80"):
+            assert await try_from(address) == 429
+
+
+async def test_without_trusted_proxies_a_header_makes_nobody_another(data_dir: Path) -> None:
+    settings = settings_for(data_dir, login_per_minute=1)
+    async with running_server(settings) as server, Rest(server.url) as rest:
+        for number, status in ((1, 401), (2, 429)):
+            body = {"email": "ada@example.org", "password": PASSWORD}
+            headers = {"X-Forwarded-For": f"203.0.113.{number}"}
+            (await rest.post("/auth/login", body, headers=headers)).must(status)
+
+
+async def test_clients_of_a_proxy_on_a_unix_socket_are_counted_one_by_one(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    app = create_app(settings_for(data_dir, anonymous_per_minute=1, trusted_proxies="127.0.0.0/8"))
+    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    path = str(tmp_path / "s")
+    try:
+        await web.UnixSite(runner, path).start()
+        async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(path)) as http:
+            for client, status in (
+                ("203.0.113.1", 200),
+                ("203.0.113.2", 200),
+                ("203.0.113.1", 429),
+            ):
+                headers = {"Forwarded": f"for={client}"}
+                async with http.get("http://proxy/readyz", headers=headers) as answer:
+                    assert answer.status == status
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_classroom_behind_one_address_comes_in_by_default(data_dir: Path) -> None:
+    """Thirty people register, mistype their password once each, and log in, all in one minute."""
+    names = (
+        "login_per_minute",
+        "login_failures",
+        "login_failures_per_account",
+        "registrations_per_hour",
+        "reads_per_minute",
+        "anonymous_per_minute",
+    )
+    defaults = {name: Settings.model_fields[name].default for name in names}
+    async with (
+        running_server(settings_for(data_dir, **defaults)) as server,
+        Rest(server.url) as rest,
+    ):
+
+        async def person(number: int) -> None:
+            email = f"person{number}@example.org"
+            someone = await rest.another().register(email, PASSWORD)
+            wrong = {"email": email, "password": "correct hrose"}
+            (await rest.another().post("/auth/login", wrong)).must(401)
+            await someone.log_in(email, PASSWORD)
+            for _ in range(5):
+                (await someone.get("/restaurants")).must(200)
+
+        async with asyncio.timeout(55):
+            await asyncio.gather(*(person(number) for number in range(30)))
