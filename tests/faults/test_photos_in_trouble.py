@@ -119,6 +119,47 @@ async def test_workers_are_killed_over_their_photos(
         assert (await done(rest, first))["attempts"] == 4
 
 
+async def half_sent(rest: Rest, data_dir: Path) -> tuple[Path, asyncio.StreamWriter]:
+    """A form that has begun to arrive, the file it is written to, and its sender."""
+    before = set((data_dir / "arriving").iterdir())
+    _, writer = await asyncio.open_connection("127.0.0.1", int(rest.base_url.rpartition(":")[2]))
+    writer.write(
+        b"POST /api/v1/uploads HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n"
+        b"Content-Type: multipart/form-data; boundary=x\r\n"
+        + f"Authorization: Bearer {rest.token}\r\n\r\n".encode()
+        + b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n'
+        + b"\xff\xd8\xff"
+    )
+    arriving: set[Path] = set()
+
+    def there() -> bool:
+        arriving.update(set((data_dir / "arriving").iterdir()) - before)
+        return bool(arriving)
+
+    await wait_until(there, 10, what="the file has begun to arrive")
+    return arriving.pop(), writer
+
+
+async def test_files_of_a_killed_server_are_swept_and_no_live_ones(
+    start_server: StartServer, data_dir: Path
+) -> None:
+    left, right = start_server(), start_server()
+    async with Rest(left.url) as rest, Rest(right.url) as other:
+        await rest.register("ana@example.com")
+        other.token = rest.token
+        dead, one = await half_sent(rest, data_dir)
+        live, two = await half_sent(other, data_dir)
+        left.kill()
+        for path in (dead, live):  # as if they had been there for long
+            os.utime(path, (0, 0))
+        await asyncio.to_thread(left.start)
+        await wait_until(lambda: not dead.exists(), 10, what="the killed server's file is gone")
+        assert live.exists()
+        for writer in (one, two):
+            writer.close()
+        await wait_until(lambda: not live.exists(), 10, what="the other one's has gone by itself")
+
+
 @pytest.mark.parametrize(
     "back",
     [

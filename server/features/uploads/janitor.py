@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-import shutil
+import math
 import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from server.core.clock import now
 from server.core.database import Database, Transaction
+from server.core.drafts import sweep
 from server.features.uploads import store
 from server.features.uploads.blobs import Blobs, BlobTrouble
 from server.features.uploads.schemas import UploadStatus
@@ -19,8 +20,8 @@ logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 2.0
 AT_ONCE = 100
-LEFT_SECONDS = 3600.0
-"""After which a file in the folder of those that arrive belongs to nobody."""
+SWEEP_SECONDS = 15.0
+"""Between two looks for files of servers that were killed."""
 
 
 class Janitor:
@@ -38,6 +39,7 @@ class Janitor:
         self._blobs = blobs
         self._folder = folder
         self._kept = kept
+        self._swept_at = -math.inf
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -47,7 +49,6 @@ class Janitor:
 
     async def open(self) -> None:
         """Start cleaning."""
-        await asyncio.to_thread(self._sweep_folder)
         self._task = asyncio.create_task(self._run(), name="photo janitor")
 
     async def close(self) -> None:
@@ -84,6 +85,7 @@ class Janitor:
         while True:
             self._wake.clear()
             try:
+                await self._sweep()
                 await self.clean()
             except BlobTrouble as trouble:
                 logger.warning("photos: nothing can be removed at the moment: %s", trouble)
@@ -93,13 +95,9 @@ class Janitor:
                 async with asyncio.timeout(EVERY_SECONDS):
                     await self._wake.wait()
 
-    def _sweep_folder(self) -> None:
-        """Of this process there is nothing yet; others' files are young."""
-        oldest = time.time() - LEFT_SECONDS
-        for path in self._folder.glob("*"):
-            with contextlib.suppress(OSError):
-                if path.stat().st_mtime < oldest:
-                    if path.is_dir():
-                        shutil.rmtree(path, ignore_errors=True)
-                    else:
-                        path.unlink()
+    async def _sweep(self) -> None:
+        if time.monotonic() - self._swept_at < SWEEP_SECONDS:
+            return
+        self._swept_at = time.monotonic()
+        await asyncio.to_thread(sweep, self._folder)
+        await self._blobs.sweep()

@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 import logging
-import tempfile
 import time
 from datetime import timedelta
 from pathlib import Path
 
+from server.core.drafts import held_folder
 from server.features.uploads.blobs import BlobMissing, Blobs, BlobTrouble
 from server.features.uploads.child import Child, Limits, Lost
 from server.features.uploads.header import Unreadable
@@ -165,8 +165,7 @@ class Workers:
 
     async def _made(self, child: Child, job: Job) -> Made:
         original, result = job.blobs
-        with tempfile.TemporaryDirectory(dir=self._folder, prefix="job-") as name:
-            folder = Path(name)
+        with held_folder(self._folder, "job-") as folder:
             sent = folder / "sent"
             await self._blobs.fetch(job.upload.original_blob, sent)
             cut = await child.process(sent, folder)
