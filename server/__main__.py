@@ -14,7 +14,7 @@ from server.core.database import Database
 from server.core.errors import Problem, unfit
 from server.core.logging import configure_logging
 from server.core.migrate import MigrationError, migrate
-from server.settings import Settings, SettingsError, load_settings
+from server.settings import Settings, SettingsError, is_loopback, load_settings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,6 +36,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (8080; 0: any free one)")
     parser.add_argument("--demo", action="store_true", help="a small town to try it with")
+    parser.add_argument(
+        "--demo-public",
+        action="store_true",
+        help="open the demo to other machines, where anybody may then act as an employee",
+    )
     parser.set_defaults(run=_serve)
     commands = parser.add_subparsers(title="commands")
     employee = commands.add_parser("add-employee", help="make an employee's account")
@@ -65,14 +70,17 @@ def _parser() -> argparse.ArgumentParser:
 def _overrides(options: argparse.Namespace) -> dict[str, Any]:
     given = {name: getattr(options, name) for name in ("host", "port")}
     found = {name: value for name, value in given.items() if value is not None}
-    if options.demo:
-        found["demo"] = True
-    return found
+    return found | {name: True for name in ("demo", "demo_public") if getattr(options, name)}
 
 
 def _serve(options: argparse.Namespace, settings: Settings) -> int:
     import uvloop
 
+    if settings.demo and not settings.demo_public and not is_loopback(settings.host):
+        raise SettingsError(
+            f"a demo lets anybody in as an employee, and {settings.host} is open to other"
+            " machines; leave --host out, or add --demo-public"
+        )
     return uvloop.run(serve(settings))
 
 

@@ -6,18 +6,20 @@ import gc
 import logging
 import resource
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from server.core import idempotency
-from server.core.addresses import TRUSTED_PROXIES
+from server.core.addresses import TRUSTED_PROXIES, client_address
 from server.core.auth import AccessTokens, Gate
 from server.core.clock import now, to_text
 from server.core.database import Database
+from server.core.errors import forbidden
 from server.core.health import CHECKS, add_health
 from server.core.limits import RateLimit
 from server.core.logging import configure_logging
@@ -26,6 +28,8 @@ from server.core.middleware import METRICS, around
 from server.core.migrate import migrate
 from server.core.openapi import DOCUMENT, document, serve_document
 from server.core.routing import ANONYMOUS, GATE, OPERATIONS, PREFIX, READS, SERVICES, WRITES
+from server.core.supervised import SupervisedTask, states_of
+from server.demo import build_town, hang_photos, refuse_town
 from server.features.accounts import setup as accounts
 from server.features.accounts.service import drop_expired
 from server.features.announcements import setup as announcements
@@ -44,7 +48,7 @@ from server.realtime.log import EventLog
 from server.realtime.memory_broker import MemoryBroker
 from server.realtime.rewrites import Rewrites
 from server.realtime.states import States
-from server.settings import Settings, load_settings
+from server.settings import Settings, is_loopback, load_settings
 from server.transports.connections import CONNECTIONS, Connections, Revocations
 from server.transports.heartbeat import HEARTBEAT, Heartbeat
 from server.transports.socketio import SocketIo
@@ -64,6 +68,12 @@ DEMO_MAP = Path(__file__).with_name("demo") / "map.geojson"
 def create_app(settings: Settings) -> web.Application:
     """The application with every feature; nothing is opened before it starts."""
     app = web.Application(middlewares=[around], client_max_size=BODY_BYTES)
+    if settings.demo and settings.demo_public:
+        logger.warning(
+            "this demo is open to every address that reaches it: anybody may act as an employee"
+        )
+    elif settings.demo:
+        app.middlewares.append(_this_machine_alone)
     database = Database(settings.database_path)
     log = EventLog(database)
     broker = _broker(settings)
@@ -115,7 +125,19 @@ def create_app(settings: Settings) -> web.Application:
     app[DOCUMENT] = document(operations, ProblemDetails, version("tiffin"))
     app.router.add_get(f"{PREFIX}/openapi.json", serve_document)
     add_health(app)
-    _add_checks(app, database, broker)
+    upkeep = SupervisedTask(
+        "upkeep", lambda: _upkeep(settings, database, log, announcement_service)
+    )
+    tasks = [
+        database.writer,
+        *broker.tasks,
+        hub.sweeper,
+        presence.renewing,
+        *photos.tasks,
+        app[HEARTBEAT].task,
+        upkeep,
+    ]
+    _add_checks(app, database, broker, tasks)
     _add_gauges(app, hub, connections)
 
     async def run(app: web.Application) -> AsyncIterator[None]:
@@ -124,6 +146,8 @@ def create_app(settings: Settings) -> web.Application:
                 logger.info("migrated: %s", name)
             await database.open()
             stack.push_async_callback(database.close)
+            if not settings.demo:
+                await refuse_town(settings, database)
             await log.open()
             await broker.open(log.epoch)
             stack.push_async_callback(broker.close)
@@ -141,10 +165,8 @@ def create_app(settings: Settings) -> web.Application:
             await marks.follow()
             if settings.demo:
                 await _demo(settings, database, photos.blobs)
-            upkeep = asyncio.create_task(
-                _upkeep(settings, database, log, announcement_service), name="upkeep"
-            )
-            stack.callback(upkeep.cancel)
+            upkeep.start()
+            stack.push_async_callback(upkeep.stop)
             yield
 
     async def drain(app: web.Application) -> None:
@@ -204,27 +226,39 @@ def _map(settings: Settings) -> Path | None:
     return DEMO_MAP if DEMO_MAP.exists() else None
 
 
-async def _demo(settings: Settings, database: Database, blobs: Blobs) -> None:
-    from server.demo import build_town, hang_photos
+@web.middleware
+async def _this_machine_alone(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A demo lets anybody in, and under gunicorn it learns of its address by requests alone."""
+    address = client_address(request)
+    if address and not is_loopback(address):
+        raise forbidden(
+            "This demo is for the machine it runs on. Whoever runs it opens it to others with"
+            " --demo-public or TIFFIN_DEMO_PUBLIC=1."
+        )
+    return await handler(request)
 
+
+async def _demo(settings: Settings, database: Database, blobs: Blobs) -> None:
     await build_town(settings, database)
     await hang_photos(database, blobs)
 
 
-def _add_checks(app: web.Application, database: Database, broker: Broker) -> None:
-    async def database_state() -> str:
-        await database.data_version()
-        return "ok"
-
+def _add_checks(
+    app: web.Application, database: Database, broker: Broker, tasks: Sequence[SupervisedTask]
+) -> None:
     async def broker_state() -> str:
         return broker.state
 
     async def connections_state() -> str:
         return "draining" if app[CONNECTIONS].draining else "ok"
 
-    app[CHECKS]["database"] = database_state
+    async def tasks_state() -> str:
+        return states_of(tasks)
+
+    app[CHECKS]["database"] = database.state
     app[CHECKS]["broker"] = broker_state
     app[CHECKS]["connections"] = connections_state
+    app[CHECKS]["tasks"] = tasks_state
 
 
 def _add_gauges(app: web.Application, hub: Hub, connections: Connections) -> None:

@@ -2,7 +2,8 @@
 
 import os
 import secrets
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
+DATA_DIR = Path(".tiffin")
+DEMO_DIR = DATA_DIR / "demo"
 SECRET_BYTES = 32
 _MAKE_ONE = 'make one with `python -c "import secrets; print(secrets.token_urlsafe(48))"`'
 
@@ -19,16 +22,30 @@ class SettingsError(Exception):
     """Settings that cannot work, in words for the person who set them."""
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches that address or name."""
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return host.lower() == "localhost"
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def _data_dir(validated: Mapping[str, Any]) -> Path:
+    return DEMO_DIR if validated.get("demo") else DATA_DIR
+
+
 class Settings(BaseSettings):
     """Typed settings; seconds unless the name says otherwise."""
 
     model_config = SettingsConfigDict(env_prefix="TIFFIN_", frozen=True, extra="ignore")
 
-    data_dir: Path = Path(".tiffin")
+    demo: bool = False
+    demo_public: bool = False
+    data_dir: Path = Field(default_factory=_data_dir)
     database_url: str = ""
     redis_url: str = ""
     jwt_secret: str = ""
-    demo: bool = False
 
     host: str = "127.0.0.1"
     port: Annotated[
@@ -128,6 +145,11 @@ class Settings(BaseSettings):
         if self.database_url:
             return Path(self.database_url.removeprefix("sqlite:///"))
         return self.data_dir / "tiffin.sqlite3"
+
+    @property
+    def model_dir(self) -> Path:
+        """Where the photos' model is, which a demo shares with what is run for real."""
+        return DATA_DIR if self.data_dir == DEMO_DIR else self.data_dir
 
     @property
     def token_secret(self) -> str:

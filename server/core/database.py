@@ -1,12 +1,12 @@
 """The database: one writer that batches, readers with snapshots, after-commit publishing."""
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 import sqlite3
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -14,6 +14,7 @@ import aiosqlite
 
 from server.core.errors import Problem, unavailable
 from server.core.queries import Parameters, Row
+from server.core.supervised import SupervisedTask
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +73,9 @@ class Database:
         self._opened: list[aiosqlite.Connection] = []
         self._queue: deque[_Write[Any]] = deque()
         self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self.writer = SupervisedTask("database writer", self._run)
+        self._failure = ""
+        self._trial: asyncio.Task[None] | None = None
         self._reads: set[asyncio.Task[Any]] = set()
         self._closing = False
 
@@ -90,15 +93,15 @@ class Database:
         except BaseException:
             await self.close()  # a connection is a thread, which would keep the process alive
             raise
-        self._task = asyncio.create_task(self._run(), name="database writer")
+        self.writer.start()
 
     async def close(self) -> None:
         """Finish every write that was accepted, then disconnect."""
         self._closing = True
-        if self._task is not None:
-            self._wake.set()
-            await asyncio.wait({self._task})
-            self._task = None
+        self._wake.set()
+        await self.writer.stop(grace=None)
+        while self._queue:  # the writer had ended before
+            _settle(self._queue.popleft(), _not_now())
         if self._reads:
             await asyncio.wait(self._reads)
         for connection in self._opened:
@@ -126,7 +129,7 @@ class Database:
         """
         if _writing.get():
             raise RuntimeError("a write inside a write would wait for itself")
-        if self._closing or self._task is None or self._task.done():
+        if self._closing or self._writer is None:
             raise unavailable("The server is shutting down. Try again.", 2)
         job = _Write(fn)
         self._queue.append(job)
@@ -150,11 +153,16 @@ class Database:
             except sqlite3.OperationalError as error:
                 _tell(error)
                 raise _not_now() from error
+            except asyncio.CancelledError as error:
+                if _is_cancelled():
+                    raise
+                _tell(error)  # no caller may take it for an end of its own
+                raise _not_now() from error
             finally:
                 if connection.in_transaction:  # some errors end it by themselves
                     await connection.execute_fetchall("ROLLBACK")
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def _reader(self) -> AsyncIterator[aiosqlite.Connection]:
         connection = await self._readers.get()
         try:
@@ -171,6 +179,22 @@ class Database:
         rows: Any = await self._writer.execute_fetchall("PRAGMA data_version")
         return int(rows[0]["data_version"])
 
+    async def state(self) -> str:
+        """`ok`, or why it takes no changes. Waits for no lock that a writer waits for."""
+        await self.read(lambda tx: tx.fetch("SELECT 1 AS one", {}))
+        if not self.writer.running:
+            return "the writer has ended; it is begun again"
+        if self._failure and (self._trial is None or self._trial.done()):
+            self._trial = asyncio.create_task(self._try(), name="trial write")
+        return self._failure or "ok"
+
+    async def _try(self) -> None:
+        """A write that changes nothing and needs a disk, as there may be no other to tell that
+        the trouble is over."""
+        sql = "UPDATE meta SET value = value"
+        with contextlib.suppress(Problem):
+            await self.write(lambda tx: tx.execute(sql, {}))
+
     async def _run(self) -> None:
         while True:
             if not self._queue:
@@ -182,14 +206,16 @@ class Database:
             batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
             try:
                 await self._commit(batch)
-            except Exception as error:
-                _tell(error)
+                self._failure = ""
+            except (Exception, asyncio.CancelledError) as error:
                 for job in batch:
                     job.outcome, job.announced = _not_now(), []
-            except asyncio.CancelledError:
-                for job in batch:
-                    job.future.cancel()
-                raise
+                if _is_cancelled():
+                    for job in batch:
+                        _settle(job, job.outcome)
+                    raise
+                _tell(error)
+                self._failure = f"the last commit failed: {str(error) or type(error).__name__}"
             events = [event for job in batch for event in job.announced]
             if events:
                 try:
@@ -197,18 +223,14 @@ class Database:
                 except Exception:
                     logger.exception("publishing failed; the sweep will find these events")
             for job in batch:
-                if job.future.cancelled():
-                    continue
-                if isinstance(job.outcome, BaseException):
-                    job.future.set_exception(job.outcome)
-                    job.future.exception()  # the caller may be gone: not an error of the loop's
-                else:
-                    job.future.set_result(job.outcome)
+                _settle(job, job.outcome)
 
     async def _commit(self, batch: list[_Write[Any]]) -> None:
         """One commit for all of them. Raises where the whole batch has failed."""
         assert self._writer is not None
         writer = self._writer
+        if writer.in_transaction:  # left by a commit that was cut short
+            await writer.execute_fetchall("ROLLBACK")
         await writer.execute_fetchall("BEGIN IMMEDIATE")
         try:
             for job in batch:
@@ -218,12 +240,13 @@ class Database:
                 try:
                     job.outcome = await job.fn(tx)
                     job.announced = tx.announced
-                except Exception as error:
-                    if not writer.in_transaction:  # a full disk takes the whole batch with it
+                except (Exception, asyncio.CancelledError) as error:
+                    # A full disk takes the whole batch with it.
+                    if not writer.in_transaction or _is_cancelled():
                         raise
                     await writer.execute_fetchall("ROLLBACK TO one")
                     job.outcome = error
-                    if isinstance(error, sqlite3.OperationalError):
+                    if isinstance(error, (sqlite3.OperationalError, asyncio.CancelledError)):
                         _tell(error)
                         job.outcome = _not_now()
                 finally:
@@ -239,8 +262,28 @@ def _as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
     return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
 
 
-def _tell(error: Exception) -> None:
-    logger.error("database: %s", error, exc_info=not isinstance(error, sqlite3.OperationalError))
+def _is_cancelled() -> bool:
+    """Whether a CancelledError is meant for this task, and did not come out of what it awaited."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _settle(job: _Write[Any], outcome: Any) -> None:
+    if job.future.done():
+        return
+    if isinstance(outcome, BaseException):
+        job.future.set_exception(outcome)
+        job.future.exception()  # the caller may be gone: not an error of the loop's
+    else:
+        job.future.set_result(outcome)
+
+
+def _tell(error: BaseException) -> None:
+    logger.error(
+        "database: %s",
+        str(error) or type(error).__name__,
+        exc_info=None if isinstance(error, sqlite3.OperationalError) else error,
+    )
 
 
 def _not_now() -> Problem:

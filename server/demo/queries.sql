@@ -17,7 +17,7 @@ FROM menu_items
 JOIN restaurants ON restaurants.id = menu_items.restaurant_id
 JOIN accounts ON accounts.restaurant_id = restaurants.id AND accounts.role = 'employee'
 WHERE restaurants.name = :restaurant AND menu_items.name = :name AND menu_items.removed_at IS NULL
-ORDER BY accounts.demo IS NULL, accounts.created_at
+ORDER BY accounts.demo IS NULL, accounts.demo, accounts.created_at
 LIMIT 1;
 
 -- name: add_photo!

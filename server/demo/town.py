@@ -14,8 +14,8 @@ from server.core.ids import new_id
 from server.core.queries import load_queries
 from server.features.accounts.passwords import Passwords
 from server.features.accounts.schemas import Account, Role
-from server.features.accounts.service import add_account
-from server.features.accounts.store import NewAccount
+from server.features.accounts.service import add_account, any_account, renew_demo_passwords
+from server.features.accounts.store import NewAccount, account_by_email
 from server.features.orders import store as orders
 from server.features.orders.schemas import (
     STEPS,
@@ -30,40 +30,65 @@ from server.features.orders.schemas import (
 from server.features.restaurants import store as restaurants
 from server.features.restaurants.schemas import NewMenuItem, NewRestaurant, Restaurant
 from server.features.shared.schemas import Actor, Address
-from server.settings import Settings
+from server.settings import Settings, SettingsError, kept_secret
 
 _queries = load_queries(__file__)
 
-PASSWORD = "tiffin-demo"  # noqa: S105 everybody may know it: the demo logs anybody in
+PASSWORD_FILE = "demo-password"  # noqa: S105
 ACCOUNTS_FILE = "demo-accounts.json"
+FIRST_AUTOPILOT = 1000
+"""Among the demo's accounts: after those that the demo log-in lets in."""
 STEP_MINUTES = (0, 1, 3, 16, 19, 31)
 """From `placed` to each step of a past order."""
 
 
+async def refuse_town(settings: Settings, database: Database) -> None:
+    """Raises SettingsError where a demo has filled this database: nobody may run it for real."""
+    if await database.read(lambda tx: _queries.town_claimed(tx)):
+        raise SettingsError(
+            f"{settings.database_path} holds a demo's town, where anybody may log in as an"
+            " employee; to run for real point TIFFIN_DATA_DIR at another folder, to run the demo"
+            " add --demo"
+        )
+
+
 async def build_town(settings: Settings, database: Database) -> None:
-    """Make the town unless this database has it, and write the autopilot's accounts down."""
+    """Make the town unless this database has it, and write the autopilot's accounts down.
+
+    Raises SettingsError where the database holds other people's accounts.
+    """
     plan: Mapping[str, Any] = json.loads(
         resources.files("server.demo").joinpath("town.json").read_text(encoding="utf-8")
     )
-    if not await database.read(lambda tx: _queries.town_claimed(tx)):
-        passwords = Passwords()
-        try:
-            password_hash = await passwords.hash(PASSWORD)
-        finally:
-            passwords.close()
+    password = kept_secret(settings.data_dir / PASSWORD_FILE)
+    passwords = Passwords()
+    try:
+        pilot = _autopilot_email(plan, plan["restaurants"][0]["name"])
+        known = await database.read(lambda tx: account_by_email(tx, pilot))
+        if known is None or not await passwords.verify(known.password_hash, password):
+            password_hash = await passwords.hash(password)
 
-        async def fn(tx: Transaction) -> None:
-            if await _queries.claim_town(tx, at=now().isoformat()):
-                await _build(tx, plan, password_hash)
+            async def fn(tx: Transaction) -> None:
+                if not await _queries.claim_town(tx, at=now().isoformat()):
+                    await renew_demo_passwords(tx, password_hash)
+                elif await any_account(tx):
+                    raise SettingsError(
+                        f"{settings.database_path} holds accounts that are no demo's, and a demo"
+                        " lets anybody in as an employee; point TIFFIN_DATA_DIR at another folder"
+                    )
+                else:
+                    await _build(tx, plan, password_hash)
 
-        await database.write(fn)
-    _write_accounts(settings.data_dir / ACCOUNTS_FILE, plan)
+            await database.write(fn)
+    finally:
+        passwords.close()
+    _write_accounts(settings.data_dir / ACCOUNTS_FILE, plan, password)
 
 
 async def _build(tx: Transaction, plan: Mapping[str, Any], password_hash: str) -> None:
     town: dict[str, Restaurant] = {}
     staff: dict[str, Account] = {}
-    for place in plan["restaurants"]:
+    for number, place in enumerate(plan["restaurants"], start=FIRST_AUTOPILOT):
         restaurant_id = await restaurants.add_restaurant(tx, NewRestaurant(**place))
         for name, description, price in place["menu"]:
             dish = NewMenuItem(name=name, description=description, price_cents=price)
@@ -82,6 +107,7 @@ async def _build(tx: Transaction, plan: Mapping[str, Any], password_hash: str) -
                 role=Role.EMPLOYEE,
                 name=plan["autopilot"]["name"],
                 restaurant_id=restaurant_id,
+                demo=number,
             ),
         )
     employee = plan["employee"]
@@ -182,10 +208,10 @@ def _autopilot_email(plan: Mapping[str, Any], restaurant: str) -> str:
     return f"{plan['autopilot']['email']}@{place}.tiffin.example"
 
 
-def _write_accounts(path: Path, plan: Mapping[str, Any]) -> None:
+def _write_accounts(path: Path, plan: Mapping[str, Any], password: str) -> None:
     """Whole or not at all: the autopilot may be reading it."""
     accounts = [
-        {"email": _autopilot_email(plan, place["name"]), "password": PASSWORD}
+        {"email": _autopilot_email(plan, place["name"]), "password": password}
         for place in plan["restaurants"]
     ]
     path.parent.mkdir(parents=True, exist_ok=True)

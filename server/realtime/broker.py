@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from server.core.supervised import SupervisedTask
 from server.realtime.event import Event
 
 
@@ -16,6 +17,11 @@ class Broker(Protocol):
     """Called with each event that arrives; the hub sets it."""
     reconnected: Callable[[], None]
     """Called when events may have been lost; the hub sets it."""
+
+    @property
+    def tasks(self) -> Sequence[SupervisedTask]:
+        """What runs for as long as it is open."""
+        ...
 
     async def open(self, epoch: str) -> None:
         """Start, for the database of that epoch; returns also where the broker is out of reach."""

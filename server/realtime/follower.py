@@ -56,9 +56,11 @@ class Follower(ABC):
         while True:
             try:
                 await self.follow()
-            except Problem:  # the database is out of reach
-                await asyncio.sleep(AGAIN_SECONDS)
-            else:
                 # Only now: what happened before would be missed by what is done about the loss.
                 self.lost()
                 return
+            except Problem:  # the database is out of reach
+                pass
+            except Exception:
+                logger.exception("following %s failed; it will be tried again", self._topic)
+            await asyncio.sleep(AGAIN_SECONDS)

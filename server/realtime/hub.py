@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from server.core.database import Database
 from server.core.errors import Problem, unavailable
+from server.core.supervised import SupervisedTask
 from server.realtime.broker import Broker
 from server.realtime.event import Cursor, Event
 from server.realtime.log import EventLog
@@ -41,7 +42,7 @@ class Hub:
         self._sweep_seconds = sweep_seconds
         self._topics: dict[str, Topic] = {}
         self._opening: dict[str, asyncio.Task[Topic]] = {}
-        self._sweeper: asyncio.Task[None] | None = None
+        self.sweeper = SupervisedTask("sweep", self._sweep_for_ever)
         self._suspicious = asyncio.Event()
         self._leaving: set[asyncio.Task[None]] = set()
         broker.deliver = self._receive
@@ -50,13 +51,11 @@ class Hub:
 
     async def open(self) -> None:
         """Start the sweep."""
-        self._sweeper = asyncio.create_task(self._sweep_for_ever(), name="sweep")
+        self.sweeper.start()
 
     async def close(self) -> None:
         """Stop the sweep and forget every topic."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.wait({self._sweeper})
+        await self.sweeper.stop()
         for task in (*self._opening.values(), *self._leaving):
             task.cancel()
         for topic in self._topics.values():

@@ -108,6 +108,7 @@ class LogTopic(Topic):
                         self._advance(event)
                 self._wanted = max(self._wanted, stretch.head)
         except asyncio.CancelledError:
+            self._wanted = max(self._wanted, wanted)
             raise
         except Exception:
             self._wanted = max(self._wanted, wanted)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from server.core.supervised import SupervisedTask
 from server.realtime.event import Event
 
 
@@ -12,6 +13,7 @@ class MemoryBroker:
     """
 
     state = "ok"
+    tasks: Sequence[SupervisedTask] = ()
 
     def __init__(self) -> None:
         self.deliver: Callable[[Event], None] = lambda event: None

@@ -14,6 +14,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from server.core.supervised import SupervisedTask
 from server.realtime.event import Event
 
 logger = logging.getLogger(__name__)
@@ -56,28 +57,25 @@ class RedisBroker:
         self._pubsub: PubSub | None = None
         self._queue: deque[tuple[str, bytes]] = deque(maxlen=QUEUE)
         self._queued = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._first = asyncio.Event()
+        self.tasks = (
+            SupervisedTask("redis listener", self._listen_for_ever),
+            SupervisedTask("redis publisher", self._publish_for_ever),
+        )
 
     async def open(self, epoch: str) -> None:
         """Start listening and publishing; waits a moment for the first connection."""
         self._prefix = f"tiffin:{epoch}:"
-        first = asyncio.Event()
-        self._tasks = [
-            asyncio.create_task(self._listen_for_ever(first), name="redis listener"),
-            asyncio.create_task(self._publish_for_ever(), name="redis publisher"),
-        ]
+        for task in self.tasks:
+            task.start()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CONFIRM_SECONDS):
-                await first.wait()
+                await self._first.wait()
 
     async def close(self) -> None:
         """Stop both, and disconnect."""
-        running = set(self._tasks)
-        while running:
-            for task in running:
-                task.cancel()
-            _, running = await asyncio.wait(running, timeout=CANCEL_SECONDS)
-        self._tasks.clear()
+        for task in self.tasks:
+            await task.stop(insist=CANCEL_SECONDS)
         await self._listening.aclose()
         await self._publishing.aclose()
 
@@ -114,7 +112,7 @@ class RedisBroker:
                 async with asyncio.timeout(CONFIRM_SECONDS):
                     await self._pubsub.unsubscribe(channel)
 
-    async def _listen_for_ever(self, first: asyncio.Event) -> None:
+    async def _listen_for_ever(self) -> None:
         attempt = 0
         while True:
             pubsub = self._listening.pubsub()
@@ -126,7 +124,7 @@ class RedisBroker:
                 if late := self._wanted - asked:  # came while we were connecting
                     await pubsub.subscribe(*late)
                 self.state = "ok"
-                first.set()
+                self._first.set()
                 await self._listen(pubsub)
             except Exception as error:  # whatever it was: a process must not stay deaf for good
                 if self.state == "ok":

@@ -67,6 +67,7 @@ class StateTopic(Topic):
                 if newest is not None and newest.seq > self.head:
                     self._advance(newest)
         except asyncio.CancelledError:
+            self._wanted = max(self._wanted, wanted)
             raise
         except Exception:
             self._wanted = max(self._wanted, wanted)

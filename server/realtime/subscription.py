@@ -125,6 +125,8 @@ class Subscription:
                     return
                 self._take([event for event in stretch.events if event.seq <= self.topic.head])
         except asyncio.CancelledError:
+            if not self.closed:  # not by us, and nobody would ever wake this reader again
+                self.sink.fail()
             raise
         except ConnectionError:
             self.sink.fail()

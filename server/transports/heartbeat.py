@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 
 from aiohttp import web
 
+from server.core.supervised import SupervisedTask
+
 logger = logging.getLogger(__name__)
 
 SLICES = 10
@@ -20,17 +22,15 @@ class Heartbeat:
         self._pause = interval / SLICES
         self._slices: list[dict[Callable[[], None], None]] = [{} for _ in range(SLICES)]
         self._next = 0
-        self._task: asyncio.Task[None] | None = None
+        self.task = SupervisedTask("heartbeat", self._beat)
 
     async def open(self) -> None:
         """Start beating."""
-        self._task = asyncio.create_task(self._beat(), name="heartbeat")
+        self.task.start()
 
     async def close(self) -> None:
         """Stop."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        await self.task.stop()
 
     @contextlib.contextmanager
     def beating(self, comment: Callable[[], None]) -> Iterator[None]:

@@ -62,6 +62,7 @@ class ServerProcess:
         demo: bool = False,
         env: Mapping[str, str] | None = None,
         port: int | None = None,
+        host: str | None = "127.0.0.1",
         module: str = "server",
     ) -> None:
         self.module = module
@@ -70,7 +71,8 @@ class ServerProcess:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_path = data_dir / f"server-{self.port}.log"
         self.environment = server_environment(data_dir, redis_url, env)
-        self.arguments = ["--host", "127.0.0.1", "--port", str(self.port)]
+        self.arguments = ["--port", str(self.port)]
+        self.arguments += ["--host", host] if host else []
         self.arguments += ["--demo"] if demo else []
         self.process: subprocess.Popen[bytes] | None = None
 

@@ -64,7 +64,7 @@ def _pace(text: str) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns 0 when told to stop, 1 when refused, 2 when there is no account."""
-    data_dir = Path(os.environ.get("TIFFIN_DATA_DIR", ".tiffin"))
+    data_dir = Path(os.environ.get("TIFFIN_DATA_DIR", ".tiffin/demo"))
     parser = argparse.ArgumentParser(prog="python -m tui.employee.autopilot", description=__doc__)
     parser.add_argument("--server", default="http://127.0.0.1:8080", metavar="URL")
     parser.add_argument("--accounts", type=Path, default=data_dir / "demo-accounts.json")

@@ -6,15 +6,15 @@ VALUES
 ON CONFLICT (email) DO NOTHING;
 
 -- name: account_by_id^
-SELECT id, email, password_hash, role, name, restaurant_id, phone, address, avatar_url
+SELECT id, email, password_hash, role, name, restaurant_id, phone, address, avatar_url, demo
 FROM accounts WHERE id = :id;
 
 -- name: account_by_email^
-SELECT id, email, password_hash, role, name, restaurant_id, phone, address, avatar_url
+SELECT id, email, password_hash, role, name, restaurant_id, phone, address, avatar_url, demo
 FROM accounts WHERE email = :email;
 
 -- name: demo_account^
-SELECT id, email, password_hash, role, name, restaurant_id, phone, address, avatar_url
+SELECT id, email, password_hash, role, name, restaurant_id, phone, address, avatar_url, demo
 FROM accounts WHERE role = :role AND demo IS NOT NULL
 ORDER BY demo, id
 LIMIT 1;
@@ -32,6 +32,12 @@ UPDATE accounts SET avatar_url = :avatar_url WHERE id = :id;
 UPDATE accounts SET password_hash = :replacement
 WHERE id = :id AND password_hash = :password_hash;
 
+-- name: renew_demo_passwords!
+UPDATE accounts SET password_hash = :password_hash WHERE demo IS NOT NULL;
+
+-- name: any_account$
+SELECT 1 AS found FROM accounts LIMIT 1;
+
 -- name: delete_account!
 DELETE FROM accounts WHERE id = :id;
 
@@ -40,7 +46,10 @@ INSERT INTO sessions (id, account_id, created_at, expires_at)
 VALUES (:id, :account_id, :created_at, :expires_at);
 
 -- name: session_holds$
-SELECT 1 AS holds FROM sessions WHERE id = :id AND expires_at > :now;
+SELECT 1 AS holds
+FROM sessions
+JOIN accounts ON accounts.id = sessions.account_id
+WHERE sessions.id = :id AND sessions.expires_at > :now AND (accounts.demo IS NULL OR :demo);
 
 -- name: prolong_session$
 UPDATE sessions SET expires_at = :expires_at WHERE id = :id

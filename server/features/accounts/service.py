@@ -62,6 +62,7 @@ class AccountService:
             tokens,
             settings.token_secret,
             timedelta(seconds=settings.refresh_token_seconds),
+            settings.demo,
         )
         self._database = database
         self._demo = settings.demo
@@ -226,6 +227,8 @@ class AccountService:
 
         async def fn(tx: Transaction) -> tuple[StoredAccount | None, bool]:
             stored = await store.account_by_email(tx, folded)
+            if stored is not None and stored.demo and not self._demo:
+                stored = None
             account_id = stored.account.id if stored else ""
             digest = self._digest(account_id, address)
             return stored, await store.knows_address(tx, account_id, digest, now() - REMEMBERED)
@@ -244,7 +247,7 @@ class AccountService:
     async def _mine(self, tx: Transaction, who: Identity) -> StoredAccount:
         """The caller's account, if the session still holds in this transaction."""
         stored = await store.account_by_id(tx, who.account_id)
-        if stored is None or not await store.session_holds(tx, who.session_id, now()):
+        if stored is None or not await self.sessions.holds_in(tx, who.session_id):
             raise _ended()
         return stored
 
@@ -290,6 +293,16 @@ async def add_employee(
         restaurant_id=restaurant_id,
     )
     return (await database.write(lambda tx: add_account(tx, new))).id
+
+
+async def renew_demo_passwords(tx: Transaction, password_hash: str) -> None:
+    """Give every account of the demo that password."""
+    await store.renew_demo_passwords(tx, password_hash)
+
+
+async def any_account(tx: Transaction) -> bool:
+    """Whether anybody has an account."""
+    return await store.any_account(tx)
 
 
 async def drop_expired(tx: Transaction) -> int:

@@ -33,7 +33,8 @@ class Sessions:
     """Starts, renews, checks and ends sessions; a session's id is the `sid` of its access tokens.
 
     Every end is an event `session.revoked` `{"sessions": [ids]}` on `topic`, about the account.
-    `secret` is the server's, `lifetime` that of a refresh token.
+    `secret` is the server's, `lifetime` that of a refresh token. Outside of a `demo` no session of
+    a demo's account holds.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Sessions:
         tokens: AccessTokens,
         secret: str,
         lifetime: timedelta,
+        demo: bool,
     ) -> None:
         self._database = database
         self._log = log
@@ -51,6 +53,7 @@ class Sessions:
         self._tokens = tokens
         self._secret = secret
         self._lifetime = lifetime
+        self._demo = demo
 
     async def start(self, tx: Transaction, account: Account) -> Session:
         """A new session of that account."""
@@ -119,6 +122,8 @@ class Sessions:
             account_id = owner
         stored = await store.account_by_id(tx, account_id)
         assert stored is not None, "a session goes with its account"
+        if stored.demo and not self._demo:
+            return None
         return self._granted(stored.account, session_id, successor)
 
     async def end_by_token(self, tx: Transaction, token: str, account_id: str) -> bool:
@@ -144,10 +149,11 @@ class Sessions:
     async def holds(self, session_id: str) -> bool:
         """Whether that session was neither ended nor has expired."""
 
-        async def fn(tx: Transaction) -> bool:
-            return await store.session_holds(tx, session_id, now())
+        return await self._database.read(lambda tx: self.holds_in(tx, session_id))
 
-        return await self._database.read(fn)
+    async def holds_in(self, tx: Transaction, session_id: str) -> bool:
+        """The same, as this transaction sees it."""
+        return await store.session_holds(tx, session_id, now(), self._demo)
 
     async def _announce(self, tx: Transaction, account_id: str, ended: Sequence[str]) -> None:
         data = json.dumps({"sessions": list(ended)}, separators=(",", ":"))

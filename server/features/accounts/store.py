@@ -14,6 +14,8 @@ from server.features.shared.schemas import Address
 
 _queries = load_queries(__file__)
 
+_HIDDEN = {"password_hash", "demo"}
+
 
 @dataclass(frozen=True, slots=True)
 class StoredAccount:
@@ -21,6 +23,8 @@ class StoredAccount:
 
     account: Account
     password_hash: str
+    demo: bool = False
+    """Of the demo's town: to be let in by a demo alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,16 @@ async def replace_password(tx: Transaction, stored: StoredAccount, replacement: 
     return changed > 0
 
 
+async def renew_demo_passwords(tx: Transaction, password_hash: str) -> None:
+    """Give every account of the demo that password."""
+    await _queries.renew_demo_passwords(tx, password_hash=password_hash)
+
+
+async def any_account(tx: Transaction) -> bool:
+    """Whether anybody has an account."""
+    return await _queries.any_account(tx) is not None
+
+
 async def delete_account(tx: Transaction, account_id: str) -> None:
     """Remove the account, and with it what is left of its sessions."""
     await _queries.delete_account(tx, id=account_id)
@@ -130,9 +144,10 @@ async def insert_session(
     )
 
 
-async def session_holds(tx: Transaction, session_id: str, at: datetime) -> bool:
-    """Whether the session is there and has not expired."""
-    return await _queries.session_holds(tx, id=session_id, now=to_text(at)) is not None
+async def session_holds(tx: Transaction, session_id: str, at: datetime, demo: bool) -> bool:
+    """Whether the session is there and has not expired; of a demo's account only in a `demo`."""
+    holds = await _queries.session_holds(tx, id=session_id, now=to_text(at), demo=demo)
+    return holds is not None
 
 
 async def prolong_session(tx: Transaction, session_id: str, expires_at: datetime) -> str | None:
@@ -212,10 +227,11 @@ async def drop_expired(tx: Transaction, at: datetime) -> int:
 def _account(row: Row | None) -> StoredAccount | None:
     if row is None:
         return None
-    shown: dict[str, Any] = {name: row[name] for name in row if name != "password_hash"}
+    shown: dict[str, Any] = {name: row[name] for name in row if name not in _HIDDEN}
     if shown["address"] is not None:
         shown["address"] = json.loads(shown["address"])
-    return StoredAccount(Account.model_validate(shown), row["password_hash"])
+    account = Account.model_validate(shown)
+    return StoredAccount(account, row["password_hash"], demo=row["demo"] is not None)
 
 
 def _address_in(address: Address | None) -> str | None:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from server.core.clock import now
 from server.core.database import Database, Transaction
 from server.core.errors import Problem
+from server.core.supervised import SupervisedTask
 from server.features.chat.room_state import Lease, put_state, read_state, state_topic_of
 from server.features.shared.schemas import Actor
 from server.realtime.states import States
@@ -38,17 +39,17 @@ class Presence:
         self._connections: Counter[tuple[str, str]] = Counter()
         self._held: dict[str, dict[str, Actor]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._renewing: asyncio.Task[None] | None = None
+        self.renewing = SupervisedTask("renewal of presence", self._renew_for_ever)
 
     async def open(self) -> None:
         """Start renewing."""
-        self._renewing = asyncio.create_task(self._renew_for_ever(), name="presence")
+        self.renewing.start()
 
     async def close(self) -> None:
         """Give up every lease. The database must still be open."""
-        for task in (self._renewing, *self._tasks):
-            if task is not None:
-                task.cancel()
+        await self.renewing.stop()
+        for task in self._tasks:
+            task.cancel()
         held, self._held = [*self._held], {}
         with contextlib.suppress(Problem):
             await self._renew(held)

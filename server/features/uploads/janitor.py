@@ -12,6 +12,7 @@ from pathlib import Path
 from server.core.clock import now
 from server.core.database import Database, Transaction
 from server.core.drafts import sweep
+from server.core.supervised import SupervisedTask
 from server.features.uploads import store
 from server.features.uploads.blobs import Blobs, BlobTrouble
 from server.features.uploads.schemas import UploadStatus
@@ -41,7 +42,7 @@ class Janitor:
         self._kept = kept
         self._swept_at = -math.inf
         self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self.task = SupervisedTask("photo janitor", self._run)
 
     def wake(self) -> None:
         """Something was deleted."""
@@ -49,13 +50,11 @@ class Janitor:
 
     async def open(self) -> None:
         """Start cleaning."""
-        self._task = asyncio.create_task(self._run(), name="photo janitor")
+        self.task.start()
 
     async def close(self) -> None:
         """Stop."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        await self.task.stop()
 
     async def clean(self) -> None:
         """Do once what there is to do."""

@@ -34,6 +34,7 @@ class Uploads:
         self, settings: Settings, blobs: Blobs, workers: Workers, cleaner: Janitor
     ) -> None:
         self.workers = workers
+        self.tasks = [*workers.tasks, cleaner.task]
         self._folder = settings.data_dir / "arriving"
         self.blobs = blobs
         self._cleaner = cleaner
@@ -66,7 +67,7 @@ def setup(
     blobs = _blobs(settings)
     limits = Limits(
         model=settings.rembg_model,
-        home=home_of(settings.rembg_model, settings.data_dir),
+        home=home_of(settings.rembg_model, settings.model_dir),
         seconds=settings.photo_seconds,
         memory=settings.photo_memory_mb * MEGABYTE,
         jobs=settings.photo_jobs,

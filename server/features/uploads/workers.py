@@ -5,9 +5,11 @@ import contextlib
 import logging
 import time
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from server.core.drafts import held_folder
+from server.core.supervised import SupervisedTask
 from server.features.uploads.blobs import BlobMissing, Blobs, BlobTrouble
 from server.features.uploads.child import Child, Limits, Lost
 from server.features.uploads.header import Unreadable
@@ -49,7 +51,10 @@ class Workers:
         self._limits = limits
         self._folder = folder
         self._children = [Child(limits) for _ in range(count)]
-        self._tasks: list[asyncio.Task[None]] = []
+        self.tasks = [
+            SupervisedTask(f"photo worker {number}", partial(self._work, child))
+            for number, child in enumerate(self._children, 1)
+        ]
         self._wake = asyncio.Event()
         self._closing = False
         self._trouble: str | None = None
@@ -65,20 +70,14 @@ class Workers:
 
     async def open(self) -> None:
         """Start looking for jobs; no process is started before there is one."""
-        self._tasks = [
-            asyncio.create_task(self._work(child), name=f"photo worker {number}")
-            for number, child in enumerate(self._children, 1)
-        ]
+        for task in self.tasks:
+            task.start()
 
     async def close(self) -> None:
         """Let jobs end within LAST_SECONDS, give back the others, end the processes."""
         self._closing = True
         self._wake.set()
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=LAST_SECONDS)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(task.stop(LAST_SECONDS) for task in self.tasks))
         await asyncio.gather(*(child.close() for child in self._children))
 
     async def state(self) -> str:

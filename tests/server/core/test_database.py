@@ -121,6 +121,80 @@ async def test_a_cancelled_caller_neither_splits_nor_loses_a_write(database: Dat
     assert len(acknowledged) >= 60
 
 
+async def cancelled_from_within(tx: Transaction) -> None:
+    await keep("cut short")(tx)
+    future = asyncio.get_running_loop().create_future()
+    future.cancel()
+    await future
+
+
+async def test_a_cancellation_from_within_a_write_undoes_its_own_part_alone(
+    database: Database,
+) -> None:
+    published: list[str] = []
+    database.publish = published.extend
+    outcomes = await asyncio.gather(
+        database.write(keep("first")),
+        database.write(cancelled_from_within),
+        database.write(keep("second")),
+        return_exceptions=True,
+    )
+    assert [getattr(outcome, "status", outcome) for outcome in outcomes] == ["first", 503, "second"]
+    assert await database.write(keep("third")) == "third"
+    assert set(stored(database.path)) == {"first", "second", "third"}
+    assert published == ["first", "second", "third"]
+    assert await database.state() == "ok"
+
+
+async def test_a_cancellation_from_within_a_read_is_no_end_of_its_caller(
+    database: Database,
+) -> None:
+    async def fn(tx: Transaction) -> None:
+        future = asyncio.get_running_loop().create_future()
+        future.cancel()
+        await future
+
+    for _ in range(2 * database_module.READERS):
+        with pytest.raises(Problem):
+            await database.read(fn)
+    await database.read(lambda tx: tx.fetch("SELECT 1 AS one", {}))
+
+
+async def test_a_writer_that_was_cancelled_is_begun_again(database: Database) -> None:
+    async def cancels_the_writer(tx: Transaction) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await keep("cut short")(tx)
+
+    tasks = [asyncio.create_task(database.write(fn)) for fn in (keep("one"), cancels_the_writer)]
+    async with asyncio.timeout(10):
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [getattr(outcome, "status", None) for outcome in outcomes] == [503, 503]
+        assert "writer" in await database.state()
+        assert await database.write(keep("later")) == "later"
+    assert set(stored(database.path)) == {"later"}
+    assert await database.state() == "ok"
+
+
+async def test_a_database_that_took_no_commit_says_so_until_it_takes_one(
+    database: Database,
+) -> None:
+    await database.write(keep("before"))
+    assert database._writer is not None
+    rows: Any = await database._writer.execute_fetchall("PRAGMA page_count")
+    await database._writer.execute_fetchall(f"PRAGMA max_page_count={rows[0]['page_count']}")
+    with pytest.raises(Problem):
+        await database.write(keep("large", "x" * 1_000_000))
+    assert "the last commit failed" in await database.state()
+    await database._writer.execute_fetchall("PRAGMA max_page_count=1000000")
+
+    async def well() -> bool:  # though nobody else writes
+        return await database.state() == "ok"
+
+    await wait_until(well, 5)
+
+
 async def test_a_write_inside_a_write_raises(database: Database) -> None:
     async def fn(tx: Transaction) -> None:
         await database.write(keep("inner"))
@@ -231,9 +305,13 @@ async def test_a_lock_held_elsewhere_is_a_503_within_its_bound(
     try:
         assert await asyncio.to_thread(holder.stdout.readline) == b"held\n"
         started = time.monotonic()
-        outcomes = await asyncio.gather(
-            *(database.write(keep(f"n{i}")) for i in range(5)), return_exceptions=True
-        )
+        writes = [asyncio.create_task(database.write(keep(f"n{i}"))) for i in range(5)]
+        await asyncio.sleep(0)
+        # Its state is told while the writer still waits.
+        assert await database.state() == "ok"
+        assert not any(write.done() for write in writes)
+        outcomes = await asyncio.gather(*writes, return_exceptions=True)
+        assert "locked" in await database.state()
         assert time.monotonic() - started < 4  # the usual bound is 5 s
         assert [getattr(outcome, "status", None) for outcome in outcomes] == [503] * 5
         assert len({id(outcome) for outcome in outcomes}) == 5

@@ -12,7 +12,7 @@ from support.redis_server import RedisServer
 from support.rest import Rest
 from support.waiting import wait_until
 
-PARTS = ("database", "broker", "connections", "blobs", "worker")
+PARTS = ("database", "broker", "connections", "tasks", "blobs", "worker")
 
 
 async def test_without_redis_a_server_is_degraded_and_still_ready(

@@ -75,6 +75,16 @@ def test_the_secret_is_required_outside_of_the_demo(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "jwt-secret").stat().st_mode) == 0o600
 
 
+def test_a_demo_keeps_its_data_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    real, demo = load_settings(), load_settings(demo=True)
+    assert demo.data_dir == real.data_dir / "demo"
+    assert demo.model_dir == real.model_dir  # photos need one model, not two
+    monkeypatch.setenv("TIFFIN_DEMO", "1")
+    assert load_settings().data_dir == demo.data_dir
+    monkeypatch.setenv("TIFFIN_DATA_DIR", str(tmp_path))
+    assert load_settings().data_dir == load_settings().model_dir == tmp_path
+
+
 def test_port_is_honoured_with_and_without_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "9001")
     assert load_settings().port == 9001

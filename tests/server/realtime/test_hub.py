@@ -28,6 +28,39 @@ async def test_from_now_and_from_a_cursor(node: Node) -> None:
     assert later.seqs == [3, 4, 5]
 
 
+async def test_a_reader_whose_catching_up_is_cancelled_is_ended_and_comes_back(
+    node: Node,
+) -> None:
+    """It would be kept alive by heartbeats, and never get an event again."""
+    sink = ListSink(room=0)
+    await node.hub.subscribe(TOPIC, None, sink)
+    await node.append()
+    [task] = [task for task in asyncio.all_tasks() if task.get_name() == "catch-up"]
+    await asyncio.sleep(0)
+    task.cancel()
+    await wait_until(lambda: sink.failures == 1, 5)
+
+
+async def test_a_gap_whose_filling_is_cancelled_is_filled_by_the_next_sweep(
+    node: Node, open_node: OpenNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = await open_node()
+    sink = ListSink()
+    await other.hub.subscribe(TOPIC, None, sink)
+    read, reads = other.log.read, 0
+
+    async def cancelled_once(topic: str, after: int, limit: int) -> Stretch:
+        nonlocal reads
+        reads += 1
+        if reads == 1:
+            raise asyncio.CancelledError
+        return await read(topic, after, limit)
+
+    monkeypatch.setattr(other.log, "read", cancelled_once)
+    await node.append()
+    await wait_until(lambda: sink.seqs == [1], 5)
+
+
 async def test_a_snapshot_and_its_cursor_leave_no_gap(node: Node) -> None:
     """However the snapshot and the changes interleave."""
 

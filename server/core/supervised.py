@@ -1,0 +1,66 @@
+"""Background tasks that last as long as the process, and are begun again where they end."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+
+logger = logging.getLogger(__name__)
+
+AGAIN_SECONDS = 1.0
+
+
+class SupervisedTask:
+    """Runs `work` until `stop`; where it ends before that, by whatever, it is begun again."""
+
+    def __init__(self, name: str, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        self.name = name
+        self._work = work
+        self._task: asyncio.Task[None] | None = None
+        self._again: asyncio.TimerHandle | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it is at work now."""
+        return self._task is not None and not self._task.done()
+
+    def start(self) -> None:
+        """Begin."""
+        self._again = None
+        self._task = asyncio.create_task(self._work(), name=self.name)
+        self._task.add_done_callback(self._ended)
+
+    async def stop(self, grace: float | None = 0, insist: float | None = None) -> None:
+        """Give it `grace` seconds to end by itself (None: all it needs), then cancel it.
+
+        Every `insist` seconds it is cancelled again: some libraries lose a cancellation.
+        """
+        task, self._task = self._task, None
+        if self._again is not None:
+            self._again.cancel()
+        if task is None:
+            return
+        running = {task}
+        if grace != 0:
+            _, running = await asyncio.wait(running, timeout=grace)
+        while running:
+            task.cancel()
+            _, running = await asyncio.wait(running, timeout=insist)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if task is not self._task:  # it was stopped
+            return
+        logger.error(
+            "the %s has ended (%s); it is begun again in %g s",
+            self.name,
+            "cancelled" if task.cancelled() else error or "by itself",
+            AGAIN_SECONDS,
+            exc_info=error,
+        )
+        self._again = task.get_loop().call_later(AGAIN_SECONDS, self.start)
+
+
+def states_of(tasks: Sequence[SupervisedTask]) -> str:
+    """`ok`, or which of them are not running."""
+    ended = [task.name for task in tasks if not task.running]
+    return f"not running: {', '.join(ended)}" if ended else "ok"

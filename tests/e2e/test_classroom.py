@@ -1,0 +1,64 @@
+"""A classroom behind one address: the default limits that hold strangers off let it in."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from server.settings import Settings
+from support.event_stream import event_stream
+from support.rest import Rest
+from support.room import open_chat, room
+from support.server_process import StartServer, server_environment
+from support.town import HOME, PASSWORD, Place, open_restaurant
+from support.uploads import COFFEE, send
+
+PEOPLE = 30
+
+
+def default_limits() -> dict[str, str]:
+    """The limits that servers under test go without, at their defaults."""
+    fields = {f"TIFFIN_{name.upper()}": field for name, field in Settings.model_fields.items()}
+    return {
+        name: str(fields[name].default)
+        for name, value in server_environment(Path()).items()
+        if name in fields and value == "0"
+    }
+
+
+async def take_part(
+    rest: Rest, number: int, place: Place, everybody_is_there: asyncio.Barrier
+) -> None:
+    """What one person does in the first minutes: everything that an app opens, all at once."""
+    email = f"person{number}@example.org"
+    await rest.register(email, PASSWORD)
+    mistyped = await rest.post("/auth/login", {"email": email, "password": PASSWORD + "x"})
+    mistyped.must(401)
+    await rest.log_in(email, PASSWORD)
+    for path in ("/me", "/restaurants", f"/restaurants/{place.id}", "/orders", "/announcements"):
+        (await rest.get(path)).must(200)
+    order = (await rest.post("/orders", place.basket() | {"address": HOME})).must(201).json
+    chat = await open_chat(rest)
+    async with AsyncExitStack() as stack:
+        news = await stack.enter_async_context(event_stream(rest, "/announcements/stream"))
+        assert news.answer.status == 200
+        inside = await stack.enter_async_context(room(rest, chat))
+        held = asyncio.create_task(
+            rest.get(f"/orders/{order['id']}/status", params={"last_status": "placed"})
+        )
+        for line in range(5):
+            await inside.say(f"{line}: where is it?")
+            await inside.next("message")
+        (await send(rest, COFFEE.read_bytes())).must(202)
+        async with asyncio.timeout(60):
+            await everybody_is_there.wait()
+        (await rest.post(f"/orders/{order['id']}/cancel", {})).must(200)
+        assert (await held).must(200).json["status"] == "cancelled"
+
+
+async def test_thirty_people_behind_one_address_are_let_in(start_server: StartServer) -> None:
+    server = start_server(env=default_limits() | {"TIFFIN_PHOTO_WORKERS": "0"})
+    place = await open_restaurant(server.data_dir, server.url)
+    everybody_is_there = asyncio.Barrier(PEOPLE)
+    async with Rest(server.url) as first, asyncio.TaskGroup() as group:
+        for number in range(PEOPLE):
+            group.create_task(take_part(first.another(), number, place, everybody_is_there))

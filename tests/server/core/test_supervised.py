@@ -1,0 +1,140 @@
+"""Background tasks outlive whatever ends them, and readiness tells of it meanwhile."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from server.core import supervised
+from server.core.supervised import SupervisedTask, states_of
+from support.live_server import LiveServer
+from support.rest import Rest
+from support.waiting import wait_until
+
+
+async def fails() -> None:
+    raise ValueError("broken")
+
+
+async def is_cancelled_by_what_it_awaits() -> None:
+    future = asyncio.get_running_loop().create_future()
+    future.cancel()
+    await future
+
+
+async def is_cancelled() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await asyncio.sleep(0)
+
+
+async def returns() -> None:
+    return
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervised, "AGAIN_SECONDS", 0.01)
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("end", [fails, is_cancelled_by_what_it_awaits, is_cancelled, returns])
+async def test_a_task_that_ends_is_begun_again(end: Callable[[], Awaitable[None]]) -> None:
+    begun, states = 0, []
+
+    async def work() -> None:
+        nonlocal begun
+        begun += 1
+        if begun < 3:
+            await end()
+        else:
+            await asyncio.Event().wait()
+
+    task = SupervisedTask("test", work)
+    states.append(states_of([task]))
+    task.start()
+    await wait_until(lambda: begun == 3, 5)
+    states.append(states_of([task]))
+    await task.stop()
+    assert states == ["not running: test", "ok"]
+    assert not task.running
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_one_that_was_stopped_stays_so() -> None:
+    begun = 0
+
+    async def work() -> None:
+        nonlocal begun
+        begun += 1
+        raise ValueError("broken")
+
+    failing = SupervisedTask("test", work)
+    failing.start()
+    await wait_until(lambda: begun > 1, 5)
+    await failing.stop()
+    stopped_at = begun
+    await asyncio.sleep(5 * supervised.AGAIN_SECONDS)
+    assert begun == stopped_at
+
+
+async def test_it_may_end_by_itself_and_is_told_again_where_it_does_not() -> None:
+    wake, told = asyncio.Event(), 0
+
+    async def loses_a_cancellation() -> None:
+        nonlocal told
+        while told < 2:
+            try:
+                await wake.wait()
+            except asyncio.CancelledError:
+                told += 1
+
+    task = SupervisedTask("test", loses_a_cancellation)
+    task.start()
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await task.stop(insist=0.01)
+    assert told == 2
+
+    async def ends() -> None:
+        await wake.wait()
+
+    task = SupervisedTask("test", ends)
+    task.start()
+    asyncio.get_running_loop().call_soon(wake.set)
+    async with asyncio.timeout(5):
+        await task.stop(grace=None)
+
+
+async def test_a_server_tells_of_each_of_its_tasks_that_ended_and_recovers(
+    live_server: LiveServer, rest: Rest
+) -> None:
+    def named(name: str) -> asyncio.Task[None] | None:
+        return next((task for task in asyncio.all_tasks() if task.get_name() == name), None)
+
+    names = [
+        "database writer",
+        "sweep",
+        "renewal of presence",
+        "photo janitor",
+        "photo worker 1",
+        "heartbeat",
+        "upkeep",
+    ]
+    for name in names:
+        task = named(name)
+        assert task is not None, name
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    told = (await rest.get("//readyz")).must(503).json["parts"]["tasks"]
+    assert all(name in told for name in names), told
+
+    async def ready() -> bool:
+        return (await rest.get("//readyz")).status == 200
+
+    await wait_until(ready, 10)
+    assert all(named(name) is not None for name in names)
+    await rest.register("ada@example.org")

@@ -1,0 +1,207 @@
+"""Who may log in to a demo, and that it ends with the demo."""
+
+import json
+import socket
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import argon2
+import pytest
+from aiohttp import web
+
+from server.app import create_app
+from server.settings import SettingsError, is_loopback
+from support.live_server import running_server, settings_for
+from support.rest import Rest
+from support.server_process import ROOT, StartServer, server_environment
+from support.town import open_restaurant
+
+PUBLISHED = "tiffin-demo"
+"""The password that every account of earlier demos had."""
+KITCHEN = "robin@thai-basil.tiffin.example"
+
+
+def change(data_dir: Path, script: str) -> None:
+    with sqlite3.connect(data_dir / "tiffin.sqlite3") as database:
+        database.executescript(script)
+    database.close()
+
+
+def accounts_in(data_dir: Path) -> dict[str, str]:
+    accounts = json.loads((data_dir / "demo-accounts.json").read_text())
+    return {account["email"]: account["password"] for account in accounts}
+
+
+async def refused_at_start(data_dir: Path, demo: bool) -> str:
+    """Why a server does not start on that data."""
+    runner = web.AppRunner(create_app(settings_for(data_dir, demo=demo)))
+    try:
+        with pytest.raises(SettingsError) as error:
+            await runner.setup()
+    finally:
+        await runner.cleanup()
+    return str(error.value)
+
+
+def refusal(data_dir: Path, *arguments: str) -> str:
+    """The one line with which the server process ended."""
+    done = subprocess.run(
+        [sys.executable, "-m", "server", "--port", "0", *arguments],
+        cwd=ROOT,
+        env=server_environment(data_dir),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    [said] = done.stderr.splitlines()
+    return said
+
+
+def test_nobody_runs_for_real_on_a_demos_data(data_dir: Path, start_server: StartServer) -> None:
+    start_server(demo=True).terminate()
+    said = refusal(data_dir)
+    assert "holds a demo's town" in said
+    assert "TIFFIN_DATA_DIR" in said
+    assert "--demo" in said
+
+
+async def test_no_demo_is_built_among_real_accounts(data_dir: Path) -> None:
+    async with running_server(settings_for(data_dir)) as server:
+        await open_restaurant(data_dir, server.url)
+    assert "accounts that are no demo's" in await refused_at_start(data_dir, demo=True)
+    async with running_server(settings_for(data_dir)) as server, Rest(server.url) as nobody:
+        await nobody.register("ada@example.org")
+
+
+async def test_a_demos_accounts_and_sessions_end_with_it(data_dir: Path) -> None:
+    async with running_server(settings_for(data_dir, demo=True)) as demo, Rest(demo.url) as nobody:
+        email, password = next(iter(accounts_in(data_dir).items()))
+        people = [
+            await nobody.another().demo("customer"),
+            await nobody.another().demo("employee"),
+            await nobody.another().log_in(email, password),
+        ]
+    change(data_dir, "DELETE FROM meta WHERE name = 'demo_town'")
+    async with running_server(settings_for(data_dir)) as real, Rest(real.url) as nobody:
+        (await nobody.post("/auth/demo", {"role": "employee"})).must(404)
+        for email, password in accounts_in(data_dir).items():
+            body = {"email": email, "password": password}
+            (await nobody.post("/auth/login", body)).must(401)
+        for person in people:
+            held = nobody.another()
+            held.token, token = person.token, person.grant["refresh_token"]
+            (await held.get("/me")).must(401)
+            (await held.get("/announcements/stream")).must(401)
+            (await held.post("/auth/logout", {"refresh_token": token})).must(401)
+            (await held.post("/auth/refresh", {"refresh_token": token})).must(401)
+
+
+async def test_a_demo_has_passwords_of_its_own(data_dir: Path, tmp_path: Path) -> None:
+    folders = (data_dir, tmp_path / "other")
+    for folder in folders:
+        for _ in range(2):  # started again, it keeps them
+            async with (
+                running_server(settings_for(folder, demo=True)) as server,
+                Rest(server.url) as nobody,
+            ):
+                found = accounts_in(folder)
+                employee = await nobody.another().log_in(KITCHEN, found[KITCHEN])
+                assert employee.grant["account"]["role"] == "employee"
+                for email in ("maya@tiffin.example", "ana@tiffin.example", KITCHEN):
+                    body = {"email": email, "password": PUBLISHED}
+                    (await nobody.post("/auth/login", body)).must(401)
+    one, two = (set(accounts_in(folder).values()) for folder in folders)
+    assert not one & two
+
+
+async def test_the_accounts_of_an_earlier_demo_are_marked_and_lose_its_password(
+    data_dir: Path,
+) -> None:
+    async with running_server(settings_for(data_dir, demo=True)) as server:
+        pilots = accounts_in(data_dir)
+        async with Rest(server.url) as guest:
+            await guest.register("robin@guests.tiffin.example")
+    (data_dir / "demo-password").unlink()
+    published = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PUBLISHED)
+    change(
+        data_dir,
+        "UPDATE accounts SET demo = NULL WHERE email LIKE 'robin@%';"
+        f"UPDATE accounts SET password_hash = '{published}' WHERE email LIKE '%tiffin.example';"
+        "DELETE FROM migrations WHERE name LIKE '%demo_accounts%';",
+    )
+    async with running_server(settings_for(data_dir, demo=True)) as demo, Rest(demo.url) as nobody:
+        for email in ("maya@tiffin.example", KITCHEN):
+            body = {"email": email, "password": PUBLISHED}
+            (await nobody.post("/auth/login", body)).must(401)
+        fresh = accounts_in(data_dir)
+        assert fresh.keys() == pilots.keys()
+        await nobody.another().log_in(KITCHEN, fresh[KITCHEN])
+        maya = await nobody.another().demo("employee")
+        assert maya.grant["account"]["email"] == "maya@tiffin.example"
+    change(data_dir, "DELETE FROM meta WHERE name = 'demo_town'")
+    async with running_server(settings_for(data_dir)) as real, Rest(real.url) as nobody:
+        (await nobody.post("/auth/login", {"email": KITCHEN, "password": fresh[KITCHEN]})).must(401)
+        # A guest who registered by themselves is a customer like any other.
+        await nobody.another().log_in("robin@guests.tiffin.example", PUBLISHED)
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.9.10", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("", False),
+        ("192.0.2.1", False),
+        ("fe80::1%eth0", False),
+        ("tiffin.example", False),
+    ],
+)
+def test_what_is_loopback(host: str, loopback: bool) -> None:
+    assert is_loopback(host) is loopback
+
+
+def test_a_demo_is_opened_to_other_machines_only_by_saying_so(
+    data_dir: Path, start_server: StartServer
+) -> None:
+    said = refusal(data_dir, "--demo", "--host", "0.0.0.0")
+    assert "0.0.0.0" in said
+    assert "--demo-public" in said
+
+    more = {"TIFFIN_HOST": "0.0.0.0", "TIFFIN_DEMO_PUBLIC": "1"}
+    server = start_server(demo=True, env=more, host=None)
+    warnings = [line for line in server.log_tail().splitlines() if '"level": "WARNING"' in line]
+    assert any("this demo is open to every address" in line for line in warnings)
+
+
+async def test_a_demo_serves_nobody_through_another_address(data_dir: Path) -> None:
+    # Under gunicorn the application learns of its address by requests alone.
+    address = _own_address()
+    for public, status in ((False, 403), (True, 200)):
+        settings = settings_for(data_dir, demo=True, demo_public=public)
+        async with running_server(settings) as server:
+            async with Rest(server.url) as near:
+                await near.demo("employee")
+            listener = socket.create_server((address, 0))
+            await web.SockSite(server.runner, listener).start()
+            async with Rest(f"http://{address}:{listener.getsockname()[1]}") as far:
+                answer = (await far.post("/auth/demo", {"role": "employee"})).must(status)
+                assert public or "TIFFIN_DEMO_PUBLIC=1" in answer.json["detail"]
+
+
+def _own_address() -> str:
+    """An address of this machine that is not loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing
+        except OSError:
+            pytest.skip("this machine has no network")
+        address: str = probe.getsockname()[0]
+    return address
