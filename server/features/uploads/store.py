@@ -258,9 +258,9 @@ async def delete_of(tx: Transaction, account_id: str) -> list[StoredUpload]:
 
 
 async def ahead(tx: Transaction, one: StoredUpload) -> int:
-    """How many are queued before it, counted to MOST_COUNTED."""
+    """How many come before it or are at work, counted to MOST_COUNTED."""
     found = await _queries.ahead(tx, turn=one.turn, arrival=one.arrival, most=MOST_COUNTED)
-    return int(found)
+    return int(found) + len(await at_work(tx))
 
 
 async def queued(tx: Transaction) -> int:
