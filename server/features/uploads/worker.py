@@ -113,7 +113,10 @@ def prepare(model: str, home: str, growth: int, seconds: float, folder: str) -> 
         _session = rembg.new_session(model, sess_opts=options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise ModelTrouble(f"the model {model} cannot be loaded: {error}") from None
-    # Pillow is loaded too, before there is less memory than it takes.
+    # Pillow and its decoders are loaded too, before there is less memory than they take and before
+    # their libraries may not be read any more.
+    from PIL import JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
+
     import server.features.uploads.picture  # noqa: F401
 
     resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(seconds), math.ceil(seconds)))
