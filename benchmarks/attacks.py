@@ -126,7 +126,7 @@ async def suffer(folder: Path, target: Target, name: str, seconds: float) -> str
     """One attack, as a line of the table."""
     server = ServerProcess(folder, port=target.port)
     for limit in UNLIMITED:
-        server.environment.pop(limit, None)
+        server.environment.pop(f"TIFFIN_{limit.upper()}")
     server.environment["TIFFIN_MAP"] = str(MAP)
     with on_core(SERVER_CORE):
         server.spawn()

@@ -2,9 +2,12 @@
 
 import argparse
 import asyncio
+import contextlib
 import getpass
+import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -22,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = load_settings(**_overrides(options))
-        configure_logging(settings.log_level)
+        configure_logging(settings.log_level, lines=settings.log_queue_lines)
         return int(options.run(options, settings))
     except (SettingsError, MigrationError) as error:
         print(f"tiffin: {error}", file=sys.stderr)
@@ -86,13 +89,14 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
 
 async def serve(settings: Settings) -> int:
     """Serve until SIGINT or SIGTERM; tells the address on standard output once it listens."""
-    from server.app import create_app, runner_for, settle
+    from server.app import create_app, settle
+    from server.core.serving import Runner
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(sign, stop.set)
-    runner = runner_for(create_app(settings))
+    runner = Runner(create_app(settings), settings)
     try:
         await runner.setup()
         site = web.TCPSite(runner, settings.host, settings.port, backlog=4096)
@@ -107,11 +111,21 @@ async def serve(settings: Settings) -> int:
             return 1
         host, port = runner.addresses[0][:2]
         settle()
-        print(f"Tiffin listens on http://{host}:{port}", flush=True)
+        _say(f"Tiffin listens on http://{host}:{port}")
         await stop.wait()
     finally:
         await runner.cleanup()
     return 0
+
+
+def _say(line: str) -> None:
+    """On standard output, from a thread: where nobody reads that any more, the server goes on."""
+
+    def write() -> None:
+        with contextlib.suppress(OSError):
+            os.write(sys.stdout.fileno(), f"{line}\n".encode())
+
+    threading.Thread(target=write, daemon=True).start()
 
 
 def _add_employee(options: argparse.Namespace, settings: Settings) -> int:

@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import gc
+import json
 import logging
-import resource
 import sys
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
@@ -16,18 +16,30 @@ from aiohttp.typedefs import Handler
 
 from server.core import idempotency
 from server.core.addresses import TRUSTED_PROXIES, client_address
+from server.core.arrivals import ARRIVALS, Arrivals
 from server.core.auth import AccessTokens, Gate
 from server.core.clock import now, to_text
 from server.core.database import Database
 from server.core.errors import forbidden
 from server.core.health import CHECKS, add_health
-from server.core.limits import RateLimit
-from server.core.logging import configure_logging
+from server.core.limits import InFlight, RateLimit
+from server.core.logging import configure_logging, dropped_lines
 from server.core.metrics import Metrics
 from server.core.middleware import METRICS, around
 from server.core.migrate import migrate
 from server.core.openapi import DOCUMENT, document, serve_document
-from server.core.routing import ANONYMOUS, GATE, OPERATIONS, PREFIX, READS, SERVICES, WRITES
+from server.core.routing import (
+    ADDRESSES,
+    ANONYMOUS,
+    GATE,
+    IN_FLIGHT,
+    OPERATIONS,
+    PREFIX,
+    READS,
+    SERVICES,
+    WRITES,
+)
+from server.core.serving import Runner
 from server.core.supervised import SupervisedTask, states_of
 from server.demo import build_town, hang_photos, refuse_town
 from server.features.accounts import setup as accounts
@@ -45,6 +57,7 @@ from server.features.uploads.blobs import Blobs
 from server.realtime.broker import Broker
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
+from server.realtime.log_topic import Rings
 from server.realtime.memory_broker import MemoryBroker
 from server.realtime.rewrites import Rewrites
 from server.realtime.states import States
@@ -59,7 +72,6 @@ AT_ONCE = 0.25
 """Of a minute's reads, what may come at once: dear ones in a heap would hold up everybody."""
 BODY_BYTES = 128 * 1024
 UPKEEP_SECONDS = 600.0
-SHUTDOWN_SECONDS = 10.0
 SWITCH_SECONDS = 0.0002
 """After which one thread hands the interpreter to another that wants it."""
 DEMO_MAP = Path(__file__).with_name("demo") / "map.geojson"
@@ -77,13 +89,19 @@ def create_app(settings: Settings) -> web.Application:
     database = Database(settings.database_path)
     log = EventLog(database)
     broker = _broker(settings)
-    hub = Hub(database, log, broker, settings.sweep_seconds)
+    rings = Rings(settings.topic_memory_kb * 1024, settings.topics_memory_mb * 1024 * 1024)
+    hub = Hub(database, log, broker, settings.sweep_seconds, rings)
     connections = Connections(settings.max_connections, settings.max_streams_per_account)
     gate = Gate(AccessTokens(settings.token_secret, settings.access_token_seconds))
 
     app[GATE] = gate
     app[WRITES] = RateLimit(settings.rate_per_minute, "changes by this account")
+    app[IN_FLIGHT] = InFlight(settings.requests_per_account)
+    app[ARRIVALS] = Arrivals()
     app[READS] = RateLimit(settings.reads_per_minute, "requests by this account", share=AT_ONCE)
+    app[ADDRESSES] = RateLimit(
+        settings.requests_per_address, "requests from this address", share=AT_ONCE
+    )
     app[ANONYMOUS] = RateLimit(
         settings.anonymous_per_minute,
         "requests from this address without a valid token",
@@ -111,18 +129,14 @@ def create_app(settings: Settings) -> web.Application:
         app, settings, database, hub, order_service, restaurant_service, _map(settings)
     )
     kitchen.setup(app)
-    socketio = SocketIo(
-        app,
-        ping_seconds=settings.heartbeat_seconds,
-        stalled_seconds=settings.stalled_reader_seconds,
-        per_second=settings.frames_per_second,
-    )
+    socketio = SocketIo(app, settings)
     presence = chat.setup(app, settings, database, hub, account_service, order_service, socketio)
     announcement_service, marks = announcements.setup(app, database, log, hub, account_service)
     photos = uploads.setup(app, settings, database, account_service, restaurant_service)
 
     operations = app[OPERATIONS]
-    app[DOCUMENT] = document(operations, ProblemDetails, version("tiffin"))
+    described = document(operations, ProblemDetails, version("tiffin"))
+    app[DOCUMENT] = json.dumps(described).encode()
     app.router.add_get(f"{PREFIX}/openapi.json", serve_document)
     add_health(app)
     upkeep = SupervisedTask(
@@ -138,7 +152,7 @@ def create_app(settings: Settings) -> web.Application:
         upkeep,
     ]
     _add_checks(app, database, broker, tasks)
-    _add_gauges(app, hub, connections)
+    _add_gauges(app, hub, connections, broker)
 
     async def run(app: web.Application) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
@@ -182,8 +196,12 @@ async def create_runner() -> web.AppRunner:
     """For gunicorn: an AppRunner, made after the fork, that cancels the handler of a client
     that has gone."""
     settings = load_settings()
-    configure_logging(settings.log_level)
-    runner = runner_for(create_app(settings))
+    configure_logging(settings.log_level, lines=settings.log_queue_lines)
+    # What gunicorn says of this worker goes the same way: it would block on its own.
+    says = logging.getLogger("gunicorn.error")
+    says.handlers.clear()
+    says.propagate = True
+    runner = Runner(create_app(settings), settings)
     settle()
     return runner
 
@@ -191,24 +209,14 @@ async def create_runner() -> web.AppRunner:
 def settle() -> None:
     """Make the process fit for many connections, once what lives as long as it is there.
 
-    A connection is a file: it takes as many as the system lets it have. What stays is no business
-    of the garbage collector: a thousand polls woken at once take 1.7 times less for it. The threads
-    of the database need the interpreter for a moment several times a query; while a broadcast keeps
-    it busy, they would wait 5 ms each time.
+    What stays is no business of the garbage collector: a thousand polls woken at once take 1.7
+    times less for it. The threads of the database need the interpreter for a moment several times
+    a query; while a broadcast keeps it busy, they would wait 5 ms each time.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
-
-
-def runner_for(app: web.Application) -> web.AppRunner:
-    """The runner this application needs."""
-    return web.AppRunner(
-        app, handler_cancellation=True, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS
-    )
 
 
 def _broker(settings: Settings) -> Broker:
@@ -216,7 +224,7 @@ def _broker(settings: Settings) -> Broker:
         return MemoryBroker()
     from server.realtime.redis_broker import RedisBroker
 
-    return RedisBroker(settings.redis_url)
+    return RedisBroker(settings.redis_url, settings.token_secret)
 
 
 def _map(settings: Settings) -> Path | None:
@@ -261,12 +269,23 @@ def _add_checks(
     app[CHECKS]["tasks"] = tasks_state
 
 
-def _add_gauges(app: web.Application, hub: Hub, connections: Connections) -> None:
+def _add_gauges(app: web.Application, hub: Hub, connections: Connections, broker: Broker) -> None:
     metrics = app[METRICS]
     metrics.gauge("held_connections", "Streams and held polls.", lambda: connections.held)
     metrics.gauge("held_polls", "Held polls among them.", lambda: connections.polls)
     metrics.gauge("listeners", "Subscriptions and waiters of the hub.", lambda: hub.listeners)
     metrics.gauge("topics", "Topics this process follows.", lambda: hub.topics)
+    metrics.gauge(
+        "recent_event_bytes",
+        "Memory that recent events take, without what is encoded of them.",
+        lambda: hub.rings.bytes,
+    )
+    metrics.gauge(
+        "broker_messages_rejected",
+        "Messages on the broker that this server's secret has not signed.",
+        lambda: broker.rejected,
+    )
+    metrics.gauge("log_lines_dropped", "Log lines that nobody read in time.", dropped_lines)
     metrics.gauge("gaps", "Gaps the sweep has found.", lambda: hub.gaps)
     # The allocator keeps what a crowd has needed for the next one, so that the process' size says
     # little about what is in use.

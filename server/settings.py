@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     max_connections: Annotated[int, Field(ge=1)] = 10_000
     rate_per_minute: Annotated[int, Field(ge=0)] = 120
     reads_per_minute: Annotated[int, Field(ge=0)] = 1200
+    requests_per_address: Annotated[int, Field(ge=0)] = 6000
     anonymous_per_minute: Annotated[int, Field(ge=0)] = 600
     login_per_minute: Annotated[int, Field(ge=0)] = 120
     login_failures: Annotated[int, Field(ge=0)] = 10
@@ -72,9 +73,28 @@ class Settings(BaseSettings):
     heartbeat_seconds: Annotated[float, Field(gt=0, le=15)] = 10
     stalled_reader_seconds: Annotated[float, Field(gt=0)] = 90
     presence_seconds: Annotated[float, Field(gt=0)] = 30
+    chat_bytes_per_minute: Annotated[int, Field(ge=0)] = 128 * 1024
+    max_open_chats: Annotated[int, Field(ge=0)] = 20
+    max_chats_per_day: Annotated[int, Field(ge=0)] = 50
     frames_per_second: Annotated[float, Field(ge=0)] = 20
+    topic_memory_kb: Annotated[int, Field(ge=0)] = 1024
+    topics_memory_mb: Annotated[int, Field(ge=0)] = 64
+    control_frames_per_second: Annotated[float, Field(ge=0)] = 50
+    pong_seconds: Annotated[float, Field(ge=0)] = 1
+    max_unidentified: Annotated[int, Field(ge=0)] = 1_000
+    max_unidentified_per_address: Annotated[int, Field(ge=0)] = 100
+    identify_seconds: Annotated[float, Field(ge=0)] = 10
     sweep_seconds: Annotated[float, Field(gt=0)] = 0.5
+    head_seconds: Annotated[float, Field(ge=0)] = 15
+    idle_seconds: Annotated[float, Field(ge=0)] = 75
+    write_seconds: Annotated[float, Field(ge=0)] = 30
+    unread_mb: Annotated[int, Field(ge=0)] = 64
+    max_sockets: Annotated[int, Field(ge=0)] = 12_000
+    max_sockets_per_address: Annotated[int, Field(ge=0)] = 1000
+    requests_per_account: Annotated[int, Field(ge=0)] = 64
+    shutdown_seconds: Annotated[float, Field(ge=0, le=7)] = 6
     log_level: str = "INFO"
+    log_queue_lines: Annotated[int, Field(ge=0)] = 5_000
 
     azure_storage_connection_string: str = ""
     blob_container: Annotated[str, Field(pattern=r"^[a-z0-9](-?[a-z0-9]){2,62}$")] = "tiffin"

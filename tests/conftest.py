@@ -27,6 +27,12 @@ settings.load_profile("tiffin")
 os.environ.setdefault("U2NET_HOME", str(Path(__file__).resolve().parents[1] / ".tiffin" / "rembg"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def state_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A state folder of the run's own: no test reads or writes the user's."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+
+
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """The redis-server that the whole run shares. Don't break this one: `own_redis` is for that."""

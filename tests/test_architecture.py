@@ -111,6 +111,52 @@ def test_a_file_holds_one_noun(path: Path) -> None:
     assert lines <= LONGEST_FILE, f"{path.relative_to(ROOT)} has {lines} lines: split it"
 
 
+READ_AS_MARKUP = {"Static", "Label", "Button", "Option", "from_markup"}
+"""What Textual reads as markup where it is called with a string."""
+SET_AS_MARKUP = {"border_title", "border_subtitle", "label", "tooltip"}
+"""The same of attributes."""
+MAKES_STRINGS = {"plain", "fit", "str", "join", "replace", "format", "strip", "lower", "upper"}
+
+
+def may_quote(node: ast.expr) -> bool:
+    """Whether it may be a string that is not written down in the code as a whole."""
+    match node:
+        case ast.Constant():
+            return False
+        case ast.IfExp():
+            return may_quote(node.body) or may_quote(node.orelse)
+        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
+            return name in MAKES_STRINGS
+    return True
+
+
+def may_be_markup(node: ast.AST) -> bool:
+    match node:
+        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in READ_AS_MARKUP:
+            if any(ast.unparse(keyword) == "markup=False" for keyword in node.keywords):
+                return False
+            if name in ("Static", "Label") and ast.unparse(ast.Tuple(node.args)) in ("()", "('',)"):
+                return True  # to be filled later
+            return any(may_quote(argument) for argument in node.args[:1])
+        case ast.Assign():
+            names = {target.attr for target in node.targets if isinstance(target, ast.Attribute)}
+            return bool(names & SET_AS_MARKUP) and may_quote(node.value)
+    return False
+
+
+def test_text_that_is_shown_is_no_markup() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"  # type: ignore[attr-defined]
+        for path in (ROOT / "tui").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if may_be_markup(node)
+    ]
+    assert not found, (
+        f"{found}: Textual reads a string there as markup, and a name such as '[/x]' ends the app. "
+        "Give it a Content, or markup=False."
+    )
+
+
 def in_a_fresh_process(code: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60

@@ -45,6 +45,9 @@ async def _state(check: Check) -> str:
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             return await check()
+    except asyncio.CancelledError:
+        # Of what the part was waiting for; our own round is never cancelled.
+        return "cancelled"
     except TimeoutError:
         return f"no answer within {CHECK_SECONDS:g} s"
     except Exception as error:

@@ -1,8 +1,8 @@
-"""Rate limits and growing delays, an account or address each, kept in this process."""
+"""Limits kept in this process, an account or address each: rates, delays, requests at a time."""
 
 import math
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -47,6 +47,38 @@ class RateLimit:
         _make_room(self._full, lambda full: full - now > self._seconds - self._each)
         if not allowed:
             raise too_many(f"{self._limit} Try again in {max(1, math.ceil(wait))} s.", wait)
+
+
+class InFlight:
+    """`most` requests that are answered for one key at a time; 0 is no limit."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._now: Counter[str] = Counter()
+
+    def enter(self, key: str) -> Callable[[], None]:
+        """Count a request until what is returned is called, once or more.
+
+        Raises Problem 429 where it is one too many.
+        """
+        if self._most and self._now[key] >= self._most:
+            raise too_many(
+                f"This account has {self._most} requests under way, which is all it may."
+                " Wait for their answers.",
+                1,
+            )
+        self._now[key] += 1
+        entered = True
+
+        def leave() -> None:
+            nonlocal entered
+            if entered:
+                entered = False
+                self._now[key] -= 1
+                if not self._now[key]:
+                    del self._now[key]
+
+        return leave
 
 
 class GrowingDelay:

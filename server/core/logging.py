@@ -1,10 +1,17 @@
 """Structured logs: one JSON object a line, secrets masked."""
 
+import atexit
 import json
 import logging
+import os
+import queue
 import re
+import select
 import sys
+import time
+from collections.abc import Iterator
 from contextvars import ContextVar
+from logging.handlers import QueueHandler, QueueListener
 from typing import Any, TextIO
 
 from server.core.clock import now, to_text
@@ -14,6 +21,10 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 # What is masked comes from anybody, such as a path of 8,000 letters: every pattern has to be
 # linear in it, so quantifiers are possessive or bounded and none begins with one.
 _RUN = re.compile(r"[\w.-]{16,}+")
+LINES_A_WRITE = 500
+PAUSE_SECONDS = 0.01
+"""Between two writes: to wake the thread for each line would cost more than to write it."""
+FLUSH_SECONDS = 1.0
 _SECRETS = (
     (re.compile(r"(?i)(bearer\s++)[^\s\"',;]++"), r"\1<token>"),
     (re.compile(r"\brt_[\w.-]+"), "<token>"),
@@ -25,12 +36,13 @@ _SECRETS = (
         ),
         r"\1<masked>",
     ),
+    (re.compile(r"([?&]sid=)[^\s&\"'#]++"), r"\1<masked>"),
     (re.compile(r"(://[^\s:/@]{0,128}+:)[^\s@]{1,512}+(@)"), r"\1<masked>\2"),
 )
 
 
 def mask(text: str) -> str:
-    """The text without tokens, passwords and credentials in URLs."""
+    """The text without tokens, passwords, Engine.IO's session ids and credentials in URLs."""
     text = _RUN.sub(_without_token, text)
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
@@ -64,12 +76,102 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-def configure_logging(level: str, stream: TextIO = sys.stderr) -> None:
-    """Everything that is logged goes to `stream`, in this form."""
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(JsonFormatter())
+class _Enqueue(QueueHandler):
+    """Makes the line where it is logged, as the request's id is known there alone."""
+
+    def __init__(self, most: int) -> None:
+        self.lines: queue.Queue[Any] = queue.Queue(most)
+        super().__init__(self.lines)
+        self.setFormatter(JsonFormatter())
+        self.dropped = 0
+
+    def prepare(self, record: logging.LogRecord) -> str:
+        return self.format(record)
+
+    def enqueue(self, record: Any) -> None:
+        try:
+            self.lines.put_nowait(record)
+        except queue.Full:
+            self.dropped += 1
+
+
+class _Write(QueueListener):
+    """Writes the lines from a thread of its own, and tells how many had to be dropped."""
+
+    def __init__(self, source: _Enqueue, stream: TextIO) -> None:
+        super().__init__(source.lines)
+        self._source = source
+        self._stream = stream
+        self._told = 0
+
+    def handle(self, record: Any) -> None:
+        lines = [record, *self._more()]
+        taken = len(lines)
+        if (dropped := self._source.dropped) > self._told:
+            words = f"{dropped - self._told} log lines were dropped: nobody read them in time"
+            fields = ("server.core.logging", logging.WARNING, __file__, 0, words, None, None)
+            lines.append(self._source.format(logging.LogRecord(*fields)))
+            self._told = dropped
+        try:
+            _write("".join(f"{line}\n" for line in lines), self._stream)
+        except (OSError, ValueError):  # a reader that is gone, a full disk, a stream that is closed
+            self._source.dropped += taken
+        for _ in range(taken - 1):  # the listener tells of the first one itself
+            self._source.lines.task_done()
+        time.sleep(PAUSE_SECONDS)
+
+    def _more(self) -> Iterator[Any]:
+        """What else waits already."""
+        for _ in range(LINES_A_WRITE - 1):
+            try:
+                line = self._source.lines.get_nowait()
+            except queue.Empty:
+                return
+            yield line
+
+
+def _write(text: str, stream: TextIO) -> None:
+    """Past the stream's own buffer: a thread that holds its lock would keep Python from ending."""
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError):  # in a test
+        stream.write(text)
+        return
+    rest = memoryview(text.encode(errors="backslashreplace"))
+    while rest:
+        try:
+            rest = rest[os.write(descriptor, rest) :]
+        except BlockingIOError:
+            select.select((), (descriptor,), ())
+
+
+def configure_logging(level: str, stream: TextIO = sys.stderr, lines: int = 0) -> None:
+    """Everything that is logged goes to `stream`, in this form, from a thread.
+
+    So nothing waits for whoever reads it: `lines` may wait to be written (0: any number), what
+    comes then is dropped. What still waits when the process ends has FLUSH_SECONDS. Call it after
+    a fork: threads don't survive one.
+    """
+    source = _Enqueue(lines)
+    _Write(source, stream).start()
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [source]
     root.setLevel(level)
     logging.getLogger("aiosqlite").setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    atexit.register(flush_logs, FLUSH_SECONDS)
+
+
+def flush_logs(seconds: float) -> None:
+    """Wait until what was logged is written, for so long at most."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _Enqueue):
+            with handler.lines.all_tasks_done:
+                if handler.lines.unfinished_tasks:
+                    handler.lines.all_tasks_done.wait(seconds)
+
+
+def dropped_lines() -> int:
+    """Lines that this process had to drop."""
+    handlers = logging.getLogger().handlers
+    return sum(handler.dropped for handler in handlers if isinstance(handler, _Enqueue))

@@ -1,5 +1,6 @@
 """Around every request: its id, its log line, its metrics, and errors as problem+json."""
 
+import asyncio
 import logging
 import re
 import time
@@ -8,11 +9,12 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from server.core.addresses import client_address
+from server.core.arrivals import ARRIVALS
 from server.core.errors import Problem
 from server.core.ids import new_id
 from server.core.logging import request_id
 from server.core.metrics import Metrics
-from server.core.routing import HELD, IDENTITY, OPERATION, count_anonymous
+from server.core.routing import HELD, IDENTITY, OPERATION, REFUSED_SECONDS, count_anonymous
 
 logger = logging.getLogger("server.access")
 
@@ -48,6 +50,9 @@ async def _answer(request: web.Request, handler: Handler, identifier: str) -> we
         if isinstance(error, web.HTTPException) and error.status < 400:
             raise
         response = problem_response(as_problem(error), identifier)
+        if response.status == 429:
+            request[HELD] = True
+            await asyncio.sleep(REFUSED_SECONDS)
     except ConnectionResetError:
         raise
     except Exception:
@@ -56,6 +61,8 @@ async def _answer(request: web.Request, handler: Handler, identifier: str) -> we
         response = problem_response(Problem(500, detail), identifier)
     if not response.prepared:
         response.headers["X-Request-ID"] = identifier
+        if request.app[ARRIVALS].draining:
+            response.force_close()
     return response
 
 

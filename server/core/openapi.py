@@ -163,10 +163,13 @@ def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
     return schema
 
 
-DOCUMENT: web.AppKey[dict[str, Any]] = web.AppKey("openapi", dict)
+DOCUMENT = web.AppKey("openapi", bytes)
+"""As JSON, the same bytes for everybody."""
 
 
 async def serve_document(request: web.Request) -> web.Response:
     """The document of this application."""
     count_anonymous(request)
-    return web.json_response(request.app[DOCUMENT])
+    return web.Response(
+        body=request.app[DOCUMENT], content_type="application/json", charset="utf-8"
+    )

@@ -8,8 +8,13 @@ from typing import TypeVar
 from pydantic_core import from_json
 
 from server.core.errors import invalid
+from server.core.queries import Row
 
 ItemT = TypeVar("ItemT")
+
+PAGE_BYTES = 1024 * 1024
+"""Text of a page: five times what 200 usual entries have. The longest entries would make a page of
+200 as large as a photo, which takes the server as long as a hundred other requests."""
 
 
 def after(key: str, identifier: str) -> str:
@@ -30,13 +35,24 @@ def parse(before: str | None) -> tuple[str, str] | None:
     raise invalid(["before"], "Send back the `next` of the page before, unchanged.")
 
 
-def page_of(
-    found: Sequence[ItemT], limit: int, place: Callable[[ItemT], tuple[str, str]]
-) -> tuple[list[ItemT], str | None]:
-    """A page of what was asked for, of which there may be more than `limit`, and the next one's
-    `before`, where there is one."""
-    page = list(found[:limit])
-    return page, after(*place(page[-1])) if len(found) > limit else None
+def page_of(found: Sequence[Row], limit: int) -> tuple[Sequence[Row], bool]:
+    """The rows of a page, of which there may be more than `limit`, and whether there are more.
+
+    A page ends after PAGE_BYTES of text, too, with one row at least.
+    """
+    size = 0
+    for count, row in enumerate(found[:limit], start=1):
+        size += sum(len(value.encode()) for value in row.values() if isinstance(value, str))
+        if size > PAGE_BYTES:
+            return found[:count], len(found) > count
+    return found[:limit], len(found) > limit
+
+
+def following(
+    page: Sequence[ItemT], more: bool, place: Callable[[ItemT], tuple[str, str]]
+) -> str | None:
+    """The next page's `before`, where there is more."""
+    return after(*place(page[-1])) if more else None
 
 
 def cut(
@@ -49,4 +65,5 @@ def cut(
     `before`. Raises Problem 422."""
     start = parse(before)
     rest = [item for item in items if start is None or place(item) > start]
-    return page_of(rest, limit, place)
+    page = rest[:limit]
+    return page, following(page, len(rest) > limit, place)

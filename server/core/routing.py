@@ -12,9 +12,10 @@ from aiohttp import http_exceptions, web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from server.core.addresses import address_key
+from server.core.arrivals import ARRIVALS
 from server.core.auth import SIGNED, Gate, Identity
 from server.core.errors import Problem, forbidden, malformed, not_found, unfit
-from server.core.limits import RateLimit
+from server.core.limits import InFlight, RateLimit
 
 BodyT = TypeVar("BodyT")
 ServiceT = TypeVar("ServiceT")
@@ -24,6 +25,10 @@ Refuse = Callable[[web.Request, Problem], Awaitable[web.StreamResponse]]
 PREFIX = "/api/v1"
 BODY_SECONDS = 20.0
 """How long a client may take to send its JSON."""
+REFUSED_SECONDS = 0.25
+"""Before a 429 is sent: who asks again at once, whatever it says, takes little time from others."""
+WRITE_COST = 5
+"""A write takes as much of the server as so many reads."""
 ROWS = 10
 """So many entries of a list cost as much as another request."""
 CUSTOMER = ("customer",)
@@ -37,14 +42,20 @@ WRITES = web.AppKey("writes", RateLimit)
 """By account."""
 READS = web.AppKey("reads", RateLimit)
 """By account: its reads, and what is not counted as a write."""
+ADDRESSES = web.AppKey("addresses", RateLimit)
+"""By address: the requests of all accounts there, counted as reads."""
 ANONYMOUS = web.AppKey("anonymous", RateLimit)
 """By address: what comes without a token that holds."""
+IN_FLIGHT = web.AppKey("in_flight", InFlight)
+"""By account: what is not answered yet."""
 OPERATIONS = web.AppKey("operations", list["Operation"])
 
 IDENTITY = web.RequestKey("identity", Identity)
 OPERATION: web.RequestKey["Operation"] = web.RequestKey("operation", object)  # type: ignore[arg-type]
 HELD = web.RequestKey("held", bool)
-"""Set where the answer waits for news: such a request says nothing about the server's speed."""
+"""Set where the answer waits, for news or because it refuses: such a request says nothing about the
+server's speed."""
+_LEAVE: web.RequestKey[Callable[[], None]] = web.RequestKey("leave", object)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +82,14 @@ def service(request: web.Request, kind: type[ServiceT]) -> ServiceT:
 def identity_of(request: web.Request) -> Identity:
     """Who asks; only where the route is not public."""
     return request[IDENTITY]
+
+
+def mark_held(request: web.Request) -> None:
+    """From here on the answer waits for news: it is counted as a stream, no more as in flight."""
+    request[HELD] = True
+    leave = request.get(_LEAVE)
+    if leave is not None:
+        leave()
 
 
 def count_anonymous(request: web.Request) -> None:
@@ -159,6 +178,8 @@ class Operation:
         except Problem as problem:
             if self.refuse is None:
                 raise
+            if problem.status == 429:
+                await asyncio.sleep(REFUSED_SECONDS)
             return await self.refuse(request, problem)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
@@ -201,9 +222,13 @@ class Operation:
             raise
         request[IDENTITY] = identity
         if self.counted and self.method != "GET":
+            cost = WRITE_COST
             request.app[WRITES].take(identity.account_id)
         else:
-            request.app[READS].take(identity.account_id, self.cost + self._rows(request) // ROWS)
+            cost = self.cost + self._rows(request) // ROWS
+            request.app[READS].take(identity.account_id, cost)
+        request.app[ADDRESSES].take(address_key(request), cost)
+        _enter(request, identity)
         if identity.role not in self.roles:
             raise forbidden(f"This is for {' and '.join(self.roles)}s only.")
 
@@ -234,6 +259,14 @@ class Operation:
         return bound
 
 
+def _enter(request: web.Request, identity: Identity) -> None:
+    """Count the request until its answer has been read. Raises Problem 429."""
+    leave = request[_LEAVE] = request.app[IN_FLIGHT].enter(identity.account_id)
+    task = asyncio.current_task()  # aiohttp makes one a request, which also writes the answer
+    assert task is not None
+    task.add_done_callback(lambda _: leave())
+
+
 async def read_body(request: web.Request, model: type[BaseModel]) -> BaseModel:
     """The request's JSON as that model. Raises Problem 400, 413, 415 or 422."""
     kind = request.content_type
@@ -243,7 +276,7 @@ async def read_body(request: web.Request, model: type[BaseModel]) -> BaseModel:
         raise Problem(415, f"Send JSON (`Content-Type: application/json`), not {kind}.")
     try:
         # aiohttp never ends the wait for a body that stops coming, or goes on in broken chunks.
-        async with asyncio.timeout(BODY_SECONDS):
+        async with request.app[ARRIVALS].within(BODY_SECONDS):
             sent = await request.read()
     except TimeoutError:
         raise malformed(f"The body did not arrive within {BODY_SECONDS:g} s.") from None

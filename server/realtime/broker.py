@@ -17,6 +17,8 @@ class Broker(Protocol):
     """Called with each event that arrives; the hub sets it."""
     reconnected: Callable[[], None]
     """Called when events may have been lost; the hub sets it."""
+    rejected: int
+    """Messages so far that were not one of ours."""
 
     @property
     def tasks(self) -> Sequence[SupervisedTask]:

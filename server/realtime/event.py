@@ -3,18 +3,22 @@
 import base64
 import binascii
 import json
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic_core import from_json
+
+OVERHEAD = 600
+"""Bytes of an event beyond its data: the object, its dictionary and its short texts."""
 
 
 @dataclass(slots=True, eq=False)
 class Event:
     """One change. `data` is its JSON text, made once; `subject` what within the topic it is about.
 
-    `encoded` keeps the bytes a transport made of it, so that an event is encoded once however
-    many read it.
+    `encoded` keeps what a transport made of it, so that an event is encoded once however many read
+    it at about the same time; the hub's next sweep drops that, as it takes several times its data.
     """
 
     topic: str
@@ -24,6 +28,16 @@ class Event:
     data: str
     at: str
     encoded: dict[str, Any] = field(default_factory=dict)
+    _size: int = field(default=0, init=False, repr=False)
+
+    @property
+    def size(self) -> int:
+        """Bytes it takes in memory at most, without what is `encoded`: always the same."""
+        if not self._size:
+            text = sys.getsizeof(self.data)
+            # Python keeps the UTF-8 of a text that is not ASCII beside it, once it was asked for.
+            self._size = OVERHEAD + (text if self.data.isascii() else 2 * text)
+        return self._size
 
     def to_message(self) -> str:
         """The text a broker carries."""

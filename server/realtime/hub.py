@@ -5,13 +5,14 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from server.core.clock import now, to_text
 from server.core.database import Database
 from server.core.errors import Problem, unavailable
 from server.core.supervised import SupervisedTask
 from server.realtime.broker import Broker
 from server.realtime.event import Cursor, Event
 from server.realtime.log import EventLog
-from server.realtime.log_topic import LogTopic
+from server.realtime.log_topic import LogTopic, Rings
 from server.realtime.passing_topic import PASSING, PassingTopic
 from server.realtime.state_topic import StateTopic
 from server.realtime.states import STATE, States
@@ -32,11 +33,17 @@ class Hub:
     """
 
     def __init__(
-        self, database: Database, log: EventLog, broker: Broker, sweep_seconds: float
+        self,
+        database: Database,
+        log: EventLog,
+        broker: Broker,
+        sweep_seconds: float,
+        rings: Rings | None = None,
     ) -> None:
         self.log = log
         self.states = States(database)
         self.gaps = 0
+        self.rings = rings or Rings(0, 0)
         self._database = database
         self._broker = broker
         self._sweep_seconds = sweep_seconds
@@ -102,13 +109,14 @@ class Hub:
         return str(Cursor(self.log.epoch, subscription.topic.name, subscription.cursor))
 
     @asynccontextmanager
-    async def watch(self, name: str, subject: str) -> AsyncIterator[asyncio.Future[Event]]:
-        """A future that the topic's next event about that subject fulfils.
+    async def watch(self, name: str, subject: str) -> AsyncIterator[asyncio.Future[Event | None]]:
+        """A future that the topic's next event about that subject fulfils; or None, where events
+        are gone that may have been about it: then look again.
 
         Registered before this enters, so what is read inside and the future leave no gap.
         """
         topic = await self._topic(name)
-        future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Event | None] = asyncio.get_running_loop().create_future()
         topic.waiters.setdefault(subject, {})[future] = None
         topic.left_at = None
         try:
@@ -123,7 +131,7 @@ class Hub:
     def pass_on(self, name: str, type: str, data: str, subject: str = "") -> None:
         """Tell whoever listens to that passing topic now, in any process; `data` is JSON text."""
         assert name.startswith(PASSING), name
-        self._publish([Event(name, 0, type, subject, data, "")])
+        self._publish([Event(name, 0, type, subject, data, to_text(now()))])
 
     def forget(self, name: str) -> None:
         """The topic's stored events were rewritten."""
@@ -164,13 +172,14 @@ class Hub:
         elif name.startswith(PASSING):
             topic = PassingTopic(name)
         else:
-            topic = LogTopic(name, self.log)
+            topic = LogTopic(name, self.log, self.rings)
         self._topics[name] = topic
         try:
             await self._broker.subscribe(name)
             await topic.open()
         except BaseException:
             self._topics.pop(name, None)
+            topic.close()
             raise
         return topic
 
@@ -201,7 +210,7 @@ class Hub:
                     self._suspicious.clear()
                     await self._sweep()
                     seen = version
-                self._nudge()
+                self._tidy()
                 self._leave(loop.time())
             except asyncio.CancelledError:
                 raise
@@ -217,10 +226,11 @@ class Hub:
                 self.gaps += 1
                 topic.hint(seq)
 
-    def _nudge(self) -> None:
+    def _tidy(self) -> None:
         """Where filling a gap failed nothing may have moved since: try again anyway."""
         for topic in self._topics.values():
             topic.hint(0)
+            topic.cool()
 
     def _leave(self, now: float) -> None:
         for name, topic in list(self._topics.items()):

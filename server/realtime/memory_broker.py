@@ -14,6 +14,7 @@ class MemoryBroker:
 
     state = "ok"
     tasks: Sequence[SupervisedTask] = ()
+    rejected = 0
 
     def __init__(self) -> None:
         self.deliver: Callable[[Event], None] = lambda event: None

@@ -1,13 +1,17 @@
 """A passing topic: told to whoever listens now, and kept nowhere."""
 
 from dataclasses import replace
+from datetime import timedelta
 
+from server.core.clock import now, to_text
 from server.realtime.event import Event
 from server.realtime.log import Stretch
 from server.realtime.topic import Topic
 
 PASSING = "passing/"
 """Begins the name of every passing topic, so that each process knows it for one."""
+PASSES = timedelta(seconds=60)
+"""What is older tells nothing any more; the clocks of several machines differ."""
 
 
 class PassingTopic(Topic):
@@ -28,8 +32,10 @@ class PassingTopic(Topic):
         self._open = True
 
     def receive(self, event: Event) -> None:
-        """Whatever comes is new."""
-        self._advance(replace(event, seq=self.head + 1))
+        """Whatever comes is new, but for what is sent once more much later: it has no `seq` to be
+        known by."""
+        if event.at >= to_text(now() - PASSES):
+            self._advance(replace(event, seq=self.head + 1))
 
     def hint(self, seq: int) -> None:
         """There is nothing to be found anywhere."""
@@ -44,6 +50,9 @@ class PassingTopic(Topic):
 
     def forget(self) -> None:
         """Nothing is remembered."""
+
+    def cool(self) -> None:
+        """Nothing is kept."""
 
     def _fits(self, event: Event) -> bool:
         return True

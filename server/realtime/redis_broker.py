@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hmac
 import logging
 import random
 import secrets
@@ -20,6 +21,7 @@ from server.realtime.event import Event
 logger = logging.getLogger(__name__)
 
 QUEUE = 10_000
+QUEUE_BYTES = 16 * 1024 * 1024
 """Messages kept for a Redis that is slow; the oldest go first, and the sweeps find them."""
 PIPELINE = 500
 CONFIRM_SECONDS = 1.0
@@ -31,19 +33,32 @@ SILENCE_SECONDS = 9.0
 """A stopped Redis breaks no connection: without an answer for this long it counts as gone."""
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
+LABEL = b"tiffin redis events v1"
+"""What the key is for that signs messages, so that it is no other use's of the same secret."""
+SIGNATURE_BYTES = 32
+TELL_SECONDS = 60.0
+"""Between two warnings of messages that are not ours: whoever sends them may send many."""
 
 
 class RedisBroker:
     """Events of this process go straight to its own hub, and through Redis to all others.
 
     Channels carry the database's epoch, so that two databases on one Redis never meet. A message
-    is the sender's mark, a line feed, and the event.
+    is a signature (HMAC-SHA-256), the sender's mark, a line feed, and the event. The signature is
+    by a key made of the server's `secret`, over the channel too: whoever can publish on that Redis
+    can forge no event and move none to another topic, and of a replayed one `seq` says that it is
+    known. What is not signed so is dropped, counted and told.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, secret: str) -> None:
         self.deliver: Callable[[Event], None] = lambda event: None
         self.reconnected: Callable[[], None] = lambda: None
         self.state = "connecting"
+        self.rejected = 0
+        self._rejected_told = 0
+        self._told_at = -TELL_SECONDS
+        key = hmac.digest(secret.encode(), LABEL, "sha256")
+        self._keyed = hmac.new(key, digestmod="sha256")  # copied for each: half of the cost
         self._prefix = ""
         self._mark = secrets.token_hex(8).encode()
         no_retry = Retry(NoBackoff(), 0)  # coming back is this class's own work
@@ -55,7 +70,8 @@ class RedisBroker:
         self._wanted: set[str] = set()
         self._confirmed: dict[str, asyncio.Event] = {}
         self._pubsub: PubSub | None = None
-        self._queue: deque[tuple[str, bytes]] = deque(maxlen=QUEUE)
+        self._queue: deque[tuple[str, bytes]] = deque()
+        self._queue_bytes = 0
         self._queued = asyncio.Event()
         self._first = asyncio.Event()
         self.tasks = (
@@ -82,8 +98,13 @@ class RedisBroker:
     def publish(self, events: Sequence[Event]) -> None:
         """To this process now, to the others with whatever else this tick brings."""
         for event in events:
+            channel = self._prefix + event.topic
             message = self._mark + b"\n" + event.to_message().encode()
-            self._queue.append((self._prefix + event.topic, message))
+            message = self._signature(channel, message) + message
+            self._queue.append((channel, message))
+            self._queue_bytes += len(message)
+        while len(self._queue) > QUEUE or self._queue_bytes > QUEUE_BYTES:
+            self._take()
         self._queued.set()
         for event in events:
             self.deliver(event)
@@ -158,7 +179,7 @@ class RedisBroker:
             heard = now
             channel = _text(message["channel"]) if message["channel"] else ""
             if message["type"] == "message":
-                self._arrived(message["data"])
+                self._arrived(channel, message["data"])
             elif message["type"] == "subscribe" and channel == self._prefix:
                 # The first time, and again where the library connected anew by itself:
                 # either way messages may have been lost before.
@@ -166,16 +187,38 @@ class RedisBroker:
             elif message["type"] == "subscribe" and channel in self._confirmed:
                 self._confirmed[channel].set()
 
-    def _arrived(self, data: bytes) -> None:
-        mark, _, text = data.partition(b"\n")
+    def _arrived(self, channel: str, data: bytes) -> None:
+        signature, message = data[:SIGNATURE_BYTES], data[SIGNATURE_BYTES:]
+        mark, _, text = message.partition(b"\n")
         if mark == self._mark:
+            return
+        if not hmac.compare_digest(signature, self._signature(channel, message)):
+            self._reject()
             return
         try:
             event = Event.from_message(text)
-        except ValueError:
-            logger.warning("a message on our channels is not an event; ignored")
+        except ValueError:  # of another version of the server
+            self._reject()
             return
         self.deliver(event)
+
+    def _signature(self, channel: str, message: bytes) -> bytes:
+        mac = self._keyed.copy()
+        mac.update(channel.encode() + b"\n" + message)
+        return mac.digest()
+
+    def _reject(self) -> None:
+        self.rejected += 1
+        now = asyncio.get_running_loop().time()
+        if now - self._told_at < TELL_SECONDS:
+            return
+        logger.warning(
+            "%d messages on our Redis channels were not signed by this server's secret and were"
+            " dropped: another process has another TIFFIN_JWT_SECRET or is of another version, or"
+            " somebody else writes to this Redis. The sweep finds what was lost.",
+            self.rejected - self._rejected_told,
+        )
+        self._told_at, self._rejected_told = now, self.rejected
 
     async def _publish_for_ever(self) -> None:
         taken = True
@@ -186,8 +229,7 @@ class RedisBroker:
                 while self._queue:
                     async with self._publishing.pipeline(transaction=False) as pipeline:
                         for _ in range(min(PIPELINE, len(self._queue))):
-                            channel, message = self._queue.popleft()
-                            pipeline.publish(channel, message)
+                            pipeline.publish(*self._take())
                         async with asyncio.timeout(PUBLISH_SECONDS):
                             await pipeline.execute()
                     taken = True
@@ -196,7 +238,13 @@ class RedisBroker:
                     logger.warning("Redis took no messages (%s); other processes will sweep", error)
                 taken = False
                 self._queue.clear()
+                self._queue_bytes = 0
                 await asyncio.sleep(0.2)
+
+    def _take(self) -> tuple[str, bytes]:
+        channel, message = self._queue.popleft()
+        self._queue_bytes -= len(message)
+        return channel, message
 
 
 def pause(attempt: int) -> float:

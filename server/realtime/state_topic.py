@@ -52,6 +52,11 @@ class StateTopic(Topic):
     def forget(self) -> None:
         """Nothing: a state is replaced, never rewritten."""
 
+    def cool(self) -> None:
+        """Of the newest, encode anew for whoever comes next."""
+        if self._newest is not None:
+            self._newest.encoded.clear()
+
     def _fits(self, event: Event) -> bool:
         return event.seq > self.head
 

@@ -124,6 +124,7 @@ class Subscription:
                     self.sink.reset()
                     return
                 self._take([event for event in stretch.events if event.seq <= self.topic.head])
+                del stretch  # nobody is to keep a page in memory by reading slowly
         except asyncio.CancelledError:
             if not self.closed:  # not by us, and nobody would ever wake this reader again
                 self.sink.fail()

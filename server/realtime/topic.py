@@ -24,7 +24,7 @@ class Topic(ABC):
         self.name = name
         self.head = 0
         self.subscriptions: dict[Subscription, None] = {}
-        self.waiters: dict[str, dict[asyncio.Future[Event], None]] = {}
+        self.waiters: dict[str, dict[asyncio.Future[Event | None], None]] = {}
         self.left_at: float | None = None
         self._open = False
         self._wanted = 0
@@ -84,6 +84,10 @@ class Topic(ABC):
     @abstractmethod
     def forget(self) -> None:
         """What is stored was rewritten: read it again when somebody asks."""
+
+    @abstractmethod
+    def cool(self) -> None:
+        """Drop what was encoded of the events kept: nobody has read them for a while."""
 
     @abstractmethod
     def _fits(self, event: Event) -> bool:

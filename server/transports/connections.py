@@ -126,6 +126,42 @@ class Connections:
         self.end_all(End.DRAINING)
 
 
+class Unidentified:
+    """Connections whose client has not said yet who it is, of this process; 0 is no limit."""
+
+    def __init__(self, most: int, most_an_address: int) -> None:
+        self._most = most
+        self._most_an_address = most_an_address
+        self._by_address: Counter[str] = Counter()
+        self.held = 0
+
+    @contextlib.contextmanager
+    def place(self, address: str) -> Iterator[None]:
+        """A place for one from that address.
+
+        Raises Problem 503 where there are too many, 429 where the address has its fill.
+        """
+        if self._most and self.held >= self._most:
+            raise unavailable(
+                "Too many clients have connected and not said who they are. Try again in 5 s.", 5
+            )
+        if self._most_an_address and self._by_address[address] >= self._most_an_address:
+            raise too_many(
+                f"{self._most_an_address} clients of this address have connected and not said who"
+                " they are. Try again in 5 s, and send the access token at once.",
+                5,
+            )
+        self.held += 1
+        self._by_address[address] += 1
+        try:
+            yield
+        finally:
+            self.held -= 1
+            self._by_address[address] -= 1
+            if not self._by_address[address]:
+                del self._by_address[address]
+
+
 CONNECTIONS = web.AppKey("connections", Connections)
 
 

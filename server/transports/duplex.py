@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
@@ -23,6 +24,8 @@ HARD_BYTES = 4 * FRAME_BYTES
 """Beyond this a frame is not even read to its end."""
 BURST_SECONDS = 5
 """Seconds' worth of frames that may come at once: who was away has some to send again."""
+SHORT_BYTES = 4 * 1024
+"""A frame counts once, and once more for each of these."""
 PATIENCE = 300
 """Frames that are refused one after the other before the connection is ended."""
 RETRY_MS = (500, 2500)
@@ -34,6 +37,10 @@ def bound(transport: asyncio.Transport) -> None:
     connection: socket.socket | None = transport.get_extra_info("socket")
     if connection is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER)
+
+
+_CLIENT_ID = re.compile(r'"client_id"\s{0,8}+:\s{0,8}+("(?:[^"\\]|\\.){0,640}+")')
+"""Up to 64 characters, of which each may be written as two escapes of five parts."""
 
 
 class CloseCode:
@@ -152,29 +159,36 @@ class LaneSink:
 
 
 class Pace:
-    """How fast one connection may send: so many frames a second, some at once; 0 is no limit."""
+    """How fast one connection may send: so many frames a second, some at once; 0 is no limit.
 
-    def __init__(self, per_second: float) -> None:
+    `spare` more may come at once.
+    """
+
+    def __init__(self, per_second: float, spare: int = 0) -> None:
         self._per_second = per_second
-        self._most = per_second * BURST_SECONDS
+        self._most = per_second * BURST_SECONDS + spare
         self._left = self._most
         self._at = asyncio.get_running_loop().time()
         self._refused = 0
 
-    def take(self) -> int:
-        """Count a frame; 0 where it may pass, else the milliseconds after which one will."""
+    def take(self, size: int = 0) -> int:
+        """Count a frame of so many bytes, as several where it is long: the work goes with the size.
+
+        0 where it may pass, else the milliseconds after which it will.
+        """
         if not self._per_second:
             return 0
         now = asyncio.get_running_loop().time()
         self._left = min(self._most, self._left + (now - self._at) * self._per_second)
         self._at = now
-        if self._left >= 1:
-            self._left -= 1
+        cost = min(1 + size // SHORT_BYTES, max(1, self._most))
+        if self._left >= cost:
+            self._left -= cost
             if self._left >= self._most / 2:
                 self._refused = 0
             return 0
         self._refused += 1
-        return max(1, round((1 - self._left) / self._per_second * 1000))
+        return max(1, round((cost - self._left) / self._per_second * 1000))
 
     @property
     def exhausted(self) -> bool:
@@ -193,10 +207,15 @@ class Pace:
 
 
 def client_id_in(text: str | None) -> str | None:
-    """By what name the client knows the frame, if it has one, whatever else is wrong with it."""
+    """By what name the client knows the frame, if it has one, whatever else is wrong with it.
+
+    It is looked for, not parsed for: reading 64 KB of JSON takes milliseconds, which is too dear
+    for a frame that is refused.
+    """
+    found = _CLIENT_ID.search(text or "")
     try:
-        return client_id_of(json.loads(text or ""))
-    except (ValueError, RecursionError):
+        return client_id_of({"client_id": json.loads(found[1])}) if found else None
+    except ValueError:
         return None
 
 

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from aiohttp import web
 
 from server.core.errors import unauthorized
-from server.core.routing import GATE, HELD, identity_of
+from server.core.routing import GATE, HELD, identity_of, mark_held
 from server.realtime.event import Event
 from server.realtime.hub import Hub
 from server.transports.connections import CONNECTIONS, End
@@ -43,7 +43,8 @@ async def hold(
     """Answer at once with what `look` finds, else hold for an event that `changed` makes
     something of, or until `until` returns; `timeout` in seconds.
 
-    It registers first and looks then, so nothing falls between. Raises Problem 401 where the
+    It registers first and looks then, so nothing falls between; it looks again after an event
+    that `changed` makes nothing of, and where events were missed. Raises Problem 401 where the
     token ends meanwhile.
     """
     loop = asyncio.get_running_loop()
@@ -65,7 +66,7 @@ async def hold(
                 if found is not None:
                     return Held(found)
                 if not request.get(HELD):
-                    request[HELD] = True
+                    mark_held(request)
                     connections = request.app[CONNECTIONS]
                     place.enter_context(connections.hold(identity, end, poll=True))
                     await request.app[GATE].check(identity)
@@ -74,8 +75,9 @@ async def hold(
                     timeout=max(0.0, deadline - loop.time()),
                     return_when=asyncio.FIRST_COMPLETED,
                 )
-            if change.done() and not change.cancelled():
-                found = changed(change.result())
+            if change.done() and not change.cancelled():  # left alone, it is cancelled by now
+                event = change.result()
+                found = changed(event) if event is not None else None
                 if found is not None:
                     return Held(found)
             elif over.done():

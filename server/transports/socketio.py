@@ -5,20 +5,25 @@ import contextlib
 import json
 import logging
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import ExitStack
+from functools import partial
 from typing import Any, TypeVar
 
 import socketio
 from aiohttp import web
 
+from server.core.addresses import address_key
 from server.core.auth import Gate
-from server.core.errors import Problem, malformed, unauthorized
+from server.core.errors import Problem, malformed, too_many, unauthorized
 from server.core.routing import BODY_SECONDS, GATE, HELD
-from server.transports.connections import CONNECTIONS, Connections, End
+from server.settings import Settings
+from server.transports.connections import CONNECTIONS, Connections, End, Unidentified
 from server.transports.duplex import (
     CLOSE_SECONDS,
     CODES,
     FRAME_BYTES,
+    PATIENCE,
     RETRY_MS,
     CloseCode,
     Pace,
@@ -35,8 +40,8 @@ logger = logging.getLogger(__name__)
 ResultT = TypeVar("ResultT")
 
 PATH = "/socket.io/"
-HELLO_SECONDS = 10.0
-"""How long a client may take to say who it is."""
+PLACE = web.RequestKey("place", ExitStack)
+"""A handshake's place among those that have not said who they are."""
 STAYS_AWAY = (End.EXPIRED, End.REVOKED, End.TOO_LARGE, End.TOO_FAST)
 """After these a client must not come back by itself: it is disconnected, not just cut off."""
 
@@ -55,37 +60,38 @@ class Refused(Exception):
 class SocketIo:
     """The server of Socket.IO, at PATH. What its events mean is what `on` says."""
 
-    def __init__(
-        self,
-        app: web.Application,
-        *,
-        ping_seconds: float,
-        stalled_seconds: float,
-        per_second: float,
-    ) -> None:
+    def __init__(self, app: web.Application, settings: Settings) -> None:
         self._gate: Gate = app[GATE]
         self._connections: Connections = app[CONNECTIONS]
-        self._stalled_seconds = stalled_seconds
-        self._per_second = per_second
+        self._settings = settings
+        self._unidentified = Unidentified(
+            settings.max_unidentified, settings.max_unidentified_per_address
+        )
+        self._places: dict[str, ExitStack] = {}
         self._handlers: dict[str, Handle] = {}
         self._sessions: dict[str, Session] = {}
         self._by_engine: dict[str, Session] = {}
+        self._busy: set[tuple[str, str]] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._server = Server(
             async_mode="aiohttp",
             async_handlers=False,  # a sender's events are taken one after the other
-            ping_interval=ping_seconds,
+            ping_interval=settings.heartbeat_seconds,
             # A ping waits behind what a slow client still has to read.
-            ping_timeout=stalled_seconds,
+            ping_timeout=settings.stalled_reader_seconds,
             max_http_buffer_size=FRAME_BYTES,
+            http_compression=False,  # it would hold the loop for every answer to a poll
             engineio_logger=quiet,
         )
         self._server.arrived = self._arrived
+        self._server.departed = self._departed
         self._server.unreadable = self._unreadable
+        self._server.take = self._event
+        self._server.eio.settings = settings
         self._server.eio.sessions_end = self._end
+        self._server.eio.unreadable = self._unreadable
         self._server.on("connect", self._connect)
         self._server.on("disconnect", self._disconnect)
-        self._server.on("*", self._event)
         for method in ("GET", "POST", "OPTIONS"):
             app.router.add_route(method, PATH, self._serve)
 
@@ -106,25 +112,51 @@ class SocketIo:
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         request[HELD] = True
-        work: Coroutine[Any, Any, web.StreamResponse] = self._server.handle_request(request)
+        sid = request.query.get("sid")
+        upgrades = request.headers.get("Upgrade", "").lower() == "websocket"
+        with ExitStack() as stack:
+            if sid is None and request.method == "GET":
+                stack.enter_context(self._unidentified.place(address_key(request)))
+                request[PLACE] = stack
+            elif sid is not None and sid in self._server.eio.sockets and not upgrades:
+                stack.enter_context(self._alone(sid, request.method))
+            work: Coroutine[Any, Any, web.StreamResponse] = self._server.handle_request(request)
+            try:
+                if request.method == "POST":
+                    return await self._take_post(request, work)
+                if not upgrades:
+                    return await work
+            except (KeyError, ValueError):  # what engineio makes of a session that has just ended
+                raise malformed("The session has ended. Connect again.") from None
+            # A client that goes ends its own connection; cancelled in the middle of an event,
+            # engineio would take that for an error of ours.
+            return await asyncio.shield(self._start(work))
+
+    @contextlib.contextmanager
+    def _alone(self, sid: str, method: str) -> Iterator[None]:
+        """One poll and one POST of a session at a time, as Engine.IO's protocol has it."""
+        if (sid, method) in self._busy:
+            raise malformed(f"One {method} of a session at a time. Wait for the answer.")
+        self._busy.add((sid, method))
         try:
-            if request.method == "POST":
-                return await self._take_post(request, work)
-            if request.headers.get("Upgrade", "").lower() != "websocket":
-                return await work
-        except (KeyError, ValueError):  # what engineio makes of a session that has just ended
-            raise malformed("The session has ended. Connect again.") from None
-        # A client that goes ends its own connection; cancelled in the middle of an event,
-        # engineio would take that for an error of ours.
-        return await asyncio.shield(self._start(work))
+            yield
+        finally:
+            self._busy.discard((sid, method))
 
     async def _take_post(
         self, request: web.Request, work: Coroutine[Any, Any, web.StreamResponse]
     ) -> web.StreamResponse:
-        if (request.content_length or 0) > FRAME_BYTES:
+        sid = request.query.get("sid", "")
+        size = request.content_length or 0
+        if size > FRAME_BYTES:
             work.close()
-            self._end(request.query.get("sid", ""), End.TOO_LARGE)
+            self._end(sid, End.TOO_LARGE)
             raise Problem(413, f"A request holds {FRAME_BYTES} bytes at most.")
+        engine = self._server.eio.sockets.get(sid)
+        if engine is not None and (wait := engine.posts.take(size)):
+            work.close()
+            self._end(sid, End.TOO_FAST)
+            raise too_many("Too many requests in this session. Connect again.", wait / 1000)
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 return await work
@@ -137,12 +169,14 @@ class SocketIo:
             if not isinstance(token, str):
                 raise unauthorized("Send an access token: `auth: {token}`.")
             identity = self._gate.tokens.verify(token)
-            engine, pace = self._engine_of(sid), Pace(self._per_second)
-            session = Session(sid, identity, engine, pace, self._stalled_seconds)
+            engine, patience = self._engine_of(sid), self._settings.stalled_reader_seconds
+            session = Session(sid, identity, engine, engine.pace, patience)
             session.held.enter_context(self._connections.hold(identity, session.end))
             try:
                 # Registered before it is checked, as with the other transports.
                 await self._gate.check(identity)
+                if engine.closing or engine.closed:
+                    raise ConnectionResetError("the client has gone in between")
             except BaseException:
                 session.held.close()
                 raise
@@ -150,10 +184,13 @@ class SocketIo:
             raise socketio.exceptions.ConnectionRefusedError(
                 problem.detail, {"code": code_of(problem), "reason": problem.kind or ""}
             ) from None
+        except ConnectionError:
+            return False
         except Exception:
             logger.exception("a client could not be let in")
             return False
-        self._sessions[sid] = self._by_engine[session.engine.sid] = session
+        self._sessions[sid] = self._by_engine[engine.sid] = session
+        self._leave_place(engine.sid)
         self._start(self._until_ended(session))
         return None
 
@@ -199,10 +236,11 @@ class SocketIo:
             if why is not End.OVER:
                 await self._finish(session, why)
         finally:
-            session.let_go()
             session.held.close()
-            self._sessions.pop(session.sid, None)
-            self._by_engine.pop(session.engine.sid, None)
+            del self._sessions[session.sid]
+            if self._by_engine.get(session.engine.sid) is session:
+                del self._by_engine[session.engine.sid]
+                self._wait_again(session.engine)
 
     async def _finish(self, session: Session, why: End) -> None:
         code, reason = CODES[why]
@@ -215,14 +253,48 @@ class SocketIo:
             async with asyncio.timeout(CLOSE_SECONDS):
                 if why in STAYS_AWAY:
                     await self._server.disconnect(session.sid)
-                await self._server.eio.disconnect(session.engine.sid)
+                # A poll that is held takes everything along; there can be no other.
+                await session.engine.close(wait=wire is not None)
                 if wire is not None:
                     await wire.end(int(code), json.dumps(members).encode())
         if wire is not None:
             wire.abort()
 
-    def _arrived(self, eio_sid: str) -> None:
-        asyncio.get_running_loop().call_later(HELLO_SECONDS, self._dismiss, eio_sid)
+    def _arrived(self, eio_sid: str, request: web.Request) -> None:
+        engine = self._server.eio.sockets[eio_sid]
+        engine.address = address_key(request)
+        engine.pace = Pace(self._settings.frames_per_second)
+        engine.posts = Pace(self._settings.frames_per_second, spare=2 * PATIENCE)
+        engine.queue.overflow = partial(self._end, eio_sid, End.STALLED)
+        self._wait_for_token(engine, request[PLACE].pop_all())
+
+    def _wait_for_token(self, engine: Any, place: ExitStack) -> None:
+        """Keep that place for a client until it has said who it is, or its time is over."""
+        if self._settings.identify_seconds:
+            loop = asyncio.get_running_loop()
+            timer = loop.call_later(self._settings.identify_seconds, self._dismiss, engine.sid)
+            place.callback(timer.cancel)
+        self._places[engine.sid] = place
+
+    def _wait_again(self, engine: Any) -> None:
+        """A client may leave its session and say once more who it is, but not stay without one."""
+        if engine.closing or engine.closed:
+            return
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._unidentified.place(engine.address))
+            except Problem:
+                self._start(self._cut(engine))
+            else:
+                self._wait_for_token(engine, stack.pop_all())
+
+    def _leave_place(self, eio_sid: str) -> None:
+        if (place := self._places.pop(eio_sid, None)) is not None:
+            place.close()
+
+    def _departed(self, eio_sid: str) -> None:
+        self._leave_place(eio_sid)
+        self._server.eio.forget(eio_sid)
 
     def _dismiss(self, eio_sid: str) -> None:
         """One that never said who it is, or was not believed."""
@@ -243,6 +315,8 @@ class SocketIo:
             session.say(error(code, _UNREADABLE[code]))
             if session.pace.take() and session.pace.exhausted:
                 session.end(End.TOO_FAST)
+        else:
+            self._dismiss(eio_sid)
 
     def _end(self, eio_sid: str, why: End) -> None:
         if (session := self._by_engine.get(eio_sid)) is not None:

@@ -3,25 +3,24 @@
 import asyncio
 import json
 import logging
-from collections.abc import Callable
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import engineio
 import socketio
-from aiohttp import web
+from aiohttp import WSMsgType, web
 from engineio.async_drivers.aiohttp import WebSocket
+from engineio.async_socket import AsyncSocket
 from engineio.packet import MESSAGE, NOOP, Packet
+from socketio.packet import ACK
 
+from server.core.errors import malformed
+from server.settings import Settings
 from server.transports.connections import End
-from server.transports.duplex import (
-    BUFFER,
-    CLOSE_SECONDS,
-    FRAME_BYTES,
-    HARD_BYTES,
-    Said,
-    bound,
-    error,
-)
+from server.transports.counted_websocket import CountedWebSocket
+from server.transports.duplex import BUFFER, FRAME_BYTES, Said, bound, error
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +31,13 @@ PACKETS_AT_ONCE = 16
 quiet = logging.getLogger("server.transports.socketio.engineio")
 quiet.setLevel(logging.CRITICAL)
 
+SID_BYTES = 24
+"""Over polling the id of a session is all that tells its client from a stranger."""
+HARD_BUFFER = 4 * BUFFER
+"""Bytes beyond which a client is ended: only answers to what it sends go beyond BUFFER at all."""
+_PACKET = re.compile(r"4[0-9]|[123](probe)?\Z|5\Z")
+"""What Socket.IO's clients send. Of anything else engineio would first try to read the JSON."""
+
 
 class MeasuredQueue(asyncio.Queue[Packet | None]):
     """engineio's queue of a client, which knows how many bytes it holds and when that changes."""
@@ -39,6 +45,9 @@ class MeasuredQueue(asyncio.Queue[Packet | None]):
     bytes = 0
     steps = 0
     """Packets that have gone to the client so far."""
+
+    overflow: Callable[[], None] | None = None
+    """Called where more than HARD_BUFFER bytes wait."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,6 +74,8 @@ class MeasuredQueue(asyncio.Queue[Packet | None]):
     def _put(self, item: Packet | None) -> None:
         super()._put(item)
         self.bytes += _size(item)
+        if self.bytes > HARD_BUFFER and self.overflow is not None:
+            self.overflow()
 
     def _get(self) -> Packet | None:
         item = super()._get()
@@ -78,24 +89,30 @@ def _size(packet: Packet | None) -> int:
 
 
 class BoundedWebSocket(WebSocket):  # type: ignore[misc]
-    """engineio's WebSocket on aiohttp: it waits for the client, and reads only what is a frame."""
+    """engineio's WebSocket on aiohttp: it waits for the client, and reads only what is a packet."""
 
-    _sock: web.WebSocketResponse
+    _sock: CountedWebSocket
     _request: web.Request
 
     async def __call__(self, environ: dict[str, Any]) -> web.WebSocketResponse:
-        """Serve it to its end."""
+        """Serve it to its end. Raises Problem 400 where the session has one already."""
         self._request = environ["aiohttp.request"]
-        self._sock = web.WebSocketResponse(
-            timeout=CLOSE_SECONDS, compress=False, max_msg_size=HARD_BYTES
-        )
-        self._writer = await self._sock.prepare(self._request)
-        assert self._request.transport is not None
-        bound(self._request.transport)
         self._socket = self.handler.__self__
-        self._socket.wire = self
-        await self.handler(self)
-        self.abort()
+        if self._socket.upgrading or self._socket.upgraded:
+            raise malformed("This session has its WebSocket. Connect again for another.")
+        self._socket.upgrading = True
+        self._sock = CountedWebSocket(self.server.settings)
+        try:
+            self._writer = await self._sock.prepare(self._request)
+            assert self._request.transport is not None
+            bound(self._request.transport)
+            self._socket.wire = self
+            await self.handler(self)
+        finally:
+            self.abort()
+            if not self._socket.upgraded:  # polling goes on
+                self._socket.upgrading = False
+                self._socket.wire = None
         return self._sock
 
     async def send(self, message: str | bytes) -> None:
@@ -105,22 +122,31 @@ class BoundedWebSocket(WebSocket):  # type: ignore[misc]
         self._socket.queue.step()
 
     async def wait(self) -> str:
-        """The next frame that engineio can read; of others the client is told."""
-        while True:
-            text: str | bytes = await super().wait()
-            if isinstance(text, bytes):
-                self._tell("binary", "Send text frames: this connection speaks JSON.")
-            elif len(text) > FRAME_BYTES // 4 and len(text.encode()) > FRAME_BYTES:
-                self._tell("too_large", f"A frame holds {FRAME_BYTES} bytes at most.")
-                self.server.sessions_end(self._socket.sid, End.TOO_LARGE)
-            elif not text or text[0] not in "123456":
-                self._tell("bad_json", "This is no packet of Engine.IO's.")
-            else:
-                return text
+        """The next packet that engineio can read; of what is none the client is told.
 
-    def _tell(self, code: str, detail: str) -> None:
-        if self._socket.queue.bytes <= BUFFER:
-            self._socket.queue.put_nowait(packet_of(error(code, detail)))
+        Raises OSError at the end, also where a client takes too long over an upgrade.
+        """
+        limit = None if self._socket.upgraded else self.server.settings.identify_seconds or None
+        async with asyncio.timeout(limit):
+            while True:
+                message = await self._sock.receive()
+                if message.type is WSMsgType.TEXT:
+                    if self._readable(message.data):
+                        return str(message.data)
+                elif message.type is WSMsgType.BINARY:
+                    self.server.unreadable(self._socket.sid, "binary")
+                elif message.type not in (WSMsgType.PING, WSMsgType.PONG):
+                    raise OSError("the WebSocket has ended")
+
+    def _readable(self, text: str) -> bool:
+        if len(text) > FRAME_BYTES // 4 and len(text.encode()) > FRAME_BYTES:
+            self._socket.queue.put_nowait(packet_of(TOO_LARGE))
+            self.server.sessions_end(self._socket.sid, End.TOO_LARGE)
+            return False
+        if _PACKET.match(text) and not (text == "5" and self._socket.upgraded):
+            return True
+        self.server.unreadable(self._socket.sid, "bad_json")
+        return False
 
     async def end(self, code: int, reason: bytes) -> None:
         """Close it with that code."""
@@ -132,6 +158,9 @@ class BoundedWebSocket(WebSocket):  # type: ignore[misc]
             self._request.transport.abort()
 
 
+TOO_LARGE = error("too_large", f"A frame holds {FRAME_BYTES} bytes at most.")
+
+
 def packet_of(said: Said) -> Packet:
     """An event of Socket.IO's, encoded once for all who are told it."""
     packet: Packet | None = said.encoded.get("socketio")
@@ -141,15 +170,12 @@ def packet_of(said: Said) -> Packet:
     return packet
 
 
-def no_news() -> Packet:
-    """What ends a poll without telling anything."""
-    return Packet(NOOP)
-
-
 class Engine(engineio.AsyncServer):  # type: ignore[misc]
-    """engineio with measured queues and bounded WebSockets."""
+    """engineio with measured queues, bounded WebSockets, and ids nobody can guess."""
 
+    settings: Settings
     sessions_end: Callable[[str, End], None]
+    unreadable: Callable[[str, str], None]
     _async: dict[str, Any]
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -160,16 +186,44 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
         """A client's queue."""
         return MeasuredQueue()
 
+    def generate_id(self) -> str:
+        """The secret name of a session."""
+        return secrets.token_urlsafe(SID_BYTES)
+
+    def start_background_task(self, target: Any, *args: Any, **options: Any) -> Any:
+        """Start it; the task that pings a client can be ended with it."""
+        task = super().start_background_task(target, *args, **options)
+        if isinstance(client := getattr(target, "__self__", None), AsyncSocket):
+            client.pinging = task
+        return task
+
+    def forget(self, sid: str) -> None:
+        """Keep nothing of a client that has gone, and end the poll it may have left."""
+        client = self.sockets.pop(sid, None)
+        if client is not None:
+            client.queue.put_nowait(Packet(NOOP))
+            pinging = getattr(client, "pinging", None)
+            if pinging is not None and pinging is not asyncio.current_task():
+                pinging.cancel()
+
 
 class Server(socketio.AsyncServer):  # type: ignore[misc]
     """python-socketio on that engine; a packet it cannot read is no error of ours."""
 
-    arrived: Callable[[str], None]
+    arrived: Callable[[str, web.Request], None]
+    departed: Callable[[str], None]
     unreadable: Callable[[str, str], None]
+    take: Callable[..., Awaitable[Mapping[str, Any] | None]]
 
     async def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
         await super()._handle_eio_connect(eio_sid, environ)
-        self.arrived(eio_sid)
+        self.arrived(eio_sid, environ["aiohttp.request"])
+
+    async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
+        try:
+            await super()._handle_eio_disconnect(eio_sid, reason)
+        finally:
+            self.departed(eio_sid)
 
     def _engineio_server_class(self) -> type[Engine]:
         return Engine
@@ -185,3 +239,19 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
         except Exception as failure:  # our own handlers raise nothing
             logger.debug("a packet cannot be read: %r", failure)
             self.unreadable(eio_sid, "bad_json")
+
+    async def _handle_event_internal(
+        self, server: Any, sid: str, eio_sid: str, data: list[Any], namespace: str, id: int | None
+    ) -> None:
+        """Every event goes the same way, also one that is named as python-socketio's own are.
+
+        What was not taken is not acknowledged.
+        """
+        name, *arguments = data
+        if not isinstance(name, str):
+            raise ValueError("an event has a name")
+        answer = await self.take(name, sid, *arguments)
+        if answer is not None and id is not None:
+            await self._send_packet(
+                eio_sid, self.packet_class(ACK, namespace=namespace, id=id, data=[answer])
+            )

@@ -4,13 +4,15 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
-from typing import Any
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Any, TypeVar
 
 from server.core.auth import Identity
 from server.transports.connections import End
 from server.transports.duplex import BUFFER, Lane, Pace, Said
-from server.transports.socketio_engine import MeasuredQueue, no_news, packet_of
+from server.transports.socketio_engine import MeasuredQueue, packet_of
+
+PlaceT = TypeVar("PlaceT")
 
 
 class Session(Lane):
@@ -63,9 +65,25 @@ class Session(Lane):
         text = json.dumps({"type": "goodbye"} | dict(members))
         self._queue.put_nowait(packet_of(Said("goodbye", text)))
 
-    def let_go(self) -> None:
-        """End a poll that would wait for what can come no more."""
-        self._queue.put_nowait(no_news())
+    async def enter(self, place: str, entering: AbstractAsyncContextManager[PlaceT]) -> PlaceT:
+        """Be in that place until it is left, also where that is asked for in between.
+
+        Raises ConnectionError where the session has ended in between.
+        """
+        stack = self.places[place] = AsyncExitStack()
+        try:
+            found = await stack.enter_async_context(entering)
+        except BaseException:
+            if self.places.get(place) is stack:
+                del self.places[place]
+            raise
+        if not self.open:
+            await self.leave(place)
+        if self.places.get(place) is not stack:
+            await stack.aclose()
+        if not self.open:
+            raise ConnectionResetError("the session has ended")
+        return found
 
     async def leave(self, place: str) -> None:
         """Leave that place, if it is there."""

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import random
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from aiohttp_sse import EventSourceResponse
 from pydantic import Field
 
 from server.core.errors import Problem
-from server.core.routing import GATE, HELD, Header, identity_of, service
+from server.core.routing import GATE, Header, identity_of, mark_held, service
 from server.realtime.event import Event
 from server.realtime.hub import Hub
 from server.realtime.states import STATE
@@ -42,6 +43,10 @@ LastEventId = Annotated[After, Header("Last-Event-ID")]
 """The same, as a reader that comes back sends it by itself: newer than `after`, so it wins."""
 Until = Callable[[], Awaitable[str]]
 """Returns when there is nothing more to tell, with the reason as JSON text."""
+Allowed = Callable[[], Awaitable[bool]]
+"""Whether the reader may still be told anything, asked anew before each event."""
+ALLOWED_SECONDS = 1.0
+"""How old such an answer may be: the process may have been stopped since it asked."""
 
 
 class EventSource(EventSourceResponse):
@@ -91,6 +96,7 @@ class SseSink:
         stalled_seconds: float,
         *,
         newest_only: bool = False,
+        allowed: Allowed | None = None,
     ) -> None:
         assert request.transport is not None
         self.ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
@@ -100,6 +106,8 @@ class SseSink:
         self._chunked = request.version >= (1, 1)
         self._stalled_seconds = stalled_seconds
         self._drained: asyncio.Task[None] | None = None
+        self._allowed = allowed
+        self._asked_at = -ALLOWED_SECONDS
         self._buffer = 0 if newest_only else BUFFER
         self._transport.set_write_buffer_limits(high=self._buffer)
         connection: socket.socket | None = self._transport.get_extra_info("socket")
@@ -108,11 +116,16 @@ class SseSink:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, kernel_buffer)
 
     def write(self, event: Event) -> bool:
-        """Hand it to the transport; False while too many bytes wait there, and once it ends: what
-        comes after a revocation may be no more for this reader."""
+        """Hand it to the transport; False while too many bytes wait there, before `ready` has asked
+        whether it may be told, and once it ends: what comes after a revocation may be no more for
+        this reader."""
         # A closed transport of uvloop's raises when it is written to.
         if self._transport.is_closing() or self._behind or self.ended.done():
             return False
+        if self._allowed is not None:
+            if time.monotonic() - self._asked_at >= ALLOWED_SECONDS:
+                return False
+            self._asked_at = -ALLOWED_SECONDS
         if self._chunked:
             data: bytes | None = event.encoded.get("sse chunk")
             if data is None:
@@ -137,12 +150,29 @@ class SseSink:
             self._send(COMMENT)
 
     async def ready(self) -> None:
-        """Waits for the reader; one without any progress for so long is cut off.
+        """Waits for the reader; one without any progress for so long is cut off. Where it is to be
+        asked whether the reader may be told more, asks; if not, waits for the end.
 
         Raises ConnectionError where it is gone, or has been told the end.
         """
         if self.ended.done():
             raise ConnectionResetError("the stream has ended")
+        if self._behind or self._allowed is None:
+            await self._until_drained()
+        if self._transport.is_closing():
+            raise ConnectionResetError("the reader has gone")
+        if self._allowed is not None:
+            asked_at = time.monotonic()
+            if not await self._allowed():
+                await self.ended
+                raise ConnectionResetError("the stream has ended")
+            self._asked_at = asked_at
+
+    @property
+    def _behind(self) -> bool:
+        return self._transport.get_write_buffer_size() > self._buffer
+
+    async def _until_drained(self) -> None:
         # All who wait for a connection of aiohttp's share one future, which a cancelled one of
         # them takes away from the others: so this one is left to wait to its end.
         if self._drained is None or self._drained.done():
@@ -155,12 +185,6 @@ class SseSink:
             if self._transport.get_write_buffer_size() >= before:
                 self.end(End.STALLED)
                 self._transport.abort()
-        if self._transport.is_closing():
-            raise ConnectionResetError("the reader has gone")
-
-    @property
-    def _behind(self) -> bool:
-        return self._transport.get_write_buffer_size() > self._buffer
 
     async def _drain(self) -> None:
         with contextlib.suppress(ConnectionError):
@@ -189,6 +213,11 @@ class SseSink:
         if not self.ended.done():
             self.ended.set_result(why)
 
+    def finish(self) -> None:
+        """Nothing may be left here once the response is over: only then is it waited for."""
+        if not self._transport.is_closing():
+            self._transport.set_write_buffer_limits(high=0)
+
     def _send(self, data: bytes) -> None:
         if not self._transport.is_closing():
             self._transport.write(chunk(data) if self._chunked else data)
@@ -204,18 +233,21 @@ async def stream(
     after: str | None,
     *,
     until: Until | None = None,
+    allowed: Allowed | None = None,
     beside: Beside = contextlib.nullcontext,
 ) -> web.StreamResponse:
     """Answer with the topic's events after the cursor `after` (without one: from now), for as
     long as the token holds, the reader stays and `until` has not returned.
 
-    What `until` returns, JSON text, is the data of a last event `end`. Inside `beside`, somebody
-    else may tell the reader something aside.
+    What `until` returns, JSON text, is the data of a last event `end`. What ends a right to read
+    may reach this process later than an event does: with `allowed` no event is sent that it was
+    not asked about, and where it says no, `until` must return soon. Inside `beside`, somebody else
+    may tell the reader something aside.
     """
     identity = identity_of(request)
     hub = service(request, Hub)
     stalled_seconds = service(request, Settings).stalled_reader_seconds
-    request[HELD] = True
+    mark_held(request)
     pending: list[End] = []
     sink: SseSink | None = None
 
@@ -232,7 +264,10 @@ async def stream(
         writer = await response.prepare(request)
         assert writer is not None
         await response.write(f"retry: {random.randint(*RETRY_MS)}\n\n".encode())  # noqa: S311
-        sink = SseSink(request, writer, hub, stalled_seconds, newest_only=topic.startswith(STATE))
+        newest_only = topic.startswith(STATE)
+        sink = SseSink(
+            request, writer, hub, stalled_seconds, newest_only=newest_only, allowed=allowed
+        )
         for why in pending:
             sink.end(why)
         with beside(sink), request.app[HEARTBEAT].beating(sink.comment):
@@ -250,6 +285,7 @@ async def stream(
                     subscription.close()
         try:
             async with asyncio.timeout(EOF_SECONDS):
+                sink.finish()
                 await response.write_eof()
         except TimeoutError:
             sink.abort()  # or aiohttp would go on waiting for this reader
@@ -267,13 +303,12 @@ async def _watched(until: Until | None, sink: SseSink) -> AsyncIterator[None]:
     watch = asyncio.ensure_future(until())
 
     def done(watch: asyncio.Future[str]) -> None:
-        if watch.cancelled():
-            return
-        if watch.exception() is None:
+        if not watch.cancelled() and watch.exception() is None:
             sink.over(watch.result())
             return
-        logger.error("what ends a stream failed", exc_info=watch.exception())
-        sink.fail()
+        if not watch.cancelled():
+            logger.error("what ends a stream failed", exc_info=watch.exception())
+        sink.fail()  # without it nothing would end the stream
 
     watch.add_done_callback(done)
     try:

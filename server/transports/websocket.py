@@ -12,14 +12,15 @@ from aiohttp import WSMessage, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 
 from server.core.errors import Problem
-from server.core.routing import GATE, HELD, identity_of
+from server.core.routing import GATE, identity_of, mark_held, service
+from server.settings import Settings
 from server.transports.connections import CONNECTIONS, End
+from server.transports.counted_websocket import CountedWebSocket
 from server.transports.duplex import (
     BUFFER,
     CLOSE_SECONDS,
     CODES,
     FRAME_BYTES,
-    HARD_BYTES,
     RETRY_MS,
     CloseCode,
     Lane,
@@ -125,16 +126,14 @@ class WebSocketLane(Lane):
             self._transport.abort()
 
 
-async def serve(
-    request: web.Request, attend: Attend, *, stalled_seconds: float, per_second: float
-) -> web.StreamResponse:
+async def serve(request: web.Request, attend: Attend) -> web.StreamResponse:
     """Take the WebSocket, for as long as the token holds and the client stays.
 
     Raises Problem where it cannot be taken; see `refuse`.
     """
     check_upgrade(request)
-    identity = identity_of(request)
-    request[HELD] = True
+    identity, settings = identity_of(request), service(request, Settings)
+    mark_held(request)
     lane: WebSocketLane | None = None
     pending: list[End] = []
 
@@ -147,15 +146,15 @@ async def serve(
     with request.app[CONNECTIONS].hold(identity, end):
         # Registered before it is checked: a revocation in between is seen one way or the other.
         await request.app[GATE].check(identity)
-        ws = _response()
+        ws = CountedWebSocket(settings)
         writer = await ws.prepare(request)
-        lane = WebSocketLane(request, writer, stalled_seconds)
+        lane = WebSocketLane(request, writer, settings.stalled_reader_seconds)
         for why in pending:
             lane.end(why)
         with request.app[HEARTBEAT].beating(lane.beat):
             try:
                 async with attend(lane) as receive:
-                    await _converse(ws, lane, receive, Pace(per_second))
+                    await _converse(ws, lane, receive, Pace(settings.frames_per_second))
             except Problem as problem:
                 lane.end(End.FAILED)
                 await _close(ws, lane, code_of(problem), _reason_of(problem))
@@ -170,8 +169,8 @@ async def refuse(request: web.Request, problem: Problem) -> web.StreamResponse:
     To a request that is no handshake it is raised as it is.
     """
     check_upgrade(request, problem)
-    request[HELD] = True
-    ws = _response()
+    mark_held(request)
+    ws = CountedWebSocket(service(request, Settings))
     await ws.prepare(request)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(CLOSE_SECONDS):
@@ -187,13 +186,6 @@ def check_upgrade(request: web.Request, instead: Problem | None = None) -> None:
             "This path speaks WebSocket: send `Upgrade: websocket`.",
             headers={"Upgrade": "websocket", "Connection": "Upgrade"},
         )
-
-
-def _response() -> web.WebSocketResponse:
-    # Compressed frames could not be shared, and short ones gain nothing.
-    return web.WebSocketResponse(
-        timeout=CLOSE_SECONDS, autoping=False, compress=False, max_msg_size=HARD_BYTES
-    )
 
 
 async def _converse(
@@ -219,28 +211,27 @@ def _judge(reading: asyncio.Task[None], lane: WebSocketLane) -> None:
 async def _read(
     ws: web.WebSocketResponse, lane: WebSocketLane, receive: Receive, pace: Pace
 ) -> None:
-    while True:
+    while not lane.ended.done():
         if lane.behind:  # who does not read is not listened to either
             await lane.ready()
         message = await ws.receive()
         lane.heard()
         match message.type:
-            case WSMsgType.PING:
-                await ws.pong(message.data)
-            case WSMsgType.PONG:
-                pass
             case WSMsgType.TEXT | WSMsgType.BINARY:
                 await _take(message, lane, receive, pace)
+            case WSMsgType.PING | WSMsgType.PONG:
+                pass
             case _:
                 return
 
 
 async def _take(message: WSMessage, lane: WebSocketLane, receive: Receive, pace: Pace) -> None:
     text = message.data if message.type is WSMsgType.TEXT else None
-    if len(message.data if text is None else text.encode()) > FRAME_BYTES:
+    size = len(message.data if text is None else text.encode())
+    if size > FRAME_BYTES:
         lane.say(error("too_large", f"A frame holds {FRAME_BYTES} bytes at most."))
         lane.end(End.TOO_LARGE)
-    elif wait := pace.take():
+    elif wait := pace.take(size):
         lane.say(pace.refusal(wait, client_id_in(text)))
         if pace.exhausted:
             lane.end(End.TOO_FAST)

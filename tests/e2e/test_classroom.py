@@ -2,27 +2,22 @@
 
 import asyncio
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 from server.settings import Settings
 from support.event_stream import event_stream
 from support.rest import Rest
 from support.room import open_chat, room
-from support.server_process import StartServer, server_environment
+from support.server_process import UNLIMITED, StartServer
 from support.town import HOME, PASSWORD, Place, open_restaurant
 from support.uploads import COFFEE, send
 
 PEOPLE = 30
 
 
-def default_limits() -> dict[str, str]:
-    """The limits that servers under test go without, at their defaults."""
-    fields = {f"TIFFIN_{name.upper()}": field for name, field in Settings.model_fields.items()}
-    return {
-        name: str(fields[name].default)
-        for name, value in server_environment(Path()).items()
-        if name in fields and value == "0"
-    }
+DEFAULTS = {
+    f"TIFFIN_{name.upper()}": str(Settings.model_fields[name].default) for name in UNLIMITED
+}
+"""The limits that servers under test go without."""
 
 
 async def take_part(
@@ -56,7 +51,7 @@ async def take_part(
 
 
 async def test_thirty_people_behind_one_address_are_let_in(start_server: StartServer) -> None:
-    server = start_server(env=default_limits() | {"TIFFIN_PHOTO_WORKERS": "0"})
+    server = start_server(env=DEFAULTS | {"TIFFIN_PHOTO_WORKERS": "0"})
     place = await open_restaurant(server.data_dir, server.url)
     everybody_is_there = asyncio.Barrier(PEOPLE)
     async with Rest(server.url) as first, asyncio.TaskGroup() as group:

@@ -1,8 +1,10 @@
 """Who may watch a driver, and when that ends, agreed on by two processes."""
 
 import asyncio
+import os
+import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -126,11 +128,34 @@ async def test_what_is_over_ends_on_both_and_is_refused_from_then_on(
             assert events.answer.status == 404
 
 
-async def are_held(table: Table) -> bool:
-    """Whether each process holds a stream and a poll."""
+async def test_a_process_that_was_stopped_shows_no_position_from_after_the_end(
+    table: Table, two: Two
+) -> None:
+    order_id = await table.sent_off()
+    await table.put(48.0)
+    customer = table.customers[1]
+    async with event_stream(customer, f"{table.path}/stream") as events:
+        assert (await events.next()).data["lat"] == 48.0
+        poll = asyncio.create_task(customer.get(table.path, params={"after": "1"}))
+        await wait_until(lambda: are_held(table, [0, 2]), 5, what="the poll is held")
+        os.kill(two.right.pid, signal.SIGSTOP)
+        try:
+            await table.step(order_id, "delivered")
+            for number in range(1, 4):
+                await table.put(48.0 + number / 1000)
+        finally:
+            os.kill(two.right.pid, signal.SIGCONT)
+        end = await events.next(5)
+        assert (end.type, end.data) == ("end", {"order_id": order_id, "status": "delivered"})
+        await events.over(WITHIN)
+        (await asyncio.wait_for(poll, 5)).must(404)
+
+
+async def are_held(table: Table, held: Sequence[int] = (2, 2)) -> bool:
+    """Whether the processes hold so many connections: each a stream and a poll."""
     from support.metrics import figure
 
-    return [await figure(rest, "held_connections") for rest in table.customers] == [2, 2]
+    return [await figure(rest, "held_connections") for rest in table.customers] == list(held)
 
 
 async def test_positions_reach_both_each_once_and_in_order(table: Table) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 from aiohttp import web
 
 from server.app import create_app
+from server.core.serving import Runner
 from server.settings import Settings
 from support.ports import free_port
-from support.server_process import JWT_SECRET
+from support.server_process import JWT_SECRET, UNLIMITED
 
 
 @dataclass(frozen=True)
@@ -32,25 +33,18 @@ def settings_for(data_dir: Path, **changes: Any) -> Settings:
     values: dict[str, Any] = {
         "data_dir": data_dir,
         "jwt_secret": JWT_SECRET,
-        "rate_per_minute": 0,
-        "login_per_minute": 0,
-        "login_failures": 0,
-        "login_failures_per_account": 0,
-        "registrations_per_hour": 0,
-        "reads_per_minute": 0,
-        "anonymous_per_minute": 0,
-        "frames_per_second": 0,
+        "shutdown_seconds": 2,
         "redis_url": "",
         "database_url": "",
     }
-    return Settings(**(values | changes))
+    return Settings(**(values | UNLIMITED | changes))
 
 
 @asynccontextmanager
 async def running_server(settings: Settings) -> AsyncIterator[LiveServer]:
     """Serve `settings` on a free port of the loopback until the block ends."""
     app = create_app(settings)
-    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=2)
+    runner = Runner(app, settings)
     await runner.setup()
     try:
         # One that a test may come back to, once this server is gone.

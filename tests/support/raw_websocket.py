@@ -9,7 +9,19 @@ from contextlib import asynccontextmanager
 
 from support.waiting import PATIENCE
 
-TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+
+
+def framed(payload: bytes, kind: int = TEXT, *, final: bool = True) -> bytes:
+    """A frame, masked with nothing, as a client may."""
+    first, size = final << 7 | kind, len(payload)
+    if size < 126:
+        head = bytes([first, 0x80 | size])
+    elif size < 65536:
+        head = bytes([first, 0x80 | 126]) + size.to_bytes(2, "big")
+    else:
+        head = bytes([first, 0x80 | 127]) + size.to_bytes(8, "big")
+    return head + b"\0\0\0\0" + payload
 
 
 class RawWebSocket:
@@ -21,16 +33,12 @@ class RawWebSocket:
         self._bytes = bytearray()
 
     async def send(self, text: str | bytes, kind: int = TEXT) -> None:
-        """Send a frame, masked with nothing, as a client may."""
-        payload = text.encode() if isinstance(text, str) else text
-        size = len(payload)
-        if size < 126:
-            head = bytes([0x80 | kind, 0x80 | size])
-        elif size < 65536:
-            head = bytes([0x80 | kind, 0x80 | 126]) + size.to_bytes(2, "big")
-        else:
-            head = bytes([0x80 | kind, 0x80 | 127]) + size.to_bytes(8, "big")
-        await self._loop.sock_sendall(self._connection, head + b"\0\0\0\0" + payload)
+        """Send a frame."""
+        await self.send_all(framed(text.encode() if isinstance(text, str) else text, kind))
+
+    async def send_all(self, frames: bytes) -> None:
+        """Send frames, as they are."""
+        await self._loop.sock_sendall(self._connection, frames)
 
     async def receive(self, seconds: float = PATIENCE) -> tuple[int, bytes]:
         """The next frame's kind and payload. Raises ConnectionError at the connection's end."""
@@ -54,6 +62,15 @@ class RawWebSocket:
             if kind == CLOSE:
                 code = int.from_bytes(payload[:2], "big")
                 raise ConnectionResetError(code, payload[2:].decode())
+
+    async def end(self) -> tuple[int, str]:
+        """The code and reason it is closed with, once everything else is read."""
+        try:
+            while True:
+                await self.text()
+        except ConnectionResetError as end:
+            code, reason = end.args
+            return code, str(reason)
 
     async def _take(self, count: int) -> bytes:
         while len(self._bytes) < count:

@@ -15,19 +15,25 @@ from support.ports import free_port
 ROOT = Path(__file__).resolve().parents[2]
 JWT_SECRET = "a-secret-that-only-the-tests-sign-their-tokens-with"
 
-UNLIMITED = {
-    f"TIFFIN_{name}": "0"
-    for name in (
-        "RATE_PER_MINUTE",
-        "READS_PER_MINUTE",
-        "ANONYMOUS_PER_MINUTE",
-        "LOGIN_PER_MINUTE",
-        "LOGIN_FAILURES",
-        "LOGIN_FAILURES_PER_ACCOUNT",
-        "REGISTRATIONS_PER_HOUR",
-        "FRAMES_PER_SECOND",
-    )
-}
+UNLIMITED = dict.fromkeys(
+    (
+        "rate_per_minute",
+        "reads_per_minute",
+        "anonymous_per_minute",
+        "requests_per_address",
+        "requests_per_account",
+        "max_sockets_per_address",
+        "login_per_minute",
+        "login_failures",
+        "login_failures_per_account",
+        "registrations_per_hour",
+        "frames_per_second",
+        "chat_bytes_per_minute",
+        "max_open_chats",
+        "max_chats_per_day",
+    ),
+    0,
+)
 """The limits that a server under test does not have."""
 
 
@@ -43,7 +49,7 @@ def server_environment(
     environment |= {
         "TIFFIN_DATA_DIR": str(data_dir),
         "TIFFIN_JWT_SECRET": JWT_SECRET,
-        **UNLIMITED,
+        **{f"TIFFIN_{name.upper()}": str(value) for name, value in UNLIMITED.items()},
         "PYTHONUNBUFFERED": "1",
     }
     if redis_url:
@@ -52,7 +58,10 @@ def server_environment(
 
 
 class ServerProcess:
-    """One server process. It may be killed and started again: port, data and log stay."""
+    """One server process, or a gunicorn with one worker, which may open so many `files`.
+
+    It may be killed and started again: port, data and log stay.
+    """
 
     def __init__(
         self,
@@ -64,6 +73,8 @@ class ServerProcess:
         port: int | None = None,
         host: str | None = "127.0.0.1",
         module: str = "server",
+        gunicorn: bool = False,
+        files: int | None = None,
     ) -> None:
         self.module = module
         self.data_dir = data_dir
@@ -74,6 +85,11 @@ class ServerProcess:
         self.arguments = ["--port", str(self.port)]
         self.arguments += ["--host", host] if host else []
         self.arguments += ["--demo"] if demo else []
+        if gunicorn:
+            self.module = "gunicorn"
+            self.arguments = ["server.app:create_runner", "-b", f"127.0.0.1:{self.port}"]
+            self.arguments += ["-k", "aiohttp.GunicornUVLoopWebWorker", "-w", "1"]
+        self.files = files
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -99,13 +115,19 @@ class ServerProcess:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", self.module, *self.arguments],
+                [*self._limits(), sys.executable, "-m", self.module, *self.arguments],
                 cwd=ROOT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
+
+    def _limits(self) -> list[str]:
+        """What starts a process that may open only so many files."""
+        if self.files is None:
+            return []
+        return ["sh", "-c", f'ulimit -n {self.files} && exec "$@"', "sh"]
 
     def wait_ready(self, seconds: float = 60) -> None:
         """Return once `/readyz` answers 200; AssertionError with the log where it doesn't."""

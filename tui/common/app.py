@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.filter import ANSIToTruecolor, LineFilter
 from textual.screen import Screen
 from textual.widgets import Static
 
 from tui.common.backend import DEFAULT_SERVER, Backend
+from tui.common.base_app import BaseApp
 from tui.common.client.wire import Wire
 from tui.common.door import Door
 from tui.common.pace import Pace
@@ -26,8 +26,6 @@ from tui.common.widgets.too_small import LEAST_COLUMNS, LEAST_ROWS, TooSmall
 from tui.common.widgets.top_bar import TopBar
 
 if TYPE_CHECKING:
-    from textual.notifications import SeverityLevel
-
     from server.features.accounts.schemas import Account
     from tui.common.client.api import Api
     from tui.common.client.outbox_store import OutboxStore
@@ -45,7 +43,7 @@ FRAME_CSS = Path(__file__).with_name("frame.tcss")
 CONTENT_CSS = Path(__file__).with_name("content.tcss")
 
 
-class TiffinApp(App[None]):
+class TiffinApp(BaseApp):
     """One window of tiffin. Draws its frame first, then imports the client and connects."""
 
     TITLE = "tiffin"
@@ -151,43 +149,6 @@ class TiffinApp(App[None]):
         """What matters most right now, in the middle of the top bar. A string is plain text."""
         self.bar.headline = Content(plain(headline)) if isinstance(headline, str) else headline
         self.bar.tick()
-
-    def notify(
-        self,
-        message: str,
-        *,
-        title: str = "",
-        severity: "SeverityLevel" = "information",
-        timeout: float | None = None,
-        markup: bool = False,
-    ) -> None:
-        """Show a toast, in place of an older one with its title: the newest word on it counts.
-
-        Always plain text, whatever `markup` says: toasts often quote data.
-        """
-        for older in [one for one in self._notifications if title and one.title == plain(title)]:
-            self._unnotify(older, refresh=False)
-        super().notify(
-            plain(message, newlines=True),
-            title=plain(title),
-            severity=severity,
-            timeout=timeout,
-            markup=False,
-        )
-
-    def shows(self, title: str) -> bool:
-        """Whether there is a toast of that title."""
-        return any(toast.title == plain(title) for toast in self._notifications)
-
-    def take_back(self, title: str) -> None:
-        """Take away the toast of that title, if it is still there."""
-        for toast in [one for one in self._notifications if one.title == plain(title)]:
-            self._unnotify(toast)
-
-    def get_line_filters(self) -> Sequence[LineFilter]:
-        """Without the one for ANSI colours: there are none here, and looking costs each frame."""
-        filters = super().get_line_filters()
-        return [one for one in filters if not isinstance(one, ANSIToTruecolor)]
 
     # -- from the first paint to the log-in and back
 

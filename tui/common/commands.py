@@ -1,13 +1,44 @@
 """What the command palette offers: everything the keys can do, by name."""
 
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from textual.app import SystemCommand
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
 from textual.screen import Screen
+
+from tui.common.text import plain
 
 if TYPE_CHECKING:
     from tui.common.app import TiffinApp
+
+
+class Commands(Provider):
+    """Offers the app's commands. Their names and helps quote data: they are text, never markup."""
+
+    async def discover(self) -> Hits:
+        """All of them, by name."""
+        for command in sorted(self.app.get_system_commands(self.screen), key=attrgetter("title")):
+            name = plain(command.title)
+            yield DiscoveryHit(_lines(Content(name), command.help), command.callback, text=name)
+
+    async def search(self, query: str) -> Hits:
+        """Those whose name has the letters of `query` in that order."""
+        matcher = self.matcher(query)
+        for command in self.app.get_system_commands(self.screen):
+            name = plain(command.title)
+            score, offsets = matcher.fuzzy_search.match(query, name)
+            if score:
+                shown = Content(name)
+                for at in offsets:
+                    shown = shown.stylize(matcher.match_style, at, at + 1)
+                yield Hit(score, _lines(shown, command.help), command.callback, text=name)
+
+
+def _lines(name: Content, help_text: str) -> Content:
+    return Content("\n").join([name, Content.assemble((plain(help_text), "dim not bold"))])
 
 
 def commands_for(app: "TiffinApp", screen: Screen[Any]) -> Iterable[SystemCommand]:

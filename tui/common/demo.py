@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from tui.common.backstage import BackstageError, Child, free_port, port_is_free, wait_ready
+from tui.common.crash import REPORT
 
 USUAL_PORT = 8080
 INTERVAL = "TIFFIN_DRIVER_INTERVAL_SECONDS"
@@ -209,4 +210,5 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
+    REPORT.watch()
     sys.exit(main())

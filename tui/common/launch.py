@@ -5,13 +5,14 @@ import os
 from typing import TYPE_CHECKING
 
 from tui.common.backend import DEFAULT_SERVER
+from tui.common.crash import REPORT
 
 if TYPE_CHECKING:
     from tui.common.app import TiffinApp
 
 
 def launch(app: "type[TiffinApp]", argv: list[str] | None = None) -> int:
-    """Read the arguments, run the app, return the exit code."""
+    """Read the arguments, run the app, return the exit code: 1 after any internal error."""
     parser = argparse.ArgumentParser(
         prog=f"tiffin-{app.ROLE}", description=f"tiffin, the window of the {app.ROLE}"
     )
@@ -25,5 +26,8 @@ def launch(app: "type[TiffinApp]", argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     window = app(options.server)
     window.hint = options.hint
-    window.run()
-    return window.return_code or 0
+    try:
+        window.run()
+    except Exception as error:
+        REPORT.note(error)
+    return 1 if REPORT.tell() else window.return_code or 0

@@ -172,7 +172,7 @@ class Panel(Vertical):
         note = Content(plain(note)) if isinstance(note, str) else note
         if note != self._note:
             self._note = note
-            self.border_subtitle = note
+            self.border_subtitle = Content.assemble(note)
         if count != self._badge:
             self._badge = count
             self._entitle()

@@ -10,7 +10,7 @@ from textual.content import Content
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 _HARMLESS = frozenset("\n")
-_STEERS = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
+_STEERS = frozenset({"Cc", "Cf", "Co", "Cn"})
 _BREAKS = frozenset({"Zl", "Zp"})
 
 
@@ -18,9 +18,10 @@ _BREAKS = frozenset({"Zl", "Zp"})
 def plain(text: str, *, newlines: bool = False) -> str:
     """`text` without anything that could steer the terminal or reorder the line.
 
-    Control and format characters go (bidirectional overrides and joiners too), line breaks turn
-    into spaces unless `newlines` keeps `\\n`. The result is text, never markup: put it into a
-    `Content`, not into `Content.from_markup`.
+    Control and format characters go (bidirectional overrides and joiners too), surrogates (bytes
+    of a file name that are no UTF-8) become U+FFFD, line breaks turn into spaces unless `newlines`
+    keeps `\n`. The result is text, never markup: put it into a `Content`, not into
+    `Content.from_markup`.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -31,6 +32,8 @@ def plain(text: str, *, newlines: bool = False) -> str:
             kept.append(char)
         elif char in "\n\r\t" or category in _BREAKS:
             kept.append(" ")
+        elif category == "Cs":
+            kept.append("\ufffd")
         elif category not in _STEERS:
             kept.append(char)
     return "".join(kept)

@@ -11,6 +11,9 @@ def main() -> None:
     gc.disable()
     # how soon after a frame the next may follow; what streams bring is painted less often anyway
     os.environ.setdefault("TEXTUAL_FPS", "120")
+    from tui.common.crash import REPORT
+
+    REPORT.watch()
     from tui.common.launch import launch
     from tui.employee.app import EmployeeApp
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, Secret, TypeAdapter
 
 from server.features.accounts.schemas import Credentials
 from tui.employee.autopilot_kitchen import Autopilot
@@ -35,7 +35,8 @@ async def work(server: str, accounts: Sequence[Credentials], pace: float = 1) ->
 def read_accounts(path: Path) -> list[Credentials]:
     """The accounts in a JSON file `[{"email": ..., "password": ...}]`; ValueError in words."""
     try:
-        return TypeAdapter(list[Credentials]).validate_python(json.loads(path.read_text()))
+        accounts = TypeAdapter(list[Credentials], config=ConfigDict(hide_input_in_errors=True))
+        return accounts.validate_python(json.loads(path.read_text()))
     except FileNotFoundError:
         raise ValueError(
             f"{path} is not there: `python -m server --demo` writes it, or name accounts "
@@ -49,7 +50,7 @@ def _account(text: str) -> Credentials:
     email, colon, password = text.partition(":")
     if not (email and colon and password):
         raise argparse.ArgumentTypeError("must be EMAIL:PASSWORD")
-    return Credentials(email=email, password=password)
+    return Credentials(email=email, password=Secret(password))
 
 
 def _pace(text: str) -> float:

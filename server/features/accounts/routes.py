@@ -36,7 +36,8 @@ async def register(request: web.Request, body: Registration) -> Answer[Session]:
 @router.route("POST", "/auth/login", roles=PUBLIC, problems=(401,))
 async def log_in(request: web.Request, body: Credentials) -> Answer[Session]:
     """Log in."""
-    granted = await _accounts(request).log_in(body.email, body.password, address_key(request))
+    password = body.password.get_secret_value()
+    granted = await _accounts(request).log_in(body.email, password, address_key(request))
     return _secret(granted)
 
 

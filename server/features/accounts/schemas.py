@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import EmailStr, Field, StringConstraints
+from pydantic import EmailStr, Field, PlainSerializer, Secret, StringConstraints
 
 from server.features.shared.schemas import Address, Name, Wire, absent
 
@@ -15,8 +15,16 @@ class Role(StrEnum):
     EMPLOYEE = "employee"
 
 
+def _revealed(secret: Secret[str]) -> str:
+    return secret.get_secret_value()
+
+
+# Secret hides the value from repr, and so from logs and tracebacks; on the wire it is plain text.
+_on_the_wire = PlainSerializer(_revealed, return_type=str, when_used="json")
+
 Email = Annotated[EmailStr, StringConstraints(max_length=254, to_lower=True)]
-Password = Annotated[str, Field(min_length=8, max_length=128)]
+Password = Annotated[Secret[Annotated[str, Field(min_length=8, max_length=128)]], _on_the_wire]
+GivenPassword = Annotated[Secret[Annotated[str, Field(max_length=1024)]], _on_the_wire]
 Phone = Annotated[
     str, StringConstraints(strip_whitespace=True, max_length=32, pattern=r"^[0-9+() ./-]*$")
 ]
@@ -34,7 +42,7 @@ class Credentials(Wire):
     """What a log-in asks for. The password's length is not judged here: it is right or wrong."""
 
     email: Annotated[str, StringConstraints(max_length=254, to_lower=True, strip_whitespace=True)]
-    password: Annotated[str, Field(max_length=1024)]
+    password: GivenPassword
 
 
 class DemoLogin(Wire):
@@ -46,7 +54,7 @@ class DemoLogin(Wire):
 class RefreshGrant(Wire):
     """A refresh token, to be exchanged or given up."""
 
-    refresh_token: Annotated[str, Field(min_length=1, max_length=512)]
+    refresh_token: Annotated[str, Field(min_length=1, max_length=512, repr=False)]
 
 
 class Account(Wire):
@@ -65,10 +73,10 @@ class Account(Wire):
 class Session(Wire):
     """The answer to every kind of log-in; `expires_in` is in seconds."""
 
-    access_token: str
+    access_token: Annotated[str, Field(repr=False)]
     expires_in: int
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 the name of the scheme
-    refresh_token: str
+    refresh_token: Annotated[str, Field(repr=False)]
     account: Account
 
 
@@ -83,5 +91,5 @@ class ProfileChange(Wire):
 class PasswordChange(Wire):
     """A new password, and the old one to show whose it is."""
 
-    current_password: Annotated[str, Field(max_length=1024)]
+    current_password: GivenPassword
     new_password: Password

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 
-from pydantic import ValidationError
+from pydantic import Secret, ValidationError
 
 from server.core.auth import AccessTokens, Identity
 from server.core.clock import now
@@ -78,7 +78,7 @@ class AccountService:
         """A new customer, logged in. Raises Problem 409 where the e-mail is taken."""
         self._by_address.take(address)
         self._registrations.take(address)
-        password_hash = await self.passwords.hash(new.password)
+        password_hash = await self.passwords.hash(new.password.get_secret_value())
 
         async def fn(tx: Transaction) -> Session:
             account = NewAccount(
@@ -193,11 +193,12 @@ class AccountService:
     async def change_password(self, who: Identity, change: PasswordChange) -> None:
         """Replace it and end every session but the caller's. Raises Problem 422, 409, 429."""
         stored = await self._database.read(lambda tx: self._mine(tx, who))
-        verify = partial(self.passwords.verify, stored.password_hash, change.current_password)
+        current = change.current_password.get_secret_value()
+        verify = partial(self.passwords.verify, stored.password_hash, current)
         # By session: nobody who guesses elsewhere holds up who is signed in.
         if not await self._guesses.judged(f"session {who.session_id}", "", True, verify):
             raise invalid(["current_password"], "This is not the current password.")
-        replacement = await self.passwords.hash(change.new_password)
+        replacement = await self.passwords.hash(change.new_password.get_secret_value())
 
         async def fn(tx: Transaction) -> None:
             await self._mine(tx, who)
@@ -276,12 +277,12 @@ async def add_employee(
 ) -> str:
     """Make an employee's account; gives its id. Raises Problem 422 or 409, in words."""
     try:
-        given = Registration(email=email, password=password, name=name)
+        given = Registration(email=email, password=Secret(password), name=name)
     except ValidationError as error:
         raise unfit(error) from None
     passwords = Passwords()
     try:
-        password_hash = await passwords.hash(given.password)
+        password_hash = await passwords.hash(given.password.get_secret_value())
     finally:
         passwords.close()
     new = NewAccount(

@@ -124,10 +124,8 @@ class AnnouncementService:
         async def fn(tx: Transaction) -> AnnouncementPage:
             role = (await self._accounts.account_of(tx, identity.account_id)).role
             audience = _audience(role, scope)
-            found = await store.history(tx, identity.account_id, audience, now(), start, limit + 1)
-            page, following = pages.page_of(
-                found, limit, lambda one: (to_text(one.published_at), one.id)
-            )
+            page, more = await store.history(tx, identity.account_id, audience, now(), start, limit)
+            following = pages.following(page, more, lambda one: (to_text(one.published_at), one.id))
             cursor = await self._log.cursor(tx, topic_of(audience))
             return AnnouncementPage(items=page, next=following, cursor=cursor)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from server.core import pages
 from server.core.clock import from_text, to_text
 from server.core.database import Transaction
 from server.core.queries import Row, load_queries
@@ -69,23 +70,25 @@ async def history(
     at: datetime,
     before: tuple[str, str] | None,
     limit: int,
-) -> list[ReadAnnouncement]:
-    """What stands at that time for that audience (`all`: for any), newest first; `before` is
-    (published_at, id)."""
+) -> tuple[list[ReadAnnouncement], bool]:
+    """A page of what stands at that time for that audience (`all`: for any), newest first, and
+    whether there is more; `before` is (published_at, id)."""
     published_at, announcement_id = before or LAST
-    rows = await _queries.history(
+    found = await _queries.history(
         tx,
         account_id=account_id,
         audience=audience,
         now=to_text(at),
         published_at=published_at,
         id=announcement_id,
-        limit=limit,
+        limit=limit + 1,
     )
-    return [
+    rows, more = pages.page_of(found, limit)
+    page = [
         ReadAnnouncement(**_fields(row) | {"acknowledged": row["acknowledged_at"] is not None})
         for row in rows
     ]
+    return page, more
 
 
 async def withdraw(tx: Transaction, announcement_id: str, at: datetime) -> bool:

@@ -88,11 +88,18 @@ def unreadable(problem: ValidationError, client_id: str | None) -> Said:
 def refused(problem: Problem, chat_id: str, client_id: str | None) -> Said:
     """What was sent was not taken, and why."""
     code = _KINDS.get(problem.kind or "") or _STATUSES.get(problem.status, ErrorCode.INVALID)
-    return _error(code, problem.detail, client_id, chat_id)
+    again = problem.headers.get("Retry-After")
+    return _error(code, problem.detail, client_id, chat_id, int(again) * 1000 if again else None)
 
 
-def _error(code: ErrorCode, detail: str, client_id: str | None, chat_id: str | None = None) -> Said:
-    more = {"chat_id": chat_id, "client_id": client_id}
+def _error(
+    code: ErrorCode,
+    detail: str,
+    client_id: str | None,
+    chat_id: str | None = None,
+    retry_after_ms: int | None = None,
+) -> Said:
+    more = {"chat_id": chat_id, "client_id": client_id, "retry_after_ms": retry_after_ms}
     return error(code.value, detail, **{key: value for key, value in more.items() if value})
 
 

@@ -7,6 +7,7 @@ from server.core.auth import Identity
 from server.core.clock import now, to_text
 from server.core.database import Database, Transaction
 from server.core.errors import invalid
+from server.core.limits import RateLimit
 from server.features.accounts.schemas import Role
 from server.features.chat import store
 from server.features.chat.frame_schemas import SendMessage
@@ -29,6 +30,9 @@ from server.realtime.states import States
 
 PREVIEW = 160
 """Characters of the last message that a list of chats shows."""
+FRAME_COST = 256
+"""Bytes that a message counts for beyond its text: it is stored with its sender and its times. Who
+types or reads all the time sends a hundred a minute."""
 
 
 class MessageData(Wire):
@@ -54,12 +58,25 @@ class MessageService:
     """What is written in the chats, one event each in the chat's topic."""
 
     def __init__(
-        self, database: Database, log: EventLog, states: States, chats: ChatService
+        self,
+        database: Database,
+        log: EventLog,
+        states: States,
+        chats: ChatService,
+        bytes_per_minute: int,
     ) -> None:
         self._database = database
         self._log = log
         self._states = states
         self._chats = chats
+        self._sent = RateLimit(bytes_per_minute, "bytes of chat by this account")
+
+    def count(self, identity: Identity, text: str = "") -> None:
+        """Count what the account sends into any chat: a text, or who types or has read.
+
+        Raises Problem 429 where that is too much.
+        """
+        self._sent.take(identity.account_id, len(text.encode()) + FRAME_COST)
 
     async def messages(
         self, identity: Identity, chat_id: str, before: str | None, limit: int
@@ -75,11 +92,10 @@ class MessageService:
 
         async def fn(tx: Transaction) -> MessagePage:
             await self._chats.visible(tx, identity, chat_id)
-            found = await store.messages(tx, chat_id, seq, limit + 1)
-            page, following = pages.page_of(found, limit, lambda one: ("", str(one.seq)))
+            page, more = await store.messages(tx, chat_id, seq, limit)
             return MessagePage(
                 items=[self._message(chat_id, one) for one in page],
-                next=following,
+                next=pages.following(page, more, lambda one: ("", str(one.seq))),
                 cursor=await self._log.cursor(tx, topic_of(chat_id)),
             )
 
@@ -88,8 +104,9 @@ class MessageService:
     async def post(self, identity: Identity, chat_id: str, sent: SendMessage) -> Posted:
         """The message, stored and told to the room; the same `client_id` again is the same one.
 
-        Raises Problem 404, 409 where the chat is closed or another employee's.
+        Raises Problem 404, 409 where the chat is closed or another employee's, 429.
         """
+        self.count(identity, sent.text)
 
         async def fn(tx: Transaction) -> Posted:
             chat = await self._chats.locked(tx, identity, chat_id)
@@ -121,8 +138,9 @@ class MessageService:
     async def read(self, identity: Identity, chat_id: str, cursor: str) -> None:
         """Everything up to that cursor has been seen; a mark never goes back.
 
-        Raises Problem 404, 422 for a cursor that is not this room's.
+        Raises Problem 404, 422 for a cursor that is not this room's, 429.
         """
+        self.count(identity)
         place = Cursor.parse(cursor)
 
         async def fn(tx: Transaction) -> None:

@@ -15,6 +15,17 @@ AND (opened_at < :opened_at OR (opened_at = :opened_at AND id < :id))
 ORDER BY opened_at DESC, id DESC
 LIMIT :limit;
 
+-- name: open_chats_of$
+SELECT COUNT(*) FROM (
+    SELECT 1 AS one FROM chats WHERE customer_id = :customer_id AND status = 'open' LIMIT :most
+) AS found;
+
+-- name: chat_opened_before$
+-- The earliest of the last so many that were opened since then; none where they are fewer.
+SELECT opened_at FROM chats WHERE customer_id = :customer_id AND opened_at > :since
+ORDER BY opened_at DESC, id DESC
+LIMIT 1 OFFSET :others;
+
 -- name: customer_of$
 SELECT customer_id FROM chats WHERE id = :id;
 

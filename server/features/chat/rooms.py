@@ -5,6 +5,7 @@ from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 
 from server.core.auth import Identity
+from server.core.limits import RateLimit
 from server.features.chat import frames
 from server.features.chat.frame_schemas import ClientFrame, SendMessage, SendRead
 from server.features.chat.messages import MessageService
@@ -44,19 +45,21 @@ class Seat:
     async def take(self, frame: ClientFrame) -> ChatMessage | None:
         """Act on what the client sent; gives its message, if it is one.
 
-        Raises Problem 404, 409, 422, 503.
+        Raises Problem 404, 409, 422, 429, 503.
         """
         if isinstance(frame, SendMessage):
             return await self._post(frame)
         if isinstance(frame, SendRead):
             await self._rooms.messages.read(self._identity, self._chat_id, frame.cursor)
         else:
+            self._rooms.messages.count(self._identity)
             who = actor(self._identity)
             data = frames.typing_data(self._chat_id, who)
             self._rooms.hub.pass_on(typing_topic_of(self._chat_id), "typing", data, who.id)
         return None
 
     async def _post(self, frame: SendMessage) -> ChatMessage:
+        self._rooms.writes.take(self._identity.account_id)
         posted = await self._rooms.messages.post(self._identity, self._chat_id, frame)
         if posted.again and posted.seq <= self._place.cursor:
             # Its event lies behind this connection: without a word its sender would wait for ever.
@@ -82,12 +85,18 @@ class Rooms:
     """Lets connections into rooms."""
 
     def __init__(
-        self, hub: Hub, chats: ChatService, messages: MessageService, presence: Presence
+        self,
+        hub: Hub,
+        chats: ChatService,
+        messages: MessageService,
+        presence: Presence,
+        writes: RateLimit,
     ) -> None:
         self.hub = hub
         self.chats = chats
         self.messages = messages
         self.presence = presence
+        self.writes = writes
 
     @asynccontextmanager
     async def enter(

@@ -23,11 +23,15 @@ from server.features.shared.schemas import Id
 router = Router("chat")
 
 
-@router.route("POST", "/chats", roles=CUSTOMER, status=201)
+@router.route("POST", "/chats", roles=CUSTOMER, status=201, problems=(409,))
 async def open_chat(
     request: web.Request, new: NewChat, idempotency_key: IdempotencyKey = None
 ) -> Answer[Chat]:
-    """Ask support something; the same key and content again gives the same chat."""
+    """Ask support something; the same key and content again gives the same chat.
+
+    409 (`type` `urn:tiffin:problem:too-many-chats`) where the account has as many open as it may,
+    429 where it has opened as many as it may within a day.
+    """
     chats = service(request, ChatService)
     chat = await chats.open(identity_of(request), new, idempotency_key)
     return Answer(chat, headers={"Location": f"{PREFIX}/chats/{chat.id}"})
@@ -65,9 +69,12 @@ async def close_chat(request: web.Request, id: Id) -> Chat:
     return await service(request, ChatService).close(identity_of(request), id)
 
 
-@router.route("POST", "/chats/{id}/reopen", roles=ANY_ROLE)
+@router.route("POST", "/chats/{id}/reopen", roles=ANY_ROLE, problems=(409,))
 async def reopen_chat(request: web.Request, id: Id) -> Chat:
-    """Open a chat again: it goes back to the queue, for any employee to take up."""
+    """Open a chat again: it goes back to the queue, for any employee to take up.
+
+    409 where its customer has as many open as they may.
+    """
     return await service(request, ChatService).reopen(identity_of(request), id)
 
 

@@ -1,12 +1,13 @@
 """The rules of support chat: who may see one, take it up, write in it, close it."""
 
 from collections import OrderedDict
+from datetime import datetime, timedelta
 
 from server.core import pages
 from server.core.auth import Identity
 from server.core.clock import now, to_text
 from server.core.database import Database, Transaction
-from server.core.errors import Problem, conflict, invalid, not_found
+from server.core.errors import Problem, conflict, invalid, not_found, too_many
 from server.core.idempotency import Repeatable, store_answer, stored_answer
 from server.core.ids import new_id
 from server.features.accounts.schemas import Role
@@ -27,6 +28,7 @@ from server.realtime.log import EventLog
 QUEUE = "chats"
 """The topic of the desk's queue."""
 OPEN_ROUTE = "POST /chats"
+DAY = timedelta(days=1)
 CUSTOMERS = 50_000
 """Chats whose customer is kept in memory: that never changes."""
 
@@ -56,16 +58,28 @@ class ChatService:
     until then whoever comes may answer, which does not end the customer's wait.
     """
 
-    def __init__(self, database: Database, log: EventLog, orders: OrderService) -> None:
+    def __init__(
+        self,
+        database: Database,
+        log: EventLog,
+        orders: OrderService,
+        *,
+        most_open: int,
+        most_a_day: int,
+    ) -> None:
+        """`most_open` and `most_a_day` are an account's; 0 is no limit."""
         self._database = database
         self._log = log
         self._orders = orders
+        self._most_open = most_open
+        self._most_a_day = most_a_day
         self._customers: OrderedDict[str, str] = OrderedDict()
 
     async def open(self, identity: Identity, new: NewChat, key: str | None) -> Chat:
         """A new chat; with an Idempotency-Key, the same one however often it is sent.
 
-        Raises Problem 422 where the order is not the customer's.
+        Raises Problem 409 where the account has all the chats open that it may, 422 where the
+        order is not the customer's, 429 where it has opened as many as it may within a day.
         """
         repeatable = Repeatable.of(identity.account_id, OPEN_ROUTE, key, new) if key else None
 
@@ -73,6 +87,8 @@ class ChatService:
             if repeatable and (stored := await stored_answer(tx, repeatable)):
                 return Chat.model_validate_json(stored)
             moment = now()
+            await self._check_room_for_one(tx, identity.account_id)
+            await self._check_day(tx, identity.account_id, moment)
             chat = Chat(
                 id=new_id("cht"),
                 subject=new.subject,
@@ -105,16 +121,14 @@ class ChatService:
             status = ChatStatus.OPEN
 
         async def fn(tx: Transaction) -> ChatPage:
-            found = await store.chats(
+            page, more = await store.chats(
                 tx,
                 customer_id=identity.account_id if customer else None,
                 status=status,
                 before=start,
-                limit=limit + 1,
+                limit=limit,
             )
-            page, following = pages.page_of(
-                found, limit, lambda one: (to_text(one.opened_at), one.id)
-            )
+            following = pages.following(page, more, lambda one: (to_text(one.opened_at), one.id))
             cursor = None if customer else await self._log.cursor(tx, QUEUE)
             return ChatPage(items=page, next=following, cursor=cursor)
 
@@ -170,12 +184,16 @@ class ChatService:
         return await self._database.write(fn)
 
     async def reopen(self, identity: Identity, chat_id: str) -> Chat:
-        """The chat, back in the queue for whoever takes it up. Raises Problem 404."""
+        """The chat, back in the queue for whoever takes it up.
+
+        Raises Problem 404, 409 where its customer has all the chats open that they may.
+        """
 
         async def fn(tx: Transaction) -> Chat:
             chat = await self.locked(tx, identity, chat_id)
             if chat.status is ChatStatus.OPEN:
                 return chat
+            await self._check_room_for_one(tx, chat.customer.id)
             changes = {
                 "status": ChatStatus.OPEN,
                 "employee": None,
@@ -199,6 +217,31 @@ class ChatService:
         }
         closed = chat.model_copy(update=changes)
         return await self._step(tx, closed, "closed", by, QueueEvent.CLOSED)
+
+    async def _check_room_for_one(self, tx: Transaction, customer_id: str) -> None:
+        """Raises Problem 409."""
+        if (
+            self._most_open
+            and await store.open_chats_of(tx, customer_id, self._most_open) >= self._most_open
+        ):
+            problem = conflict(
+                f"{self._most_open} chats of this customer are open, which is all there may be."
+                " Close one, or go on in one of them."
+            )
+            problem.kind = "too-many-chats"
+            raise problem
+
+    async def _check_day(self, tx: Transaction, customer_id: str, moment: datetime) -> None:
+        """Raises Problem 429."""
+        if not self._most_a_day:
+            return
+        first = await store.opened_since(tx, customer_id, moment - DAY, self._most_a_day)
+        if first is not None:
+            raise too_many(
+                f"This account has opened {self._most_a_day} chats within a day, which is all it"
+                " may. Open one of them again to go on there.",
+                (first + DAY - moment).total_seconds(),
+            )
 
     async def _step(
         self, tx: Transaction, chat: Chat, kind: str, by: Actor, event: QueueEvent

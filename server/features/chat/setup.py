@@ -5,7 +5,7 @@ from functools import partial
 from aiohttp import web
 
 from server.core.database import Database
-from server.core.routing import SERVICES
+from server.core.routing import SERVICES, WRITES
 from server.features.accounts.service import AccountService
 from server.features.chat import privacy, routes, socketio, sse, websocket
 from server.features.chat.messages import MessageService
@@ -32,10 +32,16 @@ def setup(
     Open what is given, and close it before the database.
     """
     log, states = hub.log, hub.states
-    chats = ChatService(database, log, orders)
-    messages = MessageService(database, log, states, chats)
+    chats = ChatService(
+        database,
+        log,
+        orders,
+        most_open=settings.max_open_chats,
+        most_a_day=settings.max_chats_per_day,
+    )
+    messages = MessageService(database, log, states, chats, settings.chat_bytes_per_minute)
     presence = Presence(database, states, settings.presence_seconds)
-    rooms = Rooms(hub, chats, messages, presence)
+    rooms = Rooms(hub, chats, messages, presence, app[WRITES])
     accounts.on_delete.append(partial(privacy.scrub, chats, log, states))
     app[SERVICES] |= {ChatService: chats, MessageService: messages, Rooms: rooms}
     sse.router.add_to(app)

@@ -1,7 +1,7 @@
 """A room over Socket.IO: the same rooms, entered by an event instead of an address."""
 
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -52,20 +52,25 @@ class Door:
                 error("invalid", f"A connection may be in {MOST_ROOMS} rooms. Leave one first.")
             )
 
+        try:
+            seat = await session.enter(chat_id, self._seated(session, chat_id, wanted.after))
+        except Problem as problem:
+            raise Refused(frames.refused(problem, chat_id, None)) from None
+        return _acknowledged(seat.cursor)
+
+    @asynccontextmanager
+    async def _seated(
+        self, session: Session, chat_id: str, after: str | None
+    ) -> AsyncIterator[Seat]:
         def reset() -> None:
             session.part(chat_id)
 
-        stack = AsyncExitStack()
-        session.places[chat_id] = stack
-        try:
-            entering = self._rooms.enter(session.identity, chat_id, wanted.after, session, reset)
-            seat = await stack.enter_async_context(entering)
-        except Problem as problem:
-            await session.leave(chat_id)
-            raise Refused(frames.refused(problem, chat_id, None)) from None
-        self._seats[session.sid, chat_id] = seat
-        stack.callback(self._seats.pop, (session.sid, chat_id), None)
-        return _acknowledged(seat.cursor)
+        async with self._rooms.enter(session.identity, chat_id, after, session, reset) as seat:
+            self._seats[session.sid, chat_id] = seat
+            try:
+                yield seat
+            finally:
+                del self._seats[session.sid, chat_id]
 
     async def message(self, session: Session, sent: Any) -> Mapping[str, Any]:
         """A message; `cursor` is its own, also where it had been sent before."""

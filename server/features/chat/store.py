@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from server.core import pages
 from server.core.clock import from_text, to_text
 from server.core.database import Transaction
 from server.core.queries import Row, load_queries
@@ -111,22 +112,38 @@ async def chats(
     status: ChatStatus | None,
     before: tuple[str, str] | None,
     limit: int,
-) -> list[Chat]:
-    """One page, the one opened last first, of a customer's or of all; `before` is (opened_at,
-    id)."""
+) -> tuple[list[Chat], bool]:
+    """One page, the one opened last first, of a customer's or of all, and whether there are more;
+    `before` is (opened_at, id)."""
     opened_at, chat_id = before or LAST
-    place = {"opened_at": opened_at, "id": chat_id, "limit": limit, "status": status or ""}
+    place = {"opened_at": opened_at, "id": chat_id, "limit": limit + 1, "status": status or ""}
     if customer_id is None:
-        rows = await _queries.chats(tx, **place)
+        found = await _queries.chats(tx, **place)
     else:
-        rows = await _queries.chats_of_customer(tx, customer_id=customer_id, **place)
-    return [_chat(row) for row in rows]
+        found = await _queries.chats_of_customer(tx, customer_id=customer_id, **place)
+    rows, more = pages.page_of(found, limit)
+    return [_chat(row) for row in rows], more
 
 
 async def customer_of(tx: Transaction, chat_id: str) -> str | None:
     """Whose chat it is; None where there is none."""
     found: str | None = await _queries.customer_of(tx, id=chat_id)
     return found
+
+
+async def open_chats_of(tx: Transaction, customer_id: str, most: int) -> int:
+    """How many chats of that customer are open; it counts to `most`."""
+    return int(await _queries.open_chats_of(tx, customer_id=customer_id, most=most))
+
+
+async def opened_since(
+    tx: Transaction, customer_id: str, since: datetime, most: int
+) -> datetime | None:
+    """When that customer opened the first of the last `most` chats, if all were since then."""
+    found: str | None = await _queries.chat_opened_before(
+        tx, customer_id=customer_id, since=to_text(since), others=most - 1
+    )
+    return from_text(found) if found else None
 
 
 async def insert(tx: Transaction, chat: Chat) -> None:
@@ -180,12 +197,13 @@ async def message_of(
 
 async def messages(
     tx: Transaction, chat_id: str, before: int | None, limit: int
-) -> list[StoredMessage]:
-    """History before that `seq`, newest first."""
-    rows = await _queries.messages_before(
-        tx, chat_id=chat_id, before=NEWEST if before is None else before, limit=limit
+) -> tuple[list[StoredMessage], bool]:
+    """One page of history before that `seq`, newest first, and whether there is more."""
+    found = await _queries.messages_before(
+        tx, chat_id=chat_id, before=NEWEST if before is None else before, limit=limit + 1
     )
-    return [_message(row) for row in rows]
+    rows, more = pages.page_of(found, limit)
+    return [_message(row) for row in rows], more
 
 
 async def unread_by_customer(tx: Transaction, chat_id: str, seq: int) -> int:

@@ -13,7 +13,6 @@ from server.features.chat import frames
 from server.features.chat.frame_schemas import read_client_frame
 from server.features.chat.rooms import Rooms
 from server.features.shared.schemas import Id
-from server.settings import Settings
 from server.transports import websocket
 from server.transports.connections import End
 from server.transports.duplex import client_id_in
@@ -44,7 +43,6 @@ async def converse(request: web.Request, id: Id, after: Cursor = None) -> web.St
     """
     rooms, identity = service(request, Rooms), identity_of(request)
     await rooms.chats.admit(identity, id)
-    settings = service(request, Settings)
 
     @asynccontextmanager
     async def attend(lane: WebSocketLane) -> AsyncIterator[Receive]:
@@ -63,9 +61,4 @@ async def converse(request: web.Request, id: Id, after: Cursor = None) -> web.St
 
             yield receive
 
-    return await websocket.serve(
-        request,
-        attend,
-        stalled_seconds=settings.stalled_reader_seconds,
-        per_second=settings.frames_per_second,
-    )
+    return await websocket.serve(request, attend)

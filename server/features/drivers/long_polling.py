@@ -33,7 +33,7 @@ async def follow_location(
     """
     drivers = service(request, DriverService)
     identity = identity_of(request)
-    until = await drivers.until_over(identity, id)
+    leave = await drivers.admit(identity, id)
 
     def news(location: DriverLocation | None) -> DriverLocation | None:
         return location if location is not None and location.seq != after else None
@@ -42,7 +42,8 @@ async def follow_location(
         return news(await drivers.newest(identity, id))
 
     def changed(event: Event) -> DriverLocation | None:
-        return news(location_in(event))
+        # To a customer nothing is told that was not asked about: `look` does.
+        return news(location_in(event)) if leave is None else None
 
     held = await long_polling.hold(
         request,
@@ -52,7 +53,7 @@ async def follow_location(
         timeout=min(timeout, service(request, Settings).long_poll_seconds),
         look=look,
         changed=changed,
-        until=until,
+        until=leave.over if leave else None,
     )
     if held.over is not None:
         raise not_found("driver")

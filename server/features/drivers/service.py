@@ -1,6 +1,8 @@
 """The rules of driver locations: which are taken, who is told, what they change."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from server.core.auth import Identity
@@ -18,7 +20,7 @@ from server.features.drivers.schemas import (
     WatchEnd,
 )
 from server.features.drivers.track import Fix, Track
-from server.features.orders.schemas import Order
+from server.features.orders.schemas import Ride
 from server.features.orders.service import OrderService, topic_of
 from server.features.restaurants.schemas import Driver
 from server.features.restaurants.service import RestaurantService
@@ -44,6 +46,18 @@ def location_in(event: Event) -> DriverLocation:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """A customer's leave to watch a driver, who brings them an order.
+
+    `holds` asks the database whether it does. `over` returns, with the reason as JSON text, once
+    it does not, which this process may learn later than where the driver is by then.
+    """
+
+    holds: Callable[[], Awaitable[bool]]
+    over: Callable[[], Awaitable[str]]
+
+
 class DriverService:
     """Where drivers are, and who may know."""
 
@@ -62,6 +76,7 @@ class DriverService:
         self._restaurants = restaurants
         self._etas = etas
         self._positions = RateLimit(per_minute, "positions of this driver")
+        self._asking: dict[str, asyncio.Task[Sequence[Ride]]] = {}
 
     async def drivers(self, identity: Identity) -> Sequence[DriverOnDuty]:
         """The employee's restaurant's drivers by name, what each carries and where they were."""
@@ -81,7 +96,7 @@ class DriverService:
 
         Raises Problem 404, 422 for a time that is still to come, 429.
         """
-        driver = await self._driver(identity, driver_id)
+        driver = await self._database.read(lambda tx: self._driver(tx, identity, driver_id))
         self._positions.take(driver_id)
         moment = now()
         at = _in_utc(position.at) if position.at is not None else None
@@ -118,46 +133,64 @@ class DriverService:
 
     async def newest(self, identity: Identity, driver_id: str) -> DriverLocation | None:
         """Where the driver is, for who may know. Raises Problem 404."""
-        await self._admit(identity, driver_id)
-        event = await self._hub.states.read(topic_of_driver(driver_id))
+
+        async def fn(tx: Transaction) -> Event | None:
+            if identity.role == Role.EMPLOYEE:
+                await self._driver(tx, identity, driver_id)
+            elif not _rides_to(identity, await self._orders.rides(tx, driver_id)):
+                raise not_found("driver")
+            return await self._hub.states.newest(tx, topic_of_driver(driver_id))
+
+        event = await self._database.read(fn)
         return location_in(event) if event is not None else None
 
-    async def until_over(
-        self, identity: Identity, driver_id: str
-    ) -> Callable[[], Awaitable[str]] | None:
-        """What returns, with the reason as JSON, once this account may not watch any more; None
-        where it always may. Raises Problem 404 where it may not now."""
-        order = await self._admit(identity, driver_id)
-        return None if order is None else lambda: self._over(identity, driver_id, order)
+    async def admit(self, identity: Identity, driver_id: str) -> Leave | None:
+        """The leave by which a customer may watch; None for employees, who always may.
 
-    async def _admit(self, identity: Identity, driver_id: str) -> Order | None:
-        """The order for whose sake a customer may watch; employees need none. Raises 404."""
+        Raises Problem 404 where the account may not now.
+        """
         if identity.role == Role.EMPLOYEE:
-            await self._driver(identity, driver_id)
+            await self._database.read(lambda tx: self._driver(tx, identity, driver_id))
             return None
-        carried = await self._orders.on_the_way(driver_id, identity.account_id)
-        if not carried:
+        rides = _rides_to(identity, await self._rides(driver_id))
+        if not rides:
             raise not_found("driver")
-        return carried[0]
 
-    async def _over(self, identity: Identity, driver_id: str, order: Order) -> str:
+        async def holds() -> bool:
+            if _rides_to(identity, await self._rides(driver_id)):
+                return True
+            self._hub.suspect()  # the order's end has not come here yet
+            return False
+
+        return Leave(holds, lambda: self._over(identity, driver_id, rides[0]))
+
+    async def _over(self, identity: Identity, driver_id: str, ride: Ride) -> str:
         while True:
-            topic = topic_of(order.restaurant.id)
-            async with self._hub.watch(topic, order.id) as change:
-                carried = await self._orders.on_the_way(driver_id, identity.account_id)
-                if any(one.id == order.id for one in carried):
+            async with self._hub.watch(topic_of(ride.restaurant_id), ride.order_id) as change:
+                rides = _rides_to(identity, await self._rides(driver_id))
+                if ride in rides:
                     await change
                     continue
-            if not carried:
-                last = await self._orders.tracked(identity, order.id)
+            if not rides:
+                last = await self._orders.tracked(identity, ride.order_id)
                 return WatchEnd(order_id=last.order_id, status=last.status).model_dump_json()
-            order = carried[0]
+            ride = rides[0]
 
-    async def _driver(self, identity: Identity, driver_id: str) -> Driver:
-        async def fn(tx: Transaction) -> Driver | None:
-            return await self._restaurants.driver_of(tx, identity.restaurant_id or "", driver_id)
+    async def _rides(self, driver_id: str) -> Sequence[Ride]:
+        """What that driver brings to whom, read after this was called: one read for all who ask
+        at once."""
 
-        driver = await self._database.read(fn)
+        async def read() -> Sequence[Ride]:
+            del self._asking[driver_id]  # who asks from here on needs a read that begins later
+            return await self._database.read(lambda tx: self._orders.rides(tx, driver_id))
+
+        asking = self._asking.get(driver_id)
+        if asking is None:
+            asking = self._asking[driver_id] = asyncio.create_task(read(), name="rides")
+        return await asyncio.shield(asking)
+
+    async def _driver(self, tx: Transaction, identity: Identity, driver_id: str) -> Driver:
+        driver = await self._restaurants.driver_of(tx, identity.restaurant_id or "", driver_id)
         if driver is None:
             raise not_found("driver")
         return driver
@@ -196,6 +229,10 @@ class DriverService:
                 return same
         put = await states.put(tx, topic, LOCATION, lambda seq: location(seq).model_dump_json())
         return location(put.seq)
+
+
+def _rides_to(customer: Identity, rides: Sequence[Ride]) -> list[Ride]:
+    return [ride for ride in rides if ride.customer_id == customer.account_id]
 
 
 def _in_utc(moment: datetime) -> datetime:

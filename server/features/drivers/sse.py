@@ -28,5 +28,11 @@ async def stream_location(
     A customer may watch while the driver brings an order of theirs; then `end`
     `{"order_id", "status"}` tells what became of it, and the stream is over.
     """
-    until = await service(request, DriverService).until_over(identity_of(request), id)
-    return await sse.stream(request, topic_of_driver(id), last_event_id or after, until=until)
+    leave = await service(request, DriverService).admit(identity_of(request), id)
+    return await sse.stream(
+        request,
+        topic_of_driver(id),
+        last_event_id or after,
+        until=leave.over if leave else None,
+        allowed=leave.holds if leave else None,
+    )

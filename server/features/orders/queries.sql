@@ -48,6 +48,11 @@ SELECT * FROM order_details
 WHERE driver_id = :driver_id AND status = 'out_for_delivery'
 ORDER BY placed_at, id;
 
+-- name: rides
+SELECT id, restaurant_id, customer_id FROM orders
+WHERE driver_id = :driver_id AND status = 'out_for_delivery'
+ORDER BY placed_at, id;
+
 -- name: open_orders_of$
 SELECT COUNT(*) FROM orders
 WHERE customer_id = :customer_id AND status NOT IN ('delivered', 'cancelled');

@@ -1,9 +1,9 @@
 """What orders say on the wire, and the order's statuses and steps."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, NamedTuple, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from server.features.shared.schemas import (
     Actor,
@@ -18,6 +18,10 @@ from server.features.shared.schemas import (
     Wire,
     absent,
 )
+
+MOST_NOTES = 4000
+"""Characters of an order's notes: 80 a line in the largest basket. An order is read whole by each
+list and sent whole with each change."""
 
 
 class OrderStatus(StrEnum):
@@ -66,6 +70,13 @@ class PlaceOrder(Wire):
     items: Annotated[list[OrderedItem], Field(min_length=1, max_length=50)]
     address: Address
     note: Note | None = None
+
+    @model_validator(mode="after")
+    def _notes_together(self) -> Self:
+        notes = [self.note, *(item.note for item in self.items)]
+        if sum(len(note) for note in notes if note) > MOST_NOTES:
+            raise ValueError(f"the notes of an order hold at most {MOST_NOTES} characters together")
+        return self
 
 
 class OrderItem(Wire):
@@ -158,6 +169,14 @@ class Cancellation(Wire):
     """Why the customer changed their mind, if they say."""
 
     reason: Note | None = None
+
+
+class Ride(NamedTuple):
+    """An order on its way: from where, and to whom. Not on the wire."""
+
+    order_id: str
+    restaurant_id: str
+    customer_id: str
 
 
 class TrackedStatus(Wire):

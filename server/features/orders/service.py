@@ -22,6 +22,7 @@ from server.features.orders.schemas import (
     OrderPage,
     OrderStatus,
     PlaceOrder,
+    Ride,
     StatusChange,
     TrackedStatus,
 )
@@ -95,9 +96,9 @@ class OrderService:
             topic = topic_of(identity.restaurant_id or "")
 
         async def fn(tx: Transaction) -> OrderPage:
-            found = await store.orders(tx, **owner, before=start, limit=limit + 1)
-            page, following = pages.page_of(
-                found, limit, lambda one: (to_text(one.timeline[0].at), one.id)
+            page, more = await store.orders(tx, **owner, before=start, limit=limit)
+            following = pages.following(
+                page, more, lambda one: (to_text(one.timeline[0].at), one.id)
             )
             cursor = await self._log.cursor(tx, topic)
             return OrderPage(items=page, next=following, cursor=cursor)
@@ -162,10 +163,14 @@ class OrderService:
             for driver in await self._restaurants.drivers_of(tx, restaurant_id)
         ]
 
-    async def on_the_way(self, driver_id: str, customer_id: str | None = None) -> list[Order]:
-        """What that driver is bringing now, the oldest first; only that customer's, if named."""
-        found = await self._database.read(lambda tx: store.on_the_way(tx, driver_id))
-        return [one for one in found if customer_id in (None, one.customer.id)]
+    async def on_the_way(self, driver_id: str) -> list[Order]:
+        """What that driver is bringing now, the oldest first."""
+        return await self._database.read(lambda tx: store.on_the_way(tx, driver_id))
+
+    async def rides(self, tx: Transaction, driver_id: str) -> list[Ride]:
+        """In another feature's transaction: from where and to whom that driver rides now, the
+        oldest order first."""
+        return await store.rides(tx, driver_id)
 
     async def revise_eta(self, order_id: str, driver_id: str, eta: datetime) -> None:
         """A new `eta` while that driver brings the order; neither status nor version change."""

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from server.core import pages
 from server.core.clock import to_text
 from server.core.database import Transaction
 from server.core.queries import Row, load_queries
@@ -14,6 +15,7 @@ from server.features.orders.schemas import (
     OrderItem,
     OrderRestaurant,
     OrderStatus,
+    Ride,
     TimelineEntry,
 )
 from server.features.restaurants.schemas import CarriedOrder
@@ -98,14 +100,16 @@ async def orders(
     restaurant_id: str | None = None,
     before: tuple[str, str] | None,
     limit: int,
-) -> list[Order]:
-    """One page, newest first, of a customer's or a restaurant's; `before` is (placed_at, id)."""
+) -> tuple[list[Order], bool]:
+    """One page, newest first, of a customer's or a restaurant's, and whether there are more;
+    `before` is (placed_at, id)."""
     placed_at, order_id = before or LAST
     page = _queries.orders_of_customer if customer_id else _queries.orders_of_restaurant
-    rows = await page(
-        tx, owner=customer_id or restaurant_id, placed_at=placed_at, id=order_id, limit=limit
+    found = await page(
+        tx, owner=customer_id or restaurant_id, placed_at=placed_at, id=order_id, limit=limit + 1
     )
-    return [_order(row) for row in rows]
+    rows, more = pages.page_of(found, limit)
+    return [_order(row) for row in rows], more
 
 
 async def insert(tx: Transaction, order: Order) -> None:
@@ -153,6 +157,12 @@ async def carried(tx: Transaction, restaurant_id: str) -> dict[str, list[Carried
 async def on_the_way(tx: Transaction, driver_id: str) -> list[Order]:
     """What that driver is bringing now, the oldest first."""
     return [_order(row) for row in await _queries.on_the_way(tx, driver_id=driver_id)]
+
+
+async def rides(tx: Transaction, driver_id: str) -> list[Ride]:
+    """The same, without what is in them."""
+    rows = await _queries.rides(tx, driver_id=driver_id)
+    return [Ride(row["id"], row["restaurant_id"], row["customer_id"]) for row in rows]
 
 
 async def open_orders_of(tx: Transaction, customer_id: str) -> int:

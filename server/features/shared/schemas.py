@@ -81,9 +81,14 @@ Cents = Annotated[int, Field(ge=0, le=10_000_000)]
 
 
 class Wire(BaseModel):
-    """Anything that travels to or from a client."""
+    """Anything that travels to or from a client.
 
-    model_config = ConfigDict(extra="ignore", allow_inf_nan=False, frozen=True)
+    An error about one of them does not quote it: tracebacks and logs are no place for passwords.
+    """
+
+    model_config = ConfigDict(
+        extra="ignore", allow_inf_nan=False, frozen=True, hide_input_in_errors=True
+    )
 
 
 ItemT = TypeVar("ItemT")

@@ -29,6 +29,8 @@ router = Router("uploads")
 BLOBS = web.AppKey("blobs", Blobs)
 RECEPTION = web.AppKey("uploads_reception", Reception)
 RESULT_SECONDS = 3600
+PIECE = 64 * 1024
+"""Bytes of a picture that are in memory at once."""
 EMPTY = (302, 304)
 """What is answered where the store is elsewhere, and where the client has it already."""
 
@@ -96,17 +98,13 @@ async def _given_out(request: web.Request, picture: Picture) -> web.StreamRespon
     kept = f"max-age={RESULT_SECONDS}" if picture.final else "no-cache"
     headers = {
         "Cache-Control": f"private, {kept}",
-        "ETag": f'"{picture.blob}"',  # under one name there is never another content
+        "Content-Type": picture.media_type,
         # Whatever a stranger has sent, it is a picture or nothing.
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "default-src 'none'; sandbox",
     }
-    if picture.blob in {one.value for one in request.if_none_match or ()}:
-        return web.Response(status=304, headers=headers)
     file = blobs.file(picture.blob)
     assert file is not None
-    try:
-        content = await asyncio.to_thread(file.read_bytes)  # 10 MiB at most
-    except FileNotFoundError:  # it was removed while we looked it up
-        raise not_found("picture") from None
-    return web.Response(body=content, headers=headers, content_type=picture.media_type)
+    if not await asyncio.to_thread(file.is_file):  # it was removed while we looked it up
+        raise not_found("picture")
+    return web.FileResponse(file, chunk_size=PIECE, headers=headers)

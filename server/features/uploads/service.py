@@ -202,10 +202,8 @@ class UploadService:
         start = pages.parse(before)
 
         async def fn(tx: Transaction) -> UploadPage:
-            found = await store.uploads_of(tx, identity.account_id, start, limit + 1)
-            page, following = pages.page_of(
-                found, limit, lambda one: (to_text(one.created_at), one.id)
-            )
+            page, more = await store.uploads_of(tx, identity.account_id, start, limit)
+            following = pages.following(page, more, lambda one: (to_text(one.created_at), one.id))
             return UploadPage(items=[await _shown(tx, one) for one in page], next=following)
 
         return await self._database.read(fn)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from server.core import pages
 from server.core.clock import from_text, to_text
 from server.core.database import Transaction
 from server.core.queries import Row, load_queries
@@ -125,13 +126,14 @@ async def upload(tx: Transaction, upload_id: str) -> StoredUpload | None:
 
 async def uploads_of(
     tx: Transaction, account_id: str, before: tuple[str, str] | None, limit: int
-) -> list[StoredUpload]:
-    """The account's, newest first."""
+) -> tuple[list[StoredUpload], bool]:
+    """A page of the account's, newest first, and whether there are more."""
     before_at, before_id = before or ("~", "")
-    rows = await _queries.uploads_of(
-        tx, account_id=account_id, before_at=before_at, before_id=before_id, limit=limit
+    found = await _queries.uploads_of(
+        tx, account_id=account_id, before_at=before_at, before_id=before_id, limit=limit + 1
     )
-    return [_upload(row) for row in rows]
+    rows, more = pages.page_of(found, limit)
+    return [_upload(row) for row in rows], more
 
 
 async def kept_by(tx: Transaction, account_id: str) -> Kept:

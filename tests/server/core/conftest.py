@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from server.core.database import Database
-from server.core.logging import configure_logging
+from server.core.logging import configure_logging, flush_logs
 from server.core.migrate import migrate
 
 OpenDatabase = Callable[[], Awaitable[Database]]
@@ -41,12 +41,20 @@ async def database(open_database: OpenDatabase) -> Database:
     return await open_database()
 
 
+class Logged(io.StringIO):
+    """What was logged until it is asked for: a thread writes it."""
+
+    def getvalue(self) -> str:
+        flush_logs(5)
+        return super().getvalue()
+
+
 @pytest.fixture
 def logged() -> Iterator[io.StringIO]:
     """The lines of the structured log, as they are written."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    stream = io.StringIO()
+    stream = Logged()
     configure_logging("INFO", stream)
     yield stream
     root.handlers[:] = handlers

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from server.core import health
+from server.core.arrivals import ARRIVALS, Arrivals
 from server.core.health import CHECKS, add_health
 from server.core.limits import RateLimit
 from server.core.metrics import Metrics
@@ -49,6 +50,7 @@ async def client() -> AsyncIterator[Rest]:
 
     app = web.Application(middlewares=[around])
     app[OPERATIONS] = []
+    app[ARRIVALS] = Arrivals()
     app[METRICS] = Metrics()
     app[ANONYMOUS] = RateLimit(0, "requests")
     app[METRICS].gauge("held", "Held.", lambda: 7.0)

@@ -14,7 +14,7 @@ from support.live_server import settings_for
 def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder: Path = tmp_path_factory.mktemp("openapi")
     app = create_app(settings_for(folder))
-    found: dict[str, Any] = json.loads(json.dumps(app[DOCUMENT]))
+    found: dict[str, Any] = json.loads(app[DOCUMENT])
     return found
 
 

@@ -22,6 +22,8 @@ from server.realtime.subscription import Subscription
 from support.sparing import spare_the_disk
 from support.waiting import wait_until
 
+SIZE = Event("", 1, "changed", "", "{}", "").size
+INFINITE = 2**63
 FAR_FUTURE = "9999-01-01T00:00:00.000Z"
 
 
@@ -116,8 +118,10 @@ class Reader:
 class Run:
     """One example."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, bounds: tuple[int, int]) -> None:
         self.world = world
+        self.most_a_topic, self.most = bounds
+        self.rings = log_topic.Rings(*bounds)
         number = next(world.numbers)
         self.topics = [f"restaurant:{number}a", f"restaurant:{number}b"]
         self.heads = dict.fromkeys(self.topics, 0)
@@ -125,7 +129,7 @@ class Run:
         self.readers: list[Reader] = []
         self.broker = WildBroker()
         world.writing.publish = self.broker.in_flight.extend
-        self.hub = Hub(world.listening, world.listening_log, self.broker, 0.02)
+        self.hub = Hub(world.listening, world.listening_log, self.broker, 0.02, self.rings)
 
     async def append(self, which: int, count: int, fails: bool) -> None:
         name = self.topics[which]
@@ -202,6 +206,20 @@ class Run:
                 for _ in range(ticks):
                     await asyncio.sleep(0.0005)
 
+    def check_rings(self) -> None:
+        """What is kept is counted and within its bounds; a topic's newest event may go beyond its
+        own."""
+        rings = [
+            [event.size for event in topic._ring]
+            for topic in self.hub._topics.values()
+            if isinstance(topic, log_topic.LogTopic)
+        ]
+        assert self.rings.bytes == sum(map(sum, rings))
+        assert self.rings.bytes <= (self.most or INFINITE)
+        for ring in rings:
+            assert len(ring) <= log_topic.RING
+            assert sum(ring) <= (self.most_a_topic or INFINITE) or len(ring) == 1
+
     def settled(self, reader: Reader) -> bool:
         if reader.closed or reader.sink.resets:
             return True
@@ -227,6 +245,7 @@ class Run:
         try:
             for step in steps:
                 await self.do(step)
+                self.check_rings()
             for reader in self.readers:
                 reader.sink.give(None)
             await wait_until(
@@ -234,11 +253,13 @@ class Run:
             )
             for reader in self.readers:
                 self.check(reader)
+            self.check_rings()
         finally:
             for reader in self.readers:
                 if reader.subscription:
                     reader.subscription.close()
             await self.hub.close()
+            assert self.rings.bytes == 0
 
 
 OPENINGS = ("cursor", "cursor", "cursor", "now", "future", "epoch", "topic", "garbage")
@@ -267,11 +288,14 @@ step = st.one_of(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(steps=st.lists(step, min_size=3, max_size=40))
+@given(
+    steps=st.lists(step, min_size=3, max_size=40),
+    bounds=st.sampled_from([(0, 0), (2 * SIZE, 0), (0, 3 * SIZE), (3 * SIZE, 4 * SIZE), (1, 1)]),
+)
 def test_every_reader_gets_its_events_once_and_in_order(
-    world: World, steps: list[tuple[Any, ...]]
+    world: World, steps: list[tuple[Any, ...]], bounds: tuple[int, int]
 ) -> None:
-    world.runner.run(Run(world).play(steps))
+    world.runner.run(Run(world, bounds).play(steps))
 
 
 async def test_ten_at_once_write_without_a_gap(tmp_path: Path) -> None:

@@ -3,11 +3,15 @@
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import pytest
 from hub_node import TOPIC, ListSink, Node, OpenNode
+from redis.asyncio import Redis
 
+from server.core.clock import now, to_text
 from server.realtime import redis_broker
 from server.realtime.event import Event
 from server.realtime.redis_broker import RedisBroker, pause
@@ -15,6 +19,7 @@ from support.ports import free_port
 from support.redis_server import RedisServer
 from support.waiting import wait_until
 
+SECRET = "a secret that every process of a server knows"
 SLOW_SWEEP = 60.0
 """So slow that what arrives came through Redis."""
 PROMISED = 2.0
@@ -32,8 +37,8 @@ def connections(server: RedisServer, kind: str) -> int:
 
 async def two(open_node: OpenNode, url: str, sweep_seconds: float) -> tuple[Node, Node]:
     return (
-        await open_node(RedisBroker(url), sweep_seconds=sweep_seconds),
-        await open_node(RedisBroker(url), sweep_seconds=sweep_seconds),
+        await open_node(RedisBroker(url, SECRET), sweep_seconds=sweep_seconds),
+        await open_node(RedisBroker(url, SECRET), sweep_seconds=sweep_seconds),
     )
 
 
@@ -82,7 +87,7 @@ async def test_a_topic_that_nobody_listens_to_is_not_subscribed_to(
         return int(own_redis.command("PUBSUB", "CHANNELS", "tiffin:*").lstrip("*"))
 
     monkeypatch.setattr(hub, "LINGER_SECONDS", 0.1)
-    node = await open_node(RedisBroker(own_redis.url))
+    node = await open_node(RedisBroker(own_redis.url, SECRET))
     assert channels() == 1  # the connection's own
     sink = ListSink()
     subscription = await node.hub.subscribe(TOPIC, None, sink)
@@ -213,9 +218,9 @@ async def test_a_redis_that_comes_later_is_found(
 async def test_what_is_subscribed_to_while_connecting_is_not_forgotten(
     open_node: OpenNode, own_redis: RedisServer
 ) -> None:
-    here = await open_node(RedisBroker(own_redis.url), sweep_seconds=SLOW_SWEEP)
+    here = await open_node(RedisBroker(own_redis.url, SECRET), sweep_seconds=SLOW_SWEEP)
     own_redis.freeze()
-    there = await open_node(RedisBroker(own_redis.url), sweep_seconds=SLOW_SWEEP)
+    there = await open_node(RedisBroker(own_redis.url, SECRET), sweep_seconds=SLOW_SWEEP)
     assert there.broker.state == "connecting"  # it hangs in the middle of the handshake
     sinks = [await subscribed(there, f"restaurant:{number}") for number in range(5)]
     own_redis.thaw()
@@ -226,7 +231,7 @@ async def test_what_is_subscribed_to_while_connecting_is_not_forgotten(
 
 
 async def test_publishing_never_waits(own_redis: RedisServer) -> None:
-    broker = RedisBroker(own_redis.url)
+    broker = RedisBroker(own_redis.url, SECRET)
     delivered: list[Event] = []
     broker.deliver = delivered.append
     await broker.open("epoch")
@@ -237,15 +242,17 @@ async def test_publishing_never_waits(own_redis: RedisServer) -> None:
         broker.publish(events[start : start + 100])
     assert time.monotonic() - started < 3
     assert delivered == events
-    assert len(broker._queue) <= redis_broker.QUEUE
+    assert 0 < len(broker._queue) <= redis_broker.QUEUE
+    broker.publish([Event(TOPIC, seq, "changed", "", "x" * 20_000, "") for seq in range(9000)])
+    assert sum(len(message) for _, message in broker._queue) <= redis_broker.QUEUE_BYTES
     own_redis.thaw()
     await asyncio.wait_for(broker.close(), 5)
 
 
 async def test_databases_that_share_a_redis_never_meet(open_node: OpenNode, redis_url: str) -> None:
-    here = await open_node(RedisBroker(redis_url), sweep_seconds=SLOW_SWEEP)
-    other = await open_node(RedisBroker(redis_url), name="other", sweep_seconds=SLOW_SWEEP)
-    twin = await open_node(RedisBroker(redis_url), name="other", sweep_seconds=SLOW_SWEEP)
+    here = await open_node(RedisBroker(redis_url, SECRET), sweep_seconds=SLOW_SWEEP)
+    other = await open_node(RedisBroker(redis_url, SECRET), name="other", sweep_seconds=SLOW_SWEEP)
+    twin = await open_node(RedisBroker(redis_url, SECRET), name="other", sweep_seconds=SLOW_SWEEP)
     mine, theirs, twins = [await subscribed(node) for node in (here, other, twin)]
     await other.append(data='"theirs"')
     await arrives(twins, [1])
@@ -269,6 +276,83 @@ async def test_a_strangers_message_is_ignored(
     await arrives(far, [1])
     assert there.broker.state == "ok"
     assert again == []
+
+
+@asynccontextmanager
+async def overheard(url: str, channel: str) -> AsyncIterator[Callable[[], Awaitable[bytes]]]:
+    """Whatever is published there, as anybody hears it who reaches that Redis."""
+    async with Redis.from_url(url) as redis, redis.pubsub() as ear:
+        await ear.subscribe(channel)
+
+        async def heard() -> bytes:
+            async with asyncio.timeout(5):
+                while True:
+                    message = await ear.get_message(ignore_subscribe_messages=True, timeout=1)
+                    if message is not None:
+                        return bytes(message["data"])
+
+        yield heard
+
+
+async def test_a_genuine_message_is_of_no_use_to_a_stranger(
+    open_node: OpenNode, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Repeated it changes nothing; on another channel, or with other words, it is dropped."""
+    here, there = await two(open_node, redis_url, SLOW_SWEEP)
+    other = "restaurant:res_2"
+    far, elsewhere = await subscribed(there), await subscribed(there, other)
+    channel = f"tiffin:{there.log.epoch}:"
+    async with overheard(redis_url, channel + TOPIC) as heard, Redis.from_url(redis_url) as redis:
+        await here.append(data='"mine"')
+        message = await heard()
+        await arrives(far, [1])
+        forged = [
+            (TOPIC, message.replace(b"mine", b"ours")),
+            (TOPIC, message.replace(b",1,", b",2,")),
+            (TOPIC, message[32:]),
+            (TOPIC, b"\0" * 32 + message[32:].replace(b",1,", b",2,")),
+            (other, message),
+            (other, message.replace(TOPIC.encode(), other.encode())),
+        ]
+        for topic, sent in forged:
+            await redis.publish(channel + topic, sent)
+        for _ in range(3):
+            await redis.publish(channel + TOPIC, message)
+        await here.append()
+        await here.append(other)
+        await arrives(far, [1, 2])
+        await arrives(elsewhere, [1])
+    assert [event.data for event in far.events] == ['"mine"', "{}"]
+    assert there.broker.rejected == len(forged)
+    told = [record for record in caplog.records if "not signed" in record.getMessage()]
+    assert [record.levelname for record in told] == ["WARNING"], "once, however many there are"
+    assert (there.broker.state, there.hub.gaps) == ("ok", 0)
+
+
+async def test_another_secret_delays_by_a_sweep_and_is_told(
+    open_node: OpenNode, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    here = await open_node(RedisBroker(redis_url, SECRET))
+    there = await open_node(RedisBroker(redis_url, SECRET + "?"))
+    far = await subscribed(there)
+    for _ in range(3):
+        await here.append()
+    await arrives(far, [1, 2, 3])
+    await wait_until(lambda: there.broker.rejected == 3, 5, what="each is counted")
+    assert "another TIFFIN_JWT_SECRET" in caplog.text
+
+
+async def test_what_passes_and_comes_once_more_much_later_is_old(
+    open_node: OpenNode, redis_url: str
+) -> None:
+    here, there = await two(open_node, redis_url, SLOW_SWEEP)
+    topic = "passing/chat:1"
+    far = await subscribed(there, topic)
+    old = Event(topic, 0, "typing", "", '"old"', to_text(now() - timedelta(seconds=61)))
+    here.broker.publish([old])
+    here.hub.pass_on(topic, "typing", '"new"')
+    await wait_until(lambda: far.events, 5)
+    assert [event.data for event in far.events] == ['"new"']
 
 
 async def test_an_error_while_delivering_does_not_end_listening(
@@ -302,7 +386,7 @@ def test_pauses_grow_to_a_limit_for_hours_on_end() -> None:
 async def test_closing_takes_no_longer_because_redis_does_not_answer(
     own_redis: RedisServer, open_node: OpenNode
 ) -> None:
-    node = await open_node(RedisBroker(own_redis.url))
+    node = await open_node(RedisBroker(own_redis.url, SECRET))
     await subscribed(node)
     own_redis.freeze()
     await node.append()
@@ -316,7 +400,7 @@ async def test_it_closes_at_whatever_moment_of_publishing(redis_url: str) -> Non
     """redis-py may lose a cancellation that comes as a command has just gone out."""
     event = Event(TOPIC, 1, "made", "x", "{}", "2026-01-31T12:00:00.000Z")
     for turns in range(60):
-        broker = RedisBroker(redis_url)
+        broker = RedisBroker(redis_url, SECRET)
         await broker.open("closing")
         broker.publish([event])
         for _ in range(turns):

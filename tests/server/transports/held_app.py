@@ -9,16 +9,19 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
+from server.core.arrivals import ARRIVALS, Arrivals
 from server.core.auth import AccessTokens, Gate
 from server.core.database import Database
-from server.core.limits import RateLimit
+from server.core.limits import InFlight, RateLimit
 from server.core.metrics import Metrics
 from server.core.middleware import METRICS, around
 from server.core.migrate import migrate
 from server.core.routing import (
+    ADDRESSES,
     ANONYMOUS,
     ANY_ROLE,
     GATE,
+    IN_FLIGHT,
     OPERATIONS,
     READS,
     SERVICES,
@@ -53,13 +56,12 @@ class Door(Wire):
 
 
 class Doors:
-    """The state that is polled for, and the seconds after which a reader counts as stalled."""
+    """The state that is polled for."""
 
-    def __init__(self, stalled_seconds: float) -> None:
+    def __init__(self) -> None:
         self.state = "closed"
         self.looks = 0
         self.ends: list[str] = []
-        self.stalled_seconds = stalled_seconds
 
 
 router = Router("held")
@@ -131,9 +133,7 @@ async def talk(request: web.Request, after: str | None = None) -> web.StreamResp
         finally:
             subscription.close()
 
-    return await websocket.serve(
-        request, attend, stalled_seconds=doors.stalled_seconds, per_second=0
-    )
+    return await websocket.serve(request, attend)
 
 
 class CountingHub(Hub):
@@ -158,20 +158,25 @@ class HeldApp:
         most_an_account: int = 10_000,
         heartbeat_seconds: float = 10,
         stalled_seconds: float = 90,
+        **limits: float,
     ) -> None:
         self.database = Database(path)
         self.log = EventLog(self.database)
         self.hub = CountingHub(self.database, self.log, MemoryBroker(), 0.1)
         self.connections = Connections(most, most_an_account)
-        self.doors = Doors(stalled_seconds)
+        self.doors = Doors()
         self.revoked: set[str] = set()
         self.heartbeat = Heartbeat(heartbeat_seconds)
         app = web.Application(middlewares=[around])
         app[GATE] = Gate(AccessTokens(SECRET, 60))
         app[GATE].session_holds = self._holds
-        for unlimited in (WRITES, READS, ANONYMOUS):
+        for unlimited in (WRITES, READS, ADDRESSES, ANONYMOUS):
             app[unlimited] = RateLimit(0, "requests")
-        settings = Settings.model_construct(stalled_reader_seconds=stalled_seconds)
+        app[IN_FLIGHT] = InFlight(0)
+        app[ARRIVALS] = Arrivals()
+        settings = Settings.model_construct(
+            stalled_reader_seconds=stalled_seconds, **({"frames_per_second": 0.0} | limits)
+        )
         app[SERVICES] = {Hub: self.hub, Doors: self.doors, Settings: settings}
         app[OPERATIONS] = []
         app[METRICS] = Metrics()

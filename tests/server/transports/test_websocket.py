@@ -9,7 +9,17 @@ import pytest
 from held_app import HeldApp, OpenApp
 
 from server.transports import duplex, websocket
-from support.raw_websocket import CLOSE, PING, RawWebSocket, raw_websocket
+from support.raw_websocket import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    RawWebSocket,
+    framed,
+    raw_websocket,
+)
 from support.waiting import wait_until
 
 KILOBYTES_8 = json.dumps("x" * 8192)
@@ -166,6 +176,66 @@ async def test_pings_come_and_are_answered(open_app: OpenApp) -> None:
         await ws.send("mine", PING)
         while (await ws.receive()) != (0xA, b"mine"):
             pass
+
+
+async def test_a_flood_of_pings_gets_one_pong_a_time_for_the_newest(open_app: OpenApp) -> None:
+    app = await open_app(pong_seconds=0.5)
+    async with idle(app) as ws:
+        began = time.monotonic()
+        await ws.send_all(b"".join(framed(b"%d" % number, PING) for number in range(40)))
+        assert await ws.receive() == (PONG, b"0")
+        assert await ws.receive() == (PONG, b"39")
+        assert time.monotonic() - began > 0.4
+        await ws.send("hello")
+        assert await ws.receive() == (TEXT, b'{"echo": "hello"}')
+
+
+FLOODS = {
+    "pings": framed(b"", PING),
+    "pongs": framed(b"x" * 125, PONG),
+    "parts of a message": framed(b"", CONTINUATION, final=False),
+    "messages in parts": framed(b"x", TEXT, final=False) + framed(b"", CONTINUATION),
+    "text": framed(b"x", TEXT),
+    "bytes": framed(b"x", BINARY),
+    "all of them": framed(b"", PING) + framed(b"", PONG) + framed(b"x", TEXT),
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+async def test_a_flood_of_frames_of_any_kind_ends_it(open_app: OpenApp, flood: str) -> None:
+    """Today's clients come nowhere near, and what is sent beyond it is not even parsed."""
+    app = await open_app(frames_per_second=20, control_frames_per_second=50)
+    began = framed(b"", TEXT, final=False) if "parts of a" in flood else b""
+    async with idle(app) as ws, opened(app) as other:
+        sending = asyncio.create_task(ws.send_all(began + FLOODS[flood] * 5000))
+        assert await ws.end() == (1008, '{"reason": "too-fast"}')
+        await asyncio.gather(sending, return_exceptions=True)
+        await other.send_str("hello")
+        assert "hello" in await other.receive_str(timeout=5)
+        await wait_until(lambda: app.connections.held == 1, 5, what="its place is free")
+
+
+async def test_a_flood_at_a_closed_door_is_cut_off(app: HeldApp) -> None:
+    """A refused handshake is accepted and closed: while the answer is awaited, frames count."""
+    async with raw_websocket(app.port, "/api/v1/ws") as ws:
+        began = time.monotonic()
+        sending = asyncio.create_task(ws.send_all(FLOODS["pings"] * 5000))
+        assert (await ws.end())[0] == 4401
+        await ws.end()
+        await asyncio.gather(sending, return_exceptions=True)
+        assert time.monotonic() - began < 0.8 * duplex.CLOSE_SECONDS, "it is listened to"
+
+
+async def test_a_long_message_in_parts_and_lively_pings_are_no_flood(open_app: OpenApp) -> None:
+    app = await open_app(frames_per_second=20)
+    async with idle(app) as ws:
+        part = "x" * 512
+        await ws.send_all(
+            framed(part.encode(), TEXT, final=False)
+            + (framed(b"", PING) + framed(part.encode(), CONTINUATION, final=False)) * 100
+            + framed(b"", CONTINUATION)
+        )
+        assert json.loads(await ws.text()) == {"echo": part * 101}
 
 
 async def test_who_does_not_read_is_not_listened_to_either(app: HeldApp) -> None:

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import random
+import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,9 @@ from faulty_server import FaultyServer, problem
 
 from server.features.chat.frame_schemas import CloseCode, ErrorFrame, PresenceFrame, ServerFrame
 from server.features.chat.schemas import ChatMessage
+from support.live_server import running_server, settings_for
+from support.rest import Rest
+from support.room import history, open_chat
 from support.waiting import wait_until
 from tui.common.client.outbox import Outbox
 from tui.common.client.reconnect import Backoff
@@ -178,6 +183,29 @@ async def test_what_cannot_be_taken_now_is_sent_again_in_order(
     await reader.has("first", "second")
     assert far.texts() == ["first", "first", "first", "second"]
     assert not reader.errors
+
+
+async def test_what_goes_beyond_an_accounts_bytes_waits_and_arrives(
+    data_dir: Path, wire: Wire, meter: Meter
+) -> None:
+    settings = settings_for(data_dir, chat_bytes_per_minute=62_000)
+    async with running_server(settings) as server, Rest(server.url) as rest:
+        await rest.register("ana@example.com")
+        chat_id = await open_chat(rest)
+        session = Session(server.url, wire)
+        await session.log_in("ana@example.com", "correct horse")
+        texts = [letter * 4000 for letter in "abcdefghijklmno"]  # 15 of them are too much
+        async with Room(session, chat_id, meter) as room:
+            reader, started = Reader(room), time.monotonic()
+            for text in texts:
+                room.say(text)
+            await reader.has(*texts)
+            assert time.monotonic() - started > 1
+            assert not reader.errors, "it is nothing that a person need know"
+            reader.task.cancel()
+            await asyncio.gather(reader.task, return_exceptions=True)
+        await session.close()
+        assert [one["text"] for one in await history(rest, chat_id)] == texts
 
 
 async def test_a_message_that_is_not_wanted_is_told_and_the_next_goes_out(

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pydantic import Secret
+
 from server.features.accounts.schemas import Account, PasswordChange, ProfileChange
 from server.features.announcements.schemas import (
     AckCount,
@@ -244,7 +246,7 @@ class Api:
         """Change the fields that are set; one set to None is emptied."""
         return self._keep(await self._ask(Account, "PATCH", "/me", json=change))
 
-    async def change_password(self, current: str, new: str) -> None:
+    async def change_password(self, current: str | Secret[str], new: str | Secret[str]) -> None:
         """Set a new password; the server may end other sessions for it."""
         change = PasswordChange(current_password=current, new_password=new)
         await self._session.request("PUT", "/me/password", json=change)

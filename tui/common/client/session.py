@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Unpack
 
-    from pydantic import BaseModel
+    from pydantic import BaseModel, Secret
 
     from server.features.accounts import schemas
     from tui.common.client.channel import Channel
@@ -97,7 +97,7 @@ class Session:
         """
         return self._client.clock.now()
 
-    async def log_in(self, email: str, password: str) -> schemas.Account:
+    async def log_in(self, email: str, password: str | Secret[str]) -> schemas.Account:
         """Sign in; `ApiError` 401 where the two don't fit together."""
         from server.features.accounts.schemas import Credentials
 
@@ -109,7 +109,7 @@ class Session:
 
         return await self._sign_in("/auth/demo", DemoLogin(role=role))
 
-    async def register(self, email: str, password: str, name: str) -> schemas.Account:
+    async def register(self, email: str, password: str | Secret[str], name: str) -> schemas.Account:
         """Make a customer and sign in. Raises pydantic's `ValidationError` for unfit fields."""
         from server.features.accounts.schemas import Registration
 

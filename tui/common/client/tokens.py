@@ -14,13 +14,21 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tui.common.client.errors import ClientTrouble
 
 LOCK_SECONDS = 15.0
 _LOCK_LOOKS_EVERY = 0.02
+
+
+def state_folder() -> Path:
+    """Where the apps keep files of the user's; it may not be there yet. Raises RuntimeError where
+    nobody's home folder is known."""
+    state = os.environ.get("XDG_STATE_HOME", "")
+    folder = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
+    return folder / "tiffin"
 
 
 class StoreTrouble(ClientTrouble):
@@ -43,7 +51,7 @@ class Remembered:
     whoever finds it repeats that refresh instead of starting one of its own.
     """
 
-    refresh_token: str
+    refresh_token: str = field(repr=False)
     account_id: str
     idempotency_key: str | None = None
 
@@ -62,12 +70,10 @@ class TokenStore:
     @classmethod
     def for_app(cls, server_url: str, app: str) -> TokenStore:
         """The file of an app ("customer", "employee") on one server, in the user's state folder."""
-        state = os.environ.get("XDG_STATE_HOME", "")
-        folder = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
         url = server_url.rstrip("/").lower()
         readable = re.sub(r"[^a-z0-9.]+", "-", url.partition("://")[2] or url).strip("-")[:60]
         digest = hashlib.sha256(url.encode()).hexdigest()[:8]
-        return cls(folder / "tiffin" / f"{app}-{readable}-{digest}.json")
+        return cls(state_folder() / f"{app}-{readable}-{digest}.json")
 
     @asynccontextmanager
     async def locked(self) -> AsyncIterator[None]:

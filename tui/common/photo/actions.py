@@ -12,6 +12,7 @@ from tui.common.photo.parcel import Parcel, Way
 from tui.common.photo.pick import PickScreen
 from tui.common.photo.save import SaveScreen
 from tui.common.screens.confirm import ConfirmScreen
+from tui.common.text import plain
 
 if TYPE_CHECKING:
     from tui.common.photo.panel import PhotoPanel
@@ -54,9 +55,8 @@ class PhotoActions:
             return
         suffix = ".png" if row.result_url else f".{row.media_type.rpartition('/')[2]}"
         stem = Path(panel.file_name(row)).stem or "photo"
-        panel.app.push_screen(
-            SaveScreen(lambda: panel.api.picture(url), f"{stem}-tiffin{suffix}"), self._saved
-        )
+        name = plain(f"{stem}-tiffin{suffix}")
+        panel.app.push_screen(SaveScreen(lambda: panel.api.picture(url), name), self._saved)
 
     def delete(self) -> None:
         """Delete the photo in view, or give up sending it."""
@@ -91,4 +91,4 @@ class PhotoActions:
 
     def _saved(self, path: Path | None) -> None:
         if path is not None:
-            self._panel.notify(f"Saved as {path}.", title=self._panel.TITLE)
+            self._panel.notify(f"Saved as {plain(str(path))}.", title=self._panel.TITLE)

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from server.features.uploads.schemas import MAX_BYTES
 from tui.common.client.form import UnfitFile, read_file
 from tui.common.photo.bitmap import Bitmap, NotDrawable, decode
+from tui.common.text import plain
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp"})
 """What is offered for choosing; what is sent is judged by its content alone."""
@@ -32,10 +33,14 @@ class Candidate:
     path: Path
     bitmap: Bitmap
 
+    @property
+    def name(self) -> str:
+        """The file's, fit for the screen; only `path` opens it."""
+        return plain(self.path.name)
 
-async def inspect(typed: str) -> Candidate:
+
+async def inspect(path: Path | None) -> Candidate:
     """Read and decode the file. Raises `UnfitFile`, in words for whoever chose it."""
-    path = path_of(typed)
     if path is None:
         raise UnfitFile("Type the path of a picture, or choose one below.")
     content = await read_file(path, MAX_BYTES)

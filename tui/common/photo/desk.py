@@ -137,7 +137,7 @@ class Desk:
         self._changed()
 
     def _keep(self, upload_id: str, parcel: Parcel) -> None:
-        self.names[upload_id] = parcel.candidate.path.name
+        self.names[upload_id] = parcel.candidate.name
         self.previews[upload_id] = parcel.candidate.bitmap
         while len(self.previews) > PREVIEWS:
             del self.previews[next(iter(self.previews))]

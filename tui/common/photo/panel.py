@@ -286,7 +286,7 @@ class PhotoPanel(Panel):
     def file_name(self, row: Row) -> str:
         """The file's, if it was sent from here; else what it is for."""
         if isinstance(row, Parcel):
-            return row.candidate.path.name
+            return row.candidate.name
         known = self.desk.names.get(row.id) if self.desk is not None else None
         return known or self.about(row)
 

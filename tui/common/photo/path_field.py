@@ -5,11 +5,13 @@ import os
 from pathlib import Path
 from typing import ClassVar
 
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.suggester import Suggester
 from textual.widgets import Input
 
-from tui.common.photo.candidate import looks_like_picture
+from tui.common.photo.candidate import looks_like_picture, path_of
+from tui.common.text import plain
 
 LOOKED_AT = 2000
 """Entries of a folder; what is beyond is not suggested."""
@@ -19,9 +21,33 @@ class PathField(Input):
     """Tab and → take the suggestion; without one, tab goes on."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("tab", "complete", show=False)]
+    PASTES_RAW = True
 
-    def __init__(self, value: str = "", *, id: str | None = None) -> None:
-        super().__init__(value, id=id, compact=True, suggester=PathSuggester(), max_length=4096)
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id, compact=True, suggester=PathSuggester(), max_length=4096)
+        self._shown: tuple[str, Path] | None = None
+
+    @property
+    def path(self) -> Path | None:
+        """The path that is meant; None where nothing is typed."""
+        if self._shown is not None and self.value == self._shown[0]:
+            return self._shown[1]
+        return path_of(self.value)
+
+    def show(self, path: Path) -> None:
+        """Have this path in the field. What is seen of it may differ: a file's name may hold what
+        steers a terminal, and still has to be found."""
+        self.value = plain(str(path))
+        self._shown = (self.value, path)
+        self.cursor_position = len(self.value)
+
+    def _on_paste(self, event: events.Paste) -> None:
+        text = event.text.strip("\r\n")
+        path = path_of(text)
+        if path is not None and plain(text) != text:
+            self.show(path)
+            event.prevent_default()
+            event.stop()
 
     def action_complete(self) -> None:
         """Take the suggestion, or go on."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
+from rich.text import Text, TextType
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -12,7 +13,7 @@ from textual.content import Content
 from textual.widgets import DirectoryTree, Input, Static
 
 from tui.common.client.form import UnfitFile
-from tui.common.photo.candidate import Candidate, inspect, looks_like_picture, path_of
+from tui.common.photo.candidate import Candidate, inspect, looks_like_picture
 from tui.common.photo.path_field import PathField
 from tui.common.screens.modal import Modal
 from tui.common.text import plain
@@ -25,6 +26,10 @@ class PictureTree(DirectoryTree):
     ICON_NODE = "▸ "
     ICON_NODE_EXPANDED = "▾ "
     ICON_FILE = "  "
+
+    def process_label(self, label: TextType) -> Text:
+        """A name as text in one line: it may hold anything but a slash."""
+        return Text(plain(label)) if isinstance(label, str) else label
 
     def filter_paths(self, paths: Iterable[Path]) -> Iterable[Path]:
         """Only those."""
@@ -61,7 +66,7 @@ class PickScreen(Modal[Candidate]):
     def compose(self) -> ComposeResult:
         """The path, the folders, a line for what is wrong."""
         with Vertical(classes="box") as box:
-            box.border_title = self._heading.replace("[", r"\[")
+            box.border_title = Content(self._heading)
             box.border_subtitle = "tab completes · enter takes it · esc closes"
             yield PathField(id="path")
             yield Static(
@@ -84,35 +89,35 @@ class PickScreen(Modal[Candidate]):
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
         self.say("")
-        path = path_of(event.value)
+        path = self.query_one(PathField).path
         if event.value.endswith("/") and path is not None and _is_folder(path):
             self.query_one(PictureTree).path = path
 
     @on(Input.Submitted)
-    def _submitted(self, event: Input.Submitted) -> None:
-        path = path_of(event.value)
+    def _submitted(self) -> None:
+        path = self.query_one(PathField).path
         if path is not None and _is_folder(path):
             self.query_one(PictureTree).path = path
             self.query_one(PictureTree).focus()
             return
-        self._take(event.value)
+        self._take(path)
 
     @on(DirectoryTree.FileSelected)
     def _chosen(self, event: DirectoryTree.FileSelected) -> None:
         field = self.query_one(PathField)
         with field.prevent(Input.Changed):
-            field.value = str(event.path)
-        self._take(str(event.path))
+            field.show(event.path)
+        self._take(event.path)
 
-    def _take(self, typed: str) -> None:
+    def _take(self, path: Path | None) -> None:
         if not self._looking:
             self._looking = True
             self.say("Looking at it …", trouble=False)
-            self.run_worker(self._look(typed), group="pick", exit_on_error=False)
+            self.run_worker(self._look(path), group="pick", exit_on_error=False)
 
-    async def _look(self, typed: str) -> None:
+    async def _look(self, path: Path | None) -> None:
         try:
-            candidate = await inspect(typed)
+            candidate = await inspect(path)
         except UnfitFile as trouble:
             if self.is_attached:
                 self.say(trouble.words)

@@ -12,7 +12,6 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from tui.common.client.errors import ClientTrouble
-from tui.common.photo.candidate import path_of
 from tui.common.photo.path_field import PathField
 from tui.common.screens.confirm import ConfirmScreen
 from tui.common.screens.modal import Modal
@@ -43,7 +42,9 @@ class SaveScreen(Modal[Path]):
         with Vertical(classes="box") as box:
             box.border_title = "Save the picture"
             box.border_subtitle = "tab completes · enter saves · esc closes"
-            yield PathField(plain(str(Path.home() / self._file_name)), id="path")
+            field = PathField(id="path")
+            field.show(Path.home() / self._file_name)
+            yield field
             yield Static("", id="words", markup=False)
         yield TooSmall()
 
@@ -53,15 +54,15 @@ class SaveScreen(Modal[Path]):
         self.query_one("#words", Static).update(Content.assemble(mark, plain(words)))
 
     @on(Input.Submitted)
-    def _submitted(self, event: Input.Submitted) -> None:
-        path = path_of(event.value)
+    def _submitted(self) -> None:
+        path = self.query_one(PathField).path
         if path is None:
             self.say("Type where to save it.")
             return
         if path.is_dir():
             path /= self._file_name
         if path.exists():
-            question = f"There is a file {path} already. It would be lost."
+            question = f"There is a file {plain(str(path))} already. It would be lost."
             self.app.push_screen(
                 ConfirmScreen("Save the picture", question, yes="Replace it", danger=True),
                 lambda sure: self._start(path) if sure else None,

@@ -62,7 +62,7 @@ class AccountScreen(Modal[None]):
                     yield Static("", id="who", classes="row", markup=False)
                     for field, label, longest in FIELDS:
                         with Horizontal(classes="row"):
-                            yield Label(label)
+                            yield Label(label, markup=False)
                             yield Input(id=field, compact=True, max_length=longest)
                 yield Avatar()
             with Horizontal(classes="buttons"):
@@ -72,7 +72,7 @@ class AccountScreen(Modal[None]):
             yield Static("Password", classes="heading", markup=False)
             for field, label in (("current_password", "Now"), ("new_password", "New")):
                 with Horizontal(classes="row"):
-                    yield Label(label)
+                    yield Label(label, markup=False)
                     yield Input(id=field, password=True, compact=True, max_length=1024)
             with Horizontal(classes="buttons"):
                 yield Button("Change password", id="change", compact=True)
@@ -215,8 +215,10 @@ class AccountScreen(Modal[None]):
         return ProfileChange(name=typed["name"], phone=typed["phone"] or None, address=address)
 
     async def _change(self) -> None:
+        from pydantic import Secret
+
         fields = [self.query_one(f"#{name}_password", Input) for name in ("current", "new")]
-        await self.tiffin.api.change_password(fields[0].value, fields[1].value)
+        await self.tiffin.api.change_password(*(Secret(field.value) for field in fields))
         for field in fields:
             field.value = ""
         self.say("Password changed.", trouble=False)

@@ -6,6 +6,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.widgets import Button, Static
 
 from tui.common.screens.modal import Modal
@@ -41,13 +42,13 @@ class ConfirmScreen(Modal[bool]):
     def compose(self) -> ComposeResult:
         """The question and two buttons."""
         with Vertical(classes="box danger" if self._danger else "box") as box:
-            box.border_title = self._heading.replace("[", r"\[")
+            box.border_title = Content(self._heading)
             box.border_subtitle = "esc closes"
             yield Static(self._question, markup=False)
             with Horizontal():
-                yield Button(self._no, id="no", compact=True)
+                yield Button(Content(self._no), id="no", compact=True)
                 yield Button(
-                    self._yes,
+                    Content(self._yes),
                     id="yes",
                     variant="error" if self._danger else "primary",
                     compact=True,

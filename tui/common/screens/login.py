@@ -18,6 +18,8 @@ from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.too_small import LEAST_ROWS, TooSmall
 
 if TYPE_CHECKING:
+    from pydantic import Secret
+
     from tui.common.app import TiffinApp
 
 RETRY_SECONDS = (1, 2, 3, 5)
@@ -91,7 +93,7 @@ class LoginScreen(Screen[bool]):
                 )
             )
             yield ServerLine(self.tiffin.server)
-            yield Button(f"Enter the demo as {_a(role)}", id="demo", variant="primary")
+            yield Button(Content(f"Enter the demo as {_a(role)}"), id="demo", variant="primary")
             yield Static("or with an account of your own", classes="or", markup=False)
             with Horizontal(classes="row new"):
                 yield Label("Name")
@@ -213,6 +215,11 @@ class LoginScreen(Screen[bool]):
     def _typed(self, field: str) -> str:
         return self.query_one(f"#{field}", Input).value
 
+    def _password(self) -> "Secret[str]":
+        from pydantic import Secret
+
+        return Secret(self._typed("password"))
+
     async def _demo(self) -> bool:
         from server.features.accounts.schemas import Role
         from tui.common.client.errors import ApiError
@@ -236,13 +243,13 @@ class LoginScreen(Screen[bool]):
                 self._point_at(field)
                 return False
         self.say("Signing in …", trouble=False)
-        await self.tiffin.session.log_in(self._typed("email").strip(), self._typed("password"))
+        await self.tiffin.session.log_in(self._typed("email").strip(), self._password())
         return await self._right_door()
 
     async def _register(self) -> bool:
         self.say("Registering …", trouble=False)
         await self.tiffin.session.register(
-            self._typed("email").strip(), self._typed("password"), self._typed("name").strip()
+            self._typed("email").strip(), self._password(), self._typed("name").strip()
         )
         return True
 

@@ -20,7 +20,8 @@ class TooSmall(Widget):
     def render(self) -> Content:
         """The size there is and the size that is needed."""
         columns, rows = self.app.size
-        return Content.from_markup(
-            f"[b]This window is too small[/]\n{columns}x{rows}; "
-            f"tiffin needs {LEAST_COLUMNS}x{LEAST_ROWS}\n[$wire-ink]ctrl+q quits[/]"
+        return Content.assemble(
+            ("This window is too small", "bold"),
+            f"\n{columns}x{rows}; tiffin needs {LEAST_COLUMNS}x{LEAST_ROWS}\n",
+            ("ctrl+q quits", "$wire-ink"),
         )

@@ -6,6 +6,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.widgets import Button, Input, Static
 
 from server.features.orders.schemas import CANCELLABLE, Order
@@ -41,7 +42,7 @@ class CancelScreen(Modal[str]):
         """The question, the reason, two buttons."""
         order = self._order
         with Vertical(classes="box") as box:
-            box.border_title = f"Cancel order #{order.number:04d}?"
+            box.border_title = Content(f"Cancel order #{order.number:04d}?")
             box.border_subtitle = "esc keeps it"
             yield Static(self._question(), markup=False)
             yield Input(id="reason", compact=True, max_length=500, placeholder="why, if you like")

@@ -150,7 +150,7 @@ class Checkout(Vertical):
         self.query_one("#total", Static).update(
             Content.assemble(("Total  ", "$wire-ink not bold"), (euros(cents), ""))
         )
-        self.query_one("#send", Button).label = f"Place the order · {euros(cents)}"
+        self.query_one("#send", Button).label = Content(f"Place the order · {euros(cents)}")
 
     def _say_where(self) -> None:
         text = self.query_one("#address", Input).value

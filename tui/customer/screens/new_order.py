@@ -235,7 +235,7 @@ class NewOrderScreen(Modal[Order]):
             box.border_subtitle = ""
             self.query_one(RestaurantList).renew()
             return
-        box.border_subtitle = (
+        box.border_subtitle = Content(
             f"{basket.count} {'dish' if basket.count == 1 else 'dishes'} · "
             f"{euros(basket.total_cents)}"
             if basket.count

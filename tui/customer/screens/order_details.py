@@ -109,7 +109,7 @@ class OrderDetails(Modal[str]):
             return
         self._drawn = shown
         box = self.query_one(".box")
-        box.border_title = f"Order #{order.number:04d}"
+        box.border_title = Content(f"Order #{order.number:04d}")
         self.query_one(OrderHead).show(order)
         self.query_one(Stepper).show(str(order.status), str(status_before_end(order)))
         left.update(_items(order, widths[0]))

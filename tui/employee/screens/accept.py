@@ -49,7 +49,7 @@ class AcceptScreen(Modal[int]):
     def compose(self) -> ComposeResult:
         """A number, and the usual ones to pick."""
         with Vertical(classes="box") as box:
-            box.border_title = f"{self._verb} #{self._order.number}"
+            box.border_title = Content(f"{self._verb} #{self._order.number}")
             box.border_subtitle = "enter confirms · ↑↓ 5 minutes · esc closes"
             what = f"{plain(self._order.customer.name)}: {in_one_line(self._order)}"
             yield Static(fit(what, 96), id="what", markup=False)
@@ -62,7 +62,7 @@ class AcceptScreen(Modal[int]):
             with Horizontal(classes="row"):
                 yield Label("or in")
                 for minutes in PRESETS:
-                    button = Button(str(minutes), name=str(minutes), compact=True)
+                    button = Button(Content(str(minutes)), name=str(minutes), compact=True)
                     button.styles.min_width = 5
                     yield button
         yield TooSmall()

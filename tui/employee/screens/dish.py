@@ -49,7 +49,7 @@ class DishScreen(Modal[MenuItem]):
             box.border_subtitle = "enter goes on and saves · esc closes"
             for (field, label, longest), value in zip(FIELDS, values, strict=True):
                 with Horizontal(classes="row"):
-                    yield Label(label)
+                    yield Label(label, markup=False)
                     yield Input(plain(value), id=field, compact=True, max_length=longest)
             yield Button("Save", id="save", variant="primary", compact=True)
             yield Static("", id="words", markup=False)

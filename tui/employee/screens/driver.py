@@ -41,7 +41,7 @@ class DriverScreen(Modal[str]):
     def compose(self) -> ComposeResult:
         """A line of words and the roster."""
         with Vertical(classes="box") as box:
-            box.border_title = f"{self._verb} #{self._order.number}?"
+            box.border_title = Content(f"{self._verb} #{self._order.number}?")
             box.border_subtitle = "enter chooses · esc closes"
             yield Static("Looking who is free …", id="words", markup=False)
             roster = OptionList(id="drivers")

@@ -163,9 +163,7 @@ class MenuScreen(Modal[None]):
 
     async def _read(self) -> None:
         restaurant = await self.tiffin.api.restaurant(self._restaurant_id)
-        self.query_one(".box").border_title = f"Menu of {plain(restaurant.name)}".replace(
-            "[", r"\["
-        )
+        self.query_one(".box").border_title = Content(f"Menu of {plain(restaurant.name)}")
         self._dishes = restaurant.menu
         self._fill()
 

@@ -39,7 +39,7 @@ class OrderScreen(Modal[None]):
     def compose(self) -> ComposeResult:
         """The lines, and a scroll bar where there are many."""
         with VerticalScroll(classes="box") as box:
-            box.border_title = f"Order #{self._order.number}"
+            box.border_title = Content(f"Order #{self._order.number}")
             box.border_subtitle = "esc closes"
             yield Static("", id="order", markup=False)
         yield TooSmall()

@@ -47,7 +47,8 @@ class ReasonScreen(Modal[str]):
         """Reasons to pick, and a line for one's own."""
         reasons = REJECTIONS if self._new else CANCELLATIONS
         with Vertical(classes="box") as box:
-            box.border_title = f"{'Reject' if self._new else 'Cancel'} #{self._order.number}"
+            verb = "Reject" if self._new else "Cancel"
+            box.border_title = Content(f"{verb} #{self._order.number}")
             box.border_subtitle = "enter sends it · tab own words · esc closes"
             yield Static(
                 f"{plain(self._order.customer.name)} will read why:", classes="hint", markup=False

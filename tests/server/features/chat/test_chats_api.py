@@ -2,15 +2,17 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.routing import SERVICES
-from support.cast import Cast
+from support.cast import Cast, cast_of
 from support.event_stream import event_stream
-from support.live_server import LiveServer
+from support.live_server import LiveServer, running_server, settings_for
 from support.room import history, open_chat, room
+from support.town import database_in
 from support.waiting import wait_until
 
 
@@ -43,6 +45,46 @@ async def test_a_chat_about_an_order_of_ones_own_only(cast: Cast) -> None:
     for rest, order_id in ((cast.stranger, order["id"]), (cast.customer, "ord_nobodys")):
         problem = (await rest.post("/chats", body | {"order_id": order_id})).must(422).json
         assert problem["errors"][0]["loc"] == ["order_id"]
+
+
+async def test_an_account_has_so_many_chats_open_and_no_more(data_dir: Path) -> None:
+    settings = settings_for(data_dir, max_open_chats=2)
+    async with running_server(settings) as server, cast_of(server) as cast:
+        first, second = [await open_chat(cast.customer, subject) for subject in ("one", "two")]
+        problem = (await cast.customer.post("/chats", {"subject": "three"})).must(409).json
+        assert problem["type"] == "urn:tiffin:problem:too-many-chats"
+        assert "Close one" in problem["detail"]
+        await open_chat(cast.stranger)
+        (await cast.customer.post(f"/chats/{first}/close")).must(200)
+        key = {"Idempotency-Key": "three"}
+        third = (await cast.customer.post("/chats", {"subject": "three"}, headers=key)).must(201)
+        again = (await cast.customer.post("/chats", {"subject": "three"}, headers=key)).must(201)
+        assert again.json == third.json
+        for rest in (cast.customer, cast.employee):
+            (await rest.post(f"/chats/{first}/reopen")).must(409)
+            (await rest.post(f"/chats/{second}/reopen")).must(200)  # it is open already
+        (await cast.customer.post(f"/chats/{second}/close")).must(200)
+        (await cast.customer.post(f"/chats/{first}/reopen")).must(200)
+
+
+async def test_an_account_opens_so_many_chats_a_day(data_dir: Path) -> None:
+    settings = settings_for(data_dir, max_chats_per_day=2)
+    async with running_server(settings) as server, cast_of(server) as cast:
+        first = await open_chat(cast.customer, "one")
+        (await cast.customer.post(f"/chats/{first}/close")).must(200)
+        await open_chat(cast.customer, "two")
+        refused = (await cast.customer.post("/chats", {"subject": "three"})).must(429)
+        assert 86_000 < int(refused.headers["Retry-After"]) <= 86_400
+        await open_chat(cast.stranger)
+        (await cast.customer.post(f"/chats/{first}/reopen")).must(200)
+
+        async def a_day_passes(tx: Transaction) -> None:
+            sql = "UPDATE chats SET opened_at = '2026-01-31T12:00:00.000Z' WHERE id = :id"
+            await tx.execute(sql, {"id": first})
+
+        async with database_in(data_dir) as database:
+            await database.write(a_day_passes)
+        await open_chat(cast.customer, "three")
 
 
 async def test_nobody_but_a_customer_opens_a_chat(cast: Cast) -> None:

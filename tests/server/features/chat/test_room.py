@@ -1,16 +1,24 @@
 """A room: what its members are told, whoever they are."""
 
+import gc
 import json
+import sys
 from pathlib import Path
+from types import FunctionType, ModuleType
 
 import pytest
 
+from server.core.routing import SERVICES
 from server.features.chat.frame_schemas import CloseCode, CloseReason, read_server_frame
+from server.features.chat.messages import FRAME_COST
+from server.realtime.hub import Hub
+from server.realtime.log_topic import LogTopic
 from server.transports import duplex
 from support.cast import Cast, cast_of
 from support.live_server import running_server, settings_for
 from support.rest import Rest
 from support.room import Room, history, open_chat, room
+from support.socketio_client import socketio_client
 from support.waiting import wait_until
 
 
@@ -325,6 +333,109 @@ async def test_too_large_binary_and_too_fast(data_dir: Path) -> None:
                 assert (await ana.closed(15)).code == CloseCode.POLICY
             await desk.say("not disturbed")
             assert (await desk.next("message"))["text"] == "not disturbed"
+
+
+async def test_bytes_are_counted_by_account_over_all_its_sockets_and_both_doors(
+    data_dir: Path,
+) -> None:
+    settings = settings_for(data_dir, chat_bytes_per_minute=9000)
+    async with running_server(settings) as server, cast_of(server) as cast:
+        chats = [await open_chat(cast.customer, subject) for subject in ("one", "two")]
+        async with (
+            room(cast.customer, chats[0]) as first,
+            room(cast.customer, chats[1]) as second,
+            socketio_client(cast.customer) as third,
+            room(cast.employee, chats[0]) as desk,
+        ):
+            assert "code" not in await third.call("join", chat_id=chats[0])
+            await first.say("\N{STEAMING BOWL}" * 1000)  # 4,000 bytes
+            await first.next("message")
+            await second.say("x" * 4000)
+            await second.next("message")
+            await second.say("y" * 4000, "late")
+            bowls = {"chat_id": chats[0], "text": "\N{STEAMING BOWL}" * 1000, "client_id": "late"}
+            for refused in (await second.next("error"), await third.call("message", **bowls)):
+                assert (refused["code"], refused["client_id"]) == ("rate_limited", "late")
+                assert 20_000 < refused["retry_after_ms"] <= 60_000
+                assert "at most 9000 a minute" in refused["detail"]
+            await desk.say("of another account")
+            assert (await desk.next("message"))["text"].startswith("\N{STEAMING BOWL}")
+            assert (await desk.next("message"))["text"] == "of another account"
+
+
+async def test_what_is_kept_of_a_flood_is_bounded_by_its_bytes(data_dir: Path) -> None:
+    """Whatever both doors have encoded of it: that took five times the text."""
+    settings = settings_for(data_dir, topic_memory_kb=256, sweep_seconds=0.05)
+    async with running_server(settings) as server, cast_of(server) as cast:
+        chat_id = await open_chat(cast.customer)
+        async with (
+            room(cast.customer, chat_id) as ana,
+            socketio_client(cast.employee) as desk,
+        ):
+            assert "code" not in await desk.call("join", chat_id=chat_id)
+            for number in range(40):
+                await ana.say(f"{number:04}" + "\N{STEAMING BOWL}" * 3996)
+                await ana.next("message")
+                await desk.next("message")
+        hub = server.app[SERVICES][Hub]
+        assert isinstance(hub, Hub)
+        topic = hub._topics[f"chat:{chat_id}"]
+        assert isinstance(topic, LogTopic)
+        await wait_until(lambda: kept(topic._ring) <= 256 * 1024, 5, what="it has shrunk")
+        assert len(topic._ring) > 1
+        first = (await cast.customer.get(f"/chats/{chat_id}/messages")).json["items"][-1]
+        async with room(cast.customer, chat_id, after=first["cursor"], settled=False) as ana:
+            for number in range(1, 40):  # most of them are not kept any more
+                assert (await ana.next("message"))["text"].startswith(f"{number:04}")
+
+
+def kept(value: object) -> int:
+    """Bytes of that and of all it leads to."""
+    found, waiting = {id(value): value}, [value]
+    while waiting:
+        for one in gc.get_referents(waiting.pop()):
+            if id(one) not in found and not isinstance(one, type | ModuleType | FunctionType):
+                found[id(one)] = one
+                waiting.append(one)
+    return sum(map(sys.getsizeof, found.values()))
+
+
+async def test_who_types_and_reads_is_counted_too(data_dir: Path) -> None:
+    settings = settings_for(data_dir, chat_bytes_per_minute=4 * FRAME_COST)
+    async with running_server(settings) as server, cast_of(server) as cast:
+        chat_id = await open_chat(cast.customer)
+        async with room(cast.customer, chat_id) as ana, room(cast.customer, chat_id) as twin:
+            for _ in range(2):
+                await ana.send(type="typing")
+                await twin.send(type="read", cursor="nonsense")
+                assert (await twin.next("error"))["code"] == "invalid"
+            await twin.send(type="read", cursor="nonsense")
+            await ana.send(type="typing")
+            for member in (ana, twin):
+                assert (await member.next("error"))["code"] == "rate_limited"
+
+
+async def test_messages_count_as_an_accounts_writes(data_dir: Path) -> None:
+    settings = settings_for(data_dir, rate_per_minute=6)
+    async with running_server(settings) as server, cast_of(server) as cast:
+        chats = [await open_chat(cast.customer, subject) for subject in ("one", "two")]
+        async with (
+            room(cast.customer, chats[0]) as first,
+            room(cast.customer, chats[1]) as second,
+            socketio_client(cast.customer) as third,
+        ):
+            assert "code" not in await third.call("join", chat_id=chats[0])
+            for member in (first, second, first):
+                await member.say("taken")
+                await member.next("message")
+            sent = {"chat_id": chats[0], "text": "taken"}
+            assert "cursor" in await third.call("message", client_id="taken", **sent)
+            refused = await third.call("message", client_id="late", **sent)
+            assert (refused["code"], refused["client_id"]) == ("rate_limited", "late")
+            assert 0 < refused["retry_after_ms"] <= 11_000
+            await second.say("late")
+            assert (await second.next("error"))["client_id"] == "late"
+            (await cast.customer.post("/chats", {"subject": "three"})).must(429)
 
 
 async def test_a_revoked_and_an_expired_token_end_it(data_dir: Path) -> None:

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import aiohttp
 import pytest
 import socketio
 
@@ -266,16 +265,12 @@ async def test_a_frame_too_large_and_a_flood(data_dir: Path) -> None:
                 pass
 
 
-async def test_who_never_says_who_it_is_is_dismissed(
-    cast: Cast, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(transport, "HELLO_SECONDS", 0.2)
-    url = cast.nobody.url("//socket.io/?EIO=4&transport=websocket")
-    async with cast.nobody.http.ws_connect(url) as ws:
-        await ws.receive_str()
-        while (told := await asyncio.wait_for(ws.receive(), 5)).type is aiohttp.WSMsgType.TEXT:
-            pass
-        assert told.data == 4401
+async def test_who_never_says_who_it_is_is_dismissed(data_dir: Path) -> None:
+    async with (
+        running_server(settings_for(data_dir, identify_seconds=0.2)) as server,
+        raw_websocket(server.port, "/socket.io/?EIO=4&transport=websocket") as ws,
+    ):
+        assert (await ws.end())[0] == 4401
 
 
 class Member:

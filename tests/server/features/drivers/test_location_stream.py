@@ -5,9 +5,14 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
+from server.core.database import Transaction
+from server.transports.connections import CONNECTIONS
 from support.cast import Cast
 from support.event_stream import EventStream, event_stream
+from support.live_server import LiveServer
 from support.rest import Rest
+from support.town import database_in
+from support.waiting import wait_until
 
 
 def stream(
@@ -134,6 +139,34 @@ async def test_delivery_while_the_stream_opens_ends_it(cast: Cast) -> None:
         await asyncio.sleep(0)
         await cast.step(order["id"], "delivered")
         assert await asyncio.wait_for(watching, 3) in ("end", 404)
+
+
+async def test_a_delivery_whose_event_was_trimmed_unseen_ends_the_watching(
+    cast: Cast, live_server: LiveServer
+) -> None:
+    order = await cast.order_at("out_for_delivery")
+    await put(cast, 48.0)
+    path = f"/drivers/{cast.place.drivers[0]}/location"
+
+    async def delivered(tx: Transaction) -> None:
+        """As by another process, and trimmed before this one looks."""
+        topic = f"restaurant:{cast.place.id}"
+        await tx.execute("UPDATE orders SET status = 'delivered' WHERE id = :id", order)
+        await tx.execute(
+            "UPDATE topics SET seq = seq + 1, trimmed = seq + 1 WHERE name = :name", {"name": topic}
+        )
+        await tx.execute("DELETE FROM events WHERE topic = :name", {"name": topic})
+
+    async with stream(cast, cast.customer) as events:
+        await events.next()
+        polling = asyncio.create_task(cast.customer.get(path, params={"after": "1"}))
+        await wait_until(lambda: live_server.app[CONNECTIONS].polls == 1, 5, what="it is held")
+        async with database_in(live_server.settings.data_dir) as other:
+            await other.write(delivered)
+        end = await events.next(5)
+        assert (end.type, end.data) == ("end", {"order_id": order["id"], "status": "delivered"})
+        await events.over()
+        (await asyncio.wait_for(polling, 5)).must(404)
 
 
 async def test_others_see_nothing(cast: Cast) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from server.features.drivers.grid import NEAR_METRES, Grid, Place, nearest_on
 from server.features.drivers.streets import Streets
-from server.features.drivers.ways import Way, Ways
+from server.features.drivers.ways import WAITING, Way, Ways
 from server.features.shared.geo import metres
 
 LAT, LNG = 47.07, 15.44
@@ -174,6 +174,15 @@ async def test_a_way_in_a_large_town_is_found_while_the_loop_turns() -> None:
     assert route.metres == pytest.approx(
         sum(metres(*corner(0, c), *corner(0, c + 1)) for c in range(223)) + north, rel=0.003
     )
+    ways.close()
+
+
+async def test_whoever_asks_for_many_ways_in_a_large_town_gets_straight_ones() -> None:
+    ways = Ways(await asyncio.to_thread(grid_town, 40))
+    asked = [ways.between(corner(0, 0), corner(39, 39)) for _ in range(WAITING + 15)]
+    found = [route.along_streets for route in await asyncio.gather(*asked)]
+    assert found == [True] * WAITING + [False] * 15
+    assert (await ways.between(corner(0, 0), corner(39, 39))).along_streets
     ways.close()
 
 

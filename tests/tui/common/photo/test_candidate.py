@@ -39,7 +39,7 @@ def test_home_is_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 async def test_a_picture_is_taken_whatever_it_is_called(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_bytes(saved(Image.new("RGB", (30, 20), RED), "WEBP"))
-    candidate = await inspect(f"'{path}'")
+    candidate = await inspect(path_of(f"'{path}'"))
     assert candidate.path == path
     assert (candidate.bitmap.width, candidate.bitmap.height) == (30, 20)
 
@@ -65,7 +65,7 @@ async def test_what_is_not_taken_is_told_before_it_is_sent(name: str, tmp_path: 
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UnfitFile, match=words):
-        await inspect(str(tmp_path / name) if name else "")
+        await inspect(tmp_path / name if name else None)
 
 
 def test_names_are_completed(tmp_path: Path) -> None:

@@ -1,0 +1,377 @@
+"""The HTTP server under the application: how many connections, how long, and what each may hold."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import resource
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any, cast
+
+from aiohttp import http_writer, web, web_protocol
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import StreamReader
+
+from server.core.addresses import is_trusted, network_key
+from server.core.arrivals import ARRIVALS, Arrivals
+from server.core.errors import Problem, too_many, unavailable
+from server.core.ids import new_id
+from server.core.routing import HELD
+from server.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+SLICE = 64 * 1024
+"""Bytes of an answer that are handed to the transport at once, and that its client has to take
+within `write_seconds`."""
+KERNEL_BUFFER = 64 * 1024
+"""Bytes of an answer that may wait in the kernel, which would take megabytes by itself."""
+LINGER_SECONDS = 2.0
+"""How long the rest of a body is still read after its answer, once the server stops: a connection
+closed at once would take the answer with it."""
+REFUSED_SECONDS = 1.0
+"""For the same reason, how long a connection that is refused may take to read why."""
+FORCED_SECONDS = 1.0
+"""aiohttp waits twice this long for what has not ended by itself."""
+TOLD_SECONDS = 10.0
+"""Between two lines in the log about connections that are refused."""
+FOREVER = 366 * 86_400.0
+FEWEST_SPARE, MOST_SPARE = 64, 1024
+"""Files a process keeps for itself beside its sockets: the database, forms, pictures, Redis."""
+
+
+class AnswerWriter(http_writer.StreamWriter):
+    """Writes an answer in slices, each of which the client has to take in time.
+
+    aiohttp would hand a whole body to the transport, which keeps it for a client that reads
+    nothing for as long as the connection lasts.
+    """
+
+    _protocol: "Connection"
+    _body = 0
+
+    async def write(self, chunk: Any, *, drain: bool = True, LIMIT: int = SLICE) -> None:
+        """Send a part of the body. Raises ConnectionError where the client takes too long."""
+        self._body = len(chunk)
+        view = chunk if self._body <= SLICE else memoryview(chunk)
+        for start in range(0, self._body, SLICE):
+            await super().write(view[start : start + SLICE], drain=False)
+            await self.drain()
+
+    async def write_eof(self, chunk: bytes = b"") -> None:
+        """Send the last part of the body. Raises ConnectionError as `write` does."""
+        if len(chunk) > SLICE:
+            await self.write(chunk)
+            chunk = b""
+        await super().write_eof(chunk)
+
+    async def drain(self) -> None:
+        """Wait until the client has taken what was written.
+
+        Raises ConnectionError where that takes longer than `write_seconds`. What is held for news
+        has its own rule for a reader that stalls.
+        """
+        connection = self._protocol
+        transport = connection.transport
+        if transport is None or not connection.writing_paused or connection.held:
+            await super().drain()
+            return
+        size = max(self._body, transport.get_write_buffer_size())
+        try:
+            with connection.server.unread.waiting(connection, size):
+                async with asyncio.timeout(connection.server.settings.write_seconds or None):
+                    await super().drain()
+        except TimeoutError:
+            connection.cut_off("did not take its answer in time")
+            raise ConnectionResetError("the client does not read its answer") from None
+
+
+class Unread:
+    """What answers keep in memory while they wait for their clients; `most` in bytes, 0 is no
+    limit."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._total = 0
+        self._waiting: dict[Connection, int] = {}
+
+    @contextlib.contextmanager
+    def waiting(self, connection: "Connection", size: int) -> Iterator[None]:
+        """Count an answer. Beyond the limit, those that have waited longest are cut off."""
+        self._waiting[connection] = size
+        self._total += size
+        while self._most and self._total > self._most and len(self._waiting) > 1:
+            longest = next(iter(self._waiting))
+            self._total -= self._waiting.pop(longest)
+            longest.cut_off("waited longest while too many answers were unread")
+        try:
+            yield
+        finally:
+            self._total -= self._waiting.pop(connection, 0)
+
+
+class Connection(web_protocol.RequestHandler):
+    """A client's connection.
+
+    It has to send a whole head in time, first and after each answer, and is refused where there
+    are too many already.
+    """
+
+    __slots__ = ("_address", "_lingers", "_timer", "server")
+
+    def __init__(self, server: "Server", **more: Any) -> None:
+        super().__init__(server, **more)
+        self.server = server
+        self._address: str | None = None
+        self._lingers = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether a request waits for news here."""
+        request = self._current_request
+        return request is not None and bool(request.get(HELD))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take it, or say why not and close it."""
+        transport = cast(asyncio.Transport, transport)  # uvloop's is like one, and is none
+        transport.set_write_buffer_limits(high=0)  # drained means: all of it is the kernel's
+        peer = transport.get_extra_info("peername")
+        host = str(peer[0]) if isinstance(peer, tuple) else ""
+        refusal = self.server.admit(host)
+        if refusal is not None:
+            self._close = True  # whatever it sends is not looked at
+            transport.write(_bare_answer(refusal))
+            self._lingers = self.server.linger()
+            if self._lingers:
+                transport.write_eof()
+                self._timer = self._loop.call_later(REFUSED_SECONDS, transport.abort)
+            else:
+                transport.close()
+            return
+        self._address = host
+        connection: socket.socket | None = transport.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER)
+        super().connection_made(transport)
+        if self.server.settings.head_seconds:
+            self._timer = self._loop.call_later(self.server.settings.head_seconds, self._late)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Give its place back."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._lingers:
+            self._lingers = False
+            self.server.lingering -= 1
+        if self._address is not None:
+            self.server.release(self._address)
+            self._address = None
+        super().connection_lost(exc)
+
+    def cut_off(self, why: str) -> None:
+        """Drop a connection whose client does not read."""
+        if self.transport is not None:
+            logger.info("cut off: the client %s", why, extra={"fields": {"remote": self._address}})
+            self.transport.abort()
+
+    def drain(self) -> None:
+        """The server stops: an idle connection ends now, another after the request it is at."""
+        if self._request_in_progress:
+            self._lingering_time = LINGER_SECONDS
+        else:
+            self.close()
+
+    def _late(self) -> None:
+        """No head has come since the connection was made."""
+        self._timer = None
+        if not self._request_count:
+            self.force_close()
+
+
+class Server(web.Server):
+    """Makes the connections and counts them, in all and by address."""
+
+    def __init__(
+        self, app: web.Server, *, settings: Settings, arrivals: Arrivals, most: int, **more: Any
+    ) -> None:
+        self._make_request_of_app = app.request_factory
+        super().__init__(
+            app.request_handler,
+            request_factory=self._request,
+            handler_cancellation=app.handler_cancellation,
+            keepalive_timeout=settings.idle_seconds or FOREVER,
+            **more,
+        )
+        self.settings = settings
+        self.unread = Unread(settings.unread_mb * 1024 * 1024)
+        self._arrivals = arrivals
+        self._most = most
+        # Half of all is left to others even where that is less than an address may usually have.
+        share = settings.max_sockets_per_address
+        self._share = min(share, max(1, most // 2)) if share else 0
+        self.lingering = 0
+        self._open = 0
+        self._by_address: Counter[str] = Counter()
+        self._refused = 0
+        self._told_at = float("-inf")
+
+    def __call__(self) -> Connection:
+        """The protocol of a new connection."""
+        return Connection(self, loop=self._loop, **self._kwargs)
+
+    def admit(self, host: str) -> Problem | None:
+        """A place for a connection from there, or why there is none."""
+        key = self._key(host)
+        refusal = None
+        if self._open >= self._most:
+            refusal = unavailable("The server has as many connections open as it may.", 5)
+        elif key is not None and self._share and self._by_address[key] >= self._share:
+            refusal = too_many(
+                f"Your address has {self._share} connections open, which is all it may."
+                " Close some.",
+                5,
+            )
+        if refusal is not None:
+            self._tell(refusal, host)
+            return refusal
+        self._open += 1
+        if key is not None:
+            self._by_address[key] += 1
+        return None
+
+    def linger(self) -> bool:
+        """A place for a refused connection, which reads why it was; else it is closed at once."""
+        if self.lingering >= FEWEST_SPARE // 2:
+            return False
+        self.lingering += 1
+        return True
+
+    def release(self, host: str) -> None:
+        """A connection from there has ended."""
+        self._open -= 1
+        key = self._key(host)
+        if key is not None:
+            self._by_address[key] -= 1
+            if not self._by_address[key]:
+                del self._by_address[key]
+
+    def pre_shutdown(self) -> None:
+        """End what is idle; what has begun goes on."""
+        self._arrivals.draining = True
+        for connection in self.connections:
+            assert isinstance(connection, Connection)
+            connection.drain()
+
+    async def finish(self, seconds: float) -> None:
+        """Wait at most so long for what has begun, half of it for bodies that still arrive."""
+        tasks = {one._task_handler for one in self.connections if one._task_handler is not None}
+        if not tasks:
+            return
+        _, left = await asyncio.wait(tasks, timeout=seconds / 2)
+        self._arrivals.stop()
+        if left:
+            await asyncio.wait(left, timeout=seconds / 2)
+
+    def _key(self, host: str) -> str | None:
+        """What a connection from there is counted by; a proxy's stands for many clients."""
+        if not host or is_trusted(host, self.settings.trusted_proxies):
+            return None
+        return network_key(host)
+
+    def _tell(self, refusal: Problem, host: str) -> None:
+        """A line now and then: one for each would fill the disk."""
+        self._refused += 1
+        if time.monotonic() - self._told_at < TOLD_SECONDS:
+            return
+        self._told_at = time.monotonic()
+        logger.warning(
+            "connections refused: %d; the last: %s",
+            self._refused,
+            refusal.detail,
+            extra={"fields": {"remote": host, "open": self._open}},
+        )
+        self._refused = 0
+
+    def _request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: AbstractStreamWriter,
+        task: "asyncio.Task[None]",
+    ) -> web.BaseRequest:
+        answer = AnswerWriter(protocol, self._loop)
+        return self._make_request_of_app(message, payload, protocol, answer, task)
+
+
+class Runner(web.AppRunner):
+    """Runs an application on `Server`, alone or in a gunicorn worker."""
+
+    __slots__ = ("_settings",)
+
+    def __init__(self, app: web.Application, settings: Settings) -> None:
+        # A handler whose client has gone is cancelled; the middleware writes the access log.
+        super().__init__(
+            app, handler_cancellation=True, access_log=None, shutdown_timeout=FORCED_SECONDS
+        )
+        self._settings = settings
+
+    async def _make_server(self) -> web.Server:
+        most = sockets_carried(self._settings)
+        server = await super()._make_server()
+        return Server(
+            server,
+            settings=self._settings,
+            arrivals=self.app[ARRIVALS],
+            most=most,
+            access_log=None,
+            loop=asyncio.get_running_loop(),
+        )
+
+    async def shutdown(self) -> None:
+        """End the streams, and let finish what has begun."""
+        assert isinstance(self.server, Server)
+        finished = self.server.finish(self._settings.shutdown_seconds)
+        await asyncio.gather(super().shutdown(), finished)
+
+
+def sockets_carried(settings: Settings) -> int:
+    """How many connections this process may have open: no more than its files carry.
+
+    It takes as many files as the system lets it have, and warns where they are too few.
+    """
+    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+    if files == resource.RLIM_INFINITY:
+        return settings.max_sockets or int(FOREVER)
+    carried = max(1, files - min(MOST_SPARE, max(FEWEST_SPARE, files // 8)))
+    if carried < settings.max_connections:
+        logger.warning(
+            "this process may open %d files, which carry %d connections and not the %d of"
+            " TIFFIN_MAX_CONNECTIONS: raise the limit (ulimit -Hn, LimitNOFILE= in systemd) or"
+            " lower the setting",
+            files,
+            carried,
+            settings.max_connections,
+        )
+    return min(settings.max_sockets or carried, carried)
+
+
+def _bare_answer(problem: Problem) -> bytes:
+    """An answer to a request that is not waited for."""
+    body = json.dumps(problem.body(new_id("req"))).encode()
+    lines = [
+        f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}",
+        "Content-Type: application/problem+json",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+        *(f"{name}: {value}" for name, value in problem.headers.items()),
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + body

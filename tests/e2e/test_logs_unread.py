@@ -1,0 +1,120 @@
+"""A server whose logs nobody reads goes on, says what it dropped, and ends in time."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from support.ports import free_port
+from support.server_process import ROOT, server_environment
+from support.waiting import wait_until
+
+REQUESTS = 2_000
+QUEUE = 200
+SERVERS = {
+    "python -m server": ["server", "--port"],
+    "gunicorn": [
+        "gunicorn",
+        "server.app:create_runner",
+        *("-k", "aiohttp.GunicornUVLoopWebWorker", "--timeout", "20", "-b"),
+    ],
+}
+
+
+@contextmanager
+def unread_server(name: str, data_dir: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    port = free_port()
+    address = f"127.0.0.1:{port}"
+    where = address if name == "gunicorn" else str(port)
+    more = {"TIFFIN_LOG_QUEUE_LINES": str(QUEUE), "TIFFIN_PHOTO_WORKERS": "0"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", *SERVERS[name], where],
+        cwd=ROOT,
+        env=server_environment(data_dir, more=more),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        yield process, f"http://{address}"
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+@pytest.mark.parametrize("name", SERVERS)
+async def test_a_log_that_nobody_reads_stops_nothing(name: str, data_dir: Path) -> None:
+    with unread_server(name, data_dir) as (process, url):
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
+
+            async def get(path: str) -> str:
+                async with http.get(url + path) as answer:
+                    assert answer.status == 200
+                    return await answer.text()
+
+            async def ready() -> bool:
+                try:
+                    return bool(await get("/readyz"))
+                except (aiohttp.ClientError, AssertionError):
+                    return False
+
+            await wait_until(ready, 40)
+            for _ in range(REQUESTS):
+                await get("/healthz")
+            figures = dict(
+                line.split() for line in (await get("/metrics")).splitlines() if line[0] != "#"
+            )
+            dropped = float(figures["tiffin_log_lines_dropped"])
+            # What the pipe and the queue hold was kept, and the rest is counted.
+            assert REQUESTS / 2 < dropped < REQUESTS - QUEUE
+
+            read = bytearray()
+            assert process.stdout is not None
+            pipe = process.stdout.fileno()
+
+            def drain() -> None:
+                while data := os.read(pipe, 65_536):
+                    read.extend(data)
+
+            reader = threading.Thread(target=drain, daemon=True)
+            reader.start()
+
+            async def told() -> bool:  # once it is read again
+                await get("/healthz")
+                found = re.findall(rb"(\d+) log lines were dropped", read)
+                return sum(map(int, found)) >= dropped
+
+            await wait_until(told, 10)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=15) in (0, -signal.SIGTERM)
+
+
+async def test_a_server_ends_in_time_though_nobody_reads_its_log(data_dir: Path) -> None:
+    with unread_server("python -m server", data_dir) as (process, url):
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
+
+            async def answers() -> bool:
+                try:
+                    async with http.get(f"{url}/healthz") as answer:
+                        return answer.status == 200
+                except aiohttp.ClientError:
+                    return False
+
+            await wait_until(answers, 40)
+            for _ in range(600):
+                assert await answers()
+        process.send_signal(signal.SIGTERM)
+        started = time.monotonic()
+        assert process.wait(timeout=15) == 0
+        assert time.monotonic() - started < 9

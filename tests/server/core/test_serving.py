@@ -1,0 +1,354 @@
+"""A server's connections under clients that do not read, do not send, or do not leave."""
+
+import asyncio
+import io
+import json
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from typing import Any
+
+import psutil
+import pytest
+from PIL import Image
+
+from support.idle_reader import idle_reader
+from support.metrics import figure
+from support.raw_http import raise_file_limit
+from support.rest import Rest
+from support.server_process import ServerProcess, StartServer
+from support.town import Place, open_restaurant
+from support.uploads import sent
+from support.waiting import wait_until
+
+READERS = 80
+ORDERS = 60
+NO_PHOTOS = {"TIFFIN_PHOTO_WORKERS": "0"}
+PICTURE_BYTES = 4 * 1024 * 1024
+BODY = json.dumps({"email": "a@example.com", "password": "correct horse", "name": "A"}).encode()
+
+
+def memory(server: ServerProcess) -> float:
+    """What the process holds, in MB."""
+    return float(psutil.Process(server.pid).memory_info().rss) / 1e6
+
+
+def connections(server: ServerProcess) -> int:
+    """How many clients are connected."""
+    found = psutil.Process(server.pid).net_connections("tcp")
+    return sum(one.status == psutil.CONN_ESTABLISHED for one in found)
+
+
+async def answered(rest: Rest, route: str) -> int:
+    """How many GETs of that route have been answered."""
+    told = (await rest.get("//metrics")).must(200).body.decode().splitlines()
+    labels = ('method="GET"', f'route="{route}"')
+    lines = [line for line in told if all(label in line for label in labels)]
+    return sum(int(float(line.split()[-1])) for line in lines if "_requests_total{" in line)
+
+
+async def long_orders(rest: Rest, place: Place, number: int) -> None:
+    """Place orders as large as they may be."""
+    item = {"menu_item_id": place.dishes[0], "quantity": 1, "note": "\U0001f35b" * 78}
+    order = place.basket() | {"items": [item] * 50}
+    body = json.dumps(order, ensure_ascii=False).encode()
+    for _ in range(number):
+        headers = {"Content-Type": "application/json"}
+        (await rest.post("/orders", data=body, headers=headers)).must(201)
+
+
+def picture(size: int) -> bytes:
+    """The start of a PNG, which is all that is looked at before a worker has it, and more."""
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "PNG")
+    return file.getvalue() + bytes(size)
+
+
+@asynccontextmanager
+async def unread(rest: Rest, path: str, number: int) -> AsyncIterator[None]:
+    """So many connections that have asked and read nothing."""
+    async with AsyncExitStack() as stack:
+        for _ in range(number):
+            await stack.enter_async_context(idle_reader(rest, path))
+        yield
+
+
+async def test_lists_that_nobody_reads_take_little_memory(start_server: StartServer) -> None:
+    server = start_server(env={"TIFFIN_UNREAD_MB": "8"} | NO_PHOTOS)
+    place = await open_restaurant(server.data_dir, server.url)
+    async with Rest(server.url) as rest:
+        await rest.register("ana@example.com")
+        await long_orders(rest, place, ORDERS)
+        (await rest.get("/orders?limit=200")).must(200)
+        before, known = memory(server), await answered(rest, "/api/v1/orders")
+
+        async def all_answered() -> bool:
+            return await answered(rest, "/api/v1/orders") >= known + READERS
+
+        async with unread(rest, "/orders?limit=200", READERS):
+            await wait_until(all_answered)
+            grown = memory(server) - before
+        assert grown < 80, f"{grown:.0f} MB for {READERS} lists"
+
+
+async def test_a_list_of_long_entries_comes_in_more_pages(start_server: StartServer) -> None:
+    server = start_server(env=NO_PHOTOS)
+    place = await open_restaurant(server.data_dir, server.url)
+    async with Rest(server.url) as rest:
+        await rest.register("ana@example.com")
+        await long_orders(rest, place, ORDERS)
+        seen: list[str] = []
+        path, pages = "/orders?limit=200", 0
+        while path:
+            answer = (await rest.get(path)).must(200)
+            assert len(answer.body) < 1.2 * 1024 * 1024
+            seen += [one["id"] for one in answer.json["items"]]
+            following = answer.json["next"]
+            path = f"/orders?limit=200&before={following}" if following else ""
+            pages += 1
+        assert len(seen) == len(set(seen)) == ORDERS
+        assert pages > 1
+
+
+async def test_pictures_that_nobody_reads_take_little_memory(start_server: StartServer) -> None:
+    server = start_server(env=NO_PHOTOS)
+    async with Rest(server.url) as rest:
+        await rest.register("ana@example.com")
+        photo = picture(PICTURE_BYTES)
+        path = f"/uploads/{await sent(rest, photo)}/original"
+        assert (await rest.get(path)).must(200).body == photo
+        before = memory(server)
+        route = "/api/v1/uploads/{id}/original"
+        known = await answered(rest, route)
+
+        async def all_answered() -> bool:
+            return await answered(rest, route) >= known + READERS
+
+        async with unread(rest, path, READERS):
+            await wait_until(all_answered)
+            grown = memory(server) - before
+        assert grown < 80, f"{grown:.0f} MB for {READERS} pictures of 4 MiB"
+
+
+async def test_who_does_not_read_an_answer_is_cut_off(start_server: StartServer) -> None:
+    server = start_server(env={"TIFFIN_WRITE_SECONDS": "0.5"} | NO_PHOTOS)
+    place = await open_restaurant(server.data_dir, server.url)
+    async with Rest(server.url) as rest:
+        await rest.register("ana@example.com")
+        await long_orders(rest, place, ORDERS // 2)
+        path = f"/uploads/{await sent(rest, picture(PICTURE_BYTES))}/original"
+        async with (
+            unread(rest, "/orders?limit=200", 3),
+            unread(rest, path, 3),
+            idle_reader(rest, f"/restaurants/{place.id}"),
+        ):
+            # What fits into the kernel's buffers has been sent, and does not hold a request up.
+            await wait_until(lambda: connections(server) == 1)
+        assert "did not take its answer in time" in server.log_tail(20_000)
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\n"], ids=["nothing", "half a head"]
+)
+async def test_a_connection_without_a_request_is_closed(
+    start_server: StartServer, sent: bytes
+) -> None:
+    server = start_server(env={"TIFFIN_HEAD_SECONDS": "0.5"} | NO_PHOTOS)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(sent)
+    async with asyncio.timeout(20):
+        assert await reader.read() == b""
+    writer.close()
+
+
+async def test_a_head_by_the_byte_is_not_waited_for(start_server: StartServer) -> None:
+    server = start_server(env={"TIFFIN_HEAD_SECONDS": "0.5"} | NO_PHOTOS)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    ended = asyncio.create_task(reader.read())
+    writer.write(b"GET /healthz HTTP/1.1\r\nX: ")
+    async with asyncio.timeout(20):
+        while not ended.done():
+            writer.write(b"x")
+            await asyncio.wait({ended}, timeout=0.05)
+    with suppress(ConnectionResetError):  # what a byte after the end is answered by
+        assert await ended == b""
+    writer.close()
+
+
+async def test_an_idle_connection_is_closed_and_a_held_one_is_not(
+    start_server: StartServer,
+) -> None:
+    server = start_server(
+        env={"TIFFIN_HEAD_SECONDS": "0.5", "TIFFIN_IDLE_SECONDS": "0.5"} | NO_PHOTOS
+    )
+    place = await open_restaurant(server.data_dir, server.url)
+    async with Rest(server.url) as rest:
+        await rest.register("ana@example.com")
+        order = (await rest.post("/orders", place.basket())).must(201).json
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        async with asyncio.timeout(20):
+            poll = rest.get(f"/orders/{order['id']}/status?last_status=placed&timeout=2")
+            held, answer = await asyncio.gather(poll, reader.read())
+        assert answer.startswith(b"HTTP/1.1 200")
+        held.must(204)
+        writer.close()
+
+
+def connected(server: ServerProcess, host: str) -> socket.socket:
+    """A connection from that address, which is the loopback's too."""
+    connection = socket.socket()
+    connection.settimeout(10)
+    connection.bind((host, 0))
+    connection.connect(("127.0.0.1", server.port))
+    return connection
+
+
+def served(server: ServerProcess, host: str) -> bytes:
+    """The answer to a request from that address."""
+    with closing(connected(server, host)) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answer = b""
+        while piece := connection.recv(4096):
+            answer += piece
+        return answer
+
+
+@pytest.mark.parametrize("gunicorn", [False, True], ids=["alone", "gunicorn"])
+def test_silent_connections_shut_nobody_else_out(start_server: StartServer, gunicorn: bool) -> None:
+    server = start_server(
+        gunicorn=gunicorn,
+        files=256,
+        env={"TIFFIN_MAX_SOCKETS_PER_ADDRESS": "1000", "TIFFIN_HEAD_SECONDS": "60"} | NO_PHOTOS,
+    )
+    raise_file_limit(1024)
+    silent = [connected(server, "127.0.0.1") for _ in range(300)]
+    try:
+        refused = silent[-1].recv(4096)
+        assert refused.startswith(b"HTTP/1.1 429 ")
+        assert b"Retry-After: " in refused
+        assert json.loads(refused.partition(b"\r\n\r\n")[2])["status"] == 429
+        assert served(server, "127.0.0.2").startswith(b"HTTP/1.1 200 ")
+    finally:
+        for connection in silent:
+            connection.close()
+    log = server.log_tail(20_000)
+    assert "TIFFIN_MAX_CONNECTIONS" in log
+    assert 1 <= log.count("connections refused") <= 3
+
+
+def test_a_process_has_a_limit_and_a_proxy_is_no_address(start_server: StartServer) -> None:
+    server = start_server(
+        env={
+            "TIFFIN_MAX_SOCKETS": "20",
+            "TIFFIN_MAX_SOCKETS_PER_ADDRESS": "3",
+            "TIFFIN_TRUSTED_PROXIES": "127.0.0.2",
+        }
+        | NO_PHOTOS
+    )
+    own = [connected(server, "127.0.0.1") for _ in range(3)]
+    assert served(server, "127.0.0.1").startswith(b"HTTP/1.1 429 ")
+    proxy = [connected(server, "127.0.0.2") for _ in range(10)]
+    assert served(server, "127.0.0.2").startswith(b"HTTP/1.1 200 ")
+    proxy += [connected(server, "127.0.0.2") for _ in range(7)]
+    assert served(server, "127.0.0.2").startswith(b"HTTP/1.1 503 ")
+    for connection in own + proxy:
+        connection.close()
+
+
+async def test_an_account_has_so_many_requests_under_way(start_server: StartServer) -> None:
+    server = start_server(env={"TIFFIN_REQUESTS_PER_ACCOUNT": "2"} | NO_PHOTOS)
+    place = await open_restaurant(server.data_dir, server.url)
+    async with Rest(server.url) as rest, rest.another() as other:
+        await rest.register("ana@example.com")
+        await other.register("bram@example.com")
+        await long_orders(rest, place, ORDERS // 2)
+        order = (await rest.post("/orders", place.basket())).must(201).json
+        held = []
+        for number in range(1, 4):
+            poll = rest.get(f"/orders/{order['id']}/status?last_status=placed")
+            held.append(asyncio.create_task(poll))
+
+            async def waits(number: int = number) -> bool:
+                return await figure(rest, "held_polls") == number
+
+            await wait_until(waits)
+
+        async def admitted() -> bool:
+            return (await rest.get("/me")).status == 200
+
+        async with AsyncExitStack() as stack:
+            for number in range(1, 3):
+                await stack.enter_async_context(idle_reader(rest, "/orders?limit=200"))
+
+                async def made(number: int = number) -> bool:
+                    return await answered(rest, "/api/v1/orders") == number
+
+                await wait_until(made)
+            refused = (await rest.get("/me")).must(429)
+            assert int(refused.headers["Retry-After"]) >= 1
+            assert "under way" in refused.json["detail"]
+            (await other.get("/me")).must(200)
+        await wait_until(admitted, what="a place is free again")
+        (await rest.post(f"/orders/{order['id']}/cancel", {})).must(200)
+        for one in await asyncio.gather(*held):
+            one.must(200)
+
+
+async def begun(server: ServerProcess, head: str, body: bytes) -> Any:
+    """A request whose head has been taken and whose body has begun."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(f"POST /api/v1{head}\r\nHost: x\r\nExpect: 100-continue\r\n\r\n".encode())
+    assert b" 100 " in await reader.readuntil(b"\r\n\r\n")
+    writer.write(body)
+    return reader, writer
+
+
+async def answer_of(reader: asyncio.StreamReader) -> tuple[int, str, Any]:
+    """Status, head and body of what comes, to the connection's end."""
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    return int(head.split(b" ", 2)[1]), head.decode(), json.loads(body)
+
+
+@pytest.mark.parametrize("gunicorn", [False, True], ids=["alone", "gunicorn"])
+async def test_what_has_begun_is_finished_or_told_when_the_server_stops(
+    start_server: StartServer, gunicorn: bool
+) -> None:
+    server = start_server(gunicorn=gunicorn, env={"TIFFIN_SHUTDOWN_SECONDS": "4"} | NO_PHOTOS)
+    json_head = f" HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {len(BODY)}"
+    async with Rest(server.url) as rest, asyncio.timeout(60):
+        await rest.register("ana@example.com")
+        finishing = await begun(server, "/auth/register" + json_head, BODY[:20])
+        stuck = await begun(server, "/auth/register" + json_head, BODY[:20])
+        form = (
+            f"/uploads HTTP/1.1\r\nAuthorization: Bearer {rest.token}\r\n"
+            "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 100000"
+        )
+        part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
+        upload = await begun(server, form, part + picture(0))
+        assert server.process is not None
+        stopped = time.monotonic()
+        server.process.terminate()
+
+        async def closed() -> bool:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            except OSError:
+                return True
+            writer.close()
+            return False
+
+        await wait_until(closed, what="the server takes no more connections")
+        finishing[1].write(BODY[20:])
+        status, head, body = await answer_of(finishing[0])
+        assert status == 201, body
+        assert "Connection: close" in head
+        for reader, _ in (stuck, upload):
+            status, head, body = await answer_of(reader)
+            assert (status, body["status"]) == (503, 503)
+            assert "Retry-After: 1" in head
+            assert "shutting down" in body["detail"]
+        assert await asyncio.to_thread(server.process.wait, 15) == 0
+        assert time.monotonic() - stopped < 10
+    assert '"ERROR"' not in server.log_tail(50_000)

@@ -1,0 +1,281 @@
+"""What Socket.IO lets a client do that has not said who it is, that leaves, or that overdoes it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from server.core.routing import SERVICES
+from server.realtime.hub import Hub
+from server.transports.connections import CONNECTIONS, End
+from server.transports.duplex import BUFFER
+from server.transports.socketio import SocketIo
+from server.transports.socketio_engine import HARD_BUFFER
+from support.cast import Cast, cast_of
+from support.live_server import LiveServer, running_server, settings_for
+from support.raw_websocket import (
+    BINARY,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    RawWebSocket,
+    framed,
+    raw_websocket,
+)
+from support.rest import Rest
+from support.room import history, open_chat, room
+from support.socketio_client import socketio_client
+from support.waiting import wait_until
+
+WEBSOCKET = "/socket.io/?EIO=4&transport=websocket"
+POLLING = "//socket.io/?EIO=4&transport=polling"
+
+
+def door_of(server: LiveServer) -> SocketIo:
+    """The application's server of Socket.IO."""
+    (door,) = {
+        route.handler.__self__  # type: ignore[attr-defined]
+        for route in server.app.router.routes()
+        if "socket.io" in str(route.get_info())
+    }
+    assert isinstance(door, SocketIo)
+    return door
+
+
+def clients_of(server: LiveServer) -> dict[str, Any]:
+    """engineio's clients by their ids."""
+    found: dict[str, Any] = door_of(server)._server.eio.sockets
+    return found
+
+
+class Polling:
+    """A session of Engine.IO by polling, request by request."""
+
+    def __init__(self, rest: Rest, sid: str) -> None:
+        self._rest = rest
+        self.sid = sid
+        self._url = rest.url(f"{POLLING}&sid={sid}")
+
+    async def get(self) -> tuple[int, str]:
+        """Poll once; gives the status and what came."""
+        async with self._rest.http.get(self._url) as answer:
+            return answer.status, await answer.text()
+
+    async def post(self, *packets: str) -> int:
+        """Send packets; gives the status."""
+        async with self._rest.http.post(self._url, data="\x1e".join(packets)) as answer:
+            return answer.status
+
+
+async def handshake(rest: Rest) -> Polling:
+    """Begin a session by polling."""
+    async with rest.http.get(rest.url(POLLING)) as answer:
+        assert answer.status == 200, await answer.text()
+        return Polling(rest, json.loads((await answer.text())[1:])["sid"])
+
+
+def hello(rest: Rest) -> str:
+    """The packet that says who one is."""
+    return "40" + json.dumps({"token": rest.token})
+
+
+async def identified(rest: Rest) -> Polling:
+    """A session by polling that has said who it is."""
+    session = await handshake(rest)
+    assert await session.post(hello(rest)) == 200
+    assert (await session.get())[1].startswith("40")
+    return session
+
+
+@asynccontextmanager
+async def raw_client(server: LiveServer, rest: Rest) -> AsyncIterator[RawWebSocket]:
+    """A client over WebSocket that has said who it is."""
+    async with raw_websocket(server.port, WEBSOCKET) as ws:
+        await ws.text()
+        await ws.send(hello(rest))
+        assert (await ws.text()).startswith("40")
+        yield ws
+
+
+async def test_clients_that_do_not_say_who_they_are_are_few(data_dir: Path) -> None:
+    settings = settings_for(data_dir, max_unidentified=3, max_unidentified_per_address=2)
+    async with running_server(settings) as server, cast_of(server) as cast:
+        nobody = cast.nobody
+        first, _ = await handshake(nobody), await handshake(nobody)
+        async with nobody.http.get(nobody.url(POLLING)) as answer:
+            assert answer.status == 429
+            assert int(answer.headers["Retry-After"]) >= 1
+            assert "access token" in (await answer.json(content_type=None))["detail"]
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await nobody.http.ws_connect(nobody.url("/" + WEBSOCKET))
+        assert refused.value.status == 429
+        # One that says it makes room, and so does one that goes.
+        assert await first.post(hello(cast.customer)) == 200
+        third = await handshake(nobody)
+        assert await third.post("1") == 200
+        await handshake(nobody)
+        door_of(server)._unidentified._most = 2
+        async with nobody.http.get(nobody.url(POLLING)) as answer:
+            assert answer.status == 503
+            assert "Try again" in (await answer.json(content_type=None))["detail"]
+
+
+async def test_nothing_is_kept_of_those_that_never_said_it(data_dir: Path) -> None:
+    """Neither of one that was dismissed while it polled nor of one that went by itself."""
+    async with running_server(settings_for(data_dir, identify_seconds=0.3)) as server:
+        async with Rest(server.url) as nobody:
+            polls, goes, silent = [await handshake(nobody) for _ in range(3)]
+            polling = asyncio.create_task(polls.get())
+            await goes.post("1")
+            assert goes.sid not in clients_of(server)
+            status, text = await polling
+            assert (status, text.split("\x1e")[-1]) == (200, "1")
+            await wait_until(lambda: not clients_of(server), 5, what="they are forgotten")
+            assert (await silent.get())[0] == 400
+        assert not door_of(server)._server.environ
+        assert door_of(server)._unidentified.held == 0
+
+
+async def test_the_id_of_a_session_is_a_secret(cast: Cast) -> None:
+    sids = {(await handshake(cast.nobody)).sid for _ in range(20)}
+    assert len(sids) == 20
+    for sid in sids:
+        assert len(sid) * 6 >= 128
+    # No part of it counts up or stays.
+    assert all(len({sid[at] for sid in sids}) > 5 for at in range(len(min(sids))))
+
+
+async def test_a_session_is_dead_with_its_token_and_log_out(data_dir: Path) -> None:
+    settings = settings_for(data_dir, access_token_seconds=5, identify_seconds=0.3)
+    async with running_server(settings) as server, cast_of(server) as cast:
+        expires, ends = await identified(cast.employee), await identified(cast.customer)
+        leaves = await identified(cast.stranger)
+        assert await leaves.post("41") == 200
+        await wait_until(lambda: leaves.sid not in clients_of(server), 5, what="it is dismissed")
+        token = cast.customer.grant["refresh_token"]
+        (await cast.customer.post("/auth/logout", {"refresh_token": token})).must(204)
+        for session in (leaves, ends, expires):
+            await wait_until(lambda sid=session.sid: sid not in clients_of(server), 12)
+            assert (await session.get())[0] == 400
+            assert await session.post('42["join",{}]') == 400
+        await wait_until(lambda: server.app[CONNECTIONS].held == 0, 5)
+        assert door_of(server)._unidentified.held == 0
+
+
+async def test_one_that_left_may_say_once_more_who_it_is(cast: Cast) -> None:
+    session = await identified(cast.customer)
+    assert await session.post("41") == 200
+    assert await session.post(hello(cast.customer), '421["leave",{"chat_id":"x"}]') == 200
+    text = (await session.get())[1]
+    while "431" not in text:
+        text = (await session.get())[1]
+    assert "431[{}]" in text
+
+
+async def test_a_session_polls_once_at_a_time(data_dir: Path) -> None:
+    async with running_server(settings_for(data_dir)) as server, cast_of(server) as cast:
+        session = await identified(cast.customer)
+        polling = asyncio.create_task(session.get())
+        await wait_until(lambda: door_of(server)._busy, 5, what="it polls")
+        status, text = await session.get()
+        assert (status, "at a time" in text) == (400, True)
+        assert await session.post(f"421{json.dumps(['leave', {'chat_id': 'x'}])}") == 200
+        assert await polling == (200, "431[{}]")
+
+
+async def test_too_many_posts_end_a_session(data_dir: Path) -> None:
+    settings = settings_for(data_dir, frames_per_second=1)
+    async with running_server(settings) as server, cast_of(server) as cast:
+        session = await identified(cast.customer)
+        statuses = [await session.post("3") for _ in range(10)]
+        assert set(statuses) == {200}, "an ordinary client's"
+        while statuses[-1] == 200:
+            statuses.append(await session.post("3" + " " * 60_000))
+            assert len(statuses) < 100
+        assert statuses[-1] == 429
+        await wait_until(lambda: session.sid not in clients_of(server), 8, what="it is ended")
+
+
+FLOODS = {
+    "pings": framed(b"", PING),
+    "pongs": framed(b"", PONG),
+    "parts": framed(b"", CONTINUATION, final=False),
+    "bytes": framed(b"x", BINARY),
+    "no packets": framed(b"x"),
+    "upgrades": framed(b"5"),
+    "answers to pings": framed(b"3"),
+    "other namespaces": framed(b"40/admin,"),
+    "who one is": framed(b'40{"token":"x"}'),
+}
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["nobody", "somebody"])
+async def test_a_flood_of_any_kind_ends_it(data_dir: Path, known: bool) -> None:
+    settings = settings_for(data_dir, frames_per_second=20)
+    async with running_server(settings) as server, cast_of(server) as cast:
+        for name, frame in FLOODS.items():
+            began = framed(b"", TEXT, final=False) if name == "parts" else b""
+            async with (
+                raw_client(server, cast.customer)
+                if known
+                else raw_websocket(server.port, WEBSOCKET) as ws
+            ):
+                sending = asyncio.create_task(ws.send_all(began + frame * 3000))
+                code, _ = await ws.end()
+                # 1006 and 104 are the ends of a connection that was not read any more.
+                assert code in (1008, 4401, 1006, 104), name
+                await asyncio.gather(sending, return_exceptions=True)
+        assert (await cast.stranger.get("/me")).status == 200
+        await wait_until(lambda: not clients_of(server), 10, what="they are forgotten")
+        await wait_until(lambda: server.app[CONNECTIONS].held == 0, 5)
+
+
+async def test_answers_that_nobody_reads_end_it(data_dir: Path) -> None:
+    settings = settings_for(data_dir)
+    async with running_server(settings) as server, cast_of(server) as cast:
+        async with raw_client(server, cast.customer) as ws:
+            ((_, client),) = clients_of(server).items()
+            sending = asyncio.create_task(ws.send_all(framed(b"40/" + b"x" * 1000) * 5000))
+            await wait_until(lambda: client.closing, 20, what="it is ended")
+            assert client.queue.bytes < HARD_BUFFER + BUFFER
+            sending.cancel()
+        await wait_until(lambda: server.app[CONNECTIONS].held == 0, 10)
+
+
+async def test_events_named_as_the_protocols_own_are_refused_in_words(cast: Cast) -> None:
+    chat_id = await open_chat(cast.customer)
+    async with socketio_client(cast.customer) as ana:
+        await ana.call("join", chat_id=chat_id)
+        for name in ("connect", "disconnect"):
+            answer = await ana.call(name, token=cast.customer.token)
+            assert answer["code"] == "unknown_type", name
+            assert "join, message" in answer["detail"], name
+        taken = await ana.call("message", chat_id=chat_id, client_id="a", text="still here")
+        assert taken["cursor"]
+    assert [one["text"] for one in await history(cast.customer, chat_id)] == ["still here"]
+
+
+async def test_a_seat_that_is_taken_while_the_session_ends_is_given_back(data_dir: Path) -> None:
+    async with running_server(settings_for(data_dir)) as server, cast_of(server) as cast:
+        hub: Hub = server.app[SERVICES][Hub]  # type: ignore[assignment]
+        chat_id = await open_chat(cast.customer)
+        listeners = hub.listeners
+        for _ in range(5):
+            session = await identified(cast.customer)
+            (known,) = door_of(server)._sessions.values()
+            joining = asyncio.create_task(session.post(f'42["join",{{"chat_id":"{chat_id}"}}]'))
+            while not known.places:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            known.end(End.REVOKED)
+            await joining
+            await wait_until(lambda: not door_of(server)._sessions, 10, what="it has ended")
+        await wait_until(lambda: hub.listeners == listeners, 5, what="every seat is free")
+        async with room(cast.employee, chat_id, settled=False) as desk:
+            while [one["role"] for one in (await desk.next("presence"))["present"]] != ["employee"]:
+                pass

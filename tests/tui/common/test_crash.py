@@ -1,0 +1,134 @@
+import os
+import pty
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import crashing_app
+import pytest
+
+from support.server_process import ROOT
+from support.waiting import PATIENCE
+from tui.common.crash import FILES_KEPT, CrashReport
+
+
+def played(folder: Path, *command: str) -> tuple[int, str]:
+    """Run it in a terminal of its own; its exit code, and all that it wrote there."""
+    ours, theirs = pty.openpty()
+    environment = os.environ | {
+        "XDG_STATE_HOME": str(folder),
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
+        "TERM": "xterm-256color",
+    }
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=ROOT,
+        env=environment,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    written = bytearray()
+
+    def read() -> None:
+        try:
+            while more := os.read(ours, 65536):
+                written.extend(more)
+        except OSError:  # how a terminal ends
+            pass
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    try:
+        code = process.wait(PATIENCE)
+    finally:
+        process.kill()
+        reader.join(PATIENCE)
+        os.close(ours)
+    return code, written.decode(errors="replace")
+
+
+@pytest.mark.parametrize(
+    ("app", "where"),
+    [
+        ("customer", "handler"),
+        ("employee", "worker"),
+        ("employee", "quiet worker"),
+        ("customer", "task"),
+        ("employee", "compose"),
+        ("customer", "render"),
+        ("employee", "start"),
+        ("customer", "unmount"),
+    ],
+)
+def test_a_crash_is_one_sentence_and_a_file_without_the_password(
+    tmp_path: Path, app: str, where: str
+) -> None:
+    code, written = played(tmp_path, crashing_app.__file__, app, where)
+    files = list((tmp_path / "tiffin").glob("crash-*.txt"))
+    assert len(files) == 1, written
+    assert written.endswith(
+        f"Tiffin had an internal error; please report it together with the file {files[0]}.\r\n"
+    )
+    assert written.count("internal error") == 1
+    assert code == 1
+    assert stat.S_IMODE(files[0].stat().st_mode) == 0o600
+    report = files[0].read_text()
+    assert "LookupError: a mistake of ours" in report
+    assert "in fail" in report
+    for text in (written, report):
+        assert crashing_app.PASSWORD not in text
+        assert "Traceback" not in text or text is report
+
+
+def test_the_demo_tells_of_a_crash_in_the_same_way(tmp_path: Path) -> None:
+    # A file where its folder should be is one thing it does not expect.
+    (tmp_path / "data").write_text("")
+    code, written = played(
+        tmp_path,
+        "-c",
+        "import os, runpy, sys; os.environ['TIFFIN_DATA_DIR'] = sys.argv.pop();"
+        "runpy.run_module('tui.common.demo', run_name='__main__', alter_sys=True)",
+        str(tmp_path / "data"),
+    )
+    files = list((tmp_path / "tiffin").glob("crash-*.txt"))
+    assert len(files) == 1, written
+    assert f"together with the file {files[0]}." in written
+    assert "Traceback" not in written
+    assert code == 1
+
+
+def test_a_crash_is_told_where_no_file_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tiffin").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    report = CrashReport()
+    try:
+        raise ValueError("hunter2")
+    except ValueError as error:
+        report.note(error)
+    assert report.tell()
+    told = capsys.readouterr().err
+    assert "internal error, ValueError at " in told
+    assert "could not write the details to a file (FileExistsError" in told
+    assert "hunter2" not in told
+
+
+def test_old_crash_files_go_and_their_text_steers_no_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    folder = tmp_path / "tiffin"
+    folder.mkdir()
+    for number in range(FILES_KEPT + 3):
+        (folder / f"crash-20200101-0000{number:02d}-x.txt").write_text("")
+    report = CrashReport()
+    report.note(ValueError("\x1b]0;owned\x07 \u202e \udcff"))
+    files = sorted(folder.glob("crash-*.txt"))
+    assert len(files) == FILES_KEPT
+    assert r"\x1b]0;owned\x07 \u202e \udcff" in files[-1].read_text()

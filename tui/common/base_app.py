@@ -1,0 +1,114 @@
+"""Textual's App where ours behaves otherwise: plain text in toasts, no values in a traceback."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from textual.app import App
+from textual.events import Event, Paste
+from textual.filter import ANSIToTruecolor, LineFilter
+from textual.worker import Worker, WorkerFailed, WorkerState
+from textual.worker_manager import WorkerManager
+
+from tui.common.chat.legible import legible
+from tui.common.crash import REPORT
+from tui.common.text import plain
+
+if TYPE_CHECKING:
+    from textual.command import Provider
+    from textual.notifications import SeverityLevel
+
+
+def _commands() -> "type[Provider]":
+    from tui.common.commands import Commands
+
+    return Commands
+
+
+class BaseApp(App[None]):
+    """What is the same for every app of ours, whatever it shows."""
+
+    COMMANDS = {_commands}  # noqa: RUF012 Textual has it so
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._workers = Workers(self)
+
+    async def on_event(self, event: Event) -> None:
+        """Clean what is pasted, unless the field shows none of it or cleans it by itself."""
+        if isinstance(event, Paste):
+            field = self.focused
+            if not (getattr(field, "password", False) or getattr(field, "PASTES_RAW", False)):
+                event.text = legible(event.text)
+        await super().on_event(event)
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: "SeverityLevel" = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """Show a toast, in place of an older one with its title: the newest word on it counts.
+
+        Always plain text, whatever `markup` says: toasts often quote data.
+        """
+        for older in [one for one in self._notifications if title and one.title == plain(title)]:
+            self._unnotify(older, refresh=False)
+        super().notify(
+            plain(message, newlines=True),
+            title=plain(title),
+            severity=severity,
+            timeout=timeout,
+            markup=False,
+        )
+
+    def shows(self, title: str) -> bool:
+        """Whether there is a toast of that title."""
+        return any(toast.title == plain(title) for toast in self._notifications)
+
+    def take_back(self, title: str) -> None:
+        """Take away the toast of that title, if it is still there."""
+        for toast in [one for one in self._notifications if one.title == plain(title)]:
+            self._unnotify(toast)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Without the one for ANSI colours: there are none here, and looking costs each frame."""
+        filters = super().get_line_filters()
+        return [one for one in filters if not isinstance(one, ANSIToTruecolor)]
+
+    # -- internal errors
+
+    def on_load(self) -> None:
+        """Hear of tasks that fail while nobody waits for them."""
+        asyncio.get_running_loop().set_exception_handler(_failed_alone)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """End the app; `launch` says so. Textual would print the value of every variable."""
+        REPORT.note(error.error if isinstance(error, WorkerFailed) else error)
+        self._return_code = 1
+        if self._exception is None:  # tests raise it again
+            self._exception = error
+            self._exception_event.set()
+        self._close_messages_no_wait()
+
+
+class Workers(WorkerManager):
+    """Notes the errors of those workers too that may fail without ending the app."""
+
+    def _remove_worker(self, worker: Worker[object]) -> None:
+        super()._remove_worker(worker)
+        if worker.state is WorkerState.ERROR and worker.error is not None:
+            REPORT.note(worker.error)
+
+
+def _failed_alone(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Note the error of a task or a callback; those of connections are no internal errors."""
+    error = context.get("exception")
+    task = context.get("task", context.get("future"))
+    if isinstance(error, Exception) and (isinstance(task, asyncio.Task) or "handle" in context):
+        REPORT.note(error)
+    else:
+        loop.default_exception_handler(context)
