@@ -24,6 +24,7 @@ Publish = Callable[[int], Awaitable[object]]
 ENV = {
     "TIFFIN_MAX_CONNECTIONS": "20000",
     "TIFFIN_MAX_STREAMS_PER_ACCOUNT": "20000",
+    "TIFFIN_MAX_SOCKETS": "0",
     "TIFFIN_LOG_LEVEL": "WARNING",
 }
 WARM_UP = 5

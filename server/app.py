@@ -100,7 +100,7 @@ def create_app(settings: Settings) -> web.Application:
     app[ARRIVALS] = Arrivals()
     app[READS] = RateLimit(settings.reads_per_minute, "requests by this account", share=AT_ONCE)
     app[ADDRESSES] = RateLimit(
-        settings.requests_per_address, "requests from this address", share=AT_ONCE
+        settings.address_per_minute, "requests from this address", share=AT_ONCE
     )
     app[ANONYMOUS] = RateLimit(
         settings.anonymous_per_minute,

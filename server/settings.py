@@ -64,12 +64,13 @@ class Settings(BaseSettings):
     max_connections: Annotated[int, Field(ge=1)] = 10_000
     rate_per_minute: Annotated[int, Field(ge=0)] = 120
     reads_per_minute: Annotated[int, Field(ge=0)] = 1200
-    requests_per_address: Annotated[int, Field(ge=0)] = 6000
+    address_per_minute: Annotated[int, Field(ge=0)] = 6000
     anonymous_per_minute: Annotated[int, Field(ge=0)] = 600
     login_per_minute: Annotated[int, Field(ge=0)] = 120
     login_failures: Annotated[int, Field(ge=0)] = 10
     login_failures_per_account: Annotated[int, Field(ge=0)] = 100
     registrations_per_hour: Annotated[int, Field(ge=0)] = 100
+    sessions_per_account: Annotated[int, Field(ge=0)] = 1000
     heartbeat_seconds: Annotated[float, Field(gt=0, le=15)] = 10
     stalled_reader_seconds: Annotated[float, Field(gt=0)] = 90
     presence_seconds: Annotated[float, Field(gt=0)] = 30
@@ -86,6 +87,7 @@ class Settings(BaseSettings):
     identify_seconds: Annotated[float, Field(ge=0)] = 10
     sweep_seconds: Annotated[float, Field(gt=0)] = 0.5
     head_seconds: Annotated[float, Field(ge=0)] = 15
+    head_kb: Annotated[int, Field(ge=0)] = 32
     idle_seconds: Annotated[float, Field(ge=0)] = 75
     write_seconds: Annotated[float, Field(ge=0)] = 30
     unread_mb: Annotated[int, Field(ge=0)] = 64
@@ -131,7 +133,10 @@ class Settings(BaseSettings):
     def _networks(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
+        networks = tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
+        if any(network.prefixlen == 0 for network in networks):
+            raise ValueError("everybody would be believed; name the networks of your proxies")
+        return networks
 
     @field_validator("map", mode="before")
     @classmethod

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 
 import jwt
 
-from server.core.errors import unauthorized
+from server.core.errors import Problem, unauthorized
 
 ALGORITHM = "HS256"
 ISSUER = "tiffin"
 AUDIENCE = "tiffin-api"
-SIGNED = ("token-expired", "session-ended")
-"""The kinds of 401 that only tokens get which this server has signed."""
 _CLAIMS = ["sub", "sid", "role", "exp", "iss", "aud"]
 
 
@@ -31,6 +29,14 @@ class Identity:
     def seconds_left(self) -> float:
         """How long the token still holds."""
         return self.expires - time.time()
+
+
+class StaleToken(Problem):
+    """401 for a token that this server has signed and that holds no more."""
+
+    def __init__(self, detail: str, kind: str, session_id: str) -> None:
+        super().__init__(401, detail, kind=kind, headers={"WWW-Authenticate": "Bearer"})
+        self.session_id = session_id
 
 
 class AccessTokens:
@@ -72,8 +78,9 @@ class AccessTokens:
                 options={"require": _CLAIMS, "verify_iat": False},
             )
         except jwt.ExpiredSignatureError:
-            raise unauthorized(
-                "The access token has expired. Refresh it.", kind="token-expired"
+            claims = jwt.decode(token, options={"verify_signature": False})  # it was verified
+            raise StaleToken(
+                "The access token has expired. Refresh it.", "token-expired", str(claims["sid"])
             ) from None
         except (jwt.InvalidTokenError, UnicodeError):
             raise unauthorized("The access token is not valid. Log in again.") from None
@@ -110,4 +117,6 @@ class Gate:
         """Ask again whether the session still holds. Raises Problem 401."""
         assert self.session_holds is not None
         if not await self.session_holds(identity.session_id):
-            raise unauthorized("The session was ended. Log in again.", kind="session-ended")
+            raise StaleToken(
+                "The session was ended. Log in again.", "session-ended", identity.session_id
+            )

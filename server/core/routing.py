@@ -1,7 +1,6 @@
 """Routes: typed handlers whose annotations bind the request and write the document."""
 
 import asyncio
-import hashlib
 import inspect
 import typing
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from server.core.addresses import address_key
 from server.core.arrivals import ARRIVALS
-from server.core.auth import SIGNED, Gate, Identity
+from server.core.auth import Gate, Identity, StaleToken
 from server.core.errors import Problem, forbidden, malformed, not_found, unfit
 from server.core.limits import InFlight, RateLimit
 
@@ -100,12 +99,11 @@ def count_anonymous(request: web.Request) -> None:
 def _count_refused(request: web.Request, problem: Problem) -> None:
     """Count a request that had no token that holds. Raises Problem 429.
 
-    A token that this server has signed is counted by itself, any other by its address: whatever
-    else comes from there, an app whose token has run out is told so.
+    A token that this server has signed is counted by its session, any other by the address:
+    whatever else comes from there, an app whose token has run out is told so.
     """
-    if problem.kind in SIGNED:
-        sent = request.headers.get("Authorization", "")
-        request.app[ANONYMOUS].take(hashlib.sha256(sent.encode("utf-8", "replace")).hexdigest())
+    if isinstance(problem, StaleToken):
+        request.app[ANONYMOUS].take(problem.session_id)
     else:
         count_anonymous(request)
 

@@ -15,12 +15,13 @@ from typing import Any, cast
 from aiohttp import http_writer, web, web_protocol
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
-from aiohttp.streams import StreamReader
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from server.core.addresses import is_trusted, network_key
 from server.core.arrivals import ARRIVALS, Arrivals
 from server.core.errors import Problem, too_many, unavailable
 from server.core.ids import new_id
+from server.core.middleware import METRICS
 from server.core.routing import HELD
 from server.settings import Settings
 
@@ -31,6 +32,8 @@ SLICE = 64 * 1024
 within `write_seconds`."""
 KERNEL_BUFFER = 64 * 1024
 """Bytes of an answer that may wait in the kernel, which would take megabytes by itself."""
+BODY_BUFFER = 64 * 1024
+"""Bytes of a body that wait for whoever reads it; twice as many before the client has to wait."""
 LINGER_SECONDS = 2.0
 """How long the rest of a body is still read after its answer, once the server stops: a connection
 closed at once would take the answer with it."""
@@ -122,11 +125,16 @@ class Connection(web_protocol.RequestHandler):
     are too many already.
     """
 
-    __slots__ = ("_address", "_lingers", "_timer", "server")
+    __slots__ = ("_address", "_head", "_lingers", "_timer", "payload", "server")
 
     def __init__(self, server: "Server", **more: Any) -> None:
         super().__init__(server, **more)
+        # A head that waits for its turn takes memory: two are enough for a client that pipelines.
+        self._max_msg_queue_size, self._msg_queue_resume_size = 2, 1
         self.server = server
+        self.payload = EMPTY_PAYLOAD
+        """The body of the request that is answered."""
+        self._head = 0
         self._address: str | None = None
         self._lingers = False
         self._timer: asyncio.TimerHandle | None = None
@@ -173,7 +181,23 @@ class Connection(web_protocol.RequestHandler):
         if self._address is not None:
             self.server.release(self._address)
             self._address = None
+        self.payload = EMPTY_PAYLOAD
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; a head has an end, though aiohttp only bounds its lines."""
+        body = self._messages[-1][1] if self._messages else self.payload
+        if self._upgraded or not body.is_eof():
+            super().data_received(data)
+            return
+        count = self._request_count
+        super().data_received(data)
+        self._head = self._head + len(data) if count == self._request_count else 0
+        most = self.server.settings.head_kb * 1024
+        if most and self._head > most and self.transport is not None:
+            if not self._request_in_progress and not self._messages:
+                self.transport.write(_bare_answer(Problem(431, "The request's head is too long.")))
+            self.force_close()
 
     def cut_off(self, why: str) -> None:
         """Drop a connection whose client does not read."""
@@ -183,7 +207,7 @@ class Connection(web_protocol.RequestHandler):
 
     def drain(self) -> None:
         """The server stops: an idle connection ends now, another after the request it is at."""
-        if self._request_in_progress:
+        if self._request_in_progress or self._messages:
             self._lingering_time = LINGER_SECONDS
         else:
             self.close()
@@ -207,6 +231,7 @@ class Server(web.Server):
             request_factory=self._request,
             handler_cancellation=app.handler_cancellation,
             keepalive_timeout=settings.idle_seconds or FOREVER,
+            read_bufsize=BODY_BUFFER,
             **more,
         )
         self.settings = settings
@@ -217,7 +242,7 @@ class Server(web.Server):
         share = settings.max_sockets_per_address
         self._share = min(share, max(1, most // 2)) if share else 0
         self.lingering = 0
-        self._open = 0
+        self.open = 0
         self._by_address: Counter[str] = Counter()
         self._refused = 0
         self._told_at = float("-inf")
@@ -230,7 +255,7 @@ class Server(web.Server):
         """A place for a connection from there, or why there is none."""
         key = self._key(host)
         refusal = None
-        if self._open >= self._most:
+        if self.open >= self._most:
             refusal = unavailable("The server has as many connections open as it may.", 5)
         elif key is not None and self._share and self._by_address[key] >= self._share:
             refusal = too_many(
@@ -241,7 +266,7 @@ class Server(web.Server):
         if refusal is not None:
             self._tell(refusal, host)
             return refusal
-        self._open += 1
+        self.open += 1
         if key is not None:
             self._by_address[key] += 1
         return None
@@ -255,7 +280,7 @@ class Server(web.Server):
 
     def release(self, host: str) -> None:
         """A connection from there has ended."""
-        self._open -= 1
+        self.open -= 1
         key = self._key(host)
         if key is not None:
             self._by_address[key] -= 1
@@ -295,7 +320,7 @@ class Server(web.Server):
             "connections refused: %d; the last: %s",
             self._refused,
             refusal.detail,
-            extra={"fields": {"remote": host, "open": self._open}},
+            extra={"fields": {"remote": host, "open": self.open}},
         )
         self._refused = 0
 
@@ -307,6 +332,8 @@ class Server(web.Server):
         writer: AbstractStreamWriter,
         task: "asyncio.Task[None]",
     ) -> web.BaseRequest:
+        assert isinstance(protocol, Connection)
+        protocol.payload = payload
         answer = AnswerWriter(protocol, self._loop)
         return self._make_request_of_app(message, payload, protocol, answer, task)
 
@@ -325,15 +352,17 @@ class Runner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         most = sockets_carried(self._settings)
-        server = await super()._make_server()
-        return Server(
-            server,
+        server = Server(
+            await super()._make_server(),
             settings=self._settings,
             arrivals=self.app[ARRIVALS],
             most=most,
             access_log=None,
             loop=asyncio.get_running_loop(),
         )
+        metrics = self.app[METRICS]
+        metrics.gauge("open_connections", "Connections, idle ones too.", lambda: server.open)
+        return server
 
     async def shutdown(self) -> None:
         """End the streams, and let finish what has begun."""
@@ -349,19 +378,22 @@ def sockets_carried(settings: Settings) -> int:
     """
     _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-    if files == resource.RLIM_INFINITY:
-        return settings.max_sockets or int(FOREVER)
-    carried = max(1, files - min(MOST_SPARE, max(FEWEST_SPARE, files // 8)))
-    if carried < settings.max_connections:
+    carried = int(FOREVER)
+    if files != resource.RLIM_INFINITY:
+        carried = max(1, files - min(MOST_SPARE, max(FEWEST_SPARE, files // 8)))
+    most = min(settings.max_sockets or carried, carried)
+    if most < settings.max_connections:
+        remedy = "raise TIFFIN_MAX_SOCKETS"
+        if carried < settings.max_connections:
+            remedy = f"the process may open {files} files: raise that (ulimit -Hn, LimitNOFILE=)"
         logger.warning(
-            "this process may open %d files, which carry %d connections and not the %d of"
-            " TIFFIN_MAX_CONNECTIONS: raise the limit (ulimit -Hn, LimitNOFILE= in systemd) or"
-            " lower the setting",
-            files,
-            carried,
+            "at most %d connections can be open, not the %d of TIFFIN_MAX_CONNECTIONS; %s or lower"
+            " the setting",
+            most,
             settings.max_connections,
+            remedy,
         )
-    return min(settings.max_sockets or carried, carried)
+    return most
 
 
 def _bare_answer(problem: Problem) -> bytes:

@@ -16,7 +16,7 @@ from aiohttp import web
 from server.core.addresses import address_key
 from server.core.auth import Gate
 from server.core.errors import Problem, malformed, too_many, unauthorized
-from server.core.routing import BODY_SECONDS, GATE, HELD
+from server.core.routing import BODY_SECONDS, GATE, HELD, count_anonymous
 from server.settings import Settings
 from server.transports.connections import CONNECTIONS, Connections, End, Unidentified
 from server.transports.duplex import (
@@ -114,6 +114,8 @@ class SocketIo:
         request[HELD] = True
         sid = request.query.get("sid")
         upgrades = request.headers.get("Upgrade", "").lower() == "websocket"
+        if sid not in self._server.eio.sockets:
+            count_anonymous(request)
         with ExitStack() as stack:
             if sid is None and request.method == "GET":
                 stack.enter_context(self._unidentified.place(address_key(request)))

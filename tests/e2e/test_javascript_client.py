@@ -97,7 +97,7 @@ async def member(
         await found.stop()
 
 
-@pytest.mark.parametrize("transport", ["websocket", "polling"])
+@pytest.mark.parametrize("transport", ["websocket", "polling", "polling,websocket"])
 async def test_it_and_the_native_client_see_the_same_history(
     script: Path, two_on_redis: Two, transport: str
 ) -> None:

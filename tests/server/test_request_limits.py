@@ -70,6 +70,8 @@ async def test_who_is_signed_in_is_not_held_up_by_strangers_at_the_same_address(
         expired.token = signed(claims_of(ada.token or "") | {"exp": 1})
         (await expired.get("/me")).must(401)
         refused(await expired.get("/me"))
+        padded = {"Authorization": f"bearer  {expired.token}"}
+        refused(await stranger.get("/me", headers=padded))
         token = ada.grant["refresh_token"]
         (await stranger.post("/auth/refresh", {"refresh_token": token})).must(200)
 
@@ -91,7 +93,7 @@ async def test_reads_of_one_account_are_limited_and_the_dear_ones_sooner(data_di
 
 
 async def test_many_accounts_at_one_address_share_what_it_may_ask_for(data_dir: Path) -> None:
-    settings = settings_for(data_dir, requests_per_address=24, trusted_proxies="127.0.0.1")
+    settings = settings_for(data_dir, address_per_minute=24, trusted_proxies="127.0.0.1")
     async with running_server(settings) as server, Rest(server.url) as rest:
         accounts = [await rest.another().register(f"{n}@example.org", PASSWORD) for n in range(4)]
 

@@ -22,6 +22,7 @@ from support.waiting import wait_until
 ENV = {
     "TIFFIN_MAX_CONNECTIONS": "20000",
     "TIFFIN_MAX_STREAMS_PER_ACCOUNT": "20000",
+    "TIFFIN_MAX_SOCKETS": "0",
     "TIFFIN_LOG_LEVEL": "WARNING",
 }
 GARBAGE = 16_000

@@ -1,5 +1,7 @@
 """What an app shows, as text, and waiting for it."""
 
+import unicodedata
+
 from textual.app import App
 
 from support.waiting import PATIENCE, wait_until
@@ -8,6 +10,12 @@ from support.waiting import PATIENCE, wait_until
 def shown(app: App[None]) -> str:
     """The screen's lines."""
     return "\n".join(strip.text for strip in app.screen._compositor.render_strips(app.size))
+
+
+def steering(text: str) -> set[str]:
+    """The characters in it, line breaks aside, that a terminal would obey or cannot be sent."""
+    kinds = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    return {char for char in text if char != "\n" and unicodedata.category(char) in kinds}
 
 
 async def sees(app: App[None], *texts: str, seconds: float = PATIENCE) -> None:

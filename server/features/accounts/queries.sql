@@ -63,6 +63,16 @@ RETURNING account_id;
 DELETE FROM sessions WHERE account_id = :account_id AND id <> :kept
 RETURNING id;
 
+-- name: delete_idlest_sessions
+-- Each refresh prolongs a session: what ends first was longest not used.
+DELETE FROM sessions
+WHERE account_id = :account_id AND id NOT IN (
+    SELECT id FROM sessions WHERE account_id = :account_id
+    ORDER BY id = :newest DESC, expires_at DESC, id
+    LIMIT :kept
+)
+RETURNING id;
+
 -- name: insert_token!
 INSERT INTO refresh_tokens (digest, session_id, expires_at)
 VALUES (:digest, :session_id, :expires_at);

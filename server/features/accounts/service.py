@@ -63,6 +63,7 @@ class AccountService:
             settings.token_secret,
             timedelta(seconds=settings.refresh_token_seconds),
             settings.demo,
+            settings.sessions_per_account,
         )
         self._database = database
         self._demo = settings.demo
@@ -71,7 +72,7 @@ class AccountService:
         self._registrations = RateLimit(
             settings.registrations_per_hour, "registrations from this address", 3600
         )
-        self._refreshes = RateLimit(settings.rate_per_minute, "refreshes of this session")
+        self._refreshes = RateLimit(settings.rate_per_minute, "refreshes by this account")
         self._guesses = Guesses(settings.login_failures, settings.login_failures_per_account)
 
     async def register(self, new: Registration, address: str) -> Session:
@@ -137,12 +138,13 @@ class AccountService:
             stored = await store.demo_account(tx, role)
             if stored is None:
                 raise not_found(f"demo {role.value}")
-            return await self.sessions.start(tx, stored.account)
+            # Anybody may log in here: they would end each other's sessions.
+            return await self.sessions.start(tx, stored.account, bounded=False)
 
         return await self._database.write(fn)
 
     async def refresh(self, token: str, key: str | None) -> Session:
-        """See `Sessions.refresh`. Raises Problem 429 where this session asks too often."""
+        """See `Sessions.refresh`. Raises Problem 429 where this account asks too often."""
         self._refreshes.take(await self.sessions.of(token))
         return await self.sessions.refresh(token, key)
 

@@ -34,7 +34,7 @@ class Sessions:
 
     Every end is an event `session.revoked` `{"sessions": [ids]}` on `topic`, about the account.
     `secret` is the server's, `lifetime` that of a refresh token. Outside of a `demo` no session of
-    a demo's account holds.
+    a demo's account holds. An account has `most` at a time; 0 is no limit.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class Sessions:
         secret: str,
         lifetime: timedelta,
         demo: bool,
+        most: int,
     ) -> None:
         self._database = database
         self._log = log
@@ -54,17 +55,23 @@ class Sessions:
         self._secret = secret
         self._lifetime = lifetime
         self._demo = demo
+        self._most = most
 
-    async def start(self, tx: Transaction, account: Account) -> Session:
-        """A new session of that account."""
+    async def start(self, tx: Transaction, account: Account, *, bounded: bool = True) -> Session:
+        """A new session of that account, in place of the one that was longest not used where it
+        is `bounded` and has as many as it may."""
         at = now()
         session_id, token = new_id("ses"), new_token()
         await store.insert_session(tx, session_id, account.id, at, at + self._lifetime)
         await store.insert_token(tx, digest_of(token), session_id, at + self._lifetime)
+        if bounded and self._most:
+            ended = await store.delete_idlest_sessions(tx, account.id, session_id, self._most)
+            if ended:
+                await self._announce(tx, account.id, ended)
         return self._granted(account, session_id, token)
 
     async def of(self, token: str) -> str:
-        """The session of that refresh token. Raises Problem 401 where there is none."""
+        """The account of that refresh token. Raises Problem 401 where there is none."""
 
         async def fn(tx: Transaction) -> StoredToken | None:
             return await store.token(tx, digest_of(token))
@@ -72,7 +79,7 @@ class Sessions:
         found = await self._database.read(fn)
         if found is None:
             raise _unknown()
-        return found.session_id
+        return found.account_id
 
     async def refresh(self, token: str, key: str | None) -> Session:
         """The session with new tokens.

@@ -166,6 +166,16 @@ async def delete_sessions(tx: Transaction, account_id: str, kept: str = "") -> S
     return [row["id"] for row in rows]
 
 
+async def delete_idlest_sessions(
+    tx: Transaction, account_id: str, newest: str, kept: int
+) -> Sequence[str]:
+    """Remove the account's sessions but `newest` and the latest used, `kept` together."""
+    rows = await _queries.delete_idlest_sessions(
+        tx, account_id=account_id, newest=newest, kept=kept
+    )
+    return [row["id"] for row in rows]
+
+
 async def insert_token(tx: Transaction, digest: str, session_id: str, expires_at: datetime) -> None:
     """Add an unspent token."""
     await _queries.insert_token(

@@ -1,11 +1,11 @@
-// A member of a room by the stock client: node member.mjs URL TOKEN CHAT_ID AFTER COUNT TRANSPORT
+// A member of a room by the stock client: node member.mjs URL TOKEN CHAT_ID AFTER COUNT TRANSPORTS
 // Sends COUNT messages, each once the one before is acknowledged, and prints every event as a line
 // of JSON. A line on standard input, `stop`, ends it.
 import { createInterface } from "node:readline";
 import { io } from "socket.io-client";
 
-const [url, token, chat_id, after, count, transport] = process.argv.slice(2);
-const socket = io(url, { auth: { token }, transports: [transport], reconnection: false });
+const [url, token, chat_id, after, count, transports] = process.argv.slice(2);
+const socket = io(url, { auth: { token }, transports: transports.split(","), reconnection: false });
 const tell = (name, data) => console.log(JSON.stringify({ name, data }));
 
 socket.onAny(tell);

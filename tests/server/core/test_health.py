@@ -80,8 +80,18 @@ async def test_a_part_that_does_not_answer_holds_nobody_up(
         return "ok"
 
     async def database() -> str:
+        lost: asyncio.Future[str] = asyncio.Future()
+        lost.cancel()
+        return await lost
+
+    async def broker() -> str:
         return "ok"
 
     async with asyncio.timeout(5):
-        parts = await Readiness({"blobs": blobs, "database": database}).parts()
-    assert parts == {"blobs": "no answer within 0.05 s", "database": "ok"}
+        checks = {"blobs": blobs, "database": database, "broker": broker}
+        parts = await Readiness(checks).parts()
+    assert parts == {
+        "blobs": "no answer within 0.05 s",
+        "database": "cancelled",
+        "broker": "ok",
+    }

@@ -26,6 +26,8 @@ TOKEN = AccessTokens("x" * 32, 60).issue("acc_1", "ses_1", "Ada", "customer", No
         ("refresh_token : whatever", "whatever"),
         ("redis://:sesame@localhost:6379/0", "sesame"),
         ("cannot reach rediss://ada:sesame@redis.example/0", "sesame"),
+        ("GET /socket.io/?EIO=4&transport=polling&sid=dBjftJeZ4CVP HTTP/1.1", "dBjftJeZ4CVP"),
+        ("http://127.0.0.1/socket.io/?sid=dBjftJeZ4CVP#x", "dBjftJeZ4CVP"),
         ("input_value={'email': 'a@b.c', 'password': 'hunter2'}, input_type=dict", "hunter2"),
     ],
 )
@@ -47,7 +49,20 @@ def test_leaves_the_rest_alone(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", ["a", "eyJ", "eyJ.", "password", "password ", "bearer ", "rt_", "a://", "a://b:", '\\"']
+    "unit",
+    [
+        "a",
+        "eyJ",
+        "eyJ.",
+        "password",
+        "password ",
+        "bearer ",
+        "rt_",
+        "a://",
+        "a://b:",
+        "?sid=",
+        '\\"',
+    ],
 )
 def test_anybody_may_send_any_path_and_masking_stays_linear(unit: str) -> None:
     text = unit * (32_000 // len(unit))

@@ -23,7 +23,7 @@ from support.uploads import sent
 from support.waiting import wait_until
 
 READERS = 80
-ORDERS = 60
+ORDERS = 100
 NO_PHOTOS = {"TIFFIN_PHOTO_WORKERS": "0"}
 PICTURE_BYTES = 4 * 1024 * 1024
 BODY = json.dumps({"email": "a@example.com", "password": "correct horse", "name": "A"}).encode()
@@ -136,7 +136,7 @@ async def test_who_does_not_read_an_answer_is_cut_off(start_server: StartServer)
     place = await open_restaurant(server.data_dir, server.url)
     async with Rest(server.url) as rest:
         await rest.register("ana@example.com")
-        await long_orders(rest, place, ORDERS // 2)
+        await long_orders(rest, place, 30)
         path = f"/uploads/{await sent(rest, picture(PICTURE_BYTES))}/original"
         async with (
             unread(rest, "/orders?limit=200", 3),
@@ -174,6 +174,19 @@ async def test_a_head_by_the_byte_is_not_waited_for(start_server: StartServer) -
     with suppress(ConnectionResetError):  # what a byte after the end is answered by
         assert await ended == b""
     writer.close()
+
+
+async def test_a_head_has_an_end(start_server: StartServer) -> None:
+    server = start_server(env={"TIFFIN_HEAD_KB": "16"} | NO_PHOTOS)
+    lines = b"".join(b"X-%d: %s\r\n" % (number, b"x" * 1000) for number in range(15))
+    for more, status in ((b"\r\n", b"200"), (lines, b"431")):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + lines)
+        await writer.drain()
+        writer.write(more)
+        async with asyncio.timeout(20):
+            assert (await reader.read(12)).split()[1] == status
+        writer.close()
 
 
 async def test_an_idle_connection_is_closed_and_a_held_one_is_not(
@@ -263,7 +276,7 @@ async def test_an_account_has_so_many_requests_under_way(start_server: StartServ
     async with Rest(server.url) as rest, rest.another() as other:
         await rest.register("ana@example.com")
         await other.register("bram@example.com")
-        await long_orders(rest, place, ORDERS // 2)
+        await long_orders(rest, place, 30)
         order = (await rest.post("/orders", place.basket())).must(201).json
         held = []
         for number in range(1, 4):

@@ -137,6 +137,15 @@ def test_a_secret_that_was_emptied_signs_nothing(tmp_path: Path) -> None:
         kept_secret(tmp_path / "jwt-secret")
 
 
+def test_no_network_of_proxies_is_the_whole_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIFFIN_TRUSTED_PROXIES", "10.0.0.0/8, ::1,")
+    assert [str(one) for one in load_settings().trusted_proxies] == ["10.0.0.0/8", "::1/128"]
+    for value, words in (("10.0.0.0/8,0.0.0.0/0", "everybody"), ("10.0.0.1/8", "host bits")):
+        monkeypatch.setenv("TIFFIN_TRUSTED_PROXIES", value)
+        with pytest.raises(SettingsError, match=f"TIFFIN_TRUSTED_PROXIES: .*{words}"):
+            load_settings()
+
+
 def test_the_operators_page_tells_of_every_setting() -> None:
     page = (ROOT / "docs" / "operating.md").read_text()
     untold = [name for name in Settings.model_fields if f"`TIFFIN_{name.upper()}`" not in page]

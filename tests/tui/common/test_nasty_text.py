@@ -15,17 +15,20 @@ from server.features.restaurants.service import add_driver, add_restaurant
 from support.live_server import LiveServer
 from support.news import announce
 from support.rest import Rest
-from support.screen import sees, shown, told
+from support.screen import sees, shown, steering, told
 from support.town import PASSWORD, database_in
 from support.waiting import wait_until
 from tui.common.app import TiffinApp
 from tui.common.client.tokens import TokenStore
 from tui.common.photo.pick import PickScreen
 from tui.common.screens.confirm import ConfirmScreen
+from tui.common.text import plain
 from tui.customer.app import CustomerApp
 from tui.employee.app import EmployeeApp
 
 NASTY = r"[/x] [red] [@click=a] \["
+SENT = "\u202e" + NASTY.replace("red", "r\u2066e\u200bd")
+"""How it is sent: reordered, and with what takes no room."""
 SIZE = (180, 50)
 
 
@@ -33,23 +36,23 @@ SIZE = (180, 50)
 async def town(live_server: LiveServer) -> AsyncIterator[Rest]:
     """A town where everything is called that: an employee of it, by REST."""
     async with database_in(live_server.settings.data_dir) as database:
-        place = NewRestaurant(name=NASTY, cuisine=NASTY, address=NASTY, lat=48.86, lng=2.36)
+        place = NewRestaurant(name=SENT, cuisine=SENT, address=SENT, lat=48.86, lng=2.36)
         place_id = await add_restaurant(database, place)
-        await add_employee(database, "mo@example.com", PASSWORD, NASTY, place_id)
-        driver_id = await add_driver(database, place_id, NASTY, "bike", None)
+        await add_employee(database, "mo@example.com", PASSWORD, SENT, place_id)
+        driver_id = await add_driver(database, place_id, SENT, "bike", None)
     async with Rest(live_server.url) as rest:
         employee = await rest.log_in("mo@example.com", PASSWORD)
-        dish = {"name": NASTY, "description": NASTY, "price_cents": 900}
+        dish = {"name": SENT, "description": SENT, "price_cents": 900}
         dish_id = (await employee.post(f"/restaurants/{place_id}/menu", dish)).must(201).json["id"]
-        customer = await employee.another().register("ana@example.com", PASSWORD, NASTY)
+        customer = await employee.another().register("ana@example.com", PASSWORD, SENT)
         order = {
             "restaurant_id": place_id,
-            "items": [{"menu_item_id": dish_id, "quantity": 1, "note": NASTY}],
-            "address": {"text": NASTY, "lat": 48.85, "lng": 2.35},
-            "note": NASTY,
+            "items": [{"menu_item_id": dish_id, "quantity": 1, "note": SENT}],
+            "address": {"text": SENT, "lat": 48.85, "lng": 2.35},
+            "note": SENT,
         }
         ways: dict[str, list[dict[str, Any]]] = {
-            "cancelled": [{"status": "cancelled", "reason": NASTY}],
+            "cancelled": [{"status": "cancelled", "reason": SENT}],
             "on its way": [
                 *({"status": status} for status in ("accepted", "preparing", "ready")),
                 {"status": "out_for_delivery", "driver_id": driver_id},
@@ -61,9 +64,9 @@ async def town(live_server: LiveServer) -> AsyncIterator[Rest]:
             order_id = (await customer.post("/orders", order)).must(201).json["id"]
             for step in steps:
                 (await employee.post(f"/orders/{order_id}/status", step)).must(200)
-        (await customer.post("/chats", {"subject": NASTY, "order_id": order_id})).must(201)
-        await announce(employee, title=NASTY, body=NASTY)
-        await announce(employee, title=f"{NASTY}!", body=NASTY, severity="critical")
+        (await customer.post("/chats", {"subject": SENT, "order_id": order_id})).must(201)
+        await announce(employee, title=SENT, body=SENT)
+        await announce(employee, title=f"{SENT}!", body=SENT, severity="critical")
         yield employee
 
 
@@ -80,7 +83,9 @@ class Window:
         return self._part(self.app.screen.query_one(".box").region)
 
     def _part(self, region: Region) -> str:
-        lines = shown(self.app).split("\n")[region.y : region.bottom]
+        whole = shown(self.app)
+        assert not steering(whole)
+        lines = whole.split("\n")[region.y : region.bottom]
         return "\n".join(line[region.x : region.right] for line in lines)
 
     async def come_in(self, email: str) -> None:
@@ -114,7 +119,8 @@ class Window:
     async def palette(self) -> None:
         """See every command as it is called, and find one by its letters."""
         expected = {
-            f"{one.title}\n{one.help}" for one in self.app.get_system_commands(self.app.screen)
+            f"{one.title}\n{plain(one.help)}"
+            for one in self.app.get_system_commands(self.app.screen)
         }
         assert any(NASTY in one for one in expected)
         await self.pilot.press("ctrl+p")
@@ -157,17 +163,18 @@ class Window:
 
     async def shared(self) -> None:
         """See it in what both apps have in common: toasts, questions, the edges of a panel."""
-        self.app.notify(NASTY, title=f"{NASTY} toast", markup=True)
+        self.app.notify(SENT, title=f"{SENT} toast", markup=True)
         await told(self.app, f"{NASTY} toast {NASTY}")
         await sees(self.app, f"{NASTY} toast")
-        self.app.set_headline(f"{NASTY} headline")
+        self.app.set_headline(f"{SENT} headline")
         await sees(self.app, f"{NASTY} headline")
-        question = ConfirmScreen(NASTY, f"{NASTY}?", yes="Yes", no=f"{NASTY}n")
+        question = ConfirmScreen(SENT, f"{SENT}?", yes="Yes", no=f"{SENT}n")
         await self.app.push_screen(question)
         await sees(self.app, f"─ {NASTY} ─", f"{NASTY}?", f"{NASTY}n")
         await self.alone()
-        await self.app.push_screen(PickScreen(NASTY))
+        await self.app.push_screen(PickScreen(SENT))
         await sees(self.app, f"─ {NASTY} ─", "esc closes")
+        assert not steering(shown(self.app))
         await self.alone()
 
 

@@ -1,7 +1,6 @@
 """Photos whose files have names that would steer a terminal."""
 
 import os
-import unicodedata
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from textual.pilot import Pilot
 from textual.widgets import Button, Input
 
 from support.live_server import running_server, settings_for
-from support.screen import sees, shown, told
+from support.screen import sees, shown, steering, told
 from support.waiting import wait_until
 from tui.common.photo.candidate import Candidate
 from tui.common.photo.path_field import PathField
@@ -31,15 +30,6 @@ NAMES = {
 """As they are on the disk, and as they are shown."""
 NEXT = "]0;owned\\  a-tiffin.png"
 """What the last of them is saved as."""
-
-
-def steers(app: CustomerApp) -> set[str]:
-    """What of the screen a terminal would obey."""
-    return {
-        char
-        for char in shown(app)
-        if char != "\n" and unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")
-    }
 
 
 @pytest.fixture
@@ -71,7 +61,7 @@ async def test_the_right_file_is_taken_and_its_name_shown_clean(
         chosen: list[Candidate | None] = []
         await window.push_screen(PickScreen("Avatar"), chosen.append)
         await sees(window, *NAMES.values())
-        assert not steers(window)
+        assert not steering(shown(window))
         tree = window.screen.query_one(PictureTree)
         tree.focus()
         tree.move_cursor(
@@ -94,7 +84,7 @@ async def test_a_pasted_path_is_found_and_shown_clean(
         window.post_message(Paste(f"'{home / name}'\n"))
         await wait_until(lambda field=field: field.value, what="the path in it")
         assert field.path == home / name
-        assert not steers(window)
+        assert not steering(shown(window))
         window.pop_screen()
 
 
@@ -109,7 +99,7 @@ async def test_what_is_pasted_elsewhere_steers_no_terminal_either(
         window.post_message(Paste("a\x1b]0;x\x07\u202eb"))
         await wait_until(lambda place=place: place.value, what="it is pasted")
         assert place.value == kept
-        assert not steers(window)
+        assert not steering(shown(window))
 
 
 async def test_a_photo_of_such_a_name_is_sent_and_saved(
@@ -128,13 +118,13 @@ async def test_a_photo_of_such_a_name_is_sent_and_saved(
         await pilot.press("enter")
         await wait_until(lambda: desk_of(app).names, what="it is sent")
         await sees(app, "]0;owned\\  a.png")
-        assert not steers(app)
+        assert not steering(shown(app))
         await pilot.press("s")
         await wait_until(lambda: isinstance(app.screen, SaveScreen), what="where to save it")
         await pilot.press("enter")
         await sees(app, "There is a file", "already", "owned")
-        assert not steers(app)
+        assert not steering(shown(app))
         app.screen.query_one("#yes", Button).press()
         await told(app, f"Saved as {home}/{NEXT}.")
         assert (home / NEXT).stat().st_size
-        assert not steers(app)
+        assert not steering(shown(app))

@@ -64,7 +64,7 @@ class ChatsScreen(Modal[Chat]):
                 words.update(words_of(trouble))
                 return
             self._chats += page.items
-            found.add_options([Option(self._row(chat), id=chat.id) for chat in page.items])
+            found.add_options([Option(self._row(chat)) for chat in page.items])
             before = page.next
             if before is None:
                 break

@@ -54,7 +54,7 @@ class NewChatScreen(Modal[NewChat]):
                 max_length=SUBJECT_MOST,
             )
             yield Label("Which order?")
-            orders = OptionList(Option("None of them", id="none"), id="orders")
+            orders = OptionList(Option("None of them"), id="orders")
             orders.styles.height = "auto"
             yield orders
             yield Static("", id="words", markup=False)
@@ -72,7 +72,7 @@ class NewChatScreen(Modal[NewChat]):
             self._say(f"Your orders cannot be read just now: {words_of(trouble)}")
             return
         found = self.query_one(OptionList)
-        found.add_options([Option(_in_short(order), id=order.id) for order in self._orders])
+        found.add_options([Option(_in_short(order)) for order in self._orders])
         for at, order in enumerate(self._orders, start=1):
             if order.id == self._order_id:
                 found.highlighted = at

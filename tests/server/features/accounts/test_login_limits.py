@@ -8,10 +8,10 @@ import pytest
 
 from server.core.database import Database, Transaction
 from server.core.errors import Problem
-from server.features.accounts import service
+from server.features.accounts import passwords, service
 from server.features.accounts.schemas import Session
 from server.features.accounts.service import AccountService, drop_expired
-from support.accounts import PASSWORD, Sql
+from support.accounts import PASSWORD, Revoked, Sql
 from support.live_server import LiveServer, running_server, settings_for
 from support.rest import Answer, Rest
 
@@ -20,9 +20,14 @@ ADA = "ada@example.org"
 
 
 @pytest.fixture
-async def server(data_dir: Path) -> AsyncIterator[LiveServer]:
-    """Two wrong passwords are free at an address, and four of strangers at an account."""
-    settings = settings_for(data_dir, login_failures=2, login_failures_per_account=4)
+async def server(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LiveServer]:
+    """Two wrong passwords are free at an address, and four of strangers at an account; an account
+    has three sessions."""
+    # A slow machine would take as long over one as the shortest wait.
+    monkeypatch.setattr(passwords, "MEMORY_KIB", 64)
+    settings = settings_for(
+        data_dir, login_failures=2, login_failures_per_account=4, sessions_per_account=3
+    )
     async with running_server(settings) as running:
         yield running
 
@@ -180,8 +185,8 @@ async def test_a_password_cannot_be_guessed_through_its_change(ada: Rest) -> Non
     (await ada.put("/me/password", change | {"current_password": PASSWORD})).must(204)
 
 
-async def test_a_session_may_refresh_so_often(data_dir: Path) -> None:
-    settings = settings_for(data_dir, rate_per_minute=3, login_per_minute=3)
+async def test_an_account_may_refresh_so_often(data_dir: Path) -> None:
+    settings = settings_for(data_dir, rate_per_minute=3)
     async with running_server(settings) as limited, Rest(limited.url) as client:
         first = await client.another().register("one@example.org", PASSWORD)
         second = await client.another().register("two@example.org", PASSWORD)
@@ -192,3 +197,19 @@ async def test_a_session_may_refresh_so_often(data_dir: Path) -> None:
         assert refused(await client.post("/auth/refresh", {"refresh_token": token}))
         grant = {"refresh_token": second.grant["refresh_token"]}
         (await client.post("/auth/refresh", grant)).must(200)
+
+
+async def test_one_session_too_many_ends_the_one_that_was_longest_not_used(
+    accounts: AccountService, nobody: Rest, revoked: Revoked
+) -> None:
+    first = await nobody.another().register(ADA, PASSWORD)
+    idle, other = [await nobody.another().log_in(ADA, PASSWORD) for _ in range(2)]
+    grant = {"refresh_token": first.grant["refresh_token"]}
+    (await nobody.post("/auth/refresh", grant)).must(200)
+    await nobody.another().register("eve@example.org", PASSWORD)
+    assert not await revoked()
+    newest = await nobody.another().log_in(ADA, PASSWORD)
+    assert (await idle.get("/me")).must(401).json["type"].endswith("session-ended")
+    for still in (first, other, newest):
+        (await still.get("/me")).must(200)
+    assert len(await revoked()) == 1

@@ -186,6 +186,8 @@ RAW = {
     "an event without a name": "42[[]]",
     "broken JSON": '42["message",',
     "deep": "42" + "[" * 20_000,
+    "deep without an event": "4" + "[" * 20_000,
+    "deep in an answer to a ping": "3" + "[" * 20_000,
     "an acknowledgement of nothing": "4399[]",
     "an unknown kind": "49",
     "another connect": "40{}",

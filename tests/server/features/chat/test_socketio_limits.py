@@ -276,6 +276,7 @@ async def test_a_seat_that_is_taken_while_the_session_ends_is_given_back(data_di
             await joining
             await wait_until(lambda: not door_of(server)._sessions, 10, what="it has ended")
         await wait_until(lambda: hub.listeners == listeners, 5, what="every seat is free")
+        assert not door_of(server)._handlers["join"].__self__._seats  # type: ignore[attr-defined]
         async with room(cast.employee, chat_id, settled=False) as desk:
             while [one["role"] for one in (await desk.next("presence"))["present"]] != ["employee"]:
                 pass
