@@ -140,16 +140,19 @@ class Queue:
     async def finish(self, job: Job, made: Made) -> bool:
         """It is done: the dish or the account gets its picture in the same transaction.
 
-        False where the job is not this attempt's any more; what was made is then removed.
+        False where the job is not this attempt's any more, and what was made is then removed; or
+        where that is gone already, and the job then goes back into the queue.
         """
 
         async def fn(tx: Transaction) -> bool:
-            if not await store.finish(tx, job.id, job.attempt, made, now()):
+            whole = await store.need(tx, job.blobs)
+            if not whole:  # the clock was set forward, and the janitor took it for long over
+                await store.requeue(tx, job.id, job.attempt, None, now(), True)
+            if not whole or not await store.finish(tx, job.id, job.attempt, made, now()):
                 found = await store.upload(tx, job.id)
                 kept = found.blobs if found else []
                 await store.unneed(tx, [name for name in job.blobs if name not in kept], now())
                 return False
-            await store.need(tx, job.blobs)
             await store.unneed(tx, [job.upload.original_blob], now())
             await self._show(tx, job.upload)
             return True

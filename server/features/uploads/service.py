@@ -165,7 +165,8 @@ class UploadService:
                 await store.unneed(tx, [row.original_blob], now())
                 return AcceptedUpload.model_validate_json(stored)
             await self._check(tx, identity, new, file.size)
-            await store.need(tx, [row.original_blob])
+            if not await store.need(tx, [row.original_blob]):  # the clock was set forward
+                raise unavailable("The photo was not stored in time. Send it again.")
             await store.insert(tx, row)
             accepted = AcceptedUpload(id=upload_id, status=UploadStatus.QUEUED)
             if repeatable:

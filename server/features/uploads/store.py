@@ -300,10 +300,11 @@ async def unneed(tx: Transaction, names: Sequence[str], due_at: datetime) -> Non
         await _queries.unneed(tx, name=name, due_at=to_text(due_at))
 
 
-async def need(tx: Transaction, names: Sequence[str]) -> None:
-    """Have these not removed, or remember that they are."""
-    for name in names:
-        await _queries.need(tx, name=name)
+async def need(tx: Transaction, names: Sequence[str]) -> bool:
+    """Have these not removed, or remember that they are. False where one was not to be removed,
+    or already is."""
+    found = [await _queries.need(tx, name=name) for name in names]
+    return all(found)
 
 
 async def unneeded(tx: Transaction, at: datetime, limit: int) -> list[str]:

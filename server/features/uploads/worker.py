@@ -5,6 +5,7 @@ and reads the answers from its standard output, a line of JSON each. What decode
 may be taken over by one of them, so the process holds no secret and may do little: see `confine`.
 """
 
+import contextlib
 import ctypes
 import json
 import math
@@ -31,6 +32,8 @@ OUT_OF_MEMORY = 77
 """The exit code of a worker that needed more memory than it may."""
 NICENESS = 10
 """The event loop goes first: a photo may take a little longer, an order may not."""
+OUT_OF_MEMORY_SCORE = "500"
+"""Where the machine has no memory left, the kernel ends this process and not the server."""
 ENVIRONMENT = {
     # Without this, rembg's first import compiles for a minute what is not used here.
     "NUMBA_DISABLE_JIT": "1",
@@ -100,6 +103,8 @@ def prepare(model: str, home: str, growth: int, seconds: float, folder: str) -> 
     global _session
     os.environ["U2NET_HOME"] = home
     os.nice(NICENESS)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(OUT_OF_MEMORY_SCORE)
     trouble = trouble_with(model, Path(home))
     if trouble is not None:  # rembg would go and download it
         raise ModelTrouble(trouble)

@@ -162,6 +162,7 @@ async def test_it_holds_no_secret_and_may_do_little(
     assert not [one for one in found if "TIFFIN" in one or "a-secret" in one]
     assert "ORT_DISABLE_TELEMETRY=1" in found
     assert list(home.iterdir()) == [], "onnxruntime keeps a device id there otherwise"
+    assert int(told(worker, "oom_score_adj")) > 0, "the kernel ends the server last"
     assert "NoNewPrivs:\t1" in told(worker, "status")
     for limit, most in (
         (psutil.RLIMIT_CORE, 0),

@@ -274,6 +274,19 @@ async def test_a_clock_that_was_ahead_delays_nothing(
     assert (await look(database, "upl_3")).shown
 
 
+async def test_what_was_made_and_is_gone_is_made_again(
+    database: Database, queue: Queue, clock: Clock
+) -> None:
+    """As when the clock is set forward, and the janitor takes the attempt for long over."""
+    await put_in(database, "upl_1", clock())
+    job = await claimed(queue)
+    await database.write(lambda tx: store.need(tx, job.blobs[:1]))
+    assert not await queue.finish(job, made(job))
+    again = await claimed(queue)
+    assert (again.id, again.upload.excused) == (job.id, 1)
+    assert await queue.finish(again, made(again))
+
+
 async def test_the_newer_photo_stays_whichever_is_done_first(
     database: Database, queue: Queue, clock: Clock
 ) -> None:
