@@ -20,10 +20,10 @@ from server.core.arrivals import ARRIVALS, Arrivals
 from server.core.auth import AccessTokens, Gate
 from server.core.clock import now, to_text
 from server.core.database import Database
-from server.core.errors import forbidden
+from server.core.errors import Problem, forbidden
 from server.core.health import CHECKS, add_health
 from server.core.limits import InFlight, RateLimit
-from server.core.logging import configure_logging, dropped_lines
+from server.core.logging import configure_logging, dropped_lines, log_failure
 from server.core.metrics import Metrics
 from server.core.middleware import METRICS, around
 from server.core.migrate import migrate
@@ -124,7 +124,9 @@ def create_app(settings: Settings) -> web.Application:
     account_service = accounts.setup(app, settings, database, log, hub, gate)
     account_service.on_delete.append(idempotency.forget_account)
     restaurant_service = restaurants.setup(app, database)
-    order_service = orders.setup(app, database, log, account_service, restaurant_service)
+    order_service = orders.setup(
+        app, database, log, account_service, restaurant_service, settings.max_orders_per_day
+    )
     driver_service = drivers.setup(
         app, settings, database, hub, order_service, restaurant_service, _map(settings)
     )
@@ -247,8 +249,12 @@ async def _this_machine_alone(request: web.Request, handler: Handler) -> web.Str
 
 
 async def _demo(settings: Settings, database: Database, blobs: Blobs) -> None:
-    await build_town(settings, database)
-    await hang_photos(database, blobs)
+    try:
+        await build_town(settings, database)
+        await hang_photos(database, blobs)
+    except (OSError, Problem) as error:
+        # A full disk, say. Under gunicorn one worker that does not boot ends all the others.
+        logger.error("the demo's town is not complete until the next start: %s", error)
 
 
 def _add_checks(
@@ -302,6 +308,6 @@ async def _upkeep(
             await announcements.drop_gone(horizon)
             await database.write(idempotency.drop_expired)
             await database.write(drop_expired)
-        except Exception:
-            logger.exception("upkeep failed; it will be tried again")
+        except Exception as error:
+            log_failure(logger, error, "upkeep failed; it will be tried again")
         await asyncio.sleep(UPKEEP_SECONDS)

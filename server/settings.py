@@ -70,11 +70,12 @@ class Settings(BaseSettings):
     login_failures: Annotated[int, Field(ge=0)] = 10
     login_failures_per_account: Annotated[int, Field(ge=0)] = 100
     registrations_per_hour: Annotated[int, Field(ge=0)] = 100
-    sessions_per_account: Annotated[int, Field(ge=0)] = 1000
     heartbeat_seconds: Annotated[float, Field(gt=0, le=15)] = 10
     stalled_reader_seconds: Annotated[float, Field(gt=0)] = 90
     presence_seconds: Annotated[float, Field(gt=0)] = 30
     chat_bytes_per_minute: Annotated[int, Field(ge=0)] = 128 * 1024
+    max_sessions_per_account: Annotated[int, Field(ge=0)] = 100
+    max_orders_per_day: Annotated[int, Field(ge=0)] = 1000
     max_open_chats: Annotated[int, Field(ge=0)] = 20
     max_chats_per_day: Annotated[int, Field(ge=0)] = 50
     frames_per_second: Annotated[float, Field(ge=0)] = 20

@@ -206,6 +206,8 @@ class Database:
             batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
             try:
                 await self._commit(batch)
+                if self._failure:
+                    logger.info("database: changes are taken again")
                 self._failure = ""
             except (Exception, asyncio.CancelledError) as error:
                 for job in batch:
@@ -214,8 +216,10 @@ class Database:
                     for job in batch:
                         _settle(job, job.outcome)
                     raise
-                _tell(error)
-                self._failure = f"the last commit failed: {str(error) or type(error).__name__}"
+                failure = f"the last commit failed: {str(error) or type(error).__name__}"
+                if failure != self._failure:  # told once as long as it lasts, not with each write
+                    _tell(error)
+                self._failure = failure
             events = [event for job in batch for event in job.announced]
             if events:
                 try:

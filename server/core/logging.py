@@ -14,7 +14,10 @@ from contextvars import ContextVar
 from logging.handlers import QueueHandler, QueueListener
 from typing import Any, TextIO
 
+from aiohttp.http_exceptions import HttpProcessingError
+
 from server.core.clock import now, to_text
+from server.core.errors import Problem
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
@@ -159,7 +162,29 @@ def configure_logging(level: str, stream: TextIO = sys.stderr, lines: int = 0) -
     root.setLevel(level)
     logging.getLogger("aiosqlite").setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    logging.getLogger("aiohttp.server").addFilter(_unreadable)
     atexit.register(flush_logs, FLUSH_SECONDS)
+
+
+def _unreadable(record: logging.LogRecord) -> bool:
+    """aiohttp tells of bytes that are no HTTP as of an error of ours, with a traceback."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError):
+        record.levelno, record.levelname = logging.INFO, "INFO"
+        record.msg, record.args = "not HTTP, from a client: %s", (type(error).__name__,)
+        record.exc_info = None
+    return logging.getLogger().isEnabledFor(record.levelno)
+
+
+def log_failure(
+    logger: logging.Logger, error: BaseException, message: str, *values: object
+) -> None:
+    """Of work that will be tried again. A Problem was told as an error where it arose, such as a
+    disk that is full: of what it keeps from being done there is one line, a warning."""
+    if isinstance(error, Problem):
+        logger.warning(message + ": %s", *values, error)
+    else:
+        logger.error(message, *values, exc_info=error)
 
 
 def flush_logs(seconds: float) -> None:

@@ -53,9 +53,10 @@ async def _answer(request: web.Request, handler: Handler, identifier: str) -> we
         if response.status == 429:
             request[HELD] = True
             await asyncio.sleep(REFUSED_SECONDS)
-    except ConnectionResetError:
-        raise
-    except Exception:
+    except Exception as error:
+        gone = request.transport is None or request.transport.is_closing()
+        if gone and isinstance(error, ConnectionError):
+            return web.Response(status=499)  # there is nobody to answer, and no error of ours
         logger.exception("unexpected error")
         detail = "Something went wrong here. The request id finds it in the logs."
         response = problem_response(Problem(500, detail), identifier)

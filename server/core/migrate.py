@@ -9,13 +9,16 @@ from pathlib import Path
 
 BUSY_SECONDS = 60.0
 
+Migration = tuple[int, str, str]
+"""Its number, name and SQL."""
+
 
 class MigrationError(Exception):
     """A database this version cannot serve, in words."""
 
 
-def migrations() -> list[tuple[int, str, str]]:
-    """Every migration: number, name and SQL, in order."""
+def migrations() -> list[Migration]:
+    """Every migration, in order."""
     found = []
     for file in resources.files("server.core").joinpath("migrations").iterdir():
         if file.name.endswith(".sql"):
@@ -51,9 +54,13 @@ def _migrate(path: Path) -> list[str]:
         raise MigrationError(f"{path}: {error}; choose another TIFFIN_DATA_DIR") from error
     try:
         _write_ahead(connection)
+        known = migrations()
+        # Asked without a lock first: a server starts also where the disk is full or a writer waits.
+        if not _missing(connection, known):
+            return []
         connection.execute("BEGIN IMMEDIATE")  # the others wait here, then find nothing to do
         try:
-            ran = _run(connection)
+            ran = _run(connection, known)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
@@ -80,30 +87,38 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             time.sleep(0.01)
 
 
-def _run(connection: sqlite3.Connection) -> list[str]:
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS migrations"
-        " (number INTEGER PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL)"
-    )
+def _missing(connection: sqlite3.Connection, known: list[Migration]) -> list[Migration]:
+    """Those that have not run there. Raises MigrationError where others have."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'migrations'").fetchall():
+        return known
     done = dict(connection.execute("SELECT number, digest FROM migrations").fetchall())
-    known = migrations()
     newer = set(done) - {number for number, _, _ in known}
     if newer:
         raise MigrationError(
             f"this database was written by a newer Tiffin (migration {max(newer)});"
             " update the server, or point TIFFIN_DATABASE_URL at another file"
         )
-    ran = []
     for number, name, script in known:
-        digest = hashlib.sha256(script.encode()).hexdigest()
-        if number in done:
-            if done[number] != digest:
-                raise MigrationError(f"{name} was changed after this database had run it")
-            continue
+        if number in done and done[number] != _digest(script):
+            raise MigrationError(f"{name} was changed after this database had run it")
+    return [migration for migration in known if migration[0] not in done]
+
+
+def _run(connection: sqlite3.Connection, known: list[Migration]) -> list[str]:
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS migrations"
+        " (number INTEGER PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL)"
+    )
+    missing = _missing(connection, known)
+    for number, name, script in missing:
         for statement in statements(script):
             connection.execute(statement)
         connection.execute(
-            "INSERT INTO migrations (number, name, digest) VALUES (?, ?, ?)", (number, name, digest)
+            "INSERT INTO migrations (number, name, digest) VALUES (?, ?, ?)",
+            (number, name, _digest(script)),
         )
-        ran.append(name)
-    return ran
+    return [name for _, name, _ in missing]
+
+
+def _digest(script: str) -> str:
+    return hashlib.sha256(script.encode()).hexdigest()

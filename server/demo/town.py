@@ -214,8 +214,10 @@ def _write_accounts(path: Path, plan: Mapping[str, Any], password: str) -> None:
         {"email": _autopilot_email(plan, place["name"]), "password": password}
         for place in plan["restaurants"]
     ]
-    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(accounts, indent=2) + "\n"
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     draft.touch(mode=0o600)
-    draft.write_text(json.dumps(accounts, indent=2) + "\n", encoding="utf-8")
+    draft.write_text(text, encoding="utf-8")
     draft.replace(path)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from server.core.clock import now, to_text
 from server.core.database import Database
 from server.core.errors import Problem, unavailable
+from server.core.logging import log_failure
 from server.core.supervised import SupervisedTask
 from server.realtime.broker import Broker
 from server.realtime.event import Cursor, Event
@@ -198,6 +199,7 @@ class Hub:
     async def _sweep_for_ever(self) -> None:
         loop = asyncio.get_running_loop()
         seen = -1
+        failing = False
         while True:
             try:
                 async with asyncio.timeout(self._sweep_seconds):
@@ -212,10 +214,11 @@ class Hub:
                     seen = version
                 self._tidy()
                 self._leave(loop.time())
-            except asyncio.CancelledError:
-                raise
-            except Exception:
-                logger.exception("the sweep failed; it will be tried again")
+                failing = False
+            except Exception as error:
+                if not failing:  # told once an outage, not twice a second
+                    log_failure(logger, error, "the sweep failed; it will be tried again")
+                failing = True
                 self._suspicious.clear()
                 seen = -1
 

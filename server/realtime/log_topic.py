@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import OrderedDict, deque
 
+from server.core.logging import log_failure
 from server.realtime.event import Event
 from server.realtime.log import EventLog, Stretch
 from server.realtime.topic import Topic
@@ -182,8 +183,9 @@ class LogTopic(Topic):
         except asyncio.CancelledError:
             self._wanted = max(self._wanted, wanted)
             raise
-        except Exception:
+        except Exception as error:
             self._wanted = max(self._wanted, wanted)
-            logger.exception("filling a gap in %s failed; the sweep will try again", self.name)
+            words = "filling a gap in %s failed; the sweep will try again"
+            log_failure(logger, error, words, self.name)
         finally:
             self._filling = None

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 
+from server.core.logging import log_failure
 from server.realtime.event import Event
 from server.realtime.log import Stretch
 from server.realtime.states import States
@@ -74,8 +75,8 @@ class StateTopic(Topic):
         except asyncio.CancelledError:
             self._wanted = max(self._wanted, wanted)
             raise
-        except Exception:
+        except Exception as error:
             self._wanted = max(self._wanted, wanted)
-            logger.exception("reading %s failed; the sweep will try again", self.name)
+            log_failure(logger, error, "reading %s failed; the sweep will try again", self.name)
         finally:
             self._filling = None

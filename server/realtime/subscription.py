@@ -4,6 +4,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Protocol
 
+from server.core.logging import log_failure
 from server.realtime.event import Event
 
 if TYPE_CHECKING:
@@ -131,8 +132,8 @@ class Subscription:
             raise
         except ConnectionError:
             self.sink.fail()
-        except Exception:
-            logger.exception("catching up on %s failed", self.topic.name)
+        except Exception as error:
+            log_failure(logger, error, "catching up on %s failed", self.topic.name)
             self.sink.fail()
         finally:
             self._task = None

@@ -16,6 +16,7 @@ from aiohttp import web
 from server.core.addresses import address_key
 from server.core.auth import Gate
 from server.core.errors import Problem, malformed, too_many, unauthorized
+from server.core.logging import log_failure
 from server.core.routing import BODY_SECONDS, GATE, HELD, count_anonymous
 from server.settings import Settings
 from server.transports.connections import CONNECTIONS, Connections, End, Unidentified
@@ -171,7 +172,11 @@ class SocketIo:
             if not isinstance(token, str):
                 raise unauthorized("Send an access token: `auth: {token}`.")
             identity = self._gate.tokens.verify(token)
-            engine, patience = self._engine_of(sid), self._settings.stalled_reader_seconds
+            try:
+                engine = self._engine_of(sid)
+            except KeyError:  # it has gone, or the server is ending
+                return False
+            patience = self._settings.stalled_reader_seconds
             session = Session(sid, identity, engine, engine.pace, patience)
             session.held.enter_context(self._connections.hold(identity, session.end))
             try:
@@ -225,8 +230,8 @@ class SocketIo:
             return found
         except ConnectionError:
             return None
-        except Exception:
-            logger.exception("the event %s failed", name)
+        except Exception as failure:
+            log_failure(logger, failure, "the event %s failed", name)
             session.end(End.FAILED)
             return None
 

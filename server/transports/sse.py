@@ -16,6 +16,7 @@ from aiohttp_sse import EventSourceResponse
 from pydantic import Field
 
 from server.core.errors import Problem
+from server.core.logging import log_failure
 from server.core.routing import GATE, Header, identity_of, mark_held, service
 from server.realtime.event import Event
 from server.realtime.hub import Hub
@@ -303,11 +304,12 @@ async def _watched(until: Until | None, sink: SseSink) -> AsyncIterator[None]:
     watch = asyncio.ensure_future(until())
 
     def done(watch: asyncio.Future[str]) -> None:
-        if not watch.cancelled() and watch.exception() is None:
-            sink.over(watch.result())
-            return
         if not watch.cancelled():
-            logger.error("what ends a stream failed", exc_info=watch.exception())
+            failure = watch.exception()
+            if failure is None:
+                sink.over(watch.result())
+                return
+            log_failure(logger, failure, "what ends a stream failed")
         sink.fail()  # without it nothing would end the stream
 
     watch.add_done_callback(done)

@@ -12,6 +12,7 @@ from aiohttp import WSMessage, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 
 from server.core.errors import Problem
+from server.core.logging import log_failure
 from server.core.routing import GATE, identity_of, mark_held, service
 from server.settings import Settings
 from server.transports.connections import CONNECTIONS, End
@@ -204,7 +205,7 @@ async def _converse(
 def _judge(reading: asyncio.Task[None], lane: WebSocketLane) -> None:
     failure = reading.exception()
     if failure is not None and not isinstance(failure, ConnectionError):
-        logger.error("what takes the frames failed", exc_info=failure)
+        log_failure(logger, failure, "what takes the frames failed")
     lane.end(End.OVER if failure is None else End.FAILED)
 
 

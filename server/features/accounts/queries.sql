@@ -45,6 +45,15 @@ DELETE FROM accounts WHERE id = :id;
 INSERT INTO sessions (id, account_id, created_at, expires_at)
 VALUES (:id, :account_id, :created_at, :expires_at);
 
+-- name: delete_oldest_sessions
+-- Each refresh prolongs a session: what ends first was longest not used.
+DELETE FROM sessions WHERE id IN (
+    SELECT id FROM sessions WHERE account_id = :account_id AND id <> :new
+    ORDER BY expires_at DESC, id
+    LIMIT :many OFFSET :others
+)
+RETURNING id;
+
 -- name: session_holds$
 SELECT 1 AS holds
 FROM sessions
@@ -61,16 +70,6 @@ RETURNING account_id;
 
 -- name: delete_other_sessions
 DELETE FROM sessions WHERE account_id = :account_id AND id <> :kept
-RETURNING id;
-
--- name: delete_idlest_sessions
--- Each refresh prolongs a session: what ends first was longest not used.
-DELETE FROM sessions
-WHERE account_id = :account_id AND id NOT IN (
-    SELECT id FROM sessions WHERE account_id = :account_id
-    ORDER BY id = :newest DESC, expires_at DESC, id
-    LIMIT :kept
-)
 RETURNING id;
 
 -- name: insert_token!

@@ -63,7 +63,7 @@ class AccountService:
             settings.token_secret,
             timedelta(seconds=settings.refresh_token_seconds),
             settings.demo,
-            settings.sessions_per_account,
+            settings.max_sessions_per_account,
         )
         self._database = database
         self._demo = settings.demo

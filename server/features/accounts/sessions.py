@@ -65,7 +65,7 @@ class Sessions:
         await store.insert_session(tx, session_id, account.id, at, at + self._lifetime)
         await store.insert_token(tx, digest_of(token), session_id, at + self._lifetime)
         if bounded and self._most:
-            ended = await store.delete_idlest_sessions(tx, account.id, session_id, self._most)
+            ended = await store.delete_oldest_sessions(tx, account.id, session_id, self._most)
             if ended:
                 await self._announce(tx, account.id, ended)
         return self._granted(account, session_id, token)

@@ -14,6 +14,9 @@ from server.features.shared.schemas import Address
 
 _queries = load_queries(__file__)
 
+MANY = 1000
+"""Sessions that one statement ends, at most."""
+
 _HIDDEN = {"password_hash", "demo"}
 
 
@@ -166,12 +169,12 @@ async def delete_sessions(tx: Transaction, account_id: str, kept: str = "") -> S
     return [row["id"] for row in rows]
 
 
-async def delete_idlest_sessions(
-    tx: Transaction, account_id: str, newest: str, kept: int
+async def delete_oldest_sessions(
+    tx: Transaction, account_id: str, new: str, most: int
 ) -> Sequence[str]:
-    """Remove the account's sessions but `newest` and the latest used, `kept` together."""
-    rows = await _queries.delete_idlest_sessions(
-        tx, account_id=account_id, newest=newest, kept=kept
+    """Remove those that were not used for the longest time beyond `most`; gives their ids."""
+    rows = await _queries.delete_oldest_sessions(
+        tx, account_id=account_id, new=new, others=most - 1, many=MANY
     )
     return [row["id"] for row in rows]
 

@@ -1,5 +1,6 @@
 """What goes over a room's socket, WebSocket or Socket.IO: its frames, its errors, its end."""
 
+import re
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -15,6 +16,8 @@ from pydantic import (
 from server.features.chat.schemas import LONGEST_TEXT, ChatMessage
 from server.features.shared.schemas import Actor, Id, Timestamp, Wire, absent
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
 
 def _one_line_end(text: object) -> object:
     return text.replace("\r\n", "\n") if isinstance(text, str) else text
@@ -22,11 +25,10 @@ def _one_line_end(text: object) -> object:
 
 def _printable(text: str) -> str:
     """Line feeds and tabs are text; every other control character could drive a terminal."""
-    for char in text:
-        if (char < " " and char not in "\n\t") or "\x7f" <= char < "\xa0":
-            raise ValueError(
-                f"must not contain control characters or terminal escapes (U+{ord(char):04X})"
-            )
+    if found := _CONTROL.search(text):
+        raise ValueError(
+            f"must not contain control characters or terminal escapes (U+{ord(found[0]):04X})"
+        )
     return text
 
 

@@ -85,7 +85,7 @@ def unreadable(problem: ValidationError, client_id: str | None) -> Said:
     return _error(ErrorCode.INVALID, _where(unfit(problem)), client_id)
 
 
-def refused(problem: Problem, chat_id: str, client_id: str | None) -> Said:
+def refused(problem: Problem, chat_id: str | None, client_id: str | None) -> Said:
     """What was sent was not taken, and why."""
     code = _KINDS.get(problem.kind or "") or _STATUSES.get(problem.status, ErrorCode.INVALID)
     again = problem.headers.get("Retry-After")

@@ -31,8 +31,8 @@ from server.realtime.states import States
 PREVIEW = 160
 """Characters of the last message that a list of chats shows."""
 FRAME_COST = 256
-"""Bytes that a message counts for beyond its text: it is stored with its sender and its times. Who
-types or reads all the time sends a hundred a minute."""
+"""Bytes that anything sent counts for beyond its own: a message is stored with its sender and its
+times. Who types or reads all the time sends a hundred a minute."""
 
 
 class MessageData(Wire):
@@ -71,12 +71,13 @@ class MessageService:
         self._chats = chats
         self._sent = RateLimit(bytes_per_minute, "bytes of chat by this account")
 
-    def count(self, identity: Identity, text: str = "") -> None:
-        """Count what the account sends into any chat: a text, or who types or has read.
+    def count(self, identity: Identity, size: int) -> None:
+        """Count so many bytes that an account sends into a chat, whatever they are. A door does
+        that before it reads them: what is refused must cost little.
 
         Raises Problem 429 where that is too much.
         """
-        self._sent.take(identity.account_id, len(text.encode()) + FRAME_COST)
+        self._sent.take(identity.account_id, size + FRAME_COST)
 
     async def messages(
         self, identity: Identity, chat_id: str, before: str | None, limit: int
@@ -104,9 +105,8 @@ class MessageService:
     async def post(self, identity: Identity, chat_id: str, sent: SendMessage) -> Posted:
         """The message, stored and told to the room; the same `client_id` again is the same one.
 
-        Raises Problem 404, 409 where the chat is closed or another employee's, 429.
+        Raises Problem 404, 409 where the chat is closed or another employee's.
         """
-        self.count(identity, sent.text)
 
         async def fn(tx: Transaction) -> Posted:
             chat = await self._chats.locked(tx, identity, chat_id)
@@ -138,9 +138,8 @@ class MessageService:
     async def read(self, identity: Identity, chat_id: str, cursor: str) -> None:
         """Everything up to that cursor has been seen; a mark never goes back.
 
-        Raises Problem 404, 422 for a cursor that is not this room's, 429.
+        Raises Problem 404, 422 for a cursor that is not this room's.
         """
-        self.count(identity)
         place = Cursor.parse(cursor)
 
         async def fn(tx: Transaction) -> None:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from server.core.clock import now
 from server.core.database import Database, Transaction
 from server.core.errors import Problem
+from server.core.logging import log_failure
 from server.core.supervised import SupervisedTask
 from server.features.chat.room_state import Lease, put_state, read_state, state_topic_of
 from server.features.shared.schemas import Actor
@@ -86,8 +87,8 @@ class Presence:
             for start in range(0, len(rooms), ROOMS_A_WRITE):
                 try:
                     await self._renew(rooms[start : start + ROOMS_A_WRITE])
-                except Exception:
-                    logger.exception("renewing presence failed; it will be tried again")
+                except Exception as error:
+                    log_failure(logger, error, "renewing presence failed; it will be tried again")
 
     async def _renew(self, rooms: Sequence[str]) -> None:
         """Make what the database says of those rooms true; news only where somebody came or went.

@@ -20,8 +20,8 @@ SELECT COUNT(*) FROM (
     SELECT 1 AS one FROM chats WHERE customer_id = :customer_id AND status = 'open' LIMIT :most
 ) AS found;
 
--- name: chat_opened_before$
--- The earliest of the last so many that were opened since then; none where they are fewer.
+-- name: opened_since$
+-- When the first of the customer's last so many chats was opened, if all were since then.
 SELECT opened_at FROM chats WHERE customer_id = :customer_id AND opened_at > :since
 ORDER BY opened_at DESC, id DESC
 LIMIT 1 OFFSET :others;

@@ -42,6 +42,10 @@ class Seat:
         """How far this connection has been told what happened."""
         return self._rooms.hub.cursor_of(self._place)
 
+    def count(self, size: int) -> None:
+        """Count what the client sends, before it is read. Raises Problem 429."""
+        self._rooms.messages.count(self._identity, size)
+
     async def take(self, frame: ClientFrame) -> ChatMessage | None:
         """Act on what the client sent; gives its message, if it is one.
 
@@ -52,7 +56,6 @@ class Seat:
         if isinstance(frame, SendRead):
             await self._rooms.messages.read(self._identity, self._chat_id, frame.cursor)
         else:
-            self._rooms.messages.count(self._identity)
             who = actor(self._identity)
             data = frames.typing_data(self._chat_id, who)
             self._rooms.hub.pass_on(typing_topic_of(self._chat_id), "typing", data, who.id)

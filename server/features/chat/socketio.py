@@ -74,23 +74,34 @@ class Door:
 
     async def message(self, session: Session, sent: Any) -> Mapping[str, Any]:
         """A message; `cursor` is its own, also where it had been sent before."""
-        frame = _read(SendMessageTo, sent)
+        frame = self._counted(session, SendMessageTo, sent)
         taken = SendMessage(client_id=frame.client_id, text=frame.text)
         return await self._take(session, frame.chat_id, taken, sent)
 
     async def typing(self, session: Session, sent: Any) -> Mapping[str, Any]:
         """Somebody types."""
-        return await self._take(session, _read(InRoom, sent).chat_id, SendTyping(), sent)
+        frame = self._counted(session, InRoom, sent)
+        return await self._take(session, frame.chat_id, SendTyping(), sent)
 
     async def read(self, session: Session, sent: Any) -> Mapping[str, Any]:
         """A read mark."""
-        frame = _read(SendReadIn, sent)
+        frame = self._counted(session, SendReadIn, sent)
         return await self._take(session, frame.chat_id, SendRead(cursor=frame.cursor), sent)
 
     async def leave(self, session: Session, sent: Any) -> Mapping[str, Any]:
         """Leave a room, if one is there."""
         await session.leave(_read(InRoom, sent).chat_id)
         return _acknowledged(None)
+
+    def _counted(self, session: Session, model: type[SentT], sent: Any) -> SentT:
+        """What was sent, once it has been counted. Raises Refused."""
+        texts = [one for one in sent.values() if isinstance(one, str)] if type(sent) is dict else []
+        try:
+            size = sum(len(text.encode(errors="replace")) for text in texts)
+            self._rooms.messages.count(session.identity, size)
+        except Problem as problem:
+            raise Refused(frames.refused(problem, None, client_id_of(sent))) from None
+        return _read(model, sent)
 
     async def _take(
         self, session: Session, chat_id: str, frame: SendMessage | SendTyping | SendRead, sent: Any

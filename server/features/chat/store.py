@@ -140,7 +140,7 @@ async def opened_since(
     tx: Transaction, customer_id: str, since: datetime, most: int
 ) -> datetime | None:
     """When that customer opened the first of the last `most` chats, if all were since then."""
-    found: str | None = await _queries.chat_opened_before(
+    found: str | None = await _queries.opened_since(
         tx, customer_id=customer_id, since=to_text(since), others=most - 1
     )
     return from_text(found) if found else None

@@ -53,6 +53,7 @@ async def converse(request: web.Request, id: Id, after: Cursor = None) -> web.St
 
             async def receive(text: str) -> None:
                 try:
+                    seat.count(len(text.encode()))
                     await seat.take(read_client_frame(text))
                 except ValidationError as error:
                     lane.say(frames.unreadable(error, client_id_in(text)))

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from datetime import datetime, timedelta
 
 from server.core.clock import now
+from server.core.logging import log_failure
 from server.features.drivers.schemas import DriverLocation
 from server.features.drivers.ways import Way, Ways
 from server.features.orders.schemas import Order
@@ -55,8 +56,9 @@ class Etas:
         try:
             while (location := self._newest.pop(driver_id, None)) is not None:
                 await self._revise(location)
-        except Exception:
-            logger.exception("an eta could not be revised; the next position will do it")
+        except Exception as error:
+            words = "an eta could not be revised; the next position will do it"
+            log_failure(logger, error, words)
         finally:
             del self._tasks[driver_id]
 

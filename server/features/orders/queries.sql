@@ -16,6 +16,12 @@ AND (placed_at < :placed_at OR (placed_at = :placed_at AND id < :id))
 ORDER BY placed_at DESC, id DESC
 LIMIT :limit;
 
+-- name: placed_since$
+-- When the first of the customer's last so many orders was placed, if all were since then.
+SELECT placed_at FROM orders WHERE customer_id = :customer_id AND placed_at > :since
+ORDER BY placed_at DESC, id DESC
+LIMIT 1 OFFSET :others;
+
 -- name: place^
 SELECT restaurant_id, customer_id FROM orders WHERE id = :id;
 

@@ -3,13 +3,13 @@
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from server.core import pages
 from server.core.auth import Identity
-from server.core.clock import to_text
+from server.core.clock import now, to_text
 from server.core.database import Database, Transaction
-from server.core.errors import Problem, conflict, not_found
+from server.core.errors import Problem, conflict, not_found, too_many
 from server.core.idempotency import Repeatable, store_answer, stored_answer
 from server.features.accounts.schemas import Role
 from server.features.accounts.service import AccountService
@@ -33,6 +33,7 @@ from server.realtime.event import Event
 from server.realtime.log import EventLog
 
 PLACE_ROUTE = "POST /orders"
+DAY = timedelta(days=1)
 PLACES = 50_000
 """Orders whose restaurant and customer are kept in memory: neither ever changes."""
 
@@ -51,23 +52,28 @@ class OrderService:
         log: EventLog,
         accounts: AccountService,
         restaurants: RestaurantService,
+        most_a_day: int,
     ) -> None:
+        """`most_a_day` are a customer's; 0 is no limit."""
         self._database = database
         self._log = log
         self._accounts = accounts
         self._restaurants = restaurants
+        self._most_a_day = most_a_day
         self._places: OrderedDict[str, tuple[str, str]] = OrderedDict()
 
     async def place(self, identity: Identity, basket: PlaceOrder, key: str | None) -> Order:
         """A new order; with an Idempotency-Key, the same one however often it is sent.
 
-        Raises Problem 409 where a dish is sold out, 422 where there is no such thing.
+        Raises Problem 409 where a dish is sold out, 422 where there is no such thing, 429 where the
+        account has placed as many as it may within a day.
         """
         repeatable = Repeatable.of(identity.account_id, PLACE_ROUTE, key, basket) if key else None
 
         async def fn(tx: Transaction) -> Order:
             if repeatable and (stored := await stored_answer(tx, repeatable)):
                 return Order.model_validate_json(stored)
+            await self._check_day(tx, identity.account_id)
             order = await new_order(tx, identity, basket, self._accounts, self._restaurants)
             await store.insert(tx, order)
             await self._append(tx, "order.placed", order)
@@ -76,6 +82,19 @@ class OrderService:
             return order
 
         return await self._database.write(fn)
+
+    async def _check_day(self, tx: Transaction, customer_id: str) -> None:
+        """Raises Problem 429."""
+        if not self._most_a_day:
+            return
+        moment = now()
+        first = await store.placed_since(tx, customer_id, moment - DAY, self._most_a_day)
+        if first is not None:
+            raise too_many(
+                f"This account has placed {self._most_a_day} orders within a day, which is all it"
+                " may.",
+                (first + DAY - moment).total_seconds(),
+            )
 
     async def order(self, identity: Identity, order_id: str) -> Order:
         """One order. Raises Problem 404."""

@@ -17,9 +17,10 @@ def setup(
     log: EventLog,
     accounts: AccountService,
     restaurants: RestaurantService,
+    most_a_day: int,
 ) -> OrderService:
     """Routes, the long poll, service; deleted accounts are scrubbed from orders and events."""
-    orders = OrderService(database, log, accounts, restaurants)
+    orders = OrderService(database, log, accounts, restaurants, most_a_day)
     accounts.on_delete.append(orders.scrub)
     app[SERVICES][OrderService] = orders
     routes.router.add_to(app)

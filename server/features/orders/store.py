@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from server.core import pages
-from server.core.clock import to_text
+from server.core.clock import from_text, to_text
 from server.core.database import Transaction
 from server.core.queries import Row, load_queries
 from server.features.orders.schemas import (
@@ -110,6 +111,16 @@ async def orders(
     )
     rows, more = pages.page_of(found, limit)
     return [_order(row) for row in rows], more
+
+
+async def placed_since(
+    tx: Transaction, customer_id: str, since: datetime, most: int
+) -> datetime | None:
+    """When that customer placed the first of the last `most` orders, if all were since then."""
+    found: str | None = await _queries.placed_since(
+        tx, customer_id=customer_id, since=to_text(since), others=most - 1
+    )
+    return from_text(found) if found else None
 
 
 async def insert(tx: Transaction, order: Order) -> None:

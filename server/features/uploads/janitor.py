@@ -12,6 +12,7 @@ from pathlib import Path
 from server.core.clock import now
 from server.core.database import Database, Transaction
 from server.core.drafts import sweep
+from server.core.logging import log_failure
 from server.core.supervised import SupervisedTask
 from server.features.uploads import store
 from server.features.uploads.blobs import Blobs, BlobTrouble
@@ -88,8 +89,8 @@ class Janitor:
                 await self.clean()
             except BlobTrouble as trouble:
                 logger.warning("photos: nothing can be removed at the moment: %s", trouble)
-            except Exception:
-                logger.exception("photos: cleaning failed; it will be tried again")
+            except Exception as error:
+                log_failure(logger, error, "photos: cleaning failed; it will be tried again")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(EVERY_SECONDS):
                     await self._wake.wait()

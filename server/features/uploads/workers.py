@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from server.core.drafts import held_folder
+from server.core.logging import log_failure
 from server.core.supervised import SupervisedTask
 from server.features.uploads.blobs import BlobMissing, Blobs, BlobTrouble
 from server.features.uploads.child import Child, Limits, Lost
@@ -99,8 +100,8 @@ class Workers:
                     await self._attempt(child, job, last_resort=troubled)
             except asyncio.CancelledError:
                 raise
-            except Exception:
-                logger.exception("photos: a worker failed; it goes on")
+            except Exception as error:
+                log_failure(logger, error, "photos: a worker failed; it goes on")
                 await asyncio.sleep(PAUSE_SECONDS)
 
     async def _next(self, troubled: bool) -> Job | None:

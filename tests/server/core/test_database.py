@@ -1,4 +1,6 @@
 import asyncio
+import io
+import json
 import random
 import sqlite3
 import subprocess
@@ -178,14 +180,15 @@ async def test_a_writer_that_was_cancelled_is_begun_again(database: Database) ->
 
 
 async def test_a_database_that_took_no_commit_says_so_until_it_takes_one(
-    database: Database,
+    database: Database, logged: io.StringIO
 ) -> None:
     await database.write(keep("before"))
     assert database._writer is not None
     rows: Any = await database._writer.execute_fetchall("PRAGMA page_count")
     await database._writer.execute_fetchall(f"PRAGMA max_page_count={rows[0]['page_count']}")
-    with pytest.raises(Problem):
-        await database.write(keep("large", "x" * 1_000_000))
+    for _ in range(3):
+        with pytest.raises(Problem):
+            await database.write(keep("large", "x" * 1_000_000))
     assert "the last commit failed" in await database.state()
     await database._writer.execute_fetchall("PRAGMA max_page_count=1000000")
 
@@ -193,6 +196,9 @@ async def test_a_database_that_took_no_commit_says_so_until_it_takes_one(
         return await database.state() == "ok"
 
     await wait_until(well, 5)
+    told = [json.loads(line) for line in logged.getvalue().splitlines()]
+    # Once an outage, and not with each write of it.
+    assert [one["level"] for one in told if one["logger"].endswith("database")] == ["ERROR", "INFO"]
 
 
 async def test_a_write_inside_a_write_raises(database: Database) -> None:

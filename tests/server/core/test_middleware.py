@@ -1,11 +1,13 @@
 """What a request leaves behind: its line in the log, its figures, its health."""
 
+import asyncio
 import io
 import json
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -18,6 +20,7 @@ from server.core.middleware import METRICS, around
 from server.core.routing import ANONYMOUS, OPERATIONS, PUBLIC, Router
 from server.features.shared.schemas import Id, Wire
 from support.rest import Rest
+from support.waiting import wait_until
 
 router = Router("things")
 
@@ -33,6 +36,17 @@ async def get_thing(request: web.Request, id: Id) -> Thing:
     """A thing."""
     logging.getLogger("server.things").info("looking for %s", id)
     return Thing(id=id)
+
+
+@router.route("GET", "/leaving", roles=PUBLIC)
+async def leaving(request: web.Request) -> web.StreamResponse:
+    """Begins to answer, and then the client is gone."""
+    response = web.StreamResponse()
+    await response.prepare(request)
+    assert request.transport is not None
+    request.transport.abort()
+    await response.write(b"nobody reads this")
+    return response
 
 
 states = {"database": "ok", "broker": "ok"}
@@ -93,6 +107,34 @@ async def test_what_a_path_carries_is_masked_and_cannot_forge_a_line(
     assert token not in logged.getvalue()
     assert len(lines(logged, "server.access")) == 2
     assert not [one for one in map(json.loads, logged.getvalue().splitlines()) if "forged" in one]
+
+
+async def test_a_client_that_is_gone_is_no_error(client: Rest, logged: io.StringIO) -> None:
+    with pytest.raises(aiohttp.ClientError):
+        await client.get("/leaving")
+
+    def told() -> bool:
+        return bool(lines(logged, "server.access"))
+
+    await wait_until(told, 5)
+    (access,) = lines(logged, "server.access")
+    assert access["status"] == 499
+    assert [one["level"] for one in map(json.loads, logged.getvalue().splitlines())] == ["INFO"]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"GET / HTTP/9.9\r\n\r\n", b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\r\n"],
+)
+async def test_what_is_no_http_is_no_error(client: Rest, logged: io.StringIO, sent: bytes) -> None:
+    port = int(client.base_url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(sent)
+    async with asyncio.timeout(5):
+        assert b" 400 " in await reader.read()
+    writer.close()
+    found = [json.loads(line) for line in logged.getvalue().splitlines()]
+    assert not [one for one in found if one["level"] != "INFO" or "exception" in one], found
 
 
 async def test_the_query_is_not_logged(client: Rest, logged: io.StringIO) -> None:

@@ -53,6 +53,15 @@ async def test_it_waits_for_whoever_writes_just_then(database_path: Path) -> Non
     assert await migrating == [name for _, name, _ in migrations()]
 
 
+async def test_with_nothing_to_do_it_waits_for_nobody(database_path: Path) -> None:
+    """So a worker comes up while another one writes, or cannot because the disk is full."""
+    await migrate(database_path)
+    with closing(sqlite3.connect(database_path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        async with asyncio.timeout(10):  # it would wait for a minute
+            assert await migrate(database_path) == []
+
+
 async def test_a_second_run_finds_nothing_to_do(database_path: Path) -> None:
     assert await migrate(database_path) == [name for _, name, _ in migrations()]
     assert await migrate(database_path) == []

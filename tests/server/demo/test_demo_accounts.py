@@ -148,6 +148,19 @@ async def test_the_accounts_of_an_earlier_demo_are_marked_and_lose_its_password(
         await nobody.another().log_in("robin@guests.tiffin.example", PUBLISHED)
 
 
+async def test_a_demo_that_cannot_write_its_accounts_down_runs_without(data_dir: Path) -> None:
+    path = data_dir / "demo-accounts.json"
+    async with running_server(settings_for(data_dir, demo=True)):
+        written = path.stat()
+    async with running_server(settings_for(data_dir, demo=True)):
+        assert path.stat() == written  # nothing is written that is there already
+    path.unlink()
+    path.mkdir()
+    settings = settings_for(data_dir, demo=True)
+    async with running_server(settings) as demo, Rest(demo.url) as nobody:
+        await nobody.demo("customer")
+
+
 @pytest.mark.parametrize(
     ("host", "loopback"),
     [

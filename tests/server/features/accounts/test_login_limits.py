@@ -26,7 +26,7 @@ async def server(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     # A slow machine would take as long over one as the shortest wait.
     monkeypatch.setattr(passwords, "MEMORY_KIB", 64)
     settings = settings_for(
-        data_dir, login_failures=2, login_failures_per_account=4, sessions_per_account=3
+        data_dir, login_failures=2, login_failures_per_account=4, max_sessions_per_account=3
     )
     async with running_server(settings) as running:
         yield running

@@ -2,9 +2,11 @@
 
 import asyncio
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
-from support.cast import HOME, Cast
+from server.core.database import Transaction
+from support.cast import HOME, Cast, cast_of
 from support.live_server import LiveServer, running_server, settings_for
 from support.rest import Rest
 from support.town import PASSWORD, database_in, open_restaurant
@@ -35,6 +37,27 @@ async def test_an_order_is_placed_at_todays_prices(cast: Cast) -> None:
     await cast.employee.patch(f"/restaurants/{cast.place.id}/menu/{dish}", price)
     again = (await cast.customer.get(f"/orders/{order['id']}")).must(200).json
     assert again == order
+
+
+async def test_an_account_places_so_many_orders_a_day(data_dir: Path) -> None:
+    settings = settings_for(data_dir, max_orders_per_day=2)
+    async with running_server(settings) as server, cast_of(server) as cast:
+        key = {"Idempotency-Key": "one"}
+        first = (await cast.customer.post("/orders", cast.place.basket(), headers=key)).json
+        (await cast.customer.post(f"/orders/{first['id']}/cancel", {})).must(200)
+        await cast.order()
+        refused = (await cast.customer.post("/orders", cast.place.basket())).must(429)
+        assert 86_000 < int(refused.headers["Retry-After"]) <= 86_400
+        again = await cast.customer.post("/orders", cast.place.basket(), headers=key)
+        assert again.must(201).json["id"] == first["id"]
+        (await cast.stranger.post("/orders", cast.place.basket())).must(201)
+
+        async def a_day_passes(tx: Transaction) -> None:
+            await tx.execute("UPDATE orders SET placed_at = '2026-01-31T12:00:00.000Z'", {})
+
+        async with database_in(data_dir) as database:
+            await database.write(a_day_passes)
+        await cast.order()
 
 
 async def test_what_cannot_be_ordered(cast: Cast) -> None:

@@ -1,0 +1,77 @@
+"""A disk that is full ends no server: gunicorn halts where a new worker does not come up."""
+
+import contextlib
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from server.core.database import READERS
+from support.server_process import ROOT, ServerProcess
+from support.waiting import wait_until
+
+WORKERS = 2
+
+
+class Gunicorn(ServerProcess):
+    """A server of two workers."""
+
+    def spawn(self) -> None:
+        worker = ("-k", "aiohttp.GunicornUVLoopWebWorker", "-w", str(WORKERS))
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "gunicorn", "server.app:create_runner"),
+                    *(*worker, "-b", f"127.0.0.1:{self.port}"),
+                ],
+                cwd=ROOT,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def at_work(self) -> set[int]:
+        """The workers that have opened the database, writer and readers."""
+        found = set()
+        for worker in psutil.Process(self.pid).children():
+            with contextlib.suppress(psutil.Error):
+                paths = [file.path for file in worker.open_files()]
+                if sum(path.endswith(".sqlite3") for path in paths) > READERS:
+                    found.add(worker.pid)
+        return found
+
+
+@pytest.fixture(params=[True, False], ids=["demo", "for real"])
+def gunicorn(request: pytest.FixtureRequest, data_dir: Path) -> Iterator[Gunicorn]:
+    env = {"TIFFIN_PHOTO_WORKERS": "0", "TIFFIN_LOG_LEVEL": "ERROR"}
+    if request.param:
+        env["TIFFIN_DEMO"] = "1"
+    server = Gunicorn(data_dir, env=env)
+    server.start()
+    yield server
+    server.terminate()
+    print(server.log_tail())
+
+
+async def test_workers_that_died_are_replaced_while_the_disk_is_full(gunicorn: Gunicorn) -> None:
+    await wait_until(lambda: len(gunicorn.at_work()) == WORKERS, 40, what="both are up")
+    # No file may grow any more, in this process and those it starts: they inherit it.
+    resource.prlimit(gunicorn.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    before = gunicorn.at_work()
+    for worker in before:  # one after the other
+        psutil.Process(worker).kill()
+
+        def replaced(gone: int = worker) -> bool:
+            assert gunicorn.running, "gunicorn has ended"
+            now = gunicorn.at_work()
+            return len(now) == WORKERS and gone not in now
+
+        await wait_until(replaced, 40, what=f"another in place of {worker}")
+    await wait_until(gunicorn.ready, 40)
+    assert gunicorn.running
+    assert not before & gunicorn.at_work()
