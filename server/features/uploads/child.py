@@ -174,7 +174,8 @@ class Child:
             raise ModelTrouble(answer.model_trouble)
         if answer.failed is not None:
             logger.error("photos: a worker failed: %s", answer.failed)
-            raise await self._lost(self._reason(None))
+            words = "something went wrong here. Send it again later, or another."
+            raise await self._lost(Lost(words, again=True))
         return answer
 
     def _reason(self, code: int | None) -> Lost:

@@ -153,7 +153,7 @@ class Workers:
             await self._until_the_store_answers()
         except Exception:
             logger.exception("photos: attempt %s at %s failed", job.attempt, job.id)
-            await self._put_back(job, "The photo could not be processed. Send another.")
+            await self._put_back(job, "The photo could not be processed here. Send it again later.")
         else:
             self._trouble = None
             if await self._queue.finish(job, made):
