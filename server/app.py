@@ -22,7 +22,7 @@ from server.core.clock import now, to_text
 from server.core.database import Database
 from server.core.errors import Problem, forbidden
 from server.core.health import CHECKS, add_health
-from server.core.limits import InFlight, RateLimit
+from server.core.limits import InFlight, RateLimit, Turns
 from server.core.logging import configure_logging, dropped_lines, log_failure
 from server.core.metrics import Metrics
 from server.core.middleware import METRICS, around
@@ -37,6 +37,7 @@ from server.core.routing import (
     PREFIX,
     READS,
     SERVICES,
+    TURNS,
     WRITES,
 )
 from server.core.serving import Runner
@@ -97,6 +98,7 @@ def create_app(settings: Settings) -> web.Application:
     app[GATE] = gate
     app[WRITES] = RateLimit(settings.rate_per_minute, "changes by this account")
     app[IN_FLIGHT] = InFlight(settings.requests_per_account)
+    app[TURNS] = Turns(settings.reads_at_once)
     app[ARRIVALS] = Arrivals()
     app[READS] = RateLimit(settings.reads_per_minute, "requests by this account", share=AT_ONCE)
     app[ADDRESSES] = RateLimit(

@@ -74,8 +74,8 @@ class Settings(BaseSettings):
     stalled_reader_seconds: Annotated[float, Field(gt=0)] = 90
     presence_seconds: Annotated[float, Field(gt=0)] = 30
     chat_bytes_per_minute: Annotated[int, Field(ge=0)] = 128 * 1024
-    max_sessions_per_account: Annotated[int, Field(ge=0)] = 100
     max_orders_per_day: Annotated[int, Field(ge=0)] = 1000
+    max_sessions_per_account: Annotated[int, Field(ge=0)] = 100
     max_open_chats: Annotated[int, Field(ge=0)] = 20
     max_chats_per_day: Annotated[int, Field(ge=0)] = 50
     frames_per_second: Annotated[float, Field(ge=0)] = 20
@@ -93,8 +93,9 @@ class Settings(BaseSettings):
     write_seconds: Annotated[float, Field(ge=0)] = 30
     unread_mb: Annotated[int, Field(ge=0)] = 64
     max_sockets: Annotated[int, Field(ge=0)] = 12_000
-    max_sockets_per_address: Annotated[int, Field(ge=0)] = 1000
+    max_sockets_per_address: Annotated[int, Field(ge=0)] = 500
     requests_per_account: Annotated[int, Field(ge=0)] = 64
+    reads_at_once: Annotated[int, Field(ge=0)] = 2
     shutdown_seconds: Annotated[float, Field(ge=0, le=7)] = 6
     log_level: str = "INFO"
     log_queue_lines: Annotated[int, Field(ge=0)] = 5_000

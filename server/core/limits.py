@@ -1,10 +1,12 @@
 """Limits kept in this process, an account or address each: rates, delays, requests at a time."""
 
+import asyncio
 import math
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from server.core.errors import too_many
 
@@ -68,17 +70,33 @@ class InFlight:
                 1,
             )
         self._now[key] += 1
-        entered = True
+        return _once(lambda: self._leave(key))
 
-        def leave() -> None:
-            nonlocal entered
-            if entered:
-                entered = False
-                self._now[key] -= 1
-                if not self._now[key]:
-                    del self._now[key]
+    def _leave(self, key: str) -> None:
+        self._now[key] -= 1
+        if not self._now[key]:
+            del self._now[key]
 
-        return leave
+
+class Turns:
+    """`most` pieces of work for one key at a time, the others in line; 0 is no limit.
+
+    What others ask for then waits behind a few of one account's requests, and not behind all.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lines: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    async def take(self, key: str) -> Callable[[], None]:
+        """Wait for a turn, which lasts until what is returned is called, once or more."""
+        if not self._most:
+            return lambda: None
+        line = self._lines.get(key)
+        if line is None:
+            line = self._lines[key] = asyncio.Semaphore(self._most)
+        await line.acquire()
+        return _once(line.release)
 
 
 class GrowingDelay:
@@ -136,6 +154,17 @@ def _make_room(entries: OrderedDict[str, EntryT], held: Callable[[EntryT], bool]
             return
         entries[key] = entry
     entries.popitem(last=False)
+
+
+def _once(act: Callable[[], None]) -> Callable[[], None]:
+    """Does it when it is called first, and nothing after."""
+    left = [act]
+
+    def done() -> None:
+        if left:
+            left.pop()()
+
+    return done
 
 
 def _span(seconds: float) -> str:

@@ -14,7 +14,7 @@ from server.core.addresses import address_key
 from server.core.arrivals import ARRIVALS
 from server.core.auth import Gate, Identity, StaleToken
 from server.core.errors import Problem, forbidden, malformed, not_found, unfit
-from server.core.limits import InFlight, RateLimit
+from server.core.limits import InFlight, RateLimit, Turns
 
 BodyT = TypeVar("BodyT")
 ServiceT = TypeVar("ServiceT")
@@ -47,6 +47,8 @@ ANONYMOUS = web.AppKey("anonymous", RateLimit)
 """By address: what comes without a token that holds."""
 IN_FLIGHT = web.AppKey("in_flight", InFlight)
 """By account: what is not answered yet."""
+TURNS = web.AppKey("turns", Turns)
+"""By account: its reads, a few at a time."""
 OPERATIONS = web.AppKey("operations", list["Operation"])
 
 IDENTITY = web.RequestKey("identity", Identity)
@@ -54,7 +56,8 @@ OPERATION: web.RequestKey["Operation"] = web.RequestKey("operation", object)  # 
 HELD = web.RequestKey("held", bool)
 """Set where the answer waits, for news or because it refuses: such a request says nothing about the
 server's speed."""
-_LEAVE: web.RequestKey[Callable[[], None]] = web.RequestKey("leave", object)  # type: ignore[arg-type]
+_LEAVE = web.RequestKey("leave", list[Callable[[], None]])
+"""Gives back what the request has of its account's places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +89,7 @@ def identity_of(request: web.Request) -> Identity:
 def mark_held(request: web.Request) -> None:
     """From here on the answer waits for news: it is counted as a stream, no more as in flight."""
     request[HELD] = True
-    leave = request.get(_LEAVE)
-    if leave is not None:
+    for leave in request.get(_LEAVE, ()):
         leave()
 
 
@@ -181,10 +183,21 @@ class Operation:
             return await self.refuse(request, problem)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        if self.roles:
-            await self._admit(request)
-        elif self.counted:
-            count_anonymous(request)
+        if not self.roles:
+            if self.counted:
+                count_anonymous(request)
+            return await self._handle(request)
+        await self._admit(request)
+        if self.method != "GET":
+            return await self._handle(request)
+        done = await request.app[TURNS].take(identity_of(request).account_id)
+        request[_LEAVE].append(done)
+        try:
+            return await self._handle(request)
+        finally:
+            done()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
         try:
             result = await self.handler(request, **await self._bind(request))
         except Problem as problem:
@@ -259,7 +272,8 @@ class Operation:
 
 def _enter(request: web.Request, identity: Identity) -> None:
     """Count the request until its answer has been read. Raises Problem 429."""
-    leave = request[_LEAVE] = request.app[IN_FLIGHT].enter(identity.account_id)
+    leave = request.app[IN_FLIGHT].enter(identity.account_id)
+    request[_LEAVE] = [leave]
     task = asyncio.current_task()  # aiohttp makes one a request, which also writes the answer
     assert task is not None
     task.add_done_callback(lambda _: leave())

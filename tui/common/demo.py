@@ -6,7 +6,6 @@ import os
 import runpy
 import signal
 import sys
-import termios
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -23,11 +22,6 @@ INTERVAL_SECONDS = 2
 LAST_RESORT_SECONDS = 20.0
 PARENT_SECONDS = 0.5
 
-RESTORE_TERMINAL = (
-    "\x1b[?1049l\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[0m"
-)
-"""Leave the alternate screen, show the cursor, no mouse, no bracketed paste, plain text."""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit code; nothing that was started here outlives it."""
@@ -42,11 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.with_parent:
         _end_with(os.getppid())
-    terminal = sys.stdin.isatty() and sys.stdout.isatty()
     try:
         port = _choose_port(options.port)
-        with _told_to_stop(), _terminal_kept(terminal):
-            return _run(port, options.pace, terminal)
+        with _told_to_stop():
+            return _run(port, options.pace, os.isatty(0) and os.isatty(1))
     except BackstageError as trouble:
         _say(str(trouble))
         return 1
@@ -54,14 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _run(port: int, pace: float, terminal: bool) -> int:
+def _run(port: int, pace: float, on_screen: bool) -> int:
     url = f"http://127.0.0.1:{port}"
     data_dir = Path(os.environ.get("TIFFIN_DATA_DIR", ".tiffin/demo"))
     data_dir.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault(INTERVAL, str(INTERVAL_SECONDS))
     children: list[Child] = []
     try:
-        _say(_how_to_open(url, terminal))
+        _say(_how_to_open(url, on_screen))
         server = Child(
             data_dir / "server.log",
             *("server", "--demo", "--host", "127.0.0.1", "--port", str(port)),
@@ -74,7 +67,7 @@ def _run(port: int, pace: float, terminal: bool) -> int:
             *("--accounts", str(data_dir / "demo-accounts.json")),
         )
         children.append(pilot)
-        if terminal:
+        if on_screen:
             return _customer_app(url, _employee_hint(url))
         _say(f"The town is open at {url}. Ctrl-c, or a SIGTERM, closes it.")
         return _stay(server)
@@ -96,9 +89,9 @@ def _choose_port(wished: int | None) -> int:
     return other
 
 
-def _how_to_open(url: str, terminal: bool) -> str:
+def _how_to_open(url: str, on_screen: bool) -> str:
     lines = []
-    if not terminal:
+    if not on_screen:
         lines.append("There is no terminal here, so only the server and the autopilot run.")
         lines.append(f"The customer's side, in a terminal:  make customer{_server(url)}")
     lines.append(_employee_hint(url))
@@ -123,20 +116,8 @@ def _customer_app(url: str, hint: str) -> int:
         if isinstance(end.code, str):
             _say(end.code)
             return 1
-        code = end.code or 0
-        if code >= 128:
-            _restore_screen()
-        return code
-    except BaseException:
-        _restore_screen()
-        raise
+        return end.code or 0
     return 0
-
-
-def _restore_screen() -> None:
-    # An app that was cut short had no time to.
-    with contextlib.suppress(OSError):
-        os.write(1, RESTORE_TERMINAL.encode())
 
 
 def _stay(server: Child) -> int:
@@ -187,20 +168,6 @@ def _told_to_stop() -> Iterator[None]:
     finally:
         for sign, handler in zip(signs, before, strict=True):
             signal.signal(sign, handler)
-
-
-@contextlib.contextmanager
-def _terminal_kept(terminal: bool) -> Iterator[None]:
-    """Leave the terminal's modes as they were, also when the app had no time to."""
-    if not terminal:
-        yield
-        return
-    modes = termios.tcgetattr(0)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError, termios.error):
-            termios.tcsetattr(0, termios.TCSADRAIN, modes)
 
 
 def _say(text: str) -> None:

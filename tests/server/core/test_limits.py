@@ -1,8 +1,10 @@
+import asyncio
+
 import pytest
 
 from server.core import limits
 from server.core.errors import Problem, too_many, unavailable
-from server.core.limits import GrowingDelay, RateLimit
+from server.core.limits import GrowingDelay, InFlight, RateLimit, Turns
 
 
 class Clock:
@@ -179,3 +181,44 @@ def test_no_free_failures_are_no_delays(clock: Clock) -> None:
 def test_retry_after_is_whole_seconds_and_never_too_few(seconds: float, header: str) -> None:
     assert too_many("x", seconds).headers["Retry-After"] == header
     assert unavailable("x", seconds).headers["Retry-After"] == header
+
+
+async def test_a_key_has_a_few_turns_at_a_time_and_the_others_wait_in_line() -> None:
+    turns = Turns(2)
+    done = await turns.take("a")
+    kept = await turns.take("a")
+    waiting = [asyncio.create_task(turns.take("a")) for _ in range(3)]
+    await asyncio.sleep(0)  # each comes to wait
+    await turns.take("b")
+    assert not any(one.done() for one in waiting)
+    waiting[0].cancel()
+    done()
+    done()
+    async with asyncio.timeout(10):
+        await waiting[1]
+    assert not waiting[2].done()
+    kept()
+    async with asyncio.timeout(10):
+        await waiting[2]
+
+
+async def test_no_turns_are_no_line() -> None:
+    turns = Turns(0)
+    async with asyncio.timeout(10):
+        for _ in range(100):
+            await turns.take("a")
+
+
+def test_a_key_has_so_many_requests_in_flight() -> None:
+    requests = InFlight(2)
+    leave = requests.enter("a")
+    requests.enter("a")
+    with pytest.raises(Problem) as refused:
+        requests.enter("a")
+    assert refused.value.status == 429
+    requests.enter("b")
+    leave()
+    leave()
+    requests.enter("a")
+    with pytest.raises(Problem):
+        requests.enter("a")

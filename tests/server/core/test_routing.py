@@ -16,7 +16,7 @@ from server.core import routing
 from server.core.arrivals import ARRIVALS, Arrivals
 from server.core.auth import AccessTokens, Gate, Identity
 from server.core.errors import Problem
-from server.core.limits import InFlight, RateLimit
+from server.core.limits import InFlight, RateLimit, Turns
 from server.core.metrics import Metrics
 from server.core.middleware import METRICS, around
 from server.core.routing import (
@@ -30,6 +30,7 @@ from server.core.routing import (
     PUBLIC,
     READS,
     SERVICES,
+    TURNS,
     WRITES,
     Answer,
     IdempotencyKey,
@@ -135,6 +136,7 @@ async def client() -> AsyncIterator[Rest]:
     app[GATE] = gate
     app[WRITES] = RateLimit(3, "changes")
     app[IN_FLIGHT] = InFlight(0)
+    app[TURNS] = Turns(0)
     app[ARRIVALS] = Arrivals()
     app[READS] = RateLimit(8, "requests by this account")
     app[ADDRESSES] = RateLimit(0, "requests from this address")

@@ -12,7 +12,7 @@ from aiohttp import web
 from server.core.arrivals import ARRIVALS, Arrivals
 from server.core.auth import AccessTokens, Gate
 from server.core.database import Database
-from server.core.limits import InFlight, RateLimit
+from server.core.limits import InFlight, RateLimit, Turns
 from server.core.metrics import Metrics
 from server.core.middleware import METRICS, around
 from server.core.migrate import migrate
@@ -25,6 +25,7 @@ from server.core.routing import (
     OPERATIONS,
     READS,
     SERVICES,
+    TURNS,
     WRITES,
     Answer,
     Router,
@@ -173,6 +174,7 @@ class HeldApp:
         for unlimited in (WRITES, READS, ADDRESSES, ANONYMOUS):
             app[unlimited] = RateLimit(0, "requests")
         app[IN_FLIGHT] = InFlight(0)
+        app[TURNS] = Turns(0)
         app[ARRIVALS] = Arrivals()
         settings = Settings.model_construct(
             stalled_reader_seconds=stalled_seconds, **({"frames_per_second": 0.0} | limits)

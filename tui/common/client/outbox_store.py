@@ -10,6 +10,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+from tui.common.client.files import read_regular
 from tui.common.client.outbox import Unsent
 
 LARGEST_FILE = 64 * 1024
@@ -83,8 +84,7 @@ class OutboxStore:
 
 def _load(path: Path) -> tuple[str, Unsent] | None:
     try:
-        with path.open("rb") as file:
-            fields = json.loads(file.read(LARGEST_FILE))
+        fields = json.loads(read_regular(path, LARGEST_FILE))
         chat_id, client_id, text = (fields[key] for key in ("chat_id", "client_id", "text"))
         if not all(isinstance(one, str) for one in (chat_id, client_id, text)):
             return None
