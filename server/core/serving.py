@@ -1,13 +1,10 @@
-"""The HTTP server under the application: how many connections, how long, and what each may hold."""
+"""The HTTP server under the application: how long a connection may take, and what it may hold."""
 
 import asyncio
 import contextlib
 import json
 import logging
-import resource
 import socket
-import time
-from collections import Counter
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any, cast
@@ -17,12 +14,12 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
-from server.core.addresses import is_trusted, network_key
 from server.core.arrivals import ARRIVALS, Arrivals
-from server.core.errors import Problem, too_many, unavailable
+from server.core.errors import Problem
 from server.core.ids import new_id
 from server.core.middleware import METRICS
 from server.core.routing import HELD
+from server.core.sockets import Sockets
 from server.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -44,11 +41,7 @@ REFUSED_SECONDS = 1.0
 """For the same reason, how long a connection that is refused may take to read why."""
 FORCED_SECONDS = 1.0
 """aiohttp waits twice this long for what has not ended by itself."""
-TOLD_SECONDS = 10.0
-"""Between two lines in the log about connections that are refused."""
 FOREVER = 366 * 86_400.0
-FEWEST_SPARE, MOST_SPARE = 64, 1024
-"""Files a process keeps for itself beside its sockets: the database, forms, pictures, Redis."""
 
 
 class AnswerWriter(http_writer.StreamWriter):
@@ -156,11 +149,11 @@ class Connection(web_protocol.RequestHandler):
         transport.set_write_buffer_limits(high=0)  # drained means: all of it is the kernel's
         peer = transport.get_extra_info("peername")
         host = str(peer[0]) if isinstance(peer, tuple) else ""
-        refusal = self.server.admit(host)
+        refusal = self.server.sockets.admit(host)
         if refusal is not None:
             self._close = True  # whatever it sends is not looked at
             transport.write(_bare_answer(refusal))
-            self._lingers = self.server.linger()
+            self._lingers = self.server.sockets.linger()
             if self._lingers:
                 transport.write_eof()
                 self._timer = self._loop.call_later(REFUSED_SECONDS, transport.abort)
@@ -182,9 +175,9 @@ class Connection(web_protocol.RequestHandler):
             self._timer = None
         if self._lingers:
             self._lingers = False
-            self.server.lingering -= 1
+            self.server.sockets.lingering -= 1
         if self._address is not None:
-            self.server.release(self._address)
+            self.server.sockets.release(self._address)
             self._address = None
         self.payload = EMPTY_PAYLOAD
         self._rest = b""
@@ -247,10 +240,10 @@ class Connection(web_protocol.RequestHandler):
 
 
 class Server(web.Server):
-    """Makes the connections and counts them, in all and by address."""
+    """Makes the connections, and ends them when the server stops."""
 
     def __init__(
-        self, app: web.Server, *, settings: Settings, arrivals: Arrivals, most: int, **more: Any
+        self, app: web.Server, *, settings: Settings, arrivals: Arrivals, **more: Any
     ) -> None:
         self._make_request_of_app = app.request_factory
         super().__init__(
@@ -263,56 +256,12 @@ class Server(web.Server):
         )
         self.settings = settings
         self.unread = Unread(settings.unread_mb * 1024 * 1024)
+        self.sockets = Sockets(settings)
         self._arrivals = arrivals
-        self._most = most
-        # Half of all is left to others even where that is less than an address may usually have.
-        share = settings.max_sockets_per_address
-        self._share = min(share, max(1, most // 2)) if share else 0
-        self.lingering = 0
-        self.open = 0
-        self._by_address: Counter[str] = Counter()
-        self._refused = 0
-        self._told_at = float("-inf")
 
     def __call__(self) -> Connection:
         """The protocol of a new connection."""
         return Connection(self, loop=self._loop, **self._kwargs)
-
-    def admit(self, host: str) -> Problem | None:
-        """A place for a connection from there, or why there is none."""
-        key = self._key(host)
-        refusal = None
-        if self.open >= self._most:
-            refusal = unavailable("The server has as many connections open as it may.", 5)
-        elif key is not None and self._share and self._by_address[key] >= self._share:
-            refusal = too_many(
-                f"Your address has {self._share} connections open, which is all it may."
-                " Close some.",
-                5,
-            )
-        if refusal is not None:
-            self._tell(refusal, host)
-            return refusal
-        self.open += 1
-        if key is not None:
-            self._by_address[key] += 1
-        return None
-
-    def linger(self) -> bool:
-        """A place for a refused connection, which reads why it was; else it is closed at once."""
-        if self.lingering >= FEWEST_SPARE // 2:
-            return False
-        self.lingering += 1
-        return True
-
-    def release(self, host: str) -> None:
-        """A connection from there has ended."""
-        self.open -= 1
-        key = self._key(host)
-        if key is not None:
-            self._by_address[key] -= 1
-            if not self._by_address[key]:
-                del self._by_address[key]
 
     def pre_shutdown(self) -> None:
         """End what is idle; what has begun goes on."""
@@ -330,26 +279,6 @@ class Server(web.Server):
         self._arrivals.stop()
         if left:
             await asyncio.wait(left, timeout=seconds / 2)
-
-    def _key(self, host: str) -> str | None:
-        """What a connection from there is counted by; a proxy's stands for many clients."""
-        if not host or is_trusted(host, self.settings.trusted_proxies):
-            return None
-        return network_key(host)
-
-    def _tell(self, refusal: Problem, host: str) -> None:
-        """A line now and then: one for each would fill the disk."""
-        self._refused += 1
-        if time.monotonic() - self._told_at < TOLD_SECONDS:
-            return
-        self._told_at = time.monotonic()
-        logger.warning(
-            "connections refused: %d; the last: %s",
-            self._refused,
-            refusal.detail,
-            extra={"fields": {"remote": host, "open": self.open}},
-        )
-        self._refused = 0
 
     def _request(
         self,
@@ -378,17 +307,17 @@ class Runner(web.AppRunner):
         self._settings = settings
 
     async def _make_server(self) -> web.Server:
-        most = sockets_carried(self._settings)
         server = Server(
             await super()._make_server(),
             settings=self._settings,
             arrivals=self.app[ARRIVALS],
-            most=most,
             access_log=None,
             loop=asyncio.get_running_loop(),
         )
         metrics = self.app[METRICS]
-        metrics.gauge("open_connections", "Connections, idle ones too.", lambda: server.open)
+        metrics.gauge(
+            "open_connections", "Connections, idle ones too.", lambda: server.sockets.open
+        )
         return server
 
     async def shutdown(self) -> None:
@@ -396,31 +325,6 @@ class Runner(web.AppRunner):
         assert isinstance(self.server, Server)
         finished = self.server.finish(self._settings.shutdown_seconds)
         await asyncio.gather(super().shutdown(), finished)
-
-
-def sockets_carried(settings: Settings) -> int:
-    """How many connections this process may have open: no more than its files carry.
-
-    It takes as many files as the system lets it have, and warns where they are too few.
-    """
-    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-    carried = int(FOREVER)
-    if files != resource.RLIM_INFINITY:
-        carried = max(1, files - min(MOST_SPARE, max(FEWEST_SPARE, files // 8)))
-    most = min(settings.max_sockets or carried, carried)
-    if most < settings.max_connections:
-        remedy = "raise TIFFIN_MAX_SOCKETS"
-        if carried < settings.max_connections:
-            remedy = f"the process may open {files} files: raise that (ulimit -Hn, LimitNOFILE=)"
-        logger.warning(
-            "at most %d connections can be open, not the %d of TIFFIN_MAX_CONNECTIONS; %s or lower"
-            " the setting",
-            most,
-            settings.max_connections,
-            remedy,
-        )
-    return most
 
 
 def _bare_answer(problem: Problem) -> bytes:

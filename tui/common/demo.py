@@ -54,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(port: int, pace: float, on_screen: bool) -> int:
     url = f"http://127.0.0.1:{port}"
     data_dir = Path(os.environ.get("TIFFIN_DATA_DIR", ".tiffin/demo"))
+    os.umask(0o077)  # what is kept and logged is nobody else's
     data_dir.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault(INTERVAL, str(INTERVAL_SECONDS))
     children: list[Child] = []

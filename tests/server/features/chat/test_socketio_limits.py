@@ -12,6 +12,7 @@ import pytest
 
 from server.core.routing import SERVICES
 from server.realtime.hub import Hub
+from server.transports import socketio as transport
 from server.transports.connections import CONNECTIONS, End
 from server.transports.duplex import BUFFER
 from server.transports.socketio import SocketIo
@@ -178,6 +179,20 @@ async def test_one_that_left_may_say_once_more_who_it_is(cast: Cast) -> None:
     assert "431[{}]" in text
 
 
+async def test_one_that_is_not_believed_may_try_once_more(cast: Cast) -> None:
+    wrong = '40{"token":"wrong"}'
+    session = await handshake(cast.nobody)
+    assert await session.post(wrong) == 200
+    assert '"code":4401' in (await session.get())[1]
+    assert await session.post(hello(cast.customer)) == 200
+    assert (await session.get())[1].startswith('40{"sid"')
+    session = await handshake(cast.nobody)
+    assert await session.post(wrong, wrong) == 200
+    async with asyncio.timeout(5):
+        while (await session.get())[0] == 200:
+            pass
+
+
 async def test_a_session_polls_once_at_a_time(data_dir: Path) -> None:
     async with running_server(settings_for(data_dir)) as server, cast_of(server) as cast:
         session = await identified(cast.customer)
@@ -216,7 +231,10 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["nobody", "somebody"])
-async def test_a_flood_of_any_kind_ends_it(data_dir: Path, known: bool) -> None:
+async def test_a_flood_of_any_kind_ends_it(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    monkeypatch.setattr(transport, "CLOSE_SECONDS", 0.3)
     settings = settings_for(data_dir, frames_per_second=20)
     async with running_server(settings) as server, cast_of(server) as cast:
         for name, frame in FLOODS.items():
@@ -236,7 +254,10 @@ async def test_a_flood_of_any_kind_ends_it(data_dir: Path, known: bool) -> None:
         await wait_until(lambda: server.app[CONNECTIONS].held == 0, 5)
 
 
-async def test_answers_that_nobody_reads_end_it(data_dir: Path) -> None:
+async def test_answers_that_nobody_reads_end_it(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "CLOSE_SECONDS", 0.3)
     settings = settings_for(data_dir)
     async with running_server(settings) as server, cast_of(server) as cast:
         async with raw_client(server, cast.customer) as ws:
