@@ -110,6 +110,12 @@ class Settings(BaseSettings):
     azure_storage_connection_string: SecretStr = SecretStr("")
     blob_container: Annotated[str, Field(pattern=r"^[a-z0-9](-?[a-z0-9]){2,62}$")] = "tiffin"
     original_days: Annotated[float, Field(gt=0)] = 30
+    failed_photo_hours: Annotated[float, Field(ge=0)] = 1
+    photo_mb_per_account: Annotated[int, Field(ge=0)] = 500
+    photos_arriving: Annotated[int, Field(ge=0)] = 100
+    photos_arriving_per_account: Annotated[int, Field(ge=0)] = 4
+    photo_bytes_per_second: Annotated[int, Field(ge=0)] = 8192
+    disk_reserve_mb: Annotated[int, Field(ge=0)] = 512
     rembg_model: Literal["u2netp", "u2net", "silueta", "isnet-general-use"] = "u2netp"
     photo_workers: Annotated[int, Field(ge=0, le=64)] = 2
     photo_seconds: Annotated[float, Field(gt=0)] = 20
