@@ -6,7 +6,7 @@ import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-os.environ |= {"NUMBA_DISABLE_JIT": "1"}
+os.environ |= {"NUMBA_DISABLE_JIT": "1", "ORT_DISABLE_TELEMETRY": "1"}
 
 import rembg
 import uvloop

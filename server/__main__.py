@@ -17,7 +17,7 @@ from server.core.database import Database
 from server.core.errors import Problem, unfit
 from server.core.logging import configure_logging
 from server.core.migrate import MigrationError, migrate
-from server.settings import Settings, SettingsError, is_loopback, load_settings
+from server.settings import Settings, SettingsError, is_loopback, keep_private, load_settings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = load_settings(**_overrides(options))
+        keep_private(settings)
         configure_logging(settings.log_level, lines=settings.log_queue_lines)
         return int(options.run(options, settings))
     except (SettingsError, MigrationError) as error:

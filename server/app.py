@@ -62,7 +62,7 @@ from server.realtime.log_topic import Rings
 from server.realtime.memory_broker import MemoryBroker
 from server.realtime.rewrites import Rewrites
 from server.realtime.states import States
-from server.settings import Settings, is_loopback, load_settings
+from server.settings import Settings, is_loopback, keep_private, load_settings
 from server.transports.connections import CONNECTIONS, Connections, Revocations
 from server.transports.heartbeat import HEARTBEAT, Heartbeat
 from server.transports.socketio import SocketIo
@@ -200,6 +200,7 @@ async def create_runner() -> web.AppRunner:
     """For gunicorn: an AppRunner, made after the fork, that cancels the handler of a client
     that has gone."""
     settings = load_settings()
+    keep_private(settings)
     configure_logging(settings.log_level, lines=settings.log_queue_lines)
     # What gunicorn says of this worker goes the same way: it would block on its own.
     says = logging.getLogger("gunicorn.error")
@@ -228,7 +229,7 @@ def _broker(settings: Settings) -> Broker:
         return MemoryBroker()
     from server.realtime.redis_broker import RedisBroker
 
-    return RedisBroker(settings.redis_url, settings.token_secret)
+    return RedisBroker(settings.redis_url.get_secret_value(), settings.token_secret)
 
 
 def _map(settings: Settings) -> Path | None:

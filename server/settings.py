@@ -1,19 +1,26 @@
 """The server's settings, from the environment (prefix `TIFFIN_`)."""
 
+import contextlib
 import os
 import secrets
+import stat
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
 DATA_DIR = Path(".tiffin")
 DEMO_DIR = DATA_DIR / "demo"
+KEPT = (
+    *("blobs", "arriving", "jwt-secret", "demo-password", "demo-accounts.json"),
+    *("server.log", "autopilot.log"),
+)
+"""What is in the data folder beside the database."""
 SECRET_BYTES = 32
 _MAKE_ONE = 'make one with `python -c "import secrets; print(secrets.token_urlsafe(48))"`'
 
@@ -44,8 +51,8 @@ class Settings(BaseSettings):
     demo_public: bool = False
     data_dir: Path = Field(default_factory=_data_dir)
     database_url: str = ""
-    redis_url: str = ""
-    jwt_secret: str = ""
+    redis_url: SecretStr = SecretStr("")
+    jwt_secret: SecretStr = SecretStr("")
 
     host: str = "127.0.0.1"
     port: Annotated[
@@ -74,10 +81,10 @@ class Settings(BaseSettings):
     stalled_reader_seconds: Annotated[float, Field(gt=0)] = 90
     presence_seconds: Annotated[float, Field(gt=0)] = 30
     chat_bytes_per_minute: Annotated[int, Field(ge=0)] = 128 * 1024
-    max_sessions_per_account: Annotated[int, Field(ge=0)] = 100
     max_orders_per_day: Annotated[int, Field(ge=0)] = 1000
-    max_open_chats: Annotated[int, Field(ge=0)] = 20
-    max_chats_per_day: Annotated[int, Field(ge=0)] = 50
+    max_sessions_per_account: Annotated[int, Field(ge=0)] = 100
+    max_open_chats: Annotated[int, Field(ge=0)] = 50
+    max_chats_per_day: Annotated[int, Field(ge=0)] = 200
     frames_per_second: Annotated[float, Field(ge=0)] = 20
     topic_memory_kb: Annotated[int, Field(ge=0)] = 1024
     topics_memory_mb: Annotated[int, Field(ge=0)] = 64
@@ -100,9 +107,15 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     log_queue_lines: Annotated[int, Field(ge=0)] = 5_000
 
-    azure_storage_connection_string: str = ""
+    azure_storage_connection_string: SecretStr = SecretStr("")
     blob_container: Annotated[str, Field(pattern=r"^[a-z0-9](-?[a-z0-9]){2,62}$")] = "tiffin"
     original_days: Annotated[float, Field(gt=0)] = 30
+    failed_photo_hours: Annotated[float, Field(ge=0)] = 1
+    photo_mb_per_account: Annotated[int, Field(ge=0)] = 500
+    photos_arriving: Annotated[int, Field(ge=0)] = 100
+    photos_arriving_per_account: Annotated[int, Field(ge=0)] = 4
+    photo_bytes_per_second: Annotated[int, Field(ge=0)] = 8192
+    disk_reserve_mb: Annotated[int, Field(ge=0)] = 512
     rembg_model: Literal["u2netp", "u2net", "silueta", "isnet-general-use"] = "u2netp"
     photo_workers: Annotated[int, Field(ge=0, le=64)] = 2
     photo_seconds: Annotated[float, Field(gt=0)] = 20
@@ -119,8 +132,8 @@ class Settings(BaseSettings):
 
     @field_validator("redis_url")
     @classmethod
-    def _known_broker(cls, url: str) -> str:
-        if url and not url.startswith(("redis://", "rediss://", "unix://")):
+    def _known_broker(cls, url: SecretStr) -> SecretStr:
+        if url and not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must start with redis://, rediss:// or unix://")
         return url
 
@@ -155,8 +168,8 @@ class Settings(BaseSettings):
 
     @field_validator("jwt_secret")
     @classmethod
-    def _long_enough(cls, secret: str) -> str:
-        if secret and len(secret.encode()) < SECRET_BYTES:
+    def _long_enough(cls, secret: SecretStr) -> SecretStr:
+        if secret and len(secret.get_secret_value().encode()) < SECRET_BYTES:
             raise ValueError(f"must be at least {SECRET_BYTES} bytes; {_MAKE_ONE}")
         return secret
 
@@ -176,10 +189,27 @@ class Settings(BaseSettings):
     def token_secret(self) -> str:
         """The secret access tokens are signed with; in demo mode made once and kept."""
         if self.jwt_secret:
-            return self.jwt_secret
+            return self.jwt_secret.get_secret_value()
         if not self.demo:
             raise SettingsError(f"TIFFIN_JWT_SECRET is required outside demo mode; {_MAKE_ONE}")
         return kept_secret(self.data_dir / "jwt-secret")
+
+
+def keep_private(settings: Settings) -> None:
+    """Let nobody else on this machine read what is kept.
+
+    That is what this process makes from now on, and what earlier versions left readable. A folder
+    that is everybody's, such as /tmp, stays so.
+    """
+    os.umask(0o077)
+    database = settings.database_path
+    paths = [database.with_name(database.name + end) for end in ("", "-wal", "-shm")]
+    paths += [settings.data_dir, *(settings.data_dir / name for name in KEPT)]
+    for path in paths:
+        with contextlib.suppress(OSError):  # not there, or not ours
+            mode = path.lstat().st_mode
+            if mode & 0o077 and not mode & stat.S_ISVTX and not stat.S_ISLNK(mode):
+                path.chmod(stat.S_IMODE(mode) & ~0o077)
 
 
 def kept_secret(path: Path) -> str:

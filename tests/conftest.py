@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from support.two_processes import Two
 
 os.environ.pop("NO_COLOR", None)
+# Whatever imports onnxruntime: it would keep a device id and a queue of reports in the home.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 # How long an example takes on a busy machine says nothing of what it shows.
 settings.register_profile("tiffin", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tiffin")

@@ -188,6 +188,15 @@ def test_schemas_need_pydantic_alone() -> None:
     )
 
 
+def test_whatever_imports_onnxruntime_turns_its_telemetry_off() -> None:
+    """Else it keeps a device id and a queue of reports in the home of whoever runs it."""
+    imports = re.compile(r"^\W*(import|from) (rembg|onnxruntime)\b", re.M)
+    for top in ("server", "tui", "tools", "benchmarks"):
+        for path in (ROOT / top).rglob("*.py"):
+            text = path.read_text()
+            assert not imports.search(text) or "ORT_DISABLE_TELEMETRY" in text, path
+
+
 def test_the_server_starts_without_what_only_photos_need() -> None:
     in_a_fresh_process(
         "import sys, server.app; heavy = {'PIL', 'rembg', 'onnxruntime', 'numpy', 'azure'}"

@@ -76,7 +76,11 @@ def from_package(target: Path) -> None:
 def from_rembg(target: Path) -> None:
     """by rembg's own download"""
     target.unlink(missing_ok=True)  # one that is broken would be taken for it
-    environment = os.environ | {"U2NET_HOME": str(home()), "NUMBA_DISABLE_JIT": "1"}
+    environment = os.environ | {
+        "U2NET_HOME": str(home()),
+        "NUMBA_DISABLE_JIT": "1",
+        "ORT_DISABLE_TELEMETRY": "1",
+    }
     subprocess.run(
         [sys.executable, "-c", DOWNLOAD],
         check=True,

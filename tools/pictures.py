@@ -7,6 +7,7 @@ Where a picture shows a ride, somebody rides: from the counter on, for as long a
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import sys
@@ -80,6 +81,8 @@ class Town:
 
     http: aiohttp.ClientSession
     url: str
+    password: str
+    """Of every account in it."""
     tokens: dict[str, str] = field(default_factory=dict)
     under_way: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """Who may say where its driver is, and the order."""
@@ -94,7 +97,7 @@ class Town:
 
     async def log_in(self, who: str, email: str) -> None:
         """Be one of the town's people."""
-        body = {"email": email, "password": "tiffin-demo"}
+        body = {"email": email, "password": self.password}
         self.tokens[who] = (await self.call("POST", "/auth/login", body))["access_token"]
 
     async def say(self, who: str, chat_id: str, text: str) -> None:
@@ -157,7 +160,7 @@ class Town:
             for email, order in self.under_way:
                 session = Session(self.url, Wire())
                 stack.push_async_callback(session.close)
-                await session.log_in(email, "tiffin-demo")
+                await session.log_in(email, self.password)
                 rides.append(await _at_the_counter(Api(session), order))
             riding = [asyncio.create_task(ride.run()) for ride in rides]
             yield
@@ -258,7 +261,8 @@ async def main(names: list[str]) -> None:
         try:
             await asyncio.to_thread(wait_ready, server, url)
             async with aiohttp.ClientSession() as http:
-                town = Town(http, url)
+                accounts = json.loads((Path(folder) / "demo-accounts.json").read_text())
+                town = Town(http, url, accounts[0]["password"])
                 await make_busy(town)
                 await make_sociable(town)
                 for name in names or PICTURES:

@@ -1,11 +1,12 @@
 """Forms with a file: a multipart body read piece by piece, the file straight to the disk."""
 
 import asyncio
+import errno
 import hashlib
 import logging
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Generic, TypeVar
@@ -14,6 +15,7 @@ from aiohttp import BodyPartReader, MultipartReader, http_exceptions, web
 from pydantic import BaseModel, ValidationError
 
 from server.core.arrivals import ARRIVALS
+from server.core.drafts import check_room, hold
 from server.core.errors import Problem, invalid, malformed, unavailable, unfit
 
 logger = logging.getLogger(__name__)
@@ -23,7 +25,9 @@ FormT = TypeVar("FormT", bound=BaseModel)
 FORM_SECONDS = 120.0
 """How long a client may take to send its form: 10 MiB at some 700 kbit/s."""
 SILENCE_SECONDS = 20.0
-"""How long it may stop in between."""
+"""How long it may stop in between, or be behind the slowest that is taken."""
+FULL_SECONDS = 60.0
+"""After which a client may come back where the disk is full."""
 PIECE = 256 * 1024
 """Bytes kept in memory before they are written."""
 HEAD = 64
@@ -44,38 +48,69 @@ class Form(Generic[FormT]):
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """Where files arrive, what has to stay free there (bytes), and the slowest that is taken
+    (bytes a second). What is 0 is no limit."""
+
+    folder: Path
+    reserve: int = 0
+    slowest: int = 0
+
+
+class _Sender:
+    """What a client has sent so far, and until when more of it has to come."""
+
+    def __init__(self, slowest: int) -> None:
+        self.sent = 0
+        self._slowest = slowest
+        self._began = asyncio.get_running_loop().time()
+
+    def patience(self) -> asyncio.Timeout:
+        """For the next piece."""
+        until = asyncio.get_running_loop().time() + SILENCE_SECONDS
+        if self._slowest:
+            until = min(until, self._began + SILENCE_SECONDS + self.sent / self._slowest)
+        return asyncio.timeout_at(until)
+
+
 @asynccontextmanager
 async def received_form(
     request: web.Request,
     model: type[FormT],
     *,
-    folder: Path,
+    reception: Reception,
     most: int,
     judge: Callable[[bytes], None],
 ) -> AsyncIterator[Form[FormT]]:
-    """The request's form, with one file in the part `file`, in `folder` until the block ends.
+    """The request's form, with one file in the part `file`, in a folder until the block ends.
 
     A file larger than `most` bytes is refused with the byte that is too much, and one whose first
     bytes `judge` raises for before the rest is read. Raises Problem 400, 413, 415, 422, and 503
-    where the folder is full or gone.
+    where the folder is nearly full or gone.
     """
+    folder = reception.folder
     if request.content_type != "multipart/form-data":
         raise Problem(415, "Send a form (`Content-Type: multipart/form-data`) with a `file`.")
     if (request.content_length or 0) > most + AROUND:
         raise too_large(most)
     with _trouble_told(folder):
+        check_room(folder, reception.reserve)
         # Without a buffer: one that a full disk has left behind would fail once more at the end.
         arriving = tempfile.NamedTemporaryFile(  # noqa: SIM115 it is closed below
-            buffering=0, dir=folder, prefix="form-", suffix=".part"
+            buffering=0, dir=folder, prefix="form-", suffix=".part", delete=False
         )
-    with arriving as file:
+    with arriving as file, ExitStack() as before_closing:
+        before_closing.callback(Path(file.name).unlink, missing_ok=True)
+        hold(file.fileno())
         try:
             async with request.app[ARRIVALS].within(FORM_SECONDS):
-                sent, size, digest = await _read(request, file, most, judge)
+                sent, size, digest = await _read(request, file, reception, most, judge)
         except TimeoutError:
             raise malformed(
                 f"The form did not arrive: at most {FORM_SECONDS:g} s for all of it, and"
-                f" {SILENCE_SECONDS:g} s without a byte. Send it again."
+                f" {SILENCE_SECONDS:g} s without a byte or too slow"
+                f" ({reception.slowest / 1024:g} KiB/s are the least). Send it again."
             ) from None
         except (
             web.RequestPayloadError,
@@ -107,21 +142,28 @@ def _trouble_told(place: object) -> Iterator[None]:
     except OSError as error:
         logger.warning("forms: %s: %s", place, error.strerror)
         words = (error.strerror or "the disk cannot be used").lower()
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise unavailable(
-            f"No file can be taken at the moment: {words}. Send it again.", 5
+            f"No file can be taken at the moment: {words}. Send it again.",
+            FULL_SECONDS if full else 5,
         ) from None
 
 
 async def _read(
-    request: web.Request, file: IO[bytes], most: int, judge: Callable[[bytes], None]
+    request: web.Request,
+    file: IO[bytes],
+    reception: Reception,
+    most: int,
+    judge: Callable[[bytes], None],
 ) -> tuple[dict[str, str], int | None, str]:
     """Every field as text, and the size and digest of the file."""
     fields: dict[str, str] = {}
     size: int | None = None
     digest = ""
+    sender = _Sender(reception.slowest)
     reader = await request.multipart()
     for _ in range(PARTS):
-        async with asyncio.timeout(SILENCE_SECONDS):
+        async with sender.patience():
             part = await reader.next()
         if part is None:
             return fields, size, digest
@@ -130,16 +172,21 @@ async def _read(
         if part.name == "file":
             if size is not None:
                 raise invalid(["file"], "One form takes one file. Send the others by themselves.")
-            size, digest = await _store(part, file, most, judge)
+            size, digest = await _store(part, file, reception, sender, most, judge)
         else:
-            text = await _field(part)
+            text = await _field(part, sender)
             if part.name is not None:
                 fields[part.name] = text
     raise malformed(f"A form has at most {PARTS} parts.")
 
 
 async def _store(
-    part: BodyPartReader, file: IO[bytes], most: int, judge: Callable[[bytes], None]
+    part: BodyPartReader,
+    file: IO[bytes],
+    reception: Reception,
+    sender: _Sender,
+    most: int,
+    judge: Callable[[bytes], None],
 ) -> tuple[int, str]:
     hashed = hashlib.sha256()
     size = 0
@@ -147,14 +194,16 @@ async def _store(
     pending = bytearray()
 
     def write(piece: bytes) -> None:
+        check_room(reception.folder, reception.reserve)
         hashed.update(piece)
         left = memoryview(piece)
         while left:
             left = left[file.write(left) :]
 
     while True:
-        async with asyncio.timeout(SILENCE_SECONDS):
+        async with sender.patience():
             chunk = await part.read_chunk(PIECE)
+        sender.sent += len(chunk)
         size += len(chunk)
         pending += chunk
         if size > most:
@@ -170,11 +219,12 @@ async def _store(
             return size, hashed.hexdigest()
 
 
-async def _field(part: BodyPartReader) -> str:
+async def _field(part: BodyPartReader, sender: _Sender) -> str:
     value = bytearray()
     while True:
-        async with asyncio.timeout(SILENCE_SECONDS):
+        async with sender.patience():
             chunk = await part.read_chunk(FIELD_BYTES)
+        sender.sent += len(chunk)
         if not chunk:
             break
         value += chunk

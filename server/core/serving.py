@@ -29,6 +29,9 @@ SLICE = 64 * 1024
 within `write_seconds`."""
 KERNEL_BUFFER = 64 * 1024
 """Bytes of an answer that may wait in the kernel, which would take megabytes by itself."""
+TURN = 8 * 1024
+"""Bytes of a request that are parsed at once: 256 KB of chunks of a byte each, which one read may
+bring, would take 30 ms."""
 BODY_BUFFER = 64 * 1024
 """Bytes of a body that wait for whoever reads it; twice as many before the client has to wait."""
 LINGER_SECONDS = 2.0
@@ -118,7 +121,7 @@ class Connection(web_protocol.RequestHandler):
     are too many already.
     """
 
-    __slots__ = ("_address", "_head", "_lingers", "_timer", "payload", "server")
+    __slots__ = ("_address", "_head", "_lingers", "_rest", "_timer", "payload", "server")
 
     def __init__(self, server: "Server", **more: Any) -> None:
         super().__init__(server, **more)
@@ -128,6 +131,8 @@ class Connection(web_protocol.RequestHandler):
         self.payload = EMPTY_PAYLOAD
         """The body of the request that is answered."""
         self._head = 0
+        self._rest = b""
+        """What was read and waits for its turn to be parsed."""
         self._address: str | None = None
         self._lingers = False
         self._timer: asyncio.TimerHandle | None = None
@@ -175,9 +180,31 @@ class Connection(web_protocol.RequestHandler):
             self.server.sockets.release(self._address)
             self._address = None
         self.payload = EMPTY_PAYLOAD
+        self._rest = b""
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        """Parse what was read, a part at a time: others have their turn in between."""
+        if self._rest:
+            self._rest += data
+            return
+        self._rest = data[TURN:]
+        self._parse(data[:TURN])
+        if self._rest:
+            self._pause_transport_reading()
+            self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        data, self._rest = self._rest, b""
+        self.data_received(data)
+        if not (self._rest or self._reading_paused or self._buffer_paused):
+            self._resume_transport_reading()
+
+    def _resume_transport_reading(self) -> None:
+        if not self._rest:
+            super()._resume_transport_reading()
+
+    def _parse(self, data: bytes) -> None:
         """Read on; a head has an end, though aiohttp only bounds its lines."""
         body = self._messages[-1][1] if self._messages else self.payload
         if self._upgraded or not body.is_eof():

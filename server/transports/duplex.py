@@ -20,7 +20,7 @@ BUFFER = 64 * 1024
 KERNEL_BUFFER = 64 * 1024
 CLOSE_SECONDS = 5.0
 """How long a client may take to read what is left for it, and to answer a close."""
-HARD_BYTES = 4 * FRAME_BYTES
+HARD_BYTES = 2 * FRAME_BYTES
 """Beyond this a frame is not even read to its end."""
 BURST_SECONDS = 5
 """Seconds' worth of frames that may come at once: who was away has some to send again."""

@@ -75,6 +75,8 @@ async def hold(
                     timeout=max(0.0, deadline - loop.time()),
                     return_when=asyncio.FIRST_COMPLETED,
                 )
+            if ended.done() and ended.result() in (End.EXPIRED, End.REVOKED):
+                return _ended(ended.result())  # what happened at the same time is not for them
             if change.done() and not change.cancelled():  # left alone, it is cancelled by now
                 event = change.result()
                 found = changed(event) if event is not None else None

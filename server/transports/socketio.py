@@ -188,6 +188,7 @@ class SocketIo:
                 session.held.close()
                 raise
         except Problem as problem:
+            self._count_refused(sid)
             raise socketio.exceptions.ConnectionRefusedError(
                 problem.detail, {"code": code_of(problem), "reason": problem.kind or ""}
             ) from None
@@ -200,6 +201,13 @@ class SocketIo:
         self._leave_place(engine.sid)
         self._start(self._until_ended(session))
         return None
+
+    def _count_refused(self, sid: str) -> None:
+        """A client may try once more, with a newer token; stock clients connect again for that."""
+        engine = self._engine_of(sid)
+        if engine.refused:
+            self._dismiss(engine.sid)
+        engine.refused = True
 
     async def _disconnect(self, sid: str, reason: object = None) -> None:
         if (session := self._sessions.get(sid)) is not None:
@@ -270,6 +278,7 @@ class SocketIo:
     def _arrived(self, eio_sid: str, request: web.Request) -> None:
         engine = self._server.eio.sockets[eio_sid]
         engine.address = address_key(request)
+        engine.refused = False
         engine.pace = Pace(self._settings.frames_per_second)
         engine.posts = Pace(self._settings.frames_per_second, spare=2 * PATIENCE)
         engine.queue.overflow = partial(self._end, eio_sid, End.STALLED)

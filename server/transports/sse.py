@@ -164,7 +164,11 @@ class SseSink:
             raise ConnectionResetError("the reader has gone")
         if self._allowed is not None:
             asked_at = time.monotonic()
-            if not await self._allowed():
+            try:
+                allowed = await self._allowed()
+            except Problem as problem:  # nobody can say for now: the reader comes back
+                raise ConnectionError(problem.detail) from None
+            if not allowed:
                 await self.ended
                 raise ConnectionResetError("the stream has ended")
             self._asked_at = asked_at

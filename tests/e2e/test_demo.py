@@ -155,6 +155,21 @@ def test_a_port_that_is_taken_is_gone_around_in_words(start_demo: StartDemo) -> 
         assert "is taken" in insisting.text()
 
 
+@pytest.mark.parametrize("port", ["0", "-1", "99999"])
+def test_what_is_no_port_is_refused_in_words(start_demo: StartDemo, port: str) -> None:
+    demo = start_demo("--port", port)
+    assert demo.process.wait(timeout=15) == 1
+    assert "is no port" in demo.text()
+    assert "Traceback" not in demo.text()
+
+
+def test_a_folder_that_is_none_is_told(start_demo: StartDemo) -> None:
+    demo = start_demo(TIFFIN_DATA_DIR="/dev/null/demo", TIFFIN_PORT="²")
+    assert demo.process.wait(timeout=15) == 1
+    assert "cannot use its folder" in demo.text()
+    assert "Traceback" not in demo.text()
+
+
 def test_a_server_that_cannot_start_is_quoted(start_demo: StartDemo) -> None:
     demo = start_demo(TIFFIN_REDIS_URL="not-a-url")
     assert demo.process.wait(timeout=20) == 1

@@ -75,3 +75,6 @@ async def test_workers_that_died_are_replaced_while_the_disk_is_full(gunicorn: G
     await wait_until(gunicorn.ready, 40)
     assert gunicorn.running
     assert not before & gunicorn.at_work()
+    # Under gunicorn too, what is kept is nobody else's.
+    database = gunicorn.data_dir / "tiffin.sqlite3"
+    assert database.stat().st_mode & 0o777 == 0o600

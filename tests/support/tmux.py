@@ -46,6 +46,16 @@ class Tmux:
 
     def open(self, app: str, url: str, size: tuple[int, int] = (80, 24)) -> "Window":
         """Start `customer` or `employee` in a window of columns and rows, with an empty home."""
+        command = shlex.join([sys.executable, "-m", f"tui.{app}", "--server", url])
+        return self.run_in(app, command, size)
+
+    def shell(self, size: tuple[int, int] = (80, 24), **more: str) -> "Window":
+        """A shell with job control and its prompt `$ `; `more` is of its environment."""
+        command = "PS1='$ ' exec bash --norc --noprofile -i"
+        return self.run_in("shell", command, size, **more)
+
+    def run_in(self, app: str, command: str, size: tuple[int, int], **more_env: str) -> "Window":
+        """Run a command of the shell in a window."""
         home = self.folder / f"home-{app}"
         home.mkdir(exist_ok=True)
         environment = {
@@ -53,11 +63,11 @@ class Tmux:
             "XDG_STATE_HOME": home / "state",
             "XDG_CONFIG_HOME": home / "config",
             "COLORTERM": "truecolor",
+            **more_env,
         }
         more = [text for name, value in environment.items() for text in ("-e", f"{name}={value}")]
         name = f"{app}-{uuid.uuid4().hex[:4]}"
         columns, rows = map(str, size)
-        command = shlex.join([sys.executable, "-m", f"tui.{app}", "--server", url])
         code = self.folder / f"{name}.code"
         self.run(
             *("start-server", ";", "set", "-g", "status", "off"),
@@ -89,6 +99,15 @@ class Window:
     def press(self, *keys: str) -> None:
         """Press keys, by tmux's names for them: `Enter`, `Down`, `C-q`, `n`."""
         self._tmux.run("send-keys", "-t", self.name, *keys)
+
+    def type(self, line: str) -> None:
+        """Type a line, and Enter."""
+        self._tmux.run("send-keys", "-l", "-t", self.name, line)
+        self.press("Enter")
+
+    def ask(self, what: str) -> str:
+        """What tmux knows of the window: `alternate_on`, `pane_pid` and so on."""
+        return self._tmux.run("display", "-p", "-t", self.name, f"#{{{what}}}").strip()
 
     def resize(self, columns: int, rows: int) -> None:
         """Give the window another size."""

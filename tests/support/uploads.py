@@ -1,9 +1,11 @@
 """Photos sent to a server under test, and what becomes of them."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import psutil
 
 from support.rest import Answer, Rest
 from support.waiting import wait_until
@@ -22,6 +24,17 @@ def form_of(
     part = form.append(content, {"Content-Type": kind})  # type: ignore[arg-type]
     part.set_content_disposition("form-data", name="file", filename=name)
     return form
+
+
+def photo_workers(server: int | None = None) -> list[psutil.Process]:
+    """The live processes that work on photos for that process, or for this one."""
+    found = []
+    for child in psutil.Process(server).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            named = "server.features.uploads.worker" in child.cmdline()
+            if named and child.status() != psutil.STATUS_ZOMBIE:
+                found.append(child)
+    return found
 
 
 async def send(

@@ -13,6 +13,7 @@ from textual.widgets import Static
 
 from tui.common.backend import DEFAULT_SERVER, Backend
 from tui.common.base_app import BaseApp
+from tui.common.client.address import clean_address, names_a_user
 from tui.common.client.wire import Wire
 from tui.common.door import Door
 from tui.common.pace import Pace
@@ -90,8 +91,8 @@ class TiffinApp(BaseApp):
         # set before anything is styled: a change of theme later costs a fifth of the first paint
         self.set_reactive(App.theme, NIGHT.name)
         self.stylesheet.set_variables(self.get_css_variables())
-        server = server.strip().rstrip("/")
-        self.server = server if "://" in server else f"http://{server}"
+        self.server = clean_address(server)
+        self.user_left_out = names_a_user(server)
         self.wire = Wire()
         self.tokens = tokens
         self.bar = TopBar(self.ROLE)
@@ -226,9 +227,7 @@ class TiffinApp(BaseApp):
 
     def _beat(self) -> None:
         """One flush for all that has changed since the last, however much that is."""
-        if not self.is_running:  # on the way out, when widgets go before the clock does
-            return
-        if not self._pace.due():
+        if not self.is_running or not self._pace.due():  # on the way out widgets go first
             return
         self._beats += 1
         dirty = [panel for panel in self.panels if panel.dirty]

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from textual.app import App
 from textual.events import Event, Paste
 from textual.filter import ANSIToTruecolor, LineFilter
 from textual.worker import Worker, WorkerFailed, WorkerState
@@ -12,6 +11,7 @@ from textual.worker_manager import WorkerManager
 
 from tui.common.chat.legible import legible
 from tui.common.crash import REPORT
+from tui.common.terminal import TerminalApp
 from tui.common.text import plain
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def _commands() -> "type[Provider]":
     return Commands
 
 
-class BaseApp(App[None]):
+class BaseApp(TerminalApp):
     """What is the same for every app of ours, whatever it shows."""
 
     COMMANDS = {_commands}  # noqa: RUF012 Textual has it so

@@ -43,7 +43,7 @@ class CrashReport:
             self._count += 1
             try:
                 self._write("".join(traceback.format_exception(error)))
-            except (OSError, RuntimeError) as fault:  # RuntimeError: there is no home folder
+            except OSError as fault:
                 self._why_no_file = f"{type(fault).__name__}: {fault}"
 
     def sentence(self) -> str:

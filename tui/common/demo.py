@@ -6,7 +6,6 @@ import os
 import runpy
 import signal
 import sys
-import termios
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -17,16 +16,12 @@ from tui.common.backstage import BackstageError, Child, free_port, port_is_free,
 from tui.common.crash import REPORT
 
 USUAL_PORT = 8080
+PORTS = range(1, 65536)
 INTERVAL = "TIFFIN_DRIVER_INTERVAL_SECONDS"
 INTERVAL_SECONDS = 2
 """Between two positions of a driver: whoever looks on wants to see them move."""
 LAST_RESORT_SECONDS = 20.0
 PARENT_SECONDS = 0.5
-
-RESTORE_TERMINAL = (
-    "\x1b[?1049l\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[0m"
-)
-"""Leave the alternate screen, show the cursor, no mouse, no bracketed paste, plain text."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,26 +37,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.with_parent:
         _end_with(os.getppid())
-    terminal = sys.stdin.isatty() and sys.stdout.isatty()
     try:
         port = _choose_port(options.port)
-        with _told_to_stop(), _terminal_kept(terminal):
-            return _run(port, options.pace, terminal)
+        with _told_to_stop():
+            return _run(port, options.pace, os.isatty(0) and os.isatty(1))
     except BackstageError as trouble:
         _say(str(trouble))
+        return 1
+    except OSError as fault:
+        _say(f"The demo cannot use its folder, or start its processes: {fault}.")
         return 1
     except KeyboardInterrupt:
         return 130
 
 
-def _run(port: int, pace: float, terminal: bool) -> int:
+def _run(port: int, pace: float, on_screen: bool) -> int:
     url = f"http://127.0.0.1:{port}"
     data_dir = Path(os.environ.get("TIFFIN_DATA_DIR", ".tiffin/demo"))
+    os.umask(0o077)  # what is kept and logged is nobody else's
     data_dir.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault(INTERVAL, str(INTERVAL_SECONDS))
     children: list[Child] = []
     try:
-        _say(_how_to_open(url, terminal))
+        _say(_how_to_open(url, on_screen))
         server = Child(
             data_dir / "server.log",
             *("server", "--demo", "--host", "127.0.0.1", "--port", str(port)),
@@ -74,7 +72,7 @@ def _run(port: int, pace: float, terminal: bool) -> int:
             *("--accounts", str(data_dir / "demo-accounts.json")),
         )
         children.append(pilot)
-        if terminal:
+        if on_screen:
             return _customer_app(url, _employee_hint(url))
         _say(f"The town is open at {url}. Ctrl-c, or a SIGTERM, closes it.")
         return _stay(server)
@@ -84,21 +82,23 @@ def _run(port: int, pace: float, terminal: bool) -> int:
 
 def _choose_port(wished: int | None) -> int:
     if wished is not None:
+        if wished not in PORTS:
+            raise BackstageError(f"{wished} is no port; they go from 1 to {PORTS[-1]}.")
         if not port_is_free(wished):
             raise BackstageError(f"Port {wished} is taken; name another one or none.")
         return wished
     usual = os.environ.get("TIFFIN_PORT") or os.environ.get("PORT") or ""
-    port = int(usual) if usual.isdigit() else USUAL_PORT
-    if port and port_is_free(port):
+    port = int(usual) if usual.isascii() and usual.isdecimal() else USUAL_PORT
+    if port in PORTS and port_is_free(port):
         return port
     other = free_port()
     _say(f"Port {port} is taken, so the demo's server uses {other}.")
     return other
 
 
-def _how_to_open(url: str, terminal: bool) -> str:
+def _how_to_open(url: str, on_screen: bool) -> str:
     lines = []
-    if not terminal:
+    if not on_screen:
         lines.append("There is no terminal here, so only the server and the autopilot run.")
         lines.append(f"The customer's side, in a terminal:  make customer{_server(url)}")
     lines.append(_employee_hint(url))
@@ -123,20 +123,8 @@ def _customer_app(url: str, hint: str) -> int:
         if isinstance(end.code, str):
             _say(end.code)
             return 1
-        code = end.code or 0
-        if code >= 128:
-            _restore_screen()
-        return code
-    except BaseException:
-        _restore_screen()
-        raise
+        return end.code or 0
     return 0
-
-
-def _restore_screen() -> None:
-    # An app that was cut short had no time to.
-    with contextlib.suppress(OSError):
-        os.write(1, RESTORE_TERMINAL.encode())
 
 
 def _stay(server: Child) -> int:
@@ -187,20 +175,6 @@ def _told_to_stop() -> Iterator[None]:
     finally:
         for sign, handler in zip(signs, before, strict=True):
             signal.signal(sign, handler)
-
-
-@contextlib.contextmanager
-def _terminal_kept(terminal: bool) -> Iterator[None]:
-    """Leave the terminal's modes as they were, also when the app had no time to."""
-    if not terminal:
-        yield
-        return
-    modes = termios.tcgetattr(0)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError, termios.error):
-            termios.tcsetattr(0, termios.TCSADRAIN, modes)
 
 
 def _say(text: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 from typing import TYPE_CHECKING
 
 from tui.common.backend import make_backend
@@ -30,7 +31,7 @@ class Door:
         app = self.app
         app.dress()
         tokens = app.tokens or TokenStore.for_app(app.server, app.ROLE)
-        if not tokens.path.exists():
+        if not os.path.lexists(tokens.path):  # False also where one may not look
             self._ask()
         self._run(self._open(tokens))
 

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 
 def launch(app: "type[TiffinApp]", argv: list[str] | None = None) -> int:
-    """Read the arguments, run the app, return the exit code: 1 after any internal error."""
+    """Read the arguments, run the app, return the exit code: 1 after any internal error, 2 without
+    a terminal, 128 and a signal's number where that ended it."""
     parser = argparse.ArgumentParser(
         prog=f"tiffin-{app.ROLE}", description=f"tiffin, the window of the {app.ROLE}"
     )
@@ -24,6 +25,10 @@ def launch(app: "type[TiffinApp]", argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--hint", metavar="TEXT", default="", help="say this once, after log-in")
     options = parser.parse_args(argv)
+    if not (os.isatty(0) and os.isatty(1)):
+        parser.exit(2, f"{parser.prog} needs a terminal for its input and output (ssh: -t).\n")
+    for frozen in ("COLUMNS", "LINES"):  # would be believed instead of the terminal itself
+        os.environ.pop(frozen, None)
     window = app(options.server)
     window.hint = options.hint
     try:

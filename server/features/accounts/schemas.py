@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import EmailStr, Field, PlainSerializer, Secret, StringConstraints
 
-from server.features.shared.schemas import Address, Name, Wire, absent
+from server.features.shared.schemas import Address, Name, Whole, Wire, absent
 
 
 class Role(StrEnum):
@@ -74,7 +74,7 @@ class Session(Wire):
     """The answer to every kind of log-in; `expires_in` is in seconds."""
 
     access_token: Annotated[str, Field(repr=False)]
-    expires_in: int
+    expires_in: Whole
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 the name of the scheme
     refresh_token: Annotated[str, Field(repr=False)]
     account: Account

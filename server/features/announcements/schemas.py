@@ -10,6 +10,7 @@ from server.features.shared.schemas import (
     GivenTime,
     Page,
     Timestamp,
+    Whole,
     Wire,
     absent,
     no_control,
@@ -102,5 +103,5 @@ class AnnouncementAcknowledged(Wire):
 class AckCount(Wire):
     """How many have taken note of an announcement, of how many it is for."""
 
-    acknowledged: int
-    audience_size: int
+    acknowledged: Whole
+    audience_size: Whole

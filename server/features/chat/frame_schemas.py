@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from server.features.chat.schemas import LONGEST_TEXT, ChatMessage
-from server.features.shared.schemas import Actor, Id, Timestamp, Wire, absent
+from server.features.shared.schemas import Actor, Id, Timestamp, Whole, Wire, absent
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -157,7 +157,7 @@ class ErrorFrame(Wire):
     detail: str
     chat_id: str | None = absent()
     client_id: str | None = absent()
-    retry_after_ms: int | None = absent()
+    retry_after_ms: Whole | None = absent()
 
 
 class SendMessage(Wire):
@@ -219,16 +219,16 @@ class GoodbyeFrame(Wire):
     """Socket.IO's last word before the server disconnects: the WebSocket's close code."""
 
     type: Literal["goodbye"] = "goodbye"
-    code: int
+    code: Whole
     reason: str
-    retry_after_ms: int | None = absent()
+    retry_after_ms: Whole | None = absent()
 
 
 class CloseReason(Wire):
     """The reason in a WebSocket's close frame, as JSON."""
 
     reason: str
-    retry_after_ms: int | None = absent()
+    retry_after_ms: Whole | None = absent()
 
 
 ClientFrame = SendMessage | SendTyping | SendRead

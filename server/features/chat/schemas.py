@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Literal
 
-from server.features.shared.schemas import Actor, Id, Name, Page, Timestamp, Wire, absent
+from server.features.shared.schemas import Actor, Id, Name, Page, Timestamp, Whole, Wire, absent
 
 LONGEST_TEXT = 4000
 """Characters of a message, at most."""
@@ -27,7 +27,7 @@ class ChatOrder(Wire):
     """The order a chat is about."""
 
     id: str
-    number: int
+    number: Whole
     restaurant: str
 
 
@@ -45,8 +45,8 @@ class Unread(Wire):
     Support has read what any employee has read.
     """
 
-    customer: int
-    support: int
+    customer: Whole
+    support: Whole
 
 
 class Chat(Wire):

@@ -36,10 +36,10 @@ async def converse(request: web.Request, id: Id, after: Cursor = None) -> web.St
 
     JSON text frames. A client sends `message` `{client_id, text}`, `typing`, `read` `{cursor}`;
     the server `message`, `taken`, `closed`, `reopened` (each with its `cursor`), `typing`, `read`,
-    `presence`, `reset` and `error` `{code, detail, client_id?}`. Goes on after the cursor `after`,
-    else from now. A refused handshake is accepted and closed with the code 4000 and the status,
-    such as 4401 and 4404, or 1013 to try again later. The same room is open to Socket.IO at
-    `/socket.io/`.
+    `presence`, `reset` and `error` `{code, detail, client_id?, retry_after_ms?}`. Goes on after the
+    cursor `after`, else from now. A refused handshake is accepted and closed with the code 4000 and
+    the status, such as 4401 and 4404, or 1013 to try again later. The same room is open to
+    Socket.IO at `/socket.io/`.
     """
     rooms, identity = service(request, Rooms), identity_of(request)
     await rooms.chats.admit(identity, id)

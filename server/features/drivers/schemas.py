@@ -12,6 +12,7 @@ from server.features.shared.schemas import (
     Longitude,
     Page,
     Timestamp,
+    Whole,
     Wire,
     absent,
 )
@@ -50,7 +51,7 @@ class DriverLocation(Wire):
     lng: Longitude
     heading: float | None
     speed_mps: float | None
-    seq: int
+    seq: Whole
     at: Timestamp
     pace_mps: float
     suspect: bool = Field(default=False, exclude_if=_is_false)
@@ -90,4 +91,4 @@ class Route(Wire):
 
     metres: float
     along_streets: bool
-    points: list[Point]
+    points: Annotated[list[Point], Field(min_length=1)]

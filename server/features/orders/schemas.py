@@ -15,6 +15,7 @@ from server.features.shared.schemas import (
     Note,
     Page,
     Timestamp,
+    Whole,
     Wire,
     absent,
 )
@@ -85,7 +86,7 @@ class OrderItem(Wire):
     menu_item_id: str
     name: str
     price_cents: Cents
-    quantity: int
+    quantity: Whole
     note: str | None = absent()
 
 
@@ -131,14 +132,14 @@ class Order(Wire):
     """
 
     id: str
-    number: int
+    number: Whole
     restaurant: OrderRestaurant
     customer: OrderCustomer
     items: list[OrderItem]
-    total_cents: int
+    total_cents: Whole
     status: OrderStatus
-    version: int
-    timeline: list[TimelineEntry]
+    version: Whole
+    timeline: Annotated[list[TimelineEntry], Field(min_length=1)]
     driver: OrderDriver | None = absent()
     eta: Timestamp | None = absent()
     ready_by: Timestamp | None = absent()
@@ -184,6 +185,6 @@ class TrackedStatus(Wire):
 
     order_id: str
     status: OrderStatus
-    version: int
+    version: Whole
     terminal: bool
     eta: Timestamp | None = absent()

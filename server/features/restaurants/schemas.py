@@ -12,6 +12,7 @@ from server.features.shared.schemas import (
     Name,
     Note,
     Page,
+    Whole,
     Wire,
     absent,
 )
@@ -27,7 +28,7 @@ class RestaurantSummary(Wire):
     address: str
     lat: Latitude
     lng: Longitude
-    preparation_minutes: int
+    preparation_minutes: Whole
 
 
 class NewRestaurant(Wire):
@@ -85,7 +86,7 @@ class CarriedOrder(Wire):
     """An order in a driver's hands."""
 
     id: Id
-    number: int
+    number: Whole
     status: str
 
 

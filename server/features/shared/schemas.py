@@ -33,6 +33,8 @@ def _rfc3339(moment: datetime) -> str:
 
 Timestamp = Annotated[
     AwareDatetime,
+    # Nearer to the ends of the calendar, another zone or a minute more is an OverflowError.
+    Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9000, 1, 1, tzinfo=UTC)),
     PlainSerializer(_rfc3339, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
@@ -78,6 +80,9 @@ Latitude = Annotated[float, Field(ge=-90, le=90)]
 """WGS 84 degrees."""
 Longitude = Annotated[float, Field(ge=-180, le=180)]
 """WGS 84 degrees."""
+Whole = Annotated[int, Field(ge=-(2**53), le=2**53), WithJsonSchema({"type": "integer"})]
+"""A number in an answer, as large as every JSON reader takes it: with more, a client's arithmetic
+may fail."""
 Cents = Annotated[int, Field(ge=0, le=10_000_000)]
 """Money in minor units."""
 
@@ -117,7 +122,7 @@ class ProblemDetails(Wire):
 
     type: str
     title: str
-    status: int
+    status: Whole
     detail: str
     request_id: str
     errors: list[FieldError] | None = absent()

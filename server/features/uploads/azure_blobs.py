@@ -25,7 +25,8 @@ logging.getLogger("azure").setLevel(logging.WARNING)
 
 CALL_SECONDS = 30.0
 """For one blob of some megabytes, attempts included."""
-STATE_SECONDS = 3.0
+STATE_SECONDS = 1.5
+"""Less than readiness waits for it, so that the words are ours."""
 CLOCK_SECONDS = 60
 """By which the store's clock may be behind ours."""
 
@@ -92,6 +93,12 @@ class AzureBlobs:
         except AzureError as error:
             return _in_words(error)
         return "ok"
+
+    async def check_room(self) -> None:
+        """There is always some."""
+
+    async def sweep(self) -> None:
+        """The service does that by itself."""
 
     async def close(self) -> None:
         """Close the connections."""

@@ -37,6 +37,14 @@ class Blobs(Protocol):
         """`ok`, or what is wrong, in words."""
         ...
 
+    async def check_room(self) -> None:
+        """Raises BlobTrouble where nothing new is to be stored, as there is hardly room."""
+        ...
+
+    async def sweep(self) -> None:
+        """Remove what processes that were killed have left of blobs half written."""
+        ...
+
     async def close(self) -> None:
         """Let go of connections."""
         ...

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from server.core.drafts import check_room, hold, sweep
 from server.features.uploads.blobs import BlobMissing, BlobTrouble, checked
 from server.features.uploads.schemas import MAX_BYTES
 
@@ -15,10 +16,16 @@ logger = logging.getLogger(__name__)
 
 
 class FolderBlobs:
-    """The blob port over a folder, which is made when it is first needed."""
+    """The blob port over a folder, which is made when it is first needed.
 
-    def __init__(self, folder: Path) -> None:
+    Nothing new is to be stored where fewer than `reserve` bytes are free.
+    """
+
+    def __init__(self, folder: Path, reserve: int = 0) -> None:
         self._folder = folder
+        self._drafts = folder / ".drafts"
+        self._reserve = reserve
+        self._looked_among_blobs = False
 
     async def put(self, name: str, path: Path, media_type: str) -> None:
         """Store a copy of that file."""
@@ -40,6 +47,14 @@ class FolderBlobs:
         """Whether there is a folder that can be written to, with room in it."""
         return await asyncio.to_thread(self._state)
 
+    async def check_room(self) -> None:
+        """Raises BlobTrouble while the disk is nearly full."""
+        await self._do(self._check_room)
+
+    async def sweep(self) -> None:
+        """Remove the drafts of processes that have ended."""
+        await self._do(self._sweep)
+
     async def close(self) -> None:
         """Nothing is open."""
 
@@ -59,16 +74,28 @@ class FolderBlobs:
             return f"{self._folder}: {error.strerror}"
         if not os.access(self._folder, os.W_OK):
             return f"{self._folder} cannot be written to"
-        if free < MAX_BYTES:
+        if free < max(MAX_BYTES, self._reserve):
             return f"{self._folder} has no room for another photo: {free // 1024} KiB are free"
         return "ok"
+
+    def _check_room(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        check_room(self._folder, self._reserve)
+
+    def _sweep(self) -> None:
+        sweep(self._drafts)
+        if not self._looked_among_blobs:  # where drafts were once made, with a dot before the name
+            self._looked_among_blobs = True
+            sweep(self._folder, ".*.*")
 
     def _put(self, target: Path, path: Path) -> None:
         """Written whole under another name, then renamed: nobody sees half a blob."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        self._drafts.mkdir(exist_ok=True)
+        draft = self._drafts / f"{target.name}.{secrets.token_hex(4)}"
         try:
             with path.open("rb") as source, draft.open("xb") as copy:
+                hold(copy.fileno())
                 shutil.copyfileobj(source, copy, 1 << 20)
                 copy.flush()
                 os.fsync(copy.fileno())

@@ -1,17 +1,34 @@
-"""What a picture's first bytes say: its type and its pixels, read without decoding anything."""
+"""What a picture's headers say: its type, its pixels, how many parts it has; nothing is decoded.
 
+Each part costs a decoder time, however empty it is: a JPEG's scan as much as all of its pixels.
+"""
+
+import mmap
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
+
+SCANS = 100
+"""Of a JPEG. Encoders make a dozen; a hundred of 25 megapixels each are four seconds."""
+SEGMENTS = 1000
+"""Of a JPEG beside its scans, of a PNG beside its pixels. What cameras and editors add is some
+dozens, and 160 where it fills the whole file."""
+PIECES = 10_000
+"""Of a PNG's pixels. Encoders make them of 8 KiB and more, which is 1280 in the largest file."""
 
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ALONE = frozenset((0x01, *range(0xD0, 0xD9)))
 """JPEG's markers that have no length."""
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
-_SEGMENTS = 1000
+_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
+"""One that ends a scan: none of those that stand within."""
+_PIXELS = (b"IDAT", b"fdAT", b"fcTL")
+_WINDOW = 256 * 1024
+"""Bytes searched at once: meanwhile no other thread runs."""
+_TOO_MANY = "The picture has more {} than any camera makes. Save it anew as a plain JPEG or PNG."
 
 _OTHERS = (
     ((b"GIF87a", b"GIF89a"), "a GIF"),
@@ -60,13 +77,11 @@ def read_header(path: Path) -> Header:
     with path.open("rb") as file:
         head = file.read(32)
         kind = media_type_of(head)
-        if kind == "image/png":
-            size = _png(head)
-        elif kind == "image/webp":
+        if kind == "image/webp":
             size = _webp(head)
         else:
-            file.seek(2)
-            size = _jpeg(file)
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                size = _png(content) if kind == "image/png" else _jpeg(content)
     if size is None or 0 in size:
         raise Unreadable("The picture is damaged: its header does not say how large it is.")
     return Header(kind, *size)
@@ -84,10 +99,19 @@ def _named(head: bytes) -> str:
     return "no picture that is taken here"
 
 
-def _png(head: bytes) -> tuple[int, int] | None:
-    if len(head) < 24 or head[12:16] != b"IHDR":
+def _png(content: mmap.mmap) -> tuple[int, int] | None:
+    if len(content) < 24 or content[12:16] != b"IHDR":
         return None
-    return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+    at, pixels, others = 8, 0, 0
+    while (kind := content[at + 4 : at + 8]) and kind != b"IEND":
+        if kind in _PIXELS:
+            pixels += 1
+        else:
+            others += 1
+        if pixels > PIECES or others > SEGMENTS:
+            raise Unreadable(_TOO_MANY.format("chunks"))
+        at += 12 + int.from_bytes(content[at : at + 4], "big")
+    return int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
 
 
 def _webp(head: bytes) -> tuple[int, int] | None:
@@ -110,25 +134,42 @@ def _webp(head: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _jpeg(file: BinaryIO) -> tuple[int, int] | None:
+def _jpeg(content: mmap.mmap) -> tuple[int, int] | None:
     """Of its first frame: decoders go by that one and refuse a second."""
-    for _ in range(_SEGMENTS):
-        byte = file.read(1)
-        if byte != b"\xff":
+    size: tuple[int, int] | None = None
+    at = 2
+    segments = scans = 0
+    while (found := _marker(content, at)) is not None:
+        if size is None and content[at] != 0xFF:  # something else before the first frame
             return None
-        while byte == b"\xff":  # as many may stand before a marker as they like
-            byte = file.read(1)
-        if not byte or byte[0] in (_START_OF_SCAN, _END_OF_IMAGE, 0):
-            return None
-        if byte[0] in _ALONE:
+        at, marker = found
+        if marker == _END_OF_IMAGE or (size is None and marker == _START_OF_SCAN):
+            break
+        if marker == _START_OF_SCAN:
+            scans += 1
+        else:
+            segments += 1
+        if scans > SCANS or segments > SEGMENTS:
+            raise Unreadable(_TOO_MANY.format("scans" if scans > SCANS else "segments"))
+        if marker in _ALONE:
             continue
-        length = int.from_bytes(file.read(2), "big")
+        length = int.from_bytes(content[at : at + 2], "big")
         if length < 2:
-            return None
-        if byte[0] in _START_OF_FRAME:
-            frame = file.read(5)
+            break
+        if size is None and marker in _START_OF_FRAME:
+            frame = content[at + 2 : at + 7]
             if len(frame) < 5:
                 return None
-            return int.from_bytes(frame[3:5], "big"), int.from_bytes(frame[1:3], "big")
-        file.seek(length - 2, 1)
+            size = int.from_bytes(frame[3:5], "big"), int.from_bytes(frame[1:3], "big")
+        at += length
+    return size
+
+
+def _marker(content: mmap.mmap, at: int) -> tuple[int, int] | None:
+    """The next one from there on, and where what follows it begins."""
+    while at < len(content):
+        found = _MARKER.search(content, at, at + _WINDOW + 1)
+        if found is not None:
+            return found.end(), found[1][0]
+        at += _WINDOW
     return None

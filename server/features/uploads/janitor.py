@@ -3,34 +3,45 @@
 import asyncio
 import contextlib
 import logging
-import shutil
+import math
 import time
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from server.core.clock import now
 from server.core.database import Database, Transaction
+from server.core.drafts import sweep
 from server.core.logging import log_failure
 from server.core.supervised import SupervisedTask
 from server.features.uploads import store
 from server.features.uploads.blobs import Blobs, BlobTrouble
+from server.features.uploads.schemas import UploadStatus
 
 logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 2.0
 AT_ONCE = 100
-LEFT_SECONDS = 3600.0
-"""After which a file in the folder of those that arrive belongs to nobody."""
+SWEEP_SECONDS = 15.0
+"""Between two looks for files of servers that were killed."""
 
 
 class Janitor:
-    """Several processes may clean at once. Originals go `kept` after their upload was final."""
+    """Several processes may clean at once. Originals go as long after their upload was final as
+    `kept` says for its status."""
 
-    def __init__(self, database: Database, blobs: Blobs, folder: Path, kept: timedelta) -> None:
+    def __init__(
+        self,
+        database: Database,
+        blobs: Blobs,
+        folder: Path,
+        kept: Mapping[UploadStatus, timedelta],
+    ) -> None:
         self._database = database
         self._blobs = blobs
         self._folder = folder
         self._kept = kept
+        self._swept_at = -math.inf
         self._wake = asyncio.Event()
         self.task = SupervisedTask("photo janitor", self._run)
 
@@ -40,7 +51,6 @@ class Janitor:
 
     async def open(self) -> None:
         """Start cleaning."""
-        await asyncio.to_thread(self._sweep_folder)
         self.task.start()
 
     async def close(self) -> None:
@@ -49,17 +59,24 @@ class Janitor:
 
     async def clean(self) -> None:
         """Do once what there is to do."""
-        before = now() - self._kept
-        if await self._database.read(lambda tx: store.old_originals(tx, before)):
-
-            async def fn(tx: Transaction) -> None:
-                await store.unneed(tx, await store.drop_originals(tx, before, now()), now())
-
-            await self._database.write(fn)
+        for status, kept in self._kept.items():
+            while await self._drop_originals(status, now() - kept):
+                pass
         while names := await self._database.read(lambda tx: store.unneeded(tx, now(), AT_ONCE)):
             for name in names:
                 await self._blobs.remove(name)
             await self._forget(names)
+
+    async def _drop_originals(self, status: UploadStatus, before: datetime) -> bool:
+        ids = await self._database.read(lambda tx: store.old_originals(tx, status, before, AT_ONCE))
+        if not ids:
+            return False
+
+        async def fn(tx: Transaction) -> None:
+            await store.unneed(tx, await store.drop_originals(tx, ids, now()), now())
+
+        await self._database.write(fn)
+        return True
 
     async def _forget(self, names: list[str]) -> None:
         await self._database.write(lambda tx: store.need(tx, names))
@@ -68,6 +85,7 @@ class Janitor:
         while True:
             self._wake.clear()
             try:
+                await self._sweep()
                 await self.clean()
             except BlobTrouble as trouble:
                 logger.warning("photos: nothing can be removed at the moment: %s", trouble)
@@ -77,13 +95,9 @@ class Janitor:
                 async with asyncio.timeout(EVERY_SECONDS):
                     await self._wake.wait()
 
-    def _sweep_folder(self) -> None:
-        """Of this process there is nothing yet; others' files are young."""
-        oldest = time.time() - LEFT_SECONDS
-        for path in self._folder.glob("*"):
-            with contextlib.suppress(OSError):
-                if path.stat().st_mtime < oldest:
-                    if path.is_dir():
-                        shutil.rmtree(path, ignore_errors=True)
-                    else:
-                        path.unlink()
+    async def _sweep(self) -> None:
+        if time.monotonic() - self._swept_at < SWEEP_SECONDS:
+            return
+        self._swept_at = time.monotonic()
+        await asyncio.to_thread(sweep, self._folder)
+        await self._blobs.sweep()

@@ -47,8 +47,7 @@ class Pace:
     async def all(self, tx: Transaction) -> int:
         """Whole seconds until everything that is queued now will probably be final."""
         await self._refresh(tx)
-        queued = (await store.pending(tx))[UploadStatus.QUEUED]
-        rounds = math.ceil((1 + queued) / max(1, self._workers, self._at_work))
+        rounds = math.ceil((1 + await store.queued(tx)) / max(1, self._workers, self._at_work))
         return math.ceil(min(AT_MOST, max(1.0, rounds * self._seconds)))
 
     async def _refresh(self, tx: Transaction) -> None:
@@ -57,5 +56,6 @@ class Pace:
         self._read_at = time.monotonic()
         taken = await store.recent_seconds(tx, MEASURED)
         if taken:
-            self._seconds = sum(taken) / len(taken)
-        self._at_work = (await store.pending(tx))[UploadStatus.PROCESSING]
+            # A clock that was set meanwhile makes nonsense of one of them.
+            self._seconds = sum(min(AT_MOST, max(0.1, one)) for one in taken) / len(taken)
+        self._at_work = len(await store.at_work(tx))

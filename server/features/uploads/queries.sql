@@ -1,10 +1,16 @@
+-- name: next_arrival^
+UPDATE upload_turns SET arrivals = arrivals + 1 RETURNING turn, arrivals;
+
+-- name: last_turn$
+SELECT MAX(turn) FROM uploads WHERE account_id = :account_id AND status = 'queued';
+
 -- name: insert_upload!
 INSERT INTO uploads
-    (id, account_id, purpose, restaurant_id, menu_item_id, status, attempts, due_at, media_type,
-    size, original_blob, original_type, shown, created_at)
+    (id, account_id, purpose, restaurant_id, menu_item_id, status, attempts, media_type, size,
+    original_bytes, original_blob, original_type, shown, created_at, turn, arrival)
 VALUES
-    (:id, :account_id, :purpose, :restaurant_id, :menu_item_id, 'queued', 0, :created_at,
-    :media_type, :size, :original_blob, :media_type, 0, :created_at);
+    (:id, :account_id, :purpose, :restaurant_id, :menu_item_id, 'queued', 0, :media_type, :size,
+    :size, :original_blob, :media_type, 0, :created_at, :turn, :arrival);
 
 -- name: upload^
 SELECT * FROM uploads WHERE id = :id;
@@ -16,50 +22,64 @@ AND (created_at < :before_at OR (created_at = :before_at AND id < :before_id))
 ORDER BY created_at DESC, id DESC
 LIMIT :limit;
 
--- name: counts_of^
-SELECT COUNT(*) AS kept, COUNT(due_at) AS pending FROM uploads WHERE account_id = :account_id;
+-- name: kept_by^
+SELECT COUNT(*) AS uploads, COALESCE(SUM(original_bytes + result_bytes), 0) AS bytes,
+    COUNT(CASE WHEN status IN ('queued', 'processing') THEN 1 END) AS pending
+FROM uploads WHERE account_id = :account_id;
 
--- name: due$
-SELECT 1 AS found FROM uploads WHERE due_at <= :now LIMIT 1;
+-- name: ready$
+SELECT 1 AS found FROM uploads WHERE status = 'queued' AND due_at IS NULL LIMIT 1;
+
+-- name: pause_over$
+SELECT 1 AS found FROM uploads WHERE due_at <= :now OR due_at > :latest LIMIT 1;
+
+-- name: end_pauses!
+UPDATE uploads SET due_at = NULL WHERE due_at <= :now OR due_at > :latest;
 
 -- name: claim^
--- The outer conditions are asked again once a row that another worker has locked is free.
+-- The outer condition is asked again once a row that another worker has locked is free.
 UPDATE uploads
-SET status = 'processing', attempts = attempts + 1, due_at = :until, started_at = :now
-WHERE due_at <= :before AND attempts < :most AND id = (
+SET status = 'processing', attempts = attempts + 1, beat = 0, started_at = :now
+WHERE status = 'queued' AND id = (
     SELECT id FROM uploads
-    WHERE due_at <= :before AND attempts < :most
-    ORDER BY created_at, id
+    WHERE status = 'queued' AND due_at IS NULL
+    ORDER BY turn, arrival
     LIMIT 1
 )
 RETURNING *;
 
--- name: at_work$
-SELECT 1 AS found FROM uploads WHERE status = 'processing' AND due_at > :now LIMIT 1;
+-- name: go_on!
+UPDATE upload_turns SET turn = :turn WHERE turn < :turn;
+
+-- name: at_work
+SELECT id, attempts, beat FROM uploads WHERE status = 'processing';
+
+-- name: take_back!
+UPDATE uploads SET status = 'queued'
+WHERE id = :id AND attempts = :attempts AND beat = :beat AND status = 'processing';
 
 -- name: give_up!
--- Their worker was lost without a word, once too often.
-UPDATE uploads
-SET status = 'failed', due_at = NULL, error = :error, finished_at = :now
-WHERE due_at <= :now AND attempts >= :most;
+UPDATE uploads SET status = 'failed', error = :error, finished_at = :now
+WHERE id = :id AND status = 'queued' AND (attempts - excused >= :most OR attempts >= :most_of_all);
 
 -- name: renew!
-UPDATE uploads SET due_at = :until
+UPDATE uploads SET beat = beat + 1
 WHERE id = :id AND attempts = :attempts AND status = 'processing';
 
 -- name: finish!
 UPDATE uploads
-SET status = 'done', due_at = NULL, error = NULL, finished_at = :now,
-    original_blob = :original_blob, original_type = :original_type, result_blob = :result_blob,
-    width = :width, height = :height
+SET status = 'done', error = NULL, finished_at = :now, original_bytes = :original_bytes,
+    result_bytes = :result_bytes, original_blob = :original_blob, original_type = :original_type,
+    result_blob = :result_blob, width = :width, height = :height
 WHERE id = :id AND attempts = :attempts AND status = 'processing';
 
 -- name: fail!
-UPDATE uploads SET status = 'failed', due_at = NULL, error = :error, finished_at = :now
+UPDATE uploads SET status = 'failed', error = :error, finished_at = :now
 WHERE id = :id AND attempts = :attempts AND status = 'processing';
 
 -- name: requeue!
-UPDATE uploads SET status = 'queued', due_at = :due_at, error = :error
+UPDATE uploads
+SET status = 'queued', due_at = :due_at, error = :error, excused = excused + :excused
 WHERE id = :id AND attempts = :attempts AND status = 'processing';
 
 -- name: newer_shown$
@@ -67,7 +87,7 @@ SELECT 1 AS found FROM uploads
 WHERE shown = 1 AND purpose = :purpose
 AND ((menu_item_id IS NOT NULL AND menu_item_id = :menu_item_id)
     OR (menu_item_id IS NULL AND account_id = :account_id))
-AND (created_at > :created_at OR (created_at = :created_at AND id > :id))
+AND arrival > :arrival
 LIMIT 1;
 
 -- name: hide_others
@@ -92,25 +112,33 @@ DELETE FROM uploads WHERE account_id = :account_id
 RETURNING *;
 
 -- name: ahead$
-SELECT COUNT(*) FROM uploads
-WHERE due_at IS NOT NULL AND (created_at < :created_at OR (created_at = :created_at AND id < :id));
+SELECT COUNT(*) FROM (
+    SELECT 1 FROM uploads
+    WHERE status = 'queued' AND due_at IS NULL
+    AND (turn < :turn OR (turn = :turn AND arrival < :arrival))
+    LIMIT :most
+) AS before_it;
 
--- name: pending
-SELECT status, COUNT(*) AS uploads FROM uploads WHERE due_at IS NOT NULL GROUP BY status;
+-- name: queued$
+SELECT COUNT(*) FROM (
+    SELECT 1 FROM uploads WHERE status = 'queued' AND due_at IS NULL LIMIT :most
+) AS waiting;
 
 -- name: recent
 SELECT started_at, finished_at FROM uploads
-WHERE finished_at IS NOT NULL AND started_at IS NOT NULL AND status = 'done'
+WHERE status = 'done' AND original_removed_at IS NULL AND started_at IS NOT NULL
 ORDER BY finished_at DESC
 LIMIT :limit;
 
--- name: old_originals$
-SELECT 1 AS found FROM uploads
-WHERE finished_at <= :before AND original_removed_at IS NULL LIMIT 1;
+-- name: old_originals
+SELECT id FROM uploads
+WHERE original_removed_at IS NULL AND status = :status AND finished_at <= :before
+ORDER BY finished_at
+LIMIT :limit;
 
--- name: drop_originals
-UPDATE uploads SET original_removed_at = :now
-WHERE finished_at <= :before AND original_removed_at IS NULL
+-- name: drop_original^
+UPDATE uploads SET original_removed_at = :now, original_bytes = 0
+WHERE id = :id AND original_removed_at IS NULL
 RETURNING original_blob;
 
 -- name: unneed!

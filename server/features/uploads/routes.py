@@ -1,12 +1,11 @@
 """Uploads over REST: sending, listing, deleting, and the pictures themselves."""
 
 import asyncio
-from pathlib import Path
 
 from aiohttp import web
 
 from server.core.errors import not_found
-from server.core.forms import received_form
+from server.core.forms import Reception, received_form
 from server.core.routing import (
     ANY_ROLE,
     Answer,
@@ -28,8 +27,7 @@ from server.transports.short_polling import progress
 router = Router("uploads")
 
 BLOBS = web.AppKey("blobs", Blobs)
-FOLDER = web.AppKey("uploads_folder", Path)
-"""Where files lie while they arrive."""
+RECEPTION = web.AppKey("uploads_reception", Reception)
 RESULT_SECONDS = 3600
 PIECE = 64 * 1024
 """Bytes of a picture that are in memory at once."""
@@ -50,7 +48,11 @@ async def send_upload(
     who = identity_of(request)
     with uploads.arriving(who):
         async with received_form(
-            request, NewUpload, folder=request.app[FOLDER], most=MAX_BYTES, judge=judge_head
+            request,
+            NewUpload,
+            reception=request.app[RECEPTION],
+            most=MAX_BYTES,
+            judge=judge_head,
         ) as form:
             file = ReceivedFile(form.path, form.size, form.sha256)
             accepted, seconds = await uploads.accept(who, form.fields, file, idempotency_key)

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import model_validator
 
-from server.features.shared.schemas import Id, Page, Timestamp, Wire, absent
+from server.features.shared.schemas import Id, Page, Timestamp, Whole, Wire, absent
 
 MAX_BYTES = 10 * 1024 * 1024
 """Of the file as it is sent."""
@@ -68,15 +68,15 @@ class Upload(Wire):
     status: UploadStatus
     purpose: UploadPurpose
     menu_item_id: str | None = absent()
-    attempts: int
-    ahead: int | None = absent()
+    attempts: Whole
+    ahead: Whole | None = absent()
     error: str | None = absent()
     media_type: str
-    size: int
+    size: Whole
     original_url: str
     result_url: str | None = absent()
-    width: int | None = absent()
-    height: int | None = absent()
+    width: Whole | None = absent()
+    height: Whole | None = absent()
     shown: bool = False
     created_at: Timestamp
     finished_at: Timestamp | None = absent()

@@ -46,12 +46,18 @@ PENDING = 100
 """Photos that one account may have in the queue."""
 KEPT = 1000
 """Photos that one account may keep."""
-ARRIVING = 100
-"""Photos that this process receives at once."""
-ARRIVING_OF_ONE = 10
-"""Of them, those of one account."""
 WRITING = timedelta(hours=1)
 """After which a blob that was written for an upload that never came to be is removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What uploads may take: photos that arrive in this process at once, those of them that are
+    one account's, and the bytes that an account keeps. What is 0 is no limit."""
+
+    arriving: int
+    arriving_of_one: int
+    bytes_of_one: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,7 @@ class UploadService:
         restaurants: RestaurantService,
         blobs: Blobs,
         pace: Pace,
+        shares: Shares,
     ) -> None:
         self.on_queued: Callable[[], None] = lambda: None
         self.on_unneeded: Callable[[], None] = lambda: None
@@ -99,20 +106,22 @@ class UploadService:
         self._restaurants = restaurants
         self._blobs = blobs
         self._pace = pace
+        self._shares = shares
         self._arriving: Counter[str] = Counter()
 
     @contextmanager
     def arriving(self, identity: Identity) -> Iterator[None]:
         """While a photo is received. Raises Problem 429, 503 where there are too many already."""
-        if self._arriving[identity.account_id] >= ARRIVING_OF_ONE:
-            raise too_many(f"Send at most {ARRIVING_OF_ONE} photos at once.", 2)
-        if self._arriving.total() >= ARRIVING:
+        most, most_of_one = self._shares.arriving, self._shares.arriving_of_one
+        if most_of_one and self._arriving[identity.limit_key] >= most_of_one:
+            raise too_many(f"Send at most {most_of_one} photos at once.", 2)
+        if most and self._arriving.total() >= most:
             raise unavailable("Too many photos arrive at the moment. Send it again.", 5)
-        self._arriving[identity.account_id] += 1
+        self._arriving[identity.limit_key] += 1
         try:
             yield
         finally:
-            self._arriving[identity.account_id] -= 1
+            self._arriving[identity.limit_key] -= 1
             self._arriving += Counter()  # drops those that have none
 
     async def accept(
@@ -146,7 +155,7 @@ class UploadService:
         async def before(tx: Transaction) -> AcceptedUpload | None:
             if repeatable and (stored := await stored_answer(tx, repeatable)):
                 return AcceptedUpload.model_validate_json(stored)
-            await self._check(tx, identity, new)
+            await self._check(tx, identity, new, file.size)
             # Written down first: should all end here, somebody has to clean up.
             await store.unneed(tx, [row.original_blob], now() + WRITING)
             return None
@@ -155,8 +164,9 @@ class UploadService:
             if repeatable and (stored := await stored_answer(tx, repeatable)):
                 await store.unneed(tx, [row.original_blob], now())
                 return AcceptedUpload.model_validate_json(stored)
-            await self._check(tx, identity, new)
-            await store.need(tx, [row.original_blob])
+            await self._check(tx, identity, new, file.size)
+            if not await store.need(tx, [row.original_blob]):  # the clock was set forward
+                raise unavailable("The photo was not stored in time. Send it again.")
             await store.insert(tx, row)
             accepted = AcceptedUpload(id=upload_id, status=UploadStatus.QUEUED)
             if repeatable:
@@ -166,6 +176,7 @@ class UploadService:
         accepted = await self._database.write(before)
         if accepted is None:
             try:
+                await self._blobs.check_room()
                 await self._blobs.put(row.original_blob, file.path, media_type)
             except BlobTrouble as trouble:
                 raise unavailable(
@@ -245,7 +256,7 @@ class UploadService:
         found = await store.upload(tx, upload_id)
         return await self._pace.left(tx, found) if found else 0
 
-    async def _check(self, tx: Transaction, identity: Identity, new: NewUpload) -> None:
+    async def _check(self, tx: Transaction, identity: Identity, new: NewUpload, size: int) -> None:
         if new.purpose is UploadPurpose.MENU_ITEM:
             if identity.role != Role.EMPLOYEE or identity.restaurant_id is None:
                 raise forbidden("Photos of dishes are for employees only.")
@@ -255,13 +266,19 @@ class UploadService:
                 is None
             ):
                 raise invalid(["menu_item_id"], "There is no such dish on your restaurant's menu.")
-        kept, pending = await store.counts_of(tx, identity.account_id)
-        if pending >= PENDING:
+        kept = await store.kept_by(tx, identity.account_id)
+        if kept.pending >= PENDING:
             seconds = await self._pace.all(tx)
             detail = f"{PENDING} of your photos are in the queue. Wait until some are done."
             raise too_many(detail, seconds)
-        if kept >= KEPT:
+        if kept.uploads >= KEPT:
             raise conflict(f"At most {KEPT} photos are kept. Delete some first.")
+        most = self._shares.bytes_of_one
+        if most and kept.bytes + size > most:
+            raise conflict(
+                f"Your photos would take more than {most // 1024 // 1024} MB, the most that an"
+                " account may keep. Delete some first, or wait until those in the queue are done."
+            )
 
     async def _own(self, tx: Transaction, identity: Identity, upload_id: str) -> StoredUpload:
         found = await store.upload(tx, upload_id)

@@ -5,6 +5,7 @@ from datetime import timedelta
 from aiohttp import web
 
 from server.core.database import Database
+from server.core.forms import Reception
 from server.core.health import CHECKS
 from server.core.middleware import METRICS
 from server.core.routing import SERVICES
@@ -18,7 +19,8 @@ from server.features.uploads.janitor import Janitor
 from server.features.uploads.models import home_of
 from server.features.uploads.pace import Pace
 from server.features.uploads.queue import Queue
-from server.features.uploads.service import UploadService
+from server.features.uploads.schemas import UploadStatus
+from server.features.uploads.service import Shares, UploadService
 from server.features.uploads.workers import Workers
 from server.settings import Settings, SettingsError
 
@@ -69,20 +71,32 @@ def setup(
         seconds=settings.photo_seconds,
         memory=settings.photo_memory_mb * MEGABYTE,
         jobs=settings.photo_jobs,
+        folder=folder,
     )
     lease = timedelta(seconds=settings.photo_lease_seconds)
     queue = Queue(database, accounts, restaurants, lease)
     workers = Workers(queue, blobs, limits, settings.photo_workers, folder)
-    cleaner = Janitor(database, blobs, folder, timedelta(days=settings.original_days))
+    days, hours = timedelta(days=settings.original_days), settings.failed_photo_hours
+    kept = {UploadStatus.DONE: days, UploadStatus.FAILED: timedelta(hours=hours) or days}
+    cleaner = Janitor(database, blobs, folder, kept)
     pace = Pace(settings.photo_workers)
-    uploads = UploadService(database, accounts, restaurants, blobs, pace)
+    shares = Shares(
+        arriving=settings.photos_arriving,
+        arriving_of_one=settings.photos_arriving_per_account,
+        bytes_of_one=settings.photo_mb_per_account * MEGABYTE,
+    )
+    uploads = UploadService(database, accounts, restaurants, blobs, pace, shares)
     uploads.on_queued = workers.wake
     uploads.on_unneeded = cleaner.wake
     accounts.on_delete.append(uploads.scrub)
 
     app[SERVICES][UploadService] = uploads
     app[routes.BLOBS] = blobs
-    app[routes.FOLDER] = folder
+    app[routes.RECEPTION] = Reception(
+        folder,
+        reserve=settings.disk_reserve_mb * MEGABYTE,
+        slowest=settings.photo_bytes_per_second,
+    )
     app[CHECKS]["blobs"] = blobs.state
     app[CHECKS]["worker"] = workers.state
     metrics = app[METRICS]
@@ -96,10 +110,11 @@ def setup(
 
 def _blobs(settings: Settings) -> Blobs:
     if not settings.azure_storage_connection_string:
-        return FolderBlobs(settings.data_dir / "blobs")
+        return FolderBlobs(settings.data_dir / "blobs", settings.disk_reserve_mb * MEGABYTE)
     from server.features.uploads.azure_blobs import AzureBlobs
 
     try:
-        return AzureBlobs(settings.azure_storage_connection_string, settings.blob_container)
+        connection = settings.azure_storage_connection_string.get_secret_value()
+        return AzureBlobs(connection, settings.blob_container)
     except ValueError as error:
         raise SettingsError(f"TIFFIN_AZURE_STORAGE_CONNECTION_STRING: {error}") from None

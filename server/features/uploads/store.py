@@ -12,6 +12,9 @@ from server.features.uploads.schemas import UploadPurpose, UploadStatus
 
 _queries = load_queries(__file__)
 
+MOST_COUNTED = 1000
+"""Photos counted in a queue: how many more there are changes nothing for whoever waits."""
+
 
 @dataclass(frozen=True, slots=True)
 class NewRow:
@@ -39,6 +42,9 @@ class StoredUpload:
     menu_item_id: str | None
     status: UploadStatus
     attempts: int
+    excused: int
+    turn: int
+    arrival: int
     due_at: datetime | None
     error: str | None
     media_type: str
@@ -63,17 +69,39 @@ class StoredUpload:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What an attempt has made: the names of its blobs, and the result's pixels."""
+    """What an attempt has made: the names and bytes of its blobs, and the result's pixels."""
 
     original_blob: str
     original_type: str
+    original_bytes: int
     result_blob: str
+    result_bytes: int
     width: int
     height: int
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What an account keeps: its uploads, those of them that are not final, and their bytes."""
+
+    uploads: int
+    pending: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An attempt that a worker has; `beat` moves for as long as the worker lives."""
+
+    id: str
+    attempts: int
+    beat: int
+
+
 async def insert(tx: Transaction, new: NewRow) -> None:
-    """Add it to the queue."""
+    """Add it to the queue, in the turn after its account's last there."""
+    now: Row = await _queries.next_arrival(tx)
+    last = await _queries.last_turn(tx, account_id=new.account_id)
     await _queries.insert_upload(
         tx,
         id=new.id,
@@ -85,6 +113,8 @@ async def insert(tx: Transaction, new: NewRow) -> None:
         size=new.size,
         original_blob=new.original_blob,
         created_at=to_text(new.created_at),
+        turn=now["turn"] if last is None else max(now["turn"], last + 1),
+        arrival=now["arrivals"],
     )
 
 
@@ -106,41 +136,54 @@ async def uploads_of(
     return [_upload(row) for row in rows], more
 
 
-async def counts_of(tx: Transaction, account_id: str) -> tuple[int, int]:
-    """How many uploads the account has, and how many of them are not final."""
-    row = await _queries.counts_of(tx, account_id=account_id)
-    return int(row["kept"]), int(row["pending"])
+async def kept_by(tx: Transaction, account_id: str) -> Kept:
+    """How much the account keeps."""
+    return Kept(**await _queries.kept_by(tx, account_id=account_id))
 
 
-async def due(tx: Transaction, at: datetime) -> bool:
-    """Whether there is something to take, or to give up."""
-    return await _queries.due(tx, now=to_text(at)) is not None
+async def due(tx: Transaction, at: datetime, latest: datetime) -> bool:
+    """Whether there is something to take. No pause ends after `latest`: should one seem to, the
+    clock was ahead when it began."""
+    if await _queries.ready(tx) is not None:
+        return True
+    found = await _queries.pause_over(tx, now=to_text(at), latest=to_text(latest))
+    return found is not None
 
 
-async def at_work(tx: Transaction, at: datetime) -> bool:
-    """Whether some worker has a job, by a lease that holds."""
-    return await _queries.at_work(tx, now=to_text(at)) is not None
+async def end_pauses(tx: Transaction, at: datetime, latest: datetime) -> None:
+    """Make those ready whose pause is over, or has an end after `latest`."""
+    await _queries.end_pauses(tx, now=to_text(at), latest=to_text(latest))
 
 
-async def claim(
-    tx: Transaction, before: datetime, at: datetime, until: datetime, most: int
-) -> StoredUpload | None:
-    """Take the oldest that could be taken `before`, which counts its attempt; None where there is
-    none."""
-    row = await _queries.claim(
-        tx, before=to_text(before), now=to_text(at), until=to_text(until), most=most
-    )
-    return _upload(row) if row else None
+async def at_work(tx: Transaction) -> list[Held]:
+    """Everything that workers have, of whatever process; as many as there are workers."""
+    return [Held(**row) for row in await _queries.at_work(tx)]
 
 
-async def give_up(tx: Transaction, at: datetime, most: int, error: str) -> None:
-    """Fail those whose last attempt has lost its lease."""
-    await _queries.give_up(tx, now=to_text(at), most=most, error=error)
+async def claim(tx: Transaction, at: datetime) -> StoredUpload | None:
+    """Take the one whose turn it is, which counts its attempt; None where there is none."""
+    row = await _queries.claim(tx, now=to_text(at))
+    if row is None:
+        return None
+    await _queries.go_on(tx, turn=row["turn"] + 1)
+    return _upload(row)
 
 
-async def renew(tx: Transaction, upload_id: str, attempts: int, until: datetime) -> bool:
+async def take_back(
+    tx: Transaction, held: Held, most: int, most_of_all: int, error: str, at: datetime
+) -> None:
+    """Put it back into the queue, if it still is at that beat, or fail it after so many attempts:
+    `most` that are not excused, or `most_of_all`."""
+    touched: int = await _queries.take_back(tx, id=held.id, attempts=held.attempts, beat=held.beat)
+    if touched:
+        await _queries.give_up(
+            tx, id=held.id, most=most, most_of_all=most_of_all, error=error, now=to_text(at)
+        )
+
+
+async def renew(tx: Transaction, upload_id: str, attempts: int) -> bool:
     """Prolong the lease; False where it is not that attempt's any more."""
-    touched: int = await _queries.renew(tx, id=upload_id, attempts=attempts, until=to_text(until))
+    touched: int = await _queries.renew(tx, id=upload_id, attempts=attempts)
     return touched > 0
 
 
@@ -153,7 +196,9 @@ async def finish(tx: Transaction, upload_id: str, attempts: int, made: Made, at:
         now=to_text(at),
         original_blob=made.original_blob,
         original_type=made.original_type,
+        original_bytes=made.original_bytes,
         result_blob=made.result_blob,
+        result_bytes=made.result_bytes,
         width=made.width,
         height=made.height,
     )
@@ -169,11 +214,21 @@ async def fail(tx: Transaction, upload_id: str, attempts: int, error: str, at: d
 
 
 async def requeue(
-    tx: Transaction, upload_id: str, attempts: int, error: str | None, due_at: datetime
+    tx: Transaction,
+    upload_id: str,
+    attempts: int,
+    error: str | None,
+    due_at: datetime,
+    excused: bool,
 ) -> bool:
     """Back into the queue; False where it is not that attempt's any more."""
     touched: int = await _queries.requeue(
-        tx, id=upload_id, attempts=attempts, error=error, due_at=to_text(due_at)
+        tx,
+        id=upload_id,
+        attempts=attempts,
+        error=error,
+        due_at=to_text(due_at),
+        excused=int(excused),
     )
     return touched > 0
 
@@ -186,7 +241,7 @@ async def show(tx: Transaction, one: StoredUpload) -> list[StoredUpload] | None:
         "menu_item_id": one.menu_item_id,
         "account_id": one.account_id,
     }
-    if await _queries.newer_shown(tx, **target, created_at=to_text(one.created_at)) is not None:
+    if await _queries.newer_shown(tx, **target, arrival=one.arrival) is not None:
         return None
     hidden = await _queries.hide_others(tx, **target)
     await _queries.show(tx, id=one.id)
@@ -205,15 +260,14 @@ async def delete_of(tx: Transaction, account_id: str) -> list[StoredUpload]:
 
 
 async def ahead(tx: Transaction, one: StoredUpload) -> int:
-    """How many that are not final are older."""
-    return int(await _queries.ahead(tx, id=one.id, created_at=to_text(one.created_at)))
+    """How many come before it or are at work, counted to MOST_COUNTED."""
+    found = await _queries.ahead(tx, turn=one.turn, arrival=one.arrival, most=MOST_COUNTED)
+    return int(found) + len(await at_work(tx))
 
 
-async def pending(tx: Transaction) -> dict[UploadStatus, int]:
-    """How many are queued, and how many are being processed by whatever process."""
-    rows = await _queries.pending(tx)
-    found = {UploadStatus(row["status"]): int(row["uploads"]) for row in rows}
-    return {UploadStatus.QUEUED: 0, UploadStatus.PROCESSING: 0} | found
+async def queued(tx: Transaction) -> int:
+    """How many are queued, counted to MOST_COUNTED."""
+    return int(await _queries.queued(tx, most=MOST_COUNTED))
 
 
 async def recent_seconds(tx: Transaction, limit: int) -> list[float]:
@@ -224,15 +278,20 @@ async def recent_seconds(tx: Transaction, limit: int) -> list[float]:
     ]
 
 
-async def old_originals(tx: Transaction, finished_before: datetime) -> bool:
-    """Whether there are originals of uploads that were final by then."""
-    return await _queries.old_originals(tx, before=to_text(finished_before)) is not None
+async def old_originals(
+    tx: Transaction, status: UploadStatus, finished_before: datetime, limit: int
+) -> list[str]:
+    """Uploads that had come to that end by then and whose originals are there still."""
+    rows = await _queries.old_originals(
+        tx, status=status.value, before=to_text(finished_before), limit=limit
+    )
+    return [row["id"] for row in rows]
 
 
-async def drop_originals(tx: Transaction, finished_before: datetime, at: datetime) -> list[str]:
-    """Note that they are gone; gives their names."""
-    rows = await _queries.drop_originals(tx, before=to_text(finished_before), now=to_text(at))
-    return [row["original_blob"] for row in rows]
+async def drop_originals(tx: Transaction, ids: Sequence[str], at: datetime) -> list[str]:
+    """Note that their originals are gone; gives the names of the blobs."""
+    rows = [await _queries.drop_original(tx, id=one, now=to_text(at)) for one in ids]
+    return [row["original_blob"] for row in rows if row]
 
 
 async def unneed(tx: Transaction, names: Sequence[str], due_at: datetime) -> None:
@@ -241,10 +300,11 @@ async def unneed(tx: Transaction, names: Sequence[str], due_at: datetime) -> Non
         await _queries.unneed(tx, name=name, due_at=to_text(due_at))
 
 
-async def need(tx: Transaction, names: Sequence[str]) -> None:
-    """Have these not removed, or remember that they are."""
-    for name in names:
-        await _queries.need(tx, name=name)
+async def need(tx: Transaction, names: Sequence[str]) -> bool:
+    """Have these not removed, or remember that they are. False where one was not to be removed,
+    or already is."""
+    found = [await _queries.need(tx, name=name) for name in names]
+    return all(found)
 
 
 async def unneeded(tx: Transaction, at: datetime, limit: int) -> list[str]:
@@ -265,6 +325,9 @@ def _upload(row: Row) -> StoredUpload:
                 "restaurant_id",
                 "menu_item_id",
                 "attempts",
+                "excused",
+                "turn",
+                "arrival",
                 "error",
                 "media_type",
                 "size",

@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 import logging
-import tempfile
 import time
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+from server.core.drafts import held_folder
 from server.core.logging import log_failure
 from server.core.supervised import SupervisedTask
 from server.features.uploads.blobs import BlobMissing, Blobs, BlobTrouble
@@ -17,7 +17,7 @@ from server.features.uploads.header import Unreadable
 from server.features.uploads.models import trouble_with
 from server.features.uploads.queue import Job, Queue
 from server.features.uploads.store import Made
-from server.features.uploads.worker import ModelTrouble
+from server.features.uploads.worker import ORIGINAL, RESULT, ModelTrouble
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,8 @@ POLL_SECONDS = 1.0
 """Between two looks for jobs that other processes took in, or whose workers were lost."""
 AGAIN_SECONDS = 2.0
 """Before the second attempt; four times as long before the third."""
+EXCUSED_SECONDS = 1.0
+"""After the first attempt that was ended from outside; twice as long after the second."""
 PAUSE_SECONDS = 1.0
 STORE_SECONDS = 5.0
 """How long a worker waits for a store that is away before it spends another attempt on it."""
@@ -125,7 +127,7 @@ class Workers:
             await asyncio.wait({work})
             if keep.done():  # the lease was lost, and another has the job
                 return
-            await asyncio.shield(self._queue.put_back(job, None, timedelta(0)))
+            await asyncio.shield(self._queue.put_back(job, None, timedelta(0), excused=True))
             raise
         except Unreadable as error:
             await self._fail(job, str(error))
@@ -135,12 +137,12 @@ class Workers:
                 self._trouble = str(error)
             if last_resort:
                 await self._fail(job, _NO_MODEL)
-            elif await self._queue.put_back(job, _NO_MODEL, timedelta(0)) and job.last:
-                self.failed += 1
+            else:
+                await self._put_back(job, _NO_MODEL, excused=True)
         except Lost as error:
-            words = f"The photo could not be processed: {error}. Send another, or a smaller one."
+            words = f"The photo could not be processed: {error}"
             if error.again:
-                await self._put_back(job, words)
+                await self._put_back(job, words, excused=error.excused)
             else:
                 await self._fail(job, words)
         except BlobMissing:
@@ -151,7 +153,7 @@ class Workers:
             await self._until_the_store_answers()
         except Exception:
             logger.exception("photos: attempt %s at %s failed", job.attempt, job.id)
-            await self._put_back(job, "The photo could not be processed. Send another.")
+            await self._put_back(job, "The photo could not be processed here. Send it again later.")
         else:
             self._trouble = None
             if await self._queue.finish(job, made):
@@ -163,14 +165,14 @@ class Workers:
 
     async def _made(self, child: Child, job: Job) -> Made:
         original, result = job.blobs
-        with tempfile.TemporaryDirectory(dir=self._folder, prefix="job-") as name:
-            folder = Path(name)
+        with held_folder(self._folder, "job-") as folder:
             sent = folder / "sent"
             await self._blobs.fetch(job.upload.original_blob, sent)
             cut = await child.process(sent, folder)
-            await self._blobs.put(original, folder / cut.original, cut.original_type)
-            await self._blobs.put(result, folder / cut.result, "image/png")
-        return Made(original, cut.original_type, result, cut.width, cut.height)
+            await self._blobs.put(original, folder / ORIGINAL, cut.original_type)
+            await self._blobs.put(result, folder / RESULT, "image/png")
+            sizes = [(folder / one).stat().st_size for one in (ORIGINAL, RESULT)]
+        return Made(original, cut.original_type, sizes[0], result, sizes[1], cut.width, cut.height)
 
     async def _keep(self, job: Job, work: asyncio.Task[Made]) -> None:
         """Renew the lease while the work goes on, and end the work with the lease."""
@@ -191,10 +193,14 @@ class Workers:
             self.failed += 1
             logger.info("photos: %s failed: %s", job.id, words)
 
-    async def _put_back(self, job: Job, words: str) -> None:
-        delay = timedelta(seconds=AGAIN_SECONDS * 4 ** (job.attempt - 1))
-        if await self._queue.put_back(job, words, delay) and job.last:
-            self.failed += 1
+    async def _put_back(self, job: Job, words: str, *, excused: bool = False) -> None:
+        if job.last(excused=excused):
+            await self._fail(job, words)
+            return
+        seconds = EXCUSED_SECONDS * (job.upload.excused + 1)
+        if not excused:
+            seconds = AGAIN_SECONDS * 4 ** (job.attempt - 1)
+        await self._queue.put_back(job, words, timedelta(seconds=seconds), excused=excused)
 
     async def _until_the_store_answers(self) -> None:
         """A short outage costs one job one attempt, and a long one ends in words for each."""

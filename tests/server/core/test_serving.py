@@ -1,19 +1,29 @@
 """A server's connections under clients that do not read, do not send, or do not leave."""
 
 import asyncio
+import hashlib
 import io
 import json
+import os
 import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import psutil
 import pytest
+from aiohttp import web
 from PIL import Image
 
+from server.core.arrivals import ARRIVALS, Arrivals
+from server.core.metrics import Metrics
+from server.core.middleware import METRICS
+from server.core.serving import TURN, Runner
 from support.idle_reader import idle_reader
+from support.live_server import settings_for
 from support.metrics import figure
 from support.raw_http import raise_file_limit
 from support.rest import Rest
@@ -379,3 +389,37 @@ async def test_what_has_begun_is_finished_or_told_when_the_server_stops(
         assert await asyncio.to_thread(server.process.wait, 15) == 0
         assert time.monotonic() - stopped < 10
     assert '"ERROR"' not in server.log_tail(50_000)
+
+
+async def test_a_large_read_is_parsed_in_parts(tmp_path: Path) -> None:
+    """Else a body of tiny chunks would hold up everybody for as long as one read takes to parse."""
+    largest = 0
+
+    async def take(request: web.Request) -> web.Response:
+        nonlocal largest
+        found = hashlib.sha256()
+        async for part in request.content.iter_any():
+            found.update(part)
+            largest = max(largest, len(part))
+        return web.Response(text=found.hexdigest())
+
+    app = web.Application()
+    app.router.add_post("/", take)
+    app[ARRIVALS], app[METRICS] = Arrivals(), Metrics()
+    runner = Runner(app, settings_for(tmp_path))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    body = os.urandom(4 * 1024 * 1024)
+
+    async def tiny() -> AsyncIterator[bytes]:
+        for at in range(20_000):
+            yield body[at : at + 1]
+
+    try:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{runner.addresses[0][1]}") as http:
+            for sent, content in ((body, body), (tiny(), body[:20_000])):
+                async with http.post("/", data=sent) as answer:
+                    assert await answer.text() == hashlib.sha256(content).hexdigest()
+    finally:
+        await runner.cleanup()
+    assert largest <= 2 * TURN

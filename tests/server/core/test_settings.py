@@ -58,6 +58,35 @@ def test_a_secret_never_stands_in_an_error(monkeypatch: pytest.MonkeyPatch) -> N
     assert "hunter2" not in str(error.value)
 
 
+def test_no_secret_is_seen_in_the_settings(tmp_path: Path) -> None:
+    settings = Settings(
+        data_dir=tmp_path,
+        jwt_secret="hunter2" * 6,
+        redis_url="redis://:hunter2@localhost",
+        azure_storage_connection_string="AccountKey=hunter2",
+    )
+    shown = f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
+    assert "hunter2" not in shown
+    assert settings.token_secret == "hunter2" * 6
+
+
+def test_what_is_kept_is_nobody_elses(tmp_path: Path) -> None:
+    """Also what an earlier version left readable for everybody."""
+    data = tmp_path / "data"
+    (data / "blobs").mkdir(parents=True)
+    for name in ("tiffin.sqlite3", "tiffin.sqlite3-wal", "jwt-secret", "server.log"):
+        (data / name).touch()
+    run = (
+        "import os, pathlib\nfrom server.settings import keep_private, load_settings\n"
+        "settings = load_settings()\nkeep_private(settings)\n"
+        "(settings.data_dir / 'made').touch()\n(settings.data_dir / 'folder').mkdir()\n"
+    )
+    environment = os.environ | {"TIFFIN_DATA_DIR": str(data)}
+    subprocess.run([sys.executable, "-c", run], cwd=ROOT, env=environment, check=True, timeout=60)
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (data, *data.rglob("*"))}
+    assert modes == {path: 0o700 if path.is_dir() else 0o600 for path in modes}
+
+
 def test_every_wrong_setting_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIFFIN_EVENT_DAYS", "-1")
     monkeypatch.setenv("TIFFIN_LOG_LEVEL", "loud")

@@ -148,12 +148,21 @@ async def test_the_accounts_of_an_earlier_demo_are_marked_and_lose_its_password(
         await nobody.another().log_in("robin@guests.tiffin.example", PUBLISHED)
 
 
+def test_what_a_server_keeps_is_nobody_elses(data_dir: Path, start_server: StartServer) -> None:
+    data_dir.chmod(0o755)
+    server = start_server(demo=True)
+    kept = {path for path in data_dir.rglob("*") if path != server.log_path}
+    assert {path.name for path in kept} >= {"tiffin.sqlite3", "tiffin.sqlite3-wal", "blobs"}
+    readable = [path for path in (data_dir, *kept) if path.stat().st_mode & 0o077]
+    assert not readable
+
+
 async def test_a_demo_that_cannot_write_its_accounts_down_runs_without(data_dir: Path) -> None:
     path = data_dir / "demo-accounts.json"
     async with running_server(settings_for(data_dir, demo=True)):
-        written = path.stat()
+        written = path.stat().st_mtime_ns
     async with running_server(settings_for(data_dir, demo=True)):
-        assert path.stat() == written  # nothing is written that is there already
+        assert path.stat().st_mtime_ns == written  # nothing is written that is there already
     path.unlink()
     path.mkdir()
     settings = settings_for(data_dir, demo=True)

@@ -175,6 +175,15 @@ async def test_revocation_is_a_401_for_that_session_only(app: HeldApp) -> None:
     assert (await others)[0] == 200
 
 
+async def test_what_is_committed_together_with_a_revocation_is_not_told(app: HeldApp) -> None:
+    mine = asyncio.create_task(poll(app))
+    others = asyncio.create_task(poll(app, session="ses_2"))
+    await held(app, 2)
+    app.doors.state = "open"
+    await asyncio.gather(app.revoke("ses_1"), app.append('"open"'))
+    assert [(await asyncio.wait_for(one, SOON))[0] for one in (mine, others)] == [401, 200]
+
+
 async def test_a_client_that_has_gone_frees_its_place(app: HeldApp) -> None:
     listeners = app.hub.listeners
     tasks = [asyncio.create_task(poll(app)) for _ in range(10)]

@@ -237,7 +237,7 @@ async def test_a_cut_while_an_answer_comes_is_of_that_one_alone(
 
 
 async def test_a_picture_without_end_is_not_read_to_it(
-    faulty: FaultyServer, session: Session, monkeypatch: pytest.MonkeyPatch
+    faulty: FaultyServer, session: Session
 ) -> None:
     async def endless(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse(headers={"Content-Type": "image/png"})
@@ -245,7 +245,6 @@ async def test_a_picture_without_end_is_not_read_to_it(
         while True:
             await answer.write(bytes(100_000))
 
-    monkeypatch.setattr("tui.common.client.api.PICTURE_BYTES", 1_000_000)
     faulty.on("GET", "/uploads/upl_1/result", endless)
     with pytest.raises(Unreachable, match="answer has more than"):
         await Api(session).picture("/api/v1/uploads/upl_1/result")

@@ -1,7 +1,9 @@
 import asyncio
+import os
 import stat
 from pathlib import Path
 
+import pytest
 from frame_window import Window, opened, settled, signed_in
 from textual.widgets import Button, Input
 
@@ -189,3 +191,35 @@ class _served_at:
     async def __aexit__(self, *_: object) -> None:
         async with asyncio.timeout(15):
             await self.runner.cleanup()
+
+
+async def test_a_password_in_the_address_is_left_out_and_told(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    app = window(demo_server.url.replace("://", "://ana:sesame@"), tmp_path)
+    async with opened(app, (80, 24)) as pilot:
+        await sees(app, f"● {demo_server.url}", "Without the user and password")
+        assert "sesame" not in shown(app)
+        assert "sesame" not in str(TokenStore.for_app(app.server, app.ROLE).path)
+        await pilot.press("enter")
+        await settled(app)
+
+
+@pytest.mark.parametrize("address", ["http://a..b", f"http://{'a' * 64}:80", "http://[::1"])
+async def test_what_is_no_address_is_told_in_place(address: str, tmp_path: Path) -> None:
+    app = window(address, tmp_path)
+    async with opened(app, (120, 30)) as pilot:
+        await sees(app, "is no http address")
+        await pilot.press("enter")
+        await sees(app, "It should look")
+
+
+async def test_a_sign_in_that_is_no_file_is_told_and_hinders_nobody(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "tokens.json")
+    app = window(demo_server.url, tmp_path)
+    async with opened(app, (120, 30)) as pilot:
+        await sees(app, "cannot be read")
+        await pilot.press("enter")
+        await settled(app)

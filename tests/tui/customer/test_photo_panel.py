@@ -287,6 +287,12 @@ async def test_it_is_saved_where_one_says_and_nothing_is_lost(
         await save(tmp_path / "no" / "such" / "folder.png")
         await sees(app, "cannot be written")
         await pilot.press("escape")
+        await save(tmp_path / ("n" * 300))
+        await sees(app, "cannot be written")
+        await pilot.press("escape")
+        longest = tmp_path / ("n" * 255)
+        await save(longest)
+        await wait_until(longest.exists, what="the longest name there may be")
         await save(tmp_path)
         await wait_until(lambda: (tmp_path / "plate-tiffin.png").exists(), what="in that folder")
 
@@ -304,6 +310,11 @@ async def test_the_picker_says_what_is_wrong_and_goes_through_folders(
         assert "notes.txt" not in shown(app)
         await pilot.press(*"Pictures/nothing.jpg", "enter")
         await sees(app, "✕ There is no file")
+        for odd, words in (("file://[x", "✕ Type the path"), ("n" * 300, "cannot be read")):
+            app.screen.query_one(Input).value = odd
+            app.screen.query_one(Input).focus()
+            await pilot.press("enter")
+            await sees(app, words)
         tree = app.screen.query_one(DirectoryTree)
         tree.focus()
         await pilot.press("down", "enter")

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from tui.common.client.wire import Meter
 
 PING_SECONDS = 10.0
+PONG_SECONDS = 0.1
+"""Between two answers to pings: of many in a row, one has to be answered (RFC 6455, 5.5.3)."""
+GOODBYE_SECONDS = 2.0
+"""For the end of a WebSocket, whatever the server still sends."""
+FRAMES_AT_A_TIME = 32
+"""Read before others have their turn."""
 ABNORMAL = 1006
 _ENDED = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
 
@@ -73,6 +79,8 @@ class Channel:
         self._loop = asyncio.get_running_loop()
         self._silent = False
         self._open = True
+        self._received = 0
+        self._ponged_at = -PONG_SECONDS
         self._pinged_at: float | None = None
         self._beating: asyncio.Task[None] | None = None
         self._listening: asyncio.TimerHandle | None = None
@@ -88,6 +96,9 @@ class Channel:
 
         Raises `Unreachable` where the connection is lost.
         """
+        self._received += 1
+        if self._received % FRAMES_AT_A_TIME == 0:
+            await asyncio.sleep(0)  # a flood of frames must not keep everything else waiting
         message = await self._socket.receive()
         if message.type in _ENDED:
             return self._ended(message)
@@ -100,8 +111,10 @@ class Channel:
             return text
         if message.type is WSMsgType.PING:
             self._meter.frame("ping", size)
-            with contextlib.suppress(aiohttp.ClientError, OSError):
-                await self._socket.pong(message.data)
+            if (now := time.monotonic()) - self._ponged_at >= PONG_SECONDS:
+                self._ponged_at = now
+                with contextlib.suppress(aiohttp.ClientError, OSError):
+                    await self._socket.pong(message.data)
         elif message.type is WSMsgType.PONG:
             self._meter.frame("pong", size)
             if self._pinged_at is not None:
@@ -132,7 +145,10 @@ class Channel:
 
     async def _say_goodbye(self) -> None:
         with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
-            await self._socket.close()
+            # aiohttp's own bound begins anew with every frame that comes meanwhile.
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await self._socket.close()
+        self._socket.drop()
 
     def _ended(self, message: aiohttp.WSMessage) -> Closed:
         self._rest()

@@ -16,10 +16,18 @@ from tui.common.client.reconnect import parse_retry_after
 if TYPE_CHECKING:
     import aiohttp
 
+    from server.features.shared.schemas import ProblemDetails
     from tui.common.client.wire import Meter
 
+ANSWER_BYTES = 32 * 1024 * 1024
+"""Of a whole answer; no server of ours gives more. What goes on for longer is not read."""
 PROBLEM_SECONDS = 10.0
-_PROBLEM_BYTES_AT_MOST = 256 * 1024
+PROBLEM_BYTES = 256 * 1024
+"""Of an error; what follows is not read."""
+WORDS_LONG = 1000
+"""Characters of what a server says about an error, as much as there is room for."""
+FIELDS_TOLD = 10
+"""Of a request, whose errors are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +90,8 @@ class Exchange:
         headers = sum(len(name) + len(value) + 4 for name, value in response.raw_headers)
         self._received(status_line + headers + 2)
 
-    async def read(self, most: int | None = None) -> bytes:
+    async def read(self, most: int = ANSWER_BYTES) -> bytes:
         """The rest of the body; closes. Raises `Unreachable`, also for more than `most` bytes."""
-        if most is not None:
-            return await self._read_at_most(most)
-        try:
-            with self._in_words():
-                body = await self.response.read()
-        finally:
-            self.close()
-        self._received(len(body))
-        return body
-
-    async def _read_at_most(self, most: int) -> bytes:
         body = bytearray()
         try:
             while more := await self.chunk():
@@ -109,7 +106,7 @@ class Exchange:
             self.close()
         return bytes(body)
 
-    async def reply(self, most: int | None = None) -> Reply:
+    async def reply(self, most: int = ANSWER_BYTES) -> Reply:
         """The whole answer to a request that was to be answered at once, noted on the meter."""
         body = await self.read(most)
         self._meter.measured(self.latency_ms)
@@ -144,7 +141,7 @@ class Exchange:
         body = b""
         try:
             async with asyncio.timeout(PROBLEM_SECONDS):
-                while len(body) < _PROBLEM_BYTES_AT_MOST and (more := await self.chunk()):
+                while len(body) < PROBLEM_BYTES and (more := await self.chunk()):
                     body += more
         except (Unreachable, TimeoutError):
             pass
@@ -152,7 +149,7 @@ class Exchange:
             self.close()
         retry_after = parse_retry_after(response.headers.get("Retry-After"))
         try:
-            problem = ProblemDetails.model_validate_json(body)
+            problem = _bounded(ProblemDetails.model_validate_json(body), response.status)
         except ValueError:
             problem = ProblemDetails(
                 type="about:blank",
@@ -176,6 +173,27 @@ class Exchange:
         if self._counted:
             self._counted = False
             self._meter.closed()
+
+
+def _bounded(said: ProblemDetails, status: int) -> ProblemDetails:
+    """With the answer's status, whatever its body says, and no more words than can be shown."""
+    errors = [
+        error.model_copy(
+            update={
+                "loc": [part if isinstance(part, int) else part[:80] for part in error.loc[:8]],
+                "msg": error.msg[:WORDS_LONG],
+            }
+        )
+        for error in (said.errors or [])[:FIELDS_TOLD]
+    ]
+    return said.model_copy(
+        update={
+            "title": said.title[:WORDS_LONG],
+            "status": status,
+            "detail": said.detail[:WORDS_LONG],
+            "errors": errors or None,
+        }
+    )
 
 
 def _phrase(status: int) -> str:

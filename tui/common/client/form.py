@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui.common.client.errors import ClientTrouble
+from tui.common.client.files import in_short, read_regular
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -74,25 +75,25 @@ async def read_file(path: Path, most: int) -> bytes:
     def read() -> bytes:
         if path.is_dir():
             raise UnfitFile(f"{path} is a folder. Name a file in it.")
-        size = path.stat().st_size
-        if size > most:
+        content = read_regular(path, most + 1)
+        if len(content) > most:
             raise UnfitFile(
-                f"{path.name} has {size / 1024 / 1024:.1f} MiB; at most"
+                f"{path.name} has {path.stat().st_size / 1024 / 1024:.1f} MiB; at most"
                 f" {most / 1024 / 1024:g} are taken. Make it smaller, or choose another."
             )
-        if not size:
+        if not content:
             raise UnfitFile(f"{path.name} is empty. Choose another.")
-        return path.read_bytes()
+        return content
 
     with contextlib.suppress(RuntimeError):  # nobody's home, by that name
         path = _at_home(path)
     try:
         return await asyncio.to_thread(read)
     except FileNotFoundError:
-        raise UnfitFile(f"There is no file {path}.") from None
+        raise UnfitFile(f"There is no file {in_short(path)}.") from None
     except (OSError, ValueError) as fault:
         reason = getattr(fault, "strerror", None) or fault
-        raise UnfitFile(f"{path} cannot be read: {reason}.") from None
+        raise UnfitFile(f"{in_short(path)} cannot be read: {reason}.") from None
 
 
 def _at_home(path: Path) -> Path:

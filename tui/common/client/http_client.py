@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 API_PREFIX = "/api/v1"
 CONNECT_SECONDS = 5.0
 REST_SECONDS = 20.0
+KEPT = "identity"
+"""The content encoding that is none."""
 CLOSE_SECONDS = 1.0
 """A server may take so long to answer the end of a WebSocket."""
 
@@ -111,6 +113,8 @@ class HttpClient:
                 self.clock.note(response.headers.get("Date"), exchange.latency_ms / 1000)
             if 300 <= response.status < 400:
                 raise self._elsewhere(response)
+            if response.status < 300 and response.headers.get("Content-Encoding", KEPT) != KEPT:
+                raise self._compressed(response)
         except BaseException:
             exchange.close()
             raise
@@ -170,23 +174,44 @@ class HttpClient:
 
             trace = aiohttp.TraceConfig()
             trace.on_request_headers_sent.append(_on_head_sent)
+            trace.on_request_redirect.append(self._on_redirect)
             self._http = aiohttp.ClientSession(
                 # A stream holds its connection, and how many there are is the panels' business.
                 connector=aiohttp.TCPConnector(limit=0),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 # Sizes shown are those on the wire, and a compressing proxy would hold events back.
-                headers={"Accept-Encoding": "identity", "User-Agent": "tiffin"},
+                headers={"Accept-Encoding": KEPT, "User-Agent": "tiffin"},
+                # A little of what is compressed may be gigabytes of nothing.
+                auto_decompress=False,
                 trace_configs=[trace],
                 ws_response_class=Socket,
             )
         return self._http
 
+    async def _on_redirect(self, _session: object, context: object, params: object) -> None:
+        """A WebSocket is opened where it was asked for: aiohttp would follow a redirect."""
+        import aiohttp
+
+        assert isinstance(params, aiohttp.TraceRequestRedirectParams)
+        if not isinstance(getattr(context, "trace_request_ctx", None), Exchange):
+            params.response.close()
+            raise self._elsewhere(params.response)
+
     def _elsewhere(self, response: aiohttp.ClientResponse) -> Unreachable:
-        target = response.headers.get("Location", "another address")
+        target = response.headers.get("Location", "another address")[:200]
         return Unreachable(
             f"The server at {self.base_url} sends us on to {target}. "
             "Give the address it really has with --server.",
             f"redirected (HTTP {response.status})",
+        )
+
+    def _compressed(self, response: aiohttp.ClientResponse) -> Unreachable:
+        encoding = response.headers["Content-Encoding"][:40]
+        return Unreachable(
+            f"What answers at {self.base_url} compresses its answers ({encoding}), which was not "
+            "asked for. Something between here and the server may do so; give another address "
+            "with --server.",
+            "compressed answer",
         )
 
     @contextmanager
@@ -198,7 +223,7 @@ class HttpClient:
 
         try:
             yield
-        except (aiohttp.ClientError, OSError) as fault:
+        except (aiohttp.ClientError, OSError, ValueError, EOFError) as fault:
             raise unreachable(self.base_url, fault, CONNECT_SECONDS) from fault
 
 

@@ -11,7 +11,8 @@ def unreachable(base_url: str, fault: Exception, connect_seconds: float) -> Unre
     """What an exception of aiohttp or of the system means for one who uses `base_url`."""
     server = f"The server at {base_url}"
     match fault:
-        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+        # A resolver's: a part of the name is empty, or longer than 63 characters.
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError() | UnicodeError():
             return Unreachable(
                 f"{base_url} is not an address. It should look like http://localhost:8080; "
                 "give it with --server.",
@@ -49,10 +50,17 @@ def unreachable(base_url: str, fault: Exception, connect_seconds: float) -> Unre
                 "no answer in time",
             )
         case aiohttp.ClientResponseError():
+            what = (fault.message or "not HTTP")[:200]
             return Unreachable(
-                f"What answers at {base_url} is not a Tiffin server, or a broken one "
-                f"({fault.message or 'not HTTP'}). Check the address.",
+                f"What answers at {base_url} is not a Tiffin server, or a broken one ({what}). "
+                "Check the address.",
                 "not understood",
+            )
+        case ValueError():
+            return Unreachable(
+                f"Nothing can be sent to the server at {base_url} ({str(fault)[:200]}). "
+                "Check the address, and whether client and server are of the same version.",
+                "cannot be sent",
             )
     return Unreachable(
         f"The connection to the server at {base_url} was lost. Try again.", "connection lost"

@@ -5,10 +5,10 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 from tui.common.client.errors import ApiError, ClientTrouble, SignedOut, Unreachable
+from tui.common.client.server_clock import read_http_date
 
 BASE_SECONDS = 0.5
 CAP_SECONDS = 8.0
@@ -48,12 +48,9 @@ def parse_retry_after(value: str | None) -> float | None:
     text = value.strip()
     if text.isascii() and text.isdigit():
         return min(float(text[:9]), SERVER_SAYS_AT_MOST)
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
+    moment = read_http_date(text)
+    if moment is None:
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
     return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), SERVER_SAYS_AT_MOST)
 
 

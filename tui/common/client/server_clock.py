@@ -11,6 +11,20 @@ time on the way."""
 SLOWEST_SECONDS = 1.0
 """An answer that took longer says too little: it may have been held, here, there or in between."""
 
+_YEARS = range(1970, 9000)
+"""A date outside of them is no time of any clock, and arithmetic with it may leave the calendar."""
+
+
+def read_http_date(text: str) -> datetime | None:
+    """The moment that a header's date names, in UTC; None for what is none."""
+    try:
+        moment = parsedate_to_datetime(text)
+        # A zone need not be said, and is UTC then.
+        moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return moment if moment.year in _YEARS else None
+
 
 class ServerClock:
     """This machine's clock, corrected by the `Date` of the newest quick answer.
@@ -25,12 +39,9 @@ class ServerClock:
         """An answer with that `Date` has just come, `took` seconds after its request left."""
         if date is None or not 0 <= took <= SLOWEST_SECONDS:
             return
-        try:
-            said = parsedate_to_datetime(date)
-        except ValueError:
+        said = read_http_date(date)
+        if said is None:
             return
-        if said.tzinfo is None:
-            said = said.replace(tzinfo=UTC)
         # In the middle of the second it names, and of the way there and back.
         shown = said + timedelta(seconds=0.5)
         self._ahead = shown - (datetime.now(UTC) - timedelta(seconds=took / 2))
@@ -40,7 +51,4 @@ class ServerClock:
         here = datetime.now(UTC)
         if abs(self._ahead.total_seconds()) <= TOLERANCE_SECONDS:
             return here
-        try:
-            return here + self._ahead
-        except OverflowError:  # a `Date` at the end of the calendar
-            return here
+        return here + self._ahead

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tui.common.client.address import clean_address
 from tui.common.client.errors import (
     ApiError,
     ClientTrouble,
@@ -14,7 +15,7 @@ from tui.common.client.errors import (
     SignedOut,
     Unreachable,
 )
-from tui.common.client.exchange import Exchange, Reply
+from tui.common.client.exchange import ANSWER_BYTES, Exchange, Reply
 from tui.common.client.grant import Grant
 from tui.common.client.http_client import HttpClient
 from tui.common.client.reconnect import in_short
@@ -56,8 +57,7 @@ class Session:
     """
 
     def __init__(self, base_url: str, wire: Wire, store: TokenStore | None = None) -> None:
-        scheme, _, rest = base_url.strip().rpartition("://")
-        self.base_url = f"{scheme or 'http'}://{rest.rstrip('/')}"
+        self.base_url = clean_address(base_url)
         self.wire = wire
         self._client = HttpClient(self.base_url)
         self._grant = Grant(self._send_refresh, store)
@@ -166,7 +166,7 @@ class Session:
         *,
         meter: Meter | None = None,
         renew: bool = True,
-        most: int | None = None,
+        most: int = ANSWER_BYTES,
         **options: Unpack[RequestOptions],
     ) -> Reply:
         """Send one request and read its whole answer; `path` and options are `HttpClient.send`'s.

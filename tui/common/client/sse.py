@@ -6,8 +6,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from tui.common.client.errors import NoStream, ResetStream
-from tui.common.client.sse_parser import ServerSentEvent, SSEParser
+from tui.common.client.errors import NoStream, ResetStream, Unreachable
+from tui.common.client.sse_parser import EventTooLarge, ServerSentEvent, SSEParser
 from tui.common.client.stream import RequestStream
 from tui.common.client.wire import State
 
@@ -75,7 +75,14 @@ class EventStream(RequestStream[ServerSentEvent]):
             await self._wait("the server ended the stream", self._delay_after_end())
             return
         comments = self._parser.comments
-        events = self._parser.feed(chunk)
+        try:
+            events = self._parser.feed(chunk)
+        except EventTooLarge as fault:
+            raise Unreachable(
+                f"An event of the server at {self._session.base_url} has no end; the rest was not "
+                "read.",
+                "event too large",
+            ) from fault
         if not events and self._parser.comments > comments:
             self._meter.frame("heartbeat", len(chunk))
         if self._parser.retry_ms is not None:

@@ -4,6 +4,10 @@ import re
 from dataclasses import dataclass, field
 
 _LINE_END = re.compile(rb"\r\n?|\n")
+EVENT_BYTES = 4 * 1024 * 1024
+"""Of one event, as much as a WebSocket's message may have; no server of ours sends more."""
+ID_CHARACTERS = 1024
+"""Of an id, which travels in a request's head when the stream is opened again."""
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -19,6 +23,10 @@ class ServerSentEvent:
     last_event_id: str
     has_id: bool = field(default=False, compare=False)
     size: int = field(default=0, compare=False)
+
+
+class EventTooLarge(Exception):
+    """The event that is coming has more than `EVENT_BYTES`."""
 
 
 class SSEParser:
@@ -43,7 +51,7 @@ class SSEParser:
         self._size = 0
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
-        """The events that these bytes complete."""
+        """The events that these bytes complete. Raises `EventTooLarge`."""
         start = 0
         if self._skip_lf and chunk:
             self._skip_lf = False
@@ -61,6 +69,8 @@ class SSEParser:
             if event is not None:
                 events.append(event)
         self._partial += chunk[start:]
+        if self._size + len(self._partial) > EVENT_BYTES:
+            raise EventTooLarge
         self._skip_lf = self._skip_lf or chunk.endswith(b"\r")
         return events
 
@@ -85,7 +95,7 @@ class SSEParser:
         elif name == "event":
             self._type = value
         elif name == "id":
-            if "\0" not in value:
+            if "\0" not in value and len(value) <= ID_CHARACTERS:
                 self._id = value
                 self._has_id = True
         elif name == "retry" and value.isascii() and value.isdigit():

@@ -18,16 +18,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tui.common.client.errors import ClientTrouble
+from tui.common.client.files import home, read_regular
 
 LOCK_SECONDS = 15.0
+LARGEST_FILE = 64 * 1024
 _LOCK_LOOKS_EVERY = 0.02
 
 
 def state_folder() -> Path:
-    """Where the apps keep files of the user's; it may not be there yet. Raises RuntimeError where
-    nobody's home folder is known."""
+    """Where the apps keep files of the user's; it may not be there yet."""
     state = os.environ.get("XDG_STATE_HOME", "")
-    folder = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
+    folder = Path(state) if state.startswith("/") else home() / ".local" / "state"
     return folder / "tiffin"
 
 
@@ -131,10 +132,9 @@ class TokenStore:
 
     def _read(self) -> Remembered | None:
         try:
-            with self.path.open("rb") as file:
-                if os.fstat(file.fileno()).st_mode & 0o077:
-                    os.fchmod(file.fileno(), 0o600)
-                raw = file.read(64 * 1024)
+            raw = read_regular(self.path, LARGEST_FILE)
+            if self.path.stat().st_mode & 0o077:
+                self.path.chmod(0o600)
         except FileNotFoundError:
             return None
         except OSError as fault:
@@ -185,6 +185,7 @@ def _sound(remembered: Remembered) -> bool:
     return (
         isinstance(remembered.refresh_token, str)
         and 0 < len(remembered.refresh_token) <= 512
+        and remembered.refresh_token.isascii()  # half a character could never be sent
         and isinstance(remembered.account_id, str)
         and (key is None or (isinstance(key, str) and key.isascii() and key.isprintable()))
     )

@@ -10,6 +10,8 @@ from typing import Literal
 WINDOW_SECONDS = 60.0
 LATENCIES_KEPT = 40
 FRAMES_KEPT = 2000
+WHAT_LONG = 500
+"""Characters of what a frame is: a server's words for it may be long, and many are kept."""
 
 Direction = Literal["in", "out"]
 
@@ -184,6 +186,7 @@ class Meter:
             self._sent_at.popleft()
 
     def _note(self, direction: Direction, what: str, size: int) -> None:
+        what = what[:WHAT_LONG]
         self._wire.frames.append(Frame(time.time(), self.name, self.pattern, direction, what, size))
         self._wire.revision += 1
 

@@ -91,8 +91,9 @@ class WirePanel(Panel):
     def action_export(self) -> None:
         """Write the frames kept to a file in the working directory, and say where it is."""
         stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S-%f")[:-3]
-        path = Path.cwd() / f"tiffin-wire-{stamp}.jsonl"
+        path = Path(f"tiffin-wire-{stamp}.jsonl")
         try:
+            path = path.absolute()  # fails where the folder is gone
             count = self._log.export(path)
         except OSError as error:
             self.notify(

@@ -56,7 +56,10 @@ def path_of(typed: str) -> Path | None:
     """The path that was meant: typed, or as terminals paste it: quoted, escaped, as a URL."""
     text = typed.strip()
     if text.startswith("file://"):
-        text = unquote(urlsplit(text).path)
+        try:
+            text = unquote(urlsplit(text).path)
+        except ValueError:  # half of an IPv6 address, and no host of a file
+            return None
     elif text[:1] in ("'", '"') or "\\ " in text:
         try:
             words = shlex.split(text)

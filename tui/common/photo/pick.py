@@ -1,5 +1,6 @@
 """Choosing a picture: by its path, typed or pasted, or from the folders below."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
@@ -12,6 +13,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import DirectoryTree, Input, Static
 
+from tui.common.client.files import home
 from tui.common.client.form import UnfitFile
 from tui.common.photo.candidate import Candidate, inspect, looks_like_picture
 from tui.common.photo.path_field import PathField
@@ -130,18 +132,14 @@ class PickScreen(Modal[Candidate]):
 
 def _first_folder(wanted: Path | None) -> Path:
     """The one that is wanted; else where pictures usually are."""
-    home = Path.home()
-    for folder in (wanted, home / "Pictures", home):
+    for folder in (wanted, home() / "Pictures", home()):
         if folder is not None and _is_folder(folder):
             return folder
-    return Path.cwd()
+    return Path("/")
 
 
 def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):
-        return False
+    return os.path.isdir(path)  # unlike Path.is_dir, False also where one may not look
 
 
 def _is_offered(path: Path) -> bool:

@@ -1,6 +1,8 @@
 """Writing a picture to a file: asks where, and before anything is lost."""
 
 import asyncio
+import os
+import secrets
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import ClassVar
@@ -12,6 +14,7 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from tui.common.client.errors import ClientTrouble
+from tui.common.client.files import home, in_short
 from tui.common.photo.path_field import PathField
 from tui.common.screens.confirm import ConfirmScreen
 from tui.common.screens.modal import Modal
@@ -43,7 +46,7 @@ class SaveScreen(Modal[Path]):
             box.border_title = "Save the picture"
             box.border_subtitle = "tab completes · enter saves · esc closes"
             field = PathField(id="path")
-            field.show(Path.home() / self._file_name)
+            field.show(home() / self._file_name)
             yield field
             yield Static("", id="words", markup=False)
         yield TooSmall()
@@ -59,9 +62,10 @@ class SaveScreen(Modal[Path]):
         if path is None:
             self.say("Type where to save it.")
             return
-        if path.is_dir():
+        # Where one may not look there is nothing to be seen, and writing fails in words.
+        if os.path.isdir(path):
             path /= self._file_name
-        if path.exists():
+        if os.path.lexists(path):
             question = f"There is a file {plain(str(path))} already. It would be lost."
             self.app.push_screen(
                 ConfirmScreen("Save the picture", question, yes="Replace it", danger=True),
@@ -83,7 +87,8 @@ class SaveScreen(Modal[Path]):
         except ClientTrouble as trouble:
             words = f"{trouble.words} Nothing was saved."
         except (OSError, ValueError) as fault:
-            words = f"{path} cannot be written: {getattr(fault, 'strerror', None) or fault}."
+            reason = getattr(fault, "strerror", None) or fault
+            words = f"{in_short(path)} cannot be written: {reason}."
         else:
             if self.is_attached:
                 self.dismiss(path)
@@ -96,9 +101,10 @@ class SaveScreen(Modal[Path]):
 
 def _write(path: Path, content: bytes) -> None:
     """Whole or not at all."""
-    draft = path.with_name(f".{path.name}.part")
+    draft = path.with_name(f".{secrets.token_hex(8)}.part")  # the name itself may be the longest
     try:
-        draft.write_bytes(content)
+        with draft.open("xb") as file:
+            file.write(content)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

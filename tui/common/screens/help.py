@@ -27,6 +27,7 @@ GENERAL = (
     ("f2", "account, log out"),
     ("^p", "all commands"),
     ("esc", "leave field, close"),
+    ("^z", "to the shell, until fg"),
     ("^q", "quit"),
 )
 STATES = (

@@ -92,7 +92,7 @@ class LoginScreen(Screen[bool]):
                     (f"  {role}", "$wire-ink"),
                 )
             )
-            yield ServerLine(self.tiffin.server)
+            yield ServerLine(self.tiffin.server, user_left_out=self.tiffin.user_left_out)
             yield Button(Content(f"Enter the demo as {_a(role)}"), id="demo", variant="primary")
             yield Static("or with an account of your own", classes="or", markup=False)
             with Horizontal(classes="row new"):

@@ -9,6 +9,7 @@ from textual.widgets import Static
 from tui.common.text import plain
 
 PROBE_SECONDS = 2.0
+LEFT_OUT = "\nWithout the user and password of the address: log in below."
 
 
 class ServerLine(Static):
@@ -18,10 +19,11 @@ class ServerLine(Static):
     ServerLine { height: auto; color: $wire-ink; }
     """
 
-    def __init__(self, server: str) -> None:
-        """`server` is its base URL."""
+    def __init__(self, server: str, *, user_left_out: bool = False) -> None:
+        """`server` is its base URL; `user_left_out`: there was a user or a password in it."""
         super().__init__("", markup=False)
         self._server = server
+        self._note = LEFT_OUT if user_left_out else ""
 
     def on_mount(self) -> None:
         """Begin to look."""
@@ -29,19 +31,23 @@ class ServerLine(Static):
         self.run_worker(self._probe(), group="probe", exit_on_error=False)
 
     async def _probe(self) -> None:
-        parts = urlsplit(self._server)
         try:
+            parts = urlsplit(self._server)
             port = parts.port or (443 if parts.scheme == "https" else 80)
         except ValueError:
-            port = 0
+            self._refuse()
+            return
         if parts.scheme not in ("http", "https") or not parts.hostname or not port:
-            self._say("is no http address: start with --server http://host:port", "✕", "$error")
+            self._refuse()
             return
         while True:
             try:
                 async with asyncio.timeout(PROBE_SECONDS * 2):
                     _, writer = await asyncio.open_connection(parts.hostname, port)
                 writer.close()
+            except UnicodeError:  # a part of the name is empty, or too long
+                self._refuse()
+                return
             except (OSError, TimeoutError):
                 self._say("no answer, looking again", "◌", "$warning")
                 await asyncio.sleep(PROBE_SECONDS)
@@ -49,11 +55,15 @@ class ServerLine(Static):
                 self._say("there", "●", "$success")
                 return
 
+    def _refuse(self) -> None:
+        self._say("is no http address: start with --server http://host:port", "✕", "$error")
+
     def _say(self, words: str, glyph: str, ink: str) -> None:
         self.update(
             Content.assemble(
                 (f"{glyph} ", ink),
                 (plain(self._server), "$title"),
                 (f"  {words}", "$wire-ink"),
+                (self._note, "$warning"),
             )
         )

@@ -8,7 +8,6 @@ import pytest
 
 from server.features.accounts.service import AccountService
 from support.accounts import PASSWORD, RESTAURANT, Revoked, Sql, kitchen_stream, reads_to_the_end
-from support.event_stream import event_stream
 from support.live_server import running_server, settings_for
 from support.rest import Rest
 from support.tokens import claims_of
@@ -114,24 +113,6 @@ async def test_every_log_in_is_a_session_of_its_own(ada: Rest, revoked: Revoked)
     (await other.get("/me")).must(401)
     (await ada.get("/me")).must(200)
     assert await revoked() == [claims_of(other.grant["access_token"])["sid"]]
-
-
-async def test_the_session_unused_for_longest_ends_where_an_account_has_its_fill(
-    data_dir: Path,
-) -> None:
-    settings = settings_for(data_dir, max_sessions_per_account=3)
-    async with running_server(settings) as server, Rest(server.url) as nobody:
-        email = "ada@example.org"
-        people = [await nobody.another().register(email, PASSWORD)]
-        people += [await nobody.another().log_in(email, PASSWORD) for _ in range(2)]
-        await nobody.another().register("bob@example.org", PASSWORD)
-        refresh = {"refresh_token": people[0].grant["refresh_token"]}
-        (await nobody.post("/auth/refresh", refresh)).must(200)
-        async with event_stream(people[1], "/announcements/stream") as stream:
-            people.append(await nobody.another().log_in(email, PASSWORD))
-            await stream.over()
-        statuses = [(await person.get("/me")).status for person in people]
-        assert statuses == [200, 401, 200, 200]
 
 
 async def test_log_out_ends_the_session_and_its_streams(eve: Rest) -> None:

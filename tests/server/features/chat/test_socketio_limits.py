@@ -11,12 +11,15 @@ import aiohttp
 import pytest
 
 from server.core.routing import SERVICES
+from server.core.serving import Server
 from server.realtime.hub import Hub
+from server.transports import socketio as transport
 from server.transports.connections import CONNECTIONS, End
 from server.transports.duplex import BUFFER
 from server.transports.socketio import SocketIo
 from server.transports.socketio_engine import HARD_BUFFER
 from support.cast import Cast, cast_of
+from support.idle_reader import idle_reader
 from support.live_server import LiveServer, running_server, settings_for
 from support.raw_websocket import (
     BINARY,
@@ -178,6 +181,20 @@ async def test_one_that_left_may_say_once_more_who_it_is(cast: Cast) -> None:
     assert "431[{}]" in text
 
 
+async def test_one_that_is_not_believed_may_try_once_more(cast: Cast) -> None:
+    wrong = '40{"token":"wrong"}'
+    session = await handshake(cast.nobody)
+    assert await session.post(wrong) == 200
+    assert '"code":4401' in (await session.get())[1]
+    assert await session.post(hello(cast.customer)) == 200
+    assert (await session.get())[1].startswith('40{"sid"')
+    session = await handshake(cast.nobody)
+    assert await session.post(wrong, wrong) == 200
+    async with asyncio.timeout(5):
+        while (await session.get())[0] == 200:
+            pass
+
+
 async def test_a_session_polls_once_at_a_time(data_dir: Path) -> None:
     async with running_server(settings_for(data_dir)) as server, cast_of(server) as cast:
         session = await identified(cast.customer)
@@ -202,6 +219,27 @@ async def test_too_many_posts_end_a_session(data_dir: Path) -> None:
         await wait_until(lambda: session.sid not in clients_of(server), 8, what="it is ended")
 
 
+async def test_what_a_poll_brings_has_to_be_read_in_time(data_dir: Path) -> None:
+    settings = settings_for(data_dir, write_seconds=0.5)
+    async with running_server(settings) as server, cast_of(server) as cast:
+        listening = server.runner.server
+        assert isinstance(listening, Server)
+        chat_id = await open_chat(cast.customer)
+        start = (await cast.customer.get(f"/chats/{chat_id}/messages")).must(200).json["cursor"]
+        async with room(cast.customer, chat_id) as talk:
+            for number in range(16):
+                await talk.say("\U0001f35b" * 4000, str(number))
+                await talk.next("message")
+        session = await identified(cast.customer)
+        joins = json.dumps(["join", {"chat_id": chat_id, "after": start}])
+        assert await session.post(f"42{joins}") == 200
+        await wait_until(lambda: clients_of(server)[session.sid].queue.bytes > BUFFER, 5)
+        before = len(listening.connections)
+        async with idle_reader(cast.nobody, f"{POLLING}&sid={session.sid}"):
+            await wait_until(lambda: len(listening.connections) > before, 5, what="it polls")
+            await wait_until(lambda: len(listening.connections) == before, 5, what="it is cut off")
+
+
 FLOODS = {
     "pings": framed(b"", PING),
     "pongs": framed(b"", PONG),
@@ -216,7 +254,10 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["nobody", "somebody"])
-async def test_a_flood_of_any_kind_ends_it(data_dir: Path, known: bool) -> None:
+async def test_a_flood_of_any_kind_ends_it(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    monkeypatch.setattr(transport, "CLOSE_SECONDS", 0.3)
     settings = settings_for(data_dir, frames_per_second=20)
     async with running_server(settings) as server, cast_of(server) as cast:
         for name, frame in FLOODS.items():
@@ -236,7 +277,10 @@ async def test_a_flood_of_any_kind_ends_it(data_dir: Path, known: bool) -> None:
         await wait_until(lambda: server.app[CONNECTIONS].held == 0, 5)
 
 
-async def test_answers_that_nobody_reads_end_it(data_dir: Path) -> None:
+async def test_answers_that_nobody_reads_end_it(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "CLOSE_SECONDS", 0.3)
     settings = settings_for(data_dir)
     async with running_server(settings) as server, cast_of(server) as cast:
         async with raw_client(server, cast.customer) as ws:

@@ -185,6 +185,30 @@ def broken_checksum() -> bytes:
     return content[:end] + bytes(4) + content[end + 4 :]
 
 
+def scans(count: int) -> bytes:
+    """A progressive JPEG whose last scan comes so often that there are `count`."""
+    content = jpeg("L", progressive=True)
+    last = content[content.rindex(b"\xff\xda") : -2]
+    return content[:-2] + last * (count - content.count(b"\xff\xda")) + b"\xff\xd9"
+
+
+def in_pieces(*others: bytes, pieces: int = 1) -> bytes:
+    """A PNG with its pixels in that many chunks, most of them empty, and with others before."""
+    pixels = zlib.compress(b"".join(b"\0" + bytes(720) for _ in range(180)))
+    empty = [chunk(b"IDAT", b"")] * (pieces - 1)
+    return bare_png(240, 180, *others, chunk(b"IDAT", pixels), *empty)
+
+
+def profiles(count: int) -> bytes:
+    """So many profiles of a megabyte in a kilobyte each."""
+    return in_pieces(*[chunk(b"iCCP", b"k\0\0" + zlib.compress(bytes(MIB - 1024), 9))] * count)
+
+
+def fields(count: int) -> bytes:
+    """A JPEG with so many empty comments before its frame."""
+    return jpeg()[:2] + b"\xff\xfe\0\2" * count + jpeg()[2:]
+
+
 TEXT = "text/plain"
 REFUSED = [
     Odd("empty", bytes, 422),
@@ -224,6 +248,13 @@ REFUSED = [
     ),
     Odd("JPEG without height", lambda: frame_of(100, 0), 422),
     Odd("JPEG with a length of nothing", lambda: b"\xff\xd8\xff\xe1\0\0" + jpeg(), 422),
+    Odd("JPEG of 4,000 scans", lambda: scans(4000), 422),
+    Odd("JPEG of a scan too many", lambda: scans(101), 422),
+    Odd("JPEG of a million markers", lambda: in_the_middle(jpeg(), b"\xff\x01" * MIB), 422),
+    Odd("JPEG of 9,000 comments", lambda: fields(9000), 422),
+    Odd("PNG of 9,000 profiles", lambda: profiles(9000), 422),
+    Odd("PNG of 800,000 chunks", lambda: in_pieces(*[chunk(b"teSt", b"")] * 800_000), 422),
+    Odd("PNG in 800,000 pieces", lambda: in_pieces(pieces=800_000), 422),
     Odd("WebP that only begins", lambda: webp()[:16], 422),
     Odd("WebP of an unknown kind", lambda: b"RIFF\x20\0\0\0WEBPVP9 " + bytes(30), 422),
     Odd("a byte over 10 MiB", lambda: jpeg() + bytes(10 * MIB), 413),
@@ -250,6 +281,10 @@ FAILING = [
 ]
 FINE = [
     Odd("progressive JPEG", lambda: jpeg(progressive=True), "done", (240, 180)),
+    Odd("JPEG of many scans", lambda: scans(100), "done", (240, 180)),
+    Odd("JPEG that speaks of scans", lambda: jpeg(comment=b"\xff\xda" * 999), "done", (240, 180)),
+    Odd("JPEG with scans behind it", lambda: jpeg() + b"\xff\xda" * 999, "done", (240, 180)),
+    Odd("PNG of many pieces", lambda: in_pieces(pieces=9999), "either"),
     Odd("grey JPEG", lambda: jpeg("L"), "done", (240, 180)),
     Odd("CMYK JPEG", lambda: jpeg("CMYK"), "done", (240, 180)),
     Odd("JPEG under a PNG's name", jpeg, "done", (240, 180), "photo.png", "image/png"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from server.core.drafts import hold
 from server.features.uploads.azure_blobs import AzureBlobs
 from server.features.uploads.blobs import BlobMissing, Blobs, BlobTrouble, checked
 from server.features.uploads.folder_blobs import FolderBlobs
@@ -83,7 +84,8 @@ async def test_half_a_blob_is_never_seen(tmp_path: Path) -> None:
     with pytest.raises(BlobTrouble):
         await blobs.put("upl_1", tmp_path, "image/png")
     assert blobs.file("upl_1").read_bytes() == b"whole"
-    assert [path.name for path in (tmp_path / "blobs").iterdir()] == ["upl_1"]
+    files = [path.name for path in (tmp_path / "blobs").rglob("*") if path.is_file()]
+    assert files == ["upl_1"]
 
 
 async def test_a_folder_without_room_says_so_to_the_operator_alone(
@@ -101,6 +103,39 @@ async def test_a_folder_without_room_says_so_to_the_operator_alone(
     with pytest.raises(BlobTrouble) as trouble:
         await blobs.put("upl_1", tmp_path / "blobs", "image/png")
     assert str(trouble.value) == "file exists"
+
+
+async def test_a_disk_that_is_nearly_full_takes_nothing_new_but_ends_what_was_begun(
+    tmp_path: Path,
+) -> None:
+    blobs = FolderBlobs(tmp_path / "blobs", reserve=1 << 60)
+    source = tmp_path / "source"
+    source.write_bytes(b"x")
+    with pytest.raises(BlobTrouble, match="the disk is nearly full"):
+        await blobs.check_room()
+    assert "no room" in await blobs.state()
+    await blobs.put("upl_1.1.result", source, "image/png")  # in place of what was sent
+    await FolderBlobs(tmp_path / "blobs", reserve=1).check_room()
+
+
+async def test_drafts_of_killed_servers_are_swept(tmp_path: Path) -> None:
+    folder = tmp_path / "blobs"
+    blobs = FolderBlobs(folder)
+    source = tmp_path / "source"
+    source.write_bytes(b"whole")
+    await blobs.put("upl_1.sent", source, "image/png")
+    left = [folder / ".drafts" / "upl_2.sent.0a0b0c0d", folder / ".upl_3.sent.0a0b0c0d"]
+    kept = [folder / "upl_1.sent", folder / ".drafts" / "upl_4.sent.0a0b0c0d"]
+    for path in [*left, *kept]:
+        path.write_bytes(b"half")
+        os.utime(path, (0, 0))
+    with kept[1].open() as being_written:
+        hold(being_written.fileno())
+        await blobs.sweep()
+        assert [path for path in left if path.exists()] == []
+        assert all(path.exists() for path in kept)
+    await blobs.sweep()
+    assert not kept[1].exists()
 
 
 async def test_a_store_that_is_away_is_told_in_words(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from server.features.accounts.service import AccountService
 from server.features.restaurants.service import RestaurantService
 from server.features.uploads import queue as queue_module
 from server.features.uploads import store
-from server.features.uploads.queue import ATTEMPTS, Job, Queue
+from server.features.uploads.queue import ATTEMPTS, MOST_ATTEMPTS, Job, Queue
 from server.features.uploads.schemas import UploadPurpose, UploadStatus
 from server.features.uploads.store import Made, NewRow, StoredUpload
 from support.live_server import settings_for
@@ -25,22 +25,25 @@ LEASE = timedelta(seconds=30)
 
 
 class Clock:
-    """What the queue takes for the time; it goes on when told to."""
+    """What the queue takes for the time; it goes on when told to, and may be set to another."""
 
     def __init__(self) -> None:
         self.at = now()
+        self.passed = timedelta(0)
 
     def __call__(self) -> datetime:
         return self.at
 
     def go_on(self, by: timedelta) -> None:
         self.at += by
+        self.passed += by
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(queue_module, "now", clock)
+    monkeypatch.setattr(queue_module, "monotonic", lambda: clock.passed.total_seconds())
     return clock
 
 
@@ -65,10 +68,10 @@ def queue(database: Database, data_dir: Path, clock: Clock) -> Queue:
     return queue_on(database, data_dir)
 
 
-async def put_in(database: Database, name: str, at: datetime) -> None:
+async def put_in(database: Database, name: str, at: datetime, account: str = "acc_ana") -> None:
     row = NewRow(
         id=name,
-        account_id="acc_ana",
+        account_id=account,
         purpose=UploadPurpose.AVATAR,
         restaurant_id=None,
         menu_item_id=None,
@@ -88,7 +91,7 @@ async def look(database: Database, name: str) -> StoredUpload:
 
 def made(job: Job) -> Made:
     original, result = job.blobs
-    return Made(original, "image/jpeg", result, 6, 4)
+    return Made(original, "image/jpeg", 10, result, 20, 6, 4)
 
 
 async def claimed(queue: Queue) -> Job:
@@ -107,6 +110,39 @@ async def test_the_oldest_comes_first_and_each_once(
     taken = [await queue.claim() for _ in range(4)]
     assert [job.id if job else None for job in taken] == ["upl_0", "upl_1", "upl_2", None]
     assert (await look(database, "upl_0")).status is UploadStatus.PROCESSING
+
+
+async def test_accounts_take_turns(database: Database, queue: Queue, clock: Clock) -> None:
+    """One with many photos does not hold up the others, and is not held up by them."""
+    for number in range(5):
+        await put_in(database, f"ana_{number}", clock())
+    taken = [(await claimed(queue)).id, (await claimed(queue)).id]
+    await put_in(database, "bea_0", clock(), "acc_bea")
+    await put_in(database, "bea_1", clock(), "acc_bea")
+    await put_in(database, "cyd_0", clock(), "acc_cyd")
+    taken += [(await claimed(queue)).id for _ in range(3)]
+    # One after the other as soon as the one before is done is no way past those that wait.
+    for number in range(2, 4):
+        await put_in(database, f"bea_{number}", clock(), "acc_bea")
+    taken += [(await claimed(queue)).id for _ in range(5)]
+    assert taken == [
+        *("ana_0", "ana_1"),
+        *("ana_2", "bea_0", "cyd_0"),
+        *("ana_3", "bea_1", "ana_4", "bea_2", "bea_3"),
+    ]
+
+
+async def test_a_claim_costs_the_same_however_much_is_stored(
+    database: Database, queue: Queue, clock: Clock
+) -> None:
+    """Each of its statements finds its rows by an index, and in no other's order."""
+    given = dict.fromkeys(("now", "latest", "account_id"), "x")
+    for name in ("at_work", "ready", "pause_over", "end_pauses", "claim", "last_turn", "kept_by"):
+        sql = "EXPLAIN QUERY PLAN " + getattr(store._queries, name).sql
+        rows = await database.read(lambda tx, sql=sql: tx.fetch(sql, given))
+        steps = [row["detail"] for row in rows]
+        assert not [step for step in steps if "TEMP B-TREE" in step], (name, steps)
+        assert all("INDEX" in step for step in steps if "uploads" in step), (name, steps)
 
 
 async def test_many_workers_of_two_processes_never_share_a_job(data_dir: Path) -> None:
@@ -130,7 +166,9 @@ async def test_a_worker_that_outlived_its_lease_cannot_finish(
     await put_in(database, "upl_1", clock())
     late = await claimed(queue)
     assert await queue.claim() is None, "it is leased"
-    clock.go_on(LEASE)
+    clock.go_on(LEASE - timedelta(milliseconds=1))
+    assert await queue.claim() is None, "it is leased to the end"
+    clock.go_on(timedelta(milliseconds=1))
     quick = await claimed(queue)
     assert (late.id, late.attempt, quick.attempt) == ("upl_1", 1, 2)
     assert set(late.blobs).isdisjoint(quick.blobs)
@@ -167,11 +205,12 @@ async def test_after_three_lost_workers_it_fails_in_words(
     await put_in(database, "upl_1", clock())
     for attempt in range(1, ATTEMPTS + 1):
         assert (await claimed(queue)).attempt == attempt
+        assert await queue.claim() is None
         clock.go_on(LEASE)
     assert await queue.claim() is None
     found = await look(database, "upl_1")
     assert (found.status, found.attempts) == (UploadStatus.FAILED, ATTEMPTS)
-    assert "Send it again" in (found.error or "")
+    assert "The photo may be fine: send it again" in (found.error or "")
 
 
 async def test_put_back_comes_again_after_its_time_and_not_for_ever(
@@ -188,6 +227,64 @@ async def test_put_back_comes_again_after_its_time_and_not_for_ever(
         clock.go_on(timedelta(milliseconds=1))
     found = await look(database, "upl_1")
     assert (found.status, found.error) == (UploadStatus.FAILED, "the store was away")
+
+
+async def test_attempts_that_are_excused_do_not_count_and_still_end(
+    database: Database, queue: Queue, clock: Clock
+) -> None:
+    await put_in(database, "upl_1", clock())
+    for excused in [True] * (MOST_ATTEMPTS - ATTEMPTS) + [False] * (ATTEMPTS - 1):
+        job = await claimed(queue)
+        assert await queue.put_back(job, "it was killed", timedelta(0), excused=excused)
+    found = await look(database, "upl_1")
+    assert (found.status, found.attempts) == (UploadStatus.QUEUED, MOST_ATTEMPTS - 1)
+    assert await queue.put_back(await claimed(queue), "it was killed", timedelta(0), excused=True)
+    found = await look(database, "upl_1")
+    assert (found.status, found.error) == (UploadStatus.FAILED, "it was killed")
+
+
+async def test_a_clock_that_was_ahead_delays_nothing(
+    database: Database, queue: Queue, clock: Clock
+) -> None:
+    """Neither a photo that came in meanwhile, nor one that was put back, nor one at work."""
+    ahead = timedelta(days=1)
+    clock.at += ahead
+    for number in range(3):
+        await put_in(database, f"upl_{number}", clock())
+    first, second = await claimed(queue), await claimed(queue)
+    assert await queue.put_back(first, "the store was away", timedelta(seconds=2))
+    clock.at -= ahead
+    assert (await claimed(queue)).id == "upl_0", "its pause is no day"
+    assert (await claimed(queue)).id == "upl_2"
+    assert await queue.claim() is None
+    clock.go_on(LEASE / 2)
+    assert await queue.renew(second)
+    assert await queue.claim() is None
+    clock.go_on(LEASE / 2)
+    lost = {(await claimed(queue)).id, (await claimed(queue)).id}
+    assert lost == {"upl_0", "upl_2"}, "a lease is as long as ever"
+    clock.at += ahead
+    assert await queue.claim() is None, "and no shorter"
+    # A photo that comes now is newer than those that seem to be from tomorrow.
+    assert await queue.finish(second, made(second))
+    clock.at -= 2 * ahead
+    await put_in(database, "upl_3", clock())
+    newest = await claimed(queue)
+    assert await queue.finish(newest, made(newest))
+    assert (await look(database, "upl_3")).shown
+
+
+async def test_what_was_made_and_is_gone_is_made_again(
+    database: Database, queue: Queue, clock: Clock
+) -> None:
+    """As when the clock is set forward, and the janitor takes the attempt for long over."""
+    await put_in(database, "upl_1", clock())
+    job = await claimed(queue)
+    await database.write(lambda tx: store.need(tx, job.blobs[:1]))
+    assert not await queue.finish(job, made(job))
+    again = await claimed(queue)
+    assert (again.id, again.upload.excused) == (job.id, 1)
+    assert await queue.finish(again, made(again))
 
 
 async def test_the_newer_photo_stays_whichever_is_done_first(

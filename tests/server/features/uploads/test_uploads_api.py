@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from server.core import forms
 from support.cast import Cast, cast_of
 from support.live_server import running_server, settings_for
 from support.rest import Answer, Rest
@@ -21,7 +22,7 @@ from support.waiting import wait_until
 @pytest.fixture
 async def idle(data_dir: Path) -> AsyncIterator[Cast]:
     """A server that takes photos and leaves them in the queue."""
-    settings = settings_for(data_dir, photo_workers=0)
+    settings = settings_for(data_dir, photo_workers=0, photos_arriving_per_account=10)
     async with running_server(settings) as server, cast_of(server) as cast:
         yield cast
 
@@ -97,8 +98,7 @@ async def test_a_crowd_with_one_key_is_one_upload(idle: Cast, data_dir: Path) ->
     answers = await asyncio.gather(*(send(idle.customer, key="k-1") for _ in range(8)))
     assert {answer.status for answer in answers} == {202}
     assert len({answer.json["id"] for answer in answers}) == 1
-    blobs = data_dir / "blobs"
-    await wait_until(lambda: len(list(blobs.iterdir())) == 1, 15, what="the others' files are gone")
+    await wait_until(lambda: len(blobs_in(data_dir)) == 1, 15, what="the others' files are gone")
 
 
 async def test_strangers_see_nothing_of_it(cast: Cast) -> None:
@@ -325,6 +325,94 @@ async def test_originals_go_after_their_time(data_dir: Path) -> None:
         await blobs_gone(data_dir, left=1)
 
 
+async def test_what_a_failed_photo_was_sent_as_goes_soon(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long before the original of one that is done would: nobody will look at it."""
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path))  # without a model they all fail
+    settings = settings_for(
+        data_dir, photo_workers=1, photo_lease_seconds=0.2, failed_photo_hours=0.1 / 3600
+    )
+    async with running_server(settings) as server, Rest(server.url) as ana:
+        await ana.register("ana@example.com")
+        upload_id = await sent(ana)
+        assert (await final(ana, upload_id))["status"] == "failed"
+        await blobs_gone(data_dir)
+        assert "original_removed_at" in (await ana.get(f"/uploads/{upload_id}")).json
+        (await ana.get(f"/uploads/{upload_id}/original")).must(404)
+
+
+async def test_an_account_keeps_so_many_bytes(data_dir: Path) -> None:
+    settings = settings_for(data_dir, photo_workers=0, photo_mb_per_account=1)
+    async with running_server(settings) as server, cast_of(server) as cast:
+        content = COFFEE.read_bytes() + bytes(600 * 1024)
+        first = await sent(cast.customer, content)
+        refused = (await send(cast.customer, content)).must(409)
+        assert "1 MB" in refused.json["detail"]
+        await sent(cast.customer)
+        await sent(cast.stranger, content)
+        (await cast.customer.delete(f"/uploads/{first}")).must(204)
+        await sent(cast.customer, content)
+
+
+async def test_a_disk_that_is_nearly_full_takes_no_photo(data_dir: Path) -> None:
+    """And everything else goes on: the rest of the disk is the database's."""
+    settings = settings_for(data_dir, photo_workers=0, disk_reserve_mb=1 << 40)
+    async with running_server(settings) as server, Rest(server.url) as ana:
+        await ana.register("ana@example.com")
+        answer = (await send(ana)).must(503)
+        assert "nearly full" in answer.json["detail"]
+        assert int(answer.headers["Retry-After"]) >= 30
+        assert [path for path in (data_dir / "arriving").rglob("*") if path.is_file()] == []
+        state = (await ana.get("//readyz")).must(200).json
+        assert "no room" in state["parts"]["blobs"]
+        (await ana.patch("/me", {"name": "Ana"})).must(200)
+
+
+async def test_a_store_that_is_nearly_full_takes_no_photo(
+    idle: Cast, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it is on another disk than the files that arrive."""
+    usage = shutil.disk_usage
+
+    def full(path: Path) -> Any:
+        return usage(path)._replace(free=1) if path.name == "blobs" else usage(path)
+
+    monkeypatch.setattr(shutil, "disk_usage", full)
+    assert "nearly full" in (await send(idle.customer)).must(503).json["detail"]
+    assert blobs_in(data_dir) == []
+    assert (await idle.customer.get("/uploads")).json["items"] == []
+
+
+async def test_a_sender_that_is_too_slow_gives_its_place_back(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A byte now and then is not enough, whatever the longest silence is."""
+    monkeypatch.setattr(forms, "SILENCE_SECONDS", 0.5)
+    settings = settings_for(
+        data_dir, photo_workers=0, photos_arriving_per_account=1, photo_bytes_per_second=100_000
+    )
+    async with running_server(settings) as server, Rest(server.url) as ana:
+        await ana.register("ana@example.com")
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(
+            b"POST /api/v1/uploads HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\n"
+            b"Content-Type: multipart/form-data; boundary=x\r\n"
+            + f"Authorization: Bearer {ana.token}\r\n\r\n".encode()
+            + b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n\xff\xd8\xff'
+        )
+        answer = asyncio.create_task(reader.readuntil(b"\r\n\r\n"))
+
+        async def answered() -> bool:
+            writer.write(b"\0" * 100)
+            return answer.done()
+
+        await wait_until(answered, 10, every=0.1, what="the sender is told to go")
+        assert answer.result().startswith(b"HTTP/1.1 400 ")
+        (await send(ana)).must(202)
+        writer.close()
+
+
 async def test_without_a_model_photos_fail_in_words_and_the_rest_is_served(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -348,10 +436,14 @@ async def test_without_a_model_photos_fail_in_words_and_the_rest_is_served(
         (await ana.get("/restaurants")).must(200)
 
 
+def blobs_in(data_dir: Path) -> list[Path]:
+    """Every file of the store, half-written ones included."""
+    return [path for path in (data_dir / "blobs").rglob("*") if path.is_file()]
+
+
 async def blobs_gone(data_dir: Path, left: int = 0) -> None:
     """So many files are left in the store."""
-    blobs = data_dir / "blobs"
-    await wait_until(lambda: len(list(blobs.iterdir())) == left, 15, what=f"{left} blobs are left")
+    await wait_until(lambda: len(blobs_in(data_dir)) == left, 15, what=f"{left} blobs are left")
 
 
 async def test_a_process_without_a_model_leaves_photos_to_one_that_has_it(

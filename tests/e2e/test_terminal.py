@@ -1,0 +1,196 @@
+"""The terminal of the apps: given back by whatever ends or stops them, and drawn anew."""
+
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from support.ports import free_port
+from support.server_process import ROOT, StartServer, server_environment
+from support.tmux import Tmux, Window
+from support.waiting import wait_for
+
+APPS = {"customer": "1 Orders", "employee": "1 Kitchen"}
+GIVEN_BACK = {
+    "alternate_on": "0",
+    "cursor_flag": "1",
+    "wrap_flag": "1",
+    "mouse_any_flag": "0",
+    "mouse_sgr_flag": "0",
+    "pane_current_command": "bash",
+}
+
+
+def start(window: Window, app: str, url: str, *, signed_in: bool = False) -> psutil.Process:
+    """Type the command of an app and come in, by the demo's button the first time; its process."""
+    window.type("clear; " + shlex.join([sys.executable, "-m", f"tui.{app}", "--server", url]))
+    if not signed_in:
+        window.sees("Enter the demo", "there")
+        window.press("Enter")
+    window.sees(APPS[app])
+    return job_of(window)
+
+
+def job_of(window: Window) -> psutil.Process:
+    shell = psutil.Process(int(window.ask("pane_pid")))
+    return wait_for(lambda: next(iter(shell.children()), None), what="the app's process")
+
+
+def is_given_back(window: Window) -> None:
+    found: dict[str, str] = {}
+
+    def as_it_was() -> bool:
+        found.update({name: window.ask(name) for name in GIVEN_BACK})
+        return found == GIVEN_BACK
+
+    try:
+        wait_for(as_it_was, what="the shell has its terminal")
+    except AssertionError as late:
+        raise AssertionError(f"{late}\n{found}\n{window.text}") from None
+
+
+def words(screen: str) -> list[str]:
+    """What is on a screen besides figures and ages, which change."""
+    return re.findall(r"[A-Za-z]{3,}", screen)
+
+
+@pytest.mark.parametrize(
+    ("app", "signals"),
+    [
+        ("customer", (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)),
+        ("employee", (signal.SIGTERM,)),
+    ],
+)
+def test_signals_that_end_it_give_the_terminal_back(
+    app: str, signals: tuple[signal.Signals, ...], start_server: StartServer, tmux: Tmux
+) -> None:
+    server = start_server(demo=True)
+    window = tmux.shell()
+    for sign in signals:
+        process = start(window, app, server.url, signed_in=sign is not signal.SIGTERM)
+        assert window.ask("alternate_on") == "1"
+        process.send_signal(sign)
+        is_given_back(window)
+        window.type("echo code $?; stty -a")
+        screen = window.sees(f"code {128 + sign}", "icanon")
+        assert " -icanon" not in screen
+        assert " -echo " not in screen
+        assert "Traceback" not in screen
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_it_goes_to_the_shell_and_comes_back_whole(
+    app: str, start_server: StartServer, tmux: Tmux
+) -> None:
+    server = start_server(demo=True)
+    window = tmux.shell((100, 30))
+    process = start(window, app, server.url)
+    window.press("1")
+    whole = words(window.sees(APPS[app], "Quit"))
+
+    def comes_back(how: Callable[[], None], of_before: float = 0.9) -> None:
+        how()
+        shown = window.sees(APPS[app], "Quit")
+        assert len(words(shown)) > of_before * len(whole), shown
+        assert window.ask("alternate_on") == "1"
+
+    for stop in (lambda: window.press("C-z"), lambda: process.send_signal(signal.SIGTSTP)):
+        stop()
+        is_given_back(window)
+        window.sees("Stopped")
+        comes_back(lambda: window.type("clear; fg"))
+    process.send_signal(signal.SIGSTOP)
+    window.sees("Stopped")
+    comes_back(lambda: window.type("fg"))
+    # In the background it stops again, instead of writing over the shell.
+    window.press("C-z")
+    is_given_back(window)
+    window.type("clear; bg; echo still here")
+    window.sees("still here")
+    wait_for(lambda: process.status() == psutil.STATUS_STOPPED, what="it is stopped again")
+    window.resize(80, 24)
+    comes_back(lambda: window.type("clear; fg"), 0.4)
+    assert max(map(len, window.text.splitlines())) in (79, 80)
+    window.press("C-z")
+    is_given_back(window)
+    window.type("clear; kill %1; echo killed")
+    window.sees("killed")
+    process.wait(timeout=15)
+    window.type("echo")
+    window.sees(f"Exit {128 + signal.SIGTERM}")
+    assert window.ask("alternate_on") == "0"
+
+
+def test_the_demo_goes_to_the_shell_too(data_dir: Path, tmux: Tmux) -> None:
+    environment = server_environment(data_dir, more={"TIFFIN_PORT": str(free_port())})
+    del environment["TIFFIN_JWT_SECRET"]
+    ours = {name: value for name, value in environment.items() if name.startswith("TIFFIN_")}
+    window = tmux.shell((100, 30), **ours)
+    # As make runs it: a process of the same job waits for it.
+    window.type(f"sh -c '{sys.executable} -m tui.common.demo; exit $?'")
+    window.sees("Enter the demo", "there")
+    window.press("Tab", "C-z")
+    window.sees("Stopped")
+    is_given_back(window)
+    window.type("clear; fg")
+    window.sees("Enter the demo", "there", "Password")
+    family = job_of(window).children(recursive=True)
+    demo = next(one for one in family if "tui.common.demo" in one.cmdline())
+    demo.send_signal(signal.SIGTERM)
+    is_given_back(window)
+    window.type("echo code $?")
+    window.sees(f"code {128 + signal.SIGTERM}")
+    _, alive = psutil.wait_procs(family, timeout=15)
+    assert not alive
+
+
+def test_a_key_that_is_no_utf_8_and_exported_sizes_change_nothing(
+    start_server: StartServer, tmux: Tmux
+) -> None:
+    server = start_server(demo=True)
+    window = tmux.shell(
+        (100, 30), COLUMNS="60", LINES="17", PYTHONIOENCODING="latin-1", PYTHONUTF8="0"
+    )
+    start(window, "customer", server.url)
+    for columns, rows in ((100, 30), (80, 24)):
+        window.resize(columns, rows)
+        # The outermost column may be empty.
+        wait_for(
+            lambda most=columns: max(map(len, window.text.splitlines())) in (most - 1, most),
+            what="the size is used",
+        )
+        window.sees("─", "╭")
+    window.press("-H", "ff", "c3")
+    window.press("?")
+    window.sees("Keys")
+    window.press("Escape", "C-q")
+    is_given_back(window)
+
+
+def test_a_terminal_that_goes_without_a_word_ends_it(start_server: StartServer, tmux: Tmux) -> None:
+    server = start_server(demo=True)
+    window = tmux.shell()
+    window.type("trap '' HUP")
+    process = start(window, "customer", server.url)
+    tmux.run("kill-session", "-t", window.name)
+    process.wait(timeout=15)
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_without_a_terminal_it_says_so(app: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", f"tui.{app}"],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=20,
+    )
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.decode().count("\n") == 1
+    assert "needs a terminal" in done.stderr.decode()

@@ -1,0 +1,247 @@
+"""The terminal of an app: given back whatever ends or stops the process, and drawn in UTF-8."""
+
+import contextlib
+import os
+import select
+import signal
+import termios
+import threading
+from codecs import getincrementaldecoder
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from textual._xterm_parser import XTermParser
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
+from textual.message import Message
+
+if TYPE_CHECKING:
+    from io import TextIOWrapper
+
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+"""Each of these is quitting, with the exit code 128 and its number, as shells count."""
+LAST_RESORT_SECONDS = 8.0
+"""For quitting after such a signal; supervisors send SIGKILL after ten."""
+TICK_SECONDS = 0.1
+"""After that, an Escape was one, and no sequence's beginning."""
+RESTORE = (
+    "\x1b[?2026l\x1b[<u\x1b[?1049l\x1b[?25h\x1b[?7h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l"
+    "\x1b[?1006l\x1b[?1015l\x1b[?1016l\x1b[?2004l\x1b[?2048l\x1b[0m"
+)
+"""Show what is drawn, plain keys, leave the alternate screen, show the cursor, wrap lines; no
+reports of mouse, focus, paste and size; plain text."""
+
+
+class TerminalDriver(LinuxDriver):
+    """Textual's driver, which also handles the signals that end or stop a process.
+
+    Signals are handled in the event loop: a handler itself may run while the output's queue is
+    locked. Whatever their handlers were before is put back by `close`.
+    """
+
+    def __init__(
+        self,
+        app: App[Any],
+        *,
+        debug: bool = False,
+        mouse: bool = True,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        handled = (*ENDING, signal.SIGTSTP, signal.SIGCONT)
+        self._before = {number: signal.getsignal(number) for number in handled}
+        super().__init__(app, debug=debug, mouse=mouse, size=size)
+        # Standard error may be a file that collects what goes wrong.
+        self._file = cast("TextIOWrapper", _Output(1, self._lost))
+        self._on = False
+        """Whether the terminal is in the app's hands."""
+        self._ended = False
+        for number in ENDING:
+            # One that was ignored stays so, as for `nohup`.
+            if self._before[number] is not signal.SIG_IGN:
+                signal.signal(number, self._told_to_end)
+        self._handle_stops()
+
+    def start_application_mode(self) -> None:
+        """Take the terminal."""
+        self._on = True
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+
+    # Without the terminal nothing may touch it: that would stop a process in the background, also
+    # one that was stopped and then told to end.
+
+    def stop_application_mode(self) -> None:
+        """Give the terminal back, if the app has it."""
+        if self._on:
+            super().stop_application_mode()
+            self._on = False
+
+    def disable_input(self) -> None:
+        """Read no more keys."""
+        if self._on:
+            super().disable_input()
+
+    def write(self, data: str) -> None:
+        """Draw, if the app has the terminal."""
+        if self._on:
+            super().write(data)
+
+    def close(self) -> None:
+        """The app is over."""
+        super().close()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    # -- ending
+
+    def _told_to_end(self, number: int, _frame: FrameType | None) -> None:
+        if not self._ended:
+            self._ended = True
+            # Not by the loop: it may be waiting for a terminal that takes no more output.
+            last_resort = threading.Timer(LAST_RESORT_SECONDS, self._cut_off, (128 + number,))
+            last_resort.daemon = True
+            last_resort.start()
+            self._in_loop(lambda: self._app.exit(return_code=128 + number))
+
+    def _lost(self) -> None:
+        """The terminal has gone."""
+        self._told_to_end(signal.SIGHUP, None)
+
+    def _cut_off(self, code: int) -> None:
+        if self._on and select.select([], [1], [], 0.5)[1]:
+            with contextlib.suppress(OSError):
+                os.write(1, RESTORE.encode())
+        if self._on and self.attrs_before is not None:
+            with contextlib.suppress(OSError, termios.error):
+                termios.tcsetattr(self.fileno, termios.TCSANOW, self.attrs_before)
+        os._exit(code)
+
+    # -- keys
+
+    def run_input_thread(self) -> None:
+        """As Textual's, but neither bytes that are no UTF-8 nor the terminal's end are errors."""
+        parser = XTermParser(self._debug)
+        decode = getincrementaldecoder("utf-8")("replace").decode
+        while not self.exit_event.is_set():
+            events: list[Message] = []
+            if select.select([self.fileno], [], [], TICK_SECONDS)[0]:
+                try:
+                    data = os.read(self.fileno, 4096)
+                except OSError:
+                    data = b""
+                if not data:
+                    self._lost()
+                    return
+                events += parser.feed(decode(data))
+            events += parser.tick()
+            for event in events:
+                self.process_message(event)
+
+    # -- stopping and going on
+
+    def _handle_stops(self) -> None:
+        signal.signal(signal.SIGTSTP, lambda *_: self._in_loop(self.stop))
+        signal.signal(signal.SIGCONT, lambda *_: self._in_loop(self._take_again))
+
+    def stop(self, *, job: bool = False) -> None:
+        """Give the terminal back, stop, and take it again when told to go on.
+
+        With `job` the whole job stops, as by the terminal's own ^Z: `make` or another parent would
+        wait for ever for an app that has stopped alone. Does nothing without a shell, as nobody
+        could tell us to go on.
+        """
+        if not self._on:
+            return
+        self._give_back()
+        if job:  # first, as a shell whose job has stopped takes the terminal at once
+            signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+            os.kill(0, signal.SIGTSTP)
+        self._by_default(signal.SIGTSTP, signal.SIGCONT)
+        signal.raise_signal(signal.SIGTSTP)
+        if not self._ended:
+            self._take()
+
+    def _take_again(self) -> None:
+        """Stopped from outside, without a chance to give it back, and told to go on."""
+        if not self._on:
+            return
+        self._by_default(signal.SIGTSTP, signal.SIGCONT)
+        self._wait_for_foreground()
+        self._give_back()
+        self._take()
+
+    def _take(self) -> None:
+        self._wait_for_foreground()
+        self._handle_stops()
+        self._must_signal_resume = True  # the app draws everything anew
+        self.start_application_mode()
+
+    def _give_back(self) -> None:
+        self.stop_application_mode()
+        super().close()
+
+    def _wait_for_foreground(self) -> None:
+        """In the background a change of the terminal, even to what it is, stops a process."""
+        with contextlib.suppress(termios.error):
+            termios.tcsetattr(self.fileno, termios.TCSANOW, termios.tcgetattr(self.fileno))
+
+    @staticmethod
+    def _by_default(*numbers: signal.Signals) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+    def _in_loop(self, call: Callable[[], object]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: it is over anyway
+            self._loop.call_soon_threadsafe(call)
+
+
+class TerminalApp(App[None]):
+    """An app in such a terminal, which ^Z leaves for the shell."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        # Not in a field that has an undo of its own on this key.
+        Binding("ctrl+z", "suspend_process", "To the shell", show=False),
+    ]
+
+    def get_driver_class(self) -> type[Driver]:
+        """The one that gives the terminal back whatever happens."""
+        return TerminalDriver
+
+    def on_driver_signal_resume(self) -> None:
+        """Back from the shell, to a terminal that shows nothing of this app."""
+        self.refresh(layout=True)
+
+    def action_suspend_process(self) -> None:
+        """Back to the shell until `fg`."""
+        if isinstance(self._driver, TerminalDriver):
+            self._driver.stop(job=True)
+
+
+class _Output:
+    """Writes text to a terminal as UTF-8, which terminals take whatever the locale says.
+
+    `lost` is called once the terminal has gone; what is written then is dropped.
+    """
+
+    def __init__(self, descriptor: int, lost: Callable[[], None]) -> None:
+        self._descriptor = descriptor
+        self._lost = lost
+
+    def write(self, text: str) -> None:
+        data = text.encode("utf-8", "replace")
+        while data:
+            try:
+                data = data[os.write(self._descriptor, data) :]
+            except BlockingIOError:  # whoever shares the terminal has made it so
+                select.select([], [self._descriptor], [])
+            except OSError:
+                self._lost()
+                return
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+    def fileno(self) -> int:
+        return self._descriptor
