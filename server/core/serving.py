@@ -41,7 +41,7 @@ LINGER_SECONDS = 2.0
 closed at once would take the answer with it."""
 REFUSED_SECONDS = 1.0
 """For the same reason, how long a connection that is refused may take to read why."""
-FORCED_SECONDS = 1.0
+FORCED_SECONDS = 0.5
 """aiohttp waits twice this long for what has not ended by itself."""
 FOREVER = 366 * 86_400.0
 

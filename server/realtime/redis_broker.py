@@ -90,8 +90,7 @@ class RedisBroker:
 
     async def close(self) -> None:
         """Stop both, and disconnect."""
-        for task in self.tasks:
-            await task.stop(insist=CANCEL_SECONDS)
+        await asyncio.gather(*(task.stop(insist=CANCEL_SECONDS) for task in self.tasks))
         await self._listening.aclose()
         await self._publishing.aclose()
 
