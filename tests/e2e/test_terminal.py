@@ -173,6 +173,15 @@ def test_a_key_that_is_no_utf_8_and_exported_sizes_change_nothing(
     is_given_back(window)
 
 
+def test_without_a_shell_to_go_to_it_stays(tmux: Tmux) -> None:
+    window = tmux.open("customer", f"http://127.0.0.1:{free_port()}")
+    window.sees("Enter the demo")
+    window.press("C-z", "?")
+    window.sees("Keys")
+    window.press("Escape", "C-q")
+    assert window.ends() == 0
+
+
 def test_a_terminal_that_goes_without_a_word_ends_it(start_server: StartServer, tmux: Tmux) -> None:
     server = start_server(demo=True)
     window = tmux.shell()
