@@ -18,7 +18,13 @@ ORDER = {
     "total_cents": 0,
     "status": "placed",
     "version": 1,
-    "timeline": [],
+    "timeline": [
+        {
+            "status": "placed",
+            "at": "2026-01-31T12:00:00.000Z",
+            "by": {"id": "c", "name": "C", "role": "customer"},
+        }
+    ],
     "address": {"text": "Here 1", "lat": 47.0, "lng": 15.0},
 }
 BASKET = PlaceOrder(
