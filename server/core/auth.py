@@ -24,6 +24,13 @@ class Identity:
     role: str
     restaurant_id: str | None
     expires: float
+    shared: bool = False
+    """Whether anybody may log in to the account, as to a demo's."""
+
+    @property
+    def limit_key(self) -> str:
+        """What limits count: the account, or the session where a class may share the account."""
+        return self.session_id if self.shared else self.account_id
 
     @property
     def seconds_left(self) -> float:
@@ -47,9 +54,15 @@ class AccessTokens:
         self.lifetime = lifetime
 
     def issue(
-        self, account_id: str, session_id: str, name: str, role: str, restaurant_id: str | None
+        self,
+        account_id: str,
+        session_id: str,
+        name: str,
+        role: str,
+        restaurant_id: str | None,
+        shared: bool = False,
     ) -> str:
-        """A token for this session."""
+        """A token for this session; see `Identity`."""
         issued = int(time.time())
         claims = {
             "iss": ISSUER,
@@ -63,6 +76,8 @@ class AccessTokens:
         }
         if restaurant_id is not None:
             claims["rid"] = restaurant_id
+        if shared:
+            claims["shared"] = True
         return jwt.encode(claims, self._secret, algorithm=ALGORITHM)
 
     def verify(self, token: str) -> Identity:
@@ -91,6 +106,7 @@ class AccessTokens:
             role=claims["role"],
             restaurant_id=claims.get("rid"),
             expires=float(claims["exp"]),
+            shared=claims.get("shared", False),
         )
 
 

@@ -190,7 +190,7 @@ class Operation:
         await self._admit(request)
         if self.method != "GET":
             return await self._handle(request)
-        done = await request.app[TURNS].take(identity_of(request).account_id)
+        done = await request.app[TURNS].take(identity_of(request).limit_key)
         request[_LEAVE].append(done)
         try:
             return await self._handle(request)
@@ -234,10 +234,10 @@ class Operation:
         request[IDENTITY] = identity
         if self.counted and self.method != "GET":
             cost = WRITE_COST
-            request.app[WRITES].take(identity.account_id)
+            request.app[WRITES].take(identity.limit_key)
         else:
             cost = self.cost + self._rows(request) // ROWS
-            request.app[READS].take(identity.account_id, cost)
+            request.app[READS].take(identity.limit_key, cost)
         request.app[ADDRESSES].take(address_key(request), cost)
         _enter(request, identity)
         if identity.role not in self.roles:
@@ -272,7 +272,7 @@ class Operation:
 
 def _enter(request: web.Request, identity: Identity) -> None:
     """Count the request until its answer has been read. Raises Problem 429."""
-    leave = request.app[IN_FLIGHT].enter(identity.account_id)
+    leave = request.app[IN_FLIGHT].enter(identity.limit_key)
     request[_LEAVE] = [leave]
     task = asyncio.current_task()  # aiohttp makes one a request, which also writes the answer
     assert task is not None

@@ -32,6 +32,8 @@ KERNEL_BUFFER = 64 * 1024
 TURN = 8 * 1024
 """Bytes of a request that are parsed at once: 256 KB of chunks of a byte each, which one read may
 bring, would take 30 ms."""
+CHUNKED_TURN = 1024
+"""The same of a chunked body: the work goes with the number of chunks."""
 BODY_BUFFER = 64 * 1024
 """Bytes of a body that wait for whoever reads it; twice as many before the client has to wait."""
 LINGER_SECONDS = 2.0
@@ -39,7 +41,7 @@ LINGER_SECONDS = 2.0
 closed at once would take the answer with it."""
 REFUSED_SECONDS = 1.0
 """For the same reason, how long a connection that is refused may take to read why."""
-FORCED_SECONDS = 1.0
+FORCED_SECONDS = 0.5
 """aiohttp waits twice this long for what has not ended by itself."""
 FOREVER = 366 * 86_400.0
 
@@ -121,7 +123,7 @@ class Connection(web_protocol.RequestHandler):
     are too many already.
     """
 
-    __slots__ = ("_address", "_head", "_lingers", "_rest", "_timer", "payload", "server")
+    __slots__ = ("_address", "_head", "_lingers", "_rest", "_timer", "chunked", "payload", "server")
 
     def __init__(self, server: "Server", **more: Any) -> None:
         super().__init__(server, **more)
@@ -130,6 +132,8 @@ class Connection(web_protocol.RequestHandler):
         self.server = server
         self.payload = EMPTY_PAYLOAD
         """The body of the request that is answered."""
+        self.chunked = False
+        """Whether it comes in chunks."""
         self._head = 0
         self._rest = b""
         """What was read and waits for its turn to be parsed."""
@@ -188,8 +192,10 @@ class Connection(web_protocol.RequestHandler):
         if self._rest:
             self._rest += data
             return
-        self._rest = data[TURN:]
-        self._parse(data[:TURN])
+        chunked = self.chunked and not self.payload.is_eof()
+        turn = CHUNKED_TURN if chunked else TURN
+        self._rest = data[turn:]
+        self._parse(data[:turn])
         if self._rest:
             self._pause_transport_reading()
             self._loop.call_soon(self._go_on)
@@ -289,7 +295,7 @@ class Server(web.Server):
         task: "asyncio.Task[None]",
     ) -> web.BaseRequest:
         assert isinstance(protocol, Connection)
-        protocol.payload = payload
+        protocol.payload, protocol.chunked = payload, message.chunked
         answer = AnswerWriter(protocol, self._loop)
         return self._make_request_of_app(message, payload, protocol, answer, task)
 

@@ -73,14 +73,14 @@ class Connections:
             raise unavailable("The server is shutting down. Come back in a moment.", 1)
         if self._held >= self._most:
             raise unavailable("The server holds as many connections as it may.", 5)
-        if self._by_account[identity.account_id] >= self._most_an_account:
+        if self._by_account[identity.limit_key] >= self._most_an_account:
             raise too_many(
                 f"This account has {self._most_an_account} streams and held requests open,"
                 " which is all it may. Close one.",
                 5,
             )
         self._held += 1
-        self._by_account[identity.account_id] += 1
+        self._by_account[identity.limit_key] += 1
         self._by_session.setdefault(identity.session_id, {})[end] = None
         if poll:
             self._polls[end] = None
@@ -94,9 +94,9 @@ class Connections:
             expiry.cancel()
             self._held -= 1
             self._polls.pop(end, None)
-            self._by_account[identity.account_id] -= 1
-            if not self._by_account[identity.account_id]:
-                del self._by_account[identity.account_id]
+            self._by_account[identity.limit_key] -= 1
+            if not self._by_account[identity.limit_key]:
+                del self._by_account[identity.limit_key]
             session = self._by_session[identity.session_id]
             del session[end]
             if not session:

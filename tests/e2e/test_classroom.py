@@ -57,3 +57,31 @@ async def test_thirty_people_behind_one_address_are_let_in(start_server: StartSe
     async with Rest(server.url) as first, asyncio.TaskGroup() as group:
         for number in range(PEOPLE):
             group.create_task(take_part(first.another(), number, place, everybody_is_there))
+
+
+async def watch_the_demo(rest: Rest, everybody_is_there: asyncio.Barrier) -> None:
+    """What an app has open, in a session of the account that the demo gives to everybody."""
+    await rest.demo("customer")
+    async with AsyncExitStack() as stack:
+        for _ in range(4):
+            news = await stack.enter_async_context(event_stream(rest, "/announcements/stream"))
+            assert news.answer.status == 200
+        for _ in range(3):
+            (await rest.get("/orders")).must(200)
+        restaurant = (await rest.get("/restaurants")).must(200).json["items"][0]["id"]
+        menu = (await rest.get(f"/restaurants/{restaurant}")).must(200).json["menu"]
+        dish = next(item["id"] for item in menu if item["available"])
+        items = [{"menu_item_id": dish, "quantity": 1}]
+        for _ in range(2):
+            order = {"restaurant_id": restaurant, "items": items, "address": HOME}
+            (await rest.post("/orders", order)).must(201)
+        async with asyncio.timeout(60):
+            await everybody_is_there.wait()
+
+
+async def test_thirty_people_share_the_account_of_a_demo(start_server: StartServer) -> None:
+    server = start_server(demo=True, env=DEFAULTS | {"TIFFIN_PHOTO_WORKERS": "0"})
+    everybody_is_there = asyncio.Barrier(PEOPLE)
+    async with Rest(server.url) as first, asyncio.TaskGroup() as group:
+        for _ in range(PEOPLE):
+            group.create_task(watch_the_demo(first.another(), everybody_is_there))

@@ -60,13 +60,19 @@ def words(screen: str) -> list[str]:
     return re.findall(r"[A-Za-z]{3,}", screen)
 
 
-@pytest.mark.parametrize("app", APPS)
+@pytest.mark.parametrize(
+    ("app", "signals"),
+    [
+        ("customer", (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)),
+        ("employee", (signal.SIGTERM,)),
+    ],
+)
 def test_signals_that_end_it_give_the_terminal_back(
-    app: str, start_server: StartServer, tmux: Tmux
+    app: str, signals: tuple[signal.Signals, ...], start_server: StartServer, tmux: Tmux
 ) -> None:
     server = start_server(demo=True)
     window = tmux.shell()
-    for sign in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    for sign in signals:
         process = start(window, app, server.url, signed_in=sign is not signal.SIGTERM)
         assert window.ask("alternate_on") == "1"
         process.send_signal(sign)
@@ -111,10 +117,14 @@ def test_it_goes_to_the_shell_and_comes_back_whole(
     window.resize(80, 24)
     comes_back(lambda: window.type("clear; fg"), 0.4)
     assert max(map(len, window.text.splitlines())) in (79, 80)
-    window.press("C-q")
+    window.press("C-z")
     is_given_back(window)
-    window.type("echo code $?")
-    window.sees("code 0")
+    window.type("clear; kill %1; echo killed")
+    window.sees("killed")
+    process.wait(timeout=15)
+    window.type("echo")
+    window.sees(f"Exit {128 + signal.SIGTERM}")
+    assert window.ask("alternate_on") == "0"
 
 
 def test_the_demo_goes_to_the_shell_too(data_dir: Path, tmux: Tmux) -> None:
@@ -140,15 +150,14 @@ def test_the_demo_goes_to_the_shell_too(data_dir: Path, tmux: Tmux) -> None:
     assert not alive
 
 
-@pytest.mark.parametrize("app", APPS)
 def test_a_key_that_is_no_utf_8_and_exported_sizes_change_nothing(
-    app: str, start_server: StartServer, tmux: Tmux
+    start_server: StartServer, tmux: Tmux
 ) -> None:
     server = start_server(demo=True)
     window = tmux.shell(
         (100, 30), COLUMNS="60", LINES="17", PYTHONIOENCODING="latin-1", PYTHONUTF8="0"
     )
-    start(window, app, server.url)
+    start(window, "customer", server.url)
     for columns, rows in ((100, 30), (80, 24)):
         window.resize(columns, rows)
         # The outermost column may be empty.
@@ -162,6 +171,15 @@ def test_a_key_that_is_no_utf_8_and_exported_sizes_change_nothing(
     window.sees("Keys")
     window.press("Escape", "C-q")
     is_given_back(window)
+
+
+def test_without_a_shell_to_go_to_it_stays(tmux: Tmux) -> None:
+    window = tmux.open("customer", f"http://127.0.0.1:{free_port()}")
+    window.sees("Enter the demo")
+    window.press("C-z", "?")
+    window.sees("Keys")
+    window.press("Escape", "C-q")
+    assert window.ends() == 0
 
 
 def test_a_terminal_that_goes_without_a_word_ends_it(start_server: StartServer, tmux: Tmux) -> None:

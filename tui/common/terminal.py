@@ -66,13 +66,27 @@ class TerminalDriver(LinuxDriver):
 
     def start_application_mode(self) -> None:
         """Take the terminal."""
-        super().start_application_mode()  # type: ignore[no-untyped-call]
         self._on = True
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+
+    # Without the terminal nothing may touch it: that would stop a process in the background, also
+    # one that was stopped and then told to end.
 
     def stop_application_mode(self) -> None:
-        """Give the terminal back."""
-        self._on = False
-        super().stop_application_mode()
+        """Give the terminal back, if the app has it."""
+        if self._on:
+            super().stop_application_mode()
+            self._on = False
+
+    def disable_input(self) -> None:
+        """Read no more keys."""
+        if self._on:
+            super().disable_input()
+
+    def write(self, data: str) -> None:
+        """Draw, if the app has the terminal."""
+        if self._on:
+            super().write(data)
 
     def close(self) -> None:
         """The app is over."""
@@ -146,7 +160,8 @@ class TerminalDriver(LinuxDriver):
             os.kill(0, signal.SIGTSTP)
         self._by_default(signal.SIGTSTP, signal.SIGCONT)
         signal.raise_signal(signal.SIGTSTP)
-        self._take()
+        if not self._ended:
+            self._take()
 
     def _take_again(self) -> None:
         """Stopped from outside, without a chance to give it back, and told to go on."""

@@ -124,7 +124,7 @@ class AccountService:
             if replacement is not None:
                 await store.replace_password(tx, current, replacement)
             await self._note(tx, current.account, address)
-            return await self.sessions.start(tx, current.account)
+            return await self.sessions.start(tx, current.account, shared=current.demo)
 
         return await self._database.write(fn)
 
@@ -138,8 +138,7 @@ class AccountService:
             stored = await store.demo_account(tx, role)
             if stored is None:
                 raise not_found(f"demo {role.value}")
-            # Anybody may log in here: they would end each other's sessions.
-            return await self.sessions.start(tx, stored.account, bounded=False)
+            return await self.sessions.start(tx, stored.account, shared=True)
 
         return await self._database.write(fn)
 

@@ -57,18 +57,18 @@ class Sessions:
         self._demo = demo
         self._most = most
 
-    async def start(self, tx: Transaction, account: Account, *, bounded: bool = True) -> Session:
+    async def start(self, tx: Transaction, account: Account, *, shared: bool = False) -> Session:
         """A new session of that account, in place of the one that was longest not used where it
-        is `bounded` and has as many as it may."""
+        has as many as it may; those who share one do not end each other's."""
         at = now()
         session_id, token = new_id("ses"), new_token()
         await store.insert_session(tx, session_id, account.id, at, at + self._lifetime)
         await store.insert_token(tx, digest_of(token), session_id, at + self._lifetime)
-        if bounded and self._most:
+        if not shared and self._most:
             ended = await store.delete_oldest_sessions(tx, account.id, session_id, self._most)
             if ended:
                 await self._announce(tx, account.id, ended)
-        return self._granted(account, session_id, token)
+        return self._granted(account, session_id, token, shared)
 
     async def of(self, token: str) -> str:
         """The account of that refresh token. Raises Problem 401 where there is none."""
@@ -131,7 +131,7 @@ class Sessions:
         assert stored is not None, "a session goes with its account"
         if stored.demo and not self._demo:
             return None
-        return self._granted(stored.account, session_id, successor)
+        return self._granted(stored.account, session_id, successor, stored.demo)
 
     async def end_by_token(self, tx: Transaction, token: str, account_id: str) -> bool:
         """End the session of that refresh token, spent or not; False where it is not theirs."""
@@ -166,9 +166,12 @@ class Sessions:
         data = json.dumps({"sessions": list(ended)}, separators=(",", ":"))
         await self._log.append(tx, self._topic, "session.revoked", data, account_id)
 
-    def _granted(self, account: Account, session_id: str, refresh_token: str) -> Session:
+    def _granted(
+        self, account: Account, session_id: str, refresh_token: str, shared: bool
+    ) -> Session:
+        role, restaurant_id = account.role.value, account.restaurant_id
         access_token = self._tokens.issue(
-            account.id, session_id, account.name, account.role.value, account.restaurant_id
+            account.id, session_id, account.name, role, restaurant_id, shared
         )
         return Session(
             access_token=access_token,

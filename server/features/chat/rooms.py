@@ -62,7 +62,7 @@ class Seat:
         return None
 
     async def _post(self, frame: SendMessage) -> ChatMessage:
-        self._rooms.writes.take(self._identity.account_id)
+        self._rooms.writes.take(self._identity.limit_key)
         posted = await self._rooms.messages.post(self._identity, self._chat_id, frame)
         if posted.again and posted.seq <= self._place.cursor:
             # Its event lies behind this connection: without a word its sender would wait for ever.

@@ -113,15 +113,15 @@ class UploadService:
     def arriving(self, identity: Identity) -> Iterator[None]:
         """While a photo is received. Raises Problem 429, 503 where there are too many already."""
         most, most_of_one = self._shares.arriving, self._shares.arriving_of_one
-        if most_of_one and self._arriving[identity.account_id] >= most_of_one:
+        if most_of_one and self._arriving[identity.limit_key] >= most_of_one:
             raise too_many(f"Send at most {most_of_one} photos at once.", 2)
         if most and self._arriving.total() >= most:
             raise unavailable("Too many photos arrive at the moment. Send it again.", 5)
-        self._arriving[identity.account_id] += 1
+        self._arriving[identity.limit_key] += 1
         try:
             yield
         finally:
-            self._arriving[identity.account_id] -= 1
+            self._arriving[identity.limit_key] -= 1
             self._arriving += Counter()  # drops those that have none
 
     async def accept(

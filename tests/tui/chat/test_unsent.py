@@ -132,3 +132,22 @@ async def test_an_account_that_is_deleted_leaves_nothing(
         side.app.screen.query_one("#yes", Button).press()
         await side.sees("Your account is deleted")
     assert not kept(tmp_path)
+
+
+async def test_what_the_disk_does_not_keep_is_asked_about(
+    demo_server: LiveServer, tmp_path: Path, guest: Rest
+) -> None:
+    (await guest.post("/chats", {"subject": SUBJECT})).must(201)
+    async with proxy_to(demo_server.url) as proxy, customer_side(proxy.url, tmp_path) as side:
+        await side.go()
+        await side.sees(SUBJECT)
+        await side.live()
+        assert side.app.tokens is not None
+        side.app.tokens.path.with_suffix(".unsent").write_text("no folder")
+        side.panel.enter()
+        proxy.failing(every=1)
+        proxy.cut()
+        await side.type("one")
+        await side.sees("waiting")
+        await side.pilot.press("ctrl+q")
+        await side.sees("A chat message is not sent yet")

@@ -9,8 +9,8 @@ import zlib
 import pytest
 from aiohttp import web
 from faulty_server import FaultyServer
-from hostile_server import ENDLESS, HEAD, answer, hostile
 
+from support.hostile_server import ENDLESS, HEAD, answer, hostile
 from support.waiting import wait_until
 from tui.common.client.api import Api
 from tui.common.client.channel import FRAMES_AT_A_TIME

@@ -1,6 +1,8 @@
 """What is unsent, on disk: in its order, by chat and account, whatever else lies there."""
 
 import json
+import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -83,3 +85,28 @@ def test_without_a_disk_it_lives_as_long_as_its_window(tmp_path: Path) -> None:
     assert list(box) == [message]
     assert box.remove(message.client_id)
     assert again(tmp_path).chats() == []
+
+
+def test_what_cannot_be_kept_is_known_until_it_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "unsent").write_text("no folder")
+    store = OutboxStore(tmp_path / "unsent", "acc-1")
+    message = Unsent("hello")
+    box = Outbox(store, "cht-1")
+    box.put(message)
+    assert store.unkept == {message.client_id}
+    assert list(box) == [message]
+    assert box.remove(message.client_id)
+    assert not store.unkept
+
+
+def test_a_full_disk_keeps_no_half_of_a_message(store: OutboxStore, tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        store.write("cht-1", Unsent("x" * 1000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert len(store.unkept) == 1
+    assert not files(tmp_path)

@@ -56,6 +56,14 @@ class TalkPanel(Panel):
             self._store = self.tiffin.outbox_store()
         return self._store
 
+    def unsent(self) -> str:
+        """Messages that are neither sent nor on the disk."""
+        count = 0 if self._store is None else len(self._store.unkept)
+        if not count:
+            return ""
+        messages = f"{count} chat messages are" if count > 1 else "A chat message is"
+        return f"{messages} not sent yet, and could not be kept on the disk."
+
     @property
     def in_view(self) -> bool:
         """Whether somebody is looking here: in front, nothing over it, the terminal in focus."""

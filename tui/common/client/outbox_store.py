@@ -28,6 +28,8 @@ class OutboxStore:
         # The id is the server's word, and need not be fit for a path.
         self._folder = folder / hashlib.sha256(account_id.encode()).hexdigest()[:16]
         self._files: dict[str, Path] = {}
+        self.unkept: set[str] = set()
+        """By `client_id`, what could not be written: it ends with this window."""
         self._last = 0
 
     def chats(self) -> list[str]:
@@ -49,15 +51,19 @@ class OutboxStore:
             "written_at": message.written_at.isoformat(),
         }
         # A small file, written at once: a key press can wait for that, and what is sent is kept.
-        with contextlib.suppress(OSError):
+        try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             self._files[message.client_id] = path
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 json.dump(fields, file)
+        except OSError:
+            self.delete(message.client_id)  # half of it would be none
+            self.unkept.add(message.client_id)
 
     def delete(self, client_id: str) -> None:
         """It has come back, or was refused."""
+        self.unkept.discard(client_id)
         path = self._files.pop(client_id, None)
         if path is not None:
             with contextlib.suppress(OSError):

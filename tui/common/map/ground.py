@@ -174,7 +174,7 @@ def _width(kind: Kind, tags: Mapping[str, Any]) -> float:
             return float(given)
         return OSM_WATERS.get(str(tags.get("waterway")), USUAL_WATER)
     if kind is Kind.BRIDGE:
-        main = tags.get("class") == "main" or tags.get("highway") in OSM_MAIN
+        main = tags.get("class") == "main" or str(tags.get("highway")) in OSM_MAIN
         return WIDTHS[Kind.MAIN if main else Kind.SIDE]
     return WIDTHS[kind]
 
@@ -193,7 +193,9 @@ def _points(line: object) -> tuple[Flat, ...]:
 
 
 def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    if isinstance(value, float):
+        return isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _box(points: Sequence[Flat] | Iterable[Flat]) -> Box:

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from server.core.routing import SERVICES
+from server.core.serving import Server
 from server.realtime.hub import Hub
 from server.transports import socketio as transport
 from server.transports.connections import CONNECTIONS, End
@@ -18,6 +19,7 @@ from server.transports.duplex import BUFFER
 from server.transports.socketio import SocketIo
 from server.transports.socketio_engine import HARD_BUFFER
 from support.cast import Cast, cast_of
+from support.idle_reader import idle_reader
 from support.live_server import LiveServer, running_server, settings_for
 from support.raw_websocket import (
     BINARY,
@@ -215,6 +217,27 @@ async def test_too_many_posts_end_a_session(data_dir: Path) -> None:
             assert len(statuses) < 100
         assert statuses[-1] == 429
         await wait_until(lambda: session.sid not in clients_of(server), 8, what="it is ended")
+
+
+async def test_what_a_poll_brings_has_to_be_read_in_time(data_dir: Path) -> None:
+    settings = settings_for(data_dir, write_seconds=0.5)
+    async with running_server(settings) as server, cast_of(server) as cast:
+        listening = server.runner.server
+        assert isinstance(listening, Server)
+        chat_id = await open_chat(cast.customer)
+        start = (await cast.customer.get(f"/chats/{chat_id}/messages")).must(200).json["cursor"]
+        async with room(cast.customer, chat_id) as talk:
+            for number in range(16):
+                await talk.say("\U0001f35b" * 4000, str(number))
+                await talk.next("message")
+        session = await identified(cast.customer)
+        joins = json.dumps(["join", {"chat_id": chat_id, "after": start}])
+        assert await session.post(f"42{joins}") == 200
+        await wait_until(lambda: clients_of(server)[session.sid].queue.bytes > BUFFER, 5)
+        before = len(listening.connections)
+        async with idle_reader(cast.nobody, f"{POLLING}&sid={session.sid}"):
+            await wait_until(lambda: len(listening.connections) > before, 5, what="it polls")
+            await wait_until(lambda: len(listening.connections) == before, 5, what="it is cut off")
 
 
 FLOODS = {

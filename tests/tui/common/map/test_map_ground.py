@@ -40,6 +40,7 @@ def test_the_demo_town_has_all_kinds() -> None:
         ({"highway": "footway"}, Kind.PATH),
         ({"highway": "tertiary", "bridge": "yes"}, Kind.BRIDGE),
         ({"highway": "tertiary", "bridge": "no"}, Kind.MAIN),
+        ({"kind": "street", "highway": ["primary"], "bridge": True}, Kind.BRIDGE),
     ],
 )
 def test_streets_by_their_own_names_and_by_those_of_openstreetmap(
@@ -91,6 +92,7 @@ def test_a_narrow_water_has_the_width_it_says() -> None:
         feature("LineString", [["a", None], [1]], kind="street"),
         feature("LineString", [[15.44, float("nan")], [True, False]], kind="street"),
         feature("LineString", [[500, 47], [600, 47]], kind="street"),
+        feature("LineString", [[10**400, 47], [1, -(10**400)]], kind="street"),
         feature("LineString", None, kind="street"),
         feature("MultiLineString", [None, 3], kind="street"),
         feature("Point", [15.44, 47.07], kind="place", name="Square"),
