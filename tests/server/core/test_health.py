@@ -1,12 +1,16 @@
 """What the server says of its own state."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from server.core import health
+from server.core.database import Database
 from server.core.health import Readiness
+from server.core.routing import SERVICES
 from support.live_server import LiveServer, running_server, settings_for
 from support.redis_server import RedisServer
 from support.rest import Rest
@@ -31,6 +35,22 @@ async def test_without_redis_a_server_is_degraded_and_still_ready(
             return bool(found["status"] == "degraded" and "Redis" in found["parts"]["broker"])
 
         await wait_until(degraded)
+
+
+async def test_readiness_does_not_wait_for_a_lock_that_a_writer_waits_for(
+    live_server: LiveServer, rest: Rest
+) -> None:
+    database = live_server.app[SERVICES][Database]
+    connection = sqlite3.connect(database.path, isolation_level=None, check_same_thread=False)
+    with closing(connection) as other:
+        # Not in this loop: the server's own upkeep may be writing just now.
+        await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
+        sql = "UPDATE meta SET value = value"
+        writing = asyncio.create_task(database.write(lambda tx: tx.execute(sql, {})))
+        assert (await rest.get("//readyz")).must(200).json["parts"]["database"] == "ok"
+        assert not writing.done()
+        other.execute("COMMIT")
+    await writing
 
 
 async def test_a_draining_server_is_not_ready(live_server: LiveServer, rest: Rest) -> None:
