@@ -188,8 +188,8 @@ async def held(rest: Rest, number: int) -> bool:
 
 async def _fill(rest: Rest, basket: dict[str, Any]) -> None:
     """Some 400 kB of events."""
-    items = [dict(basket["items"][0], note="x" * 140) for _ in range(50)]
+    items = [dict(basket["items"][0], note="x" * 80) for _ in range(50)]
     body = json.dumps(basket | {"items": items}).encode()
-    for _ in range(30):
+    for _ in range(40):
         answer = await rest.post("/orders", data=body, headers={"Content-Type": "application/json"})
         answer.must(201)

@@ -86,14 +86,11 @@ def test_a_crash_is_one_sentence_and_a_file_without_the_password(
 
 
 def test_the_demo_tells_of_a_crash_in_the_same_way(tmp_path: Path) -> None:
-    # A file where its folder should be is one thing it does not expect.
-    (tmp_path / "data").write_text("")
     code, written = played(
         tmp_path,
         "-c",
-        "import os, runpy, sys; os.environ['TIFFIN_DATA_DIR'] = sys.argv.pop();"
+        "import os, runpy; os.isatty = None;"
         "runpy.run_module('tui.common.demo', run_name='__main__', alter_sys=True)",
-        str(tmp_path / "data"),
     )
     files = list((tmp_path / "tiffin").glob("crash-*.txt"))
     assert len(files) == 1, written

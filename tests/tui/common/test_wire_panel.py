@@ -112,7 +112,7 @@ async def test_where_it_cannot_write_it_says_so(
 ) -> None:
     async with signed_in(demo_server.url, tmp_path) as (app, pilot):
         gone = tmp_path / "gone"
-        monkeypatch.setattr(Path, "cwd", lambda: gone)
+        monkeypatch.setattr(Path, "cwd", lambda *_: gone)
         await pilot.press("2")
         await wait_until(lambda: isinstance(app.focused, FrameLog))
         await pilot.press("e")
