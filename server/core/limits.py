@@ -81,7 +81,7 @@ class InFlight:
 class Turns:
     """`most` pieces of work for one key at a time, the others in line; 0 is no limit.
 
-    What others ask for then waits behind a few of one account's requests, and not behind all.
+    What others ask for then waits behind a few of one address' requests, and not behind all.
     """
 
     def __init__(self, most: int) -> None:

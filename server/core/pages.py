@@ -12,7 +12,7 @@ from server.core.queries import Row
 
 ItemT = TypeVar("ItemT")
 
-PAGE_BYTES = 1024 * 1024
+PAGE_BYTES = 256 * 1024
 """Text of a page: five times what 200 usual entries have. The longest entries would make a page of
 200 as large as a photo, which takes the server as long as a hundred other requests."""
 

@@ -48,7 +48,7 @@ ANONYMOUS = web.AppKey("anonymous", RateLimit)
 IN_FLIGHT = web.AppKey("in_flight", InFlight)
 """By account: what is not answered yet."""
 TURNS = web.AppKey("turns", Turns)
-"""By account: its reads, a few at a time."""
+"""By address: its reads, a few at a time."""
 OPERATIONS = web.AppKey("operations", list["Operation"])
 
 IDENTITY = web.RequestKey("identity", Identity)
@@ -183,21 +183,20 @@ class Operation:
             return await self.refuse(request, problem)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        if not self.roles:
-            if self.counted:
-                count_anonymous(request)
-            return await self._handle(request)
-        await self._admit(request)
         if self.method != "GET":
             return await self._handle(request)
-        done = await request.app[TURNS].take(identity_of(request).limit_key)
-        request[_LEAVE].append(done)
+        done = await request.app[TURNS].take(address_key(request))
+        request[_LEAVE] = [done]
         try:
             return await self._handle(request)
         finally:
             done()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if self.roles:
+            await self._admit(request)
+        elif self.counted:
+            count_anonymous(request)
         try:
             result = await self.handler(request, **await self._bind(request))
         except Problem as problem:
@@ -273,7 +272,7 @@ class Operation:
 def _enter(request: web.Request, identity: Identity) -> None:
     """Count the request until its answer has been read. Raises Problem 429."""
     leave = request.app[IN_FLIGHT].enter(identity.limit_key)
-    request[_LEAVE] = [leave]
+    request.setdefault(_LEAVE, []).append(leave)
     task = asyncio.current_task()  # aiohttp makes one a request, which also writes the answer
     assert task is not None
     task.add_done_callback(lambda _: leave())

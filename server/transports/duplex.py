@@ -26,7 +26,7 @@ BURST_SECONDS = 5
 """Seconds' worth of frames that may come at once: who was away has some to send again."""
 SHORT_BYTES = 4 * 1024
 """A frame counts once, and once more for each of these."""
-PATIENCE = 300
+PATIENCE = 120
 """Frames that are refused one after the other before the connection is ended."""
 RETRY_MS = (500, 2500)
 

@@ -30,6 +30,7 @@ Cursor = Annotated[str, Field(max_length=256)] | None
     status=101,
     problems=(400, 426),
     refuse=websocket.refuse,
+    cost=5,
 )
 async def converse(request: web.Request, id: Id, after: Cursor = None) -> web.StreamResponse:
     """The chat's room over WebSocket, for its customer and for employees.
