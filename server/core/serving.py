@@ -5,19 +5,22 @@ import contextlib
 import json
 import logging
 import socket
-from collections.abc import Iterator
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
 from typing import Any, cast
 
 from aiohttp import http_writer, web, web_protocol
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import HttpVersion11
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from server.core.arrivals import ARRIVALS, Arrivals
-from server.core.errors import Problem
+from server.core.errors import Problem, malformed
 from server.core.ids import new_id
-from server.core.middleware import METRICS
+from server.core.middleware import METRICS, as_problem, problem_response
 from server.core.routing import HELD
 from server.core.sockets import Sockets
 from server.settings import Settings
@@ -34,16 +37,28 @@ TURN = 8 * 1024
 bring, would take 30 ms."""
 CHUNKED_TURN = 1024
 """The same of a chunked body: the work goes with the number of chunks."""
+TURN_SECONDS = 0.002
+"""How long a turn of the event loop parses what waits, of all connections together."""
+FRAMED = 6 * 1024
+"""Bytes of a chunked body, from which on at most a third may be the chunks' own lines: chunks of
+ten bytes on average. Smaller ones cost far more to parse than to send."""
 BODY_BUFFER = 64 * 1024
 """Bytes of a body that wait for whoever reads it; twice as many before the client has to wait."""
 LINGER_SECONDS = 2.0
-"""How long the rest of a body is still read after its answer, once the server stops: a connection
+LINGER_BYTES = 256 * 1024
+"""How long, and how much of, the rest of a request is still read after its answer: a connection
 closed at once would take the answer with it."""
 REFUSED_SECONDS = 1.0
 """For the same reason, how long a connection that is refused may take to read why."""
 FORCED_SECONDS = 0.5
 """aiohttp waits twice this long for what has not ended by itself."""
 FOREVER = 366 * 86_400.0
+UNREADABLE = (
+    "This is no request in HTTP/1.1, or a line of its head is longer than 8190 bytes. The"
+    " connection is closed."
+)
+ERROR = web_protocol.ERROR._replace(version=HttpVersion11)
+"""Stands for a request that cannot be read."""
 
 
 class AnswerWriter(http_writer.StreamWriter):
@@ -123,7 +138,21 @@ class Connection(web_protocol.RequestHandler):
     are too many already.
     """
 
-    __slots__ = ("_address", "_head", "_lingers", "_rest", "_timer", "chunked", "payload", "server")
+    __slots__ = (
+        "_address",
+        "_dropped",
+        "_ended",
+        "_framing",
+        "_head",
+        "_lingers",
+        "_rest",
+        "_timer",
+        "_wire",
+        "chunked",
+        "payload",
+        "server",
+        "waits",
+    )
 
     def __init__(self, server: "Server", **more: Any) -> None:
         super().__init__(server, **more)
@@ -134,9 +163,16 @@ class Connection(web_protocol.RequestHandler):
         """The body of the request that is answered."""
         self.chunked = False
         """Whether it comes in chunks."""
+        self.waits = False
+        """Whether it has a place in the line of those that have something to parse."""
         self._head = 0
-        self._rest = b""
+        self._wire = self._framing = 0
+        """Bytes of a chunked body as it is sent, and those of them that are not its content."""
+        self._rest = memoryview(b"")
         """What was read and waits for its turn to be parsed."""
+        self._ended = False
+        """Whether what else comes is dropped: it could not be read, or takes too long."""
+        self._dropped = 0
         self._address: str | None = None
         self._lingers = False
         self._timer: asyncio.TimerHandle | None = None
@@ -184,46 +220,155 @@ class Connection(web_protocol.RequestHandler):
             self.server.sockets.release(self._address)
             self._address = None
         self.payload = EMPTY_PAYLOAD
-        self._rest = b""
+        self._rest = memoryview(b"")
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Parse what was read, a part at a time: others have their turn in between."""
-        if self._rest:
-            self._rest += data
+        if self._ended or self._close or self._force_close:
+            self._dropped += len(data)
+            if self._dropped > LINGER_BYTES:
+                self._pause_transport_reading()
             return
-        chunked = self.chunked and not self.payload.is_eof()
-        turn = CHUNKED_TURN if chunked else TURN
-        self._rest = data[turn:]
-        self._parse(data[:turn])
         if self._rest:
-            self._pause_transport_reading()
-            self._loop.call_soon(self._go_on)
+            self._rest = memoryview(bytes(self._rest) + data) if data else self._rest
+        elif len(data) > self._turn() or (data and self.server.busy):
+            self._rest = memoryview(data)
+        else:
+            self._parse(data)
+            return
+        self._pause_transport_reading()
+        self.server.line_up(self)
 
-    def _go_on(self) -> None:
-        data, self._rest = self._rest, b""
-        self.data_received(data)
-        if not (self._rest or self._reading_paused or self._buffer_paused):
+    def parse_next(self) -> None:
+        """Parse the next part of what was read, unless a buffer is full."""
+        if not self._rest or self._reading_paused or self._buffer_paused:
+            return
+        turn = self._turn()
+        data, self._rest = bytes(self._rest[:turn]), self._rest[turn:]
+        self._parse(data)
+        if not (self._reading_paused or self._buffer_paused):
             self._resume_transport_reading()
 
+    def _turn(self) -> int:
+        body, chunked = self._arriving()
+        return CHUNKED_TURN if chunked and not body.is_eof() else TURN
+
     def _resume_transport_reading(self) -> None:
-        if not self._rest:
+        if self._rest:
+            self.server.line_up(self)
+        elif self._dropped <= LINGER_BYTES:
             super()._resume_transport_reading()
 
+    def _arriving(self) -> tuple[StreamReader, bool]:
+        """The body of the request that came last, and whether it comes in chunks."""
+        if not self._messages:
+            return self.payload, self.chunked
+        message, body = self._messages[-1]
+        return body, isinstance(message, RawRequestMessage) and message.chunked
+
     def _parse(self, data: bytes) -> None:
-        """Read on; a head has an end, though aiohttp only bounds its lines."""
-        body = self._messages[-1][1] if self._messages else self.payload
-        if self._upgraded or not body.is_eof():
-            super().data_received(data)
-            return
+        """Read on. A head has an end, though aiohttp only bounds its lines."""
+        body, chunked = self._arriving()
         count = self._request_count
+        if self._upgraded or not body.is_eof():
+            known = body.total_raw_bytes
+            super().data_received(data)
+            self._end_if_unreadable(body)
+            if chunked and not (self._ended or body.is_eof()):
+                self._wire += len(data)
+                self._framing += len(data) - (body.total_raw_bytes - known)
+                if self._wire > FRAMED and self._framing * 3 > self._wire:
+                    words = "The body's chunks are too small: send at least 16 bytes in each."
+                    self._end(malformed(words), body)
+            return
+        self._wire = self._framing = 0
         super().data_received(data)
+        self._end_if_unreadable(body)
         self._head = self._head + len(data) if count == self._request_count else 0
         most = self.server.settings.head_kb * 1024
-        if most and self._head > most and self.transport is not None:
-            if not self._request_in_progress and not self._messages:
-                self.transport.write(_bare_answer(Problem(431, "The request's head is too long.")))
-            self.force_close()
+        if most and self._head > most and not self._ended:
+            self._end(Problem(431, "The request's head is too long."), body)
+
+    def _end_if_unreadable(self, body: StreamReader) -> None:
+        """aiohttp's error quotes what was sent, and would be made anew for all that follows."""
+        if not self._messages:
+            return
+        error = self._messages[-1][0]
+        if isinstance(error, web_protocol._ErrInfo) and not self._ended:
+            self._messages.pop()
+            self._request_count -= 1
+            kind = type(error.exc).__name__
+            fields = {"remote": self._address}
+            logger.info("not HTTP, from a client: %s", kind, extra={"fields": fields})
+            words = UNREADABLE if body.is_eof() else "The body is not what its headers announce."
+            self._end(malformed(words), body)
+
+    def _end(self, problem: Problem, body: StreamReader) -> None:
+        """Look at nothing else that comes; the problem is what the request is answered by."""
+        self._ended = True
+        self._rest = memoryview(b"")
+        if not body.is_eof():
+            body.set_exception(problem)  # raised by whatever reads the body
+            return
+        self._request_count += 1
+        self._messages.append((web_protocol._ErrInfo(problem.status, problem, ""), EMPTY_PAYLOAD))
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _make_error_handler(
+        self, err_info: web_protocol._ErrInfo
+    ) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
+        async def handler(request: web.BaseRequest) -> web.StreamResponse:
+            error = err_info.exc
+            problem = error if isinstance(error, Problem) else malformed(UNREADABLE)
+            return _answer(problem)
+
+        return handler
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """An error outside of the middleware. Raises ConnectionError after an answer's start."""
+        super().handle_error(request, status, exc, message)
+        words = "Something went wrong here. The request id finds it in the logs."
+        return _answer(Problem(status, words))
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send the answer, then read the rest of the request within bounds."""
+        if isinstance(resp, web.HTTPException) and resp.status >= 400:
+            resp = _answer(as_problem(resp))  # before the middleware, such as 417
+        resp, gone = await super().finish_response(request, resp, start_time)
+        body = request._payload
+        self._end_if_unreadable(body)  # what came after an upgrade that was refused
+        if not gone and not self._messages and (self._ended or not body.is_eof()):
+            await self._linger(body)
+        elif self._messages:
+            await asyncio.sleep(0)  # others' requests come between those of one connection
+        return resp, gone
+
+    async def _linger(self, body: StreamReader) -> None:
+        """Read the rest of a body, or give the client time to read why it is not read."""
+        most = body.total_raw_bytes + LINGER_BYTES if not body.is_eof() else 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                with contextlib.suppress(Problem, web.RequestPayloadError):
+                    while not body.is_eof() and body.total_raw_bytes < most:
+                        await body.readany()
+                if body.is_eof() and not self._ended:
+                    return
+                self._ended = True
+                self._rest = memoryview(b"")
+                if self.transport is not None and self.transport.can_write_eof():
+                    self.transport.write_eof()
+                await self._loop.create_future()  # cancelled when the client leaves
+        self.close()
 
     def cut_off(self, why: str) -> None:
         """Drop a connection whose client does not read."""
@@ -233,9 +378,7 @@ class Connection(web_protocol.RequestHandler):
 
     def drain(self) -> None:
         """The server stops: an idle connection ends now, another after the request it is at."""
-        if self._request_in_progress or self._messages:
-            self._lingering_time = LINGER_SECONDS
-        else:
+        if not self._request_in_progress and not self._messages:
             self.close()
 
     def _late(self) -> None:
@@ -258,12 +401,42 @@ class Server(web.Server):
             handler_cancellation=app.handler_cancellation,
             keepalive_timeout=settings.idle_seconds or FOREVER,
             read_bufsize=BODY_BUFFER,
+            lingering_time=0,  # `Connection` does it
             **more,
         )
         self.settings = settings
         self.unread = Unread(settings.unread_mb * 1024 * 1024)
         self.sockets = Sockets(settings)
         self._arrivals = arrivals
+        self._line: deque[Connection] = deque()
+        self._called = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether connections wait to have something parsed."""
+        return bool(self._line)
+
+    def line_up(self, connection: Connection) -> None:
+        """Parse what that connection has read, in turn with the others."""
+        if connection.waits:
+            return
+        connection.waits = True
+        self._line.append(connection)
+        if not self._called:
+            self._called = True
+            self._loop.call_soon(self._parse_in_turn)
+
+    def _parse_in_turn(self) -> None:
+        ends = time.perf_counter() + TURN_SECONDS
+        try:
+            while self._line and time.perf_counter() < ends:
+                connection = self._line.popleft()
+                connection.waits = False
+                connection.parse_next()
+        finally:
+            self._called = bool(self._line)
+            if self._called:
+                self._loop.call_soon(self._parse_in_turn)
 
     def __call__(self) -> Connection:
         """The protocol of a new connection."""
@@ -295,6 +468,8 @@ class Server(web.Server):
         task: "asyncio.Task[None]",
     ) -> web.BaseRequest:
         assert isinstance(protocol, Connection)
+        if message is web_protocol.ERROR:
+            message = ERROR
         protocol.payload, protocol.chunked = payload, message.chunked
         answer = AnswerWriter(protocol, self._loop)
         return self._make_request_of_app(message, payload, protocol, answer, task)
@@ -331,6 +506,15 @@ class Runner(web.AppRunner):
         assert isinstance(self.server, Server)
         finished = self.server.finish(self._settings.shutdown_seconds)
         await asyncio.gather(super().shutdown(), finished)
+
+
+def _answer(problem: Problem) -> web.Response:
+    """An answer without the middleware, after which the connection is closed."""
+    identifier = new_id("req")
+    response = problem_response(problem, identifier)
+    response.headers["X-Request-ID"] = identifier
+    response.force_close()
+    return response
 
 
 def _bare_answer(problem: Problem) -> bytes:
