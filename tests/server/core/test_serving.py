@@ -19,9 +19,10 @@ from aiohttp import web
 from PIL import Image
 
 from server.core.arrivals import ARRIVALS, Arrivals
+from server.core.connection import TURN
 from server.core.metrics import Metrics
 from server.core.middleware import METRICS
-from server.core.serving import BODY_BUFFER, TURN, Runner
+from server.core.serving import BODY_BUFFER, Runner
 from support.idle_reader import idle_reader
 from support.live_server import settings_for
 from support.metrics import figure
