@@ -14,8 +14,6 @@ from contextvars import ContextVar
 from logging.handlers import QueueHandler, QueueListener
 from typing import Any, TextIO
 
-from aiohttp.http_exceptions import HttpProcessingError
-
 from server.core.clock import now, to_text
 from server.core.errors import Problem
 
@@ -162,18 +160,7 @@ def configure_logging(level: str, stream: TextIO = sys.stderr, lines: int = 0) -
     root.setLevel(level)
     logging.getLogger("aiosqlite").setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
-    logging.getLogger("aiohttp.server").addFilter(_unreadable)
     atexit.register(flush_logs, FLUSH_SECONDS)
-
-
-def _unreadable(record: logging.LogRecord) -> bool:
-    """aiohttp tells of bytes that are no HTTP as of an error of ours, with a traceback."""
-    error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, HttpProcessingError):
-        record.levelno, record.levelname = logging.INFO, "INFO"
-        record.msg, record.args = "not HTTP, from a client: %s", (type(error).__name__,)
-        record.exc_info = None
-    return logging.getLogger().isEnabledFor(record.levelno)
 
 
 def log_failure(

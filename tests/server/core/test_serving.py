@@ -19,9 +19,10 @@ from aiohttp import web
 from PIL import Image
 
 from server.core.arrivals import ARRIVALS, Arrivals
+from server.core.connection import TURN
 from server.core.metrics import Metrics
 from server.core.middleware import METRICS
-from server.core.serving import TURN, Runner
+from server.core.serving import BODY_BUFFER, Runner
 from support.idle_reader import idle_reader
 from support.live_server import settings_for
 from support.metrics import figure
@@ -400,7 +401,7 @@ async def test_what_has_begun_is_finished_or_told_when_the_server_stops(
 
 
 async def test_a_large_read_is_parsed_in_parts(tmp_path: Path) -> None:
-    """Else a body of tiny chunks would hold up everybody for as long as one read takes to parse."""
+    """Else a body of small chunks would hold up everybody while one read of it is parsed."""
     largest = 0
 
     async def take(request: web.Request) -> web.Response:
@@ -419,15 +420,131 @@ async def test_a_large_read_is_parsed_in_parts(tmp_path: Path) -> None:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     body = os.urandom(4 * 1024 * 1024)
 
-    async def tiny() -> AsyncIterator[bytes]:
-        for at in range(20_000):
-            yield body[at : at + 1]
+    async def small() -> AsyncIterator[bytes]:
+        for at in range(0, 20_000, 16):
+            yield body[at : at + 16]
 
     try:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{runner.addresses[0][1]}") as http:
-            for sent, content in ((body, body), (tiny(), body[:20_000])):
+            for sent, content in ((body, body), (small(), body[:20_000])):
                 async with http.post("/", data=sent) as answer:
                     assert await answer.text() == hashlib.sha256(content).hexdigest()
     finally:
         await runner.cleanup()
-    assert largest <= 2 * TURN
+    assert largest <= 2 * BODY_BUFFER + TURN
+
+
+LOGIN = b"POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+
+async def told(server: ServerProcess, sent: bytes) -> tuple[int, str, Any]:
+    """Status, head and body of the answer to those bytes, after which the server closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(sent)
+    try:
+        async with asyncio.timeout(20):
+            return await answer_of(reader)
+    finally:
+        writer.transport.abort()
+
+
+async def test_what_cannot_be_read_is_answered_in_words_and_takes_no_memory(
+    start_server: StartServer,
+) -> None:
+    server = start_server(env=NO_PHOTOS)
+    nonsense = (b"\0" * 60_000, b"BAD\r\n\r\n" + b"x" * 200_000)
+    lines = b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 20_000 + b"\r\n\r\n"
+    expects = b"GET /healthz HTTP/1.1\r\nHost: x\r\nExpect: tea\r\nConnection: close\r\n\r\n"
+    for sent_bytes, expected in (
+        (nonsense[0], 400),
+        (nonsense[1], 400),
+        (lines, 400),
+        (expects, 417),
+    ):
+        status, head, body = await told(server, sent_bytes)
+        assert head.startswith("HTTP/1.1 ")
+        assert "Content-Type: application/problem+json" in head
+        assert (status, body["status"]) == (expected, expected)
+        assert body["request_id"] in head
+        assert "x00" not in body["detail"]
+        assert "yyy" not in body["detail"]
+
+    async def flood() -> None:
+        for number in range(20):
+            await told(server, nonsense[number % 2])
+
+    await asyncio.gather(*(flood() for _ in range(5)))
+    before = memory(server)
+    await asyncio.gather(*(flood() for _ in range(10)))
+    grown = memory(server) - before
+    assert grown < 20, f"{grown:.0f} MB for 200 requests that cannot be read"
+    await wait_until(lambda: "not HTTP, from a client: " in server.log_tail(50_000))
+    assert "Traceback" not in server.log_tail(500_000)
+
+
+async def test_good_requests_before_one_that_cannot_be_read_are_answered(
+    start_server: StartServer,
+) -> None:
+    server = start_server(env=NO_PHOTOS)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    async with asyncio.timeout(20):
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+        writer.write(b"BAD\r\n\r\n")
+        assert b"HTTP/1.1 400 " in await reader.read()
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 10_000, "too small"),
+        (b"Transfer-Encoding: chunked\r\n\r\n" + b"1;" + b"a" * 60_000, "too small"),
+        (b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}xyz\r\n" + b"x" * 2000, ""),
+        (b"Content-Encoding: gzip\r\nContent-Length: 2000\r\n\r\n" + b"{" * 1000, "announce"),
+    ],
+    ids=["tiny chunks", "chunk extension", "broken chunks", "no gzip"],
+)
+async def test_a_body_that_cannot_be_read_is_refused(
+    start_server: StartServer, body: bytes, words: str
+) -> None:
+    server = start_server(env=NO_PHOTOS)
+    status, _, problem = await told(server, LOGIN + body)
+    assert status == 400
+    assert words in problem["detail"]
+    assert "Traceback" not in server.log_tail(50_000)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        LOGIN + b"Content-Length: 10000000000\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000000\r\n\r\n",
+        b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000000\r\n\r\n",
+    ],
+    ids=["too large", "not wanted", "no such path"],
+)
+@pytest.mark.parametrize("piece", [1000, 65_536], ids=["slow", "fast"])
+async def test_a_body_without_end_is_cut_off_after_the_answer(
+    start_server: StartServer, head: bytes, piece: int
+) -> None:
+    server = start_server(env=NO_PHOTOS)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(head)
+    answered = asyncio.create_task(reader.readuntil(b"\r\n\r\n"))
+    sent_bytes, began = 0, 0.0
+
+    async def cut_off() -> bool:
+        nonlocal sent_bytes, began
+        if answered.done() and not began:
+            sent_bytes, began = 0, time.monotonic()
+        if not writer.is_closing() and writer.transport.get_write_buffer_size() < 100_000:
+            writer.write(b" " * piece)
+            sent_bytes += piece
+        return bool(began) and not connections(server)
+
+    await wait_until(cut_off, every=0.002)
+    assert b"HTTP/1.1 " in await answered
+    assert time.monotonic() - began < 8  # 2 s, and time for a machine that is busy
+    assert sent_bytes < 30_000_000  # most of them wait in the kernel's buffers
+    writer.transport.abort()

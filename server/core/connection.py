@@ -1,0 +1,328 @@
+"""A client's connection: how long it may take, and what is read from it at what pace."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
+
+from aiohttp import web, web_protocol
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+
+from server.core.errors import Problem, malformed
+from server.core.ids import new_id
+from server.core.middleware import as_problem, problem_response
+from server.core.routing import HELD
+
+if TYPE_CHECKING:
+    from server.core.serving import Server
+
+logger = logging.getLogger(__name__)
+
+KERNEL_BUFFER = 64 * 1024
+"""Bytes of an answer that may wait in the kernel, which would take megabytes by itself."""
+TURN = 8 * 1024
+"""Bytes of a request that are parsed at once: 256 KB of chunks of a byte each, which one read may
+bring, would take 30 ms."""
+CHUNKED_TURN = 1024
+"""The same of a chunked body: the work goes with the number of chunks."""
+FRAMED = 6 * 1024
+"""Bytes of a chunked body, from which on at most a third may be the chunks' own lines: chunks of
+ten bytes on average. Smaller ones cost far more to parse than to send."""
+LINGER_SECONDS = 2.0
+LINGER_BYTES = 256 * 1024
+"""How long, and how much of, the rest of a request is still read after its answer: a connection
+closed at once would take the answer with it."""
+REFUSED_SECONDS = 1.0
+"""For the same reason, how long a connection that is refused may take to read why."""
+UNREADABLE = (
+    "This is no request in HTTP/1.1, or a line of its head is longer than 8190 bytes. The"
+    " connection is closed."
+)
+
+
+class Connection(web_protocol.RequestHandler):
+    """A client's connection.
+
+    It has to send a whole head in time, first and after each answer, and is refused where there
+    are too many already.
+    """
+
+    __slots__ = (
+        "_address",
+        "_dropped",
+        "_ended",
+        "_framing",
+        "_head",
+        "_lingers",
+        "_rest",
+        "_timer",
+        "_wire",
+        "chunked",
+        "payload",
+        "server",
+        "waits",
+    )
+
+    def __init__(self, server: "Server", **more: Any) -> None:
+        super().__init__(server, **more)
+        # A head that waits for its turn takes memory: two are enough for a client that pipelines.
+        self._max_msg_queue_size, self._msg_queue_resume_size = 2, 1
+        self.server = server
+        self.payload = EMPTY_PAYLOAD
+        """The body of the request that is answered."""
+        self.chunked = False
+        """Whether it comes in chunks."""
+        self.waits = False
+        """Whether it has a place in the line of those that have something to parse."""
+        self._head = 0
+        self._wire = self._framing = 0
+        """Bytes of a chunked body as it is sent, and those of them that are not its content."""
+        self._rest = memoryview(b"")
+        """What was read and waits for its turn to be parsed."""
+        self._ended = False
+        """Whether what else comes is dropped: it could not be read, or takes too long."""
+        self._dropped = 0
+        self._address: str | None = None
+        self._lingers = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether a request waits for news here."""
+        request = self._current_request
+        return request is not None and bool(request.get(HELD))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take it, or say why not and close it."""
+        transport = cast(asyncio.Transport, transport)  # uvloop's is like one, and is none
+        transport.set_write_buffer_limits(high=0)  # drained means: all of it is the kernel's
+        peer = transport.get_extra_info("peername")
+        connection: socket.socket | None = transport.get_extra_info("socket")
+        if not peer and connection is not None and connection.family != socket.AF_UNIX:
+            self._close = True
+            transport.abort()  # reset before it was accepted: whose it was can't be told any more
+            return
+        host = str(peer[0]) if isinstance(peer, tuple) else ""
+        refusal = self.server.sockets.admit(host)
+        if refusal is not None:
+            self._close = True  # whatever it sends is not looked at
+            transport.write(_bare_answer(refusal))
+            self._lingers = self.server.sockets.linger()
+            if self._lingers:
+                transport.write_eof()
+                self._timer = self._loop.call_later(REFUSED_SECONDS, transport.abort)
+            else:
+                transport.close()
+            return
+        self._address = host
+        if connection is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER)
+        super().connection_made(transport)
+        if self.server.settings.head_seconds:
+            self._timer = self._loop.call_later(self.server.settings.head_seconds, self._late)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Give its place back."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._lingers:
+            self._lingers = False
+            self.server.sockets.lingering -= 1
+        if self._address is not None:
+            self.server.sockets.release(self._address)
+            self._address = None
+        self.payload = EMPTY_PAYLOAD
+        self._rest = memoryview(b"")
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what was read, a part at a time: others have their turn in between."""
+        if self._ended or self._close or self._force_close:
+            self._dropped += len(data)
+            if self._dropped > LINGER_BYTES:
+                self._pause_transport_reading()
+            return
+        if self._rest:
+            self._rest = memoryview(bytes(self._rest) + data) if data else self._rest
+        elif len(data) > self._turn() or (data and self.server.busy):
+            self._rest = memoryview(data)
+        else:
+            self._parse(data)
+            return
+        self._pause_transport_reading()
+        self.server.line_up(self)
+
+    def parse_next(self) -> None:
+        """Parse the next part of what was read, unless a buffer is full."""
+        if not self._rest or self._reading_paused or self._buffer_paused:
+            return
+        turn = self._turn()
+        data, self._rest = bytes(self._rest[:turn]), self._rest[turn:]
+        self._parse(data)
+        if not (self._reading_paused or self._buffer_paused):
+            self._resume_transport_reading()
+
+    def _turn(self) -> int:
+        body, chunked = self._arriving()
+        return CHUNKED_TURN if chunked and not body.is_eof() else TURN
+
+    def _resume_transport_reading(self) -> None:
+        if self._rest:
+            self.server.line_up(self)
+        elif self._dropped <= LINGER_BYTES:
+            super()._resume_transport_reading()
+
+    def _arriving(self) -> tuple[StreamReader, bool]:
+        """The body of the request that came last, and whether it comes in chunks."""
+        if not self._messages:
+            return self.payload, self.chunked
+        message, body = self._messages[-1]
+        return body, isinstance(message, RawRequestMessage) and message.chunked
+
+    def _parse(self, data: bytes) -> None:
+        """Read on. A head has an end, though aiohttp only bounds its lines."""
+        body, chunked = self._arriving()
+        count = self._request_count
+        if self._upgraded or not body.is_eof():
+            known = body.total_raw_bytes
+            super().data_received(data)
+            self._end_if_unreadable(body)
+            if chunked and not (self._ended or body.is_eof()):
+                self._wire += len(data)
+                self._framing += len(data) - (body.total_raw_bytes - known)
+                if self._wire > FRAMED and self._framing * 3 > self._wire:
+                    words = "The body's chunks are too small: send at least 16 bytes in each."
+                    self._end(malformed(words), body)
+            return
+        self._wire = self._framing = 0
+        super().data_received(data)
+        self._end_if_unreadable(body)
+        self._head = self._head + len(data) if count == self._request_count else 0
+        most = self.server.settings.head_kb * 1024
+        if most and self._head > most and not self._ended:
+            self._end(Problem(431, "The request's head is too long."), body)
+
+    def _end_if_unreadable(self, body: StreamReader) -> None:
+        """aiohttp's error quotes what was sent, and would be made anew for all that follows."""
+        if not self._messages:
+            return
+        error = self._messages[-1][0]
+        if isinstance(error, web_protocol._ErrInfo) and not self._ended:
+            self._messages.pop()
+            self._request_count -= 1
+            kind = type(error.exc).__name__
+            fields = {"remote": self._address}
+            logger.info("not HTTP, from a client: %s", kind, extra={"fields": fields})
+            words = UNREADABLE if body.is_eof() else "The body is not what its headers announce."
+            self._end(malformed(words), body)
+
+    def _end(self, problem: Problem, body: StreamReader) -> None:
+        """Look at nothing else that comes; the problem is what the request is answered by."""
+        self._ended = True
+        self._rest = memoryview(b"")
+        if not body.is_eof():
+            body.set_exception(problem)  # raised by whatever reads the body
+            return
+        self._request_count += 1
+        self._messages.append((web_protocol._ErrInfo(problem.status, problem, ""), EMPTY_PAYLOAD))
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _make_error_handler(
+        self, err_info: web_protocol._ErrInfo
+    ) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
+        async def handler(request: web.BaseRequest) -> web.StreamResponse:
+            error = err_info.exc
+            problem = error if isinstance(error, Problem) else malformed(UNREADABLE)
+            return _answer(problem)
+
+        return handler
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """An error outside of the middleware. Raises ConnectionError after an answer's start."""
+        super().handle_error(request, status, exc, message)
+        words = "Something went wrong here. The request id finds it in the logs."
+        return _answer(Problem(status, words))
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send the answer, then read the rest of the request within bounds."""
+        if isinstance(resp, web.HTTPException) and resp.status >= 400:
+            resp = _answer(as_problem(resp))  # before the middleware, such as 417
+        resp, gone = await super().finish_response(request, resp, start_time)
+        body = request._payload
+        self._end_if_unreadable(body)  # what came after an upgrade that was refused
+        if not gone and not self._messages and (self._ended or not body.is_eof()):
+            await self._linger(body)
+        elif self._messages:
+            await asyncio.sleep(0)  # others' requests come between those of one connection
+        return resp, gone
+
+    async def _linger(self, body: StreamReader) -> None:
+        """Read the rest of a body, or give the client time to read why it is not read."""
+        most = body.total_raw_bytes + LINGER_BYTES if not body.is_eof() else 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                with contextlib.suppress(Problem, web.RequestPayloadError):
+                    while not body.is_eof() and body.total_raw_bytes < most:
+                        await body.readany()
+                if body.is_eof() and not self._ended:
+                    return
+                self._ended = True
+                self._rest = memoryview(b"")
+                if self.transport is not None and self.transport.can_write_eof():
+                    self.transport.write_eof()
+                await self._loop.create_future()  # cancelled when the client leaves
+        self.close()
+
+    def cut_off(self, why: str) -> None:
+        """Drop a connection whose client does not read."""
+        if self.transport is not None:
+            logger.info("cut off: the client %s", why, extra={"fields": {"remote": self._address}})
+            self.transport.abort()
+
+    def drain(self) -> None:
+        """The server stops: an idle connection ends now, another after the request it is at."""
+        if not self._request_in_progress and not self._messages:
+            self.close()
+
+    def _late(self) -> None:
+        """No head has come since the connection was made."""
+        self._timer = None
+        if not self._request_count:
+            self.force_close()
+
+
+def _answer(problem: Problem) -> web.Response:
+    """An answer without the middleware, after which the connection is closed."""
+    identifier = new_id("req")
+    response = problem_response(problem, identifier)
+    response.headers["X-Request-ID"] = identifier
+    response.force_close()
+    return response
+
+
+def _bare_answer(problem: Problem) -> bytes:
+    """An answer to a request that is not waited for."""
+    body = json.dumps(problem.body(new_id("req"))).encode()
+    lines = [
+        f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}",
+        "Content-Type: application/problem+json",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+        *(f"{name}: {value}" for name, value in problem.headers.items()),
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + body
