@@ -102,6 +102,8 @@ class CountedWebSocket(web.WebSocketResponse):
         message: WSMessage = await super().receive(timeout)
         size = len(message.data) if isinstance(message.data, str | bytes | bytearray) else 0
         self._turn -= FRAME_COST + size
+        if message.type is WSMsgType.ERROR:
+            message.data.__traceback__ = None  # it would hold the connection until a collection
         if message.type is WSMsgType.PING:
             self._ping = bytes(message.data)
             if self._answering is None:
@@ -124,6 +126,9 @@ class CountedWebSocket(web.WebSocketResponse):
         self, *, code: int = CloseCode.NORMAL, message: bytes = b"", drain: bool = True
     ) -> bool:
         """Close it, as aiohttp does, which gives no reason where its parser has found one."""
-        return await super().close(
+        closed = await super().close(
             code=code, message=message or _REASONS.get(code, b""), drain=drain
         )
+        if self._exception is not None:
+            self._exception.__traceback__ = None
+        return closed
