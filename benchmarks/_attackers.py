@@ -324,6 +324,7 @@ ATTACKS: dict[str, Attack] = {
         frame(CONTINUATION, b"", final=False), opening=frame(TEXT, b"{", final=False)
     ),
     "ws unreadable text": flood_of(frame(TEXT, b"{")),
+    "ws typing": flood_of(frame(TEXT, b'{"type":"typing"}'), sockets=20),
     "ws from 32 sockets": flood_of(frame(PING), frame(TEXT, b"{"), sockets=32),
     "socket.io frames": flood_of(frame(TEXT, b"3"), socketio=True),
     "socket.io pings": flood_of(frame(PING), socketio=True, sockets=8),

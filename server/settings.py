@@ -86,6 +86,7 @@ class Settings(BaseSettings):
     max_open_chats: Annotated[int, Field(ge=0)] = 50
     max_chats_per_day: Annotated[int, Field(ge=0)] = 200
     frames_per_second: Annotated[float, Field(ge=0)] = 20
+    sockets_at_full_pace: Annotated[float, Field(ge=0)] = 3
     topic_memory_kb: Annotated[int, Field(ge=0)] = 1024
     topics_memory_mb: Annotated[int, Field(ge=0)] = 64
     control_frames_per_second: Annotated[float, Field(ge=0)] = 50

@@ -29,6 +29,7 @@ UNLIMITED = dict.fromkeys(
         "login_failures_per_account",
         "registrations_per_hour",
         "frames_per_second",
+        "sockets_at_full_pace",
         "chat_bytes_per_minute",
         "max_orders_per_day",
         "max_sessions_per_account",
