@@ -100,6 +100,7 @@ class Settings(BaseSettings):
     write_seconds: Annotated[float, Field(ge=0)] = 30
     unread_mb: Annotated[int, Field(ge=0)] = 64
     max_sockets: Annotated[int, Field(ge=0)] = 12_000
+    connections_per_minute: Annotated[int, Field(ge=0)] = 6000
     max_sockets_per_address: Annotated[int, Field(ge=0)] = 500
     requests_per_account: Annotated[int, Field(ge=0)] = 64
     reads_at_once: Annotated[int, Field(ge=0)] = 2

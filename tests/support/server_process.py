@@ -23,6 +23,7 @@ UNLIMITED = dict.fromkeys(
         "address_per_minute",
         "requests_per_account",
         "max_sockets_per_address",
+        "connections_per_minute",
         "login_per_minute",
         "login_failures",
         "login_failures_per_account",
