@@ -13,9 +13,10 @@ def shown(app: App[None]) -> str:
 
 
 def steering(text: str) -> set[str]:
-    """The characters in it, line breaks aside, that a terminal would obey or cannot be sent."""
+    """The characters in it, line breaks aside, that steer a terminal or have no certain width."""
     kinds = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-    return {char for char in text if char != "\n" and unicodedata.category(char) in kinds}
+    unsure = set(text) & set("\ufe0f\u20e3\u3164")
+    return unsure | {c for c in text if c != "\n" and unicodedata.category(c) in kinds}
 
 
 async def sees(app: App[None], *texts: str, seconds: float = PATIENCE) -> None:

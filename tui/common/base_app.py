@@ -4,15 +4,16 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from textual.events import Event, Paste
+from textual.events import Event, Key, Paste
 from textual.filter import ANSIToTruecolor, LineFilter
+from textual.widget import Widget
 from textual.worker import Worker, WorkerFailed, WorkerState
 from textual.worker_manager import WorkerManager
 
 from tui.common.chat.legible import legible
 from tui.common.crash import REPORT
 from tui.common.terminal import TerminalApp
-from tui.common.text import plain
+from tui.common.text import drawn, plain
 
 if TYPE_CHECKING:
     from textual.command import Provider
@@ -35,11 +36,14 @@ class BaseApp(TerminalApp):
         self._workers = Workers(self)
 
     async def on_event(self, event: Event) -> None:
-        """Clean what is pasted, unless the field shows none of it or cleans it by itself."""
-        if isinstance(event, Paste):
-            field = self.focused
-            if not (getattr(field, "password", False) or getattr(field, "PASTES_RAW", False)):
-                event.text = legible(event.text)
+        """Clean what is typed and pasted, unless the field shows none of it or cleans it itself."""
+        if isinstance(event, Key | Paste) and not _takes_raw(self.focused):
+            if isinstance(event, Paste):
+                event.text = drawn(legible(event.text))
+            elif event.character:
+                event.character = drawn(event.character)
+                if not event.character:
+                    return
         await super().on_event(event)
 
     def notify(
@@ -102,6 +106,10 @@ class Workers(WorkerManager):
         super()._remove_worker(worker)
         if worker.state is WorkerState.ERROR and worker.error is not None:
             REPORT.note(worker.error)
+
+
+def _takes_raw(field: Widget | None) -> bool:
+    return bool(getattr(field, "password", False) or getattr(field, "TAKES_RAW", False))
 
 
 def _failed_alone(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -14,19 +14,46 @@ _STEERS = frozenset({"Cc", "Cf", "Co", "Cn"})
 _BREAKS = frozenset({"Zl", "Zp"})
 
 
+_SYMBOLS_OF_UNSURE_WIDTH = (
+    *range(0x2630, 0x2638),
+    *range(0x268A, 0x2690),
+    *range(0x3248, 0x3250),
+    *range(0x1D300, 0x1D357),
+    *range(0x1D360, 0x1D377),
+)
+_ONE_WIDTH: dict[int, str | None] = {
+    # Variation selectors, the keycap's frame, the zero-width joiner, Hangul fillers, skin tones.
+    **dict.fromkeys((*range(0xFE00, 0xFE10), 0x20E3, 0x200D, 0x115F, 0x1160, 0x3164, 0xFFA0), None),
+    **dict.fromkeys(range(0x1F3FB, 0x1F400), None),
+    # A flag is two letters of its own alphabet.
+    **{0x1F1E6 + at: chr(ord("A") + at) for at in range(26)},
+    **dict.fromkeys(_SYMBOLS_OF_UNSURE_WIDTH, "\ufffd"),
+}
+
+
+def drawn(text: str) -> str:
+    """`text` without the characters whose width terminals and Textual count differently.
+
+    A row with one of them is drawn too long or too short, and stays on the screen in pieces. Emoji
+    lose their variants and joiners (a family becomes its members), flags become letters. Only for
+    what is drawn and typed: what is stored or copied keeps them.
+    """
+    return text if text.isascii() else text.translate(_ONE_WIDTH)
+
+
 @lru_cache(2048)
 def plain(text: str, *, newlines: bool = False) -> str:
     """`text` without anything that could steer the terminal or reorder the line.
 
     Control and format characters go (bidirectional overrides and joiners too), surrogates (bytes
     of a file name that are no UTF-8) become U+FFFD, line breaks turn into spaces unless `newlines`
-    keeps `\n`. The result is text, never markup: put it into a `Content`, not into
-    `Content.from_markup`.
+    keeps `\n`; the rest is as in `drawn`. The result is text, never markup: put it into a
+    `Content`, not into `Content.from_markup`.
     """
     if text.isascii() and text.isprintable():
         return text
     kept: list[str] = []
-    for char in text:
+    for char in drawn(text):
         category = unicodedata.category(char)
         if char in _HARMLESS and newlines:
             kept.append(char)

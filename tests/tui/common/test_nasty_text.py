@@ -27,8 +27,8 @@ from tui.customer.app import CustomerApp
 from tui.employee.app import EmployeeApp
 
 NASTY = r"[/x] [red] [@click=a] \["
-SENT = "\u202e" + NASTY.replace("red", "r\u2066e\u200bd")
-"""How it is sent: reordered, and with what takes no room."""
+SENT = "\u202e" + NASTY.replace("red", "r\u2066e\u200bd") + "\ufe0f\u20e3\u3164"
+"""How it is sent: reordered, with what takes no room and what makes rows of unsure length."""
 SIZE = (180, 50)
 
 

@@ -2,8 +2,61 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from textual.app import ComposeResult
+from textual.events import Key, Paste
+from textual.widgets import Input
+from wcwidth import wcwidth
 
-from tui.common.text import fit, human_age, human_bytes, human_latency, plain, spark
+from tui.common.base_app import BaseApp
+from tui.common.chat.legible import legible
+from tui.common.text import drawn, fit, human_age, human_bytes, human_latency, plain, spark
+
+CLUSTERS = (
+    *("☁️", "1️⃣", "❤️", "☎️", "☁", "👍🏽", "☝🏽", "🇩🇪", "🇩", "👨‍👩‍👧", "🏳️‍🌈", "👩🏽‍⚕️", "❤‍🔥"),
+    *("क्‍ष", "می‌خواهم", "한글", "漢字", "e\u0301", "\u3164", "\u115f", "\uffa0", "☰", "㉈", "𝌆"),
+    *("\ufe0f", "\u20e3", "\u200d", "\U0001f3fd"),
+)
+
+
+def cells_in_a_terminal(text: str) -> int:
+    """What a terminal makes of it that draws one character after the other."""
+    return sum(max(0, wcwidth(char)) for char in text)
+
+
+@pytest.mark.parametrize("cluster", CLUSTERS, ids=ascii)
+def test_a_cluster_is_as_wide_as_a_terminal_draws_it(cluster: str) -> None:
+    for shown in (plain(cluster * 3), drawn(legible(cluster * 3))):
+        assert cell_len(shown) == cells_in_a_terminal(shown)
+
+
+@given(st.lists(st.sampled_from(CLUSTERS)).map("".join))
+def test_clusters_side_by_side_are_as_wide_as_a_terminal_draws_them(text: str) -> None:
+    for shown in (plain(text), drawn(legible(text))):
+        assert cell_len(shown) == cells_in_a_terminal(shown)
+
+
+def test_what_has_no_certain_width_is_drawn_by_parts() -> None:
+    assert drawn("☁️ 1️⃣ 🇩🇪 👨‍👩‍👧 👍🏽 a\u3164b ☰") == "☁ 1 DE 👨👩👧 👍 ab \ufffd"
+    assert drawn("می‌خواهم किताब") == "می‌خواهم किताब"
+
+
+class Fields(BaseApp):
+    def compose(self) -> ComposeResult:
+        yield Input()
+        yield Input(password=True)
+
+
+async def test_what_is_typed_and_pasted_has_a_certain_width_and_a_password_stays_as_it_is() -> None:
+    app = Fields()
+    async with app.run_test() as pilot:
+        for _ in range(2):
+            for char in "1\u20e3\U0001f1e9":
+                app.post_message(Key(char, char))
+            app.post_message(Paste("❤️"))
+            await pilot.press("tab")
+        shown, secret = app.query(Input)
+        assert shown.value == "1D❤"
+        assert secret.value == "1\u20e3\U0001f1e9❤️"
 
 
 @given(st.text())

@@ -4,6 +4,7 @@ from order_samples import an_order
 from server.features.restaurants.schemas import MenuItem, Restaurant
 from server.features.shared.schemas import Address
 from tui.customer.screens.basket import Basket, address_for, where_it_goes
+from tui.customer.screens.menu_list import MenuList, basket_line
 
 HOME = Address(text="1 Quay Street", lat=47.1, lng=15.1)
 
@@ -45,6 +46,22 @@ def test_quantities_add_up(basket: Basket) -> None:
     basket.set_quantity(a_dish(3), 1000)
     assert (basket.count, basket.total_cents) == (3 + 99, 300 + 99 * 300)
     assert list(basket.lines) == ["dish_1", "dish_3"]
+
+
+@pytest.mark.parametrize("width", [28, 40, 100])
+def test_no_price_is_cut(basket: Basket, width: int) -> None:
+    dishes = [a_dish(1), a_dish(2, name="Truffles " * 8, price_cents=10_000_000)]
+    for dish in dishes:
+        basket.set_quantity(dish, 99)
+    menu = MenuList()
+    menu.show(dishes, basket)
+    for rows, prices in (
+        ([menu.draw(at, width, False)[0] for at in (0, 1)], ("1.00", "100000.00")),
+        ([basket_line(basket, at, width) for at in (0, 1)], ("99.00", "9900000.00")),
+    ):
+        assert [row.cell_length for row in rows] == [width, width]
+        for row, price in zip(rows, prices, strict=True):
+            assert row.plain.endswith(f" {price} ")
 
 
 def test_a_note_brings_its_dish_along(basket: Basket) -> None:

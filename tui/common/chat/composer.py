@@ -10,6 +10,7 @@ from textual.widgets import TextArea
 
 from server.features.chat.schemas import LONGEST_TEXT
 from tui.common.chat.legible import legible
+from tui.common.text import drawn
 
 KEYS = "  (enter sends, esc leaves)"
 """Said beside the hint where there is room."""
@@ -74,6 +75,7 @@ class Composer(TextArea):
 
     def put(self, text: str) -> None:
         """Have this text, with the cursor behind it."""
+        text = drawn(text)
         if text != self.text:
             self.load_text(text)
             self.move_cursor(self.document.end)
@@ -106,7 +108,7 @@ class Composer(TextArea):
         # What is pasted may hold anything; what would be refused is not even put in.
         event.prevent_default()
         event.stop()
-        self.insert(legible(event.text))
+        self.insert(drawn(legible(event.text)))
         self.post_message(self.Typed())
 
     def _send(self) -> None:

@@ -21,7 +21,7 @@ class PathField(Input):
     """Tab and → take the suggestion; without one, tab goes on."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("tab", "complete", show=False)]
-    PASTES_RAW = True
+    TAKES_RAW = True
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, compact=True, suggester=PathSuggester(), max_length=4096)

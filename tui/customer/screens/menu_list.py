@@ -12,7 +12,6 @@ from tui.common.text import fit, human_money, plain
 from tui.common.widgets.row_list import RowList
 from tui.customer.screens.basket import Basket
 
-MONEY_CELLS = 8
 QUANTITY_CELLS = 5
 QUANTITY_KEYS: tuple[BindingType, ...] = (
     Binding("plus,equals_sign", "more(1)", "More", key_display="+"),
@@ -88,6 +87,8 @@ class MenuList(DishList):
     def __init__(self) -> None:
         super().__init__(id="menu")
         self.items: list[MenuItem] = []
+        self._money = 0
+        """Cells of the longest price."""
 
     @property
     def count(self) -> int:
@@ -106,6 +107,7 @@ class MenuList(DishList):
         """Show this menu and fill this basket."""
         other = basket is not self.basket
         self.items, self.basket = items, basket
+        self._money = max((len(human_money(item.price_cents)) for item in items), default=0)
         if not items:
             self.message = Content("There is nothing on this menu yet. Esc leads back.")
         self.renew()
@@ -121,7 +123,7 @@ class MenuList(DishList):
         item = self.items[index]
         line = self.basket.lines.get(item.id) if self.basket else None
         quantity = f"{line.quantity}×" if line else ""
-        room = max(8, width - QUANTITY_CELLS - MONEY_CELLS - 3)
+        room = _room(width, self._money)
         name = fit(item.name, room)
         left = room - cell_len(name)
         told, ink = item.description, "$wire-ink"
@@ -138,7 +140,7 @@ class MenuList(DishList):
                 (more, ink),
                 (" " * max(0, left - cell_len(more)), ""),
                 ("  € ", "$wire-ink"),
-                (f"{human_money(item.price_cents):>{MONEY_CELLS - 2}} ", quiet),
+                (f"{human_money(item.price_cents):>{self._money}} ", quiet),
             )
         ]
 
@@ -176,7 +178,8 @@ class BasketList(DishList):
 def basket_line(basket: Basket, index: int, width: int) -> Content:
     """One line of a basket: quantity, dish, note, what it costs."""
     line = list(basket.lines.values())[index]
-    room = max(8, width - QUANTITY_CELLS - MONEY_CELLS - 3)
+    money = max(len(human_money(one.cents)) for one in basket.lines.values())
+    room = _room(width, money)
     sold_out = not line.item.available
     name = fit(line.item.name, room)
     told = "sold out" if sold_out else f"“{plain(line.note)}”" if line.note else ""
@@ -188,5 +191,10 @@ def basket_line(basket: Basket, index: int, width: int) -> Content:
         (more, "$warning" if sold_out else "$accent"),
         (" " * max(0, left - cell_len(more)), ""),
         ("  € ", "$wire-ink"),
-        (f"{human_money(line.cents):>{MONEY_CELLS - 2}} ", ""),
+        (f"{human_money(line.cents):>{money}} ", ""),
     )
+
+
+def _room(width: int, money: int) -> int:
+    """Cells for a dish between its quantity and a price of `money` cells, which is never cut."""
+    return max(0, width - QUANTITY_CELLS - len("  € ") - money - len(" "))
