@@ -190,6 +190,36 @@ def requests(
     return run
 
 
+def abandoned(request: Callable[[Target, int], bytes], at_once: int = 20) -> Attack:
+    """Ask and leave at once, again and again, each time on a connection of its own."""
+
+    async def run(target: Target) -> None:
+        async def one(number: int) -> None:
+            loop = asyncio.get_running_loop()
+            while True:
+                number += at_once
+                try:
+                    connection = await connect(target)
+                    await loop.sock_sendall(connection, request(target, number))
+                    await asyncio.sleep(0.001)
+                    linger = struct.pack("ii", 1, 0)  # a reset, not an orderly end
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                    connection.close()
+                except OSError:
+                    await asyncio.sleep(0.01)
+
+        await asyncio.gather(*(one(number) for number in range(at_once)))
+
+    return run
+
+
+def junk_refresh(target: Target, number: int) -> bytes:
+    """A refresh with a token that nobody has."""
+    body = json.dumps(_refresh(number)).encode()
+    more = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    return head(f"{API}/auth/refresh", method="POST", more=more) + body
+
+
 async def chat_flood(target: Target) -> None:
     """The longest messages on all the sockets that an account may have."""
     text = "\u263a" * 4000
@@ -294,6 +324,7 @@ ATTACKS: dict[str, Attack] = {
         frame(CONTINUATION, b"", final=False), opening=frame(TEXT, b"{", final=False)
     ),
     "ws unreadable text": flood_of(frame(TEXT, b"{")),
+    "ws typing": flood_of(frame(TEXT, b'{"type":"typing"}'), sockets=20),
     "ws from 32 sockets": flood_of(frame(PING), frame(TEXT, b"{"), sockets=32),
     "socket.io frames": flood_of(frame(TEXT, b"3"), socketio=True),
     "socket.io pings": flood_of(frame(PING), socketio=True, sockets=8),
@@ -311,6 +342,8 @@ ATTACKS: dict[str, Attack] = {
     "unknown paths": requests("GET", f"{API}/nothing/here"),
     "log-ins": requests("POST", f"{API}/auth/login", body=_log_in),
     "junk refreshes": requests("POST", f"{API}/auth/refresh", body=_refresh),
+    "abandoned profiles": abandoned(lambda target, _: head(f"{API}/me", target.token)),
+    "abandoned refreshes": abandoned(junk_refresh),
     "photos of many scans": photo_flood,
     "slow uploads": slow_uploads,
 }

@@ -64,6 +64,7 @@ from server.realtime.rewrites import Rewrites
 from server.realtime.states import States
 from server.settings import Settings, is_loopback, keep_private, load_settings
 from server.transports.connections import CONNECTIONS, Connections, Revocations
+from server.transports.duplex import ACCOUNT_PACES, AccountPaces
 from server.transports.heartbeat import HEARTBEAT, Heartbeat
 from server.transports.socketio import SocketIo
 
@@ -120,6 +121,7 @@ def create_app(settings: Settings) -> web.Application:
     app[TRUSTED_PROXIES] = settings.trusted_proxies
     app[METRICS] = Metrics()
     app[CONNECTIONS] = connections
+    app[ACCOUNT_PACES] = AccountPaces(settings)
     app[HEARTBEAT] = Heartbeat(settings.heartbeat_seconds)
     app[CHECKS] = {}
 

@@ -86,6 +86,7 @@ class Settings(BaseSettings):
     max_open_chats: Annotated[int, Field(ge=0)] = 50
     max_chats_per_day: Annotated[int, Field(ge=0)] = 200
     frames_per_second: Annotated[float, Field(ge=0)] = 20
+    sockets_at_full_pace: Annotated[float, Field(ge=0)] = 3
     topic_memory_kb: Annotated[int, Field(ge=0)] = 1024
     topics_memory_mb: Annotated[int, Field(ge=0)] = 64
     control_frames_per_second: Annotated[float, Field(ge=0)] = 50
@@ -100,6 +101,7 @@ class Settings(BaseSettings):
     write_seconds: Annotated[float, Field(ge=0)] = 30
     unread_mb: Annotated[int, Field(ge=0)] = 64
     max_sockets: Annotated[int, Field(ge=0)] = 12_000
+    connections_per_minute: Annotated[int, Field(ge=0)] = 6000
     max_sockets_per_address: Annotated[int, Field(ge=0)] = 500
     requests_per_account: Annotated[int, Field(ge=0)] = 64
     reads_at_once: Annotated[int, Field(ge=0)] = 2

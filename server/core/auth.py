@@ -120,17 +120,15 @@ class Gate:
         self.tokens = tokens
         self.session_holds: Callable[[str], Awaitable[bool]] | None = None
 
-    async def admit(self, authorization: str | None) -> Identity:
-        """Who that `Authorization` header names. Raises Problem 401."""
+    def identify(self, authorization: str | None) -> Identity:
+        """Who that `Authorization` header names; `check` is for its session. Raises Problem 401."""
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise unauthorized("Send an access token: `Authorization: Bearer <token>`.")
-        identity = self.tokens.verify(token.strip())
-        await self.check(identity)
-        return identity
+        return self.tokens.verify(token.strip())
 
     async def check(self, identity: Identity) -> None:
-        """Ask again whether the session still holds. Raises Problem 401."""
+        """Ask whether the session still holds. Raises Problem 401."""
         assert self.session_holds is not None
         if not await self.session_holds(identity.session_id):
             raise StaleToken(

@@ -102,6 +102,11 @@ class Connection(web_protocol.RequestHandler):
         transport = cast(asyncio.Transport, transport)  # uvloop's is like one, and is none
         transport.set_write_buffer_limits(high=0)  # drained means: all of it is the kernel's
         peer = transport.get_extra_info("peername")
+        connection: socket.socket | None = transport.get_extra_info("socket")
+        if not peer and connection is not None and connection.family != socket.AF_UNIX:
+            self._close = True
+            transport.abort()  # reset before it was accepted: whose it was can't be told any more
+            return
         host = str(peer[0]) if isinstance(peer, tuple) else ""
         refusal = self.server.sockets.admit(host)
         if refusal is not None:
@@ -115,7 +120,6 @@ class Connection(web_protocol.RequestHandler):
                 transport.close()
             return
         self._address = host
-        connection: socket.socket | None = transport.get_extra_info("socket")
         if connection is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER)
         super().connection_made(transport)

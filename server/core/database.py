@@ -137,30 +137,49 @@ class Database:
         return await asyncio.shield(job.future)
 
     async def read(self, fn: Callable[[Transaction], Awaitable[ResultT]]) -> ResultT:
-        """Run `fn` on one snapshot of the database, whatever becomes of the caller."""
+        """Run `fn` on one snapshot of the database.
+
+        Once it has begun it is run whole, whatever becomes of the caller. One that still waits for
+        its turn when the caller is cancelled is dropped, so that clients which leave at once do not
+        hold up those that stay.
+        """
         if self._closing:
             raise unavailable("The server is shutting down. Try again.", 2)
-        task = asyncio.create_task(self._read(fn))
+        begun = False
+
+        async def run() -> ResultT:
+            nonlocal begun
+            async with self._reader() as connection:
+                begun = True
+                return await self._read(connection, fn)
+
+        task = asyncio.create_task(run())
         self._reads.add(task)
         task.add_done_callback(self._reads.discard)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not begun:
+                task.cancel()
+            raise
 
-    async def _read(self, fn: Callable[[Transaction], Awaitable[ResultT]]) -> ResultT:
-        async with self._reader() as connection:
-            await connection.execute_fetchall("BEGIN")
-            try:
-                return await fn(Transaction(connection))
-            except sqlite3.OperationalError as error:
-                _tell(error)
-                raise _not_now() from error
-            except asyncio.CancelledError as error:
-                if _is_cancelled():
-                    raise
-                _tell(error)  # no caller may take it for an end of its own
-                raise _not_now() from error
-            finally:
-                if connection.in_transaction:  # some errors end it by themselves
-                    await connection.execute_fetchall("ROLLBACK")
+    async def _read(
+        self, connection: aiosqlite.Connection, fn: Callable[[Transaction], Awaitable[ResultT]]
+    ) -> ResultT:
+        await connection.execute_fetchall("BEGIN")
+        try:
+            return await fn(Transaction(connection))
+        except sqlite3.OperationalError as error:
+            _tell(error)
+            raise _not_now() from error
+        except asyncio.CancelledError as error:
+            if _is_cancelled():
+                raise
+            _tell(error)  # no caller may take it for an end of its own
+            raise _not_now() from error
+        finally:
+            if connection.in_transaction:  # some errors end it by themselves
+                await connection.execute_fetchall("ROLLBACK")
 
     @contextlib.asynccontextmanager
     async def _reader(self) -> AsyncIterator[aiosqlite.Connection]:

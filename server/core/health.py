@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from server.core.addresses import address_key
 from server.core.middleware import METRICS
-from server.core.routing import count_anonymous
+from server.core.routing import ADDRESSES, count_anonymous
 
 Check = Callable[[], Awaitable[str]]
 CHECKS: web.AppKey[dict[str, Check]] = web.AppKey("checks", dict)
@@ -59,6 +60,7 @@ READINESS = web.AppKey("readiness", Readiness)
 
 async def healthz(request: web.Request) -> web.Response:
     """200 while the process runs."""
+    request.app[ADDRESSES].take(address_key(request))
     return web.json_response({"status": "ok"})
 
 

@@ -99,7 +99,10 @@ def _tell(request: web.Request, status: int, seconds: float) -> None:
     metrics.requests.labels(request.method, route, str(status)).inc()
     if not request.get(HELD):
         metrics.seconds.labels(route).observe(seconds)
-    if not logger.isEnabledFor(logging.INFO):
+    # What is asked all the time, or refused for being asked too often, would fill the log.
+    usual = status == 429 or (request.path == "/healthz" and status == 200)
+    level = logging.DEBUG if usual else logging.INFO
+    if not logger.isEnabledFor(level):
         return
     identity = request.get(IDENTITY)
     fields = {
@@ -110,4 +113,4 @@ def _tell(request: web.Request, status: int, seconds: float) -> None:
         "remote": client_address(request),
         "account": identity.account_id if identity else None,
     }
-    logger.info("%s %s %s", request.method, request.path, status, extra={"fields": fields})
+    logger.log(level, "%s %s %s", request.method, request.path, status, extra={"fields": fields})

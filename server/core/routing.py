@@ -197,6 +197,8 @@ class Operation:
             await self._admit(request)
         elif self.counted:
             count_anonymous(request)
+        else:
+            request.app[ADDRESSES].take(address_key(request), WRITE_COST)
         try:
             result = await self.handler(request, **await self._bind(request))
         except Problem as problem:
@@ -223,21 +225,28 @@ class Operation:
         )
 
     async def _admit(self, request: web.Request) -> None:
-        """Whose request it is; it is counted before anything else is done for it."""
+        """Whose request it is.
+
+        It is counted by address before the database is asked: a client that leaves at once would
+        be cancelled there, and never counted. By account only once its session holds: a token that
+        was stolen and revoked must not use up what its owner may do.
+        """
+        writes = self.counted and self.method != "GET"
+        cost = WRITE_COST if writes else self.cost + self._rows(request) // ROWS
+        gate = request.app[GATE]
         try:
-            identity = await request.app[GATE].admit(request.headers.get("Authorization"))
+            identity = gate.identify(request.headers.get("Authorization"))
+            request.app[ADDRESSES].take(address_key(request), cost)
+            await gate.check(identity)
         except Problem as problem:
             if problem.status == 401:
                 _count_refused(request, problem)
             raise
         request[IDENTITY] = identity
-        if self.counted and self.method != "GET":
-            cost = WRITE_COST
+        if writes:
             request.app[WRITES].take(identity.limit_key)
         else:
-            cost = self.cost + self._rows(request) // ROWS
             request.app[READS].take(identity.limit_key, cost)
-        request.app[ADDRESSES].take(address_key(request), cost)
         _enter(request, identity)
         if identity.role not in self.roles:
             raise forbidden(f"This is for {' and '.join(self.roles)}s only.")

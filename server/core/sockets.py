@@ -7,6 +7,7 @@ from collections import Counter
 
 from server.core.addresses import is_trusted, network_key
 from server.core.errors import Problem, too_many, unavailable
+from server.core.limits import RateLimit
 from server.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -16,6 +17,8 @@ FEWEST_SPARE, MOST_SPARE = 64, 1024
 TOLD_SECONDS = 10.0
 """Between two lines in the log about connections that are refused."""
 NO_LIMIT = 1 << 62
+AT_ONCE = 0.1
+"""Of a minute's connections, what an address may open at once."""
 
 
 class Sockets:
@@ -30,13 +33,16 @@ class Sockets:
         share = settings.max_sockets_per_address
         self._share = min(share, max(1, self._most // 2)) if share else 0
         self._by_address: Counter[str] = Counter()
+        self._opening = RateLimit(
+            settings.connections_per_minute, "connections from your address", share=AT_ONCE
+        )
         self._refused = 0
         self._told_at = float("-inf")
 
     def admit(self, host: str) -> Problem | None:
         """A place for a connection from there, or why there is none."""
         key = self._key(host)
-        refusal = None
+        refusal: Problem | None = None
         if self.open >= self._most:
             refusal = unavailable("The server has as many connections open as it may.", 5)
         elif key is not None and self._share and self._by_address[key] >= self._share:
@@ -45,6 +51,11 @@ class Sockets:
                 " Close some.",
                 5,
             )
+        elif key is not None:
+            try:
+                self._opening.take(key)
+            except Problem as too_fast:
+                refusal = too_fast
         if refusal is not None:
             self._tell(refusal, host)
             return refusal

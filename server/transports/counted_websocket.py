@@ -14,6 +14,7 @@ from server.transports.duplex import (
     CODES,
     HARD_BYTES,
     PATIENCE,
+    AccountPace,
     CloseCode,
     Pace,
 )
@@ -41,12 +42,15 @@ class CountingReader(WebSocketReader):
 
     messages: Pace
     others: Pace
+    account: AccountPace | None = None
 
     def _handle_frame(
         self, fin: bool, opcode: int, payload: bytes | bytearray, compressed: int
     ) -> None:
         message = fin and opcode in (WSMsgType.TEXT, WSMsgType.BINARY)
         if (self.messages if message else self.others).take(len(payload)):
+            if self.account is not None:
+                self.account.cut_off()
             raise WebSocketError(CloseCode.POLICY, "too many frames")
         super()._handle_frame(fin, opcode, payload, compressed)
 
@@ -54,12 +58,15 @@ class CountingReader(WebSocketReader):
 class CountedWebSocket(web.WebSocketResponse):
     """A WebSocket that speaks JSON: whole frames out, nothing compressed."""
 
-    def __init__(self, settings: Settings) -> None:
+    _parser: CountingReader
+
+    def __init__(self, settings: Settings, account: AccountPace | None = None) -> None:
         # Compressed frames could not be shared, and short ones gain nothing.
         super().__init__(
             timeout=CLOSE_SECONDS, autoping=False, compress=False, max_msg_size=HARD_BYTES
         )
         self._settings = settings
+        self._account = account
         self._turn = TURN_BYTES
         self._ping: bytes | None = None
         self._answering: asyncio.TimerHandle | None = None
@@ -76,8 +83,16 @@ class CountedWebSocket(web.WebSocketResponse):
         parser.messages = Pace(self._settings.frames_per_second, spare=2 * PATIENCE)
         parser.others = Pace(self._settings.control_frames_per_second)
         self._parser = parser
+        if self._account is not None:
+            self.join(self._account)
         request.protocol.set_parser(parser)
         request.protocol.keep_alive(False)
+
+    def join(self, account: AccountPace) -> None:
+        """What is sent counts for that account too."""
+        self._account = self._parser.account = account
+        self._parser.messages.whole = account.messages
+        self._parser.others.whole = account.others
 
     async def receive(self, timeout: float | None = None) -> WSMessage:
         """The next message, as aiohttp has it; a ping is answered already."""
@@ -87,6 +102,8 @@ class CountedWebSocket(web.WebSocketResponse):
         message: WSMessage = await super().receive(timeout)
         size = len(message.data) if isinstance(message.data, str | bytes | bytearray) else 0
         self._turn -= FRAME_COST + size
+        if message.type is WSMsgType.ERROR:
+            message.data.__traceback__ = None  # it would hold the connection until a collection
         if message.type is WSMsgType.PING:
             self._ping = bytes(message.data)
             if self._answering is None:
@@ -109,6 +126,9 @@ class CountedWebSocket(web.WebSocketResponse):
         self, *, code: int = CloseCode.NORMAL, message: bytes = b"", drain: bool = True
     ) -> bool:
         """Close it, as aiohttp does, which gives no reason where its parser has found one."""
-        return await super().close(
+        closed = await super().close(
             code=code, message=message or _REASONS.get(code, b""), drain=drain
         )
+        if self._exception is not None:
+            self._exception.__traceback__ = None
+        return closed

@@ -2,15 +2,21 @@
 
 import asyncio
 import json
+import math
 import re
 import socket
 from abc import ABC, abstractmethod
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.core.errors import Problem
+from aiohttp import web
+
+from server.core.errors import Problem, too_many
+from server.core.limits import KEYS, GrowingDelay
 from server.realtime.event import Event
+from server.settings import Settings
 from server.transports.connections import End
 
 FRAME_BYTES = 64 * 1024
@@ -28,6 +34,10 @@ SHORT_BYTES = 4 * 1024
 """A frame counts once, and once more for each of these."""
 PATIENCE = 120
 """Frames that are refused one after the other before the connection is ended."""
+PATIENCE_SECONDS = 60
+"""In which an account that has used up as many refusals has them all again."""
+AWAY_SECONDS = 30.0
+"""An account's longest wait until its next connection after one that sent too fast."""
 RETRY_MS = (500, 2500)
 
 
@@ -159,12 +169,17 @@ class LaneSink:
 
 
 class Pace:
-    """How fast one connection may send: so many frames a second, some at once; 0 is no limit.
+    """How fast one connection, or one account, may send: so many frames a second, some at once; 0
+    is no limit.
 
-    `spare` more may come at once.
+    `spare` more may come at once. `refusals` is how often an account may be refused.
     """
 
-    def __init__(self, per_second: float, spare: int = 0) -> None:
+    whole: "Pace | None" = None
+    """That of all connections of the account together, which counts too."""
+
+    def __init__(self, per_second: float, spare: int = 0, refusals: "Pace | None" = None) -> None:
+        self.refusals = refusals
         self._per_second = per_second
         self._most = per_second * BURST_SECONDS + spare
         self._left = self._most
@@ -182,13 +197,22 @@ class Pace:
         self._left = min(self._most, self._left + (now - self._at) * self._per_second)
         self._at = now
         cost = min(1 + size // SHORT_BYTES, max(1, self._most))
-        if self._left >= cost:
+        if self._left < cost:
+            wait = max(1, round((cost - self._left) / self._per_second * 1000))
+        elif self.whole is None or not (wait := self.whole.take(size)):
             self._left -= cost
             if self._left >= self._most / 2:
                 self._refused = 0
             return 0
         self._refused += 1
-        return max(1, round((cost - self._left) / self._per_second * 1000))
+        if self.whole is not None and self.whole.refusals and self.whole.refusals.take():
+            self._refused = PATIENCE + 1
+        return wait
+
+    @property
+    def limit(self) -> float:
+        """Frames a second; 0 is no limit."""
+        return self._per_second
 
     @property
     def exhausted(self) -> bool:
@@ -197,13 +221,77 @@ class Pace:
 
     def refusal(self, milliseconds: int, named: str | None) -> Said:
         """What to say to a frame that came too early; `named` is its `client_id`."""
+        account = self.whole.limit if self.whole is not None else 0
         return error(
             "rate_limited",
-            f"Too fast: at most {self._per_second:g} frames a second. This one was not taken;"
-            " send it again a little later.",
+            f"Too fast: at most {self._per_second:g} frames a second"
+            + (f", and {account:g} over all of an account's connections" if account else "")
+            + ". This one was not taken; send it again a little later.",
             **({"client_id": named} if named else {}),
             retry_after_ms=milliseconds,
         )
+
+
+class AccountPace:
+    """How fast an account may send over all its connections, and what it may be refused."""
+
+    def __init__(self, settings: Settings, cut_off: Callable[[], None]) -> None:
+        times = settings.sockets_at_full_pace
+        frames = settings.frames_per_second * times
+        refusals = Pace(PATIENCE / PATIENCE_SECONDS if frames else 0, spare=PATIENCE)
+        self.taken = Pace(frames, refusals=refusals)
+        self.messages = Pace(frames, spare=2 * PATIENCE)
+        """Those that are parsed, to be taken or refused in words."""
+        self.others = Pace(settings.control_frames_per_second * times)
+        self.cut_off = cut_off
+        """A connection is ended since it sent too fast."""
+
+    def join(self, lane: Lane, pace: Pace) -> None:
+        """What the lane's client sends at that pace counts here too."""
+        pace.whole = self.taken
+        lane.ended.add_done_callback(self._ended)
+
+    def _ended(self, ended: "asyncio.Future[End]") -> None:
+        if not ended.cancelled() and ended.result() is End.TOO_FAST:
+            self.cut_off()
+
+
+class AccountPaces:
+    """The pace of each account in this process, through both doors. It outlives the account's
+    connections, as otherwise who is cut off would come back for as much again."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._paces: OrderedDict[str, AccountPace] = OrderedDict()
+        self._away = GrowingDelay(1 if settings.sockets_at_full_pace else 0, AWAY_SECONDS)
+
+    def of(self, key: str) -> AccountPace:
+        """The pace of the account."""
+        pace = self._paces.pop(key, None) or AccountPace(self._settings, lambda: self._cut_off(key))
+        self._paces[key] = pace
+        if len(self._paces) > KEYS:
+            self._paces.popitem(last=False)
+        return pace
+
+    def admit(self, key: str) -> AccountPace:
+        """The pace of an account that connects.
+
+        Raises Problem 429 where a connection of its was cut off just now.
+        """
+        if wait := self._away.wait(key):
+            raise too_many(
+                "A connection of this account has sent too many frames."
+                f" Connect again in {math.ceil(wait)} s.",
+                wait,
+            )
+        return self.of(key)
+
+    def _cut_off(self, key: str) -> None:
+        if not self._away.wait(key):  # many that are cut off together count once
+            self._away.count(key)
+
+
+ACCOUNT_PACES = web.AppKey("account_paces", AccountPaces)
 
 
 def client_id_in(text: str | None) -> str | None:

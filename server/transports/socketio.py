@@ -21,6 +21,7 @@ from server.core.routing import BODY_SECONDS, GATE, HELD, count_anonymous
 from server.settings import Settings
 from server.transports.connections import CONNECTIONS, Connections, End, Unidentified
 from server.transports.duplex import (
+    ACCOUNT_PACES,
     CLOSE_SECONDS,
     CODES,
     FRAME_BYTES,
@@ -64,6 +65,7 @@ class SocketIo:
     def __init__(self, app: web.Application, settings: Settings) -> None:
         self._gate: Gate = app[GATE]
         self._connections: Connections = app[CONNECTIONS]
+        self._paces = app[ACCOUNT_PACES]
         self._settings = settings
         self._unidentified = Unidentified(
             settings.max_unidentified, settings.max_unidentified_per_address
@@ -176,6 +178,7 @@ class SocketIo:
                 engine = self._engine_of(sid)
             except KeyError:  # it has gone, or the server is ending
                 return False
+            account = self._paces.admit(identity.limit_key)
             patience = self._settings.stalled_reader_seconds
             session = Session(sid, identity, engine, engine.pace, patience)
             session.held.enter_context(self._connections.hold(identity, session.end))
@@ -189,14 +192,19 @@ class SocketIo:
                 raise
         except Problem as problem:
             self._count_refused(sid)
-            raise socketio.exceptions.ConnectionRefusedError(
-                problem.detail, {"code": code_of(problem), "reason": problem.kind or ""}
-            ) from None
+            members: dict[str, Any] = {"code": code_of(problem), "reason": problem.kind or ""}
+            if "Retry-After" in problem.headers:
+                members["retry_after_ms"] = int(problem.headers["Retry-After"]) * 1000
+            raise socketio.exceptions.ConnectionRefusedError(problem.detail, members) from None
         except ConnectionError:
             return False
         except Exception:
             logger.exception("a client could not be let in")
             return False
+        account.join(session, session.pace)
+        engine.account = account
+        if (wire := _wire_of(engine)) is not None:
+            wire.join(account)
         self._sessions[sid] = self._by_engine[engine.sid] = session
         self._leave_place(engine.sid)
         self._start(self._until_ended(session))
@@ -279,6 +287,7 @@ class SocketIo:
         engine = self._server.eio.sockets[eio_sid]
         engine.address = address_key(request)
         engine.refused = False
+        engine.account = None
         engine.pace = Pace(self._settings.frames_per_second)
         engine.posts = Pace(self._settings.frames_per_second, spare=2 * PATIENCE)
         engine.queue.overflow = partial(self._end, eio_sid, End.STALLED)

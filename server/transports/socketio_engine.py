@@ -20,7 +20,7 @@ from server.core.errors import malformed
 from server.settings import Settings
 from server.transports.connections import End
 from server.transports.counted_websocket import CountedWebSocket
-from server.transports.duplex import BUFFER, FRAME_BYTES, Said, bound, error
+from server.transports.duplex import BUFFER, FRAME_BYTES, AccountPace, Said, bound, error
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class BoundedWebSocket(WebSocket):  # type: ignore[misc]
         if self._socket.upgrading or self._socket.upgraded:
             raise malformed("This session has its WebSocket. Connect again for another.")
         self._socket.upgrading = True
-        self._sock = CountedWebSocket(self.server.settings)
+        self._sock = CountedWebSocket(self.server.settings, self._socket.account)
         try:
             self._writer = await self._sock.prepare(self._request)
             assert self._request.transport is not None
@@ -147,6 +147,10 @@ class BoundedWebSocket(WebSocket):  # type: ignore[misc]
             return True
         self.server.unreadable(self._socket.sid, "bad_json")
         return False
+
+    def join(self, account: AccountPace) -> None:
+        """What is sent counts for that account too."""
+        self._sock.join(account)
 
     async def end(self, code: int, reason: bytes) -> None:
         """Close it with that code."""

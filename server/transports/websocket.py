@@ -13,11 +13,12 @@ from aiohttp.abc import AbstractStreamWriter
 
 from server.core.errors import Problem
 from server.core.logging import log_failure
-from server.core.routing import GATE, identity_of, mark_held, service
+from server.core.routing import GATE, IDENTITY, identity_of, mark_held, service
 from server.settings import Settings
 from server.transports.connections import CONNECTIONS, End
 from server.transports.counted_websocket import CountedWebSocket
 from server.transports.duplex import (
+    ACCOUNT_PACES,
     BUFFER,
     CLOSE_SECONDS,
     CODES,
@@ -134,6 +135,7 @@ async def serve(request: web.Request, attend: Attend) -> web.StreamResponse:
     """
     check_upgrade(request)
     identity, settings = identity_of(request), service(request, Settings)
+    account = request.app[ACCOUNT_PACES].admit(identity.limit_key)
     mark_held(request)
     lane: WebSocketLane | None = None
     pending: list[End] = []
@@ -147,15 +149,17 @@ async def serve(request: web.Request, attend: Attend) -> web.StreamResponse:
     with request.app[CONNECTIONS].hold(identity, end):
         # Registered before it is checked: a revocation in between is seen one way or the other.
         await request.app[GATE].check(identity)
-        ws = CountedWebSocket(settings)
+        ws = CountedWebSocket(settings, account)
         writer = await ws.prepare(request)
         lane = WebSocketLane(request, writer, settings.stalled_reader_seconds)
+        pace = Pace(settings.frames_per_second)
+        account.join(lane, pace)
         for why in pending:
             lane.end(why)
         with request.app[HEARTBEAT].beating(lane.beat):
             try:
                 async with attend(lane) as receive:
-                    await _converse(ws, lane, receive, Pace(settings.frames_per_second))
+                    await _converse(ws, lane, receive, pace)
             except Problem as problem:
                 lane.end(End.FAILED)
                 await _close(ws, lane, code_of(problem), _reason_of(problem))
@@ -171,7 +175,9 @@ async def refuse(request: web.Request, problem: Problem) -> web.StreamResponse:
     """
     check_upgrade(request, problem)
     mark_held(request)
-    ws = CountedWebSocket(service(request, Settings))
+    identity = request.get(IDENTITY)
+    account = request.app[ACCOUNT_PACES].of(identity.limit_key) if identity is not None else None
+    ws = CountedWebSocket(service(request, Settings), account)
     await ws.prepare(request)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(CLOSE_SECONDS):

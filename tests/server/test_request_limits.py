@@ -7,10 +7,14 @@ import aiohttp
 from aiohttp import web
 
 from server.app import create_app
+from server.core.database import READERS, Database, Transaction
+from server.core.routing import SERVICES
 from support.accounts import PASSWORD
 from support.live_server import running_server, settings_for
+from support.raw_http import RawRequest
 from support.rest import Answer, Rest
 from support.tokens import claims_of, signed
+from support.waiting import wait_until
 
 
 def refused(answer: Answer) -> Answer:
@@ -152,3 +156,42 @@ async def test_clients_of_a_proxy_on_a_unix_socket_are_counted_one_by_one(
                     assert answer.status == status
     finally:
         await runner.cleanup()
+
+
+async def test_a_request_whose_client_has_left_counts(data_dir: Path) -> None:
+    settings = settings_for(data_dir, address_per_minute=80)  # 20 at once
+    async with running_server(settings) as server, Rest(server.url) as rest:
+        await rest.register("ana@example.com")
+        let_go = asyncio.Event()
+
+        async def wait(tx: Transaction) -> None:
+            await let_go.wait()
+
+        database = server.app[SERVICES][Database]
+        assert isinstance(database, Database)
+        readers = [asyncio.create_task(database.read(wait)) for _ in range(READERS)]
+        try:
+            for _ in range(40):  # none of them gets as far as having its session looked up
+                request = await RawRequest.send(server.port, "/me", rest.token)
+                await asyncio.sleep(0)
+                request.close()
+
+            async def one_too_many() -> bool:
+                asked = asyncio.create_task(rest.get("/me"))
+                done, _ = await asyncio.wait({asked}, timeout=2)
+                if not done:
+                    asked.cancel()
+                return bool(done) and asked.result().status == 429
+
+            await wait_until(one_too_many, what="the address is asked to wait")
+        finally:
+            let_go.set()
+            await asyncio.gather(*readers)
+
+
+async def test_health_is_told_to_nobody_without_end(data_dir: Path) -> None:
+    settings = settings_for(data_dir, address_per_minute=12)  # three at once
+    async with running_server(settings) as server, Rest(server.url) as rest:
+        for _ in range(3):
+            (await rest.get("//healthz")).must(200)
+        refused(await rest.get("//healthz"))

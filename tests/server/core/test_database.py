@@ -281,6 +281,29 @@ async def test_a_cancelled_read_gives_its_connection_back(database: Database) ->
     assert await asyncio.wait_for(database.read(fn), 10) == 20_000
 
 
+async def test_a_read_whose_caller_left_before_its_turn_is_not_run(database: Database) -> None:
+    let_go = asyncio.Event()
+    began: list[str] = []
+
+    async def wait(name: str) -> None:
+        began.append(name)
+        await let_go.wait()
+
+    holding = [
+        asyncio.create_task(database.read(lambda tx: wait("holds")))
+        for _ in range(database_module.READERS)
+    ]
+    await wait_until(lambda: len(began) == database_module.READERS)
+    left = asyncio.create_task(database.read(lambda tx: wait("left")))
+    stays = asyncio.create_task(database.read(lambda tx: wait("stays")))
+    await asyncio.sleep(0)  # both are in line
+    left.cancel()
+    await asyncio.wait({left})
+    let_go.set()
+    await asyncio.gather(*holding, stays)
+    assert began == ["holds"] * database_module.READERS + ["stays"]
+
+
 async def test_a_read_cannot_write(database: Database) -> None:
     with pytest.raises(Problem):
         await database.read(keep("nothing"))

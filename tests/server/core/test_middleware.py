@@ -14,10 +14,10 @@ from aiohttp import web
 from server.core import health
 from server.core.arrivals import ARRIVALS, Arrivals
 from server.core.health import CHECKS, add_health
-from server.core.limits import RateLimit
+from server.core.limits import RateLimit, Turns
 from server.core.metrics import Metrics
 from server.core.middleware import METRICS, around
-from server.core.routing import ANONYMOUS, OPERATIONS, PUBLIC, Router
+from server.core.routing import ADDRESSES, ANONYMOUS, OPERATIONS, PUBLIC, TURNS, Router
 from server.features.shared.schemas import Id, Wire
 from support.rest import Rest
 from support.waiting import wait_until
@@ -66,7 +66,9 @@ async def client() -> AsyncIterator[Rest]:
     app[OPERATIONS] = []
     app[ARRIVALS] = Arrivals()
     app[METRICS] = Metrics()
-    app[ANONYMOUS] = RateLimit(0, "requests")
+    for unlimited in (ADDRESSES, ANONYMOUS):
+        app[unlimited] = RateLimit(0, "requests")
+    app[TURNS] = Turns(0)
     app[METRICS].gauge("held", "Held.", lambda: 7.0)
     app[CHECKS] = {"database": database, "broker": broker}
     router.add_to(app)

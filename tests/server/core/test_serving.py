@@ -274,6 +274,14 @@ def test_silent_connections_shut_nobody_else_out(start_server: StartServer, guni
     assert log.count("connections refused") <= 3
 
 
+def test_who_connects_again_and_again_is_asked_to_wait(start_server: StartServer) -> None:
+    server = start_server(env={"TIFFIN_CONNECTIONS_PER_MINUTE": "100"} | NO_PHOTOS)  # ten at once
+    answers = [served(server, "127.0.0.3") for _ in range(12)]
+    assert answers[0].startswith(b"HTTP/1.1 200 ")
+    assert answers[-1].startswith(b"HTTP/1.1 429 ")
+    assert served(server, "127.0.0.2").startswith(b"HTTP/1.1 200 ")
+
+
 def test_a_process_has_a_limit_and_a_proxy_is_no_address(start_server: StartServer) -> None:
     server = start_server(
         env={

@@ -40,7 +40,7 @@ from server.realtime.subscription import Sink, Subscription
 from server.settings import Settings
 from server.transports import long_polling, sse, websocket
 from server.transports.connections import CONNECTIONS, Connections, End, Revocations
-from server.transports.duplex import Said
+from server.transports.duplex import ACCOUNT_PACES, AccountPaces, Said
 from server.transports.heartbeat import HEARTBEAT, Heartbeat
 from server.transports.websocket import Receive, WebSocketLane
 from support.waiting import wait_until
@@ -177,12 +177,14 @@ class HeldApp:
         app[TURNS] = Turns(0)
         app[ARRIVALS] = Arrivals()
         settings = Settings.model_construct(
-            stalled_reader_seconds=stalled_seconds, **({"frames_per_second": 0.0} | limits)
+            stalled_reader_seconds=stalled_seconds,
+            **({"frames_per_second": 0.0, "sockets_at_full_pace": 0.0} | limits),
         )
         app[SERVICES] = {Hub: self.hub, Doors: self.doors, Settings: settings}
         app[OPERATIONS] = []
         app[METRICS] = Metrics()
         app[CONNECTIONS] = self.connections
+        app[ACCOUNT_PACES] = AccountPaces(settings)
         app[HEARTBEAT] = self.heartbeat
         router.add_to(app)
         self.runner = web.AppRunner(

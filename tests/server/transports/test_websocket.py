@@ -215,6 +215,51 @@ async def test_a_flood_of_frames_of_any_kind_ends_it(open_app: OpenApp, flood: s
         await wait_until(lambda: app.connections.held == 1, 5, what="its place is free")
 
 
+async def flooded(app: HeldApp) -> tuple[int, dict[str, int], int]:
+    """The end of a flood of text: its code, how often which answer came, the wait in ms."""
+    answers = {"echo": 0, "error": 0}
+    async with raw_websocket(app.port, "/api/v1/ws", app.headers()) as ws:
+        sending = asyncio.create_task(ws.send_all(FLOODS["text"] * 5000))
+        try:
+            while True:
+                answers["echo" if "echo" in json.loads(await ws.text()) else "error"] += 1
+        except ConnectionResetError as end:
+            code, reason = end.args
+        await asyncio.gather(sending, return_exceptions=True)
+    return code, answers, json.loads(reason or "{}").get("retry_after_ms", 0)
+
+
+async def test_who_was_cut_off_comes_back_to_less(
+    open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an account may send, and be refused, is not as much again with each connection."""
+    monkeypatch.setattr(duplex, "AWAY_SECONDS", 0.0)
+    app = await open_app(frames_per_second=20, sockets_at_full_pace=1)
+    code, first, _ = await flooded(app)
+    assert (code, first["echo"] >= 100, first["error"] > duplex.PATIENCE) == (1008, True, True)
+    code, second, _ = await flooded(app)
+    assert code == 1008
+    assert second["error"] < first["error"] / 2
+    assert second["echo"] < first["echo"] / 2
+    code, other, _ = await flooded(await open_app(frames_per_second=20))
+    assert (code, other["error"] > duplex.PATIENCE) == (1008, True), "no limit an account"
+
+
+async def test_who_was_cut_off_has_to_wait(open_app: OpenApp) -> None:
+    app = await open_app(frames_per_second=20, sockets_at_full_pace=3)
+    code, _, wait = await flooded(app)
+    assert code == 1008
+    for _ in range(6):  # on a busy machine the first wait may be over by now; the next is longer
+        code, answers, wait = await flooded(app)
+        if code != 1008:
+            break
+    assert (code, answers) == (1013, {"echo": 0, "error": 0})
+    assert wait >= 1000
+    async with opened(app, account="acc_other") as other:
+        await other.send_str("hello")
+        assert "hello" in await other.receive_str(timeout=5)
+
+
 async def test_a_flood_at_a_closed_door_is_cut_off(app: HeldApp) -> None:
     """A refused handshake is accepted and closed: while the answer is awaited, frames count."""
     async with raw_websocket(app.port, "/api/v1/ws") as ws:

@@ -316,13 +316,14 @@ async def test_a_revoked_session_ends_the_room(
         await asyncio.wait_for(reader.task, 10)
 
 
+@pytest.mark.parametrize(("code", "reason"), [(1001, "going-away"), (1013, "429")])
 async def test_the_server_says_when_to_come_back(
-    far: FaultyRoom, room: Room, reader: Reader, meter: Meter
+    far: FaultyRoom, room: Room, reader: Reader, meter: Meter, code: int, reason: str
 ) -> None:
     await live(meter)
     loop = asyncio.get_running_loop()
     at = loop.time()
-    await far.close(1001, json.dumps({"reason": "going-away", "retry_after_ms": 600}))
+    await far.close(code, json.dumps({"reason": reason, "retry_after_ms": 600}))
     await wait_until(lambda: len(far.afters) == 2, what="the room to come back")
     assert loop.time() - at >= 0.55
 

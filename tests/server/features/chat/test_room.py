@@ -303,7 +303,7 @@ async def test_text_is_kept_as_it_was_written(cast: Cast) -> None:
 
 
 async def test_too_large_binary_and_too_fast(data_dir: Path) -> None:
-    settings = settings_for(data_dir, frames_per_second=20)
+    settings = settings_for(data_dir, frames_per_second=20, sockets_at_full_pace=3)
     async with running_server(settings) as server, cast_of(server) as cast:
         chat_id = await open_chat(cast.customer)
         async with room(cast.employee, chat_id) as desk:

@@ -239,7 +239,7 @@ async def test_junk_by_polling_is_an_error_of_the_clients(cast: Cast) -> None:
 
 
 async def test_a_frame_too_large_and_a_flood(data_dir: Path) -> None:
-    settings = settings_for(data_dir, frames_per_second=20)
+    settings = settings_for(data_dir, frames_per_second=20, sockets_at_full_pace=3)
     async with running_server(settings) as server, cast_of(server) as cast:
         chat_id = await open_chat(cast.customer)
         async with room(cast.employee, chat_id) as desk:

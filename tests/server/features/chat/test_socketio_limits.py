@@ -277,6 +277,29 @@ async def test_a_flood_of_any_kind_ends_it(
         await wait_until(lambda: server.app[CONNECTIONS].held == 0, 5)
 
 
+async def test_who_was_cut_off_at_one_door_waits_at_the_other_too(data_dir: Path) -> None:
+    settings = settings_for(data_dir, frames_per_second=20, sockets_at_full_pace=3)
+    async with running_server(settings) as server, cast_of(server) as cast:
+        chat_id = await open_chat(cast.customer)
+        path = f"/api/v1/chats/{chat_id}/ws"
+        authorization = {"Authorization": f"Bearer {cast.customer.token}"}
+        for _ in range(6):  # on a busy machine a wait may be over by now; the next is longer
+            async with raw_websocket(server.port, path, authorization) as ws:
+                sending = asyncio.create_task(ws.send_all(framed(b"{") * 3000))
+                assert (await ws.end())[0] in (1008, 1013)
+                await asyncio.gather(sending, return_exceptions=True)
+            async with raw_websocket(server.port, WEBSOCKET) as ws:
+                await ws.text()
+                await ws.send(hello(cast.customer))
+                answer = await ws.text()
+            if answer.startswith("44"):
+                break
+        refused = json.loads(answer[2:])["data"]
+        assert (refused["code"], refused["retry_after_ms"] >= 1000) == (1013, True)
+        async with raw_client(server, cast.employee):
+            pass
+
+
 async def test_answers_that_nobody_reads_end_it(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
