@@ -189,7 +189,10 @@ class Connection(web_protocol.RequestHandler):
         """Read on. A head has an end, though aiohttp only bounds its lines."""
         body, chunked = self._arriving()
         count = self._request_count
-        if self._upgraded or not body.is_eof():
+        if self._upgraded:
+            super().data_received(data)
+            return
+        if not body.is_eof():
             known = body.total_raw_bytes
             super().data_received(data)
             self._end_if_unreadable(body)
