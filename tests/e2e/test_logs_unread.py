@@ -71,7 +71,7 @@ async def test_a_log_that_nobody_reads_stops_nothing(name: str, data_dir: Path) 
 
             await wait_until(ready, 40)
             for _ in range(REQUESTS):
-                await get("/healthz")
+                await get("/readyz")
             figures = dict(
                 line.split() for line in (await get("/metrics")).splitlines() if line[0] != "#"
             )
@@ -91,7 +91,7 @@ async def test_a_log_that_nobody_reads_stops_nothing(name: str, data_dir: Path) 
             reader.start()
 
             async def told() -> bool:  # once it is read again
-                await get("/healthz")
+                await get("/readyz")
                 found = re.findall(rb"(\d+) log lines were dropped", read)
                 return sum(map(int, found)) >= dropped
 

@@ -18,7 +18,9 @@ from server.core.limits import RateLimit, Turns
 from server.core.metrics import Metrics
 from server.core.middleware import METRICS, around
 from server.core.routing import ADDRESSES, ANONYMOUS, OPERATIONS, PUBLIC, TURNS, Router
+from server.core.serving import Runner
 from server.features.shared.schemas import Id, Wire
+from server.settings import Settings
 from support.rest import Rest
 from support.waiting import wait_until
 
@@ -73,7 +75,7 @@ async def client() -> AsyncIterator[Rest]:
     app[CHECKS] = {"database": database, "broker": broker}
     router.add_to(app)
     add_health(app)
-    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=1)
+    runner = Runner(app, Settings.model_construct(shutdown_seconds=1))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     async with Rest(f"http://127.0.0.1:{runner.addresses[0][1]}") as rest:
