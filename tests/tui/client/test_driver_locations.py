@@ -176,7 +176,8 @@ async def test_a_server_that_goes_away_is_not_stormed_and_found_again(
         before = sum(scene.asked)
         await asyncio.sleep(3)
         assert 2 <= sum(scene.asked) - before <= 14
-        assert watcher.stream.meter.state is State.RETRY
+        # Between two attempts, and for a moment in the middle of one.
+        await wait_until(lambda: watcher.stream.meter.state is State.RETRY)
         third = await stack.enter_async_context(running_server(settings_for(data_dir, **changes)))
         scene.proxy.target = third.url
         scene.cast.employee.base_url = third.url
