@@ -122,10 +122,12 @@ class Stream(Generic[LinkT, NewsT]):
     async def _standing(self, opening: Coroutine[Any, Any, LinkT]) -> LinkT:
         """Wait until the connection stands, so that `cut` can end the wait."""
         self._dropped = None  # what was meant by it is gone
-        self._opening = asyncio.ensure_future(opening)
+        opened = self._opening = asyncio.ensure_future(opening)
         try:
-            self._link = await self._opening
+            self._link = await opened
         except asyncio.CancelledError:
+            if opened.done() and not opened.cancelled() and opened.exception() is None:
+                opened.result().close()  # it stood just as we were cancelled
             task = asyncio.current_task()
             if (task is not None and task.cancelling()) or not (self._dropped or self._finished):
                 raise
