@@ -115,6 +115,7 @@ class BoundedWebSocket(WebSocket):  # type: ignore[misc]
 
     _sock: CountedWebSocket
     _request: web.Request
+    _said_close = False
 
     async def __call__(self, environ: dict[str, Any]) -> web.WebSocketResponse:
         """Serve it to its end. Raises Problem 400 where the session has one already."""
@@ -150,15 +151,17 @@ class BoundedWebSocket(WebSocket):  # type: ignore[misc]
         """
         limit = None if self._socket.upgraded else self.server.settings.identify_seconds or None
         async with asyncio.timeout(limit):
-            while True:
+            while not self._said_close:
                 message = await self._sock.receive()
                 if message.type is WSMsgType.TEXT:
                     if self._readable(message.data):
+                        self._said_close = message.data == "1"  # engineio would read on
                         return str(message.data)
                 elif message.type is WSMsgType.BINARY:
                     self.server.unreadable(self._socket.sid, "binary")
                 elif message.type not in (WSMsgType.PING, WSMsgType.PONG):
-                    raise OSError("the WebSocket has ended")
+                    break
+        raise OSError("the WebSocket has ended")
 
     def _readable(self, text: str) -> bool:
         if len(text) > FRAME_BYTES // 4 and len(text.encode()) > FRAME_BYTES:
