@@ -21,6 +21,7 @@ from server.core.logging import log_failure
 from server.core.routing import BODY_SECONDS, GATE, HELD, count_anonymous
 from server.settings import Settings
 from server.transports.connections import CONNECTIONS, Connections, End, Unidentified
+from server.transports.counted_websocket import check_upgrade
 from server.transports.duplex import (
     ACCOUNT_PACES,
     CLOSE_SECONDS,
@@ -127,9 +128,11 @@ class SocketIo:
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         request[HELD] = True
         sid = request.query.get("sid")
-        upgrades = request.headers.get("Upgrade", "").lower() == "websocket"
+        upgrades = request.headers.get("Upgrade", "").strip().lower() == "websocket"
         if sid not in self._server.eio.sockets:
             count_anonymous(request)
+        if upgrades and request.method == "GET":
+            check_upgrade(request)
         with ExitStack() as stack:
             if sid is None and request.method == "GET":
                 if self._connections.draining:
