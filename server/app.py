@@ -62,7 +62,7 @@ from server.realtime.log_topic import Rings
 from server.realtime.memory_broker import MemoryBroker
 from server.realtime.rewrites import Rewrites
 from server.realtime.states import States
-from server.settings import Settings, is_loopback, keep_private, load_settings
+from server.settings import Settings, SettingsError, is_loopback, keep_private, load_settings
 from server.transports.connections import CONNECTIONS, Connections, Revocations
 from server.transports.duplex import ACCOUNT_PACES, AccountPaces
 from server.transports.heartbeat import HEARTBEAT, Heartbeat
@@ -74,6 +74,8 @@ AT_ONCE = 0.25
 """Of a minute's reads, what may come at once: dear ones in a heap would hold up everybody."""
 BODY_BYTES = 128 * 1024
 UPKEEP_SECONDS = 600.0
+WORKER_BOOT_ERROR = 3
+"""The exit status of a worker after which gunicorn starts no other one."""
 SWITCH_SECONDS = 0.0002
 """After which one thread hands the interpreter to another that wants it."""
 DEMO_MAP = Path(__file__).with_name("demo") / "map.geojson"
@@ -200,8 +202,18 @@ def create_app(settings: Settings) -> web.Application:
 
 async def create_runner() -> web.AppRunner:
     """For gunicorn: an AppRunner, made after the fork, that cancels the handler of a client
-    that has gone."""
-    settings = load_settings()
+    that has gone.
+
+    Settings that cannot work are one line in the log, and end gunicorn.
+    """
+    try:
+        return _runner(load_settings())
+    except SettingsError as error:
+        logging.getLogger("gunicorn.error").error("%s", error)
+        raise SystemExit(WORKER_BOOT_ERROR) from None
+
+
+def _runner(settings: Settings) -> web.AppRunner:
     keep_private(settings)
     configure_logging(settings.log_level, lines=settings.log_queue_lines)
     # What gunicorn says of this worker goes the same way: it would block on its own.
@@ -231,7 +243,10 @@ def _broker(settings: Settings) -> Broker:
         return MemoryBroker()
     from server.realtime.redis_broker import RedisBroker
 
-    return RedisBroker(settings.redis_url.get_secret_value(), settings.token_secret)
+    try:
+        return RedisBroker(settings.redis_url.get_secret_value(), settings.token_secret)
+    except ValueError as error:
+        raise SettingsError(f"TIFFIN_REDIS_URL: {error}") from None
 
 
 def _map(settings: Settings) -> Path | None:
