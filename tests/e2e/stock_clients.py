@@ -114,7 +114,7 @@ class PythonMember(Member):
             self.hear("joined", answer)
             self._sending = asyncio.create_task(self._send_again())
 
-        # Not before: what is sent outside of a room is refused.
+        # First, as what is said meanwhile comes from then on.
         await self._client.emit(
             "join", {"chat_id": self._chat_id, "after": self._after}, callback=joined
         )

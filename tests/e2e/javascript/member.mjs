@@ -35,7 +35,7 @@ socket.on("disconnect", (reason) => {
   tell("disconnect", reason);
 });
 socket.on("connect", () => {
-  // Not before: what is sent outside of a room is refused.
+  // First, as what is said meanwhile comes from then on.
   socket.emit("join", { chat_id, after }, (answer) => {
     joined = true;
     tell("joined", answer);
