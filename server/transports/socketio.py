@@ -11,14 +11,13 @@ from functools import partial
 from typing import Any, TypeVar
 
 import socketio
-from aiohttp import http_exceptions, web
+from aiohttp import web
 
 from server.core.addresses import address_key
-from server.core.arrivals import ARRIVALS
 from server.core.auth import Gate
 from server.core.errors import Problem, malformed, too_many, unauthorized, unavailable
 from server.core.logging import log_failure
-from server.core.routing import BODY_SECONDS, GATE, HELD, count_anonymous
+from server.core.routing import GATE, HELD, count_anonymous
 from server.settings import Settings
 from server.transports.connections import CONNECTIONS, Connections, End, Unidentified
 from server.transports.counted_websocket import check_upgrade
@@ -41,9 +40,10 @@ from server.transports.socketio_engine import (
     PACKETS,
     BoundedWebSocket,
     Server,
+    count_all,
     is_packet,
-    posted,
     quiet,
+    read_post,
     take_posted,
 )
 from server.transports.socketio_session import Session
@@ -169,19 +169,20 @@ class SocketIo:
     ) -> web.StreamResponse:
         """Take every packet of it, or none, and say so: each counts as a frame of a WebSocket."""
         sid = request.query.get("sid", "")
+        if sid not in self._server.eio.sockets:
+            return await work  # which refuses it, unread
         with contextlib.closing(work):
             try:
-                async with request.app[ARRIVALS].within(BODY_SECONDS):
-                    body = await self._body(request, sid)
-            except TimeoutError:
-                raise malformed(f"The body did not arrive within {BODY_SECONDS:g} s.") from None
-            try:
-                packets = request[PACKETS] = posted(body)
+                packets = request[PACKETS] = await read_post(request)
             except UnicodeDecodeError:
                 self._unreadable(sid, "bad_json")
                 raise malformed("The body is not UTF-8.") from None
+            except Problem as problem:
+                if problem.status == 413:
+                    self._end(sid, End.TOO_LARGE)
+                raise
             engine = self._server.eio.sockets.get(sid)
-            if engine is not None and (wait := _count(engine.posts, packets)):
+            if engine is not None and (wait := count_all(engine.posts, packets)):
                 self._end(sid, End.TOO_FAST)
                 detail = f"{len(packets)} packets are too many at once. Connect again."
                 raise too_many(detail, wait / 1000)
@@ -189,20 +190,6 @@ class SocketIo:
         if sid not in self._by_engine and not all(map(is_packet, packets)):
             raise malformed("There was something that is no packet. Connect again.")
         return answer
-
-    async def _body(self, request: web.Request, sid: str) -> bytes:
-        """All of it, however it is framed. Raises Problem 400, 413."""
-        try:
-            if (request.content_length or 0) <= FRAME_BYTES:
-                body = await request.read()
-                if len(body) <= FRAME_BYTES:
-                    return body
-        except web.HTTPRequestEntityTooLarge:
-            pass
-        except (web.RequestPayloadError, http_exceptions.BadHttpMessage):
-            raise malformed("The body is not what its headers announce.") from None
-        self._end(sid, End.TOO_LARGE)
-        raise Problem(413, f"A request holds {FRAME_BYTES} bytes at most.")
 
     async def _connect(self, sid: str, environ: dict[str, Any], auth: object = None) -> bool | None:
         token = auth.get("token") if isinstance(auth, dict) else None
@@ -398,11 +385,6 @@ class SocketIo:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def _count(pace: Pace, packets: list[str]) -> int:
-    """0 where they may all be taken, else the milliseconds after which they could."""
-    return next((wait for packet in packets if (wait := pace.take(len(packet)))), 0)
 
 
 def _wire_of(engine: Any) -> BoundedWebSocket | None:

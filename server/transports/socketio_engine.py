@@ -10,17 +10,19 @@ from typing import Any
 
 import engineio
 import socketio
-from aiohttp import WSMsgType, web
+from aiohttp import WSMsgType, http_exceptions, web
 from engineio.async_drivers.aiohttp import WebSocket
 from engineio.async_socket import AsyncSocket
 from engineio.packet import MESSAGE, NOOP, PING, Packet
 from socketio.packet import ACK, CONNECT_ERROR
 
-from server.core.errors import malformed
+from server.core.arrivals import ARRIVALS
+from server.core.errors import Problem, malformed
+from server.core.routing import BODY_SECONDS
 from server.settings import Settings
 from server.transports.connections import End
 from server.transports.counted_websocket import CountedWebSocket
-from server.transports.duplex import BUFFER, FRAME_BYTES, AccountPace, Said, bound, error
+from server.transports.duplex import BUFFER, FRAME_BYTES, AccountPace, Pace, Said, bound, error
 
 logger = logging.getLogger(__name__)
 
@@ -192,9 +194,31 @@ BINARY = error("binary", "Send text: there is nothing binary here.")
 _NO_NAMESPACE = {"code": 4404, "reason": "There is the main namespace, /, and no other."}
 
 
-def posted(body: bytes) -> list[str]:
-    """The packets of a POST's body. Raises UnicodeDecodeError."""
+async def read_post(request: web.Request) -> list[str]:
+    """The packets of a POST, however its body is framed.
+
+    Raises Problem 400, 413, and UnicodeDecodeError.
+    """
+    too_large = Problem(413, f"A request holds {FRAME_BYTES} bytes at most.")
+    if (request.content_length or 0) > FRAME_BYTES:
+        raise too_large
+    try:
+        async with request.app[ARRIVALS].within(BODY_SECONDS):
+            body = await request.read()
+    except TimeoutError:
+        raise malformed(f"The body did not arrive within {BODY_SECONDS:g} s.") from None
+    except web.HTTPRequestEntityTooLarge:
+        raise too_large from None
+    except (web.RequestPayloadError, http_exceptions.BadHttpMessage):
+        raise malformed("The body is not what its headers announce.") from None
+    if len(body) > FRAME_BYTES:
+        raise too_large
     return body.decode().split("\x1e")
+
+
+def count_all(pace: Pace, packets: list[str]) -> int:
+    """0 where they may all be taken, else the milliseconds after which they could."""
+    return next((wait for packet in packets if (wait := pace.take(len(packet)))), 0)
 
 
 def is_packet(text: str) -> bool:

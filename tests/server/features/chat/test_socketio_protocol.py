@@ -13,12 +13,14 @@ import aiohttp
 import pytest
 
 from server.transports import socketio as transport
+from server.transports.connections import CONNECTIONS
 from server.transports.duplex import FRAME_BYTES
 from support.cast import Cast, cast_of
 from support.live_server import LiveServer, running_server, settings_for
+from support.raw_websocket import CLOSE, framed, raw_websocket
 from support.rest import Rest
 from support.room import history, open_chat
-from support.socketio_client import Polling, door_of, handshake, identified
+from support.socketio_client import WEBSOCKET, Polling, door_of, handshake, identified
 from support.waiting import wait_until
 
 PATH = "//socket.io/"
@@ -89,6 +91,22 @@ async def test_the_handshake(cast: Cast) -> None:
             await nobody.http.ws_connect(nobody.url(PATH + query))
 
 
+async def test_its_websocket_is_held_to_the_protocol_too(live_server: LiveServer) -> None:
+    for frames in (
+        framed(b"40", mask=None),
+        framed(b"", final=False) + framed(b"40"),
+        framed((1006).to_bytes(2, "big"), CLOSE),
+    ):
+        async with raw_websocket(live_server.port, WEBSOCKET) as ws:
+            await ws.send_all(frames)
+            assert (await ws.end())[0] == 1002, frames
+    async with Rest(live_server.url) as nobody:
+        old = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "8"}
+        answer = (await nobody.get("/" + WEBSOCKET, headers=old)).must(426)
+        assert answer.headers["Sec-WebSocket-Version"] == "13"
+        assert answer.json["detail"]
+
+
 async def test_pings_come_and_who_answers_none_is_gone(data_dir: object) -> None:
     settings = settings_for(data_dir, heartbeat_seconds=0.2, stalled_reader_seconds=0.3)  # type: ignore[arg-type]
     async with running_server(settings) as server, Rest(server.url) as nobody:
@@ -142,7 +160,7 @@ async def test_an_upgrade(cast: Cast) -> None:
         assert await text(ws) == "437[{}]"
 
 
-async def test_namespaces(cast: Cast) -> None:
+async def test_namespaces(live_server: LiveServer, cast: Cast) -> None:
     """There is one; JavaScript's client reads `message` and `data` of a refusal."""
     async with websocket(cast.customer) as ws:
         await ws.receive_str()
@@ -158,6 +176,7 @@ async def test_namespaces(cast: Cast) -> None:
         for packet in ("40", '40{"token":"x"}'):
             await ws.send_str(packet)
             assert json.loads((await text(ws)).removeprefix("44"))["message"]
+        assert live_server.app[CONNECTIONS].held == 1
         for packet in ("41/random", '42/random,1["leave",{"chat_id":"x"}]'):
             await ws.send_str(packet)
         await ws.send_str('42456["leave",{"chat_id":"x"}]')
