@@ -1,9 +1,6 @@
 """An order's status by long polling: the client's last known status is its cursor."""
 
-from typing import Annotated
-
 from aiohttp import web
-from pydantic import Field
 
 from server.core.routing import ANY_ROLE, Answer, Router, identity_of, service
 from server.features.orders.schemas import OrderStatus, TrackedStatus
@@ -16,12 +13,13 @@ from server.transports import long_polling
 
 router = Router("orders")
 
-Seconds = Annotated[int, Field(ge=1, le=60)]
-
 
 @router.route("GET", "/orders/{id}/status", roles=ANY_ROLE, empty=(204,))
 async def follow_status(
-    request: web.Request, id: Id, last_status: OrderStatus | None = None, timeout: Seconds = 60
+    request: web.Request,
+    id: Id,
+    last_status: OrderStatus | None = None,
+    timeout: long_polling.Seconds = 60,
 ) -> Answer[TrackedStatus]:
     """Held until the order is no longer at `last_status`; 204 after `timeout` seconds."""
     orders = service(request, OrderService)
@@ -46,7 +44,4 @@ async def follow_status(
         look=look,
         changed=changed,
     )
-    if held.found is not None:
-        return Answer(held.found)
-    headers = {} if held.retry_after is None else {"Retry-After": str(held.retry_after)}
-    return Answer(None, status=204, headers=headers)
+    return held.answer
