@@ -9,7 +9,7 @@ from typing import Annotated, Any, Generic, Self, TypeVar
 from aiohttp import web
 from pydantic import Field
 
-from server.core.errors import Problem, unauthorized, unavailable
+from server.core.errors import Problem, reset, unauthorized, unavailable
 from server.core.routing import GATE, HELD, Answer, identity_of, mark_held, service
 from server.realtime.event import Event
 from server.realtime.hub import Hub
@@ -182,16 +182,6 @@ class Source:
 def first_of(cursor: str | None) -> str | None:
     """Of the cursor of several topics, that of the first; what other doors go on from."""
     return cursor.partition(BETWEEN)[0] if cursor is not None else None
-
-
-def reset() -> Problem:
-    """410: the cursor cannot be honoured."""
-    return Problem(
-        410,
-        "Events after this cursor cannot be had. Read the snapshot again, and go on with its"
-        " cursor.",
-        kind="reset",
-    )
 
 
 class _Page:

@@ -67,7 +67,9 @@ async def poll_room(
     )
 
 
-@router.route("POST", "/chats/{id}/messages", roles=ANY_ROLE, status=201, problems=(409,))
+@router.route(
+    "POST", "/chats/{id}/messages", roles=ANY_ROLE, status=201, also=(200,), problems=(409,)
+)
 async def send_message(request: web.Request, id: Id, new: NewMessage) -> Answer[ChatMessage]:
     """Write in a chat without a socket: 201, or 200 where the sender's `client_id` was there, with
     that message and `again`.

@@ -86,3 +86,30 @@ async def test_a_room_by_polls_and_rest(cast: Cast) -> None:
         409
     )
     assert refused.json["type"] == "urn:tiffin:problem:chat-closed"
+
+
+async def test_a_customers_orders_by_polls(cast: Cast) -> None:
+    before = await cast.order()
+    cursor = (await cast.customer.get("/orders")).json["cursor"]
+    (await poll(cast.customer, "/orders", cursor)).must(204)
+    held = asyncio.create_task(poll(cast.customer, "/orders", cursor, 20))
+    placed = await cast.order()  # as from another window
+    page = (await held).must(200).json
+    assert (page["items"], page["next"]) == ([placed], None)
+    accepted = await cast.step(before["id"], "accepted")
+    for status in ("accepted", "preparing"):
+        last = await cast.step(placed["id"], status)
+    # An order that changed twice is told once, as it is now; a page says where the next begins.
+    first = (await poll(cast.customer, "/orders?limit=1", page["cursor"])).must(200).json
+    second = (await poll(cast.customer, "/orders?limit=1", first["cursor"])).must(200).json
+    assert (first["items"], second["items"]) == ([accepted], [last])
+    (await poll(cast.customer, "/orders", second["cursor"])).must(204)
+    assert (await cast.customer.get("/orders")).json["cursor"] == second["cursor"]
+    whole = (await poll(cast.customer, "/orders", page["cursor"])).must(200).json
+    assert whole == first | {"items": [accepted, last], "cursor": second["cursor"]}
+    stranger = (await cast.stranger.get("/orders")).json["cursor"]
+    (await poll(cast.stranger, "/orders", stranger)).must(204)
+    for wrong in (stranger, "x", (await cast.employee.get("/orders")).json["cursor"]):
+        problem = (await poll(cast.customer, "/orders", wrong)).must(410).json
+        assert problem["type"] == "urn:tiffin:problem:reset"
+    (await poll(cast.employee, "/orders", cursor)).must(403)
