@@ -169,10 +169,16 @@ class SendMessage(Wire):
 
 
 class NewMessage(Wire):
-    """The same over REST, for a client that no socket reaches."""
+    """`SendMessage` over REST, for a client that no socket reaches."""
 
     client_id: ClientId
     text: Text
+
+
+class NewReadMark(Wire):
+    """`SendRead` over REST."""
+
+    cursor: CursorText
 
 
 class SendTyping(Wire):

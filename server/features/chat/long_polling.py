@@ -4,7 +4,7 @@ from aiohttp import web
 
 from server.core.routing import ANY_ROLE, EMPLOYEE, Answer, Router, identity_of, service
 from server.features.chat import frames
-from server.features.chat.frame_schemas import NewMessage, SendMessage
+from server.features.chat.frame_schemas import NewMessage, NewReadMark, SendMessage
 from server.features.chat.messages import MessageService
 from server.features.chat.room_state import state_topic_of
 from server.features.chat.rooms import Rooms
@@ -84,3 +84,12 @@ async def send_message(request: web.Request, id: Id, new: NewMessage) -> Answer[
     if posted.again:
         return Answer(posted.message.model_copy(update={"again": True}), status=200)
     return Answer(posted.message)
+
+
+@router.route("POST", "/chats/{id}/read", roles=ANY_ROLE, counted=False, cost=5)
+async def mark_read(request: web.Request, id: Id, mark: NewReadMark) -> None:
+    """Every message up to that cursor has been seen, said without a socket. A mark never goes
+    back."""
+    messages, identity = service(request, MessageService), identity_of(request)
+    messages.count(identity, len(mark.cursor))
+    await messages.read(identity, id, mark.cursor)

@@ -76,6 +76,8 @@ async def test_a_room_by_polls_and_rest(cast: Cast) -> None:
         assert again == message | {"again": True}
         await entered.say("On its way.")
         await entered.next("message")
+    mark = {"cursor": message["cursor"]}
+    (await cast.customer.post(f"/chats/{chat}/read", mark)).must(204)
     (await cast.employee.post(f"/chats/{chat}/close")).must(200)
     polled = await all_of(cast.customer, path, first["cursor"])
     kinds = [one["type"] for one in polled if one["type"] not in ("presence", "read")]
@@ -86,6 +88,16 @@ async def test_a_room_by_polls_and_rest(cast: Cast) -> None:
         409
     )
     assert refused.json["type"] == "urn:tiffin:problem:chat-closed"
+    # The room's state is told as it is now, and again only where somebody comes or goes.
+    latest = (await poll(cast.customer, path, first["cursor"])).must(200).json
+    (read,) = [one["data"] for one in latest["events"] if one["type"] == "read"][-1:]
+    assert [one["cursor"] for one in read["reads"]] == [message["cursor"]]
+    more = await all_of(cast.customer, path, latest["cursor"])
+    assert {one["type"] for one in more} <= {"presence", "read"}
+    # A socket goes on from the cursor of a poll.
+    async with room(cast.customer, chat, first["cursor"]) as entered:
+        told = [await entered.next("message", "closed") for _ in range(3)]
+    assert told == [one["data"] for one in polled if one["type"] in ("message", "closed")]
 
 
 async def test_a_customers_orders_by_polls(cast: Cast) -> None:
