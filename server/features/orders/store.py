@@ -118,7 +118,8 @@ async def changed(
 ) -> tuple[list[Order], int]:
     """That customer's orders that changed after that `seq` of theirs, the longest unchanged first,
     and the `seq` of the last of them."""
-    rows = await _queries.changed_orders(tx, customer_id=customer_id, after=after, limit=limit)
+    found = await _queries.changed_orders(tx, customer_id=customer_id, after=after, limit=limit + 1)
+    rows, _ = pages.page_of(found, limit)
     return [_order(row) for row in rows], rows[-1]["changed_seq"] if rows else after
 
 
