@@ -67,7 +67,9 @@ async def test_a_room_by_polls_and_rest(cast: Cast) -> None:
     path = f"/chats/{chat}/events"
     cursor = (await cast.customer.get(f"/chats/{chat}/messages")).json["cursor"]
     first = (await poll(cast.customer, path, cursor, 20)).must(200).json
-    assert {one["type"] for one in first["events"]} <= {"presence", "read"}
+    # Who polls is there.
+    presence, read = (one["data"] for one in first["events"])
+    assert ([one["name"] for one in presence["present"]], read["reads"]) == (["Ana"], [])
     sent = {"client_id": "one", "text": "Where is it?"}
     async with room(cast.employee, chat) as entered:
         message = (await cast.customer.post(f"/chats/{chat}/messages", sent)).must(201).json
