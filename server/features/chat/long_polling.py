@@ -63,7 +63,7 @@ async def poll_room(
         after,
         timeout,
         admit=lambda: rooms.chats.admit(identity, id),
-        beside=lambda: rooms.presence.being_in(id, actor(identity), POLL_LINGER_SECONDS),
+        beside=lambda page: rooms.presence.being_in(id, actor(identity), POLL_LINGER_SECONDS),
     )
 
 

@@ -3,11 +3,14 @@
 import asyncio
 from typing import Any
 
+from server.transports.connections import CONNECTIONS
 from support.cast import Cast
 from support.event_stream import event_stream
+from support.live_server import LiveServer
 from support.news import announce
 from support.rest import Answer, Rest
 from support.room import open_chat, room
+from support.waiting import wait_until
 
 SOON = 8.0
 
@@ -49,7 +52,7 @@ async def test_the_kitchens_polls_tell_what_its_stream_tells(cast: Cast) -> None
         assert (await stream.next()).data == polled[1]["data"]
 
 
-async def test_the_desk_and_an_audience_by_polls(cast: Cast) -> None:
+async def test_the_desk_and_an_audience_by_polls(cast: Cast, live_server: LiveServer) -> None:
     queue = (await cast.employee.get("/chats")).json["cursor"]
     news = (await cast.customer.get("/announcements")).json["cursor"]
     chat = await open_chat(cast.customer)
@@ -60,6 +63,15 @@ async def test_the_desk_and_an_audience_by_polls(cast: Cast) -> None:
     events = await all_of(cast.customer, "/announcements/events", news)
     assert [(one["type"], one["data"]["id"]) for one in events] == [("announcement", told["id"])]
     (await cast.customer.get("/announcements/events?scope=all")).must(403)
+    # What the account's other window acknowledges is told while a request is held.
+    window, path = cast.customer, "/announcements/events"
+    now = (await poll(window, path)).must(200).json["cursor"]
+    held = asyncio.create_task(poll(window, path, now, 20))
+    await wait_until(lambda: live_server.app[CONNECTIONS].polls == 1, SOON)
+    (await window.post(f"/announcements/{told['id']}/ack")).must(204)
+    mark = {"type": "announcement.acknowledged", "data": {"id": told["id"]}}
+    assert (await held).must(200).json == {"events": [mark], "cursor": now}
+    (await poll(window, path, now)).must(204)
 
 
 async def test_a_room_by_polls_and_rest(cast: Cast) -> None:
