@@ -25,6 +25,8 @@ MOST_NOTES = 4000
 list and sent whole with each change."""
 
 
+MOST_MINUTES = 100_000
+"""Of a time of arrival: by bicycle to the other end of the earth, so that nobody need cut one."""
 MOST_CENTS = 50 * 99 * 10_000_000
 """The largest basket of the dearest dishes."""
 
@@ -174,7 +176,7 @@ class StatusChange(Wire):
     status: OrderStatus
     expected_version: Annotated[int, Field(ge=1)] | None = None
     driver_id: Id | None = None
-    eta_minutes: Annotated[int, Field(ge=1, le=600)] | None = None
+    eta_minutes: Annotated[int, Field(ge=1, le=MOST_MINUTES)] | None = None
     reason: Note | None = None
 
 
