@@ -9,8 +9,9 @@ ORDER BY arrival DESC, id DESC
 LIMIT :limit;
 
 -- name: chats
+-- Those of one status: of all chats together nobody asks.
 SELECT * FROM chats
-WHERE (:status = '' OR status = :status)
+WHERE status = :status
 AND (arrival < :place OR (arrival = :place AND id < :id))
 ORDER BY arrival DESC, id DESC
 LIMIT :limit;

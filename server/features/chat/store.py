@@ -111,8 +111,8 @@ async def chats(
     before: tuple[int, str],
     limit: int,
 ) -> tuple[list[Chat], str | None]:
-    """One page, the one opened last first, of a customer's or of all, and the next one's
-    `before`."""
+    """One page, the one opened last first, of a customer's or of all of that status, and the next
+    one's `before`."""
     place = {"place": before[0], "id": before[1], "limit": limit + 1, "status": status or ""}
     if customer_id is None:
         found = await _queries.chats(tx, **place)
