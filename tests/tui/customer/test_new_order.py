@@ -293,7 +293,8 @@ async def test_a_lost_reply_never_makes_two_orders(
             await pilot.press("enter")
             await sees(app, "it stays one order")
             assert len(await orders_at(guest)) == 1
-            # the basket is changed before it is sent again: the first one is the order
+            # basket and price are changed before it is sent again: the first one is the order
+            await kitchen.change_dish(place["menu"][0]["id"], price_cents=9900)
             screen.query_one("#basket").focus()
             await pilot.press("plus")
             screen.query_one("#send").focus()
