@@ -7,7 +7,7 @@ import json
 import logging
 import sys
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from server.core import idempotency
 from server.core.addresses import TRUSTED_PROXIES, client_address
 from server.core.arrivals import ARRIVALS, Arrivals
 from server.core.auth import AccessTokens, Gate
-from server.core.clock import now, to_text
+from server.core.clock import to_text
 from server.core.database import Database
 from server.core.errors import Problem, forbidden
 from server.core.health import CHECKS, add_health
@@ -28,6 +28,7 @@ from server.core.metrics import Metrics
 from server.core.middleware import METRICS, around
 from server.core.migrate import migrate
 from server.core.openapi import DOCUMENT, document, serve_document
+from server.core.retention import Retention
 from server.core.routing import (
     ADDRESSES,
     ANONYMOUS,
@@ -94,6 +95,7 @@ def create_app(settings: Settings) -> web.Application:
     log = EventLog(database)
     broker = _broker(settings)
     rings = Rings(settings.topic_memory_kb * 1024, settings.topics_memory_mb * 1024 * 1024)
+    retention = Retention(database)
     hub = Hub(database, log, broker, settings.sweep_seconds, rings)
     connections = Connections(settings.max_connections, settings.max_streams_per_account)
     gate = Gate(AccessTokens(settings.token_secret, settings.access_token_seconds))
@@ -131,7 +133,13 @@ def create_app(settings: Settings) -> web.Application:
     account_service.on_delete.append(idempotency.forget_account)
     restaurant_service = restaurants.setup(app, database)
     order_service = orders.setup(
-        app, database, log, account_service, restaurant_service, settings.max_orders_per_day
+        app,
+        database,
+        log,
+        hub.states,
+        account_service,
+        restaurant_service,
+        settings.max_orders_per_day,
     )
     driver_service = drivers.setup(
         app, settings, database, hub, order_service, restaurant_service, _map(settings)
@@ -140,7 +148,7 @@ def create_app(settings: Settings) -> web.Application:
     socketio = SocketIo(app, settings)
     presence = chat.setup(app, settings, database, hub, account_service, order_service, socketio)
     announcement_service, marks = announcements.setup(app, database, log, hub, account_service)
-    photos = uploads.setup(app, settings, database, account_service, restaurant_service)
+    photos = uploads.setup(app, settings, database, account_service, restaurant_service, retention)
 
     operations = app[OPERATIONS]
     described = document(operations, ProblemDetails, version("tiffin"))
@@ -148,7 +156,7 @@ def create_app(settings: Settings) -> web.Application:
     app.router.add_get(f"{PREFIX}/openapi.json", serve_document)
     add_health(app)
     upkeep = SupervisedTask(
-        "upkeep", lambda: _upkeep(settings, database, log, announcement_service)
+        "upkeep", lambda: _upkeep(settings, database, log, announcement_service, retention)
     )
     tasks = [
         database.writer,
@@ -170,6 +178,7 @@ def create_app(settings: Settings) -> web.Application:
             stack.push_async_callback(database.close)
             if not settings.demo:
                 await refuse_town(settings, database)
+            await retention.open()
             await log.open()
             await broker.open(log.epoch)
             stack.push_async_callback(broker.close)
@@ -319,15 +328,31 @@ def _add_gauges(app: web.Application, hub: Hub, connections: Connections, broker
 
 
 async def _upkeep(
-    settings: Settings, database: Database, log: EventLog, announcements: AnnouncementService
+    settings: Settings,
+    database: Database,
+    log: EventLog,
+    announcements: AnnouncementService,
+    retention: Retention,
 ) -> None:
     while True:
         try:
-            horizon = now() - timedelta(days=settings.event_days)
-            await log.trim(to_text(horizon))
-            await announcements.drop_gone(horizon)
-            await database.write(idempotency.drop_expired)
-            await database.write(drop_expired)
+            await _clean(settings, database, log, announcements, retention.now())
+            await retention.keep()
         except Exception as error:
             log_failure(logger, error, "upkeep failed; it will be tried again")
         await asyncio.sleep(UPKEEP_SECONDS)
+
+
+async def _clean(
+    settings: Settings,
+    database: Database,
+    log: EventLog,
+    announcements: AnnouncementService,
+    at: datetime,
+) -> None:
+    """Forget what is old at that time."""
+    horizon = at - timedelta(days=settings.event_days)
+    await log.trim(to_text(horizon))
+    await announcements.drop_gone(horizon)
+    await database.write(lambda tx: idempotency.drop_expired(tx, at))
+    await database.write(lambda tx: drop_expired(tx, at))

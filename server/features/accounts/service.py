@@ -2,7 +2,7 @@
 
 import hmac
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from pydantic import Secret, ValidationError
@@ -307,7 +307,6 @@ async def any_account(tx: Transaction) -> bool:
     return await store.any_account(tx)
 
 
-async def drop_expired(tx: Transaction) -> int:
-    """Forget sessions, refresh tokens and addresses that have expired; gives how many."""
-    at = now()
+async def drop_expired(tx: Transaction, at: datetime) -> int:
+    """Forget sessions, refresh tokens and addresses that had expired then; gives how many."""
     return await store.drop_expired(tx, at) + await store.drop_addresses(tx, at - REMEMBERED)

@@ -11,7 +11,7 @@ from textual.widgets import Button, Input, Label, Static
 
 from tui.common.text import plain
 from tui.customer.panels.wording import euros
-from tui.customer.screens.basket import address_for, where_it_goes
+from tui.customer.screens.basket import address_for, out_of_reach, where_it_goes
 from tui.customer.screens.menu_list import BasketList
 
 if TYPE_CHECKING:
@@ -115,6 +115,9 @@ class Checkout(Vertical):
         if self.basket.sold_out:
             names = ", ".join(plain(line.item.name) for line in self.basket.sold_out)
             return f"Sold out: {names}. Take it out with 0, or esc for another dish.", None
+        words = out_of_reach(self.basket.restaurant, self._known)
+        if words:
+            return f"{words} Choose one nearer to you, or set your place in the profile, f2.", None
         if not self.query_one("#address", Input).value.strip():
             return "Type the address that it is to be brought to.", "address"
         return "", None
