@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import EmailStr, Field, PlainSerializer, Secret, StringConstraints
+from pydantic import AfterValidator, EmailStr, Field, PlainSerializer, Secret, StringConstraints
 
 from server.features.shared.schemas import Address, Name, Whole, Wire, absent
 
@@ -22,7 +22,17 @@ def _revealed(secret: Secret[str]) -> str:
 # Secret hides the value from repr, and so from logs and tracebacks; on the wire it is plain text.
 _on_the_wire = PlainSerializer(_revealed, return_type=str, when_used="json")
 
-Email = Annotated[EmailStr, StringConstraints(max_length=254, to_lower=True)]
+
+def _plain_mailbox(email: str) -> str:
+    """Letters of other scripts and widths look like ours: two accounts would read the same."""
+    if not email.rpartition("@")[0].isascii():
+        raise ValueError("value is not an address with ASCII alone before its @")
+    return email
+
+
+Email = Annotated[
+    EmailStr, StringConstraints(max_length=254, to_lower=True), AfterValidator(_plain_mailbox)
+]
 Password = Annotated[Secret[Annotated[str, Field(min_length=8, max_length=128)]], _on_the_wire]
 GivenPassword = Annotated[Secret[Annotated[str, Field(max_length=1024)]], _on_the_wire]
 Phone = Annotated[
