@@ -1,5 +1,6 @@
 """What accounts say on the wire: sessions, profiles, passwords."""
 
+import unicodedata
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -23,15 +24,18 @@ def _revealed(secret: Secret[str]) -> str:
 _on_the_wire = PlainSerializer(_revealed, return_type=str, when_used="json")
 
 
-def _plain_mailbox(email: str) -> str:
-    """Letters of other scripts and widths look like ours: two accounts would read the same."""
-    if not email.rpartition("@")[0].isascii():
-        raise ValueError("value is not an address with ASCII alone before its @")
+def _of_one_script(email: str) -> str:
+    """Letters of full width, or of another script among Latin ones, make two addresses that read
+    the same. A domain has one form already, by IDNA."""
+    local = unicodedata.normalize("NFC", email.rpartition("@")[0])
+    latin = [unicodedata.name(char, "").startswith("LATIN ") for char in local if char.isalpha()]
+    if unicodedata.normalize("NFKC", local) != local or len(set(latin)) > 1:
+        raise ValueError("must have letters of one script before its @, and none of another width")
     return email
 
 
 Email = Annotated[
-    EmailStr, StringConstraints(max_length=254, to_lower=True), AfterValidator(_plain_mailbox)
+    EmailStr, StringConstraints(max_length=254, to_lower=True), AfterValidator(_of_one_script)
 ]
 Password = Annotated[Secret[Annotated[str, Field(min_length=8, max_length=128)]], _on_the_wire]
 GivenPassword = Annotated[Secret[Annotated[str, Field(max_length=1024)]], _on_the_wire]
