@@ -70,8 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     radius.set_defaults(run=_set_radius)
     driver = commands.add_parser("add-driver", help="put a driver on a restaurant's roster")
     driver.add_argument("--restaurant", required=True, help="a restaurant's id or name")
-    driver.add_argument("--name", required=True)
-    driver.add_argument("--vehicle", default="bicycle")
+    driver.add_argument("--name", required=True, type=_name)
+    driver.add_argument("--vehicle", default="bicycle", type=_name)
     driver.add_argument("--phone")
     driver.set_defaults(run=_add_driver)
     commands.add_parser("migrate", help="bring the database up to date").set_defaults(run=_migrate)
@@ -134,6 +134,19 @@ def _say(line: str) -> None:
             os.write(sys.stdout.fileno(), f"{line}\n".encode())
 
     threading.Thread(target=write, daemon=True).start()
+
+
+def _name(typed: str) -> str:
+    """A name, by the rule of the public interface. Raises argparse's error."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from server.features.shared.schemas import Name
+
+    try:
+        return TypeAdapter[str](Name).validate_python(typed)
+    except ValidationError as error:
+        words = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        raise argparse.ArgumentTypeError(words) from None
 
 
 def _add_employee(options: argparse.Namespace, settings: Settings) -> int:

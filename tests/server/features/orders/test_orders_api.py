@@ -19,7 +19,7 @@ from support.waiting import wait_until
 async def test_an_order_is_placed_at_todays_prices(cast: Cast) -> None:
     dish, other = cast.place.dishes
     items = [
-        {"menu_item_id": dish, "quantity": 2, "note": "no onions\nreally"},
+        {"menu_item_id": dish, "quantity": 2, "note": "no onions\r\nreally\tnone"},
         {"menu_item_id": other, "quantity": 1},
     ]
     body = cast.place.basket() | {"items": items, "note": "ring twice"}
@@ -30,7 +30,7 @@ async def test_an_order_is_placed_at_todays_prices(cast: Cast) -> None:
     assert order["status"] == "placed"
     assert order["version"] == 1
     assert [item["name"] for item in order["items"]] == ["Dish 1", "Dish 2"]
-    assert order["items"][0]["note"] == "no onions\nreally"
+    assert order["items"][0]["note"] == "no onions\nreally\tnone"
     assert "note" not in order["items"][1]
     assert order["customer"]["name"] == "Ana"
     assert "driver" not in order
