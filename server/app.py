@@ -62,7 +62,14 @@ from server.realtime.log_topic import Rings
 from server.realtime.memory_broker import MemoryBroker
 from server.realtime.rewrites import Rewrites
 from server.realtime.states import States
-from server.settings import Settings, is_loopback, keep_private, load_settings
+from server.settings import (
+    Settings,
+    SettingsError,
+    is_loopback,
+    keep_private,
+    load_settings,
+    make_folder,
+)
 from server.transports.connections import CONNECTIONS, Connections, Revocations
 from server.transports.duplex import ACCOUNT_PACES, AccountPaces
 from server.transports.heartbeat import HEARTBEAT, Heartbeat
@@ -76,6 +83,8 @@ BODY_BYTES = 128 * 1024
 UPKEEP_SECONDS = 600.0
 SWITCH_SECONDS = 0.0002
 """After which one thread hands the interpreter to another that wants it."""
+BOOT_ERROR = 3
+"""By this exit code gunicorn knows a worker that will not start the next time either."""
 DEMO_MAP = Path(__file__).with_name("demo") / "map.geojson"
 
 
@@ -201,14 +210,19 @@ def create_app(settings: Settings) -> web.Application:
 async def create_runner() -> web.AppRunner:
     """For gunicorn: an AppRunner, made after the fork, that cancels the handler of a client
     that has gone."""
-    settings = load_settings()
-    keep_private(settings)
-    configure_logging(settings.log_level, lines=settings.log_queue_lines)
-    # What gunicorn says of this worker goes the same way: it would block on its own.
-    says = logging.getLogger("gunicorn.error")
-    says.handlers.clear()
-    says.propagate = True
-    runner = Runner(create_app(settings), settings)
+    try:
+        settings = load_settings()
+        keep_private(settings)
+        make_folder(settings.data_dir)
+        configure_logging(settings.log_level, lines=settings.log_queue_lines)
+        # What gunicorn says of this worker goes the same way: it would block on its own.
+        says = logging.getLogger("gunicorn.error")
+        says.handlers.clear()
+        says.propagate = True
+        runner = Runner(create_app(settings), settings)
+    except SettingsError as error:
+        sys.stderr.write(f"tiffin: {error}\n")
+        raise SystemExit(BOOT_ERROR) from None
     settle()
     return runner
 
