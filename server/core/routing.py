@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import json
 import typing
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -303,9 +304,37 @@ async def read_body(request: web.Request, model: type[BaseModel]) -> BaseModel:
     except (web.RequestPayloadError, http_exceptions.BadHttpMessage):
         raise malformed("The body is not what its headers announce.") from None
     try:
-        return model.model_validate_json(sent)
+        # A `true` is no 1 and a text no number; a time or a name out of a list is text in JSON.
+        body = model.model_validate_json(sent, strict=True)
     except ValidationError as error:
         raise unfit(error) from None
+    _check_json(sent)
+    return body
+
+
+def _check_json(sent: bytes) -> None:
+    """What pydantic's parser lets pass. Raises Problem 400."""
+    try:
+        _PLAIN_JSON.decode(sent.decode())
+    except ValueError as error:
+        raise malformed(f"The body is not JSON: {error}.") from None
+
+
+def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) < len(members):
+        # Which of the two counts would be another one for whatever has looked at it on the way.
+        raise ValueError("an object has a member twice")
+    return found
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no number")
+
+
+_PLAIN_JSON = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_no_number, parse_int=len, parse_float=len
+)
 
 
 class Router:

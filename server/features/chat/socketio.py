@@ -121,7 +121,7 @@ class Door:
 def _read(model: type[SentT], sent: Any) -> SentT:
     """What was sent, as that model. Raises Refused."""
     try:
-        return model.model_validate(sent)
+        return model.model_validate(sent, strict=True)
     except ValidationError as problem:
         raise Refused(frames.unreadable(problem, client_id_of(sent))) from None
 

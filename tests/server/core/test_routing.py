@@ -177,10 +177,14 @@ async def test_binds_and_answers(client: Rest) -> None:
     assert answer.must(201).json == {"items": [{"name": "Soup", "quantity": 2, "lat": 0.0}]}
     assert answer.headers["Location"] == "/api/v1/baskets/1"
     assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
+    sent = b'{"items": [{"name": "Soup", "quantity": 2, "lat": -0.0}, {"name": "Tea", "lat": 47}]}'
+    items = (await client.post("/baskets", data=sent, headers=JSON)).must(201).json["items"]
+    assert [item["lat"] for item in items] == [0, 47]
     answer = await client.get("/things/a_1", params={"limit": "7", "name": "x", "other": "y"})
     assert answer.must(200).json["name"] == "a_1 x"
 
 
+JSON = {"Content-Type": "application/json"}
 ITEM = b'{"items": [{"name": "x", "quantity": %s}]}'
 
 
@@ -201,6 +205,10 @@ ITEM = b'{"items": [{"name": "x", "quantity": %s}]}'
         b'{"items": ' + b"[" * 1500 + b"]" * 1500 + b"}",
         b'{"a":' * 600 + b"1" + b"}" * 600,
         b'{"items": []} trailing',
+        b'{"items": [], "items": []}',
+        b'{"items": [], "x": {"a": 1, "\\u0061": 2}}',
+        b'{"items": [], "x": NaN}',
+        b'{"items": [], "x": [-Infinity]}',
         '{"items": []}'.encode("utf-16"),
     ],
 )
@@ -232,6 +240,13 @@ async def test_what_is_not_json_is_400(client: Rest, body: bytes) -> None:
         ITEM % b"0",
         ITEM % b"51",
         ITEM % b"1.5",
+        ITEM % b"1.0",
+        ITEM % b"1e1",
+        ITEM % b"true",
+        ITEM % b'"2"',
+        b'{"items": [{"name": "x", "lat": true}]}',
+        b'{"items": [{"name": "x", "lat": "47.07"}]}',
+        b'{"items": [{"name": true}]}',
         ITEM % b"NaN",
         ITEM % b"-Infinity",
         ITEM % b"1e400",
