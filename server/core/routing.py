@@ -2,19 +2,18 @@
 
 import asyncio
 import inspect
-import json
 import typing
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, TypeVar, cast
 
-from aiohttp import http_exceptions, web
+from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from server.core.addresses import address_key
-from server.core.arrivals import ARRIVALS
 from server.core.auth import Gate, Identity, StaleToken
-from server.core.errors import Problem, forbidden, malformed, not_found, unfit
+from server.core.bodies import read_body
+from server.core.errors import Problem, forbidden, not_found, unfit
 from server.core.limits import InFlight, RateLimit, Turns
 
 BodyT = TypeVar("BodyT")
@@ -23,8 +22,6 @@ Handler = Callable[..., Awaitable[Any]]
 Refuse = Callable[[web.Request, Problem], Awaitable[web.StreamResponse]]
 
 PREFIX = "/api/v1"
-BODY_SECONDS = 20.0
-"""How long a client may take to send its JSON."""
 REFUSED_SECONDS = 0.25
 """Before a 429 is sent: who asks again at once, whatever it says, takes little time from others."""
 WRITE_COST = 5
@@ -127,7 +124,7 @@ class Operation:
         roles: tuple[str, ...],
         status: int,
         problems: tuple[int, ...],
-        media: str,
+        media: tuple[str, ...],
         empty: tuple[int, ...],
         counted: bool,
         cost: int,
@@ -288,55 +285,6 @@ def _enter(request: web.Request, identity: Identity) -> None:
     task.add_done_callback(lambda _: leave())
 
 
-async def read_body(request: web.Request, model: type[BaseModel]) -> BaseModel:
-    """The request's JSON as that model. Raises Problem 400, 413, 415 or 422."""
-    kind = request.content_type
-    if "Content-Type" in request.headers and not (
-        kind == "application/json" or kind.endswith("+json")
-    ):
-        raise Problem(415, f"Send JSON (`Content-Type: application/json`), not {kind}.")
-    try:
-        # aiohttp never ends the wait for a body that stops coming, or goes on in broken chunks.
-        async with request.app[ARRIVALS].within(BODY_SECONDS):
-            sent = await request.read()
-    except TimeoutError:
-        raise malformed(f"The body did not arrive within {BODY_SECONDS:g} s.") from None
-    except (web.RequestPayloadError, http_exceptions.BadHttpMessage):
-        raise malformed("The body is not what its headers announce.") from None
-    try:
-        # A `true` is no 1 and a text no number; a time or a name out of a list is text in JSON.
-        body = model.model_validate_json(sent, strict=True)
-    except ValidationError as error:
-        raise unfit(error) from None
-    _check_json(sent)
-    return body
-
-
-def _check_json(sent: bytes) -> None:
-    """What pydantic's parser lets pass. Raises Problem 400."""
-    try:
-        _PLAIN_JSON.decode(sent.decode())
-    except ValueError as error:
-        raise malformed(f"The body is not JSON: {error}.") from None
-
-
-def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(members)
-    if len(found) < len(members):
-        # Which of the two counts would be another one for whatever has looked at it on the way.
-        raise ValueError("an object has a member twice")
-    return found
-
-
-def _no_number(word: str) -> None:
-    raise ValueError(f"{word} is no number")
-
-
-_PLAIN_JSON = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_constant=_no_number, parse_int=len, parse_float=len
-)
-
-
 class Router:
     """The operations of one feature."""
 
@@ -352,7 +300,7 @@ class Router:
         roles: tuple[str, ...],
         status: int | None = None,
         problems: tuple[int, ...] = (),
-        media: str = "application/json",
+        media: tuple[str, ...] = (),
         empty: tuple[int, ...] = (),
         counted: bool = True,
         cost: int = 1,
@@ -363,7 +311,7 @@ class Router:
 
         `roles` may call it (PUBLIC: anyone). `status` is that of success: 200, or 204 where it
         returns nothing. `problems` are the errors of its own rules; what guards and binding may
-        answer is added. `media` is another content type than JSON; `empty` other statuses
+        answer is added. `media` are other content types than JSON; `empty` other statuses
         without a body. What may change something counts as one of the account's writes, unless the
         feature counts it in its own way and says `counted=False`; it then counts as `cost` of its
         reads, as a GET does. A PUBLIC one counts against the address, or with `counted=False` only

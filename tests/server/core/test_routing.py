@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from pydantic import Field
 
-from server.core import routing
+from server.core import bodies
 from server.core.arrivals import ARRIVALS, Arrivals
 from server.core.auth import AccessTokens, Gate, Identity
 from server.core.errors import Problem
@@ -349,7 +349,7 @@ async def test_no_byte_of_a_request_is_a_500(
 async def test_a_broken_chunk_is_400_also_in_the_middle(
     client: Rest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routing, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.3)
     head = (
         b"POST /api/v1/baskets HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
@@ -361,7 +361,7 @@ async def test_a_broken_chunk_is_400_also_in_the_middle(
 async def test_a_body_that_never_comes_is_400_in_the_end(
     client: Rest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routing, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.2)
     head = (
         b"POST /api/v1/baskets HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         b"Content-Length: 10\r\nConnection: close\r\n\r\n"
