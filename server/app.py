@@ -25,7 +25,7 @@ from server.core.health import CHECKS, add_health
 from server.core.limits import InFlight, RateLimit, Turns
 from server.core.logging import configure_logging, dropped_lines, log_failure
 from server.core.metrics import Metrics
-from server.core.middleware import METRICS, around
+from server.core.middleware import METRICS, around, mark
 from server.core.migrate import migrate
 from server.core.openapi import DOCUMENT, document, serve_document
 from server.core.routing import (
@@ -91,6 +91,7 @@ DEMO_MAP = Path(__file__).with_name("demo") / "map.geojson"
 def create_app(settings: Settings) -> web.Application:
     """The application with every feature; nothing is opened before it starts."""
     app = web.Application(middlewares=[around], client_max_size=BODY_BYTES)
+    app.on_response_prepare.append(mark)
     if settings.demo and settings.demo_public:
         logger.warning(
             "this demo is open to every address that reaches it: anybody may act as an employee"

@@ -54,6 +54,8 @@ OPERATION: web.RequestKey["Operation"] = web.RequestKey("operation", object)  # 
 HELD = web.RequestKey("held", bool)
 """Set where the answer waits, for news or because it refuses: such a request says nothing about the
 server's speed."""
+LET_GO: web.RequestKey[Callable[[], None]] = web.RequestKey("let_go", object)  # type: ignore[arg-type]
+"""Ends the wait for news, as the client may have gone."""
 _LEAVE = web.RequestKey("leave", list[Callable[[], None]])
 """Gives back what the request has of its account's places."""
 
@@ -84,9 +86,16 @@ def identity_of(request: web.Request) -> Identity:
     return request[IDENTITY]
 
 
-def mark_held(request: web.Request) -> None:
-    """From here on the answer waits for news: it is counted as a stream, no more as in flight."""
+def mark_held(request: web.Request, let_go: Callable[[], None] | None = None) -> None:
+    """From here on the answer waits for news: it is counted as a stream, no more as in flight.
+
+    `let_go` ends the wait where the client sends nothing more and may have gone.
+    """
     request[HELD] = True
+    if let_go is not None:
+        request[LET_GO] = let_go
+        if getattr(request.protocol, "half_closed", False):
+            let_go()
     for leave in request.get(_LEAVE, ()):
         leave()
 
@@ -348,6 +357,8 @@ class Router:
         app[OPERATIONS].extend(self.operations)
         for operation in self.operations:
             app.router.add_route(operation.method, operation.path, operation.__call__)
+            if operation.method == "GET" and operation.status != 101:
+                app.router.add_route("HEAD", operation.path, operation.__call__)
 
 
 IdempotencyKey = Annotated[

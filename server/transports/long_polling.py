@@ -65,8 +65,10 @@ async def hold(
                 found = await look()
                 if found is not None:
                     return Held(found)
+                if request.method == "HEAD":
+                    return Held(None)
                 if not request.get(HELD):
-                    mark_held(request)
+                    mark_held(request, lambda: end(End.RELEASED))
                     connections = request.app[CONNECTIONS]
                     place.enter_context(connections.hold(identity, end, poll=True))
                     await request.app[GATE].check(identity)

@@ -185,7 +185,7 @@ class JoinRoom(Wire):
     """Socket.IO's `join`: as `GET /chats/{id}/ws?after=`."""
 
     chat_id: Id
-    after: CursorText | None = None
+    after: str | None = None
 
 
 class InRoom(Wire):

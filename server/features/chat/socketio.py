@@ -53,7 +53,9 @@ class Door:
             )
 
         try:
-            seat = await session.enter(chat_id, self._seated(session, chat_id, wanted.after))
+            seat = await session.enter(
+                chat_id, self._seated(session, chat_id, wanted.after or None)
+            )
         except Problem as problem:
             raise Refused(frames.refused(problem, chat_id, None)) from None
         return _acknowledged(seat.cursor)

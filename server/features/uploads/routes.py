@@ -95,13 +95,12 @@ async def _given_out(request: web.Request, picture: Picture) -> web.StreamRespon
     blobs = request.app[BLOBS]
     link = blobs.link(picture.blob, picture.media_type)
     if link is not None:
-        return web.Response(status=302, headers={"Location": link, "Cache-Control": "no-store"})
+        return web.Response(status=302, headers={"Location": link})
     kept = f"max-age={RESULT_SECONDS}" if picture.final else "no-cache"
     headers = {
         "Cache-Control": f"private, {kept}",
         "Content-Type": picture.media_type,
         # Whatever a stranger has sent, it is a picture or nothing.
-        "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "default-src 'none'; sandbox",
     }
     file = blobs.file(picture.blob)

@@ -12,13 +12,13 @@ import pytest
 from aiohttp import web
 from pydantic import Field
 
-from server.core import bodies
+from server.core import bodies, routing
 from server.core.arrivals import ARRIVALS, Arrivals
 from server.core.auth import AccessTokens, Gate, Identity
 from server.core.errors import Problem
 from server.core.limits import InFlight, RateLimit, Turns
 from server.core.metrics import Metrics
-from server.core.middleware import METRICS, around
+from server.core.middleware import METRICS, around, mark
 from server.core.routing import (
     ADDRESSES,
     ANONYMOUS,
@@ -131,6 +131,7 @@ async def client() -> AsyncIterator[Rest]:
         return session_id != REVOKED
 
     app = web.Application(middlewares=[around], client_max_size=4096)
+    app.on_response_prepare.append(mark)
     gate = Gate(AccessTokens(SECRET, 60))
     gate.session_holds = holds
     app[GATE] = gate
@@ -374,7 +375,7 @@ async def test_an_unknown_path_is_404_and_a_wrong_method_405(client: Rest) -> No
     problem(await client.get("//nowhere"), 404)
     answer = await client.delete("/mine")
     problem(answer, 405)
-    assert set(answer.headers["Allow"].split(",")) == {"GET", "PUT"}
+    assert set(answer.headers["Allow"].split(",")) == {"GET", "HEAD", "PUT"}
 
 
 @pytest.mark.parametrize(
