@@ -175,8 +175,8 @@ class Connection(web_protocol.RequestHandler):
         It may have gone, too, which nothing tells before something is written to it. So what waits
         for news is answered now.
         """
-        if self._upgraded or not (self._unanswered or self._rest):
-            return False
+        if self._upgraded or self.ssl_context or not (self._unanswered or self._rest):
+            return False  # TLS cannot be closed by half
         self.half_closed = True
         body, _ = self._arriving()
         if not (body.is_eof() or self._ended):
