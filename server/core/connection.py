@@ -175,7 +175,8 @@ class Connection(web_protocol.RequestHandler):
         It may have gone, too, which nothing tells before something is written to it. So what waits
         for news is answered now.
         """
-        if self._upgraded or self.ssl_context or not (self._unanswered or self._rest):
+        taken = self._payload_parser is not None  # a WebSocket
+        if taken or self.ssl_context or not (self._unanswered or self._rest):
             return False  # TLS cannot be closed by half
         self.half_closed = True
         body, _ = self._arriving()

@@ -185,6 +185,7 @@ async def test_a_request_is_answered_whose_client_sends_nothing_more(
         (request("PATCH /api/v1/me", token, b'{"name": "Half Closed"}'), [200]),
         (request("POST /api/v1/orders", token, basket), [201]),
         (me * 5, [200] * 5),
+        (request("GET /api/v1/me", token, b"", b"Connection: Upgrade", b"Upgrade: h2c"), [200]),
         (request("PATCH /api/v1/me", token, b'{"name": "Cut off"}')[:-3], [400]),
         (me[:-4], []),
         (b"", []),
