@@ -25,7 +25,7 @@ from server.core.health import CHECKS, add_health
 from server.core.limits import InFlight, RateLimit, Turns
 from server.core.logging import configure_logging, dropped_lines, log_failure
 from server.core.metrics import Metrics
-from server.core.middleware import METRICS, around
+from server.core.middleware import METRICS, around, mark
 from server.core.migrate import migrate
 from server.core.openapi import DOCUMENT, document, serve_document
 from server.core.retention import Retention
@@ -63,7 +63,14 @@ from server.realtime.log_topic import Rings
 from server.realtime.memory_broker import MemoryBroker
 from server.realtime.rewrites import Rewrites
 from server.realtime.states import States
-from server.settings import Settings, is_loopback, keep_private, load_settings
+from server.settings import (
+    Settings,
+    SettingsError,
+    is_loopback,
+    keep_private,
+    load_settings,
+    make_folder,
+)
 from server.transports.connections import CONNECTIONS, Connections, Revocations
 from server.transports.duplex import ACCOUNT_PACES, AccountPaces
 from server.transports.heartbeat import HEARTBEAT, Heartbeat
@@ -77,12 +84,15 @@ BODY_BYTES = 128 * 1024
 UPKEEP_SECONDS = 600.0
 SWITCH_SECONDS = 0.0002
 """After which one thread hands the interpreter to another that wants it."""
+BOOT_ERROR = 3
+"""By this exit code gunicorn knows a worker that will not start the next time either."""
 DEMO_MAP = Path(__file__).with_name("demo") / "map.geojson"
 
 
 def create_app(settings: Settings) -> web.Application:
     """The application with every feature; nothing is opened before it starts."""
     app = web.Application(middlewares=[around], client_max_size=BODY_BYTES)
+    app.on_response_prepare.append(mark)
     if settings.demo and settings.demo_public:
         logger.warning(
             "this demo is open to every address that reaches it: anybody may act as an employee"
@@ -210,14 +220,19 @@ def create_app(settings: Settings) -> web.Application:
 async def create_runner() -> web.AppRunner:
     """For gunicorn: an AppRunner, made after the fork, that cancels the handler of a client
     that has gone."""
-    settings = load_settings()
-    keep_private(settings)
-    configure_logging(settings.log_level, lines=settings.log_queue_lines)
-    # What gunicorn says of this worker goes the same way: it would block on its own.
-    says = logging.getLogger("gunicorn.error")
-    says.handlers.clear()
-    says.propagate = True
-    runner = Runner(create_app(settings), settings)
+    try:
+        settings = load_settings()
+        keep_private(settings)
+        make_folder(settings.data_dir)
+        configure_logging(settings.log_level, lines=settings.log_queue_lines)
+        # What gunicorn says of this worker goes the same way: it would block on its own.
+        says = logging.getLogger("gunicorn.error")
+        says.handlers.clear()
+        says.propagate = True
+        runner = Runner(create_app(settings), settings)
+    except SettingsError as error:
+        sys.stderr.write(f"tiffin: {error}\n")
+        raise SystemExit(BOOT_ERROR) from None
     settle()
     return runner
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, EmailStr, Field, PlainSerializer, Secret, StringConstraints
 
-from server.features.shared.schemas import Address, Name, Whole, Wire, absent
+from server.features.shared.schemas import Address, Name, Whole, Wire, absent, left_alone
 
 
 class Role(StrEnum):
@@ -97,7 +97,7 @@ class Session(Wire):
 class ProfileChange(Wire):
     """The fields to change; a field set to null is emptied, one left out stays."""
 
-    name: Name | None = None
+    name: Name = left_alone()
     phone: Phone | None = None
     address: Address | None = None
 

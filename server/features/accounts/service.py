@@ -176,10 +176,8 @@ class AccountService:
         return (await self._database.read(lambda tx: self._mine(tx, who))).account
 
     async def change_profile(self, who: Identity, change: ProfileChange) -> Account:
-        """Put in the fields that were sent, null emptying one. Raises Problem 422."""
+        """Put in the fields that were sent, null emptying one."""
         changes = {name: getattr(change, name) for name in change.model_fields_set}
-        if "name" in changes and changes["name"] is None:
-            raise invalid(["name"], "The name cannot be empty.")
         if changes.get("phone") == "":
             changes["phone"] = None
 

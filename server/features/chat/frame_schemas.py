@@ -181,7 +181,7 @@ class JoinRoom(Wire):
     """Socket.IO's `join`: as `GET /chats/{id}/ws?after=`."""
 
     chat_id: Id
-    after: CursorText | None = None
+    after: str | None = None
 
 
 class InRoom(Wire):
@@ -252,7 +252,7 @@ _server_frames: TypeAdapter[ServerFrame] = TypeAdapter(
 
 def read_client_frame(text: str | bytes) -> ClientFrame:
     """The frame in that text. Raises ValidationError."""
-    return _client_frames.validate_json(text)
+    return _client_frames.validate_json(text, strict=True)
 
 
 def read_server_frame(text: str | bytes) -> ServerFrame | None:

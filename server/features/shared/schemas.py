@@ -1,5 +1,6 @@
 """What every feature's wire is built from: text, times, pages, problems."""
 
+import contextlib
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -27,6 +28,11 @@ def absent() -> Any:
     return Field(default=None, exclude_if=_is_none)
 
 
+def left_alone() -> Any:
+    """A field of a change that is not null, and stays as it is where it is left out: None here."""
+    return Field(default=None)
+
+
 def _rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -41,14 +47,17 @@ Timestamp = Annotated[
 """RFC 3339, UTC, milliseconds: `2026-01-31T12:00:00.000Z`."""
 
 
-def _no_number(moment: object) -> object:
-    """Neither a number nor one in quotes, which pydantic would take for seconds since 1970."""
-    if isinstance(moment, datetime) or (isinstance(moment, str) and "-" in moment.strip()[1:]):
-        return moment
+def _moment(said: object) -> datetime:
+    """A date and time in words, not a number, which pydantic would take for seconds since 1970."""
+    if isinstance(said, datetime):
+        return said
+    if isinstance(said, str) and "-" in said.strip()[1:]:
+        with contextlib.suppress(ValueError):
+            return datetime.fromisoformat(said.strip().upper())
     raise ValueError("must be RFC 3339, such as 2026-01-31T12:00:00.000Z")
 
 
-GivenTime = Annotated[Timestamp, Field(strict=False), BeforeValidator(_no_number)]
+GivenTime = Annotated[Timestamp, BeforeValidator(_moment)]
 """A time that a client says: RFC 3339 and nothing else."""
 
 

@@ -23,7 +23,7 @@ from server.features.uploads.queue import Queue
 from server.features.uploads.schemas import UploadStatus
 from server.features.uploads.service import Shares, UploadService
 from server.features.uploads.workers import Workers
-from server.settings import Settings, SettingsError
+from server.settings import Settings, SettingsError, make_folder
 
 MEGABYTE = 1024 * 1024
 
@@ -42,7 +42,7 @@ class Uploads:
 
     async def open(self) -> None:
         """Start the workers and the cleaning."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         await self._cleaner.open()
         await self.workers.open()
 

@@ -15,7 +15,7 @@ from server.core.database import Database
 from server.core.errors import not_found
 from server.core.limits import InFlight, RateLimit, Turns
 from server.core.metrics import Metrics
-from server.core.middleware import METRICS, around
+from server.core.middleware import METRICS, around, mark
 from server.core.migrate import migrate
 from server.core.routing import (
     ADDRESSES,
@@ -189,6 +189,7 @@ class HeldApp:
         self.revoked: set[str] = set()
         self.heartbeat = Heartbeat(heartbeat_seconds)
         app = web.Application(middlewares=[around])
+        app.on_response_prepare.append(mark)
         app[GATE] = Gate(AccessTokens(SECRET, 60))
         app[GATE].session_holds = self._holds
         for unlimited in (WRITES, READS, ADDRESSES, ANONYMOUS):
@@ -293,7 +294,7 @@ class HeldApp:
             assert answer.status == 200, await answer.text()
             follower = Follower(answer)
             assert set(await follower.block() or {}) == {"retry"}
-            if after is None and not (headers or {}).get("Last-Event-ID"):
+            if not after and not (headers or {}).get("Last-Event-ID"):
                 assert set(await follower.block() or {}) == {"id"}
             await wait_until(lambda: self.hub.made > made, 5)
             yield follower

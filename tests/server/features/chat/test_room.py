@@ -76,7 +76,7 @@ async def test_without_a_cursor_it_begins_now(cast: Cast) -> None:
             assert (await desk.next("message"))["text"] == "after"
 
 
-@pytest.mark.parametrize("wrong", ["nonsense", "", "another room", "the future"])
+@pytest.mark.parametrize("wrong", ["nonsense", "x" * 2000, "another room", "the future"])
 async def test_a_cursor_that_is_no_good_gets_reset_and_the_end(cast: Cast, wrong: str) -> None:
     from server.realtime.event import Cursor
 
@@ -476,8 +476,6 @@ async def test_a_handshake_that_is_none(cast: Cast, rest: Rest) -> None:
     half = {"Upgrade": "websocket", "Connection": "Upgrade"}
     (await cast.customer.get(f"/chats/{chat_id}/ws", headers=half)).must(400)
     (await cast.stranger.get(f"/chats/{chat_id}/ws", headers=half)).must(400)
-    async with room(cast.customer, chat_id, after="x" * 2000, settled=False) as ana:
-        assert (await ana.closed()).code == CloseCode.INVALID
 
 
 async def test_the_full_house_is_told_to_try_again(data_dir: Path) -> None:
