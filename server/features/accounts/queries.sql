@@ -87,16 +87,14 @@ INSERT INTO refresh_tokens (digest, session_id, expires_at)
 VALUES (:digest, :session_id, :expires_at);
 
 -- name: spend_token$
-UPDATE refresh_tokens SET spent_at = :now, successor = :successor
+UPDATE refresh_tokens
+SET spent_at = :now, successor = :successor, expires_at = COALESCE(:kept_until, expires_at)
 WHERE digest = :digest AND spent_at IS NULL AND expires_at > :now
 RETURNING session_id;
 
 -- name: token^
-SELECT
-    t.session_id, s.account_id, t.expires_at, t.spent_at, t.successor,
-    n.spent_at AS successor_spent_at
+SELECT t.session_id, t.spent_at, t.successor, n.spent_at AS successor_spent_at
 FROM refresh_tokens t
-JOIN sessions s ON s.id = t.session_id
 LEFT JOIN refresh_tokens n ON n.digest = t.successor
 WHERE t.digest = :digest;
 

@@ -169,8 +169,9 @@ class AccountService:
 
     async def refresh(self, token: str, key: str | None, origin: Origin) -> Session:
         """See `Sessions.refresh`. Raises Problem 429 where this account asks too often."""
-        self._refreshes.take(await self.sessions.of(token))
-        return await self.sessions.refresh(token, key, origin)
+        family = await self.sessions.of(token)
+        self._refreshes.take(family.account_id)
+        return await self.sessions.refresh(token, family, key, origin)
 
     async def log_out(self, who: Identity, token: str) -> None:
         """End the session of that refresh token. Raises Problem 422 where it is not theirs."""

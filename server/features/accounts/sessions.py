@@ -13,7 +13,12 @@ from server.core.database import Database, Transaction
 from server.core.errors import Problem, not_found, unauthorized
 from server.core.ids import new_id
 from server.features.accounts import store
-from server.features.accounts.refresh_token import digest_of, new_token, successor_of
+from server.features.accounts.refresh_token import (
+    digest_of,
+    new_token,
+    session_of,
+    successor_of,
+)
 from server.features.accounts.schemas import Account, Session, SessionPage
 from server.features.accounts.store import StoredToken
 from server.realtime.log import EventLog
@@ -35,7 +40,9 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reused:
+class Family:
+    """The session that a refresh token is of, and its account."""
+
     session_id: str
     account_id: str
 
@@ -77,7 +84,8 @@ class Sessions:
         """A new session of that account, in place of the one that was longest not used where it
         has as many as it may; those who share one do not end each other's."""
         at = now()
-        session_id, token = new_id("ses"), new_token()
+        session_id = new_id("ses")
+        token = new_token(session_id, self._secret)
         expires_at = self._end_of(at, at)
         await store.insert_session(
             tx, session_id, account.id, at, expires_at, origin.address, origin.client
@@ -89,33 +97,33 @@ class Sessions:
                 await self._announce(tx, account.id, ended)
         return self._granted(account, session_id, token, shared, expires_at - at)
 
-    async def of(self, token: str) -> str:
-        """The account of that refresh token. Raises Problem 401 where there is none."""
-
-        async def fn(tx: Transaction) -> StoredToken | None:
-            return await store.token(tx, digest_of(token))
-
-        found = await self._database.read(fn)
+    async def of(self, token: str) -> Family:
+        """Whose refresh token that is, spent or not. Raises Problem 401 where it is nobody's."""
+        found = await self._database.read(lambda tx: self._family(tx, token))
         if found is None:
             raise _unknown()
-        return found.account_id
+        return found
 
-    async def refresh(self, token: str, key: str | None, origin: Origin) -> Session:
+    async def refresh(self, token: str, family: Family, key: str | None, origin: Origin) -> Session:
         """The session with new tokens.
 
         A token is good for one exchange, but with the same `key` the exchange may be asked for
         again within REPEATABLE, while what it gave is unused. Any other reuse ends the session.
         Raises Problem 401.
         """
-        successor = new_token() if key is None else successor_of(token, key, self._secret)
+        successor = (
+            new_token(family.session_id, self._secret)
+            if key is None
+            else successor_of(token, key, family.session_id, self._secret)
+        )
 
-        async def fn(tx: Transaction) -> Session | _Reused | None:
+        async def fn(tx: Transaction) -> Session | Family | None:
             return await self._exchange(tx, token, successor, origin)
 
         outcome = await self._database.write(fn)
         if outcome is None:
             raise _unknown()
-        if isinstance(outcome, _Reused):
+        if isinstance(outcome, Family):
             logger.warning(
                 "a spent refresh token was used again; its session was ended",
                 extra={"fields": {"session": outcome.session_id, "account": outcome.account_id}},
@@ -129,18 +137,23 @@ class Sessions:
 
     async def _exchange(
         self, tx: Transaction, token: str, successor: str, origin: Origin
-    ) -> Session | _Reused | None:
+    ) -> Session | Family | None:
+        """The session, or the family that has ended since the token was spent before; None where
+        the token is not valid or has expired."""
         at, digest = now(), digest_of(token)
-        session_id = await store.spend_token(tx, digest, digest_of(successor), at)
+        # Signed, it is known for a spent one for as long as its session lasts.
+        kept_until = at + 2 * REPEATABLE if session_of(token, self._secret) else None
+        session_id = await store.spend_token(tx, digest, digest_of(successor), at, kept_until)
         repeated = session_id is None
         if session_id is None:
             found = await store.token(tx, digest)
-            if found is None or found.expires_at <= at:
+            family = await self._family(tx, token)
+            if family is None or (found is not None and found.spent_at is None):
                 return None
-            session_id = found.session_id
-            if not _is_repeated(found, successor, at):
+            session_id = family.session_id
+            if found is None or not _is_repeated(found, successor, at):
                 await self.end(tx, session_id)
-                return _Reused(session_id, found.account_id)
+                return family
         session = await store.session(tx, session_id)
         assert session is not None, "a token goes with its session"
         expires_at = session.expires_at if repeated else self._end_of(session.created_at, at)
@@ -158,6 +171,15 @@ class Sessions:
             return None
         return self._granted(stored.account, session_id, successor, stored.demo, expires_at - at)
 
+    async def _family(self, tx: Transaction, token: str) -> Family | None:
+        """Whose token that is; None where it is nobody's, or its session has ended or expired."""
+        found = await store.token(tx, digest_of(token))
+        session_id = found.session_id if found else session_of(token, self._secret)
+        session = await store.session(tx, session_id) if session_id else None
+        if session_id is None or session is None or session.expires_at <= now():
+            return None
+        return Family(session_id, session.account_id)
+
     def _end_of(self, created_at: datetime, used_at: datetime) -> datetime:
         """When a session ends that was begun and last used then."""
         expires_at = used_at + self._lifetime
@@ -165,7 +187,7 @@ class Sessions:
 
     async def end_by_token(self, tx: Transaction, token: str, account_id: str) -> bool:
         """End the session of that refresh token, spent or not; False where it is not theirs."""
-        found = await store.token(tx, digest_of(token))
+        found = await self._family(tx, token)
         if found is None or found.account_id != account_id:
             return False
         await self.end(tx, found.session_id)

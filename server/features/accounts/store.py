@@ -62,8 +62,6 @@ class StoredToken:
     """A refresh token of a session that is still there; `successor` is a digest."""
 
     session_id: str
-    account_id: str
-    expires_at: datetime
     spent_at: datetime | None
     successor: str | None
     successor_spent: bool
@@ -251,10 +249,19 @@ async def insert_token(tx: Transaction, digest: str, session_id: str, expires_at
     )
 
 
-async def spend_token(tx: Transaction, digest: str, successor: str, at: datetime) -> str | None:
-    """Exchange it for `successor`; gives its session, None where there is nothing to spend."""
+async def spend_token(
+    tx: Transaction, digest: str, successor: str, at: datetime, kept_until: datetime | None
+) -> str | None:
+    """Exchange it for `successor`, and keep it until then, or until it would have expired; gives
+    its session, None where there is nothing to spend."""
     return _text(
-        await _queries.spend_token(tx, digest=digest, successor=successor, now=to_text(at))
+        await _queries.spend_token(
+            tx,
+            digest=digest,
+            successor=successor,
+            now=to_text(at),
+            kept_until=to_text(kept_until) if kept_until else None,
+        )
     )
 
 
@@ -265,8 +272,6 @@ async def token(tx: Transaction, digest: str) -> StoredToken | None:
         return None
     return StoredToken(
         session_id=row["session_id"],
-        account_id=row["account_id"],
-        expires_at=from_text(row["expires_at"]),
         spent_at=from_text(row["spent_at"]) if row["spent_at"] else None,
         successor=row["successor"],
         successor_spent=row["successor_spent_at"] is not None,
