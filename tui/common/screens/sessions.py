@@ -24,7 +24,7 @@ class SessionsScreen(Modal[None]):
     DEFAULT_CSS = """
     SessionsScreen {
         & > .box { width: 66; }
-        & OptionList { height: auto; max-height: 14; }
+        & OptionList { max-height: 14; }
         & #words { height: auto; color: $wire-ink; }
     }
     """
@@ -43,7 +43,9 @@ class SessionsScreen(Modal[None]):
         with Vertical(classes="box") as box:
             box.border_title = "Sessions"
             box.border_subtitle = "e ends it · o ends all others · esc closes"
-            yield OptionList()
+            sessions = OptionList()
+            sessions.styles.height = "auto"
+            yield sessions
             yield Static("Reading your sessions …", id="words", markup=False)
         yield TooSmall()
 
@@ -115,7 +117,8 @@ def _row(session: "ActiveSession") -> Content:
     return Content.assemble(
         ("● " if session.current else "  ", "$success"),
         (name, "bold"),
-        ("  this one" if session.current else "", "$success"),
+        f" · {where}",
+        (" · this one" if session.current else "", "$success"),
         "\n  ",
-        (f"{where} · used {used:%d %b %H:%M} · since {begun:%d %b %Y}", "$wire-ink"),
+        (f"used {used:%d %b %H:%M} · since {begun:%d %b}", "$wire-ink"),
     )

@@ -204,6 +204,7 @@ async def test_a_password_cannot_be_guessed_through_its_change(ada: Rest) -> Non
     answers = [await other.put("/me/password", change) for _ in range(4)]
     assert [answer.status for answer in answers] == [422, 422, 429, 429]
     assert refused(answers[-1])
+    assert refused(await other.delete("/me", {"password": "a guess"}))  # nor through this
     (await ada.put("/me/password", change | {"current_password": PASSWORD})).must(204)
 
 
