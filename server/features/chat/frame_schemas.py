@@ -168,6 +168,19 @@ class SendMessage(Wire):
     text: Text
 
 
+class NewMessage(Wire):
+    """`SendMessage` over REST, for a client that no socket reaches."""
+
+    client_id: ClientId
+    text: Text
+
+
+class NewReadMark(Wire):
+    """`SendRead` over REST."""
+
+    cursor: CursorText
+
+
 class SendTyping(Wire):
     """A client's user is typing: at most one every two seconds is of use."""
 

@@ -7,6 +7,7 @@ import secrets
 from collections import Counter
 from collections.abc import Coroutine, Iterator, Sequence
 from datetime import timedelta
+from itertools import islice
 
 from server.core.auth import Identity
 from server.core.clock import now
@@ -24,6 +25,9 @@ logger = logging.getLogger(__name__)
 LINGER_SECONDS = 1.0
 """How long somebody whose connection broke still counts as there: most come back at once."""
 ROOMS_A_WRITE = 100
+ROOMS_AT_ONCE = 20
+"""Of an account that has a new name, those told at once; further ones wait for the renewal, as
+nobody should make so many writes of one request."""
 
 
 class Presence:
@@ -47,6 +51,7 @@ class Presence:
         self._held: dict[str, dict[str, Identity]] = {}
         self._rooms: dict[str, set[str]] = {}
         """The same, by account."""
+        self._leaving: dict[tuple[str, str], asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.renewing = SupervisedTask("renewal of presence", self._renew_for_ever)
 
@@ -57,6 +62,9 @@ class Presence:
     async def close(self) -> None:
         """Give up every lease. The database must still be open."""
         await self.renewing.stop()
+        for timer in self._leaving.values():
+            timer.cancel()
+        self._leaving.clear()
         for task in self._tasks:
             task.cancel()
         held, self._held = [*self._held], {}
@@ -64,30 +72,38 @@ class Presence:
             await self._renew(held)
 
     @contextlib.contextmanager
-    def being_in(self, chat_id: str, who: Identity) -> Iterator[None]:
-        """A connection of that account is in the room for as long as this lasts."""
+    def being_in(
+        self, chat_id: str, who: Identity, linger: float = LINGER_SECONDS
+    ) -> Iterator[None]:
+        """A connection of that account is in the room for as long as this lasts, and `linger`
+        seconds more."""
         account_id = who.account_id
-        self._connections[chat_id, account_id] += 1
-        if account_id not in self._held.get(chat_id, ()):
-            self._held.setdefault(chat_id, {})[account_id] = who
+        place = chat_id, account_id
+        self._connections[place] += 1
+        if (leaving := self._leaving.pop(place, None)) is not None:
+            leaving.cancel()
+        held = self._held.setdefault(chat_id, {})
+        come, held[account_id] = account_id not in held, who
+        if come:
             self._rooms.setdefault(account_id, set()).add(chat_id)
             self._start(self._renew([chat_id]))
         try:
             yield
         finally:
-            self._connections[chat_id, account_id] -= 1
-            if not self._connections[chat_id, account_id]:
-                del self._connections[chat_id, account_id]
-                self._start(self._leave(chat_id, account_id))
+            self._connections[place] -= 1
+            if not self._connections[place]:
+                del self._connections[place]
+                loop = asyncio.get_running_loop()
+                self._leaving[place] = loop.call_later(linger, self._leave, chat_id, account_id)
 
     def _renamed(self, account_id: str) -> None:
-        if account_id in self._rooms:
-            self._start(self._renew([*self._rooms[account_id]]))
+        if rooms := self._rooms.get(account_id):
+            self._start(self._renew([*islice(rooms, ROOMS_AT_ONCE)]))
 
-    async def _leave(self, chat_id: str, account_id: str) -> None:
-        await asyncio.sleep(LINGER_SECONDS)
+    def _leave(self, chat_id: str, account_id: str) -> None:
+        del self._leaving[chat_id, account_id]
         here = self._held.get(chat_id, {})
-        if self._connections[chat_id, account_id] or account_id not in here:
+        if account_id not in here:
             return
         del here[account_id]
         if not here:
@@ -95,7 +111,7 @@ class Presence:
         self._rooms[account_id].discard(chat_id)
         if not self._rooms[account_id]:
             del self._rooms[account_id]
-        await self._renew([chat_id])
+        self._start(self._renew([chat_id]))
 
     async def _renew_for_ever(self) -> None:
         while True:
