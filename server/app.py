@@ -154,7 +154,9 @@ def create_app(settings: Settings) -> web.Application:
     )
     kitchen.setup(app)
     socketio = SocketIo(app, settings)
-    presence = chat.setup(app, settings, database, hub, account_service, order_service, socketio)
+    presence, names = chat.setup(
+        app, settings, database, hub, account_service, order_service, socketio
+    )
     announcement_service, marks = announcements.setup(app, database, log, hub, account_service)
     photos = uploads.setup(app, settings, database, account_service, restaurant_service, retention)
 
@@ -202,6 +204,7 @@ def create_app(settings: Settings) -> web.Application:
             await Rewrites(hub).follow()
             await Revocations(hub, connections).follow()
             await marks.follow()
+            await names.follow()
             if settings.demo:
                 await _demo(settings, database, photos.blobs)
             upkeep.start()

@@ -78,6 +78,7 @@ class Settings(BaseSettings):
 
     access_token_seconds: Annotated[int, Field(ge=5, le=86_400)] = 900
     refresh_token_seconds: Annotated[int, Field(ge=60)] = 30 * 86_400
+    session_days: Annotated[float, Field(ge=0, le=36_500)] = 90
     event_days: Annotated[float, Field(gt=0)] = 7
     long_poll_seconds: Annotated[int, Field(ge=1, le=60)] = 60
     map: Path | None = None
@@ -92,6 +93,7 @@ class Settings(BaseSettings):
     login_failures: Annotated[int, Field(ge=0)] = 10
     login_failures_per_account: Annotated[int, Field(ge=0)] = 100
     registrations_per_hour: Annotated[int, Field(ge=0)] = 100
+    registrations_refused_per_hour: Annotated[int, Field(ge=0)] = 40
     heartbeat_seconds: Annotated[float, Field(gt=0, le=15)] = 10
     stalled_reader_seconds: Annotated[float, Field(gt=0)] = 90
     presence_seconds: Annotated[float, Field(gt=0)] = 30

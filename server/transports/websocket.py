@@ -148,7 +148,7 @@ async def serve(request: web.Request, attend: Attend) -> web.StreamResponse:
     mark_held(request, lambda: end(End.RELEASED))
     with request.app[CONNECTIONS].hold(identity, end):
         # Registered before it is checked: a revocation in between is seen one way or the other.
-        await request.app[GATE].check(identity)
+        request[IDENTITY] = await request.app[GATE].check(identity)
         ws = CountedWebSocket(settings, account)
         writer = await ws.prepare(request)
         lane = WebSocketLane(request, writer, settings.stalled_reader_seconds)

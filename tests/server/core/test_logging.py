@@ -8,7 +8,7 @@ import pytest
 from server.core.auth import AccessTokens
 from server.core.logging import mask, request_id
 
-TOKEN = AccessTokens("x" * 32, 60).issue("acc_1", "ses_1", "Ada", "customer", None)
+TOKEN = AccessTokens("x" * 32, 60).issue("acc_1", "ses_1")
 
 
 @pytest.mark.parametrize(

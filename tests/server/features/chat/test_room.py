@@ -171,6 +171,40 @@ async def test_presence_tells_who_is_in_the_room(cast: Cast) -> None:
         await present(ana, "Ana")
 
 
+async def test_a_new_name_shows_at_once_through_both_doors(cast: Cast) -> None:
+    """In what is said, in who types and in who is there; and for ever in what is kept."""
+    chat_id = await open_chat(cast.customer)
+    async with room(cast.customer, chat_id) as ana, socketio_client(cast.employee) as desk:
+        await desk.call("join", chat_id=chat_id)
+        while len((await ana.next("presence"))["present"]) < 2:
+            pass
+        (await cast.customer.patch("/me", {"name": "Anna"})).must(200)
+        (await cast.employee.patch("/me", {"name": "Desk"})).must(200)
+        await ana.send(type="typing")
+        assert (await desk.next("typing"))["sender"]["name"] == "Anna"
+        await desk.client.emit("typing", {"chat_id": chat_id})
+        assert (await ana.next("typing"))["sender"]["name"] == "Desk"
+        while {one["name"] for one in (await ana.next("presence"))["present"]} != {"Anna", "Desk"}:
+            pass
+        await ana.say("Hello")
+        assert (await ana.next("message"))["sender"]["name"] == "Anna"
+        await desk.call("message", chat_id=chat_id, client_id="d", text="Yes?")
+        seen = await ana.next("message")
+        assert seen["sender"]["name"] == "Desk"
+        await ana.send(type="read", cursor=seen["cursor"])
+        assert (await ana.next("read"))["reads"][0]["reader"]["name"] == "Anna"
+    chat = (await cast.employee.post(f"/chats/{chat_id}/take")).must(200).json
+    assert chat["customer"]["name"] == "Anna"
+    assert chat["employee"]["name"] == "Desk"
+    assert [one["sender"]["name"] for one in await history(cast.customer, chat_id)] == [
+        "Anna",
+        "Desk",
+    ]
+    order = await cast.order()
+    steps = (await cast.step(order["id"], "accepted"))["timeline"]
+    assert [step["by"]["name"] for step in steps] == ["Anna", "Desk"]  # type: ignore[attr-defined]
+
+
 async def test_read_marks_are_told_and_never_go_back(cast: Cast) -> None:
     chat_id = await open_chat(cast.customer)
     async with room(cast.customer, chat_id) as ana, room(cast.employee, chat_id) as desk:
