@@ -90,6 +90,7 @@ async def _check(rest: Rest, odd: Odd, upload_id: str) -> None:
     if upload["status"] == "failed":
         assert upload["error"].endswith("."), odd.name
         assert "Traceback" not in upload["error"]
+        assert odd.words in upload["error"], f"{odd.name}: {upload}"
         return
     result = (await rest.get(f"/uploads/{upload_id}/result")).must(200)
     original = (await rest.get(f"/uploads/{upload_id}/original")).must(200)
