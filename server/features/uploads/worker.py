@@ -7,6 +7,7 @@ may be taken over by one of them, so the process holds no secret and may do litt
 
 import contextlib
 import ctypes
+import errno
 import json
 import math
 import os
@@ -55,6 +56,8 @@ Measured with u2netp: of the demo's dishes and the tests' photograph 0.095 to 0.
 stand out and 0.440 to 0.899 do not; a quarter as wide, 0.023 stand out. Of plain colours, gradients
 and grey noise nothing does, and no pixel is above 0.50. Of coloured noise it may say that all of it
 stands out, and nothing does not."""
+DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+"""What keeps it from writing, whatever the photo."""
 ORIGINAL, RESULT = "original", "result"
 """The files that it makes. A name that came from the worker could be that of any other file."""
 
@@ -88,6 +91,7 @@ class Answer(BaseModel):
     cut: Cut | None = None
     unreadable: str | None = None
     model_trouble: str | None = None
+    disk_trouble: str | None = None
     failed: str | None = None
 
 
@@ -264,7 +268,9 @@ def _answer(do: Any, request: str) -> str:
         answer = Answer(unreadable=str(error))
     except ModelTrouble as error:
         answer = Answer(model_trouble=str(error))
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in DISK_TROUBLE:
+            return Answer(disk_trouble=os.strerror(error.errno).lower()).model_dump_json()
         answer = Answer(failed=traceback.format_exc(limit=-5))
     return answer.model_dump_json()
 
