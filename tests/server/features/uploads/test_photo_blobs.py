@@ -171,7 +171,7 @@ async def test_drafts_of_killed_servers_are_swept(tmp_path: Path) -> None:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Azure's adapter gives up soon."""
     monkeypatch.setattr(azure_blobs, "RETRY_SECONDS", 0)
-    monkeypatch.setattr(azure_blobs, "CALL_SECONDS", 1.0)
+    monkeypatch.setattr(azure_blobs, "CALL_SECONDS", 0.4)
     monkeypatch.setattr(azure_blobs, "STATE_SECONDS", 0.3)
 
 
@@ -183,8 +183,9 @@ async def test_a_store_that_does_not_answer_is_told_in_words(
     source = tmp_path / "source"
     source.write_bytes(b"x")
     with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))  # nobody else takes that port meanwhile
+        nowhere.port = listener.getsockname()[1]
         if silent:
-            listener.bind(("127.0.0.1", nowhere.port))
             listener.listen()
         blobs = AzureBlobs(nowhere.connection_string, "tiffin")
         for call in (

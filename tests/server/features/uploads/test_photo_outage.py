@@ -25,6 +25,7 @@ TOLD = "the blob store cannot be used"
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Attempts follow each other more quickly than an operator mends a store."""
     monkeypatch.setattr(workers, "STORE_SECONDS", (0.02,) * 5)
+    monkeypatch.setattr(workers, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(queue, "SHORTEST_WAIT", timedelta(seconds=0.02))
     monkeypatch.setattr(queue, "LONGEST_WAIT", timedelta(seconds=0.02))
 
