@@ -13,6 +13,7 @@ from aiohttp import web, web_protocol
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
+from server.core.addresses import network_key
 from server.core.errors import Problem, malformed
 from server.core.ids import new_id
 from server.core.middleware import as_problem, problem_response
@@ -92,6 +93,11 @@ class Connection(web_protocol.RequestHandler):
         self._timer: asyncio.TimerHandle | None = None
 
     @property
+    def address_key(self) -> str:
+        """The client's address, or its network where that stands for one client."""
+        return network_key(self._address or "")
+
+    @property
     def held(self) -> bool:
         """Whether a request waits for news here."""
         request = self._current_request
@@ -111,13 +117,14 @@ class Connection(web_protocol.RequestHandler):
         refusal = self.server.sockets.admit(host)
         if refusal is not None:
             self._close = True  # whatever it sends is not looked at
-            transport.write(_bare_answer(refusal))
             self._lingers = self.server.sockets.linger()
             if self._lingers:
+                transport.write(_bare_answer(refusal))
                 transport.write_eof()
                 self._timer = self._loop.call_later(REFUSED_SECONDS, transport.abort)
             else:
-                transport.close()
+                # libuv accepts until nobody is left, so this has to be quicker than connecting.
+                transport.abort()
             return
         self._address = host
         if connection is not None:
@@ -150,11 +157,11 @@ class Connection(web_protocol.RequestHandler):
             return
         if self._rest:
             self._rest = memoryview(bytes(self._rest) + data) if data else self._rest
-        elif len(data) > self._turn() or (data and self.server.busy):
-            self._rest = memoryview(data)
-        else:
+        elif not data or (len(data) <= self._turn() and self.server.may_parse()):
             self._parse(data)
             return
+        else:
+            self._rest = memoryview(data)
         self._pause_transport_reading()
         self.server.line_up(self)
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,6 +24,9 @@ SLICE = 64 * 1024
 within `write_seconds`."""
 TURN_SECONDS = 0.002
 """How long a turn of the event loop parses what waits, of all connections together."""
+TURN_PARTS = 16
+"""How many parts it parses at most: each may be a request, whose answer takes longer than its
+parsing."""
 BODY_BUFFER = 64 * 1024
 """Bytes of a body that wait for whoever reads it; twice as many before the client has to wait."""
 FORCED_SECONDS = 0.5
@@ -123,35 +126,51 @@ class Server(web.Server):
         self.unread = Unread(settings.unread_mb * 1024 * 1024)
         self.sockets = Sockets(settings)
         self._arrivals = arrivals
-        self._line: deque[Connection] = deque()
+        self._lines: OrderedDict[str, deque[Connection]] = OrderedDict()
+        """What waits to be parsed, of each address in its order; the addresses take turns, so that
+        one with a thousand connections holds up itself alone."""
+        self._parsed = 0
+        """Parts that were parsed at once since the last turn."""
         self._called = False
 
-    @property
-    def busy(self) -> bool:
-        """Whether connections wait to have something parsed."""
-        return bool(self._line)
+    def may_parse(self) -> bool:
+        """Whether a part that has just been read may be parsed at once; then it counts."""
+        if self._lines or self._parsed >= TURN_PARTS:
+            return False
+        self._parsed += 1
+        self._call()
+        return True
 
     def line_up(self, connection: Connection) -> None:
         """Parse what that connection has read, in turn with the others."""
         if connection.waits:
             return
         connection.waits = True
-        self._line.append(connection)
+        self._lines.setdefault(connection.address_key, deque()).append(connection)
+        self._call()
+
+    def _call(self) -> None:
         if not self._called:
             self._called = True
             self._loop.call_soon(self._parse_in_turn)
 
     def _parse_in_turn(self) -> None:
+        self._called = False
+        self._parsed = 0
         ends = time.perf_counter() + TURN_SECONDS
         try:
-            while self._line and time.perf_counter() < ends:
-                connection = self._line.popleft()
+            for _ in range(TURN_PARTS):
+                if not self._lines or time.perf_counter() > ends:
+                    return
+                key, line = self._lines.popitem(last=False)
+                connection = line.popleft()
+                if line:
+                    self._lines[key] = line
                 connection.waits = False
                 connection.parse_next()
         finally:
-            self._called = bool(self._line)
-            if self._called:
-                self._loop.call_soon(self._parse_in_turn)
+            if self._lines:
+                self._call()
 
     def __call__(self) -> Connection:
         """The protocol of a new connection."""
