@@ -184,6 +184,8 @@ async def test_the_blob_store_is_killed(
             await asyncio.to_thread(own_azurite.start)
         uploads = [await final(rest, one, seconds=250) for one in ids]
         for upload in uploads:
-            assert upload["status"] == "done" or "store" in upload["error"], upload
+            # What a store had not written down when it was killed is gone from it.
+            words = "not in the store any more" if back else "too long"
+            assert upload["status"] == "done" or words in upload["error"], upload
         if back:
-            await each_ends_once(rest, data_dir, ids, all_done=True)
+            await each_ends_once(rest, data_dir, ids, all_done=False)

@@ -125,7 +125,7 @@ class Workers:
         if job is not None:
             self._wake.set()  # where one was, there may be others
             return job
-        if self._failures and not await self._queue.any_paused():
+        if self._store_trouble and not await self._queue.any_paused():
             self._store_works()  # others have found that out
         if not self._closing.is_set():
             with contextlib.suppress(TimeoutError):
@@ -224,9 +224,11 @@ class Workers:
     async def _wait(self, job: Job, words: str) -> None:
         """The store is away: that is no fault of the photo's, which waits for it."""
         self._blobs.outage.met(words)
-        self._failures += 1
         self._store_trouble = f"photos wait for the blob store: {words}"
-        if not await self._queue.wait(job, self._longest_wait):
+        if await self._queue.wait(job, self._longest_wait):
+            self._failures += 1
+        else:
+            self._failures = 0  # those that are as old are told so at once
             await self._fail(
                 job,
                 "The server's store for photos was out of order for too long:"
