@@ -17,7 +17,7 @@ from server.core.addresses import network_key
 from server.core.errors import Problem, malformed
 from server.core.ids import new_id
 from server.core.middleware import as_problem, problem_response
-from server.core.routing import HELD
+from server.core.routing import HELD, IDENTITY
 
 if TYPE_CHECKING:
     from server.core.serving import Server
@@ -157,7 +157,7 @@ class Connection(web_protocol.RequestHandler):
             return
         if self._rest:
             self._rest = memoryview(bytes(self._rest) + data) if data else self._rest
-        elif not data or (len(data) <= self._turn() and self.server.may_parse()):
+        elif not data or (len(data) <= self._turn() and self.server.may_parse(self.address_key)):
             self._parse(data)
             return
         else:
@@ -272,6 +272,8 @@ class Connection(web_protocol.RequestHandler):
         """Send the answer, then read the rest of the request within bounds."""
         if isinstance(resp, web.HTTPException) and resp.status >= 400:
             resp = _answer(as_problem(resp))  # before the middleware, such as 417
+        if IDENTITY in request:
+            self.server.note_known(self.address_key)
         resp, gone = await super().finish_response(request, resp, start_time)
         body = request._payload
         self._end_if_unreadable(body)  # what came after an upgrade that was refused
