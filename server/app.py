@@ -7,7 +7,7 @@ import json
 import logging
 import sys
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,16 +18,17 @@ from server.core import idempotency
 from server.core.addresses import TRUSTED_PROXIES, client_address
 from server.core.arrivals import ARRIVALS, Arrivals
 from server.core.auth import AccessTokens, Gate
-from server.core.clock import now, to_text
+from server.core.clock import to_text
 from server.core.database import Database
 from server.core.errors import Problem, forbidden
 from server.core.health import CHECKS, add_health
 from server.core.limits import InFlight, RateLimit, Turns
 from server.core.logging import configure_logging, dropped_lines, log_failure
 from server.core.metrics import Metrics
-from server.core.middleware import METRICS, around
+from server.core.middleware import METRICS, around, mark
 from server.core.migrate import migrate
 from server.core.openapi import DOCUMENT, document, serve_document
+from server.core.retention import Retention
 from server.core.routing import (
     ADDRESSES,
     ANONYMOUS,
@@ -62,7 +63,14 @@ from server.realtime.log_topic import Rings
 from server.realtime.memory_broker import MemoryBroker
 from server.realtime.rewrites import Rewrites
 from server.realtime.states import States
-from server.settings import Settings, is_loopback, keep_private, load_settings
+from server.settings import (
+    Settings,
+    SettingsError,
+    is_loopback,
+    keep_private,
+    load_settings,
+    make_folder,
+)
 from server.transports.connections import CONNECTIONS, Connections, Revocations
 from server.transports.duplex import ACCOUNT_PACES, AccountPaces
 from server.transports.heartbeat import HEARTBEAT, Heartbeat
@@ -76,12 +84,15 @@ BODY_BYTES = 128 * 1024
 UPKEEP_SECONDS = 600.0
 SWITCH_SECONDS = 0.0002
 """After which one thread hands the interpreter to another that wants it."""
+BOOT_ERROR = 3
+"""By this exit code gunicorn knows a worker that will not start the next time either."""
 DEMO_MAP = Path(__file__).with_name("demo") / "map.geojson"
 
 
 def create_app(settings: Settings) -> web.Application:
     """The application with every feature; nothing is opened before it starts."""
     app = web.Application(middlewares=[around], client_max_size=BODY_BYTES)
+    app.on_response_prepare.append(mark)
     if settings.demo and settings.demo_public:
         logger.warning(
             "this demo is open to every address that reaches it: anybody may act as an employee"
@@ -92,6 +103,7 @@ def create_app(settings: Settings) -> web.Application:
     log = EventLog(database)
     broker = _broker(settings)
     rings = Rings(settings.topic_memory_kb * 1024, settings.topics_memory_mb * 1024 * 1024)
+    retention = Retention(database)
     hub = Hub(database, log, broker, settings.sweep_seconds, rings)
     connections = Connections(settings.max_connections, settings.max_streams_per_account)
     gate = Gate(AccessTokens(settings.token_secret, settings.access_token_seconds))
@@ -129,7 +141,13 @@ def create_app(settings: Settings) -> web.Application:
     account_service.on_delete.append(idempotency.forget_account)
     restaurant_service = restaurants.setup(app, database)
     order_service = orders.setup(
-        app, database, log, account_service, restaurant_service, settings.max_orders_per_day
+        app,
+        database,
+        log,
+        hub.states,
+        account_service,
+        restaurant_service,
+        settings.max_orders_per_day,
     )
     driver_service = drivers.setup(
         app, settings, database, hub, order_service, restaurant_service, _map(settings)
@@ -138,7 +156,7 @@ def create_app(settings: Settings) -> web.Application:
     socketio = SocketIo(app, settings)
     presence = chat.setup(app, settings, database, hub, account_service, order_service, socketio)
     announcement_service, marks = announcements.setup(app, database, log, hub, account_service)
-    photos = uploads.setup(app, settings, database, account_service, restaurant_service)
+    photos = uploads.setup(app, settings, database, account_service, restaurant_service, retention)
 
     operations = app[OPERATIONS]
     described = document(operations, ProblemDetails, version("tiffin"))
@@ -146,7 +164,7 @@ def create_app(settings: Settings) -> web.Application:
     app.router.add_get(f"{PREFIX}/openapi.json", serve_document)
     add_health(app)
     upkeep = SupervisedTask(
-        "upkeep", lambda: _upkeep(settings, database, log, announcement_service)
+        "upkeep", lambda: _upkeep(settings, database, log, announcement_service, retention)
     )
     tasks = [
         database.writer,
@@ -168,6 +186,7 @@ def create_app(settings: Settings) -> web.Application:
             stack.push_async_callback(database.close)
             if not settings.demo:
                 await refuse_town(settings, database)
+            await retention.open()
             await log.open()
             await broker.open(log.epoch)
             stack.push_async_callback(broker.close)
@@ -201,14 +220,19 @@ def create_app(settings: Settings) -> web.Application:
 async def create_runner() -> web.AppRunner:
     """For gunicorn: an AppRunner, made after the fork, that cancels the handler of a client
     that has gone."""
-    settings = load_settings()
-    keep_private(settings)
-    configure_logging(settings.log_level, lines=settings.log_queue_lines)
-    # What gunicorn says of this worker goes the same way: it would block on its own.
-    says = logging.getLogger("gunicorn.error")
-    says.handlers.clear()
-    says.propagate = True
-    runner = Runner(create_app(settings), settings)
+    try:
+        settings = load_settings()
+        keep_private(settings)
+        make_folder(settings.data_dir)
+        configure_logging(settings.log_level, lines=settings.log_queue_lines)
+        # What gunicorn says of this worker goes the same way: it would block on its own.
+        says = logging.getLogger("gunicorn.error")
+        says.handlers.clear()
+        says.propagate = True
+        runner = Runner(create_app(settings), settings)
+    except SettingsError as error:
+        sys.stderr.write(f"tiffin: {error}\n")
+        raise SystemExit(BOOT_ERROR) from None
     settle()
     return runner
 
@@ -304,15 +328,31 @@ def _add_gauges(app: web.Application, hub: Hub, connections: Connections, broker
 
 
 async def _upkeep(
-    settings: Settings, database: Database, log: EventLog, announcements: AnnouncementService
+    settings: Settings,
+    database: Database,
+    log: EventLog,
+    announcements: AnnouncementService,
+    retention: Retention,
 ) -> None:
     while True:
         try:
-            horizon = now() - timedelta(days=settings.event_days)
-            await log.trim(to_text(horizon))
-            await announcements.drop_gone(horizon)
-            await database.write(idempotency.drop_expired)
-            await database.write(drop_expired)
+            await _clean(settings, database, log, announcements, retention.now())
+            await retention.keep()
         except Exception as error:
             log_failure(logger, error, "upkeep failed; it will be tried again")
         await asyncio.sleep(UPKEEP_SECONDS)
+
+
+async def _clean(
+    settings: Settings,
+    database: Database,
+    log: EventLog,
+    announcements: AnnouncementService,
+    at: datetime,
+) -> None:
+    """Forget what is old at that time."""
+    horizon = at - timedelta(days=settings.event_days)
+    await log.trim(to_text(horizon))
+    await announcements.drop_gone(horizon)
+    await database.write(lambda tx: idempotency.drop_expired(tx, at))
+    await database.write(lambda tx: drop_expired(tx, at))

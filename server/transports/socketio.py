@@ -15,9 +15,10 @@ from aiohttp import web
 
 from server.core.addresses import address_key
 from server.core.auth import Gate
+from server.core.bodies import BODY_SECONDS
 from server.core.errors import Problem, malformed, too_many, unauthorized
 from server.core.logging import log_failure
-from server.core.routing import BODY_SECONDS, GATE, HELD, count_anonymous
+from server.core.routing import GATE, HELD, count_anonymous
 from server.settings import Settings
 from server.transports.connections import CONNECTIONS, Connections, End, Unidentified
 from server.transports.duplex import (

@@ -1,11 +1,12 @@
 """What accounts say on the wire: sessions, profiles, passwords."""
 
+import unicodedata
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import EmailStr, Field, PlainSerializer, Secret, StringConstraints
+from pydantic import AfterValidator, EmailStr, Field, PlainSerializer, Secret, StringConstraints
 
-from server.features.shared.schemas import Address, Name, Whole, Wire, absent
+from server.features.shared.schemas import Address, Name, Whole, Wire, absent, left_alone
 
 
 class Role(StrEnum):
@@ -22,7 +23,20 @@ def _revealed(secret: Secret[str]) -> str:
 # Secret hides the value from repr, and so from logs and tracebacks; on the wire it is plain text.
 _on_the_wire = PlainSerializer(_revealed, return_type=str, when_used="json")
 
-Email = Annotated[EmailStr, StringConstraints(max_length=254, to_lower=True)]
+
+def _of_one_script(email: str) -> str:
+    """Letters of full width, or of another script among Latin ones, make two addresses that read
+    the same. A domain has one form already, by IDNA."""
+    local = unicodedata.normalize("NFC", email.rpartition("@")[0])
+    latin = [unicodedata.name(char, "").startswith("LATIN ") for char in local if char.isalpha()]
+    if unicodedata.normalize("NFKC", local) != local or len(set(latin)) > 1:
+        raise ValueError("must have letters of one script before its @, and none of another width")
+    return email
+
+
+Email = Annotated[
+    EmailStr, StringConstraints(max_length=254, to_lower=True), AfterValidator(_of_one_script)
+]
 Password = Annotated[Secret[Annotated[str, Field(min_length=8, max_length=128)]], _on_the_wire]
 GivenPassword = Annotated[Secret[Annotated[str, Field(max_length=1024)]], _on_the_wire]
 Phone = Annotated[
@@ -83,7 +97,7 @@ class Session(Wire):
 class ProfileChange(Wire):
     """The fields to change; a field set to null is emptied, one left out stays."""
 
-    name: Name | None = None
+    name: Name = left_alone()
     phone: Phone | None = None
     address: Address | None = None
 

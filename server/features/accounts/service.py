@@ -2,7 +2,7 @@
 
 import hmac
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from pydantic import Secret, ValidationError
@@ -176,10 +176,8 @@ class AccountService:
         return (await self._database.read(lambda tx: self._mine(tx, who))).account
 
     async def change_profile(self, who: Identity, change: ProfileChange) -> Account:
-        """Put in the fields that were sent, null emptying one. Raises Problem 422."""
+        """Put in the fields that were sent, null emptying one."""
         changes = {name: getattr(change, name) for name in change.model_fields_set}
-        if "name" in changes and changes["name"] is None:
-            raise invalid(["name"], "The name cannot be empty.")
         if changes.get("phone") == "":
             changes["phone"] = None
 
@@ -307,7 +305,6 @@ async def any_account(tx: Transaction) -> bool:
     return await store.any_account(tx)
 
 
-async def drop_expired(tx: Transaction) -> int:
-    """Forget sessions, refresh tokens and addresses that have expired; gives how many."""
-    at = now()
+async def drop_expired(tx: Transaction, at: datetime) -> int:
+    """Forget sessions, refresh tokens and addresses that had expired then; gives how many."""
     return await store.drop_expired(tx, at) + await store.drop_addresses(tx, at - REMEMBERED)

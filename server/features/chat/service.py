@@ -115,20 +115,19 @@ class ChatService:
         Without a status an employee gets the open ones, a customer all.
         Raises Problem 422 for a `before` that no page gave.
         """
-        start = pages.parse(before)
+        start = pages.numbered(before)
         customer = identity.role == Role.CUSTOMER
         if status is None and not customer:
             status = ChatStatus.OPEN
 
         async def fn(tx: Transaction) -> ChatPage:
-            page, more = await store.chats(
+            page, following = await store.chats(
                 tx,
                 customer_id=identity.account_id if customer else None,
                 status=status,
                 before=start,
                 limit=limit,
             )
-            following = pages.following(page, more, lambda one: (to_text(one.opened_at), one.id))
             cursor = None if customer else await self._log.cursor(tx, QUEUE)
             return ChatPage(items=page, next=following, cursor=cursor)
 
@@ -235,8 +234,8 @@ class ChatService:
         """Raises Problem 429."""
         if not self._most_a_day:
             return
-        first = await store.opened_since(tx, customer_id, moment - DAY, self._most_a_day)
-        if first is not None:
+        first = await store.first_of_last(tx, customer_id, self._most_a_day)
+        if first is not None and moment - DAY < first <= moment:  # later: the clock was put back
             raise too_many(
                 f"This account has opened {self._most_a_day} chats within a day, which is all it"
                 " may. Open one of them again to go on there.",

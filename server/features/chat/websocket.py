@@ -2,10 +2,9 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated
 
 from aiohttp import web
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from server.core.errors import Problem
 from server.core.routing import ANY_ROLE, Router, identity_of, service
@@ -16,11 +15,10 @@ from server.features.shared.schemas import Id
 from server.transports import websocket
 from server.transports.connections import End
 from server.transports.duplex import client_id_in
+from server.transports.sse import After
 from server.transports.websocket import Receive, WebSocketLane
 
 router = Router("chat")
-
-Cursor = Annotated[str, Field(max_length=256)] | None
 
 
 @router.route(
@@ -32,7 +30,7 @@ Cursor = Annotated[str, Field(max_length=256)] | None
     refuse=websocket.refuse,
     cost=5,
 )
-async def converse(request: web.Request, id: Id, after: Cursor = None) -> web.StreamResponse:
+async def converse(request: web.Request, id: Id, after: After = None) -> web.StreamResponse:
     """The chat's room over WebSocket, for its customer and for employees.
 
     JSON text frames. A client sends `message` `{client_id, text}`, `typing`, `read` `{cursor}`;

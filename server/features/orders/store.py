@@ -24,9 +24,6 @@ from server.features.shared.schemas import Actor, Address
 
 _queries = load_queries(__file__)
 
-LAST = ("9999", "~")
-"""Sorts after every order: where the first page begins."""
-
 
 def _order(row: Row) -> Order:
     driver = None
@@ -99,32 +96,38 @@ async def orders(
     *,
     customer_id: str | None = None,
     restaurant_id: str | None = None,
-    before: tuple[str, str] | None,
+    before: tuple[int, str],
     limit: int,
-) -> tuple[list[Order], bool]:
-    """One page, newest first, of a customer's or a restaurant's, and whether there are more;
-    `before` is (placed_at, id)."""
-    placed_at, order_id = before or LAST
+) -> tuple[list[Order], str | None]:
+    """One page, newest first, of a customer's or a restaurant's, and the next one's `before`."""
     page = _queries.orders_of_customer if customer_id else _queries.orders_of_restaurant
-    found = await page(
-        tx, owner=customer_id or restaurant_id, placed_at=placed_at, id=order_id, limit=limit + 1
-    )
-    rows, more = pages.page_of(found, limit)
-    return [_order(row) for row in rows], more
+    owner = customer_id or restaurant_id
+    found = await page(tx, owner=owner, place=before[0], id=before[1], limit=limit + 1)
+    number = "arrival" if customer_id else "number"
+    rows, following = pages.numbered_page(found, limit, number)
+    return [_order(row) for row in rows], following
 
 
-async def placed_since(
-    tx: Transaction, customer_id: str, since: datetime, most: int
-) -> datetime | None:
-    """When that customer placed the first of the last `most` orders, if all were since then."""
-    found: str | None = await _queries.placed_since(
-        tx, customer_id=customer_id, since=to_text(since), others=most - 1
+async def changed(
+    tx: Transaction, customer_id: str, after: int, limit: int
+) -> tuple[list[Order], int]:
+    """That customer's orders that changed after that `seq` of theirs, the longest unchanged first,
+    and the `seq` of the last of them."""
+    found = await _queries.changed_orders(tx, customer_id=customer_id, after=after, limit=limit + 1)
+    rows, _ = pages.page_of(found, limit)
+    return [_order(row) for row in rows], rows[-1]["changed_seq"] if rows else after
+
+
+async def first_of_last(tx: Transaction, customer_id: str, many: int) -> datetime | None:
+    """When that customer placed the first of their last `many` orders, if there are so many."""
+    found: str | None = await _queries.placed_before_others(
+        tx, customer_id=customer_id, others=many - 1
     )
     return from_text(found) if found else None
 
 
-async def insert(tx: Transaction, order: Order) -> None:
-    """A new order."""
+async def insert(tx: Transaction, order: Order, changed_seq: int = 0) -> None:
+    """A new order; for `changed_seq` see `changed`."""
     changing = _changing(order)
     del changing["assigned_by"]
     await _queries.insert_order(
@@ -142,6 +145,7 @@ async def insert(tx: Transaction, order: Order) -> None:
         lng=order.address.lng,
         note=order.note,
         placed_at=to_text(order.timeline[0].at),
+        changed_seq=changed_seq,
         **changing,
     )
 
@@ -151,9 +155,9 @@ async def lock(tx: Transaction, order_id: str) -> None:
     await _queries.lock_order(tx, id=order_id)
 
 
-async def save(tx: Transaction, order: Order) -> None:
-    """The order as it is now."""
-    await _queries.update_order(tx, id=order.id, **_changing(order))
+async def save(tx: Transaction, order: Order, changed_seq: int) -> None:
+    """The order as it is now; for `changed_seq` see `changed`."""
+    await _queries.update_order(tx, id=order.id, changed_seq=changed_seq, **_changing(order))
 
 
 async def carried(tx: Transaction, restaurant_id: str) -> dict[str, list[CarriedOrder]]:

@@ -123,6 +123,9 @@ class AzureBlobs:
             expiry=now() + timedelta(seconds=LINK_SECONDS),
             content_type=media_type,
             cache_control=f"private, max-age={LINK_SECONDS}",
+            # Who holds the link may read the photo: no wire may show it, but to a stand-in without
+            # TLS, as the connection string has it.
+            protocol="https" if self._container.url.startswith("https://") else "https,http",
         )
         return f"{self._container.url}/{quote(name)}?{signature}"
 

@@ -12,9 +12,10 @@ from aiohttp import web
 from server.core.arrivals import ARRIVALS, Arrivals
 from server.core.auth import AccessTokens, Gate
 from server.core.database import Database
+from server.core.errors import not_found
 from server.core.limits import InFlight, RateLimit, Turns
 from server.core.metrics import Metrics
-from server.core.middleware import METRICS, around
+from server.core.middleware import METRICS, around, mark
 from server.core.migrate import migrate
 from server.core.routing import (
     ADDRESSES,
@@ -31,7 +32,7 @@ from server.core.routing import (
     Router,
     service,
 )
-from server.features.shared.schemas import Wire
+from server.features.shared.schemas import EventPage, Wire
 from server.realtime.event import Cursor, Event
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
@@ -63,6 +64,18 @@ class Doors:
         self.state = "closed"
         self.looks = 0
         self.ends: list[str] = []
+        self.shut = False
+        self.encoded = 0
+
+    async def admit(self) -> None:
+        """Raises Problem 404 once nobody may read any more."""
+        if self.shut:
+            raise not_found("door")
+
+    def tell(self, event: Event) -> long_polling.Told:
+        """The event as it is."""
+        self.encoded += 1
+        return long_polling.as_it_is(event)
 
 
 router = Router("held")
@@ -100,10 +113,17 @@ async def door(request: web.Request, last: str, timeout: float = 5) -> Answer[Do
         look=look,
         changed=changed,
     )
-    if held.found:
-        return Answer(held.found)
-    headers = {} if held.retry_after is None else {"Retry-After": str(held.retry_after)}
-    return Answer(None, status=204, headers=headers)
+    return held.answer
+
+
+@router.route("GET", "/events", roles=ANY_ROLE, empty=(204,))
+async def events(
+    request: web.Request, after: sse.After = None, timeout: float = 5
+) -> EventPage | web.Response:
+    """The topic, by long polling."""
+    doors = service(request, Doors)
+    sources = [long_polling.Source(TOPIC, doors.tell)]
+    return await long_polling.read(request, sources, after, timeout, admit=doors.admit)
 
 
 @router.route("GET", "/ws", roles=ANY_ROLE, status=101, refuse=websocket.refuse)
@@ -169,6 +189,7 @@ class HeldApp:
         self.revoked: set[str] = set()
         self.heartbeat = Heartbeat(heartbeat_seconds)
         app = web.Application(middlewares=[around])
+        app.on_response_prepare.append(mark)
         app[GATE] = Gate(AccessTokens(SECRET, 60))
         app[GATE].session_holds = self._holds
         for unlimited in (WRITES, READS, ADDRESSES, ANONYMOUS):
@@ -273,7 +294,7 @@ class HeldApp:
             assert answer.status == 200, await answer.text()
             follower = Follower(answer)
             assert set(await follower.block() or {}) == {"retry"}
-            if after is None and not (headers or {}).get("Last-Event-ID"):
+            if not after and not (headers or {}).get("Last-Event-ID"):
                 assert set(await follower.block() or {}) == {"id"}
             await wait_until(lambda: self.hub.made > made, 5)
             yield follower

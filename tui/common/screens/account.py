@@ -12,7 +12,7 @@ from textual.widgets import Button, Input, Label, Static
 from tui.common.screens.avatar import Avatar
 from tui.common.screens.confirm import ConfirmScreen
 from tui.common.screens.modal import Modal
-from tui.common.text import plain
+from tui.common.text import in_one_line, plain
 from tui.common.widgets.too_small import LEAST_ROWS, TooSmall
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class AccountScreen(Modal[None]):
             "place": f"{address.lat}, {address.lng}" if address else "",
         }
         for field, value in values.items():
-            self.query_one(f"#{field}", Input).value = plain(value)
+            self.query_one(f"#{field}", Input).value = in_one_line(value)
         self._look()
 
     def _look(self) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from server.core.clock import now
 from server.core.database import Database, Transaction
 from server.core.errors import Problem
 from server.features.accounts import passwords, service
@@ -167,7 +168,7 @@ async def test_few_addresses_are_kept_unreadable_and_go_with_the_account(
         "UPDATE sign_in_addresses SET seen_at = '2020-01-01' WHERE address = :a",
         a=rows[0]["address"],
     )
-    assert await database.write(drop_expired) == 1
+    assert await database.write(lambda tx: drop_expired(tx, now())) == 1
 
     async def delete(tx: Transaction) -> None:
         await service.store.delete_account(tx, session.account.id)

@@ -153,14 +153,14 @@ async def test_an_expired_token_is_401_and_no_theft(ada: Rest, sql: Sql, revoked
 async def test_expired_ones_are_dropped(ada: Rest, sql: Sql, database: Database) -> None:
     other = await ada.another().log_in("ada@example.org", PASSWORD)
     (await refresh(other)).must(200)
-    assert await database.write(drop_expired) == 0
+    assert await database.write(lambda tx: drop_expired(tx, now())) == 0
     sid = claims_of(other.grant["access_token"])["sid"]
     past = "2020-01-01T00:00:00.000Z"
     await sql("UPDATE sessions SET expires_at = :past WHERE id = :sid", past=past, sid=sid)
     await sql(
         "UPDATE refresh_tokens SET expires_at = :past WHERE session_id = :sid", past=past, sid=sid
     )
-    assert await database.write(drop_expired) == 3
+    assert await database.write(lambda tx: drop_expired(tx, now())) == 3
     (await refresh(ada)).must(200)
     (await refresh(other)).must(401)
 
