@@ -25,7 +25,7 @@ from server.core.health import CHECKS, add_health
 from server.core.limits import InFlight, RateLimit, Turns
 from server.core.logging import configure_logging, dropped_lines, log_failure
 from server.core.metrics import Metrics
-from server.core.middleware import METRICS, around
+from server.core.middleware import METRICS, around, mark
 from server.core.migrate import migrate
 from server.core.openapi import DOCUMENT, document, serve_document
 from server.core.retention import Retention
@@ -63,7 +63,14 @@ from server.realtime.log_topic import Rings
 from server.realtime.memory_broker import MemoryBroker
 from server.realtime.rewrites import Rewrites
 from server.realtime.states import States
-from server.settings import Settings, SettingsError, is_loopback, keep_private, load_settings
+from server.settings import (
+    Settings,
+    SettingsError,
+    is_loopback,
+    keep_private,
+    load_settings,
+    make_folder,
+)
 from server.transports.connections import CONNECTIONS, Connections, Revocations
 from server.transports.duplex import ACCOUNT_PACES, AccountPaces
 from server.transports.heartbeat import HEARTBEAT, Heartbeat
@@ -85,6 +92,7 @@ DEMO_MAP = Path(__file__).with_name("demo") / "map.geojson"
 def create_app(settings: Settings) -> web.Application:
     """The application with every feature; nothing is opened before it starts."""
     app = web.Application(middlewares=[around], client_max_size=BODY_BYTES)
+    app.on_response_prepare.append(mark)
     if settings.demo and settings.demo_public:
         logger.warning(
             "this demo is open to every address that reaches it: anybody may act as an employee"
@@ -146,7 +154,9 @@ def create_app(settings: Settings) -> web.Application:
     )
     kitchen.setup(app)
     socketio = SocketIo(app, settings)
-    presence = chat.setup(app, settings, database, hub, account_service, order_service, socketio)
+    presence, names = chat.setup(
+        app, settings, database, hub, account_service, order_service, socketio
+    )
     announcement_service, marks = announcements.setup(app, database, log, hub, account_service)
     photos = uploads.setup(app, settings, database, account_service, restaurant_service, retention)
 
@@ -194,6 +204,7 @@ def create_app(settings: Settings) -> web.Application:
             await Rewrites(hub).follow()
             await Revocations(hub, connections).follow()
             await marks.follow()
+            await names.follow()
             if settings.demo:
                 await _demo(settings, database, photos.blobs)
             upkeep.start()
@@ -224,6 +235,7 @@ async def create_runner() -> web.AppRunner:
 
 def _runner(settings: Settings) -> web.AppRunner:
     keep_private(settings)
+    make_folder(settings.data_dir)
     configure_logging(settings.log_level, lines=settings.log_queue_lines)
     # What gunicorn says of this worker goes the same way: it would block on its own.
     says = logging.getLogger("gunicorn.error")

@@ -1,17 +1,19 @@
 """The server's settings, from the environment (prefix `TIFFIN_`)."""
 
 import contextlib
+import errno
 import os
 import re
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_core import PydanticUseDefault
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
@@ -47,6 +49,13 @@ def is_loopback(host: str) -> bool:
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
+def url_of(host: str, port: int) -> str:
+    """Where a server listens: an IPv6 address stands in brackets (RFC 3986, RFC 6874)."""
+    if ":" in host:
+        host = f"[{host.replace('%', '%25')}]"
+    return f"http://{host}:{port}"
+
+
 def _is_redis_url(text: str) -> bool:
     """Whether it means what it seems to.
 
@@ -75,7 +84,12 @@ class Settings(BaseSettings):
     """Typed settings; seconds unless the name says otherwise."""
 
     model_config = SettingsConfigDict(
-        env_prefix="TIFFIN_", frozen=True, extra="ignore", hide_input_in_errors=True
+        env_prefix="TIFFIN_",
+        env_ignore_empty=True,
+        validate_default=False,
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
     )
 
     demo: bool = False
@@ -94,6 +108,7 @@ class Settings(BaseSettings):
 
     access_token_seconds: Annotated[int, Field(ge=5, le=86_400)] = 900
     refresh_token_seconds: Annotated[int, Field(ge=60)] = 30 * 86_400
+    session_days: Annotated[float, Field(ge=0, le=36_500)] = 90
     event_days: Annotated[float, Field(gt=0)] = 7
     long_poll_seconds: Annotated[int, Field(ge=1, le=60)] = 60
     map: Path | None = None
@@ -108,6 +123,7 @@ class Settings(BaseSettings):
     login_failures: Annotated[int, Field(ge=0)] = 10
     login_failures_per_account: Annotated[int, Field(ge=0)] = 100
     registrations_per_hour: Annotated[int, Field(ge=0)] = 100
+    registrations_refused_per_hour: Annotated[int, Field(ge=0)] = 40
     heartbeat_seconds: Annotated[float, Field(gt=0, le=15)] = 10
     stalled_reader_seconds: Annotated[float, Field(gt=0)] = 90
     presence_seconds: Annotated[float, Field(gt=0)] = 30
@@ -155,12 +171,15 @@ class Settings(BaseSettings):
     photo_memory_mb: Annotated[int, Field(ge=1)] = 512
     photo_jobs: Annotated[int, Field(ge=1)] = 200
     photo_lease_seconds: Annotated[float, Field(gt=0)] = 15
+    photo_wait_hours: Annotated[float, Field(ge=0)] = 24
 
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, url: str) -> str:
         if url and not url.startswith("sqlite:///"):
             raise ValueError("only sqlite:///<path> is served so far")
+        if url.startswith("sqlite:///~"):
+            return f"sqlite:///{cls._at_home(Path(url.removeprefix('sqlite:///')))}"
         return url
 
     @field_validator("redis_url")
@@ -188,10 +207,23 @@ class Settings(BaseSettings):
             raise ValueError("everybody would be believed; name the networks of your proxies")
         return networks
 
-    @field_validator("map", mode="before")
+    @field_validator("*", mode="before")
     @classmethod
-    def _named(cls, path: object) -> object:
-        return path or None
+    def _set(cls, value: object) -> object:
+        """Blanks around a value are no part of it, and one of nothing is not set."""
+        if not isinstance(value, str):
+            return value
+        if not value.strip():
+            raise PydanticUseDefault
+        return value.strip()
+
+    @field_validator("data_dir", "map")
+    @classmethod
+    def _at_home(cls, path: Path | None) -> Path | None:
+        try:
+            return path.expanduser() if path is not None else None
+        except RuntimeError:
+            raise ValueError(f"{path}: there is no such user's home") from None
 
     @field_validator("map")
     @classmethod
@@ -253,12 +285,40 @@ def keep_private(settings: Settings) -> None:
                 path.chmod(stat.S_IMODE(mode) & ~0o077)
 
 
+def make_folder(folder: Path) -> None:
+    """Make that folder of the data folder's, or the data folder itself, where it is missing.
+
+    Raises SettingsError where it cannot be used.
+    """
+    with _usable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "it cannot be written to")
+
+
+@contextlib.contextmanager
+def _usable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise SettingsError(f"{path}: {why}; choose another TIFFIN_DATA_DIR") from None
+
+
 def kept_secret(path: Path) -> str:
-    """The secret in that file, made by whoever comes first.
+    """The secret in that file, made by whoever comes first. Raises SettingsError.
 
     It is written whole under another name and then linked into place, so that of several
     processes that start together one wins and none reads half a secret.
     """
+    with _usable(path):
+        secret = _made_once(path)
+    if len(secret) < SECRET_BYTES:
+        raise SettingsError(f"{path} holds no secret any more; delete it, and one is made anew")
+    return secret
+
+
+def _made_once(path: Path) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
@@ -271,10 +331,7 @@ def kept_secret(path: Path) -> str:
             pass
         finally:
             draft.unlink()
-    secret = path.read_text().strip()
-    if len(secret) < SECRET_BYTES:
-        raise SettingsError(f"{path} holds no secret any more; delete it, and one is made anew")
-    return secret
+    return path.read_text().strip()
 
 
 def load_settings(**overrides: Any) -> Settings:

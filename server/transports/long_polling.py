@@ -33,10 +33,10 @@ class Wait:
     """How long one request may be held, the place it has meanwhile, and what ends it early."""
 
     def __init__(self, request: web.Request, timeout: float) -> None:
-        """`timeout` is in seconds from now."""
+        """`timeout` is in seconds from now; a HEAD does not wait."""
         self._loop = asyncio.get_running_loop()
         self._request = request
-        self._deadline = self._loop.time() + timeout
+        self._deadline = self._loop.time() + (timeout if request.method != "HEAD" else 0)
         self._ended: asyncio.Future[End] = self._loop.create_future()
         self._place = contextlib.ExitStack()
 
@@ -50,7 +50,7 @@ class Wait:
         """Take a place, once. Raises Problem 401, 429, 503."""
         if self._request.get(HELD):
             return
-        mark_held(self._request)
+        mark_held(self._request, lambda: self._end(End.RELEASED))
         identity = identity_of(self._request)
         connections = self._request.app[CONNECTIONS]
         self._place.enter_context(connections.hold(identity, self._end, poll=True))

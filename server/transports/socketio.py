@@ -196,18 +196,18 @@ class SocketIo:
         try:
             if not isinstance(token, str):
                 raise unauthorized("Send an access token: `auth: {token}`.")
-            identity = self._gate.tokens.verify(token)
+            claims = self._gate.tokens.verify(token)
             try:
                 engine = self._engine_of(sid)
             except KeyError:  # it has gone, or the server is ending
                 return False
-            account = self._paces.admit(identity.limit_key)
+            account = self._paces.admit(claims.limit_key)
             patience = self._settings.stalled_reader_seconds
-            session = Session(sid, identity, engine, engine.pace, patience)
-            session.held.enter_context(self._connections.hold(identity, session.end))
+            session = Session(sid, engine, engine.pace, patience)
+            session.held.enter_context(self._connections.hold(claims, session.end))
             try:
                 # Registered before it is checked, as with the other transports.
-                await self._gate.check(identity)
+                session.identity = await self._gate.check(claims)
                 if engine.closing or engine.closed:
                     raise ConnectionResetError("the client has gone in between")
             except BaseException:

@@ -17,8 +17,8 @@ from engineio.packet import MESSAGE, NOOP, PING, Packet
 from socketio.packet import ACK, CONNECT_ERROR
 
 from server.core.arrivals import ARRIVALS
+from server.core.bodies import BODY_SECONDS
 from server.core.errors import Problem, malformed
-from server.core.routing import BODY_SECONDS
 from server.settings import Settings
 from server.transports.connections import End
 from server.transports.counted_websocket import CountedWebSocket

@@ -136,7 +136,6 @@ async def serve(request: web.Request, attend: Attend) -> web.StreamResponse:
     check_upgrade(request)
     identity, settings = identity_of(request), service(request, Settings)
     account = request.app[ACCOUNT_PACES].admit(identity.limit_key)
-    mark_held(request)
     lane: WebSocketLane | None = None
     pending: list[End] = []
 
@@ -146,9 +145,10 @@ async def serve(request: web.Request, attend: Attend) -> web.StreamResponse:
         else:
             lane.end(why)
 
+    mark_held(request, lambda: end(End.RELEASED))
     with request.app[CONNECTIONS].hold(identity, end):
         # Registered before it is checked: a revocation in between is seen one way or the other.
-        await request.app[GATE].check(identity)
+        request[IDENTITY] = await request.app[GATE].check(identity)
         ws = CountedWebSocket(settings, account)
         writer = await ws.prepare(request)
         lane = WebSocketLane(request, writer, settings.stalled_reader_seconds)

@@ -179,7 +179,6 @@ class AnnouncementService:
         for announcement_id, count in (await store.forget_acks(tx, account_id)).items():
             stored = await _stored(tx, announcement_id)
             await self._count(tx, stored.announcement, count, leaving=1)
-        await self._log.rewrite(tx, account_id, _forgotten)
         for announcement_id in await store.rename_author(tx, account_id, DELETED):
             await self._log.rewrite(tx, announcement_id, _without_author)
 
@@ -244,10 +243,6 @@ def _expiry(expires_at: datetime | None, at: datetime) -> datetime | None:
     if not at < expires_at <= at + LONGEST:
         raise invalid(["expires_at"], f"Must be to come, and at most {LONGEST.days} days off.")
     return expires_at
-
-
-def _forgotten(data: str) -> str:
-    return "{}"
 
 
 def _without_author(data: str) -> str:

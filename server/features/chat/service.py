@@ -282,8 +282,12 @@ class ChatService:
         return ChatOrder(id=order.id, number=order.number, restaurant=order.restaurant.name)
 
     async def locked(self, tx: Transaction, identity: Identity, chat_id: str) -> Chat:
-        """The chat, to oneself for the rest of the transaction. Raises Problem 404."""
-        return _seen_by(identity, await store.locked(tx, chat_id))
+        """The chat, to oneself for the rest of the transaction; who asks is in it by the name they
+        have now. Raises Problem 404."""
+        chat, who = _seen_by(identity, await store.locked(tx, chat_id)), actor(identity)
+        known = {"customer": chat.customer, "employee": chat.employee}
+        renamed = {side: who for side, one in known.items() if one and one.id == who.id}
+        return chat.model_copy(update=renamed)
 
     async def visible(self, tx: Transaction, identity: Identity, chat_id: str) -> Chat:
         """The chat. Raises Problem 404 where there is none, or it is another customer's."""

@@ -53,7 +53,9 @@ class Door:
             )
 
         try:
-            seat = await session.enter(chat_id, self._seated(session, chat_id, wanted.after))
+            seat = await session.enter(
+                chat_id, self._seated(session, chat_id, wanted.after or None)
+            )
         except Problem as problem:
             raise Refused(frames.refused(problem, chat_id, None)) from None
         return _acknowledged(seat.cursor)
@@ -128,7 +130,7 @@ class Door:
 def _read(model: type[SentT], sent: Any) -> SentT:
     """What was sent, as that model. Raises Refused."""
     try:
-        return model.model_validate(sent)
+        return model.model_validate(sent, strict=True)
     except ValidationError as problem:
         raise Refused(frames.unreadable(problem, client_id_of(sent))) from None
 

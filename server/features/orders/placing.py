@@ -72,10 +72,7 @@ async def new_order(
         )
         raise await _changed("total-changed", detail, tx, total_cents, restaurant.id, restaurants)
     if changed:
-        detail = (
-            f"The menu has changed: {', '.join(changed)}. The total is the same; show what is new"
-            " and ask again."
-        )
+        detail = f"The menu has changed: {', '.join(changed)}. Show what is new and ask again."
         raise await _changed("dish-changed", detail, tx, total_cents, restaurant.id, restaurants)
     account = await accounts.account_of(tx, identity.account_id)
     placed = TimelineEntry(status=OrderStatus.PLACED, at=now(), by=actor(identity))

@@ -15,6 +15,7 @@ from server.features.shared.schemas import (
     Whole,
     Wire,
     absent,
+    left_alone,
 )
 
 
@@ -94,10 +95,10 @@ class NewMenuItem(Wire):
 class MenuItemChange(Wire):
     """The fields of a dish to change; one left out stays."""
 
-    name: Name | None = None
-    description: Note | None = None
-    price_cents: Cents | None = None
-    available: bool | None = None
+    name: Name = left_alone()
+    description: Note = left_alone()
+    price_cents: Cents = left_alone()
+    available: bool = left_alone()
 
 
 class CarriedOrder(Wire):

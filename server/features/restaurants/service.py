@@ -63,12 +63,9 @@ class RestaurantService:
     async def change_menu_item(
         self, identity: Identity, restaurant_id: str, item_id: str, change: MenuItemChange
     ) -> MenuItem:
-        """The dish with the fields that were sent. Raises Problem 404, 422."""
+        """The dish with the fields that were sent. Raises Problem 404."""
         own_restaurant(identity, restaurant_id)
         changes = change.model_dump(include=change.model_fields_set)
-        for name, value in changes.items():
-            if value is None:
-                raise invalid([name], "A dish cannot be without it; leave it out to keep it.")
 
         async def fn(tx: Transaction) -> MenuItem:
             item = await self._menu_item(tx, restaurant_id, item_id)

@@ -23,7 +23,7 @@ from server.features.uploads.queue import Queue
 from server.features.uploads.schemas import UploadStatus
 from server.features.uploads.service import Shares, UploadService
 from server.features.uploads.workers import Workers
-from server.settings import Settings, SettingsError
+from server.settings import Settings, SettingsError, make_folder
 
 MEGABYTE = 1024 * 1024
 
@@ -42,7 +42,7 @@ class Uploads:
 
     async def open(self) -> None:
         """Start the workers and the cleaning."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         await self._cleaner.open()
         await self.workers.open()
 
@@ -77,7 +77,8 @@ def setup(
     )
     lease = timedelta(seconds=settings.photo_lease_seconds)
     queue = Queue(database, accounts, restaurants, lease)
-    workers = Workers(queue, blobs, limits, settings.photo_workers, folder)
+    longest_wait = timedelta(hours=settings.photo_wait_hours)
+    workers = Workers(queue, blobs, limits, settings.photo_workers, folder, longest_wait)
     days, hours = timedelta(days=settings.original_days), settings.failed_photo_hours
     kept = {UploadStatus.DONE: days, UploadStatus.FAILED: timedelta(hours=hours) or days}
     cleaner = Janitor(database, blobs, folder, kept, retention)

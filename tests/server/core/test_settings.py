@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from server.app import create_app, create_runner
-from server.settings import Settings, SettingsError, kept_secret, load_settings
+from server.settings import (
+    Settings,
+    SettingsError,
+    kept_secret,
+    load_settings,
+    make_folder,
+    url_of,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -51,6 +58,88 @@ def test_errors_name_the_variable_in_words(
     assert words in str(error.value)
     assert "TIFFIN_TIFFIN" not in str(error.value)
     assert "pydantic" not in str(error.value)
+
+
+def test_a_setting_of_nothing_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    unset = load_settings()
+    for name in Settings.model_fields:
+        for nothing in ("", "  "):
+            monkeypatch.setenv(f"TIFFIN_{name.upper()}", nothing)
+            assert load_settings() == unset, name
+    assert load_settings(host="").host == "127.0.0.1"
+    assert load_settings(demo=True).data_dir == unset.data_dir / "demo"
+    monkeypatch.setenv("PORT", "9001")
+    monkeypatch.setenv("TIFFIN_PORT", "")
+    assert load_settings().port == 9001
+
+
+def test_blanks_around_a_value_are_no_part_of_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIFFIN_HOST", " ::1 ")
+    monkeypatch.setenv("TIFFIN_DATA_DIR", f"{tmp_path} ")
+    monkeypatch.setenv("TIFFIN_LOG_LEVEL", " debug")
+    monkeypatch.setenv("TIFFIN_REDIS_URL", " redis://localhost\n")
+    monkeypatch.setenv("TIFFIN_REMBG_MODEL", "u2net ")
+    found = load_settings()
+    assert (found.host, found.data_dir, found.log_level) == ("::1", tmp_path, "DEBUG")
+    assert found.redis_url.get_secret_value() == "redis://localhost"
+    assert found.rembg_model == "u2net"
+
+
+def test_a_tilde_is_the_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "town.geojson").touch()
+    monkeypatch.setenv("TIFFIN_DATA_DIR", "~/data")
+    monkeypatch.setenv("TIFFIN_MAP", "~/town.geojson")
+    monkeypatch.setenv("TIFFIN_DATABASE_URL", "sqlite:///~/town.db")
+    found = load_settings()
+    assert (found.data_dir, found.map) == (tmp_path / "data", tmp_path / "town.geojson")
+    assert found.database_path == tmp_path / "town.db"
+    monkeypatch.setenv("TIFFIN_DATA_DIR", "~nobody-of-that-name/data")
+    with pytest.raises(SettingsError, match=r"TIFFIN_DATA_DIR: .*no such user"):
+        load_settings()
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/nowhere"])
+def test_a_folder_that_cannot_be_used_is_told_in_words(place: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    folder = tmp_path / place
+    for use in (lambda: make_folder(folder), lambda: kept_secret(folder / "jwt-secret")):
+        with pytest.raises(SettingsError) as error:
+            use()
+        assert str(error.value).startswith(str(folder))
+        assert "TIFFIN_DATA_DIR" in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:80"),
+        ("::1", "http://[::1]:80"),
+        ("fe80::1%eth0", "http://[fe80::1%25eth0]:80"),
+    ],
+)
+def test_an_address_is_told_as_a_client_takes_it(host: str, url: str) -> None:
+    assert url_of(host, 80) == url
+
+
+@pytest.mark.parametrize("mode", [["--demo"], []])
+def test_the_command_tells_of_an_unusable_folder_in_a_line(mode: list[str], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    environment = {"TIFFIN_DATA_DIR": str(tmp_path / "file"), "TIFFIN_JWT_SECRET": "x" * 40}
+    done = subprocess.run(
+        [sys.executable, "-m", "server", *mode, "--port", "0"],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"tiffin: {tmp_path / 'file'}: ")
 
 
 def test_a_secret_never_stands_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

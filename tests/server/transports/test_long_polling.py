@@ -286,7 +286,7 @@ async def test_what_cannot_be_gone_on_from_is_gone(app: HeldApp) -> None:
         str(Cursor("0" * 12, TOPIC, 1)),
         f"{at}~{at}",
         "nonsense",
-        "",
+        "x" * 2000,
     ]
     for cursor in bad:
         status, body, _ = await events(app, cursor)

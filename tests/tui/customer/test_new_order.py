@@ -76,7 +76,7 @@ async def test_what_is_sold_out_is_told_and_passed_over(
 async def test_data_is_text_and_nothing_else(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
-    dish = {"name": "[red]Hot[/] \u202eone", "price_cents": 500, "description": "[@click=quit]x[/]"}
+    dish = {"name": "[red]Hot[/] \u200fone", "price_cents": 500, "description": "[@click=quit]x[/]"}
     (await kitchen.rest.post(f"/restaurants/{kitchen.id}/menu", dish)).must(201)
     place = await kitchen.restaurant()
     async with customer_window(demo_server.url, tmp_path, WIDE) as (app, pilot):
@@ -87,7 +87,7 @@ async def test_data_is_text_and_nothing_else(
         await at_page(app, "checkout")
         await pilot.press("enter")
         await sees(app, "1× [red]Hot[/] one")
-        assert "\u202e" not in shown(app)
+        assert "\u200f" not in shown(app)
 
 
 async def test_what_sells_out_meanwhile_is_said_and_the_basket_kept(
