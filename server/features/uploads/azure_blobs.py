@@ -45,7 +45,9 @@ class AzureBlobs:
                 connection_string,
                 container,
                 # The client's own policy waits 15 s before it tries again.
-                retry_policy=LinearRetry(backoff=RETRY_SECONDS, retry_total=2, random_jitter_range=0),
+                retry_policy=LinearRetry(
+                    backoff=RETRY_SECONDS, retry_total=2, random_jitter_range=0
+                ),
                 connection_timeout=5,
                 read_timeout=20,
             )
