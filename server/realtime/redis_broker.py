@@ -170,10 +170,9 @@ class RedisBroker:
                     await pubsub.subscribe(*late)
                 await self._listen(pubsub)
             except Exception as error:  # whatever it was: a process must not stay deaf for good
-                if not isinstance(error, (RedisError, OSError)):
-                    logger.exception("listening to Redis failed")
                 attempt = 0 if self._listens.state == "ok" else attempt + 1
-                self._listens.failed(error)
+                if self._listens.failed(error) and not isinstance(error, (RedisError, OSError)):
+                    logger.exception("listening to Redis failed")
             finally:
                 self._pubsub = None
                 for confirmed in self._confirmed.values():
@@ -296,12 +295,14 @@ class _Standing:
         self.state = "ok"
         self.known.set()
 
-    def failed(self, error: Exception) -> None:
-        """It has not."""
+    def failed(self, error: Exception) -> bool:
+        """It has not; gives whether that is news."""
         before, (level, self.state) = self.state, in_words(error)
-        if before in ("ok", "connecting") or (level == logging.ERROR and before != self.state):
-            logger.log(level, "%s: %s; other processes will sweep", self._what, self.state)
         self.known.set()
+        news = before in ("ok", "connecting") or (level == logging.ERROR and before != self.state)
+        if news:
+            logger.log(level, "%s: %s; the sweep carries on without it", self._what, self.state)
+        return news
 
 
 def in_words(error: Exception) -> tuple[int, str]:
