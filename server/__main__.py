@@ -70,11 +70,18 @@ def _parser() -> argparse.ArgumentParser:
     restaurant.add_argument("--lng", required=True, help="degrees, WGS 84")
     restaurant.add_argument("--description")
     restaurant.add_argument("--preparation-minutes", help="how long an order usually takes (20)")
+    restaurant.add_argument(
+        "--delivery-radius-m", help="how far it delivers, in metres (5000; 0: no limit)"
+    )
     restaurant.set_defaults(run=_add_restaurant)
+    radius = commands.add_parser("set-radius", help="change how far a restaurant delivers")
+    radius.add_argument("--restaurant", required=True, help="a restaurant's id or name")
+    radius.add_argument("--metres", required=True, type=int, help="as the crow flies; 0: no limit")
+    radius.set_defaults(run=_set_radius)
     driver = commands.add_parser("add-driver", help="put a driver on a restaurant's roster")
     driver.add_argument("--restaurant", required=True, help="a restaurant's id or name")
-    driver.add_argument("--name", required=True)
-    driver.add_argument("--vehicle", default="bicycle")
+    driver.add_argument("--name", required=True, type=_name)
+    driver.add_argument("--vehicle", default="bicycle", type=_name)
     driver.add_argument("--phone")
     driver.set_defaults(run=_add_driver)
     commands.add_parser("migrate", help="bring the database up to date").set_defaults(run=_migrate)
@@ -140,6 +147,19 @@ def _say(line: str) -> None:
     threading.Thread(target=write, daemon=True).start()
 
 
+def _name(typed: str) -> str:
+    """A name, by the rule of the public interface. Raises argparse's error."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from server.features.shared.schemas import Name
+
+    try:
+        return TypeAdapter[str](Name).validate_python(typed)
+    except ValidationError as error:
+        words = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        raise argparse.ArgumentTypeError(words) from None
+
+
 def _add_employee(options: argparse.Namespace, settings: Settings) -> int:
     from server.features.accounts.service import add_employee
     from server.features.restaurants.service import restaurant_named
@@ -174,6 +194,24 @@ def _add_restaurant(options: argparse.Namespace, settings: Settings) -> int:
         return f"{new.name} is {await add_restaurant(database, new)}"
 
     return _with_database(settings, add)
+
+
+def _set_radius(options: argparse.Namespace, settings: Settings) -> int:
+    from server.features.restaurants.schemas import MOST_METRES
+    from server.features.restaurants.service import restaurant_named, set_radius
+
+    if not 0 <= options.metres <= MOST_METRES:
+        print(f"tiffin: --metres: must be 0 to {MOST_METRES}", file=sys.stderr)
+        return 2
+
+    async def change(database: Database) -> str:
+        restaurant_id = await restaurant_named(database, options.restaurant)
+        await set_radius(database, restaurant_id, options.metres)
+        return f"{options.restaurant} delivers " + (
+            f"within {options.metres} m" if options.metres else "everywhere"
+        )
+
+    return _with_database(settings, change)
 
 
 def _add_driver(options: argparse.Namespace, settings: Settings) -> int:

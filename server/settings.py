@@ -3,12 +3,14 @@
 import contextlib
 import errno
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import PydanticUseDefault
@@ -25,6 +27,13 @@ KEPT = (
 """What is in the data folder beside the database."""
 SECRET_BYTES = 32
 _MAKE_ONE = 'make one with `python -c "import secrets; print(secrets.token_urlsafe(48))"`'
+
+
+_REDIS_URL = (
+    "is not redis://user:password@host:port/database, or unix://user:password@/path?db=database."
+    " In a user name or password write / as %2F, # as %23, ? as %3F, @ as %40, % as %25, a blank"
+    " as %20"
+)
 
 
 class SettingsError(Exception):
@@ -47,6 +56,26 @@ def url_of(host: str, port: int) -> str:
     return f"http://{host}:{port}"
 
 
+def _is_redis_url(text: str) -> bool:
+    """Whether it means what it seems to.
+
+    A `/`, `?` or `#` in a password would end the host, and what comes before be taken for its name
+    or port, which logs tell.
+    """
+    if any(not one.isprintable() or one.isspace() or one == "#" for one in text):
+        return False
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    credentials, at, _ = parts.netloc.rpartition("@")
+    if parts.scheme == "unix":
+        return len(parts.path) > 1 and parts.netloc == credentials + at
+    rest = parts.path + parts.query
+    return "@" not in rest and port != 0 and re.fullmatch(r"/?|/\d{1,4}/?", parts.path) is not None
+
+
 def _data_dir(validated: Mapping[str, Any]) -> Path:
     return DEMO_DIR if validated.get("demo") else DATA_DIR
 
@@ -60,6 +89,7 @@ class Settings(BaseSettings):
         validate_default=False,
         frozen=True,
         extra="ignore",
+        hide_input_in_errors=True,
     )
 
     demo: bool = False
@@ -78,6 +108,7 @@ class Settings(BaseSettings):
 
     access_token_seconds: Annotated[int, Field(ge=5, le=86_400)] = 900
     refresh_token_seconds: Annotated[int, Field(ge=60)] = 30 * 86_400
+    session_days: Annotated[float, Field(ge=0, le=36_500)] = 90
     event_days: Annotated[float, Field(gt=0)] = 7
     long_poll_seconds: Annotated[int, Field(ge=1, le=60)] = 60
     map: Path | None = None
@@ -92,6 +123,7 @@ class Settings(BaseSettings):
     login_failures: Annotated[int, Field(ge=0)] = 10
     login_failures_per_account: Annotated[int, Field(ge=0)] = 100
     registrations_per_hour: Annotated[int, Field(ge=0)] = 100
+    registrations_refused_per_hour: Annotated[int, Field(ge=0)] = 40
     heartbeat_seconds: Annotated[float, Field(gt=0, le=15)] = 10
     stalled_reader_seconds: Annotated[float, Field(gt=0)] = 90
     presence_seconds: Annotated[float, Field(gt=0)] = 30
@@ -152,8 +184,11 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _known_broker(cls, url: SecretStr) -> SecretStr:
-        if url and not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+        text = url.get_secret_value()
+        if text and not text.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must start with redis://, rediss:// or unix://")
+        if text and not _is_redis_url(text):
+            raise ValueError(_REDIS_URL)
         return url
 
     @field_validator("trusted_proxies", mode="before")

@@ -244,9 +244,9 @@ class Operation:
         cost = WRITE_COST if writes else self.cost + self._rows(request) // ROWS
         gate = request.app[GATE]
         try:
-            identity = gate.identify(request.headers.get("Authorization"))
+            claims = gate.read(request.headers.get("Authorization"))
             request.app[ADDRESSES].take(address_key(request), cost)
-            await gate.check(identity)
+            identity = await gate.check(claims)
         except Problem as problem:
             if problem.status == 401:
                 _count_refused(request, problem)

@@ -9,7 +9,7 @@ from server.features.chat.messages import MessageService
 from server.features.chat.room_state import state_topic_of
 from server.features.chat.rooms import Rooms
 from server.features.chat.schemas import ChatMessage
-from server.features.chat.service import QUEUE, actor, topic_of
+from server.features.chat.service import QUEUE, topic_of
 from server.features.shared.schemas import EventPage, Id
 from server.realtime.event import Event
 from server.transports import long_polling, sse
@@ -63,7 +63,7 @@ async def poll_room(
         after,
         timeout,
         admit=lambda: rooms.chats.admit(identity, id),
-        beside=lambda page: rooms.presence.being_in(id, actor(identity), POLL_LINGER_SECONDS),
+        beside=lambda page: rooms.presence.being_in(id, identity, POLL_LINGER_SECONDS),
     )
 
 

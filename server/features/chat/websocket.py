@@ -40,15 +40,15 @@ async def converse(request: web.Request, id: Id, after: After = None) -> web.Str
     the status, such as 4401 and 4404, or 1013 to try again later. The same room is open to
     Socket.IO at `/socket.io/`.
     """
-    rooms, identity = service(request, Rooms), identity_of(request)
-    await rooms.chats.admit(identity, id)
+    rooms = service(request, Rooms)
+    await rooms.chats.admit(identity_of(request), id)
 
     @asynccontextmanager
     async def attend(lane: WebSocketLane) -> AsyncIterator[Receive]:
         def reset() -> None:
             lane.end(End.RESET)
 
-        async with rooms.enter(identity, id, after, lane, reset) as seat:
+        async with rooms.enter(identity_of(request), id, after, lane, reset) as seat:
 
             async def receive(text: str) -> None:
                 try:

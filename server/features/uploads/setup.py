@@ -8,6 +8,7 @@ from server.core.database import Database
 from server.core.forms import Reception
 from server.core.health import CHECKS
 from server.core.middleware import METRICS
+from server.core.retention import Retention
 from server.core.routing import SERVICES
 from server.features.accounts.service import AccountService
 from server.features.restaurants.service import RestaurantService
@@ -58,6 +59,7 @@ def setup(
     database: Database,
     accounts: AccountService,
     restaurants: RestaurantService,
+    retention: Retention,
 ) -> Uploads:
     """Routes, service, workers, blobs and their states; open the result after the database.
 
@@ -78,7 +80,7 @@ def setup(
     workers = Workers(queue, blobs, limits, settings.photo_workers, folder)
     days, hours = timedelta(days=settings.original_days), settings.failed_photo_hours
     kept = {UploadStatus.DONE: days, UploadStatus.FAILED: timedelta(hours=hours) or days}
-    cleaner = Janitor(database, blobs, folder, kept)
+    cleaner = Janitor(database, blobs, folder, kept, retention)
     pace = Pace(settings.photo_workers)
     shares = Shares(
         arriving=settings.photos_arriving,

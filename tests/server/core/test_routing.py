@@ -5,6 +5,7 @@ import gzip
 import json
 import time
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import aiohttp
@@ -14,7 +15,7 @@ from pydantic import Field
 
 from server.core import bodies, routing
 from server.core.arrivals import ARRIVALS, Arrivals
-from server.core.auth import AccessTokens, Gate, Identity
+from server.core.auth import AccessTokens, Claims, Gate, Identity
 from server.core.errors import Problem
 from server.core.limits import InFlight, RateLimit, Turns
 from server.core.metrics import Metrics
@@ -122,18 +123,21 @@ async def conflict(request: web.Request) -> Item:
     raise Problem(409, "At odds.", kind="odds", extra={"order": {"id": "ord_1"}})
 
 
-REVOKED = "ses_revoked"
+REVOKED, EMPLOYEES = "ses_revoked", "ses_employee"
 
 
 @pytest.fixture
 async def client() -> AsyncIterator[Rest]:
-    async def holds(session_id: str) -> bool:
-        return session_id != REVOKED
+    async def look_up(claims: Claims) -> Identity | None:
+        if claims.session_id == REVOKED:
+            return None
+        role = "employee" if claims.session_id == EMPLOYEES else "customer"
+        return Identity(**asdict(claims), name="Ada", role=role, restaurant_id=None)
 
     app = web.Application(middlewares=[around], client_max_size=4096)
     app.on_response_prepare.append(mark)
     gate = Gate(AccessTokens(SECRET, 60))
-    gate.session_holds = holds
+    gate.look_up = look_up
     app[GATE] = gate
     app[WRITES] = RateLimit(3, "changes")
     app[IN_FLIGHT] = InFlight(0)
@@ -155,8 +159,8 @@ async def client() -> AsyncIterator[Rest]:
     await runner.cleanup()
 
 
-def token(role: str = "customer", session: str = "ses_1", seconds: int = 60) -> str:
-    return AccessTokens(SECRET, seconds).issue("acc_1", session, "Ada", role, None)
+def token(session: str = "ses_1", seconds: int = 60) -> str:
+    return AccessTokens(SECRET, seconds).issue("acc_1", session)
 
 
 def problem(answer: Got, status: int) -> dict[str, Any]:
@@ -429,7 +433,7 @@ async def test_guards_in_their_order(client: Rest) -> None:
     ):
         answer = await client.get("/mine", headers={"Authorization": f"Bearer {bad}"})
         assert problem(answer, 401)["type"] == f"urn:tiffin:problem:{kind}"
-    employee = {"Authorization": f"Bearer {token('employee')}"}
+    employee = {"Authorization": f"Bearer {token(EMPLOYEES)}"}
     problem(await client.put("/mine", headers=employee), 403)
     assert (await client.get("/mine", headers=employee)).must(200).json["name"] == "Ada"
 
@@ -439,7 +443,7 @@ async def test_a_token_signed_by_another_algorithm_or_for_another_use_does_not_h
 
     tokens = AccessTokens(SECRET, 60)
     claims = jwt.decode(token(), SECRET, algorithms=["HS256"], audience="tiffin-api")
-    assert isinstance(tokens.verify(token()), Identity)
+    assert isinstance(tokens.verify(token()), Claims)
     bad = [
         jwt.encode(claims, None, algorithm="none"),
         jwt.encode(claims, SECRET * 2, algorithm="HS512"),
@@ -471,7 +475,7 @@ async def test_writes_count_against_the_accounts_rate_and_reads_do_not(client: R
 async def test_reads_count_against_a_rate_of_their_own_whatever_comes_of_them(
     client: Rest,
 ) -> None:
-    headers = {"Authorization": f"Bearer {token('employee')}"}
+    headers = {"Authorization": f"Bearer {token(EMPLOYEES)}"}
     for _ in range(6):
         (await client.get("/mine", headers=headers)).must(200)
     problem(await client.put("/mine/often", headers=headers), 403)

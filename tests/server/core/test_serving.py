@@ -458,7 +458,14 @@ async def test_a_crowd_does_not_hold_up_who_is_known(tmp_path: Path, addresses: 
     async def note(request: web.Request) -> web.Response:
         answered.append(request.remote)
         if request.remote == known:
-            request[IDENTITY] = Identity("acc_1", "ses_1", "Ana", "customer", None, 0)
+            request[IDENTITY] = Identity(
+                account_id="acc_1",
+                session_id="ses_1",
+                expires=0,
+                name="Ana",
+                role="customer",
+                restaurant_id=None,
+            )
         return web.Response()
 
     known = "127.0.0.3"

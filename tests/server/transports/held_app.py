@@ -4,13 +4,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import aiohttp
 from aiohttp import web
 
 from server.core.arrivals import ARRIVALS, Arrivals
-from server.core.auth import AccessTokens, Gate
+from server.core.auth import AccessTokens, Claims, Gate, Identity
 from server.core.database import Database
 from server.core.errors import not_found
 from server.core.limits import InFlight, RateLimit, Turns
@@ -190,8 +191,8 @@ class HeldApp:
         self.heartbeat = Heartbeat(heartbeat_seconds)
         app = web.Application(middlewares=[around])
         app.on_response_prepare.append(mark)
-        app[GATE] = Gate(AccessTokens(SECRET, 60))
-        app[GATE].session_holds = self._holds
+        self.gate = app[GATE] = Gate(AccessTokens(SECRET, 60))
+        self.gate.look_up = self.look_up
         for unlimited in (WRITES, READS, ADDRESSES, ANONYMOUS):
             app[unlimited] = RateLimit(0, "requests")
         app[IN_FLIGHT] = InFlight(0)
@@ -214,8 +215,12 @@ class HeldApp:
         self.port = 0
         self.client: aiohttp.ClientSession
 
-    async def _holds(self, session_id: str) -> bool:
-        return session_id not in self.revoked
+    async def look_up(self, claims: Claims) -> Identity | None:
+        if claims.session_id in self.revoked:
+            return None
+        if isinstance(claims, Identity):  # looked up once more
+            return claims
+        return Identity(**asdict(claims), name="Ada", role="customer", restaurant_id=None)
 
     async def open(self) -> "HeldApp":
         await migrate(self.database.path)
@@ -277,7 +282,7 @@ class HeldApp:
     def headers(
         self, seconds: int = 60, session: str = "ses_1", account: str = "acc_1"
     ) -> dict[str, str]:
-        token = AccessTokens(SECRET, seconds).issue(account, session, "Ada", "customer", None)
+        token = AccessTokens(SECRET, seconds).issue(account, session)
         return {"Authorization": f"Bearer {token}"}
 
     @asynccontextmanager
