@@ -185,17 +185,12 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _known_broker(cls, url: SecretStr) -> SecretStr:
-        text = url.get_secret_value().strip()
+        text = url.get_secret_value()
         if text and not text.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must start with redis://, rediss:// or unix://")
         if text and not _is_redis_url(text):
             raise ValueError(_REDIS_URL)
-        return SecretStr(text)
-
-    @field_validator("azure_storage_connection_string")
-    @classmethod
-    def _without_blanks(cls, text: SecretStr) -> SecretStr:
-        return SecretStr(text.get_secret_value().strip())
+        return url
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod

@@ -8,7 +8,6 @@ from server.core.addresses import address_key, client_address
 from server.core.routing import (
     ANY_ROLE,
     PUBLIC,
-    Answer,
     Before,
     IdempotencyKey,
     Limit,
@@ -40,36 +39,32 @@ _NOT_SHOWN = re.compile(r"[^\x21-\x7e]+")
 
 
 @router.route("POST", "/auth/register", roles=PUBLIC, status=201, problems=(409,))
-async def register(request: web.Request, body: Registration) -> Answer[Session]:
+async def register(request: web.Request, body: Registration) -> Session:
     """Become a customer."""
-    return _secret(await _accounts(request).register(body, _origin(request)))
+    return await _accounts(request).register(body, _origin(request))
 
 
 @router.route("POST", "/auth/login", roles=PUBLIC, problems=(401,))
-async def log_in(request: web.Request, body: Credentials) -> Answer[Session]:
+async def log_in(request: web.Request, body: Credentials) -> Session:
     """Log in."""
     password = body.password.get_secret_value()
-    granted = await _accounts(request).log_in(body.email, password, _origin(request))
-    return _secret(granted)
+    return await _accounts(request).log_in(body.email, password, _origin(request))
 
 
 @router.route("POST", "/auth/demo", roles=PUBLIC, problems=(404,))
-async def demo(request: web.Request, body: DemoLogin) -> Answer[Session]:
+async def demo(request: web.Request, body: DemoLogin) -> Session:
     """Log in to the demo with one button; only where the server runs in demo mode."""
-    return _secret(await _accounts(request).demo(body.role, _origin(request)))
+    return await _accounts(request).demo(body.role, _origin(request))
 
 
 @router.route("POST", "/auth/refresh", roles=PUBLIC, counted=False, problems=(401,))
-async def refresh(
-    request: web.Request, body: RefreshGrant, key: IdempotencyKey = None
-) -> Answer[Session]:
+async def refresh(request: web.Request, body: RefreshGrant, key: IdempotencyKey = None) -> Session:
     """Exchange a refresh token for new tokens.
 
     It is good for one exchange; another ends the session everywhere. With an Idempotency-Key the
     same exchange may be asked for again within 60 seconds, while its refresh token is unused.
     """
-    granted = await _accounts(request).refresh(body.refresh_token, key, _origin(request))
-    return _secret(granted)
+    return await _accounts(request).refresh(body.refresh_token, key, _origin(request))
 
 
 @router.route("POST", "/auth/logout", roles=ANY_ROLE)
@@ -130,7 +125,3 @@ def _origin(request: web.Request) -> Origin:
     shown = _NOT_SHOWN.sub(" ", request.headers.get("User-Agent", ""))
     client = " ".join(shown.split())[:CLIENT_LENGTH]
     return Origin(client_address(request), address_key(request), client)
-
-
-def _secret(granted: Session) -> Answer[Session]:
-    return Answer(granted, headers={"Cache-Control": "no-store"})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from server.__main__ import _overrides, _parser
 from server.app import create_app, create_runner
 from server.settings import (
     Settings,
@@ -67,6 +68,7 @@ def test_a_setting_of_nothing_is_not_set(monkeypatch: pytest.MonkeyPatch) -> Non
             monkeypatch.setenv(f"TIFFIN_{name.upper()}", nothing)
             assert load_settings() == unset, name
     assert load_settings(host="").host == "127.0.0.1"
+    assert _overrides(_parser().parse_args(["--host", " "])) == {}
     assert load_settings(demo=True).data_dir == unset.data_dir / "demo"
     monkeypatch.setenv("PORT", "9001")
     monkeypatch.setenv("TIFFIN_PORT", "")
