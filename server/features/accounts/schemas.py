@@ -4,6 +4,7 @@ import unicodedata
 from enum import StrEnum
 from typing import Annotated, Literal
 
+import email_validator
 from pydantic import (
     AfterValidator,
     EmailStr,
@@ -24,6 +25,12 @@ from server.features.shared.schemas import (
     absent,
     left_alone,
 )
+
+# A network may have names of its own, and nothing is ever sent to an address. The list is changed
+# as the library's manual says.
+for _name in ("local", "test"):
+    if _name in email_validator.SPECIAL_USE_DOMAIN_NAMES:
+        email_validator.SPECIAL_USE_DOMAIN_NAMES.remove(_name)
 
 
 class Role(StrEnum):

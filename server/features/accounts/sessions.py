@@ -157,9 +157,10 @@ class Sessions:
         session = await store.session(tx, session_id)
         assert session is not None, "a token goes with its session"
         expires_at = session.expires_at if repeated else self._end_of(session.created_at, at)
-        if expires_at <= at:  # begun before sessions had an end, or while they lasted longer
-            await self.end(tx, session_id)
-            return None
+        if expires_at <= at:
+            # Begun before sessions had an end, or the clock has leapt ahead: nothing is spent or
+            # ended for it, as somebody may set the clock right.
+            raise _unknown()
         if not repeated:
             await store.insert_token(tx, digest_of(successor), session_id, expires_at)
             await store.prolong_session(

@@ -38,6 +38,11 @@ def test_what_was_registered_is_found_again(local: str, domain: str) -> None:
     assert typed(email) == stored
 
 
+@pytest.mark.parametrize("domain", ["kitchen.local", "shop.test", "corp.lan", "mail.internal"])
+def test_a_network_may_have_names_of_its_own(domain: str) -> None:
+    assert registered(f"Ada@{domain}") == typed(f"ada@{domain}") == f"ada@{domain}"
+
+
 @pytest.mark.parametrize("text", ["", "ada", "ada@", "\0@example.org", "a@b@example.org"])
 def test_what_is_no_address_has_no_form(text: str) -> None:
     assert known_form(text) is None

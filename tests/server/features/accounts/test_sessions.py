@@ -128,9 +128,7 @@ async def test_who_shares_a_demos_account_sees_and_ends_only_their_own(data_dir:
         (await mine.get("/me")).must(401)
 
 
-async def test_a_session_ends_however_often_it_is_refreshed(
-    ada: Rest, sql: Sql, revoked: Revoked
-) -> None:
+async def test_a_session_ends_however_often_it_is_refreshed(ada: Rest, sql: Sql) -> None:
     moment = now()
     begun = to_text(moment - timedelta(days=10) + timedelta(minutes=5))
     await sql("UPDATE sessions SET created_at = :begun", begun=begun)
@@ -144,8 +142,9 @@ async def test_a_session_ends_however_often_it_is_refreshed(
     grant = {"refresh_token": ada.grant["refresh_token"]}
     answer = (await ada.post("/auth/refresh", grant)).must(401)
     assert answer.json["type"] == "urn:tiffin:problem:refresh-token"
-    (await ada.get("/me")).must(401)
-    assert await revoked() == [sid(ada)]
+    # It may have been the clock that leapt ahead, until somebody set it right.
+    await sql("UPDATE sessions SET created_at = :begun", begun=begun)
+    await refresh(ada)
 
 
 async def test_a_session_of_before_comes_through_with_its_last_refresh(
