@@ -82,10 +82,10 @@ AT_ONCE = 0.25
 """Of a minute's reads, what may come at once: dear ones in a heap would hold up everybody."""
 BODY_BYTES = 128 * 1024
 UPKEEP_SECONDS = 600.0
+WORKER_BOOT_ERROR = 3
+"""The exit status of a worker after which gunicorn starts no other one."""
 SWITCH_SECONDS = 0.0002
 """After which one thread hands the interpreter to another that wants it."""
-BOOT_ERROR = 3
-"""By this exit code gunicorn knows a worker that will not start the next time either."""
 DEMO_MAP = Path(__file__).with_name("demo") / "map.geojson"
 
 
@@ -222,20 +222,26 @@ def create_app(settings: Settings) -> web.Application:
 
 async def create_runner() -> web.AppRunner:
     """For gunicorn: an AppRunner, made after the fork, that cancels the handler of a client
-    that has gone."""
+    that has gone.
+
+    Settings that cannot work are one line in the log, and end gunicorn.
+    """
     try:
-        settings = load_settings()
-        keep_private(settings)
-        make_folder(settings.data_dir)
-        configure_logging(settings.log_level, lines=settings.log_queue_lines)
-        # What gunicorn says of this worker goes the same way: it would block on its own.
-        says = logging.getLogger("gunicorn.error")
-        says.handlers.clear()
-        says.propagate = True
-        runner = Runner(create_app(settings), settings)
+        return _runner(load_settings())
     except SettingsError as error:
-        sys.stderr.write(f"tiffin: {error}\n")
-        raise SystemExit(BOOT_ERROR) from None
+        logging.getLogger("gunicorn.error").error("%s", error)
+        raise SystemExit(WORKER_BOOT_ERROR) from None
+
+
+def _runner(settings: Settings) -> web.AppRunner:
+    keep_private(settings)
+    make_folder(settings.data_dir)
+    configure_logging(settings.log_level, lines=settings.log_queue_lines)
+    # What gunicorn says of this worker goes the same way: it would block on its own.
+    says = logging.getLogger("gunicorn.error")
+    says.handlers.clear()
+    says.propagate = True
+    runner = Runner(create_app(settings), settings)
     settle()
     return runner
 
@@ -258,7 +264,10 @@ def _broker(settings: Settings) -> Broker:
         return MemoryBroker()
     from server.realtime.redis_broker import RedisBroker
 
-    return RedisBroker(settings.redis_url.get_secret_value(), settings.token_secret)
+    try:
+        return RedisBroker(settings.redis_url.get_secret_value(), settings.token_secret)
+    except ValueError as error:
+        raise SettingsError(f"TIFFIN_REDIS_URL: {error}") from None
 
 
 def _map(settings: Settings) -> Path | None:

@@ -3,12 +3,14 @@
 import contextlib
 import errno
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import PydanticUseDefault
@@ -25,6 +27,13 @@ KEPT = (
 """What is in the data folder beside the database."""
 SECRET_BYTES = 32
 _MAKE_ONE = 'make one with `python -c "import secrets; print(secrets.token_urlsafe(48))"`'
+
+
+_REDIS_URL = (
+    "is not redis://user:password@host:port/database, or unix://user:password@/path?db=database."
+    " In a user name or password write / as %2F, # as %23, ? as %3F, @ as %40, % as %25, a blank"
+    " as %20"
+)
 
 
 class SettingsError(Exception):
@@ -47,6 +56,26 @@ def url_of(host: str, port: int) -> str:
     return f"http://{host}:{port}"
 
 
+def _is_redis_url(text: str) -> bool:
+    """Whether it means what it seems to.
+
+    A `/`, `?` or `#` in a password would end the host, and what comes before be taken for its name
+    or port, which logs tell.
+    """
+    if any(not one.isprintable() or one.isspace() or one == "#" for one in text):
+        return False
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    credentials, at, _ = parts.netloc.rpartition("@")
+    if parts.scheme == "unix":
+        return len(parts.path) > 1 and parts.netloc == credentials + at
+    rest = parts.path + parts.query
+    return "@" not in rest and port != 0 and re.fullmatch(r"/?|/\d{1,4}/?", parts.path) is not None
+
+
 def _data_dir(validated: Mapping[str, Any]) -> Path:
     return DEMO_DIR if validated.get("demo") else DATA_DIR
 
@@ -60,6 +89,7 @@ class Settings(BaseSettings):
         validate_default=False,
         frozen=True,
         extra="ignore",
+        hide_input_in_errors=True,
     )
 
     demo: bool = False
@@ -141,6 +171,7 @@ class Settings(BaseSettings):
     photo_memory_mb: Annotated[int, Field(ge=1)] = 512
     photo_jobs: Annotated[int, Field(ge=1)] = 200
     photo_lease_seconds: Annotated[float, Field(gt=0)] = 15
+    photo_wait_hours: Annotated[float, Field(ge=0)] = 24
 
     @field_validator("database_url")
     @classmethod
@@ -154,9 +185,17 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _known_broker(cls, url: SecretStr) -> SecretStr:
-        if url and not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+        text = url.get_secret_value().strip()
+        if text and not text.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must start with redis://, rediss:// or unix://")
-        return url
+        if text and not _is_redis_url(text):
+            raise ValueError(_REDIS_URL)
+        return SecretStr(text)
+
+    @field_validator("azure_storage_connection_string")
+    @classmethod
+    def _without_blanks(cls, text: SecretStr) -> SecretStr:
+        return SecretStr(text.get_secret_value().strip())
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod

@@ -59,6 +59,7 @@ class CloseCode:
 
     NORMAL = 1000
     GOING_AWAY = 1001
+    PROTOCOL = 1002
     POLICY = 1008
     TOO_LARGE = 1009
     FAILED = 1011

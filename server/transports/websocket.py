@@ -16,7 +16,7 @@ from server.core.logging import log_failure
 from server.core.routing import GATE, IDENTITY, identity_of, mark_held, service
 from server.settings import Settings
 from server.transports.connections import CONNECTIONS, End
-from server.transports.counted_websocket import CountedWebSocket
+from server.transports.counted_websocket import CountedWebSocket, check_upgrade
 from server.transports.duplex import (
     ACCOUNT_PACES,
     BUFFER,
@@ -183,16 +183,6 @@ async def refuse(request: web.Request, problem: Problem) -> web.StreamResponse:
         async with asyncio.timeout(CLOSE_SECONDS):
             await ws.close(code=code_of(problem), message=_reason_of(problem))
     return ws
-
-
-def check_upgrade(request: web.Request, instead: Problem | None = None) -> None:
-    """Raises Problem 426, or the one to raise instead, where the request is no handshake."""
-    if request.headers.get("Upgrade", "").lower() != "websocket":
-        raise instead or Problem(
-            426,
-            "This path speaks WebSocket: send `Upgrade: websocket`.",
-            headers={"Upgrade": "websocket", "Connection": "Upgrade"},
-        )
 
 
 async def _converse(

@@ -8,7 +8,7 @@ from server.core.auth import Identity
 from server.core.limits import RateLimit
 from server.features.chat import frames
 from server.features.chat.frame_schemas import ClientFrame, SendMessage, SendRead
-from server.features.chat.messages import MessageService
+from server.features.chat.messages import MessageService, Posted
 from server.features.chat.names import Names
 from server.features.chat.presence import Presence
 from server.features.chat.room_state import state_topic_of
@@ -68,8 +68,7 @@ class Seat:
         return None
 
     async def _post(self, frame: SendMessage) -> ChatMessage:
-        self._rooms.writes.take(self._identity.limit_key)
-        posted = await self._rooms.messages.post(self._who, self._chat_id, frame)
+        posted = await self._rooms.post(self._identity, self._chat_id, frame)
         if posted.again and posted.seq <= self._place.cursor:
             # Its event lies behind this connection: without a word its sender would wait for ever.
             again = posted.message.model_copy(update={"again": True})
@@ -108,6 +107,11 @@ class Rooms:
         self.presence = presence
         self.names = names
         self.writes = writes
+
+    async def post(self, identity: Identity, chat_id: str, frame: SendMessage) -> Posted:
+        """A message, also of one who is not in the room. Raises Problem 404, 409, 429, 503."""
+        self.writes.take(identity.limit_key)
+        return await self.messages.post(self.names.now(identity), chat_id, frame)
 
     @asynccontextmanager
     async def enter(

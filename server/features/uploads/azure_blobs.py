@@ -1,6 +1,7 @@
 """Blobs in Azure Blob Storage, given out by short-lived signed URLs."""
 
 import asyncio
+import base64
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,13 +19,14 @@ from azure.storage.blob import BlobSasPermissions, ContentSettings, generate_blo
 from azure.storage.blob.aio import ContainerClient, LinearRetry
 
 from server.core.clock import now
-from server.features.uploads.blobs import LINK_SECONDS, BlobMissing, BlobTrouble, checked
+from server.features.uploads.blobs import LINK_SECONDS, BlobMissing, BlobTrouble, Outage, checked
 
 # At INFO the client would write down every request's headers.
 logging.getLogger("azure").setLevel(logging.WARNING)
 
 CALL_SECONDS = 30.0
 """For one blob of some megabytes, attempts included."""
+RETRY_SECONDS = 1
 STATE_SECONDS = 1.5
 """Less than readiness waits for it, so that the words are ours."""
 CLOCK_SECONDS = 60
@@ -34,23 +36,36 @@ CLOCK_SECONDS = 60
 class AzureBlobs:
     """The blob port over one container, which is made when it is first written to.
 
-    Raises ValueError for a connection string that is none.
+    Raises ValueError, without any of it, for a connection string that is none.
     """
 
     def __init__(self, connection_string: str, container: str) -> None:
-        self._container = ContainerClient.from_connection_string(
-            connection_string,
-            container,
-            # The client's own policy waits 15 s before it tries again.
-            retry_policy=LinearRetry(backoff=1, retry_total=2, random_jitter_range=0),
-            connection_timeout=5,
-            read_timeout=20,
-        )
+        try:
+            self._container = ContainerClient.from_connection_string(
+                connection_string,
+                container,
+                # The client's own policy waits 15 s before it tries again.
+                retry_policy=LinearRetry(
+                    backoff=RETRY_SECONDS, retry_total=2, random_jitter_range=0
+                ),
+                connection_timeout=5,
+                read_timeout=20,
+            )
+        except ValueError:
+            raise ValueError(
+                "is no connection string: copy it whole, AccountName=…;AccountKey=… and what"
+                " else there is, from the storage account's access keys"
+            ) from None
         key = getattr(self._container.credential, "account_key", None)
         if not isinstance(key, str):
             raise ValueError("the connection string needs an AccountKey, which signs the links")
+        try:
+            base64.b64decode(key, validate=True)
+        except ValueError:
+            raise ValueError("its AccountKey is not whole: that is base64") from None
         self._key = key
         self._made = False
+        self.outage = Outage()
 
     async def put(self, name: str, path: Path, media_type: str) -> None:
         """Store a copy of that file."""
@@ -141,11 +156,15 @@ class AzureBlobs:
             async with asyncio.timeout(CALL_SECONDS):
                 yield
         except TimeoutError:
-            raise BlobTrouble(f"no answer from the blob store within {CALL_SECONDS:g} s") from None
+            words = f"no answer from the blob store within {CALL_SECONDS:g} s"
         except AzureError as error:
             if getattr(error, "error_code", None) == "ContainerNotFound":
                 self._made = False
-            raise BlobTrouble(_in_words(error)) from error
+            words = _in_words(error)
+        else:
+            return
+        self.outage.met(words)
+        raise BlobTrouble(words)
 
 
 def _in_words(error: AzureError) -> str:

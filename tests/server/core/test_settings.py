@@ -2,10 +2,12 @@ import os
 import stat
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
 
+from server.app import create_app, create_runner
 from server.settings import (
     Settings,
     SettingsError,
@@ -145,6 +147,106 @@ def test_a_secret_never_stands_in_an_error(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(SettingsError) as error:
         load_settings()
     assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:hunter2@localhost:http",
+        "redis://:hunter2@localhost:70000",
+        "redis://:hunter2@localhost:0",
+        "redis://:hunt/er2@localhost:6379/0",
+        "redis://:hunt#er2@localhost:6379/0",
+        "redis://:hunt?er2@localhost:6379/0",
+        "redis://hunt/er2@localhost",
+        "redis://hunt#er2@localhost",
+        "redis://hunt?er2@localhost",
+        "redis://:hunt[er2@localhost",
+        "redis://:hunt\u2100er2@localhost",
+        "redis://:hunt er2@localhost",
+        "redis://:hunt\ter2@localhost",
+        "redis://:hunter2@localhost/cache",
+        "redis://:hunter2@localhost/0/1",
+        "unix://hunter2/run/redis.sock",
+        "unix://:hunter2@",
+        "hunter2@localhost",
+    ],
+)
+def test_a_redis_url_that_means_something_else_is_refused_without_its_words(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """As redis-py reads it, the beginning of a password would be a host or a port."""
+    monkeypatch.setenv("TIFFIN_REDIS_URL", url)
+    with pytest.raises(SettingsError, match=r"^TIFFIN_REDIS_URL: .+\Z") as error:
+        load_settings()
+    assert "hunt" not in str(error.value)
+    assert "redis://user:password@host:port" in str(error.value) or "start with" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost",
+        "redis://localhost:6379/",
+        "rediss://user:pa%2Fss%23@redis.example.com:6380/15?ssl_cert_reqs=none",
+        "redis://:p@ss:word@[::1]:6379/0",
+        "redis:///1",
+        "unix:///run/redis.sock?db=1",
+        "unix://:hunter2@/run/redis.sock",
+    ],
+)
+@pytest.mark.parametrize("blank", ["", " ", "\n", "\t "])
+def test_a_redis_url_is_taken_without_blanks_around_it(
+    monkeypatch: pytest.MonkeyPatch, url: str, blank: str
+) -> None:
+    monkeypatch.setenv("TIFFIN_REDIS_URL", blank + url + blank)
+    assert load_settings().redis_url.get_secret_value() == url
+
+
+SECRETS = {
+    "TIFFIN_REDIS_URL": (
+        "redis://:hunt/er2@localhost",
+        "rediss://:hunter2@localhost?ssl=hunter2",
+        "redis://:hunter2@localhost:x",
+    ),
+    "TIFFIN_AZURE_STORAGE_CONNECTION_STRING": (
+        "hunter2",
+        "AccountName=a;AccountKey=hunter2#;EndpointSuffix=core.windows.net",
+        "BlobEndpoint=https://a.example;SharedAccessSignature=sig=hunter2",
+        "AccountName=hunter2;;=;AccountKey",
+    ),
+    "TIFFIN_DATABASE_URL": (
+        "postgresql+x://me:hunter2@localhost/x",
+        "mysql://me:hunter2@localhost",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n, some in SECRETS.items() for v in some])
+async def test_what_cannot_be_used_is_a_line_that_names_the_setting_and_no_secret(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    monkeypatch.setenv("TIFFIN_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("TIFFIN_JWT_SECRET", "x" * 32)
+    with pytest.raises(SettingsError, match=f"^{name}: .+\\Z") as error:
+        create_app(load_settings())
+    shown = "".join(traceback.format_exception(error.value))
+    assert "hunt" not in shown
+
+
+async def test_gunicorn_is_ended_by_them_with_a_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("TIFFIN_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("TIFFIN_REDIS_URL", "redis://:hunt/er2@localhost")
+    with pytest.raises(SystemExit) as end:
+        await create_runner()
+    assert end.value.code == 3, "at another one gunicorn would start workers for ever"
+    (told,) = caplog.records
+    assert (told.levelname, told.exc_info) == ("ERROR", None)
+    assert told.getMessage().startswith("TIFFIN_REDIS_URL: ")
+    assert "hunt" not in caplog.text
 
 
 def test_no_secret_is_seen_in_the_settings(tmp_path: Path) -> None:
