@@ -10,6 +10,8 @@ import traceback
 from pathlib import Path
 from types import TracebackType
 
+from server.text import spelled
+
 FILES_KEPT = 10
 """Crash files of a user; older ones are deleted."""
 MOST_ERRORS = 20
@@ -51,11 +53,11 @@ class CrashReport:
         if not self._count:
             return ""
         if self._path is not None:
-            return _readable(
+            return spelled(
                 "Tiffin had an internal error; please report it together with the file "
                 f"{self._path}."
             )
-        return _readable(
+        return spelled(
             f"Tiffin had an internal error, {self._first}, and could not write the "
             f"details to a file ({self._why_no_file})."
         )
@@ -95,7 +97,7 @@ class CrashReport:
             self._path = _new_file()
             text = f"{time.strftime('%Y-%m-%d %H:%M:%S %z')}, Python {sys.version}\n\n{text}"
         with self._path.open("ab") as file:
-            file.write(f"{_readable(text)}\n".encode())
+            file.write(f"{spelled(text)}\n".encode())
 
 
 REPORT = CrashReport()
@@ -124,11 +126,3 @@ def _in_short(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
     return f"{type(error).__name__}{where}"
-
-
-def _readable(text: str) -> str:
-    """`text` with everything escaped that a terminal would obey when it is shown."""
-    return "".join(
-        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode()
-        for char in text
-    )
