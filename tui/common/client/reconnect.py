@@ -84,14 +84,14 @@ class Backoff:
     def ended(self) -> float:
         """Seconds to wait after the server ended the stream by itself.
 
-        Next to none: it drains or the token ran out. One that ends time and again as soon as it is
-        open is treated as lost.
+        Next to none beyond what the server asked for: it drains or the token ran out. One that
+        ends time and again as soon as it is open is treated as lost.
         """
         self._settle()
         if self.attempt:
             return self.lost()
         self.attempt = 1
-        return random.uniform(0.0, AT_ONCE_SECONDS)  # noqa: S311 not a secret
+        return self._floored(random.uniform(0.0, AT_ONCE_SECONDS), None)  # noqa: S311 not a secret
 
     def reset(self) -> None:
         """All is well: the next loss starts from the shortest wait."""

@@ -52,7 +52,7 @@ class EventStream(RequestStream[ServerSentEvent]):
         self.path = path
         self.cursor = cursor
         self._silence = silence
-        self._parser = SSEParser()
+        self._parser = SSEParser(cursor or "")
         self._ids: deque[str] = deque(maxlen=IDS_KEPT)
         self._seen: set[str] = {cursor} if cursor else set()
         self._replaying = False
@@ -105,8 +105,9 @@ class EventStream(RequestStream[ServerSentEvent]):
         return self._backoff.ended()
 
     async def _begin(self) -> Exchange:
-        # Nothing is pending here, so what the parser has seen the reader has seen.
-        self.cursor = self._parser.last_event_id or self.cursor
+        # Nothing is pending here, so what the parser has seen the reader has seen. An id that was
+        # emptied is none, and is not sent.
+        self.cursor = self._parser.last_event_id or None
         self._parser = SSEParser(self.cursor or "")
         if self._meter.state is not State.CONNECTING:
             self._meter.set_state(State.CONNECTING)
@@ -121,6 +122,12 @@ class EventStream(RequestStream[ServerSentEvent]):
             # By the standard: no more events, and do not come back.
             self._finish(State.IDLE)
             raise NoStream("There is nothing more to come on this stream.", "no more events")
+        if response.status != 200:
+            raise NoStream(
+                f"HTTP {response.status} came where a stream of events was expected. Something "
+                f"between here and the server at {self._session.base_url} answers in its place.",
+                f"not a stream (HTTP {response.status})",
+            )
         if response.content_type != "text/event-stream":
             raise NoStream(
                 f"{response.content_type} came where a stream of events was expected. Something "
@@ -140,7 +147,7 @@ class EventStream(RequestStream[ServerSentEvent]):
         if news.type == RESET:
             self._finish(State.CONNECTING, "reading the snapshot again")
             raise ResetStream("Too much has happened since; reading everything again.")
-        self.cursor = news.last_event_id or self.cursor
+        self.cursor = news.last_event_id or None
         if news.type in LAST_EVENTS:
             self._finish(State.IDLE)
 
