@@ -129,7 +129,13 @@ def create_app(settings: Settings) -> web.Application:
     account_service.on_delete.append(idempotency.forget_account)
     restaurant_service = restaurants.setup(app, database)
     order_service = orders.setup(
-        app, database, log, account_service, restaurant_service, settings.max_orders_per_day
+        app,
+        database,
+        log,
+        hub.states,
+        account_service,
+        restaurant_service,
+        settings.max_orders_per_day,
     )
     driver_service = drivers.setup(
         app, settings, database, hub, order_service, restaurant_service, _map(settings)

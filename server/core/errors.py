@@ -77,6 +77,16 @@ def conflict(detail: str, **extra: Any) -> Problem:
     return Problem(409, detail, extra=extra)
 
 
+def reset() -> Problem:
+    """410: what came after the cursor cannot be told."""
+    return Problem(
+        410,
+        "What came after this cursor cannot be told. Read the snapshot again, and go on with its"
+        " cursor.",
+        kind="reset",
+    )
+
+
 def invalid(loc: Sequence[str | int], msg: str) -> Problem:
     """422: well formed, but one field cannot be."""
     return Problem(422, msg, errors=[{"loc": list(loc), "msg": msg}])

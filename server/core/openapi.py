@@ -97,6 +97,8 @@ def _operation(
     elif model is not None:
         success["content"] = {"application/json": {"schema": references[(model, "serialization")]}}
     responses: dict[str, Any] = {str(operation.status): success}
+    for status in operation.also:
+        responses[str(status)] = success | {"description": HTTPStatus(status).phrase}
     for status in operation.empty:
         responses[str(status)] = {"description": HTTPStatus(status).phrase}
     error = {"application/problem+json": {"schema": references[(problem, "serialization")]}}

@@ -128,6 +128,7 @@ class Operation:
         problems: tuple[int, ...],
         media: str,
         empty: tuple[int, ...],
+        also: tuple[int, ...],
         counted: bool,
         cost: int,
         refuse: Refuse | None,
@@ -142,6 +143,7 @@ class Operation:
         self.problems = problems
         self.media = media
         self.empty = empty
+        self.also = also
         self.counted = counted
         self.cost = cost
         self.refuse = refuse
@@ -325,6 +327,7 @@ class Router:
         problems: tuple[int, ...] = (),
         media: str = "application/json",
         empty: tuple[int, ...] = (),
+        also: tuple[int, ...] = (),
         counted: bool = True,
         cost: int = 1,
         refuse: Refuse | None = None,
@@ -335,12 +338,12 @@ class Router:
         `roles` may call it (PUBLIC: anyone). `status` is that of success: 200, or 204 where it
         returns nothing. `problems` are the errors of its own rules; what guards and binding may
         answer is added. `media` is another content type than JSON; `empty` other statuses
-        without a body. What may change something counts as one of the account's writes, unless the
-        feature counts it in its own way and says `counted=False`; it then counts as `cost` of its
-        reads, as a GET does. A PUBLIC one counts against the address, or with `counted=False` only
-        where it is refused. `refuse` answers a problem where the client could not read a document.
-        `form` has the fields of a form that the handler reads itself (`core.forms`), beside its
-        `file`.
+        without a body, `also` others with the same one. What may change something counts as one of
+        the account's writes, unless the feature counts it in its own way and says `counted=False`;
+        it then counts as `cost` of its reads, as a GET does. A PUBLIC one counts against the
+        address, or with `counted=False` only where it is refused. `refuse` answers a problem where
+        the client could not read a document. `form` has the fields of a form that the handler reads
+        itself (`core.forms`), beside its `file`.
         """
 
         def register(handler: Handler) -> Handler:
@@ -355,6 +358,7 @@ class Router:
                     problems=problems,
                     media=media,
                     empty=empty,
+                    also=also,
                     counted=counted,
                     cost=cost,
                     refuse=refuse,

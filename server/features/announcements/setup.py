@@ -5,7 +5,7 @@ from aiohttp import web
 from server.core.database import Database
 from server.core.routing import SERVICES
 from server.features.accounts.service import AccountService
-from server.features.announcements import routes, sse
+from server.features.announcements import long_polling, routes, sse
 from server.features.announcements.marks import Marks
 from server.features.announcements.service import AnnouncementService
 from server.realtime.hub import Hub
@@ -19,7 +19,7 @@ def setup(
     hub: Hub,
     accounts: AccountService,
 ) -> tuple[AnnouncementService, Marks]:
-    """Routes, streams, service; deleted accounts are scrubbed from announcements and events.
+    """Routes, live doors, service; deleted accounts are scrubbed from announcements and events.
 
     The marks have to follow once the hub is open.
     """
@@ -28,6 +28,6 @@ def setup(
     accounts.on_delete.append(announcements.scrub)
     app[SERVICES][AnnouncementService] = announcements
     app[SERVICES][Marks] = marks
-    for door in (routes, sse):
+    for door in (routes, sse, long_polling):
         door.router.add_to(app)
     return announcements, marks

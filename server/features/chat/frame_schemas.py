@@ -168,6 +168,13 @@ class SendMessage(Wire):
     text: Text
 
 
+class NewMessage(Wire):
+    """The same over REST, for a client that no socket reaches."""
+
+    client_id: ClientId
+    text: Text
+
+
 class SendTyping(Wire):
     """A client's user is typing: at most one every two seconds is of use."""
 

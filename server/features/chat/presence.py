@@ -39,6 +39,7 @@ class Presence:
         self._holder = secrets.token_hex(6)
         self._connections: Counter[tuple[str, str]] = Counter()
         self._held: dict[str, dict[str, Actor]] = {}
+        self._leaving: dict[tuple[str, str], asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.renewing = SupervisedTask("renewal of presence", self._renew_for_ever)
 
@@ -49,6 +50,9 @@ class Presence:
     async def close(self) -> None:
         """Give up every lease. The database must still be open."""
         await self.renewing.stop()
+        for timer in self._leaving.values():
+            timer.cancel()
+        self._leaving.clear()
         for task in self._tasks:
             task.cancel()
         held, self._held = [*self._held], {}
@@ -56,29 +60,34 @@ class Presence:
             await self._renew(held)
 
     @contextlib.contextmanager
-    def being_in(self, chat_id: str, who: Actor) -> Iterator[None]:
-        """A connection of that account is in the room for as long as this lasts."""
-        self._connections[chat_id, who.id] += 1
+    def being_in(self, chat_id: str, who: Actor, linger: float = LINGER_SECONDS) -> Iterator[None]:
+        """A connection of that account is in the room for as long as this lasts, and `linger`
+        seconds more."""
+        place = chat_id, who.id
+        self._connections[place] += 1
+        if (leaving := self._leaving.pop(place, None)) is not None:
+            leaving.cancel()
         if who.id not in self._held.get(chat_id, ()):
             self._held.setdefault(chat_id, {})[who.id] = who
             self._start(self._renew([chat_id]))
         try:
             yield
         finally:
-            self._connections[chat_id, who.id] -= 1
-            if not self._connections[chat_id, who.id]:
-                del self._connections[chat_id, who.id]
-                self._start(self._leave(chat_id, who.id))
+            self._connections[place] -= 1
+            if not self._connections[place]:
+                del self._connections[place]
+                loop = asyncio.get_running_loop()
+                self._leaving[place] = loop.call_later(linger, self._leave, chat_id, who.id)
 
-    async def _leave(self, chat_id: str, account_id: str) -> None:
-        await asyncio.sleep(LINGER_SECONDS)
+    def _leave(self, chat_id: str, account_id: str) -> None:
+        del self._leaving[chat_id, account_id]
         here = self._held.get(chat_id, {})
-        if self._connections[chat_id, account_id] or account_id not in here:
+        if account_id not in here:
             return
         del here[account_id]
         if not here:
             del self._held[chat_id]
-        await self._renew([chat_id])
+        self._start(self._renew([chat_id]))
 
     async def _renew_for_ever(self) -> None:
         while True:

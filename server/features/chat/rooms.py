@@ -18,6 +18,7 @@ from server.realtime.hub import Hub
 from server.realtime.passing_topic import PASSING
 from server.realtime.subscription import Subscription
 from server.transports.duplex import Lane, Said
+from server.transports.long_polling import first_of
 
 
 def typing_topic_of(chat_id: str) -> str:
@@ -130,7 +131,8 @@ class Rooms:
 
         with ExitStack() as stack:
             happened = lane.sink(partial(frames.happened, log), cannot_go_on)
-            place = await self.hub.subscribe(topic_of(chat_id), after, happened)
+            # A cursor of a poll also tells of the state, which comes at once here.
+            place = await self.hub.subscribe(topic_of(chat_id), first_of(after), happened)
             stack.callback(place.close)
             # The state comes at once: whoever has been told it misses nothing from then on.
             for topic, translate in (

@@ -7,7 +7,7 @@ from aiohttp import web
 from server.core.database import Database
 from server.core.routing import SERVICES, WRITES
 from server.features.accounts.service import AccountService
-from server.features.chat import privacy, routes, socketio, sse, websocket
+from server.features.chat import long_polling, privacy, routes, socketio, sse, websocket
 from server.features.chat.messages import MessageService
 from server.features.chat.presence import Presence
 from server.features.chat.rooms import Rooms
@@ -27,7 +27,7 @@ def setup(
     orders: OrderService,
     server: SocketIo,
 ) -> Presence:
-    """Routes, the queue's stream, both doors; deleted accounts are scrubbed from chats and events.
+    """Routes, the live doors; deleted accounts are scrubbed from chats and events.
 
     Open what is given, and close it before the database.
     """
@@ -45,6 +45,7 @@ def setup(
     accounts.on_delete.append(partial(privacy.scrub, chats, log, states))
     app[SERVICES] |= {ChatService: chats, MessageService: messages, Rooms: rooms}
     sse.router.add_to(app)
+    long_polling.router.add_to(app)
     routes.router.add_to(app)
     websocket.router.add_to(app)
     socketio.Door(server, rooms)

@@ -17,13 +17,15 @@ from server.transports import long_polling
 
 router = Router("drivers")
 
-Seconds = Annotated[int, Field(ge=1, le=60)]
 Seq = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 @router.route("GET", "/drivers/{id}/location", roles=ANY_ROLE, empty=(204,))
 async def follow_location(
-    request: web.Request, id: Id, after: Seq | None = None, timeout: Seconds = 60
+    request: web.Request,
+    id: Id,
+    after: Seq | None = None,
+    timeout: long_polling.Seconds = 60,
 ) -> Answer[DriverLocation]:
     """Held until the driver's location is another than that of `after`; 204 after `timeout`
     seconds.
@@ -57,7 +59,4 @@ async def follow_location(
     )
     if held.over is not None:
         raise not_found("driver")
-    if held.found is not None:
-        return Answer(held.found)
-    headers = {} if held.retry_after is None else {"Retry-After": str(held.retry_after)}
-    return Answer(None, status=204, headers=headers)
+    return held.answer

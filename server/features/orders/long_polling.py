@@ -1,27 +1,80 @@
-"""An order's status by long polling: the client's last known status is its cursor."""
-
-from typing import Annotated
+"""Orders by long polling: one order's status, and whichever order of a customer's changes."""
 
 from aiohttp import web
-from pydantic import Field
 
-from server.core.routing import ANY_ROLE, Answer, Router, identity_of, service
-from server.features.orders.schemas import OrderStatus, TrackedStatus
-from server.features.orders.service import OrderService, tracked_in
+from server.core.errors import forbidden
+from server.core.routing import (
+    ANY_ROLE,
+    GATE,
+    HELD,
+    Answer,
+    Before,
+    Limit,
+    Router,
+    identity_of,
+    service,
+)
+from server.features.accounts.schemas import Role
+from server.features.orders.schemas import OrderPage, OrderStatus, TrackedStatus
+from server.features.orders.service import OrderService, topic_of_customer, tracked_in
 from server.features.shared.schemas import Id
 from server.realtime.event import Event
 from server.realtime.hub import Hub
 from server.settings import Settings
-from server.transports import long_polling
+from server.transports import long_polling, sse
 
 router = Router("orders")
 
-Seconds = Annotated[int, Field(ge=1, le=60)]
+
+@router.route("GET", "/orders", roles=ANY_ROLE, empty=(204,), problems=(403, 410))
+async def list_orders(
+    request: web.Request,
+    before: Before = None,
+    limit: Limit = 50,
+    after: sse.After = None,
+    timeout: long_polling.Seconds = 60,
+) -> Answer[OrderPage]:
+    """The customer's orders, or the employee's restaurant's, newest first.
+
+    With `after`, the `cursor` of an answer before, a customer's request is held until one of their
+    orders is placed or changes, in whichever window: those that did since then, the longest
+    unchanged first, at most `limit`, and a new `cursor`; 204 after `timeout` seconds. 410 (`type`
+    `urn:tiffin:problem:reset`): ask again without `after`.
+    """
+    orders, identity = service(request, OrderService), identity_of(request)
+    if after is None:
+        return Answer(await orders.orders(identity, before, limit))
+    if identity.role != Role.CUSTOMER:
+        raise forbidden(
+            "`after` is for customers. A restaurant's changes are at"
+            " `GET /restaurants/{id}/orders/events`."
+        )
+
+    async def look() -> OrderPage | None:
+        found = await orders.changed(identity, after, limit)
+        if found is not None and request.get(HELD):
+            # What tells of the session's end may be on its way from another process.
+            await request.app[GATE].check(identity)
+        return found
+
+    held = await long_polling.hold(
+        request,
+        service(request, Hub),
+        topic_of_customer(identity.account_id),
+        "",
+        timeout=min(timeout, service(request, Settings).long_poll_seconds),
+        look=look,
+        changed=lambda event: None,
+    )
+    return held.answer
 
 
 @router.route("GET", "/orders/{id}/status", roles=ANY_ROLE, empty=(204,))
 async def follow_status(
-    request: web.Request, id: Id, last_status: OrderStatus | None = None, timeout: Seconds = 60
+    request: web.Request,
+    id: Id,
+    last_status: OrderStatus | None = None,
+    timeout: long_polling.Seconds = 60,
 ) -> Answer[TrackedStatus]:
     """Held until the order is no longer at `last_status`; 204 after `timeout` seconds."""
     orders = service(request, OrderService)
@@ -46,7 +99,4 @@ async def follow_status(
         look=look,
         changed=changed,
     )
-    if held.found is not None:
-        return Answer(held.found)
-    headers = {} if held.retry_after is None else {"Retry-After": str(held.retry_after)}
-    return Answer(None, status=204, headers=headers)
+    return held.answer

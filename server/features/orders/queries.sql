@@ -16,6 +16,13 @@ AND (placed_at < :placed_at OR (placed_at = :placed_at AND id < :id))
 ORDER BY placed_at DESC, id DESC
 LIMIT :limit;
 
+-- name: changed_orders
+SELECT details.*, orders.changed_seq
+FROM orders JOIN order_details details ON details.id = orders.id
+WHERE orders.customer_id = :customer_id AND orders.changed_seq > :after
+ORDER BY orders.changed_seq
+LIMIT :limit;
+
 -- name: placed_since$
 -- When the first of the customer's last so many orders was placed, if all were since then.
 SELECT placed_at FROM orders WHERE customer_id = :customer_id AND placed_at > :since
@@ -28,16 +35,18 @@ SELECT restaurant_id, customer_id FROM orders WHERE id = :id;
 -- name: insert_order!
 INSERT INTO orders
     (id, number, restaurant_id, customer_id, customer_name, customer_phone, items, total_cents,
-     status, version, timeline, driver_id, eta, ready_by, address, lat, lng, note, placed_at)
+     status, version, timeline, driver_id, eta, ready_by, address, lat, lng, note, placed_at,
+     changed_seq)
 VALUES
     (:id, :number, :restaurant_id, :customer_id, :customer_name, :customer_phone, :items,
      :total_cents, :status, :version, :timeline, :driver_id, :eta, :ready_by, :address, :lat,
-     :lng, :note, :placed_at);
+     :lng, :note, :placed_at, :changed_seq);
 
 -- name: update_order!
 UPDATE orders
 SET status = :status, version = :version, timeline = :timeline, driver_id = :driver_id,
-    assigned_by = :assigned_by, eta = :eta, ready_by = :ready_by
+    assigned_by = :assigned_by, eta = :eta, ready_by = :ready_by,
+    changed_seq = :changed_seq
 WHERE id = :id;
 
 -- name: lock_order!

@@ -8,9 +8,7 @@ from server.core.routing import (
     EMPLOYEE,
     PREFIX,
     Answer,
-    Before,
     IdempotencyKey,
-    Limit,
     Router,
     identity_of,
     service,
@@ -18,7 +16,6 @@ from server.core.routing import (
 from server.features.orders.schemas import (
     Cancellation,
     Order,
-    OrderPage,
     PlaceOrder,
     StatusChange,
 )
@@ -36,12 +33,6 @@ async def place_order(
     orders = service(request, OrderService)
     order = await orders.place(identity_of(request), basket, idempotency_key)
     return Answer(order, headers={"Location": f"{PREFIX}/orders/{order.id}"})
-
-
-@router.route("GET", "/orders", roles=ANY_ROLE)
-async def list_orders(request: web.Request, before: Before = None, limit: Limit = 50) -> OrderPage:
-    """The customer's orders, or the employee's restaurant's, newest first."""
-    return await service(request, OrderService).orders(identity_of(request), before, limit)
 
 
 @router.route("GET", "/orders/{id}", roles=ANY_ROLE)

@@ -148,7 +148,8 @@ class Order(Wire):
 
 
 class OrderPage(Page[Order]):
-    """Orders, newest first. An employee's `cursor` goes on in the kitchen's stream."""
+    """Orders, newest first. An employee's `cursor` goes on in the kitchen's stream, a customer's
+    with `GET /orders?after=`."""
 
     cursor: str
 

@@ -9,7 +9,7 @@ from server.core import pages
 from server.core.auth import Identity
 from server.core.clock import now, to_text
 from server.core.database import Database, Transaction
-from server.core.errors import Problem, conflict, not_found, too_many
+from server.core.errors import Problem, conflict, not_found, reset, too_many
 from server.core.idempotency import Repeatable, store_answer, stored_answer
 from server.features.accounts.schemas import Role
 from server.features.accounts.service import AccountService
@@ -29,8 +29,9 @@ from server.features.orders.schemas import (
 from server.features.orders.steps import Change, adjusted, advanced
 from server.features.restaurants.schemas import Driver
 from server.features.restaurants.service import RestaurantService
-from server.realtime.event import Event
+from server.realtime.event import Cursor, Event
 from server.realtime.log import EventLog
+from server.realtime.states import STATE, States
 
 PLACE_ROUTE = "POST /orders"
 DAY = timedelta(days=1)
@@ -43,6 +44,12 @@ def topic_of(restaurant_id: str) -> str:
     return f"restaurant:{restaurant_id}"
 
 
+def topic_of_customer(account_id: str) -> str:
+    """The state topic of a customer's orders: its `seq` counts their changes, each order keeps that
+    of its last, and so what changed after a cursor is found without a history of its own."""
+    return f"{STATE}customer:{account_id}"
+
+
 class OrderService:
     """Orders, from `placed` to `delivered` or `cancelled`."""
 
@@ -50,6 +57,7 @@ class OrderService:
         self,
         database: Database,
         log: EventLog,
+        states: States,
         accounts: AccountService,
         restaurants: RestaurantService,
         most_a_day: int,
@@ -57,6 +65,7 @@ class OrderService:
         """`most_a_day` are a customer's; 0 is no limit."""
         self._database = database
         self._log = log
+        self._states = states
         self._accounts = accounts
         self._restaurants = restaurants
         self._most_a_day = most_a_day
@@ -75,7 +84,7 @@ class OrderService:
                 return Order.model_validate_json(stored)
             await self._check_day(tx, identity.account_id)
             order = await new_order(tx, identity, basket, self._accounts, self._restaurants)
-            await store.insert(tx, order)
+            await store.insert(tx, order, await self._count(tx, order))
             await self._append(tx, "order.placed", order)
             if repeatable:
                 await store_answer(tx, repeatable, 201, order.model_dump_json())
@@ -108,21 +117,58 @@ class OrderService:
         """A page of the customer's, or of the employee's restaurant's, with the cursor that
         belongs to it. Raises Problem 422 for a `before` that no page gave."""
         start = pages.parse(before)
-        if identity.role == Role.CUSTOMER:
-            owner, topic = {"customer_id": identity.account_id}, f"customer:{identity.account_id}"
+        customer = identity.role == Role.CUSTOMER
+        if customer:
+            owner = {"customer_id": identity.account_id}
         else:
             owner = {"restaurant_id": identity.restaurant_id or ""}
-            topic = topic_of(identity.restaurant_id or "")
 
         async def fn(tx: Transaction) -> OrderPage:
             page, more = await store.orders(tx, **owner, before=start, limit=limit)
             following = pages.following(
                 page, more, lambda one: (to_text(one.timeline[0].at), one.id)
             )
-            cursor = await self._log.cursor(tx, topic)
+            if customer:
+                cursor = self._cursor(identity, await self._changes(tx, identity))
+            else:
+                cursor = await self._log.cursor(tx, topic_of(owner["restaurant_id"]))
             return OrderPage(items=page, next=following, cursor=cursor)
 
         return await self._database.read(fn)
+
+    async def changed(self, identity: Identity, after: str, limit: int) -> OrderPage | None:
+        """The customer's orders that were placed or changed after that cursor, the longest
+        unchanged first, each as it is now; None where there are none.
+
+        Raises Problem 410 for a cursor that is no good.
+        """
+        place = Cursor.parse(after)
+
+        async def fn(tx: Transaction) -> OrderPage | None:
+            topic = topic_of_customer(identity.account_id)
+            if place is None or (place.epoch, place.topic) != (self._log.epoch, topic):
+                raise reset()
+            if place.seq > await self._changes(tx, identity):
+                raise reset()
+            found, seq = await store.changed(tx, identity.account_id, place.seq, limit)
+            if not found:
+                return None
+            return OrderPage(items=found, next=None, cursor=self._cursor(identity, seq))
+
+        return await self._database.read(fn)
+
+    async def _changes(self, tx: Transaction, identity: Identity) -> int:
+        """How often the customer's orders have changed."""
+        state = await self._states.newest(tx, topic_of_customer(identity.account_id))
+        return state.seq if state else 0
+
+    def _cursor(self, identity: Identity, seq: int) -> str:
+        return str(Cursor(self._log.epoch, topic_of_customer(identity.account_id), seq))
+
+    async def _count(self, tx: Transaction, order: Order) -> int:
+        """Count a change of the customer's orders, and tell who waits for one."""
+        topic = topic_of_customer(order.customer.id)
+        return (await self._states.put(tx, topic, "orders.changed", "{}")).seq
 
     async def step(self, identity: Identity, order_id: str, change: StatusChange) -> Order:
         """The order after that step, or after a change of driver or minutes alone.
@@ -166,7 +212,7 @@ class OrderService:
         """Write the change and its event; without one, the order stays as it is."""
         if change is None:
             return order
-        await store.save(tx, change.order)
+        await store.save(tx, change.order, await self._count(tx, order))
         await self._append(tx, change.event, change.order)
         return change.order
 
@@ -234,6 +280,7 @@ class OrderService:
         """
         if await store.open_orders_of(tx, account_id):
             raise conflict("An order is still under way. Cancel it, or wait until it has come.")
+        await self._states.drop(tx, topic_of_customer(account_id))
         for order in await store.orders_naming(tx, account_id):
             await store.rewrite(tx, without(order, account_id))
             await self._log.rewrite(tx, order.id, lambda data: _rewritten(data, account_id))

@@ -113,6 +113,15 @@ async def orders(
     return [_order(row) for row in rows], more
 
 
+async def changed(
+    tx: Transaction, customer_id: str, after: int, limit: int
+) -> tuple[list[Order], int]:
+    """That customer's orders that changed after that `seq` of theirs, the longest unchanged first,
+    and the `seq` of the last of them."""
+    rows = await _queries.changed_orders(tx, customer_id=customer_id, after=after, limit=limit)
+    return [_order(row) for row in rows], rows[-1]["changed_seq"] if rows else after
+
+
 async def placed_since(
     tx: Transaction, customer_id: str, since: datetime, most: int
 ) -> datetime | None:
@@ -123,8 +132,8 @@ async def placed_since(
     return from_text(found) if found else None
 
 
-async def insert(tx: Transaction, order: Order) -> None:
-    """A new order."""
+async def insert(tx: Transaction, order: Order, changed_seq: int = 0) -> None:
+    """A new order; for `changed_seq` see `changed`."""
     changing = _changing(order)
     del changing["assigned_by"]
     await _queries.insert_order(
@@ -142,6 +151,7 @@ async def insert(tx: Transaction, order: Order) -> None:
         lng=order.address.lng,
         note=order.note,
         placed_at=to_text(order.timeline[0].at),
+        changed_seq=changed_seq,
         **changing,
     )
 
@@ -151,9 +161,9 @@ async def lock(tx: Transaction, order_id: str) -> None:
     await _queries.lock_order(tx, id=order_id)
 
 
-async def save(tx: Transaction, order: Order) -> None:
-    """The order as it is now."""
-    await _queries.update_order(tx, id=order.id, **_changing(order))
+async def save(tx: Transaction, order: Order, changed_seq: int) -> None:
+    """The order as it is now; for `changed_seq` see `changed`."""
+    await _queries.update_order(tx, id=order.id, changed_seq=changed_seq, **_changing(order))
 
 
 async def carried(tx: Transaction, restaurant_id: str) -> dict[str, list[CarriedOrder]]:

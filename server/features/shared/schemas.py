@@ -108,6 +108,20 @@ class Page(Wire, Generic[ItemT]):
     next: str | None
 
 
+class StreamEvent(Wire):
+    """An event as a long poll tells it: the type and data that a stream would have sent."""
+
+    type: str
+    data: dict[str, Any]
+
+
+class EventPage(Wire):
+    """What happened after a cursor, and the cursor to go on from."""
+
+    events: list[StreamEvent]
+    cursor: str
+
+
 class FieldError(Wire):
     """What is wrong with one field of a request."""
 

@@ -1,0 +1,115 @@
+"""The fallback routes: what streams and sockets tell, by long polling, from the same cursors."""
+
+import asyncio
+from typing import Any
+
+from support.cast import Cast
+from support.event_stream import event_stream
+from support.news import announce
+from support.rest import Answer, Rest
+from support.room import open_chat, room
+
+SOON = 8.0
+
+
+async def poll(rest: Rest, path: str, after: str | None = None, timeout: int = 1) -> Answer:
+    params = {"timeout": str(timeout)} | ({} if after is None else {"after": after})
+    async with asyncio.timeout(timeout + SOON):
+        return await rest.get(path, params=params)
+
+
+async def all_of(rest: Rest, path: str, after: str) -> list[Any]:
+    """Every event after the cursor, poll after poll, until there is none."""
+    found = []
+    while (answer := await poll(rest, path, after)).status == 200:
+        found += answer.json["events"]
+        after = answer.json["cursor"]
+    answer.must(204)
+    return found
+
+
+async def test_the_kitchens_polls_tell_what_its_stream_tells(cast: Cast) -> None:
+    path = f"/restaurants/{cast.place.id}/orders"
+    start = (await poll(cast.employee, f"{path}/events")).must(200).json
+    assert start["events"] == []
+    held = asyncio.create_task(poll(cast.employee, f"{path}/events", start["cursor"], 20))
+    order = await cast.order()
+    first = (await held).must(200).json
+    assert first["events"] == [{"type": "order.placed", "data": order}]
+    await cast.step(order["id"], "accepted")
+    await cast.step(order["id"], "cancelled")
+    polled = await all_of(cast.employee, f"{path}/events", start["cursor"])
+    async with event_stream(cast.employee, f"{path}/stream", start["cursor"]) as stream:
+        streamed = [await stream.next() for _ in range(3)]
+    assert polled == [{"type": one.type, "data": one.data} for one in streamed]
+    # Each goes on from the other's cursor.
+    after = await all_of(cast.employee, f"{path}/events", streamed[0].cursor)
+    assert after == polled[1:]
+    async with event_stream(cast.employee, f"{path}/stream", first["cursor"]) as stream:
+        assert (await stream.next()).data == polled[1]["data"]
+
+
+async def test_the_desk_and_an_audience_by_polls(cast: Cast) -> None:
+    queue = (await cast.employee.get("/chats")).json["cursor"]
+    news = (await cast.customer.get("/announcements")).json["cursor"]
+    chat = await open_chat(cast.customer)
+    (event,) = (await poll(cast.employee, "/chats/events", queue)).must(200).json["events"]
+    assert (event["type"], event["data"]["id"]) == ("chat.opened", chat)
+    await announce(cast.employee, audience="employees", title="Not for customers")
+    told = await announce(cast.employee, audience="customers")
+    events = await all_of(cast.customer, "/announcements/events", news)
+    assert [(one["type"], one["data"]["id"]) for one in events] == [("announcement", told["id"])]
+    (await cast.customer.get("/announcements/events?scope=all")).must(403)
+
+
+async def test_a_room_by_polls_and_rest(cast: Cast) -> None:
+    chat = await open_chat(cast.customer)
+    path = f"/chats/{chat}/events"
+    cursor = (await cast.customer.get(f"/chats/{chat}/messages")).json["cursor"]
+    first = (await poll(cast.customer, path, cursor, 20)).must(200).json
+    assert {one["type"] for one in first["events"]} <= {"presence", "read"}
+    sent = {"client_id": "one", "text": "Where is it?"}
+    async with room(cast.employee, chat) as entered:
+        message = (await cast.customer.post(f"/chats/{chat}/messages", sent)).must(201).json
+        assert await entered.next("message") == message
+        again = (await cast.customer.post(f"/chats/{chat}/messages", sent)).must(200).json
+        assert again == message | {"again": True}
+        await entered.say("On its way.")
+        await entered.next("message")
+    (await cast.employee.post(f"/chats/{chat}/close")).must(200)
+    polled = await all_of(cast.customer, path, first["cursor"])
+    kinds = [one["type"] for one in polled if one["type"] not in ("presence", "read")]
+    assert kinds == ["message", "message", "closed"]
+    assert all(one["type"] == one["data"]["type"] for one in polled)
+    assert polled[[one["type"] for one in polled].index("message")]["data"] == message
+    refused = (await cast.customer.post(f"/chats/{chat}/messages", sent | {"client_id": "3"})).must(
+        409
+    )
+    assert refused.json["type"] == "urn:tiffin:problem:chat-closed"
+
+
+async def test_a_customers_orders_by_polls(cast: Cast) -> None:
+    before = await cast.order()
+    cursor = (await cast.customer.get("/orders")).json["cursor"]
+    (await poll(cast.customer, "/orders", cursor)).must(204)
+    held = asyncio.create_task(poll(cast.customer, "/orders", cursor, 20))
+    placed = await cast.order()  # as from another window
+    page = (await held).must(200).json
+    assert (page["items"], page["next"]) == ([placed], None)
+    accepted = await cast.step(before["id"], "accepted")
+    for status in ("accepted", "preparing"):
+        last = await cast.step(placed["id"], status)
+    # An order that changed twice is told once, as it is now; a page says where the next begins.
+    first = (await poll(cast.customer, "/orders?limit=1", page["cursor"])).must(200).json
+    second = (await poll(cast.customer, "/orders?limit=1", first["cursor"])).must(200).json
+    assert (first["items"], second["items"]) == ([accepted], [last])
+    (await poll(cast.customer, "/orders", second["cursor"])).must(204)
+    assert (await cast.customer.get("/orders")).json["cursor"] == second["cursor"]
+    whole = (await poll(cast.customer, "/orders", page["cursor"])).must(200).json
+    assert whole == first | {"items": [accepted, last], "cursor": second["cursor"]}
+    stranger = (await cast.stranger.get("/orders")).json["cursor"]
+    (await poll(cast.stranger, "/orders", stranger)).must(204)
+    for wrong in (stranger, "x", (await cast.employee.get("/orders")).json["cursor"]):
+        problem = (await poll(cast.customer, "/orders", wrong)).must(410).json
+        assert problem["type"] == "urn:tiffin:problem:reset"
+    (await poll(cast.employee, "/orders", cursor)).must(403)
