@@ -97,6 +97,7 @@ TABLE = {
     "POST /chats/{id}/reopen": Row(BOTH, support=True),
     "GET /chats/{id}/messages": Row(BOTH, support=True),
     "POST /chats/{id}/messages": Row(BOTH, support=True, body={"client_id": "1", "text": "Hello"}),
+    "PUT /chats/{id}/read": Row(BOTH, support=True, body={"cursor": "x"}),
     "GET /chats/{id}/ws": Row(BOTH, support=True),
     "POST /uploads": Row(BOTH, form=True),
     "GET /uploads": Row(BOTH),

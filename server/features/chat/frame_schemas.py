@@ -175,6 +175,12 @@ class NewMessage(Wire):
     text: Text
 
 
+class ReadUpTo(Wire):
+    """A read mark over REST."""
+
+    cursor: CursorText
+
+
 class SendTyping(Wire):
     """A client's user is typing: at most one every two seconds is of use."""
 

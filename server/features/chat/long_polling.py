@@ -4,7 +4,7 @@ from aiohttp import web
 
 from server.core.routing import ANY_ROLE, EMPLOYEE, Answer, Router, identity_of, service
 from server.features.chat import frames
-from server.features.chat.frame_schemas import NewMessage, SendMessage
+from server.features.chat.frame_schemas import NewMessage, ReadUpTo, SendMessage
 from server.features.chat.messages import MessageService
 from server.features.chat.room_state import state_topic_of
 from server.features.chat.rooms import Rooms
@@ -84,3 +84,13 @@ async def send_message(request: web.Request, id: Id, new: NewMessage) -> Answer[
     if posted.again:
         return Answer(posted.message.model_copy(update={"again": True}), status=200)
     return Answer(posted.message)
+
+
+@router.route("PUT", "/chats/{id}/read", roles=ANY_ROLE, status=204)
+async def mark_read(request: web.Request, id: Id, mark: ReadUpTo) -> Answer[None]:
+    """Everything up to `cursor`, a message's, has been seen: `read` over the WebSocket, for a
+    client that no socket reaches. A mark never goes back."""
+    messages, identity = service(request, MessageService), identity_of(request)
+    messages.count(identity, len(mark.cursor))
+    await messages.read(identity, id, mark.cursor)
+    return Answer(None)

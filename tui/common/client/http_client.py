@@ -89,7 +89,8 @@ class HttpClient:
         if form is not None:
             kind, size = form.content_type, form.size
         query = "&".join(f"{name}={value}" for name, value in (params or {}).items())
-        what = f"{method} {path}?{query}" if query else f"{method} {path}"
+        joint = "&" if "?" in path else "?"
+        what = f"{method} {path}{joint}{query}" if query else f"{method} {path}"
         exchange = Exchange(self.in_words, meter, what, size, on_sent)
         timeout = aiohttp.ClientTimeout(
             total=total,

@@ -94,20 +94,22 @@ class EventStream(RequestStream[ServerSentEvent]):
                 self._meter.event(event.type, event.size, replayed=self._replaying)
         self._sound(heartbeat=self._parser.comments > comments)
 
-    def _sound(self, *, heartbeat: bool) -> None:
-        """Bytes have come, a heartbeat among them or not."""
+    def go_on_from(self, cursor: str | None) -> None:
+        """Open the next connection from there; what was read and not handed out is dropped."""
+        self._drop()
+        self._pending.clear()
+        self._ids.clear()
+        self._seen = {cursor} if cursor else set()
+        self.cursor, self._parser = cursor, SSEParser(cursor or "")
 
-    def _sent(self) -> None:
-        """The request's head has left."""
-
-    def _delay_after_end(self) -> float:
-        """Seconds to wait after the server ended the stream before opening it again."""
-        return self._backoff.ended()
+    @property
+    def position(self) -> str | None:
+        """The cursor after all that was handed out."""
+        return self.cursor if self._pending else self._parser.last_event_id or None
 
     async def _begin(self) -> Exchange:
-        # Nothing is pending here, so what the parser has seen the reader has seen. An id that was
-        # emptied is none, and is not sent.
-        self.cursor = self._parser.last_event_id or None
+        # An id that was emptied is none, and is not sent.
+        self.cursor = self.position
         self._parser = SSEParser(self.cursor or "")
         if self._meter.state is not State.CONNECTING:
             self._meter.set_state(State.CONNECTING)
