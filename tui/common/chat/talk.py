@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tui.common.client.api import Api
     from tui.common.client.chat import ChatStream
     from tui.common.client.session import Session
+    from tui.common.client.watched import Patience
 
 PAGE = 50
 OLDER = 200
@@ -47,6 +48,7 @@ class Talk:
         on_change: Callable[[], None] = lambda: None,
         on_message: Callable[[Talk, ChatMessage], None] = lambda _talk, _message: None,
         backoff: Backoff | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self.chat = chat
         """As it was heard of last; `learn` renews it."""
@@ -73,6 +75,7 @@ class Talk:
         self._on_change = on_change
         self._on_message = on_message
         self._backoff = backoff
+        self._patience = patience
         self._room: ChatStream | None = None
 
     @property
@@ -208,6 +211,7 @@ class Talk:
             outbox=self.outbox,
             backoff=self._backoff,
             on_carrier=self._on_change,
+            patience=self._patience,
         ) as self._room:
             try:
                 async for frame in self._room:

@@ -28,6 +28,9 @@ class Patience:
 
     first_sound: float = 2.0
     """From asking to the first byte of the body, before it is in doubt; or four round trips."""
+    prompt: float = 1.0
+    """Until then the first byte is here where nothing holds it back; what comes later may be let go
+    by what follows it, and has to be heard once more. Or four round trips."""
     silence: float = 18.0
     """Before it is given up: 3 s more than a server may have between two heartbeats."""
     late: float = 3.0
@@ -112,7 +115,7 @@ class Watched(Stream[LinkT, NewsT]):
         now = _now()
         if self._first_at is None:
             self._first_at = now
-            self._on_trial = self._on_trial or self._is_late()
+            self._on_trial = self._on_trial or self._is_late(self._patience.prompt)
         if heartbeat:
             self._beat(now)
         self._listen()
@@ -159,22 +162,22 @@ class Watched(Stream[LinkT, NewsT]):
             self._listening.cancel()
             self._listening = None
 
-    @property
-    def _first_sound(self) -> float:
-        return max(self._patience.first_sound, ROUND_TRIPS * self._session.round_trip)
+    def _at_least(self, seconds: float) -> float:
+        """So long, or four round trips."""
+        return max(seconds, ROUND_TRIPS * self._session.round_trip)
 
-    def _is_late(self) -> bool:
-        """Whether the first sound should have come by now."""
-        return self._asked_at is not None and _now() - self._asked_at > self._first_sound
+    def _is_late(self, seconds: float) -> bool:
+        """Whether it was asked for longer ago than that."""
+        return self._asked_at is not None and _now() - self._asked_at > self._at_least(seconds)
 
     def _unheard(self) -> bool:
         """Whether the connection that is over brought nothing that could be believed."""
-        return not self.alive and self._is_late()
+        return not self.alive and self._is_late(self._patience.first_sound)
 
     def _expect(self, delay: float = 0.0) -> None:
         """It has so long to be heard after `delay`, unless it is in doubt anyway."""
         if self._doubting is None and not self._doubted:
-            seconds = self._first_sound
+            seconds = self._at_least(self._patience.first_sound)
             self._doubting = asyncio.get_running_loop().call_later(
                 delay + seconds, self._doubt, f"nothing came for {seconds:.3g} s"
             )
