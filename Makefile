@@ -1,7 +1,7 @@
 # Everything runs from .venv, which the first target makes; data goes to .tiffin. See `make help`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo server customer employee test check format lock soak faults bench pictures clean \
+.PHONY: help demo server customer employee test test-all check format lock soak faults bench pictures clean \
 	run-env dev-env model azurite
 
 PY := .venv/bin/python
@@ -12,7 +12,7 @@ COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --g
 export PYTHON
 
 help: ## what there is
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{printf "%-18s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{printf "%-18s %s\n", $$1, $$2}'
 
 demo: run-env model ## a server with a small town, its autopilot, and the customer app
 	@exec $(PY) -m tui.common.demo --with-parent $(ARGS)
@@ -27,7 +27,10 @@ employee: run-env ## the employee app (SERVER=http://host:port)
 	@exec $(PY) -m tui.employee $(if $(SERVER),--server '$(SERVER)') $(ARGS)
 
 test: dev-env model azurite ## the tests, with a Redis of their own (ARGS="-k word")
-	@$(PYTEST) -m "not soak" -n 3 --dist loadfile $(ARGS)
+	@$(PYTEST) -m "not soak and not others" -n 3 --dist loadfile $(ARGS)
+
+test-all: dev-env ## what the tests leave out: clients that others' tools make of the interface
+	@$(PYTEST) -m others $(ARGS)
 
 check: dev-env ## ruff, mypy, and who may import whom
 	@failed=; \

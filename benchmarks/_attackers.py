@@ -166,11 +166,12 @@ def requests(
     known: bool = False,
     body: Callable[[int], object] | None = None,
     at_once: int = 32,
+    address: str = ADDRESS,
 ) -> Attack:
     """As many requests as the server answers."""
 
     async def run(target: Target) -> None:
-        connector = aiohttp.TCPConnector(limit=0, local_addr=(ADDRESS, 0))
+        connector = aiohttp.TCPConnector(limit=0, local_addr=(address, 0))
         headers = {"Authorization": f"Bearer {target.token}"} if known else {}
         async with aiohttp.ClientSession(connector=connector, headers=headers) as http:
 
@@ -186,6 +187,29 @@ def requests(
                         await asyncio.sleep(0.01)
 
             await asyncio.gather(*(one(number) for number in range(at_once)))
+
+    return run
+
+
+def from_many_addresses(addresses: int) -> Attack:
+    """Log-ins, junk refreshes, documents and unknown paths, each kind from so many addresses."""
+    kinds = (
+        ("POST", f"{API}/auth/login", _log_in),
+        ("POST", f"{API}/auth/refresh", _refresh),
+        ("GET", f"{API}/openapi.json", None),
+        ("GET", f"{API}/nothing/here", None),
+    )
+
+    async def run(target: Target) -> None:
+        await asyncio.gather(
+            *(
+                requests(method, path, body=body, at_once=2, address=f"127.0.{kind + 1}.{at + 2}")(
+                    target
+                )
+                for kind, (method, path, body) in enumerate(kinds)
+                for at in range(addresses)
+            )
+        )
 
     return run
 
@@ -342,6 +366,7 @@ ATTACKS: dict[str, Attack] = {
     "unknown paths": requests("GET", f"{API}/nothing/here"),
     "log-ins": requests("POST", f"{API}/auth/login", body=_log_in),
     "junk refreshes": requests("POST", f"{API}/auth/refresh", body=_refresh),
+    "from 200 addresses": from_many_addresses(50),
     "abandoned profiles": abandoned(lambda target, _: head(f"{API}/me", target.token)),
     "abandoned refreshes": abandoned(junk_refresh),
     "photos of many scans": photo_flood,

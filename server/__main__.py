@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable
+from importlib.metadata import version
 from typing import Any
 
 from aiohttp import web
@@ -17,7 +18,15 @@ from server.core.database import Database
 from server.core.errors import Problem, unfit
 from server.core.logging import configure_logging
 from server.core.migrate import MigrationError, migrate
-from server.settings import Settings, SettingsError, is_loopback, keep_private, load_settings
+from server.settings import (
+    Settings,
+    SettingsError,
+    is_loopback,
+    keep_private,
+    load_settings,
+    make_folder,
+    url_of,
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,6 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tiffin-server", description="The Tiffin server.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('tiffin')}")
     parser.add_argument("--host", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (8080; 0: any free one)")
     parser.add_argument("--demo", action="store_true", help="a small town to try it with")
@@ -60,11 +70,18 @@ def _parser() -> argparse.ArgumentParser:
     restaurant.add_argument("--lng", required=True, help="degrees, WGS 84")
     restaurant.add_argument("--description")
     restaurant.add_argument("--preparation-minutes", help="how long an order usually takes (20)")
+    restaurant.add_argument(
+        "--delivery-radius-m", help="how far it delivers, in metres (5000; 0: no limit)"
+    )
     restaurant.set_defaults(run=_add_restaurant)
+    radius = commands.add_parser("set-radius", help="change how far a restaurant delivers")
+    radius.add_argument("--restaurant", required=True, help="a restaurant's id or name")
+    radius.add_argument("--metres", required=True, type=int, help="as the crow flies; 0: no limit")
+    radius.set_defaults(run=_set_radius)
     driver = commands.add_parser("add-driver", help="put a driver on a restaurant's roster")
     driver.add_argument("--restaurant", required=True, help="a restaurant's id or name")
-    driver.add_argument("--name", required=True)
-    driver.add_argument("--vehicle", default="bicycle")
+    driver.add_argument("--name", required=True, type=_name)
+    driver.add_argument("--vehicle", default="bicycle", type=_name)
     driver.add_argument("--phone")
     driver.set_defaults(run=_add_driver)
     commands.add_parser("migrate", help="bring the database up to date").set_defaults(run=_migrate)
@@ -72,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, Any]:
-    given = {name: getattr(options, name) for name in ("host", "port")}
+    given = {"host": (options.host or "").strip() or None, "port": options.port}
     found = {name: value for name, value in given.items() if value is not None}
     return found | {name: True for name in ("demo", "demo_public") if getattr(options, name)}
 
@@ -85,6 +102,7 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
             f"a demo lets anybody in as an employee, and {settings.host} is open to other"
             " machines; leave --host out, or add --demo-public"
         )
+    make_folder(settings.data_dir)
     return uvloop.run(serve(settings))
 
 
@@ -105,14 +123,14 @@ async def serve(settings: Settings) -> int:
             await site.start()
         except OSError as error:
             print(
-                f"tiffin: cannot listen on {settings.host}:{settings.port} ({error.strerror});"
-                " choose another with --port",
+                f"tiffin: cannot listen on {url_of(settings.host, settings.port)}"
+                f" ({error.strerror}); choose another with --port",
                 file=sys.stderr,
             )
             return 1
         host, port = runner.addresses[0][:2]
         settle()
-        _say(f"Tiffin listens on http://{host}:{port}")
+        _say(f"Tiffin listens on {url_of(host, port)}")
         await stop.wait()
     finally:
         await runner.cleanup()
@@ -127,6 +145,19 @@ def _say(line: str) -> None:
             os.write(sys.stdout.fileno(), f"{line}\n".encode())
 
     threading.Thread(target=write, daemon=True).start()
+
+
+def _name(typed: str) -> str:
+    """A name, by the rule of the public interface. Raises argparse's error."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from server.features.shared.schemas import Name
+
+    try:
+        return TypeAdapter[str](Name).validate_python(typed)
+    except ValidationError as error:
+        words = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        raise argparse.ArgumentTypeError(words) from None
 
 
 def _add_employee(options: argparse.Namespace, settings: Settings) -> int:
@@ -163,6 +194,24 @@ def _add_restaurant(options: argparse.Namespace, settings: Settings) -> int:
         return f"{new.name} is {await add_restaurant(database, new)}"
 
     return _with_database(settings, add)
+
+
+def _set_radius(options: argparse.Namespace, settings: Settings) -> int:
+    from server.features.restaurants.schemas import MOST_METRES
+    from server.features.restaurants.service import restaurant_named, set_radius
+
+    if not 0 <= options.metres <= MOST_METRES:
+        print(f"tiffin: --metres: must be 0 to {MOST_METRES}", file=sys.stderr)
+        return 2
+
+    async def change(database: Database) -> str:
+        restaurant_id = await restaurant_named(database, options.restaurant)
+        await set_radius(database, restaurant_id, options.metres)
+        return f"{options.restaurant} delivers " + (
+            f"within {options.metres} m" if options.metres else "everywhere"
+        )
+
+    return _with_database(settings, change)
 
 
 def _add_driver(options: argparse.Namespace, settings: Settings) -> int:

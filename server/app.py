@@ -7,7 +7,7 @@ import json
 import logging
 import sys
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,16 +18,17 @@ from server.core import idempotency
 from server.core.addresses import TRUSTED_PROXIES, client_address
 from server.core.arrivals import ARRIVALS, Arrivals
 from server.core.auth import AccessTokens, Gate
-from server.core.clock import now, to_text
+from server.core.clock import to_text
 from server.core.database import Database
 from server.core.errors import Problem, forbidden
 from server.core.health import CHECKS, add_health
 from server.core.limits import InFlight, RateLimit, Turns
 from server.core.logging import configure_logging, dropped_lines, log_failure
 from server.core.metrics import Metrics
-from server.core.middleware import METRICS, around
+from server.core.middleware import METRICS, around, mark
 from server.core.migrate import migrate
 from server.core.openapi import DOCUMENT, document, serve_document
+from server.core.retention import Retention
 from server.core.routing import (
     ADDRESSES,
     ANONYMOUS,
@@ -62,7 +63,14 @@ from server.realtime.log_topic import Rings
 from server.realtime.memory_broker import MemoryBroker
 from server.realtime.rewrites import Rewrites
 from server.realtime.states import States
-from server.settings import Settings, is_loopback, keep_private, load_settings
+from server.settings import (
+    Settings,
+    SettingsError,
+    is_loopback,
+    keep_private,
+    load_settings,
+    make_folder,
+)
 from server.transports.connections import CONNECTIONS, Connections, Revocations
 from server.transports.duplex import ACCOUNT_PACES, AccountPaces
 from server.transports.heartbeat import HEARTBEAT, Heartbeat
@@ -74,6 +82,8 @@ AT_ONCE = 0.25
 """Of a minute's reads, what may come at once: dear ones in a heap would hold up everybody."""
 BODY_BYTES = 128 * 1024
 UPKEEP_SECONDS = 600.0
+WORKER_BOOT_ERROR = 3
+"""The exit status of a worker after which gunicorn starts no other one."""
 SWITCH_SECONDS = 0.0002
 """After which one thread hands the interpreter to another that wants it."""
 DEMO_MAP = Path(__file__).with_name("demo") / "map.geojson"
@@ -82,6 +92,7 @@ DEMO_MAP = Path(__file__).with_name("demo") / "map.geojson"
 def create_app(settings: Settings) -> web.Application:
     """The application with every feature; nothing is opened before it starts."""
     app = web.Application(middlewares=[around], client_max_size=BODY_BYTES)
+    app.on_response_prepare.append(mark)
     if settings.demo and settings.demo_public:
         logger.warning(
             "this demo is open to every address that reaches it: anybody may act as an employee"
@@ -92,6 +103,7 @@ def create_app(settings: Settings) -> web.Application:
     log = EventLog(database)
     broker = _broker(settings)
     rings = Rings(settings.topic_memory_kb * 1024, settings.topics_memory_mb * 1024 * 1024)
+    retention = Retention(database)
     hub = Hub(database, log, broker, settings.sweep_seconds, rings)
     connections = Connections(settings.max_connections, settings.max_streams_per_account)
     gate = Gate(AccessTokens(settings.token_secret, settings.access_token_seconds))
@@ -142,9 +154,11 @@ def create_app(settings: Settings) -> web.Application:
     )
     kitchen.setup(app)
     socketio = SocketIo(app, settings)
-    presence = chat.setup(app, settings, database, hub, account_service, order_service, socketio)
+    presence, names = chat.setup(
+        app, settings, database, hub, account_service, order_service, socketio
+    )
     announcement_service, marks = announcements.setup(app, database, log, hub, account_service)
-    photos = uploads.setup(app, settings, database, account_service, restaurant_service)
+    photos = uploads.setup(app, settings, database, account_service, restaurant_service, retention)
 
     operations = app[OPERATIONS]
     described = document(operations, ProblemDetails, version("tiffin"))
@@ -152,7 +166,7 @@ def create_app(settings: Settings) -> web.Application:
     app.router.add_get(f"{PREFIX}/openapi.json", serve_document)
     add_health(app)
     upkeep = SupervisedTask(
-        "upkeep", lambda: _upkeep(settings, database, log, announcement_service)
+        "upkeep", lambda: _upkeep(settings, database, log, announcement_service, retention)
     )
     tasks = [
         database.writer,
@@ -174,6 +188,7 @@ def create_app(settings: Settings) -> web.Application:
             stack.push_async_callback(database.close)
             if not settings.demo:
                 await refuse_town(settings, database)
+            await retention.open()
             await log.open()
             await broker.open(log.epoch)
             stack.push_async_callback(broker.close)
@@ -189,6 +204,7 @@ def create_app(settings: Settings) -> web.Application:
             await Rewrites(hub).follow()
             await Revocations(hub, connections).follow()
             await marks.follow()
+            await names.follow()
             if settings.demo:
                 await _demo(settings, database, photos.blobs)
             upkeep.start()
@@ -206,9 +222,20 @@ def create_app(settings: Settings) -> web.Application:
 
 async def create_runner() -> web.AppRunner:
     """For gunicorn: an AppRunner, made after the fork, that cancels the handler of a client
-    that has gone."""
-    settings = load_settings()
+    that has gone.
+
+    Settings that cannot work are one line in the log, and end gunicorn.
+    """
+    try:
+        return _runner(load_settings())
+    except SettingsError as error:
+        logging.getLogger("gunicorn.error").error("%s", error)
+        raise SystemExit(WORKER_BOOT_ERROR) from None
+
+
+def _runner(settings: Settings) -> web.AppRunner:
     keep_private(settings)
+    make_folder(settings.data_dir)
     configure_logging(settings.log_level, lines=settings.log_queue_lines)
     # What gunicorn says of this worker goes the same way: it would block on its own.
     says = logging.getLogger("gunicorn.error")
@@ -237,7 +264,10 @@ def _broker(settings: Settings) -> Broker:
         return MemoryBroker()
     from server.realtime.redis_broker import RedisBroker
 
-    return RedisBroker(settings.redis_url.get_secret_value(), settings.token_secret)
+    try:
+        return RedisBroker(settings.redis_url.get_secret_value(), settings.token_secret)
+    except ValueError as error:
+        raise SettingsError(f"TIFFIN_REDIS_URL: {error}") from None
 
 
 def _map(settings: Settings) -> Path | None:
@@ -310,15 +340,31 @@ def _add_gauges(app: web.Application, hub: Hub, connections: Connections, broker
 
 
 async def _upkeep(
-    settings: Settings, database: Database, log: EventLog, announcements: AnnouncementService
+    settings: Settings,
+    database: Database,
+    log: EventLog,
+    announcements: AnnouncementService,
+    retention: Retention,
 ) -> None:
     while True:
         try:
-            horizon = now() - timedelta(days=settings.event_days)
-            await log.trim(to_text(horizon))
-            await announcements.drop_gone(horizon)
-            await database.write(idempotency.drop_expired)
-            await database.write(drop_expired)
+            await _clean(settings, database, log, announcements, retention.now())
+            await retention.keep()
         except Exception as error:
             log_failure(logger, error, "upkeep failed; it will be tried again")
         await asyncio.sleep(UPKEEP_SECONDS)
+
+
+async def _clean(
+    settings: Settings,
+    database: Database,
+    log: EventLog,
+    announcements: AnnouncementService,
+    at: datetime,
+) -> None:
+    """Forget what is old at that time."""
+    horizon = at - timedelta(days=settings.event_days)
+    await log.trim(to_text(horizon))
+    await announcements.drop_gone(horizon)
+    await database.write(lambda tx: idempotency.drop_expired(tx, at))
+    await database.write(lambda tx: drop_expired(tx, at))

@@ -1,15 +1,19 @@
 """The server's settings, from the environment (prefix `TIFFIN_`)."""
 
 import contextlib
+import errno
 import os
+import re
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_core import PydanticUseDefault
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
@@ -25,6 +29,13 @@ SECRET_BYTES = 32
 _MAKE_ONE = 'make one with `python -c "import secrets; print(secrets.token_urlsafe(48))"`'
 
 
+_REDIS_URL = (
+    "is not redis://user:password@host:port/database, or unix://user:password@/path?db=database."
+    " In a user name or password write / as %2F, # as %23, ? as %3F, @ as %40, % as %25, a blank"
+    " as %20"
+)
+
+
 class SettingsError(Exception):
     """Settings that cannot work, in words for the person who set them."""
 
@@ -38,6 +49,33 @@ def is_loopback(host: str) -> bool:
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
+def url_of(host: str, port: int) -> str:
+    """Where a server listens: an IPv6 address stands in brackets (RFC 3986, RFC 6874)."""
+    if ":" in host:
+        host = f"[{host.replace('%', '%25')}]"
+    return f"http://{host}:{port}"
+
+
+def _is_redis_url(text: str) -> bool:
+    """Whether it means what it seems to.
+
+    A `/`, `?` or `#` in a password would end the host, and what comes before be taken for its name
+    or port, which logs tell.
+    """
+    if any(not one.isprintable() or one.isspace() or one == "#" for one in text):
+        return False
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    credentials, at, _ = parts.netloc.rpartition("@")
+    if parts.scheme == "unix":
+        return len(parts.path) > 1 and parts.netloc == credentials + at
+    rest = parts.path + parts.query
+    return "@" not in rest and port != 0 and re.fullmatch(r"/?|/\d{1,4}/?", parts.path) is not None
+
+
 def _data_dir(validated: Mapping[str, Any]) -> Path:
     return DEMO_DIR if validated.get("demo") else DATA_DIR
 
@@ -45,7 +83,14 @@ def _data_dir(validated: Mapping[str, Any]) -> Path:
 class Settings(BaseSettings):
     """Typed settings; seconds unless the name says otherwise."""
 
-    model_config = SettingsConfigDict(env_prefix="TIFFIN_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="TIFFIN_",
+        env_ignore_empty=True,
+        validate_default=False,
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+    )
 
     demo: bool = False
     demo_public: bool = False
@@ -63,6 +108,7 @@ class Settings(BaseSettings):
 
     access_token_seconds: Annotated[int, Field(ge=5, le=86_400)] = 900
     refresh_token_seconds: Annotated[int, Field(ge=60)] = 30 * 86_400
+    session_days: Annotated[float, Field(ge=0, le=36_500)] = 90
     event_days: Annotated[float, Field(gt=0)] = 7
     long_poll_seconds: Annotated[int, Field(ge=1, le=60)] = 60
     map: Path | None = None
@@ -77,6 +123,7 @@ class Settings(BaseSettings):
     login_failures: Annotated[int, Field(ge=0)] = 10
     login_failures_per_account: Annotated[int, Field(ge=0)] = 100
     registrations_per_hour: Annotated[int, Field(ge=0)] = 100
+    registrations_refused_per_hour: Annotated[int, Field(ge=0)] = 40
     heartbeat_seconds: Annotated[float, Field(gt=0, le=15)] = 10
     stalled_reader_seconds: Annotated[float, Field(gt=0)] = 90
     presence_seconds: Annotated[float, Field(gt=0)] = 30
@@ -130,14 +177,24 @@ class Settings(BaseSettings):
     def _known_database(cls, url: str) -> str:
         if url and not url.startswith("sqlite:///"):
             raise ValueError("only sqlite:///<path> is served so far")
+        if url.startswith("sqlite:///~"):
+            return f"sqlite:///{cls._at_home(Path(url.removeprefix('sqlite:///')))}"
         return url
 
     @field_validator("redis_url")
     @classmethod
     def _known_broker(cls, url: SecretStr) -> SecretStr:
-        if url and not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+        text = url.get_secret_value().strip()
+        if text and not text.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must start with redis://, rediss:// or unix://")
-        return url
+        if text and not _is_redis_url(text):
+            raise ValueError(_REDIS_URL)
+        return SecretStr(text)
+
+    @field_validator("azure_storage_connection_string")
+    @classmethod
+    def _without_blanks(cls, text: SecretStr) -> SecretStr:
+        return SecretStr(text.get_secret_value().strip())
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod
@@ -149,10 +206,23 @@ class Settings(BaseSettings):
             raise ValueError("everybody would be believed; name the networks of your proxies")
         return networks
 
-    @field_validator("map", mode="before")
+    @field_validator("*", mode="before")
     @classmethod
-    def _named(cls, path: object) -> object:
-        return path or None
+    def _set(cls, value: object) -> object:
+        """Blanks around a value are no part of it, and one of nothing is not set."""
+        if not isinstance(value, str):
+            return value
+        if not value.strip():
+            raise PydanticUseDefault
+        return value.strip()
+
+    @field_validator("data_dir", "map")
+    @classmethod
+    def _at_home(cls, path: Path | None) -> Path | None:
+        try:
+            return path.expanduser() if path is not None else None
+        except RuntimeError:
+            raise ValueError(f"{path}: there is no such user's home") from None
 
     @field_validator("map")
     @classmethod
@@ -214,12 +284,40 @@ def keep_private(settings: Settings) -> None:
                 path.chmod(stat.S_IMODE(mode) & ~0o077)
 
 
+def make_folder(folder: Path) -> None:
+    """Make that folder of the data folder's, or the data folder itself, where it is missing.
+
+    Raises SettingsError where it cannot be used.
+    """
+    with _usable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "it cannot be written to")
+
+
+@contextlib.contextmanager
+def _usable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise SettingsError(f"{path}: {why}; choose another TIFFIN_DATA_DIR") from None
+
+
 def kept_secret(path: Path) -> str:
-    """The secret in that file, made by whoever comes first.
+    """The secret in that file, made by whoever comes first. Raises SettingsError.
 
     It is written whole under another name and then linked into place, so that of several
     processes that start together one wins and none reads half a secret.
     """
+    with _usable(path):
+        secret = _made_once(path)
+    if len(secret) < SECRET_BYTES:
+        raise SettingsError(f"{path} holds no secret any more; delete it, and one is made anew")
+    return secret
+
+
+def _made_once(path: Path) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
@@ -232,10 +330,7 @@ def kept_secret(path: Path) -> str:
             pass
         finally:
             draft.unlink()
-    secret = path.read_text().strip()
-    if len(secret) < SECRET_BYTES:
-        raise SettingsError(f"{path} holds no secret any more; delete it, and one is made anew")
-    return secret
+    return path.read_text().strip()
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -20,8 +20,7 @@ def main() -> int:
         return 0
     say(f"Fetching Azurite {VERSION} for the tests (once).")
     try:
-        npm = found_npm() or fetched_npm()
-        install(npm)
+        install(folder() / f"azurite-{VERSION}", f"azurite@{VERSION}")
     except (OSError, subprocess.SubprocessError) as error:
         say(f"Azurite could not be fetched ({error}); the tests that need it will be skipped.")
     return 0
@@ -61,17 +60,20 @@ def fetched_npm() -> list[str]:
     return [str(node), str(script)]
 
 
-def install(npm: list[str]) -> None:
-    """Into a folder of this process, then renamed: others may be fetching it too."""
-    target = folder() / f"azurite-{VERSION}"
+def install(target: Path, *packages: str) -> None:
+    """Packages of npm's into that folder; raises OSError or SubprocessError where it fails.
+
+    First into a folder of this process, which is then renamed: others may be fetching it too.
+    """
+    npm = found_npm() or fetched_npm()
     draft = target.with_name(f"{target.name}.{os.getpid()}")
     draft.mkdir(parents=True, exist_ok=True)
     try:
-        # Scripts of packages are not run: Azurite needs none of them.
+        # Scripts of packages are not run: none of them is needed.
         options = ["--no-audit", "--no-fund", "--ignore-scripts", "--omit=dev", "--loglevel=error"]
         path = os.pathsep.join([str(Path(npm[0]).parent), os.environ.get("PATH", "")])
         subprocess.run(
-            [*npm, "install", *options, "--prefix", str(draft), f"azurite@{VERSION}"],
+            [*npm, "install", *options, "--prefix", str(draft), *packages],
             check=True,
             env=os.environ | {"PATH": path},
             stdin=subprocess.DEVNULL,

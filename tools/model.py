@@ -49,7 +49,8 @@ def main() -> int:
 def home() -> Path:
     if told := os.environ.get("U2NET_HOME"):
         return Path(told).expanduser()
-    return Path(os.environ.get("TIFFIN_DATA_DIR") or ROOT / ".tiffin") / "rembg"
+    told = os.environ.get("TIFFIN_DATA_DIR", "").strip()
+    return (Path(told).expanduser() if told else ROOT / ".tiffin") / "rembg"
 
 
 def good(path: Path) -> bool:

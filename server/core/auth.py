@@ -11,18 +11,18 @@ from server.core.errors import Problem, unauthorized
 ALGORITHM = "HS256"
 ISSUER = "tiffin"
 AUDIENCE = "tiffin-api"
-_CLAIMS = ["sub", "sid", "role", "exp", "iss", "aud"]
+_CLAIMS = ["sub", "sid", "exp", "iss", "aud"]
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who asks: an account in a session. `expires` is in seconds since the epoch."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """What a token says: an account in a session, nothing that may change while it holds.
+
+    `expires` is in seconds since the epoch.
+    """
 
     account_id: str
     session_id: str
-    name: str
-    role: str
-    restaurant_id: str | None
     expires: float
     shared: bool = False
     """Whether anybody may log in to the account, as to a demo's."""
@@ -36,6 +36,15 @@ class Identity:
     def seconds_left(self) -> float:
         """How long the token still holds."""
         return self.expires - time.time()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity(Claims):
+    """Who asks, as the database knows the account now."""
+
+    name: str
+    role: str
+    restaurant_id: str | None
 
 
 class StaleToken(Problem):
@@ -54,33 +63,23 @@ class AccessTokens:
         self.lifetime = lifetime
 
     def issue(
-        self,
-        account_id: str,
-        session_id: str,
-        name: str,
-        role: str,
-        restaurant_id: str | None,
-        shared: bool = False,
+        self, account_id: str, session_id: str, shared: bool = False, lifetime: int | None = None
     ) -> str:
-        """A token for this session; see `Identity`."""
+        """A token for this session; see `Claims`. `lifetime` where it is not the usual one."""
         issued = int(time.time())
         claims = {
             "iss": ISSUER,
             "aud": AUDIENCE,
             "sub": account_id,
             "sid": session_id,
-            "name": name,
-            "role": role,
             "iat": issued,
-            "exp": issued + self.lifetime,
+            "exp": issued + (self.lifetime if lifetime is None else lifetime),
         }
-        if restaurant_id is not None:
-            claims["rid"] = restaurant_id
         if shared:
             claims["shared"] = True
         return jwt.encode(claims, self._secret, algorithm=ALGORITHM)
 
-    def verify(self, token: str) -> Identity:
+    def verify(self, token: str) -> Claims:
         """Whose token this is. Raises Problem 401."""
         try:
             claims = jwt.decode(
@@ -99,12 +98,9 @@ class AccessTokens:
             ) from None
         except (jwt.InvalidTokenError, UnicodeError):
             raise unauthorized("The access token is not valid. Log in again.") from None
-        return Identity(
+        return Claims(
             account_id=claims["sub"],
             session_id=claims["sid"],
-            name=claims.get("name", ""),
-            role=claims["role"],
-            restaurant_id=claims.get("rid"),
             expires=float(claims["exp"]),
             shared=claims.get("shared", False),
         )
@@ -113,24 +109,30 @@ class AccessTokens:
 class Gate:
     """Lets a request in: its token holds and its session has not been revoked.
 
-    `session_holds` asks the database; the accounts feature provides it.
+    `look_up` asks the database who that is, None where the session does not hold; the accounts
+    feature provides it.
     """
 
     def __init__(self, tokens: AccessTokens) -> None:
         self.tokens = tokens
-        self.session_holds: Callable[[str], Awaitable[bool]] | None = None
+        self.look_up: Callable[[Claims], Awaitable[Identity | None]] | None = None
 
-    def identify(self, authorization: str | None) -> Identity:
-        """Who that `Authorization` header names; `check` is for its session. Raises Problem 401."""
+    def read(self, authorization: str | None) -> Claims:
+        """What that `Authorization` header's token says; `check` is for its session.
+
+        Raises Problem 401.
+        """
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise unauthorized("Send an access token: `Authorization: Bearer <token>`.")
         return self.tokens.verify(token.strip())
 
-    async def check(self, identity: Identity) -> None:
-        """Ask whether the session still holds. Raises Problem 401."""
-        assert self.session_holds is not None
-        if not await self.session_holds(identity.session_id):
+    async def check(self, claims: Claims) -> Identity:
+        """Who that is, if the session still holds. Raises Problem 401."""
+        assert self.look_up is not None
+        identity = await self.look_up(claims)
+        if identity is None:
             raise StaleToken(
-                "The session was ended. Log in again.", "session-ended", identity.session_id
+                "The session was ended. Log in again.", "session-ended", claims.session_id
             )
+        return identity

@@ -13,10 +13,11 @@ from aiohttp import web, web_protocol
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
+from server.core.addresses import network_key
 from server.core.errors import Problem, malformed
 from server.core.ids import new_id
-from server.core.middleware import as_problem, problem_response
-from server.core.routing import HELD
+from server.core.middleware import as_problem, problem_headers, problem_response
+from server.core.routing import HELD, IDENTITY, LET_GO
 
 if TYPE_CHECKING:
     from server.core.serving import Server
@@ -54,6 +55,7 @@ class Connection(web_protocol.RequestHandler):
 
     __slots__ = (
         "_address",
+        "_answered",
         "_dropped",
         "_ended",
         "_framing",
@@ -63,6 +65,7 @@ class Connection(web_protocol.RequestHandler):
         "_timer",
         "_wire",
         "chunked",
+        "half_closed",
         "payload",
         "server",
         "waits",
@@ -79,11 +82,14 @@ class Connection(web_protocol.RequestHandler):
         """Whether it comes in chunks."""
         self.waits = False
         """Whether it has a place in the line of those that have something to parse."""
+        self._answered = 0
         self._head = 0
         self._wire = self._framing = 0
         """Bytes of a chunked body as it is sent, and those of them that are not its content."""
         self._rest = memoryview(b"")
         """What was read and waits for its turn to be parsed."""
+        self.half_closed = False
+        """Whether the client sends nothing more, and waits for what it has asked for."""
         self._ended = False
         """Whether what else comes is dropped: it could not be read, or takes too long."""
         self._dropped = 0
@@ -92,10 +98,21 @@ class Connection(web_protocol.RequestHandler):
         self._timer: asyncio.TimerHandle | None = None
 
     @property
+    def address_key(self) -> str:
+        """The client's address, or its network where that stands for one client."""
+        return network_key(self._address or "")
+
+    @property
     def held(self) -> bool:
         """Whether a request waits for news here."""
         request = self._current_request
         return request is not None and bool(request.get(HELD))
+
+    @property
+    def _unanswered(self) -> int:
+        """Requests that have come and are not answered yet; aiohttp counts none that it has taken
+        out of the line and not begun."""
+        return self._request_count - self._answered
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take it, or say why not and close it."""
@@ -111,13 +128,14 @@ class Connection(web_protocol.RequestHandler):
         refusal = self.server.sockets.admit(host)
         if refusal is not None:
             self._close = True  # whatever it sends is not looked at
-            transport.write(_bare_answer(refusal))
             self._lingers = self.server.sockets.linger()
             if self._lingers:
+                transport.write(_bare_answer(refusal))
                 transport.write_eof()
                 self._timer = self._loop.call_later(REFUSED_SECONDS, transport.abort)
             else:
-                transport.close()
+                # libuv accepts until nobody is left, so this has to be quicker than connecting.
+                transport.abort()
             return
         self._address = host
         if connection is not None:
@@ -150,13 +168,30 @@ class Connection(web_protocol.RequestHandler):
             return
         if self._rest:
             self._rest = memoryview(bytes(self._rest) + data) if data else self._rest
-        elif len(data) > self._turn() or (data and self.server.busy):
-            self._rest = memoryview(data)
-        else:
+        elif not data or (len(data) <= self._turn() and self.server.may_parse(self.address_key)):
             self._parse(data)
             return
+        else:
+            self._rest = memoryview(data)
         self._pause_transport_reading()
         self.server.line_up(self)
+
+    def eof_received(self) -> bool:  # type: ignore[override] # aiohttp leaves the choice out
+        """The client sends nothing more: whether it is still answered.
+
+        It may have gone, too, which nothing tells before something is written to it. So what waits
+        for news is answered now.
+        """
+        taken = self._payload_parser is not None  # a WebSocket
+        if taken or self.ssl_context or not (self._unanswered or self._rest):
+            return False  # TLS cannot be closed by half
+        self.half_closed = True
+        body, _ = self._arriving()
+        if not (body.is_eof() or self._ended):
+            self._end(malformed("The body ends before its headers say so."), body)
+        if self._current_request is not None and LET_GO in self._current_request:
+            self._current_request[LET_GO]()
+        return True
 
     def parse_next(self) -> None:
         """Parse the next part of what was read, unless a buffer is full."""
@@ -265,13 +300,20 @@ class Connection(web_protocol.RequestHandler):
         """Send the answer, then read the rest of the request within bounds."""
         if isinstance(resp, web.HTTPException) and resp.status >= 400:
             resp = _answer(as_problem(resp))  # before the middleware, such as 417
+        if IDENTITY in request:
+            self.server.note_known(self.address_key)
         resp, gone = await super().finish_response(request, resp, start_time)
+        self._answered += 1
         body = request._payload
         self._end_if_unreadable(body)  # what came after an upgrade that was refused
-        if not gone and not self._messages and (self._ended or not body.is_eof()):
+        if gone or self.half_closed:
+            pass
+        elif not self._messages and (self._ended or not body.is_eof()):
             await self._linger(body)
         elif self._messages:
             await asyncio.sleep(0)  # others' requests come between those of one connection
+        if self.half_closed and not (self._unanswered or self._rest):
+            self.close()
         return resp, gone
 
     async def _linger(self, body: StreamReader) -> None:
@@ -299,7 +341,7 @@ class Connection(web_protocol.RequestHandler):
 
     def drain(self) -> None:
         """The server stops: an idle connection ends now, another after the request it is at."""
-        if not self._request_in_progress and not self._messages:
+        if not self._unanswered:
             self.close()
 
     def _late(self) -> None:
@@ -311,21 +353,20 @@ class Connection(web_protocol.RequestHandler):
 
 def _answer(problem: Problem) -> web.Response:
     """An answer without the middleware, after which the connection is closed."""
-    identifier = new_id("req")
-    response = problem_response(problem, identifier)
-    response.headers["X-Request-ID"] = identifier
+    response = problem_response(problem, new_id("req"))
     response.force_close()
     return response
 
 
 def _bare_answer(problem: Problem) -> bytes:
     """An answer to a request that is not waited for."""
-    body = json.dumps(problem.body(new_id("req"))).encode()
+    identifier = new_id("req")
+    body = json.dumps(problem.body(identifier)).encode()
     lines = [
         f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}",
         "Content-Type: application/problem+json",
         f"Content-Length: {len(body)}",
         "Connection: close",
-        *(f"{name}: {value}" for name, value in problem.headers.items()),
+        *(f"{name}: {value}" for name, value in problem_headers(problem, identifier).items()),
     ]
     return "\r\n".join([*lines, "", ""]).encode() + body

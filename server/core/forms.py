@@ -175,6 +175,8 @@ async def _read(
             size, digest = await _store(part, file, reception, sender, most, judge)
         else:
             text = await _field(part, sender)
+            if part.name in fields:
+                raise invalid([part.name], "Send each field once.")
             if part.name is not None:
                 fields[part.name] = text
     raise malformed(f"A form has at most {PARTS} parts.")

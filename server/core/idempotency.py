@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pydantic import BaseModel
 
@@ -33,7 +33,7 @@ class Repeatable:
 
 
 async def stored_answer(tx: Transaction, request: Repeatable) -> str | None:
-    """The body answered the first time, or None if this is the first.
+    """The body answered the first time, or None if this is the first, or the answer was forgotten.
 
     Raises Problem 422 where the key came with another content.
     """
@@ -42,7 +42,6 @@ async def stored_answer(tx: Transaction, request: Repeatable) -> str | None:
         account_id=request.account_id,
         route=request.route,
         key=request.key,
-        now=to_text(now()),
     )
     if row is None:
         return None
@@ -54,7 +53,6 @@ async def stored_answer(tx: Transaction, request: Repeatable) -> str | None:
 
 async def store_answer(tx: Transaction, request: Repeatable, status: int, body: str) -> None:
     """Keep the answer for a day, in the transaction that made what it tells of."""
-    await _queries.forget(tx, account_id=request.account_id, route=request.route, key=request.key)
     await _queries.store(
         tx,
         account_id=request.account_id,
@@ -72,6 +70,9 @@ async def forget_account(tx: Transaction, account_id: str) -> None:
     await _queries.forget_account(tx, account_id=account_id)
 
 
-async def drop_expired(tx: Transaction) -> int:
-    """Forget the answers that are over a day old; gives how many."""
-    return int(await _queries.drop_expired(tx, now=to_text(now())))
+async def drop_expired(tx: Transaction, at: datetime) -> int:
+    """Forget the answers that were over a day old then; gives how many.
+
+    Only here does a clock count: where it leaps, an order that is sent again stays one.
+    """
+    return int(await _queries.drop_expired(tx, now=to_text(at)))

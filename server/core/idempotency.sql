@@ -1,10 +1,5 @@
 -- name: stored^
 SELECT digest, body FROM idempotency
-WHERE account_id = :account_id AND route = :route AND idempotency_key = :key
-AND expires_at > :now;
-
--- name: forget!
-DELETE FROM idempotency
 WHERE account_id = :account_id AND route = :route AND idempotency_key = :key;
 
 -- name: store!

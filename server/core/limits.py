@@ -50,6 +50,11 @@ class RateLimit:
         if not allowed:
             raise too_many(f"{self._limit} Try again in {max(1, math.ceil(wait))} s.", wait)
 
+    def give_back(self, key: str, cost: int = 1) -> None:
+        """What `take` counted does not count."""
+        if key in self._full:
+            self._full[key] -= cost * self._each
+
 
 class InFlight:
     """`most` requests that are answered for one key at a time; 0 is no limit."""

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 from server.core.clock import now, to_text
 from server.core.errors import Problem
+from server.text import spelled
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
@@ -50,6 +51,11 @@ def mask(text: str) -> str:
     return text
 
 
+def _said(text: str) -> str:
+    """Masked, and without what steers the terminal of whoever reads the log."""
+    return spelled(mask(text))
+
+
 def _without_token(run: re.Match[str]) -> str:
     """A JWT has two dots and begins with the letters that `{"` is in base64."""
     text = run[0]
@@ -66,14 +72,14 @@ class JsonFormatter(logging.Formatter):
             "at": to_text(now()),
             "level": record.levelname,
             "logger": record.name,
-            "message": mask(record.getMessage()),
+            "message": _said(record.getMessage()),
         }
         if identifier := request_id.get():
             line["request_id"] = identifier
         for name, value in getattr(record, "fields", {}).items():
-            line[name] = mask(value) if isinstance(value, str) else value
+            line[name] = _said(value) if isinstance(value, str) else value
         if record.exc_info:
-            line["exception"] = mask(self.formatException(record.exc_info))
+            line["exception"] = _said(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False, default=str)
 
 

@@ -20,6 +20,14 @@ logger = logging.getLogger("server.access")
 
 METRICS = web.AppKey("metrics", Metrics)
 REQUEST_ID = web.RequestKey("request_id", str)
+ON_EVERY_ANSWER = {
+    "Server": "Tiffin",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+"""What was sent is never taken for a page or a script, and no address goes to others."""
+NOT_KEPT = {"Cache-Control": "no-store"}
+"""What an account is told is for no cache, errors too, unless the answer says otherwise."""
 _CLIENTS_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -41,6 +49,15 @@ async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
         request_id.reset(token)
 
 
+async def mark(request: web.Request, response: web.StreamResponse) -> None:
+    """The headers that every answer has, streams and upgrades too; a signal of aiohttp's."""
+    response.headers.update(ON_EVERY_ANSWER)
+    if "Cache-Control" not in response.headers and response.status != 101:
+        response.headers.update(NOT_KEPT)
+    if (identifier := request.get(REQUEST_ID)) is not None:  # refused before it was given one
+        response.headers["X-Request-ID"] = identifier
+
+
 async def _answer(request: web.Request, handler: Handler, identifier: str) -> web.StreamResponse:
     try:
         if request.match_info.http_exception is not None:
@@ -60,10 +77,8 @@ async def _answer(request: web.Request, handler: Handler, identifier: str) -> we
         logger.exception("unexpected error")
         detail = "Something went wrong here. The request id finds it in the logs."
         response = problem_response(Problem(500, detail), identifier)
-    if not response.prepared:
-        response.headers["X-Request-ID"] = identifier
-        if request.app[ARRIVALS].draining:
-            response.force_close()
+    if not response.prepared and request.app[ARRIVALS].draining:
+        response.force_close()
     return response
 
 
@@ -87,9 +102,14 @@ def problem_response(problem: Problem, identifier: str) -> web.Response:
     return web.json_response(
         problem.body(identifier),
         status=problem.status,
-        headers=problem.headers,
+        headers=problem_headers(problem, identifier),
         content_type="application/problem+json",
     )
+
+
+def problem_headers(problem: Problem, identifier: str) -> dict[str, str]:
+    """Those of an error, which may be answered outside of the application."""
+    return ON_EVERY_ANSWER | NOT_KEPT | {"X-Request-ID": identifier} | problem.headers
 
 
 def _tell(request: web.Request, status: int, seconds: float) -> None:

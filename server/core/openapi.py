@@ -1,5 +1,6 @@
 """The OpenAPI document, from the operations themselves."""
 
+import json
 import re
 import types
 import typing
@@ -10,10 +11,55 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+from pydantic_core import core_schema
 
 from server.core.routing import Answer, Header, Operation, count_anonymous
 
 _REFS = "#/components/schemas/{model}"
+_DESCRIPTION = (
+    "Food delivery over REST, long polling, server-sent events and WebSocket. Bodies are strict:"
+    " text is no number, and a whole number has neither fraction nor exponent. HEAD is answered"
+    " wherever GET is, but for the WebSocket; it never waits. Each answer has an `X-Request-ID`."
+)
+
+
+class _Schemas(GenerateJsonSchema):
+    """JSON Schemas as generators of clients take them.
+
+    Several of them take a field with a `default` for one that is always there, so that their
+    clients would have to send it: a default is told in words. In an answer, what has a default is
+    there too, unless the field is left out while it has no value: then it is never null.
+    """
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> dict[str, Any]:
+        """The schema of what has a default."""
+        found = self.generate_inner(schema["schema"])
+        default = schema.get("default")
+        if self.mode == "validation" and default is not None:
+            found["description"] = f"`{json.dumps(default)}` where it is left out."
+        return found
+
+    def model_field_schema(self, schema: core_schema.ModelField) -> dict[str, Any]:
+        """The schema of a model's field."""
+        found = super().model_field_schema(schema)
+        left_out = self.mode == "serialization" and "serialization_exclude_if" in schema
+        return _never_null(found) if left_out else found
+
+    def field_is_required(self, field: Any, total: bool) -> bool:
+        """Whether the field is always there."""
+        if self.mode == "serialization":
+            return "serialization_exclude_if" not in field
+        return super().field_is_required(field, total)
+
+
+def _never_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema without the null it may be."""
+    kinds: list[dict[str, Any]] = [
+        one for one in schema.get("anyOf", ()) if one != {"type": "null"}
+    ]
+    if len(kinds) != 1:
+        return schema
+    return kinds[0] | {name: value for name, value in schema.items() if name != "anyOf"}
 
 
 def document(
@@ -27,7 +73,7 @@ def document(
     references, definitions = models_json_schema(
         inputs + outputs,  # type: ignore[arg-type]
         ref_template=_REFS,
-        schema_generator=GenerateJsonSchema,
+        schema_generator=_Schemas,
     )
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
@@ -39,10 +85,11 @@ def document(
         "info": {
             "title": "Tiffin",
             "version": version,
-            "description": (
-                "Food delivery over REST, long polling, server-sent events and WebSocket."
-            ),
+            "description": _DESCRIPTION,
+            "license": {"name": "MIT", "identifier": "MIT"},
         },
+        "servers": [{"url": "/", "description": "This server."}],
+        "tags": [{"name": name} for name in sorted({one.tag for one in operations})],
         "paths": paths,
         "components": {
             "schemas": definitions.get("$defs", {}),
@@ -91,9 +138,8 @@ def _operation(
 ) -> dict[str, Any]:
     model = _returned(operation)
     success: dict[str, Any] = {"description": HTTPStatus(operation.status).phrase}
-    if operation.media != "application/json":
-        kind = "object" if operation.media.endswith("+json") else "string"
-        success["content"] = {operation.media: {"schema": {"type": kind}}}
+    if operation.media:
+        success["content"] = {kind: {"schema": _schema_of(kind)} for kind in operation.media}
     elif model is not None:
         success["content"] = {"application/json": {"schema": references[(model, "serialization")]}}
     responses: dict[str, Any] = {str(operation.status): success}
@@ -135,6 +181,13 @@ def _operation(
     return found
 
 
+def _schema_of(media: str) -> dict[str, Any]:
+    """What is known of a body that has no model."""
+    if media.endswith("+json"):
+        return {"type": "object"}
+    return {"type": "string"} | ({"format": "binary"} if media.startswith("image/") else {})
+
+
 def _parameters(operation: Operation) -> Iterable[dict[str, Any]]:
     places = (
         ("path", operation.path_model),
@@ -142,15 +195,21 @@ def _parameters(operation: Operation) -> Iterable[dict[str, Any]]:
         ("header", operation.header_model),
     )
     for place, model in places:
-        schema = model.model_json_schema(by_alias=False, ref_template=_REFS)
+        schema = model.model_json_schema(
+            by_alias=False, ref_template=_REFS, schema_generator=_Schemas
+        )
         required = schema.get("required", [])
         for name, field in model.model_fields.items():
             header = next((m.name for m in field.metadata if isinstance(m, Header)), name)
+            found = _inlined(schema["properties"][name], schema.get("$defs", {}))
+            found.pop("description", None)
+            if name not in required and field.default is not None:
+                found["default"] = field.default
             yield {
                 "name": header,
                 "in": place,
                 "required": name in required or place == "path",
-                "schema": _inlined(schema["properties"][name], schema.get("$defs", {})),
+                "schema": _never_null(found),
             }
 
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pydantic_core import from_json
 
-from server.core.errors import invalid
+from server.core.errors import Problem, invalid
 from server.core.queries import Row
 
 ItemT = TypeVar("ItemT")
@@ -15,6 +15,14 @@ ItemT = TypeVar("ItemT")
 PAGE_BYTES = 256 * 1024
 """Text of a page: five times what 200 usual entries have. The longest entries would make a page of
 200 as large as a photo, which takes the server as long as a hundred other requests."""
+
+
+BEGINNING = (2**63 - 1, "~")
+"""Comes after every entry of a list that goes down by a number."""
+
+
+def _unknown() -> Problem:
+    return invalid(["before"], "Send back the `next` of the page before, unchanged.")
 
 
 def after(key: str, identifier: str) -> str:
@@ -32,7 +40,28 @@ def parse(before: str | None) -> tuple[str, str] | None:
                 return key, identifier
     except ValueError:
         pass
-    raise invalid(["before"], "Send back the `next` of the page before, unchanged.")
+    raise _unknown()
+
+
+def numbered(before: str | None) -> tuple[int, str]:
+    """The place in a list that goes down by a number and an id; its beginning without a text.
+
+    Raises Problem 422 for a text that no such list gave.
+    """
+    if before is None:
+        return BEGINNING
+    key, identifier = parse(before) or ("", "")
+    if not (key.isascii() and key.isdecimal() and len(key) < 19):
+        raise _unknown()
+    return int(key), identifier
+
+
+def numbered_page(
+    found: Sequence[Row], limit: int, number: str
+) -> tuple[Sequence[Row], str | None]:
+    """The rows of a page of such a list, and the next page's `before`; `number` is its column."""
+    rows, more = page_of(found, limit)
+    return rows, following(rows, more, lambda row: (str(row[number]), row["id"]))
 
 
 def page_of(found: Sequence[Row], limit: int) -> tuple[Sequence[Row], bool]:

@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, TypeVar, cast
 
-from aiohttp import http_exceptions, web
+from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from server.core.addresses import address_key
-from server.core.arrivals import ARRIVALS
 from server.core.auth import Gate, Identity, StaleToken
-from server.core.errors import Problem, forbidden, malformed, not_found, unfit
+from server.core.bodies import read_body
+from server.core.errors import Problem, forbidden, not_found, unfit
 from server.core.limits import InFlight, RateLimit, Turns
 
 BodyT = TypeVar("BodyT")
@@ -22,8 +22,6 @@ Handler = Callable[..., Awaitable[Any]]
 Refuse = Callable[[web.Request, Problem], Awaitable[web.StreamResponse]]
 
 PREFIX = "/api/v1"
-BODY_SECONDS = 20.0
-"""How long a client may take to send its JSON."""
 REFUSED_SECONDS = 0.25
 """Before a 429 is sent: who asks again at once, whatever it says, takes little time from others."""
 WRITE_COST = 5
@@ -56,6 +54,8 @@ OPERATION: web.RequestKey["Operation"] = web.RequestKey("operation", object)  # 
 HELD = web.RequestKey("held", bool)
 """Set where the answer waits, for news or because it refuses: such a request says nothing about the
 server's speed."""
+LET_GO: web.RequestKey[Callable[[], None]] = web.RequestKey("let_go", object)  # type: ignore[arg-type]
+"""Ends the wait for news, as the client may have gone."""
 _LEAVE = web.RequestKey("leave", list[Callable[[], None]])
 """Gives back what the request has of its account's places."""
 
@@ -86,9 +86,16 @@ def identity_of(request: web.Request) -> Identity:
     return request[IDENTITY]
 
 
-def mark_held(request: web.Request) -> None:
-    """From here on the answer waits for news: it is counted as a stream, no more as in flight."""
+def mark_held(request: web.Request, let_go: Callable[[], None] | None = None) -> None:
+    """From here on the answer waits for news: it is counted as a stream, no more as in flight.
+
+    `let_go` ends the wait where the client sends nothing more and may have gone.
+    """
     request[HELD] = True
+    if let_go is not None:
+        request[LET_GO] = let_go
+        if getattr(request.protocol, "half_closed", False):
+            let_go()
     for leave in request.get(_LEAVE, ()):
         leave()
 
@@ -126,7 +133,7 @@ class Operation:
         roles: tuple[str, ...],
         status: int,
         problems: tuple[int, ...],
-        media: str,
+        media: tuple[str, ...],
         empty: tuple[int, ...],
         also: tuple[int, ...],
         counted: bool,
@@ -237,9 +244,9 @@ class Operation:
         cost = WRITE_COST if writes else self.cost + self._rows(request) // ROWS
         gate = request.app[GATE]
         try:
-            identity = gate.identify(request.headers.get("Authorization"))
+            claims = gate.read(request.headers.get("Authorization"))
             request.app[ADDRESSES].take(address_key(request), cost)
-            await gate.check(identity)
+            identity = await gate.check(claims)
         except Problem as problem:
             if problem.status == 401:
                 _count_refused(request, problem)
@@ -289,27 +296,6 @@ def _enter(request: web.Request, identity: Identity) -> None:
     task.add_done_callback(lambda _: leave())
 
 
-async def read_body(request: web.Request, model: type[BaseModel]) -> BaseModel:
-    """The request's JSON as that model. Raises Problem 400, 413, 415 or 422."""
-    kind = request.content_type
-    if "Content-Type" in request.headers and not (
-        kind == "application/json" or kind.endswith("+json")
-    ):
-        raise Problem(415, f"Send JSON (`Content-Type: application/json`), not {kind}.")
-    try:
-        # aiohttp never ends the wait for a body that stops coming, or goes on in broken chunks.
-        async with request.app[ARRIVALS].within(BODY_SECONDS):
-            sent = await request.read()
-    except TimeoutError:
-        raise malformed(f"The body did not arrive within {BODY_SECONDS:g} s.") from None
-    except (web.RequestPayloadError, http_exceptions.BadHttpMessage):
-        raise malformed("The body is not what its headers announce.") from None
-    try:
-        return model.model_validate_json(sent)
-    except ValidationError as error:
-        raise unfit(error) from None
-
-
 class Router:
     """The operations of one feature."""
 
@@ -325,7 +311,7 @@ class Router:
         roles: tuple[str, ...],
         status: int | None = None,
         problems: tuple[int, ...] = (),
-        media: str = "application/json",
+        media: tuple[str, ...] = (),
         empty: tuple[int, ...] = (),
         also: tuple[int, ...] = (),
         counted: bool = True,
@@ -337,7 +323,7 @@ class Router:
 
         `roles` may call it (PUBLIC: anyone). `status` is that of success: 200, or 204 where it
         returns nothing. `problems` are the errors of its own rules; what guards and binding may
-        answer is added. `media` is another content type than JSON; `empty` other statuses
+        answer is added. `media` are other content types than JSON; `empty` other statuses
         without a body, `also` others with the same one. What may change something counts as one of
         the account's writes, unless the feature counts it in its own way and says `counted=False`;
         it then counts as `cost` of its reads, as a GET does. A PUBLIC one counts against the
@@ -375,6 +361,8 @@ class Router:
         app[OPERATIONS].extend(self.operations)
         for operation in self.operations:
             app.router.add_route(operation.method, operation.path, operation.__call__)
+            if operation.method == "GET" and operation.status != 101:
+                app.router.add_route("HEAD", operation.path, operation.__call__)
 
 
 IdempotencyKey = Annotated[

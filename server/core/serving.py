@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +15,7 @@ from aiohttp.streams import StreamReader
 
 from server.core.arrivals import ARRIVALS, Arrivals
 from server.core.connection import Connection
+from server.core.limits import KEYS
 from server.core.middleware import METRICS
 from server.core.sockets import Sockets
 from server.settings import Settings
@@ -23,7 +24,12 @@ SLICE = 64 * 1024
 """Bytes of an answer that are handed to the transport at once, and that its client has to take
 within `write_seconds`."""
 TURN_SECONDS = 0.002
-"""How long a turn of the event loop parses what waits, of all connections together."""
+"""How long a turn of the event loop parses what waits of known addresses, and then of others."""
+PARTS = {True: 16, False: 4}
+"""How many parts it parses at most, of addresses that lately sent a valid token and of others: each
+may be a request, whose answer takes longer than its parsing."""
+KNOWN_SECONDS = 900.0
+"""How long an address is known after its last valid token."""
 BODY_BUFFER = 64 * 1024
 """Bytes of a body that wait for whoever reads it; twice as many before the client has to wait."""
 FORCED_SECONDS = 0.5
@@ -31,6 +37,9 @@ FORCED_SECONDS = 0.5
 FOREVER = 366 * 86_400.0
 ERROR = web_protocol.ERROR._replace(version=HttpVersion11)
 """Stands for a request that cannot be read."""
+
+
+Line = OrderedDict[str, deque[Connection]]
 
 
 class AnswerWriter(http_writer.StreamWriter):
@@ -103,6 +112,20 @@ class Unread:
             self._total -= self._waiting.pop(connection, 0)
 
 
+def _parse_some(line: Line, most: int) -> None:
+    """Parse the next parts, one of each address in turn."""
+    ends = time.perf_counter() + TURN_SECONDS
+    for _ in range(most):
+        if not line or time.perf_counter() > ends:
+            return
+        address, waiting = line.popitem(last=False)
+        connection = waiting.popleft()
+        if waiting:
+            line[address] = waiting
+        connection.waits = False
+        connection.parse_next()
+
+
 class Server(web.Server):
     """Makes the connections, and ends them when the server stops."""
 
@@ -123,35 +146,57 @@ class Server(web.Server):
         self.unread = Unread(settings.unread_mb * 1024 * 1024)
         self.sockets = Sockets(settings)
         self._arrivals = arrivals
-        self._line: deque[Connection] = deque()
+        self._lines: dict[bool, Line] = {True: OrderedDict(), False: OrderedDict()}
+        """What waits to be parsed, of each address in its order, known addresses and others apart;
+        the addresses take turns: one with a thousand connections holds up itself alone."""
+        self._known: OrderedDict[str, float] = OrderedDict()
+        """When an address last sent a valid token, those of the latest last."""
+        self._parsed = 0
+        """Parts that were parsed at once since the last turn."""
         self._called = False
 
-    @property
-    def busy(self) -> bool:
-        """Whether connections wait to have something parsed."""
-        return bool(self._line)
+    def note_known(self, address: str) -> None:
+        """A request with a valid token came from there: for a while its requests go first."""
+        self._known[address] = time.monotonic()
+        self._known.move_to_end(address)
+        if len(self._known) > KEYS:
+            self._known.popitem(last=False)
+
+    def may_parse(self, address: str) -> bool:
+        """Whether a part that has just been read may be parsed at once; then it counts."""
+        known = self._is_known(address)
+        if self._lines[known] or self._parsed >= PARTS[known]:
+            return False
+        self._parsed += 1
+        self._call()
+        return True
 
     def line_up(self, connection: Connection) -> None:
         """Parse what that connection has read, in turn with the others."""
         if connection.waits:
             return
         connection.waits = True
-        self._line.append(connection)
+        address = connection.address_key
+        self._lines[self._is_known(address)].setdefault(address, deque()).append(connection)
+        self._call()
+
+    def _is_known(self, address: str) -> bool:
+        return time.monotonic() - self._known.get(address, float("-inf")) < KNOWN_SECONDS
+
+    def _call(self) -> None:
         if not self._called:
             self._called = True
             self._loop.call_soon(self._parse_in_turn)
 
     def _parse_in_turn(self) -> None:
-        ends = time.perf_counter() + TURN_SECONDS
+        self._called = False
+        self._parsed = 0
         try:
-            while self._line and time.perf_counter() < ends:
-                connection = self._line.popleft()
-                connection.waits = False
-                connection.parse_next()
+            for known, line in self._lines.items():
+                _parse_some(line, PARTS[known])
         finally:
-            self._called = bool(self._line)
-            if self._called:
-                self._loop.call_soon(self._parse_in_turn)
+            if any(self._lines.values()):
+                self._call()
 
     def __call__(self) -> Connection:
         """The protocol of a new connection."""

@@ -62,10 +62,9 @@ async def hang_photos(database: Database, blobs: Blobs) -> None:
         if not await _queries.claim_photos(tx, at=to_text(now())):
             await uploads.unneed(tx, names, now())
             return
-        for number, (upload_id, one) in enumerate(zip(ids, plan, strict=True)):
-            # The first dish is the newest, so that a list begins with it.
-            sent_at = now() - timedelta(seconds=number)
-            await _hang(tx, upload_id, one, sent_at)
+        # The first dish is the newest, so that a list begins with it.
+        for upload_id, one in reversed(list(zip(ids, plan, strict=True))):
+            await _hang(tx, upload_id, one, now())
 
     await database.write(fn)
 
@@ -92,6 +91,7 @@ async def _hang(tx: Transaction, upload_id: str, one: Mapping[str, str], at: dat
         width=header.width,
         height=header.height,
         at=to_text(at),
+        arrival=await uploads.next_arrival(tx),
     )
     await restaurants.set_photo(tx, dish["restaurant_id"], dish["id"], result_path(upload_id))
 

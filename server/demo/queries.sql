@@ -24,7 +24,9 @@ LIMIT 1;
 -- Nobody has measured how long it took: without `started_at` it tells nothing of the pace.
 INSERT INTO uploads
     (id, account_id, purpose, restaurant_id, menu_item_id, status, attempts, media_type, size,
-    original_blob, original_type, result_blob, width, height, shown, created_at, finished_at)
+    original_blob, original_type, result_blob, width, height, shown, created_at, finished_at,
+    arrival)
 VALUES
     (:id, :account_id, 'menu_item', :restaurant_id, :menu_item_id, 'done', 1, 'image/jpeg', :size,
-    :original_blob, 'image/jpeg', :result_blob, :width, :height, 1, :at, :at);
+    :original_blob, 'image/jpeg', :result_blob, :width, :height, 1, :at, :at,
+    :arrival);

@@ -122,14 +122,22 @@ class EventLog:
         return await self._database.read(fn)
 
     async def trim(self, before: str) -> int:
-        """Drop events from before that time (RFC 3339); gives how many topics were touched."""
+        """Drop events from before that time (RFC 3339); gives how many topics were touched.
+
+        A topic keeps everything from its first event that is younger: what comes later in it is
+        no older, whatever the clock has said meanwhile.
+        """
 
         async def fn(tx: Transaction) -> int:
-            expired = await _queries.expired(tx, before=before)
-            for row in expired:
-                await _queries.mark_trimmed(tx, topic=row["topic"], seq=row["seq"])
-                await _queries.drop_events(tx, topic=row["topic"], seq=row["seq"])
-            return len(expired)
+            touched = 0
+            for row in await _queries.expired(tx, before=before):
+                topic, last = row["topic"], row["seq"]
+                kept = await _queries.first_kept(tx, topic=topic, before=before)
+                if kept is not None:
+                    last = min(last, kept - 1)
+                touched += await _queries.drop_events(tx, topic=topic, seq=last) > 0
+                await _queries.mark_trimmed(tx, topic=topic, seq=last)
+            return touched
 
         return await self._database.write(fn)
 

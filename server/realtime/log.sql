@@ -25,6 +25,11 @@ LIMIT :limit;
 -- name: expired
 SELECT topic, MAX(seq) AS seq FROM events WHERE at < :before GROUP BY topic;
 
+-- name: first_kept$
+SELECT seq FROM events WHERE topic = :topic AND at >= :before
+ORDER BY seq
+LIMIT 1;
+
 -- name: mark_trimmed!
 UPDATE topics SET trimmed = :seq WHERE name = :topic AND trimmed < :seq;
 

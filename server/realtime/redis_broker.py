@@ -6,14 +6,22 @@ import hmac
 import logging
 import random
 import secrets
+import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
 
+import redis.exceptions
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import (
+    AuthenticationError,
+    InvalidResponse,
+    NoPermissionError,
+    RedisError,
+    ResponseError,
+)
 
 from server.core.supervised import SupervisedTask
 from server.realtime.event import Event
@@ -31,6 +39,10 @@ CANCEL_SECONDS = 1.0
 PING_SECONDS = 3.0
 SILENCE_SECONDS = 9.0
 """A stopped Redis breaks no connection: without an answer for this long it counts as gone."""
+AGAIN_SECONDS = 0.2
+TRY_SECONDS = 1.0
+"""While nothing is taken, it is tried again after the first of these for the next message, after
+both without one."""
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
 LABEL = b"tiffin redis events v1"
@@ -51,9 +63,11 @@ class RedisBroker:
     """
 
     def __init__(self, url: str, secret: str) -> None:
+        """Raises ValueError, without any of it, for a URL that redis-py cannot use."""
         self.deliver: Callable[[Event], None] = lambda event: None
         self.reconnected: Callable[[], None] = lambda: None
-        self.state = "connecting"
+        self._listens = _Standing("listening to Redis")
+        self._publishes = _Standing("publishing to Redis")
         self.rejected = 0
         self._rejected_told = 0
         self._told_at = -TELL_SECONDS
@@ -62,31 +76,42 @@ class RedisBroker:
         self._prefix = ""
         self._mark = secrets.token_hex(8).encode()
         no_retry = Retry(NoBackoff(), 0)  # coming back is this class's own work
-        self._listening = Redis.from_url(
-            url, retry=no_retry, socket_connect_timeout=2, health_check_interval=0
-        )
-        # With a socket_timeout redis-py sends by asyncio.wait_for, which loses cancellations.
-        self._publishing = Redis.from_url(url, retry=no_retry, socket_connect_timeout=1)
+        try:
+            self._listening = Redis.from_url(
+                url, retry=no_retry, socket_connect_timeout=2, health_check_interval=0
+            )
+            # With a socket_timeout redis-py sends by asyncio.wait_for, which loses cancellations.
+            self._publishing = Redis.from_url(url, retry=no_retry, socket_connect_timeout=1)
+            self._publishing.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        except (TypeError, ValueError, OSError, RedisError):
+            raise ValueError(
+                "redis-py cannot use it; look at what comes after the ? and at the files it names"
+            ) from None
         self._wanted: set[str] = set()
         self._confirmed: dict[str, asyncio.Event] = {}
         self._pubsub: PubSub | None = None
         self._queue: deque[tuple[str, bytes]] = deque()
         self._queue_bytes = 0
         self._queued = asyncio.Event()
-        self._first = asyncio.Event()
         self.tasks = (
             SupervisedTask("redis listener", self._listen_for_ever),
             SupervisedTask("redis publisher", self._publish_for_ever),
         )
 
+    @property
+    def state(self) -> str:
+        """`ok` while it listens and the last message was taken, else what is wrong, in words."""
+        return self._listens.state if self._listens.state != "ok" else self._publishes.state
+
     async def open(self, epoch: str) -> None:
-        """Start listening and publishing; waits a moment for the first connection."""
+        """Start listening and publishing; waits a moment until both are known to work, or not."""
         self._prefix = f"tiffin:{epoch}:"
         for task in self.tasks:
             task.start()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CONFIRM_SECONDS):
-                await self._first.wait()
+                await self._listens.known.wait()
+                await self._publishes.known.wait()
 
     async def close(self) -> None:
         """Stop both, and disconnect."""
@@ -143,16 +168,12 @@ class RedisBroker:
                 self._pubsub = pubsub
                 if late := self._wanted - asked:  # came while we were connecting
                     await pubsub.subscribe(*late)
-                self.state = "ok"
-                self._first.set()
                 await self._listen(pubsub)
             except Exception as error:  # whatever it was: a process must not stay deaf for good
-                if self.state == "ok":
-                    logger.warning("Redis: %s; the sweep carries on without it", error)
                 if not isinstance(error, (RedisError, OSError)):
                     logger.exception("listening to Redis failed")
-                self.state = f"no connection to Redis: {error}"
-                attempt = 0 if self._pubsub is not None else attempt + 1
+                attempt = 0 if self._listens.state == "ok" else attempt + 1
+                self._listens.failed(error)
             finally:
                 self._pubsub = None
                 for confirmed in self._confirmed.values():
@@ -177,11 +198,14 @@ class RedisBroker:
                 continue
             heard = now
             channel = _text(message["channel"]) if message["channel"] else ""
-            if message["type"] == "message":
+            if message["type"] == "message" and channel == self._prefix:
+                pass  # somebody tries whether publishing works
+            elif message["type"] == "message":
                 self._arrived(channel, message["data"])
             elif message["type"] == "subscribe" and channel == self._prefix:
                 # The first time, and again where the library connected anew by itself:
                 # either way messages may have been lost before.
+                self._listens.works()
                 self.reconnected()
             elif message["type"] == "subscribe" and channel in self._confirmed:
                 self._confirmed[channel].set()
@@ -220,30 +244,106 @@ class RedisBroker:
         self._told_at, self._rejected_told = now, self.rejected
 
     async def _publish_for_ever(self) -> None:
-        taken = True
         while True:
-            await self._queued.wait()
+            if self._publishes.state == "ok":
+                await self._queued.wait()
             self._queued.clear()
             try:
-                while self._queue:
-                    async with self._publishing.pipeline(transaction=False) as pipeline:
-                        for _ in range(min(PIPELINE, len(self._queue))):
-                            pipeline.publish(*self._take())
-                        async with asyncio.timeout(PUBLISH_SECONDS):
-                            await pipeline.execute()
-                    taken = True
+                while self._queue or self._publishes.state != "ok":
+                    await self._publish_some()
             except Exception as error:
-                if taken:  # told once an outage, not with each message
-                    logger.warning("Redis took no messages (%s); other processes will sweep", error)
-                taken = False
+                self._publishes.failed(error)
                 self._queue.clear()
                 self._queue_bytes = 0
-                await asyncio.sleep(0.2)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.sleep(AGAIN_SECONDS)
+                    async with asyncio.timeout(TRY_SECONDS):
+                        await self._queued.wait()
+
+    async def _publish_some(self) -> None:
+        async with self._publishing.pipeline(transaction=False) as pipeline:
+            if self._publishes.state != "ok":
+                pipeline.publish(self._prefix, b"")
+            for _ in range(min(PIPELINE, len(self._queue))):
+                pipeline.publish(*self._take())
+            async with asyncio.timeout(PUBLISH_SECONDS):
+                # An error that it raises by itself would hold the message.
+                answers = await pipeline.execute(raise_on_error=False)
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        self._publishes.works()
 
     def _take(self) -> tuple[str, bytes]:
         channel, message = self._queue.popleft()
         self._queue_bytes -= len(message)
         return channel, message
+
+
+class _Standing:
+    """How one of the two ways stands, told in the log where that changes."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self.state = "connecting"
+        self.known = asyncio.Event()
+        """Set once it has worked or failed."""
+
+    def works(self) -> None:
+        """It has worked just now."""
+        if self.state not in ("ok", "connecting"):
+            logger.info("%s works again", self._what)
+        self.state = "ok"
+        self.known.set()
+
+    def failed(self, error: Exception) -> None:
+        """It has not."""
+        before, (level, self.state) = self.state, in_words(error)
+        if before in ("ok", "connecting") or (level == logging.ERROR and before != self.state):
+            logger.log(level, "%s: %s; other processes will sweep", self._what, self.state)
+        self.known.set()
+
+
+def in_words(error: Exception) -> tuple[int, str]:
+    """How bad it is, for the log, and what to do about it.
+
+    Nothing of what Redis answered but connection errors, which name the address alone: a server or
+    proxy that does not know a command repeats it, password or message and all.
+    """
+    text = str(error)
+    if isinstance(error, AuthenticationError):
+        if "HELLO" in text or "NOAUTH" in text or "required" in text:
+            return logging.ERROR, "Redis wants a password, and TIFFIN_REDIS_URL has none"
+        return (
+            logging.ERROR,
+            "Redis does not take the user name and password of TIFFIN_REDIS_URL",
+        )
+    if isinstance(error, NoPermissionError):
+        return (
+            logging.ERROR,
+            "Redis' ACL does not let the user of TIFFIN_REDIS_URL use PUBLISH, SUBSCRIBE and PING"
+            " on the channels tiffin:*",
+        )
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return logging.ERROR, "the certificate of Redis is not trusted: see ssl_ca_certs"
+        if isinstance(cause, ssl.SSLError):
+            return logging.ERROR, "Redis speaks no TLS there: TIFFIN_REDIS_URL wants redis://"
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, ResponseError) and text.startswith("DB index"):
+        return logging.ERROR, "Redis has no database of the number in TIFFIN_REDIS_URL"
+    if isinstance(error, ResponseError):
+        return logging.ERROR, f"Redis refused ({text.partition(' ')[0][:20]})"
+    if isinstance(error, (redis.exceptions.TimeoutError, TimeoutError)):
+        return logging.WARNING, "no connection to Redis: no answer in time"
+    if "closed" in text.lower() or isinstance(error, InvalidResponse):
+        return (
+            logging.WARNING,
+            "no connection to Redis: it ended the connection. Where it speaks TLS,"
+            " TIFFIN_REDIS_URL starts with rediss://",
+        )
+    return logging.WARNING, f"no connection to Redis: {text}"
 
 
 def pause(attempt: int) -> float:

@@ -32,12 +32,14 @@ class States:
         `data` is JSON text, or what makes it of the new `seq`, which counts up from 1.
         """
         assert topic.startswith(STATE), topic
-        seq = int(await _queries.count_up(tx, topic=topic))
-        text = data if isinstance(data, str) else data(seq)
-        event = Event(topic, seq, type, subject, text, to_text(now()))
-        await _queries.put_state(
-            tx, topic=topic, type=type, subject=subject, data=text, at=event.at
+        text, at = data if isinstance(data, str) else "", to_text(now())
+        seq = await _queries.put_state(
+            tx, topic=topic, type=type, subject=subject, data=text, at=at
         )
+        if not isinstance(data, str):
+            text = data(seq)
+            await self.keep(tx, topic, text)
+        event = Event(topic, seq, type, subject, text, at)
         tx.announce(event)
         return event
 

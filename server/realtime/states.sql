@@ -1,10 +1,9 @@
--- name: count_up$
-INSERT INTO states (topic, seq, type, subject, data, at) VALUES (:topic, 1, '', '', '', '')
-ON CONFLICT (topic) DO UPDATE SET seq = states.seq + 1
+-- name: put_state$
+INSERT INTO states (topic, seq, type, subject, data, at)
+VALUES (:topic, 1, :type, :subject, :data, :at)
+ON CONFLICT (topic) DO UPDATE SET seq = states.seq + 1, type = excluded.type,
+    subject = excluded.subject, data = excluded.data, at = excluded.at
 RETURNING seq;
-
--- name: put_state!
-UPDATE states SET type = :type, subject = :subject, data = :data, at = :at WHERE topic = :topic;
 
 -- name: keep_state!
 UPDATE states SET data = :data WHERE topic = :topic;

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from aiohttp import web
 
-from server.core.auth import Identity
+from server.core.auth import Claims
 from server.core.errors import too_many, unavailable
 from server.realtime.event import Event
 from server.realtime.follower import Follower
@@ -62,7 +62,7 @@ class Connections:
 
     @contextlib.contextmanager
     def hold(
-        self, identity: Identity, end: Callable[[End], None], *, poll: bool = False
+        self, claims: Claims, end: Callable[[End], None], *, poll: bool = False
     ) -> Iterator[None]:
         """A place for a connection; `end` is called, once or more, when it has to go.
 
@@ -73,19 +73,19 @@ class Connections:
             raise unavailable("The server is shutting down. Come back in a moment.", 1)
         if self._held >= self._most:
             raise unavailable("The server holds as many connections as it may.", 5)
-        if self._by_account[identity.limit_key] >= self._most_an_account:
+        if self._by_account[claims.limit_key] >= self._most_an_account:
             raise too_many(
                 f"This account has {self._most_an_account} streams and held requests open,"
                 " which is all it may. Close one.",
                 5,
             )
         self._held += 1
-        self._by_account[identity.limit_key] += 1
-        self._by_session.setdefault(identity.session_id, {})[end] = None
+        self._by_account[claims.limit_key] += 1
+        self._by_session.setdefault(claims.session_id, {})[end] = None
         if poll:
             self._polls[end] = None
         expiry = asyncio.get_running_loop().call_later(
-            max(0.0, identity.seconds_left), end, End.EXPIRED
+            max(0.0, claims.seconds_left), end, End.EXPIRED
         )
         self._relieve()
         try:
@@ -94,13 +94,13 @@ class Connections:
             expiry.cancel()
             self._held -= 1
             self._polls.pop(end, None)
-            self._by_account[identity.limit_key] -= 1
-            if not self._by_account[identity.limit_key]:
-                del self._by_account[identity.limit_key]
-            session = self._by_session[identity.session_id]
+            self._by_account[claims.limit_key] -= 1
+            if not self._by_account[claims.limit_key]:
+                del self._by_account[claims.limit_key]
+            session = self._by_session[claims.session_id]
             del session[end]
             if not session:
-                del self._by_session[identity.session_id]
+                del self._by_session[claims.session_id]
 
     def _relieve(self) -> None:
         """Under pressure the poll that has waited longest makes room."""

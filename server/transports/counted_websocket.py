@@ -1,13 +1,17 @@
-"""aiohttp's WebSocket with every frame counted: too many end it, and answers to pings are few."""
+"""aiohttp's WebSocket with every frame counted, and held to RFC 6455 where aiohttp is not: too many
+frames end it, and answers to pings are few."""
 
 import asyncio
+import base64
+import binascii
 import json
 
 from aiohttp import WSMessage, WSMsgType, web
 from aiohttp._websocket.reader import WebSocketDataQueue
-from aiohttp.http import WebSocketError, WebSocketReader, WebSocketWriter
+from aiohttp.http import HttpVersion11, WebSocketError, WebSocketReader, WebSocketWriter
 from aiohttp.web_request import BaseRequest
 
+from server.core.errors import Problem, malformed
 from server.settings import Settings
 from server.transports.duplex import (
     CLOSE_SECONDS,
@@ -25,15 +29,51 @@ TURN_BYTES = 16 * 1024
 FRAME_COST = 4 * 1024
 """After TURN_BYTES of frames, each FRAME_COST and its size, others have their turn: of frames that
 are refused four take some 0.2 ms, so that thirty sockets of one client do not hold up anybody."""
+_NEVER_SENT = (1004, 1005, 1006, 1015)
+"""Close codes that only tell what was not received."""
+LAST_CLOSE_CODE = 4999
 _REASONS = {
     int(code): json.dumps({"reason": reason}).encode()
     for code, reason in CODES.values()
     if code in (CloseCode.POLICY, CloseCode.TOO_LARGE)
-}
+} | {int(CloseCode.PROTOCOL): b'{"reason": "protocol-error"}'}
+
+
+def check_upgrade(request: BaseRequest, instead: Problem | None = None) -> None:
+    """Raises Problem 426 or 400, or the one to raise instead, where the request is no handshake
+    (RFC 6455, 4.2.1)."""
+    headers = request.headers
+    connection = headers.get("Connection", "").lower().split(",")
+    if headers.get("Upgrade", "").strip().lower() != "websocket" or "upgrade" not in (
+        part.strip() for part in connection
+    ):
+        found = _not_yet("This path speaks WebSocket: send `Upgrade: websocket`.")
+    elif request.version < HttpVersion11:
+        found = _not_yet("WebSocket needs HTTP/1.1.")
+    elif headers.get("Sec-WebSocket-Version", "").strip() != "13":
+        found = _not_yet("The version of WebSocket here is 13: send `Sec-WebSocket-Version: 13`.")
+    elif not _is_key(headers.get("Sec-WebSocket-Key", "")):
+        found = malformed("`Sec-WebSocket-Key` is 16 bytes in base64.")
+    else:
+        return
+    raise instead or found
+
+
+def _not_yet(detail: str) -> Problem:
+    headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+    return Problem(426, detail, headers=headers)
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text.strip(), validate=True)) == 16
+    except (binascii.Error, ValueError):
+        return False
 
 
 class CountingReader(WebSocketReader):
-    """aiohttp's parser, which stops at a client that sends frames too fast.
+    """aiohttp's parser, which stops at a client that sends frames too fast, and at some that it
+    lets pass itself.
 
     It counts as it parses: a continuation frame is never seen outside of it, and aiohttp reads on
     while it waits for the answer to a close. Messages have some to spare, since who reads them may
@@ -43,10 +83,23 @@ class CountingReader(WebSocketReader):
     messages: Pace
     others: Pace
     account: AccountPace | None = None
+    _in_message = False
 
     def _handle_frame(
         self, fin: bool, opcode: int, payload: bytes | bytearray, compressed: int
     ) -> None:
+        if type(payload) is bytes:  # what was masked comes as a bytearray
+            raise WebSocketError(CloseCode.PROTOCOL, "a client masks its frames (5.1)")
+        if opcode in (WSMsgType.TEXT, WSMsgType.BINARY):
+            if self._in_message:  # aiohttp overlooks a message whose first part is empty
+                raise WebSocketError(CloseCode.PROTOCOL, "a message in the middle of one (5.4)")
+            self._in_message = not fin
+        elif opcode == WSMsgType.CONTINUATION:
+            self._in_message = self._in_message and not fin
+        elif opcode == WSMsgType.CLOSE and len(payload) >= 2:
+            code = int.from_bytes(payload[:2], "big")
+            if code in _NEVER_SENT or code > LAST_CLOSE_CODE:
+                raise WebSocketError(CloseCode.PROTOCOL, f"nobody sends the code {code} (7.4)")
         message = fin and opcode in (WSMsgType.TEXT, WSMsgType.BINARY)
         if (self.messages if message else self.others).take(len(payload)):
             if self.account is not None:

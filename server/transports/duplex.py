@@ -17,6 +17,7 @@ from server.core.errors import Problem, too_many
 from server.core.limits import KEYS, GrowingDelay
 from server.realtime.event import Event
 from server.settings import Settings
+from server.text import fault
 from server.transports.connections import End
 
 FRAME_BYTES = 64 * 1024
@@ -58,6 +59,7 @@ class CloseCode:
 
     NORMAL = 1000
     GOING_AWAY = 1001
+    PROTOCOL = 1002
     POLICY = 1008
     TOO_LARGE = 1009
     FAILED = 1011
@@ -310,4 +312,4 @@ def client_id_in(text: str | None) -> str | None:
 def client_id_of(sent: object) -> str | None:
     """The same of a frame that was read."""
     name = sent.get("client_id") if isinstance(sent, dict) else None
-    return name if isinstance(name, str) and name.isprintable() and len(name) <= 64 else None
+    return name if isinstance(name, str) and len(name) <= 64 and fault(name) is None else None

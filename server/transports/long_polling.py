@@ -33,10 +33,10 @@ class Wait:
     """How long one request may be held, the place it has meanwhile, and what ends it early."""
 
     def __init__(self, request: web.Request, timeout: float) -> None:
-        """`timeout` is in seconds from now."""
+        """`timeout` is in seconds from now; a HEAD does not wait."""
         self._loop = asyncio.get_running_loop()
         self._request = request
-        self._deadline = self._loop.time() + timeout
+        self._deadline = self._loop.time() + (timeout if request.method != "HEAD" else 0)
         self._ended: asyncio.Future[End] = self._loop.create_future()
         self._place = contextlib.ExitStack()
 
@@ -50,7 +50,7 @@ class Wait:
         """Take a place, once. Raises Problem 401, 429, 503."""
         if self._request.get(HELD):
             return
-        mark_held(self._request)
+        mark_held(self._request, lambda: self._end(End.RELEASED))
         identity = identity_of(self._request)
         connections = self._request.app[CONNECTIONS]
         self._place.enter_context(connections.hold(identity, self._end, poll=True))
@@ -184,7 +184,7 @@ def first_of(cursor: str | None) -> str | None:
     return cursor.partition(BETWEEN)[0] if cursor is not None else None
 
 
-class _Page:
+class Page:
     """What one answer will tell."""
 
     def __init__(self) -> None:
@@ -208,6 +208,11 @@ class _Page:
             self._bytes += len(event)
             self._wake()
 
+    def aside(self, type: str, data: str) -> None:
+        """Tell what is no event of a topic: it moves no cursor."""
+        if not self.full:
+            self.add([_encoded(type, data)])
+
     def fail(self, problem: Problem) -> None:
         """Answer with a problem instead."""
         self.problem = self.problem or problem
@@ -221,7 +226,7 @@ class _Page:
 class _PageSink:
     """A page as the sink of one of the topics it tells of."""
 
-    def __init__(self, page: _Page, source: Source) -> None:
+    def __init__(self, page: Page, source: Source) -> None:
         self._page = page
         self._source = source
 
@@ -231,10 +236,7 @@ class _PageSink:
             return False
         encoded: list[bytes] | None = event.encoded.get("poll")
         if encoded is None:
-            encoded = [
-                f'{{"type":"{type}","data":{data}}}'.encode()
-                for type, data in self._source.tell(event)
-            ]
+            encoded = [_encoded(type, data) for type, data in self._source.tell(event)]
             event.encoded["poll"] = encoded
         self._page.add(encoded)
         return True
@@ -260,7 +262,7 @@ async def read(
     timeout: float,
     *,
     admit: Callable[[], Awaitable[None]] | None = None,
-    beside: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
+    beside: Callable[[Page], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
 ) -> web.Response:
     """Answer `{"events": [{"type", "data"}], "cursor"}`: what the topics told after the cursor
     `after`, at once or as soon as there is something; 204 after `timeout` seconds. Without a
@@ -268,11 +270,12 @@ async def read(
 
     Every event of a stream of the same topic, once and in the same order, page after page. The
     cursor of the first source will do for all: of a state topic comes the newest then. `admit` is
-    asked again before a held request is answered; `beside` is entered for as long as it waits.
+    asked again before a held request is answered; inside `beside`, entered for as long as it waits,
+    somebody else may tell it something aside.
 
     Raises Problem 401, 429, 503, 410 (`reset`) where the cursor cannot be honoured.
     """
-    hub, page, places = service(request, Hub), _Page(), []
+    hub, page, places = service(request, Hub), Page(), []
     timeout = min(timeout, service(request, Settings).long_poll_seconds)
     cursors: list[str | None] = [*after.split(BETWEEN)] if after is not None else [None]
     with Wait(request, timeout) as wait, contextlib.ExitStack() as stack:
@@ -287,7 +290,7 @@ async def read(
             raise reset()
         if not page.news.done():
             await wait.begin()
-            with beside():
+            with beside(page):
                 await wait.until(page.news)
             if page.news.done():
                 # A right may have ended in another process, and what tells of it be on its way.
@@ -301,6 +304,10 @@ async def read(
             return _answer(page.events, BETWEEN.join(map(hub.cursor_of, places)))
         retry = {"Retry-After": "1"} if wait.released else {}
         return web.Response(status=204, headers=retry)
+
+
+def _encoded(type: str, data: str) -> bytes:
+    return f'{{"type":"{type}","data":{data}}}'.encode()
 
 
 def _answer(events: list[bytes], cursor: str) -> web.Response:

@@ -17,7 +17,7 @@ def progress(
     Until then the answer carries `Retry-After`: a client that keeps to it asks once or twice,
     however long the queue is.
     """
-    headers = {"Cache-Control": "no-store"}
+    headers = {}
     if seconds > 0:
         headers["Retry-After"] = str(seconds)
     if location is not None:

@@ -15,11 +15,12 @@ from aiohttp import web
 
 from server.core.addresses import address_key
 from server.core.auth import Gate
-from server.core.errors import Problem, malformed, too_many, unauthorized
+from server.core.errors import Problem, malformed, too_many, unauthorized, unavailable
 from server.core.logging import log_failure
-from server.core.routing import BODY_SECONDS, GATE, HELD, count_anonymous
+from server.core.routing import GATE, HELD, count_anonymous
 from server.settings import Settings
 from server.transports.connections import CONNECTIONS, Connections, End, Unidentified
+from server.transports.counted_websocket import check_upgrade
 from server.transports.duplex import (
     ACCOUNT_PACES,
     CLOSE_SECONDS,
@@ -34,7 +35,17 @@ from server.transports.duplex import (
     code_of,
     error,
 )
-from server.transports.socketio_engine import BoundedWebSocket, Server, quiet
+from server.transports.socketio_engine import (
+    BINARY,
+    PACKETS,
+    BoundedWebSocket,
+    Server,
+    count_all,
+    is_packet,
+    quiet,
+    read_post,
+    take_posted,
+)
 from server.transports.socketio_session import Session
 
 logger = logging.getLogger(__name__)
@@ -80,7 +91,7 @@ class SocketIo:
             async_mode="aiohttp",
             async_handlers=False,  # a sender's events are taken one after the other
             ping_interval=settings.heartbeat_seconds,
-            # A ping waits behind what a slow client still has to read.
+            # The server's own patience: a ping waits behind what a slow line still has to carry.
             ping_timeout=settings.stalled_reader_seconds,
             max_http_buffer_size=FRAME_BYTES,
             http_compression=False,  # it would hold the loop for every answer to a poll
@@ -90,6 +101,7 @@ class SocketIo:
         self._server.departed = self._departed
         self._server.unreadable = self._unreadable
         self._server.take = self._event
+        self._server.closing = lambda: self._connections.draining
         self._server.eio.settings = settings
         self._server.eio.sessions_end = self._end
         self._server.eio.unreadable = self._unreadable
@@ -103,7 +115,7 @@ class SocketIo:
         self._handlers[name] = handle
 
     async def close(self) -> None:
-        """End what is left, and stop looking after it."""
+        """End what is left, and stop looking after it. No client is told to stay away."""
         for session in [*self._sessions.values()]:
             session.end(End.DRAINING)
         for eio_sid in [*self._server.eio.sockets]:
@@ -116,11 +128,15 @@ class SocketIo:
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         request[HELD] = True
         sid = request.query.get("sid")
-        upgrades = request.headers.get("Upgrade", "").lower() == "websocket"
+        upgrades = request.headers.get("Upgrade", "").strip().lower() == "websocket"
         if sid not in self._server.eio.sockets:
             count_anonymous(request)
+        if upgrades and request.method == "GET":
+            check_upgrade(request)
         with ExitStack() as stack:
             if sid is None and request.method == "GET":
+                if self._connections.draining:
+                    raise unavailable("The server is shutting down. Come back in a moment.", 1)
                 stack.enter_context(self._unidentified.place(address_key(request)))
                 request[PLACE] = stack
             elif sid is not None and sid in self._server.eio.sockets and not upgrades:
@@ -151,40 +167,47 @@ class SocketIo:
     async def _take_post(
         self, request: web.Request, work: Coroutine[Any, Any, web.StreamResponse]
     ) -> web.StreamResponse:
+        """Take every packet of it, or none, and say so: each counts as a frame of a WebSocket."""
         sid = request.query.get("sid", "")
-        size = request.content_length or 0
-        if size > FRAME_BYTES:
-            work.close()
-            self._end(sid, End.TOO_LARGE)
-            raise Problem(413, f"A request holds {FRAME_BYTES} bytes at most.")
-        engine = self._server.eio.sockets.get(sid)
-        if engine is not None and (wait := engine.posts.take(size)):
-            work.close()
-            self._end(sid, End.TOO_FAST)
-            raise too_many("Too many requests in this session. Connect again.", wait / 1000)
-        try:
-            async with asyncio.timeout(BODY_SECONDS):
-                return await work
-        except TimeoutError:
-            raise malformed(f"The body did not arrive within {BODY_SECONDS:g} s.") from None
+        if sid not in self._server.eio.sockets:
+            return await work  # which refuses it, unread
+        with contextlib.closing(work):
+            try:
+                packets = request[PACKETS] = await read_post(request)
+            except UnicodeDecodeError:
+                self._unreadable(sid, "bad_json")
+                raise malformed("The body is not UTF-8.") from None
+            except Problem as problem:
+                if problem.status == 413:
+                    self._end(sid, End.TOO_LARGE)
+                raise
+            engine = self._server.eio.sockets.get(sid)
+            if engine is not None and (wait := count_all(engine.posts, packets)):
+                self._end(sid, End.TOO_FAST)
+                detail = f"{len(packets)} packets are too many at once. Connect again."
+                raise too_many(detail, wait / 1000)
+            answer = await work
+        if sid not in self._by_engine and not all(map(is_packet, packets)):
+            raise malformed("There was something that is no packet. Connect again.")
+        return answer
 
     async def _connect(self, sid: str, environ: dict[str, Any], auth: object = None) -> bool | None:
         token = auth.get("token") if isinstance(auth, dict) else None
         try:
             if not isinstance(token, str):
                 raise unauthorized("Send an access token: `auth: {token}`.")
-            identity = self._gate.tokens.verify(token)
+            claims = self._gate.tokens.verify(token)
             try:
                 engine = self._engine_of(sid)
             except KeyError:  # it has gone, or the server is ending
                 return False
-            account = self._paces.admit(identity.limit_key)
+            account = self._paces.admit(claims.limit_key)
             patience = self._settings.stalled_reader_seconds
-            session = Session(sid, identity, engine, engine.pace, patience)
-            session.held.enter_context(self._connections.hold(identity, session.end))
+            session = Session(sid, engine, engine.pace, patience)
+            session.held.enter_context(self._connections.hold(claims, session.end))
             try:
                 # Registered before it is checked, as with the other transports.
-                await self._gate.check(identity)
+                session.identity = await self._gate.check(claims)
                 if engine.closing or engine.closed:
                     raise ConnectionResetError("the client has gone in between")
             except BaseException:
@@ -274,10 +297,12 @@ class SocketIo:
         wire = _wire_of(session.engine)
         with contextlib.suppress(TimeoutError, ConnectionError, OSError):
             async with asyncio.timeout(CLOSE_SECONDS):
-                if why in STAYS_AWAY:
+                stays_away = why in STAYS_AWAY
+                if stays_away:
                     await self._server.disconnect(session.sid)
-                # A poll that is held takes everything along; there can be no other.
-                await session.engine.close(wait=wire is not None)
+                # Told that the session is over, Python's client would not come back. A poll that is
+                # held takes everything along; there can be no other.
+                await session.engine.close(wait=wire is not None, abort=not stays_away)
                 if wire is not None:
                     await wire.end(int(code), json.dumps(members).encode())
         if wire is not None:
@@ -291,6 +316,8 @@ class SocketIo:
         engine.pace = Pace(self._settings.frames_per_second)
         engine.posts = Pace(self._settings.frames_per_second, spare=2 * PATIENCE)
         engine.queue.overflow = partial(self._end, eio_sid, End.STALLED)
+        engine.queue.tell_heartbeat(self._settings.heartbeat_seconds)
+        engine.handle_post_request = partial(take_posted, engine)
         self._wait_for_token(engine, request[PLACE].pop_all())
 
     def _wait_for_token(self, engine: Any, place: ExitStack) -> None:
@@ -328,7 +355,7 @@ class SocketIo:
             self._start(self._cut(engine))
 
     async def _cut(self, engine: Any) -> None:
-        await engine.close(wait=False)
+        await engine.close(wait=False, abort=self._connections.draining)
         if (wire := _wire_of(engine)) is not None:
             with contextlib.suppress(TimeoutError, ConnectionError, OSError):
                 async with asyncio.timeout(CLOSE_SECONDS):
@@ -337,7 +364,7 @@ class SocketIo:
 
     def _unreadable(self, eio_sid: str, code: str) -> None:
         if (session := self._by_engine.get(eio_sid)) is not None:
-            session.say(error(code, _UNREADABLE[code]))
+            session.say(_UNREADABLE[code])
             if session.pace.take() and session.pace.exhausted:
                 session.end(End.TOO_FAST)
         else:
@@ -366,6 +393,6 @@ def _wire_of(engine: Any) -> BoundedWebSocket | None:
 
 
 _UNREADABLE = {
-    "binary": "Send text: there is nothing binary here.",
-    "bad_json": "This is no event of Socket.IO's.",
+    "binary": BINARY,
+    "bad_json": error("bad_json", "This is no event of Socket.IO's."),
 }

@@ -10,17 +10,19 @@ from typing import Any
 
 import engineio
 import socketio
-from aiohttp import WSMsgType, web
+from aiohttp import WSMsgType, http_exceptions, web
 from engineio.async_drivers.aiohttp import WebSocket
 from engineio.async_socket import AsyncSocket
-from engineio.packet import MESSAGE, NOOP, Packet
-from socketio.packet import ACK
+from engineio.packet import MESSAGE, NOOP, PING, Packet
+from socketio.packet import ACK, CONNECT_ERROR
 
-from server.core.errors import malformed
+from server.core.arrivals import ARRIVALS
+from server.core.bodies import BODY_SECONDS
+from server.core.errors import Problem, malformed
 from server.settings import Settings
 from server.transports.connections import End
 from server.transports.counted_websocket import CountedWebSocket
-from server.transports.duplex import BUFFER, FRAME_BYTES, AccountPace, Said, bound, error
+from server.transports.duplex import BUFFER, FRAME_BYTES, AccountPace, Pace, Said, bound, error
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,15 @@ HARD_BUFFER = 4 * BUFFER
 """Bytes beyond which a client is ended: only answers to what it sends go beyond BUFFER at all."""
 _PACKET = re.compile(r"4[0-9]|[123](probe)?\Z|5\Z")
 """What Socket.IO's clients send. Of anything else engineio would first try to read the JSON."""
+_POSTED = re.compile(r"4[0-9]|[13]\Z")
+"""The same over polling, where nothing is probed."""
+_BINARY = re.compile(r"5(\d{1,9})-(?:/[^,]{0,256},)?(\d{1,9})?")
+"""A binary event: how many attachments follow it, and under which number it is acknowledged."""
+PINGS_MISSED = 2
+"""A client takes the line for dead that has brought no ping for an interval and so many more: with
+the default heartbeat after 30 s. Streams show a dead line after two or three comments as well."""
+PACKETS: web.RequestKey[list[str]] = web.RequestKey("packets", list)
+"""What a POST brought."""
 
 
 class MeasuredQueue(asyncio.Queue[Packet | None]):
@@ -71,8 +82,21 @@ class MeasuredQueue(asyncio.Queue[Packet | None]):
         self._taken += 1
         return super().get_nowait()
 
+    def tell_heartbeat(self, interval: float) -> None:
+        """Let the handshake, which waits here, tell how often pings come, in seconds.
+
+        engineio would tell its own patience with a client, and whole seconds.
+        """
+        opening: Packet = self._queue[0]  # type: ignore[attr-defined]
+        interval_ms = round(interval * 1000)
+        opening.data |= {"pingInterval": interval_ms, "pingTimeout": PINGS_MISSED * interval_ms}
+
     def _put(self, item: Packet | None) -> None:
-        super()._put(item)
+        if item is not None and item.packet_type == PING:
+            # JavaScript's client counts pings alone, so they don't wait behind what it has to read.
+            self._queue.appendleft(item)  # type: ignore[attr-defined]
+        else:
+            super()._put(item)
         self.bytes += _size(item)
         if self.bytes > HARD_BUFFER and self.overflow is not None:
             self.overflow()
@@ -93,6 +117,7 @@ class BoundedWebSocket(WebSocket):  # type: ignore[misc]
 
     _sock: CountedWebSocket
     _request: web.Request
+    _said_close = False
 
     async def __call__(self, environ: dict[str, Any]) -> web.WebSocketResponse:
         """Serve it to its end. Raises Problem 400 where the session has one already."""
@@ -128,15 +153,17 @@ class BoundedWebSocket(WebSocket):  # type: ignore[misc]
         """
         limit = None if self._socket.upgraded else self.server.settings.identify_seconds or None
         async with asyncio.timeout(limit):
-            while True:
+            while not self._said_close:
                 message = await self._sock.receive()
                 if message.type is WSMsgType.TEXT:
                     if self._readable(message.data):
+                        self._said_close = message.data == "1"  # engineio would read on
                         return str(message.data)
                 elif message.type is WSMsgType.BINARY:
                     self.server.unreadable(self._socket.sid, "binary")
                 elif message.type not in (WSMsgType.PING, WSMsgType.PONG):
-                    raise OSError("the WebSocket has ended")
+                    break
+        raise OSError("the WebSocket has ended")
 
     def _readable(self, text: str) -> bool:
         if len(text) > FRAME_BYTES // 4 and len(text.encode()) > FRAME_BYTES:
@@ -163,6 +190,51 @@ class BoundedWebSocket(WebSocket):  # type: ignore[misc]
 
 
 TOO_LARGE = error("too_large", f"A frame holds {FRAME_BYTES} bytes at most.")
+BINARY = error("binary", "Send text: there is nothing binary here.")
+_NO_NAMESPACE = {"code": 4404, "reason": "There is the main namespace, /, and no other."}
+
+
+async def read_post(request: web.Request) -> list[str]:
+    """The packets of a POST, however its body is framed.
+
+    Raises Problem 400, 413, and UnicodeDecodeError.
+    """
+    too_large = Problem(413, f"A request holds {FRAME_BYTES} bytes at most.")
+    if (request.content_length or 0) > FRAME_BYTES:
+        raise too_large
+    try:
+        async with request.app[ARRIVALS].within(BODY_SECONDS):
+            body = await request.read()
+    except TimeoutError:
+        raise malformed(f"The body did not arrive within {BODY_SECONDS:g} s.") from None
+    except web.HTTPRequestEntityTooLarge:
+        raise too_large from None
+    except (web.RequestPayloadError, http_exceptions.BadHttpMessage):
+        raise malformed("The body is not what its headers announce.") from None
+    if len(body) > FRAME_BYTES:
+        raise too_large
+    return body.decode().split("\x1e")
+
+
+def count_all(pace: Pace, packets: list[str]) -> int:
+    """0 where they may all be taken, else the milliseconds after which they could."""
+    return next((wait for packet in packets if (wait := pace.take(len(packet)))), 0)
+
+
+def is_packet(text: str) -> bool:
+    """Whether that is a packet which may come by a POST."""
+    return _POSTED.match(text) is not None
+
+
+async def take_posted(client: Any, environ: dict[str, Any]) -> None:
+    """engineio's reading of a POST, of as many packets as came, also where some are none."""
+    for text in environ["aiohttp.request"][PACKETS]:
+        if client.closed:
+            return
+        if is_packet(text):
+            await client.receive(Packet(encoded_packet=text))
+        else:
+            client.server.unreadable(client.sid, "binary" if text[:1] == "b" else "bad_json")
 
 
 def packet_of(said: Said) -> Packet:
@@ -218,6 +290,20 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
     departed: Callable[[str], None]
     unreadable: Callable[[str, str], None]
     take: Callable[..., Awaitable[Mapping[str, Any] | None]]
+    closing: Callable[[], bool]
+
+    async def _handle_connect(self, eio_sid: str, namespace: str | None, data: Any) -> None:
+        if self.closing():
+            return  # refused in words JavaScript's client would never come back; it is cut off soon
+        if namespace not in (None, "/"):
+            refusal: dict[str, Any] = {"message": "Invalid namespace", "data": _NO_NAMESPACE}
+        elif self.manager.sid_from_eio_sid(eio_sid, "/") is not None:
+            refusal = {"message": "This connection has said already who it is."}
+        else:
+            await super()._handle_connect(eio_sid, namespace, data)
+            return
+        packet = self.packet_class(CONNECT_ERROR, data=refusal, namespace=namespace)
+        await self._send_packet(eio_sid, packet)
 
     async def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
         await super()._handle_eio_connect(eio_sid, environ)
@@ -237,12 +323,23 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
             self.unreadable(eio_sid, "binary")
             return
         if data[:1] in ("5", "6"):
-            return  # what comes with it is binary, and is answered
+            await self._refuse_binary(eio_sid, data)
+            return
         try:
             await super()._handle_eio_message(eio_sid, data)
         except Exception as failure:  # our own handlers raise nothing
             logger.debug("a packet cannot be read: %r", failure)
             self.unreadable(eio_sid, "bad_json")
+
+    async def _refuse_binary(self, eio_sid: str, head: str) -> None:
+        """Its attachments are refused one by one; who waits for an acknowledgement has it now."""
+        found = _BINARY.match(head)
+        if found is None or not int(found[1]):
+            self.unreadable(eio_sid, "binary")
+        if found is not None and found[2] and self.manager.sid_from_eio_sid(eio_sid, "/"):
+            refusal = json.loads(BINARY.text)
+            packet = self.packet_class(ACK, id=int(found[2]), data=[refusal])
+            await self._send_packet(eio_sid, packet)
 
     async def _handle_event_internal(
         self, server: Any, sid: str, eio_sid: str, data: list[Any], namespace: str, id: int | None

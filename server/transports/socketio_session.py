@@ -18,12 +18,11 @@ PlaceT = TypeVar("PlaceT")
 class Session(Lane):
     """A client that has said who it is. `places` is left when it goes."""
 
-    def __init__(
-        self, sid: str, identity: Identity, engine: Any, pace: Pace, stalled_seconds: float
-    ) -> None:
+    def __init__(self, sid: str, engine: Any, pace: Pace, stalled_seconds: float) -> None:
         super().__init__()
         self.sid = sid
-        self.identity = identity
+        self.identity: Identity
+        """Known once the session has been checked, before which nothing is taken."""
         self.pace = pace
         self.places: dict[str, AsyncExitStack] = {}
         self.held = contextlib.ExitStack()

@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.web import BaseRequest
 from aiohttp_sse import EventSourceResponse
-from pydantic import Field
+from pydantic import BeforeValidator
 
 from server.core.errors import Problem
 from server.core.logging import log_failure
@@ -38,7 +38,21 @@ RETRY_MS = (500, 2500)
 RESET = b"event: reset\ndata: {}\n\n"
 COMMENT = b": keep-alive\n\n"
 
-After = Annotated[str, Field(max_length=1024)] | None
+NO_CURSOR = "-"
+LONGEST_CURSOR = 1024
+
+
+def _sent(cursor: object) -> object:
+    """Nothing is no cursor, and what can be none gets a reset as one that is gone does: a reader
+    sends back whatever it was told."""
+    if not isinstance(cursor, str):
+        return cursor
+    cursor = cursor.strip()
+    usable = cursor.isascii() and len(cursor) <= LONGEST_CURSOR
+    return (cursor or None) if usable else NO_CURSOR
+
+
+After = Annotated[str | None, BeforeValidator(_sent)]
 """A door's parameter: the cursor to go on from."""
 LastEventId = Annotated[After, Header("Last-Event-ID")]
 """The same, as a reader that comes back sends it by itself: newer than `after`, so it wins."""
@@ -252,7 +266,6 @@ async def stream(
     identity = identity_of(request)
     hub = service(request, Hub)
     stalled_seconds = service(request, Settings).stalled_reader_seconds
-    mark_held(request)
     pending: list[End] = []
     sink: SseSink | None = None
 
@@ -262,12 +275,16 @@ async def stream(
         else:
             sink.end(why)
 
+    mark_held(request, lambda: end(End.RELEASED))
     with request.app[CONNECTIONS].hold(identity, end):
         # Registered before it is checked: a revocation in between is seen one way or the other.
         await request.app[GATE].check(identity)
         response = EventSource(send_timeout=stalled_seconds)
         writer = await response.prepare(request)
         assert writer is not None
+        if request.method == "HEAD":
+            await response.write_eof()
+            return response
         await response.write(f"retry: {random.randint(*RETRY_MS)}\n\n".encode())  # noqa: S311
         newest_only = topic.startswith(STATE)
         sink = SseSink(

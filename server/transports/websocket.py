@@ -16,7 +16,7 @@ from server.core.logging import log_failure
 from server.core.routing import GATE, IDENTITY, identity_of, mark_held, service
 from server.settings import Settings
 from server.transports.connections import CONNECTIONS, End
-from server.transports.counted_websocket import CountedWebSocket
+from server.transports.counted_websocket import CountedWebSocket, check_upgrade
 from server.transports.duplex import (
     ACCOUNT_PACES,
     BUFFER,
@@ -136,7 +136,6 @@ async def serve(request: web.Request, attend: Attend) -> web.StreamResponse:
     check_upgrade(request)
     identity, settings = identity_of(request), service(request, Settings)
     account = request.app[ACCOUNT_PACES].admit(identity.limit_key)
-    mark_held(request)
     lane: WebSocketLane | None = None
     pending: list[End] = []
 
@@ -146,9 +145,10 @@ async def serve(request: web.Request, attend: Attend) -> web.StreamResponse:
         else:
             lane.end(why)
 
+    mark_held(request, lambda: end(End.RELEASED))
     with request.app[CONNECTIONS].hold(identity, end):
         # Registered before it is checked: a revocation in between is seen one way or the other.
-        await request.app[GATE].check(identity)
+        request[IDENTITY] = await request.app[GATE].check(identity)
         ws = CountedWebSocket(settings, account)
         writer = await ws.prepare(request)
         lane = WebSocketLane(request, writer, settings.stalled_reader_seconds)
@@ -183,16 +183,6 @@ async def refuse(request: web.Request, problem: Problem) -> web.StreamResponse:
         async with asyncio.timeout(CLOSE_SECONDS):
             await ws.close(code=code_of(problem), message=_reason_of(problem))
     return ws
-
-
-def check_upgrade(request: web.Request, instead: Problem | None = None) -> None:
-    """Raises Problem 426, or the one to raise instead, where the request is no handshake."""
-    if request.headers.get("Upgrade", "").lower() != "websocket":
-        raise instead or Problem(
-            426,
-            "This path speaks WebSocket: send `Upgrade: websocket`.",
-            headers={"Upgrade": "websocket", "Connection": "Upgrade"},
-        )
 
 
 async def _converse(

@@ -1,9 +1,11 @@
 """Both apps as people have them: processes in terminals of 80 by 24, played by keyboard alone."""
 
 import re
+import shlex
 
 from support.server_process import StartServer
 from support.tmux import Tmux, Window, signed_in
+from tui.common.text import anchored, fit
 
 RESTAURANT = "Thai Basil"
 """The demo's employee works there."""
@@ -104,3 +106,28 @@ def test_pictures_are_drawn_and_compared(start_server: StartServer, tmux: Tmux) 
         window.press("Right", "Right", "Right", "Right", "Right")
     window.press("C-q")
     assert window.ends() == 0
+
+
+SCRIPTS = (
+    *("किताब हिन्दी", "நிலா தமிழ்", "กำลัง ไทย", "می‌خواهم", "שלום", "한글 漢字", "क्‍ष"),
+    *(
+        "☁️ 1️⃣ ❤️ ☰☰",
+        "👨‍👩‍👧 👍🏽 🇩🇪 🏳️‍🌈",
+        "\U0001fadb \U0001fa77 \U0001fae9 \U0002ebf0",
+        "e\u0301\u20e3",
+        "a\tb",
+    ),
+    "Z" + "\u0335" * 40 + "algo",
+)
+
+
+def test_text_of_every_script_leaves_a_row_its_columns(tmux: Tmux) -> None:
+    # In the last column of a row that is 40 cells wide everything is overwritten by the mark.
+    rows = [f"│{anchored(fit(text, 38, pad=True))}│\x1b[40G#" for text in SCRIPTS]
+    drawn = tmux.folder / "rows"
+    drawn.write_text("".join(f"{row}\n" for row in rows))
+    window = tmux.run_in("rows", f"cat {shlex.quote(str(drawn))}; exec cat", (80, 24))
+    lines = window.sees("Z", "#").split("\n")[: len(rows)]
+    assert [(line[0], line.count("│"), line.rstrip()[-1]) for line in lines] == [
+        ("│", 1, "#")
+    ] * len(rows)

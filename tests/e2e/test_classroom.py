@@ -68,12 +68,14 @@ async def watch_the_demo(rest: Rest, everybody_is_there: asyncio.Barrier) -> Non
             assert news.answer.status == 200
         for _ in range(3):
             (await rest.get("/orders")).must(200)
-        restaurant = (await rest.get("/restaurants")).must(200).json["items"][0]["id"]
+        place = (await rest.get("/restaurants")).must(200).json["items"][0]
+        restaurant = place["id"]
         menu = (await rest.get(f"/restaurants/{restaurant}")).must(200).json["menu"]
         dish = next(item["id"] for item in menu if item["available"])
         items = [{"menu_item_id": dish, "quantity": 1}]
+        door = HOME | {"lat": place["lat"], "lng": place["lng"]}
         for _ in range(2):
-            order = {"restaurant_id": restaurant, "items": items, "address": HOME}
+            order = {"restaurant_id": restaurant, "items": items, "address": door}
             (await rest.post("/orders", order)).must(201)
         async with asyncio.timeout(60):
             await everybody_is_there.wait()

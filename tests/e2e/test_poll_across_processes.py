@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,6 +96,46 @@ async def test_delivered_is_told_at_once_as_the_last(table: Table) -> None:
     answer = (await asyncio.wait_for(poll, 2)).must(200).json
     assert answer["terminal"] is True
     assert answer["status"] == "delivered"
+
+
+async def test_polls_for_events_tell_all_that_was_done_elsewhere(table: Table, two: Two) -> None:
+    kitchen = f"/restaurants/{table.place.id}/orders/events"
+    begun = asyncio.Semaphore(0)
+
+    async def follow(
+        rest: Rest, path: str, items: str, whole: Callable[[list[Any]], bool]
+    ) -> list[Any]:
+        params, found = {"after": (await rest.get(path)).must(200).json["cursor"]}, list[Any]()
+        begun.release()
+        while not whole(found):
+            answer = (await rest.get(path, params=params | {"timeout": "20"})).must(200).json
+            found += answer[items]
+            params = {"after": answer["cursor"]}
+        (await rest.get(path, params=params | {"timeout": "1"})).must(204)
+        return found
+
+    def newest(found: list[Any]) -> dict[str, int]:
+        return {one["id"]: one["version"] for one in found}
+
+    async with asyncio.timeout(40), asyncio.TaskGroup() as group:
+        told = group.create_task(
+            follow(table.employee, kitchen, "events", lambda found: len(found) >= 20)
+        )
+        changed = group.create_task(
+            follow(
+                table.customer, "/orders", "items", lambda found: sum(newest(found).values()) >= 20
+            )
+        )
+        for _ in range(2):
+            await begun.acquire()
+        for _ in range(10):
+            await table.step(await table.order(), "accepted")
+    logged = two.logged(f"restaurant:{table.place.id}")
+    assert [(one["type"], one["data"]["id"]) for one in told.result()] == [
+        (one.type, one.subject) for one in logged
+    ]
+    # Of an order that changed twice in between, the customer is told as it is.
+    assert newest(changed.result()) == {one.subject: 2 for one in logged}
 
 
 async def test_a_client_that_leaves_frees_its_place(table: Table) -> None:

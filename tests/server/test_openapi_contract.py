@@ -21,13 +21,25 @@ CHECKS = [
     "missing_required_header",
     "unsupported_method",
     "ignored_auth",
+    "use_after_free",
+    "ensure_resource_availability",
 ]
 """Not `positive_data_acceptance`: a rule may refuse what a schema cannot, with a documented 422."""
 
 
+EVERY = "examples,coverage,fuzzing,stateful"
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("role", ["customer", "employee"])
-async def test_no_undocumented_answer(start_server: StartServer, role: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("phases", "examples"),
+    [(EVERY, 5), pytest.param("stateful", 100, marks=pytest.mark.others)],
+    ids=["every phase", "what was made and removed"],
+)
+async def test_no_undocumented_answer(
+    start_server: StartServer, role: str, phases: str, examples: int, tmp_path: Path
+) -> None:
     server = start_server(demo=True, env={"TIFFIN_LONG_POLL_SECONDS": "1"})
     async with Rest(server.url) as rest:
         await rest.demo(role)
@@ -44,8 +56,8 @@ async def test_no_undocumented_answer(start_server: StartServer, role: str, tmp_
             *("--checks", ",".join(CHECKS)),
             # A stream does not end, and after the account is deleted everything would be 401.
             *("--exclude-path-regex", "/stream$", "--exclude-operation-id", "delete_account"),
-            *("--phases", "examples,coverage,fuzzing"),
-            *("--max-examples", "5", "--seed", "1", "--request-timeout", "10"),
+            *("--phases", phases, "--max-examples", str(examples)),
+            *("--seed", "1", "--request-timeout", "10"),
         ],
         cwd=tmp_path,
         capture_output=True,

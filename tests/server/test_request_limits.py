@@ -174,7 +174,7 @@ async def test_a_request_whose_client_has_left_counts(data_dir: Path) -> None:
             for _ in range(40):  # none of them gets as far as having its session looked up
                 request = await RawRequest.send(server.port, "/me", rest.token)
                 await asyncio.sleep(0)
-                request.close()
+                request.reset()
 
             async def one_too_many() -> bool:
                 asked = asyncio.create_task(rest.get("/me"))

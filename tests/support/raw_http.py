@@ -3,6 +3,8 @@
 import asyncio
 import json
 import resource
+import socket
+import struct
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -64,6 +66,12 @@ class RawRequest:
             self.cursor = fields.get("id", self.cursor)
             if "data" in fields:
                 return fields["event"], fields["data"]
+
+    def reset(self) -> None:
+        """Leave without a word that might be taken for the end of what is sent alone."""
+        connection = self.writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
 
     def close(self) -> None:
         """Leave, without waiting."""

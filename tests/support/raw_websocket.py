@@ -12,16 +12,25 @@ from support.waiting import PATIENCE
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
 
-def framed(payload: bytes, kind: int = TEXT, *, final: bool = True) -> bytes:
-    """A frame, masked with nothing, as a client may."""
-    first, size = final << 7 | kind, len(payload)
+def framed(
+    payload: bytes,
+    kind: int = TEXT,
+    *,
+    final: bool = True,
+    reserved: int = 0,
+    mask: bytes | None = b"\0\0\0\0",
+) -> bytes:
+    """A frame, masked with nothing, as a client may; without a mask, as it must not."""
+    first, size, masked = final << 7 | reserved << 4 | kind, len(payload), (mask is not None) << 7
     if size < 126:
-        head = bytes([first, 0x80 | size])
+        head = bytes([first, masked | size])
     elif size < 65536:
-        head = bytes([first, 0x80 | 126]) + size.to_bytes(2, "big")
+        head = bytes([first, masked | 126]) + size.to_bytes(2, "big")
     else:
-        head = bytes([first, 0x80 | 127]) + size.to_bytes(8, "big")
-    return head + b"\0\0\0\0" + payload
+        head = bytes([first, masked | 127]) + size.to_bytes(8, "big")
+    if mask is None:
+        return head + payload
+    return head + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
 
 
 class RawWebSocket:

@@ -36,6 +36,7 @@ class Rest:
     def __init__(self, base_url: str, session: aiohttp.ClientSession | None = None) -> None:
         self.base_url = base_url
         self.token: str | None = None
+        self.password = ""
         self.grant: dict[str, Any] = {}
         self._owned = session is None
         self._session = session or aiohttp.ClientSession(
@@ -129,12 +130,18 @@ class Rest:
 
     async def log_in(self, email: str, password: str) -> "Rest":
         """Be that account."""
+        self.password = password
         return self._be(await self.post("/auth/login", {"email": email, "password": password}), 200)
 
     async def register(self, email: str, password: str = "correct horse", name: str = "") -> "Rest":
         """Be a new customer."""
+        self.password = password
         body = {"email": email, "password": password, "name": name or email.partition("@")[0]}
         return self._be(await self.post("/auth/register", body), 201)
+
+    async def delete_account(self) -> Answer:
+        """Delete the account one is."""
+        return await self.delete("/me", {"password": self.password})
 
     def _be(self, answer: Answer, status: int) -> "Rest":
         self.grant = answer.must(status).json

@@ -1,9 +1,8 @@
 """What an app shows, as text, and waiting for it."""
 
-import unicodedata
-
 from textual.app import App
 
+from server.text import fault
 from support.waiting import PATIENCE, wait_until
 
 
@@ -13,10 +12,8 @@ def shown(app: App[None]) -> str:
 
 
 def steering(text: str) -> set[str]:
-    """The characters in it, line breaks aside, that steer a terminal or have no certain width."""
-    kinds = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-    unsure = set(text) & set("\ufe0f\u20e3\u3164")
-    return unsure | {c for c in text if c != "\n" and unicodedata.category(c) in kinds}
+    """The characters in it that are no text: those that steer a terminal."""
+    return {char for char in text if fault(char) is not None}
 
 
 async def sees(app: App[None], *texts: str, seconds: float = PATIENCE) -> None:

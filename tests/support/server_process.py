@@ -28,6 +28,7 @@ UNLIMITED = dict.fromkeys(
         "login_failures",
         "login_failures_per_account",
         "registrations_per_hour",
+        "registrations_refused_per_hour",
         "frames_per_second",
         "sockets_at_full_pace",
         "chat_bytes_per_minute",

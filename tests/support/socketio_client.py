@@ -1,14 +1,20 @@
-"""A stock Socket.IO client, python-socketio's, as some account."""
+"""Clients of Socket.IO as some account: python-socketio's, and polling request by request."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import socketio
 
+from server.transports.socketio import SocketIo
+from support.live_server import LiveServer
 from support.rest import Rest
 from support.waiting import PATIENCE
+
+WEBSOCKET = "/socket.io/?EIO=4&transport=websocket"
+POLLING = "//socket.io/?EIO=4&transport=polling"
 
 
 async def connected(rest: Rest, transports: tuple[str, ...] = ("websocket",)) -> Any:
@@ -65,3 +71,63 @@ async def socketio_client(
     finally:
         await client.client.disconnect()
         await client.client.shutdown()
+
+
+def door_of(server: LiveServer) -> SocketIo:
+    """The application's server of Socket.IO."""
+    (door,) = {
+        route.handler.__self__  # type: ignore[attr-defined]
+        for route in server.app.router.routes()
+        if "socket.io" in str(route.get_info())
+    }
+    assert isinstance(door, SocketIo)
+    return door
+
+
+def clients_of(server: LiveServer) -> dict[str, Any]:
+    """engineio's clients by their ids."""
+    found: dict[str, Any] = door_of(server)._server.eio.sockets
+    return found
+
+
+class Polling:
+    """A session of Engine.IO by polling, request by request."""
+
+    def __init__(self, rest: Rest, sid: str) -> None:
+        self._rest = rest
+        self.sid = sid
+        self._url = rest.url(f"{POLLING}&sid={sid}")
+
+    async def get(self) -> tuple[int, str]:
+        """Poll once; gives the status and what came."""
+        async with self._rest.http.get(self._url) as answer:
+            return answer.status, await answer.text()
+
+    async def post(self, *packets: str) -> int:
+        """Send packets; gives the status."""
+        return (await self.send("\x1e".join(packets)))[0]
+
+    async def send(self, body: object) -> tuple[int, str]:
+        """Send a body, in chunks where it is an iterator; gives the status and what is said."""
+        async with self._rest.http.post(self._url, data=body) as answer:
+            return answer.status, await answer.text()
+
+
+async def handshake(rest: Rest) -> Polling:
+    """Begin a session by polling."""
+    async with rest.http.get(rest.url(POLLING)) as answer:
+        assert answer.status == 200, await answer.text()
+        return Polling(rest, json.loads((await answer.text())[1:])["sid"])
+
+
+def hello(rest: Rest) -> str:
+    """The packet that says who one is."""
+    return "40" + json.dumps({"token": rest.token})
+
+
+async def identified(rest: Rest) -> Polling:
+    """A session by polling that has said who it is."""
+    session = await handshake(rest)
+    assert await session.post(hello(rest)) == 200
+    assert (await session.get())[1].startswith("40")
+    return session

@@ -343,7 +343,7 @@ class TiffinApp(BaseApp):
         self.push_screen(HelpScreen(self.panels))
 
     def action_account(self) -> None:
-        """Profile, password, log out, delete."""
+        """Profile, password, sessions, log out, delete."""
         from tui.common.screens.account import AccountScreen
 
         self.push_screen(AccountScreen())

@@ -77,6 +77,18 @@ class Child:
             self._process.wait(timeout=5)
 
 
+def demo_folder() -> Path:
+    """Where the demo keeps its data: TIFFIN_DATA_DIR, as the server reads it, or its own.
+
+    Raises OSError where that names a user who has no home.
+    """
+    named = os.environ.get("TIFFIN_DATA_DIR", "").strip()
+    try:
+        return Path(named or ".tiffin/demo").expanduser()
+    except RuntimeError:
+        raise OSError(f"{named}: there is no such user's home") from None
+
+
 def port_is_free(port: int) -> bool:
     """Whether a server could listen there: nobody answers and the port can be bound."""
     with socket.socket() as probe:

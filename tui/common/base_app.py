@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from textual.events import Event, Key, Paste
 from textual.filter import ANSIToTruecolor, LineFilter
 from textual.widget import Widget
+from textual.widgets import Input
 from textual.worker import Worker, WorkerFailed, WorkerState
 from textual.worker_manager import WorkerManager
 
-from tui.common.chat.legible import legible
+from server.text import clean, fault
 from tui.common.crash import REPORT
 from tui.common.terminal import TerminalApp
-from tui.common.text import drawn, plain
+from tui.common.text import in_one_line, plain
 
 if TYPE_CHECKING:
     from textual.command import Provider
@@ -36,15 +37,29 @@ class BaseApp(TerminalApp):
         self._workers = Workers(self)
 
     async def on_event(self, event: Event) -> None:
-        """Clean what is typed and pasted, unless the field shows none of it or cleans it itself."""
-        if isinstance(event, Key | Paste) and not _takes_raw(self.focused):
-            if isinstance(event, Paste):
-                event.text = drawn(legible(event.text))
-            elif event.character:
-                event.character = drawn(event.character)
-                if not event.character:
-                    return
+        """Clean what is pasted, unless the field shows none of it or cleans it itself.
+
+        A character that Python's tables don't know, or count as no letter, such as a joiner, is as
+        good as pasted: Textual would not take it for one.
+        """
+        if isinstance(event, Key) and event.character and _is_text(event.character):
+            event = Paste(event.character)
+        if isinstance(event, Paste):
+            event.text = self._fitting(event.text)
+            if not event.text:
+                return
         await super().on_event(event)
+
+    @property
+    def clipboard(self) -> str:
+        """What was copied here, as the field takes it."""
+        return self._fitting(super().clipboard)
+
+    def _fitting(self, text: str) -> str:
+        """A field of one line takes several as one, without the end of the last."""
+        if _takes_raw(self.focused):
+            return text
+        return in_one_line(text.rstrip("\r\n")) if isinstance(self.focused, Input) else clean(text)
 
     def notify(
         self,
@@ -110,6 +125,10 @@ class Workers(WorkerManager):
 
 def _takes_raw(field: Widget | None) -> bool:
     return bool(getattr(field, "password", False) or getattr(field, "TAKES_RAW", False))
+
+
+def _is_text(typed: str) -> bool:
+    return not typed.isprintable() and not typed.isascii() and fault(typed) is None
 
 
 def _failed_alone(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -64,7 +64,7 @@ def commands_for(app: "TiffinApp", screen: Screen[Any]) -> Iterable[SystemComman
             app.action_cut,
         )
         yield SystemCommand(
-            "Account", "Profile, password, log out, delete the account", app.action_account
+            "Account", "Profile, password, sessions, log out, deletion", app.action_account
         )
         yield SystemCommand("Log out", "Leave, and forget this log-in here", app.door.leave)
     yield SystemCommand(

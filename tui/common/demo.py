@@ -9,10 +9,16 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from types import FrameType
 
-from tui.common.backstage import BackstageError, Child, free_port, port_is_free, wait_ready
+from tui.common.backstage import (
+    BackstageError,
+    Child,
+    demo_folder,
+    free_port,
+    port_is_free,
+    wait_ready,
+)
 from tui.common.crash import REPORT
 
 USUAL_PORT = 8080
@@ -53,10 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(port: int, pace: float, on_screen: bool) -> int:
     url = f"http://127.0.0.1:{port}"
-    data_dir = Path(os.environ.get("TIFFIN_DATA_DIR", ".tiffin/demo"))
+    data_dir = demo_folder()
     os.umask(0o077)  # what is kept and logged is nobody else's
     data_dir.mkdir(parents=True, exist_ok=True)
-    os.environ.setdefault(INTERVAL, str(INTERVAL_SECONDS))
+    if not os.environ.get(INTERVAL, "").strip():
+        os.environ[INTERVAL] = str(INTERVAL_SECONDS)
     children: list[Child] = []
     try:
         _say(_how_to_open(url, on_screen))
@@ -87,7 +94,7 @@ def _choose_port(wished: int | None) -> int:
         if not port_is_free(wished):
             raise BackstageError(f"Port {wished} is taken; name another one or none.")
         return wished
-    usual = os.environ.get("TIFFIN_PORT") or os.environ.get("PORT") or ""
+    usual = (os.environ.get("TIFFIN_PORT") or os.environ.get("PORT") or "").strip()
     port = int(usual) if usual.isascii() and usual.isdecimal() else USUAL_PORT
     if port in PORTS and port_is_free(port):
         return port

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from tui.common.backend import DEFAULT_SERVER
@@ -17,10 +18,11 @@ def launch(app: "type[TiffinApp]", argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog=f"tiffin-{app.ROLE}", description=f"tiffin, the window of the {app.ROLE}"
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('tiffin')}")
     parser.add_argument(
         "--server",
         metavar="URL",
-        default=os.environ.get("TIFFIN_SERVER") or DEFAULT_SERVER,
+        default=os.environ.get("TIFFIN_SERVER", ""),
         help=f"base URL of the server (default: TIFFIN_SERVER, else {DEFAULT_SERVER})",
     )
     parser.add_argument("--hint", metavar="TEXT", default="", help="say this once, after log-in")
@@ -29,7 +31,9 @@ def launch(app: "type[TiffinApp]", argv: list[str] | None = None) -> int:
         parser.exit(2, f"{parser.prog} needs a terminal for its input and output (ssh: -t).\n")
     for frozen in ("COLUMNS", "LINES"):  # would be believed instead of the terminal itself
         os.environ.pop(frozen, None)
-    window = app(options.server)
+    if not os.environ.get("NO_COLOR"):  # set to nothing, it is not set: Textual looks no further
+        os.environ.pop("NO_COLOR", None)
+    window = app(options.server.strip() or DEFAULT_SERVER)
     window.hint = options.hint
     try:
         window.run()

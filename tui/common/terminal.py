@@ -18,6 +18,8 @@ from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
+from tui.common.text import anchored
+
 if TYPE_CHECKING:
     from io import TextIOWrapper
 
@@ -84,9 +86,9 @@ class TerminalDriver(LinuxDriver):
             super().disable_input()
 
     def write(self, data: str) -> None:
-        """Draw, if the app has the terminal."""
+        """Draw, if the app has the terminal, so that it agrees about where everything is."""
         if self._on:
-            super().write(data)
+            super().write(anchored(data))
 
     def close(self) -> None:
         """The app is over."""

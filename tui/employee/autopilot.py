@@ -5,7 +5,6 @@ import asyncio
 import json
 import logging
 import math
-import os
 import signal
 import sys
 from collections.abc import Coroutine, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from pydantic import ConfigDict, Secret, TypeAdapter
 
 from server.features.accounts.schemas import Credentials
+from tui.common.backstage import demo_folder
 from tui.employee.autopilot_kitchen import Autopilot
 from tui.employee.autopilot_news import NewsTurn
 from tui.employee.autopilot_support import Desk
@@ -65,17 +65,17 @@ def _pace(text: str) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns 0 when told to stop, 1 when refused, 2 when there is no account."""
-    data_dir = Path(os.environ.get("TIFFIN_DATA_DIR", ".tiffin/demo"))
     parser = argparse.ArgumentParser(prog="python -m tui.employee.autopilot", description=__doc__)
     parser.add_argument("--server", default="http://127.0.0.1:8080", metavar="URL")
-    parser.add_argument("--accounts", type=Path, default=data_dir / "demo-accounts.json")
+    parser.add_argument("--accounts", type=Path, metavar="FILE")
     parser.add_argument("--account", type=_account, action="append", metavar="EMAIL:PASSWORD")
     parser.add_argument("--pace", type=_pace, default=1.0, help="2 takes twice as long")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
-        accounts = options.account or read_accounts(options.accounts)
-    except ValueError as trouble:
+        path = options.accounts or demo_folder() / "demo-accounts.json"
+        accounts = options.account or read_accounts(path)
+    except (ValueError, OSError) as trouble:
         log.error("%s", trouble)
         return 2
     return asyncio.run(_until_told(work(options.server, accounts, options.pace)))

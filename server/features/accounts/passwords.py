@@ -1,16 +1,22 @@
-"""Passwords: Argon2id in a few threads of its own."""
+"""Passwords: which may be chosen, and Argon2id in a few threads of its own."""
 
 import asyncio
 import base64
+import re
 import secrets
+import string
+import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
 from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from server.core.errors import unavailable
+from server.features.accounts.schemas import normal
 
 ResultT = TypeVar("ResultT")
 
@@ -21,6 +27,46 @@ AT_ONCE = 2
 """Hashes computed at a time: each takes 19 MiB and some 30 ms of a core."""
 WAITING = 500
 """Hashes that may wait for their turn: a few seconds' worth."""
+PRODUCT = "tiffin"
+DECORATION = 6
+"""Digits and signs that make no other password of a common word."""
+
+
+def fault_of(password: str, email: str) -> str | None:
+    """Why an account of that e-mail must not choose this password, in words; None where it may.
+
+    Refused are the e-mail, its local part, the product's name and the common ones, whatever their
+    case, also with a few digits and signs.
+    """
+    whole = _letters_and_digits(password)
+    if len(set(password.casefold())) < 3:
+        return "This password is too simple. Use several words that do not belong together."
+    core = whole.strip(string.digits)
+    forms = {whole} if len(password) - len(core) > DECORATION else {whole, core}
+    own = {_letters_and_digits(email), _letters_and_digits(email.rpartition("@")[0]), PRODUCT}
+    own |= {word.strip(string.digits) for word in own}
+    if forms & (own - {""}):
+        return (
+            "This password is your e-mail or the name of this service, which are tried first."
+            " Use several words that do not belong together."
+        )
+    if forms & _common():
+        return (
+            "This password is one of the most used, which are tried first."
+            " Use several words that do not belong together."
+        )
+    return None
+
+
+def _letters_and_digits(text: str) -> str:
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", text).casefold())
+
+
+@cache
+def _common() -> frozenset[str]:
+    text = Path(__file__).with_name("common_passwords.txt").read_text(encoding="utf-8")
+    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    return frozenset(_letters_and_digits(word) for line in lines for word in line.split())
 
 
 class Passwords:
@@ -38,7 +84,7 @@ class Passwords:
 
     async def hash(self, password: str) -> str:
         """What to store of it, with its parameters and a salt of its own."""
-        return await self._run(lambda: self._hasher.hash(password))
+        return await self._run(lambda: self._hasher.hash(normal(password)))
 
     async def verify(self, hashed: str | None, password: str) -> bool:
         """Whether it is the hashed one.
@@ -48,11 +94,23 @@ class Passwords:
         right = await self._run(lambda: self._matches(hashed or self._decoy, password))
         return right and hashed is not None
 
-    def outdated(self, hashed: str) -> bool:
-        """Whether it was made with other parameters than today's."""
-        return self._hasher.check_needs_rehash(hashed)
+    async def renewed(self, hashed: str, password: str) -> str | None:
+        """What to store instead, now that the password is known to be right.
+
+        None where it was hashed with today's parameters, in its normal form.
+        """
+        if not self._hasher.check_needs_rehash(hashed):
+            given = normal(password)
+            if given == password or await self._run(lambda: self._equals(hashed, given)):
+                return None
+        return await self.hash(password)
 
     def _matches(self, hashed: str, password: str) -> bool:
+        """Before passwords were normalised they were hashed as they were typed."""
+        forms = dict.fromkeys((normal(password), password))
+        return any(self._equals(hashed, form) for form in forms)
+
+    def _equals(self, hashed: str, password: str) -> bool:
         try:
             return self._hasher.verify(hashed, password)
         except (VerificationError, InvalidHashError):

@@ -42,27 +42,37 @@ SELECT 1 AS found FROM accounts LIMIT 1;
 DELETE FROM accounts WHERE id = :id;
 
 -- name: insert_session!
-INSERT INTO sessions (id, account_id, created_at, expires_at)
-VALUES (:id, :account_id, :created_at, :expires_at);
+INSERT INTO sessions (id, account_id, created_at, expires_at, last_used_at, address, client)
+VALUES (:id, :account_id, :created_at, :expires_at, :created_at, :address, :client);
 
 -- name: delete_oldest_sessions
--- Each refresh prolongs a session: what ends first was longest not used.
 DELETE FROM sessions WHERE id IN (
     SELECT id FROM sessions WHERE account_id = :account_id AND id <> :new
-    ORDER BY expires_at DESC, id
+    ORDER BY last_used_at DESC, id DESC
     LIMIT :many OFFSET :others
 )
 RETURNING id;
 
--- name: session_holds$
-SELECT 1 AS holds
+-- name: standing^
+SELECT accounts.name, accounts.role, accounts.restaurant_id
 FROM sessions
 JOIN accounts ON accounts.id = sessions.account_id
 WHERE sessions.id = :id AND sessions.expires_at > :now AND (accounts.demo IS NULL OR :demo);
 
--- name: prolong_session$
-UPDATE sessions SET expires_at = :expires_at WHERE id = :id
-RETURNING account_id;
+-- name: session^
+SELECT id, account_id, created_at, expires_at FROM sessions WHERE id = :id;
+
+-- name: sessions_of
+SELECT id, created_at, last_used_at, address, client FROM sessions
+WHERE account_id = :account_id AND expires_at > :now AND (:only = '' OR id = :only)
+AND (last_used_at < :last_used_at OR (last_used_at = :last_used_at AND id < :before_id))
+ORDER BY last_used_at DESC, id DESC
+LIMIT :limit;
+
+-- name: prolong_session!
+UPDATE sessions
+SET expires_at = :expires_at, last_used_at = :now, address = :address, client = :client
+WHERE id = :id;
 
 -- name: delete_session$
 DELETE FROM sessions WHERE id = :id
@@ -77,16 +87,14 @@ INSERT INTO refresh_tokens (digest, session_id, expires_at)
 VALUES (:digest, :session_id, :expires_at);
 
 -- name: spend_token$
-UPDATE refresh_tokens SET spent_at = :now, successor = :successor
+UPDATE refresh_tokens
+SET spent_at = :now, successor = :successor, expires_at = COALESCE(:kept_until, expires_at)
 WHERE digest = :digest AND spent_at IS NULL AND expires_at > :now
 RETURNING session_id;
 
 -- name: token^
-SELECT
-    t.session_id, s.account_id, t.expires_at, t.spent_at, t.successor,
-    n.spent_at AS successor_spent_at
+SELECT t.session_id, t.spent_at, t.successor, n.spent_at AS successor_spent_at
 FROM refresh_tokens t
-JOIN sessions s ON s.id = t.session_id
 LEFT JOIN refresh_tokens n ON n.digest = t.successor
 WHERE t.digest = :digest;
 

@@ -1,28 +1,45 @@
-"""Refresh tokens: made at random or derived, stored only as digests."""
+"""Refresh tokens: made at random or derived, signed, stored only as digests."""
 
 import base64
+import binascii
 import hashlib
 import hmac
 import secrets
 
-_BYTES = 32
+_BYTES = 16
+"""Of a nonce and of a signature."""
 _PREFIX = "rt_"
-_PURPOSE = b"refresh token successor"
+_SIGNED = b"refresh token"
+_DERIVED = b"refresh token successor"
 
 
-def new_token() -> str:
-    """A token nobody can guess (256 bits)."""
-    return _PREFIX + _text(secrets.token_bytes(_BYTES))
+def new_token(session_id: str, secret: str) -> str:
+    """A token of that session which nobody can guess (128 bits)."""
+    return _token(session_id, secrets.token_bytes(_BYTES), secret)
 
 
-def successor_of(token: str, key: str, secret: str) -> str:
+def successor_of(token: str, key: str, session_id: str, secret: str) -> str:
     """The token that this token and Idempotency-Key are exchanged for, the same each time.
 
     So a repeated request gets the same answer without the token being stored anywhere; without
     the server's secret it looks like any other.
     """
-    parts = (_PURPOSE, token.encode(), key.encode())
-    return _PREFIX + _text(hmac.digest(secret.encode(), b"\0".join(parts), "sha256"))
+    return _token(session_id, _mac(secret, _DERIVED, token.encode(), key.encode()), secret)
+
+
+def session_of(token: str, secret: str) -> str | None:
+    """The session that this server has made the token for; None for any other text.
+
+    So a token is known for one of a session's even where nothing is stored of it any more.
+    """
+    try:
+        text = token.removeprefix(_PREFIX)
+        data = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
+        session_id = data[2 * _BYTES :].decode()
+    except (binascii.Error, ValueError):
+        return None
+    made = hmac.compare_digest(_token(session_id, data[:_BYTES], secret), token)
+    return session_id if made else None
 
 
 def digest_of(token: str) -> str:
@@ -30,5 +47,10 @@ def digest_of(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def _text(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+def _token(session_id: str, nonce: bytes, secret: str) -> str:
+    data = nonce + _mac(secret, _SIGNED, nonce, session_id.encode()) + session_id.encode()
+    return _PREFIX + base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _mac(secret: str, *parts: bytes) -> bytes:
+    return hmac.digest(secret.encode(), b"\0".join(parts), "sha256")[:_BYTES]

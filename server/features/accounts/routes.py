@@ -1,19 +1,24 @@
 """Accounts over REST: log-in and out, refresh, one's own profile."""
 
+import re
+
 from aiohttp import web
 
-from server.core.addresses import address_key
+from server.core.addresses import address_key, client_address
 from server.core.routing import (
     ANY_ROLE,
     PUBLIC,
     Answer,
+    Before,
     IdempotencyKey,
+    Limit,
     Router,
     identity_of,
     service,
 )
 from server.features.accounts.schemas import (
     Account,
+    AccountDeletion,
     Credentials,
     DemoLogin,
     PasswordChange,
@@ -21,30 +26,37 @@ from server.features.accounts.schemas import (
     RefreshGrant,
     Registration,
     Session,
+    SessionPage,
 )
 from server.features.accounts.service import AccountService
+from server.features.accounts.sessions import Origin
+from server.features.shared.schemas import Id
 
 router = Router("accounts")
+
+CLIENT_LENGTH = 200
+"""Of a `User-Agent`, what is kept."""
+_NOT_SHOWN = re.compile(r"[^\x21-\x7e]+")
 
 
 @router.route("POST", "/auth/register", roles=PUBLIC, status=201, problems=(409,))
 async def register(request: web.Request, body: Registration) -> Answer[Session]:
     """Become a customer."""
-    return _secret(await _accounts(request).register(body, address_key(request)))
+    return _secret(await _accounts(request).register(body, _origin(request)))
 
 
 @router.route("POST", "/auth/login", roles=PUBLIC, problems=(401,))
 async def log_in(request: web.Request, body: Credentials) -> Answer[Session]:
     """Log in."""
     password = body.password.get_secret_value()
-    granted = await _accounts(request).log_in(body.email, password, address_key(request))
+    granted = await _accounts(request).log_in(body.email, password, _origin(request))
     return _secret(granted)
 
 
 @router.route("POST", "/auth/demo", roles=PUBLIC, problems=(404,))
 async def demo(request: web.Request, body: DemoLogin) -> Answer[Session]:
     """Log in to the demo with one button; only where the server runs in demo mode."""
-    return _secret(await _accounts(request).demo(body.role, address_key(request)))
+    return _secret(await _accounts(request).demo(body.role, _origin(request)))
 
 
 @router.route("POST", "/auth/refresh", roles=PUBLIC, counted=False, problems=(401,))
@@ -56,7 +68,7 @@ async def refresh(
     It is good for one exchange; another ends the session everywhere. With an Idempotency-Key the
     same exchange may be asked for again within 60 seconds, while its refresh token is unused.
     """
-    granted = await _accounts(request).refresh(body.refresh_token, key)
+    granted = await _accounts(request).refresh(body.refresh_token, key, _origin(request))
     return _secret(granted)
 
 
@@ -79,9 +91,9 @@ async def change_profile(request: web.Request, body: ProfileChange) -> Account:
 
 
 @router.route("DELETE", "/me", roles=ANY_ROLE, problems=(409,))
-async def delete_account(request: web.Request) -> None:
+async def delete_account(request: web.Request, body: AccountDeletion) -> None:
     """Delete one's account and all that is its own; not while an order of it is under way."""
-    await _accounts(request).delete(identity_of(request))
+    await _accounts(request).delete(identity_of(request), body)
 
 
 @router.route("PUT", "/me/password", roles=ANY_ROLE, problems=(409,))
@@ -90,8 +102,34 @@ async def change_password(request: web.Request, body: PasswordChange) -> None:
     await _accounts(request).change_password(identity_of(request), body)
 
 
+@router.route("GET", "/me/sessions", roles=ANY_ROLE)
+async def active_sessions(
+    request: web.Request, limit: Limit = 50, before: Before = None
+) -> SessionPage:
+    """Where the account is logged in, the session used last first."""
+    return await _accounts(request).sessions.listed(identity_of(request), before, limit)
+
+
+@router.route("DELETE", "/me/sessions/{id}", roles=ANY_ROLE)
+async def end_session(request: web.Request, id: Id) -> None:
+    """End a session of the account, its live streams and its sockets."""
+    await _accounts(request).sessions.end_own(identity_of(request), id)
+
+
+@router.route("DELETE", "/me/sessions", roles=ANY_ROLE)
+async def end_other_sessions(request: web.Request) -> None:
+    """End all sessions of the account but the one that asks."""
+    await _accounts(request).sessions.end_others(identity_of(request))
+
+
 def _accounts(request: web.Request) -> AccountService:
     return service(request, AccountService)
+
+
+def _origin(request: web.Request) -> Origin:
+    shown = _NOT_SHOWN.sub(" ", request.headers.get("User-Agent", ""))
+    client = " ".join(shown.split())[:CLIENT_LENGTH]
+    return Origin(client_address(request), address_key(request), client)
 
 
 def _secret(granted: Session) -> Answer[Session]:

@@ -1,11 +1,29 @@
 """What accounts say on the wire: sessions, profiles, passwords."""
 
+import unicodedata
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import EmailStr, Field, PlainSerializer, Secret, StringConstraints
+from pydantic import (
+    AfterValidator,
+    EmailStr,
+    Field,
+    PlainSerializer,
+    Secret,
+    StringConstraints,
+    WithJsonSchema,
+)
 
-from server.features.shared.schemas import Address, Name, Whole, Wire, absent
+from server.features.shared.schemas import (
+    Address,
+    Name,
+    Page,
+    Timestamp,
+    Whole,
+    Wire,
+    absent,
+    left_alone,
+)
 
 
 class Role(StrEnum):
@@ -22,8 +40,55 @@ def _revealed(secret: Secret[str]) -> str:
 # Secret hides the value from repr, and so from logs and tracebacks; on the wire it is plain text.
 _on_the_wire = PlainSerializer(_revealed, return_type=str, when_used="json")
 
-Email = Annotated[EmailStr, StringConstraints(max_length=254, to_lower=True)]
-Password = Annotated[Secret[Annotated[str, Field(min_length=8, max_length=128)]], _on_the_wire]
+
+def _of_one_script(email: str) -> str:
+    """Letters of full width, or of another script among Latin ones, make two addresses that read
+    the same. A domain has one form already, by IDNA."""
+    local = unicodedata.normalize("NFC", email.rpartition("@")[0])
+    latin = [unicodedata.name(char, "").startswith("LATIN ") for char in local if char.isalpha()]
+    if unicodedata.normalize("NFKC", local) != local or len(set(latin)) > 1:
+        raise ValueError("must have letters of one script before its @, and none of another width")
+    return email
+
+
+Email = Annotated[
+    EmailStr, StringConstraints(max_length=254, to_lower=True), AfterValidator(_of_one_script)
+]
+PASSWORD_LENGTH = (8, 128)
+
+
+def normal(password: str) -> str:
+    """The one form of a password, however a keyboard composes its characters (NIST SP 800-63B)."""
+    return unicodedata.normalize("NFC", password)
+
+
+def _long_enough(password: str) -> str:
+    least, most = PASSWORD_LENGTH
+    if any("\ud800" <= char <= "\udfff" for char in password):
+        raise ValueError("is not text in UTF-8; type it once more")
+    if len(normal(password)) < least:
+        raise ValueError(f"needs at least {least} characters")
+    if len(normal(password)) > most:
+        raise ValueError(f"needs at most {most} characters")
+    return password
+
+
+Password = Annotated[
+    Secret[
+        Annotated[
+            str,
+            AfterValidator(_long_enough),
+            WithJsonSchema(
+                {
+                    "type": "string",
+                    "minLength": PASSWORD_LENGTH[0],
+                    "maxLength": PASSWORD_LENGTH[1],
+                }
+            ),
+        ]
+    ],
+    _on_the_wire,
+]
 GivenPassword = Annotated[Secret[Annotated[str, Field(max_length=1024)]], _on_the_wire]
 Phone = Annotated[
     str, StringConstraints(strip_whitespace=True, max_length=32, pattern=r"^[0-9+() ./-]*$")
@@ -80,10 +145,30 @@ class Session(Wire):
     account: Account
 
 
+class ActiveSession(Wire):
+    """Where an account is logged in.
+
+    `last_used_at` is the last log-in or refresh, `address` and `client` (its `User-Agent`) are from
+    then; null where the session was last used before they were kept. `current` is the one that
+    asks.
+    """
+
+    id: str
+    created_at: Timestamp
+    last_used_at: Timestamp
+    address: str | None
+    client: str | None
+    current: bool
+
+
+class SessionPage(Page[ActiveSession]):
+    """An account's sessions, the one used last first."""
+
+
 class ProfileChange(Wire):
     """The fields to change; a field set to null is emptied, one left out stays."""
 
-    name: Name | None = None
+    name: Name = left_alone()
     phone: Phone | None = None
     address: Address | None = None
 
@@ -93,3 +178,9 @@ class PasswordChange(Wire):
 
     current_password: GivenPassword
     new_password: Password
+
+
+class AccountDeletion(Wire):
+    """The password, to show whose the account is."""
+
+    password: GivenPassword

@@ -1,8 +1,9 @@
 """Accounts: who may log in, and what they keep of themselves here."""
 
 import hmac
-from collections.abc import Awaitable, Callable
-from datetime import timedelta
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 
 from pydantic import Secret, ValidationError
@@ -16,16 +17,17 @@ from server.core.limits import RateLimit
 from server.features.accounts import store
 from server.features.accounts.email_address import fold, known_form
 from server.features.accounts.guesses import Guesses
-from server.features.accounts.passwords import Passwords
+from server.features.accounts.passwords import Passwords, fault_of
 from server.features.accounts.schemas import (
     Account,
+    AccountDeletion,
     PasswordChange,
     ProfileChange,
     Registration,
     Role,
     Session,
 )
-from server.features.accounts.sessions import Sessions
+from server.features.accounts.sessions import Origin, Sessions, ended
 from server.features.accounts.store import NewAccount, StoredAccount
 from server.realtime.log import EventLog
 from server.settings import Settings
@@ -35,13 +37,16 @@ REMEMBERED = timedelta(days=30)
 ADDRESSES = 20
 """Of these addresses, how many are remembered of an account."""
 
+RENAMED = "account.renamed"
+"""The event on the topic of the ends of sessions: its subject, an account, is called `name` now."""
+
 OnDelete = Callable[[Transaction, str], Awaitable[None]]
 
 
 class AccountService:
     """Accounts and their sessions; `topic` is where the ends of sessions are told.
 
-    `address` is where a request came from, for the limits: Problem 429 beyond them.
+    `origin` is where a request came from, for the limits: Problem 429 beyond them.
     """
 
     def __init__(
@@ -62,60 +67,80 @@ class AccountService:
             tokens,
             settings.token_secret,
             timedelta(seconds=settings.refresh_token_seconds),
+            timedelta(days=settings.session_days),
             settings.demo,
             settings.max_sessions_per_account,
         )
         self._database = database
+        self._log = log
+        self._topic = topic
         self._demo = settings.demo
         self._secret = settings.token_secret.encode()
         self._by_address = RateLimit(settings.login_per_minute, "log-ins from this address")
         self._registrations = RateLimit(
             settings.registrations_per_hour, "registrations from this address", 3600
         )
+        self._taken = RateLimit(
+            settings.registrations_refused_per_hour,
+            "registrations from this address for e-mails that have an account",
+            3600,
+        )
         self._refreshes = RateLimit(settings.rate_per_minute, "refreshes by this account")
         self._guesses = Guesses(settings.login_failures, settings.login_failures_per_account)
 
-    async def register(self, new: Registration, address: str) -> Session:
-        """A new customer, logged in. Raises Problem 409 where the e-mail is taken."""
-        self._by_address.take(address)
-        self._registrations.take(address)
-        password_hash = await self.passwords.hash(new.password.get_secret_value())
+    async def register(self, new: Registration, origin: Origin) -> Session:
+        """A new customer, logged in. Raises Problem 409 where the e-mail is taken, 422.
 
-        async def fn(tx: Transaction) -> Session:
-            account = NewAccount(
-                id=new_id("acc"),
-                email=fold(new.email),
-                password_hash=password_hash,
-                role=Role.CUSTOMER,
-                name=new.name,
-            )
-            added = await add_account(tx, account)
-            await self._note(tx, added, address)
-            return await self.sessions.start(tx, added)
+        409 tells who has an account here, so an address gets few of them. It is counted before
+        anything is known: where it has had them all, it learns nothing of any e-mail.
+        """
+        self._by_address.take(origin.key)
+        password = new.password.get_secret_value()
+        _check(["password"], password, new.email)
+        self._registrations.take(origin.key)
+        self._taken.take(origin.key)
+        try:
+            password_hash = await self.passwords.hash(password)
 
-        return await self._database.write(fn)
+            async def fn(tx: Transaction) -> Session:
+                account = NewAccount(
+                    id=new_id("acc"),
+                    email=fold(new.email),
+                    password_hash=password_hash,
+                    role=Role.CUSTOMER,
+                    name=new.name,
+                )
+                added = await add_account(tx, account)
+                await self._note(tx, added, origin.key)
+                return await self.sessions.start(tx, added, origin)
 
-    async def log_in(self, email: str, password: str, address: str) -> Session:
+            session = await self._database.write(fn)
+        except Problem as problem:
+            if problem.status != 409:
+                self._taken.give_back(origin.key)
+            raise
+        self._taken.give_back(origin.key)
+        return session
+
+    async def log_in(self, email: str, password: str, origin: Origin) -> Session:
         """A session for whoever knows the password. Raises Problem 401."""
-        self._by_address.take(address)
+        self._by_address.take(origin.key)
         folded = known_form(email)
         while True:
-            stored, known = await self._by_email(folded, address) if folded else (None, False)
+            stored, known = await self._by_email(folded, origin.key) if folded else (None, False)
             verify = partial(
                 self.passwords.verify, stored.password_hash if stored else None, password
             )
-            right = await self._guesses.judged(folded or email, address, known, verify)
+            right = await self._guesses.judged(folded or email, origin.key, known, verify)
             if stored is None or not right:
                 raise unauthorized("The e-mail or the password is wrong.", kind="credentials")
-            session = await self._log_in(stored, password, address)
+            session = await self._log_in(stored, password, origin)
             if session is not None:
                 return session
 
-    async def _log_in(self, stored: StoredAccount, password: str, address: str) -> Session | None:
+    async def _log_in(self, stored: StoredAccount, password: str, origin: Origin) -> Session | None:
         """None where the password was changed since it was read: then it has to be asked again."""
-        replacement: str | None = None
-        if self.passwords.outdated(stored.password_hash):
-            replacement = await self.passwords.hash(password)
+        replacement = await self.passwords.renewed(stored.password_hash, password)
 
         async def fn(tx: Transaction) -> Session | None:
             current = await store.account_by_id(tx, stored.account.id)
@@ -123,29 +148,30 @@ class AccountService:
                 return None
             if replacement is not None:
                 await store.replace_password(tx, current, replacement)
-            await self._note(tx, current.account, address)
-            return await self.sessions.start(tx, current.account, shared=current.demo)
+            await self._note(tx, current.account, origin.key)
+            return await self.sessions.start(tx, current.account, origin, shared=current.demo)
 
         return await self._database.write(fn)
 
-    async def demo(self, role: Role, address: str) -> Session:
+    async def demo(self, role: Role, origin: Origin) -> Session:
         """The demo's account of that role. Raises Problem 404 outside demo mode."""
         if not self._demo:
             raise Problem(404, "There is no demo log-in here: start the server with --demo.")
-        self._by_address.take(address)
+        self._by_address.take(origin.key)
 
         async def fn(tx: Transaction) -> Session:
             stored = await store.demo_account(tx, role)
             if stored is None:
                 raise not_found(f"demo {role.value}")
-            return await self.sessions.start(tx, stored.account, shared=True)
+            return await self.sessions.start(tx, stored.account, origin, shared=True)
 
         return await self._database.write(fn)
 
-    async def refresh(self, token: str, key: str | None) -> Session:
+    async def refresh(self, token: str, key: str | None, origin: Origin) -> Session:
         """See `Sessions.refresh`. Raises Problem 429 where this account asks too often."""
-        self._refreshes.take(await self.sessions.of(token))
-        return await self.sessions.refresh(token, key)
+        family = await self.sessions.of(token)
+        self._refreshes.take(family.account_id)
+        return await self.sessions.refresh(token, family, key, origin)
 
     async def log_out(self, who: Identity, token: str) -> None:
         """End the session of that refresh token. Raises Problem 422 where it is not theirs."""
@@ -160,7 +186,7 @@ class AccountService:
         """The caller's account as this transaction sees it. Raises Problem 401 where it is gone."""
         stored = await store.account_by_id(tx, account_id)
         if stored is None:
-            raise _ended()
+            raise ended()
         return stored.account
 
     async def number_of(self, tx: Transaction, role: Role) -> int:
@@ -176,10 +202,8 @@ class AccountService:
         return (await self._database.read(lambda tx: self._mine(tx, who))).account
 
     async def change_profile(self, who: Identity, change: ProfileChange) -> Account:
-        """Put in the fields that were sent, null emptying one. Raises Problem 422."""
+        """Put in the fields that were sent, null emptying one."""
         changes = {name: getattr(change, name) for name in change.model_fields_set}
-        if "name" in changes and changes["name"] is None:
-            raise invalid(["name"], "The name cannot be empty.")
         if changes.get("phone") == "":
             changes["phone"] = None
 
@@ -187,19 +211,19 @@ class AccountService:
             stored = await self._mine(tx, who)
             account = stored.account.model_copy(update=changes)
             await store.update_profile(tx, account)
+            if account.name != stored.account.name:
+                data = json.dumps({"name": account.name})
+                await self._log.append(tx, self._topic, RENAMED, data, account.id)
             return account
 
         return await self._database.write(fn)
 
     async def change_password(self, who: Identity, change: PasswordChange) -> None:
         """Replace it and end every session but the caller's. Raises Problem 422, 409, 429."""
-        stored = await self._database.read(lambda tx: self._mine(tx, who))
-        current = change.current_password.get_secret_value()
-        verify = partial(self.passwords.verify, stored.password_hash, current)
-        # By session: nobody who guesses elsewhere holds up who is signed in.
-        if not await self._guesses.judged(f"session {who.session_id}", "", True, verify):
-            raise invalid(["current_password"], "This is not the current password.")
-        replacement = await self.passwords.hash(change.new_password.get_secret_value())
+        stored = await self._confirmed(who, "current_password", change.current_password)
+        new = change.new_password.get_secret_value()
+        _check(["new_password"], new, stored.account.email)
+        replacement = await self.passwords.hash(new)
 
         async def fn(tx: Transaction) -> None:
             await self._mine(tx, who)
@@ -209,17 +233,30 @@ class AccountService:
 
         await self._database.write(fn)
 
-    async def delete(self, who: Identity) -> None:
-        """Remove the account and all that is its own."""
+    async def delete(self, who: Identity, deletion: AccountDeletion) -> None:
+        """Remove the account and all that is its own. Raises Problem 422, 409, 429."""
+        confirmed = await self._confirmed(who, "password", deletion.password)
 
         async def fn(tx: Transaction) -> None:
-            await self._mine(tx, who)
+            stored = await self._mine(tx, who)
+            if stored.password_hash != confirmed.password_hash:
+                raise conflict("The password was changed by another request. Try again.")
             for scrub in self.on_delete:
                 await scrub(tx, who.account_id)
+            await self._log.rewrite(tx, who.account_id, _forgotten)
             await self.sessions.end_all(tx, who.account_id)
             await store.delete_account(tx, who.account_id)
 
         await self._database.write(fn)
+
+    async def _confirmed(self, who: Identity, field: str, password: Secret[str]) -> StoredAccount:
+        """The caller's account, if that is its password. Raises Problem 422 about `field`, 429."""
+        stored = await self._database.read(lambda tx: self._mine(tx, who))
+        verify = partial(self.passwords.verify, stored.password_hash, password.get_secret_value())
+        # By session: nobody who guesses elsewhere holds up who is signed in.
+        if not await self._guesses.judged(f"session {who.session_id}", "", True, verify):
+            raise invalid([field], "This is not the current password.")
+        return stored
 
     async def _by_email(self, folded: str, address: str) -> tuple[StoredAccount | None, bool]:
         """The account of that e-mail, and whether it has signed in from that address lately.
@@ -248,14 +285,21 @@ class AccountService:
 
     async def _mine(self, tx: Transaction, who: Identity) -> StoredAccount:
         """The caller's account, if the session still holds in this transaction."""
+        await self.sessions.check_in(tx, who)
         stored = await store.account_by_id(tx, who.account_id)
-        if stored is None or not await self.sessions.holds_in(tx, who.session_id):
-            raise _ended()
+        assert stored is not None, "a session goes with its account"
         return stored
 
 
-def _ended() -> Problem:
-    return unauthorized("The session was ended. Log in again.", kind="session-ended")
+def _check(loc: Sequence[str], password: str, email: str) -> None:
+    """Raises Problem 422 where it must not be chosen as a password."""
+    if fault := fault_of(password, email):
+        raise invalid(loc, fault)
+
+
+def _forgotten(data: str) -> str:
+    """An event about an account that is gone; the ids of sessions that have ended stay."""
+    return data if "sessions" in json.loads(data) else "{}"
 
 
 async def add_account(tx: Transaction, new: NewAccount) -> Account:
@@ -281,6 +325,7 @@ async def add_employee(
         given = Registration(email=email, password=Secret(password), name=name)
     except ValidationError as error:
         raise unfit(error) from None
+    _check(["password"], password, given.email)
     passwords = Passwords()
     try:
         password_hash = await passwords.hash(given.password.get_secret_value())
@@ -307,7 +352,6 @@ async def any_account(tx: Transaction) -> bool:
     return await store.any_account(tx)
 
 
-async def drop_expired(tx: Transaction) -> int:
-    """Forget sessions, refresh tokens and addresses that have expired; gives how many."""
-    at = now()
+async def drop_expired(tx: Transaction, at: datetime) -> int:
+    """Forget sessions, refresh tokens and addresses that had expired then; gives how many."""
     return await store.drop_expired(tx, at) + await store.drop_addresses(tx, at - REMEMBERED)

@@ -6,14 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from server.core.auth import AccessTokens
-from server.core.clock import now
+from server.core import pages
+from server.core.auth import AccessTokens, Claims, Identity
+from server.core.clock import now, to_text
 from server.core.database import Database, Transaction
-from server.core.errors import Problem, unauthorized
+from server.core.errors import Problem, not_found, unauthorized
 from server.core.ids import new_id
 from server.features.accounts import store
-from server.features.accounts.refresh_token import digest_of, new_token, successor_of
-from server.features.accounts.schemas import Account, Session
+from server.features.accounts.refresh_token import (
+    digest_of,
+    new_token,
+    session_of,
+    successor_of,
+)
+from server.features.accounts.schemas import Account, Session, SessionPage
 from server.features.accounts.store import StoredToken
 from server.realtime.log import EventLog
 
@@ -24,7 +30,19 @@ REPEATABLE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
-class _Reused:
+class Origin:
+    """Where a request came from: `address` is the client's, `key` what limits count it by, and
+    `client` what it calls itself."""
+
+    address: str
+    key: str
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The session that a refresh token is of, and its account."""
+
     session_id: str
     account_id: str
 
@@ -33,8 +51,9 @@ class Sessions:
     """Starts, renews, checks and ends sessions; a session's id is the `sid` of its access tokens.
 
     Every end is an event `session.revoked` `{"sessions": [ids]}` on `topic`, about the account.
-    `secret` is the server's, `lifetime` that of a refresh token. Outside of a `demo` no session of
-    a demo's account holds. An account has `most` at a time; 0 is no limit.
+    `secret` is the server's, `lifetime` that of a refresh token, and however often it is refreshed
+    no session lasts `longest`. Outside of a `demo` no session of a demo's account holds. An account
+    has `most` at a time. 0 is no limit.
     """
 
     def __init__(
@@ -45,6 +64,7 @@ class Sessions:
         tokens: AccessTokens,
         secret: str,
         lifetime: timedelta,
+        longest: timedelta,
         demo: bool,
         most: int,
     ) -> None:
@@ -54,49 +74,56 @@ class Sessions:
         self._tokens = tokens
         self._secret = secret
         self._lifetime = lifetime
+        self._longest = longest
         self._demo = demo
         self._most = most
 
-    async def start(self, tx: Transaction, account: Account, *, shared: bool = False) -> Session:
+    async def start(
+        self, tx: Transaction, account: Account, origin: Origin, *, shared: bool = False
+    ) -> Session:
         """A new session of that account, in place of the one that was longest not used where it
         has as many as it may; those who share one do not end each other's."""
         at = now()
-        session_id, token = new_id("ses"), new_token()
-        await store.insert_session(tx, session_id, account.id, at, at + self._lifetime)
-        await store.insert_token(tx, digest_of(token), session_id, at + self._lifetime)
+        session_id = new_id("ses")
+        token = new_token(session_id, self._secret)
+        expires_at = self._end_of(at, at)
+        await store.insert_session(
+            tx, session_id, account.id, at, expires_at, origin.address, origin.client
+        )
+        await store.insert_token(tx, digest_of(token), session_id, expires_at)
         if not shared and self._most:
             ended = await store.delete_oldest_sessions(tx, account.id, session_id, self._most)
             if ended:
                 await self._announce(tx, account.id, ended)
-        return self._granted(account, session_id, token, shared)
+        return self._granted(account, session_id, token, shared, expires_at - at)
 
-    async def of(self, token: str) -> str:
-        """The account of that refresh token. Raises Problem 401 where there is none."""
-
-        async def fn(tx: Transaction) -> StoredToken | None:
-            return await store.token(tx, digest_of(token))
-
-        found = await self._database.read(fn)
+    async def of(self, token: str) -> Family:
+        """Whose refresh token that is, spent or not. Raises Problem 401 where it is nobody's."""
+        found = await self._database.read(lambda tx: self._family(tx, token))
         if found is None:
             raise _unknown()
-        return found.account_id
+        return found
 
-    async def refresh(self, token: str, key: str | None) -> Session:
+    async def refresh(self, token: str, family: Family, key: str | None, origin: Origin) -> Session:
         """The session with new tokens.
 
         A token is good for one exchange, but with the same `key` the exchange may be asked for
         again within REPEATABLE, while what it gave is unused. Any other reuse ends the session.
         Raises Problem 401.
         """
-        successor = new_token() if key is None else successor_of(token, key, self._secret)
+        successor = (
+            new_token(family.session_id, self._secret)
+            if key is None
+            else successor_of(token, key, family.session_id, self._secret)
+        )
 
-        async def fn(tx: Transaction) -> Session | _Reused | None:
-            return await self._exchange(tx, token, successor)
+        async def fn(tx: Transaction) -> Session | Family | None:
+            return await self._exchange(tx, token, successor, origin)
 
         outcome = await self._database.write(fn)
         if outcome is None:
             raise _unknown()
-        if isinstance(outcome, _Reused):
+        if isinstance(outcome, Family):
             logger.warning(
                 "a spent refresh token was used again; its session was ended",
                 extra={"fields": {"session": outcome.session_id, "account": outcome.account_id}},
@@ -109,33 +136,58 @@ class Sessions:
         return outcome
 
     async def _exchange(
-        self, tx: Transaction, token: str, successor: str
-    ) -> Session | _Reused | None:
+        self, tx: Transaction, token: str, successor: str, origin: Origin
+    ) -> Session | Family | None:
+        """The session, or the family that has ended since the token was spent before; None where
+        the token is not valid or has expired."""
         at, digest = now(), digest_of(token)
-        session_id = await store.spend_token(tx, digest, digest_of(successor), at)
+        # Signed, it is known for a spent one for as long as its session lasts.
+        kept_until = at + 2 * REPEATABLE if session_of(token, self._secret) else None
+        session_id = await store.spend_token(tx, digest, digest_of(successor), at, kept_until)
+        repeated = session_id is None
         if session_id is None:
             found = await store.token(tx, digest)
-            if found is None or found.expires_at <= at:
+            family = await self._family(tx, token)
+            if family is None or (found is not None and found.spent_at is None):
                 return None
-            if not _is_repeated(found, successor, at):
-                await self.end(tx, found.session_id)
-                return _Reused(found.session_id, found.account_id)
-            session_id, account_id = found.session_id, found.account_id
-        else:
-            expires_at = at + self._lifetime
+            session_id = family.session_id
+            if found is None or not _is_repeated(found, successor, at):
+                await self.end(tx, session_id)
+                return family
+        session = await store.session(tx, session_id)
+        assert session is not None, "a token goes with its session"
+        expires_at = session.expires_at if repeated else self._end_of(session.created_at, at)
+        if expires_at <= at:  # begun before sessions had an end, or while they lasted longer
+            await self.end(tx, session_id)
+            return None
+        if not repeated:
             await store.insert_token(tx, digest_of(successor), session_id, expires_at)
-            owner = await store.prolong_session(tx, session_id, expires_at)
-            assert owner is not None, "a token goes with its session"
-            account_id = owner
-        stored = await store.account_by_id(tx, account_id)
+            await store.prolong_session(
+                tx, session_id, at, expires_at, origin.address, origin.client
+            )
+        stored = await store.account_by_id(tx, session.account_id)
         assert stored is not None, "a session goes with its account"
         if stored.demo and not self._demo:
             return None
-        return self._granted(stored.account, session_id, successor, stored.demo)
+        return self._granted(stored.account, session_id, successor, stored.demo, expires_at - at)
+
+    async def _family(self, tx: Transaction, token: str) -> Family | None:
+        """Whose token that is; None where it is nobody's, or its session has ended or expired."""
+        found = await store.token(tx, digest_of(token))
+        session_id = found.session_id if found else session_of(token, self._secret)
+        session = await store.session(tx, session_id) if session_id else None
+        if session_id is None or session is None or session.expires_at <= now():
+            return None
+        return Family(session_id, session.account_id)
+
+    def _end_of(self, created_at: datetime, used_at: datetime) -> datetime:
+        """When a session ends that was begun and last used then."""
+        expires_at = used_at + self._lifetime
+        return min(expires_at, created_at + self._longest) if self._longest else expires_at
 
     async def end_by_token(self, tx: Transaction, token: str, account_id: str) -> bool:
         """End the session of that refresh token, spent or not; False where it is not theirs."""
-        found = await store.token(tx, digest_of(token))
+        found = await self._family(tx, token)
         if found is None or found.account_id != account_id:
             return False
         await self.end(tx, found.session_id)
@@ -153,32 +205,100 @@ class Sessions:
         if ended:
             await self._announce(tx, account_id, ended)
 
-    async def holds(self, session_id: str) -> bool:
-        """Whether that session was neither ended nor has expired."""
+    async def look_up(self, claims: Claims) -> Identity | None:
+        """Who that is, as the account is now; None where the session was ended or has expired."""
+        return await self._database.read(lambda tx: self.look_up_in(tx, claims))
 
-        return await self._database.read(lambda tx: self.holds_in(tx, session_id))
-
-    async def holds_in(self, tx: Transaction, session_id: str) -> bool:
+    async def look_up_in(self, tx: Transaction, claims: Claims) -> Identity | None:
         """The same, as this transaction sees it."""
-        return await store.session_holds(tx, session_id, now(), self._demo)
+        row = await store.standing(tx, claims.session_id, now(), self._demo)
+        if row is None:
+            return None
+        return Identity(
+            account_id=claims.account_id,
+            session_id=claims.session_id,
+            expires=claims.expires,
+            shared=claims.shared,
+            name=row["name"],
+            role=row["role"],
+            restaurant_id=row["restaurant_id"],
+        )
+
+    async def check_in(self, tx: Transaction, who: Identity) -> None:
+        """Raises Problem 401 where the session does not hold in this transaction."""
+        if await self.look_up_in(tx, who) is None:
+            raise ended()
+
+    async def listed(self, who: Identity, before: str | None, limit: int) -> SessionPage:
+        """Where the account is logged in. Of one that many share, each is shown their own alone.
+
+        Raises Problem 422 for a `before` that no page gave.
+        """
+        start = pages.parse(before)
+
+        async def fn(tx: Transaction) -> SessionPage:
+            page, more = await store.sessions(
+                tx,
+                who.account_id,
+                who.session_id,
+                now(),
+                alone=who.shared,
+                before=start,
+                limit=limit,
+            )
+            following = pages.following(page, more, lambda one: (to_text(one.last_used_at), one.id))
+            return SessionPage(items=page, next=following)
+
+        return await self._database.read(fn)
+
+    async def end_own(self, who: Identity, session_id: str) -> None:
+        """End one of the account's sessions, with its live streams. Raises Problem 404."""
+
+        async def fn(tx: Transaction) -> None:
+            await self.check_in(tx, who)
+            found = await store.session(tx, session_id)
+            own = found is not None and found.account_id == who.account_id
+            if not own or (who.shared and session_id != who.session_id):
+                raise not_found("session")
+            await self.end(tx, session_id)
+
+        await self._database.write(fn)
+
+    async def end_others(self, who: Identity) -> None:
+        """End every session of the account but the caller's; those of others who share it stay."""
+
+        async def fn(tx: Transaction) -> None:
+            await self.check_in(tx, who)
+            if not who.shared:
+                await self.end_all(tx, who.account_id, kept=who.session_id)
+
+        await self._database.write(fn)
 
     async def _announce(self, tx: Transaction, account_id: str, ended: Sequence[str]) -> None:
         data = json.dumps({"sessions": list(ended)}, separators=(",", ":"))
         await self._log.append(tx, self._topic, "session.revoked", data, account_id)
 
     def _granted(
-        self, account: Account, session_id: str, refresh_token: str, shared: bool
+        self,
+        account: Account,
+        session_id: str,
+        refresh_token: str,
+        shared: bool,
+        left: timedelta,
     ) -> Session:
-        role, restaurant_id = account.role.value, account.restaurant_id
-        access_token = self._tokens.issue(
-            account.id, session_id, account.name, role, restaurant_id, shared
-        )
+        """`left` is how long the session still lasts, which its access token does not outlive."""
+        lifetime = max(1, min(self._tokens.lifetime, int(left.total_seconds())))
         return Session(
-            access_token=access_token,
-            expires_in=self._tokens.lifetime,
+            access_token=self._tokens.issue(account.id, session_id, shared, lifetime),
+            expires_in=lifetime,
             refresh_token=refresh_token,
             account=account,
         )
+
+
+def ended() -> Problem:
+    """401: the session has been ended."""
+    return unauthorized("The session was ended. Log in again.", kind="session-ended")
 
 
 def _unknown() -> Problem:

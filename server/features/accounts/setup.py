@@ -21,10 +21,10 @@ def setup(
     hub: Hub,
     gate: Gate,
 ) -> AccountService:
-    """Accounts, their routes, and the gate's answer to whether a session still holds."""
+    """Accounts, their routes, and the gate's answer to who a session is."""
     accounts = AccountService(settings, database, log, gate.tokens, AUTH_TOPIC)
     app[SERVICES][AccountService] = accounts
-    gate.session_holds = accounts.sessions.holds
+    gate.look_up = accounts.sessions.look_up
     router.add_to(app)
 
     async def close(app: web.Application) -> None:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from server.core import pages
 from server.core.clock import from_text, to_text
 from server.core.database import Transaction
 from server.core.queries import Row, load_queries
-from server.features.accounts.schemas import Account, Role
+from server.features.accounts.schemas import Account, ActiveSession, Role
 from server.features.shared.schemas import Address
 
 _queries = load_queries(__file__)
@@ -17,6 +18,8 @@ _queries = load_queries(__file__)
 MANY = 1000
 """Sessions that one statement ends, at most."""
 
+LAST = ("9999", "~")
+"""Sorts after every session: where the first page begins."""
 _HIDDEN = {"password_hash", "demo"}
 
 
@@ -46,12 +49,19 @@ class NewAccount:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredSession:
+    """A session, whose it is, and from when to when it lasts."""
+
+    account_id: str
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class StoredToken:
     """A refresh token of a session that is still there; `successor` is a digest."""
 
     session_id: str
-    account_id: str
-    expires_at: datetime
     spent_at: datetime | None
     successor: str | None
     successor_spent: bool
@@ -135,7 +145,13 @@ async def delete_account(tx: Transaction, account_id: str) -> None:
 
 
 async def insert_session(
-    tx: Transaction, session_id: str, account_id: str, at: datetime, expires_at: datetime
+    tx: Transaction,
+    session_id: str,
+    account_id: str,
+    at: datetime,
+    expires_at: datetime,
+    address: str,
+    client: str,
 ) -> None:
     """Add a session."""
     await _queries.insert_session(
@@ -144,18 +160,65 @@ async def insert_session(
         account_id=account_id,
         created_at=to_text(at),
         expires_at=to_text(expires_at),
+        address=address,
+        client=client,
     )
 
 
-async def session_holds(tx: Transaction, session_id: str, at: datetime, demo: bool) -> bool:
-    """Whether the session is there and has not expired; of a demo's account only in a `demo`."""
-    holds = await _queries.session_holds(tx, id=session_id, now=to_text(at), demo=demo)
-    return holds is not None
+async def standing(tx: Transaction, session_id: str, at: datetime, demo: bool) -> Row | None:
+    """`name`, `role` and `restaurant_id` of the session's account; None where the session does not
+    hold, as one of a demo's account does only in a `demo`."""
+    row: Row | None = await _queries.standing(tx, id=session_id, now=to_text(at), demo=demo)
+    return row
 
 
-async def prolong_session(tx: Transaction, session_id: str, expires_at: datetime) -> str | None:
-    """Let it last until then; gives whose it is, None where it is gone."""
-    return _text(await _queries.prolong_session(tx, id=session_id, expires_at=to_text(expires_at)))
+async def session(tx: Transaction, session_id: str) -> StoredSession | None:
+    """The session of that id."""
+    row: Row | None = await _queries.session(tx, id=session_id)
+    if row is None:
+        return None
+    created_at, expires_at = from_text(row["created_at"]), from_text(row["expires_at"])
+    return StoredSession(row["account_id"], created_at, expires_at)
+
+
+async def sessions(
+    tx: Transaction,
+    account_id: str,
+    current: str,
+    at: datetime,
+    *,
+    alone: bool,
+    before: tuple[str, str] | None,
+    limit: int,
+) -> tuple[list[ActiveSession], bool]:
+    """A page of the account's sessions, the one used last first, and whether there are more;
+    `alone` the `current` one. `before` is (last_used_at, id)."""
+    last_used_at, before_id = before or LAST
+    found = await _queries.sessions_of(
+        tx,
+        account_id=account_id,
+        only=current if alone else "",
+        now=to_text(at),
+        last_used_at=last_used_at,
+        before_id=before_id,
+        limit=limit + 1,
+    )
+    rows, more = pages.page_of(found, limit)
+    return [ActiveSession(**row, current=row["id"] == current) for row in rows], more
+
+
+async def prolong_session(
+    tx: Transaction, session_id: str, at: datetime, expires_at: datetime, address: str, client: str
+) -> None:
+    """It is used now, from there, and lasts until then."""
+    await _queries.prolong_session(
+        tx,
+        id=session_id,
+        now=to_text(at),
+        expires_at=to_text(expires_at),
+        address=address,
+        client=client,
+    )
 
 
 async def delete_session(tx: Transaction, session_id: str) -> str | None:
@@ -186,10 +249,19 @@ async def insert_token(tx: Transaction, digest: str, session_id: str, expires_at
     )
 
 
-async def spend_token(tx: Transaction, digest: str, successor: str, at: datetime) -> str | None:
-    """Exchange it for `successor`; gives its session, None where there is nothing to spend."""
+async def spend_token(
+    tx: Transaction, digest: str, successor: str, at: datetime, kept_until: datetime | None
+) -> str | None:
+    """Exchange it for `successor`, and keep it until then, or until it would have expired; gives
+    its session, None where there is nothing to spend."""
     return _text(
-        await _queries.spend_token(tx, digest=digest, successor=successor, now=to_text(at))
+        await _queries.spend_token(
+            tx,
+            digest=digest,
+            successor=successor,
+            now=to_text(at),
+            kept_until=to_text(kept_until) if kept_until else None,
+        )
     )
 
 
@@ -200,8 +272,6 @@ async def token(tx: Transaction, digest: str) -> StoredToken | None:
         return None
     return StoredToken(
         session_id=row["session_id"],
-        account_id=row["account_id"],
-        expires_at=from_text(row["expires_at"]),
         spent_at=from_text(row["spent_at"]) if row["spent_at"] else None,
         successor=row["successor"],
         successor_spent=row["successor_spent_at"] is not None,

@@ -2,7 +2,8 @@
 
 from aiohttp import web
 
-from server.core.routing import ANY_ROLE, Router, identity_of
+from server.core.routing import ANY_ROLE, Router, identity_of, service
+from server.features.announcements.marks import Marks
 from server.features.announcements.schemas import Scope
 from server.features.announcements.service import topic_for
 from server.features.shared.schemas import EventPage
@@ -19,12 +20,19 @@ async def poll_announcements(
     after: sse.After = None,
     timeout: long_polling.Seconds = 60,
 ) -> EventPage | web.Response:
-    """`announcement` and `announcement.withdrawn` of `GET /announcements/stream`, by long polling.
+    """The events of `GET /announcements/stream`, by long polling; `announcement.acknowledged` only
+    while the request is held.
 
     At once what came after the cursor `after`, else held until something comes; 204 after
     `timeout` seconds. Without `after` the answer comes at once: no events, and the cursor of now.
     410 (`type` `urn:tiffin:problem:reset`): read `GET /announcements` again and go on with its
     cursor.
     """
-    topic = topic_for(identity_of(request), scope)
-    return await long_polling.read(request, [Source(topic)], after, timeout)
+    who, marks = identity_of(request), service(request, Marks)
+    return await long_polling.read(
+        request,
+        [Source(topic_for(who, scope))],
+        after,
+        timeout,
+        beside=lambda page: marks.shown(who.account_id, page, newest=False),
+    )

@@ -1,10 +1,10 @@
 -- name: insert_announcement!
 INSERT INTO announcements
     (id, title, body, severity, audience, author_id, author_name, author_role, published_at,
-     expires_at)
+     expires_at, arrival)
 VALUES
     (:id, :title, :body, :severity, :audience, :author_id, :author_name, :author_role,
-     :published_at, :expires_at);
+     :published_at, :expires_at, (SELECT COALESCE(MAX(arrival), 0) + 1 FROM announcements));
 
 -- name: announcement^
 SELECT * FROM announcements WHERE id = :id;
@@ -14,8 +14,8 @@ SELECT a.*, k.at AS acknowledged_at FROM announcements a
 LEFT JOIN announcement_acks k ON k.announcement_id = a.id AND k.account_id = :account_id
 WHERE a.withdrawn_at IS NULL AND (a.expires_at IS NULL OR a.expires_at > :now)
 AND (:audience = 'all' OR a.audience = 'everyone' OR a.audience = :audience)
-AND (a.published_at < :published_at OR (a.published_at = :published_at AND a.id < :id))
-ORDER BY a.published_at DESC, a.id DESC
+AND (a.arrival < :place OR (a.arrival = :place AND a.id < :id))
+ORDER BY a.arrival DESC, a.id DESC
 LIMIT :limit;
 
 -- name: withdraw!

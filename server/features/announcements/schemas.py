@@ -3,9 +3,13 @@
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import StringConstraints
 
 from server.features.shared.schemas import (
+    LINE_ENDS,
+    LINES,
+    ONE_LINE,
+    SHOWN,
     Actor,
     GivenTime,
     Page,
@@ -13,7 +17,6 @@ from server.features.shared.schemas import (
     Whole,
     Wire,
     absent,
-    no_control,
 )
 
 
@@ -43,12 +46,16 @@ class Scope(StrEnum):
 Title = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=120),
-    AfterValidator(no_control(newlines=False)),
+    LINE_ENDS,
+    ONE_LINE,
+    SHOWN,
 ]
 Body = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=4000),
-    AfterValidator(no_control(newlines=True)),
+    LINE_ENDS,
+    LINES,
+    SHOWN,
 ]
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from server.core import pages
 from server.core.auth import Identity
-from server.core.clock import now, to_text
+from server.core.clock import now
 from server.core.database import Database, Transaction
 from server.core.errors import forbidden, invalid, not_found
 from server.core.idempotency import Repeatable, store_answer, stored_answer
@@ -119,13 +119,14 @@ class AnnouncementService:
         Raises Problem 403 where the scope is not the caller's, 422 for a `before` that no page
         gave.
         """
-        start = pages.parse(before)
+        start = pages.numbered(before)
 
         async def fn(tx: Transaction) -> AnnouncementPage:
             role = (await self._accounts.account_of(tx, identity.account_id)).role
             audience = _audience(role, scope)
-            page, more = await store.history(tx, identity.account_id, audience, now(), start, limit)
-            following = pages.following(page, more, lambda one: (to_text(one.published_at), one.id))
+            page, following = await store.history(
+                tx, identity.account_id, audience, now(), start, limit
+            )
             cursor = await self._log.cursor(tx, topic_of(audience))
             return AnnouncementPage(items=page, next=following, cursor=cursor)
 
@@ -178,7 +179,6 @@ class AnnouncementService:
         for announcement_id, count in (await store.forget_acks(tx, account_id)).items():
             stored = await _stored(tx, announcement_id)
             await self._count(tx, stored.announcement, count, leaving=1)
-        await self._log.rewrite(tx, account_id, _forgotten)
         for announcement_id in await store.rename_author(tx, account_id, DELETED):
             await self._log.rewrite(tx, announcement_id, _without_author)
 
@@ -243,10 +243,6 @@ def _expiry(expires_at: datetime | None, at: datetime) -> datetime | None:
     if not at < expires_at <= at + LONGEST:
         raise invalid(["expires_at"], f"Must be to come, and at most {LONGEST.days} days off.")
     return expires_at
-
-
-def _forgotten(data: str) -> str:
-    return "{}"
 
 
 def _without_author(data: str) -> str:

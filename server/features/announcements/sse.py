@@ -23,7 +23,7 @@ router = Router("announcements")
     "GET",
     "/announcements/stream",
     roles=ANY_ROLE,
-    media="text/event-stream",
+    media=("text/event-stream",),
     problems=(403,),
 )
 async def stream_announcements(
@@ -55,7 +55,7 @@ async def stream_announcements(
     "GET",
     "/announcements/{id}/acks/stream",
     roles=EMPLOYEE,
-    media="text/event-stream",
+    media=("text/event-stream",),
 )
 async def stream_acks(
     request: web.Request,

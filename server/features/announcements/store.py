@@ -12,9 +12,6 @@ from server.features.announcements.schemas import Announcement, ReadAnnouncement
 
 _queries = load_queries(__file__)
 
-LAST = ("9999", "~")
-"""Sorts after every announcement: where the first page begins."""
-
 
 @dataclass(frozen=True, slots=True)
 class StoredAnnouncement:
@@ -68,27 +65,26 @@ async def history(
     account_id: str,
     audience: str,
     at: datetime,
-    before: tuple[str, str] | None,
+    before: tuple[int, str],
     limit: int,
-) -> tuple[list[ReadAnnouncement], bool]:
+) -> tuple[list[ReadAnnouncement], str | None]:
     """A page of what stands at that time for that audience (`all`: for any), newest first, and
-    whether there is more; `before` is (published_at, id)."""
-    published_at, announcement_id = before or LAST
+    the next one's `before`."""
     found = await _queries.history(
         tx,
         account_id=account_id,
         audience=audience,
         now=to_text(at),
-        published_at=published_at,
-        id=announcement_id,
+        place=before[0],
+        id=before[1],
         limit=limit + 1,
     )
-    rows, more = pages.page_of(found, limit)
+    rows, following = pages.numbered_page(found, limit, "arrival")
     page = [
         ReadAnnouncement(**_fields(row) | {"acknowledged": row["acknowledged_at"] is not None})
         for row in rows
     ]
-    return page, more
+    return page, following
 
 
 async def withdraw(tx: Transaction, announcement_id: str, at: datetime) -> bool:

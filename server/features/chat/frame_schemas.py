@@ -1,12 +1,9 @@
 """What goes over a room's socket, WebSocket or Socket.IO: its frames, its errors, its end."""
 
-import re
 from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import (
-    AfterValidator,
-    BeforeValidator,
     Field,
     StringConstraints,
     TypeAdapter,
@@ -14,41 +11,27 @@ from pydantic import (
 )
 
 from server.features.chat.schemas import LONGEST_TEXT, ChatMessage
-from server.features.shared.schemas import Actor, Id, Timestamp, Whole, Wire, absent
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-
-def _one_line_end(text: object) -> object:
-    return text.replace("\r\n", "\n") if isinstance(text, str) else text
-
-
-def _printable(text: str) -> str:
-    """Line feeds and tabs are text; every other control character could drive a terminal."""
-    if found := _CONTROL.search(text):
-        raise ValueError(
-            f"must not contain control characters or terminal escapes (U+{ord(found[0]):04X})"
-        )
-    return text
-
-
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be blank")
-    return text
-
+from server.features.shared.schemas import (
+    LINE_ENDS,
+    LINES,
+    SHOWN,
+    Actor,
+    Id,
+    Timestamp,
+    Whole,
+    Wire,
+    absent,
+)
 
 Text = Annotated[
     str,
     StringConstraints(min_length=1, max_length=LONGEST_TEXT),
-    BeforeValidator(_one_line_end),
-    AfterValidator(_printable),
-    AfterValidator(_not_blank),
+    LINE_ENDS,
+    LINES,
+    SHOWN,
 ]
-"""A message as it was written: kept as it is, but for CR LF, which becomes LF."""
-ClientId = Annotated[
-    str, StringConstraints(min_length=1, max_length=64), AfterValidator(_printable)
-]
+"""A message as it was written: kept as it is, but for its line ends."""
+ClientId = Annotated[str, StringConstraints(min_length=1, max_length=64), LINES]
 """Unique to its sender within a chat: what is sent again with the same one is one message."""
 CursorText = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 
@@ -169,14 +152,14 @@ class SendMessage(Wire):
 
 
 class NewMessage(Wire):
-    """The same over REST, for a client that no socket reaches."""
+    """`SendMessage` over REST, for a client that no socket reaches."""
 
     client_id: ClientId
     text: Text
 
 
-class ReadUpTo(Wire):
-    """A read mark over REST."""
+class NewReadMark(Wire):
+    """`SendRead` over REST."""
 
     cursor: CursorText
 
@@ -198,7 +181,7 @@ class JoinRoom(Wire):
     """Socket.IO's `join`: as `GET /chats/{id}/ws?after=`."""
 
     chat_id: Id
-    after: CursorText | None = None
+    after: str | None = None
 
 
 class InRoom(Wire):
@@ -269,7 +252,7 @@ _server_frames: TypeAdapter[ServerFrame] = TypeAdapter(
 
 def read_client_frame(text: str | bytes) -> ClientFrame:
     """The frame in that text. Raises ValidationError."""
-    return _client_frames.validate_json(text)
+    return _client_frames.validate_json(text, strict=True)
 
 
 def read_server_frame(text: str | bytes) -> ServerFrame | None:
@@ -290,6 +273,7 @@ class CloseCode:
 
     NORMAL = 1000
     GOING_AWAY = 1001
+    PROTOCOL = 1002
     POLICY = 1008
     TOO_LARGE = 1009
     FAILED = 1011

@@ -4,12 +4,12 @@ from aiohttp import web
 
 from server.core.routing import ANY_ROLE, EMPLOYEE, Answer, Router, identity_of, service
 from server.features.chat import frames
-from server.features.chat.frame_schemas import NewMessage, ReadUpTo, SendMessage
+from server.features.chat.frame_schemas import NewMessage, NewReadMark, SendMessage
 from server.features.chat.messages import MessageService
 from server.features.chat.room_state import state_topic_of
 from server.features.chat.rooms import Rooms
 from server.features.chat.schemas import ChatMessage
-from server.features.chat.service import QUEUE, actor, topic_of
+from server.features.chat.service import QUEUE, topic_of
 from server.features.shared.schemas import EventPage, Id
 from server.realtime.event import Event
 from server.transports import long_polling, sse
@@ -63,7 +63,7 @@ async def poll_room(
         after,
         timeout,
         admit=lambda: rooms.chats.admit(identity, id),
-        beside=lambda: rooms.presence.being_in(id, actor(identity), POLL_LINGER_SECONDS),
+        beside=lambda page: rooms.presence.being_in(id, identity, POLL_LINGER_SECONDS),
     )
 
 
@@ -86,11 +86,10 @@ async def send_message(request: web.Request, id: Id, new: NewMessage) -> Answer[
     return Answer(posted.message)
 
 
-@router.route("PUT", "/chats/{id}/read", roles=ANY_ROLE, status=204)
-async def mark_read(request: web.Request, id: Id, mark: ReadUpTo) -> Answer[None]:
-    """Everything up to `cursor`, a message's, has been seen: `read` over the WebSocket, for a
-    client that no socket reaches. A mark never goes back."""
+@router.route("POST", "/chats/{id}/read", roles=ANY_ROLE, counted=False, cost=5)
+async def mark_read(request: web.Request, id: Id, mark: NewReadMark) -> None:
+    """Every message up to that cursor has been seen, said without a socket. A mark never goes
+    back."""
     messages, identity = service(request, MessageService), identity_of(request)
     messages.count(identity, len(mark.cursor))
     await messages.read(identity, id, mark.cursor)
-    return Answer(None)

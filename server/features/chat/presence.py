@@ -7,14 +7,17 @@ import secrets
 from collections import Counter
 from collections.abc import Coroutine, Iterator, Sequence
 from datetime import timedelta
+from itertools import islice
 
+from server.core.auth import Identity
 from server.core.clock import now
 from server.core.database import Database, Transaction
 from server.core.errors import Problem
 from server.core.logging import log_failure
 from server.core.supervised import SupervisedTask
+from server.features.chat.names import Names
 from server.features.chat.room_state import Lease, put_state, read_state, state_topic_of
-from server.features.shared.schemas import Actor
+from server.features.chat.service import actor
 from server.realtime.states import States
 
 logger = logging.getLogger(__name__)
@@ -22,6 +25,9 @@ logger = logging.getLogger(__name__)
 LINGER_SECONDS = 1.0
 """How long somebody whose connection broke still counts as there: most come back at once."""
 ROOMS_A_WRITE = 100
+ROOMS_AT_ONCE = 20
+"""Of an account that has a new name, those told at once; further ones wait for the renewal, as
+nobody should make so many writes of one request."""
 
 
 class Presence:
@@ -31,14 +37,20 @@ class Presence:
     that was killed leaves every room in which there is somebody to notice.
     """
 
-    def __init__(self, database: Database, states: States, lease_seconds: float) -> None:
+    def __init__(
+        self, database: Database, states: States, names: Names, lease_seconds: float
+    ) -> None:
         self._database = database
         self._states = states
+        self._names = names
+        names.on_change = self._renamed
         self._lease = timedelta(seconds=lease_seconds)
         self._pause = lease_seconds / 3
         self._holder = secrets.token_hex(6)
         self._connections: Counter[tuple[str, str]] = Counter()
-        self._held: dict[str, dict[str, Actor]] = {}
+        self._held: dict[str, dict[str, Identity]] = {}
+        self._rooms: dict[str, set[str]] = {}
+        """The same, by account."""
         self._leaving: dict[tuple[str, str], asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.renewing = SupervisedTask("renewal of presence", self._renew_for_ever)
@@ -60,15 +72,20 @@ class Presence:
             await self._renew(held)
 
     @contextlib.contextmanager
-    def being_in(self, chat_id: str, who: Actor, linger: float = LINGER_SECONDS) -> Iterator[None]:
+    def being_in(
+        self, chat_id: str, who: Identity, linger: float = LINGER_SECONDS
+    ) -> Iterator[None]:
         """A connection of that account is in the room for as long as this lasts, and `linger`
         seconds more."""
-        place = chat_id, who.id
+        account_id = who.account_id
+        place = chat_id, account_id
         self._connections[place] += 1
         if (leaving := self._leaving.pop(place, None)) is not None:
             leaving.cancel()
-        if who.id not in self._held.get(chat_id, ()):
-            self._held.setdefault(chat_id, {})[who.id] = who
+        held = self._held.setdefault(chat_id, {})
+        come, held[account_id] = account_id not in held, who
+        if come:
+            self._rooms.setdefault(account_id, set()).add(chat_id)
             self._start(self._renew([chat_id]))
         try:
             yield
@@ -77,7 +94,11 @@ class Presence:
             if not self._connections[place]:
                 del self._connections[place]
                 loop = asyncio.get_running_loop()
-                self._leaving[place] = loop.call_later(linger, self._leave, chat_id, who.id)
+                self._leaving[place] = loop.call_later(linger, self._leave, chat_id, account_id)
+
+    def _renamed(self, account_id: str) -> None:
+        if rooms := self._rooms.get(account_id):
+            self._start(self._renew([*islice(rooms, ROOMS_AT_ONCE)]))
 
     def _leave(self, chat_id: str, account_id: str) -> None:
         del self._leaving[chat_id, account_id]
@@ -87,6 +108,9 @@ class Presence:
         del here[account_id]
         if not here:
             del self._held[chat_id]
+        self._rooms[account_id].discard(chat_id)
+        if not self._rooms[account_id]:
+            del self._rooms[account_id]
         self._start(self._renew([chat_id]))
 
     async def _renew_for_ever(self) -> None:
@@ -110,7 +134,8 @@ class Presence:
             for chat_id in rooms:
                 held = self._held.get(chat_id, {})
                 before = await read_state(tx, self._states, chat_id)
-                mine = [Lease(who=who, holder=self._holder, until=until) for who in held.values()]
+                here = [actor(self._names.now(who)) for who in held.values()]
+                mine = [Lease(who=who, holder=self._holder, until=until) for who in here]
                 after = before.with_leases_of(self._holder, mine)
                 if after.present != before.present:
                     await put_state(tx, self._states, chat_id, after)

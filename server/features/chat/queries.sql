@@ -4,15 +4,16 @@ SELECT * FROM chats WHERE id = :id;
 -- name: chats_of_customer
 SELECT * FROM chats
 WHERE customer_id = :customer_id AND (:status = '' OR status = :status)
-AND (opened_at < :opened_at OR (opened_at = :opened_at AND id < :id))
-ORDER BY opened_at DESC, id DESC
+AND (arrival < :place OR (arrival = :place AND id < :id))
+ORDER BY arrival DESC, id DESC
 LIMIT :limit;
 
 -- name: chats
+-- Those of one status: of all chats together nobody asks.
 SELECT * FROM chats
-WHERE (:status = '' OR status = :status)
-AND (opened_at < :opened_at OR (opened_at = :opened_at AND id < :id))
-ORDER BY opened_at DESC, id DESC
+WHERE status = :status
+AND (arrival < :place OR (arrival = :place AND id < :id))
+ORDER BY arrival DESC, id DESC
 LIMIT :limit;
 
 -- name: open_chats_of$
@@ -20,10 +21,10 @@ SELECT COUNT(*) FROM (
     SELECT 1 AS one FROM chats WHERE customer_id = :customer_id AND status = 'open' LIMIT :most
 ) AS found;
 
--- name: opened_since$
--- When the first of the customer's last so many chats was opened, if all were since then.
-SELECT opened_at FROM chats WHERE customer_id = :customer_id AND opened_at > :since
-ORDER BY opened_at DESC, id DESC
+-- name: opened_before_others$
+-- When the customer opened the chat before the last so many others.
+SELECT opened_at FROM chats WHERE customer_id = :customer_id
+ORDER BY arrival DESC, id DESC
 LIMIT 1 OFFSET :others;
 
 -- name: customer_of$
@@ -33,11 +34,12 @@ SELECT customer_id FROM chats WHERE id = :id;
 INSERT INTO chats
     (id, subject, status, customer_id, customer_name, employee_id, employee_name, order_id,
      order_number, order_restaurant, opened_at, taken_at, closed_at, closed_by, waiting_since,
-     last_message, customer_unread, support_unread)
+     last_message, customer_unread, support_unread, arrival)
 VALUES
     (:id, :subject, :status, :customer_id, :customer_name, :employee_id, :employee_name, :order_id,
      :order_number, :order_restaurant, :opened_at, :taken_at, :closed_at, :closed_by,
-     :waiting_since, :last_message, :customer_unread, :support_unread);
+     :waiting_since, :last_message, :customer_unread, :support_unread,
+     (SELECT COALESCE(MAX(arrival), 0) + 1 FROM chats));
 
 -- name: update_chat!
 UPDATE chats

@@ -8,7 +8,8 @@ from server.core.auth import Identity
 from server.core.limits import RateLimit
 from server.features.chat import frames
 from server.features.chat.frame_schemas import ClientFrame, SendMessage, SendRead
-from server.features.chat.messages import MessageService
+from server.features.chat.messages import MessageService, Posted
+from server.features.chat.names import Names
 from server.features.chat.presence import Presence
 from server.features.chat.room_state import state_topic_of
 from server.features.chat.schemas import ChatMessage
@@ -43,6 +44,10 @@ class Seat:
         """How far this connection has been told what happened."""
         return self._rooms.hub.cursor_of(self._place)
 
+    @property
+    def _who(self) -> Identity:
+        return self._rooms.names.now(self._identity)
+
     def count(self, size: int) -> None:
         """Count what the client sends, before it is read. Raises Problem 429."""
         self._rooms.messages.count(self._identity, size)
@@ -55,16 +60,15 @@ class Seat:
         if isinstance(frame, SendMessage):
             return await self._post(frame)
         if isinstance(frame, SendRead):
-            await self._rooms.messages.read(self._identity, self._chat_id, frame.cursor)
+            await self._rooms.messages.read(self._who, self._chat_id, frame.cursor)
         else:
-            who = actor(self._identity)
+            who = actor(self._who)
             data = frames.typing_data(self._chat_id, who)
             self._rooms.hub.pass_on(typing_topic_of(self._chat_id), "typing", data, who.id)
         return None
 
     async def _post(self, frame: SendMessage) -> ChatMessage:
-        self._rooms.writes.take(self._identity.limit_key)
-        posted = await self._rooms.messages.post(self._identity, self._chat_id, frame)
+        posted = await self._rooms.post(self._identity, self._chat_id, frame)
         if posted.again and posted.seq <= self._place.cursor:
             # Its event lies behind this connection: without a word its sender would wait for ever.
             again = posted.message.model_copy(update={"again": True})
@@ -94,13 +98,20 @@ class Rooms:
         chats: ChatService,
         messages: MessageService,
         presence: Presence,
+        names: Names,
         writes: RateLimit,
     ) -> None:
         self.hub = hub
         self.chats = chats
         self.messages = messages
         self.presence = presence
+        self.names = names
         self.writes = writes
+
+    async def post(self, identity: Identity, chat_id: str, frame: SendMessage) -> Posted:
+        """A message, also of one who is not in the room. Raises Problem 404, 409, 429, 503."""
+        self.writes.take(identity.limit_key)
+        return await self.messages.post(self.names.now(identity), chat_id, frame)
 
     @asynccontextmanager
     async def enter(
@@ -117,13 +128,13 @@ class Rooms:
         Raises Problem 404, 503.
         """
         await self.chats.admit(identity, chat_id)
-        who, log, changes = actor(identity), self.hub.log, _Changes()
+        log, changes = self.hub.log, _Changes()
 
         def standing(event: Event) -> Sequence[Said]:
             return changes.of(frames.standing(log, chat_id, event))
 
         def typing(event: Event) -> Sequence[Said]:
-            return frames.typing(event) if event.subject != who.id else ()
+            return frames.typing(event) if event.subject != identity.account_id else ()
 
         def cannot_go_on() -> None:
             lane.say(frames.reset(chat_id))
@@ -141,5 +152,5 @@ class Rooms:
             ):
                 sink = lane.sink(translate, cannot_go_on)
                 stack.callback((await self.hub.subscribe(topic, None, sink)).close)
-            stack.enter_context(self.presence.being_in(chat_id, who))
+            stack.enter_context(self.presence.being_in(chat_id, identity))
             yield Seat(self, identity, chat_id, lane, place)

@@ -115,20 +115,19 @@ class ChatService:
         Without a status an employee gets the open ones, a customer all.
         Raises Problem 422 for a `before` that no page gave.
         """
-        start = pages.parse(before)
+        start = pages.numbered(before)
         customer = identity.role == Role.CUSTOMER
         if status is None and not customer:
             status = ChatStatus.OPEN
 
         async def fn(tx: Transaction) -> ChatPage:
-            page, more = await store.chats(
+            page, following = await store.chats(
                 tx,
                 customer_id=identity.account_id if customer else None,
                 status=status,
                 before=start,
                 limit=limit,
             )
-            following = pages.following(page, more, lambda one: (to_text(one.opened_at), one.id))
             cursor = None if customer else await self._log.cursor(tx, QUEUE)
             return ChatPage(items=page, next=following, cursor=cursor)
 
@@ -235,8 +234,8 @@ class ChatService:
         """Raises Problem 429."""
         if not self._most_a_day:
             return
-        first = await store.opened_since(tx, customer_id, moment - DAY, self._most_a_day)
-        if first is not None:
+        first = await store.first_of_last(tx, customer_id, self._most_a_day)
+        if first is not None and moment - DAY < first <= moment:  # later: the clock was put back
             raise too_many(
                 f"This account has opened {self._most_a_day} chats within a day, which is all it"
                 " may. Open one of them again to go on there.",
@@ -283,8 +282,12 @@ class ChatService:
         return ChatOrder(id=order.id, number=order.number, restaurant=order.restaurant.name)
 
     async def locked(self, tx: Transaction, identity: Identity, chat_id: str) -> Chat:
-        """The chat, to oneself for the rest of the transaction. Raises Problem 404."""
-        return _seen_by(identity, await store.locked(tx, chat_id))
+        """The chat, to oneself for the rest of the transaction; who asks is in it by the name they
+        have now. Raises Problem 404."""
+        chat, who = _seen_by(identity, await store.locked(tx, chat_id)), actor(identity)
+        known = {"customer": chat.customer, "employee": chat.employee}
+        renamed = {side: who for side, one in known.items() if one and one.id == who.id}
+        return chat.model_copy(update=renamed)
 
     async def visible(self, tx: Transaction, identity: Identity, chat_id: str) -> Chat:
         """The chat. Raises Problem 404 where there is none, or it is another customer's."""

@@ -9,6 +9,7 @@ from server.core.routing import SERVICES, WRITES
 from server.features.accounts.service import AccountService
 from server.features.chat import long_polling, privacy, routes, socketio, sse, websocket
 from server.features.chat.messages import MessageService
+from server.features.chat.names import Names
 from server.features.chat.presence import Presence
 from server.features.chat.rooms import Rooms
 from server.features.chat.service import ChatService
@@ -26,10 +27,10 @@ def setup(
     accounts: AccountService,
     orders: OrderService,
     server: SocketIo,
-) -> Presence:
+) -> tuple[Presence, Names]:
     """Routes, the live doors; deleted accounts are scrubbed from chats and events.
 
-    Open what is given, and close it before the database.
+    Open the first of what is given, and close it before the database; let the second follow.
     """
     log, states = hub.log, hub.states
     chats = ChatService(
@@ -40,8 +41,9 @@ def setup(
         most_a_day=settings.max_chats_per_day,
     )
     messages = MessageService(database, log, states, chats, settings.chat_bytes_per_minute)
-    presence = Presence(database, states, settings.presence_seconds)
-    rooms = Rooms(hub, chats, messages, presence, app[WRITES])
+    names = Names(hub)
+    presence = Presence(database, states, names, settings.presence_seconds)
+    rooms = Rooms(hub, chats, messages, presence, names, app[WRITES])
     accounts.on_delete.append(partial(privacy.scrub, chats, log, states))
     app[SERVICES] |= {ChatService: chats, MessageService: messages, Rooms: rooms}
     sse.router.add_to(app)
@@ -49,4 +51,4 @@ def setup(
     routes.router.add_to(app)
     websocket.router.add_to(app)
     socketio.Door(server, rooms)
-    return presence
+    return presence, names

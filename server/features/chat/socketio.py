@@ -53,7 +53,9 @@ class Door:
             )
 
         try:
-            seat = await session.enter(chat_id, self._seated(session, chat_id, wanted.after))
+            seat = await session.enter(
+                chat_id, self._seated(session, chat_id, wanted.after or None)
+            )
         except Problem as problem:
             raise Refused(frames.refused(problem, chat_id, None)) from None
         return _acknowledged(seat.cursor)
@@ -73,7 +75,11 @@ class Door:
                 del self._seats[session.sid, chat_id]
 
     async def message(self, session: Session, sent: Any) -> Mapping[str, Any]:
-        """A message; `cursor` is its own, also where it had been sent before."""
+        """A message; `cursor` is its own, also where it had been sent before.
+
+        It is taken before a `join` too: stock clients send what they had buffered as soon as they
+        are connected again.
+        """
         frame = self._counted(session, SendMessageTo, sent)
         taken = SendMessage(client_id=frame.client_id, text=frame.text)
         return await self._take(session, frame.chat_id, taken, sent)
@@ -108,11 +114,14 @@ class Door:
     ) -> Mapping[str, Any]:
         named = client_id_of(sent)
         seat = self._seats.get((session.sid, chat_id))
-        if seat is None:
-            more = {"client_id": named} if named else {}
-            raise Refused(error("not_found", "Join this chat first.", chat_id=chat_id, **more))
         try:
-            message = await seat.take(frame)
+            if seat is not None:
+                message = await seat.take(frame)
+            elif isinstance(frame, SendMessage):
+                message = (await self._rooms.post(session.identity, chat_id, frame)).message
+            else:
+                more = {"client_id": named} if named else {}
+                raise Refused(error("not_found", "Join this chat first.", chat_id=chat_id, **more))
         except Problem as problem:
             raise Refused(frames.refused(problem, chat_id, named)) from None
         return _acknowledged(message.cursor if message is not None else None)
@@ -121,7 +130,7 @@ class Door:
 def _read(model: type[SentT], sent: Any) -> SentT:
     """What was sent, as that model. Raises Refused."""
     try:
-        return model.model_validate(sent)
+        return model.model_validate(sent, strict=True)
     except ValidationError as problem:
         raise Refused(frames.unreadable(problem, client_id_of(sent))) from None
 

@@ -9,7 +9,7 @@ from server.transports import sse
 router = Router("chat")
 
 
-@router.route("GET", "/chats/stream", roles=EMPLOYEE, media="text/event-stream")
+@router.route("GET", "/chats/stream", roles=EMPLOYEE, media=("text/event-stream",))
 async def stream_chats(
     request: web.Request,
     after: sse.After = None,

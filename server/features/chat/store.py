@@ -13,8 +13,6 @@ from server.features.shared.schemas import Actor
 
 _queries = load_queries(__file__)
 
-LAST = ("9999", "~")
-"""Sorts after every chat: where the first page begins."""
 NEWEST = 2**63 - 1
 """No message has this `seq`: where history begins."""
 
@@ -110,19 +108,18 @@ async def chats(
     *,
     customer_id: str | None,
     status: ChatStatus | None,
-    before: tuple[str, str] | None,
+    before: tuple[int, str],
     limit: int,
-) -> tuple[list[Chat], bool]:
-    """One page, the one opened last first, of a customer's or of all, and whether there are more;
-    `before` is (opened_at, id)."""
-    opened_at, chat_id = before or LAST
-    place = {"opened_at": opened_at, "id": chat_id, "limit": limit + 1, "status": status or ""}
+) -> tuple[list[Chat], str | None]:
+    """One page, the one opened last first, of a customer's or of all of that status, and the next
+    one's `before`."""
+    place = {"place": before[0], "id": before[1], "limit": limit + 1, "status": status or ""}
     if customer_id is None:
         found = await _queries.chats(tx, **place)
     else:
         found = await _queries.chats_of_customer(tx, customer_id=customer_id, **place)
-    rows, more = pages.page_of(found, limit)
-    return [_chat(row) for row in rows], more
+    rows, following = pages.numbered_page(found, limit, "arrival")
+    return [_chat(row) for row in rows], following
 
 
 async def customer_of(tx: Transaction, chat_id: str) -> str | None:
@@ -136,12 +133,10 @@ async def open_chats_of(tx: Transaction, customer_id: str, most: int) -> int:
     return int(await _queries.open_chats_of(tx, customer_id=customer_id, most=most))
 
 
-async def opened_since(
-    tx: Transaction, customer_id: str, since: datetime, most: int
-) -> datetime | None:
-    """When that customer opened the first of the last `most` chats, if all were since then."""
-    found: str | None = await _queries.opened_since(
-        tx, customer_id=customer_id, since=to_text(since), others=most - 1
+async def first_of_last(tx: Transaction, customer_id: str, many: int) -> datetime | None:
+    """When that customer opened the first of their last `many` chats, if there are so many."""
+    found: str | None = await _queries.opened_before_others(
+        tx, customer_id=customer_id, others=many - 1
     )
     return from_text(found) if found else None
 

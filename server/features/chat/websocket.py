@@ -2,10 +2,9 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated
 
 from aiohttp import web
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from server.core.errors import Problem
 from server.core.routing import ANY_ROLE, Router, identity_of, service
@@ -16,11 +15,10 @@ from server.features.shared.schemas import Id
 from server.transports import websocket
 from server.transports.connections import End
 from server.transports.duplex import client_id_in
+from server.transports.sse import After
 from server.transports.websocket import Receive, WebSocketLane
 
 router = Router("chat")
-
-Cursor = Annotated[str, Field(max_length=256)] | None
 
 
 @router.route(
@@ -32,7 +30,7 @@ Cursor = Annotated[str, Field(max_length=256)] | None
     refuse=websocket.refuse,
     cost=5,
 )
-async def converse(request: web.Request, id: Id, after: Cursor = None) -> web.StreamResponse:
+async def converse(request: web.Request, id: Id, after: After = None) -> web.StreamResponse:
     """The chat's room over WebSocket, for its customer and for employees.
 
     JSON text frames. A client sends `message` `{client_id, text}`, `typing`, `read` `{cursor}`;
@@ -42,15 +40,15 @@ async def converse(request: web.Request, id: Id, after: Cursor = None) -> web.St
     the status, such as 4401 and 4404, or 1013 to try again later. The same room is open to
     Socket.IO at `/socket.io/`.
     """
-    rooms, identity = service(request, Rooms), identity_of(request)
-    await rooms.chats.admit(identity, id)
+    rooms = service(request, Rooms)
+    await rooms.chats.admit(identity_of(request), id)
 
     @asynccontextmanager
     async def attend(lane: WebSocketLane) -> AsyncIterator[Receive]:
         def reset() -> None:
             lane.end(End.RESET)
 
-        async with rooms.enter(identity, id, after, lane, reset) as seat:
+        async with rooms.enter(identity_of(request), id, after, lane, reset) as seat:
 
             async def receive(text: str) -> None:
                 try:

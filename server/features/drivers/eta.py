@@ -17,7 +17,6 @@ logger = logging.getLogger(__name__)
 
 SLOWEST = 1.0
 """Metres a second: who stands will ride on."""
-LONGEST = timedelta(hours=2)
 OLD = timedelta(minutes=5)
 """Where a driver was longer ago says nothing about when they will come."""
 STEP = timedelta(seconds=20)
@@ -89,4 +88,4 @@ class Etas:
 def arrival(location: DriverLocation, left: float) -> datetime:
     """When somebody who was at that location will have gone that many metres."""
     ride = timedelta(seconds=left / max(SLOWEST, location.pace_mps))
-    return max(now(), location.at + min(ride, LONGEST))
+    return max(now(), location.at + ride)

@@ -58,7 +58,7 @@ async def put_location(request: web.Request, id: Id, position: DriverPosition) -
     "GET",
     "/map",
     roles=ANY_ROLE,
-    media="application/geo+json",
+    media=("application/geo+json",),
     empty=(304,),
     problems=(404,),
 )

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from server.features.orders.schemas import OrderStatus
 from server.features.restaurants.schemas import Driver
@@ -29,8 +29,6 @@ def _is_false(value: object) -> bool:
 
 class DriverPosition(Wire):
     """Where a driver is, as their device says. Without `at`: now."""
-
-    model_config = ConfigDict(strict=True)
 
     lat: Latitude
     lng: Longitude

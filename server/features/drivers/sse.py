@@ -14,7 +14,7 @@ router = Router("drivers")
     "GET",
     "/drivers/{id}/location/stream",
     roles=ANY_ROLE,
-    media="text/event-stream",
+    media=("text/event-stream",),
 )
 async def stream_location(
     request: web.Request,

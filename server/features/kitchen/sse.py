@@ -15,7 +15,7 @@ router = Router("kitchen")
     "GET",
     "/restaurants/{id}/orders/stream",
     roles=EMPLOYEE,
-    media="text/event-stream",
+    media=("text/event-stream",),
 )
 async def stream_orders(
     request: web.Request,

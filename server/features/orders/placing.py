@@ -3,7 +3,7 @@
 from server.core.auth import Identity
 from server.core.clock import now
 from server.core.database import Transaction
-from server.core.errors import conflict, invalid
+from server.core.errors import Problem, conflict, invalid
 from server.core.ids import new_id
 from server.features.accounts.service import AccountService
 from server.features.orders.schemas import (
@@ -15,8 +15,10 @@ from server.features.orders.schemas import (
     PlaceOrder,
     TimelineEntry,
 )
+from server.features.restaurants.schemas import RestaurantSummary
 from server.features.restaurants.service import RestaurantService
-from server.features.shared.schemas import Actor
+from server.features.shared.geo import in_km, metres
+from server.features.shared.schemas import Actor, Address
 
 
 def actor(identity: Identity) -> Actor:
@@ -31,11 +33,16 @@ async def new_order(
     accounts: AccountService,
     restaurants: RestaurantService,
 ) -> Order:
-    """The order at today's names and prices. Raises Problem 409 for what is sold out, 422."""
+    """The order at today's names and prices.
+
+    Raises Problem 409 where a dish is sold out, or not as the customer saw it, 422.
+    """
     restaurant = await restaurants.summary_of(tx, basket.restaurant_id)
     if restaurant is None:
         raise invalid(["restaurant_id"], "There is no such restaurant.")
+    check_reach(restaurant, basket.address)
     items = []
+    changed = []
     for position, line in enumerate(basket.items):
         dish = await restaurants.dish_of(tx, restaurant.id, line.menu_item_id)
         if dish is None:
@@ -46,6 +53,8 @@ async def new_order(
             raise conflict(
                 f"{dish.name} is sold out. Take it out of the basket.", menu_item_id=dish.id
             )
+        if line.expected_version not in (None, dish.version):
+            changed.append(dish.name)
         items.append(
             OrderItem(
                 menu_item_id=dish.id,
@@ -55,6 +64,16 @@ async def new_order(
                 note=line.note or None,
             )
         )
+    total_cents = sum(item.price_cents * item.quantity for item in items)
+    if basket.expected_total_cents not in (None, total_cents):
+        detail = (
+            f"The menu has changed: the total is {total_cents} cents now, not"
+            f" {basket.expected_total_cents}. Show what is new and ask again."
+        )
+        raise await _changed("total-changed", detail, tx, total_cents, restaurant.id, restaurants)
+    if changed:
+        detail = f"The menu has changed: {', '.join(changed)}. Show what is new and ask again."
+        raise await _changed("dish-changed", detail, tx, total_cents, restaurant.id, restaurants)
     account = await accounts.account_of(tx, identity.account_id)
     placed = TimelineEntry(status=OrderStatus.PLACED, at=now(), by=actor(identity))
     return Order(
@@ -65,10 +84,41 @@ async def new_order(
         ),
         customer=OrderCustomer(id=account.id, name=account.name, phone=account.phone or None),
         items=items,
-        total_cents=sum(item.price_cents * item.quantity for item in items),
+        total_cents=total_cents,
         status=OrderStatus.PLACED,
         version=1,
         timeline=[placed],
         address=basket.address,
         note=basket.note or None,
     )
+
+
+def check_reach(restaurant: RestaurantSummary, address: Address) -> None:
+    """Raises Problem 422 where the address is farther off than the restaurant delivers."""
+    radius = restaurant.delivery_radius_m
+    away = metres(restaurant.lat, restaurant.lng, address.lat, address.lng)
+    if radius and away > radius:
+        problem = invalid(
+            ["address"],
+            f"{restaurant.name} delivers within {in_km(radius)}, and this address is"
+            f" {in_km(away)} away. Choose a restaurant nearer to it, or put the address' place on"
+            " the map right.",
+        )
+        problem.kind = "out-of-reach"
+        raise problem
+
+
+async def _changed(
+    kind: str,
+    detail: str,
+    tx: Transaction,
+    total_cents: int,
+    restaurant_id: str,
+    restaurants: RestaurantService,
+) -> Problem:
+    """409, with the total and the menu as they are now."""
+    found = await restaurants.restaurant_of(tx, restaurant_id)
+    assert found is not None
+    problem = conflict(detail, total_cents=total_cents, restaurant=found.model_dump(mode="json"))
+    problem.kind = kind
+    return problem

@@ -5,15 +5,15 @@ WHERE id = :id;
 -- name: orders_of_customer
 SELECT * FROM order_details
 WHERE customer_id = :owner
-AND (placed_at < :placed_at OR (placed_at = :placed_at AND id < :id))
-ORDER BY placed_at DESC, id DESC
+AND (arrival < :place OR (arrival = :place AND id < :id))
+ORDER BY arrival DESC, id DESC
 LIMIT :limit;
 
 -- name: orders_of_restaurant
 SELECT * FROM order_details
 WHERE restaurant_id = :owner
-AND (placed_at < :placed_at OR (placed_at = :placed_at AND id < :id))
-ORDER BY placed_at DESC, id DESC
+AND (number < :place OR (number = :place AND id < :id))
+ORDER BY number DESC, id DESC
 LIMIT :limit;
 
 -- name: changed_orders
@@ -23,10 +23,10 @@ WHERE orders.customer_id = :customer_id AND orders.changed_seq > :after
 ORDER BY orders.changed_seq
 LIMIT :limit;
 
--- name: placed_since$
--- When the first of the customer's last so many orders was placed, if all were since then.
-SELECT placed_at FROM orders WHERE customer_id = :customer_id AND placed_at > :since
-ORDER BY placed_at DESC, id DESC
+-- name: placed_before_others$
+-- When the customer placed the order before the last so many others.
+SELECT placed_at FROM orders WHERE customer_id = :customer_id
+ORDER BY arrival DESC, id DESC
 LIMIT 1 OFFSET :others;
 
 -- name: place^
@@ -36,11 +36,12 @@ SELECT restaurant_id, customer_id FROM orders WHERE id = :id;
 INSERT INTO orders
     (id, number, restaurant_id, customer_id, customer_name, customer_phone, items, total_cents,
      status, version, timeline, driver_id, eta, ready_by, address, lat, lng, note, placed_at,
-     changed_seq)
+     changed_seq, arrival)
 VALUES
     (:id, :number, :restaurant_id, :customer_id, :customer_name, :customer_phone, :items,
      :total_cents, :status, :version, :timeline, :driver_id, :eta, :ready_by, :address, :lat,
-     :lng, :note, :placed_at, :changed_seq);
+     :lng, :note, :placed_at, :changed_seq,
+     (SELECT COALESCE(MAX(arrival), 0) + 1 FROM orders WHERE customer_id = :customer_id));
 
 -- name: update_order!
 UPDATE orders
@@ -56,17 +57,17 @@ UPDATE orders SET version = version WHERE id = :id;
 SELECT id, number, status, driver_id FROM orders
 WHERE restaurant_id = :restaurant_id AND driver_id IS NOT NULL
 AND status NOT IN ('delivered', 'cancelled')
-ORDER BY placed_at, id;
+ORDER BY number, id;
 
 -- name: on_the_way
 SELECT * FROM order_details
 WHERE driver_id = :driver_id AND status = 'out_for_delivery'
-ORDER BY placed_at, id;
+ORDER BY number, id;
 
 -- name: rides
 SELECT id, restaurant_id, customer_id FROM orders
 WHERE driver_id = :driver_id AND status = 'out_for_delivery'
-ORDER BY placed_at, id;
+ORDER BY number, id;
 
 -- name: open_orders_of$
 SELECT COUNT(*) FROM orders

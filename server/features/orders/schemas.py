@@ -25,6 +25,12 @@ MOST_NOTES = 4000
 list and sent whole with each change."""
 
 
+MOST_MINUTES = 100_000
+"""Of a time of arrival: by bicycle to the other end of the earth, so that nobody need cut one."""
+MOST_CENTS = 50 * 99 * 10_000_000
+"""The largest basket of the dearest dishes."""
+
+
 class OrderStatus(StrEnum):
     """Where an order stands."""
 
@@ -57,20 +63,28 @@ CANCELLABLE = (OrderStatus.PLACED, OrderStatus.ACCEPTED)
 
 
 class OrderedItem(Wire):
-    """One line of a basket."""
+    """One line of a basket.
+
+    `expected_version` is the dish's, as the customer saw it; for another one the order is refused.
+    """
 
     menu_item_id: Id
     quantity: Annotated[int, Field(ge=1, le=99)]
     note: Note | None = None
+    expected_version: Annotated[int, Field(ge=1)] | None = absent()
 
 
 class PlaceOrder(Wire):
-    """A basket, sent off."""
+    """A basket, sent off.
+
+    `expected_total_cents` is what the customer was shown; at another total the order is refused.
+    """
 
     restaurant_id: Id
     items: Annotated[list[OrderedItem], Field(min_length=1, max_length=50)]
     address: Address
     note: Note | None = None
+    expected_total_cents: Annotated[int, Field(ge=0, le=MOST_CENTS)] | None = absent()
 
     @model_validator(mode="after")
     def _notes_together(self) -> Self:
@@ -163,7 +177,7 @@ class StatusChange(Wire):
     status: OrderStatus
     expected_version: Annotated[int, Field(ge=1)] | None = None
     driver_id: Id | None = None
-    eta_minutes: Annotated[int, Field(ge=1, le=600)] | None = None
+    eta_minutes: Annotated[int, Field(ge=1, le=MOST_MINUTES)] | None = None
     reason: Note | None = None
 
 

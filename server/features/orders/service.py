@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from server.core import pages
 from server.core.auth import Identity
-from server.core.clock import now, to_text
+from server.core.clock import now
 from server.core.database import Database, Transaction
 from server.core.errors import Problem, conflict, not_found, reset, too_many
 from server.core.idempotency import Repeatable, store_answer, stored_answer
@@ -74,8 +74,9 @@ class OrderService:
     async def place(self, identity: Identity, basket: PlaceOrder, key: str | None) -> Order:
         """A new order; with an Idempotency-Key, the same one however often it is sent.
 
-        Raises Problem 409 where a dish is sold out, 422 where there is no such thing, 429 where the
-        account has placed as many as it may within a day.
+        Raises Problem 409 where a dish is sold out, or dishes or total are not as expected, 422
+        where there is no such thing or the address is out of reach, 429 where the account has
+        placed as many as it may within a day.
         """
         repeatable = Repeatable.of(identity.account_id, PLACE_ROUTE, key, basket) if key else None
 
@@ -97,8 +98,8 @@ class OrderService:
         if not self._most_a_day:
             return
         moment = now()
-        first = await store.placed_since(tx, customer_id, moment - DAY, self._most_a_day)
-        if first is not None:
+        first = await store.first_of_last(tx, customer_id, self._most_a_day)
+        if first is not None and moment - DAY < first <= moment:  # later: the clock was put back
             raise too_many(
                 f"This account has placed {self._most_a_day} orders within a day, which is all it"
                 " may.",
@@ -116,7 +117,7 @@ class OrderService:
     async def orders(self, identity: Identity, before: str | None, limit: int) -> OrderPage:
         """A page of the customer's, or of the employee's restaurant's, with the cursor that
         belongs to it. Raises Problem 422 for a `before` that no page gave."""
-        start = pages.parse(before)
+        start = pages.numbered(before)
         customer = identity.role == Role.CUSTOMER
         if customer:
             owner = {"customer_id": identity.account_id}
@@ -124,10 +125,7 @@ class OrderService:
             owner = {"restaurant_id": identity.restaurant_id or ""}
 
         async def fn(tx: Transaction) -> OrderPage:
-            page, more = await store.orders(tx, **owner, before=start, limit=limit)
-            following = pages.following(
-                page, more, lambda one: (to_text(one.timeline[0].at), one.id)
-            )
+            page, following = await store.orders(tx, **owner, before=start, limit=limit)
             if customer:
                 cursor = self._cursor(identity, await self._changes(tx, identity))
             else:

@@ -44,14 +44,20 @@ async def advanced(
         changes["driver"] = await _driver(tx, identity, order, change.driver_id, restaurants)
     if wanted is OrderStatus.OUT_FOR_DELIVERY and not (order.driver or "driver" in changes):
         raise invalid(["driver_id"], "Say who brings it: out_for_delivery needs a driver.")
-    entry = TimelineEntry(status=wanted, at=now(), by=actor(identity), reason=change.reason or None)
+    moment = now()
+    entry = TimelineEntry(
+        status=wanted,
+        at=max(moment, order.timeline[-1].at),  # the clock may have been put back
+        by=actor(identity),
+        reason=change.reason or None,
+    )
     changes["timeline"] = [*order.timeline, entry]
     if wanted is OrderStatus.ACCEPTED and change.eta_minutes is None:
         restaurant = await restaurants.summary_of(tx, order.restaurant.id)
         assert restaurant is not None
-        changes |= accepted_times(order, entry.at, restaurant.preparation_minutes)
+        changes |= accepted_times(order, moment, restaurant.preparation_minutes)
     else:
-        changes |= times(order, wanted, entry.at, change.eta_minutes)
+        changes |= times(order, wanted, moment, change.eta_minutes)
     event = "order.cancelled" if wanted is OrderStatus.CANCELLED else "order.updated"
     return Change(event, order.model_copy(update=changes))
 

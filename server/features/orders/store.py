@@ -24,9 +24,6 @@ from server.features.shared.schemas import Actor, Address
 
 _queries = load_queries(__file__)
 
-LAST = ("9999", "~")
-"""Sorts after every order: where the first page begins."""
-
 
 def _order(row: Row) -> Order:
     driver = None
@@ -99,18 +96,16 @@ async def orders(
     *,
     customer_id: str | None = None,
     restaurant_id: str | None = None,
-    before: tuple[str, str] | None,
+    before: tuple[int, str],
     limit: int,
-) -> tuple[list[Order], bool]:
-    """One page, newest first, of a customer's or a restaurant's, and whether there are more;
-    `before` is (placed_at, id)."""
-    placed_at, order_id = before or LAST
+) -> tuple[list[Order], str | None]:
+    """One page, newest first, of a customer's or a restaurant's, and the next one's `before`."""
     page = _queries.orders_of_customer if customer_id else _queries.orders_of_restaurant
-    found = await page(
-        tx, owner=customer_id or restaurant_id, placed_at=placed_at, id=order_id, limit=limit + 1
-    )
-    rows, more = pages.page_of(found, limit)
-    return [_order(row) for row in rows], more
+    owner = customer_id or restaurant_id
+    found = await page(tx, owner=owner, place=before[0], id=before[1], limit=limit + 1)
+    number = "arrival" if customer_id else "number"
+    rows, following = pages.numbered_page(found, limit, number)
+    return [_order(row) for row in rows], following
 
 
 async def changed(
@@ -118,16 +113,15 @@ async def changed(
 ) -> tuple[list[Order], int]:
     """That customer's orders that changed after that `seq` of theirs, the longest unchanged first,
     and the `seq` of the last of them."""
-    rows = await _queries.changed_orders(tx, customer_id=customer_id, after=after, limit=limit)
+    found = await _queries.changed_orders(tx, customer_id=customer_id, after=after, limit=limit + 1)
+    rows, _ = pages.page_of(found, limit)
     return [_order(row) for row in rows], rows[-1]["changed_seq"] if rows else after
 
 
-async def placed_since(
-    tx: Transaction, customer_id: str, since: datetime, most: int
-) -> datetime | None:
-    """When that customer placed the first of the last `most` orders, if all were since then."""
-    found: str | None = await _queries.placed_since(
-        tx, customer_id=customer_id, since=to_text(since), others=most - 1
+async def first_of_last(tx: Transaction, customer_id: str, many: int) -> datetime | None:
+    """When that customer placed the first of their last `many` orders, if there are so many."""
+    found: str | None = await _queries.placed_before_others(
+        tx, customer_id=customer_id, others=many - 1
     )
     return from_text(found) if found else None
 

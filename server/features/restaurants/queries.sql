@@ -1,9 +1,9 @@
 -- name: restaurants
-SELECT id, name, cuisine, description, address, lat, lng, preparation_minutes
+SELECT id, name, cuisine, description, address, lat, lng, preparation_minutes, delivery_radius_m
 FROM restaurants ORDER BY name, id;
 
 -- name: restaurant^
-SELECT id, name, cuisine, description, address, lat, lng, preparation_minutes
+SELECT id, name, cuisine, description, address, lat, lng, preparation_minutes, delivery_radius_m
 FROM restaurants WHERE id = :id;
 
 -- name: restaurant_named$
@@ -12,21 +12,25 @@ SELECT id FROM restaurants WHERE id = :name OR LOWER(name) = LOWER(:name);
 -- name: insert_restaurant!
 -- Each starts in another thousand, so that a customer seldom has the same number from two.
 INSERT INTO restaurants
-    (id, name, cuisine, description, address, lat, lng, preparation_minutes, last_number)
+    (id, name, cuisine, description, address, lat, lng, preparation_minutes, delivery_radius_m,
+     last_number)
 SELECT :id, :name, :cuisine, :description, :address, :lat, :lng, :preparation_minutes,
-    1000 * (1 + COUNT(*) % 9)
+    :delivery_radius_m, 1000 * (1 + COUNT(*) % 9)
 FROM restaurants;
+
+-- name: set_radius!
+UPDATE restaurants SET delivery_radius_m = :metres WHERE id = :id;
 
 -- name: next_number$
 UPDATE restaurants SET last_number = last_number + 1 WHERE id = :id RETURNING last_number;
 
 -- name: menu
-SELECT id, name, description, price_cents, available, photo_url FROM menu_items
+SELECT id, name, description, price_cents, available, photo_url, version FROM menu_items
 WHERE restaurant_id = :restaurant_id AND removed_at IS NULL
 ORDER BY position, id;
 
 -- name: menu_item^
-SELECT id, name, description, price_cents, available, photo_url FROM menu_items
+SELECT id, name, description, price_cents, available, photo_url, version FROM menu_items
 WHERE id = :id AND restaurant_id = :restaurant_id AND removed_at IS NULL;
 
 -- name: menu_length$
@@ -41,7 +45,8 @@ FROM menu_items WHERE restaurant_id = :restaurant_id;
 
 -- name: update_menu_item!
 UPDATE menu_items
-SET name = :name, description = :description, price_cents = :price_cents, available = :available
+SET name = :name, description = :description, price_cents = :price_cents, available = :available,
+    version = :version
 WHERE id = :id;
 
 -- name: set_photo!

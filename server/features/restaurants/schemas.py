@@ -15,11 +15,15 @@ from server.features.shared.schemas import (
     Whole,
     Wire,
     absent,
+    left_alone,
 )
 
 
 class RestaurantSummary(Wire):
-    """A restaurant without its menu."""
+    """A restaurant without its menu.
+
+    It delivers within `delivery_radius_m` of its door, as the crow flies; 0 is no limit.
+    """
 
     id: str
     name: str
@@ -29,10 +33,15 @@ class RestaurantSummary(Wire):
     lat: Latitude
     lng: Longitude
     preparation_minutes: Whole
+    delivery_radius_m: Whole = 0
+
+
+MOST_METRES = 1_000_000
+"""The widest delivery radius."""
 
 
 class NewRestaurant(Wire):
-    """A restaurant to open."""
+    """A restaurant to open. Its radius is by default what a bicycle rides in some 20 minutes."""
 
     name: Name
     cuisine: Name
@@ -41,6 +50,7 @@ class NewRestaurant(Wire):
     lat: Latitude
     lng: Longitude
     preparation_minutes: Annotated[int, Field(ge=1, le=240)] = 20
+    delivery_radius_m: Annotated[int, Field(ge=0, le=MOST_METRES)] = 5_000
 
 
 class RestaurantPage(Page[RestaurantSummary]):
@@ -48,7 +58,10 @@ class RestaurantPage(Page[RestaurantSummary]):
 
 
 class MenuItem(Wire):
-    """A dish; one that is sold out is not `available`."""
+    """A dish; one that is sold out is not `available`.
+
+    `version` counts its changes of name, description and price from 1.
+    """
 
     id: str
     name: str
@@ -56,6 +69,12 @@ class MenuItem(Wire):
     price_cents: Cents
     available: bool
     photo_url: str | None = absent()
+    version: Whole = 1
+
+    @property
+    def offer(self) -> tuple[str, str, int]:
+        """What somebody who orders it relies on: name, description, price."""
+        return self.name, self.description, self.price_cents
 
 
 class Restaurant(RestaurantSummary):
@@ -76,10 +95,10 @@ class NewMenuItem(Wire):
 class MenuItemChange(Wire):
     """The fields of a dish to change; one left out stays."""
 
-    name: Name | None = None
-    description: Note | None = None
-    price_cents: Cents | None = None
-    available: bool | None = None
+    name: Name = left_alone()
+    description: Note = left_alone()
+    price_cents: Cents = left_alone()
+    available: bool = left_alone()
 
 
 class CarriedOrder(Wire):

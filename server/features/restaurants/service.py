@@ -63,16 +63,15 @@ class RestaurantService:
     async def change_menu_item(
         self, identity: Identity, restaurant_id: str, item_id: str, change: MenuItemChange
     ) -> MenuItem:
-        """The dish with the fields that were sent. Raises Problem 404, 422."""
+        """The dish with the fields that were sent. Raises Problem 404."""
         own_restaurant(identity, restaurant_id)
         changes = change.model_dump(include=change.model_fields_set)
-        for name, value in changes.items():
-            if value is None:
-                raise invalid([name], "A dish cannot be without it; leave it out to keep it.")
 
         async def fn(tx: Transaction) -> MenuItem:
             item = await self._menu_item(tx, restaurant_id, item_id)
             changed = item.model_copy(update=changes)
+            if changed.offer != item.offer:
+                changed = changed.model_copy(update={"version": item.version + 1})
             await store.save_menu_item(tx, changed)
             return changed
 
@@ -91,6 +90,10 @@ class RestaurantService:
     async def summary_of(self, tx: Transaction, restaurant_id: str) -> RestaurantSummary | None:
         """In another feature's transaction: one without its menu."""
         return await store.summary(tx, restaurant_id)
+
+    async def restaurant_of(self, tx: Transaction, restaurant_id: str) -> Restaurant | None:
+        """In another feature's transaction: one with its menu."""
+        return await store.restaurant(tx, restaurant_id)
 
     async def dish_of(self, tx: Transaction, restaurant_id: str, item_id: str) -> MenuItem | None:
         """In another feature's transaction: a dish that is on the menu."""
@@ -144,6 +147,11 @@ async def add_restaurant(database: Database, new: NewRestaurant) -> str:
         return await store.add_restaurant(tx, new)
 
     return await database.write(fn)
+
+
+async def set_radius(database: Database, restaurant_id: str, metres: int) -> None:
+    """How far from its door a restaurant delivers; 0 is no limit."""
+    await database.write(lambda tx: store.set_radius(tx, restaurant_id, metres))
 
 
 async def add_driver(

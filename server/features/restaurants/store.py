@@ -49,6 +49,11 @@ async def add_restaurant(tx: Transaction, new: NewRestaurant) -> str:
     return restaurant_id
 
 
+async def set_radius(tx: Transaction, restaurant_id: str, metres: int) -> None:
+    """How far it delivers; 0 is no limit."""
+    await _queries.set_radius(tx, id=restaurant_id, metres=metres)
+
+
 async def next_number(tx: Transaction, restaurant_id: str) -> int:
     """The number of the restaurant's next order."""
     return int(await _queries.next_number(tx, id=restaurant_id))
@@ -89,6 +94,7 @@ async def save_menu_item(tx: Transaction, item: MenuItem) -> None:
         description=item.description,
         price_cents=item.price_cents,
         available=int(item.available),
+        version=item.version,
     )
 
 

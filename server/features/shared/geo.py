@@ -17,6 +17,11 @@ def metres(lat: float, lng: float, to_lat: float, to_lng: float) -> float:
     return 2 * EARTH_METRES * asin(sqrt(min(1.0, chord)))
 
 
+def in_km(distance: float) -> str:
+    """Metres in words: `4.2 km`, `19,987 km`."""
+    return f"{distance / 1000:,.1f} km" if distance < 99_950 else f"{distance / 1000:,.0f} km"
+
+
 def bearing(lat: float, lng: float, to_lat: float, to_lng: float) -> float:
     """The direction in which one sets out for the second point: 0 <= degrees < 360 from north."""
     north, to_north, east = radians(lat), radians(to_lat), radians(to_lng - lng)

@@ -1,7 +1,6 @@
 """What every feature's wire is built from: text, times, pages, problems."""
 
-import re
-from collections.abc import Callable
+import contextlib
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -17,6 +16,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from server import text as texts
+
 
 def _is_none(value: object) -> bool:
     return value is None
@@ -25,6 +26,11 @@ def _is_none(value: object) -> bool:
 def absent() -> Any:
     """A field that is left out of the JSON while it has no value."""
     return Field(default=None, exclude_if=_is_none)
+
+
+def left_alone() -> Any:
+    """A field of a change that is not null, and stays as it is where it is left out: None here."""
+    return Field(default=None)
 
 
 def _rfc3339(moment: datetime) -> str:
@@ -41,39 +47,68 @@ Timestamp = Annotated[
 """RFC 3339, UTC, milliseconds: `2026-01-31T12:00:00.000Z`."""
 
 
-def _no_number(moment: object) -> object:
-    """Neither a number nor one in quotes, which pydantic would take for seconds since 1970."""
-    if isinstance(moment, datetime) or (isinstance(moment, str) and "-" in moment.strip()[1:]):
-        return moment
+def _moment(said: object) -> datetime:
+    """A date and time in words, not a number, which pydantic would take for seconds since 1970."""
+    if isinstance(said, datetime):
+        return said
+    if isinstance(said, str) and "-" in said.strip()[1:]:
+        with contextlib.suppress(ValueError):
+            return datetime.fromisoformat(said.strip().upper())
     raise ValueError("must be RFC 3339, such as 2026-01-31T12:00:00.000Z")
 
 
-GivenTime = Annotated[Timestamp, Field(strict=False), BeforeValidator(_no_number)]
+GivenTime = Annotated[Timestamp, BeforeValidator(_moment)]
 """A time that a client says: RFC 3339 and nothing else."""
 
 
-def no_control(newlines: bool) -> Callable[[str], str]:
-    """A validator of text: no control characters, `\\n` aside where `newlines` are welcome."""
+def _line_ends(text: object) -> object:
+    return texts.line_ends(text) if isinstance(text, str) else text
 
-    control = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]" if newlines else r"[\x00-\x1f\x7f-\x9f]")
 
-    def check(text: str) -> str:
-        if control.search(text):
-            raise ValueError("must not contain control characters")
-        return text
+def _lines(text: str) -> str:
+    if words := texts.fault(text):
+        raise ValueError(words)
+    return text
 
-    return check
 
+def _one_line(text: str) -> str:
+    if "\n" in text:
+        raise ValueError("must be one line")
+    return _lines(text)
+
+
+def _shown(text: str) -> str:
+    if not texts.shows(text):
+        raise ValueError("shows nothing that can be seen")
+    return text
+
+
+def _empty_if_unseen(text: str) -> str:
+    return text if texts.shows(text) else ""
+
+
+LINE_ENDS = BeforeValidator(_line_ends)
+"""CR LF and CR become LF; behind the constraints, so that it comes before them."""
+ONE_LINE = AfterValidator(_one_line)
+"""Text, tabs included, without a line break."""
+LINES = AfterValidator(_lines)
+"""Text, line breaks and tabs included."""
+SHOWN = AfterValidator(_shown)
+"""Something can be seen of it."""
 
 Name = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=80),
-    AfterValidator(no_control(newlines=False)),
+    LINE_ENDS,
+    ONE_LINE,
+    SHOWN,
 ]
 Note = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=500),
-    AfterValidator(no_control(newlines=True)),
+    LINE_ENDS,
+    LINES,
+    AfterValidator(_empty_if_unseen),
 ]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 Latitude = Annotated[float, Field(ge=-90, le=90)]
@@ -148,7 +183,9 @@ class Address(Wire):
     text: Annotated[
         str,
         StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
-        AfterValidator(no_control(newlines=False)),
+        LINE_ENDS,
+        ONE_LINE,
+        SHOWN,
     ]
     lat: Latitude
     lng: Longitude

@@ -1,6 +1,7 @@
 """Blobs in Azure Blob Storage, given out by short-lived signed URLs."""
 
 import asyncio
+import base64
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -34,21 +35,31 @@ CLOCK_SECONDS = 60
 class AzureBlobs:
     """The blob port over one container, which is made when it is first written to.
 
-    Raises ValueError for a connection string that is none.
+    Raises ValueError, without any of it, for a connection string that is none.
     """
 
     def __init__(self, connection_string: str, container: str) -> None:
-        self._container = ContainerClient.from_connection_string(
-            connection_string,
-            container,
-            # The client's own policy waits 15 s before it tries again.
-            retry_policy=LinearRetry(backoff=1, retry_total=2, random_jitter_range=0),
-            connection_timeout=5,
-            read_timeout=20,
-        )
+        try:
+            self._container = ContainerClient.from_connection_string(
+                connection_string,
+                container,
+                # The client's own policy waits 15 s before it tries again.
+                retry_policy=LinearRetry(backoff=1, retry_total=2, random_jitter_range=0),
+                connection_timeout=5,
+                read_timeout=20,
+            )
+        except ValueError:
+            raise ValueError(
+                "is no connection string: copy it whole, AccountName=…;AccountKey=… and what"
+                " else there is, from the storage account's access keys"
+            ) from None
         key = getattr(self._container.credential, "account_key", None)
         if not isinstance(key, str):
             raise ValueError("the connection string needs an AccountKey, which signs the links")
+        try:
+            base64.b64decode(key, validate=True)
+        except ValueError:
+            raise ValueError("its AccountKey is not whole: that is base64") from None
         self._key = key
         self._made = False
 
@@ -121,6 +132,9 @@ class AzureBlobs:
             expiry=now() + timedelta(seconds=LINK_SECONDS),
             content_type=media_type,
             cache_control=f"private, max-age={LINK_SECONDS}",
+            # Who holds the link may read the photo: no wire may show it, but to a stand-in without
+            # TLS, as the connection string has it.
+            protocol="https" if self._container.url.startswith("https://") else "https,http",
         )
         return f"{self._container.url}/{quote(name)}?{signature}"
 

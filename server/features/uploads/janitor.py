@@ -13,6 +13,7 @@ from server.core.clock import now
 from server.core.database import Database, Transaction
 from server.core.drafts import sweep
 from server.core.logging import log_failure
+from server.core.retention import Retention
 from server.core.supervised import SupervisedTask
 from server.features.uploads import store
 from server.features.uploads.blobs import Blobs, BlobTrouble
@@ -36,11 +37,13 @@ class Janitor:
         blobs: Blobs,
         folder: Path,
         kept: Mapping[UploadStatus, timedelta],
+        retention: Retention,
     ) -> None:
         self._database = database
         self._blobs = blobs
         self._folder = folder
         self._kept = kept
+        self._retention = retention
         self._swept_at = -math.inf
         self._wake = asyncio.Event()
         self.task = SupervisedTask("photo janitor", self._run)
@@ -60,7 +63,7 @@ class Janitor:
     async def clean(self) -> None:
         """Do once what there is to do."""
         for status, kept in self._kept.items():
-            while await self._drop_originals(status, now() - kept):
+            while await self._drop_originals(status, self._retention.now() - kept):
                 pass
         while names := await self._database.read(lambda tx: store.unneeded(tx, now(), AT_ONCE)):
             for name in names:

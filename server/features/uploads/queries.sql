@@ -18,8 +18,8 @@ SELECT * FROM uploads WHERE id = :id;
 -- name: uploads_of
 SELECT * FROM uploads
 WHERE account_id = :account_id
-AND (created_at < :before_at OR (created_at = :before_at AND id < :before_id))
-ORDER BY created_at DESC, id DESC
+AND (arrival < :place OR (arrival = :place AND id < :id))
+ORDER BY arrival DESC, id DESC
 LIMIT :limit;
 
 -- name: kept_by^

@@ -31,6 +31,7 @@ RECEPTION = web.AppKey("uploads_reception", Reception)
 RESULT_SECONDS = 3600
 PIECE = 64 * 1024
 """Bytes of a picture that are in memory at once."""
+PHOTOS = ("image/jpeg", "image/png", "image/webp")
 EMPTY = (302, 304)
 """What is answered where the store is elsewhere, and where the client has it already."""
 
@@ -73,7 +74,7 @@ async def delete_upload(request: web.Request, id: Id) -> None:
     await service(request, UploadService).delete(identity_of(request), id)
 
 
-@router.route("GET", "/uploads/{id}/original", roles=ANY_ROLE, media="image/*", empty=EMPTY)
+@router.route("GET", "/uploads/{id}/original", roles=ANY_ROLE, media=PHOTOS, empty=EMPTY)
 async def get_original(request: web.Request, id: Id) -> web.StreamResponse:
     """The photo: to its owner, and to anyone signed in once it is a dish's photo or an avatar.
 
@@ -83,7 +84,7 @@ async def get_original(request: web.Request, id: Id) -> web.StreamResponse:
     return await _given_out(request, picture)
 
 
-@router.route("GET", "/uploads/{id}/result", roles=ANY_ROLE, media="image/png", empty=EMPTY)
+@router.route("GET", "/uploads/{id}/result", roles=ANY_ROLE, media=("image/png",), empty=EMPTY)
 async def get_result(request: web.Request, id: Id) -> web.StreamResponse:
     """The photo without its background, as a PNG: to whom the original is given."""
     picture = await service(request, UploadService).result(identity_of(request), id)
@@ -94,13 +95,12 @@ async def _given_out(request: web.Request, picture: Picture) -> web.StreamRespon
     blobs = request.app[BLOBS]
     link = blobs.link(picture.blob, picture.media_type)
     if link is not None:
-        return web.Response(status=302, headers={"Location": link, "Cache-Control": "no-store"})
+        return web.Response(status=302, headers={"Location": link})
     kept = f"max-age={RESULT_SECONDS}" if picture.final else "no-cache"
     headers = {
         "Cache-Control": f"private, {kept}",
         "Content-Type": picture.media_type,
         # Whatever a stranger has sent, it is a picture or nothing.
-        "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "default-src 'none'; sandbox",
     }
     file = blobs.file(picture.blob)

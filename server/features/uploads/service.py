@@ -10,7 +10,7 @@ from pathlib import Path
 
 from server.core import pages
 from server.core.auth import Identity
-from server.core.clock import now, to_text
+from server.core.clock import now
 from server.core.database import Database, Transaction
 from server.core.errors import (
     Problem,
@@ -200,11 +200,10 @@ class UploadService:
 
     async def uploads(self, identity: Identity, before: str | None, limit: int) -> UploadPage:
         """A page of one's own, newest first. Raises Problem 422 for what is no page's `next`."""
-        start = pages.parse(before)
+        start = pages.numbered(before)
 
         async def fn(tx: Transaction) -> UploadPage:
-            page, more = await store.uploads_of(tx, identity.account_id, start, limit)
-            following = pages.following(page, more, lambda one: (to_text(one.created_at), one.id))
+            page, following = await store.uploads_of(tx, identity.account_id, start, limit)
             return UploadPage(items=[await _shown(tx, one) for one in page], next=following)
 
         return await self._database.read(fn)

@@ -8,6 +8,7 @@ from server.core.database import Database
 from server.core.forms import Reception
 from server.core.health import CHECKS
 from server.core.middleware import METRICS
+from server.core.retention import Retention
 from server.core.routing import SERVICES
 from server.features.accounts.service import AccountService
 from server.features.restaurants.service import RestaurantService
@@ -22,7 +23,7 @@ from server.features.uploads.queue import Queue
 from server.features.uploads.schemas import UploadStatus
 from server.features.uploads.service import Shares, UploadService
 from server.features.uploads.workers import Workers
-from server.settings import Settings, SettingsError
+from server.settings import Settings, SettingsError, make_folder
 
 MEGABYTE = 1024 * 1024
 
@@ -41,7 +42,7 @@ class Uploads:
 
     async def open(self) -> None:
         """Start the workers and the cleaning."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         await self._cleaner.open()
         await self.workers.open()
 
@@ -58,6 +59,7 @@ def setup(
     database: Database,
     accounts: AccountService,
     restaurants: RestaurantService,
+    retention: Retention,
 ) -> Uploads:
     """Routes, service, workers, blobs and their states; open the result after the database.
 
@@ -78,7 +80,7 @@ def setup(
     workers = Workers(queue, blobs, limits, settings.photo_workers, folder)
     days, hours = timedelta(days=settings.original_days), settings.failed_photo_hours
     kept = {UploadStatus.DONE: days, UploadStatus.FAILED: timedelta(hours=hours) or days}
-    cleaner = Janitor(database, blobs, folder, kept)
+    cleaner = Janitor(database, blobs, folder, kept, retention)
     pace = Pace(settings.photo_workers)
     shares = Shares(
         arriving=settings.photos_arriving,

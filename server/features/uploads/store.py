@@ -98,6 +98,11 @@ class Held:
     beat: int
 
 
+async def next_arrival(tx: Transaction) -> int:
+    """The number of a photo that comes now."""
+    return int((await _queries.next_arrival(tx))["arrivals"])
+
+
 async def insert(tx: Transaction, new: NewRow) -> None:
     """Add it to the queue, in the turn after its account's last there."""
     now: Row = await _queries.next_arrival(tx)
@@ -125,15 +130,14 @@ async def upload(tx: Transaction, upload_id: str) -> StoredUpload | None:
 
 
 async def uploads_of(
-    tx: Transaction, account_id: str, before: tuple[str, str] | None, limit: int
-) -> tuple[list[StoredUpload], bool]:
-    """A page of the account's, newest first, and whether there are more."""
-    before_at, before_id = before or ("~", "")
+    tx: Transaction, account_id: str, before: tuple[int, str], limit: int
+) -> tuple[list[StoredUpload], str | None]:
+    """A page of the account's, newest first, and the next one's `before`."""
     found = await _queries.uploads_of(
-        tx, account_id=account_id, before_at=before_at, before_id=before_id, limit=limit + 1
+        tx, account_id=account_id, place=before[0], id=before[1], limit=limit + 1
     )
-    rows, more = pages.page_of(found, limit)
-    return [_upload(row) for row in rows], more
+    rows, following = pages.numbered_page(found, limit, "arrival")
+    return [_upload(row) for row in rows], following
 
 
 async def kept_by(tx: Transaction, account_id: str) -> Kept:

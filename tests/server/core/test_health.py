@@ -37,6 +37,19 @@ async def test_without_redis_a_server_is_degraded_and_still_ready(
         await wait_until(degraded)
 
 
+async def test_a_redis_that_takes_no_messages_is_told_of(
+    data_dir: Path, own_redis: RedisServer
+) -> None:
+    """Listening is not enough; the sweep carries on, so that all is served still."""
+    rights = ("on", "nopass", "allchannels", "+@all", "-publish")
+    assert own_redis.command("ACL", "SETUSER", "mute", *rights) == "+OK"
+    settings = settings_for(data_dir, redis_url=own_redis.url.replace("//", "//mute:x@"))
+    async with running_server(settings) as server, Rest(server.url) as rest:
+        answer = (await rest.get("//readyz")).must(200).json
+        assert answer["status"] == "degraded"
+        assert "PUBLISH" in answer["parts"]["broker"]
+
+
 async def test_readiness_does_not_wait_for_a_lock_that_a_writer_waits_for(
     live_server: LiveServer, rest: Rest
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 from server.core.auth import AccessTokens
 from server.core.logging import mask, request_id
 
-TOKEN = AccessTokens("x" * 32, 60).issue("acc_1", "ses_1", "Ada", "customer", None)
+TOKEN = AccessTokens("x" * 32, 60).issue("acc_1", "ses_1")
 
 
 @pytest.mark.parametrize(
@@ -74,19 +74,22 @@ def test_anybody_may_send_any_path_and_masking_stays_linear(unit: str) -> None:
 def test_a_record_is_one_masked_line_of_json(logged: io.StringIO) -> None:
     token = request_id.set("req_1")
     try:
-        raise ValueError(f"password='hunter2'\nBearer {TOKEN}")
+        raise ValueError(f"password='hunter2'\nBearer {TOKEN}\x85\u200f")
     except ValueError:
-        fields = {"path": f"/a\nb/{TOKEN}", "status": 500, "account": None}
-        logging.getLogger("t").exception("it %s", "broke\nhere", extra={"fields": fields})
+        fields = {"path": f"/a\nb/{TOKEN}\x9b2J\u202e", "status": 500, "account": None}
+        logging.getLogger("t").exception(
+            "it %s", "broke\nhere\u2066\x1b[2J", extra={"fields": fields}
+        )
     finally:
         request_id.reset(token)
     (line,) = logged.getvalue().splitlines()
     record = json.loads(line)
-    assert record["message"] == "it broke\nhere"
+    assert record["message"] == "it broke\nhere" r"\u2066\x1b[2J"
     assert record["request_id"] == "req_1"
     assert record["level"] == "ERROR"
-    assert record["path"] == "/a\nb/<token>"
+    assert record["path"] == "/a\nb/<token>" r"\x9b2J\u202e"
     assert record["status"] == 500
     assert "ValueError" in record["exception"]
+    assert r"\x85\u200f" in record["exception"]
     assert "hunter2" not in line
     assert TOKEN not in line

@@ -16,7 +16,7 @@ from server.core.arrivals import ARRIVALS, Arrivals
 from server.core.health import CHECKS, add_health
 from server.core.limits import RateLimit, Turns
 from server.core.metrics import Metrics
-from server.core.middleware import METRICS, around
+from server.core.middleware import METRICS, around, mark
 from server.core.routing import ADDRESSES, ANONYMOUS, OPERATIONS, PUBLIC, TURNS, Router
 from server.core.serving import Runner
 from server.features.shared.schemas import Id, Wire
@@ -65,6 +65,7 @@ async def client() -> AsyncIterator[Rest]:
         return "ok"
 
     app = web.Application(middlewares=[around])
+    app.on_response_prepare.append(mark)
     app[OPERATIONS] = []
     app[ARRIVALS] = Arrivals()
     app[METRICS] = Metrics()

@@ -122,3 +122,31 @@ def test_splits_scripts_into_statements() -> None:
     assert second.endswith("END;\n")
     with pytest.raises(MigrationError, match="middle of a statement"):
         statements("CREATE TABLE a (b TEXT)\n")
+
+
+async def test_lists_of_before_keep_their_order_and_the_demo_gets_a_radius(
+    database_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything = migrations()
+    monkeypatch.setattr(
+        migrate_module, "migrations", lambda: [one for one in everything if one[0] <= 13]
+    )
+    await migrate(database_path)
+    with closing(sqlite3.connect(database_path)) as written, written:
+        written.execute("INSERT INTO meta VALUES ('demo_town', 'now')")
+        written.execute("INSERT INTO events VALUES ('t', 1, '', '', '{}', '2026-01-31T12')")
+        written.execute("INSERT INTO restaurants VALUES ('r', 'R', '', '', '', 1, 1, 20, 3)")
+        for number, customer, at in ((1, "ana", "3"), (2, "bram", "1"), (3, "ana", "2")):
+            written.execute(
+                "INSERT INTO orders VALUES (?, ?, 'r', ?, '', NULL, '[]', 0, 'placed', 1, '[]',"
+                " NULL, NULL, NULL, NULL, '', 0, 0, NULL, ?)",
+                (f"o{number}", number, customer, at),
+            )
+    monkeypatch.setattr(migrate_module, "migrations", lambda: everything)
+    await migrate(database_path)
+    with closing(sqlite3.connect(database_path)) as read:
+        arrivals = read.execute("SELECT id, arrival FROM order_details ORDER BY id").fetchall()
+        assert arrivals == [("o1", 2), ("o2", 1), ("o3", 1)]
+        assert read.execute("SELECT delivery_radius_m FROM restaurants").fetchall() == [(5000,)]
+        meta = dict(read.execute("SELECT name, value FROM meta").fetchall())
+        assert meta["retention_time"] == "2026-01-31T12"

@@ -108,3 +108,38 @@ def test_a_form_is_documented_with_its_file(document: dict[str, Any]) -> None:
     assert fields == {"$ref": "#/components/schemas/NewUpload"}
     assert file["properties"]["file"]["format"] == "binary"
     assert {"400", "413", "415", "422", "429"} <= set(operation["responses"])
+
+
+def test_generators_of_clients_take_the_document_at_its_word(document: dict[str, Any]) -> None:
+    """A default counts as a field that is always there, a null as a value that may come."""
+    schemas = document["components"]["schemas"]
+
+    def may_be_null(schema: dict[str, Any]) -> bool:
+        return {"type": "null"} in schema.get("anyOf", ())
+
+    defaults = [
+        (name, field)
+        for name, schema in schemas.items()
+        for field, one in schema.get("properties", {}).items()
+        if "default" in one
+    ]
+    assert not defaults
+    basket, change = schemas["PlaceOrder"], schemas["ProfileChange"]["properties"]
+    assert basket["required"] == ["restaurant_id", "items", "address"]
+    assert may_be_null(change["phone"])
+    assert may_be_null(change["address"])
+    assert not may_be_null(change["name"])
+    order, location = schemas["Order"], schemas["DriverLocation"]
+    assert not any(may_be_null(one) for one in order["properties"].values())
+    assert {"note", "driver", "eta", "ready_by"}.isdisjoint(order["required"])
+    assert may_be_null(location["properties"]["heading"])
+    assert {"heading", "speed_mps"} <= set(location["required"])
+    assert "token_type" in schemas["Session"]["required"]
+    for path, method, operation in operations(document):
+        for one in operation["parameters"]:
+            assert not may_be_null(one["schema"]), (method, path, one["name"])
+            assert one["schema"].get("default", "") is not None
+    assert document["servers"] == [{"url": "/", "description": "This server."}]
+    photo = document["paths"]["/api/v1/uploads/{id}/original"]["get"]["responses"]["200"]
+    assert set(photo["content"]) == {"image/jpeg", "image/png", "image/webp"}
+    assert all(one["schema"]["format"] == "binary" for one in photo["content"].values())

@@ -5,6 +5,7 @@ import gzip
 import json
 import time
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import aiohttp
@@ -12,13 +13,13 @@ import pytest
 from aiohttp import web
 from pydantic import Field
 
-from server.core import routing
+from server.core import bodies, routing
 from server.core.arrivals import ARRIVALS, Arrivals
-from server.core.auth import AccessTokens, Gate, Identity
+from server.core.auth import AccessTokens, Claims, Gate, Identity
 from server.core.errors import Problem
 from server.core.limits import InFlight, RateLimit, Turns
 from server.core.metrics import Metrics
-from server.core.middleware import METRICS, around
+from server.core.middleware import METRICS, around, mark
 from server.core.routing import (
     ADDRESSES,
     ANONYMOUS,
@@ -122,17 +123,21 @@ async def conflict(request: web.Request) -> Item:
     raise Problem(409, "At odds.", kind="odds", extra={"order": {"id": "ord_1"}})
 
 
-REVOKED = "ses_revoked"
+REVOKED, EMPLOYEES = "ses_revoked", "ses_employee"
 
 
 @pytest.fixture
 async def client() -> AsyncIterator[Rest]:
-    async def holds(session_id: str) -> bool:
-        return session_id != REVOKED
+    async def look_up(claims: Claims) -> Identity | None:
+        if claims.session_id == REVOKED:
+            return None
+        role = "employee" if claims.session_id == EMPLOYEES else "customer"
+        return Identity(**asdict(claims), name="Ada", role=role, restaurant_id=None)
 
     app = web.Application(middlewares=[around], client_max_size=4096)
+    app.on_response_prepare.append(mark)
     gate = Gate(AccessTokens(SECRET, 60))
-    gate.session_holds = holds
+    gate.look_up = look_up
     app[GATE] = gate
     app[WRITES] = RateLimit(3, "changes")
     app[IN_FLIGHT] = InFlight(0)
@@ -154,8 +159,8 @@ async def client() -> AsyncIterator[Rest]:
     await runner.cleanup()
 
 
-def token(role: str = "customer", session: str = "ses_1", seconds: int = 60) -> str:
-    return AccessTokens(SECRET, seconds).issue("acc_1", session, "Ada", role, None)
+def token(session: str = "ses_1", seconds: int = 60) -> str:
+    return AccessTokens(SECRET, seconds).issue("acc_1", session)
 
 
 def problem(answer: Got, status: int) -> dict[str, Any]:
@@ -177,10 +182,14 @@ async def test_binds_and_answers(client: Rest) -> None:
     assert answer.must(201).json == {"items": [{"name": "Soup", "quantity": 2, "lat": 0.0}]}
     assert answer.headers["Location"] == "/api/v1/baskets/1"
     assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
+    sent = b'{"items": [{"name": "Soup", "quantity": 2, "lat": -0.0}, {"name": "Tea", "lat": 47}]}'
+    items = (await client.post("/baskets", data=sent, headers=JSON)).must(201).json["items"]
+    assert [item["lat"] for item in items] == [0, 47]
     answer = await client.get("/things/a_1", params={"limit": "7", "name": "x", "other": "y"})
     assert answer.must(200).json["name"] == "a_1 x"
 
 
+JSON = {"Content-Type": "application/json"}
 ITEM = b'{"items": [{"name": "x", "quantity": %s}]}'
 
 
@@ -201,6 +210,10 @@ ITEM = b'{"items": [{"name": "x", "quantity": %s}]}'
         b'{"items": ' + b"[" * 1500 + b"]" * 1500 + b"}",
         b'{"a":' * 600 + b"1" + b"}" * 600,
         b'{"items": []} trailing',
+        b'{"items": [], "items": []}',
+        b'{"items": [], "x": {"a": 1, "\\u0061": 2}}',
+        b'{"items": [], "x": NaN}',
+        b'{"items": [], "x": [-Infinity]}',
         '{"items": []}'.encode("utf-16"),
     ],
 )
@@ -232,6 +245,13 @@ async def test_what_is_not_json_is_400(client: Rest, body: bytes) -> None:
         ITEM % b"0",
         ITEM % b"51",
         ITEM % b"1.5",
+        ITEM % b"1.0",
+        ITEM % b"1e1",
+        ITEM % b"true",
+        ITEM % b'"2"',
+        b'{"items": [{"name": "x", "lat": true}]}',
+        b'{"items": [{"name": "x", "lat": "47.07"}]}',
+        b'{"items": [{"name": true}]}',
         ITEM % b"NaN",
         ITEM % b"-Infinity",
         ITEM % b"1e400",
@@ -334,7 +354,7 @@ async def test_no_byte_of_a_request_is_a_500(
 async def test_a_broken_chunk_is_400_also_in_the_middle(
     client: Rest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routing, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.3)
     head = (
         b"POST /api/v1/baskets HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
@@ -346,7 +366,7 @@ async def test_a_broken_chunk_is_400_also_in_the_middle(
 async def test_a_body_that_never_comes_is_400_in_the_end(
     client: Rest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routing, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.2)
     head = (
         b"POST /api/v1/baskets HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         b"Content-Length: 10\r\nConnection: close\r\n\r\n"
@@ -359,7 +379,7 @@ async def test_an_unknown_path_is_404_and_a_wrong_method_405(client: Rest) -> No
     problem(await client.get("//nowhere"), 404)
     answer = await client.delete("/mine")
     problem(answer, 405)
-    assert set(answer.headers["Allow"].split(",")) == {"GET", "PUT"}
+    assert set(answer.headers["Allow"].split(",")) == {"GET", "HEAD", "PUT"}
 
 
 @pytest.mark.parametrize(
@@ -413,7 +433,7 @@ async def test_guards_in_their_order(client: Rest) -> None:
     ):
         answer = await client.get("/mine", headers={"Authorization": f"Bearer {bad}"})
         assert problem(answer, 401)["type"] == f"urn:tiffin:problem:{kind}"
-    employee = {"Authorization": f"Bearer {token('employee')}"}
+    employee = {"Authorization": f"Bearer {token(EMPLOYEES)}"}
     problem(await client.put("/mine", headers=employee), 403)
     assert (await client.get("/mine", headers=employee)).must(200).json["name"] == "Ada"
 
@@ -423,7 +443,7 @@ async def test_a_token_signed_by_another_algorithm_or_for_another_use_does_not_h
 
     tokens = AccessTokens(SECRET, 60)
     claims = jwt.decode(token(), SECRET, algorithms=["HS256"], audience="tiffin-api")
-    assert isinstance(tokens.verify(token()), Identity)
+    assert isinstance(tokens.verify(token()), Claims)
     bad = [
         jwt.encode(claims, None, algorithm="none"),
         jwt.encode(claims, SECRET * 2, algorithm="HS512"),
@@ -455,7 +475,7 @@ async def test_writes_count_against_the_accounts_rate_and_reads_do_not(client: R
 async def test_reads_count_against_a_rate_of_their_own_whatever_comes_of_them(
     client: Rest,
 ) -> None:
-    headers = {"Authorization": f"Bearer {token('employee')}"}
+    headers = {"Authorization": f"Bearer {token(EMPLOYEES)}"}
     for _ in range(6):
         (await client.get("/mine", headers=headers)).must(200)
     problem(await client.put("/mine/often", headers=headers), 403)

@@ -2,11 +2,20 @@ import os
 import stat
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
 
-from server.settings import Settings, SettingsError, kept_secret, load_settings
+from server.app import create_app, create_runner
+from server.settings import (
+    Settings,
+    SettingsError,
+    kept_secret,
+    load_settings,
+    make_folder,
+    url_of,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -51,11 +60,193 @@ def test_errors_name_the_variable_in_words(
     assert "pydantic" not in str(error.value)
 
 
+def test_a_setting_of_nothing_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    unset = load_settings()
+    for name in Settings.model_fields:
+        for nothing in ("", "  "):
+            monkeypatch.setenv(f"TIFFIN_{name.upper()}", nothing)
+            assert load_settings() == unset, name
+    assert load_settings(host="").host == "127.0.0.1"
+    assert load_settings(demo=True).data_dir == unset.data_dir / "demo"
+    monkeypatch.setenv("PORT", "9001")
+    monkeypatch.setenv("TIFFIN_PORT", "")
+    assert load_settings().port == 9001
+
+
+def test_blanks_around_a_value_are_no_part_of_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIFFIN_HOST", " ::1 ")
+    monkeypatch.setenv("TIFFIN_DATA_DIR", f"{tmp_path} ")
+    monkeypatch.setenv("TIFFIN_LOG_LEVEL", " debug")
+    monkeypatch.setenv("TIFFIN_REDIS_URL", " redis://localhost\n")
+    monkeypatch.setenv("TIFFIN_REMBG_MODEL", "u2net ")
+    found = load_settings()
+    assert (found.host, found.data_dir, found.log_level) == ("::1", tmp_path, "DEBUG")
+    assert found.redis_url.get_secret_value() == "redis://localhost"
+    assert found.rembg_model == "u2net"
+
+
+def test_a_tilde_is_the_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "town.geojson").touch()
+    monkeypatch.setenv("TIFFIN_DATA_DIR", "~/data")
+    monkeypatch.setenv("TIFFIN_MAP", "~/town.geojson")
+    monkeypatch.setenv("TIFFIN_DATABASE_URL", "sqlite:///~/town.db")
+    found = load_settings()
+    assert (found.data_dir, found.map) == (tmp_path / "data", tmp_path / "town.geojson")
+    assert found.database_path == tmp_path / "town.db"
+    monkeypatch.setenv("TIFFIN_DATA_DIR", "~nobody-of-that-name/data")
+    with pytest.raises(SettingsError, match=r"TIFFIN_DATA_DIR: .*no such user"):
+        load_settings()
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/nowhere"])
+def test_a_folder_that_cannot_be_used_is_told_in_words(place: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    folder = tmp_path / place
+    for use in (lambda: make_folder(folder), lambda: kept_secret(folder / "jwt-secret")):
+        with pytest.raises(SettingsError) as error:
+            use()
+        assert str(error.value).startswith(str(folder))
+        assert "TIFFIN_DATA_DIR" in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:80"),
+        ("::1", "http://[::1]:80"),
+        ("fe80::1%eth0", "http://[fe80::1%25eth0]:80"),
+    ],
+)
+def test_an_address_is_told_as_a_client_takes_it(host: str, url: str) -> None:
+    assert url_of(host, 80) == url
+
+
+@pytest.mark.parametrize("mode", [["--demo"], []])
+def test_the_command_tells_of_an_unusable_folder_in_a_line(mode: list[str], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    environment = {"TIFFIN_DATA_DIR": str(tmp_path / "file"), "TIFFIN_JWT_SECRET": "x" * 40}
+    done = subprocess.run(
+        [sys.executable, "-m", "server", *mode, "--port", "0"],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"tiffin: {tmp_path / 'file'}: ")
+
+
 def test_a_secret_never_stands_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIFFIN_JWT_SECRET", "hunter2")
     with pytest.raises(SettingsError) as error:
         load_settings()
     assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:hunter2@localhost:http",
+        "redis://:hunter2@localhost:70000",
+        "redis://:hunter2@localhost:0",
+        "redis://:hunt/er2@localhost:6379/0",
+        "redis://:hunt#er2@localhost:6379/0",
+        "redis://:hunt?er2@localhost:6379/0",
+        "redis://hunt/er2@localhost",
+        "redis://hunt#er2@localhost",
+        "redis://hunt?er2@localhost",
+        "redis://:hunt[er2@localhost",
+        "redis://:hunt\u2100er2@localhost",
+        "redis://:hunt er2@localhost",
+        "redis://:hunt\ter2@localhost",
+        "redis://:hunter2@localhost/cache",
+        "redis://:hunter2@localhost/0/1",
+        "unix://hunter2/run/redis.sock",
+        "unix://:hunter2@",
+        "hunter2@localhost",
+    ],
+)
+def test_a_redis_url_that_means_something_else_is_refused_without_its_words(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """As redis-py reads it, the beginning of a password would be a host or a port."""
+    monkeypatch.setenv("TIFFIN_REDIS_URL", url)
+    with pytest.raises(SettingsError, match=r"^TIFFIN_REDIS_URL: .+\Z") as error:
+        load_settings()
+    assert "hunt" not in str(error.value)
+    assert "redis://user:password@host:port" in str(error.value) or "start with" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost",
+        "redis://localhost:6379/",
+        "rediss://user:pa%2Fss%23@redis.example.com:6380/15?ssl_cert_reqs=none",
+        "redis://:p@ss:word@[::1]:6379/0",
+        "redis:///1",
+        "unix:///run/redis.sock?db=1",
+        "unix://:hunter2@/run/redis.sock",
+    ],
+)
+@pytest.mark.parametrize("blank", ["", " ", "\n", "\t "])
+def test_a_redis_url_is_taken_without_blanks_around_it(
+    monkeypatch: pytest.MonkeyPatch, url: str, blank: str
+) -> None:
+    monkeypatch.setenv("TIFFIN_REDIS_URL", blank + url + blank)
+    assert load_settings().redis_url.get_secret_value() == url
+
+
+SECRETS = {
+    "TIFFIN_REDIS_URL": (
+        "redis://:hunt/er2@localhost",
+        "rediss://:hunter2@localhost?ssl=hunter2",
+        "redis://:hunter2@localhost:x",
+    ),
+    "TIFFIN_AZURE_STORAGE_CONNECTION_STRING": (
+        "hunter2",
+        "AccountName=a;AccountKey=hunter2#;EndpointSuffix=core.windows.net",
+        "BlobEndpoint=https://a.example;SharedAccessSignature=sig=hunter2",
+        "AccountName=hunter2;;=;AccountKey",
+    ),
+    "TIFFIN_DATABASE_URL": (
+        "postgresql+x://me:hunter2@localhost/x",
+        "mysql://me:hunter2@localhost",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n, some in SECRETS.items() for v in some])
+async def test_what_cannot_be_used_is_a_line_that_names_the_setting_and_no_secret(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    monkeypatch.setenv("TIFFIN_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("TIFFIN_JWT_SECRET", "x" * 32)
+    with pytest.raises(SettingsError, match=f"^{name}: .+\\Z") as error:
+        create_app(load_settings())
+    shown = "".join(traceback.format_exception(error.value))
+    assert "hunt" not in shown
+
+
+async def test_gunicorn_is_ended_by_them_with_a_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("TIFFIN_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("TIFFIN_REDIS_URL", "redis://:hunt/er2@localhost")
+    with pytest.raises(SystemExit) as end:
+        await create_runner()
+    assert end.value.code == 3, "at another one gunicorn would start workers for ever"
+    (told,) = caplog.records
+    assert (told.levelname, told.exc_info) == ("ERROR", None)
+    assert told.getMessage().startswith("TIFFIN_REDIS_URL: ")
+    assert "hunt" not in caplog.text
 
 
 def test_no_secret_is_seen_in_the_settings(tmp_path: Path) -> None:

@@ -3,11 +3,14 @@
 import asyncio
 from typing import Any
 
+from server.transports.connections import CONNECTIONS
 from support.cast import Cast
 from support.event_stream import event_stream
+from support.live_server import LiveServer
 from support.news import announce
 from support.rest import Answer, Rest
 from support.room import open_chat, room
+from support.waiting import wait_until
 
 SOON = 8.0
 
@@ -49,7 +52,7 @@ async def test_the_kitchens_polls_tell_what_its_stream_tells(cast: Cast) -> None
         assert (await stream.next()).data == polled[1]["data"]
 
 
-async def test_the_desk_and_an_audience_by_polls(cast: Cast) -> None:
+async def test_the_desk_and_an_audience_by_polls(cast: Cast, live_server: LiveServer) -> None:
     queue = (await cast.employee.get("/chats")).json["cursor"]
     news = (await cast.customer.get("/announcements")).json["cursor"]
     chat = await open_chat(cast.customer)
@@ -60,6 +63,15 @@ async def test_the_desk_and_an_audience_by_polls(cast: Cast) -> None:
     events = await all_of(cast.customer, "/announcements/events", news)
     assert [(one["type"], one["data"]["id"]) for one in events] == [("announcement", told["id"])]
     (await cast.customer.get("/announcements/events?scope=all")).must(403)
+    # What the account's other window acknowledges is told while a request is held.
+    window, path = cast.customer, "/announcements/events"
+    now = (await poll(window, path)).must(200).json["cursor"]
+    held = asyncio.create_task(poll(window, path, now, 20))
+    await wait_until(lambda: live_server.app[CONNECTIONS].polls == 1, SOON)
+    (await window.post(f"/announcements/{told['id']}/ack")).must(204)
+    mark = {"type": "announcement.acknowledged", "data": {"id": told["id"]}}
+    assert (await held).must(200).json == {"events": [mark], "cursor": now}
+    (await poll(window, path, now)).must(204)
 
 
 async def test_a_room_by_polls_and_rest(cast: Cast) -> None:
@@ -67,7 +79,9 @@ async def test_a_room_by_polls_and_rest(cast: Cast) -> None:
     path = f"/chats/{chat}/events"
     cursor = (await cast.customer.get(f"/chats/{chat}/messages")).json["cursor"]
     first = (await poll(cast.customer, path, cursor, 20)).must(200).json
-    assert {one["type"] for one in first["events"]} <= {"presence", "read"}
+    # Who polls is there.
+    presence, read = (one["data"] for one in first["events"])
+    assert ([one["name"] for one in presence["present"]], read["reads"]) == (["Ana"], [])
     sent = {"client_id": "one", "text": "Where is it?"}
     async with room(cast.employee, chat) as entered:
         message = (await cast.customer.post(f"/chats/{chat}/messages", sent)).must(201).json
@@ -76,6 +90,8 @@ async def test_a_room_by_polls_and_rest(cast: Cast) -> None:
         assert again == message | {"again": True}
         await entered.say("On its way.")
         await entered.next("message")
+    mark = {"cursor": message["cursor"]}
+    (await cast.customer.post(f"/chats/{chat}/read", mark)).must(204)
     (await cast.employee.post(f"/chats/{chat}/close")).must(200)
     polled = await all_of(cast.customer, path, first["cursor"])
     kinds = [one["type"] for one in polled if one["type"] not in ("presence", "read")]
@@ -86,6 +102,16 @@ async def test_a_room_by_polls_and_rest(cast: Cast) -> None:
         409
     )
     assert refused.json["type"] == "urn:tiffin:problem:chat-closed"
+    # The room's state is told as it is now, and again only where somebody comes or goes.
+    latest = (await poll(cast.customer, path, first["cursor"])).must(200).json
+    (read,) = [one["data"] for one in latest["events"] if one["type"] == "read"][-1:]
+    assert [one["cursor"] for one in read["reads"]] == [message["cursor"]]
+    more = await all_of(cast.customer, path, latest["cursor"])
+    assert {one["type"] for one in more} <= {"presence", "read"}
+    # A socket goes on from the cursor of a poll.
+    async with room(cast.customer, chat, first["cursor"]) as entered:
+        told = [await entered.next("message", "closed") for _ in range(3)]
+    assert told == [one["data"] for one in polled if one["type"] in ("message", "closed")]
 
 
 async def test_a_customers_orders_by_polls(cast: Cast) -> None:

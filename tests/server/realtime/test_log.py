@@ -109,3 +109,18 @@ async def test_rewriting_reaches_every_event_about_a_subject(node: Node) -> None
     for topic in (TOPIC, "everyone"):
         events = (await node.log.read(topic, 0, 10)).events
         assert [event.data for event in events] == ['{"name":"X\u00fc"}', '{"name":"Z\u00fc"}']
+
+
+async def test_a_clock_put_back_for_a_moment_takes_nothing_young_with_it(node: Node) -> None:
+    await node.append(count=3)
+    await node.append(count=1)
+    old = {"seq": 3, "at": "1970-01-01T00:00:00.000Z"}
+    sql = "UPDATE events SET at = :at WHERE seq = :seq"
+    await node.database.write(lambda tx: tx.execute(sql, old))
+    assert await node.log.trim(to_text(now().replace(year=2000))) == 0
+    page = await node.log.read(TOPIC, 0, 10)
+    assert (page.trimmed, [event.seq for event in page.events]) == (0, [1, 2, 3, 4])
+    await node.database.write(lambda tx: tx.execute(sql, old | {"seq": 1}))
+    assert await node.log.trim(to_text(now().replace(year=2000))) == 1
+    page = await node.log.read(TOPIC, 1, 10)
+    assert (page.trimmed, [event.seq for event in page.events]) == (1, [2, 3, 4])

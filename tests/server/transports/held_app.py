@@ -4,17 +4,19 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import aiohttp
 from aiohttp import web
 
 from server.core.arrivals import ARRIVALS, Arrivals
-from server.core.auth import AccessTokens, Gate
+from server.core.auth import AccessTokens, Claims, Gate, Identity
 from server.core.database import Database
+from server.core.errors import not_found
 from server.core.limits import InFlight, RateLimit, Turns
 from server.core.metrics import Metrics
-from server.core.middleware import METRICS, around
+from server.core.middleware import METRICS, around, mark
 from server.core.migrate import migrate
 from server.core.routing import (
     ADDRESSES,
@@ -31,7 +33,7 @@ from server.core.routing import (
     Router,
     service,
 )
-from server.features.shared.schemas import Wire
+from server.features.shared.schemas import EventPage, Wire
 from server.realtime.event import Cursor, Event
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
@@ -63,6 +65,18 @@ class Doors:
         self.state = "closed"
         self.looks = 0
         self.ends: list[str] = []
+        self.shut = False
+        self.encoded = 0
+
+    async def admit(self) -> None:
+        """Raises Problem 404 once nobody may read any more."""
+        if self.shut:
+            raise not_found("door")
+
+    def tell(self, event: Event) -> long_polling.Told:
+        """The event as it is."""
+        self.encoded += 1
+        return long_polling.as_it_is(event)
 
 
 router = Router("held")
@@ -100,10 +114,17 @@ async def door(request: web.Request, last: str, timeout: float = 5) -> Answer[Do
         look=look,
         changed=changed,
     )
-    if held.found:
-        return Answer(held.found)
-    headers = {} if held.retry_after is None else {"Retry-After": str(held.retry_after)}
-    return Answer(None, status=204, headers=headers)
+    return held.answer
+
+
+@router.route("GET", "/events", roles=ANY_ROLE, empty=(204,))
+async def events(
+    request: web.Request, after: sse.After = None, timeout: float = 5
+) -> EventPage | web.Response:
+    """The topic, by long polling."""
+    doors = service(request, Doors)
+    sources = [long_polling.Source(TOPIC, doors.tell)]
+    return await long_polling.read(request, sources, after, timeout, admit=doors.admit)
 
 
 @router.route("GET", "/ws", roles=ANY_ROLE, status=101, refuse=websocket.refuse)
@@ -169,8 +190,9 @@ class HeldApp:
         self.revoked: set[str] = set()
         self.heartbeat = Heartbeat(heartbeat_seconds)
         app = web.Application(middlewares=[around])
-        app[GATE] = Gate(AccessTokens(SECRET, 60))
-        app[GATE].session_holds = self._holds
+        app.on_response_prepare.append(mark)
+        self.gate = app[GATE] = Gate(AccessTokens(SECRET, 60))
+        self.gate.look_up = self.look_up
         for unlimited in (WRITES, READS, ADDRESSES, ANONYMOUS):
             app[unlimited] = RateLimit(0, "requests")
         app[IN_FLIGHT] = InFlight(0)
@@ -193,8 +215,12 @@ class HeldApp:
         self.port = 0
         self.client: aiohttp.ClientSession
 
-    async def _holds(self, session_id: str) -> bool:
-        return session_id not in self.revoked
+    async def look_up(self, claims: Claims) -> Identity | None:
+        if claims.session_id in self.revoked:
+            return None
+        if isinstance(claims, Identity):  # looked up once more
+            return claims
+        return Identity(**asdict(claims), name="Ada", role="customer", restaurant_id=None)
 
     async def open(self) -> "HeldApp":
         await migrate(self.database.path)
@@ -256,7 +282,7 @@ class HeldApp:
     def headers(
         self, seconds: int = 60, session: str = "ses_1", account: str = "acc_1"
     ) -> dict[str, str]:
-        token = AccessTokens(SECRET, seconds).issue(account, session, "Ada", "customer", None)
+        token = AccessTokens(SECRET, seconds).issue(account, session)
         return {"Authorization": f"Bearer {token}"}
 
     @asynccontextmanager
@@ -273,7 +299,7 @@ class HeldApp:
             assert answer.status == 200, await answer.text()
             follower = Follower(answer)
             assert set(await follower.block() or {}) == {"retry"}
-            if after is None and not (headers or {}).get("Last-Event-ID"):
+            if not after and not (headers or {}).get("Last-Event-ID"):
                 assert set(await follower.block() or {}) == {"id"}
             await wait_until(lambda: self.hub.made > made, 5)
             yield follower

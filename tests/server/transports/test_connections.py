@@ -5,7 +5,7 @@ import time
 import pytest
 from held_app import HeldApp
 
-from server.core.auth import Identity
+from server.core.auth import Claims
 from server.core.errors import Problem
 from server.realtime.event import Event
 from server.realtime.log import Stretch
@@ -14,16 +14,16 @@ from server.transports.heartbeat import Heartbeat
 from support.waiting import wait_until
 
 
-def identity(session: str = "ses_1", account: str = "acc_1", seconds: float = 60) -> Identity:
-    return Identity(account, session, "Ada", "customer", None, time.time() + seconds)
+def claims(session: str = "ses_1", account: str = "acc_1", seconds: float = 60) -> Claims:
+    return Claims(account_id=account, session_id=session, expires=time.time() + seconds)
 
 
 async def test_every_place_is_given_back_however_it_was_left() -> None:
     connections = Connections(10, 10)
     for _ in range(5):
-        with pytest.raises(ZeroDivisionError), connections.hold(identity(), print):
+        with pytest.raises(ZeroDivisionError), connections.hold(claims(), print):
             raise ZeroDivisionError
-    with connections.hold(identity(), print), connections.hold(identity(), repr, poll=True):
+    with connections.hold(claims(), print), connections.hold(claims(), repr, poll=True):
         assert (connections.held, connections.polls) == (2, 1)
     assert (connections.held, connections.polls) == (0, 0)
     assert not connections._by_account
@@ -34,15 +34,15 @@ async def test_an_end_is_told_to_its_session_only() -> None:
     connections = Connections(10, 10)
     ends: list[tuple[str, End]] = []
     with (
-        connections.hold(identity("a"), lambda why: ends.append(("a", why))),
-        connections.hold(identity("b"), lambda why: ends.append(("b", why))),
+        connections.hold(claims("a"), lambda why: ends.append(("a", why))),
+        connections.hold(claims("b"), lambda why: ends.append(("b", why))),
     ):
         connections.revoke("a")
         connections.revoke("nobody")
         assert ends == [("a", End.REVOKED)]
         connections.drain()
         assert ends[1:] == [("a", End.DRAINING), ("b", End.DRAINING)]
-        with pytest.raises(Problem) as refused, connections.hold(identity(), print):
+        with pytest.raises(Problem) as refused, connections.hold(claims(), print):
             pass
         assert refused.value.status == 503
 
@@ -50,7 +50,7 @@ async def test_an_end_is_told_to_its_session_only() -> None:
 async def test_a_token_that_has_ended_ends_it_at_once() -> None:
     connections = Connections(10, 10)
     ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
-    with connections.hold(identity(seconds=-5), ended.set_result):
+    with connections.hold(claims(seconds=-5), ended.set_result):
         assert await asyncio.wait_for(ended, 5) is End.EXPIRED
 
 
@@ -58,11 +58,11 @@ async def test_streams_are_never_let_go_under_pressure() -> None:
     connections = Connections(5, 5)
     released: list[End] = []
     with (
-        connections.hold(identity(), released.append),
-        connections.hold(identity(), lambda why: released.append(why)),
-        connections.hold(identity(), lambda why: released.append(why)),
-        connections.hold(identity(), lambda why: released.append(why)),
-        connections.hold(identity(), lambda why: released.append(why)),
+        connections.hold(claims(), released.append),
+        connections.hold(claims(), lambda why: released.append(why)),
+        connections.hold(claims(), lambda why: released.append(why)),
+        connections.hold(claims(), lambda why: released.append(why)),
+        connections.hold(claims(), lambda why: released.append(why)),
     ):
         assert released == []
 
@@ -80,7 +80,7 @@ async def test_revocations_go_on_after_their_topic_was_lost(app: HeldApp) -> Non
         return await read(topic, after, limit)
 
     app.log.read = unreadable  # type: ignore[method-assign]
-    with app.connections.hold(identity("ses_9"), ends.append):
+    with app.connections.hold(claims("ses_9"), ends.append):
         listeners = app.hub.listeners
         revocations.fail()
         await wait_until(lambda: ends == [End.RESET], 5)
@@ -110,7 +110,7 @@ async def test_revocations_are_followed_again_when_the_database_is_back(
 
     monkeypatch.setattr(app.hub, "subscribe", refuses_twice)
     ends: list[End] = []
-    with app.connections.hold(identity("ses_9"), ends.append):
+    with app.connections.hold(claims("ses_9"), ends.append):
         revocations.reset()
         await wait_until(lambda: tried == 3, 5)
         await wait_until(lambda: ends == [End.RESET], 5)

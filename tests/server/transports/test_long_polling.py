@@ -1,11 +1,17 @@
 import asyncio
 import contextlib
+import json
+import random
 import time
 from typing import Any
 
 import aiohttp
-from held_app import HeldApp, OpenApp
+import pytest
+from held_app import TOPIC, HeldApp, OpenApp
 
+from server.realtime import log_topic
+from server.realtime.event import Cursor
+from server.transports import long_polling
 from server.transports.connections import End
 from support.waiting import wait_until
 
@@ -212,3 +218,149 @@ async def test_an_answer_leaves_no_task_behind(app: HeldApp) -> None:
                 await poll(app)
         await poll(app, timeout=0.05)
     await wait_until(lambda: len(asyncio.all_tasks()) <= before + 2, 5)
+
+
+async def events(
+    app: HeldApp, after: str | None, timeout: float = LONG, **who: Any
+) -> tuple[int, Any, aiohttp.typedefs.LooseHeaders]:
+    """Status, body and headers of a request for events."""
+    params = {"timeout": str(timeout)} | ({} if after is None else {"after": after})
+    async with app.client.get("events", params=params, headers=app.headers(**who)) as answer:
+        return answer.status, await answer.json(content_type=None), answer.headers
+
+
+async def test_without_a_cursor_events_begin_now_and_at_once(app: HeldApp) -> None:
+    await app.append("1")
+    assert (await events(app, None))[:2] == (200, {"events": [], "cursor": app.cursor(1)})
+    held_one = asyncio.create_task(events(app, app.cursor(1)))
+    await held(app)
+    await app.append("2", subject="whatever it is about")
+    status, body, _ = await held_one
+    expected = {"events": [{"type": "changed", "data": 2}], "cursor": app.cursor(2)}
+    assert (status, body) == (200, expected)
+    assert (app.connections.held, app.hub.listeners) == (0, 1)  # that of revocations
+
+
+async def test_events_are_held_to_the_second_and_end_as_polls_do(app: HeldApp) -> None:
+    cursor = app.cursor(0)
+    started = time.monotonic()
+    assert (await events(app, cursor, timeout=1))[:2] == (204, None)
+    assert 0.95 < time.monotonic() - started < SOON
+    expired, revoked, released = (
+        asyncio.create_task(events(app, cursor, **who))
+        for who in ({"seconds": 2}, {"session": "ses_2"}, {"session": "ses_3"})
+    )
+    await held(app, 3)
+    await app.revoke("ses_2")
+    status, body, _ = await revoked
+    assert (status, body["type"]) == (401, "urn:tiffin:problem:session-ended")
+    status, body, _ = await expired
+    assert (status, body["type"]) == (401, "urn:tiffin:problem:token-expired")
+    app.connections.end_all(End.RELEASED)
+    status, _, headers = await released
+    assert (status, headers["Retry-After"]) == (204, "1")  # type: ignore[call-overload,index]
+
+
+@pytest.mark.parametrize("ended", ["session", "right"])
+async def test_no_event_is_told_after_an_end_this_process_has_not_heard_of(
+    app: HeldApp, ended: str
+) -> None:
+    """It was committed elsewhere, and what tells of it is still on its way."""
+    task = asyncio.create_task(events(app, app.cursor(0)))
+    await held(app)
+    if ended == "session":
+        app.revoked.add("ses_1")
+    else:
+        app.doors.shut = True
+    await app.append("1")
+    assert (await task)[0] == (401 if ended == "session" else 404)
+
+
+async def test_what_cannot_be_gone_on_from_is_gone(app: HeldApp) -> None:
+    await app.append("1", "2", "3")
+    await app.append("4", topic="another")
+    at = app.cursor(1)
+    bad = [
+        app.cursor(9),
+        str(Cursor(app.log.epoch, "another", 1)),
+        str(Cursor("0" * 12, TOPIC, 1)),
+        f"{at}~{at}",
+        "nonsense",
+        "x" * 2000,
+    ]
+    for cursor in bad:
+        status, body, _ = await events(app, cursor)
+        assert (status, body["type"]) == (410, "urn:tiffin:problem:reset"), cursor
+    assert (await events(app, at))[1]["events"] == [
+        {"type": "changed", "data": 2},
+        {"type": "changed", "data": 3},
+    ]
+    await app.log.trim("9999")
+    app.hub.forget(TOPIC)
+    assert (await events(app, at))[0] == 410
+    assert (await events(app, app.cursor(3), timeout=0.1))[0] == 204
+
+
+async def test_an_answer_is_bounded_and_the_next_one_goes_on_at_once(app: HeldApp) -> None:
+    most, large = long_polling.PAGE_EVENTS, long_polling.PAGE_BYTES
+    await app.append(*map(str, range(most + 1)), f'"{"x" * large}"', '"y"')
+    first = (await events(app, app.cursor(0)))[1]
+    assert [one["data"] for one in first["events"]] == list(range(most))
+    second = (await events(app, first["cursor"]))[1]
+    assert [one["data"] for one in second["events"]] == [most, "x" * large]
+    third = (await events(app, second["cursor"]))[1]
+    assert [one["data"] for one in third["events"]] == ["y"]
+
+
+async def test_polls_and_streams_tell_the_same(
+    app: HeldApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However they are paged, interrupted and taken up by one another."""
+    monkeypatch.setattr(long_polling, "PAGE_EVENTS", 3)
+    monkeypatch.setattr(long_polling, "PAGE_BYTES", 200)
+    monkeypatch.setattr(log_topic, "RING", 4)
+    monkeypatch.setattr(log_topic, "PAGE", 5)
+    number = 120
+    written = [f'"{n} {"x" * (n * 37 % 150)}"' for n in range(number)]
+
+    async def write() -> None:
+        chance = random.Random(1)
+        left = [*written]
+        while left:
+            some = chance.randint(1, 9)
+            await app.append(*left[:some])
+            del left[:some]
+            await asyncio.sleep(chance.choice((0, 0, 0.005)))
+
+    async def read(seed: int) -> list[str]:
+        chance = random.Random(seed)
+        cursor, found = app.cursor(0), list[str]()
+        while len(found) < number:
+            if chance.random() < 0.5:
+                status, body, _ = await events(app, cursor)
+                assert status == 200
+                assert len(body["events"]) <= 3
+                found += [one["data"] for one in body["events"]]
+                cursor = body["cursor"]
+            else:
+                async with app.follow(cursor) as stream:
+                    for _ in range(min(chance.randint(1, 9), number - len(found))):
+                        event = await stream.event()
+                        assert event is not None
+                        found.append(json.loads(event["data"]))
+                        cursor = event["id"]
+        assert (await events(app, cursor, timeout=0.1))[0] == 204
+        return found
+
+    async with asyncio.timeout(60):
+        readers = await asyncio.gather(write(), *(read(seed) for seed in range(6)))
+    for found in readers[1:]:
+        assert found == [json.loads(one) for one in written]
+
+
+async def test_one_event_is_encoded_once_for_all_who_wait(app: HeldApp) -> None:
+    tasks = [asyncio.create_task(events(app, app.cursor(0))) for _ in range(300)]
+    await held(app, 300)
+    (event,) = await app.append('"news"')
+    assert {(await task)[1]["cursor"] for task in tasks} == {app.hub.log.cursor_of(event)}
+    assert (app.doors.encoded, app.hub.listeners) == (1, 1)

@@ -11,6 +11,7 @@ import pytest
 import uvloop
 from held_app import TOPIC, HeldApp, OpenApp
 
+from server.core.auth import Claims, Identity
 from server.core.database import Transaction
 from server.transports import sse
 from server.transports.connections import AUTH_TOPIC
@@ -96,9 +97,10 @@ async def test_a_cursor_that_cannot_be_honoured_is_one_reset_and_the_end(
     await wait_until(lambda: app.connections.held == 0, 5)
 
 
-async def test_an_empty_cursor_names_no_place(app: HeldApp) -> None:
+async def test_an_empty_cursor_is_none(app: HeldApp) -> None:
     async with app.follow("") as follower:
-        assert (await follower.event() or {})["event"] == "reset"
+        await app.append("1")
+        assert (await follower.event() or {})["data"] == "1"
 
 
 async def raw(app: HeldApp, version: str, more: str = "") -> tuple[asyncio.StreamReader, bytes]:
@@ -391,16 +393,13 @@ async def test_nothing_is_written_after_the_revocation(app: HeldApp) -> None:
 
 async def test_a_session_revoked_between_guard_and_stream_gets_none(app: HeldApp) -> None:
     """It is registered first and looked at once more then."""
-    asked = 0
 
-    async def holds(session_id: str) -> bool:
-        nonlocal asked
-        asked += 1
-        return asked == 1
+    async def look_up(claims: Claims) -> Identity | None:
+        found = await app.look_up(claims)
+        app.revoked.add(claims.session_id)
+        return found
 
-    from server.core.routing import GATE
-
-    app.runner.app[GATE].session_holds = holds
+    app.gate.look_up = look_up
     async with app.client.get("stream", headers=app.headers()) as answer:
         assert answer.status == 401
     assert app.connections.held == 0

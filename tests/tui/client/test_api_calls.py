@@ -125,5 +125,5 @@ async def test_the_sessions_account_follows(
     await api.me()
     assert session.account is not None
     assert session.account.name == "Zoe"
-    await api.delete_account()
+    await api.delete_account("the password")
     assert session.account is None

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from frame_window import Window, signed_in
-from textual.widgets import Button, Input
+from textual.widgets import Button, Input, OptionList
 
 from support.live_server import LiveServer
 from support.rest import Rest
@@ -9,6 +9,7 @@ from support.screen import sees, shown
 from support.waiting import wait_until
 from tui.common.screens.account import AccountScreen
 from tui.common.screens.login import LoginScreen
+from tui.common.screens.sessions import SessionsScreen
 
 
 def press(app: Window, button: str) -> None:
@@ -112,6 +113,68 @@ async def test_deleting_asks_first(demo_server: LiveServer, tmp_path: Path) -> N
         assert (await app.api.me()).name == "Max"
         press(app, "delete")
         await wait_until(lambda: app.focused is not None and app.focused.id == "no")
+        app.screen.query_one("#password", Input).value = "a guess"
         await pilot.press("right", "enter")
+        await sees(app, "Password: This is not the current password.")
+        await wait_until(lambda: app.focused is not None and app.focused.id == "password")
+        app.screen.query_one("#password", Input).value = "long enough"
+        await pilot.press("enter", "enter")
         await sees(app, "Your account is deleted.")
         assert app.session.account is None
+
+
+async def test_sessions_are_ended_from_their_list(demo_server: LiveServer, tmp_path: Path) -> None:
+    async with (
+        Rest(demo_server.url) as rest,
+        signed_in(demo_server.url, tmp_path, (56, 16)) as (app, pilot),
+    ):
+        app.door.leave()
+        await sees(app, "You are logged out.")
+        await app.session.register("zoe@example.com", "the first one", "Zoe")
+        app.screen.dismiss(True)
+        await wait_until(lambda: app.panels)
+        others = [await rest.another().log_in("zoe@example.com", "the first one") for _ in range(3)]
+        await pilot.press("f2")
+        await wait_until(lambda: isinstance(app.screen, AccountScreen))
+        press(app, "sessions")
+        await wait_until(lambda: isinstance(app.screen, SessionsScreen))
+        await sees(app, "Python/")
+        rows = app.screen.query_one(OptionList)
+        assert rows.option_count == 4
+        assert "e ends it · o ends all others · esc closes" in shown(app)
+        await pilot.press("e")
+        await sees(app, "That session has ended.")
+        assert rows.option_count == 3
+        statuses = [(await other.get("/me")).status for other in others]
+        assert sorted(statuses) == [200, 200, 401]
+        await pilot.press("o")
+        await sees(app, "All other sessions have ended.")
+        assert "tiffin (" in shown(app)
+        assert "this one" in shown(app)
+        assert rows.option_count == 1
+        for other in others:
+            (await other.get("/me")).must(401)
+        await pilot.press("e")  # this one: it is a log-out
+        await sees(app, "You are logged out.")
+
+
+async def test_a_password_that_is_tried_first_is_refused_in_place(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        app.door.leave()
+        await sees(app, "You are logged out.")
+        press(app, "new")
+        fill(app, name="Kim", email="kim@example.com", password="password1")
+        press(app, "log-in")
+        await sees(app, "This password is one of the most used")
+        await wait_until(lambda: app.focused is not None and app.focused.id == "password")
+        fill(app, password="a few words of Kim's own")
+        press(app, "log-in")
+        await wait_until(lambda: app.panels)
+        await pilot.press("f2")
+        await wait_until(lambda: isinstance(app.screen, AccountScreen))
+        fill(app, current_password="a few words of Kim's own", new_password="kim@example.com")
+        press(app, "change")
+        await sees(app, "This password is your e-mail")
+        await wait_until(lambda: app.focused is not None and app.focused.id == "new_password")

@@ -28,12 +28,21 @@ def ids(book: AnnouncementBook) -> list[str]:
 
 def test_newest_first_whatever_comes_when(book: AnnouncementBook) -> None:
     book.put_newest(page(5, 3, following="older"), NOON)
-    assert book.announce(an_announcement(9), NOON)
     assert book.announce(an_announcement(7), NOON)
+    assert book.announce(an_announcement(9), NOON)
     assert not book.announce(an_announcement(7), NOON)
     book.put_older(page(2, 1), NOON)
     assert ids(book) == ["ann_9", "ann_7", "ann_5", "ann_3", "ann_2", "ann_1"]
     assert book.older is None
+
+
+def test_the_servers_order_counts_and_no_clock(book: AnnouncementBook) -> None:
+    book.put_newest(page(3, 5, following="older"), NOON)
+    book.put_older(page(5, 9), NOON)
+    assert book.announce(an_announcement(2), NOON)
+    assert ids(book) == ["ann_2", "ann_3", "ann_5", "ann_9"]
+    book.withdraw("ann_3")
+    assert ids(book) == ["ann_2", "ann_5", "ann_9"]
 
 
 def test_a_snapshot_begins_anew(book: AnnouncementBook) -> None:

@@ -27,8 +27,8 @@ from tui.customer.app import CustomerApp
 from tui.employee.app import EmployeeApp
 
 NASTY = r"[/x] [red] [@click=a] \["
-SENT = "\u202e" + NASTY.replace("red", "r\u2066e\u200bd") + "\ufe0f\u20e3\u3164"
-"""How it is sent: reordered, with what takes no room and what makes rows of unsure length."""
+SENT = "\u200f" + NASTY.replace("red", "r\u200de\u200bd") + "\u3164\u2060"
+"""How it is sent: with what takes no room and what makes rows of unsure length."""
 SIZE = (180, 50)
 
 
@@ -79,8 +79,8 @@ class Window:
 
     @property
     def box(self) -> str:
-        """What the dialog in front shows."""
-        return self._part(self.app.screen.query_one(".box").region)
+        """What is seen of the dialog in front; a field holds its text as it will be sent."""
+        return plain(self._part(self.app.screen.query_one(".box").region), newlines=True)
 
     def _part(self, region: Region) -> str:
         whole = shown(self.app)

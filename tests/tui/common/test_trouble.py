@@ -15,7 +15,12 @@ from tui.common.trouble import field_of, words_of
         ("title", "x" * 121, "Title: needs at most 120 characters."),
         ("body", " ", "Text: is empty."),
         ("body", "x" * 10_000, "Text: needs at most 4000 characters."),
-        ("body", "a\x1b[31m", "Text: must not contain control characters."),
+        ("title", "\u200b", "Title: shows nothing that can be seen."),
+        (
+            "body",
+            "a\x1b[31m",
+            "Text: must not contain control characters or bidirectional overrides (U+001B).",
+        ),
     ],
 )
 def test_a_field_that_does_not_fit(field: str, value: str, words: str) -> None:

@@ -270,15 +270,15 @@ async def test_nothing_in_it_steers_the_terminal(
     demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     wild = {
-        "title": "\u202eneip\u202c [red]x[/]",
-        "body": "a\u2066b [b]c[/b] \U0001f9d1\u200d\U0001f373",
+        "title": "\u200fne\u200bip [red]x[/]",
+        "body": "a\u2060b [b]c[/b] \U0001f9d1\u200d\U0001f373",
     }
     await announce(kitchen.rest, **NEWS | wild | {"severity": "critical"})
     async with customer_window(demo_server.url, tmp_path) as (app, pilot):
         await live(app)
         await pilot.press(str(panel_of(app).number), "space")
         await sees(app, "neip [red]x[/]", "ab [b]c[/b]")
-        assert not set("\u202e\u202c\u2066\u200d") & set(shown(app))
+        assert not set("\u200f\u200b\u2060\u200d") & set(shown(app))
 
 
 async def test_a_card_says_it_in_two_lines(

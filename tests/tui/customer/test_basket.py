@@ -3,7 +3,7 @@ from order_samples import an_order
 
 from server.features.restaurants.schemas import MenuItem, Restaurant
 from server.features.shared.schemas import Address
-from tui.customer.screens.basket import Basket, address_for, where_it_goes
+from tui.customer.screens.basket import Basket, address_for, out_of_reach, where_it_goes
 from tui.customer.screens.menu_list import MenuList, basket_line
 
 HOME = Address(text="1 Quay Street", lat=47.1, lng=15.1)
@@ -76,22 +76,37 @@ def test_a_note_brings_its_dish_along(basket: Basket) -> None:
 
 def test_an_order_again_is_at_todays_prices_without_what_is_sold_out() -> None:
     menu = a_restaurant(a_dish(1, price_cents=1000), a_dish(2, available=False))
-    basket, missing = Basket.like(an_order(1), menu)
-    assert missing == ["Tom yum"]
+    basket, changes = Basket.like(an_order(1), menu)
+    assert changes == [
+        "Not to be had now: Tom yum.",
+        "Pad thai is called Dish 1 now.",
+        "Dish 1: € 10.00 now, not € 9.00.",
+    ]
     assert (basket.count, basket.total_cents) == (2, 2000)
 
 
 def test_the_basket_follows_the_menu(basket: Basket) -> None:
-    for number in (1, 2, 3):
+    for number in (1, 2, 3, 4):
         basket.set_quantity(a_dish(number), 1)
-    changes = basket.follow(a_restaurant(a_dish(1, price_cents=150), a_dish(2, available=False)))
+    other = a_dish(4, name="Soup", description="With peanuts", version=2)
+    menu = [a_dish(1, price_cents=150, version=2), a_dish(2, available=False), other]
+    changes = basket.follow(a_restaurant(*menu))
     assert changes == [
-        "Dish 1 has another price now.",
+        "Dish 1: € 1.50 now, not € 1.00.",
         "Dish 2 is sold out.",
-        "Dish 3 is sold out.",
+        "Dish 3 is not on the menu any more.",
+        "Dish 4 is called Soup now.",
+        "Soup is described as: With peanuts",
     ]
     assert [line.item.id for line in basket.sold_out] == ["dish_2", "dish_3"]
     assert basket.lines["dish_1"].cents == 150
+    assert basket.follow(a_restaurant(*menu)) == []
+    back = a_dish(2, price_cents=300)
+    assert basket.follow(a_restaurant(menu[0], back, other)) == ["Dish 2: € 3.00 now, not € 2.00."]
+    basket.drop_sold_out()
+    sent = basket.content(HOME)
+    assert sent.expected_total_cents == 150 + 300 + 400
+    assert [item.expected_version for item in sent.items] == [2, 1, 2]
 
 
 def test_the_key_is_of_the_basket(basket: Basket) -> None:
@@ -99,6 +114,24 @@ def test_the_key_is_of_the_basket(basket: Basket) -> None:
     basket.set_quantity(a_dish(1), 1)
     assert basket.key == key
     assert Basket(a_restaurant()).key != key
+    first = basket.content(HOME)
+    basket.in_doubt.append(first)
+    basket.set_quantity(a_dish(1), 2)
+    second = basket.content(HOME)
+    basket.in_doubt.append(second)
+    basket.refused(second)
+    assert basket.key == key, "the first may yet arrive"
+    basket.refused(first)
+    assert basket.key != key
+
+
+def test_it_says_who_does_not_deliver_there() -> None:
+    place = a_restaurant()
+    assert out_of_reach(place, HOME) == ""
+    assert out_of_reach(place, None) == ""
+    near = place.model_copy(update={"delivery_radius_m": 5_000})
+    assert out_of_reach(near, HOME) == "It delivers within 5.0 km, and you are 13.5 km away."
+    assert out_of_reach(near, HOME.model_copy(update={"lat": 47.01, "lng": 15.0})) == ""
 
 
 def test_an_address_has_the_profiles_place_or_one_near_the_restaurant() -> None:

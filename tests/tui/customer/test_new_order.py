@@ -76,7 +76,7 @@ async def test_what_is_sold_out_is_told_and_passed_over(
 async def test_data_is_text_and_nothing_else(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
-    dish = {"name": "[red]Hot[/] \u202eone", "price_cents": 500, "description": "[@click=quit]x[/]"}
+    dish = {"name": "[red]Hot[/] \u200fone", "price_cents": 500, "description": "[@click=quit]x[/]"}
     (await kitchen.rest.post(f"/restaurants/{kitchen.id}/menu", dish)).must(201)
     place = await kitchen.restaurant()
     async with customer_window(demo_server.url, tmp_path, WIDE) as (app, pilot):
@@ -87,7 +87,7 @@ async def test_data_is_text_and_nothing_else(
         await at_page(app, "checkout")
         await pilot.press("enter")
         await sees(app, "1× [red]Hot[/] one")
-        assert "\u202e" not in shown(app)
+        assert "\u200f" not in shown(app)
 
 
 async def test_what_sells_out_meanwhile_is_said_and_the_basket_kept(
@@ -100,7 +100,9 @@ async def test_what_sells_out_meanwhile_is_said_and_the_basket_kept(
         await at_page(app, "checkout")
         await kitchen.change_dish(place["menu"][0]["id"], available=False)
         await pilot.press("enter")
-        await sees(app, "✕ ", "sold out")
+        await sees(app, "Still order it?", "sold out", "Order the rest · €")
+        await pilot.press("escape")
+        await sees(app, "! ", "sold out")
         await wait_until(lambda: orders_of(app).baskets[kitchen.id].sold_out, what="marked")
         assert orders_of(app).baskets[kitchen.id].count == 2
         screen.query_one("#basket").focus()
@@ -108,6 +110,65 @@ async def test_what_sells_out_meanwhile_is_said_and_the_basket_kept(
         await sees(app, "waiting for the kitchen")
         (order,) = await orders_at(guest)
         assert [item["menu_item_id"] for item in order["items"]] == [place["menu"][1]["id"]]
+
+
+async def test_another_price_is_shown_and_asked_about(
+    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    place = await kitchen.restaurant()
+    first, second, third = place["menu"][:3]
+    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+        screen = await to_menu(app, pilot, place["name"])
+        await pilot.press("2", "down", "enter", "down", "enter", "b")
+        await at_page(app, "checkout")
+        basket = orders_of(app).baskets[kitchen.id]
+        key, before = basket.key, basket.total_cents
+        await kitchen.change_dish(first["id"], price_cents=first["price_cents"] + 700)
+        await kitchen.change_dish(second["id"], available=False)
+        await kitchen.change_dish(third["id"], name="Another dish")
+        await pilot.press("enter")
+        rest = before + 1400 - second["price_cents"]
+        old, new, now = (
+            f"€ {cents / 100:.2f}"
+            for cents in (first["price_cents"], first["price_cents"] + 700, rest)
+        )
+        await sees(app, "Still order it?", f"{first['name']}: {new} now, not {old}.")
+        await sees(app, f"{second['name']} is sold out.", "is called Another dish now.")
+        await sees(app, f"The total: {now} now, not € {before / 100:.2f}.", f"rest · {now}")
+        await pilot.press("escape")
+        await at_page(app, "checkout")
+        assert (basket.count, basket.key == key) == (4, False), "nothing of it is lost"
+        screen.query_one("#basket").focus()
+        await pilot.press("down", "0")
+        # and once more, between the look and the button
+        await kitchen.change_dish(first["id"], price_cents=first["price_cents"])
+        screen.query_one("#send").focus()
+        await pilot.press("enter")
+        await sees(app, "Still order it?", f"{first['name']}: {old} now, not {new}.")
+        assert not await orders_at(guest)
+        await pilot.press("right", "enter")
+        await sees(app, "waiting for the kitchen")
+        (order,) = await orders_at(guest)
+        assert order["total_cents"] == before - second["price_cents"]
+        assert [item["name"] for item in order["items"]] == [first["name"], "Another dish"]
+
+
+async def test_a_restaurant_that_is_too_far_says_so_before(
+    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    place = await kitchen.restaurant()
+    far = {"text": "1 Far Street", "lat": 48.0, "lng": 15.44}
+    (await guest.patch("/me", {"address": far})).must(200)
+    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+        await pilot.press("n")
+        await sees(app, "It delivers within 5.0 km, and you are")
+        await pilot.press("escape")
+        await to_menu(app, pilot, place["name"])
+        await pilot.press("enter", "b")
+        await at_page(app, "checkout")
+        await pilot.press("enter")
+        await sees(app, "✕ ", "Choose one nearer to")
+        assert not await orders_at(guest)
 
 
 async def test_what_is_missing_is_said_in_place(
@@ -155,10 +216,12 @@ async def test_again_brings_the_same_dishes(
     body["items"].append({"menu_item_id": second["id"], "quantity": 1})
     (await guest.post("/orders", body)).must(201)
     await kitchen.change_dish(second["id"], available=False)
+    await kitchen.change_dish(first["id"], price_cents=9900)
     async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
         await pilot.press("o")
         await at_page(app, "checkout")
         await sees(app, f"Not to be had now: {second['name']}.", f"2× {first['name']}")
+        await sees(app, f"{first['name']}: € 99.00 now, not €")
         await pilot.press("enter")
         await wait_until(lambda: len(app.screen_stack) == 1, what="placed")
         assert len(await orders_at(guest)) == 2
@@ -230,7 +293,8 @@ async def test_a_lost_reply_never_makes_two_orders(
             await pilot.press("enter")
             await sees(app, "it stays one order")
             assert len(await orders_at(guest)) == 1
-            # the basket is changed before it is sent again: the first one is the order
+            # basket and price are changed before it is sent again: the first one is the order
+            await kitchen.change_dish(place["menu"][0]["id"], price_cents=9900)
             screen.query_one("#basket").focus()
             await pilot.press("plus")
             screen.query_one("#send").focus()

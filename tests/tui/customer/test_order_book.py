@@ -28,6 +28,21 @@ def test_newest_first_however_they_come() -> None:
     assert book.older is None
 
 
+def test_the_servers_order_counts_and_no_clock() -> None:
+    """The clock was put back between each of them and the next."""
+    book = OrderBook()
+    book.put_newest(a_page(an_order(4), an_order(5), older="x"))
+    book.put_older(a_page(an_order(6), an_order(7)))
+    book.put(an_order(3))
+    book.put(an_order(2))
+    assert numbers(book) == [2, 3, 4, 5, 6, 7]
+    # 2 was placed while this page came, 8 by another window
+    book.put_newest(a_page(an_order(8), an_order(3), an_order(4), older="x"))
+    assert numbers(book) == [2, 8, 3, 4, 5, 6, 7] or numbers(book) == [8, 2, 3, 4, 5, 6, 7]
+    assert [order.number for order in book.open()] == numbers(book)
+    assert book.index("ord_7") == 6
+
+
 def test_what_comes_late_undoes_nothing() -> None:
     book = OrderBook()
     book.put(an_order(1, "preparing"))

@@ -76,7 +76,7 @@ class Town:
         body = {
             "restaurant_id": self.restaurant_id,
             "items": items,
-            "address": {"text": "1 Linden Street", "lat": 52.52, "lng": 13.41},
+            "address": {"text": "1 Linden Street", "lat": 47.08, "lng": 15.44},
             "note": note,
         }
         answer = (await self.customer.post("/orders", body)).must(201)

@@ -225,6 +225,23 @@ def test_the_accounts_file_is_read_or_complained_about(tmp_path: Path) -> None:
     assert read_accounts(path)[0].email == "kim@example.com"
 
 
+def test_the_accounts_are_in_the_demos_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for named, folder in (
+        ("", ".tiffin/demo"),
+        (" ", ".tiffin/demo"),
+        ("~/town ", f"{tmp_path}/town"),
+        ("~nobody-of-that-name/town", "no such user"),
+    ):
+        monkeypatch.setenv("TIFFIN_DATA_DIR", named)
+        caplog.clear()
+        assert main([]) == 2
+        assert folder in caplog.text
+
+
 @pytest.mark.parametrize("wrong", [["--pace", "0"], ["--pace", "x"], ["--account", "nobody"]])
 def test_wrong_arguments_are_told(wrong: list[str]) -> None:
     with pytest.raises(SystemExit) as end:

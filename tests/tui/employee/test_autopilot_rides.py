@@ -11,10 +11,11 @@ from autopilot_at_work import at_work
 from location_front import Front, Sent, front_of
 
 from server.features.drivers.schemas import Point
+from server.features.restaurants.service import set_radius
 from support.live_server import running_server, settings_for
 from support.rest import Rest
 from support.server_process import StartServer
-from support.town import PASSWORD, Place, open_restaurant
+from support.town import PASSWORD, Place, database_in, open_restaurant
 from support.waiting import wait_until
 from tui.common.rides.course import metres_between
 from tui.employee import autopilot_courier, autopilot_rules, ride
@@ -269,8 +270,10 @@ async def test_no_order_hangs_because_nobody_takes_positions(
 
 
 async def test_nobody_rides_to_another_country_but_the_order_arrives(
-    front: Front, place: Place, guest: Rest
+    front: Front, place: Place, guest: Rest, data_dir: Path
 ) -> None:
+    async with database_in(data_dir) as database:
+        await set_radius(database, place.id, 0)
     order_id = await placed(guest, place, 900_000)
     async with at_work(front.url, place.employees[0]):
         await at_status(guest, order_id, "delivered")

@@ -247,7 +247,7 @@ def test_what_is_asked_of_the_server_names_the_version_that_was_seen() -> None:
     assert (change.status, change.expected_version) == (OrderStatus.ACCEPTED, 1)
     assert change.eta_minutes == 1
     assert change_for(step, pace=0.01).eta_minutes == 1
-    assert change_for(step, pace=1000).eta_minutes == 600
+    assert (change_for(step, pace=1000).eta_minutes or 0) > 600, "no figure is cut"
     ready = decide(order_of(CUSTOMER, *[PILOT] * 3), OWN, NOW)
     assert ready is not None
     change = change_for(ready, driver_with("lou", 0))

@@ -132,10 +132,16 @@ async def test_an_order_is_rejected_with_a_reason(
         await window.on(order)
         await window.press("r")
         assert isinstance(window.app.screen, ReasonScreen)
-        await window.press("tab", *"no power", "enter")
+        window.app.copy_to_clipboard("no\tpower\r\n")
+        await window.press("tab", "ctrl+v")
+        window.app.copy_to_clipboard("\u0301" * 6)
+        await window.press("ctrl+v", "ctrl+v", "enter")
         await wait_until(lambda: window.kitchen.board.order(order.id) is None, what="gone")
         present = await town.now(order)
-        assert (present.status, present.timeline[-1].reason) == (S.CANCELLED, "no power")
+        assert (present.status, present.timeline[-1].reason) == (
+            S.CANCELLED,
+            "no power" + "\u0301" * 8,
+        )
 
 
 async def test_a_conflict_is_told_in_words_and_shows_the_present_order(

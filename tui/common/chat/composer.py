@@ -9,8 +9,7 @@ from textual.message import Message
 from textual.widgets import TextArea
 
 from server.features.chat.schemas import LONGEST_TEXT
-from tui.common.chat.legible import legible
-from tui.common.text import drawn
+from server.text import clean, shows
 
 KEYS = "  (enter sends, esc leaves)"
 """Said beside the hint where there is room."""
@@ -75,7 +74,6 @@ class Composer(TextArea):
 
     def put(self, text: str) -> None:
         """Have this text, with the cursor behind it."""
-        text = drawn(text)
         if text != self.text:
             self.load_text(text)
             self.move_cursor(self.document.end)
@@ -105,15 +103,14 @@ class Composer(TextArea):
             self.post_message(self.Typed())
 
     async def _on_paste(self, event: events.Paste) -> None:
-        # What is pasted may hold anything; what would be refused is not even put in.
         event.prevent_default()
         event.stop()
-        self.insert(drawn(legible(event.text)))
+        self.insert(event.text)
         self.post_message(self.Typed())
 
     def _send(self) -> None:
-        text = legible(self.text).strip()
-        if not text:
+        text = clean(self.text).strip()
+        if not shows(text):
             return
         if self.locked:
             self.post_message(self.Locked())

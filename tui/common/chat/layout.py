@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from tui.common.chat.conversation import Draft
 from tui.common.chat.legible import legible
 from tui.common.chat.wrapping import count_lines, is_plain, wrap
-from tui.common.text import drawn
 
 if TYPE_CHECKING:
     from server.features.chat.schemas import ChatMessage
@@ -203,5 +202,5 @@ def _written_of(entry: ChatMessage | Draft) -> _Written:
         text, at = entry.message.text, entry.message.written_at
     else:
         text, at = entry.text, entry.sent_at
-    text = drawn(legible(text))
+    text = legible(text)
     return _Written(entry, text, is_plain(text), at.astimezone().toordinal())

@@ -13,10 +13,10 @@ from textual.selection import Selection
 from textual.strip import Strip
 from textual.visual import Visual
 
+from server.text import clean
 from tui.common.chat.bubbles import Bubbles
 from tui.common.chat.conversation import Conversation
 from tui.common.chat.layout import Layout, Place
-from tui.common.chat.legible import legible
 from tui.common.text import centred
 
 NEAR = 2
@@ -175,7 +175,7 @@ class MessageView(ScrollView, can_focus=True):
         if not 0 <= at <= last:
             return ""
         inside = at < len(messages)
-        return legible(messages[at].text if inside else drafts[at - len(messages)].message.text)
+        return clean(messages[at].text if inside else drafts[at - len(messages)].message.text)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Know whether this is the end, and ask for what is above."""

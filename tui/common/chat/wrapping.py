@@ -3,7 +3,8 @@
 import re
 from functools import lru_cache
 
-from rich.cells import cell_len, get_character_cell_size, split_graphemes
+from rich.cells import cell_len, get_character_cell_size
+from wcwidth import iter_graphemes
 
 _WORDS = re.compile(r" +|[^ ]+")
 
@@ -42,20 +43,8 @@ def count_lines(text: str, width: int, *, plain: bool) -> int:
 
 
 def graphemes(text: str) -> list[tuple[str, int]]:
-    """What is one character to the eye, with its cells: flags, families, letters with marks."""
-    found: list[tuple[str, int]] = []
-    flag = False
-    for start, end, cells in split_graphemes(text)[0]:
-        piece = text[start:end]
-        is_half = len(piece) == 1 and "\U0001f1e6" <= piece <= "\U0001f1ff"
-        if is_half and flag:
-            half, half_cells = found.pop()
-            found.append((half + piece, half_cells + cells))
-            flag = False
-        else:
-            found.append((piece, cells))
-            flag = is_half
-    return found
+    """What is one character to the eye, with its cells: letters with their signs and marks."""
+    return [(piece, cell_len(piece)) for piece in iter_graphemes(text)]
 
 
 @lru_cache(64)

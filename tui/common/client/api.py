@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import Secret
 
-from server.features.accounts.schemas import Account, PasswordChange, ProfileChange
+from server.features.accounts.schemas import (
+    Account,
+    AccountDeletion,
+    ActiveSession,
+    PasswordChange,
+    ProfileChange,
+)
 from server.features.announcements.schemas import (
     AckCount,
     Announcement,
@@ -251,10 +257,22 @@ class Api:
         change = PasswordChange(current_password=current, new_password=new)
         await self._session.request("PUT", "/me/password", json=change)
 
-    async def delete_account(self) -> None:
-        """Delete one's account for good, and sign out here."""
-        await self._session.request("DELETE", "/me")
+    async def delete_account(self, password: str | Secret[str]) -> None:
+        """Delete one's account for good, and sign out here; `ApiError` 422 for a wrong password."""
+        await self._session.request("DELETE", "/me", json=AccountDeletion(password=password))
         await self._session.forget()
+
+    async def sessions(self) -> list[ActiveSession]:
+        """Where one's account is logged in, the session used last first."""
+        return await self._all(ActiveSession, "/me/sessions")
+
+    async def end_session(self, session_id: str) -> None:
+        """End a session of one's account; `ApiError` 404 where it has ended."""
+        await self._session.request("DELETE", f"/me/sessions/{session_id}")
+
+    async def end_other_sessions(self) -> None:
+        """End every session of one's account but this one."""
+        await self._session.request("DELETE", "/me/sessions")
 
     async def send_photo(
         self,

@@ -8,8 +8,8 @@ from server.features.chat.frame_schemas import (
     ErrorCode,
     ErrorFrame,
     NewMessage,
+    NewReadMark,
     ReadFrame,
-    ReadUpTo,
     SendMessage,
     SendRead,
     ServerFrame,
@@ -171,9 +171,9 @@ class _Requests:
                 )
                 self._sender.settle(frame.client_id)
             elif isinstance(frame, SendRead):
-                mark = ReadUpTo.model_construct(cursor=frame.cursor)
+                mark = NewReadMark.model_construct(cursor=frame.cursor)
                 await self._session.request(
-                    "PUT", f"{self._path}/read", json=mark, meter=self._meter
+                    "POST", f"{self._path}/read", json=mark, meter=self._meter
                 )
             self._backoff.reset()
         except SignedOut:

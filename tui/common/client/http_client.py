@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
@@ -186,7 +187,7 @@ class HttpClient:
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 # Sizes shown are those on the wire, and a compressing proxy would hold events back.
-                headers={"Accept-Encoding": KEPT, "User-Agent": "tiffin"},
+                headers={"Accept-Encoding": KEPT, "User-Agent": f"tiffin ({platform.system()})"},
                 # A little of what is compressed may be gigabytes of nothing.
                 auto_decompress=False,
                 trace_configs=[trace],

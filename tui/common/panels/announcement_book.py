@@ -30,6 +30,7 @@ class AnnouncementBook:
         self._audiences: frozenset[Audience] = frozenset()
         self._known: dict[str, ReadAnnouncement] = {}
         self._ids: list[str] = []
+        """In the server's order: a clock may have been put back between two of them."""
         self._withdrawn: set[str] = set()
         self._sending: set[str] = set()
         self._acknowledged: set[str] = set()
@@ -90,6 +91,7 @@ class AnnouncementBook:
     def put_newest(self, page: AnnouncementPage, now: datetime) -> None:
         """Begin anew with the first page: whatever is not in it is gone, or will be read again."""
         self._known.clear()
+        self._ids.clear()
         self.loaded = True
         self._put(page, now)
 
@@ -102,7 +104,8 @@ class AnnouncementBook:
         if announcement.id in self._known or _is_over(announcement, now):
             return False
         self._take(ReadAnnouncement(**(dict(announcement) | {"acknowledged": False})))
-        self._sort()
+        self._ids.insert(0, announcement.id)
+        self.revision += 1
         return True
 
     def withdraw(self, announcement_id: str) -> None:
@@ -110,7 +113,7 @@ class AnnouncementBook:
         self._withdrawn.add(announcement_id)
         self._sending.discard(announcement_id)
         if self._known.pop(announcement_id, None) is not None:
-            self._sort()
+            self._drop_unknown()
 
     def drop_expired(self, now: datetime) -> None:
         """Take out what has expired."""
@@ -118,7 +121,7 @@ class AnnouncementBook:
         for announcement_id in over:
             del self._known[announcement_id]
         if over:
-            self._sort()
+            self._drop_unknown()
 
     def read(self, announcement_id: str) -> bool:
         """Note that one has read it, to be told to the server; False where that was known."""
@@ -149,8 +152,10 @@ class AnnouncementBook:
         self.older = page.next
         for announcement in page.items:
             if announcement.id not in self._withdrawn and not _is_over(announcement, now):
+                if announcement.id not in self._known:
+                    self._ids.append(announcement.id)
                 self._take(announcement)
-        self._sort()
+        self.revision += 1
 
     def _take(self, announcement: ReadAnnouncement) -> None:
         if announcement.id in self._sending or announcement.id in self._acknowledged:
@@ -163,11 +168,9 @@ class AnnouncementBook:
             self._known[announcement_id] = found.model_copy(update={"acknowledged": acknowledged})
         self.revision += 1
 
-    def _sort(self) -> None:
+    def _drop_unknown(self) -> None:
+        self._ids = [one for one in self._ids if one in self._known]
         self.revision += 1
-        self._ids = sorted(
-            self._known, key=lambda one: (self._known[one].published_at, one), reverse=True
-        )
 
 
 def _is_over(announcement: Announcement, now: datetime) -> bool:

@@ -11,7 +11,7 @@ from textual.suggester import Suggester
 from textual.widgets import Input
 
 from tui.common.photo.candidate import looks_like_picture, path_of
-from tui.common.text import plain
+from tui.common.text import in_one_line, plain
 
 LOOKED_AT = 2000
 """Entries of a folder; what is beyond is not suggested."""
@@ -48,6 +48,8 @@ class PathField(Input):
             self.show(path)
             event.prevent_default()
             event.stop()
+        else:
+            event.text = in_one_line(text)
 
     def action_complete(self) -> None:
         """Take the suggestion, or go on."""
@@ -92,4 +94,4 @@ def complete(typed: str) -> str | None:
     if not found:
         return None
     whole = typed[: len(typed) - len(start)] + min(found)
-    return whole if whole.isprintable() and whole != typed else None
+    return whole if plain(whole) == whole != typed else None

@@ -18,12 +18,13 @@ class Shelf:
         self.loaded = False
         self._api = api
         self._uploads: dict[str, Upload] = {}
+        """Oldest first, in the server's order: a clock may have been put back."""
         self._next: str | None = None
 
     @property
     def uploads(self) -> list[Upload]:
         """Newest first."""
-        return sorted(self._uploads.values(), key=lambda one: (one.created_at, one.id))[::-1]
+        return list(reversed(self._uploads.values()))
 
     @property
     def pending(self) -> list[Upload]:
@@ -56,7 +57,7 @@ class Shelf:
     async def read(self) -> None:
         """The newest page, in place of all that was known. Raises `ClientTrouble`."""
         page = await self._api.uploads(limit=PAGE)
-        self._uploads = {one.id: one for one in page.items}
+        self._uploads = {one.id: one for one in reversed(page.items)}
         self._next = page.next
         self.loaded = True
 
@@ -70,8 +71,8 @@ class Shelf:
         if self._next is not None:
             page = await self._api.uploads(before=self._next, limit=PAGE)
             self._next = page.next
-            for one in page.items:
-                self._uploads.setdefault(one.id, one)
+            older = {one.id: one for one in reversed(page.items) if one.id not in self._uploads}
+            self._uploads = older | self._uploads
 
 
 def _same_place(a: Upload, b: Upload) -> bool:

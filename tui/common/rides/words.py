@@ -53,7 +53,9 @@ def human_minutes(seconds: float) -> str:
     """`6 min`, rounded up as a waiter would; `45 s`, `now`."""
     if seconds < NOW_SECONDS:
         return "now"
-    return f"{seconds:.0f} s" if seconds < 59.5 else f"{ceil(seconds / 60)} min"
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    return f"{ceil(seconds / 60)} min" if seconds <= 7200 else f"{ceil(seconds / 3600)} h"
 
 
 def human_distance(metres: float) -> str:

@@ -1,4 +1,4 @@
-"""One's account: profile, password, log out, delete."""
+"""One's account: profile, password, sessions, log out, delete."""
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
@@ -10,9 +10,10 @@ from textual.content import Content
 from textual.widgets import Button, Input, Label, Static
 
 from tui.common.screens.avatar import Avatar
-from tui.common.screens.confirm import ConfirmScreen
+from tui.common.screens.delete_account import DeleteAccountScreen
 from tui.common.screens.modal import Modal
-from tui.common.text import plain
+from tui.common.screens.sessions import SessionsScreen
+from tui.common.text import in_one_line, plain
 from tui.common.widgets.too_small import LEAST_ROWS, TooSmall
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class AccountScreen(Modal[None]):
                 yield Button("Save", id="save", variant="primary", compact=True)
                 if self._photos() is not None:
                     yield Button("Photo …", id="photo", compact=True)
+                yield Button("Sessions …", id="sessions", compact=True)
             yield Static("Password", classes="heading", markup=False)
             for field, label in (("current_password", "Now"), ("new_password", "New")):
                 with Horizontal(classes="row"):
@@ -110,7 +112,7 @@ class AccountScreen(Modal[None]):
             "place": f"{address.lat}, {address.lng}" if address else "",
         }
         for field, value in values.items():
-            self.query_one(f"#{field}", Input).value = plain(value)
+            self.query_one(f"#{field}", Input).value = in_one_line(value)
         self._look()
 
     def _look(self) -> None:
@@ -169,17 +171,18 @@ class AccountScreen(Modal[None]):
 
     @on(Button.Pressed, "#delete")
     def _delete_pressed(self) -> None:
-        self.app.push_screen(
-            ConfirmScreen(
-                "Delete account",
-                "Your profile is erased, and your name and address with it from your orders. "
-                "This cannot be undone.",
-                yes="Delete it",
-                no="Keep it",
-                danger=True,
-            ),
-            lambda sure: self._do(self._delete) if sure else None,
-        )
+        unsent = self.tiffin.outbox_store()
+
+        def answered(deleted: bool | None) -> None:
+            if deleted:
+                unsent.clear()
+                self.tiffin.door.thrown_out("Your account is deleted.")
+
+        self.app.push_screen(DeleteAccountScreen(), answered)
+
+    @on(Button.Pressed, "#sessions")
+    def _sessions_pressed(self) -> None:
+        self.app.push_screen(SessionsScreen())
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
@@ -222,9 +225,3 @@ class AccountScreen(Modal[None]):
         for field in fields:
             field.value = ""
         self.say("Password changed.", trouble=False)
-
-    async def _delete(self) -> None:
-        unsent = self.tiffin.outbox_store()
-        await self.tiffin.api.delete_account()
-        unsent.clear()
-        self.tiffin.door.thrown_out("Your account is deleted.")

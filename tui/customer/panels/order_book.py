@@ -1,10 +1,8 @@
 """All orders known to this window, newest first: the model of the panel."""
 
 from collections.abc import Iterator
-from datetime import datetime
 
 from server.features.orders.schemas import Order, OrderPage, TrackedStatus
-from tui.customer.panels.wording import placed_at
 
 
 class OrderBook:
@@ -16,6 +14,9 @@ class OrderBook:
 
     def __init__(self) -> None:
         self._orders: dict[str, Order] = {}
+        self._rows: dict[str, int] = {}
+        """Where each stands in the list as the server has it: newest first by its own count, as a
+        clock may have been put back."""
         self._ids: list[str] = []
         self.older: str | None = None
         """The `next` of the oldest page there is; None when there is nothing older."""
@@ -40,19 +41,20 @@ class OrderBook:
 
     def index(self, order_id: str | None) -> int | None:
         """The row of that order, if it is known."""
-        if order_id is None or order_id not in self._orders:
-            return None
-        return self._ids.index(order_id)
+        return None if order_id is None else self._rows.get(order_id)
 
     def open(self) -> list[Order]:
         """The orders that are not over, newest first."""
-        return [self._orders[order_id] for order_id in sorted(self._open, key=self._place)[::-1]]
+        rows = sorted(self._rows[order_id] for order_id in self._open)
+        return [self._orders[self._ids[row]] for row in rows]
 
     def __iter__(self) -> Iterator[Order]:
         return iter([self._orders[order_id] for order_id in self._ids])
 
     def put(self, order: Order) -> None:
-        """Take up an order, whole."""
+        """Take up an order, whole; one that was not known has just been placed."""
+        if order.id not in self._orders:
+            self._arrange([order.id, *self._ids])
         self._take([order])
 
     def put_newest(self, page: OrderPage) -> None:
@@ -63,15 +65,23 @@ class OrderBook:
         known = [order.id for order in page.items if order.id in self._orders]
         if not self.loaded or (page.items and page.next is not None and not known):
             self._orders.clear()
-            self._ids.clear()
+            self._ids = []
             self._open.clear()
             self.older = page.next
         self.loaded = True
+        listed = [order.id for order in page.items]
+        first = min((self._rows[one] for one in listed if one in self._orders), default=0)
+        there = set(listed)
+        others = [one for one in self._ids if one not in there]
+        ahead = [one for one in others if self._rows[one] < first]  # placed while the page came
+        self._arrange([*ahead, *listed, *others[len(ahead) :]])
         self._take(page.items)
 
     def put_older(self, page: OrderPage) -> None:
         """Take up the page that `older` led to."""
         self.older = page.next
+        new = [order.id for order in page.items if order.id not in self._orders]
+        self._arrange([*self._ids, *new])
         self._take(page.items)
 
     def track(self, tracked: TrackedStatus) -> bool:
@@ -87,16 +97,15 @@ class OrderBook:
         return moved
 
     def _take(self, orders: list[Order]) -> None:
-        new = False
         for order in orders:
             known = self._orders.get(order.id)
-            if known is not None and known.version > order.version:
-                continue
-            new = new or known is None
-            self._know(order)
+            if known is None or known.version <= order.version:
+                self._know(order)
         self.revision += 1
-        if new:
-            self._ids = sorted(self._orders, key=self._place, reverse=True)
+
+    def _arrange(self, ids: list[str]) -> None:
+        self._ids = ids
+        self._rows = {order_id: row for row, order_id in enumerate(ids)}
 
     def _know(self, order: Order) -> None:
         self._orders[order.id] = order
@@ -104,7 +113,3 @@ class OrderBook:
             self._open.discard(order.id)
         else:
             self._open.add(order.id)
-
-    def _place(self, order_id: str) -> tuple[datetime, int]:
-        order = self._orders[order_id]
-        return placed_at(order), order.number

@@ -1,6 +1,7 @@
 """An order in words: statuses, times, money, as the customer reads them."""
 
 from datetime import UTC, datetime
+from math import ceil
 
 from server.features.orders.schemas import Order, OrderStatus, TimelineEntry
 from tui.common.text import human_money, plain
@@ -44,11 +45,12 @@ def age(moment: datetime, now: datetime) -> str:
 
 
 def in_minutes(eta: datetime, now: datetime) -> str:
-    """`6 min`, or `4 min late` once it has passed; minutes are rounded up, as a waiter would."""
+    """`6 min`, `3 h`, or `4 min late` once it has passed; rounded up, as a waiter would."""
     seconds = (eta - now).total_seconds()
     if seconds <= -60:
         return f"{int(-seconds // 60)} min late"
-    return f"{max(1, -int(-seconds // 60))} min"
+    minutes = max(1, ceil(seconds / 60))
+    return f"{minutes} min" if minutes <= 120 else f"{ceil(minutes / 60)} h"
 
 
 def is_late(order: Order, now: datetime) -> bool:

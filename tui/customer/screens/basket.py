@@ -4,10 +4,14 @@ import uuid
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from server.features.drivers.schemas import Point
 from server.features.orders.schemas import Order, OrderedItem, PlaceOrder
 from server.features.restaurants.schemas import MenuItem, Restaurant, RestaurantSummary
 from server.features.shared.schemas import Address
+from tui.common.rides.course import metres_between
+from tui.common.rides.words import human_distance
 from tui.common.text import plain
+from tui.customer.panels.wording import euros
 
 MOST_OF_ONE = 99
 MOST_DISHES = 50
@@ -32,9 +36,10 @@ class Line:
 class Basket:
     """What is about to be ordered. No screen, no network.
 
-    `key` stays the same until the order is placed: the server keeps it with what it made, so that
-    a reply that was lost never turns into a second order. `in_doubt` holds what was sent under it
-    without an answer, to be able to ask for that order should it have arrived after all.
+    `key` stays the same until the order is placed or refused: the server keeps it with what it
+    made, so that a reply that was lost never turns into a second order. `in_doubt` holds what was
+    sent under it without an answer, to be able to ask for that order should it have arrived after
+    all.
     """
 
     def __init__(self, restaurant: RestaurantSummary) -> None:
@@ -48,19 +53,26 @@ class Basket:
 
     @classmethod
     def like(cls, order: Order, restaurant: Restaurant) -> "tuple[Basket, list[str]]":
-        """The dishes of an earlier order at today's prices, and the names of those sold out."""
+        """The dishes of an earlier order at today's prices; what is another than then, in words."""
         basket = cls(restaurant)
         menu = {item.id: item for item in restaurant.menu}
         missing: list[str] = []
+        changes: list[str] = []
         for ordered in order.items:
             item = menu.get(ordered.menu_item_id)
             if item is None or not item.available:
                 missing.append(plain(ordered.name))
                 continue
+            then = item.model_copy(
+                update={"name": ordered.name, "price_cents": ordered.price_cents}
+            )
+            changes += _changes(then, item)
             line = basket.lines.setdefault(item.id, Line(item, 0))
             line.quantity = min(MOST_OF_ONE, line.quantity + ordered.quantity)
             line.note = line.note or ordered.note or ""
-        return basket, missing
+        if missing:
+            changes.insert(0, f"Not to be had now: {', '.join(missing)}.")
+        return basket, changes
 
     @property
     def count(self) -> int:
@@ -103,12 +115,26 @@ class Basket:
             now, name = menu.get(line.item.id), plain(line.item.name)
             if now is None or not now.available:
                 if line.item.available:
-                    changes.append(f"{name} is sold out.")
+                    why = "is not on the menu any more" if now is None else "is sold out"
+                    changes.append(f"{name} {why}.")
+                # What it was when it was seen stays, to compare with should it come back.
                 now = line.item.model_copy(update={"available": False})
-            elif now.price_cents != line.item.price_cents:
-                changes.append(f"{name} has another price now.")
+            else:
+                changes += _changes(line.item, now)
             line.item = now
         return changes
+
+    def drop_sold_out(self) -> None:
+        """Take out what cannot be had any more."""
+        for line in self.sold_out:
+            del self.lines[line.item.id]
+
+    def refused(self, content: PlaceOrder) -> None:
+        """The server has refused this for good: what is sent next is something else, under a key
+        of its own. While another content is in doubt the key stays, as that might yet arrive."""
+        self.in_doubt.remove(content)
+        if not self.in_doubt:
+            self.key = str(uuid.uuid4())
 
     @property
     def sold_out(self) -> list[Line]:
@@ -116,18 +142,51 @@ class Basket:
         return [line for line in self.lines.values() if not line.item.available]
 
     def content(self, address: Address) -> PlaceOrder:
-        """What to send. Raises pydantic's ValidationError where a text is not acceptable."""
+        """What to send: dishes and total as they were shown, so that no others are charged.
+
+        Raises pydantic's ValidationError where a text is not acceptable.
+        """
         return PlaceOrder(
             restaurant_id=self.restaurant.id,
             items=[
                 OrderedItem(
-                    menu_item_id=line.item.id, quantity=line.quantity, note=line.note or None
+                    menu_item_id=line.item.id,
+                    quantity=line.quantity,
+                    note=line.note or None,
+                    expected_version=line.item.version,
                 )
                 for line in self.lines.values()
             ],
             address=address,
             note=self.note or None,
+            expected_total_cents=self.total_cents,
         )
+
+
+def _changes(before: MenuItem, now: MenuItem) -> list[str]:
+    """What is another of a dish, in words. Another description counts: it may name an allergen."""
+    name, called = plain(before.name), plain(now.name)
+    changes = [f"{name} is called {called} now."] if name != called else []
+    if before.price_cents != now.price_cents:
+        changes.append(f"{called}: {euros(now.price_cents)} now, not {euros(before.price_cents)}.")
+    if before.description != now.description:
+        words = plain(now.description)
+        changes.append(
+            f"{called} is described as: {words}" if words else f"{called} has no description now."
+        )
+    return changes
+
+
+def out_of_reach(restaurant: RestaurantSummary, known: Address | None) -> str:
+    """That the restaurant does not deliver to that place, in words; "" where it does."""
+    if known is None or not restaurant.delivery_radius_m:
+        return ""
+    here = Point(lat=restaurant.lat, lng=restaurant.lng)
+    away = metres_between(here, Point(lat=known.lat, lng=known.lng))
+    if away <= restaurant.delivery_radius_m:
+        return ""
+    radius = human_distance(restaurant.delivery_radius_m)
+    return f"It delivers within {radius}, and you are {human_distance(away)} away."
 
 
 def address_for(text: str, known: Address | None, restaurant: RestaurantSummary) -> Address:

@@ -11,7 +11,7 @@ from textual.widgets import Button, Input, Static
 
 from server.features.orders.schemas import CANCELLABLE, Order
 from tui.common.screens.modal import Modal
-from tui.common.text import plain
+from tui.common.text import in_one_line, plain
 from tui.common.widgets.too_small import TooSmall
 from tui.customer.panels.order_book import OrderBook
 from tui.customer.panels.wording import euros, why_not_cancellable
@@ -75,6 +75,6 @@ class CancelScreen(Modal[str]):
     @on(Button.Pressed)
     def _answer(self, event: Button.Pressed) -> None:
         if event.button.id == "cancel":
-            self.dismiss(self.query_one("#reason", Input).value.strip())
+            self.dismiss(in_one_line(self.query_one("#reason", Input).value).strip())
         else:
             self.dismiss(None)

@@ -9,9 +9,9 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Button, Input, Label, Static
 
-from tui.common.text import plain
+from tui.common.text import in_one_line, plain
 from tui.customer.panels.wording import euros
-from tui.customer.screens.basket import address_for, where_it_goes
+from tui.customer.screens.basket import address_for, out_of_reach, where_it_goes
 from tui.customer.screens.menu_list import BasketList
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ class Checkout(Vertical):
         self.basket, self._known = basket, known
         if fresh:
             text = basket.address if basket.address is not None else known.text if known else ""
-            self.query_one("#address", Input).value = plain(text)
-            self.query_one("#order-note", Input).value = plain(basket.note)
+            self.query_one("#address", Input).value = in_one_line(text)
+            self.query_one("#order-note", Input).value = in_one_line(basket.note)
         self.query_one(BasketList).show(basket)
         self._say_total()
         self._say_where()
@@ -115,6 +115,9 @@ class Checkout(Vertical):
         if self.basket.sold_out:
             names = ", ".join(plain(line.item.name) for line in self.basket.sold_out)
             return f"Sold out: {names}. Take it out with 0, or esc for another dish.", None
+        words = out_of_reach(self.basket.restaurant, self._known)
+        if words:
+            return f"{words} Choose one nearer to you, or set your place in the profile, f2.", None
         if not self.query_one("#address", Input).value.strip():
             return "Type the address that it is to be brought to.", "address"
         return "", None
@@ -126,7 +129,7 @@ class Checkout(Vertical):
             return
         before = self.basket.address, self.basket.note
         if event.input.id == "address":
-            known = plain(self._known.text) if self._known else ""
+            known = in_one_line(self._known.text) if self._known else ""
             self.basket.address = None if event.value == known else event.value
             self._say_where()
         else:

@@ -8,7 +8,7 @@ from textual.message import Message
 from textual.widgets import Input, Label
 
 from server.features.restaurants.schemas import MenuItem
-from tui.common.text import fit, plain
+from tui.common.text import fit, in_one_line
 
 NAME_CELLS = 28
 
@@ -45,7 +45,7 @@ class DishNote(Horizontal):
         self._dish = dish
         self.query_one(Label).update(Content(f"Note for {fit(dish.name, NAME_CELLS)}"))
         field = self.query_one(Input)
-        field.value = plain(note)
+        field.value = in_one_line(note)
         self.display = True
         # its styles now rather than with the next frame: what is hidden takes no focus
         self.app.stylesheet.update(self)

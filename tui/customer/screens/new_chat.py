@@ -9,9 +9,10 @@ from textual.widgets.option_list import Option
 
 from server.features.chat.schemas import NewChat
 from server.features.orders.schemas import Order
+from server.text import shows
 from tui.common.client.errors import ClientTrouble
 from tui.common.screens.modal import Modal
-from tui.common.text import fit, plain
+from tui.common.text import fit, in_one_line
 from tui.common.trouble import words_of
 from tui.common.widgets.too_small import TooSmall
 
@@ -83,10 +84,10 @@ class NewChatScreen(Modal[NewChat]):
         found = self.query_one(OptionList)
         at = found.highlighted or 0
         order = self._orders[at - 1] if 0 < at <= len(self._orders) else None
-        subject = plain(self.query_one(Input).value).strip()
-        if not subject and order is not None:
+        subject = in_one_line(self.query_one(Input).value).strip()
+        if not shows(subject) and order is not None:
             subject = fit(f"Order #{order.number:04d}, {order.restaurant.name}", SUBJECT_MOST)
-        if not subject:
+        if not shows(subject):
             self._say("Say in a few words what it is about, or choose an order.")
             self.query_one(Input).focus()
             return

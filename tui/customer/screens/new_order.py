@@ -11,8 +11,10 @@ from textual.content import Content
 from textual.widgets import ContentSwitcher, Static
 
 from server.features.orders.schemas import Order, PlaceOrder
+from server.features.restaurants.schemas import Restaurant
 from tui.common.client.errors import ClientTrouble, SignedOut
 from tui.common.client.reconnect import is_final
+from tui.common.screens.confirm import ConfirmScreen
 from tui.common.screens.modal import Modal
 from tui.common.text import plain
 from tui.common.trouble import field_of, words_of
@@ -27,7 +29,7 @@ from tui.customer.screens.crumbs import Crumbs
 from tui.customer.screens.dish_note import DishNote
 from tui.customer.screens.dish_picture import DishPicture
 from tui.customer.screens.menu_list import DishList, MenuList
-from tui.customer.screens.placing import STAYS_ONE, place
+from tui.customer.screens.placing import STAYS_ONE, menu_in, place
 from tui.customer.screens.reading import read_for
 from tui.customer.screens.restaurant_list import RestaurantList
 
@@ -173,6 +175,8 @@ class NewOrderScreen(Modal[Order]):
         rows = self.query_one(RestaurantList)
         found = await read_for(rows, self.tiffin.api.restaurants)
         if found is not None:
+            account = self.tiffin.session.account
+            rows.known = account.address if account else None
             rows.show(found)
 
     @on(RowList.Chosen, "#restaurants")
@@ -211,13 +215,13 @@ class NewOrderScreen(Modal[Order]):
         restaurant = await read_for(rows, lambda: self.tiffin.api.restaurant(place.id))
         if restaurant is None:
             return
-        basket, missing = Basket.like(order, restaurant)
+        basket, changes = Basket.like(order, restaurant)
         self._open(basket)
         self.query_one(MenuList).show(restaurant.menu, basket)
         if basket.lines:
             self.action_checkout()
-        if missing:
-            self.say(f"Not to be had now: {', '.join(missing)}.", ink="$warning")
+        if changes:
+            self.say(" ".join(changes), ink="$warning")
 
     @on(RowList.Moved, "#menu")
     def _dish_in_focus(self) -> None:
@@ -301,7 +305,7 @@ class NewOrderScreen(Modal[Order]):
             self.say(words_of(trouble) if final else f"{words_of(trouble)} {STAYS_ONE}")
             self.query_one(Checkout).point_at(field_of(trouble))
             if final:
-                await self._look_again(basket)
+                await self._look_again(basket, menu_in(trouble))
         else:
             self._baskets.pop(basket.restaurant.id, None)
             if not as_sent:
@@ -310,15 +314,47 @@ class NewOrderScreen(Modal[Order]):
         finally:
             self._sending = False
 
-    async def _look_again(self, basket: Basket) -> None:
-        """The server refused: perhaps the menu has changed under the basket."""
-        try:
-            restaurant = await self.tiffin.api.restaurant(basket.restaurant.id)
-        except ClientTrouble:
-            return
-        basket.follow(restaurant)
+    async def _look_again(self, basket: Basket, restaurant: Restaurant | None) -> None:
+        """The server refused: perhaps the menu has changed under the basket. Then ask."""
+        told = restaurant is not None
+        if restaurant is None:
+            try:
+                restaurant = await self.tiffin.api.restaurant(basket.restaurant.id)
+            except ClientTrouble:
+                return
+        before = basket.total_cents
+        changes = basket.follow(restaurant)
         self.query_one(MenuList).show(restaurant.menu, basket)
         self._basket_changed()
+        if changes:
+            self.say(" ".join(changes), ink="$warning")
+            self._ask(basket, changes, before)
+        elif told:
+            self.say("The menu has changed meanwhile. Look at the basket, then send it.")
+
+    def _ask(self, basket: Basket, changes: list[str], before: int) -> None:
+        """Show what is another than what was sent, and whether to order it all the same."""
+        lost = sum(line.cents for line in basket.sold_out)
+        total = basket.total_cents - lost
+        if len(basket.sold_out) == len(basket.lines):
+            return  # nothing is left to order
+        lines = [f"The menu of {plain(basket.restaurant.name)} has changed.", "", *changes]
+        if total != before:
+            lines += ["", f"The total: {euros(total)} now, not {euros(before)}."]
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                basket.drop_sold_out()
+                self._basket_changed()
+                self._send_wanted()
+
+        rest = "Order the rest" if lost else "Place the order"
+        self.app.push_screen(
+            ConfirmScreen(
+                "Still order it?", "\n".join(lines), yes=f"{rest} · {euros(total)}", no="Not now"
+            ),
+            answered,
+        )
 
     def _work(self, doing: "Awaitable[None]", group: str) -> None:
         self.run_worker(doing, group=group, exclusive=True, exit_on_error=False)

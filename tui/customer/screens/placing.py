@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from server.features.restaurants.schemas import Restaurant
 from tui.common.client.errors import ApiError
 from tui.common.client.reconnect import is_final
 from tui.common.trouble import field_of
@@ -18,7 +19,8 @@ async def place(api: "Api", basket: "Basket", content: "PlaceOrder") -> "tuple[O
     """Send `content` under the basket's key; the order, and whether it is of this very content.
 
     Should the server say that the key already stands for another content, then one that was sent
-    before did arrive: that one is asked for, and is the order. Raises as `Api.place_order`.
+    before did arrive: that one is asked for, and is the order. After a refusal that is final the
+    basket has another key. Raises as `Api.place_order`.
     """
     earlier = [sent for sent in basket.in_doubt if sent != content]
     if content not in basket.in_doubt:
@@ -35,5 +37,15 @@ async def place(api: "Api", basket: "Basket", content: "PlaceOrder") -> "tuple[O
             # A 409 that names a time is the same send, still running on the server.
             running = refusal.status == 409 and refusal.retry_after is not None
             if is_final(refusal) and not used and not running:
-                basket.in_doubt.remove(attempt)
+                basket.refused(attempt)
             raise
+
+
+def menu_in(refusal: Exception) -> Restaurant | None:
+    """The menu as it is now, which a refusal because of it carries."""
+    if not isinstance(refusal, ApiError):
+        return None
+    try:
+        return Restaurant.model_validate((refusal.problem.model_extra or {}).get("restaurant"))
+    except ValueError:
+        return None

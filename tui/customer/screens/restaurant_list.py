@@ -8,9 +8,10 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from server.features.restaurants.schemas import RestaurantSummary
+from server.features.shared.schemas import Address
 from tui.common.text import fit
 from tui.common.widgets.row_list import RowList
-from tui.customer.screens.basket import Basket
+from tui.customer.screens.basket import Basket, out_of_reach
 
 MINUTES_CELLS = 15
 
@@ -25,6 +26,8 @@ class RestaurantList(RowList):
         super().__init__(id="restaurants")
         self.restaurants: list[RestaurantSummary] = []
         self._baskets = baskets
+        self.known: Address | None = None
+        """Where it is to be brought to, as the profile has it."""
         self.message = Content.assemble(("Reading the restaurants …", "$wire-ink"))
 
     @property
@@ -57,8 +60,9 @@ class RestaurantList(RowList):
         )
         right = Content.assemble((begun, "$primary"), (minutes, "$wire-ink"))
         gap = max(1, width - left.cell_length - right.cell_length - 1)
-        more = place.description or place.address
+        far = out_of_reach(place, self.known)
+        more = far or place.description or place.address
         return [
             Content.assemble(left, " " * gap, right),
-            Content.assemble((" " + fit(more, width - 2), "$wire-ink")),
+            Content.assemble((" " + fit(more, width - 2), "$warning" if far else "$wire-ink")),
         ]

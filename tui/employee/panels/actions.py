@@ -149,7 +149,7 @@ class Actions:
             StatusChange(
                 status=status,
                 expected_version=order.version,
-                eta_minutes=min(minutes + ride, 600),
+                eta_minutes=minutes + ride,
             ),
         )
 

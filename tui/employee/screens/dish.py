@@ -11,7 +11,7 @@ from textual.widgets import Button, Input, Label, Static
 from server.features.restaurants.schemas import MenuItem, MenuItemChange, NewMenuItem
 from tui.common.client.errors import ClientTrouble
 from tui.common.screens.modal import Modal
-from tui.common.text import human_money, plain
+from tui.common.text import human_money, in_one_line, plain
 from tui.common.trouble import field_of, words_of
 from tui.common.widgets.too_small import TooSmall
 
@@ -50,7 +50,7 @@ class DishScreen(Modal[MenuItem]):
             for (field, label, longest), value in zip(FIELDS, values, strict=True):
                 with Horizontal(classes="row"):
                     yield Label(label, markup=False)
-                    yield Input(plain(value), id=field, compact=True, max_length=longest)
+                    yield Input(in_one_line(value), id=field, compact=True, max_length=longest)
             yield Button("Save", id="save", variant="primary", compact=True)
             yield Static("", id="words", markup=False)
         yield TooSmall()

@@ -8,8 +8,9 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from server.features.orders.schemas import Order, OrderStatus
+from server.text import shows
 from tui.common.screens.modal import Modal
-from tui.common.text import plain
+from tui.common.text import in_one_line, plain
 from tui.common.widgets.too_small import TooSmall
 
 REJECTIONS = (
@@ -66,5 +67,5 @@ class ReasonScreen(Modal[str]):
 
     @on(Input.Submitted)
     def _written(self, event: Input.Submitted) -> None:
-        if event.value.strip():
-            self.dismiss(event.value.strip())
+        if shows(event.value):
+            self.dismiss(in_one_line(event.value).strip())

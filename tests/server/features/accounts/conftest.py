@@ -80,7 +80,7 @@ def revoked(server: LiveServer) -> Revoked:
 
     async def read() -> list[str]:
         stretch = await log.read("auth", 0, 1000)
-        assert {event.type for event in stretch.events} <= {"session.revoked"}
-        return [name for event in stretch.events for name in json.loads(event.data)["sessions"]]
+        told = [json.loads(one.data) for one in stretch.events if one.type == "session.revoked"]
+        return [name for data in told for name in data["sessions"]]
 
     return read

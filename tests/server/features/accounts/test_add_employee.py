@@ -32,6 +32,8 @@ async def test_an_email_is_taken_once(ada: Rest, database: Database) -> None:
     [
         ("eve", PASSWORD, "Eve", "email"),
         ("eve@example.org", "short", "Eve", "password"),
+        ("eve@example.org", "Password123", "Eve", "password"),
+        ("eve@example.org", "eve@example.org", "Eve", "password"),
         ("eve@example.org", "surrogate \udcff", "Eve", "password"),
         ("eve@example.org", PASSWORD, " ", "name"),
     ],
@@ -42,5 +44,5 @@ async def test_what_cannot_be_is_said_in_words(
     with pytest.raises(Problem) as caught:
         await add_employee(database, email, password, name, RESTAURANT)
     assert caught.value.status == 422
-    assert caught.value.detail.startswith(f"{field}: ")
+    assert field in caught.value.detail
     assert password not in caught.value.detail

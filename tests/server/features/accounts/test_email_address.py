@@ -41,3 +41,18 @@ def test_what_was_registered_is_found_again(local: str, domain: str) -> None:
 @pytest.mark.parametrize("text", ["", "ada", "ada@", "\0@example.org", "a@b@example.org"])
 def test_what_is_no_address_has_no_form(text: str) -> None:
     assert known_form(text) is None
+
+
+@pytest.mark.parametrize("email", ["ｍaya@example.com", "mаya@example.com", "ﬁn@example.com"])
+def test_an_address_that_looks_like_another_is_not_registered_but_logs_in(email: str) -> None:
+    assert registered(email) is None
+    assert typed(email) == email
+
+
+def test_an_address_of_one_script_is_registered() -> None:
+    for email in ("jörg@example.com", "почта@example.com", "山田1@example.com"):
+        assert registered(email) == typed(email) == email
+
+
+def test_a_domain_has_one_form() -> None:
+    assert registered("maya@ｅxample.com") == typed("maya@EXAMPLE。com") == "maya@example.com"

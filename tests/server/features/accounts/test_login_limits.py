@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from server.core.clock import now
 from server.core.database import Database, Transaction
 from server.core.errors import Problem
 from server.features.accounts import passwords, service
 from server.features.accounts.schemas import Session
 from server.features.accounts.service import AccountService, drop_expired
+from server.features.accounts.sessions import Origin
 from support.accounts import PASSWORD, Revoked, Sql
 from support.live_server import LiveServer, running_server, settings_for
 from support.rest import Answer, Rest
@@ -32,15 +34,19 @@ async def server(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
         yield running
 
 
+def origin(address: str) -> Origin:
+    return Origin(address, address, "these tests")
+
+
 async def register(accounts: AccountService, address: str = HOME) -> Session:
     new = service.Registration(email=ADA, password=PASSWORD, name="Ada")
-    return await accounts.register(new, address)
+    return await accounts.register(new, origin(address))
 
 
 async def status_of(accounts: AccountService, email: str, password: str, address: str) -> int:
     """What a log-in ends with: 200, or a problem's status."""
     try:
-        await accounts.log_in(email, password, address)
+        await accounts.log_in(email, password, origin(address))
     except Problem as problem:
         return problem.status
     return 200
@@ -78,6 +84,23 @@ async def test_an_address_may_register_so_many_an_hour(data_dir: Path) -> None:
         body = {"email": "2@example.org", "password": PASSWORD, "name": "Two"}
         assert refused(await client.post("/auth/register", body))
         await client.log_in("0@example.org", PASSWORD)
+
+
+async def test_an_address_learns_of_few_emails_whether_they_have_an_account(data_dir: Path) -> None:
+    """Once it has learnt of as many as it may, it is told nothing of any other."""
+    settings = settings_for(data_dir, registrations_refused_per_hour=2)
+    async with running_server(settings) as limited, Rest(limited.url) as client:
+        for number in range(4):  # what is not taken costs nothing
+            await client.another().register(f"{number}@example.org", PASSWORD)
+        bodies = [
+            {"email": f"{number}@example.org", "password": PASSWORD, "name": "Eve"}
+            for number in range(6)
+        ]
+        for body in bodies[:2]:
+            (await client.post("/auth/register", body)).must(409)
+        assert refused(await client.post("/auth/register", bodies[2]))
+        assert refused(await client.post("/auth/register", bodies[5]))
+        await client.log_in("3@example.org", PASSWORD)
 
 
 async def test_who_guesses_waits_longer_and_longer_and_nobody_else_does(
@@ -157,8 +180,8 @@ async def test_few_addresses_are_kept_unreadable_and_go_with_the_account(
     monkeypatch.setattr(service, "ADDRESSES", 3)
     session = await register(accounts)
     for number in range(5):
-        await accounts.log_in(ADA, PASSWORD, f"192.0.2.{number}")
-    await accounts.log_in(ADA, PASSWORD, "192.0.2.4")
+        await accounts.log_in(ADA, PASSWORD, origin(f"192.0.2.{number}"))
+    await accounts.log_in(ADA, PASSWORD, origin("192.0.2.4"))
     rows = await sql("SELECT * FROM sign_in_addresses")
     assert len(rows) == 3
     assert {row["account_id"] for row in rows} == {session.account.id}
@@ -167,7 +190,7 @@ async def test_few_addresses_are_kept_unreadable_and_go_with_the_account(
         "UPDATE sign_in_addresses SET seen_at = '2020-01-01' WHERE address = :a",
         a=rows[0]["address"],
     )
-    assert await database.write(drop_expired) == 1
+    assert await database.write(lambda tx: drop_expired(tx, now())) == 1
 
     async def delete(tx: Transaction) -> None:
         await service.store.delete_account(tx, session.account.id)
@@ -182,6 +205,7 @@ async def test_a_password_cannot_be_guessed_through_its_change(ada: Rest) -> Non
     answers = [await other.put("/me/password", change) for _ in range(4)]
     assert [answer.status for answer in answers] == [422, 422, 429, 429]
     assert refused(answers[-1])
+    assert refused(await other.delete("/me", {"password": "a guess"}))  # nor through this
     (await ada.put("/me/password", change | {"current_password": PASSWORD})).must(204)
 
 

@@ -1,13 +1,14 @@
 """Hashing: parameters, and how much of it at once."""
 
 import asyncio
+import unicodedata
 
 import argon2
 import pytest
 
 from server.core.errors import Problem
 from server.features.accounts import passwords as module
-from server.features.accounts.passwords import Passwords
+from server.features.accounts.passwords import Passwords, fault_of
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ async def test_a_hash_is_argon2id_with_a_salt_of_its_own(passwords: Passwords) -
     assert (parameters.memory_cost, parameters.time_cost, parameters.parallelism) == (19_456, 2, 1)
     assert await passwords.verify(one, "secret")
     assert not await passwords.verify(one, "Secret")
-    assert not passwords.outdated(one)
+    assert await passwords.renewed(one, "secret") is None
 
 
 @pytest.mark.parametrize("hashed", [None, "", "!", "$argon2id$v=19$m=19456,t=2,p=1$x$y"])
@@ -35,8 +36,53 @@ async def test_what_is_no_hash_matches_nothing(passwords: Passwords, hashed: str
 
 async def test_other_parameters_are_outdated(passwords: Passwords) -> None:
     old = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("secret")
-    assert passwords.outdated(old)
     assert await passwords.verify(old, "secret")
+    renewed = await passwords.renewed(old, "secret")
+    assert renewed is not None
+    assert await passwords.renewed(renewed, "secret") is None
+
+
+async def test_a_password_is_the_same_however_its_characters_are_composed(
+    passwords: Passwords,
+) -> None:
+    composed, apart = "Crème brûlée", unicodedata.normalize("NFD", "Crème brûlée")
+    assert await passwords.verify(await passwords.hash(apart), composed)
+    assert await passwords.verify(await passwords.hash(composed), apart)
+    assert await passwords.renewed(await passwords.hash(apart), apart) is None
+    # One of before was hashed as it had been typed.
+    old = passwords._hasher.hash(apart)
+    assert await passwords.verify(old, apart)
+    assert not await passwords.verify(old, composed)
+    renewed = await passwords.renewed(old, apart)
+    assert renewed is not None
+    assert await passwords.verify(renewed, composed)
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        *("password", "PASSWORD", "Password1!", "p@ssw0rd", "passw0rd", "trustno1", "12345678"),
+        *("0123456789", "qwertyuiop", "QWERTY123", "1q2w3e4r", "1qaz2wsx", "Welcome2026!"),
+        *("iloveyou", "I love you!", "sunshine1", "aaaaaaaaaaaa", "abababababab", "11111111"),
+        *("ada.lovelace", "Ada.Lovelace@Example.org", "adalovelace99!", "1_ADA_LOVELACE_1"),
+        *("tiffin123", "Tiffin2026!", "1tiffin1", "ｐａｓｓword"),
+    ],
+)
+def test_what_is_tried_first_must_not_be_chosen(password: str) -> None:
+    fault = fault_of(password, "ada.lovelace@example.org")
+    assert fault is not None
+    assert "Use several words" in fault
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        *("correct horse battery", "correct horse battery 9", "password 84719362058", "kX9#vq2L"),
+        *("a tiffin of lentils", "lovelace was here", "пароль-пароль", "🍛🍜🍣🍛🍜🍣🍛🍜"),
+    ],
+)
+def test_whatever_else_may_be_chosen(password: str) -> None:
+    assert fault_of(password, "ada.lovelace@example.org") is None
 
 
 async def test_the_decoy_is_what_a_hash_of_today_looks_like(passwords: Passwords) -> None:

@@ -102,6 +102,30 @@ async def test_a_password_is_not_changed_by_who_does_not_know_it(
     assert await revoked() == []
 
 
+async def test_a_password_of_before_that_is_refused_now_still_logs_in(
+    ada: Rest, accounts: AccountService, sql: Sql
+) -> None:
+    common = "password1"
+    body = {"email": "new@example.org", "password": common, "name": "New"}
+    refusals = [
+        await ada.another().post("/auth/register", body),
+        await ada.another().post("/auth/register", body | {"password": "new@example.org"}),
+        await ada.another().post("/auth/register", body | {"password": "x" * 129}),
+        await ada.put("/me/password", {"current_password": PASSWORD, "new_password": common}),
+    ]
+    for answer, words in zip(
+        refusals, ("most used", "e-mail", "at most 128", "most used"), strict=True
+    ):
+        [error] = answer.must(422).json["errors"]
+        assert error["loc"] in (["password"], ["new_password"])
+        assert words in error["msg"]
+    await sql("UPDATE accounts SET password_hash = :h", h=await accounts.passwords.hash(common))
+    again = await ada.another().log_in("ada@example.org", common)
+    change = {"current_password": common, "new_password": "a new long password"}
+    (await again.put("/me/password", change)).must(204)
+    await ada.another().log_in("ada@example.org", "a new long password")
+
+
 async def test_of_two_password_changes_at_once_one_wins(ada: Rest) -> None:
     other = await ada.another().log_in("ada@example.org", PASSWORD)
     answers = await asyncio.gather(
@@ -134,8 +158,15 @@ async def test_a_log_in_with_the_old_password_does_not_slip_past_a_change(ada: R
 
 async def test_a_deleted_account_leaves_nothing(eve: Rest, sql: Sql, revoked: Revoked) -> None:
     other = await eve.another().log_in("eve@example.org", PASSWORD)
+    (await eve.patch("/me", {"name": "Evelyn"})).must(200)
+    for body in (None, {}, {"password": None}):
+        answer = (await eve.delete("/me", body)).must(422)
+        assert answer.json["errors"][0]["loc"] == ["password"]
+    answer = (await eve.delete("/me", {"password": "a guess"})).must(422)
+    assert answer.json["errors"][0]["loc"] == ["password"]
+    (await eve.get("/me")).must(200)
     async with kitchen_stream(eve) as one, kitchen_stream(other) as two:
-        (await eve.delete("/me")).must(204)
+        (await eve.delete_account()).must(204)
         await asyncio.gather(reads_to_the_end(one), reads_to_the_end(two))
     for client in (eve, other):
         (await client.get("/me")).must(401)
@@ -148,6 +179,7 @@ async def test_a_deleted_account_leaves_nothing(eve: Rest, sql: Sql, revoked: Re
         assert await sql(f"SELECT * FROM {table}") == []
     events = json.dumps(await sql("SELECT * FROM events"))
     assert "eve@" not in events
+    assert "Evelyn" not in events
     await eve.another().register("eve@example.org", PASSWORD)
 
 
@@ -163,11 +195,11 @@ async def test_features_scrub_theirs_in_the_same_transaction(
             raise conflict("An order is under way.")
 
     accounts.on_delete.append(scrub)
-    (await ada.delete("/me")).must(409)
+    (await ada.delete_account()).must(409)
     assert (await ada.get("/me")).must(200).json["name"] == ada.grant["account"]["name"]
     assert await revoked() == []
 
     refused = False
-    (await ada.delete("/me")).must(204)
+    (await ada.delete_account()).must(204)
     assert [account.id for account in seen] == [ada.grant["account"]["id"]] * 2
     assert await sql("SELECT * FROM accounts") == []

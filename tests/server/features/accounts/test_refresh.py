@@ -2,14 +2,17 @@
 
 import asyncio
 import logging
+from datetime import timedelta
 
 import pytest
 
 from server.core.clock import now, to_text
 from server.core.database import Database
+from server.features.accounts.refresh_token import digest_of, new_token, session_of
 from server.features.accounts.service import drop_expired
 from support.accounts import PASSWORD, Revoked, Sql, kitchen_stream, reads_to_the_end
 from support.rest import Answer, Rest
+from support.server_process import JWT_SECRET
 from support.tokens import claims_of
 
 
@@ -153,14 +156,14 @@ async def test_an_expired_token_is_401_and_no_theft(ada: Rest, sql: Sql, revoked
 async def test_expired_ones_are_dropped(ada: Rest, sql: Sql, database: Database) -> None:
     other = await ada.another().log_in("ada@example.org", PASSWORD)
     (await refresh(other)).must(200)
-    assert await database.write(drop_expired) == 0
+    assert await database.write(lambda tx: drop_expired(tx, now())) == 0
     sid = claims_of(other.grant["access_token"])["sid"]
     past = "2020-01-01T00:00:00.000Z"
     await sql("UPDATE sessions SET expires_at = :past WHERE id = :sid", past=past, sid=sid)
     await sql(
         "UPDATE refresh_tokens SET expires_at = :past WHERE session_id = :sid", past=past, sid=sid
     )
-    assert await database.write(drop_expired) == 3
+    assert await database.write(lambda tx: drop_expired(tx, now())) == 3
     (await refresh(ada)).must(200)
     (await refresh(other)).must(401)
 
@@ -174,3 +177,44 @@ async def test_reuse_is_logged_without_a_token(ada: Rest, caplog: pytest.LogCapt
     assert ada.grant["account"]["id"] in said
     assert ada.grant["refresh_token"] not in said
     assert PASSWORD not in said
+
+
+async def test_a_spent_token_is_known_when_nothing_is_kept_of_it(
+    ada: Rest, sql: Sql, revoked: Revoked
+) -> None:
+    """What is stored of a session does not grow with its age."""
+    first, token = ada.grant["refresh_token"], ada.grant["refresh_token"]
+    for _ in range(4):
+        token = (await refresh(ada, token)).must(200).json["refresh_token"]
+    later = to_text(now() + timedelta(minutes=5))
+    await sql("DELETE FROM refresh_tokens WHERE expires_at < :later", later=later)
+    assert len(await sql("SELECT * FROM refresh_tokens")) == 1
+    # A token that somebody makes up for the session is none of its.
+    sid = claims_of(ada.grant["access_token"])["sid"]
+    assert session_of(token, JWT_SECRET) == sid
+    (await refresh(ada, new_token(sid, "another secret"))).must(401)
+    token = (await refresh(ada, token)).must(200).json["refresh_token"]
+    answer = (await refresh(ada, first)).must(401)
+    assert answer.json["type"] == "urn:tiffin:problem:refresh-token-reused"
+    assert await revoked() == [sid]
+    (await refresh(ada, token)).must(401)
+    again = await ada.another().log_in("ada@example.org", PASSWORD)
+    old = again.grant["refresh_token"]
+    (await refresh(again)).must(200)
+    await sql("DELETE FROM refresh_tokens WHERE spent_at IS NOT NULL")
+    (await again.post("/auth/logout", {"refresh_token": old})).must(204)
+    (await again.get("/me")).must(401)
+
+
+async def test_a_token_of_before_they_were_signed_is_as_good(
+    ada: Rest, sql: Sql, revoked: Revoked
+) -> None:
+    await sql("UPDATE refresh_tokens SET digest = :digest", digest=digest_of("rt_unsigned"))
+    renewed = (await refresh(ada, "rt_unsigned", key="one")).must(200).json
+    assert (await refresh(ada, "rt_unsigned", key="one")).must(200).json["refresh_token"] == (
+        renewed["refresh_token"]
+    )
+    token = (await refresh(ada, renewed["refresh_token"])).must(200).json["refresh_token"]
+    (await refresh(ada, "rt_unsigned")).must(401)
+    (await refresh(ada, token)).must(401)
+    assert len(await revoked()) == 1

@@ -50,7 +50,7 @@ async def test_the_audience_is_who_has_an_account_of_it(cast: Cast) -> None:
         made = await announce(cast.employee, audience=audience)
         sizes[audience] = await counted(cast.employee, made)
     assert sizes == {"everyone": (0, 5), "customers": (0, 2), "employees": (0, 3)}
-    (await cast.stranger.delete("/me")).must(204)
+    (await cast.stranger.delete_account()).must(204)
     await cast.nobody.another().register("chiara@example.com")
     await cast.nobody.another().register("dan@example.com")
     made = await announce(cast.employee)
@@ -79,7 +79,7 @@ async def test_counts_come_live_from_the_first_on(cast: Cast) -> None:
         assert (first.type, first.data) == ("acks", {"acknowledged": 0, "audience_size": 2})
         await ack(cast.customer, made)
         assert (await events.next()).data == {"acknowledged": 1, "audience_size": 2}
-        (await cast.customer.delete("/me")).must(204)
+        (await cast.customer.delete_account()).must(204)
         assert (await events.next()).data == {"acknowledged": 0, "audience_size": 1}
 
 
@@ -127,5 +127,5 @@ async def test_what_a_deleted_account_has_acknowledged_is_in_no_event(
         return [row["data"] for row in rows]
 
     assert await database.read(marks) == [f'{{"id":"{made["id"]}"}}']
-    (await cast.customer.delete("/me")).must(204)
+    (await cast.customer.delete_account()).must(204)
     assert await database.read(marks) == ["{}"]

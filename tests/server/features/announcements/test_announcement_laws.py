@@ -73,7 +73,14 @@ class World:
 
     def identity(self, role: Role) -> Identity:
         account = self.people[role]
-        return Identity(account.id, "ses_1", account.name, role.value, None, 2.0**40)
+        return Identity(
+            account_id=account.id,
+            session_id="ses_1",
+            expires=2.0**40,
+            name=account.name,
+            role=role.value,
+            restaurant_id=None,
+        )
 
     async def _close(self) -> None:
         for database in self.databases:

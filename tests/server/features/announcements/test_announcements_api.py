@@ -141,8 +141,8 @@ async def test_a_deleted_account_leaves_no_name_and_no_acknowledgement(cast: Cas
     for who in (cast.customer, cast.stranger):
         (await who.post(f"{path}/ack")).must(204)
     before = (await cast.outsider.get(f"{path}/acks")).must(200).json
-    (await cast.employee.delete("/me")).must(204)
-    (await cast.stranger.delete("/me")).must(204)
+    (await cast.employee.delete_account()).must(204)
+    (await cast.stranger.delete_account()).must(204)
     after = (await cast.outsider.get(f"{path}/acks")).must(200).json
     assert (before["acknowledged"], after["acknowledged"]) == (2, 1)
     assert after["audience_size"] == before["audience_size"] - 2

@@ -274,7 +274,7 @@ async def test_a_deleted_customer_leaves_no_word(cast: Cast, live_server: LiveSe
     chat_id, _ = await conversation(cast)
     other = await open_chat(cast.stranger, "Untouched")
     page = (await cast.employee.get(f"/chats/{chat_id}/messages")).json
-    (await cast.customer.delete("/me")).must(204)
+    (await cast.customer.delete_account()).must(204)
     left = everything(live_server)
     for word in ("Ana", "My secret", "Our answer", "Secret soup"):
         assert f'"{word}' not in left.replace("\\", ""), word
@@ -292,7 +292,7 @@ async def test_a_deleted_employee_leaves_the_customers_words(
 ) -> None:
     chat_id, _ = await conversation(cast)
     async with room(cast.customer, chat_id) as ana:
-        (await cast.employee.delete("/me")).must(204)
+        (await cast.employee.delete_account()).must(204)
         left = everything(live_server)
         for word in ("saffron1", "Our answer"):
             assert f'"{word}' not in left.replace("\\", ""), word

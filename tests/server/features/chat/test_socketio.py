@@ -66,12 +66,17 @@ async def test_both_doors_lead_to_one_room(cast: Cast, transports: tuple[str, ..
 async def test_the_same_client_id_is_one_message_whichever_door(cast: Cast) -> None:
     chat_id = await open_chat(cast.customer)
     async with socketio_client(cast.customer) as ana, room(cast.customer, chat_id) as also_ana:
-        await ana.call("join", chat_id=chat_id)
         sent = {"chat_id": chat_id, "client_id": "one", "text": "Hello"}
+        # Stock clients send what they had buffered before anything else.
         first = await ana.call("message", **sent)
+        refused = await ana.call("typing", chat_id=chat_id)
+        assert (refused["code"], refused["detail"]) == ("not_found", "Join this chat first.")
+        await ana.call("join", chat_id=chat_id)
         assert await ana.call("message", **sent) == first
         await also_ana.say("Hello", "one")
         assert (await also_ana.next("message"))["cursor"] == first["cursor"]
+        async with socketio_client(cast.stranger) as stranger:
+            assert (await stranger.call("message", **sent))["code"] == "not_found"
     assert len(await history(cast.customer, chat_id)) == 1
 
 

@@ -5,7 +5,6 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -16,7 +15,6 @@ from server.realtime.hub import Hub
 from server.transports import socketio as transport
 from server.transports.connections import CONNECTIONS, End
 from server.transports.duplex import BUFFER
-from server.transports.socketio import SocketIo
 from server.transports.socketio_engine import HARD_BUFFER
 from support.cast import Cast, cast_of
 from support.idle_reader import idle_reader
@@ -32,68 +30,17 @@ from support.raw_websocket import (
     raw_websocket,
 )
 from support.rest import Rest
-from support.room import history, open_chat, room
-from support.socketio_client import socketio_client
+from support.room import open_chat, room
+from support.socketio_client import (
+    POLLING,
+    WEBSOCKET,
+    clients_of,
+    door_of,
+    handshake,
+    hello,
+    identified,
+)
 from support.waiting import wait_until
-
-WEBSOCKET = "/socket.io/?EIO=4&transport=websocket"
-POLLING = "//socket.io/?EIO=4&transport=polling"
-
-
-def door_of(server: LiveServer) -> SocketIo:
-    """The application's server of Socket.IO."""
-    (door,) = {
-        route.handler.__self__  # type: ignore[attr-defined]
-        for route in server.app.router.routes()
-        if "socket.io" in str(route.get_info())
-    }
-    assert isinstance(door, SocketIo)
-    return door
-
-
-def clients_of(server: LiveServer) -> dict[str, Any]:
-    """engineio's clients by their ids."""
-    found: dict[str, Any] = door_of(server)._server.eio.sockets
-    return found
-
-
-class Polling:
-    """A session of Engine.IO by polling, request by request."""
-
-    def __init__(self, rest: Rest, sid: str) -> None:
-        self._rest = rest
-        self.sid = sid
-        self._url = rest.url(f"{POLLING}&sid={sid}")
-
-    async def get(self) -> tuple[int, str]:
-        """Poll once; gives the status and what came."""
-        async with self._rest.http.get(self._url) as answer:
-            return answer.status, await answer.text()
-
-    async def post(self, *packets: str) -> int:
-        """Send packets; gives the status."""
-        async with self._rest.http.post(self._url, data="\x1e".join(packets)) as answer:
-            return answer.status
-
-
-async def handshake(rest: Rest) -> Polling:
-    """Begin a session by polling."""
-    async with rest.http.get(rest.url(POLLING)) as answer:
-        assert answer.status == 200, await answer.text()
-        return Polling(rest, json.loads((await answer.text())[1:])["sid"])
-
-
-def hello(rest: Rest) -> str:
-    """The packet that says who one is."""
-    return "40" + json.dumps({"token": rest.token})
-
-
-async def identified(rest: Rest) -> Polling:
-    """A session by polling that has said who it is."""
-    session = await handshake(rest)
-    assert await session.post(hello(rest)) == 200
-    assert (await session.get())[1].startswith("40")
-    return session
 
 
 @asynccontextmanager
@@ -313,19 +260,6 @@ async def test_answers_that_nobody_reads_end_it(
             assert client.queue.bytes < HARD_BUFFER + BUFFER
             sending.cancel()
         await wait_until(lambda: server.app[CONNECTIONS].held == 0, 10)
-
-
-async def test_events_named_as_the_protocols_own_are_refused_in_words(cast: Cast) -> None:
-    chat_id = await open_chat(cast.customer)
-    async with socketio_client(cast.customer) as ana:
-        await ana.call("join", chat_id=chat_id)
-        for name in ("connect", "disconnect"):
-            answer = await ana.call(name, token=cast.customer.token)
-            assert answer["code"] == "unknown_type", name
-            assert "join, message" in answer["detail"], name
-        taken = await ana.call("message", chat_id=chat_id, client_id="a", text="still here")
-        assert taken["cursor"]
-    assert [one["text"] for one in await history(cast.customer, chat_id)] == ["still here"]
 
 
 async def test_a_seat_that_is_taken_while_the_session_ends_is_given_back(data_dir: Path) -> None:

@@ -207,4 +207,4 @@ def test_who_stands_will_ride_on_and_nobody_comes_before_now() -> None:
     standing = arrival(at(pace_mps=0.0), 600)
     assert standing - now == pytest.approx(timedelta(minutes=10), abs=timedelta(seconds=2))
     assert arrival(at(at=now - timedelta(hours=1)), 600) >= now - timedelta(milliseconds=2)
-    assert arrival(at(), 1e8) - now < timedelta(hours=3), "nonsense is bounded"
+    assert arrival(at(), 36e6) - now > timedelta(hours=1_999), "no figure is cut to a promise"

@@ -1,10 +1,13 @@
 """Orders over REST: placing, reading, changing, and what is refused."""
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from server.__main__ import main
 from server.core.database import Transaction
 from support.cast import HOME, Cast, cast_of
 from support.live_server import LiveServer, running_server, settings_for
@@ -16,7 +19,7 @@ from support.waiting import wait_until
 async def test_an_order_is_placed_at_todays_prices(cast: Cast) -> None:
     dish, other = cast.place.dishes
     items = [
-        {"menu_item_id": dish, "quantity": 2, "note": "no onions\nreally"},
+        {"menu_item_id": dish, "quantity": 2, "note": "no onions\r\nreally\tnone"},
         {"menu_item_id": other, "quantity": 1},
     ]
     body = cast.place.basket() | {"items": items, "note": "ring twice"}
@@ -27,7 +30,7 @@ async def test_an_order_is_placed_at_todays_prices(cast: Cast) -> None:
     assert order["status"] == "placed"
     assert order["version"] == 1
     assert [item["name"] for item in order["items"]] == ["Dish 1", "Dish 2"]
-    assert order["items"][0]["note"] == "no onions\nreally"
+    assert order["items"][0]["note"] == "no onions\nreally\tnone"
     assert "note" not in order["items"][1]
     assert order["customer"]["name"] == "Ana"
     assert "driver" not in order
@@ -86,6 +89,94 @@ async def test_what_cannot_be_ordered(cast: Cast) -> None:
     await cast.employee.delete(f"/restaurants/{cast.place.id}/menu/{dish}")
     await refused(422)
     assert (await cast.customer.get("/orders")).json["items"] == []
+
+
+async def test_it_is_refused_where_the_menu_is_not_what_the_customer_saw(cast: Cast) -> None:
+    dish = cast.place.dishes[0]
+    path = f"/restaurants/{cast.place.id}"
+
+    async def as_seen(quantity: int = 2) -> dict[str, Any]:
+        (seen, _) = (await cast.customer.get(path)).must(200).json["menu"]
+        item = {"menu_item_id": dish, "quantity": quantity, "expected_version": seen["version"]}
+        total = quantity * seen["price_cents"]
+        return cast.place.basket() | {"items": [item], "expected_total_cents": total}
+
+    placed = 0
+    for change, kind, total in (
+        ({"price_cents": 1850}, "total-changed", 3700),
+        ({"price_cents": 500}, "total-changed", 1000),
+        ({"name": "Another dish"}, "dish-changed", 1000),
+        ({"description": "With peanuts"}, "dish-changed", 1000),
+    ):
+        before = await as_seen()
+        (await cast.employee.patch(f"{path}/menu/{dish}", change)).must(200)
+        refused = (await cast.customer.post("/orders", before)).must(409).json
+        assert refused["type"] == f"urn:tiffin:problem:{kind}"
+        assert refused["total_cents"] == total
+        assert refused["restaurant"] == (await cast.customer.get(path)).json
+        order = (await cast.customer.post("/orders", await as_seen())).must(201).json
+        assert order["total_cents"] == total
+        placed += 1
+    before = await as_seen()
+    for change in ({"available": False}, {"available": True}, {"price_cents": 500}):
+        (await cast.employee.patch(f"{path}/menu/{dish}", change)).must(200)
+    (await cast.customer.post("/orders", before)).must(201)
+    (await cast.customer.post("/orders", cast.place.basket())).must(201)  # who expects nothing
+    assert len((await cast.customer.get("/orders")).json["items"]) == placed + 2
+
+
+async def test_no_price_rises_while_an_order_is_written(cast: Cast) -> None:
+    path = f"/restaurants/{cast.place.id}/menu/{cast.place.dishes[0]}"
+    body = cast.place.basket() | {"expected_total_cents": 901}
+    answers = await asyncio.gather(
+        *(cast.customer.post("/orders", body) for _ in range(5)),
+        cast.employee.patch(path, {"price_cents": 1000}),
+        *(cast.customer.post("/orders", body) for _ in range(5)),
+    )
+    placed = [answer.json for answer in answers if answer.status == 201]
+    assert {order["total_cents"] for order in placed} <= {901}
+    assert (await cast.customer.post("/orders", body)).status == 409
+
+
+async def test_a_lost_answer_is_given_again_after_the_price_has_risen(cast: Cast) -> None:
+    key = {"Idempotency-Key": "lost"}
+    body = cast.place.basket() | {"expected_total_cents": 901}
+    first = (await cast.customer.post("/orders", body, headers=key)).must(201)
+    path = f"/restaurants/{cast.place.id}/menu/{cast.place.dishes[0]}"
+    (await cast.employee.patch(path, {"price_cents": 1000, "available": False})).must(200)
+    assert (await cast.customer.post("/orders", body, headers=key)).must(201).body == first.body
+
+
+async def test_it_is_refused_where_nobody_delivers(
+    cast: Cast, live_server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near = {"lat": 48.86 + 4_900 / 111_195, "lng": 2.36}
+    far = {"lat": -48.86, "lng": -177.64}
+    for place, words in (
+        ({"lat": 48.86 + 5_100 / 111_195, "lng": 2.36}, "5.1 km"),
+        (far, "20,015 km"),
+        ({"lat": 0, "lng": 0}, "5,4"),
+        ({"lat": 2.36, "lng": 48.86}, "6,"),
+    ):
+        body = cast.place.basket() | {"address": HOME | place}
+        refused = (await cast.customer.post("/orders", body)).must(422).json
+        assert refused["type"] == "urn:tiffin:problem:out-of-reach"
+        assert refused["errors"][0]["loc"] == ["address"]
+        assert "delivers within 5.0 km" in refused["detail"]
+        assert words in refused["detail"]
+    await cast.order(address=HOME | near)
+    (one,) = (await cast.customer.get("/restaurants", params={"limit": "1"})).json["items"]
+    assert one["delivery_radius_m"] == 5_000
+
+    monkeypatch.setenv("TIFFIN_DATA_DIR", str(live_server.settings.data_dir))
+    monkeypatch.setenv("TIFFIN_DATABASE_URL", "")
+    command = ["set-radius", "--restaurant", "saffron", "--metres"]
+    assert await asyncio.to_thread(main, [*command, "-1"]) == 2
+    assert await asyncio.to_thread(main, [*command, "0"]) == 0
+    order = await cast.order(address=HOME | far)
+    order = await cast.step(order["id"], "accepted")
+    left = datetime.fromisoformat(str(order["eta"])) - datetime.now(UTC)
+    assert left.total_seconds() / 3600 > 1_400, "what a bicycle can keep"
 
 
 async def test_the_same_key_is_the_same_order(cast: Cast) -> None:
@@ -209,10 +300,10 @@ async def test_a_deleted_account_leaves_no_trace_but_the_books(
     body = cast.place.basket() | {"note": "the blue door"}
     answer = await cast.customer.post("/orders", body, headers={"Idempotency-Key": "kept"})
     order = answer.must(201).json
-    (await cast.customer.delete("/me")).must(409)
+    (await cast.customer.delete_account()).must(409)
     (await cast.customer.post(f"/orders/{order['id']}/cancel", {"reason": "moving away"})).must(200)
     cursor = (await cast.employee.get("/orders")).json["cursor"]
-    (await cast.customer.delete("/me")).must(204)
+    (await cast.customer.delete_account()).must(204)
     seen = (await cast.employee.get(f"/orders/{order['id']}")).must(200)
     assert seen.json["customer"]["name"] == "Deleted account"
     assert seen.json["total_cents"] == order["total_cents"]
@@ -238,7 +329,7 @@ async def test_another_process_forgets_a_deleted_account_too(
     async with running_server(settings) as second, Rest(second.url) as there:
         there.token = cast.employee.token
         assert b"blue door" in await events_of(there, cast.place.id, beginning)
-        (await cast.customer.delete("/me")).must(204)
+        (await cast.customer.delete_account()).must(204)
 
         async def forgotten() -> bool:
             events = await events_of(there, cast.place.id, beginning)

@@ -28,6 +28,7 @@ async def test_everybody_signed_in_reads_them(cast: Cast) -> None:
             "description": "",
             "price_cents": 901,
             "available": True,
+            "version": 1,
         }
     (await cast.customer.get("/restaurants/rst_none")).must(404)
     (await cast.customer.get("/restaurants/%00")).must(404)

@@ -15,7 +15,7 @@ from server.features.uploads.blobs import BlobMissing, Blobs, BlobTrouble, check
 from server.features.uploads.folder_blobs import FolderBlobs
 from server.features.uploads.schemas import MAX_BYTES
 from server.settings import SettingsError
-from support.azurite import ACCOUNT, Azurite
+from support.azurite import ACCOUNT, KEY, Azurite
 from support.live_server import running_server, settings_for
 from support.rest import Rest
 from support.uploads import COFFEE, done, send, sent
@@ -157,6 +157,18 @@ def test_a_connection_string_that_is_none(data_dir: Path, wrong: str) -> None:
 
     with pytest.raises(SettingsError, match="TIFFIN_AZURE_STORAGE_CONNECTION_STRING"):
         create_app(settings_for(data_dir, azure_storage_connection_string=wrong))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "wires"), [("https", "spr=https&"), ("http", "spr=https%2Chttp&")]
+)
+async def test_a_link_is_for_tls_where_the_store_has_it(scheme: str, wires: str) -> None:
+    endpoint = f"BlobEndpoint={scheme}://127.0.0.1:1/{ACCOUNT};"
+    blobs = AzureBlobs(f"AccountName={ACCOUNT};AccountKey={KEY};{endpoint}", "photos")
+    link = blobs.link("upl_1.original", "image/jpeg") or ""
+    await blobs.close()
+    assert link.startswith(f"{scheme}://")
+    assert wires in link
 
 
 async def test_a_photo_by_way_of_azure(azurite: Azurite, data_dir: Path) -> None:

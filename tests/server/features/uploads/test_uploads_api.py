@@ -294,8 +294,8 @@ async def test_an_account_takes_its_files_along_but_dishes_keep_theirs(
     await done(cast.customer, await sent(cast.customer))
     photo = await done(cast.employee, await sent(cast.employee, dish=cast.place.dishes[0]))
     await sent(cast.customer)
-    (await cast.customer.delete("/me")).must(204)
-    (await cast.employee.delete("/me")).must(204)
+    (await cast.customer.delete_account()).must(204)
+    (await cast.employee.delete_account()).must(204)
     assert (await dish_of(cast))["photo_url"] == photo["result_url"]
     (await cast.stranger.get(f"/uploads/{photo['id']}/result")).must(200)
     (await cast.stranger.get(f"/uploads/{photo['id']}")).must(404)

@@ -1,0 +1,96 @@
+"""What is text: what people may write anywhere, what of it can be seen, and how a log spells it.
+
+Server and apps go by this one rule. It asks what a character does to a terminal, never whether
+Python's tables know it already: those are as old as the interpreter.
+"""
+
+import re
+
+from wcwidth import wcwidth
+
+MARKS_AT_MOST = 8
+"""Characters without a width of their own on one that has some: no script and no emoji needs more,
+and a heap of marks runs into the lines above."""
+
+_LINE_ENDS = re.compile("\r\n?")
+_OTHER_ENDS = re.compile("[\x0b\x0c\x85\u2028\u2029]")
+# Controls, what embeds or overrides a direction, half a character of UTF-16, and the code points
+# that the standard keeps from ever being characters.
+_NO_TEXT = (
+    "\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef"
+    + "".join(chr(plane + 0xFFFE) + chr(plane + 0xFFFF) for plane in range(0, 0x110000, 0x10000))
+)
+UNSEEN = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff"
+)
+"""What shows nothing of itself, as a class of a regular expression: Unicode's property
+Default_Ignorable_Code_Point, which is fixed, with separators and annotations."""
+_STEERS = re.compile(f"[{_NO_TEXT}]")
+_SPELLED = re.compile(f"[{_NO_TEXT}{UNSEEN}]")
+_LONG_RUN = re.compile(f"[^\x00-\u02ff]{{{MARKS_AT_MOST + 1}}}")
+"""Without one there is no heap, and no need to ask for widths."""
+# These have a width, and nothing is drawn in it.
+_BLANK = frozenset("\u00ad\u115f\u2800\U00013441\U00013442\U0001d159")
+
+
+def line_ends(text: str) -> str:
+    """The text with `\\n` for CR LF and for CR alone."""
+    return _LINE_ENDS.sub("\n", text)
+
+
+def fault(text: str) -> str | None:
+    """Why this is no text, as words that follow a field's name; None where it is.
+
+    `\\n` and tabs are text.
+    """
+    if text.isascii() and text.isprintable():
+        return None
+    if found := _STEERS.search(text):
+        code = ord(found[0])
+        return f"must not contain control characters or bidirectional overrides (U+{code:04X})"
+    if _without_heaps(text) != text:
+        return f"must not have more than {MARKS_AT_MOST} marks on one character"
+    return None
+
+
+def clean(text: str) -> str:
+    """What is left of anything as text: it has no `fault`, and nothing that can be seen is gone.
+
+    Whatever else ends a line or a page becomes `\\n`.
+
+    Half a character of UTF-16, as in a file's name that is no UTF-8, becomes U+FFFD.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    text = _OTHER_ENDS.sub("\n", line_ends(text))
+    text = _STEERS.sub(lambda found: "\ufffd" if "\ud800" <= found[0] <= "\udfff" else "", text)
+    return _without_heaps(text)
+
+
+def shows(text: str) -> bool:
+    """Whether anything can be seen of it: one character with a width that is not a blank one."""
+    return any(not char.isspace() and char not in _BLANK and wcwidth(char) > 0 for char in text)
+
+
+def spelled(text: str) -> str:
+    """The text with what steers a terminal or is not seen written out: `\\x9b`, `\\u202e`.
+
+    Line breaks and tabs stay.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return _SPELLED.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def _without_heaps(text: str) -> str:
+    if not _LONG_RUN.search(text):
+        return text
+    kept: list[str] = []
+    marks = 0
+    for char in text:
+        marks = marks + 1 if wcwidth(char) == 0 else 0
+        if marks <= MARKS_AT_MOST:
+            kept.append(char)
+    return "".join(kept)

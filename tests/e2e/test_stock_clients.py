@@ -1,0 +1,146 @@
+"""The stock clients of Socket.IO: beside a plain WebSocket, and while servers come and go."""
+
+import asyncio
+import json
+import shutil
+import subprocess
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from stock_clients import Member, javascript_member, python_member
+
+from support.rest import Rest
+from support.room import history, open_chat, room
+from support.server_process import ServerProcess
+from support.town import PASSWORD
+from support.two_processes import Two
+from support.waiting import wait_until
+
+HERE = Path(__file__).parent / "javascript"
+CACHE = Path(__file__).resolve().parents[2] / ".tiffin" / "tests" / "javascript"
+INSTALL_SECONDS = 90
+
+
+@pytest.fixture(scope="session")
+def script() -> Path:
+    """The member's script, beside the client that npm has installed; skips where that fails."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if not node or not npm:
+        pytest.skip("there is no Node with npm here")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    for file in HERE.iterdir():
+        shutil.copy(file, CACHE)
+    installed = CACHE / "node_modules" / "socket.io-client" / "package.json"
+    wanted = json.loads((HERE / "package.json").read_text())["dependencies"]["socket.io-client"]
+    if not installed.exists() or json.loads(installed.read_text())["version"] != wanted:
+        options = (
+            *("--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock"),
+            *("--fetch-retries=0", "--fetch-timeout=20000"),
+        )
+        try:
+            done = subprocess.run(
+                [npm, "install", *options],
+                cwd=CACHE,
+                capture_output=True,
+                text=True,
+                timeout=INSTALL_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            pytest.skip(f"npm did not get socket.io-client within {INSTALL_SECONDS} s")
+        if done.returncode:
+            pytest.skip(f"npm cannot get socket.io-client: {done.stderr[-300:]}")
+    return CACHE / "member.mjs"
+
+
+@pytest.mark.parametrize("transport", ["websocket", "polling", "polling,websocket"])
+async def test_it_and_the_native_client_see_the_same_history(
+    script: Path, two_on_redis: Two, transport: str
+) -> None:
+    """Each at a process of its own."""
+    place = await two_on_redis.open_restaurant()
+    async with Rest(two_on_redis.left.url) as customer, Rest(two_on_redis.right.url) as employee:
+        await customer.register(f"js{place.employees[0]}")
+        await employee.log_in(place.employees[0], PASSWORD)
+        chat_id = await open_chat(customer)
+        start = (await customer.get(f"/chats/{chat_id}/messages")).must(200).json["cursor"]
+        async with room(employee, chat_id) as desk:
+            await desk.say("before it came")
+            await desk.next("message")
+            async with javascript_member(script, customer, chat_id, transport, start) as client:
+                assert (await client.next("joined"))["cursor"]
+                for number in range(20):
+                    await client.send(1)
+                    await desk.say(f"from the desk {number}")
+                    assert (await client.next("acknowledged"))["cursor"]
+                seen = [await desk.next("message") for _ in range(40)]
+                await wait_until(lambda: len(client.messages) == 41)
+                await desk.send(type="typing")
+                assert (await client.next("typing"))["sender"]["role"] == "employee"
+        found = await history(employee, chat_id)
+        assert client.messages == found
+        assert seen == found[1:]
+
+
+async def test_it_is_told_why_it_may_not_come_in(script: Path, two_on_redis: Two) -> None:
+    async with Rest(two_on_redis.left.url) as nobody:
+        nobody.token = "nonsense"
+        async with javascript_member(script, nobody, "cht_x", "websocket") as client:
+            assert (await client.next("connect_error"))["code"] == 4401
+
+
+async def test_they_keep_every_message_whatever_becomes_of_the_server(
+    script: Path, data_dir: Path
+) -> None:
+    """Bursts of forty: at a server that stays, one that is told to stop, and one that is killed."""
+    env = {"TIFFIN_FRAMES_PER_SECOND": "20", "TIFFIN_SOCKETS_AT_FULL_PACE": "3"}
+    politely = ServerProcess(data_dir, gunicorn=True, env=env)
+    server = ServerProcess(data_dir, port=politely.port, env=env)
+    politely.start()
+    try:
+        async with AsyncExitStack() as stack:
+            members: dict[str, tuple[Member, Rest, str]] = {}
+            for client in ("JavaScript", "Python"):
+                for transport in ("polling", "websocket"):
+                    name = f"{client} over {transport}"
+                    rest = await stack.enter_async_context(Rest(server.url))
+                    await rest.register(f"{client}-{transport}@example.com")
+                    chat_id = await open_chat(rest)
+                    start = (await rest.get(f"/chats/{chat_id}/messages")).must(200).json["cursor"]
+                    context = (
+                        javascript_member(script, rest, chat_id, transport, start)
+                        if client == "JavaScript"
+                        else python_member(rest, chat_id, transport, start)
+                    )
+                    member = await stack.enter_async_context(context)
+                    await member.next("joined")
+                    members[name] = member, rest, chat_id
+
+            async def acknowledged(count: int) -> None:
+                for name, (member, _, _) in members.items():
+                    await wait_until(
+                        lambda member=member: member.acknowledged >= count,
+                        what=f"{name} has {count} acknowledged",
+                    )
+
+            for sent, end in enumerate((None, politely.terminate, server.kill)):
+                for member, _, _ in members.values():
+                    await member.send(40)
+                await acknowledged(40 * sent + 1)
+                if end is not None:
+                    await asyncio.to_thread(end)
+                    await asyncio.to_thread(server.start)
+                await acknowledged(40 * sent + 40)
+            for name, (member, rest, chat_id) in members.items():
+                stored = await history(rest, chat_id)
+                expected = [f"own{number}" for number in range(120)]
+                assert [one["client_id"] for one in stored] == expected, name
+                await wait_until(lambda member=member: len(member.messages) >= 120)
+                assert member.messages == stored, name
+                assert not [one for one in member.told if one[0] in ("refused", "error")], name
+        assert '"level": "ERROR"' not in politely.log_tail(), politely.log_tail()
+        assert "Traceback" not in politely.log_tail(), politely.log_tail()
+    finally:
+        for process in (politely, server):
+            await asyncio.to_thread(process.terminate)
+            print(f"--- {process.module} ---\n{process.log_tail()}")

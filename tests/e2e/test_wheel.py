@@ -1,0 +1,175 @@
+"""The wheel, in an environment of its own and a folder with nothing in it: all is there."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.ports import free_port
+from support.server_process import ROOT
+from support.tmux import Tmux
+from support.waiting import wait_for
+
+pytestmark = [pytest.mark.others, pytest.mark.timeout(300)]
+
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+SOURCES = ("server", "tui", "pyproject.toml", "README.md", "LICENSE")
+MADE = shutil.ignore_patterns("__pycache__", "*.pyc")
+
+
+def uv(*arguments: str, folder: Path) -> None:
+    """Run uv, which has to succeed."""
+    command = [sys.executable, "-m", "uv", "--quiet", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a copy, as a build leaves folders in the tree."""
+    folder = tmp_path_factory.mktemp("wheel")
+    for name in SOURCES:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / "source" / name, ignore=MADE)
+        else:
+            shutil.copy(ROOT / name, folder / "source")
+    uv("build", "--wheel", "--out-dir", str(folder), "source", folder=folder)
+    [found] = folder.glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def commands(wheel: Path) -> Path:
+    """The bin folder of a fresh environment with the wheel; its dependencies are this one's."""
+    home = wheel.parent / "environment"
+    uv("venv", "--python", sys.executable, str(home), folder=wheel.parent)
+    python = str(home / "bin" / "python")
+    uv("pip", "install", "--no-deps", "--python", python, str(wheel), folder=wheel.parent)
+    [packages] = home.glob("lib/python*/site-packages")
+    # A path in a .pth file is not searched for .pth files, of which one leads to this tree.
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return home / "bin"
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path) -> Path:
+    """A folder with nothing in it."""
+    folder = tmp_path / "nowhere"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def tmux(tmp_path: Path) -> Iterator[Tmux]:
+    terminal = Tmux(tmp_path)
+    yield terminal
+    terminal.close()
+
+
+def environment(tmp_path: Path, **more: str) -> dict[str, str]:
+    """Without what would lead to this tree or to settings of this machine."""
+    ours = ("TIFFIN_", "PYTHON", "VIRTUAL_ENV")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return kept | {"HOME": str(tmp_path), "PORT": ""} | more
+
+
+def test_it_holds_every_file_of_the_packages(wheel: Path) -> None:
+    here = {
+        path.relative_to(ROOT).as_posix()
+        for package in ("server", "tui")
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    with zipfile.ZipFile(wheel) as file:
+        held = set(file.namelist())
+    assert here <= held, here - held
+    assert {name.split("/")[0] for name in held} == {"server", "tui", f"tiffin-{VERSION}.dist-info"}
+
+
+@pytest.mark.parametrize("command", ["tiffin-server", "tiffin-customer", "tiffin-employee"])
+def test_each_command_tells_its_version_anywhere(
+    commands: Path, nowhere: Path, tmp_path: Path, command: str
+) -> None:
+    for argument, words in (
+        ("--version", f"{command} {VERSION}\n"),
+        ("--help", f"usage: {command}"),
+    ):
+        done = subprocess.run(
+            [commands / command, argument],
+            cwd=nowhere,
+            env=environment(tmp_path),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith(words)
+    assert not [*nowhere.iterdir()]
+
+
+def test_the_three_play_together_from_an_empty_folder(
+    commands: Path, nowhere: Path, tmp_path: Path, tmux: Tmux
+) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    more = {"TIFFIN_DATA_DIR": str(tmp_path / "data"), "TIFFIN_PHOTO_WORKERS": "0"}
+    server = subprocess.Popen(
+        [commands / "tiffin-server", "--demo", "--port", str(port)],
+        cwd=nowhere,
+        env=environment(tmp_path, **more),
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert server.stdout is not None
+        assert server.stdout.readline() == f"Tiffin listens on {url}\n"
+        session = asked(url, "/auth/demo", body=b'{"role": "customer"}')
+        token = str(session["access_token"])
+        assert asked(url, "/map", token)["features"]
+        [first, *_] = asked(url, "/restaurants", token)["items"]
+        menu = asked(url, f"/restaurants/{first['id']}", token)["menu"]
+        photo = next(dish["photo_url"] for dish in menu if "photo_url" in dish)
+        assert fetched(url + photo, token).startswith(b"\x89PNG")
+        for app, panel in (("customer", "1 Orders"), ("employee", "1 Kitchen")):
+            command = f"cd {nowhere} && {commands / f'tiffin-{app}'} --server {url}"
+            window = tmux.run_in(app, command, (80, 24), PYTHONPATH="")
+            window.sees("Enter the demo")
+            window.press("Enter")
+            window.sees(panel)
+            window.press("C-q")
+            assert window.ends() == 0
+    finally:
+        server.terminate()
+        assert server.wait(timeout=20) == 0
+    assert not [*nowhere.iterdir()]
+
+
+def asked(url: str, path: str, token: str = "", body: bytes | None = None) -> Any:
+    """The JSON that the server answers."""
+    return json.loads(fetched(f"{url}/api/v1{path}", token, body))
+
+
+def fetched(url: str, token: str, body: bytes | None = None) -> bytes:
+    """The answer's body, which may take a moment after the start."""
+    headers = {"Content-Type": "application/json"}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    request = urllib.request.Request(url, data=body, headers=headers)
+
+    def content() -> bytes:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return bytes(answer.read())
+
+    return wait_for(content)

@@ -1,0 +1,197 @@
+"""A Redis that asks for a password, speaks TLS, or lets one do only this and that."""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import ssl
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from hub_node import OpenNode
+from test_redis_broker import SECRET, SLOW_SWEEP, arrives, subscribed
+
+from server.realtime.event import Event
+from server.realtime.redis_broker import RedisBroker, in_words
+from support.redis_server import RedisServer
+from support.waiting import wait_until
+
+PASSWORD = "p/a#s?s:w@o%rd "
+QUOTED = "p%2Fa%23s%3Fs%3Aw%40o%25rd%20"
+
+
+@pytest.fixture
+def guarded(own_redis: RedisServer) -> RedisServer:
+    """A Redis with a password and some accounts."""
+    for name, rights in {
+        "deaf": ("+@all", "-subscribe", "allchannels"),
+        "mute": ("+@all", "-publish", "allchannels"),
+        "stranger": ("+@all", "resetchannels", "&other:*"),
+        "tiffin": ("-@all", "+publish", "+subscribe", "+unsubscribe", "+ping", "+hello", "+client"),
+    }.items():
+        assert own_redis.command("ACL", "SETUSER", name, "on", f">{PASSWORD}", *rights) == "+OK"
+    assert own_redis.command("ACL", "SETUSER", "tiffin", "resetchannels", "&tiffin:*") == "+OK"
+    assert own_redis.command("CONFIG", "SET", "requirepass", PASSWORD) == "+OK"
+    return own_redis
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """One for 127.0.0.1, which vouches for itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "redis")])
+    now = datetime.now(UTC)
+    found = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .sign(key, hashes.SHA256())
+    )
+    paths = folder / "certificate.pem", folder / "key.pem"
+    paths[0].write_bytes(found.public_bytes(serialization.Encoding.PEM))
+    paths[1].write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return paths
+
+
+@contextlib.asynccontextmanager
+async def behind_tls(port: int, folder: Path) -> AsyncIterator[tuple[int, Path]]:
+    """The same by TLS, as stunnel does it: the port and whom to trust."""
+    trusted, key = certificate(folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(trusted, key)
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(pass_on(reader, inner_writer), pass_on(inner_reader, writer))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    try:
+        yield server.sockets[0].getsockname()[1], trusted
+    finally:
+        server.close()
+
+
+async def test_a_password_and_tls(
+    guarded: RedisServer, open_node: OpenNode, data_dir: Path
+) -> None:
+    """Whatever is in the password, as any of the accounts that may."""
+    async with behind_tls(guarded.port, data_dir) as (port, trusted):
+        urls = [
+            f"redis://:{QUOTED}@127.0.0.1:{guarded.port}",
+            f"redis://tiffin:{QUOTED}@127.0.0.1:{guarded.port}/0",
+            f"rediss://:{QUOTED}@127.0.0.1:{port}/0?ssl_ca_certs={trusted}",
+        ]
+        nodes = [
+            await open_node(RedisBroker(url, SECRET), sweep_seconds=SLOW_SWEEP) for url in urls
+        ]
+        sinks = [await subscribed(node) for node in nodes]
+        for number, node in enumerate(nodes, 1):
+            assert node.broker.state == "ok"
+            await node.append()
+            for sink in sinks:
+                await arrives(sink, range(1, number + 1), 5)
+
+
+async def test_what_keeps_it_out_is_told_at_once_in_words_and_without_a_secret(
+    guarded: RedisServer, data_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "server.realtime")
+    async with behind_tls(guarded.port, data_dir) as (tls, _):
+        plain = f"127.0.0.1:{guarded.port}"
+        cases = [
+            (f"redis://{plain}", "ERROR", "wants a password"),
+            (f"redis://:hunter2@{plain}", "ERROR", "does not take the user name and password"),
+            (f"redis://joe:hunter2@{plain}", "ERROR", "does not take the user name and password"),
+            (f"redis://deaf:{QUOTED}@{plain}", "ERROR", "ACL"),
+            (f"redis://mute:{QUOTED}@{plain}", "ERROR", "ACL"),
+            (f"redis://stranger:{QUOTED}@{plain}", "ERROR", "ACL"),
+            (f"redis://:{QUOTED}@{plain}/99", "ERROR", "no database of the number"),
+            (f"rediss://:{QUOTED}@127.0.0.1:{tls}", "ERROR", "certificate"),
+            (f"redis://:{QUOTED}@127.0.0.1:{tls}", "WARNING", "rediss://"),
+            (f"rediss://:{QUOTED}@{plain}", "WARNING", "no answer in time"),
+            (f"redis://:{QUOTED}@127.0.0.1:1", "WARNING", "no connection to Redis"),
+        ]
+
+        async def refused(url: str, level: str, words: str) -> None:
+            broker = RedisBroker(url, SECRET)
+            await broker.open("epoch")
+            try:
+                await wait_until(
+                    lambda: broker.state not in ("ok", "connecting"), what=f"{words}: it is seen"
+                )
+                assert words in broker.state
+                broker.publish([Event("chat:1", 1, "message", "", '"between us"', "")])
+                await wait_until(
+                    lambda: any(
+                        one.levelname == level and words in one.getMessage()
+                        for one in caplog.records
+                    ),
+                    what=f"{words}: it is told",
+                )
+                assert broker.state != "ok"
+            finally:
+                await broker.close()
+
+        await asyncio.gather(*(refused(*case) for case in cases))
+    assert len(caplog.records) < 3 * len(cases), "once, not with each attempt"
+    for secret in ("hunter2", "p/a#", QUOTED, "p%2F", "between us", "Traceback"):
+        assert secret not in caplog.text, secret
+        assert not any(secret in str(one.exc_info) for one in caplog.records)
+
+
+async def test_it_is_well_again_once_it_is_let_in_also_where_nothing_is_published(
+    own_redis: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "server.realtime")
+    assert own_redis.command("ACL", "SETUSER", "mute", "on", "nopass", "+@all", "-publish") == "+OK"
+    assert own_redis.command("ACL", "SETUSER", "mute", "allchannels") == "+OK"
+    broker = RedisBroker(own_redis.url.replace("//", "//mute:x@"), SECRET)
+    await broker.open("epoch")
+    try:
+        await wait_until(lambda: "PUBLISH" in broker.state, what="nothing can be published")
+        assert own_redis.command("ACL", "SETUSER", "mute", "+publish") == "+OK"
+        await wait_until(lambda: broker.state == "ok", what="it can again")
+        assert "works again" in caplog.text
+        assert broker.rejected == 0
+    finally:
+        await broker.close()
+
+
+async def test_options_that_redis_py_does_not_know() -> None:
+    for more in ("?foo=1", "?db=hunter2", "?health_check_interval=hunter2"):
+        with pytest.raises(ValueError, match="after the") as error:
+            RedisBroker("rediss://:hunter2@127.0.0.1:1" + more, SECRET)
+        assert "hunter2" not in str(error.value)
+        assert error.value.__suppress_context__
+
+
+def test_what_a_server_repeats_is_not_told() -> None:
+    from redis.exceptions import ResponseError
+
+    said = "unknown command `HELLO`, with args beginning with: `3`, `AUTH`, `default`, `hunter2`"
+    assert "hunter2" not in in_words(ResponseError(said))[1]

@@ -1,0 +1,240 @@
+"""What every answer has in common: its headers, HEAD, and clients that send nothing more."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from server.core.routing import OPERATIONS
+from server.transports.connections import CONNECTIONS
+from support.cast import Cast, cast_of
+from support.live_server import LiveServer, running_server, settings_for
+from support.room import open_chat
+from support.uploads import sent
+from support.waiting import wait_until
+
+API = "/api/v1"
+ANSWER_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Said:
+    """What came back on a bare connection, until the server closed it."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+@pytest.fixture
+async def live_server(data_dir: Path) -> AsyncIterator[LiveServer]:
+    """One that leaves photos in the queue."""
+    async with running_server(settings_for(data_dir, photo_workers=0)) as server:
+        yield server
+
+
+@pytest.fixture
+async def cast(live_server: LiveServer) -> AsyncIterator[Cast]:
+    async with cast_of(live_server) as found:
+        yield found
+
+
+def request(line: str, token: str | None = None, body: bytes = b"", *headers: bytes) -> bytes:
+    """A request by hand."""
+    lines = [f"{line} HTTP/1.1".encode(), b"Host: localhost", *headers]
+    if token:
+        lines.append(f"Authorization: Bearer {token}".encode())
+    if body:
+        lines += [b"Content-Type: application/json", b"Content-Length: %d" % len(body)]
+    return b"\r\n".join([*lines, b"", b""]) + body
+
+
+async def spoken(server: LiveServer, sent: bytes, *, half: bool = True) -> list[Said]:
+    """Send that and nothing more; every answer until the server closes the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    try:
+        writer.write(sent)
+        if half:
+            writer.write_eof()
+        async with asyncio.timeout(ANSWER_SECONDS):
+            left = await reader.read() if half else await reader.readuntil(b"\r\n\r\n")
+    finally:
+        writer.close()
+    found = []
+    while left:
+        head, _, left = left.partition(b"\r\n\r\n")
+        first, *rest = head.decode().split("\r\n")
+        lines = (line.split(": ", 1) for line in rest)
+        headers = {name.lower(): value for name, value in lines}
+        size = int(headers.get("content-length", len(left)))
+        found.append(Said(int(first.split()[1]), headers, left[:size]))
+        left = left[size:]
+    return found
+
+
+def is_marked(headers: dict[str, str]) -> None:
+    """The headers of every answer."""
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["server"] == "Tiffin"
+    assert headers["x-request-id"]
+
+
+async def paths_of(cast: Cast, live_server: LiveServer) -> dict[str, str | None]:
+    """Every route that takes GET, made concrete, and whose token it wants."""
+    order = (await cast.order_at("out_for_delivery"))["id"]
+    here = {"lat": 48.86, "lng": 2.36}
+    (await cast.employee.put(f"/drivers/{cast.place.drivers[0]}/location", here)).must(204)
+    chat, upload = await open_chat(cast.customer), await sent(cast.customer)
+    news = {"title": "Rain", "body": "Slow.", "severity": "info", "audience": "everyone"}
+    told = (await cast.employee.post("/announcements", news)).must(201).json["id"]
+    things = {
+        "orders": order,
+        "chats": chat,
+        "uploads": upload,
+        "announcements": told,
+        "drivers": cast.place.drivers[0],
+        "restaurants": cast.place.id,
+    }
+    found: dict[str, str | None] = {}
+    for operation in live_server.app[OPERATIONS]:
+        if operation.method == "GET":
+            thing = things.get(operation.path.split("/")[3], "")
+            caller = cast.customer if "customer" in operation.roles else cast.employee
+            path = operation.path.replace("{id}", str(thing))
+            if path.endswith("/map/route"):
+                path += "?from_lat=48.86&from_lng=2.36&to_lat=48.85&to_lng=2.35"
+            found[path] = caller.token
+    return found | dict.fromkeys(
+        ("/healthz", "/readyz", "/metrics", f"{API}/openapi.json", f"{API}/nowhere"), None
+    )
+
+
+async def test_head_is_answered_as_get_is_and_never_waits(
+    cast: Cast, live_server: LiveServer
+) -> None:
+    for path, token in (await paths_of(cast, live_server)).items():
+        asked = request(f"GET {path}", token)
+        [got] = await spoken(live_server, asked, half=False)
+        [head] = await spoken(live_server, request(f"HEAD {path}", token))
+        if path.endswith("/ws"):
+            assert (got.status, head.status, head.headers["allow"]) == (426, 405, "GET")
+            continue
+        assert (head.status, head.body) == (got.status, b""), path
+        assert head.headers["x-request-id"] != got.headers["x-request-id"]
+        for name in ("content-type", "cache-control"):
+            assert head.headers.get(name) == got.headers.get(name), (path, name)
+        for one in (got.headers, head.headers):
+            is_marked(one)
+            kept = one["cache-control"]
+            if one.get("content-type", "").startswith(("application/json", "application/problem")):
+                assert kept == "no-store", path
+            else:
+                assert "no-" in kept or "private" in kept, path
+    order = (await cast.order())["id"]
+    poll = f"HEAD {API}/orders/{order}/status?last_status=placed"
+    assert [
+        one.status for one in await spoken(live_server, request(poll, cast.customer.token))
+    ] == [204]
+    await wait_until(lambda: live_server.app[CONNECTIONS].held == 0)
+
+
+async def test_every_error_is_marked_and_kept_nowhere(cast: Cast, live_server: LiveServer) -> None:
+    long = b"X-Long: " + b"a" * 9000
+    for asked, status in (
+        (request("GET /api/v1/me"), 401),
+        (request("PUT /api/v1/me", cast.customer.token), 405),
+        (request("POST /api/v1/auth/login", None, b"{"), 400),
+        (request("GET /healthz", None, b"", long), 400),
+        (request("POST /api/v1/auth/login", None, b"{}", b"Expect: something"), 417),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
+    ):
+        [answer] = await spoken(live_server, asked)
+        assert answer.status == status, asked
+        is_marked(answer.headers)
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["content-type"].startswith("application/problem+json")
+        assert json.loads(answer.body)["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_an_upgrade_is_marked_and_takes_a_cursor_of_any_length(cast: Cast) -> None:
+    path = f"/chats/{await open_chat(cast.customer)}/ws?after={'a' * 2000}"
+    customer = cast.customer
+    async with customer.http.ws_connect(customer.url(path), headers=customer.headers) as ws:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while (await ws.receive_json())["type"] != "reset":
+                pass
+        headers = {name.lower(): value for name, value in ws._response.headers.items()}
+        is_marked(headers)
+        assert "cache-control" not in headers
+
+
+async def test_a_request_is_answered_whose_client_sends_nothing_more(
+    cast: Cast, live_server: LiveServer
+) -> None:
+    token = cast.customer.token
+    basket = json.dumps(cast.place.basket()).encode()
+    me = request("GET /api/v1/me", token)
+    for asked, statuses in (
+        (request("GET /healthz"), [200]),
+        (me, [200]),
+        (request("GET /api/v1/me", token, b"", b"Connection: close"), [200]),
+        (request("PATCH /api/v1/me", token, b'{"name": "Half Closed"}'), [200]),
+        (request("POST /api/v1/orders", token, basket), [201]),
+        (me * 5, [200] * 5),
+        (request("GET /api/v1/me", token, b"", b"Connection: Upgrade", b"Upgrade: h2c"), [200]),
+        (request("PATCH /api/v1/me", token, b'{"name": "Cut off"}')[:-3], [400]),
+        (me[:-4], []),
+        (b"", []),
+    ):
+        assert [one.status for one in await spoken(live_server, asked)] == statuses, asked
+    assert (await cast.customer.get("/me")).json["name"] == "Half Closed"
+    assert len((await cast.customer.get("/orders")).json["items"]) == 1
+
+
+async def test_what_waits_for_news_is_answered_without_any_to_one_that_may_have_gone(
+    cast: Cast, live_server: LiveServer
+) -> None:
+    order = (await cast.order())["id"]
+    poll = request(f"GET {API}/orders/{order}/status?last_status=placed", cast.customer.token)
+    [answer] = await spoken(live_server, poll)
+    assert (answer.status, answer.headers["retry-after"]) == (204, "1")
+    stream = request(f"GET {API}/announcements/stream", cast.customer.token)
+    [answer] = await spoken(live_server, stream)
+    assert answer.status == 200
+    assert answer.body.endswith(b"\r\n0\r\n\r\n")
+    held = live_server.app[CONNECTIONS]
+    for asked in (poll, stream):
+        reader, writer = await asyncio.open_connection("127.0.0.1", live_server.port)
+        writer.write(asked)
+        await wait_until(lambda: held.held == 1)
+        writer.write_eof()
+        async with asyncio.timeout(ANSWER_SECONDS):
+            assert b"HTTP/1.1 20" in await reader.read()
+        await wait_until(lambda: held.held == 0)
+        writer.close()
+
+
+async def test_a_last_event_id_of_any_bytes_gets_a_reset(
+    cast: Cast, live_server: LiveServer
+) -> None:
+    token = cast.customer.token
+    path = f"GET {API}/announcements/stream"
+    for cursor, reset in (
+        (b"", False),
+        (b"   ", False),
+        (b"abc", True),
+        ("café".encode(), True),
+        (b"a\tb", True),
+        (b"\xe9\xff", True),
+        (b"a" * 1025, True),
+        (b"a" * 5000, True),
+    ):
+        asked = request(path, token, b"", b"Last-Event-ID: " + cursor)
+        [answer] = await spoken(live_server, asked)
+        assert (answer.status, b"event: reset" in answer.body) == (200, reset), cursor
+    [answer] = await spoken(live_server, request(f"{path}?after=", token))
+    assert b"event: reset" not in answer.body
