@@ -98,7 +98,7 @@ class WireLine(Widget):
         count = meter.requests if self.verb in ("polls", "requests") else meter.events
         parts: list[Part] = [(f"{count} {self.verb}", "$wire-ink")]
         if meter.detail:  # why it is not carried as usual
-            parts.insert(0, (plain(meter.detail), "$warning"))
+            parts.append((plain(meter.detail), "$warning"))
         if meter.reconnects:
             back = f"back {meter.reconnects}×" if meter.reconnects > 1 else "back"
             parts.append((f"{back}, {meter.replayed} replayed", "$title"))
