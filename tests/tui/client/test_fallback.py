@@ -5,11 +5,11 @@ import json
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from aiohttp import web
-from faulty_server import FaultyServer, event, open_stream, problem
+from faulty_server import FaultyServer, after, event, open_stream, problem
 
 from support.waiting import wait_until
 from tui.common.client.errors import ApiError, ResetStream
@@ -86,15 +86,15 @@ class Log:
                 held += b": beat\n\n"
 
     async def poll(self, request: web.Request) -> web.StreamResponse:
-        after = request.query.get("after")
-        self.afters.append(after)
+        asked = request.query.get("after")
+        self.afters.append(asked)
         if not self.polls:
             return problem(404)
         if self.reset:
             return problem(410)
-        if after is None:
+        if asked is None:
             return web.json_response({"events": [], "cursor": f"c-{self.head}"})
-        known = int(after[2:])
+        known = int(asked[2:])
         async with asyncio.timeout(20):
             while known >= self.head:
                 await self.grown.wait()
@@ -156,20 +156,44 @@ async def test_nothing_is_lost_or_repeated_whatever_happens_on_the_way(
 
 
 async def test_a_probe_that_the_poll_has_overtaken_goes_on_from_where_that_is(
-    log: Log, make: Make
+    log: Log, make: Make, faulty: FaultyServer
 ) -> None:
-    """What was let go late is not handed out again."""
-    stream, seen = make(), list[int]()
-    log.turn("held")
+    """What both bring is handed out once, whichever is first."""
+    stream, seen = make(replace(QUICK, silence=5)), list[int]()
+    log.turn("refused")
     reading = asyncio.create_task(read(stream, seen))
     await wait_until(lambda: stream.carrier is Pattern.LONG_POLL)
-    log.grow(3)
-    await wait_until(lambda: seen == [1, 2, 3])
-    log.turn("passes")
+    probed, overtaken = asyncio.Event(), asyncio.Event()
+
+    async def late(request: web.Request) -> web.StreamResponse:
+        """Its first byte comes too late to be believed at once."""
+        known = after(request)
+        response = await open_stream(faulty, request)
+        if not probed.is_set():
+            await asyncio.sleep(QUICK.prompt + 0.1)
+            known += 1
+            await response.write(event(known))
+            probed.set()
+            await overtaken.wait()
+        await response.write(b": hello\n\n")
+        while True:
+            while known < log.head:
+                known += 1
+                await response.write(event(known))
+            await log.grown.wait()
+
+    faulty.on("GET", STREAM, late)
+    log.head = 1
+    log.grow(2)
+    await wait_until(lambda: probed.is_set() and seen == [1, 2, 3])
+    log.grow()
+    await wait_until(lambda: seen == [1, 2, 3, 4])
+    overtaken.set()
     await wait_until(lambda: stream.carrier is Pattern.SSE)
     log.grow(2)
-    await wait_until(lambda: len(seen) == 5)
-    assert seen == [1, 2, 3, 4, 5]
+    await wait_until(lambda: len(seen) >= 6)
+    assert seen == [1, 2, 3, 4, 5, 6]
+    assert faulty.last_event_ids[-1] == "c-4"
     reading.cancel()
     await asyncio.wait({reading})
 
