@@ -171,6 +171,7 @@ class Settings(BaseSettings):
     photo_memory_mb: Annotated[int, Field(ge=1)] = 512
     photo_jobs: Annotated[int, Field(ge=1)] = 200
     photo_lease_seconds: Annotated[float, Field(gt=0)] = 15
+    photo_wait_hours: Annotated[float, Field(ge=0)] = 24
 
     @field_validator("database_url")
     @classmethod

@@ -1,6 +1,7 @@
 """How data becomes text on the screen: nothing that steers a terminal, numbers short."""
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -45,10 +46,11 @@ def _count_as_terminals_do() -> None:
     for first, last in CATEGORY_MC[max(CATEGORY_MC, key=_version)]:
         wider |= dict.fromkeys(range(first, last + 1), 1)
     wider |= dict.fromkeys((0x302E, 0x302F, 0x16FF0, 0x16FF1), 2)
+    codes = sorted(wider)
     widths: list[tuple[int, int, int]] = []
     for first, last, width in table.widths:
         start = first
-        for code in sorted(code for code in wider if first <= code <= last):
+        for code in codes[bisect_left(codes, first) : bisect_right(codes, last)]:
             widths += [(start, code - 1, width)] if start < code else []
             widths += [(code, code, wider[code])]
             start = code + 1

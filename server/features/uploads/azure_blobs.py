@@ -19,13 +19,14 @@ from azure.storage.blob import BlobSasPermissions, ContentSettings, generate_blo
 from azure.storage.blob.aio import ContainerClient, LinearRetry
 
 from server.core.clock import now
-from server.features.uploads.blobs import LINK_SECONDS, BlobMissing, BlobTrouble, checked
+from server.features.uploads.blobs import LINK_SECONDS, BlobMissing, BlobTrouble, Outage, checked
 
 # At INFO the client would write down every request's headers.
 logging.getLogger("azure").setLevel(logging.WARNING)
 
 CALL_SECONDS = 30.0
 """For one blob of some megabytes, attempts included."""
+RETRY_SECONDS = 1
 STATE_SECONDS = 1.5
 """Less than readiness waits for it, so that the words are ours."""
 CLOCK_SECONDS = 60
@@ -44,7 +45,9 @@ class AzureBlobs:
                 connection_string,
                 container,
                 # The client's own policy waits 15 s before it tries again.
-                retry_policy=LinearRetry(backoff=1, retry_total=2, random_jitter_range=0),
+                retry_policy=LinearRetry(
+                    backoff=RETRY_SECONDS, retry_total=2, random_jitter_range=0
+                ),
                 connection_timeout=5,
                 read_timeout=20,
             )
@@ -62,6 +65,7 @@ class AzureBlobs:
             raise ValueError("its AccountKey is not whole: that is base64") from None
         self._key = key
         self._made = False
+        self.outage = Outage()
 
     async def put(self, name: str, path: Path, media_type: str) -> None:
         """Store a copy of that file."""
@@ -152,11 +156,15 @@ class AzureBlobs:
             async with asyncio.timeout(CALL_SECONDS):
                 yield
         except TimeoutError:
-            raise BlobTrouble(f"no answer from the blob store within {CALL_SECONDS:g} s") from None
+            words = f"no answer from the blob store within {CALL_SECONDS:g} s"
         except AzureError as error:
             if getattr(error, "error_code", None) == "ContainerNotFound":
                 self._made = False
-            raise BlobTrouble(_in_words(error)) from error
+            words = _in_words(error)
+        else:
+            return
+        self.outage.met(words)
+        raise BlobTrouble(words)
 
 
 def _in_words(error: AzureError) -> str:

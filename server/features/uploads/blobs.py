@@ -1,8 +1,13 @@
 """The blob port: what a store of files has to do, whichever it is."""
 
+import logging
+import math
 import re
+import time
 from pathlib import Path
 from typing import Protocol
+
+logger = logging.getLogger(__name__)
 
 LINK_SECONDS = 300
 """How long a signed URL holds."""
@@ -17,8 +22,28 @@ class BlobMissing(Exception):
     """There is no blob of that name."""
 
 
+OVER_SECONDS = 300.0
+"""After which trouble is news again; who waits for a store tries more often than that."""
+
+
+class Outage:
+    """Tells of a store that is away once, however often it is met until it is back."""
+
+    def __init__(self) -> None:
+        self._met_at = -math.inf
+
+    def met(self, words: str) -> None:
+        """The store cannot be used, for that reason, which only the operator reads."""
+        if time.monotonic() - self._met_at > OVER_SECONDS:
+            logger.warning("photos: the blob store cannot be used, so they wait: %s", words)
+        self._met_at = time.monotonic()
+
+
 class Blobs(Protocol):
-    """Files by name. Names are ours, never a client's. Every call may raise BlobTrouble."""
+    """Files by name. Names are ours, never a client's. Every call may raise BlobTrouble, of which
+    `outage` tells the operator."""
+
+    outage: Outage
 
     async def put(self, name: str, path: Path, media_type: str) -> None:
         """Store a copy of that file, safely on disk when this returns; one that is there is

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from server.features.uploads import worker
+from server.features.uploads.blobs import BlobTrouble
 from server.features.uploads.header import Unreadable
 from server.features.uploads.worker import Answer, Cut, ModelTrouble
 
@@ -91,7 +92,7 @@ class Child:
         return self._process is not None and self._process.returncode is None
 
     async def process(self, source: Path, folder: Path) -> Cut:
-        """Take the picture's background out. Raises Unreadable, ModelTrouble, Lost.
+        """Take the picture's background out. Raises Unreadable, ModelTrouble, Lost, BlobTrouble.
 
         Cancelling ends the process as well.
         """
@@ -172,6 +173,8 @@ class Child:
         if answer.model_trouble is not None:
             await self.close()
             raise ModelTrouble(answer.model_trouble)
+        if answer.disk_trouble is not None:
+            raise BlobTrouble(answer.disk_trouble)
         if answer.failed is not None:
             logger.error("photos: a worker failed: %s", answer.failed)
             words = "something went wrong here. Send it again later, or another."

@@ -1,7 +1,7 @@
 """Blobs in a folder of this machine."""
 
 import asyncio
-import logging
+import errno
 import os
 import secrets
 import shutil
@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from server.core.drafts import check_room, hold, sweep
-from server.features.uploads.blobs import BlobMissing, BlobTrouble, checked
+from server.features.uploads.blobs import BlobMissing, BlobTrouble, Outage, checked
 from server.features.uploads.schemas import MAX_BYTES
 
-logger = logging.getLogger(__name__)
+_GONE = "The folder is empty or gone, as where a disk is not mounted"
 
 
 class FolderBlobs:
@@ -26,6 +26,8 @@ class FolderBlobs:
         self._drafts = folder / ".drafts"
         self._reserve = reserve
         self._looked_among_blobs = False
+        self._used = False
+        self.outage = Outage()
 
     async def put(self, name: str, path: Path, media_type: str) -> None:
         """Store a copy of that file."""
@@ -33,15 +35,11 @@ class FolderBlobs:
 
     async def fetch(self, name: str, path: Path) -> None:
         """Write the blob into that file."""
-        source = self.file(name)
-        try:
-            await self._do(lambda: shutil.copyfile(source, path))
-        except FileNotFoundError:
-            raise BlobMissing(name) from None
+        await self._do(lambda: self._fetch(self.file(name), path))
 
     async def remove(self, name: str) -> None:
         """Remove it, if it is there."""
-        await self._do(lambda: self.file(name).unlink(missing_ok=True))
+        await self._do(lambda: self._remove(self.file(name)))
 
     async def state(self) -> str:
         """Whether there is a folder that can be written to, with room in it."""
@@ -68,7 +66,7 @@ class FolderBlobs:
 
     def _state(self) -> str:
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._make()
             free = shutil.disk_usage(self._folder).free
         except OSError as error:
             return f"{self._folder}: {error.strerror}"
@@ -78,8 +76,26 @@ class FolderBlobs:
             return f"{self._folder} has no room for another photo: {free // 1024} KiB are free"
         return "ok"
 
-    def _check_room(self) -> None:
+    def _make(self) -> None:
+        """Make the folder where it never was. Raises OSError where it was, and is empty now."""
+        if self._there():
+            return
+        if self._used:
+            raise OSError(errno.ENODEV, _GONE)
         self._folder.mkdir(parents=True, exist_ok=True)
+
+    def _there(self) -> bool:
+        """Whether anything is in it, as always from the first blob on: the folder of the drafts."""
+        try:
+            with os.scandir(self._folder) as found:
+                there = next(found, None) is not None
+        except FileNotFoundError:
+            there = False
+        self._used = self._used or there
+        return there
+
+    def _check_room(self) -> None:
+        self._make()
         check_room(self._folder, self._reserve)
 
     def _sweep(self) -> None:
@@ -88,10 +104,28 @@ class FolderBlobs:
             self._looked_among_blobs = True
             sweep(self._folder, ".*.*")
 
+    def _fetch(self, source: Path, path: Path) -> None:
+        try:
+            blob = source.open("rb")
+        except FileNotFoundError:
+            if not self._there():
+                raise OSError(errno.ENODEV, _GONE) from None
+            raise BlobMissing(source.name) from None
+        with blob, path.open("wb") as copy:
+            shutil.copyfileobj(blob, copy, 1 << 20)
+
+    def _remove(self, blob: Path) -> None:
+        try:
+            blob.unlink()
+        except FileNotFoundError:
+            if not self._there():  # it may be there still, once the disk is mounted
+                raise OSError(errno.ENODEV, _GONE) from None
+
     def _put(self, target: Path, path: Path) -> None:
         """Written whole under another name, then renamed: nobody sees half a blob."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._make()
         self._drafts.mkdir(exist_ok=True)
+        self._used = True
         draft = self._drafts / f"{target.name}.{secrets.token_hex(4)}"
         try:
             with path.open("rb") as source, draft.open("xb") as copy:
@@ -115,6 +149,6 @@ class FolderBlobs:
             raise
         except OSError as error:
             # Where it lies is for whoever runs the server; the words may reach a customer.
-            logger.warning("photos: %s: %s", self._folder, error.strerror)
+            self.outage.met(f"{self._folder}: {error.strerror}")
             words = (error.strerror or "the folder cannot be used").lower()
             raise BlobTrouble(words) from error

@@ -54,6 +54,8 @@ class Header:
     media_type: str
     width: int
     height: int
+    begun: int = 0
+    """The scans that a JPEG has begun whose end is missing; 0 where it is there."""
 
     @property
     def pixels(self) -> int:
@@ -77,14 +79,18 @@ def read_header(path: Path) -> Header:
     with path.open("rb") as file:
         head = file.read(32)
         kind = media_type_of(head)
+        begun = 0
         if kind == "image/webp":
             size = _webp(head)
         else:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                size = _png(content) if kind == "image/png" else _jpeg(content)
+                if kind == "image/png":
+                    size = _png(content)
+                else:
+                    size, begun = _jpeg(content)
     if size is None or 0 in size:
         raise Unreadable("The picture is damaged: its header does not say how large it is.")
-    return Header(kind, *size)
+    return Header(kind, *size, begun)
 
 
 def _named(head: bytes) -> str:
@@ -134,17 +140,18 @@ def _webp(head: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _jpeg(content: mmap.mmap) -> tuple[int, int] | None:
-    """Of its first frame: decoders go by that one and refuse a second."""
+def _jpeg(content: mmap.mmap) -> tuple[tuple[int, int] | None, int]:
+    """The size of its first frame, as decoders go by that one and refuse a second; and the scans
+    that it has begun where it has no end."""
     size: tuple[int, int] | None = None
     at = 2
     segments = scans = 0
     while (found := _marker(content, at)) is not None:
         if size is None and content[at] != 0xFF:  # something else before the first frame
-            return None
+            return None, 0
         at, marker = found
         if marker == _END_OF_IMAGE or (size is None and marker == _START_OF_SCAN):
-            break
+            return size, 0
         if marker == _START_OF_SCAN:
             scans += 1
         else:
@@ -159,10 +166,10 @@ def _jpeg(content: mmap.mmap) -> tuple[int, int] | None:
         if size is None and marker in _START_OF_FRAME:
             frame = content[at + 2 : at + 7]
             if len(frame) < 5:
-                return None
+                return None, 0
             size = int.from_bytes(frame[3:5], "big"), int.from_bytes(frame[1:3], "big")
         at += length
-    return size
+    return size, scans
 
 
 def _marker(content: mmap.mmap, at: int) -> tuple[int, int] | None:

@@ -90,8 +90,8 @@ class Janitor:
             try:
                 await self._sweep()
                 await self.clean()
-            except BlobTrouble as trouble:
-                logger.warning("photos: nothing can be removed at the moment: %s", trouble)
+            except BlobTrouble:
+                pass  # the store has told of it
             except Exception as error:
                 log_failure(logger, error, "photos: cleaning failed; it will be tried again")
             with contextlib.suppress(TimeoutError):

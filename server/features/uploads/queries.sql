@@ -33,6 +33,9 @@ SELECT 1 AS found FROM uploads WHERE status = 'queued' AND due_at IS NULL LIMIT 
 -- name: pause_over$
 SELECT 1 AS found FROM uploads WHERE due_at <= :now OR due_at > :latest LIMIT 1;
 
+-- name: any_paused$
+SELECT 1 AS found FROM uploads WHERE due_at IS NOT NULL LIMIT 1;
+
 -- name: end_pauses!
 UPDATE uploads SET due_at = NULL WHERE due_at <= :now OR due_at > :latest;
 
@@ -60,7 +63,8 @@ WHERE id = :id AND attempts = :attempts AND beat = :beat AND status = 'processin
 
 -- name: give_up!
 UPDATE uploads SET status = 'failed', error = :error, finished_at = :now
-WHERE id = :id AND status = 'queued' AND (attempts - excused >= :most OR attempts >= :most_of_all);
+WHERE id = :id AND status = 'queued'
+AND (attempts - waits - excused >= :most OR attempts - waits >= :most_of_all);
 
 -- name: renew!
 UPDATE uploads SET beat = beat + 1
@@ -79,7 +83,8 @@ WHERE id = :id AND attempts = :attempts AND status = 'processing';
 
 -- name: requeue!
 UPDATE uploads
-SET status = 'queued', due_at = :due_at, error = :error, excused = excused + :excused
+SET status = 'queued', due_at = :due_at, error = :error, excused = excused + :excused,
+    waits = waits + :waits
 WHERE id = :id AND attempts = :attempts AND status = 'processing';
 
 -- name: newer_shown$

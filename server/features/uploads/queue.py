@@ -24,6 +24,9 @@ MOST_ATTEMPTS = 10
 """With those that are excused: somewhere it has to end."""
 LONGEST_PAUSE = timedelta(seconds=60)
 """Between two attempts."""
+SHORTEST_WAIT, LONGEST_WAIT = timedelta(seconds=1), timedelta(seconds=30)
+"""Of a photo for its store: meanwhile others go first, should it be this photo's file alone that
+cannot be read or written."""
 LATE = timedelta(minutes=10)
 """After which the blobs of an attempt that has not ended well are removed: none takes so long."""
 _GIVEN_UP = (
@@ -55,8 +58,9 @@ class Job:
 
     def last(self, *, excused: bool) -> bool:
         """Whether there will be no other; one that is `excused` does not count."""
-        counted = self.attempt - self.upload.excused
-        return self.attempt >= MOST_ATTEMPTS or (counted >= ATTEMPTS and not excused)
+        tried = self.upload.tried
+        counted = tried - self.upload.excused
+        return tried >= MOST_ATTEMPTS or (counted >= ATTEMPTS and not excused)
 
 
 class Queue:
@@ -111,6 +115,10 @@ class Queue:
             self._own.add((job.id, job.attempt))
         return job
 
+    async def any_paused(self) -> bool:
+        """Whether a photo waits for its next attempt, here or elsewhere."""
+        return await self._database.read(store.any_paused)
+
     async def _look(self, tx: Transaction) -> tuple[list[Held], bool]:
         at = now()
         return await store.at_work(tx), await store.due(tx, at, at + LONGEST_PAUSE)
@@ -147,7 +155,7 @@ class Queue:
         async def fn(tx: Transaction) -> bool:
             whole = await store.need(tx, job.blobs)
             if not whole:  # the clock was set forward, and the janitor took it for long over
-                await store.requeue(tx, job.id, job.attempt, None, now(), True)
+                await store.requeue(tx, job.id, job.attempt, None, now(), excused=True)
             if not whole or not await store.finish(tx, job.id, job.attempt, made, now()):
                 found = await store.upload(tx, job.id)
                 kept = found.blobs if found else []
@@ -178,8 +186,21 @@ class Queue:
             )
         due_at = now() + min(delay, LONGEST_PAUSE)
         return await self._database.write(
-            lambda tx: store.requeue(tx, job.id, job.attempt, error, due_at, excused)
+            lambda tx: store.requeue(tx, job.id, job.attempt, error, due_at, excused=excused)
         )
+
+    async def wait(self, job: Job, longest: timedelta) -> bool:
+        """Put it back because the store is away: as if it had not been tried, and for a while
+        that grows with its age. False where it has waited for `longest` (0: no limit)."""
+        at = now()
+        age = at - job.upload.created_at
+        if longest and age > longest:
+            return False
+        due_at = at + min(max(age / 4, SHORTEST_WAIT), LONGEST_WAIT)
+        await self._database.write(
+            lambda tx: store.requeue(tx, job.id, job.attempt, None, due_at, waits=True)
+        )
+        return True
 
     async def _show(self, tx: Transaction, upload: StoredUpload) -> None:
         """Where a newer photo is there already, that one stays; a dish may be gone by now."""

@@ -299,7 +299,7 @@ async def _shown(tx: Transaction, found: StoredUpload) -> Upload:
         status=found.status,
         purpose=found.purpose,
         menu_item_id=found.menu_item_id,
-        attempts=found.attempts,
+        attempts=found.tried,
         ahead=await store.ahead(tx, found) if queued else None,
         error=found.error,
         media_type=found.media_type,

@@ -77,7 +77,8 @@ def setup(
     )
     lease = timedelta(seconds=settings.photo_lease_seconds)
     queue = Queue(database, accounts, restaurants, lease)
-    workers = Workers(queue, blobs, limits, settings.photo_workers, folder)
+    longest_wait = timedelta(hours=settings.photo_wait_hours)
+    workers = Workers(queue, blobs, limits, settings.photo_workers, folder, longest_wait)
     days, hours = timedelta(days=settings.original_days), settings.failed_photo_hours
     kept = {UploadStatus.DONE: days, UploadStatus.FAILED: timedelta(hours=hours) or days}
     cleaner = Janitor(database, blobs, folder, kept, retention)

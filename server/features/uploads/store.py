@@ -43,6 +43,7 @@ class StoredUpload:
     status: UploadStatus
     attempts: int
     excused: int
+    waits: int
     turn: int
     arrival: int
     due_at: datetime | None
@@ -59,6 +60,11 @@ class StoredUpload:
     started_at: datetime | None
     finished_at: datetime | None
     original_removed_at: datetime | None
+
+    @property
+    def tried(self) -> int:
+        """The attempts that count: not those that ended because the store was away."""
+        return self.attempts - self.waits
 
     @property
     def blobs(self) -> list[str]:
@@ -154,6 +160,11 @@ async def due(tx: Transaction, at: datetime, latest: datetime) -> bool:
     return found is not None
 
 
+async def any_paused(tx: Transaction) -> bool:
+    """Whether there is one that waits for its next attempt."""
+    return await _queries.any_paused(tx) is not None
+
+
 async def end_pauses(tx: Transaction, at: datetime, latest: datetime) -> None:
     """Make those ready whose pause is over, or has an end after `latest`."""
     await _queries.end_pauses(tx, now=to_text(at), latest=to_text(latest))
@@ -223,7 +234,9 @@ async def requeue(
     attempts: int,
     error: str | None,
     due_at: datetime,
-    excused: bool,
+    *,
+    excused: bool = False,
+    waits: bool = False,
 ) -> bool:
     """Back into the queue; False where it is not that attempt's any more."""
     touched: int = await _queries.requeue(
@@ -233,6 +246,7 @@ async def requeue(
         error=error,
         due_at=to_text(due_at),
         excused=int(excused),
+        waits=int(waits),
     )
     return touched > 0
 
@@ -330,6 +344,7 @@ def _upload(row: Row) -> StoredUpload:
                 "menu_item_id",
                 "attempts",
                 "excused",
+                "waits",
                 "turn",
                 "arrival",
                 "error",

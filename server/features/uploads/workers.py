@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-import time
+import os
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from server.features.uploads.header import Unreadable
 from server.features.uploads.models import trouble_with
 from server.features.uploads.queue import Job, Queue
 from server.features.uploads.store import Made
-from server.features.uploads.worker import ORIGINAL, RESULT, ModelTrouble
+from server.features.uploads.worker import DISK_TROUBLE, ORIGINAL, RESULT, ModelTrouble
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +28,8 @@ AGAIN_SECONDS = 2.0
 EXCUSED_SECONDS = 1.0
 """After the first attempt that was ended from outside; twice as long after the second."""
 PAUSE_SECONDS = 1.0
-STORE_SECONDS = 5.0
-"""How long a worker waits for a store that is away before it spends another attempt on it."""
+STORE_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0)
+"""Between two looks whether a store that was away is back; after them all a photo tries it."""
 LAST_SECONDS = 5.0
 """How long jobs may still take when the server shuts down."""
 _NO_MODEL = (
@@ -42,7 +42,13 @@ class Workers:
     """So many tasks, each with a child process of its own, which starts with its first job."""
 
     def __init__(
-        self, queue: Queue, blobs: Blobs, limits: Limits, count: int, folder: Path
+        self,
+        queue: Queue,
+        blobs: Blobs,
+        limits: Limits,
+        count: int,
+        folder: Path,
+        longest_wait: timedelta,
     ) -> None:
         self.count = count
         self.done = 0
@@ -57,8 +63,12 @@ class Workers:
             for number, child in enumerate(self._children, 1)
         ]
         self._wake = asyncio.Event()
-        self._closing = False
+        self._longest_wait = longest_wait
+        self._closing = asyncio.Event()
         self._trouble: str | None = None
+        self._store_trouble: str | None = None
+        self._failures = 0
+        """Of the store, in a row."""
 
     @property
     def kills(self) -> int:
@@ -76,7 +86,7 @@ class Workers:
 
     async def close(self) -> None:
         """Let jobs end within LAST_SECONDS, give back the others, end the processes."""
-        self._closing = True
+        self._closing.set()
         self._wake.set()
         await asyncio.gather(*(task.stop(LAST_SECONDS) for task in self.tasks))
         await asyncio.gather(*(child.close() for child in self._children))
@@ -85,16 +95,20 @@ class Workers:
         """`ok`, or why photos cannot be processed here."""
         if not self.count:
             return "ok"
-        trouble = await asyncio.to_thread(self._trouble_with_file)
-        return trouble or self._trouble or "ok"
+        return await self._model_trouble() or self._store_trouble or "ok"
+
+    async def _model_trouble(self) -> str | None:
+        return await asyncio.to_thread(self._trouble_with_file) or self._trouble
 
     def _trouble_with_file(self) -> str | None:
         return trouble_with(self._limits.model, self._limits.home)
 
     async def _work(self, child: Child) -> None:
-        while not self._closing:
+        while not self._closing.is_set():
             try:
-                troubled = await self.state() != "ok"
+                if self._failures:
+                    await self._until_the_store_answers()
+                troubled = await self._model_trouble() is not None
                 job = await self._next(troubled)
                 if job is not None:
                     await self._attempt(child, job, last_resort=troubled)
@@ -110,7 +124,10 @@ class Workers:
         job = await self._queue.claim(last_resort=troubled)
         if job is not None:
             self._wake.set()  # where one was, there may be others
-        elif not self._closing:
+            return job
+        if self._store_trouble and not await self._queue.any_paused():
+            self._store_works()  # others have found that out
+        if not self._closing.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
                     await self._wake.wait()
@@ -148,14 +165,16 @@ class Workers:
         except BlobMissing:
             await self._fail(job, "The photo is not in the store any more. Send it again.")
         except BlobTrouble as error:
-            logger.warning("photos: %s", error)
-            await self._put_back(job, f"The photo could not be processed: {error}. Send it again.")
-            await self._until_the_store_answers()
-        except Exception:
+            await self._wait(job, str(error))
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in DISK_TROUBLE:  # here, not in the store
+                await self._wait(job, os.strerror(error.errno).lower())
+                return
             logger.exception("photos: attempt %s at %s failed", job.attempt, job.id)
             await self._put_back(job, "The photo could not be processed here. Send it again later.")
         else:
             self._trouble = None
+            self._store_works()
             if await self._queue.finish(job, made):
                 self.done += 1
                 logger.info("photos: %s is done, attempt %s", job.id, job.attempt)
@@ -202,10 +221,29 @@ class Workers:
             seconds = AGAIN_SECONDS * 4 ** (job.attempt - 1)
         await self._queue.put_back(job, words, timedelta(seconds=seconds), excused=excused)
 
+    async def _wait(self, job: Job, words: str) -> None:
+        """The store is away: that is no fault of the photo's, which waits for it."""
+        self._blobs.outage.met(words)
+        self._store_trouble = f"photos wait for the blob store: {words}"
+        if await self._queue.wait(job, self._longest_wait):
+            self._failures += 1
+        else:
+            self._failures = 0  # those that are as old are told so at once
+            await self._fail(
+                job,
+                "The server's store for photos was out of order for too long:"
+                f" {words}. Send the photo again.",
+            )
+
+    def _store_works(self) -> None:
+        self._failures, self._store_trouble = 0, None
+
     async def _until_the_store_answers(self) -> None:
-        """A short outage costs one job one attempt, and a long one ends in words for each."""
-        until = time.monotonic() + STORE_SECONDS
-        while time.monotonic() < until:
-            if self._closing or await self._blobs.state() == "ok":
+        """Wait the longer the more often it failed, though it may seem to be back."""
+        for number, seconds in enumerate(STORE_SECONDS, 1):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._closing.wait()
+                    return
+            if number >= self._failures and await self._blobs.state() == "ok":
                 return
-            await asyncio.sleep(PAUSE_SECONDS)

@@ -16,7 +16,7 @@ class Painted({name}):
         self.door.open = self.exit
 
 Painted("http://127.0.0.1:1").run(headless=True, size=(160, 48))
-heavy = ("aiohttp", "pydantic", "redis", "server", "tui.common.client.session")
+heavy = ("aiohttp", "pydantic", "redis", "server.features", "tui.common.client.session")
 print("loaded:", [name for name in heavy if name in sys.modules])
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,13 +52,11 @@ def decode(content: bytes, longest: int = LONGEST, *, trim: bool = False) -> Bit
 
     _check(webp_size(content[:30]))  # Pillow makes room for a WebP as soon as it is opened
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
-            size = opened.size
-            _check(size)
-            opened.draft(None, (longest, longest))  # a JPEG is decoded small at once
-            opened.load()
-            picture = _eight_bits(opened)
-            orientation = _orientation(opened)
+        try:
+            picture, size, orientation = _read(content, longest)
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+            with _lenient(content) as mended:
+                picture, size, orientation = _read(mended, longest)
     except NotDrawable:
         raise
     except (Image.DecompressionBombError, MemoryError):
@@ -75,6 +74,31 @@ def decode(content: bytes, longest: int = LONGEST, *, trim: bool = False) -> Bit
         size = size[::-1] if orientation in _SIDEWAYS else size
     picture.info.clear()
     return Bitmap(picture, *size, len(content))
+
+
+def _read(content: bytes, longest: int) -> tuple[Image, tuple[int, int], int]:
+    """The picture, its own size and its orientation."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+        size = opened.size
+        _check(size)
+        opened.draft(None, (longest, longest))  # a JPEG is decoded small at once
+        opened.load()
+        return _eight_bits(opened), size, _orientation(opened)
+
+
+@contextlib.contextmanager
+def _lenient(content: bytes) -> Iterator[bytes]:
+    """The content as the server reads it too, which judges what is sent: a JPEG without its last
+    bytes, and a PNG with something large or broken beside its pixels. Not half a picture."""
+    from PIL import ImageFile
+
+    ImageFile.LOAD_TRUNCATED_IMAGES = b"IEND" in content[-12:]
+    try:
+        yield content if ImageFile.LOAD_TRUNCATED_IMAGES else content + bytes(64)
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 
 def webp_size(head: bytes) -> tuple[int, int]:

@@ -1,14 +1,18 @@
 """Bad, odd and hostile files, made here: what each is, and what has to become of it."""
 
+import hashlib
 import io
 import struct
 import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageCms, ImageDraw, PngImagePlugin
+
+from server import demo
 
 SECRET = "51.5007N-0.1246W-secret"
 """Stands in every kind of metadata, and must not be found afterwards."""
@@ -19,7 +23,8 @@ MIB = 1024 * 1024
 class Odd:
     """One file. `becomes` is the status it is refused with, or `done`, `failed`, or either.
 
-    `size` are the result's pixels, where they tell that it was read rightly.
+    `size` are the result's pixels, where they tell that it was read rightly; `words` are some of
+    those that it fails with.
     """
 
     name: str
@@ -28,6 +33,7 @@ class Odd:
     size: tuple[int, int] | None = None
     file_name: str = "photo.jpg"
     media_type: str = "image/jpeg"
+    words: str = ""
 
 
 def plate(mode: str = "RGB", size: tuple[int, int] = (240, 180)) -> Image.Image:
@@ -165,16 +171,37 @@ def frame_of(width: int, height: int) -> bytes:
     return b"\xff\xd8\xff\xc0" + struct.pack(">H", len(frame) + 2) + frame + b"\xff\xd9"
 
 
+def with_chunks(*chunks: bytes, content: bytes | None = None) -> bytes:
+    """A PNG with those behind its header."""
+    content = content or png()
+    return content[:33] + b"".join(chunks) + content[33:]
+
+
 def wordy_png() -> bytes:
     """Two kilobytes of text that are 100 MB once unpacked."""
-    text = b"k\0\0" + zlib.compress(bytes(100 * MIB), 9)
-    return bare_png(240, 180, chunk(b"zTXt", text), chunk(b"IDAT", zlib.compress(bytes(721 * 180))))
+    return with_chunks(chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(100 * MIB), 9)))
 
 
 def wordy_profile() -> bytes:
-    profile = b"k\0\0" + zlib.compress(bytes(100 * MIB), 9)
-    pixels = zlib.compress(b"".join(b"\0" + bytes(720) for _ in range(180)))
-    return bare_png(240, 180, chunk(b"iCCP", profile), chunk(b"IDAT", pixels))
+    return with_chunks(chunk(b"iCCP", b"k\0\0" + zlib.compress(bytes(100 * MIB), 9)))
+
+
+def plain(colour: str) -> bytes:
+    return saved(Image.new("RGBA", (240, 180), colour), "PNG")
+
+
+def dish(name: str) -> bytes:
+    return (Path(demo.__file__).parent / "photos" / f"{name}.jpg").read_bytes()
+
+
+def noise() -> bytes:
+    return saved(Image.effect_noise((300, 300), 60).convert("RGB"), "PNG")
+
+
+def coloured_noise() -> bytes:
+    """Of which the model says that all of it stands out."""
+    content = hashlib.shake_256(b"3").digest(300 * 300 * 3)
+    return saved(Image.frombytes("RGB", (300, 300), content), "PNG")
 
 
 def broken_checksum() -> bytes:
@@ -209,7 +236,7 @@ def fields(count: int) -> bytes:
     return jpeg()[:2] + b"\xff\xfe\0\2" * count + jpeg()[2:]
 
 
-TEXT = "text/plain"
+NOTHING = "Nothing in the picture stands out"
 REFUSED = [
     Odd("empty", bytes, 422),
     Odd("one byte", lambda: b"\xff", 415),
@@ -273,43 +300,44 @@ FAILING = [
         lambda: bare_png(200, 100, chunk(b"IDAT", zlib.compress(bytes(601)))),
         "either",
     ),
-    Odd("PNG with text of 100 MB", wordy_png, "failed"),
-    Odd("PNG with a profile of 100 MB", wordy_profile, "either"),
     Odd("WebP cut in half", lambda: webp()[: len(webp()) // 2], "failed"),
     Odd("WebP that lies about its size", lying_webp, "failed"),
     Odd("WebP of a header alone", lambda: flat_webp(200, 100), "failed"),
+    Odd("nothing but white", lambda: plain("white"), "failed", words=NOTHING),
+    Odd("nothing but black", lambda: plain("black"), "failed", words=NOTHING),
+    Odd("nothing but red", lambda: plain("red"), "failed", words=NOTHING),
+    Odd(
+        "a gradient",
+        lambda: saved(Image.linear_gradient("L"), "PNG"),
+        "failed",
+        words=NOTHING,
+    ),
+    Odd("noise", noise, "failed", words=NOTHING),
+    Odd("coloured noise", coloured_noise, "failed", words=NOTHING),
+    Odd("all of it transparent", lambda: plain("#ffffff00"), "failed", words=NOTHING),
+    Odd("one pixel", lambda: saved(plate(size=(1, 1)), "PNG"), "failed", words=NOTHING),
 ]
 FINE = [
-    Odd("progressive JPEG", lambda: jpeg(progressive=True), "done", (240, 180)),
     Odd("JPEG of many scans", lambda: scans(100), "done", (240, 180)),
-    Odd("JPEG that speaks of scans", lambda: jpeg(comment=b"\xff\xda" * 999), "done", (240, 180)),
-    Odd("JPEG with scans behind it", lambda: jpeg() + b"\xff\xda" * 999, "done", (240, 180)),
     Odd("PNG of many pieces", lambda: in_pieces(pieces=9999), "either"),
-    Odd("grey JPEG", lambda: jpeg("L"), "done", (240, 180)),
-    Odd("CMYK JPEG", lambda: jpeg("CMYK"), "done", (240, 180)),
     Odd("JPEG under a PNG's name", jpeg, "done", (240, 180), "photo.png", "image/png"),
     Odd("PNG under an SVG's name", png, "done", (240, 180), "photo.svg", "image/svg+xml"),
-    Odd("JPEG with a ZIP behind it", lambda: jpeg() + zipped(), "done", (240, 180)),
     Odd(
         "JPEG with HTML in it", lambda: jpeg(comment=f"<html>{SECRET}".encode()), "done", (240, 180)
     ),
     Odd("talkative JPEG", talkative_jpeg, "done", (240, 180)),
     Odd("talkative PNG", talkative_png, "done", (240, 180)),
-    Odd("talkative WebP", lambda: webp(exif=exif(), xmp=SECRET.encode()), "done", (240, 180)),
     Odd("JPEG on its side", lambda: turned("JPEG", 6), "done", (180, 240)),
-    Odd("PNG on its side", lambda: turned("PNG", 8), "done", (180, 240)),
-    Odd("WebP on its side, mirrored", lambda: turned("WEBP", 5), "done", (180, 240)),
     Odd("PNG with a palette", palette, "done", (240, 180)),
-    Odd("PNG of two colours", lambda: png("1"), "done", (240, 180)),
     Odd("PNG of 16 bit grey", deep_grey, "done", (240, 180)),
-    Odd("PNG of 16 bit colours", deep_colours, "done", (240, 180)),
-    Odd("grey PNG with transparency", lambda: png("LA"), "done", (240, 180)),
-    Odd("animated PNG", lambda: animated("PNG"), "done", (240, 180)),
     Odd("animated WebP", lambda: animated("WEBP"), "done", (240, 180)),
-    Odd("WebP without loss", lambda: webp("RGBA", lossless=True), "done", (240, 180)),
-    Odd("one pixel", lambda: saved(plate(size=(1, 1)), "PNG"), "either"),
-    Odd("a long line", lambda: saved(plate(size=(5000, 1)), "PNG"), "either"),
-    Odd("nothing but white", lambda: saved(Image.new("RGB", (240, 180), "white"), "PNG"), "either"),
+    Odd("a long line", lambda: saved(plate(size=(5000, 1)), "PNG"), "done", (1280, 1)),
+    Odd("a long line upright", lambda: saved(plate(size=(1, 5000)), "PNG"), "done"),
+    Odd("PNG with text of 100 MB", wordy_png, "done", (240, 180)),
+    Odd("PNG with a profile of 100 MB", wordy_profile, "done", (240, 180)),
+    # The demo's least striking dishes: a tenth of the picture stands out.
+    Odd("small dumplings", lambda: dish("matcha-mochi"), "done"),
+    Odd("pale cake", lambda: dish("tiramisu"), "done"),
     Odd("25 megapixels", lambda: saved(plate(size=(5000, 5000)), "JPEG"), "done", (1280, 1280)),
     Odd(
         "25 megapixels with alpha",
@@ -318,6 +346,24 @@ FINE = [
         (1280, 1280),
     ),
 ]
+READ = [
+    Odd("progressive JPEG", lambda: jpeg(progressive=True), "done", (240, 180)),
+    Odd("JPEG that speaks of scans", lambda: jpeg(comment=b"\xff\xda" * 999), "done", (240, 180)),
+    Odd("JPEG with scans behind it", lambda: jpeg() + b"\xff\xda" * 999, "done", (240, 180)),
+    Odd("grey JPEG", lambda: jpeg("L"), "done", (240, 180)),
+    Odd("CMYK JPEG", lambda: jpeg("CMYK"), "done", (240, 180)),
+    Odd("JPEG with a ZIP behind it", lambda: jpeg() + zipped(), "done", (240, 180)),
+    Odd("talkative WebP", lambda: webp(exif=exif(), xmp=SECRET.encode()), "done", (240, 180)),
+    Odd("PNG on its side", lambda: turned("PNG", 8), "done", (180, 240)),
+    Odd("WebP on its side, mirrored", lambda: turned("WEBP", 5), "done", (180, 240)),
+    Odd("PNG of two colours", lambda: png("1"), "done", (240, 180)),
+    Odd("PNG of 16 bit colours", deep_colours, "done", (240, 180)),
+    Odd("grey PNG with transparency", lambda: png("LA"), "done", (240, 180)),
+    Odd("animated PNG", lambda: animated("PNG"), "done", (240, 180)),
+    Odd("WebP without loss", lambda: webp("RGBA", lossless=True), "done", (240, 180)),
+    Odd("JPEG of two pictures", lambda: animated("MPO"), "done", (240, 180)),
+]
+"""Of which only the reading differs: that needs no worker."""
 NAMES = [
     "../../../../etc/cron.d/tiffin",
     "..\\..\\boot.ini",

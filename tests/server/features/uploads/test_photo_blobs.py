@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import aiohttp
 import pytest
 
 from server.core.drafts import hold
+from server.features.uploads import azure_blobs
 from server.features.uploads.azure_blobs import AzureBlobs
 from server.features.uploads.blobs import BlobMissing, Blobs, BlobTrouble, checked
 from server.features.uploads.folder_blobs import FolderBlobs
@@ -35,6 +37,8 @@ async def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 async def test_in_out_over_and_away(blobs: Blobs, tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     assert await blobs.state() == "ok"
+    source.write_bytes(b"another")
+    await blobs.put("upl_0.sent", source, "image/png")
     with pytest.raises(BlobMissing):
         await blobs.fetch("upl_1.sent", target)
     for content in (b"first", b"second" * 100_000, b""):
@@ -88,6 +92,31 @@ async def test_half_a_blob_is_never_seen(tmp_path: Path) -> None:
     assert files == ["upl_1"]
 
 
+async def test_a_folder_whose_disk_is_not_mounted_has_lost_nothing(tmp_path: Path) -> None:
+    """Neither what is in it nor what is to be removed from it; and nothing new is put beside it."""
+    folder, source, target = tmp_path / "blobs", tmp_path / "source", tmp_path / "target"
+    source.write_bytes(b"x")
+    before = FolderBlobs(folder)
+    await before.put("upl_1", source, "image/png")
+    folder.rename(tmp_path / "disk")
+    for empty in (False, True):
+        if empty:
+            folder.mkdir()
+        for blobs in (before, FolderBlobs(folder)):  # and as one that is started now sees it
+            for call in (blobs.fetch("upl_1", target), blobs.remove("upl_1")):
+                with pytest.raises(BlobTrouble, match="not mounted"):
+                    await call
+        with pytest.raises(BlobTrouble, match="not mounted"):
+            await before.put("upl_2", source, "image/png")
+        assert "not mounted" in await before.state()
+    folder.rmdir()
+    (tmp_path / "disk").rename(folder)
+    assert await before.state() == "ok"
+    await before.fetch("upl_1", target)
+    with pytest.raises(BlobMissing):
+        await before.fetch("upl_2", target)
+
+
 async def test_a_folder_without_room_says_so_to_the_operator_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,7 +131,7 @@ async def test_a_folder_without_room_says_so_to_the_operator_alone(
     (tmp_path / "blobs").write_text("no folder")
     with pytest.raises(BlobTrouble) as trouble:
         await blobs.put("upl_1", tmp_path / "blobs", "image/png")
-    assert str(trouble.value) == "file exists"
+    assert str(trouble.value) == "not a directory"
 
 
 async def test_a_disk_that_is_nearly_full_takes_nothing_new_but_ends_what_was_begun(
@@ -138,17 +167,38 @@ async def test_drafts_of_killed_servers_are_swept(tmp_path: Path) -> None:
     assert not kept[1].exists()
 
 
-async def test_a_store_that_is_away_is_told_in_words(tmp_path: Path) -> None:
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Azure's adapter gives up soon."""
+    monkeypatch.setattr(azure_blobs, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(azure_blobs, "CALL_SECONDS", 0.4)
+    monkeypatch.setattr(azure_blobs, "STATE_SECONDS", 0.3)
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["away", "silent"])
+async def test_a_store_that_does_not_answer_is_told_in_words(
+    tmp_path: Path, impatient: None, silent: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     nowhere = Azurite(tmp_path)  # not started
-    blobs = AzureBlobs(nowhere.connection_string, "tiffin")
     source = tmp_path / "source"
     source.write_bytes(b"x")
-    with pytest.raises(BlobTrouble) as trouble:
-        await blobs.put("upl_1", source, "image/png")
-    for words in (str(trouble.value), await blobs.state()):
-        assert "blob store" in words
-        assert "sig=" not in words
-    await blobs.close()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))  # nobody else takes that port meanwhile
+        nowhere.port = listener.getsockname()[1]
+        if silent:
+            listener.listen()
+        blobs = AzureBlobs(nowhere.connection_string, "tiffin")
+        for call in (
+            blobs.put("upl_1", source, "image/png"),
+            blobs.fetch("upl_1", tmp_path / "target"),
+            blobs.remove("upl_1"),
+        ):
+            with pytest.raises(BlobTrouble, match="blob store") as trouble:
+                await call
+            assert "sig=" not in str(trouble.value)
+        assert "blob store" in await blobs.state()
+        await blobs.close()
+    assert caplog.text.count("the blob store cannot be used") == 1, "an outage is told once"
 
 
 @pytest.mark.parametrize("wrong", ["nonsense", "AccountName=x;BlobEndpoint=http://127.0.0.1:1/x"])
@@ -213,7 +263,7 @@ async def test_a_photo_by_way_of_azure(azurite: Azurite, data_dir: Path) -> None
 
 
 async def test_without_its_store_a_server_takes_no_photos_and_serves_the_rest(
-    data_dir: Path, tmp_path: Path
+    data_dir: Path, tmp_path: Path, impatient: None
 ) -> None:
     nowhere = Azurite(tmp_path).connection_string
     settings = settings_for(data_dir, azure_storage_connection_string=nowhere)

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from photo_corpus import FAILING, FINE, NAMES, REFUSED, SECRET, Odd, jpeg
+from photo_corpus import FAILING, FINE, NAMES, READ, REFUSED, SECRET, Odd, jpeg
 from PIL import Image
 
+from server.features.uploads.picture import cut_out, keep_picture, read_picture
 from support.live_server import LiveServer, running_server, settings_for
 from support.rest import Rest
 from support.uploads import final, photo_workers, send, sent
@@ -44,7 +45,7 @@ async def ana(server: LiveServer) -> AsyncIterator[Rest]:
 
 
 def test_the_corpus_is_large_enough() -> None:
-    everything = [*REFUSED, *FAILING, *FINE]
+    everything = [*REFUSED, *FAILING, *FINE, *READ]
     assert len(everything) >= 40
     assert len({odd.name for odd in everything}) == len(everything)
 
@@ -82,6 +83,24 @@ async def test_what_looks_like_a_picture_ends_well_or_in_words(
     assert list((server.settings.data_dir / "arriving").iterdir()) == []
 
 
+@pytest.mark.parametrize("odd", READ, ids=lambda odd: odd.name)
+def test_what_is_a_picture_is_read_without_what_it_says_of_itself(odd: Odd, tmp_path: Path) -> None:
+    (tmp_path / "sent").write_bytes(odd.make())
+    picture = read_picture(tmp_path / "sent")
+    assert picture.size == odd.size
+    middle = picture.convert("L").getpixel((picture.width // 2, picture.height // 2))
+    corner = picture.convert("L").getpixel((3, 3))
+    assert isinstance(middle, int)
+    assert isinstance(corner, int)
+    assert corner - middle > 50, "the plate is not there"
+    keep_picture(picture, tmp_path / "original")
+    cut_out(picture, Image.new("L", picture.size, 255), tmp_path / "result")
+    for name in ("original", "result"):
+        content = (tmp_path / name).read_bytes()
+        assert SECRET.encode() not in content
+        assert b"Exif" not in content
+
+
 async def _check(rest: Rest, odd: Odd, upload_id: str) -> None:
     upload = await final(rest, upload_id, seconds=120)
     wanted = ("done", "failed") if odd.becomes == "either" else (odd.becomes,)
@@ -90,6 +109,7 @@ async def _check(rest: Rest, odd: Odd, upload_id: str) -> None:
     if upload["status"] == "failed":
         assert upload["error"].endswith("."), odd.name
         assert "Traceback" not in upload["error"]
+        assert odd.words in upload["error"], f"{odd.name}: {upload}"
         return
     result = (await rest.get(f"/uploads/{upload_id}/result")).must(200)
     original = (await rest.get(f"/uploads/{upload_id}/original")).must(200)

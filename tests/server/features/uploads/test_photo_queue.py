@@ -15,7 +15,14 @@ from server.features.accounts.service import AccountService
 from server.features.restaurants.service import RestaurantService
 from server.features.uploads import queue as queue_module
 from server.features.uploads import store
-from server.features.uploads.queue import ATTEMPTS, MOST_ATTEMPTS, Job, Queue
+from server.features.uploads.queue import (
+    ATTEMPTS,
+    LONGEST_WAIT,
+    MOST_ATTEMPTS,
+    SHORTEST_WAIT,
+    Job,
+    Queue,
+)
 from server.features.uploads.schemas import UploadPurpose, UploadStatus
 from server.features.uploads.store import Made, NewRow, StoredUpload
 from support.live_server import settings_for
@@ -137,7 +144,16 @@ async def test_a_claim_costs_the_same_however_much_is_stored(
 ) -> None:
     """Each of its statements finds its rows by an index, and in no other's order."""
     given = dict.fromkeys(("now", "latest", "account_id"), "x")
-    for name in ("at_work", "ready", "pause_over", "end_pauses", "claim", "last_turn", "kept_by"):
+    for name in (
+        "at_work",
+        "ready",
+        "pause_over",
+        "any_paused",
+        "end_pauses",
+        "claim",
+        "last_turn",
+        "kept_by",
+    ):
         sql = "EXPLAIN QUERY PLAN " + getattr(store._queries, name).sql
         rows = await database.read(lambda tx, sql=sql: tx.fetch(sql, given))
         steps = [row["detail"] for row in rows]
@@ -241,6 +257,30 @@ async def test_attempts_that_are_excused_do_not_count_and_still_end(
     assert await queue.put_back(await claimed(queue), "it was killed", timedelta(0), excused=True)
     found = await look(database, "upl_1")
     assert (found.status, found.error) == (UploadStatus.FAILED, "it was killed")
+
+
+async def test_a_photo_waits_for_its_store_longer_and_longer_and_not_for_ever(
+    database: Database, queue: Queue, clock: Clock
+) -> None:
+    longest = timedelta(hours=1)
+    began = clock()
+    await put_in(database, "upl_1", began)
+    waited = []
+    while await queue.wait(job := await claimed(queue), longest):
+        found = await look(database, "upl_1")
+        assert (found.status, found.tried, found.error) == (UploadStatus.QUEUED, 0, None)
+        assert found.due_at is not None
+        assert await queue.claim() is None, "others go first"
+        assert await queue.any_paused()
+        waited.append(found.due_at - clock())
+        clock.go_on(waited[-1])
+    assert waited == sorted(waited)
+    assert (waited[0], waited[-1]) == (SHORTEST_WAIT, LONGEST_WAIT)
+    assert clock() - began > longest
+    assert job.attempt > MOST_ATTEMPTS
+    assert not job.last(excused=False), "it counts as the first"
+    assert not await queue.any_paused()
+    assert await queue.wait(job, timedelta(0)), "without a limit"
 
 
 async def test_a_clock_that_was_ahead_delays_nothing(

@@ -12,11 +12,19 @@ import pytest
 from PIL import Image
 
 from server.core import forms
+from server.features.uploads import janitor, workers
 from support.cast import Cast, cast_of
 from support.live_server import running_server, settings_for
 from support.rest import Answer, Rest
 from support.uploads import COFFEE, done, final, form_of, send, sent
 from support.waiting import wait_until
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What there is to do is looked for more often than it has to be."""
+    monkeypatch.setattr(janitor, "EVERY_SECONDS", 0.1)
+    monkeypatch.setattr(workers, "POLL_SECONDS", 0.1)
 
 
 @pytest.fixture
@@ -42,21 +50,23 @@ async def dish_of(cast: Cast, number: int = 0) -> dict[str, Any]:
     return found
 
 
-async def test_a_photo_of_food_loses_its_background(cast: Cast) -> None:
-    """A real photograph: a cup on a wooden table."""
+async def test_a_photo_of_food_loses_its_background(cast: Cast, data_dir: Path) -> None:
+    """A real photograph, a cup on a wooden table: from its sending to its deletion."""
     accepted = await send(cast.customer)
     answer = accepted.must(202).json
     assert answer["status"] == "queued"
-    assert accepted.headers["Location"] == f"/api/v1/uploads/{answer['id']}"
+    path = f"/uploads/{answer['id']}"
+    assert accepted.headers["Location"] == f"/api/v1{path}"
     assert 1 <= int(accepted.headers["Retry-After"]) <= 60
+    await strangers_see_nothing(cast, path)
     upload = await done(cast.customer, answer["id"])
     assert (upload["width"], upload["height"], upload["attempts"]) == (600, 400, 1)
     assert upload["shown"]
-    result = (await cast.customer.get(f"/uploads/{upload['id']}/result")).must(200)
+    result = (await cast.customer.get(f"{path}/result")).must(200)
     assert result.headers["Content-Type"] == "image/png"
     assert result.headers["X-Content-Type-Options"] == "nosniff"
-    path, known = f"/uploads/{upload['id']}/result", {"If-None-Match": result.headers["ETag"]}
-    assert (await cast.customer.get(path, headers=known)).must(304).body == b""
+    known = {"If-None-Match": result.headers["ETag"]}
+    assert (await cast.customer.get(f"{path}/result", headers=known)).must(304).body == b""
     with Image.open(io.BytesIO(result.body)) as picture:
         assert picture.mode == "RGBA"
         alpha = picture.getchannel("A")
@@ -68,6 +78,35 @@ async def test_a_photo_of_food_loses_its_background(cast: Cast) -> None:
     assert cup.getextrema()[0] > 200, "the cup has a hole"
     corners = [alpha.getpixel(at) for at in ((2, 2), (597, 2), (2, 397), (597, 397))]
     assert max(corners) < 16, "the table is still there"
+
+    # An avatar is for everybody who is signed in; the upload is not.
+    (await cast.stranger.get(f"{path}/result")).must(200)
+    (await cast.stranger.get(f"{path}/original")).must(200)
+    (await cast.nobody.get(f"{path}/result")).must(401)
+    (await cast.stranger.get(path)).must(404)
+    (await cast.stranger.delete(path)).must(404)
+
+    assert "avatar_url" in (await cast.customer.get("/me")).json
+    (await cast.customer.delete(path)).must(204)
+    (await cast.customer.delete(path)).must(404)
+    assert "avatar_url" not in (await cast.customer.get("/me")).json
+    await blobs_gone(data_dir)
+
+
+async def strangers_see_nothing(cast: Cast, path: str) -> None:
+    """Of an upload of the customer's that is not done yet."""
+    for nosy in (cast.stranger, cast.employee):
+        for method, of_it in (
+            ("GET", ""),
+            ("DELETE", ""),
+            ("GET", "/original"),
+            ("GET", "/result"),
+        ):
+            answer = await nosy.request(method, f"{path}{of_it}")
+            assert answer.must(404).json["detail"] == (
+                "There is no such upload, or it is not yours."
+            )
+        assert (await nosy.get("/uploads")).json["items"] == []
 
 
 async def test_how_far_it_is_and_when_to_ask_again(idle: Cast) -> None:
@@ -99,29 +138,6 @@ async def test_a_crowd_with_one_key_is_one_upload(idle: Cast, data_dir: Path) ->
     assert {answer.status for answer in answers} == {202}
     assert len({answer.json["id"] for answer in answers}) == 1
     await wait_until(lambda: len(blobs_in(data_dir)) == 1, 15, what="the others' files are gone")
-
-
-async def test_strangers_see_nothing_of_it(cast: Cast) -> None:
-    upload_id = await sent(cast.customer)
-    for nosy in (cast.stranger, cast.employee):
-        for method, path in (
-            ("GET", ""),
-            ("DELETE", ""),
-            ("GET", "/original"),
-            ("GET", "/result"),
-        ):
-            answer = await nosy.request(method, f"/uploads/{upload_id}{path}")
-            assert answer.must(404).json["detail"] == (
-                "There is no such upload, or it is not yours."
-            )
-        assert (await nosy.get("/uploads")).json["items"] == []
-    await done(cast.customer, upload_id)
-    # An avatar is for everybody who is signed in; the upload is not.
-    (await cast.stranger.get(f"/uploads/{upload_id}/result")).must(200)
-    (await cast.stranger.get(f"/uploads/{upload_id}/original")).must(200)
-    (await cast.nobody.get(f"/uploads/{upload_id}/result")).must(401)
-    (await cast.stranger.get(f"/uploads/{upload_id}")).must(404)
-    (await cast.stranger.delete(f"/uploads/{upload_id}")).must(404)
 
 
 async def test_a_dish_gets_its_photo(cast: Cast) -> None:
@@ -276,16 +292,6 @@ async def test_pages_of_ones_own(idle: Cast) -> None:
     assert [one["id"] for one in first["items"] + second["items"]] == ids[::-1]
     assert second["next"] is None
     (await idle.customer.get("/uploads?before=nonsense")).must(422)
-
-
-async def test_deleting_takes_the_files_along(cast: Cast, data_dir: Path) -> None:
-    upload_id = await sent(cast.customer)
-    await done(cast.customer, upload_id)
-    assert "avatar_url" in (await cast.customer.get("/me")).json
-    (await cast.customer.delete(f"/uploads/{upload_id}")).must(204)
-    (await cast.customer.delete(f"/uploads/{upload_id}")).must(404)
-    assert "avatar_url" not in (await cast.customer.get("/me")).json
-    await blobs_gone(data_dir)
 
 
 async def test_an_account_takes_its_files_along_but_dishes_keep_theirs(

@@ -4,7 +4,7 @@ import tracemalloc
 
 import pytest
 from picture_files import BLUE, CLEAR, RED, noise, plain, png_bomb, saved, webp_bomb
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from tui.common.photo.bitmap import LONGEST, NotDrawable, decode, webp_size
 
@@ -79,6 +79,20 @@ def test_what_is_no_picture_is_told_and_costs_nothing(content: bytes) -> None:
     finally:
         tracemalloc.stop()
     assert most < 20_000_000
+
+
+def test_what_the_server_reads_is_shown_too() -> None:
+    """A JPEG without its last bytes, and a PNG with a megabyte of text that is packed."""
+    picture = Image.new("RGB", (60, 40), RED)
+    text = PngImagePlugin.PngInfo()
+    text.add_text("workflow", "x" * 1_500_000, zip=True)
+    for content in (saved(picture, "JPEG")[:-2], saved(picture, pnginfo=text)):
+        shown = decode(content).image
+        assert (shown.mode, shown.size) == ("RGB", (60, 40))
+        red, green, _ = shown.getpixel((30, 20))  # type: ignore[misc]
+        assert red - green > 100
+    with pytest.raises(NotDrawable):  # and what it does not read is not, from then on either
+        decode(saved(Image.effect_noise((200, 200), 50), "JPEG")[:900])
 
 
 @pytest.mark.parametrize("how", [{}, {"lossless": True}, {"exif": b"Exif\0\0MM\0*\0\0\0\x08\0\0"}])
