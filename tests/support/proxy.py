@@ -39,6 +39,13 @@ class Head:
                 return value.strip().lower()
         return ""
 
+    def without(self, name: str) -> bytes:
+        """Without that header."""
+        lines = self.raw.split(b"\r\n")
+        return b"\r\n".join(
+            line for line in lines if line.partition(b":")[0].lower() != name.encode()
+        )
+
 
 class Outcome(Enum):
     """What may follow an answer on the same connections."""
@@ -70,6 +77,7 @@ class Proxy:
     _hold_body: bool = False
     _pieces: int = 0
     _stall: int | None = None
+    _no_upgrade: bool = False
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _serving: set[asyncio.Task[None]] = field(default_factory=set)
     _connections: dict[Writer, asyncio.TimerHandle | None] = field(default_factory=dict)
@@ -94,6 +102,10 @@ class Proxy:
         """Answer every n-th request with a 502; with `every=1`, each."""
         self._set(every=every)
 
+    def without_upgrade(self) -> None:
+        """Pass on no wish for another protocol, as many proxies do: none for a WebSocket."""
+        self._set(no_upgrade=True)
+
     def stalling(self, after: int) -> None:
         """Take no more than so many bytes of a request's body; the rest with another mode."""
         self._set(stall=after)
@@ -117,8 +129,9 @@ class Proxy:
         lifetime: float | None = None,
         every: int = 0,
         stall: int | None = None,
+        no_upgrade: bool = False,
     ) -> None:
-        self._stall = stall
+        self._stall, self._no_upgrade = stall, no_upgrade
         self._hold_body, self._hold_head = hold_body, hold_head
         self._pieces, self._lifetime = pieces, lifetime
         self._every, self._counted = every, 0
@@ -174,7 +187,8 @@ class Proxy:
                         writer.write(BAD_GATEWAY)
                         continue
                 assert far_writer is not None
-                far_writer.write(request.raw + body)
+                head = request.without("upgrade") if self._no_upgrade else request.raw
+                far_writer.write(head + body)
                 answering = asyncio.create_task(self._answer(request, far_reader, writer))
                 await asyncio.wait({answering, asking}, return_when=asyncio.FIRST_COMPLETED)
                 if not answering.done() and asking.result() is None:

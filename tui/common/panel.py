@@ -113,6 +113,11 @@ class Panel(Vertical):
             self._line.meter = meter
             self._line.refresh()
 
+    def show_meter(self, meter: "Meter | None") -> None:
+        """Point the wire line at what carries the news in view, where there is such a thing."""
+        if meter is not None and meter is not self.meter:
+            self.meter = meter
+
     def compose(self) -> ComposeResult:
         """Body, summary and wire line; a panel fills in `body()`."""
         with Vertical(classes="body"):

@@ -12,10 +12,10 @@ from server.features.accounts.schemas import Credentials, Role
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.client.api import Api
 from tui.common.client.errors import ApiError, ClientTrouble, ResetStream, Unreachable
+from tui.common.client.fallback import LogStream
 from tui.common.client.reconnect import Backoff, is_final
 from tui.common.client.session import Session
-from tui.common.client.sse import EventStream
-from tui.common.client.wire import Pattern, Wire
+from tui.common.client.wire import Wire
 from tui.employee.autopilot_fleet import Fleet
 from tui.employee.autopilot_news import NewsTurn
 from tui.employee.autopilot_rules import Step, change_for, choose_driver, place_of, soonest
@@ -150,9 +150,10 @@ class Autopilot:
         return cursor
 
     async def _follow(self, restaurant_id: str, cursor: str | None) -> None:
-        meter = self.session.wire.meter("kitchen", Pattern.SSE)
-        path = f"/restaurants/{restaurant_id}/orders/stream"
-        async with EventStream(self.session, path, meter, cursor) as stream:
+        path = f"/restaurants/{restaurant_id}/orders"
+        async with LogStream(
+            self.session, f"{path}/stream", f"{path}/events", "kitchen", cursor
+        ) as stream:
             async for event in stream:
                 try:
                     self._note(Order.model_validate_json(event.data))

@@ -13,9 +13,9 @@ from server.features.chat.schemas import Chat, ChatMessage
 from server.features.orders.schemas import Order
 from tui.common.client.api import Api
 from tui.common.client.errors import ApiError, ClientTrouble, ResetStream
+from tui.common.client.fallback import LogStream
 from tui.common.client.reconnect import Backoff, is_final
 from tui.common.client.session import Session
-from tui.common.client.sse import EventStream
 from tui.common.client.websocket import Room
 from tui.common.client.wire import Pattern
 from tui.employee.autopilot_answers import answer, greeting, is_a_persons, wants_an_answer
@@ -101,8 +101,9 @@ class Assistant:
         self._chats = {chat.id: chat for chat in page.items}
         for chat in page.items:
             self._consider(chat)
-        meter = self._session.wire.meter("support queue", Pattern.SSE)
-        async with EventStream(self._session, "/chats/stream", meter, page.cursor) as stream:
+        async with LogStream(
+            self._session, "/chats/stream", "/chats/events", "support queue", page.cursor
+        ) as stream:
             async for event in stream:
                 try:
                     chat = Chat.model_validate_json(event.data)

@@ -14,7 +14,7 @@ from support.town import PASSWORD
 from support.waiting import PATIENCE, wait_until
 from tui.common.client.locations import LocationStream
 from tui.common.client.session import Session
-from tui.common.client.watched_stream import Patience
+from tui.common.client.watched import Patience
 from tui.common.client.wire import Pattern, Wire
 
 SLACK = 3.0

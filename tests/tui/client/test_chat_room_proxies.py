@@ -12,9 +12,11 @@ from support.proxy import Proxy, proxy_to
 from support.waiting import wait_until
 from tui.common.chat.talk import Talk
 from tui.common.client.api import Api
+from tui.common.client.chat import BLOCKED
 from tui.common.client.reconnect import Backoff
 from tui.common.client.session import Session
-from tui.common.client.wire import State, Wire
+from tui.common.client.watched import Patience
+from tui.common.client.wire import Pattern, State, Wire
 
 MESSAGES = 120
 """Of each side."""
@@ -111,3 +113,63 @@ async def test_a_proxy_that_fails_is_waited_for(demo_server: LiveServer) -> None
         job.cancel()
         with suppress(asyncio.CancelledError):
             await job
+
+
+async def test_without_a_websocket_each_sides_view_is_what_is_kept(demo_server: LiveServer) -> None:
+    """Also while the way changes under it, time and again; then the socket carries once more."""
+    async with AsyncExitStack() as stack:
+        proxy = await stack.enter_async_context(proxy_to(demo_server.url))
+        sessions = [
+            await stack.enter_async_context(signed_in(url, role))
+            for url, role in ((proxy.url, Role.CUSTOMER), (demo_server.url, Role.EMPLOYEE))
+        ]
+        customer, employee = map(Api, sessions)
+        chat = await customer.open_chat(NewChat(subject="No upgrade"), "no-upgrade")
+        await employee.take_chat(chat.id)
+        quick = Patience(again=0.2, again_at_most=0.2)
+        talks = [
+            Talk(session, api, chat, backoff=Backoff(0.02, 0.1), patience=quick)
+            for session, api in zip(sessions, (customer, employee), strict=True)
+        ]
+        proxy.without_upgrade()
+        jobs = [asyncio.create_task(talk.run()) for talk in talks]
+        ours, theirs = talks
+        await wait_until(lambda: ours.meter.pattern is Pattern.LONG_POLL)
+        await wait_until(lambda: ours.meter.state is State.WAITING)
+        assert ours.meter.detail == BLOCKED
+        ours.say("c0")
+        theirs.say("e0")
+        await wait_until(lambda: len(ours.conversation.messages) == 2)
+        ours.see()
+        await wait_until(lambda: not ours.unread, what="one's own read mark")
+        assert [who.name for who in ours.others] == [chat_name(sessions[1])]
+        assert [who.name for who in theirs.others] == [chat_name(sessions[0])]
+        for number in range(1, 60):
+            if number % 7 == 0:
+                random.choice((proxy.without_upgrade, proxy.passing))()
+                proxy.cut()
+            ours.say(f"c{number}")
+            theirs.say(f"e{number}")
+            await asyncio.sleep(random.uniform(0, 0.06))
+        proxy.passing()
+        await wait_until(lambda: not any(talk.outbox for talk in talks), 30, what="all are back")
+        kept = await history(customer, chat.id)
+        for talk in talks:
+            await wait_until(lambda talk=talk: talk.conversation.messages[-1:] == kept[-1:])
+            assert talk.conversation.messages == kept
+            assert not talk.conversation.drafts
+        for name in "ce":
+            said = [one.text for one in kept if one.text.startswith(name)]
+            assert said == [f"{name}{number}" for number in range(60)]
+        await wait_until(lambda: ours.meter.pattern is Pattern.WEBSOCKET, what="the socket again")
+        await employee.close_chat(chat.id)
+        await wait_until(lambda: not ours.open)
+        for job in jobs:
+            job.cancel()
+            with suppress(asyncio.CancelledError):
+                await job
+
+
+def chat_name(session: Session) -> str:
+    assert session.account is not None
+    return session.account.name

@@ -316,6 +316,56 @@ async def test_another_content_type_is_not_read(
     assert faulty.last_event_ids == ["c-0"]
 
 
+@pytest.mark.parametrize("status", [201, 202, 205, 206, 210, 226, 299])
+async def test_another_success_than_200_is_no_stream(
+    faulty: FaultyServer, stream: EventStream, meter: Meter, status: int
+) -> None:
+    details = set()
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        details.add(meter.detail)
+        if faulty.count("GET", PATH) == 1:
+            return web.Response(
+                status=status, body=b"id: c-9\ndata: x\n\n", content_type="text/event-stream"
+            )
+        response = await open_stream(faulty, request)
+        await response.write(event(1))
+        return response
+
+    faulty.on("GET", PATH, serve)
+    assert await take(stream, 1) == [1]
+    assert f"not a stream (HTTP {status})" in details
+    assert faulty.last_event_ids == ["c-0"]
+
+
+async def test_an_emptied_id_is_not_sent(faulty: FaultyServer, stream: EventStream) -> None:
+    async def serve(request: web.Request) -> web.StreamResponse:
+        response = await open_stream(faulty, request)
+        await response.write(event(len(faulty.last_event_ids)))
+        if len(faulty.last_event_ids) == 1:
+            await response.write(b"id:\ndata: x\n\n")
+        return response
+
+    faulty.on("GET", PATH, serve)
+    async with asyncio.timeout(10):
+        assert [(await anext(stream)).last_event_id for _ in range(3)] == ["c-1", "", "c-2"]
+    assert faulty.last_event_ids == ["c-0", None]
+
+
+async def test_retry_holds_at_a_clean_end_too(faulty: FaultyServer, stream: EventStream) -> None:
+    times = []
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        times.append(asyncio.get_running_loop().time())
+        response = await open_stream(faulty, request)
+        await response.write(b"retry: 600\n\n" + event(after(request) + 1))
+        return response
+
+    faulty.on("GET", PATH, serve)
+    assert await take(stream, 2) == [1, 2]
+    assert 0.6 <= times[1] - times[0] < 3
+
+
 async def test_a_204_means_that_nothing_more_comes(
     faulty: FaultyServer, stream: EventStream, meter: Meter
 ) -> None:

@@ -83,7 +83,7 @@ async def test_an_orders_whole_life(
         assert (meter.state, meter.connections) == (State.WAITING, 1)
         await order.step(step)
     assert await reading == list(STEPS)
-    assert order.asked == [(None, "50"), *((step.value, "50") for step in STEPS[:-1])]
+    assert order.asked == [(None, "45"), *((step.value, "45") for step in STEPS[:-1])]
     assert (meter.requests, meter.events, meter.reconnects) == (6, 6, 0)
     assert (meter.state, meter.connections) == (State.IDLE, 0)
     # Only the first answer was immediate by its nature; the others were held.

@@ -130,3 +130,70 @@ def test_a_long_line_in_small_pieces() -> None:
     raw = b"data: " + payload + b"\n\n"
     events, _ = fed([raw[start : start + 7] for start in range(0, len(raw), 7)])
     assert [len(event.data) for event in events] == [len(payload)]
+
+
+WPT = {
+    "a mark at the start": (b"\xef\xbb\xbfdata:1\n\ndata:2\n\n", ["1", "2"]),
+    "two marks": (b"\xef\xbb\xbf\xef\xbb\xbfdata:1\n\ndata:2\n\ndata:3\n\n", ["2", "3"]),
+    "a mark in the middle": (b"data:1\n\n\xef\xbb\xbfdata:2\n\ndata:3\n\n", ["1", "3"]),
+    "comments": (
+        b"data:1\r:\0\n:\r\ndata:2\n:"
+        + b"x" * 2048
+        + b"\rdata:3\n:data:fail\r:"
+        + b"x" * 2048
+        + b"\ndata:4\n\n",
+        ["1\n2\n3\n4"],
+    ),
+    "no empty line at the end": (b"retry:1000\ndata:test1\n\nid:test\ndata:test2", ["test1"]),
+    "data": (b"data:\n\ndata\ndata\n\ndata:test\n\n", ["", "\n", "test"]),
+    "a space is taken away once": (b"data:\ttest\rdata: \ndata:test\n\n", ["\ttest\n\ntest"]),
+    "fields that are none": (
+        b"data:test\n data\ndata\nfoobar:xxx\njustsometext\n:thisisacommentyay\ndata:test\n\n",
+        ["test\n\ntest"],
+    ),
+    "parsing": (
+        b"data:\0\ndata:  2\rData:1\ndata\0:2\ndata:1\r\0data:4\nda-ta:3\rdata_5\ndata:3\r"
+        b"data:\r\n data:32\ndata:4\n\n",
+        ["\0\n 2\n1\n3\n\n4"],
+    ),
+    "kinds": (
+        b"event:test\ndata:x\n\ndata:x\n\nevent: \ndata:data\n\n",
+        [("test", "x"), "x", "data"],
+    ),
+    "a kind without data": (b"event:a\n\ndata:x\n\n", ["x"]),
+    "all line ends": (b"data:test\r\ndata\ndata:test\r\n\r\n", ["test\n\ntest"]),
+    "a null character": (b"data:\0\n\n\n\n", ["\0"]),
+    "UTF-8": ("data:ok…\n\n".encode(), ["ok…"]),
+    "bytes of another encoding": (b"data:\xe0\xe5\xf0\n\n", ["\ufffd\ufffd\ufffd"]),
+    "retry among data": (b"retry:3000\ndata:x\n\nretry:1000x\ndata:y\n\n", ["x", "y"]),
+}
+"""The cases of the web platform's own tests for what a stream is read as, in our words."""
+
+
+@pytest.mark.parametrize("name", WPT)
+def test_the_web_platforms_cases_at_every_split(name: str) -> None:
+    raw, told = WPT[name]
+    expected = [one if isinstance(one, tuple) else ("message", one) for one in told]
+    assert [(kind, data) for kind, data, _ in by_the_standard(raw)] == expected
+    for cut in range(len(raw) + 1):
+        events, _ = fed([raw[:cut], raw[cut:]])
+        assert [(event.type, event.data) for event in events] == expected
+    events, _ = fed([raw[index : index + 1] for index in range(len(raw))])
+    assert [(event.type, event.data) for event in events] == expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "last"),
+    [
+        ("id: …\ndata:1\n\n".encode(), "…"),
+        (b"id:1\ndata:x\n\ndata:y\n\n", "1"),
+        (b"id:1\ndata:x\n\nid:\ndata:y\n\n", ""),
+        (b"id:1\ndata:x\n\nid\ndata:y\n\n", ""),
+        (b"id:1\ndata:x\n\nid:2\0a\ndata:y\n\n", "1"),
+        (b"id:1\ndata:x\n\nid:3\n\n", "3"),
+        (b"id:1\ndata:x\n\nid:4\ndata:y", "1"),
+    ],
+)
+def test_the_id_to_come_back_with_at_every_split(raw: bytes, last: str) -> None:
+    for cut in range(len(raw) + 1):
+        assert fed([raw[:cut], raw[cut:]])[1].last_event_id == last

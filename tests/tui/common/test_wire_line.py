@@ -51,6 +51,17 @@ async def test_parts_go_by_worth_as_it_narrows() -> None:
         assert len(line) <= width - 2
 
 
+async def test_it_says_why_something_else_carries() -> None:
+    """As far as there is room: what is left of the words is worth more than none."""
+    meter = Wire().meter("kitchen (poll)", Pattern.LONG_POLL)
+    meter.set_state(State.WAITING, "no stream: nothing came for 2 s")
+    assert "◐ long poll · 0 ev · no stream: nothing came for 2 s · 0 B" in await drawn(meter, 80)
+    for width in range(42, 80):
+        line = await drawn(meter, width)
+        assert line.startswith("◐ long poll · 0 ev · no stream: n")
+        assert len(line) <= width - 2
+
+
 async def test_it_tells_what_was_replayed() -> None:
     meter = busy()
     meter.reconnected()

@@ -1,4 +1,4 @@
-"""One chat as an account has it: its conversation, kept up by the socket of its room."""
+"""One chat as an account has it: its conversation, kept up by the stream of its room."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from server.features.shared.schemas import Actor
 from tui.common.chat.conversation import Conversation
 from tui.common.client.errors import ClientTrouble
 from tui.common.client.outbox import Outbox, Unsent
-from tui.common.client.reconnect import Backoff, in_short, is_final
-from tui.common.client.snapshot import keep_current
+from tui.common.client.reconnect import Backoff, in_short, is_final, keep_current
 from tui.common.client.wire import Meter, Pattern
 
 if TYPE_CHECKING:
     from tui.common.client.api import Api
+    from tui.common.client.chat import ChatStream
     from tui.common.client.session import Session
-    from tui.common.client.websocket import Room
+    from tui.common.client.watched import Patience
 
 PAGE = 50
 OLDER = 200
@@ -48,6 +48,7 @@ class Talk:
         on_change: Callable[[], None] = lambda: None,
         on_message: Callable[[Talk, ChatMessage], None] = lambda _talk, _message: None,
         backoff: Backoff | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self.chat = chat
         """As it was heard of last; `learn` renews it."""
@@ -68,13 +69,19 @@ class Talk:
         for unsent in self.outbox:
             self.conversation.write(unsent)
         self._is_customer = self.conversation.own_id == chat.customer.id
-        self.meter: Meter = session.wire.meter(_meter_name(chat), Pattern.WEBSOCKET)
+        self._meter = session.wire.meter(_meter_name(chat), Pattern.WEBSOCKET)
         self._session = session
         self._api = api
         self._on_change = on_change
         self._on_message = on_message
         self._backoff = backoff
-        self._room: Room | None = None
+        self._patience = patience
+        self._room: ChatStream | None = None
+
+    @property
+    def meter(self) -> Meter:
+        """The meter of what carries it now."""
+        return self._meter if self._room is None else self._room.meter
 
     @property
     def id(self) -> str:
@@ -115,7 +122,7 @@ class Talk:
 
     async def run(self) -> None:
         """Read the history and stay in the room, again after each reset."""
-        await keep_current(self._read, self._stay, self.meter, self._note)
+        await keep_current(self._read, self._stay, self._meter, self._note)
 
     async def read_older(self) -> None:
         """Fetch the page above, where there is one and it is not being fetched already."""
@@ -194,15 +201,17 @@ class Talk:
         return page.cursor
 
     async def _stay(self, cursor: str) -> None:
-        from tui.common.client.websocket import Room
+        from tui.common.client.chat import ChatStream
 
-        async with Room(
+        async with ChatStream(
             self._session,
             self.id,
-            self.meter,
+            self._meter.name,
             cursor,
             outbox=self.outbox,
             backoff=self._backoff,
+            on_carrier=self._on_change,
+            patience=self._patience,
         ) as self._room:
             try:
                 async for frame in self._room:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, TypedDict
 
+from tui.common.client.address import proxy_for
 from tui.common.client.errors import Unreachable
 from tui.common.client.exchange import Exchange
 from tui.common.client.server_clock import ServerClock
@@ -89,7 +90,8 @@ class HttpClient:
         if form is not None:
             kind, size = form.content_type, form.size
         query = "&".join(f"{name}={value}" for name, value in (params or {}).items())
-        what = f"{method} {path}?{query}" if query else f"{method} {path}"
+        joint = "&" if "?" in path else "?"
+        what = f"{method} {path}{joint}{query}" if query else f"{method} {path}"
         exchange = Exchange(self.in_words, meter, what, size, on_sent)
         timeout = aiohttp.ClientTimeout(
             total=total,
@@ -179,6 +181,10 @@ class HttpClient:
             self._http = aiohttp.ClientSession(
                 # A stream holds its connection, and how many there are is the panels' business.
                 connector=aiohttp.TCPConnector(limit=0),
+                # Not `trust_env`: it would also send what ~/.netrc has for this host.
+                proxy=proxy_for(self.base_url),
+                # Of a WebSocket's handshake; requests bring their own.
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 # Sizes shown are those on the wire, and a compressing proxy would hold events back.
                 headers={"Accept-Encoding": KEPT, "User-Agent": f"tiffin ({platform.system()})"},

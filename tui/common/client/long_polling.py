@@ -1,26 +1,28 @@
-"""Long polling: one held request after another; so for an order's status."""
+"""Long polling: one held request after another; for an order's status, and for any log."""
 
 from __future__ import annotations
 
+import json
 import random
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tui.common.client.errors import Unreachable
-from tui.common.client.polling import Poll
+from tui.common.client.errors import ApiError, ResetStream, Unreachable
 from tui.common.client.reconnect import HEALTHY_AFTER, parse_retry_after
-from tui.common.client.stream import NewsT
+from tui.common.client.stream import NewsT, Poll
 from tui.common.client.wire import State
 
 if TYPE_CHECKING:
     from server.features.orders.schemas import OrderStatus, TrackedStatus
+    from server.features.shared.schemas import EventPage
+    from tui.common.client.errors import ClientTrouble
     from tui.common.client.exchange import Exchange
     from tui.common.client.reconnect import Backoff
     from tui.common.client.session import Session
     from tui.common.client.wire import Meter
 
-HOLD_SECONDS = 50
-"""Asked of the server; under the 60 s after which proxies cut an idle connection."""
+HOLD_SECONDS = 45
+"""Asked of the server; under the 50 and 60 s after which proxies cut an idle connection."""
 GRACE_SECONDS = 15.0
 """More than was asked for before a request that nobody answers is given up."""
 TOO_EARLY_SECONDS = 0.5
@@ -97,8 +99,12 @@ class LongPoll(Poll[NewsT]):
         self._backoff.reset()
         if not known:
             self._meter.measured(exchange.latency_ms)
-        self._meter.event(f"200 {self._name(news)}", exchange.size)
+        self._count(news, exchange.size)
         self._pending.append(news)
+
+    def _count(self, news: NewsT, size: int) -> None:
+        """Note it on the meter."""
+        self._meter.event(f"200 {self._name(news)}", size)
 
     def _sent(self) -> None:
         self._sent_at = time.monotonic()
@@ -170,3 +176,55 @@ class StatusPoll(LongPoll["TrackedStatus"]):
         self._version = news.version
         if news.terminal:
             self._finish(State.IDLE)
+
+
+class EventPoll(LongPoll["EventPage"]):
+    """What happened in a log after `cursor`, page by page; without one, from now on.
+
+    Raises `ResetStream` when the server cannot go on from there.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        path: str,
+        meter: Meter,
+        cursor: str | None = None,
+        *,
+        hold: int = HOLD_SECONDS,
+        grace: float = GRACE_SECONDS,
+        backoff: Backoff | None = None,
+    ) -> None:
+        super().__init__(session, path, meter, hold=hold, grace=grace, backoff=backoff)
+        self.cursor = cursor
+
+    def _known(self) -> dict[str, str | int]:
+        return {} if self.cursor is None else {"after": self.cursor}
+
+    def _parse(self, body: bytes) -> EventPage:
+        from server.features.shared.schemas import EventPage
+
+        return EventPage.model_validate_json(body)
+
+    def _is_news(self, news: EventPage) -> bool:
+        return news.cursor != self.cursor
+
+    def _count(self, news: EventPage, size: int) -> None:
+        if not news.events:
+            self._meter.frame("200 where to begin", size)
+        for number, event in enumerate(news.events):
+            self._meter.event(f"200 {event.type}", 0 if number else size)
+
+    def _take(self, news: EventPage) -> None:
+        self.cursor = news.cursor
+
+    async def _after(self, trouble: ClientTrouble) -> None:
+        if isinstance(trouble, ApiError) and trouble.status == 410:
+            self._finish(State.CONNECTING, "reading everything again")
+            raise ResetStream(trouble.words) from trouble
+        await super()._after(trouble)
+
+
+def json_text(data: dict[str, Any]) -> str:
+    """An event's data as the text that a stream would have brought."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))

@@ -30,6 +30,19 @@ def unreachable(base_url: str, fault: Exception, connect_seconds: float) -> Unre
                 "Check that the address begins with the right http:// or https://.",
                 "TLS failed",
             )
+        case aiohttp.ClientProxyConnectionError():
+            reason = _os_words(fault.os_error)
+            return Unreachable(
+                f"The proxy on the way to {base_url} does not answer ({reason}). Check HTTP_PROXY "
+                "and HTTPS_PROXY, or name the server in NO_PROXY.",
+                f"proxy: {reason}",
+            )
+        case aiohttp.ClientHttpProxyError():
+            return Unreachable(
+                f"The proxy on the way to {base_url} refuses (HTTP {fault.status}). Check "
+                "HTTP_PROXY and HTTPS_PROXY, or name the server in NO_PROXY.",
+                f"proxy refuses (HTTP {fault.status})",
+            )
         case aiohttp.ClientConnectorError():
             reason = _os_words(fault.os_error)
             return Unreachable(

@@ -1,14 +1,20 @@
 """When to come back after a loss, and after which errors not to."""
 
+from __future__ import annotations
+
 import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from tui.common.client.errors import ApiError, ClientTrouble, SignedOut, Unreachable
+from tui.common.client.errors import ApiError, ClientTrouble, ResetStream, SignedOut, Unreachable
 from tui.common.client.server_clock import read_http_date
+from tui.common.client.wire import State
+
+if TYPE_CHECKING:
+    from tui.common.client.wire import Meter
 
 BASE_SECONDS = 0.5
 CAP_SECONDS = 8.0
@@ -17,6 +23,7 @@ AT_ONCE_SECONDS = 0.25
 HEALTHY_AFTER = 1.0
 
 AnswerT = TypeVar("AnswerT")
+CursorT = TypeVar("CursorT")
 
 _TEMPORARY = frozenset({408, 425, 429})
 
@@ -84,14 +91,14 @@ class Backoff:
     def ended(self) -> float:
         """Seconds to wait after the server ended the stream by itself.
 
-        Next to none: it drains or the token ran out. One that ends time and again as soon as it is
-        open is treated as lost.
+        Next to none beyond what the server asked for: it drains or the token ran out. One that
+        ends time and again as soon as it is open is treated as lost.
         """
         self._settle()
         if self.attempt:
             return self.lost()
         self.attempt = 1
-        return random.uniform(0.0, AT_ONCE_SECONDS)  # noqa: S311 not a secret
+        return self._floored(random.uniform(0.0, AT_ONCE_SECONDS), None)  # noqa: S311 not a secret
 
     def reset(self) -> None:
         """All is well: the next loss starts from the shortest wait."""
@@ -127,3 +134,35 @@ async def until_answered(send: Callable[[], Awaitable[AnswerT]], attempts: int) 
             if hopeless or backoff.attempt >= attempts - 1:
                 raise
             await asyncio.sleep(backoff.lost(trouble.retry_after))
+
+
+async def keep_current(
+    read: Callable[[], Awaitable[CursorT]],
+    follow: Callable[[CursorT], Awaitable[None]],
+    meter: Meter,
+    on_trouble: Callable[[ClientTrouble], None],
+) -> None:
+    """Read a snapshot and follow what comes after it, until the server refuses for good.
+
+    `read` takes the snapshot and gives its cursor, `follow` reads on from there; after a reset both
+    begin anew. `on_trouble` is called with whatever stands in the way, also with what is final; the
+    meter is down then.
+    """
+    backoff = Backoff()
+    while True:
+        meter.set_state(State.CONNECTING)
+        try:
+            cursor = await read()
+            backoff.opened()
+            await follow(cursor)
+        except ResetStream:
+            await asyncio.sleep(backoff.ended())
+        except ClientTrouble as trouble:
+            if is_final(trouble):
+                meter.set_state(State.DOWN, in_short(trouble))
+                on_trouble(trouble)
+                return
+            wait = backoff.lost(getattr(trouble, "retry_after", None))
+            meter.retrying(in_short(trouble), wait)
+            on_trouble(trouble)
+            await asyncio.sleep(wait)

@@ -82,6 +82,11 @@ class Session:
         return self._grant.epoch
 
     @property
+    def round_trip(self) -> float:
+        """Seconds to the server and back, as its answers have shown; 0 before the first."""
+        return (self._rest_meter().p50_ms or 0.0) / 1000
+
+    @property
     def on_signed_out(self) -> Callable[[str], None] | None:
         """Called with words when the server ends the sign-in."""
         return self._grant.on_signed_out

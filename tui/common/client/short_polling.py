@@ -6,9 +6,8 @@ import asyncio
 import random
 from typing import TYPE_CHECKING
 
-from tui.common.client.polling import Poll
 from tui.common.client.reconnect import parse_retry_after
-from tui.common.client.stream import NewsT
+from tui.common.client.stream import NewsT, Poll
 from tui.common.client.wire import State
 
 if TYPE_CHECKING:

@@ -52,7 +52,7 @@ class EventStream(RequestStream[ServerSentEvent]):
         self.path = path
         self.cursor = cursor
         self._silence = silence
-        self._parser = SSEParser()
+        self._parser = SSEParser(cursor or "")
         self._ids: deque[str] = deque(maxlen=IDS_KEPT)
         self._seen: set[str] = {cursor} if cursor else set()
         self._replaying = False
@@ -94,19 +94,22 @@ class EventStream(RequestStream[ServerSentEvent]):
                 self._meter.event(event.type, event.size, replayed=self._replaying)
         self._sound(heartbeat=self._parser.comments > comments)
 
-    def _sound(self, *, heartbeat: bool) -> None:
-        """Bytes have come, a heartbeat among them or not."""
+    def go_on_from(self, cursor: str | None) -> None:
+        """Open the next connection from there; what was read and not handed out is dropped."""
+        self._drop()
+        self._pending.clear()
+        self._ids.clear()
+        self._seen = {cursor} if cursor else set()
+        self.cursor, self._parser = cursor, SSEParser(cursor or "")
 
-    def _sent(self) -> None:
-        """The request's head has left."""
-
-    def _delay_after_end(self) -> float:
-        """Seconds to wait after the server ended the stream before opening it again."""
-        return self._backoff.ended()
+    @property
+    def position(self) -> str | None:
+        """The cursor after all that was handed out."""
+        return self.cursor if self._pending else self._parser.last_event_id or None
 
     async def _begin(self) -> Exchange:
-        # Nothing is pending here, so what the parser has seen the reader has seen.
-        self.cursor = self._parser.last_event_id or self.cursor
+        # An id that was emptied is none, and is not sent.
+        self.cursor = self.position
         self._parser = SSEParser(self.cursor or "")
         if self._meter.state is not State.CONNECTING:
             self._meter.set_state(State.CONNECTING)
@@ -121,6 +124,12 @@ class EventStream(RequestStream[ServerSentEvent]):
             # By the standard: no more events, and do not come back.
             self._finish(State.IDLE)
             raise NoStream("There is nothing more to come on this stream.", "no more events")
+        if response.status != 200:
+            raise NoStream(
+                f"HTTP {response.status} came where a stream of events was expected. Something "
+                f"between here and the server at {self._session.base_url} answers in its place.",
+                f"not a stream (HTTP {response.status})",
+            )
         if response.content_type != "text/event-stream":
             raise NoStream(
                 f"{response.content_type} came where a stream of events was expected. Something "
@@ -140,7 +149,7 @@ class EventStream(RequestStream[ServerSentEvent]):
         if news.type == RESET:
             self._finish(State.CONNECTING, "reading the snapshot again")
             raise ResetStream("Too much has happened since; reading everything again.")
-        self.cursor = news.last_event_id or self.cursor
+        self.cursor = news.last_event_id or None
         if news.type in LAST_EVENTS:
             self._finish(State.IDLE)
 

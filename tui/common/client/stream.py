@@ -84,6 +84,25 @@ class Stream(Generic[LinkT, NewsT]):
         self._take(news)
         return news
 
+    def go_on_from(self, cursor: str | None) -> None:
+        """Open the next connection from there; what was read and not handed out is dropped."""
+        raise NotImplementedError
+
+    @property
+    def position(self) -> str | None:
+        """The cursor after all that was handed out."""
+        raise NotImplementedError
+
+    async def _begin(self) -> LinkT:
+        """Open the connection."""
+        raise NotImplementedError
+
+    def _sent(self) -> None:
+        """The request for it has left."""
+
+    def _sound(self, *, heartbeat: bool) -> None:
+        """Something has come over it, a heartbeat or not."""
+
     async def _more(self) -> None:
         """Read what has come into `_pending`, opening the connection first where there is none."""
         raise NotImplementedError
@@ -184,6 +203,10 @@ class Stream(Generic[LinkT, NewsT]):
         retry_after = trouble.retry_after if isinstance(trouble, ApiError | Unreachable) else None
         return self._backoff.lost(retry_after)
 
+    def _delay_after_end(self) -> float:
+        """Seconds to wait after the server ended it before opening it again."""
+        return self._backoff.ended()
+
     async def _wait(self, detail: str, delay: float) -> None:
         self._lost_before = True
         self._meter.retrying(detail, delay)
@@ -217,3 +240,33 @@ class RequestStream(Stream["Exchange", NewsT]):
                 epoch=self._bound(),
             )
         )
+
+
+class Poll(RequestStream[NewsT]):
+    """One answer, asked for again and again; subclasses say what `path` answers with, and when to
+    ask."""
+
+    def __init__(self, session: Session, path: str, meter: Meter, backoff: Backoff | None) -> None:
+        super().__init__(session, meter, backoff)
+        self.path = path
+
+    def _parse(self, body: bytes) -> NewsT:
+        """Raises ValueError."""
+        raise NotImplementedError
+
+    def _name(self, news: NewsT) -> str:
+        """What it is on the wire."""
+        raise NotImplementedError
+
+    def _parsed(self, body: bytes) -> NewsT:
+        """The news that has come; from a server that is one of ours."""
+        try:
+            news = self._parse(body)
+        except ValueError as fault:
+            raise Unreachable(
+                f"What answers at {self._session.base_url} is not a Tiffin server, or another "
+                "version of it.",
+                "answer not understood",
+            ) from fault
+        self.accepted = True
+        return news

@@ -24,12 +24,12 @@ from server.features.chat.schemas import ChatMessage
 from server.features.shared.schemas import ProblemDetails
 from tui.common.client.channel import Channel, Closed
 from tui.common.client.errors import ApiError, ClientTrouble, ResetStream, Unreachable
-from tui.common.client.outbox import Outbox, Unsent
-from tui.common.client.sender import ECHO_SECONDS, Sender
+from tui.common.client.outbox import ECHO_SECONDS, Outbox, Sender, Unsent
 from tui.common.client.stream import Stream
 from tui.common.client.wire import State
 
 if TYPE_CHECKING:
+    from server.features.chat.frame_schemas import ClientFrame
     from tui.common.client.reconnect import Backoff
     from tui.common.client.session import Session
     from tui.common.client.wire import Meter
@@ -75,7 +75,9 @@ class Room(Stream[Channel, ServerFrame]):
         self.outbox = Outbox() if outbox is None else outbox
         self._silence = silence
         self._seen: deque[str] = deque([cursor] if cursor else [], maxlen=CURSORS_KEPT)
-        self._sender = Sender(self.outbox, echo)
+        self.sender = Sender(self.outbox, echo)
+        self.sends = True
+        """Whether it sends; else it only reads."""
         self._writing: asyncio.Task[None] | None = None
         self._let_in = False
         self._replaying = False
@@ -84,7 +86,7 @@ class Room(Stream[Channel, ServerFrame]):
         """The token with which the last connection was closed."""
 
     async def __aenter__(self) -> Room:
-        self.outbox.on_put = self._sender.wake
+        self.outbox.on_put = self.sender.wake
         return self
 
     async def aclose(self) -> None:
@@ -104,11 +106,11 @@ class Room(Stream[Channel, ServerFrame]):
     def typing(self) -> None:
         """Tell that the user is typing, at most every two seconds, and only while connected."""
         if self._let_in:
-            self._sender.typing()
+            self.sender.typing()
 
     def read(self, cursor: str) -> None:
         """Tell that everything up to this message has been seen, if need be once it is back."""
-        self._sender.read(cursor)
+        self.sender.read(cursor)
 
     # -- reading
 
@@ -130,10 +132,36 @@ class Room(Stream[Channel, ServerFrame]):
             self._note_open(State.LIVE)
         if news is not None:
             self._read_frame(news)
+        self._sound(heartbeat=news is None)
+
+    def go_on_from(self, cursor: str | None) -> None:
+        """Open the next connection from there; what was read and not handed out is dropped."""
+        self._drop()
+        self._pending.clear()
+        self._seen.clear()
+        if cursor:
+            self._seen.append(cursor)
+        self.cursor = cursor
+
+    @property
+    def position(self) -> str | None:
+        """The cursor after all that was handed out."""
+        return self.cursor
+
+    def send_on(self, *, sends: bool) -> None:
+        """From now on send what there is to send, or leave that to somebody else."""
+        self.sends = sends
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
+        if sends and self._link is not None:
+            writing = self.sender.run(_Frames(self._link))
+            self._writing = asyncio.create_task(writing, name=f"room {self.chat_id}")
 
     async def _begin(self) -> Channel:
         if self._meter.state is not State.CONNECTING:
             self._meter.set_state(State.CONNECTING)
+        self._sent()
         channel = await self._standing(
             self._session.connect(
                 f"/chats/{self.chat_id}/ws",
@@ -148,7 +176,7 @@ class Room(Stream[Channel, ServerFrame]):
         self._let_in = False
         self._replaying = self._lost_before
         self._heard_at = time.monotonic()
-        self._writing = asyncio.create_task(self._sender.run(channel), name=f"room {self.chat_id}")
+        self.send_on(sends=self.sends)
         return channel
 
     def _drop(self) -> None:
@@ -193,7 +221,7 @@ class Room(Stream[Channel, ServerFrame]):
     def _came(self, message: ChatMessage) -> None:
         account = self._session.account
         if account is not None and message.sender.id == account.id:
-            self._sender.settle(message.client_id)
+            self.sender.settle(message.client_id)
         if message.again:
             self._pending.append(message)
         elif message.cursor not in self._seen:
@@ -217,17 +245,17 @@ class Room(Stream[Channel, ServerFrame]):
         wait = AGAIN_SECONDS if frame.retry_after_ms is None else frame.retry_after_ms / 1000
         mine = frame.client_id is None or frame.client_id in self.outbox
         if again and mine:
-            self._sender.again(frame.client_id, wait)
+            self.sender.again(frame.client_id, wait)
             return
         if frame.client_id is not None:
-            self._sender.settle(frame.client_id)
+            self.sender.settle(frame.client_id)
         self._pending.append(frame)
 
     def _note_read(self, frame: ReadFrame) -> None:
         account = self._session.account
         for mark in frame.reads:
             if account is not None and mark.reader.id == account.id:
-                self._sender.confirm_read(mark.cursor)
+                self.sender.confirm_read(mark.cursor)
 
     # -- coming back
 
@@ -235,32 +263,32 @@ class Room(Stream[Channel, ServerFrame]):
         """The server has closed the connection: come back, or raise why not."""
         self._drop()
         code, retry_after = closed.code, closed.retry_after
-        if code == CloseCode.TOO_LARGE and self._sender.in_flight is not None:
+        if code == CloseCode.TOO_LARGE and self.sender.in_flight is not None:
             # Sent again, it would end every connection.
             self._refused(
                 ErrorFrame(
                     code=ErrorCode.TOO_LARGE,
                     detail="The message is too long for the server.",
                     chat_id=self.chat_id,
-                    client_id=self._sender.in_flight,
+                    client_id=self.sender.in_flight,
                 )
             )
         if code == CloseCode.UNAUTHORIZED:
             if self._rejected is not None:  # a new token did not help
                 raise _refusal(closed)
             self._rejected = token
-            await self._wait("token renewed", self._backoff.ended())
+            await self._wait("token renewed", self._delay_after_end())
         elif 4400 <= code < 4500 and code != CloseCode.STALLED:
             raise _refusal(closed)
         elif code == CloseCode.STALLED:
-            await self._wait("too slow to read", self._backoff.ended())
+            await self._wait("too slow to read", self._delay_after_end())
         elif code in (CloseCode.NORMAL, CloseCode.GOING_AWAY, 1005):
             words = (
                 "the server is going away"
                 if code == CloseCode.GOING_AWAY
                 else "the server ended it"
             )
-            delay = self._backoff.ended()
+            delay = self._delay_after_end()
             if retry_after is not None:
                 delay = max(delay, retry_after * random.uniform(1.0, 1.1))  # noqa: S311 not a secret
             await self._wait(words, delay)
@@ -276,6 +304,21 @@ class Room(Stream[Channel, ServerFrame]):
     def _gives_up(self, trouble: ClientTrouble) -> bool:
         closed_for_good = isinstance(trouble, ApiError) and trouble.problem.type == FINAL
         return closed_for_good or super()._gives_up(trouble)
+
+
+class _Frames:
+    """A WebSocket as what frames go out through."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    async def send(self, frame: ClientFrame) -> None:
+        """Raises `Unreachable`."""
+        await self._channel.send(frame.model_dump_json(), frame.type)
+
+    def drop(self) -> None:
+        """Let whoever reads see that it is broken."""
+        self._channel.drop()
 
 
 FINAL = "about:blank#close"

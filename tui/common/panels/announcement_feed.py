@@ -14,15 +14,14 @@ from server.features.announcements.schemas import (
     Scope,
 )
 from tui.common.client.errors import ApiError, ClientTrouble, SignedOut
-from tui.common.client.reconnect import Backoff, is_final
-from tui.common.client.snapshot import keep_current
+from tui.common.client.reconnect import Backoff, is_final, keep_current
 from tui.common.panels.announcement_book import AnnouncementBook
 from tui.common.trouble import words_of
 
 if TYPE_CHECKING:
     from tui.common.client.api import Api
+    from tui.common.client.fallback import LogStream
     from tui.common.client.session import Session
-    from tui.common.client.sse import EventStream
     from tui.common.client.wire import Meter
 
 STREAM = "announcements"
@@ -68,7 +67,7 @@ class AnnouncementFeed:
         self._meter = meter
         self._reader = reader
         self._scope = scope
-        self._stream: EventStream | None = None
+        self._stream: LogStream | None = None
 
     def reload(self) -> None:
         """Read the newest and follow the stream from there, anew where that is being done."""
@@ -85,6 +84,11 @@ class AnnouncementFeed:
         if self._book.read(announcement.id):
             self._reader.changed()
             self._reader.work(self._tell(announcement), f"ack-{announcement.id}")
+
+    @property
+    def meter(self) -> "Meter":
+        """The meter of what brings the events now."""
+        return self._meter if self._stream is None else self._stream.meter
 
     def cut(self) -> bool:
         """Drop the connection; it comes back by itself. False where there is none to drop."""
@@ -109,12 +113,17 @@ class AnnouncementFeed:
         return page.cursor
 
     async def _follow(self, cursor: str) -> None:
-        from tui.common.client.sse import EventStream
+        from tui.common.client.fallback import LogStream
 
-        path = "/announcements/stream"
-        if self._scope is not Scope.OWN:
-            path += f"?scope={self._scope}"
-        async with EventStream(self._session, path, self._meter, cursor) as stream:
+        scope = "" if self._scope is Scope.OWN else f"?scope={self._scope}"
+        async with LogStream(
+            self._session,
+            f"/announcements/stream{scope}",
+            f"/announcements/events{scope}",
+            self._meter.name,
+            cursor,
+            on_carrier=self._reader.changed,
+        ) as stream:
             self._stream = stream
             try:
                 async for event in stream:

@@ -98,6 +98,7 @@ class AnnouncementsPanel(Panel):
     def flush(self) -> None:
         """Paint what has changed."""
         feed, rows = self.feed, self.rows
+        self.show_meter(feed.meter)
         rows.message = announcement_text.nothing_there(self.book, feed.trouble)
         rows.renew()
         at_cursor = rows.at_cursor

@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from tui.common.client.wire import State
-from tui.common.text import human_age, human_bytes, human_latency, plain, spark
+from tui.common.text import fit, human_age, human_bytes, human_latency, plain, spark
 from tui.common.theme import PATTERN_INK, STATE_GLYPH
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 SPARK_CELLS = 12
 LATENCY_CELLS = 5
+LEAST_WORDS = 16
+"""Cells from which on words are cut rather than left out."""
 
 Part = tuple[str, str]
 
@@ -67,6 +69,8 @@ class WireLine(Widget):
         room = width - 2 - len(meter.pattern) - len(right) - 1
         tail: list[Part] = []
         for text, style in self._parts():
+            if text == meter.detail and cell_len(text) + 3 > room >= LEAST_WORDS:
+                text = fit(text, room - 3)
             cells = cell_len(text) + 3
             if cells <= room:
                 tail += [(" · ", "$wire-sep"), (text, style)]
@@ -93,6 +97,8 @@ class WireLine(Widget):
             return [("connecting", "$wire-ink"), (plain(meter.detail), "$wire-ink")]
         count = meter.requests if self.verb in ("polls", "requests") else meter.events
         parts: list[Part] = [(f"{count} {self.verb}", "$wire-ink")]
+        if meter.detail:  # why it is not carried as usual
+            parts.append((plain(meter.detail), "$warning"))
         if meter.reconnects:
             back = f"back {meter.reconnects}×" if meter.reconnects > 1 else "back"
             parts.append((f"{back}, {meter.replayed} replayed", "$title"))

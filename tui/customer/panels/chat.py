@@ -129,6 +129,7 @@ class ChatPanel(TalkPanel):
         """Paint what has changed."""
         self.pane.renew(in_view=self.in_view)
         talk = self.talk
+        self.show_meter(talk.meter if talk is not None else None)
         unread = sum(one.unread for one in self.talks.values())
         if talk is None:
             self.set_badge(unread)

@@ -82,9 +82,7 @@ class DriverPanel(Panel):
         self.query_one(TownMap).show(driver_lines.scene(lead, journey, words, now))
         self.set_summary(driver_lines.summary(lead, self.driver_watch, now))
         self.set_badge(note=driver_lines.note(delivery))
-        meter = self.driver_watch.meter if self.driver_watch is not None else None
-        if meter is not None and meter is not self.meter:
-            self.meter = meter
+        self.show_meter(self.driver_watch.meter if self.driver_watch is not None else None)
 
     # -- which driver
 

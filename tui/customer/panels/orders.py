@@ -147,9 +147,7 @@ class OrdersPanel(Panel):
     def _point_meter(self, order: Order | None) -> None:
         """The wire line shows the poll that `x` would cut."""
         followed = self._followed(order)
-        meter = self.feed.tracker.meter_of(followed.id) if followed is not None else None
-        if meter is not None and meter is not self.meter:
-            self.meter = meter
+        self.show_meter(self.feed.tracker.meter_of(followed.id) if followed is not None else None)
 
     def _followed(self, order: Order | None) -> Order | None:
         """The order in view if it is polled, else the newest that is."""

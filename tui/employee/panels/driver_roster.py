@@ -8,7 +8,7 @@ from enum import Enum, auto
 from server.features.drivers.schemas import DriverOnDuty, DriverOnDutyPage
 from server.features.orders.schemas import Order, OrderStatus
 from server.features.restaurants.schemas import CarriedOrder
-from tui.common.client.location_poll import is_newer
+from tui.common.client.locations import is_newer
 from tui.common.rides.course import metres_between
 from tui.common.rides.journey import Journey, place_of
 

@@ -250,9 +250,7 @@ class DriversPanel(Panel):
         self.map.show(driver_map.scene(self.roster, duty, self._restaurant, corner, now))
         self.set_summary(driver_lines.summary(self.roster, desk.feed, now))
         self.set_badge(self.roster.out_count, driver_lines.note(self.roster, duty))
-        meter = watch.meter if watch is not None else None
-        if meter is not None and meter is not self.meter:
-            self.meter = meter
+        self.show_meter(watch.meter if watch is not None else None)
 
     def _fit(self) -> None:
         """Roster and map where there is room for them."""

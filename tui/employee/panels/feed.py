@@ -9,14 +9,13 @@ from pydantic import ValidationError
 from server.features.orders.schemas import Order, OrderPage
 from server.features.restaurants.schemas import Restaurant
 from tui.common.client.errors import ClientTrouble
-from tui.common.client.reconnect import is_final
-from tui.common.client.snapshot import keep_current
+from tui.common.client.reconnect import is_final, keep_current
 from tui.employee.panels.board import Board
 
 if TYPE_CHECKING:
     from tui.common.client.api import Api
+    from tui.common.client.fallback import LogStream
     from tui.common.client.session import Session
-    from tui.common.client.sse import EventStream
     from tui.common.client.wire import Meter
 
 PAGE = 200
@@ -52,9 +51,14 @@ class Feed:
         self._board = board
         self._meter = meter
         self._changed = changed
-        self._stream: EventStream | None = None
+        self._stream: LogStream | None = None
         self._news: dict[str, str] = {}
         """The last event's data by order, not read yet."""
+
+    @property
+    def meter(self) -> "Meter":
+        """The meter of what brings the events now."""
+        return self._meter if self._stream is None else self._stream.meter
 
     def cut(self) -> bool:
         """Drop the connection; it comes back by itself. False where there is none to drop."""
@@ -112,10 +116,17 @@ class Feed:
         return cursor
 
     async def _follow(self, restaurant_id: str, cursor: str) -> None:
-        from tui.common.client.sse import EventStream
+        from tui.common.client.fallback import LogStream
 
-        path = f"/restaurants/{restaurant_id}/orders/stream"
-        async with EventStream(self._session, path, self._meter, cursor) as stream:
+        path = f"/restaurants/{restaurant_id}/orders"
+        async with LogStream(
+            self._session,
+            f"{path}/stream",
+            f"{path}/events",
+            self._meter.name,
+            cursor,
+            on_carrier=self._changed,
+        ) as stream:
             self._stream = stream
             try:
                 async for event in stream:

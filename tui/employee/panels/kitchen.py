@@ -271,6 +271,7 @@ class KitchenPanel(Panel):
     def _show_trouble(self, now: float) -> None:
         """Words above the board while it may be old."""
         loaded = self.feed is not None and self.feed.loaded
+        self.show_meter(self.feed.meter if self.feed is not None else None)
         words = self._watch.words(self.meter, now) if loaded else ""
         self.query_one(TroubleLine).say(words)
 

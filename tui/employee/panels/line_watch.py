@@ -22,7 +22,7 @@ class LineWatch:
 
     def words(self, meter: "Meter", now: float) -> str:
         """What to say above the board at monotonic time `now`; "" while all is well."""
-        if meter.state is State.LIVE:
+        if meter.state in (State.LIVE, State.WAITING):
             self._lost_at = None
             return ""
         if self._lost_at is None:

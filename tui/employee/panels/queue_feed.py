@@ -7,9 +7,8 @@ from pydantic import ValidationError
 
 from server.features.chat.schemas import Chat, QueueEvent
 from tui.common.client.errors import ClientTrouble
-from tui.common.client.reconnect import is_final
-from tui.common.client.snapshot import keep_current
-from tui.common.client.sse import EventStream
+from tui.common.client.fallback import LogStream
+from tui.common.client.reconnect import is_final, keep_current
 from tui.employee.panels.queue import Queue
 
 if TYPE_CHECKING:
@@ -47,7 +46,12 @@ class QueueFeed:
         self._meter = meter
         self._heard = heard
         self._changed = changed
-        self._stream: EventStream | None = None
+        self._stream: LogStream | None = None
+
+    @property
+    def meter(self) -> "Meter":
+        """The meter of what brings the events now."""
+        return self._meter if self._stream is None else self._stream.meter
 
     def cut(self) -> bool:
         """Drop the connection; it comes back by itself. False where there is none to drop."""
@@ -74,8 +78,14 @@ class QueueFeed:
         return page.cursor
 
     async def _follow(self, cursor: str | None) -> None:
-        stream = EventStream(self._session, "/chats/stream", self._meter, cursor)
-        async with stream as self._stream:
+        async with LogStream(
+            self._session,
+            "/chats/stream",
+            "/chats/events",
+            self._meter.name,
+            cursor,
+            on_carrier=self._changed,
+        ) as self._stream:
             try:
                 async for event in self._stream:
                     if event.type in EVENTS:

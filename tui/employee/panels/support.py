@@ -119,6 +119,8 @@ class SupportPanel(TalkPanel):
         if not self.has_class("-beside"):
             self.rows.styles.height = min(max(LEAST_ROWS, self.rows.count), self._most_rows)
         talk = self.talk
+        source = talk or self.feed
+        self.show_meter(source.meter if source is not None else None)
         if talk is not None:
             self.pane.writable = self.queue.is_mine(talk.chat)
             self.pane.note = support_text.why_not(talk.chat)
@@ -152,8 +154,9 @@ class SupportPanel(TalkPanel):
     def _show_trouble(self) -> None:
         """Words above the queue while it may be old: the wire line shows the room in view."""
         loaded = self.feed is not None and self.feed.loaded
-        meter = self.wire.meter(QUEUE_METER, Pattern.SSE)
-        words = self._watch.words(meter, time.monotonic()) if loaded else ""
+        words = ""
+        if self.feed is not None and loaded:
+            words = self._watch.words(self.feed.meter, time.monotonic())
         self.query_one(TroubleLine).say(words)
 
     @property

@@ -1,23 +1,21 @@
-"""A stream of events that says whether it is alive, judged by what is heard of it."""
+"""A primary stream that tells its owner whether it is heard."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import ClassVar, Protocol, Self
 
 from tui.common.client.errors import ApiError, ClientTrouble, NoStream, SignedOut
+from tui.common.client.exchange import Exchange
 from tui.common.client.reconnect import Backoff, in_short, is_final
 from tui.common.client.sse import EventStream
+from tui.common.client.sse_parser import ServerSentEvent
+from tui.common.client.stream import LinkT, NewsT, Stream
 from tui.common.client.wire import State
 
-if TYPE_CHECKING:
-    from tui.common.client.exchange import Exchange
-    from tui.common.client.session import Session
-    from tui.common.client.sse_parser import ServerSentEvent
-    from tui.common.client.wire import Meter
-
+ROUND_TRIPS = 4
+"""A connection, its TLS, the request and its answer."""
 GAPS_TO_TELL = 2
 """Between heartbeats, before their interval is known: one may be short, as the beat before it had
 been held up."""
@@ -29,7 +27,10 @@ class Patience:
     """How long a stream may stay silent, and how soon one that did is tried again; in seconds."""
 
     first_sound: float = 2.0
-    """From asking to the first byte of the body, before it is in doubt."""
+    """From asking to the first byte of the body, before it is in doubt; or four round trips."""
+    prompt: float = 1.0
+    """Until then the first byte is here where nothing holds it back; what comes later may be let go
+    by what follows it, and has to be heard once more. Or four round trips."""
     silence: float = 18.0
     """Before it is given up: 3 s more than a server may have between two heartbeats."""
     late: float = 3.0
@@ -41,34 +42,38 @@ class Patience:
     again_at_most: float = 120.0
 
 
-class WatchedStream(EventStream):
-    """An `EventStream` whose reader may turn elsewhere while it is not alive.
+class Owner(Protocol):
+    """Who has another way to the news."""
 
-    `on_alive` is called once it is heard, `on_doubt` with words at every loss or refusal, and when
-    nothing has been heard for a while after asking; a stream that the server has ended (it drains,
-    or the token ran out) has as long to come back. Only `SignedOut` is final here: whether a
-    refusal is the server's last word or some proxy's is found out elsewhere.
+    AT_ONCE: ClassVar[bool]
+    """Whether a loss is told at once, instead of leaving it a moment to come back."""
 
-    One that was held back before has to be heard twice, some time apart, to be believed.
+    def begins(self) -> None:
+        """A connection is about to be asked for."""
+
+    def alive(self) -> None:
+        """The stream is heard."""
+
+    def doubts(self, words: str, trouble: ClientTrouble | None, *, blocked: bool) -> None:
+        """It is not, for that reason; `blocked` where something on the way is in doubt."""
+
+
+class Watched(Stream[LinkT, NewsT]):
+    """A primary stream that tells its owner whether it is heard. Mixed into one of another kind.
+
+    The owner is told `alive` once it is heard, and `doubts` with the reason when it is refused,
+    when a connection brought nothing, and when nothing has been heard for a while after asking or
+    after a loss; a stream that the server has ended (it drains, or the token ran out) has as long
+    to come back. Only `SignedOut` is final here: whether a refusal is the server's last word or
+    some proxy's, the poll finds out.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        path: str,
-        meter: Meter,
-        *,
-        on_alive: Callable[[], None],
-        on_doubt: Callable[[str], None],
-        patience: Patience | None = None,
-        backoff: Backoff | None = None,
-    ) -> None:
-        super().__init__(session, path, meter, backoff=backoff)
+    def watch(self, owner: Owner, patience: Patience) -> Self:
+        """From before it is read on: tell that owner."""
+        self._owner = owner
+        self._patience = patience
+        self._again = Backoff(patience.again, patience.again_at_most)
         self.alive = False
-        self._on_alive = on_alive
-        self._on_doubt = on_doubt
-        self._patience = patience or Patience()
-        self._again = Backoff(self._patience.again, self._patience.again_at_most)
         self._on_trial = False
         self._asked_at: float | None = None
         self._first_at: float | None = None
@@ -78,8 +83,9 @@ class WatchedStream(EventStream):
         self._beat_at: float | None = None
         self._gaps = 0
         self._longest_gap = 0.0
+        return self
 
-    async def __anext__(self) -> ServerSentEvent:
+    async def __anext__(self) -> NewsT:
         try:
             return await super().__anext__()
         except BaseException:
@@ -91,24 +97,25 @@ class WatchedStream(EventStream):
         self._rest()
         await super().aclose()
 
-    async def _begin(self) -> Exchange:
+    async def _begin(self) -> LinkT:
+        self._owner.begins()
         self._asked_at = self._first_at = self._beat_at = None
         self._expect()
         return await super()._begin()
 
     def _sent(self) -> None:
         if self._asked_at is None:
-            self._asked_at = self._now()
+            self._asked_at = _now()
             self._listen()
 
     def _note_open(self, state: State) -> None:
         """The head alone proves nothing; `_sound` says when the stream stands."""
 
     def _sound(self, *, heartbeat: bool) -> None:
-        now = self._now()
+        now = _now()
         if self._first_at is None:
             self._first_at = now
-            self._on_trial = self._on_trial or self._is_late()
+            self._on_trial = self._on_trial or self._is_late(self._patience.prompt)
         if heartbeat:
             self._beat(now)
         self._listen()
@@ -119,7 +126,7 @@ class WatchedStream(EventStream):
         self._on_trial = False
         self._again.reset()
         super()._note_open(State.LIVE)
-        self._on_alive()
+        self._owner.alive()
 
     def _gives_up(self, trouble: ClientTrouble) -> bool:
         return isinstance(trouble, SignedOut)
@@ -127,15 +134,17 @@ class WatchedStream(EventStream):
     def _delay(self, trouble: ClientTrouble) -> float:
         unheard = self._unheard()
         self._on_trial = self._on_trial or unheard
-        self._doubt(in_short(trouble))
-        if unheard or isinstance(trouble, NoStream) or is_final(trouble):
+        blocked = unheard or isinstance(trouble, NoStream) or is_final(trouble)
+        if blocked or self._owner.AT_ONCE:
+            self._doubt(in_short(trouble), trouble, blocked=blocked)
+        if blocked:
             retry_after = trouble.retry_after if isinstance(trouble, ApiError) else None
             return self._again.lost(retry_after)
         return super()._delay(trouble)
 
     def _delay_after_end(self) -> float:
         if self._unheard():
-            self._doubt(HELD_BACK)
+            self._doubt(HELD_BACK, blocked=True)
             self._on_trial = True
             return self._again.lost()
         return super()._delay_after_end()
@@ -143,7 +152,8 @@ class WatchedStream(EventStream):
     async def _wait(self, detail: str, delay: float) -> None:
         if self.alive:
             self.alive = False
-            self._expect()
+            # The first wait is what the server asks for; a longer one would be felt.
+            self._expect(delay if self._backoff.attempt <= 1 else 0.0)
         await super()._wait(detail, delay)
 
     def _drop(self) -> None:
@@ -152,29 +162,32 @@ class WatchedStream(EventStream):
             self._listening.cancel()
             self._listening = None
 
-    def _is_late(self) -> bool:
-        """Whether the first sound should have come by now."""
-        return (
-            self._asked_at is not None and self._now() - self._asked_at > self._patience.first_sound
-        )
+    def _at_least(self, seconds: float) -> float:
+        """So long, or four round trips."""
+        return max(seconds, ROUND_TRIPS * self._session.round_trip)
+
+    def _is_late(self, seconds: float) -> bool:
+        """Whether it was asked for longer ago than that."""
+        return self._asked_at is not None and _now() - self._asked_at > self._at_least(seconds)
 
     def _unheard(self) -> bool:
         """Whether the connection that is over brought nothing that could be believed."""
-        return not self.alive and self._is_late()
+        return not self.alive and self._is_late(self._patience.first_sound)
 
-    def _expect(self) -> None:
-        """From now on it has so long to be heard, unless it is in doubt anyway."""
+    def _expect(self, delay: float = 0.0) -> None:
+        """It has so long to be heard after `delay`, unless it is in doubt anyway."""
         if self._doubting is None and not self._doubted:
-            loop = asyncio.get_running_loop()
-            seconds = self._patience.first_sound
-            self._doubting = loop.call_later(
-                seconds, self._doubt, f"nothing came for {seconds:g} s"
+            seconds = self._at_least(self._patience.first_sound)
+            self._doubting = asyncio.get_running_loop().call_later(
+                delay + seconds, self._doubt, f"nothing came for {seconds:.3g} s"
             )
 
-    def _doubt(self, words: str) -> None:
+    def _doubt(
+        self, words: str, trouble: ClientTrouble | None = None, *, blocked: bool = True
+    ) -> None:
         self._rest()
         self._doubted = True
-        self._on_doubt(words)
+        self._owner.doubts(words, trouble, blocked=blocked)
 
     def _rest(self) -> None:
         """Neither alive nor in doubt, and nothing is expected."""
@@ -210,6 +223,10 @@ class WatchedStream(EventStream):
             self._longest_gap = max(self._longest_gap, now - self._beat_at)
         self._beat_at = now
 
-    @staticmethod
-    def _now() -> float:
-        return asyncio.get_running_loop().time()
+
+class WatchedEvents(Watched[Exchange, ServerSentEvent], EventStream):
+    """The events of a path, as a primary stream."""
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
