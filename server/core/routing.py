@@ -190,6 +190,8 @@ class Operation:
             if problem.status == 429:
                 await asyncio.sleep(REFUSED_SECONDS)
             return await self.refuse(request, problem)
+        finally:
+            request.pop(LET_GO, None)  # it knows the request: together they would stay for long
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         if self.method != "GET":
