@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from chat_apps import Side, customer_side, employee_side
-from textual.widgets import Button
+from textual.widgets import Button, Input
 
+from server.demo.town import PASSWORD_FILE
 from support.live_server import LiveServer
 from support.proxy import proxy_to
 from support.rest import Rest
@@ -122,6 +123,7 @@ async def test_what_is_refused_then_can_be_written_again(
 async def test_an_account_that_is_deleted_leaves_nothing(
     demo_server: LiveServer, tmp_path: Path
 ) -> None:
+    password = (demo_server.settings.data_dir / PASSWORD_FILE).read_text().strip()
     async with customer_side(demo_server.url, tmp_path) as side:
         side.panel.store.write("cht-elsewhere", Unsent("never sent"))
         assert kept(tmp_path)
@@ -129,6 +131,7 @@ async def test_an_account_that_is_deleted_leaves_nothing(
         await side.sees("Delete account")
         side.app.screen.query_one("#delete", Button).press()
         await side.sees("cannot be undone")
+        side.app.screen.query_one("#password", Input).value = password
         side.app.screen.query_one("#yes", Button).press()
         await side.sees("Your account is deleted")
     assert not kept(tmp_path)

@@ -295,10 +295,10 @@ async def test_a_lost_reply_never_makes_two_orders(
             assert len(await orders_at(guest)) == 1
             # basket and price are changed before it is sent again: the first one is the order
             await kitchen.change_dish(place["menu"][0]["id"], price_cents=9900)
-            screen.query_one("#basket").focus()
-            await pilot.press("plus")
-            screen.query_one("#send").focus()
-            await pilot.press("enter")
+            for field, key in (("#basket", "plus"), ("#send", "enter")):
+                screen.query_one(field).focus()
+                await wait_until(lambda field=field: screen.query_one(field).has_focus)
+                await pilot.press(key)
             await wait_until(lambda: len(app.screen_stack) == 1, what="placed")
             await told(app, "arrived the first time")
             (order,) = await orders_at(guest)
