@@ -78,9 +78,10 @@ class FolderBlobs:
 
     def _make(self) -> None:
         """Make the folder where it never was. Raises OSError where it was, and is empty now."""
+        used = self._used  # before the look: another thread may put the first blob there meanwhile
         if self._there():
             return
-        if self._used:
+        if used:
             raise OSError(errno.ENODEV, _GONE)
         self._folder.mkdir(parents=True, exist_ok=True)
 

@@ -117,6 +117,14 @@ async def test_a_folder_whose_disk_is_not_mounted_has_lost_nothing(tmp_path: Pat
         await before.fetch("upl_2", target)
 
 
+async def test_many_may_put_the_first_blob_into_a_folder(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"x")
+    for number in range(100):
+        blobs = FolderBlobs(tmp_path / f"blobs-{number}")
+        await asyncio.gather(*(blobs.put(f"upl_{one}", source, "image/png") for one in range(6)))
+
+
 async def test_a_folder_without_room_says_so_to_the_operator_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
