@@ -3,14 +3,15 @@
 A feed is carried by its primary pattern, server-sent events or a chat's WebSocket, wherever that
 comes through. The server writes a first byte at once, so where a request is refused, or no byte of
 its body has come within max(2 s, 4 round trips), something on the way refuses it or holds it back:
-then a long poll goes on from the reader's cursor. It carries, and its meter says why, until the
-primary comes through again, which is tried after 15 s and then ever more seldom, every 2 min at
-last. Such a probe is one more request, from the cursor that has been reached; what it brings is
-kept aside until it is believed, which takes two sounds some time apart where sounds were held back
-before. Then the poll is let go. If that has moved the cursor meanwhile, the probe's connection is
-opened anew from there, otherwise what was kept aside comes next. So only one of the two ever hands
-out news, the cursor moves with what is handed out, and nothing is lost or repeated. What both
-refuse is refused for good.
+then a long poll goes on from the reader's cursor. (A server that cannot be reached at all is waited
+for: a poll would not reach it either.) The poll carries, and its meter says why, until the primary
+comes through again, which is tried after 15 s and then ever more seldom, every 2 min at last. Such
+a probe is one more request, from the cursor that has been reached; what it brings is kept aside
+until it is believed, which takes two sounds some time apart where sounds were held back before.
+Then the poll is let go. If that has moved the cursor meanwhile, the probe's connection is opened
+anew from there, otherwise what was kept aside comes next. So only one of the two ever hands out
+news, the cursor moves with what is handed out, and nothing is lost or repeated. What both refuse is
+refused for good.
 """
 
 from __future__ import annotations

@@ -78,6 +78,8 @@ class Watched(Stream[LinkT, NewsT]):
         self._asked_at: float | None = None
         self._first_at: float | None = None
         self._doubted = False
+        self._unreachable = False
+        """Whether the last attempt did not even get as far as asking."""
         self._doubting: asyncio.TimerHandle | None = None
         self._listening: asyncio.TimerHandle | None = None
         self._beat_at: float | None = None
@@ -106,6 +108,8 @@ class Watched(Stream[LinkT, NewsT]):
     def _sent(self) -> None:
         if self._asked_at is None:
             self._asked_at = _now()
+            self._unreachable = False
+            self._expect()
             self._listen()
 
     def _note_open(self, state: State) -> None:
@@ -132,6 +136,7 @@ class Watched(Stream[LinkT, NewsT]):
         return isinstance(trouble, SignedOut)
 
     def _delay(self, trouble: ClientTrouble) -> float:
+        self._unreachable = self._asked_at is None
         unheard = self._unheard()
         self._on_trial = self._on_trial or unheard
         blocked = unheard or isinstance(trouble, NoStream) or is_final(trouble)
@@ -179,8 +184,14 @@ class Watched(Stream[LinkT, NewsT]):
         if self._doubting is None and not self._doubted:
             seconds = self._at_least(self._patience.first_sound)
             self._doubting = asyncio.get_running_loop().call_later(
-                delay + seconds, self._doubt, f"nothing came for {seconds:.3g} s"
+                delay + seconds, self._miss, f"nothing came for {seconds:.3g} s"
             )
+
+    def _miss(self, words: str) -> None:
+        """It was not heard in time. Where it could not even be asked, a poll cannot be either."""
+        self._doubting = None
+        if not self._unreachable:
+            self._doubt(words)
 
     def _doubt(
         self, words: str, trouble: ClientTrouble | None = None, *, blocked: bool = True
