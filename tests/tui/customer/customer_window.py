@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from textual.pilot import Pilot
+from textual.screen import Screen
 from textual.widgets import Input
 
 from support.rest import Rest
@@ -34,6 +35,13 @@ def orders_of(app: CustomerApp) -> OrdersPanel:
 def table_of(app: CustomerApp) -> OrderTable:
     """Its table."""
     return orders_of(app).query_one(OrderTable)
+
+
+async def focus(screen: Screen[Any], selector: str) -> None:
+    """Have keys go there; Textual moves the focus a moment after it is asked to."""
+    field = screen.query_one(selector)
+    field.focus()
+    await wait_until(lambda: field.has_focus, what=f"{selector} in focus")
 
 
 @asynccontextmanager

@@ -5,7 +5,16 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from customer_window import NARROW, PASSWORD, WIDE, Kitchen, customer_window, orders_of, to_menu
+from customer_window import (
+    NARROW,
+    PASSWORD,
+    WIDE,
+    Kitchen,
+    customer_window,
+    focus,
+    orders_of,
+    to_menu,
+)
 
 from support.live_server import LiveServer
 from support.rest import Rest
@@ -105,7 +114,7 @@ async def test_what_sells_out_meanwhile_is_said_and_the_basket_kept(
         await sees(app, "! ", "sold out")
         await wait_until(lambda: orders_of(app).baskets[kitchen.id].sold_out, what="marked")
         assert orders_of(app).baskets[kitchen.id].count == 2
-        screen.query_one("#basket").focus()
+        await focus(screen, "#basket")
         await pilot.press("0", "tab", "tab", "tab", "enter")
         await sees(app, "waiting for the kitchen")
         (order,) = await orders_at(guest)
@@ -138,11 +147,11 @@ async def test_another_price_is_shown_and_asked_about(
         await pilot.press("escape")
         await at_page(app, "checkout")
         assert (basket.count, basket.key == key) == (4, False), "nothing of it is lost"
-        screen.query_one("#basket").focus()
+        await focus(screen, "#basket")
         await pilot.press("down", "0")
         # and once more, between the look and the button
         await kitchen.change_dish(first["id"], price_cents=first["price_cents"])
-        screen.query_one("#send").focus()
+        await focus(screen, "#send")
         await pilot.press("enter")
         await sees(app, "Still order it?", f"{first['name']}: {old} now, not {new}.")
         assert not await orders_at(guest)
@@ -183,12 +192,12 @@ async def test_what_is_missing_is_said_in_place(
         await sees(app, "The basket is empty.")
         await pilot.press("enter", "b")
         await at_page(app, "checkout")
-        screen.query_one("#send").focus()
+        await focus(screen, "#send")
         await pilot.press("enter")
         await sees(app, "Type the address")
         await pilot.press(*"The attic")
         await sees(app, "near the restaurant")
-        screen.query_one("#send").focus()
+        await focus(screen, "#send")
         await pilot.press("enter")
         await sees(app, "waiting for the kitchen")
 
@@ -296,8 +305,7 @@ async def test_a_lost_reply_never_makes_two_orders(
             # basket and price are changed before it is sent again: the first one is the order
             await kitchen.change_dish(place["menu"][0]["id"], price_cents=9900)
             for field, key in (("#basket", "plus"), ("#send", "enter")):
-                screen.query_one(field).focus()
-                await wait_until(lambda field=field: screen.query_one(field).has_focus)
+                await focus(screen, field)
                 await pilot.press(key)
             await wait_until(lambda: len(app.screen_stack) == 1, what="placed")
             await told(app, "arrived the first time")

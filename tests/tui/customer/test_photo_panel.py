@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from customer_window import NARROW, WIDE
+from customer_window import NARROW, WIDE, focus
 from photo_window import desk_of, in_view, panel_of, photo_window, picture, send
 from PIL import Image
-from textual.widgets import DirectoryTree, Input
+from textual.widgets import Input
 
 from server.features.uploads.schemas import UploadStatus
 from support.live_server import LiveServer, running_server, settings_for
@@ -312,11 +312,10 @@ async def test_the_picker_says_what_is_wrong_and_goes_through_folders(
         await sees(app, "✕ There is no file")
         for odd, words in (("file://[x", "✕ Type the path"), ("n" * 300, "cannot be read")):
             app.screen.query_one(Input).value = odd
-            app.screen.query_one(Input).focus()
+            await focus(app.screen, "Input")
             await pilot.press("enter")
             await sees(app, words)
-        tree = app.screen.query_one(DirectoryTree)
-        tree.focus()
+        await focus(app.screen, "DirectoryTree")
         await pilot.press("down", "enter")
         await wait_until(lambda: len(app.screen_stack) == 1, what="taken from the tree")
         await sees(app, "the plate.png", "next in the queue")
