@@ -114,11 +114,15 @@ async def test_deleting_asks_first(demo_server: LiveServer, tmp_path: Path) -> N
         press(app, "delete")
         await wait_until(lambda: app.focused is not None and app.focused.id == "no")
         app.screen.query_one("#password", Input).value = "a guess"
-        await pilot.press("right", "enter")
+        await pilot.press("right")
+        await wait_until(lambda: app.focused is not None and app.focused.id == "yes")
+        await pilot.press("enter")
         await sees(app, "Password: This is not the current password.")
         await wait_until(lambda: app.focused is not None and app.focused.id == "password")
         app.screen.query_one("#password", Input).value = "long enough"
-        await pilot.press("enter", "enter")
+        await pilot.press("enter")
+        await wait_until(lambda: app.focused is not None and app.focused.id == "yes")
+        await pilot.press("enter")
         await sees(app, "Your account is deleted.")
         assert app.session.account is None
 
