@@ -18,19 +18,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from tui.common.client.errors import ApiError, ClientTrouble, ResetStream
 from tui.common.client.long_polling import EventPoll, json_text
 from tui.common.client.reconnect import Backoff, in_short, is_final
 from tui.common.client.sse_parser import ServerSentEvent
-from tui.common.client.stream import NewsT
+from tui.common.client.stream import News, NewsT
 from tui.common.client.watched import Patience, Watched, WatchedEvents
 from tui.common.client.wire import Pattern, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
-    from types import TracebackType
 
     from server.features.shared.schemas import EventPage
     from tui.common.client.long_polling import LongPoll
@@ -41,7 +40,7 @@ AT_HAND = 4096
 """News that may wait for a slow reader; more is left to the connection."""
 
 
-class FallbackStream(Generic[NewsT]):
+class FallbackStream(News[NewsT]):
     """`async for news in stream`, inside `async with`: by the primary pattern, or by long polling.
 
     Raises `ResetStream` when the server cannot go on from the cursor, `ApiError` when it refuses
@@ -126,20 +125,6 @@ class FallbackStream(Generic[NewsT]):
         return f"no stream: {words}"
 
     # -- reading
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        fault: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    def __aiter__(self) -> Self:
-        return self
 
     async def __anext__(self) -> NewsT:
         while True:

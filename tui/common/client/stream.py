@@ -32,7 +32,32 @@ LinkT = TypeVar("LinkT", bound=Link)
 NewsT = TypeVar("NewsT")
 
 
-class Stream(Generic[LinkT, NewsT]):
+class News(Generic[NewsT]):
+    """What is read by `async for news in it`, inside `async with`."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> NewsT:
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        """End for good."""
+        raise NotImplementedError
+
+
+class Stream(News[NewsT], Generic[LinkT, NewsT]):
     """One connection that is opened again and again, and an iterator over what it brings.
 
     Meant for one reader, inside `async with`. Cancelling the reader closes the connection; reading
@@ -52,20 +77,6 @@ class Stream(Generic[LinkT, NewsT]):
         self._finished = False
         self.accepted = False
         """Whether the server has ever answered with what was asked for."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        fault: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    def __aiter__(self) -> Self:
-        return self
 
     async def __anext__(self) -> NewsT:
         try:
