@@ -8,6 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.geometry import Offset, Size
 from textual.message import Message
+from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
@@ -55,11 +56,12 @@ class MessageView(ScrollView, can_focus=True):
     class NearTop(Message):
         """Older messages are about to be wanted."""
 
+    message: reactive[Content] = reactive(Content(""))
+    """What to say while there is nothing to show."""
+
     def __init__(self) -> None:
         super().__init__()
         self.conversation: Conversation | None = None
-        self.message = Content("")
-        """What to say while there is nothing to show."""
         self.selected: int | None = None
         """The number of the message that keys have gone to."""
         self.at_end = True

@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.geometry import Size
 from textual.message import Message
+from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.visual import Visual
@@ -57,11 +58,12 @@ class AnnouncementList(ScrollView, can_focus=True):
     class Moved(Message):
         """Another announcement is under the cursor, or other ones came into view."""
 
+    message: reactive[Content] = reactive(Content(""))
+    """What to say while there is nothing."""
+
     def __init__(self, book: AnnouncementBook, now: Callable[[], datetime]) -> None:
         super().__init__(id="announcement-list")
         self.book = book
-        self.message = Content("")
-        """What to say while there is nothing."""
         self.aside: Callable[[ReadAnnouncement], str] = lambda _: ""
         """More behind an announcement's label."""
         self.foot: Note = lambda *_: None

@@ -72,12 +72,13 @@ class RowList(ScrollView, can_focus=True):
     class Scrolled(Moved):
         """Other rows came into view."""
 
+    message: reactive[Content] = reactive(Content(""))
+    """What to say while there are no rows."""
+
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._strips: dict[Hashable, Strip] = {}
         self._painted: tuple[tuple[int, str], list[Hashable]] = ((0, ""), [])
-        self.message = Content("")
-        """What to say while there are no rows."""
 
     @property
     def count(self) -> int:

@@ -7,6 +7,7 @@ from chat_window import ANA, MAYA, ChatWindow, page_of, read_to, said
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from textual.content import Content
 from textual.events import MouseScrollUp
 from textual.geometry import Offset
 from textual.pilot import Pilot
@@ -44,6 +45,18 @@ async def test_a_bubble_shows_who_when_and_how_far_it_has_come() -> None:
         app.view.renew()
         await pilot.pause()
         assert "✓✓" in app.text()
+
+
+async def test_what_stands_where_there_are_no_messages_is_painted_when_it_changes() -> None:
+    app = ChatWindow(conversation())
+    async with app.run_test(size=(60, 20)) as pilot:
+        app.view.message = Content("Reading the messages …")
+        await pilot.pause()
+        assert "Reading the messages" in app.text()
+        app.view.message = Content("Nothing has been said yet.")
+        app.view.renew()
+        await pilot.pause()
+        assert "Nothing has been said yet." in app.text()
 
 
 async def test_what_is_on_its_way_or_refused_is_marked() -> None:
