@@ -8,7 +8,7 @@ from server.core.auth import Identity
 from server.core.clock import now, to_text
 from server.core.database import Database, Transaction
 from server.core.errors import Problem, conflict, invalid, not_found, too_many
-from server.core.idempotency import Repeatable, store_answer, stored_answer
+from server.core.idempotency import KeyedRequest, once
 from server.core.ids import new_id
 from server.features.accounts.schemas import Role
 from server.features.chat import store
@@ -81,11 +81,9 @@ class ChatService:
         Raises Problem 409 where the account has all the chats open that it may, 422 where the
         order is not the customer's, 429 where it has opened as many as it may within a day.
         """
-        repeatable = Repeatable.of(identity.account_id, OPEN_ROUTE, key, new) if key else None
+        request = KeyedRequest.of(identity.account_id, OPEN_ROUTE, key, new)
 
-        async def fn(tx: Transaction) -> Chat:
-            if repeatable and (stored := await stored_answer(tx, repeatable)):
-                return Chat.model_validate_json(stored)
+        async def open_chat(tx: Transaction) -> Chat:
             moment = now()
             await self._check_room_for_one(tx, identity.account_id)
             await self._check_day(tx, identity.account_id, moment)
@@ -101,11 +99,9 @@ class ChatService:
             )
             await store.insert(tx, chat)
             await self.tell_queue(tx, QueueEvent.OPENED, chat)
-            if repeatable:
-                await store_answer(tx, repeatable, 201, chat.model_dump_json())
             return chat
 
-        return await self._database.write(fn)
+        return await self._database.write(lambda tx: once(tx, request, lambda: open_chat(tx), Chat))
 
     async def chats(
         self, identity: Identity, status: ChatStatus | None, before: str | None, limit: int

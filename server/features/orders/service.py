@@ -10,7 +10,7 @@ from server.core.auth import Identity
 from server.core.clock import now
 from server.core.database import Database, Transaction
 from server.core.errors import Problem, conflict, not_found, reset, too_many
-from server.core.idempotency import Repeatable, store_answer, stored_answer
+from server.core.idempotency import KeyedRequest, once
 from server.features.accounts.schemas import Role
 from server.features.accounts.service import AccountService
 from server.features.orders import store
@@ -78,20 +78,16 @@ class OrderService:
         where there is no such thing or the address is out of reach, 429 where the account has
         placed as many as it may within a day.
         """
-        repeatable = Repeatable.of(identity.account_id, PLACE_ROUTE, key, basket) if key else None
+        request = KeyedRequest.of(identity.account_id, PLACE_ROUTE, key, basket)
 
-        async def fn(tx: Transaction) -> Order:
-            if repeatable and (stored := await stored_answer(tx, repeatable)):
-                return Order.model_validate_json(stored)
+        async def place(tx: Transaction) -> Order:
             await self._check_day(tx, identity.account_id)
             order = await new_order(tx, identity, basket, self._accounts, self._restaurants)
             await store.insert(tx, order, await self._count(tx, order))
             await self._append(tx, "order.placed", order)
-            if repeatable:
-                await store_answer(tx, repeatable, 201, order.model_dump_json())
             return order
 
-        return await self._database.write(fn)
+        return await self._database.write(lambda tx: once(tx, request, lambda: place(tx), Order))
 
     async def _check_day(self, tx: Transaction, customer_id: str) -> None:
         """Raises Problem 429."""
