@@ -4,8 +4,8 @@ import asyncio
 import inspect
 import typing
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Generic, TypeVar, cast
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Annotated, Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -18,7 +18,9 @@ from server.core.limits import InFlight, RateLimit, Turns
 
 BodyT = TypeVar("BodyT")
 ServiceT = TypeVar("ServiceT")
+OptionsP = ParamSpec("OptionsP")
 Handler = Callable[..., Awaitable[Any]]
+HandlerT = TypeVar("HandlerT", bound=Handler)
 Refuse = Callable[[web.Request, Problem], Awaitable[web.StreamResponse]]
 
 PREFIX = "/api/v1"
@@ -121,46 +123,49 @@ class _Parameters(BaseModel):
     model_config = ConfigDict(extra="ignore", populate_by_name=False)
 
 
+@dataclass(eq=False)
 class Operation:
     """One method on one path: who may call it, what it takes, what it answers."""
 
-    def __init__(
-        self,
-        method: str,
-        path: str,
-        handler: Handler,
-        *,
-        roles: tuple[str, ...],
-        status: int,
-        problems: tuple[int, ...],
-        media: tuple[str, ...],
-        empty: tuple[int, ...],
-        also: tuple[int, ...],
-        counted: bool,
-        cost: int,
-        refuse: Refuse | None,
-        tag: str,
-        form: type[BaseModel] | None,
-    ) -> None:
-        self.method = method
-        self.path = PREFIX + path
-        self.handler = handler
-        self.roles = roles
-        self.status = status
-        self.problems = problems
-        self.media = media
-        self.empty = empty
-        self.also = also
-        self.counted = counted
-        self.cost = cost
-        self.refuse = refuse
-        self.tag = tag
-        self.form = form
-        self.body: type[BaseModel] | None = None
-        hints = typing.get_type_hints(handler, include_extras=True)
-        self.returns: Any = hints.pop("return", None)
+    tag: str
+    handler: Handler
+    method: str
+    path: str
+    """Below PREFIX, as it is given; with it from then on."""
+    _: KW_ONLY
+    roles: tuple[str, ...]
+    """Who may call it; PUBLIC: anyone."""
+    status: int = 0
+    """That of success: 200, or 204 where the handler returns nothing, unless it is given."""
+    problems: tuple[int, ...] = ()
+    """The errors of its own rules; those of guards and binding are added."""
+    media: tuple[str, ...] = ()
+    """Content types of the answer, where it is not JSON."""
+    empty: tuple[int, ...] = ()
+    """Other statuses without a body."""
+    also: tuple[int, ...] = ()
+    """Other statuses with the same body."""
+    counted: bool = True
+    """Whether a write counts as one of the account's writes. Where the feature counts it in its own
+    way, it counts as `cost` of the account's reads, as a GET does. A PUBLIC operation counts
+    against the address; one that is not `counted` only where it is refused."""
+    cost: int = 1
+    """In reads."""
+    refuse: Refuse | None = None
+    """Answers a problem where the client could not read a problem document."""
+    form: type[BaseModel] | None = None
+    """The fields beside the `file` of a form that the handler reads itself (`core.forms`)."""
+    body: type[BaseModel] | None = field(init=False, default=None)
+    returns: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.path = PREFIX + self.path
+        hints = typing.get_type_hints(self.handler, include_extras=True)
+        self.returns = hints.pop("return", None)
+        if not self.status:
+            self.status = 204 if self.returns in (None, type(None)) else 200
         parameters: dict[str, dict[str, tuple[Any, Any]]] = {"path": {}, "query": {}, "header": {}}
-        for name, parameter in list(inspect.signature(handler).parameters.items())[1:]:
+        for name, parameter in list(inspect.signature(self.handler).parameters.items())[1:]:
             hint = hints[name]
             if inspect.isclass(hint) and issubclass(hint, BaseModel):
                 self.body, self._body_name = hint, name
@@ -170,13 +175,13 @@ class Operation:
             if header is not None:
                 alias = header.name.lower()
                 parameters["header"][name] = (hint, Field(default, alias=alias))
-            elif f"{{{name}}}" in path:
+            elif f"{{{name}}}" in self.path:
                 parameters["path"][name] = (hint, default)
             else:
                 parameters["query"][name] = (hint, default)
         self.path_model, self.query_model, self.header_model = (
-            create_model(f"{place}_of_{handler.__name__}", __base__=_Parameters, **fields)  # type: ignore[call-overload]
-            for place, fields in parameters.items()
+            create_model(f"{kind}_of_{self.handler.__name__}", __base__=_Parameters, **fields)  # type: ignore[call-overload]
+            for kind, fields in parameters.items()
         )
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
@@ -299,64 +304,29 @@ def _enter(request: web.Request, identity: Identity) -> None:
 
 
 class Router:
-    """The operations of one feature."""
+    """The operations of one feature, registered with `@router.route(method, path, roles=...)`.
+
+    `route` takes what `Operation` does, apart from tag and handler.
+    """
 
     def __init__(self, tag: str) -> None:
-        self.tag = tag
         self.operations: list[Operation] = []
+        self.tag = tag
+        self.route = self._decorator(Operation)
 
-    def route(
-        self,
-        method: str,
-        path: str,
-        *,
-        roles: tuple[str, ...],
-        status: int | None = None,
-        problems: tuple[int, ...] = (),
-        media: tuple[str, ...] = (),
-        empty: tuple[int, ...] = (),
-        also: tuple[int, ...] = (),
-        counted: bool = True,
-        cost: int = 1,
-        refuse: Refuse | None = None,
-        form: type[BaseModel] | None = None,
-    ) -> Callable[[Handler], Handler]:
-        """Register a handler.
+    def _decorator(
+        self, make: Callable[Concatenate[str, Handler, OptionsP], Operation]
+    ) -> Callable[OptionsP, Callable[[HandlerT], HandlerT]]:
+        def route(
+            *args: OptionsP.args, **options: OptionsP.kwargs
+        ) -> Callable[[HandlerT], HandlerT]:
+            def register(handler: HandlerT) -> HandlerT:
+                self.operations.append(make(self.tag, handler, *args, **options))
+                return handler
 
-        `roles` may call it (PUBLIC: anyone). `status` is that of success: 200, or 204 where it
-        returns nothing. `problems` are the errors of its own rules; what guards and binding may
-        answer is added. `media` are other content types than JSON; `empty` other statuses
-        without a body, `also` others with the same one. What may change something counts as one of
-        the account's writes, unless the feature counts it in its own way and says `counted=False`;
-        it then counts as `cost` of its reads, as a GET does. A PUBLIC one counts against the
-        address, or with `counted=False` only where it is refused. `refuse` answers a problem where
-        the client could not read a document. `form` has the fields of a form that the handler reads
-        itself (`core.forms`), beside its `file`.
-        """
+            return register
 
-        def register(handler: Handler) -> Handler:
-            returns_nothing = inspect.signature(handler).return_annotation in (None, "None")
-            self.operations.append(
-                Operation(
-                    method,
-                    path,
-                    handler,
-                    roles=roles,
-                    status=status or (204 if returns_nothing else 200),
-                    problems=problems,
-                    media=media,
-                    empty=empty,
-                    also=also,
-                    counted=counted,
-                    cost=cost,
-                    refuse=refuse,
-                    tag=self.tag,
-                    form=form,
-                )
-            )
-            return handler
-
-        return register
+        return route
 
     def add_to(self, app: web.Application) -> None:
         """Put the operations into the application's route table and its document."""
