@@ -4,8 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from aiohttp import web
-
 from server.core.errors import unavailable
 
 
@@ -48,6 +46,3 @@ class Arrivals:
         for deadline in self._deadlines:
             if not deadline.expired():
                 deadline.reschedule(now)
-
-
-ARRIVALS = web.AppKey("arrivals", Arrivals)

@@ -6,8 +6,9 @@ from typing import Any
 from aiohttp import http_exceptions, web
 from pydantic import BaseModel, ValidationError
 
-from server.core.arrivals import ARRIVALS
+from server.core.arrivals import Arrivals
 from server.core.errors import Problem, malformed, unfit
+from server.core.services import service
 
 BODY_SECONDS = 20.0
 """How long a client may take to send its JSON."""
@@ -22,7 +23,7 @@ async def read_body(request: web.Request, model: type[BaseModel]) -> BaseModel:
         raise Problem(415, f"Send JSON (`Content-Type: application/json`), not {kind}.")
     try:
         # aiohttp never ends the wait for a body that stops coming, or goes on in broken chunks.
-        async with request.app[ARRIVALS].within(BODY_SECONDS):
+        async with service(request, Arrivals).within(BODY_SECONDS):
             sent = await request.read()
     except TimeoutError:
         raise malformed(f"The body did not arrive within {BODY_SECONDS:g} s.") from None

@@ -14,7 +14,7 @@ import aiosqlite
 
 from server.core.errors import Problem, unavailable
 from server.core.queries import Parameters, Row
-from server.core.supervised import SupervisedTask
+from server.core.supervised import Component, SupervisedTask
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class _Write(Generic[ResultT]):
         self.announced: list[Any] = []
 
 
-class Database:
+class Database(Component):
     """SQLite in WAL mode. `publish` gets what committed transactions announced, in order."""
 
     def __init__(self, path: Path) -> None:
@@ -74,6 +74,7 @@ class Database:
         self._queue: deque[_Write[Any]] = deque()
         self._wake = asyncio.Event()
         self.writer = SupervisedTask("database writer", self._run)
+        self.tasks = (self.writer,)
         self._failure = ""
         self._trial: asyncio.Task[None] | None = None
         self._reads: set[asyncio.Task[Any]] = set()
@@ -279,6 +280,17 @@ class Database:
         finally:
             if writer.in_transaction:
                 await writer.execute_fetchall("ROLLBACK")
+
+
+@contextlib.asynccontextmanager
+async def opened_database(path: Path) -> AsyncIterator[Database]:
+    """The database at that path, open until the block ends."""
+    database = Database(path)
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 def _as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from typing import IO, Generic, TypeVar
 from aiohttp import BodyPartReader, MultipartReader, http_exceptions, web
 from pydantic import BaseModel, ValidationError
 
-from server.core.arrivals import ARRIVALS
+from server.core.arrivals import Arrivals
 from server.core.drafts import check_room, hold
 from server.core.errors import Problem, invalid, malformed, unavailable, unfit
+from server.core.services import service
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ async def received_form(
         before_closing.callback(Path(file.name).unlink, missing_ok=True)
         hold(file.fileno())
         try:
-            async with request.app[ARRIVALS].within(FORM_SECONDS):
+            async with service(request, Arrivals).within(FORM_SECONDS):
                 sent, size, digest = await _read(request, file, reception, most, judge)
         except TimeoutError:
             raise malformed(

@@ -9,16 +9,16 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from server.core.addresses import client_address
-from server.core.arrivals import ARRIVALS
+from server.core.arrivals import Arrivals
 from server.core.errors import Problem
 from server.core.ids import new_id
 from server.core.logging import request_id
 from server.core.metrics import Metrics
 from server.core.routing import HELD, IDENTITY, OPERATION, REFUSED_SECONDS, count_anonymous
+from server.core.services import service
 
 logger = logging.getLogger("server.access")
 
-METRICS = web.AppKey("metrics", Metrics)
 REQUEST_ID = web.RequestKey("request_id", str)
 ON_EVERY_ANSWER = {
     "Server": "Tiffin",
@@ -77,7 +77,7 @@ async def _answer(request: web.Request, handler: Handler, identifier: str) -> we
         logger.exception("unexpected error")
         detail = "Something went wrong here. The request id finds it in the logs."
         response = problem_response(Problem(500, detail), identifier)
-    if not response.prepared and request.app[ARRIVALS].draining:
+    if not response.prepared and service(request, Arrivals).draining:
         response.force_close()
     return response
 
@@ -115,7 +115,7 @@ def problem_headers(problem: Problem, identifier: str) -> dict[str, str]:
 def _tell(request: web.Request, status: int, seconds: float) -> None:
     operation = request.get(OPERATION)
     route = operation.path if operation else "unknown"
-    metrics = request.app[METRICS]
+    metrics = service(request, Metrics)
     metrics.requests.labels(request.method, route, str(status)).inc()
     if not request.get(HELD):
         metrics.seconds.labels(route).observe(seconds)

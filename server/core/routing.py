@@ -5,7 +5,7 @@ import inspect
 import typing
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Annotated, Any, Concatenate, Generic, ParamSpec, TypeVar, cast
+from typing import Annotated, Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -14,10 +14,10 @@ from server.core.addresses import address_key
 from server.core.auth import Gate, Identity, StaleToken
 from server.core.bodies import read_body
 from server.core.errors import Problem, forbidden, not_found, unfit
-from server.core.limits import InFlight, RateLimit, Turns
+from server.core.limits import RequestLimits
+from server.core.services import service
 
 BodyT = TypeVar("BodyT")
-ServiceT = TypeVar("ServiceT")
 OptionsP = ParamSpec("OptionsP")
 Handler = Callable[..., Awaitable[Any]]
 HandlerT = TypeVar("HandlerT", bound=Handler)
@@ -34,22 +34,6 @@ CUSTOMER = ("customer",)
 EMPLOYEE = ("employee",)
 ANY_ROLE = ("customer", "employee")
 PUBLIC = ()
-
-SERVICES: web.AppKey[dict[type, object]] = web.AppKey("services", dict)
-GATE = web.AppKey("gate", Gate)
-WRITES = web.AppKey("writes", RateLimit)
-"""By account."""
-READS = web.AppKey("reads", RateLimit)
-"""By account: its reads, and what is not counted as a write."""
-ADDRESSES = web.AppKey("addresses", RateLimit)
-"""By address: the requests of all accounts there, counted as reads."""
-ANONYMOUS = web.AppKey("anonymous", RateLimit)
-"""By address: what comes without a token that holds."""
-IN_FLIGHT = web.AppKey("in_flight", InFlight)
-"""By account: what is not answered yet."""
-TURNS = web.AppKey("turns", Turns)
-"""By address: its reads, a few at a time."""
-OPERATIONS = web.AppKey("operations", list["Operation"])
 
 IDENTITY = web.RequestKey("identity", Identity)
 OPERATION: web.RequestKey["Operation"] = web.RequestKey("operation", object)  # type: ignore[arg-type]
@@ -78,11 +62,6 @@ class Answer(Generic[BodyT]):
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def service(request: web.Request, kind: type[ServiceT]) -> ServiceT:
-    """The application's one instance of that service."""
-    return cast(ServiceT, request.app[SERVICES][kind])
-
-
 def identity_of(request: web.Request) -> Identity:
     """Who asks; only where the route is not public."""
     return request[IDENTITY]
@@ -104,7 +83,7 @@ def mark_held(request: web.Request, let_go: Callable[[], None] | None = None) ->
 
 def count_anonymous(request: web.Request) -> None:
     """Count it against the client's address. Raises Problem 429."""
-    request.app[ANONYMOUS].take(address_key(request))
+    service(request, RequestLimits).anonymous.take(address_key(request))
 
 
 def _count_refused(request: web.Request, problem: Problem) -> None:
@@ -114,7 +93,7 @@ def _count_refused(request: web.Request, problem: Problem) -> None:
     whatever else comes from there, an app whose token has run out is told so.
     """
     if isinstance(problem, StaleToken):
-        request.app[ANONYMOUS].take(problem.session_id)
+        service(request, RequestLimits).anonymous.take(problem.session_id)
     else:
         count_anonymous(request)
 
@@ -201,7 +180,7 @@ class Operation:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         if self.method != "GET":
             return await self._handle(request)
-        done = await request.app[TURNS].take(address_key(request))
+        done = await service(request, RequestLimits).turns.take(address_key(request))
         request[_LEAVE] = [done]
         try:
             return await self._handle(request)
@@ -214,7 +193,7 @@ class Operation:
         elif self.counted:
             count_anonymous(request)
         else:
-            request.app[ADDRESSES].take(address_key(request), WRITE_COST)
+            service(request, RequestLimits).addresses.take(address_key(request), WRITE_COST)
         try:
             result = await self.handler(request, **await self._bind(request))
         except Problem as problem:
@@ -249,10 +228,10 @@ class Operation:
         """
         writes = self.counted and self.method != "GET"
         cost = WRITE_COST if writes else self.cost + self._rows(request) // ROWS
-        gate = request.app[GATE]
+        gate = service(request, Gate)
         try:
             claims = gate.read(request.headers.get("Authorization"))
-            request.app[ADDRESSES].take(address_key(request), cost)
+            service(request, RequestLimits).addresses.take(address_key(request), cost)
             identity = await gate.check(claims)
         except Problem as problem:
             if problem.status == 401:
@@ -260,9 +239,9 @@ class Operation:
             raise
         request[IDENTITY] = identity
         if writes:
-            request.app[WRITES].take(identity.limit_key)
+            service(request, RequestLimits).writes.take(identity.limit_key)
         else:
-            request.app[READS].take(identity.limit_key, cost)
+            service(request, RequestLimits).reads.take(identity.limit_key, cost)
         _enter(request, identity)
         if identity.role not in self.roles:
             raise forbidden(f"This is for {' and '.join(self.roles)}s only.")
@@ -296,7 +275,7 @@ class Operation:
 
 def _enter(request: web.Request, identity: Identity) -> None:
     """Count the request until its answer has been read. Raises Problem 429."""
-    leave = request.app[IN_FLIGHT].enter(identity.limit_key)
+    leave = service(request, RequestLimits).in_flight.enter(identity.limit_key)
     request.setdefault(_LEAVE, []).append(leave)
     task = asyncio.current_task()  # aiohttp makes one a request, which also writes the answer
     assert task is not None
@@ -329,8 +308,7 @@ class Router:
         return route
 
     def add_to(self, app: web.Application) -> None:
-        """Put the operations into the application's route table and its document."""
-        app[OPERATIONS].extend(self.operations)
+        """Put the operations into the application's route table."""
         for operation in self.operations:
             app.router.add_route(operation.method, operation.path, operation.__call__)
             if operation.method == "GET" and operation.status != 101:

@@ -13,10 +13,11 @@ from aiohttp.http import HttpVersion11
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 
-from server.core.arrivals import ARRIVALS, Arrivals
+from server.core.arrivals import Arrivals
 from server.core.connection import Connection
 from server.core.limits import KEYS
-from server.core.middleware import METRICS
+from server.core.metrics import Metrics
+from server.core.services import SERVICES
 from server.core.sockets import Sockets
 from server.settings import Settings
 
@@ -251,11 +252,11 @@ class Runner(web.AppRunner):
         server = Server(
             await super()._make_server(),
             settings=self._settings,
-            arrivals=self.app[ARRIVALS],
+            arrivals=self.app[SERVICES][Arrivals],
             access_log=None,
             loop=asyncio.get_running_loop(),
         )
-        metrics = self.app[METRICS]
+        metrics = self.app[SERVICES][Metrics]
         metrics.gauge(
             "open_connections", "Connections, idle ones too.", lambda: server.sockets.open
         )

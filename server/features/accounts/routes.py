@@ -13,8 +13,8 @@ from server.core.routing import (
     Limit,
     Router,
     identity_of,
-    service,
 )
+from server.core.services import service
 from server.features.accounts.schemas import (
     Account,
     AccountDeletion,

@@ -14,6 +14,7 @@ from server.core.database import Database, Transaction
 from server.core.errors import Problem, conflict, invalid, not_found, unauthorized, unfit
 from server.core.ids import new_id
 from server.core.limits import RateLimit
+from server.core.supervised import Component
 from server.features.accounts import store
 from server.features.accounts.email_address import fold, known_form
 from server.features.accounts.guesses import Guesses
@@ -43,7 +44,7 @@ RENAMED = "account.renamed"
 OnDelete = Callable[[Transaction, str], Awaitable[None]]
 
 
-class AccountService:
+class AccountService(Component):
     """Accounts and their sessions; `topic` is where the ends of sessions are told.
 
     `origin` is where a request came from, for the limits: Problem 429 beyond them.
@@ -87,6 +88,10 @@ class AccountService:
         )
         self._refreshes = RateLimit(settings.rate_per_minute, "refreshes by this account")
         self._guesses = Guesses(settings.login_failures, settings.login_failures_per_account)
+
+    async def close(self) -> None:
+        """Stop the threads that hash passwords."""
+        self.passwords.close()
 
     async def register(self, new: Registration, origin: Origin) -> Session:
         """A new customer, logged in. Raises Problem 409 where the e-mail is taken, 422.

@@ -10,6 +10,7 @@ from server.core.clock import now
 from server.core.database import Database, Transaction
 from server.core.errors import invalid, not_found
 from server.core.limits import RateLimit
+from server.core.supervised import Component
 from server.features.accounts.schemas import Role
 from server.features.drivers import store
 from server.features.drivers.eta import Etas
@@ -58,7 +59,7 @@ class Leave:
     over: Callable[[], Awaitable[str]]
 
 
-class DriverService:
+class DriverService(Component):
     """Where drivers are, and who may know."""
 
     def __init__(

@@ -104,7 +104,7 @@ class UploadService:
         self._database = database
         self._accounts = accounts
         self._restaurants = restaurants
-        self._blobs = blobs
+        self.blobs = blobs
         self._pace = pace
         self._shares = shares
         self._arriving: Counter[str] = Counter()
@@ -174,8 +174,8 @@ class UploadService:
         accepted = await self._database.write(before)
         if accepted is None:
             try:
-                await self._blobs.check_room()
-                await self._blobs.put(row.original_blob, file.path, media_type)
+                await self.blobs.check_room()
+                await self.blobs.put(row.original_blob, file.path, media_type)
             except BlobTrouble as trouble:
                 raise unavailable(
                     f"Photos cannot be stored at the moment: {trouble}. Send it again.", 5

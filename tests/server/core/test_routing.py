@@ -14,35 +14,28 @@ from aiohttp import web
 from pydantic import Field
 
 from server.core import bodies, routing
-from server.core.arrivals import ARRIVALS, Arrivals
+from server.core.arrivals import Arrivals
 from server.core.auth import AccessTokens, Claims, Gate, Identity
 from server.core.errors import Problem
-from server.core.limits import InFlight, RateLimit, Turns
+from server.core.limits import RateLimit, RequestLimits
 from server.core.metrics import Metrics
-from server.core.middleware import METRICS, around, mark
+from server.core.middleware import around, mark
 from server.core.routing import (
-    ADDRESSES,
-    ANONYMOUS,
     ANY_ROLE,
     CUSTOMER,
-    GATE,
-    IN_FLIGHT,
-    OPERATIONS,
     PUBLIC,
-    READS,
-    SERVICES,
-    TURNS,
-    WRITES,
     Answer,
     IdempotencyKey,
     Limit,
     Router,
     identity_of,
-    service,
 )
+from server.core.services import SERVICES, Services, service
 from server.features.shared.schemas import Id, Latitude, Name, Wire
+from server.settings import Settings
 from support.rest import Answer as Got
 from support.rest import Rest
+from support.server_process import UNLIMITED
 
 SECRET = "s" * 32
 
@@ -138,17 +131,11 @@ async def client() -> AsyncIterator[Rest]:
     app.on_response_prepare.append(mark)
     gate = Gate(AccessTokens(SECRET, 60))
     gate.look_up = look_up
-    app[GATE] = gate
-    app[WRITES] = RateLimit(3, "changes")
-    app[IN_FLIGHT] = InFlight(0)
-    app[TURNS] = Turns(0)
-    app[ARRIVALS] = Arrivals()
-    app[READS] = RateLimit(8, "requests by this account")
-    app[ADDRESSES] = RateLimit(0, "requests from this address")
-    app[ANONYMOUS] = RateLimit(0, "requests from this address")
-    app[SERVICES] = {Greeter: Greeter()}
-    app[OPERATIONS] = []
-    app[METRICS] = Metrics()
+    settings = Settings.model_construct(**UNLIMITED)
+    limits = RequestLimits(settings)
+    limits.writes = RateLimit(3, "changes")
+    limits.reads = RateLimit(8, "requests by this account")
+    app[SERVICES] = Services(settings, gate, limits, Arrivals(), Metrics(), Greeter())
     router.add_to(app)
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=1)
     await runner.setup()

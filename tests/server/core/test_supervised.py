@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from server.core import supervised
-from server.core.supervised import SupervisedTask, states_of
+from server.core.services import Services
+from server.core.supervised import Component, SupervisedTask
 from support.live_server import LiveServer
 from support.rest import Rest
 from support.waiting import wait_until
@@ -53,11 +54,14 @@ async def test_a_task_that_ends_is_begun_again(end: Callable[[], Awaitable[None]
             await asyncio.Event().wait()
 
     task = SupervisedTask("test", work)
-    states.append(states_of([task]))
-    task.start()
+    component = Component()
+    component.tasks = [task]
+    services = Services(component)
+    states.append(await services.tasks_state())
+    await component.open()
     await wait_until(lambda: begun == 3, 5)
-    states.append(states_of([task]))
-    await task.stop()
+    states.append(await services.tasks_state())
+    await component.close()
     assert states == ["not running: test", "ok"]
     assert not task.running
 
