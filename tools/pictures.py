@@ -24,14 +24,14 @@ import aiohttp
 
 from server.features.drivers.schemas import DriverPosition, Point
 from tui.common.app import TiffinApp
-from tui.common.backstage import Child, free_port, wait_ready
 from tui.common.client.api import Api
+from tui.common.client.meter import State, Wire
 from tui.common.client.session import Session
-from tui.common.client.tokens import TokenStore
-from tui.common.client.wire import State, Wire
+from tui.common.client.token_store import TokenStore
+from tui.common.tracking.trip import Ride
 from tui.customer.app import CustomerApp
+from tui.demo.processes import Child, free_port, wait_ready
 from tui.employee.app import EmployeeApp
-from tui.employee.ride import Ride
 
 ROOT = Path(__file__).resolve().parent.parent
 COFFEE = (ROOT / "tests" / "pictures" / "coffee.jpg").read_bytes()

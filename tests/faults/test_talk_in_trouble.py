@@ -14,11 +14,11 @@ from support.scene import SECONDS
 from support.town import PASSWORD
 from support.two_processes import Two
 from support.waiting import wait_until
-from tui.common.chat.talk import Talk
+from tui.common.chat.session import Talk
 from tui.common.client.api import Api
 from tui.common.client.errors import ClientTrouble
+from tui.common.client.meter import Wire
 from tui.common.client.session import Session
-from tui.common.client.wire import Wire
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(400)]
 

@@ -11,15 +11,15 @@ from textual.css.query import NoMatches
 from textual.message import Message
 from textual.widgets import Static
 
-from tui.common.client.wire import Pattern
-from tui.common.text import plain
+from tui.common.client.meter import Pattern
+from tui.common.sanitize import plain
 from tui.common.widgets.wire_line import WireLine
 
 if TYPE_CHECKING:
     from tui.common.app import TiffinApp
     from tui.common.client.api import Api
+    from tui.common.client.meter import Meter, Wire
     from tui.common.client.session import Session
-    from tui.common.client.wire import Meter, Wire
 
 
 class Panel(Vertical):

@@ -12,9 +12,9 @@ from faulty_server import FaultyServer, problem
 
 from server.features.accounts.schemas import ProfileChange
 from support.waiting import wait_until
+from tui.common.client.meter import Pattern, State, Wire
 from tui.common.client.session import ApiError, Session, SignedOut, Unreachable
-from tui.common.client.tokens import TokenStore
-from tui.common.client.wire import Pattern, State, Wire
+from tui.common.client.token_store import TokenStore
 
 HELLO = b'{"hello": "there"}'
 

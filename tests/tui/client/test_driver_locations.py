@@ -11,8 +11,8 @@ from driver_scene import Scene, scene_of, stream_in, watching
 from support.live_server import running_server, settings_for
 from support.town import PASSWORD
 from support.waiting import wait_until
+from tui.common.client.meter import Pattern, State, Wire
 from tui.common.client.session import ApiError, Session, SignedOut
-from tui.common.client.wire import Pattern, State, Wire
 
 HEARTBEAT = 0.1
 

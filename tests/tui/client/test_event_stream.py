@@ -9,11 +9,10 @@ from aiohttp import web
 from faulty_server import FaultyServer, Handler, after, event, for_ever, open_stream, problem
 
 from support.waiting import wait_until
-from tui.common.client.reconnect import Backoff
+from tui.common.client.meter import Meter, Pattern, State, Wire
+from tui.common.client.retry import Backoff
 from tui.common.client.session import ApiError, ResetStream, Session, SignedOut
-from tui.common.client.sse import EventStream
-from tui.common.client.sse_parser import ServerSentEvent
-from tui.common.client.wire import Meter, Pattern, State, Wire
+from tui.common.client.sse import EventStream, ServerSentEvent
 
 PATH = "/restaurants/r/orders/stream"
 

@@ -10,9 +10,9 @@ from faulty_server import FaultyServer, for_ever, problem
 from server.features.orders.schemas import STEPS, OrderStatus
 from support.waiting import wait_until
 from tui.common.client.long_polling import StatusPoll
-from tui.common.client.reconnect import Backoff
+from tui.common.client.meter import Meter, Pattern, State, Wire
+from tui.common.client.retry import Backoff
 from tui.common.client.session import ApiError, Session
-from tui.common.client.wire import Meter, Pattern, State, Wire
 
 PATH = "/orders/o-1/status"
 

@@ -6,9 +6,9 @@ from email.utils import format_datetime
 import pytest
 
 from server.features.shared.schemas import ProblemDetails
-from tui.common.client import reconnect
+from tui.common.client import retry as reconnect
 from tui.common.client.errors import ApiError, SignedOut, Unreachable
-from tui.common.client.reconnect import Backoff, is_final, parse_retry_after
+from tui.common.client.retry import Backoff, is_final, parse_retry_after
 
 
 def api_error(status: int) -> ApiError:

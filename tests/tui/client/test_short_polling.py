@@ -14,11 +14,11 @@ from support.live_server import LiveServer
 from support.uploads import COFFEE
 from support.waiting import wait_until
 from tui.common.client.api import Api
-from tui.common.client.form import UnfitFile
-from tui.common.client.reconnect import Backoff
+from tui.common.client.files import UnfitFile
+from tui.common.client.meter import Pattern, State, Wire
+from tui.common.client.retry import Backoff
 from tui.common.client.session import ApiError, Session, Unreachable
 from tui.common.client.short_polling import UploadPoll
-from tui.common.client.wire import Pattern, State, Wire
 
 PATH = "/uploads/upl_1"
 AVATAR = NewUpload(purpose=UploadPurpose.AVATAR)

@@ -12,11 +12,11 @@ from faulty_server import FaultyServer, problem
 
 from server.features.chat.schemas import Chat, ChatMessage
 from support.waiting import wait_until
-from tui.common.chat.talk import Talk
+from tui.common.chat.session import Talk
 from tui.common.client.api import Api
-from tui.common.client.reconnect import Backoff
+from tui.common.client.meter import State
+from tui.common.client.retry import Backoff
 from tui.common.client.session import Session
-from tui.common.client.wire import State
 
 CHAT_NOW = {
     "id": CHAT,

@@ -13,15 +13,15 @@ from aiohttp import web
 from faulty_server import FaultyServer
 
 from support.waiting import wait_until
+from tui.common.client.meter import Wire
 from tui.common.client.session import Session, SignedOut, Unreachable
-from tui.common.client.tokens import (
+from tui.common.client.token_store import (
     BrokenTokenFile,
     Remembered,
     StoreBusy,
     StoreTrouble,
     TokenStore,
 )
-from tui.common.client.wire import Wire
 
 WINDOW = Path(__file__).with_name("shared_window.py")
 ROOT = Path(__file__).parents[3]

@@ -9,10 +9,10 @@ from textual.pilot import Pilot
 from support.live_server import LiveServer
 from support.screen import sees, shown
 from support.waiting import wait_until
-from tui.common.client.tokens import TokenStore
-from tui.common.client.wire import State
-from tui.common.panels.wire_panel import WirePanel
-from tui.common.widgets.panel_grid import PanelGrid
+from tui.common.client.meter import State
+from tui.common.client.token_store import TokenStore
+from tui.common.panel_grid import PanelGrid
+from tui.common.wire.panel import WirePanel
 
 
 def fronts(app: Window) -> list[int]:

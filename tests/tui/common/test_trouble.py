@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from server.features.announcements.schemas import NewAnnouncement
 from support.news import NEWS
-from tui.common.trouble import field_of, words_of
+from tui.common.format import field_of, words_of
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,11 @@ from support.proxy import proxy_to
 from support.rest import Rest
 from support.screen import sees
 from support.waiting import wait_until
-from tui.common.client.wire import Pattern, State
-from tui.common.map.scene import Marker
-from tui.common.map.town_map import TownMap
+from tui.common.client.meter import Pattern, State
+from tui.common.map.markers import Marker
+from tui.common.map.widget import TownMap
 from tui.customer.app import CustomerApp
-from tui.customer.panels.driver import DriverPanel
+from tui.customer.driver import DriverPanel
 
 MEDIUM = (100, 30)
 

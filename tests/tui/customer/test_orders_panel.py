@@ -14,9 +14,9 @@ from support.proxy import proxy_to
 from support.rest import Rest
 from support.screen import sees, shown, told
 from support.waiting import wait_until
-from tui.common.client.wire import State
-from tui.customer.screens.cancel import CancelScreen
-from tui.customer.screens.order_details import OrderDetails
+from tui.common.client.meter import State
+from tui.customer.orders.details import OrderDetails
+from tui.customer.orders.panel import CancelScreen
 
 MEDIUM = (100, 30)
 

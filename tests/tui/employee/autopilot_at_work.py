@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 from server.features.accounts.schemas import Credentials
 from support.town import PASSWORD
-from tui.employee.autopilot import Autopilot
+from tui.demo.autopilot.__main__ import Autopilot
 
 QUICK = 0.01
 """A pace at which every driver is as fast as they may be."""

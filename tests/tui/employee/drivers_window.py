@@ -15,9 +15,9 @@ from server.features.orders.schemas import Order, OrderStatus
 from support.live_server import LiveServer, running_server, settings_for
 from support.screen import told
 from support.waiting import wait_until
-from tui.employee.panels.driver_desk import Desk
-from tui.employee.panels.driver_roster import Duty
-from tui.employee.panels.drivers import DriversPanel
+from tui.employee.drivers.controller import Desk
+from tui.employee.drivers.panel import DriversPanel
+from tui.employee.drivers.roster import Duty
 
 BASE = Point(lat=47.07613, lng=15.43387)
 """Where the demo's employee works."""

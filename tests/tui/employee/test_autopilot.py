@@ -14,7 +14,7 @@ from support.rest import Rest
 from support.server_process import StartServer
 from support.town import PASSWORD, Place, open_restaurant
 from support.waiting import wait_until
-from tui.employee.autopilot import Autopilot, main, read_accounts
+from tui.demo.autopilot.__main__ import Autopilot, main, read_accounts
 
 ACROSS_THE_STREET = {"text": "3 Mill Lane", "lat": 48.8601, "lng": 2.36}
 """So near that the ride there takes next to nothing."""

@@ -11,8 +11,8 @@ from support.news import NOON, an_announcement
 from support.rest import Rest
 from support.town import PASSWORD, open_restaurant
 from support.waiting import wait_until
-from tui.employee.autopilot import work
-from tui.employee.autopilot_news import EVERY_SECONDS, STANDS, TEXTS, choose, seconds_to_wait
+from tui.demo.autopilot.__main__ import work
+from tui.demo.autopilot.news import EVERY_SECONDS, STANDS, TEXTS, choose, seconds_to_wait
 
 TITLES = [title for _, _, title, _ in TEXTS]
 

@@ -17,8 +17,10 @@ from support.rest import Rest
 from support.server_process import StartServer
 from support.town import PASSWORD, Place, database_in, open_restaurant
 from support.waiting import wait_until
-from tui.common.rides.course import metres_between
-from tui.employee import autopilot_courier, autopilot_rules, ride
+from tui.common.tracking import trip as ride
+from tui.common.tracking.polyline import metres_between
+from tui.demo.autopilot import drivers as autopilot_courier
+from tui.demo.autopilot import rules as autopilot_rules
 
 BASE = Point(lat=48.86, lng=2.36)
 INTERVAL = 0.2

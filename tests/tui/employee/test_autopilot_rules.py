@@ -16,7 +16,7 @@ from server.features.orders.schemas import (
 )
 from server.features.restaurants.schemas import CarriedOrder
 from server.features.shared.schemas import Actor, Address
-from tui.employee.autopilot_rules import (
+from tui.demo.autopilot.rules import (
     FULL_HANDS,
     LONGEST_RIDE,
     STEP_SECONDS,

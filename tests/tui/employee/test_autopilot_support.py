@@ -17,12 +17,12 @@ from support.live_server import LiveServer
 from support.rest import Rest
 from support.town import PASSWORD, Place, open_restaurant
 from support.waiting import wait_until
-from tui.common.chat.talk import Talk
+from tui.common.chat.session import Talk
 from tui.common.client.api import Api
+from tui.common.client.meter import State, Wire
 from tui.common.client.session import Session
-from tui.common.client.wire import State, Wire
-from tui.employee.autopilot import work
-from tui.employee.autopilot_answers import answer, greeting, wants_an_answer
+from tui.demo.autopilot.__main__ import work
+from tui.demo.autopilot.support import answer, greeting, wants_an_answer
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 QUICK = 0.03

@@ -10,10 +10,10 @@ from server.features.drivers.schemas import DriverLocation, DriverOnDuty, Driver
 from server.features.orders.schemas import Order, OrderDriver, OrderStatus
 from server.features.restaurants.schemas import CarriedOrder
 from server.features.shared.schemas import Address
-from tui.employee.panels import driver_lines
-from tui.employee.panels.driver_roster import Roster, Standing, pressing
-from tui.employee.panels.driver_watches import worth_watching
-from tui.employee.screens.assign import takeable
+from tui.employee.drivers import format as driver_lines
+from tui.employee.drivers.controller import worth_watching
+from tui.employee.drivers.dialogs import takeable
+from tui.employee.drivers.roster import Roster, Standing, pressing
 
 S = OrderStatus
 

@@ -28,12 +28,12 @@ from support.rest import Rest
 from support.server_process import StartServer
 from support.town import database_in
 from support.waiting import wait_until
-from tui.common.client.wire import Meter, State
-from tui.employee import ride
-from tui.employee.panels import roster_feed
-from tui.employee.panels.driver_watches import MOST
-from tui.employee.panels.drivers import PAINT_SECONDS
-from tui.employee.screens.assign import AssignScreen
+from tui.common.client.meter import Meter, State
+from tui.common.tracking import trip as ride
+from tui.employee.drivers import feed as roster_feed
+from tui.employee.drivers.controller import MOST
+from tui.employee.drivers.dialogs import AssignScreen
+from tui.employee.drivers.panel import PAINT_SECONDS
 
 S = OrderStatus
 QUICK = 60.0

@@ -16,11 +16,11 @@ from support.live_server import LiveServer, running_server, settings_for
 from support.town import PASSWORD, Place, open_restaurant
 from support.waiting import PATIENCE, wait_until
 from tui.common.client.api import Api
+from tui.common.client.meter import Wire
 from tui.common.client.session import Session
-from tui.common.client.wire import Wire
-from tui.common.rides.course import metres_between
-from tui.employee import ride as ride_module
-from tui.employee.ride import FASTEST, Ride, RideEnd, speed_of
+from tui.common.tracking import trip as ride_module
+from tui.common.tracking.polyline import metres_between
+from tui.common.tracking.trip import FASTEST, Ride, RideEnd, speed_of
 
 BASE = Point(lat=48.86, lng=2.36)
 QUICK = 0.01

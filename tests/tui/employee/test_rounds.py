@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.features.drivers.schemas import Point
-from tui.common.map.ground import Ground
+from tui.common.map.basemap import Ground
 from tui.common.map.view import spot_of
-from tui.common.rides.course import bearing, metres_between
-from tui.employee.rounds import FURTHEST_METRES, NEAREST_METRES, SIDE_METRES, round_from
+from tui.common.tracking.polyline import bearing, metres_between
+from tui.employee.drivers.trips import FURTHEST_METRES, NEAREST_METRES, SIDE_METRES, round_from
 
 BASE = Point(lat=47.07613, lng=15.43387)
 BEARINGS = st.floats(0, 360, exclude_max=True)

@@ -17,12 +17,12 @@ from support.live_server import LiveServer
 from support.town import PASSWORD, Place, open_restaurant
 from support.waiting import wait_until
 from tui.common.client.api import Api
+from tui.common.client.meter import Wire
 from tui.common.client.session import Session
-from tui.common.client.wire import Wire
-from tui.common.rides.course import metres_between
-from tui.employee import ride
-from tui.employee.autopilot_rules import TOO_FAR_METRES
-from tui.employee.tour import Tour
+from tui.common.tracking import trip as ride
+from tui.common.tracking.polyline import metres_between
+from tui.demo.autopilot.rules import TOO_FAR_METRES
+from tui.employee.drivers.trips import Tour
 
 BASE = Point(lat=48.86, lng=2.36)
 SPEED = 100.0

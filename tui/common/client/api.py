@@ -52,16 +52,15 @@ from server.features.uploads.schemas import (
     Upload,
     UploadPage,
 )
-from tui.common.client.answer import ModelT, parse, parse_object
 from tui.common.client.errors import ApiError, Unreachable
-from tui.common.client.form import FileForm, Progress, read_file
-from tui.common.client.http_client import API_PREFIX
-from tui.common.client.reconnect import parse_retry_after, until_answered
+from tui.common.client.files import FileForm, Progress, read_file
+from tui.common.client.http import API_PREFIX, ModelT, parse, parse_object
+from tui.common.client.retry import parse_retry_after, until_answered
 
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from tui.common.client.http_client import RequestOptions
+    from tui.common.client.http import RequestOptions
     from tui.common.client.session import Session
 
 PageT = TypeVar("PageT", bound=Page[Any])

@@ -22,19 +22,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from tui.common.client.errors import ApiError, ClientTrouble, ResetStream
 from tui.common.client.long_polling import EventPoll, json_text
-from tui.common.client.reconnect import Backoff, in_short, is_final
-from tui.common.client.sse_parser import ServerSentEvent
+from tui.common.client.meter import Pattern, State
+from tui.common.client.probation import Patience, Watched, WatchedEvents
+from tui.common.client.retry import Backoff, in_short, is_final
+from tui.common.client.sse import ServerSentEvent
 from tui.common.client.stream import News, NewsT
-from tui.common.client.watched import Patience, Watched, WatchedEvents
-from tui.common.client.wire import Pattern, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
     from server.features.shared.schemas import EventPage
     from tui.common.client.long_polling import LongPoll
+    from tui.common.client.meter import Meter
     from tui.common.client.session import Session
-    from tui.common.client.wire import Meter
 
 AT_HAND = 4096
 """News that may wait for a slow reader; more is left to the connection."""

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 from tui.common.client.errors import ApiError, ClientTrouble, ResetStream
 from tui.common.client.fallback import FallbackStream
 from tui.common.client.long_polling import HOLD_SECONDS, LongPoll
-from tui.common.client.reconnect import Backoff, in_short
-from tui.common.client.watched import WatchedEvents
-from tui.common.client.wire import Pattern
+from tui.common.client.meter import Pattern
+from tui.common.client.probation import WatchedEvents
+from tui.common.client.retry import Backoff, in_short
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from server.features.drivers.schemas import DriverLocation
+    from tui.common.client.meter import Meter
+    from tui.common.client.probation import Patience
     from tui.common.client.session import Session
-    from tui.common.client.watched import Patience
-    from tui.common.client.wire import Meter
 
 LOCATION = "location"
 END = "end"

@@ -8,18 +8,18 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tui.common.client.errors import ApiError, ResetStream, Unreachable
-from tui.common.client.reconnect import HEALTHY_AFTER, parse_retry_after
+from tui.common.client.meter import State
+from tui.common.client.retry import HEALTHY_AFTER, parse_retry_after
 from tui.common.client.stream import NewsT, Poll
-from tui.common.client.wire import State
 
 if TYPE_CHECKING:
     from server.features.orders.schemas import OrderStatus, TrackedStatus
     from server.features.shared.schemas import EventPage
     from tui.common.client.errors import ClientTrouble
-    from tui.common.client.exchange import Exchange
-    from tui.common.client.reconnect import Backoff
+    from tui.common.client.meter import Meter
+    from tui.common.client.request import Exchange
+    from tui.common.client.retry import Backoff
     from tui.common.client.session import Session
-    from tui.common.client.wire import Meter
 
 HOLD_SECONDS = 45
 """Asked of the server; under the 50 and 60 s after which proxies cut an idle connection."""

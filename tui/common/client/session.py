@@ -7,19 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tui.common.client.address import clean_address
-from tui.common.client.errors import (
-    ApiError,
-    ClientTrouble,
-    ResetStream,
-    SignedOut,
-    Unreachable,
-)
-from tui.common.client.exchange import ANSWER_BYTES, Exchange, Reply
-from tui.common.client.grant import Grant
-from tui.common.client.http_client import HttpClient
-from tui.common.client.reconnect import in_short
-from tui.common.client.wire import Meter, Pattern, State, Wire
+from tui.common.client.auth import Grant
+from tui.common.client.errors import ApiError, ClientTrouble, ResetStream, SignedOut, Unreachable
+from tui.common.client.http import HttpClient, clean_address
+from tui.common.client.meter import Meter, Pattern, State, Wire
+from tui.common.client.request import ANSWER_BYTES, Exchange, Reply
+from tui.common.client.retry import in_short
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,8 +22,8 @@ if TYPE_CHECKING:
 
     from server.features.accounts import schemas
     from tui.common.client.channel import Channel
-    from tui.common.client.http_client import RequestOptions
-    from tui.common.client.tokens import TokenStore
+    from tui.common.client.http import RequestOptions
+    from tui.common.client.token_store import TokenStore
 
 __all__ = [
     "ApiError",

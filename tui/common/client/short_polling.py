@@ -6,15 +6,15 @@ import asyncio
 import random
 from typing import TYPE_CHECKING
 
-from tui.common.client.reconnect import parse_retry_after
+from tui.common.client.meter import State
+from tui.common.client.retry import parse_retry_after
 from tui.common.client.stream import NewsT, Poll
-from tui.common.client.wire import State
 
 if TYPE_CHECKING:
     from server.features.uploads.schemas import Upload
-    from tui.common.client.reconnect import Backoff
+    from tui.common.client.meter import Meter
+    from tui.common.client.retry import Backoff
     from tui.common.client.session import Session
-    from tui.common.client.wire import Meter
 
 INTERVAL_SECONDS = 1.0
 """Between two polls where the server does not say when to come back."""

@@ -8,15 +8,15 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from tui.common.client.errors import ApiError, ClientTrouble, Unreachable
-from tui.common.client.reconnect import Backoff, in_short, is_final
-from tui.common.client.wire import State
+from tui.common.client.meter import State
+from tui.common.client.retry import Backoff, in_short, is_final
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from tui.common.client.exchange import Exchange
+    from tui.common.client.meter import Meter
+    from tui.common.client.request import Exchange
     from tui.common.client.session import Session
-    from tui.common.client.wire import Meter
 
 CUT = "cut by you"
 

@@ -24,15 +24,15 @@ from server.features.chat.schemas import ChatMessage
 from server.features.shared.schemas import ProblemDetails
 from tui.common.client.channel import Channel, Closed
 from tui.common.client.errors import ApiError, ClientTrouble, ResetStream, Unreachable
+from tui.common.client.meter import State
 from tui.common.client.outbox import ECHO_SECONDS, Outbox, Sender, Unsent
 from tui.common.client.stream import Stream
-from tui.common.client.wire import State
 
 if TYPE_CHECKING:
     from server.features.chat.frame_schemas import ClientFrame
-    from tui.common.client.reconnect import Backoff
+    from tui.common.client.meter import Meter
+    from tui.common.client.retry import Backoff
     from tui.common.client.session import Session
-    from tui.common.client.wire import Meter
 
 SILENCE_SECONDS = 25.0
 """More than two pings of ours and one of the server's."""

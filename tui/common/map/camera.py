@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from enum import Enum
 
-from tui.common.map.scene import Scene, Spot
+from tui.common.map.markers import Scene, Spot
 from tui.common.map.view import View, fit_margins
 
 STEP = 1.5

@@ -3,15 +3,15 @@
 from rich.cells import cell_len
 from rich.style import Style
 
-from tui.common.map import pills
-from tui.common.map.backdrop import Backdrop
-from tui.common.map.ink_lines import BRAILLE, FineLines
-from tui.common.map.inks import Inks, Rgb, mix, style
-from tui.common.map.pills import Room, Rooms
+from tui.common.format import fit
+from tui.common.map import labels as pills
+from tui.common.map.background import Backdrop
+from tui.common.map.braille import BRAILLE, FineLines
+from tui.common.map.labels import Room, Rooms
+from tui.common.map.markers import Marker, Scene
+from tui.common.map.palette import Inks, Rgb, mix, style
 from tui.common.map.scale import scale_bar
-from tui.common.map.scene import Marker, Scene
 from tui.common.map.view import View, flat
-from tui.common.text import fit
 
 CLOSE = 4.0
 """Metres a dot up to which there is room for a broad trail."""

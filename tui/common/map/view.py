@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import asinh, atan, cosh, inf, pi, radians, remainder, sinh, tan
 
-from tui.common.map.scene import Spot
+from tui.common.map.markers import Spot
 
 EARTH_METRES = 6_371_008.8
 LARGEST_LAT = 85.05

@@ -5,9 +5,9 @@ from importlib import resources
 
 from textual.app import App, ComposeResult
 
-from tui.common.map.ground import Ground
-from tui.common.map.scene import Marker, Scene, Spot
-from tui.common.map.town_map import TownMap
+from tui.common.map.basemap import Ground
+from tui.common.map.markers import Marker, Scene, Spot
+from tui.common.map.widget import TownMap
 from tui.common.theme import DAY, NIGHT
 
 SHOP, HOME = Spot(47.07613, 15.43387), Spot(47.06676, 15.44717)

@@ -1,13 +1,13 @@
 import pytest
 from textual.theme import Theme
 
-from tui.common.map.blocks import Blocks
-from tui.common.map.ground import Kind
-from tui.common.map.ink_lines import FineLines
-from tui.common.map.inks import Inks
-from tui.common.map.raster import Raster, clip
+from tui.common.map.basemap import Kind
+from tui.common.map.bitmap import Raster, clip
+from tui.common.map.braille import FineLines
+from tui.common.map.markers import Spot
+from tui.common.map.palette import Inks
+from tui.common.map.quadrants import Blocks
 from tui.common.map.scale import grid_metres, human_metres, round_metres, scale_bar
-from tui.common.map.scene import Spot
 from tui.common.map.view import View
 from tui.common.theme import DAY, NIGHT
 

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 from map_scenes import demo_ground
 
-from tui.common.map.ground import Ground, Kind
-from tui.common.map.segments import Segments
+from tui.common.map.basemap import Ground, Kind, Segments
 
 LINE = [[15.44, 47.07], [15.45, 47.07]]
 SQUARE = [[[15.44, 47.07], [15.45, 47.07], [15.45, 47.08], [15.44, 47.07]]]

@@ -1,6 +1,6 @@
 import pytest
 
-from tui.common.map.scene import Spot
+from tui.common.map.markers import Spot
 from tui.common.map.view import View, flat
 
 PLACES = [Spot(47.076, 15.434), Spot(47.066, 15.447)]

@@ -8,12 +8,12 @@ from map_scenes import HOME, SHOP, MapWindow, demo_ground, ride
 from textual.events import MouseScrollUp
 from textual.geometry import Size
 
-from tui.common.map.backdrop import Backdrop
-from tui.common.map.inks import Inks
+from tui.common.map.background import Backdrop
+from tui.common.map.markers import Marker, Scene, Spot
 from tui.common.map.overlay import draw
-from tui.common.map.scene import Marker, Scene, Spot
-from tui.common.map.town_map import changed_regions
+from tui.common.map.palette import Inks
 from tui.common.map.view import View
+from tui.common.map.widget import changed_regions
 from tui.common.theme import DAY
 
 GROUND = demo_ground()

@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from server.features.drivers.schemas import DriverPosition, Point
-from tui.common.rides.course import Course, bearing, metres_between
+from tui.common.tracking.polyline import Course, bearing, metres_between
 
 degrees = st.floats(-0.02, 0.02)
 points = st.builds(

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.features.drivers.schemas import DriverLocation, Point, Route
-from tui.common.rides import words
-from tui.common.rides.course import Course, metres_between
-from tui.common.rides.journey import DETOUR, Journey
+from tui.common.tracking import format as words
+from tui.common.tracking.polyline import Course, metres_between
+from tui.common.tracking.track import DETOUR, Journey
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 A, B, C = (Point(lat=lat, lng=lng) for lat, lng in ((47.0, 15.0), (47.0, 15.02), (47.01, 15.02)))

@@ -1,0 +1,299 @@
+"""One driver in the autopilot's hands: to each door in the order the meals left, and back."""
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+
+from server.features.drivers.schemas import DriverOnDuty, Point
+from server.features.orders.schemas import Order, OrderStatus
+from tui.common.client.api import Api
+from tui.common.client.errors import ApiError, ClientTrouble, Unreachable
+from tui.common.client.retry import Backoff
+from tui.common.tracking.polyline import metres_between
+from tui.common.tracking.trip import Ride, RideEnd
+from tui.demo.autopilot.rules import (
+    LONGEST_RIDE,
+    TOO_FAR_METRES,
+    Delivery,
+    is_a_persons,
+    is_at,
+    place_of,
+)
+
+STRANDED_SECONDS = 60.0
+"""So long no position was taken: the meals arrive without."""
+AGAIN_SECONDS = 15.0
+"""Until a driver whose ride was refused sets out once more."""
+SIGNED_OUT_SECONDS = 1.0
+"""The same where the autopilot has to sign in again."""
+
+log = logging.getLogger("autopilot")
+
+
+class Errand(Enum):
+    """What a ride is for."""
+
+    DOOR = auto()
+    PICK_UP = auto()
+    """A meal that left while its driver was elsewhere is at the restaurant still."""
+    RETURN = auto()
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Where to go next, and for whose sake; nobody's on the way back."""
+
+    errand: Errand
+    order_id: str
+    point: Point
+
+
+class Courier:
+    """Rides for one driver while there is anything to bring, then back to the restaurant.
+
+    `bring` says what there is to bring, as often as that changes; `on_change` is called when
+    `delivery` may say something new.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        driver_id: str,
+        base: Point,
+        pace: float,
+        on_change: Callable[[], None],
+    ) -> None:
+        self.orders: list[Order] = []
+        self._api = api
+        self._driver_id = driver_id
+        self._base = base
+        self._pace = pace
+        self._on_change = on_change
+        self._shared = False
+        self._where: Point | None = None
+        """Where the last ride ended; None until the server has said where the driver is."""
+        self._aboard: set[str] = set()
+        self._delivered_to: set[str] = set()
+        self._ride: Ride | None = None
+        self._goal: Goal | None = None
+        self._refused = False
+        self._trouble_since: float | None = None
+        self._news = asyncio.Event()
+
+    def bring(self, orders: Sequence[Order], *, shared: bool) -> None:
+        """These are the orders to bring, the first to leave first. A driver who is `shared`, with
+        somebody else's orders on the road, is not ridden back."""
+        self.orders = list(orders)
+        self._shared = shared
+        ids = {order.id for order in orders}
+        self._aboard &= ids
+        self._delivered_to &= ids
+        if self._here is not None:
+            self._load(self._here)
+        if self._ride is not None and self._next() != self._goal:
+            self._ride.stop()
+        self._news.set()
+
+    def delivery(self, order_id: str) -> Delivery:
+        """How far that order has come."""
+        if order_id in self._delivered_to:
+            return Delivery.AT_THE_DOOR
+        since = self._trouble_since
+        lost = since is not None and time.monotonic() - since >= STRANDED_SECONDS
+        if lost or self._refused or any(self._too_far(o) for o in self.orders if o.id == order_id):
+            return Delivery.STRANDED
+        return Delivery.RIDING
+
+    async def run(self) -> None:
+        """Ride until there is nothing to bring and the driver is back."""
+        driver, interval = await self._look_up()
+        while (goal := self._next()) is not None:
+            self._news.clear()
+            if goal.order_id in self._delivered_to or any(map(self._too_far, self.orders[:1])):
+                self._on_change()
+                await self._news.wait()
+            else:
+                await self._go(driver, interval, goal)
+
+    @property
+    def _here(self) -> Point | None:
+        return self._ride.position if self._ride is not None else self._where
+
+    def _next(self) -> Goal | None:
+        if self.orders:
+            head = self.orders[0]
+            if head.id in self._aboard:
+                return Goal(Errand.DOOR, head.id, place_of(head.address))
+            return Goal(Errand.PICK_UP, head.id, self._base)
+        if self._shared or self._where is None or is_at(self._base, self._where):
+            return None
+        return Goal(Errand.RETURN, "", self._base)
+
+    def _load(self, here: Point) -> None:
+        if is_at(self._base, here):
+            self._aboard.update(order.id for order in self.orders)
+
+    def _too_far(self, order: Order) -> bool:
+        return metres_between(self._base, place_of(order.address)) > TOO_FAR_METRES
+
+    async def _look_up(self) -> tuple[DriverOnDuty, float]:
+        """The driver as the server knows them, and the seconds between two positions."""
+        backoff = Backoff(cap=8)
+        while True:
+            retry_after = None
+            try:
+                page = await self._api.drivers_on_duty()
+            except ClientTrouble as trouble:
+                if self._trouble_since is None:
+                    self._trouble_since = time.monotonic()
+                if isinstance(trouble, ApiError | Unreachable):
+                    retry_after = trouble.retry_after
+            else:
+                driver = next((one for one in page.items if one.id == self._driver_id), None)
+                self._refused = driver is None
+                if driver is not None:
+                    self._trouble_since = None
+                    self._place(driver)
+                    return driver, page.interval_seconds
+            self._on_change()
+            await asyncio.sleep(backoff.lost(retry_after))
+
+    def _place(self, driver: DriverOnDuty) -> None:
+        """Begin where the driver was last, if that is anywhere near."""
+        location = driver.location
+        self._where = self._base
+        if location is None or metres_between(self._base, place_of(location)) > TOO_FAR_METRES:
+            self._load(self._base)
+            return
+        self._where = place_of(location)
+        self._load(self._where)
+        # Who has moved since a meal left has it with them: this goes on where another left off.
+        self._aboard |= {order.id for order in self.orders if location.at >= left_at(order)}
+
+    async def _go(self, driver: DriverOnDuty, interval: float, goal: Goal) -> None:
+        """Ride there, or until something else is to be done."""
+        ride = Ride(
+            self._api,
+            driver,
+            (goal.point,),
+            interval,
+            self._pace,
+            self._where,
+            longest=LONGEST_RIDE * self._pace,
+            on_change=self._moved,
+        )
+        self._ride, self._goal = ride, goal
+        try:
+            await ride.run()
+        finally:
+            self._where = ride.position
+            self._ride = self._goal = None
+        if ride.end is RideEnd.REFUSED and ride.trouble is not None:
+            await self._refuse(driver, ride.trouble)
+            return
+        self._load(self._where)
+        if ride.end is RideEnd.ARRIVED and goal.errand is Errand.DOOR:
+            self._delivered_to.add(goal.order_id)
+
+    def _moved(self) -> None:
+        ride = self._ride
+        if ride is not None and ride.trouble_since is None:
+            self._refused, self._trouble_since = False, None
+        elif ride is not None and self._trouble_since is None:
+            self._trouble_since = ride.trouble_since
+        self._on_change()
+
+    async def _refuse(self, driver: DriverOnDuty, trouble: ClientTrouble) -> None:
+        log.info("%s stands still: %s", driver.name, trouble.words)
+        if not self.orders:
+            self._shared = True  # nobody waits for them: no use in asking on
+            return
+        # Who is signed out signs in again; any other refusal is not for this ride alone.
+        self._refused = isinstance(trouble, ApiError) and trouble.status != 401
+        self._on_change()
+        await asyncio.sleep(AGAIN_SECONDS if self._refused else SIGNED_OUT_SECONDS)
+
+
+def left_at(order: Order) -> datetime:
+    """When the order left; it is on its way."""
+    return order.timeline[-1].at
+
+
+log = logging.getLogger("autopilot")
+
+
+class Fleet:
+    """A courier for each driver who has something of the autopilot's to bring, or is on the way
+    back from it. `on_change` is called when `delivery` may say something new."""
+
+    def __init__(self, api: Api, pace: float, on_change: Callable[[], None]) -> None:
+        self.persons: set[str] = set()
+        """Drivers who are on the road with people's orders."""
+        self._api = api
+        self._pace = pace
+        self._on_change = on_change
+        self._couriers: dict[str, Courier] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def update(self, orders: Iterable[Order], own_ids: Collection[str]) -> None:
+        """What is open now. Orders that a person has touched are left to them."""
+        to_bring: dict[str, list[Order]] = defaultdict(list)
+        self.persons.clear()
+        for order in orders:
+            if order.status is OrderStatus.OUT_FOR_DELIVERY and order.driver is not None:
+                if is_a_persons(order, own_ids):
+                    self.persons.add(order.driver.id)
+                else:
+                    to_bring[order.driver.id].append(order)
+        for driver_id in to_bring.keys() | self._couriers.keys():
+            mine = sorted(to_bring[driver_id], key=lambda order: (left_at(order), order.number))
+            if driver_id not in self._couriers:
+                self._send(driver_id, mine[0])
+            self._couriers[driver_id].bring(mine, shared=driver_id in self.persons)
+
+    def delivery(self, order: Order) -> Delivery:
+        """How far an order that is on its way has come."""
+        courier = self._couriers.get(order.driver.id) if order.driver is not None else None
+        return Delivery.STRANDED if courier is None else courier.delivery(order.id)
+
+    @property
+    def riding(self) -> set[str]:
+        """Drivers who are not done yet: ids."""
+        return set(self._couriers)
+
+    async def close(self) -> None:
+        """Let every driver stand where they are."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _send(self, driver_id: str, order: Order) -> None:
+        courier = Courier(
+            self._api, driver_id, place_of(order.restaurant), self._pace, self._on_change
+        )
+        self._couriers[driver_id] = courier
+        self._start(driver_id, courier)
+
+    def _start(self, driver_id: str, courier: Courier) -> None:
+        task = asyncio.create_task(courier.run(), name=f"courier {driver_id}")
+        self._tasks[driver_id] = task
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if task.cancelled():
+                return
+            fault = task.exception()
+            if fault is not None:
+                log.error("the courier %s fell", driver_id, exc_info=fault)
+            elif courier.orders:
+                self._start(driver_id, courier)  # they came as it went home
+                return
+            del self._couriers[driver_id], self._tasks[driver_id]
+            self._on_change()
+
+        task.add_done_callback(ended)

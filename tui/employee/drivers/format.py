@@ -1,0 +1,127 @@
+"""Drivers in words: what each is about, carries, and when they were seen; the card, the edge."""
+
+from datetime import datetime
+
+from textual.content import Content
+
+from tui.common.sanitize import plain
+from tui.common.tracking import format as words
+from tui.common.tracking.tracker import DriverWatch
+from tui.employee.drivers.feed import RosterFeed
+from tui.employee.drivers.roster import Duty, Roster, Standing, pressing
+from tui.employee.drivers.trips import Tour
+
+READING = "Reading the roster …"
+NOBODY = "This restaurant has no drivers. Whoever runs the server adds them."
+LOOKS: dict[Standing, tuple[str, str]] = {
+    Standing.FREE: ("○", "wire-ink"),
+    Standing.BOOKED: ("◐", "warning"),
+    Standing.AWAITED: ("◆", "accent"),
+    Standing.RIDING: ("▶", "primary"),
+    Standing.AT_THE_DOOR: ("⌂", "success"),
+}
+"""Glyph and ink; the words beside them tell the same."""
+
+
+def words_for_empty(feed: RosterFeed) -> str:
+    """What to say where there is no driver to show."""
+    if feed.loaded:
+        return NOBODY
+    if not feed.trouble:
+        return READING
+    return feed.trouble + (" r tries again." if feed.over else " Trying again by itself.")
+
+
+def words_for_old(feed: RosterFeed) -> str:
+    """What to say above a roster that may be old; "" for one that is not."""
+    if not feed.loaded or not feed.trouble:
+        return ""
+    return f"◌ The roster could not be read again: {feed.trouble}"
+
+
+def about(duty: Duty, now: datetime) -> str:
+    """`on the way · 4 min`, `at the door`, `2 at the counter`, `1 being made`, `free`."""
+    standing = duty.standing(now)
+    if standing is Standing.RIDING:
+        left = duty.journey.seconds_left(now) if duty.journey.target is not None else None
+        late = duty.journey.is_stale(now)
+        return "on the way" if left is None or late else f"on the way · {words.human_minutes(left)}"
+    if standing is Standing.AT_THE_DOOR:
+        return "at the door"
+    if standing is Standing.AWAITED:
+        ready = sum(one.status == "ready" for one in duty.items)
+        return f"{ready} at the counter"
+    return f"{len(duty.items)} being made" if standing is Standing.BOOKED else "free"
+
+
+def load(duty: Duty) -> str:
+    """The numbers of what is on its way, and of what comes after: `#1042 #1043, then #1050`."""
+    out = " ".join(f"#{one.number}" for one in duty.out)
+    here = " ".join(f"#{one.number}" for one in duty.here)
+    return f"{out}, then {here}" if out and here else out or here
+
+
+def seen(duty: Duty, now: datetime) -> tuple[str, str]:
+    """How old the position is, and its ink: `2 s ago`, `? stale, 40 s ago`, `never seen`."""
+    journey = duty.journey
+    if journey.newest is None:
+        return "? doubtful" if journey.doubt else "never seen", "wire-ink"
+    ago = words.ago(journey, now)
+    if journey.is_stale(now):
+        return f"? stale, {ago}", "warning" if duty.out else "wire-ink"
+    return (f"? doubtful, {ago}", "warning") if journey.doubt else (ago, "title")
+
+
+def ride(tour: Tour) -> tuple[str, bool]:
+    """What a ride that is simulated here is about, and whether it is in trouble."""
+    if tour.stopping:
+        return "simulated: stopping …", False
+    if tour.trouble:
+        return f"simulated, in trouble: {tour.trouble}", True
+    return f"simulated: {tour.goal.words if tour.goal else 'setting out'}", False
+
+
+def corner(duty: Duty | None, watch: DriverWatch | None, now: datetime) -> str:
+    """What the map's corner says of the driver in view."""
+    if duty is None:
+        return ""
+    if watch is not None and watch.trouble:
+        return watch.trouble
+    figures = words.figures(duty.journey, now)
+    return figures or f"{plain(duty.driver.name)} was never seen"
+
+
+def summary(roster: Roster, feed: RosterFeed, now: datetime) -> Content:
+    """The card's two lines: the driver to look at first, and how it is with the others."""
+    duty = pressing(roster.duties, now)
+    if duty is None:
+        return Content.assemble((plain(words_for_empty(feed)), "$wire-ink"))
+    glyph, ink = LOOKS[duty.standing(now)]
+    first = Content.assemble(
+        (f"{glyph} ", f"${ink}"),
+        (plain(duty.driver.name), "bold"),
+        (f"  {about(duty, now)}", f"bold ${ink}" if duty.items else "$wire-ink"),
+    )
+    return Content("\n").join([first, _second(roster, duty, now)])
+
+
+def note(roster: Roster, duty: Duty | None) -> str:
+    """`Ken · 2 of 5 on the way`, at the panel's lower edge."""
+    if duty is None:
+        return ""
+    return f"{duty.driver.name} · {roster.out_count} of {len(roster.duties)} on the way"
+
+
+def _second(roster: Roster, duty: Duty, now: datetime) -> Content:
+    """What that driver carries, and the others in numbers; or that the driver was lost sight of."""
+    carries = f"{load(duty)} · " if duty.items else ""
+    if duty.out and duty.journey.newest is not None and duty.journey.is_stale(now):
+        ago = words.ago(duty.journey, now)
+        return Content.assemble((carries, "$wire-ink"), (f"? last seen {ago}", "bold $warning"))
+    counts = (
+        (roster.out_count, "on the way"),
+        (roster.count(now, Standing.AWAITED, Standing.BOOKED), "to leave"),
+        (roster.count(now, Standing.FREE), "free"),
+    )
+    others = " · ".join(f"{number} {what}" for number, what in counts if number)
+    return Content.assemble((carries + others, "$wire-ink"))

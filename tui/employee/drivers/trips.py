@@ -1,0 +1,312 @@
+"""A simulated tour of one driver: to every door of what they bring, or on a round, and back."""
+
+import random
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import cos, cosh, radians, sin
+from typing import Protocol
+
+from server.features.drivers.schemas import DriverOnDuty, Point
+from server.features.orders.schemas import Order
+from tui.common.client.api import Api
+from tui.common.map.basemap import Ground
+from tui.common.map.markers import Spot
+from tui.common.map.view import EARTH_METRES, flat, spot_of
+from tui.common.tracking.polyline import metres_between
+from tui.common.tracking.track import place_of
+from tui.common.tracking.trip import Ride, RideEnd
+from tui.demo.autopilot.rules import LONGEST_RIDE, TOO_FAR_METRES
+from tui.employee.drivers.roster import Duty, Roster
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Where the driver is going, in words, and with which order, if with any."""
+
+    words: str
+    point: Point
+    order: Order | None = None
+    home: bool = False
+
+
+class Tour:
+    """Runs once. `bring` says what is on its way, as often as that changes.
+
+    What leaves the restaurant while the driver is elsewhere is fetched first. `on_change` is
+    called after each position, taken or not, and `on_door` at each door.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        driver: DriverOnDuty,
+        base: Point,
+        interval: float,
+        *,
+        start: Point | None = None,
+        corners: Sequence[Point] = (),
+        on_change: Callable[[], None],
+        on_door: Callable[[Order], None],
+    ) -> None:
+        """`interval` is seconds between two positions; `start` is where the driver was last, if
+        anywhere; `corners` is the round to make while there is nothing to bring."""
+        self.driver = driver
+        self.goal: Goal | None = None
+        """None before it begins and after its end."""
+        self.stopping = False
+        self.refusal = ""
+        """Why the server takes no position of this driver, in words; then it is over."""
+        self._api, self._base, self._interval = api, base, interval
+        self._corners = list(corners)
+        self._on_change, self._on_door = on_change, on_door
+        self._orders: tuple[Order, ...] = ()
+        self._aboard: set[str] | None = None
+        self._visited: set[str] = set()
+        self._home = False
+        near = start is not None and metres_between(base, start) <= TOO_FAR_METRES
+        self._where = start if start is not None and near else base
+        self._ride: Ride | None = None
+
+    @property
+    def progress(self) -> float:
+        """Of the way to the goal, 0 to 1."""
+        return self._ride.progress if self._ride is not None else 0.0
+
+    @property
+    def trouble(self) -> str:
+        """Why the last position was not taken, in words; "" where it was."""
+        trouble = self._ride.trouble if self._ride is not None else None
+        return trouble.words if trouble is not None else ""
+
+    def bring(self, orders: Sequence[Order]) -> None:
+        """What is on its way with this driver now, the first to leave first."""
+        self._orders = tuple(orders)
+        if self._aboard is None:
+            self._load()
+        if self._ride is not None and self.goal is not None and self._is_pointless(self.goal):
+            self._ride.stop()
+
+    def stop(self) -> None:
+        """End it where the driver is; `run` returns after the request that is under way."""
+        self.stopping = True
+        if self._ride is not None:
+            self._ride.stop()
+
+    async def run(self) -> bool:
+        """Ride; whether it came to its end, back at the restaurant."""
+        while not self.stopping and (goal := self._next()) is not None:
+            self.goal = goal
+            ride = self._ride = Ride(
+                self._api,
+                self.driver,
+                (goal.point,),
+                self._interval,
+                start=self._where,
+                longest=LONGEST_RIDE,
+                on_change=self._on_change,
+            )
+            await ride.run()
+            self._where = ride.position
+            if ride.end is RideEnd.REFUSED:
+                self.refusal = self.trouble
+                break
+            if ride.end is RideEnd.ARRIVED:
+                self._arrived(goal)
+        self.goal = None
+        return not self.stopping and not self.refusal
+
+    def _next(self) -> Goal | None:
+        if self._home:
+            self._load()
+        for order in self._orders:
+            if order.id in (self._aboard or ()) and order.id not in self._visited:
+                return Goal(f"to #{order.number}", place_of(order.address), order)
+        if self._corners and not self._orders:
+            return Goal("on a round", self._corners[0])
+        return None if self._home else Goal("back to the restaurant", self._base, home=True)
+
+    def _arrived(self, goal: Goal) -> None:
+        self._home = goal.home
+        if goal.order is not None:
+            self._visited.add(goal.order.id)
+            self._on_door(goal.order)
+        elif not goal.home:
+            self._corners.pop(0)
+
+    def _load(self) -> None:
+        self._aboard = {order.id for order in self._orders}
+
+    def _is_pointless(self, goal: Goal) -> bool:
+        """Whether nobody waits there any more, or somebody waits at the restaurant."""
+        if goal.order is not None:
+            return all(order.id != goal.order.id for order in self._orders)
+        return bool(self._orders) and not goal.home
+
+
+SIDE_METRES = 500.0
+"""Of the triangle that the round is, as the crow flies."""
+FURTHEST_METRES, NEAREST_METRES = 1_000.0, 150.0
+"""How far from the start a corner may be."""
+METRES_A_DEGREE = 111_195.0
+
+
+def round_from(start: Point, ground: Ground | None, bearing: float) -> tuple[Point, Point]:
+    """The two corners to pass, the first of them in about that direction (degrees clockwise from
+    north): corners of the ground's streets, where there are any near enough."""
+    corners = list(_corners(start, ground)) if ground is not None else []
+    first, second = (_away(start, bearing + turn) for turn in (0.0, 60.0))
+    if not corners:
+        return first, second
+    nearest = min(corners, key=lambda corner: metres_between(corner, first))
+    others = [corner for corner in corners if metres_between(corner, nearest) >= NEAREST_METRES]
+    return nearest, min(others or [second], key=lambda corner: metres_between(corner, second))
+
+
+def _corners(start: Point, ground: Ground) -> Iterator[Point]:
+    """Where streets bend, cross or end, neither too near nor too far."""
+    x, y = flat(Spot(start.lat, start.lng))
+    reach = FURTHEST_METRES * cosh(y) / EARTH_METRES
+    near = ground.segments.near((x - reach, y - reach, x + reach, y + reach))
+    for end in {end for _, ax, ay, bx, by in near for end in ((ax, ay), (bx, by))}:
+        spot = spot_of(end)
+        corner = Point(lat=spot.lat, lng=spot.lng)
+        if NEAREST_METRES <= metres_between(start, corner) <= FURTHEST_METRES:
+            yield corner
+
+
+def _away(start: Point, bearing: float) -> Point:
+    """One side of the triangle further, never over a pole or the date line."""
+    degrees = SIDE_METRES / METRES_A_DEGREE
+    lat = start.lat + degrees * cos(radians(bearing))
+    lng = start.lng + degrees * sin(radians(bearing)) / max(0.01, cos(radians(start.lat)))
+    return Point(lat=max(-90.0, min(90.0, lat)), lng=max(-180.0, min(180.0, lng)))
+
+
+SURE_SECONDS = 5.0
+"""Within that a second key press means it."""
+SLACK = timedelta(seconds=2.5)
+"""The server's clock and ours may differ by that; a position no newer is the one we sent."""
+
+
+class Say(Protocol):
+    """Tells in a toast."""
+
+    def __call__(self, words: str, *, about: str, trouble: bool = False) -> None:
+        """`about` tells the toast from others: a newer one about the same takes its place."""
+
+
+class Rides:
+    """One tour a driver. `run` is to run one as a worker, `changed` is called with each step."""
+
+    def __init__(
+        self,
+        api: Api,
+        roster: Roster,
+        run: Callable[[str, Coroutine[object, object, None]], object],
+        say: Say,
+        changed: Callable[[], None],
+        clock: Callable[[], datetime],
+    ) -> None:
+        """`clock` gives the time by the server."""
+        self._api, self._roster = api, roster
+        self._run, self._say, self._changed, self._clock = run, say, changed, clock
+        self._tours: dict[str, Tour] = {}
+        self._told_at: dict[str, datetime] = {}
+        """When the server last took a position of ours, by its clock."""
+        self._warned: tuple[str, float] = ("", 0.0)
+
+    def __len__(self) -> int:
+        return len(self._tours)
+
+    def of(self, driver_id: str) -> Tour | None:
+        """The tour that driver is on, from here."""
+        return self._tours.get(driver_id)
+
+    def toggle(self, duty: Duty, base: Point, ground: Ground | None) -> None:
+        """Start the driver's ride, or stop it. Where somebody else drives, once more is asked."""
+        tour = self._tours.get(duty.id)
+        if tour is not None:
+            tour.stop()
+            self._changed()
+        elif self._is_elsewhere(duty) and not self._is_sure(duty.id):
+            self._warned = duty.id, time.monotonic()
+            self._say(
+                f"{duty.driver.name}'s own positions are coming in, so a ride from here would "
+                f"make two. Press the key again within {SURE_SECONDS:.0f} s to ride all the same.",
+                about=duty.driver.name,
+                trouble=True,
+            )
+        else:
+            self._begin(duty, base, ground)
+
+    def follow(self) -> None:
+        """The orders may have changed: every tour goes where it has to."""
+        for driver_id, tour in self._tours.items():
+            duty = self._roster.get(driver_id)
+            tour.bring(duty.doors if duty is not None else ())
+
+    def stop(self) -> None:
+        """All of them."""
+        for tour in self._tours.values():
+            tour.stop()
+
+    def _begin(self, duty: Duty, base: Point, ground: Ground | None) -> None:
+        name, newest = duty.driver.name, duty.journey.newest
+        bearing = random.uniform(0, 360)  # noqa: S311 not a secret
+
+        def told() -> None:
+            if not tour.trouble:
+                self._told_at[duty.id] = self._clock()
+            self._changed()
+
+        def at_door(order: Order) -> None:
+            self._say(
+                f"{name} is at the door with #{order.number}, {order.address.text}. "
+                "It can be marked delivered in the kitchen.",
+                about=f"#{order.number}",
+            )
+
+        tour = self._tours[duty.id] = Tour(
+            self._api,
+            duty.driver,
+            base,
+            self._roster.interval,
+            start=place_of(newest) if newest is not None else None,
+            corners=() if duty.out else round_from(base, ground, bearing),
+            on_change=told,
+            on_door=at_door,
+        )
+        tour.bring(duty.doors)
+        duty.journey.set_out()
+        self._run(f"ride {duty.id}", self._ride(tour))
+        self._changed()
+
+    async def _ride(self, tour: Tour) -> None:
+        driver = tour.driver
+        try:
+            home = await tour.run()
+        finally:
+            del self._tours[driver.id]
+            self._changed()
+        if tour.refusal:
+            words = f"{driver.name}'s ride has ended: {tour.refusal}"
+            self._say(words, about=driver.name, trouble=True)
+        elif home:
+            self._say(f"{driver.name} is back at the restaurant.", about=driver.name)
+        else:
+            self._say(f"{driver.name}'s ride is stopped where they are.", about=driver.name)
+
+    def _is_elsewhere(self, duty: Duty) -> bool:
+        """Whether positions of the driver come in that are not ours."""
+        newest = duty.journey.doubt or duty.journey.newest
+        if newest is None:
+            return False
+        age = (self._clock() - newest.at).total_seconds()
+        ours = self._told_at.get(duty.id)
+        return age < 2 * self._roster.interval and (ours is None or newest.at > ours + SLACK)
+
+    def _is_sure(self, driver_id: str) -> bool:
+        warned, at = self._warned
+        return warned == driver_id and time.monotonic() - at <= SURE_SECONDS
