@@ -15,7 +15,7 @@ from textual.widgets import Static
 
 from tui.common.auth_flow import Door
 from tui.common.base_app import BaseApp
-from tui.common.client.http import clean_address, names_a_user
+from tui.common.client.address import clean_address, names_a_user
 from tui.common.client.meter import Wire
 from tui.common.dialogs.base import LEAST_COLUMNS, LEAST_ROWS, TooSmall
 from tui.common.panel_grid import PanelGrid

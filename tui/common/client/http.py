@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from tui.common.client.address import proxy_for
 from tui.common.client.errors import Unreachable
 from tui.common.client.request import Exchange
 from tui.common.client.retry import ServerClock
@@ -230,8 +229,6 @@ class HttpClient:
         """Turn the network's exceptions into `Unreachable`."""
         import aiohttp
 
-        from tui.common.client.errors import unreachable
-
         try:
             yield
         except (aiohttp.ClientError, OSError, ValueError, EOFError) as fault:
@@ -290,40 +287,85 @@ def _not_understood(what: str, fault: ValidationError) -> Unreachable:
     )
 
 
-def clean_address(typed: str) -> str:
-    """A base URL that may be shown and kept: with a scheme, and without a user and password.
+def unreachable(base_url: str, fault: Exception, connect_seconds: float) -> Unreachable:
+    """What an exception of aiohttp or of the system means for one who uses `base_url`."""
+    import aiohttp
 
-    Those are left out wherever they could be meant: a password may have slashes in it.
-    """
-    scheme, _, rest = typed.strip().rpartition("://")
-    return f"{scheme or 'http'}://{rest.rpartition('@')[2].rstrip('/')}"
+    server = f"The server at {base_url}"
+    match fault:
+        # A resolver's: a part of the name is empty, or longer than 63 characters.
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError() | UnicodeError():
+            return Unreachable(
+                f"{base_url} is not an address. It should look like http://localhost:8080; "
+                "give it with --server.",
+                "not an address",
+            )
+        case aiohttp.ClientConnectorDNSError():
+            return Unreachable(
+                f"{server} is not known to the network: its name cannot be looked up. "
+                "Check the address and your connection.",
+                "unknown host",
+            )
+        case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch():
+            return Unreachable(
+                f"{server} cannot prove who it is, or does not speak TLS. "
+                "Check that the address begins with the right http:// or https://.",
+                "TLS failed",
+            )
+        case aiohttp.ClientProxyConnectionError():
+            reason = _os_words(fault.os_error)
+            return Unreachable(
+                f"The proxy on the way to {base_url} does not answer ({reason}). Check HTTP_PROXY "
+                "and HTTPS_PROXY, or name the server in NO_PROXY.",
+                f"proxy: {reason}",
+            )
+        case aiohttp.ClientHttpProxyError():
+            return Unreachable(
+                f"The proxy on the way to {base_url} refuses (HTTP {fault.status}). Check "
+                "HTTP_PROXY and HTTPS_PROXY, or name the server in NO_PROXY.",
+                f"proxy refuses (HTTP {fault.status})",
+            )
+        case aiohttp.ClientConnectorError():
+            reason = _os_words(fault.os_error)
+            return Unreachable(
+                f"{server} does not answer ({reason}). Check that it runs and that the address "
+                "is right.",
+                reason,
+            )
+        case aiohttp.ConnectionTimeoutError():
+            return Unreachable(
+                f"{server} does not answer (no connection within {connect_seconds:g} seconds). "
+                "Check the address and your network.",
+                "no connection in time",
+            )
+        case TimeoutError():
+            return Unreachable(
+                f"{server} has gone silent (no answer in time). It may be overloaded; "
+                "try again in a moment.",
+                "no answer in time",
+            )
+        case aiohttp.ClientResponseError():
+            what = (fault.message or "not HTTP")[:200]
+            return Unreachable(
+                f"What answers at {base_url} is not a Tiffin server, or a broken one ({what}). "
+                "Check the address.",
+                "not understood",
+            )
+        case ValueError():
+            return Unreachable(
+                f"Nothing can be sent to the server at {base_url} ({str(fault)[:200]}). "
+                "Check the address, and whether client and server are of the same version.",
+                "cannot be sent",
+            )
+    return Unreachable(
+        f"The connection to the server at {base_url} was lost. Try again.", "connection lost"
+    )
 
 
-def names_a_user(typed: str) -> bool:
-    """Whether the address has a user in it, or a password."""
-    return "@" in typed
-
-
-def proxy_for(base_url: str) -> str | None:
-    """The proxy that `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` name for that server, as other
-    tools read them; None where it is asked directly. This machine itself always is."""
-    from urllib.request import getproxies, proxy_bypass
-
-    try:
-        parts = urlsplit(base_url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:  # no address; the request finds words for that
-        return None
-    if _is_loopback(host) or proxy_bypass(host if port is None else f"{host}:{port}"):
-        return None
-    proxy = getproxies().get(parts.scheme, "").strip()
-    if not proxy:
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+def _os_words(fault: OSError) -> str:
+    if isinstance(fault, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(fault, ConnectionResetError):
+        return "connection reset"
+    words = (fault.strerror or "no connection").strip()
+    return words[:1].lower() + words[1:]

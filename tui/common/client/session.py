@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tui.common.client.address import clean_address
 from tui.common.client.auth import Grant
 from tui.common.client.errors import ApiError, ClientTrouble, ResetStream, SignedOut, Unreachable
-from tui.common.client.http import HttpClient, clean_address
+from tui.common.client.http import HttpClient
 from tui.common.client.meter import Meter, Pattern, State, Wire
 from tui.common.client.request import ANSWER_BYTES, Exchange, Reply
 from tui.common.client.retry import in_short
