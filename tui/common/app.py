@@ -174,7 +174,7 @@ class TiffinApp(BaseApp):
     def on_mount(self) -> None:
         """Draw first; only then import and connect."""
         self.set_interval(1 / FLUSHES_A_SECOND, self._beat)
-        self.set_interval(LOOK_SECONDS, self._look)
+        self.set_interval(LOOK_SECONDS, self._refresh_remote)
         self.call_after_refresh(self.door.open)
 
     def dress(self) -> None:
@@ -227,17 +227,17 @@ class TiffinApp(BaseApp):
     # -- painting
 
     def _beat(self) -> None:
-        """One flush for all that has changed since the last, however much that is."""
+        """One redraw for all that has changed since the last, however much that is."""
         if not self.is_running or not self._pace.due():  # on the way out widgets go first
             return
         self._beats += 1
-        dirty = [panel for panel in self.panels if panel.dirty]
-        if self._pace.busy and dirty:
-            dirty = [min(dirty, key=lambda panel: panel.flushed_with)]
-        for panel in dirty:
-            panel.dirty = False
-            panel.flushed_with = self._beats
-            panel.flush()
+        needs_redraw = [panel for panel in self.panels if panel.needs_redraw]
+        if self._pace.busy and needs_redraw:
+            needs_redraw = [min(needs_redraw, key=lambda panel: panel.redrawn_at)]
+        for panel in needs_redraw:
+            panel.needs_redraw = False
+            panel.redrawn_at = self._beats
+            panel.redraw()
         if self._beats % TICKS_EVERY == 0:
             for panel in self.panels:
                 panel.tick()
@@ -248,11 +248,11 @@ class TiffinApp(BaseApp):
     def watch_app_focus(self, focus: bool) -> None:
         """Back from another window, which may be one of this account's."""
         if focus:
-            self._look()
+            self._refresh_remote()
 
-    def _look(self) -> None:
+    def _refresh_remote(self) -> None:
         for panel in self.panels:
-            panel.look()
+            panel.refresh_remote()
 
     def on_panel_grid_changed(self) -> None:
         """Redraw the strip of tabs."""
@@ -304,7 +304,7 @@ class TiffinApp(BaseApp):
     def action_cut(self) -> None:
         """Drop the connection of the panel in front, to watch it come back."""
         if self.grid.main is not None:
-            self.grid.main.cut()
+            self.grid.main.drop_connection()
 
     async def action_quit(self) -> None:
         """Close this window; where something would be lost with it, ask first. Pressed once more,
@@ -327,7 +327,7 @@ class TiffinApp(BaseApp):
 
     def action_take_note(self) -> None:
         """Acknowledge what stands as a toast, wherever one is."""
-        any(panel.take_note() for panel in self.panels)
+        any(panel.acknowledge() for panel in self.panels)
 
     def action_leave(self) -> None:
         """Out of a field, so that single keys are keys again."""

@@ -56,13 +56,13 @@ class Door:
         self.ready.set()
         if len(app.screen_stack) > 1:
             return
-        from tui.common.client.errors import ClientTrouble
-        from tui.common.client.retry import is_final
+        from tui.common.client.errors import ClientError
+        from tui.common.client.retry import is_permanent
 
         try:
             resumed = await backend.session.resume()
-        except ClientTrouble as trouble:
-            self._ask(trouble.words, resuming=not is_final(trouble))
+        except ClientError as error:
+            self._ask(error.message, resuming=not is_permanent(error))
         else:
             if resumed:
                 await self._settle()

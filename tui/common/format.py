@@ -98,19 +98,19 @@ def field_of(error: Exception) -> str | None:
     return None
 
 
-def words_of(error: Exception) -> str:
+def message_for(error: Exception) -> str:
     """A sentence that a person can act on. Raises what is no trouble but a mistake of ours."""
     from pydantic import ValidationError
 
-    from tui.common.client.errors import ApiError, ClientTrouble
+    from tui.common.client.errors import ApiError, ClientError
 
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
         return _about(field_of(error), first["msg"])
     if isinstance(error, ApiError) and error.problem.errors:
         return _about(field_of(error), error.problem.errors[0].msg)
-    if isinstance(error, ClientTrouble):
-        return plain(error.words)
+    if isinstance(error, ClientError):
+        return plain(error.message)
     raise error
 
 

@@ -66,18 +66,18 @@ class DriverPanel(Panel):
         """Fetch the ground, and look whether something is on its way."""
         self.run_worker(read_ground(self.api, self._lay), group="map", exit_on_error=False)
         self.set_interval(CLOCK_SECONDS, self._beat)
-        self.dirty = True
+        self.needs_redraw = True
 
-    def cut(self) -> None:
+    def drop_connection(self) -> None:
         """Drop the driver's stream, or the poll that stands in for it."""
-        if self.driver_watch is None or not self.driver_watch.cut():
+        if self.driver_watch is None or not self.driver_watch.drop_connection():
             self.notify("No driver is on the way, so nothing is held.", title=self.TITLE)
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the palette offers of it."""
         yield SystemCommand("Follow the driver", "Close by, or the whole way", self._map_follow)
 
-    def flush(self) -> None:
+    def redraw(self) -> None:
         """Paint what has changed."""
         now = self.session.server_now()
         delivery = self.order
@@ -94,7 +94,7 @@ class DriverPanel(Panel):
     def _beat(self) -> None:
         """Look at the orders, as the panel beside this one knows them."""
         self._look()
-        self.dirty = True
+        self.needs_redraw = True
 
     def _look(self) -> None:
         deliveries = [one for one in self._book.open() if _rides(one)]
@@ -173,7 +173,7 @@ class DriverPanel(Panel):
         return next(iter(self._book.open()), None)
 
     def _changed(self) -> None:
-        self.dirty = True
+        self.needs_redraw = True
 
     def _lay(self, ground: Ground) -> None:
         self.query_one(TownMap).ground = ground
@@ -231,8 +231,8 @@ def corner(order: Order | None, watch: DriverWatch | None, now: datetime) -> str
         return _standing(order, now)
     if watch is None:
         return "looking for the driver …"
-    if watch.trouble:
-        return watch.trouble
+    if watch.error:
+        return watch.error
     return words.figures(watch.journey, now) or "no position yet"
 
 

@@ -47,8 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         port = _choose_port(options.port)
         with _told_to_stop():
             return _run(port, options.pace, os.isatty(0) and os.isatty(1))
-    except BackstageError as trouble:
-        _say(str(trouble))
+    except BackstageError as error:
+        _say(str(error))
         return 1
     except OSError as fault:
         _say(f"The demo cannot use its folder, or start its processes: {fault}.")

@@ -14,17 +14,17 @@ from textual.widgets import Button, Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
 from server.features.restaurants.schemas import MenuItem, MenuItemChange, NewMenuItem
-from tui.common.client.errors import ApiError, ClientTrouble
-from tui.common.dialogs.base import Modal, TooSmall
+from tui.common.client.errors import ApiError, ClientError
+from tui.common.dialogs.base import Dialog, TooSmall
 from tui.common.dialogs.confirm import ConfirmScreen
-from tui.common.format import field_of, fit, human_money, words_of
+from tui.common.format import field_of, fit, human_money, message_for
 from tui.common.sanitize import in_one_line, plain
 from tui.employee.uploads import DishPhotoPanel
 
 KEYS = "space sold out · a adds · e edits · p photo · del removes · esc closes"
 
 
-class MenuScreen(Modal[None]):
+class MenuScreen(Dialog[None]):
     """Every change is sent at once; the line at the foot says what came of it."""
 
     DEFAULT_CSS = """
@@ -72,9 +72,9 @@ class MenuScreen(Modal[None]):
         """The prices stay at the right edge."""
         self.call_after_refresh(self._fill)
 
-    def say(self, words: str, *, trouble: bool = False) -> None:
+    def say(self, words: str, *, error: bool = False) -> None:
         """Show `words` at the foot."""
-        mark = ("✕ ", "bold $error") if trouble else ("✓ ", "bold $success")
+        mark = ("✕ ", "bold $error") if error else ("✓ ", "bold $success")
         self.query_one("#words", Static).update(Content.assemble(mark, plain(words)))
 
     @property
@@ -147,11 +147,11 @@ class MenuScreen(Modal[None]):
         try:
             await work
         except ApiError as refusal:
-            self.say(refusal.words, trouble=True)
+            self.say(refusal.message, error=True)
             if refusal.status == 404 and self._dishes:
                 await self._read()
-        except ClientTrouble as trouble:
-            self.say(f"{trouble.words} Try again.", trouble=True)
+        except ClientError as error:
+            self.say(f"{error.message} Try again.", error=True)
         finally:
             self._busy = False
 
@@ -219,7 +219,7 @@ def dish_line(dish: MenuItem, width: int) -> Content:
 FIELDS = (("name", "Name", 80), ("description", "Description", 500), ("price_cents", "Price", 10))
 
 
-class DishScreen(Modal[MenuItem]):
+class DishScreen(Dialog[MenuItem]):
     """Saves, and answers the dish as the server has it; None when closed."""
 
     DEFAULT_CSS = """
@@ -271,7 +271,7 @@ class DishScreen(Modal[MenuItem]):
         try:
             dish = await self._send()
         except Exception as error:
-            words = words_of(error)
+            words = message_for(error)
             if self.is_attached:
                 self._say(words)
                 self._point_at(field_of(error))
@@ -285,7 +285,7 @@ class DishScreen(Modal[MenuItem]):
         cents = cents_of(price)
         if cents is None:
             self._point_at("price_cents")
-            raise ClientTrouble("Give the price as a number: 12.50.")
+            raise ClientError("Give the price as a number: 12.50.")
         if self._dish is None:
             new = NewMenuItem(name=name, description=description, price_cents=cents)
             return await api.add_menu_item(self._restaurant_id, new)

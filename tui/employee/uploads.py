@@ -15,10 +15,10 @@ from textual.widgets.option_list import Option
 
 from server.features.restaurants.schemas import MenuItem
 from server.features.uploads.schemas import NewUpload, Upload, UploadPurpose
-from tui.common.client.errors import ClientTrouble, SignedOut
-from tui.common.client.retry import Backoff, is_final
-from tui.common.dialogs.base import Modal, TooSmall
-from tui.common.format import fit, words_of
+from tui.common.client.errors import ClientError, SignedOut
+from tui.common.client.retry import Backoff, is_permanent
+from tui.common.dialogs.base import Dialog, TooSmall
+from tui.common.format import fit, message_for
 from tui.common.sanitize import plain
 from tui.common.uploads.jobs import Parcel
 from tui.common.uploads.manager import Row
@@ -89,7 +89,7 @@ class DishPhotoPanel(PhotoPanel):
 AVATAR: Literal["avatar"] = "avatar"
 
 
-class PhotoSubjectScreen(Modal["MenuItem | Literal['avatar']"]):
+class PhotoSubjectScreen(Dialog["MenuItem | Literal['avatar']"]):
     """Answers with a dish, or `AVATAR`; tells which dishes have no photo yet."""
 
     DEFAULT_CSS = """
@@ -143,10 +143,10 @@ class PhotoSubjectScreen(Modal["MenuItem | Literal['avatar']"]):
                 restaurant = await self.tiffin.api.restaurant(self._restaurant_id)
             except SignedOut:
                 return
-            except ClientTrouble as trouble:
-                line = Content.assemble(("✕ ", "bold $error"), words_of(trouble))
+            except ClientError as error:
+                line = Content.assemble(("✕ ", "bold $error"), message_for(error))
                 self.query_one("#words", Static).update(line)
-                if is_final(trouble):
+                if is_permanent(error):
                     return
                 await asyncio.sleep(backoff.lost())
             else:

@@ -98,7 +98,7 @@ async def test_a_room_comes_back_after_its_cursor(
 ) -> None:
     await far.post("before")
     await reader.has("before")
-    room.cut()
+    room.drop_connection()
     far.keep("while-away", "missed")
     await reader.has("before", "missed")
     assert far.afters == ["c-0", "c-1"]
@@ -410,7 +410,7 @@ async def test_typing_is_told_seldom_and_read_marks_only_the_newest(
     for number in range(1, 6):
         room.read(f"c-{number}")
     await wait_until(lambda: len(far.frames) >= 2, what="typing and read")
-    room.cut()
+    room.drop_connection()
     await wait_until(lambda: len(far.afters) == 2, what="the room to come back")
     kinds = [frame["type"] for frame in far.frames]
     assert kinds.count("typing") == 1

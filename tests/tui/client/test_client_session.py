@@ -278,7 +278,7 @@ async def test_problems_come_whole(faulty: FaultyServer, session: Session) -> No
     error = caught.value
     assert (error.status, error.problem.request_id) == (409, "r-1")
     assert error.problem.model_extra == {"order": {"id": "o"}}
-    assert error.words == "It is already accepted. (items.0: sold out)"
+    assert error.message == "It is already accepted. (items.0: sold out)"
 
 
 @pytest.mark.parametrize(("status", "body"), [(502, "<html>bad"), (503, ""), (418, "null")])

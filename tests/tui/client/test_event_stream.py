@@ -178,7 +178,7 @@ async def test_cutting_brings_back_what_was_missed(
     head = 4
     reading = asyncio.create_task(take(stream, 3))
     await wait_until(lambda: faulty.open_now == 1)
-    stream.cut()
+    stream.drop_connection()
     assert await reading == [2, 3, 4]
     assert (meter.reconnects, meter.replayed) == (1, 3)
     await asyncio.sleep(0.4)
@@ -191,7 +191,7 @@ async def test_cutting_brings_back_what_was_missed(
 async def test_cutting_while_it_connects_or_waits_is_harmless(
     faulty: FaultyServer, stream: EventStream, meter: Meter
 ) -> None:
-    stream.cut()
+    stream.drop_connection()
     slow = True
 
     async def serve(request: web.Request) -> web.StreamResponse:
@@ -206,8 +206,8 @@ async def test_cutting_while_it_connects_or_waits_is_harmless(
     reading = asyncio.create_task(take(stream, 1))
     await wait_until(lambda: faulty.open_now == 1)
     slow = False
-    stream.cut()
-    stream.cut()
+    stream.drop_connection()
+    stream.drop_connection()
     assert await reading == [1]
     assert "cut by you" not in meter.detail
 

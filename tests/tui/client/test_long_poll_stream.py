@@ -192,7 +192,7 @@ async def test_cutting_a_held_request(
 ) -> None:
     reading = asyncio.create_task(statuses(poll))
     await wait_until(lambda: poll.last_status is OrderStatus.PLACED and faulty.open_now == 1)
-    poll.cut()
+    poll.drop_connection()
     await wait_until(lambda: meter.reconnects == 1 and faulty.open_now == 1)
     await order.step(OrderStatus.CANCELLED)
     assert await reading == [OrderStatus.PLACED, OrderStatus.CANCELLED]

@@ -61,7 +61,7 @@ async def taken(session: Session, wire: Wire, *, cut_at: int = 0) -> list[int]:
         while len(numbers) < TOTAL:
             numbers.append(int((await anext(stream)).last_event_id.removeprefix("c-")))
             if len(numbers) == cut_at:
-                stream.cut()
+                stream.drop_connection()
     return numbers
 
 

@@ -19,8 +19,8 @@ from tui.common.client.token_store import (
     BrokenTokenFile,
     Remembered,
     StoreBusy,
-    StoreTrouble,
     TokenStore,
+    TokenStoreError,
 )
 
 WINDOW = Path(__file__).with_name("shared_window.py")
@@ -306,7 +306,7 @@ async def test_a_full_disk_does_not_leave_a_used_token_behind(
     assert not store.path.exists()
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", full)
-        with pytest.raises(StoreTrouble, match="No space left"):
+        with pytest.raises(TokenStoreError, match="No space left"):
             await store.write(Remembered("x", "y"))
     faulty.revoke_access()
     await session.request("GET", "/thing")

@@ -47,7 +47,7 @@ class EchoPanel(Panel):
     def cut(self) -> None:
         self.cuts += 1
 
-    def flush(self) -> None:
+    def redraw(self) -> None:
         self.flushes += 1
         self.query_one("#count", Static).update(f"{self.count} events")
 

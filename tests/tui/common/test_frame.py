@@ -244,7 +244,7 @@ async def test_a_thousand_events_are_a_few_paintings(
                 for _ in range(50):
                     app.echo.count += 1
                     app.echo.meter.event("echo", 10)
-                    app.echo.dirty = True
+                    app.echo.needs_redraw = True
                 await pilot.pause(0.01)
 
         await burst(pilot)

@@ -83,7 +83,7 @@ async def test_it_moves_to_the_stop_at_its_speed_and_says_so(
     ride = a_ride(api, driver)
     assert ride.progress == 0
     assert await ride.run()
-    assert (ride.end, ride.progress, ride.trouble) == (RideEnd.ARRIVED, 1.0, None)
+    assert (ride.end, ride.progress, ride.error) == (RideEnd.ARRIVED, 1.0, None)
     assert ride.metres == pytest.approx(60, abs=0.5)
     assert metres_between(front.sent[0].point, BASE) < 1
     assert front.sent[-1].point == NEAR == ride.position
@@ -145,7 +145,7 @@ async def test_while_the_server_is_away_it_moves_on_and_never_jumps(
     riding = asyncio.create_task(ride.run())
     await wait_until(lambda: len(front.taken) >= 3)
     front.refuse = status
-    await wait_until(lambda: ride.trouble is not None)
+    await wait_until(lambda: ride.error is not None)
     assert ride.trouble_since is not None
     before, shut_at = front.taken[-1], time.monotonic()
     await wait_until(lambda: ride.metres_done > 40 * (1 + shut_at - before.at))
@@ -158,7 +158,7 @@ async def test_while_the_server_is_away_it_moves_on_and_never_jumps(
     assert between(before, after) == pytest.approx(FASTEST * (after.at - before.at), abs=4)
     # aiohttp asks twice where a connection that it had kept breaks.
     assert tries < 60, "it hammers a server that is away"
-    assert (ride.trouble, ride.trouble_since) == (None, None)
+    assert (ride.error, ride.trouble_since) == (None, None)
     # One position for the whole absence, then one an interval as ever.
     for a, b in pairwise(front.taken[3:]):
         assert b.at - a.at > 0.05
@@ -190,8 +190,8 @@ async def test_it_ends_with_the_reason_where_it_is_refused(
     ride = a_ride(api, driver)
     assert not await ride.run()
     assert ride.end is RideEnd.REFUSED
-    assert ride.trouble is not None
-    assert str(status) in ride.trouble.words
+    assert ride.error is not None
+    assert str(status) in ride.error.message
     assert len(front.sent) == 1
 
 
@@ -201,8 +201,8 @@ async def test_another_restaurants_driver_is_refused(
     other = await open_restaurant(data_dir, live_server.url, "Other")
     ride = a_ride(api, driver.model_copy(update={"id": other.drivers[0]}))
     assert not await ride.run()
-    assert ride.trouble is not None
-    assert ride.trouble.words
+    assert ride.error is not None
+    assert ride.error.message
 
 
 async def test_one_that_is_stopped_can_be_gone_on_with(
@@ -289,9 +289,9 @@ async def test_a_server_that_does_not_answer_is_not_waited_for(
     monkeypatch.setattr(session._grant, "access", lambda _rejected=None: asyncio.sleep(0, "token"))
     ride = a_ride(Api(session), driver)
     riding = asyncio.create_task(ride.run())
-    await wait_until(lambda: ride.trouble is not None)
-    assert ride.trouble is not None
-    assert "did not answer" in ride.trouble.words
+    await wait_until(lambda: ride.error is not None)
+    assert ride.error is not None
+    assert "did not answer" in ride.error.message
     ride.stop()
     assert not await riding
     await session.close()

@@ -14,9 +14,9 @@ from server.features.announcements.schemas import (
     Scope,
 )
 from tui.common.announcements.model import AnnouncementBook
-from tui.common.client.errors import ApiError, ClientTrouble, SignedOut
-from tui.common.client.retry import Backoff, is_final, keep_current
-from tui.common.format import words_of
+from tui.common.client.errors import ApiError, ClientError, SignedOut
+from tui.common.client.retry import Backoff, is_permanent, sync_loop
+from tui.common.format import message_for
 
 if TYPE_CHECKING:
     from tui.common.client.api import Api
@@ -45,7 +45,7 @@ class Reader(Protocol):
 
 
 class AnnouncementFeed:
-    """`trouble` and `older_trouble` are plain words, "" while all is well."""
+    """`error` and `older_error` are plain words, "" while all is well."""
 
     def __init__(
         self,
@@ -56,9 +56,9 @@ class AnnouncementFeed:
         reader: Reader,
         scope: Scope,
     ) -> None:
-        self.trouble = ""
+        self.error = ""
         """Why the newest announcements cannot be read."""
-        self.older_trouble = ""
+        self.older_error = ""
         """Why the page after the oldest cannot be read."""
         self.reading_older = False
         self._book = book
@@ -90,25 +90,25 @@ class AnnouncementFeed:
         """The meter of what brings the events now."""
         return self._meter if self._stream is None else self._stream.meter
 
-    def cut(self) -> bool:
+    def drop_connection(self) -> bool:
         """Drop the connection; it comes back by itself. False where there is none to drop."""
         if self._stream is None:
             return False
-        self._stream.cut()
+        self._stream.drop_connection()
         return True
 
     async def _run(self) -> None:
-        await keep_current(self._read, self._follow, self._meter, self._note)
+        await sync_loop(self._read, self._follow, self._meter, self._note)
 
-    def _note(self, trouble: ClientTrouble) -> None:
-        if not isinstance(trouble, SignedOut):
-            self.trouble = words_of(trouble)
+    def _note(self, error: ClientError) -> None:
+        if not isinstance(error, SignedOut):
+            self.error = message_for(error)
             self._reader.changed()
 
     async def _read(self) -> str:
         page = await self._api.announcements(self._scope)
         self._book.put_newest(page, self._session.server_now())
-        self.trouble = self.older_trouble = ""
+        self.error = self.older_error = ""
         self._reader.changed()
         return page.cursor
 
@@ -152,10 +152,10 @@ class AnnouncementFeed:
         self._reader.changed()
         try:
             page = await self._api.announcements(self._scope, before=cursor)
-        except ClientTrouble as trouble:
-            self.older_trouble = words_of(trouble)
+        except ClientError as error:
+            self.older_error = message_for(error)
         else:
-            self.older_trouble = ""
+            self.older_error = ""
             if cursor == self._book.older:  # a snapshot meanwhile has begun anew
                 self._book.put_older(page, self._session.server_now())
         finally:
@@ -169,15 +169,15 @@ class AnnouncementFeed:
                 await self._api.acknowledge(announcement.id)
             except SignedOut:
                 return
-            except ClientTrouble as trouble:
-                if not is_final(trouble):
-                    await asyncio.sleep(backoff.lost(getattr(trouble, "retry_after", None)))
+            except ClientError as error:
+                if not is_permanent(error):
+                    await asyncio.sleep(backoff.lost(getattr(error, "retry_after", None)))
                     continue
-                if isinstance(trouble, ApiError) and trouble.status == 404:
+                if isinstance(error, ApiError) and error.status == 404:
                     self._book.withdraw(announcement.id)  # or expired: gone either way
                 else:
                     self._book.refused(announcement.id)
-                    self._reader.not_acknowledged(announcement, words_of(trouble))
+                    self._reader.not_acknowledged(announcement, message_for(error))
             else:
                 self._book.told(announcement.id)
             self._reader.changed()

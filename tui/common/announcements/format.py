@@ -109,12 +109,12 @@ def in_short(text: str, *, small: bool = False) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def nothing_there(book: AnnouncementBook, trouble: str) -> Content:
+def nothing_there(book: AnnouncementBook, error: str) -> Content:
     """What the list says while it is empty."""
-    if trouble and not book.loaded:
+    if error and not book.loaded:
         return Content.assemble(
             ("✕ ", "bold $error"),
-            plain(trouble),
+            plain(error),
             ("\nTrying again by itself; r tries now.", "$wire-ink"),
         )
     if not book.loaded:
@@ -122,10 +122,10 @@ def nothing_there(book: AnnouncementBook, trouble: str) -> Content:
     return Content.assemble(("Nothing is announced.", "$wire-ink"))
 
 
-def summary(book: AnnouncementBook, trouble: str, now: datetime) -> Content:
+def summary(book: AnnouncementBook, error: str, now: datetime) -> Content:
     """The card's two lines: what matters most, and how much there is besides."""
     if not len(book):
-        return nothing_there(book, trouble)
+        return nothing_there(book, error)
     unread = book.unread
     lead = next(iter(book.pressing or unread), None)
     if lead is None:
@@ -140,11 +140,11 @@ def summary(book: AnnouncementBook, trouble: str, now: datetime) -> Content:
 
 
 def note(
-    book: AnnouncementBook, at_cursor: ReadAnnouncement | None, reading: bool, trouble: str
+    book: AnnouncementBook, at_cursor: ReadAnnouncement | None, reading: bool, error: str
 ) -> Content:
     """The lower edge: what `enter` does, or what is wrong."""
-    if trouble:
-        return Content.assemble(("◌ ", "$warning"), (plain(trouble), "$wire-ink"))
+    if error:
+        return Content.assemble(("◌ ", "$warning"), (plain(error), "$wire-ink"))
     if book.sending:
         return Content.assemble(("◌ telling the server …", "$wire-ink"))
     if reading:

@@ -65,7 +65,7 @@ class AnnouncementsPanel(Panel):
             self.book.belong_to(self.session.account)
         self.set_interval(CLOCK_SECONDS, self._look_again)
         self.feed.reload()
-        self.dirty = True
+        self.needs_redraw = True
 
     def stop(self) -> None:
         """What stands for this account does not stand for the next."""
@@ -78,8 +78,8 @@ class AnnouncementsPanel(Panel):
         self.run_worker(doing, group=group, exclusive=True, exit_on_error=False)
 
     def changed(self) -> None:
-        """Paint with the next flush."""
-        self.dirty = True
+        """Paint with the next redraw."""
+        self.needs_redraw = True
 
     def arrived(self, announcement: ReadAnnouncement) -> None:
         """Say what matters; the critical ones stand by themselves."""
@@ -95,21 +95,21 @@ class AnnouncementsPanel(Panel):
 
     # -- painting
 
-    def flush(self) -> None:
+    def redraw(self) -> None:
         """Paint what has changed."""
         feed, rows = self.feed, self.rows
         self.show_meter(feed.meter)
-        rows.message = announcement_text.nothing_there(self.book, feed.trouble)
+        rows.message = announcement_text.nothing_there(self.book, feed.error)
         rows.renew()
         at_cursor = rows.at_cursor
         self.set_summary(
-            announcement_text.summary(self.book, feed.trouble, self.session.server_now())
+            announcement_text.summary(self.book, feed.error, self.session.server_now())
         )
-        trouble = feed.older_trouble or (feed.trouble if self.book.loaded else "")
-        note = announcement_text.note(self.book, at_cursor, feed.reading_older, trouble)
+        error = feed.older_error or (feed.error if self.book.loaded else "")
+        note = announcement_text.note(self.book, at_cursor, feed.reading_older, error)
         self.set_badge(len(self.book.unread), note)
         self._stand()
-        if rows.wants_more and not feed.older_trouble:
+        if rows.wants_more and not feed.older_error:
             feed.more()
         told = None if at_cursor is None else (at_cursor.id, at_cursor.acknowledged)
         if told != self._told:
@@ -160,7 +160,7 @@ class AnnouncementsPanel(Panel):
         if pressing := self.book.pressing:
             self.rows.view(pressing[0].id)
 
-    def take_note(self) -> bool:
+    def acknowledge(self) -> bool:
         """Acknowledge what the toast stands for, also from within a dialog that it covers."""
         stands_for = self.book.get(self._stood_for[0]) if self._stood_for else None
         if stands_for is None or not self.book.is_unread(stands_for):
@@ -168,9 +168,9 @@ class AnnouncementsPanel(Panel):
         self.feed.acknowledge(stands_for)
         return True
 
-    def cut(self) -> None:
+    def drop_connection(self) -> None:
         """Cut the stream; what was missed is replayed when it is back."""
-        if not self.feed.cut():
+        if not self.feed.drop_connection():
             self.notify("There is no connection to cut just now.", title=self.TITLE)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -209,5 +209,5 @@ class AnnouncementsPanel(Panel):
         if event.state is WorkerState.ERROR and event.worker.group == STREAM:
             words = f"stopped by an error: {event.worker.error!r}. Press r to read again."
             self.meter.set_state(State.DOWN, words)
-            self.feed.trouble = words
+            self.feed.error = words
             self.changed()

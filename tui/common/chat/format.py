@@ -36,8 +36,8 @@ def typing(who: Sequence[Actor]) -> Content:
 
 def nothing_said(talk: Talk) -> Content:
     """What stands where there are no messages."""
-    if talk.trouble:
-        return Content.assemble((plain(talk.trouble), "$warning"))
+    if talk.error:
+        return Content.assemble((plain(talk.error), "$warning"))
     if not talk.loaded:
         return Content.assemble(("Reading the messages …", "$wire-ink"))
     return Content.assemble(("Nothing has been said yet.", "$wire-ink"))
@@ -46,7 +46,7 @@ def nothing_said(talk: Talk) -> Content:
 def no_more(talk: Talk, before: str = "") -> Content:
     """Why nothing can be written; `before` is what to press before the key that helps."""
     if talk.over:
-        return Content.assemble((plain(talk.trouble), "$error"))
+        return Content.assemble((plain(talk.error), "$error"))
     if talk.chat.status is ChatStatus.CLOSED:
         by = f" by {plain(talk.chat.closed_by.name)}" if talk.chat.closed_by else ""
         return Content.assemble(

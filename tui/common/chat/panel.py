@@ -9,12 +9,12 @@ from textual.worker import Worker, WorkerState
 from server.features.chat.schemas import Chat, ChatMessage
 from tui.common.chat.session import Talk
 from tui.common.chat.view import ChatPane
-from tui.common.client.errors import ClientTrouble, SignedOut
+from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.meter import Pattern, State
 from tui.common.client.outbox import Outbox
-from tui.common.client.retry import Backoff, is_final
+from tui.common.client.retry import Backoff, is_permanent
 from tui.common.dialogs.confirm import ConfirmScreen
-from tui.common.format import fit, words_of
+from tui.common.format import fit, message_for
 from tui.common.panel import Panel
 
 if TYPE_CHECKING:
@@ -101,10 +101,10 @@ class TalkPanel(Panel):
             while True:
                 try:
                     chat = await self.api.chat(chat_id)
-                except ClientTrouble as trouble:
-                    if is_final(trouble):
+                except ClientError as error:
+                    if is_permanent(error):
                         break
-                    await asyncio.sleep(backoff.lost(getattr(trouble, "retry_after", None)))
+                    await asyncio.sleep(backoff.lost(getattr(error, "retry_after", None)))
                     continue
                 if self.pane.composer.has_focus:
                     self.talk_of(chat)
@@ -127,8 +127,8 @@ class TalkPanel(Panel):
         self.refresh_bindings()
 
     def changed(self) -> None:
-        """Paint with the next flush."""
-        self.dirty = True
+        """Paint with the next redraw."""
+        self.needs_redraw = True
 
     def message_came(self, talk: Talk, message: ChatMessage) -> None:
         """Somebody else has written."""
@@ -143,9 +143,9 @@ class TalkPanel(Panel):
         talk = self.talk
         return self.in_view and talk is not None and talk.id == chat_id and self.pane.view.at_end
 
-    def cut(self) -> None:
+    def drop_connection(self) -> None:
         """Cut the room in view; what was missed is replayed when it is back."""
-        if self.talk is None or not self.talk.cut():
+        if self.talk is None or not self.talk.drop_connection():
             self.notify("There is no connection to cut just now.", title=self.TITLE)
 
     def enter(self) -> None:
@@ -180,8 +180,8 @@ class TalkPanel(Panel):
             talk.learn(await self.api.close_chat(talk.id))
         except SignedOut:
             return
-        except ClientTrouble as trouble:
-            self.notify(words_of(trouble), title="Not closed", severity="warning")
+        except ClientError as error:
+            self.notify(message_for(error), title="Not closed", severity="warning")
 
     async def reopen_talk(self, talk: Talk) -> None:
         """Go on with its chat."""
@@ -189,8 +189,8 @@ class TalkPanel(Panel):
             talk.learn(await self.api.reopen_chat(talk.id))
         except SignedOut:
             return
-        except ClientTrouble as trouble:
-            self.notify(words_of(trouble), title="Not opened again", severity="warning")
+        except ClientError as error:
+            self.notify(message_for(error), title="Not opened again", severity="warning")
             return
         self.pane.renew(in_view=self.in_view)
         self.refresh_bindings()
@@ -208,6 +208,6 @@ class TalkPanel(Panel):
             talk = self.talks.get(group.removeprefix(TALK))
             if talk is not None:
                 talk.over = True
-                talk.trouble = f"Stopped by an error: {event.worker.error!r}."
+                talk.error = f"Stopped by an error: {event.worker.error!r}."
                 talk.meter.set_state(State.DOWN, "stopped by an error")
                 self.changed()

@@ -16,10 +16,10 @@ from server.features.chat.frame_schemas import (
 from server.features.chat.schemas import Chat, ChatMessage, ChatStatus
 from server.features.shared.schemas import Actor
 from tui.common.chat.model import Conversation
-from tui.common.client.errors import ClientTrouble
+from tui.common.client.errors import ClientError
 from tui.common.client.meter import Meter, Pattern
 from tui.common.client.outbox import Outbox, Unsent
-from tui.common.client.retry import Backoff, in_short, is_final, keep_current
+from tui.common.client.retry import Backoff, in_short, is_permanent, sync_loop
 
 if TYPE_CHECKING:
     from tui.common.client.api import Api
@@ -57,9 +57,9 @@ class Talk:
         """Written, and not sent yet."""
         self.loaded = False
         """Whether the history has been read at least once."""
-        self.trouble = ""
+        self.error = ""
         """Why there is nothing to see, in words, while the history cannot be had."""
-        self.older_trouble = ""
+        self.older_error = ""
         """Why no older messages can be had."""
         self.reading_older = False
         self.over = False
@@ -122,7 +122,7 @@ class Talk:
 
     async def run(self) -> None:
         """Read the history and stay in the room, again after each reset."""
-        await keep_current(self._read, self._stay, self._meter, self._note)
+        await sync_loop(self._read, self._stay, self._meter, self._note)
 
     async def read_older(self) -> None:
         """Fetch the page above, where there is one and it is not being fetched already."""
@@ -133,10 +133,10 @@ class Talk:
         generation = self.conversation.generation
         try:
             page = await self._api.messages(self.id, before, OLDER)
-        except ClientTrouble as trouble:
-            self.older_trouble = in_short(trouble)
+        except ClientError as error:
+            self.older_error = in_short(error)
         else:
-            self.older_trouble = ""
+            self.older_error = ""
             if generation == self.conversation.generation and before == self.conversation.before:
                 self.conversation.older(page)
         finally:
@@ -170,11 +170,11 @@ class Talk:
         if message is not None and self._room is not None:
             self._room.read(message.cursor)
 
-    def cut(self) -> bool:
+    def drop_connection(self) -> bool:
         """Drop the connection; it comes back by itself. False where there is none."""
         if self._room is None:
             return False
-        self._room.cut()
+        self._room.drop_connection()
         return True
 
     def learn(self, chat: Chat) -> None:
@@ -182,9 +182,9 @@ class Talk:
         self.chat = chat
         self._on_change()
 
-    def _note(self, trouble: ClientTrouble) -> None:
-        self.trouble = trouble.words
-        self.over = is_final(trouble)
+    def _note(self, error: ClientError) -> None:
+        self.error = error.message
+        self.over = is_permanent(error)
         self._on_change()
 
     async def _read(self) -> str:
@@ -196,7 +196,7 @@ class Talk:
         if self.loaded:
             self.chat = await self._api.chat(self.id)
         self.loaded = True
-        self.trouble = ""
+        self.error = ""
         self._on_change()
         return page.cursor
 

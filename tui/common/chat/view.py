@@ -148,8 +148,8 @@ class ChatPane(Vertical):
             left = self._why_locked(talk)
         elif talk.reading_older:
             left = Content.assemble(("reading older messages …", "$wire-ink"))
-        elif talk.older_trouble and talk.conversation.before is not None:
-            left = Content.assemble((f"older ones: {talk.older_trouble}", "$warning"))
+        elif talk.older_error and talk.conversation.before is not None:
+            left = Content.assemble((f"older ones: {talk.older_error}", "$warning"))
         else:
             left = wording.typing(talk.conversation.typing(time.monotonic()))
         right = Content("")
@@ -174,13 +174,13 @@ class ChatPane(Vertical):
     @on(MessageView.NearTop)
     def _older(self) -> None:
         talk = self.talk
-        if talk is not None and not talk.reading_older and not talk.older_trouble:
+        if talk is not None and not talk.reading_older and not talk.older_error:
             self.run_worker(talk.read_older(), group=f"older-{talk.id}", exit_on_error=False)
 
     @on(MessageView.Moved)
     def _moved(self) -> None:
         if self.talk is not None:
-            self.talk.older_trouble = ""
+            self.talk.older_error = ""
             self._foot.show(self._foot_words(self.talk))
 
     @on(Composer.Sent)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tui.common.client.errors import ApiError, SignedOut, Unreachable
-from tui.common.client.retry import is_final
+from tui.common.client.retry import is_permanent
 from tui.common.client.token_store import Keeping, Remembered, StoreBusy
 
 if TYPE_CHECKING:
@@ -89,8 +89,8 @@ class Grant:
         try:
             async with self._keeping.locked():
                 await self._save(granted)
-        except StoreBusy as trouble:
-            self._keeping.notice = trouble.words
+        except StoreBusy as error:
+            self._keeping.notice = error.message
 
     async def resume(self) -> bool:
         """Sign in with what the file remembers; False, with `notice` set, where that is refused.
@@ -111,7 +111,7 @@ class Grant:
             self._token = None
             raise
         except SignedOut as refusal:
-            self._keeping.notice = refusal.words
+            self._keeping.notice = refusal.message
             return False
         return True
 
@@ -153,13 +153,13 @@ class Grant:
         try:
             async with self._keeping.locked():
                 await self._renew_alone()
-        except StoreBusy as trouble:
-            raise Unreachable(trouble.words, "sign-in file locked") from trouble
+        except StoreBusy as error:
+            raise Unreachable(error.message, "sign-in file locked") from error
         except SignedOut as refusal:
             was_in = self.account is not None
-            self._clear(refusal.words)
+            self._clear(refusal.message)
             if was_in and self.on_signed_out is not None:
-                asyncio.get_running_loop().call_soon(self.on_signed_out, refusal.words)
+                asyncio.get_running_loop().call_soon(self.on_signed_out, refusal.message)
             raise
 
     async def _renew_alone(self) -> None:
@@ -179,14 +179,14 @@ class Grant:
             if refusal.status in REFUSALS:
                 if found is not None:
                     await self._keeping.delete()
-                why = refusal.words.rstrip(".")
+                why = refusal.message.rstrip(".")
                 raise SignedOut(
                     f"Your sign-in has ended ({why}). Please sign in again."
                 ) from refusal
-            if is_final(refusal):
+            if is_permanent(refusal):
                 # What answers there is not our server, or not all of it: no verdict on us.
                 raise Unreachable(
-                    f"The sign-in could not be renewed: {refusal.words}", "sign-in not renewed"
+                    f"The sign-in could not be renewed: {refusal.message}", "sign-in not renewed"
                 ) from refusal
             raise
         self._take(granted, asked_at)

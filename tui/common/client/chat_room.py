@@ -17,12 +17,12 @@ from server.features.chat.frame_schemas import (
 )
 from server.features.chat.schemas import ChatMessage
 from tui.common.client.channel import Channel
-from tui.common.client.errors import ApiError, ClientTrouble, SignedOut
+from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.fallback import FallbackStream
 from tui.common.client.long_polling import EventPoll, json_text
 from tui.common.client.meter import Pattern
 from tui.common.client.probation import Watched
-from tui.common.client.retry import Backoff, is_final
+from tui.common.client.retry import Backoff, is_permanent
 from tui.common.client.websocket import Room
 
 if TYPE_CHECKING:
@@ -178,13 +178,13 @@ class _Requests:
             self._backoff.reset()
         except SignedOut:
             return  # the poll finds out
-        except ClientTrouble as trouble:
-            if not is_final(trouble):
-                wait = self._backoff.lost(getattr(trouble, "retry_after", None))
+        except ClientError as error:
+            if not is_permanent(error):
+                wait = self._backoff.lost(getattr(error, "retry_after", None))
                 self._sender.again(client_id, wait)
-            elif client_id is not None and isinstance(trouble, ApiError):
+            elif client_id is not None and isinstance(error, ApiError):
                 self._sender.settle(client_id)
-                self._stream.refuse(client_id, trouble.problem.detail or trouble.words)
+                self._stream.refuse(client_id, error.problem.detail or error.message)
 
     def drop(self) -> None:
         """There is no connection."""

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui.common.client.errors import ClientTrouble
+from tui.common.client.errors import ClientError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -57,7 +57,7 @@ Progress = Callable[[int, int], None]
 """Called with the bytes that have left, and with all there are; from the start if sent again."""
 
 
-class UnfitFile(ClientTrouble):
+class UnfitFile(ClientError):
     """The file cannot be read, or the server would not take it; nothing was sent."""
 
 

@@ -156,9 +156,9 @@ class HttpClient:
                         timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS),
                         autoping=False,
                     )
-        except Unreachable as trouble:
-            if isinstance(trouble.__cause__, aiohttp.WSServerHandshakeError):
-                raise refused(trouble.__cause__, self.base_url) from trouble
+        except Unreachable as error:
+            if isinstance(error.__cause__, aiohttp.WSServerHandshakeError):
+                raise refused(error.__cause__, self.base_url) from error
             raise
         return Channel(socket, meter, f"GET {path}", token, self._farewells, silence)
 

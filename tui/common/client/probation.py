@@ -6,10 +6,10 @@ import asyncio
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self
 
-from tui.common.client.errors import ApiError, ClientTrouble, NoStream, SignedOut
+from tui.common.client.errors import ApiError, ClientError, NoStream, SignedOut
 from tui.common.client.meter import State
 from tui.common.client.request import Exchange
-from tui.common.client.retry import Backoff, in_short, is_final
+from tui.common.client.retry import Backoff, in_short, is_permanent
 from tui.common.client.sse import EventStream, ServerSentEvent
 from tui.common.client.stream import LinkT, NewsT, Stream
 
@@ -53,7 +53,7 @@ class Owner(Protocol):
     def alive(self) -> None:
         """The stream is heard."""
 
-    def doubts(self, words: str, trouble: ClientTrouble | None, *, blocked: bool) -> None:
+    def doubts(self, words: str, error: ClientError | None, *, blocked: bool) -> None:
         """It is not, for that reason; `blocked` where something on the way is in doubt."""
 
 
@@ -131,20 +131,20 @@ class Watched(Stream[LinkT, NewsT]):
         super()._note_open(State.LIVE)
         self._owner.alive()
 
-    def _gives_up(self, trouble: ClientTrouble) -> bool:
-        return isinstance(trouble, SignedOut)
+    def _gives_up(self, error: ClientError) -> bool:
+        return isinstance(error, SignedOut)
 
-    def _delay(self, trouble: ClientTrouble) -> float:
+    def _delay(self, error: ClientError) -> float:
         self._unreachable = self._asked_at is None
         unheard = self._unheard()
         self._on_trial = self._on_trial or unheard
-        blocked = unheard or isinstance(trouble, NoStream) or is_final(trouble)
+        blocked = unheard or isinstance(error, NoStream) or is_permanent(error)
         if blocked or self._owner.AT_ONCE:
-            self._doubt(in_short(trouble), trouble, blocked=blocked)
+            self._doubt(in_short(error), error, blocked=blocked)
         if blocked:
-            retry_after = trouble.retry_after if isinstance(trouble, ApiError) else None
+            retry_after = error.retry_after if isinstance(error, ApiError) else None
             return self._again.lost(retry_after)
-        return super()._delay(trouble)
+        return super()._delay(error)
 
     def _delay_after_end(self) -> float:
         if self._unheard():
@@ -192,12 +192,10 @@ class Watched(Stream[LinkT, NewsT]):
         if not self._unreachable:
             self._doubt(words)
 
-    def _doubt(
-        self, words: str, trouble: ClientTrouble | None = None, *, blocked: bool = True
-    ) -> None:
+    def _doubt(self, words: str, error: ClientError | None = None, *, blocked: bool = True) -> None:
         self._rest()
         self._doubted = True
-        self._owner.doubts(words, trouble, blocked=blocked)
+        self._owner.doubts(words, error, blocked=blocked)
 
     def _rest(self) -> None:
         """Neither alive nor in doubt, and nothing is expected."""

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from tui.common.client.errors import ApiError, ClientTrouble, ResetStream, SignedOut, Unreachable
+from tui.common.client.errors import ApiError, ClientError, ResetStream, SignedOut, Unreachable
 from tui.common.client.meter import State
 
 if TYPE_CHECKING:
@@ -28,24 +28,24 @@ CursorT = TypeVar("CursorT")
 _TEMPORARY = frozenset({408, 425, 429})
 
 
-def is_final(trouble: BaseException) -> bool:
+def is_permanent(error: BaseException) -> bool:
     """Whether asking again the same way is bound to end the same way.
 
     Every 4xx but 408, 425 and 429, and being signed out; 401 is final too, as a session renews its
     token and asks once more before it lets one through. Servers that fail (5xx) come back.
     """
-    if isinstance(trouble, ApiError):
-        return trouble.status < 500 and trouble.status not in _TEMPORARY
-    return isinstance(trouble, SignedOut)
+    if isinstance(error, ApiError):
+        return error.status < 500 and error.status not in _TEMPORARY
+    return isinstance(error, SignedOut)
 
 
-def in_short(trouble: ClientTrouble) -> str:
+def in_short(error: ClientError) -> str:
     """The trouble in as few words as a wire line has room for."""
-    if isinstance(trouble, Unreachable):
-        return trouble.reason
-    if isinstance(trouble, ApiError):
-        return f"HTTP {trouble.status}: {trouble.problem.title}"
-    return trouble.words
+    if isinstance(error, Unreachable):
+        return error.reason
+    if isinstance(error, ApiError):
+        return f"HTTP {error.status}: {error.problem.title}"
+    return error.message
 
 
 def parse_retry_after(value: str | None) -> float | None:
@@ -116,31 +116,31 @@ class Backoff:
         return max(wait, asked * random.uniform(1.0, 1.1))  # noqa: S311 not a secret
 
 
-async def until_answered(send: Callable[[], Awaitable[AnswerT]], attempts: int) -> AnswerT:
+async def retry(send: Callable[[], Awaitable[AnswerT]], attempts: int) -> AnswerT:
     """Send, and once more where it can be that no answer came or it was not now; so for what may
     arrive more than once. Raises what the last of the attempts did, or what is final."""
     backoff = Backoff()
     while True:
         try:
             return await send()
-        except (ApiError, Unreachable) as trouble:
+        except (ApiError, Unreachable) as error:
             # A 409 that names a time is the same send, still running on the server.
             still_running = (
-                isinstance(trouble, ApiError)
-                and trouble.status == 409
-                and trouble.retry_after is not None
+                isinstance(error, ApiError)
+                and error.status == 409
+                and error.retry_after is not None
             )
-            hopeless = is_final(trouble) and not still_running
+            hopeless = is_permanent(error) and not still_running
             if hopeless or backoff.attempt >= attempts - 1:
                 raise
-            await asyncio.sleep(backoff.lost(trouble.retry_after))
+            await asyncio.sleep(backoff.lost(error.retry_after))
 
 
-async def keep_current(
+async def sync_loop(
     read: Callable[[], Awaitable[CursorT]],
     follow: Callable[[CursorT], Awaitable[None]],
     meter: Meter,
-    on_trouble: Callable[[ClientTrouble], None],
+    on_trouble: Callable[[ClientError], None],
 ) -> None:
     """Read a snapshot and follow what comes after it, until the server refuses for good.
 
@@ -157,14 +157,14 @@ async def keep_current(
             await follow(cursor)
         except ResetStream:
             await asyncio.sleep(backoff.ended())
-        except ClientTrouble as trouble:
-            if is_final(trouble):
-                meter.set_state(State.DOWN, in_short(trouble))
-                on_trouble(trouble)
+        except ClientError as error:
+            if is_permanent(error):
+                meter.set_state(State.DOWN, in_short(error))
+                on_trouble(error)
                 return
-            wait = backoff.lost(getattr(trouble, "retry_after", None))
-            meter.retrying(in_short(trouble), wait)
-            on_trouble(trouble)
+            wait = backoff.lost(getattr(error, "retry_after", None))
+            meter.retrying(in_short(error), wait)
+            on_trouble(error)
             await asyncio.sleep(wait)
 
 

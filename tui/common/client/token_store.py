@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from tui.common.client.errors import ClientTrouble, SignedOut
+from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.files import home, read_regular
 
 LOCK_SECONDS = 15.0
@@ -32,15 +32,15 @@ def state_folder() -> Path:
     return folder / "tiffin"
 
 
-class StoreTrouble(ClientTrouble):
+class TokenStoreError(ClientError):
     """The file or its folder cannot be used."""
 
 
-class BrokenTokenFile(StoreTrouble):
+class BrokenTokenFile(TokenStoreError):
     """The file is there and says nothing that can be used."""
 
 
-class StoreBusy(StoreTrouble):
+class StoreBusy(TokenStoreError):
     """Another window has kept the file to itself for too long."""
 
 
@@ -60,7 +60,7 @@ class Remembered:
 class TokenStore:
     """One file, mode 0600, replaced as a whole. What blocks runs in a thread.
 
-    `read`, `write` and `delete` raise `StoreTrouble`.
+    `read`, `write` and `delete` raise `TokenStoreError`.
     """
 
     def __init__(self, path: Path, lock_seconds: float = LOCK_SECONDS) -> None:
@@ -191,9 +191,9 @@ def _sound(remembered: Remembered) -> bool:
     )
 
 
-def _cannot(done: str, path: Path, fault: OSError) -> StoreTrouble:
+def _cannot(done: str, path: Path, fault: OSError) -> TokenStoreError:
     why = fault.strerror or type(fault).__name__
-    return StoreTrouble(
+    return TokenStoreError(
         f"Your sign-in is not remembered: {path} cannot be {done} ({why}). "
         "Check who may write there."
     )
@@ -236,8 +236,8 @@ class Keeping:
                     self._usable = False
         except StoreBusy:
             raise
-        except StoreTrouble as trouble:
-            self._without(trouble)
+        except TokenStoreError as error:
+            self._without(error)
             yield
 
     async def look(self) -> Remembered | None:
@@ -247,8 +247,8 @@ class Keeping:
             return None
         try:
             return await self._store.read()
-        except StoreTrouble as trouble:
-            self.notice = trouble.words
+        except TokenStoreError as error:
+            self.notice = error.message
             return None
 
     async def found(self, account_id: str | None) -> Remembered | None:
@@ -260,12 +260,12 @@ class Keeping:
             return None
         try:
             remembered = await self._store.read()
-        except BrokenTokenFile as trouble:
+        except BrokenTokenFile as error:
             if self.ours:
-                raise SignedOut(trouble.words) from trouble
+                raise SignedOut(error.message) from error
             return None
-        except StoreTrouble as trouble:
-            self._without(trouble)
+        except TokenStoreError as error:
+            self._without(error)
             return None
         if remembered is None:
             if self.ours:
@@ -288,8 +288,8 @@ class Keeping:
             return False
         try:
             await self._store.write(remembered)
-        except StoreTrouble as trouble:
-            self._without(trouble)
+        except TokenStoreError as error:
+            self._without(error)
             return False
         self.ours = True
         return True
@@ -304,9 +304,9 @@ class Keeping:
                 if remembered is None or remembered.account_id != account_id:
                     return
             await self._store.delete()
-        except StoreTrouble as trouble:
-            self.notice = trouble.words
+        except TokenStoreError as error:
+            self.notice = error.message
 
-    def _without(self, trouble: StoreTrouble) -> None:
+    def _without(self, error: TokenStoreError) -> None:
         self.ours = False
-        self.notice = trouble.words
+        self.notice = error.message

@@ -10,8 +10,8 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Button, Input, Label, Static
 
-from tui.common.client.errors import ClientTrouble
-from tui.common.dialogs.base import LEAST_ROWS, Modal, TooSmall
+from tui.common.client.errors import ClientError
+from tui.common.dialogs.base import LEAST_ROWS, Dialog, TooSmall
 from tui.common.dialogs.sessions import SessionsScreen
 from tui.common.sanitize import in_one_line, plain
 from tui.common.uploads.bitmap import NotDrawable
@@ -32,7 +32,7 @@ FIELDS = (
 )
 
 
-class AccountScreen(Modal[None]):
+class AccountScreen(Dialog[None]):
     """Changes are sent when their button is pressed, and answered in place."""
 
     DEFAULT_CSS = """
@@ -93,9 +93,9 @@ class AccountScreen(Modal[None]):
         self._do(self._load)
         self.set_interval(AVATAR_SECONDS, self._look)
 
-    def say(self, words: str, *, trouble: bool = True) -> None:
+    def say(self, words: str, *, error: bool = True) -> None:
         """Show `words` at the foot of the box."""
-        mark = ("✕ ", "bold $error") if trouble else ("✓ ", "bold $success")
+        mark = ("✕ ", "bold $error") if error else ("✓ ", "bold $success")
         self.query_one("#words", Static).update(
             Content.assemble(mark, plain(words)) if words else Content("")
         )
@@ -126,12 +126,12 @@ class AccountScreen(Modal[None]):
         self.run_worker(self._answered(action), group="account", exit_on_error=True)
 
     async def _answered(self, action: Callable[[], Awaitable[None]]) -> None:
-        from tui.common.format import field_of, words_of
+        from tui.common.format import field_of, message_for
 
         try:
             await action()
         except Exception as error:
-            words = words_of(error)
+            words = message_for(error)
             if self.is_attached:
                 self.say(words)
                 self._point_at(field_of(error))
@@ -156,7 +156,7 @@ class AccountScreen(Modal[None]):
         photos = self._photos()
         if photos is not None:
             words = f"Your photo is on its way; panel {photos.number} follows it."
-            photos.offer_avatar(lambda: self.say(words, trouble=False))
+            photos.offer_avatar(lambda: self.say(words, error=False))
 
     def _photos(self) -> "PhotoPanel | None":
         from tui.common.uploads.panel import PhotoPanel
@@ -199,12 +199,12 @@ class AccountScreen(Modal[None]):
         account = await self.tiffin.api.change_profile(self._profile())
         self.tiffin.greet(account)
         self._fill(account)
-        self.say("Saved.", trouble=False)
+        self.say("Saved.", error=False)
 
     def _profile(self) -> "ProfileChange":
         from server.features.accounts.schemas import ProfileChange
         from server.features.shared.schemas import Address
-        from tui.common.client.errors import ClientTrouble
+        from tui.common.client.errors import ClientError
 
         typed = {field: self.query_one(f"#{field}", Input).value.strip() for field, *_ in FIELDS}
         address = None
@@ -213,7 +213,7 @@ class AccountScreen(Modal[None]):
                 lat, lng = (float(part) for part in typed["place"].split(","))
             except ValueError:
                 self._point_at("place")
-                raise ClientTrouble(
+                raise ClientError(
                     "Give the address its place as two numbers: 52.52, 13.40."
                 ) from None
             address = Address(text=typed["address"], lat=lat, lng=lng)
@@ -226,7 +226,7 @@ class AccountScreen(Modal[None]):
         await self.tiffin.api.change_password(*(Secret(field.value) for field in fields))
         for field in fields:
             field.value = ""
-        self.say("Password changed.", trouble=False)
+        self.say("Password changed.", error=False)
 
 
 LONGEST = 240
@@ -263,14 +263,14 @@ class Avatar(PictureView, can_focus=False):
             picture = await album.picture(url, longest=LONGEST, trim=True)
         except NotDrawable:
             return
-        except ClientTrouble:
+        except ClientError:
             self._url = None  # the next look asks again
             return
         self.set_class(True, "-there")
         self.show(None, picture)
 
 
-class DeleteAccountScreen(Modal[bool]):
+class DeleteAccountScreen(Dialog[bool]):
     """Stays until the account is deleted, which it answers with True, or kept."""
 
     DEFAULT_CSS = """
@@ -323,15 +323,15 @@ class DeleteAccountScreen(Modal[bool]):
     async def _delete(self) -> None:
         from pydantic import Secret
 
-        from tui.common.client.errors import ClientTrouble
-        from tui.common.format import field_of, words_of
+        from tui.common.client.errors import ClientError
+        from tui.common.format import field_of, message_for
 
         password = self.query_one("#password", Input)
         try:
             await self.tiffin.api.delete_account(Secret(password.value))
-        except ClientTrouble as trouble:
-            self.query_one("#trouble", Static).update(Content(plain(words_of(trouble))))
-            if field_of(trouble) == "password":
+        except ClientError as error:
+            self.query_one("#trouble", Static).update(Content(plain(message_for(error))))
+            if field_of(error) == "password":
                 password.focus()
         else:
             self.dismiss(True)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 ResultT = TypeVar("ResultT")
 
 
-class Modal(ModalScreen[ResultT]):
+class Dialog(ModalScreen[ResultT]):
     """Centred box, dimmed surroundings, esc closes with None."""
 
     DEFAULT_CSS = """

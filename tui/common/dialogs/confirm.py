@@ -9,11 +9,11 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Button, Static
 
-from tui.common.dialogs.base import Modal, TooSmall
+from tui.common.dialogs.base import Dialog, TooSmall
 from tui.common.sanitize import plain
 
 
-class ConfirmScreen(Modal[bool]):
+class ConfirmScreen(Dialog[bool]):
     """Asks; answers True for yes, False or None for no. No has the focus."""
 
     DEFAULT_CSS = """

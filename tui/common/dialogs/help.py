@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from tui.common.client.meter import Pattern, State
-from tui.common.dialogs.base import Modal, TooSmall
+from tui.common.dialogs.base import Dialog, TooSmall
 from tui.common.theme import PATTERN_INK, STATE_GLYPH
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ PATTERNS = (
 KEY_CELLS = 9
 
 
-class HelpScreen(Modal[None]):
+class HelpScreen(Dialog[None]):
     """Two columns; scrolls where the window is low."""
 
     DEFAULT_CSS = """

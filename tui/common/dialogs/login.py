@@ -115,15 +115,15 @@ class LoginScreen(Screen[bool]):
     def on_mount(self) -> None:
         """Say why one is here."""
         if self._first_words:
-            self.say(self._first_words, trouble=self._resuming)
+            self.say(self._first_words, error=self._resuming)
         if self._resuming:
             self._try(self._resume)
 
     # -- what is shown
 
-    def say(self, words: str, *, trouble: bool = True) -> None:
+    def say(self, words: str, *, error: bool = True) -> None:
         """Show `words` below the form; none clears them."""
-        mark = ("✕ ", "bold $error") if trouble else ("", "")
+        mark = ("✕ ", "bold $error") if error else ("", "")
         line = Content.assemble(mark, (plain(words), "$foreground")) if words else Content("")
         self.query_one("#words", Static).update(line)
 
@@ -174,27 +174,27 @@ class LoginScreen(Screen[bool]):
 
     async def _attempt(self, attempt: Attempt) -> None:
         await self.tiffin.door.ready.wait()
-        from tui.common.client.errors import ClientTrouble, Unreachable
-        from tui.common.client.retry import is_final
+        from tui.common.client.errors import ClientError, Unreachable
+        from tui.common.client.retry import is_permanent
 
         tries = 0
         while True:
             self._busy = True
             try:
                 done = await attempt()
-            except ClientTrouble as trouble:
+            except ClientError as error:
                 self._busy = False
-                insist = isinstance(trouble, Unreachable) or attempt == self._resume
-                if is_final(trouble) or not insist:
-                    self._refused(trouble)
+                insist = isinstance(error, Unreachable) or attempt == self._resume
+                if is_permanent(error) or not insist:
+                    self._refused(error)
                     return
                 pause = RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)]
                 tries += 1
-                self.say(f"{trouble.words} Trying again every few seconds; esc stops.")
+                self.say(f"{error.message} Trying again every few seconds; esc stops.")
                 await asyncio.sleep(pause)
                 continue
-            except ValueError as error:
-                self._refused(error)
+            except ValueError as invalid:
+                self._refused(invalid)
                 return
             finally:
                 self._busy = False
@@ -203,9 +203,9 @@ class LoginScreen(Screen[bool]):
             return
 
     def _refused(self, error: Exception) -> None:
-        from tui.common.format import field_of, words_of
+        from tui.common.format import field_of, message_for
 
-        self.say(words_of(error))
+        self.say(message_for(error))
         self._point_at(field_of(error))
 
     def _point_at(self, field: str | None) -> None:
@@ -224,7 +224,7 @@ class LoginScreen(Screen[bool]):
         from server.features.accounts.schemas import Role
         from tui.common.client.errors import ApiError
 
-        self.say("Signing in …", trouble=False)
+        self.say("Signing in …", error=False)
         try:
             await self.tiffin.session.demo(Role(self.tiffin.ROLE))
         except ApiError as error:
@@ -242,12 +242,12 @@ class LoginScreen(Screen[bool]):
                 self.say(f"Type your {name}.")
                 self._point_at(field)
                 return False
-        self.say("Signing in …", trouble=False)
+        self.say("Signing in …", error=False)
         await self.tiffin.session.log_in(self._typed("email").strip(), self._password())
         return await self._right_door()
 
     async def _register(self) -> bool:
-        self.say("Registering …", trouble=False)
+        self.say("Registering …", error=False)
         await self.tiffin.session.register(
             self._typed("email").strip(), self._password(), self._typed("name").strip()
         )
@@ -256,7 +256,7 @@ class LoginScreen(Screen[bool]):
     async def _resume(self) -> bool:
         if await self.tiffin.session.resume():
             return True
-        self.say(self.tiffin.session.notice or "Please log in.", trouble=False)
+        self.say(self.tiffin.session.notice or "Please log in.", error=False)
         return False
 
     async def _right_door(self) -> bool:

@@ -10,14 +10,14 @@ from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from tui.common.dialogs.base import Modal, TooSmall
+from tui.common.dialogs.base import Dialog, TooSmall
 from tui.common.sanitize import plain
 
 if TYPE_CHECKING:
     from server.features.accounts.schemas import ActiveSession
 
 
-class SessionsScreen(Modal[None]):
+class SessionsScreen(Dialog[None]):
     """A list of sessions; the one in focus is ended by a key, all but this one by another."""
 
     DEFAULT_CSS = """
@@ -71,14 +71,14 @@ class SessionsScreen(Modal[None]):
         self.run_worker(self._answered(action), group="sessions", exit_on_error=True)
 
     async def _answered(self, action: Callable[[], Awaitable[None]]) -> None:
-        from tui.common.client.errors import ClientTrouble
-        from tui.common.format import words_of
+        from tui.common.client.errors import ClientError
+        from tui.common.format import message_for
 
         try:
             await action()
-        except ClientTrouble as trouble:
+        except ClientError as error:
             if self.is_attached:
-                self._say(words_of(trouble))
+                self._say(message_for(error))
 
     async def _end(self, session_id: str) -> None:
         from tui.common.client.errors import ApiError

@@ -8,8 +8,8 @@ from itertools import pairwise
 from math import isfinite, sqrt
 from typing import TYPE_CHECKING, Any
 
-from tui.common.client.errors import ClientTrouble
-from tui.common.client.retry import Backoff, is_final
+from tui.common.client.errors import ClientError
+from tui.common.client.retry import Backoff, is_permanent
 from tui.common.map.markers import Spot
 from tui.common.map.view import Flat, flat, spot_of
 from tui.common.sanitize import plain
@@ -286,10 +286,10 @@ async def read_ground(api: "Api", show: Callable[[Ground], None]) -> None:
     while True:
         try:
             town = await api.town_map()
-        except ClientTrouble as trouble:
-            if is_final(trouble):
+        except ClientError as error:
+            if is_permanent(error):
                 return
-            await asyncio.sleep(backoff.lost(getattr(trouble, "retry_after", None)))
+            await asyncio.sleep(backoff.lost(getattr(error, "retry_after", None)))
             continue
         break
     if town is None:

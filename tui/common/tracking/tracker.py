@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from server.features.drivers.schemas import Point
-from tui.common.client.errors import ClientTrouble
-from tui.common.client.retry import Backoff, is_final
-from tui.common.format import words_of
+from tui.common.client.errors import ClientError
+from tui.common.client.retry import Backoff, is_permanent
+from tui.common.format import message_for
 from tui.common.tracking.track import Journey, place_of
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class DriverWatch:
     """Runs until the driver may not be watched any more, or is cancelled.
 
     `on_change` is called in the loop with each piece of news; what has changed is in `journey`,
-    `meter`, `ended` and `trouble`.
+    `meter`, `ended` and `error`.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class DriverWatch:
         self.journey = journey or Journey()
         self.ended: str | None = None
         """Why there is nothing more to see: as `LocationStream.ended`."""
-        self.trouble = ""
+        self.error = ""
         """Why the server does not tell, in words."""
         self._session, self._api, self._name = session, api, name
         self._on_change = on_change
@@ -56,13 +56,13 @@ class DriverWatch:
     @property
     def over(self) -> bool:
         """Whether nothing more will come."""
-        return self.ended is not None or bool(self.trouble)
+        return self.ended is not None or bool(self.error)
 
-    def cut(self) -> bool:
+    def drop_connection(self) -> bool:
         """Drop the connection; it comes back by itself. False where there is none."""
         if self._stream is None or self.over:
             return False
-        self._stream.cut()
+        self._stream.drop_connection()
         return True
 
     def head_for(self, target: Point | None) -> None:
@@ -86,8 +86,8 @@ class DriverWatch:
                     self._moved.set()
                     self._on_change()
             self.ended = stream.ended
-        except ClientTrouble as trouble:
-            self.trouble = words_of(trouble)
+        except ClientError as error:
+            self.error = message_for(error)
         finally:
             leading.cancel()
             self._on_change()
@@ -103,10 +103,10 @@ class DriverWatch:
                 continue
             try:
                 route = await self._api.route(place_of(journey.newest), target)
-            except ClientTrouble as trouble:
-                if is_final(trouble):
+            except ClientError as error:
+                if is_permanent(error):
                     return  # a server that knows no ways: the straight distance has to do
-                await asyncio.sleep(backoff.lost(getattr(trouble, "retry_after", None)))
+                await asyncio.sleep(backoff.lost(getattr(error, "retry_after", None)))
                 self._moved.set()
                 continue
             backoff.reset()

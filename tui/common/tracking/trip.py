@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from server.features.drivers.schemas import DriverOnDuty, DriverPosition, Point
 from tui.common.client.api import Api
-from tui.common.client.errors import ApiError, ClientTrouble, Unreachable
-from tui.common.client.retry import Backoff, is_final
+from tui.common.client.errors import ApiError, ClientError, Unreachable
+from tui.common.client.retry import Backoff, is_permanent
 from tui.common.tracking.polyline import Course, Fix
 
 SPEEDS = {"bicycle": 6.0, "cargo bike": 5.0, "scooter": 9.0}
@@ -36,7 +36,7 @@ class RideEnd(StrEnum):
     ARRIVED = "arrived"
     STOPPED = "stopped"
     REFUSED = "refused"
-    """By the server, for good; the ride's `trouble` tells why."""
+    """By the server, for good; the ride's `error` tells why."""
 
 
 class Ride:
@@ -83,7 +83,7 @@ class Ride:
         """Metres a second."""
         self.end: RideEnd | None = None
         """None until it is over."""
-        self.trouble: ClientTrouble | None = None
+        self.error: ClientError | None = None
         """Why the last position was not taken; None where it was."""
         self.trouble_since: float | None = None
         """`time.monotonic()` of the first attempt that failed since a position was taken."""
@@ -137,9 +137,9 @@ class Ride:
             await self._move(self._course)
         except _StoppedError:
             self.end = RideEnd.STOPPED
-        except ClientTrouble as trouble:
+        except ClientError as error:
             self.end = RideEnd.REFUSED
-            self._note(trouble)
+            self._note(error)
         except asyncio.CancelledError:
             self.end = RideEnd.STOPPED
             raise
@@ -159,14 +159,14 @@ class Ride:
         while True:
             try:
                 return (await _in_time(self._api.route(start, end))).points
-            except ApiError as trouble:
-                if trouble.status in NO_WAYS:
+            except ApiError as error:
+                if error.status in NO_WAYS:
                     return (end,)
-                if is_final(trouble):
+                if is_permanent(error):
                     raise
-                await self._pause(self._waits(trouble))
-            except Unreachable as trouble:
-                await self._pause(self._waits(trouble))
+                await self._pause(self._waits(error))
+            except Unreachable as error:
+                await self._pause(self._waits(error))
 
     async def _move(self, course: Course) -> None:
         await self._pause(0)
@@ -176,10 +176,10 @@ class Ride:
             there = done >= course.metres - NEAR_ENOUGH
             try:
                 await self._say(course.at(course.metres if there else done), standing=there)
-            except (ApiError, Unreachable) as trouble:
-                if is_final(trouble):
+            except (ApiError, Unreachable) as error:
+                if is_permanent(error):
                     raise
-                await self._pause(self._waits(trouble))
+                await self._pause(self._waits(error))
                 continue
             if there:
                 return
@@ -195,16 +195,16 @@ class Ride:
         )
         await _in_time(self._api.put_location(self._driver.id, position))
         self._backoff.reset()
-        self.trouble, self.trouble_since = None, None
+        self.error, self.trouble_since = None, None
         self._tell()
 
-    def _waits(self, trouble: ApiError | Unreachable) -> float:
+    def _waits(self, error: ApiError | Unreachable) -> float:
         """Seconds until the next attempt."""
-        self._note(trouble)
-        return self._backoff.lost(trouble.retry_after)
+        self._note(error)
+        return self._backoff.lost(error.retry_after)
 
-    def _note(self, trouble: ClientTrouble) -> None:
-        self.trouble = trouble
+    def _note(self, error: ClientError) -> None:
+        self.error = error
         if self.trouble_since is None:
             self.trouble_since = time.monotonic()
         self._tell()

@@ -36,7 +36,7 @@ class PhotoActions:
                 return
             self._folder = candidate.path.parent
             self._desk.send(candidate, new, about)
-            self._panel.dirty = True
+            self._panel.needs_redraw = True
             if then is not None:
                 then()
 

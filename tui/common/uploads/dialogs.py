@@ -16,9 +16,9 @@ from textual.content import Content
 from textual.suggester import Suggester
 from textual.widgets import DirectoryTree, Input, Static
 
-from tui.common.client.errors import ClientTrouble
+from tui.common.client.errors import ClientError
 from tui.common.client.files import UnfitFile, home, in_short
-from tui.common.dialogs.base import Modal, TooSmall
+from tui.common.dialogs.base import Dialog, TooSmall
 from tui.common.dialogs.confirm import ConfirmScreen
 from tui.common.sanitize import in_one_line, plain
 from tui.common.uploads.local_picture import Candidate, inspect, looks_like_picture, path_of
@@ -40,7 +40,7 @@ class PictureTree(DirectoryTree):
         return [path for path in paths if not path.name.startswith(".") and _is_offered(path)]
 
 
-class PickScreen(Modal[Candidate]):
+class PickScreen(Dialog[Candidate]):
     """Answers with a picture that the server would take; None when closed."""
 
     DEFAULT_CSS = """
@@ -80,10 +80,10 @@ class PickScreen(Modal[Candidate]):
             yield Static("", id="words", markup=False)
         yield TooSmall()
 
-    def say(self, words: str, *, trouble: bool = True) -> None:
+    def say(self, words: str, *, error: bool = True) -> None:
         """Show `words` at the foot."""
-        mark = ("✕ ", "bold $error") if trouble else ("", "")
-        line = Content.assemble(mark, (plain(words), "" if trouble else "$wire-ink"))
+        mark = ("✕ ", "bold $error") if error else ("", "")
+        line = Content.assemble(mark, (plain(words), "" if error else "$wire-ink"))
         self.query_one("#words", Static).update(line if words else Content(""))
 
     def action_reload(self) -> None:
@@ -116,15 +116,15 @@ class PickScreen(Modal[Candidate]):
     def _take(self, path: Path | None) -> None:
         if not self._looking:
             self._looking = True
-            self.say("Looking at it …", trouble=False)
+            self.say("Looking at it …", error=False)
             self.run_worker(self._look(path), group="pick", exit_on_error=False)
 
     async def _look(self, path: Path | None) -> None:
         try:
             candidate = await inspect(path)
-        except UnfitFile as trouble:
+        except UnfitFile as error:
             if self.is_attached:
-                self.say(trouble.words)
+                self.say(error.message)
         else:
             if self.is_attached:
                 self.dismiss(candidate)
@@ -148,7 +148,7 @@ def _is_offered(path: Path) -> bool:
     return looks_like_picture(path) or _is_folder(path)
 
 
-class SaveScreen(Modal[Path]):
+class SaveScreen(Dialog[Path]):
     """Fetches the picture and writes it; answers with where it is, None when closed."""
 
     DEFAULT_CSS = """
@@ -177,9 +177,9 @@ class SaveScreen(Modal[Path]):
             yield Static("", id="words", markup=False)
         yield TooSmall()
 
-    def say(self, words: str, *, trouble: bool = True) -> None:
+    def say(self, words: str, *, error: bool = True) -> None:
         """Show `words` at the foot."""
-        mark = ("✕ ", "bold $error") if trouble else ("", "")
+        mark = ("✕ ", "bold $error") if error else ("", "")
         self.query_one("#words", Static).update(Content.assemble(mark, plain(words)))
 
     @on(Input.Submitted)
@@ -203,15 +203,15 @@ class SaveScreen(Modal[Path]):
     def _start(self, path: Path) -> None:
         if not self._busy:
             self._busy = True
-            self.say("Saving …", trouble=False)
+            self.say("Saving …", error=False)
             self.run_worker(self._save(path), group="save", exit_on_error=False)
 
     async def _save(self, path: Path) -> None:
         try:
             content = await self._fetch()
             await asyncio.to_thread(_write, path, content)
-        except ClientTrouble as trouble:
-            words = f"{trouble.words} Nothing was saved."
+        except ClientError as error:
+            words = f"{error.message} Nothing was saved."
         except (OSError, ValueError) as fault:
             reason = getattr(fault, "strerror", None) or fault
             words = f"{in_short(path)} cannot be written: {reason}."

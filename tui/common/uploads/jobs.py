@@ -8,11 +8,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from server.features.uploads.schemas import AcceptedUpload, NewUpload
-from tui.common.client.errors import ClientTrouble, Unreachable
+from tui.common.client.errors import ClientError, Unreachable
 from tui.common.client.meter import State
-from tui.common.client.retry import Backoff, in_short, is_final
+from tui.common.client.retry import Backoff, in_short, is_permanent
 from tui.common.client.stream import CUT
-from tui.common.format import words_of
+from tui.common.format import message_for
 from tui.common.uploads.local_picture import Candidate
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Parcel:
         """Bytes of the file."""
         return self.candidate.bitmap.size
 
-    def cut(self) -> bool:
+    def drop_connection(self) -> bool:
         """Drop the request under way; it is sent again by itself. False where there is none."""
         if self._request is None or self._cut:
             return False
@@ -83,16 +83,16 @@ class Parcel:
             changed()
             try:
                 arrived = await self._answer(api, progress)
-            except ClientTrouble as trouble:
-                self.words = words_of(trouble)
-                if is_final(trouble) and getattr(trouble, "retry_after", None) is None:
+            except ClientError as error:
+                self.words = message_for(error)
+                if is_permanent(error) and getattr(error, "retry_after", None) is None:
                     self.way = Way.REFUSED
                     meter.set_state(State.IDLE)
                     changed()
                     return None
-                delay = backoff.lost(getattr(trouble, "retry_after", None))
+                delay = backoff.lost(getattr(error, "retry_after", None))
                 self.way, self.again_at = Way.WAITING, time.monotonic() + delay
-                meter.retrying(in_short(trouble), delay)
+                meter.retrying(in_short(error), delay)
                 changed()
                 await asyncio.sleep(delay)
                 meter.set_state(State.CONNECTING)
@@ -104,7 +104,7 @@ class Parcel:
     async def _answer(
         self, api: "Api", progress: Callable[[int, int], None]
     ) -> tuple[AcceptedUpload, float]:
-        """One attempt, which `cut` can end."""
+        """One attempt, which `drop_connection` can end."""
         self._cut = False
         self.attempts += 1
         path, new = self.candidate.path, self.new

@@ -46,8 +46,8 @@ async def inspect(path: Path | None) -> Candidate:
     content = await read_file(path, MAX_BYTES)
     try:
         bitmap = await asyncio.to_thread(decode, content)
-    except NotDrawable as trouble:
-        words = _named(path, content[:64]) or f"{path.name}: {trouble}"
+    except NotDrawable as error:
+        words = _named(path, content[:64]) or f"{path.name}: {error}"
         raise UnfitFile(f"{words} Choose another.") from None
     return Candidate(path, bitmap)
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from textual.worker import Worker
 
 from server.features.uploads.schemas import NewUpload, Upload, UploadPurpose, UploadStatus
-from tui.common.client.errors import ApiError, ClientTrouble, SignedOut
+from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.meter import State
-from tui.common.client.retry import Backoff, is_final
+from tui.common.client.retry import Backoff, is_permanent
 from tui.common.client.short_polling import UploadPoll
-from tui.common.format import words_of
+from tui.common.format import message_for
 from tui.common.uploads.bitmap import Bitmap
 from tui.common.uploads.jobs import Parcel, Way
 from tui.common.uploads.local_picture import Candidate
@@ -92,12 +92,12 @@ class Desk:
                 await self.shelf.read()
             except SignedOut:
                 return
-            except ClientTrouble as trouble:
-                self.words = words_of(trouble)
+            except ClientError as error:
+                self.words = message_for(error)
                 self._changed()
-                if is_final(trouble):
+                if is_permanent(error):
                     return
-                await asyncio.sleep(backoff.lost(getattr(trouble, "retry_after", None)))
+                await asyncio.sleep(backoff.lost(getattr(error, "retry_after", None)))
             else:
                 self.words = ""
                 self._changed()
@@ -107,7 +107,7 @@ class Desk:
         """Older uploads; what goes wrong is tried again when they are looked for again."""
         try:
             await self.shelf.read_on()
-        except ClientTrouble:
+        except ClientError:
             return
         self._changed()
 
@@ -146,10 +146,10 @@ class Desk:
         while True:
             try:
                 self._put(await self._api.upload(upload_id))
-            except ClientTrouble as trouble:
-                if is_final(trouble):
+            except ClientError as error:
+                if is_permanent(error):
                     return
-                await asyncio.sleep(backoff.lost(getattr(trouble, "retry_after", None)))
+                await asyncio.sleep(backoff.lost(getattr(error, "retry_after", None)))
             else:
                 return
 
@@ -176,11 +176,11 @@ class Desk:
                     self._put(news)
                     if len(self.shelf.pending) > 1 or news.status.final:
                         await self._refresh()
-        except ApiError as trouble:
-            if trouble.status == 404:
+        except ApiError as error:
+            if error.status == 404:
                 self.shelf.remove(upload_id)
             else:
-                self.words = words_of(trouble)
+                self.words = message_for(error)
         except SignedOut:
             return
         finally:
@@ -201,18 +201,18 @@ class Desk:
         before = {one.id for one in self.shelf.pending}
         try:
             await self.shelf.refresh()
-        except ClientTrouble:
+        except ClientError:
             return  # the next news are as good a time
         for one in self.shelf.uploads:
             if one.id in before and one.status.final:
                 self._finished(one)
         self._changed()
 
-    def cut(self) -> bool:
+    def drop_connection(self) -> bool:
         """Drop the request under way; it comes back by itself. False where there is none."""
-        cut = sum(parcel.cut() for parcel in self.parcels)
+        cut = sum(parcel.drop_connection() for parcel in self.parcels)
         if not cut and self._poll is not None:
-            self._poll.cut()
+            self._poll.drop_connection()
         return cut > 0 or self._poll is not None
 
     # -- giving up
@@ -226,11 +226,11 @@ class Desk:
         self._changed()
 
     async def delete(self, upload: Upload) -> None:
-        """Delete it with its pictures. Raises `ClientTrouble`."""
+        """Delete it with its pictures. Raises `ClientError`."""
         try:
             await self._api.delete_upload(upload.id)
-        except ApiError as trouble:
-            if trouble.status != 404:
+        except ApiError as error:
+            if error.status != 404:
                 raise
         self.shelf.remove(upload.id)
         if self._poller is not None and self._polled == upload.id:
@@ -287,19 +287,19 @@ class Shelf:
         self._uploads.pop(upload_id, None)
 
     async def read(self) -> None:
-        """The newest page, in place of all that was known. Raises `ClientTrouble`."""
+        """The newest page, in place of all that was known. Raises `ClientError`."""
         page = await self._api.uploads(limit=PAGE)
         self._uploads = {one.id: one for one in reversed(page.items)}
         self._next = page.next
         self.loaded = True
 
     async def refresh(self) -> None:
-        """The newest page, beside what was known. Raises `ClientTrouble`."""
+        """The newest page, beside what was known. Raises `ClientError`."""
         page = await self._api.uploads(limit=PAGE)
         self.put(reversed(page.items))
 
     async def read_on(self) -> None:
-        """The next older page. Raises `ClientTrouble`."""
+        """The next older page. Raises `ClientError`."""
         if self._next is not None:
             page = await self._api.uploads(before=self._next, limit=PAGE)
             self._next = page.next

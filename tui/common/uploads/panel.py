@@ -12,9 +12,9 @@ from textual.widgets import Static
 from textual.worker import Worker, WorkerState
 
 from server.features.uploads.schemas import NewUpload, Upload, UploadPurpose, UploadStatus
-from tui.common.client.errors import ClientTrouble, SignedOut
+from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.meter import Pattern
-from tui.common.format import words_of
+from tui.common.format import message_for
 from tui.common.panel import Panel
 from tui.common.uploads import format as words
 from tui.common.uploads.actions import PhotoActions
@@ -118,11 +118,11 @@ class PhotoPanel(Panel):
         self.actions = PhotoActions(self, self.desk)
         self._run("photo-list", self.desk.read())
         self.set_interval(BEAT_SECONDS, self._beat)
-        self.dirty = True
+        self.needs_redraw = True
 
-    def cut(self) -> None:
+    def drop_connection(self) -> None:
         """Cut the request under way, or the next poll."""
-        if self.desk is None or not self.desk.cut():
+        if self.desk is None or not self.desk.drop_connection():
             self.notify("Nothing is being sent or asked for, so nothing is held.", title=self.TITLE)
 
     def commands(self) -> Iterable[SystemCommand]:
@@ -235,7 +235,7 @@ class PhotoPanel(Panel):
 
     # -- what happens by itself
 
-    def flush(self) -> None:
+    def redraw(self) -> None:
         """Paint what has changed."""
         desk, pair = self.desk, self.pair
         if desk is None or pair is None:
@@ -274,13 +274,13 @@ class PhotoPanel(Panel):
         self._changed()
 
     def _changed(self) -> None:
-        self.dirty = True
+        self.needs_redraw = True
 
     def _words_for_view(self, row: Row | None) -> Content:
         if row is None:
             return words.NOTHING
-        if self.pair is not None and self.pair.trouble:
-            return Content(self.pair.trouble)
+        if self.pair is not None and self.pair.error:
+            return Content(self.pair.error)
         return words.words_for_view(self.about(row), self.view.can_draw)
 
     def file_name(self, row: Row) -> str:
@@ -315,8 +315,8 @@ class PhotoPanel(Panel):
             await work
         except SignedOut:
             return
-        except ClientTrouble as trouble:
-            self.notify(words_of(trouble), title=self.TITLE, severity="error")
+        except ClientError as error:
+            self.notify(message_for(error), title=self.TITLE, severity="error")
 
     @property
     def _bare(self) -> bool:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from server.features.uploads.schemas import Upload, UploadStatus
-from tui.common.client.errors import ClientTrouble, SignedOut
-from tui.common.client.retry import Backoff, is_final
-from tui.common.format import words_of
+from tui.common.client.errors import ClientError, SignedOut
+from tui.common.client.retry import Backoff, is_permanent
+from tui.common.format import message_for
 from tui.common.uploads.bitmap import LONGEST, Bitmap, NotDrawable, decode
 from tui.common.uploads.jobs import Parcel
 
@@ -46,7 +46,7 @@ class Album:
     ) -> Bitmap:
         """The picture at one of the server's paths, as `decode` makes it.
 
-        Raises `ApiError` 404 where it is gone, other `ClientTrouble`, and NotDrawable.
+        Raises `ApiError` 404 where it is gone, other `ClientError`, and NotDrawable.
         """
         key = (url, version, longest, trim)
         async with self._gate:
@@ -55,8 +55,8 @@ class Album:
                 content = await self._api.picture(url)
                 try:
                     kept = await asyncio.to_thread(decode, content, longest, trim=trim)
-                except NotDrawable as trouble:
-                    kept = trouble  # asked for again, it would be the same
+                except NotDrawable as error:
+                    kept = error  # asked for again, it would be the same
                 self._kept[key] = kept
                 self._trim()
             self._kept.move_to_end(key)
@@ -80,7 +80,7 @@ class Pair:
     def __init__(self, desk: "Desk", album: Album, run: "Run", changed: Callable[[], None]) -> None:
         self.before: Bitmap | None = None
         self.after: Bitmap | None = None
-        self.trouble = ""
+        self.error = ""
         """Why one of them is missing."""
         self._desk = desk
         self._album = album
@@ -99,7 +99,7 @@ class Pair:
         if key == self._shown:
             return
         self._shown = key
-        self.trouble = ""
+        self.error = ""
         self.before = self.after = None
         if self._fetcher is not None:
             self._fetcher.cancel()
@@ -124,18 +124,18 @@ class Pair:
         while True:
             try:
                 return await self._album.picture(url, version=version)
-            except NotDrawable as trouble:
-                self.trouble = f"{trouble} It cannot be shown here; s saves it."
+            except NotDrawable as error:
+                self.error = f"{error} It cannot be shown here; s saves it."
                 return None
             except SignedOut:
                 return None
-            except ClientTrouble as trouble:
-                self.trouble = words_of(trouble)
+            except ClientError as error:
+                self.error = message_for(error)
                 self._changed()
-                if is_final(trouble):
+                if is_permanent(error):
                     return None
-                await asyncio.sleep(backoff.lost(getattr(trouble, "retry_after", None)))
-                self.trouble = ""
+                await asyncio.sleep(backoff.lost(getattr(error, "retry_after", None)))
+                self.error = ""
 
 
 def _key(row: Upload | None) -> object:

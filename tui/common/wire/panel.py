@@ -59,7 +59,7 @@ class WirePanel(Panel):
         self.set_interval(1 / PAINTS_A_SECOND, self._look)
         self._hint()
 
-    def cut(self) -> None:
+    def drop_connection(self) -> None:
         """There is nothing of its own to cut."""
         self.notify("This panel only watches. Go to another one to cut its line.", title=self.TITLE)
 
@@ -75,7 +75,7 @@ class WirePanel(Panel):
             "Export the wire log", "Write all frames kept to a file", self.action_export
         )
 
-    def flush(self) -> None:
+    def redraw(self) -> None:
         """Paint table, log and summary."""
         totals = self.wire.totals()
         self.query_one(PatternTable).show(totals)
@@ -111,7 +111,7 @@ class WirePanel(Panel):
     def _look(self) -> None:
         if self._revision != self.wire.revision:
             self._revision = self.wire.revision
-            self.dirty = True
+            self.needs_redraw = True
 
     def _hint(self) -> None:
         if self._log.paused:

@@ -13,15 +13,15 @@ from server.features.chat.schemas import Chat, ChatStatus, NewChat
 from server.features.orders.schemas import Order
 from server.text import shows
 from tui.common.chat.session import Talk
-from tui.common.client.errors import ClientTrouble
-from tui.common.dialogs.base import Modal, TooSmall
-from tui.common.format import fit, words_of
+from tui.common.client.errors import ClientError
+from tui.common.dialogs.base import Dialog, TooSmall
+from tui.common.format import fit, message_for
 from tui.common.sanitize import in_one_line
 
 PAGES = 10
 
 
-class ChatsScreen(Modal[Chat]):
+class ChatsScreen(Dialog[Chat]):
     """Answers with the chat that was chosen."""
 
     DEFAULT_CSS = """
@@ -61,8 +61,8 @@ class ChatsScreen(Modal[Chat]):
         for _ in range(PAGES):
             try:
                 page = await api.chats(before=before)
-            except ClientTrouble as trouble:
-                words.update(words_of(trouble))
+            except ClientError as error:
+                words.update(message_for(error))
                 return
             self._chats += page.items
             found.add_options([Option(self._row(chat)) for chat in page.items])
@@ -97,7 +97,7 @@ ORDERS = 20
 SUBJECT_MOST = 80
 
 
-class NewChatScreen(Modal[NewChat]):
+class NewChatScreen(Dialog[NewChat]):
     """Answers with the subject, and the order if it is about one."""
 
     DEFAULT_CSS = """
@@ -146,8 +146,8 @@ class NewChatScreen(Modal[NewChat]):
     async def _read(self) -> None:
         try:
             self._orders = (await self.tiffin.api.orders(limit=ORDERS)).items
-        except ClientTrouble as trouble:
-            self._say(f"Your orders cannot be read just now: {words_of(trouble)}")
+        except ClientError as error:
+            self._say(f"Your orders cannot be read just now: {message_for(error)}")
             return
         found = self.query_one(OptionList)
         found.add_options([Option(_in_short(order)) for order in self._orders])

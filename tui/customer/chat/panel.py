@@ -16,10 +16,10 @@ from tui.common.chat.composer import HINT
 from tui.common.chat.panel import CLOCK_SECONDS, TalkPanel
 from tui.common.chat.session import Talk
 from tui.common.chat.view import ChatPane
-from tui.common.client.errors import ClientTrouble, SignedOut
+from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.meter import State
-from tui.common.client.retry import Backoff, is_final
-from tui.common.format import words_of
+from tui.common.client.retry import Backoff, is_permanent
+from tui.common.format import message_for
 from tui.common.sanitize import plain
 from tui.customer.chat.dialogs import ChatsScreen, NewChatScreen
 from tui.customer.orders.panel import OrdersPanel
@@ -82,13 +82,13 @@ class ChatPanel(TalkPanel):
         while not self.loaded:
             try:
                 page = await self.api.chats(limit=20)
-            except ClientTrouble as trouble:
-                self.pane.nothing = Content.assemble((plain(trouble.words), "$warning"))
+            except ClientError as error:
+                self.pane.nothing = Content.assemble((plain(error.message), "$warning"))
                 self.changed()
-                if is_final(trouble):
+                if is_permanent(error):
                     self.meter.set_state(State.DOWN, "no chats")
                     return
-                await asyncio.sleep(backoff.lost(getattr(trouble, "retry_after", None)))
+                await asyncio.sleep(backoff.lost(getattr(error, "retry_after", None)))
                 continue
             self.loaded = True
             self.pane.nothing = NO_CHAT
@@ -107,14 +107,14 @@ class ChatPanel(TalkPanel):
         chat = waiting or next(iter(chats), None)
         return None if chat is None else self.talk_of(chat)
 
-    def look(self) -> None:
+    def refresh_remote(self) -> None:
         """See whether another window has opened a chat, and enter that too."""
-        self.run_worker(self._look(), group="look", exclusive=True, exit_on_error=False)
+        self.run_worker(self._refresh_remote(), group="look", exclusive=True, exit_on_error=False)
 
-    async def _look(self) -> None:
+    async def _refresh_remote(self) -> None:
         try:
             page = await self.api.chats(limit=1)
-        except ClientTrouble:
+        except ClientError:
             return  # there is another time
         for chat in page.items:
             if self.loaded and is_open(chat) and chat.id not in self.talks:
@@ -124,7 +124,7 @@ class ChatPanel(TalkPanel):
 
     # -- painting
 
-    def flush(self) -> None:
+    def redraw(self) -> None:
         """Paint what has changed."""
         self.pane.renew(in_view=self.in_view)
         talk = self.talk
@@ -210,8 +210,8 @@ class ChatPanel(TalkPanel):
             chat = await self.api.open_chat(new, self._asked[1])
         except SignedOut:
             return
-        except ClientTrouble as trouble:
-            words = f"{words_of(trouble)} Press n to try again; it is kept."
+        except ClientError as error:
+            words = f"{message_for(error)} Press n to try again; it is kept."
             self.notify(words, title="Chat not opened", severity="warning")
             return
         self._asked = None

@@ -11,7 +11,7 @@ from textual.widgets import Button, Input, Label, Static
 
 from server.features.restaurants.schemas import Restaurant
 from tui.common.client.errors import ApiError
-from tui.common.client.retry import is_final
+from tui.common.client.retry import is_permanent
 from tui.common.format import field_of
 from tui.common.sanitize import in_one_line, plain
 from tui.customer.ordering.basket import address_for, out_of_reach, where_it_goes
@@ -192,7 +192,7 @@ async def place(api: "Api", basket: "Basket", content: "PlaceOrder") -> "tuple[O
                 continue
             # A 409 that names a time is the same send, still running on the server.
             running = refusal.status == 409 and refusal.retry_after is not None
-            if is_final(refusal) and not used and not running:
+            if is_permanent(refusal) and not used and not running:
                 basket.refused(attempt)
             raise
 

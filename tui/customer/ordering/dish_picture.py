@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 from textual.content import Content
 
 from server.features.restaurants.schemas import MenuItem
-from tui.common.client.errors import ClientTrouble
+from tui.common.client.errors import ClientError
 from tui.common.uploads.bitmap import NotDrawable
 from tui.common.widgets.picture import PictureView
 
@@ -62,7 +62,7 @@ class DishPicture(PictureView, can_focus=False):
             picture = await album.picture(url, longest=LONGEST, trim=True)
         except NotDrawable:
             self.show(None, None, BROKEN)
-        except ClientTrouble:
+        except ClientError:
             self._looked_at = None  # the next look asks again
             self.show(None, None, AWAY)
         else:

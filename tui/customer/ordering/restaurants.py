@@ -10,9 +10,9 @@ from textual.content import Content
 
 from server.features.restaurants.schemas import RestaurantSummary
 from server.features.shared.schemas import Address
-from tui.common.client.errors import ClientTrouble, SignedOut
-from tui.common.client.retry import Backoff, is_final
-from tui.common.format import fit, words_of
+from tui.common.client.errors import ClientError, SignedOut
+from tui.common.client.retry import Backoff, is_permanent
+from tui.common.format import fit, message_for
 from tui.common.widgets.row_list import RowList
 from tui.customer.ordering.basket import Basket, out_of_reach
 
@@ -85,11 +85,11 @@ async def read_for(rows: RowList, ask: Callable[[], Awaitable[ResultT]]) -> Resu
             return await ask()
         except SignedOut:
             return None
-        except ClientTrouble as trouble:
-            final = is_final(trouble)
+        except ClientError as error:
+            final = is_permanent(error)
             again = "Esc leads back." if final else "Trying again by itself; esc leads back."
             rows.message = Content.assemble(
-                ("✕ ", "bold $error"), words_of(trouble), (f"\n{again}", "$wire-ink")
+                ("✕ ", "bold $error"), message_for(error), (f"\n{again}", "$wire-ink")
             )
             rows.renew()
             if final:

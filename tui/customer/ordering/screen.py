@@ -12,11 +12,11 @@ from textual.widgets import ContentSwitcher, Static
 
 from server.features.orders.schemas import Order, PlaceOrder
 from server.features.restaurants.schemas import Restaurant
-from tui.common.client.errors import ClientTrouble, SignedOut
-from tui.common.client.retry import is_final
-from tui.common.dialogs.base import Modal, TooSmall
+from tui.common.client.errors import ClientError, SignedOut
+from tui.common.client.retry import is_permanent
+from tui.common.dialogs.base import Dialog, TooSmall
 from tui.common.dialogs.confirm import ConfirmScreen
-from tui.common.format import field_of, words_of
+from tui.common.format import field_of, message_for
 from tui.common.sanitize import plain
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.row_list import RowList
@@ -36,7 +36,7 @@ STOPPED = "Stopped, perhaps too late."
 EARLIER = "Your basket had arrived the first time. It is your order, without the later changes."
 
 
-class NewOrderScreen(Modal[Order]):
+class NewOrderScreen(Dialog[Order]):
     """Answers with the order placed, or None. Baskets that are left stay in `baskets`."""
 
     SCOPED_CSS: ClassVar[bool] = False  # else rules by breakpoint would not hold
@@ -283,7 +283,7 @@ class NewOrderScreen(Modal[Order]):
         try:
             content = checkout.content()
         except ValueError as error:
-            self.say(words_of(error))
+            self.say(message_for(error))
             checkout.point_at(field_of(error))
             return
         self._sending = True
@@ -295,12 +295,12 @@ class NewOrderScreen(Modal[Order]):
             order, as_sent = await place(self.tiffin.api, basket, content)
         except SignedOut:
             return
-        except ClientTrouble as trouble:
-            final = is_final(trouble)
-            self.say(words_of(trouble) if final else f"{words_of(trouble)} {STAYS_ONE}")
-            self.query_one(Checkout).point_at(field_of(trouble))
+        except ClientError as error:
+            final = is_permanent(error)
+            self.say(message_for(error) if final else f"{message_for(error)} {STAYS_ONE}")
+            self.query_one(Checkout).point_at(field_of(error))
             if final:
-                await self._look_again(basket, menu_in(trouble))
+                await self._look_again(basket, menu_in(error))
         else:
             self._baskets.pop(basket.restaurant.id, None)
             if not as_sent:
@@ -315,7 +315,7 @@ class NewOrderScreen(Modal[Order]):
         if restaurant is None:
             try:
                 restaurant = await self.tiffin.api.restaurant(basket.restaurant.id)
-            except ClientTrouble:
+            except ClientError:
                 return
         before = basket.total_cents
         changes = basket.follow(restaurant)

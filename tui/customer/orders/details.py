@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from server.features.orders.schemas import Order
-from tui.common.dialogs.base import Modal, TooSmall
+from tui.common.dialogs.base import Dialog, TooSmall
 from tui.common.format import fit, human_money
 from tui.common.sanitize import plain
 from tui.common.widgets.key_bar import KeyBar
@@ -24,7 +24,7 @@ LOOK_SECONDS = 0.25
 CLOCK_SECONDS = 5.0
 
 
-class OrderDetails(Modal[str]):
+class OrderDetails(Dialog[str]):
     """Stays live: it shows the order as the book has it. Answers `again`, `cancel` or None."""
 
     DEFAULT_CSS = """

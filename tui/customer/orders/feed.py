@@ -5,10 +5,10 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Protocol
 
 from server.features.orders.schemas import Order, TrackedStatus
-from tui.common.client.errors import ClientTrouble, SignedOut
+from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.meter import Pattern
-from tui.common.client.retry import Backoff, is_final
-from tui.common.format import words_of
+from tui.common.client.retry import Backoff, is_permanent
+from tui.common.format import message_for
 from tui.common.sanitize import plain
 from tui.customer.orders.model import OrderBook
 
@@ -40,16 +40,16 @@ class Reader(Protocol):
 
 
 class OrderFeed:
-    """`trouble` and `older_trouble` are plain words, "" while all is well."""
+    """`error` and `older_error` are plain words, "" while all is well."""
 
     def __init__(
         self, book: OrderBook, api: "Api", session: "Session", wire: "Wire", reader: Reader
     ) -> None:
         self.book = book
         self.tracker = OrderTracker(reader.work, session, wire, self._status_came, self._refused)
-        self.trouble = ""
+        self.error = ""
         """Why the newest orders cannot be read."""
-        self.older_trouble = ""
+        self.older_error = ""
         """Why the page after the oldest cannot be read."""
         self.reading_older = False
         self._api = api
@@ -86,7 +86,7 @@ class OrderFeed:
         """Read one order whole. Where that fails, what is known stays."""
         try:
             self.take(await self._api.order(order_id))
-        except ClientTrouble:
+        except ClientError:
             return
 
     async def _load(self) -> None:
@@ -96,16 +96,16 @@ class OrderFeed:
                 page = await self._api.orders()
             except SignedOut:
                 return
-            except ClientTrouble as trouble:
-                self.trouble = words_of(trouble)
+            except ClientError as error:
+                self.error = message_for(error)
                 self._reader.changed()
-                if is_final(trouble):
+                if is_permanent(error):
                     return
-                await asyncio.sleep(backoff.lost(getattr(trouble, "retry_after", None)))
+                await asyncio.sleep(backoff.lost(getattr(error, "retry_after", None)))
                 continue
             break
         first = not self.book.loaded
-        self.trouble = self.older_trouble = ""
+        self.error = self.older_error = ""
         self.book.put_newest(page)
         self._reader.changed()
         if first:
@@ -114,7 +114,7 @@ class OrderFeed:
     async def _look(self) -> None:
         try:
             page = await self._api.orders(limit=1)
-        except ClientTrouble:
+        except ClientError:
             return  # there is another time
         if self.book.loaded and any(self.book.get(order.id) is None for order in page.items):
             self.reload()
@@ -124,10 +124,10 @@ class OrderFeed:
         self._reader.changed()
         try:
             page = await self._api.orders(before=cursor)
-        except ClientTrouble as trouble:
-            self.older_trouble = words_of(trouble)
+        except ClientError as error:
+            self.older_error = message_for(error)
         else:
-            self.older_trouble = ""
+            self.older_error = ""
             if cursor == self.book.older:  # a reload meanwhile may have begun anew
                 self.book.put_older(page)
         finally:
@@ -149,9 +149,9 @@ class OrderFeed:
         while True:
             try:
                 order = await self._api.order(order_id)
-            except ClientTrouble as trouble:
+            except ClientError as error:
                 self._tell(order_id)
-                if is_final(trouble):
+                if is_permanent(error):
                     return
                 await asyncio.sleep(backoff.lost())
                 continue
@@ -232,11 +232,11 @@ class OrderTracker:
         """Whether that order is polled now."""
         return order_id in self._polls
 
-    def cut(self, order_id: str) -> bool:
+    def drop_connection(self, order_id: str) -> bool:
         """Drop the held request of that order; whether there is a poll to drop it from."""
         poll = self._polls.get(order_id)
         if poll is not None:
-            poll.cut()
+            poll.drop_connection()
         return poll is not None
 
     async def _run(self, order_id: str) -> None:
@@ -247,8 +247,8 @@ class OrderTracker:
                     self._on_status(tracked)
         except SignedOut:
             return  # the app shows the log-in screen and says why
-        except ClientTrouble as trouble:
+        except ClientError as error:
             self._refused.add(order_id)
-            self._on_refused(order_id, trouble.words)
+            self._on_refused(order_id, error.message)
         finally:
             self._polls.pop(order_id, None)

@@ -145,12 +145,12 @@ def most_pressing(open_orders: list[Order]) -> Order | None:
     )
 
 
-def nothing_there(book: OrderBook, trouble: str) -> Content:
+def nothing_there(book: OrderBook, error: str) -> Content:
     """What the table says while it has no rows."""
-    if trouble and not book.loaded:
+    if error and not book.loaded:
         return Content.assemble(
             ("✕ ", "bold $error"),
-            plain(trouble),
+            plain(error),
             ("\nTrying again by itself; r tries now.", "$wire-ink"),
         )
     if not book.loaded:
@@ -173,10 +173,10 @@ def headline(order: Order | None, now: datetime) -> Content:
     return Content.assemble(*parts)
 
 
-def summary(order: Order | None, book: OrderBook, trouble: str, now: datetime) -> Content:
+def summary(order: Order | None, book: OrderBook, error: str, now: datetime) -> Content:
     """The card's two lines: the most pressing order, and how far it is."""
     if order is None:
-        return nothing_there(book, trouble)
+        return nothing_there(book, error)
     ink = "$warning" if is_late(order, now) else "$success"
     first = Content.assemble(
         (f"#{order.number:04d} ", "$wire-ink"),
@@ -197,10 +197,10 @@ def summary(order: Order | None, book: OrderBook, trouble: str, now: datetime) -
     return Content("\n").join([first, second])
 
 
-def note(book: OrderBook, reading: bool, trouble: str) -> Content:
+def note(book: OrderBook, reading: bool, error: str) -> Content:
     """`3 open · 5 past`, with a plus while there are older ones to read."""
-    if trouble:
-        return Content.assemble(("◌ ", "$warning"), (plain(trouble), "$wire-ink"))
+    if error:
+        return Content.assemble(("◌ ", "$warning"), (plain(error), "$wire-ink"))
     if not book.loaded:
         return Content("")
     open_count = len(book.open())

@@ -12,10 +12,10 @@ from textual.content import Content
 from textual.widgets import Button, Input, Static
 
 from server.features.orders.schemas import CANCELLABLE, Order, OrderStatus
-from tui.common.client.errors import ApiError, ClientTrouble, SignedOut
+from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.meter import Pattern
-from tui.common.dialogs.base import Modal, TooSmall
-from tui.common.format import words_of
+from tui.common.dialogs.base import Dialog, TooSmall
+from tui.common.format import message_for
 from tui.common.panel import Panel
 from tui.common.sanitize import in_one_line, plain
 from tui.common.widgets.row_list import RowList
@@ -65,7 +65,7 @@ class OrdersPanel(Panel):
 
     def body(self) -> ComposeResult:
         """The table above, the order in view below."""
-        # Here, not in start(): the table may want a flush before.
+        # Here, not in start(): the table may want a redraw before.
         self.feed = OrderFeed(self.book, self.api, self.session, self.wire, self)
         yield OrderTable(self.book)
         yield OrderInView()
@@ -74,9 +74,9 @@ class OrdersPanel(Panel):
         """Read the orders, follow the open ones."""
         self.set_interval(CLOCK_SECONDS, self.changed)
         self.feed.reload()
-        self.dirty = True
+        self.needs_redraw = True
 
-    def look(self) -> None:
+    def refresh_remote(self) -> None:
         """See whether another window has placed an order."""
         self.feed.look()
 
@@ -92,8 +92,8 @@ class OrdersPanel(Panel):
         self.run_worker(doing, group=group, exclusive=True, exit_on_error=False)
 
     def changed(self) -> None:
-        """Paint with the next flush."""
-        self.dirty = True
+        """Paint with the next redraw."""
+        self.needs_redraw = True
 
     def opened(self) -> None:
         """Begin with the newest order that is open."""
@@ -126,26 +126,26 @@ class OrdersPanel(Panel):
 
     # -- painting
 
-    def flush(self) -> None:
+    def redraw(self) -> None:
         """Paint what has changed."""
         table, feed, now = self._table, self.feed, datetime.now(UTC)
         feed.follow_open()
-        table.message = order_lines.nothing_there(self.book, feed.trouble)
+        table.message = order_lines.nothing_there(self.book, feed.error)
         table.renew()
         order, open_orders = table.order, self.book.open()
         self.query_one(OrderInView).show(order)
         self._point_meter(order)
         lead = order_lines.most_pressing(open_orders)
-        self.set_summary(order_lines.summary(lead or order, self.book, feed.trouble, now))
+        self.set_summary(order_lines.summary(lead or order, self.book, feed.error, now))
         self.tiffin.set_headline(order_lines.headline(lead, now))
-        trouble = feed.older_trouble or (feed.trouble if self.book.loaded else "")
-        note = order_lines.note(self.book, feed.reading_older, trouble)
+        error = feed.older_error or (feed.error if self.book.loaded else "")
+        note = order_lines.note(self.book, feed.reading_older, error)
         self.set_badge(len(open_orders), note)
         shown = None if order is None else (order.id, order.status)
         if shown != self._shown:
             self._shown = shown
             self.refresh_bindings()
-        if table.wants_more and not feed.older_trouble:
+        if table.wants_more and not feed.older_error:
             feed.more()
 
     def _point_meter(self, order: Order | None) -> None:
@@ -161,14 +161,14 @@ class OrdersPanel(Panel):
 
     @on(RowList.Moved)
     def _cursor_moved(self) -> None:
-        self.dirty = True
+        self.needs_redraw = True
 
     # -- what can be done
 
-    def cut(self) -> None:
+    def drop_connection(self) -> None:
         """Drop the held request of the order in view, or of the newest open one."""
         order = self._followed(self._table.order)
-        if order is None or not self.feed.tracker.cut(order.id):
+        if order is None or not self.feed.tracker.drop_connection(order.id):
             self.notify(
                 "No order is open, so no request is held. Press n to order.", title=self.TITLE
             )
@@ -289,10 +289,10 @@ class OrdersPanel(Panel):
             cancelled = await self.api.cancel(order.id, reason or None)
         except SignedOut:
             return
-        except ClientTrouble as trouble:
+        except ClientError as error:
             self._own_cancels.discard(order.id)
-            words = words_of(trouble)
-            if isinstance(trouble, ApiError) and trouble.status == 409:
+            words = message_for(error)
+            if isinstance(error, ApiError) and error.status == 409:
                 await self.feed.read(order.id)
                 words = why_not_cancellable(self.book.get(order.id) or order)
             self.notify(words, title=f"{_name(order)}: not cancelled", severity="warning")
@@ -310,7 +310,7 @@ def _name(order: Order) -> str:
     return plain(f"#{order.number:04d} {order.restaurant.name}")
 
 
-class CancelScreen(Modal[str]):
+class CancelScreen(Dialog[str]):
     """Answers with the reason, "" for none, or None to keep the order."""
 
     DEFAULT_CSS = """
@@ -346,7 +346,7 @@ class CancelScreen(Modal[str]):
 
     def on_mount(self) -> None:
         """The kitchen may begin while we ask."""
-        self.set_interval(0.25, self._look)
+        self.set_interval(0.25, self._refresh_remote)
 
     def _question(self) -> str:
         order = self._order
@@ -355,7 +355,7 @@ class CancelScreen(Modal[str]):
             "cook. Once they have, it cannot be cancelled."
         )
 
-    def _look(self) -> None:
+    def _refresh_remote(self) -> None:
         order = self._book.get(self._order.id)
         if order is not None and order.status not in CANCELLABLE:
             self.query_one(Static).update(why_not_cancellable(order))

@@ -42,8 +42,8 @@ def read_accounts(path: Path) -> list[Credentials]:
             f"{path} is not there: `python -m server --demo` writes it, or name accounts "
             "with --account EMAIL:PASSWORD."
         ) from None
-    except (OSError, ValueError) as trouble:
-        raise ValueError(f"{path} is no list of accounts: {trouble}") from None
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is no list of accounts: {error}") from None
 
 
 def _account(text: str) -> Credentials:
@@ -75,8 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         path = options.accounts or demo_folder() / "demo-accounts.json"
         accounts = options.account or read_accounts(path)
-    except (ValueError, OSError) as trouble:
-        log.error("%s", trouble)
+    except (ValueError, OSError) as error:
+        log.error("%s", error)
         return 2
     return asyncio.run(_until_told(work(options.server, accounts, options.pace)))
 

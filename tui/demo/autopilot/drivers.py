@@ -12,7 +12,7 @@ from enum import Enum, auto
 from server.features.drivers.schemas import DriverOnDuty, Point
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.client.api import Api
-from tui.common.client.errors import ApiError, ClientTrouble, Unreachable
+from tui.common.client.errors import ApiError, ClientError, Unreachable
 from tui.common.client.retry import Backoff
 from tui.common.tracking.polyline import metres_between
 from tui.common.tracking.trip import Ride, RideEnd
@@ -148,11 +148,11 @@ class Courier:
             retry_after = None
             try:
                 page = await self._api.drivers_on_duty()
-            except ClientTrouble as trouble:
+            except ClientError as error:
                 if self._trouble_since is None:
                     self._trouble_since = time.monotonic()
-                if isinstance(trouble, ApiError | Unreachable):
-                    retry_after = trouble.retry_after
+                if isinstance(error, ApiError | Unreachable):
+                    retry_after = error.retry_after
             else:
                 driver = next((one for one in page.items if one.id == self._driver_id), None)
                 self._refused = driver is None
@@ -193,8 +193,8 @@ class Courier:
         finally:
             self._where = ride.position
             self._ride = self._goal = None
-        if ride.end is RideEnd.REFUSED and ride.trouble is not None:
-            await self._refuse(driver, ride.trouble)
+        if ride.end is RideEnd.REFUSED and ride.error is not None:
+            await self._refuse(driver, ride.error)
             return
         self._load(self._where)
         if ride.end is RideEnd.ARRIVED and goal.errand is Errand.DOOR:
@@ -208,13 +208,13 @@ class Courier:
             self._trouble_since = ride.trouble_since
         self._on_change()
 
-    async def _refuse(self, driver: DriverOnDuty, trouble: ClientTrouble) -> None:
-        log.info("%s stands still: %s", driver.name, trouble.words)
+    async def _refuse(self, driver: DriverOnDuty, error: ClientError) -> None:
+        log.info("%s stands still: %s", driver.name, error.message)
         if not self.orders:
             self._shared = True  # nobody waits for them: no use in asking on
             return
         # Who is signed out signs in again; any other refusal is not for this ride alone.
-        self._refused = isinstance(trouble, ApiError) and trouble.status != 401
+        self._refused = isinstance(error, ApiError) and error.status != 401
         self._on_change()
         await asyncio.sleep(AGAIN_SECONDS if self._refused else SIGNED_OUT_SECONDS)
 

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 from server.features.accounts.schemas import Credentials, Role
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.client.api import Api
-from tui.common.client.errors import ApiError, ClientTrouble, ResetStream, Unreachable
+from tui.common.client.errors import ApiError, ClientError, ResetStream, Unreachable
 from tui.common.client.fallback import LogStream
 from tui.common.client.meter import Wire
-from tui.common.client.retry import Backoff, is_final
+from tui.common.client.retry import Backoff, is_permanent
 from tui.common.client.session import Session
 from tui.demo.autopilot.drivers import Fleet
 from tui.demo.autopilot.news import NewsTurn
@@ -77,15 +77,15 @@ class Autopilot:
             except ResetStream:
                 log.info("%s: reading the board again", self._name)
                 await asyncio.sleep(backoff.ended())
-            except ClientTrouble as trouble:
-                wait = backoff.lost(getattr(trouble, "retry_after", None))
-                log.warning("%s: %s Again in %.1f s.", self._name, trouble.words, wait)
+            except ClientError as error:
+                wait = backoff.lost(getattr(error, "retry_after", None))
+                log.warning("%s: %s Again in %.1f s.", self._name, error.message, wait)
                 await asyncio.sleep(wait)
 
     async def close(self) -> None:
         """Stop the drivers, log out, if the server listens, and close the connections."""
         await self.fleet.close()
-        with contextlib.suppress(ClientTrouble, TimeoutError):
+        with contextlib.suppress(ClientError, TimeoutError):
             if self.session.account is not None:
                 async with asyncio.timeout(2):
                     await self.session.log_out()
@@ -100,9 +100,9 @@ class Autopilot:
                     self._credentials.email, self._credentials.password
                 )
             except ApiError as refusal:
-                if not is_final(refusal):
+                if not is_permanent(refusal):
                     raise
-                log.error("%s: %s", self._name, refusal.words)
+                log.error("%s: %s", self._name, refusal.message)
                 return None
         if account.role is not Role.EMPLOYEE or not account.restaurant_id:
             log.error("%s: not an employee of a restaurant; nothing to do here", self._name)
@@ -204,9 +204,9 @@ class Autopilot:
         try:
             changed = await self.api.set_status(order.id, change_for(step, driver, self._pace))
         except ApiError as refusal:
-            if not is_final(refusal) or refusal.status == 401:
+            if not is_permanent(refusal) or refusal.status == 401:
                 raise
-            log.info("%s: #%d %s", self._name, order.number, refusal.words)
+            log.info("%s: #%d %s", self._name, order.number, refusal.message)
             await self._look_again(order)
         else:
             log.info("%s: #%d %s", self._name, order.number, changed.status)
@@ -217,8 +217,8 @@ class Autopilot:
         self._put_off(order)
         try:
             self._note(await self.api.order(order.id))
-        except ApiError as trouble:
-            if trouble.status != 404:
+        except ApiError as error:
+            if error.status != 404:
                 raise
             self.orders.pop(order.id, None)
             self._later.pop(order.id, None)

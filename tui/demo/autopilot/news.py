@@ -17,7 +17,7 @@ from server.features.announcements.schemas import (
 )
 from tui.common.client.api import Api
 from tui.common.client.errors import ApiError
-from tui.common.client.retry import is_final
+from tui.common.client.retry import is_permanent
 from tui.common.client.session import Session
 
 log = logging.getLogger("autopilot")
@@ -77,9 +77,9 @@ class NewsTurn:
                 try:
                     wait = await self._look(session, api, pace, name)
                 except ApiError as refusal:
-                    if not is_final(refusal) or refusal.status == 401:
+                    if not is_permanent(refusal) or refusal.status == 401:
                         raise
-                    log.warning("%s: nothing announced: %s", name, refusal.words)
+                    log.warning("%s: nothing announced: %s", name, refusal.message)
                     wait = EVERY_SECONDS * pace
                 await asyncio.sleep(wait * random.uniform(1, 1 + SPREAD))  # noqa: S311
 

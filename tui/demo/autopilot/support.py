@@ -13,10 +13,10 @@ from server.features.chat.frame_schemas import ClosedFrame, TakenFrame
 from server.features.chat.schemas import Chat, ChatMessage, ChatStatus
 from server.features.orders.schemas import CANCELLABLE, Order, OrderStatus
 from tui.common.client.api import Api
-from tui.common.client.errors import ApiError, ClientTrouble, ResetStream
+from tui.common.client.errors import ApiError, ClientError, ResetStream
 from tui.common.client.fallback import LogStream
 from tui.common.client.meter import Pattern
-from tui.common.client.retry import Backoff, is_final
+from tui.common.client.retry import Backoff, is_permanent
 from tui.common.client.session import Session
 from tui.common.client.websocket import Room
 
@@ -84,11 +84,11 @@ class Assistant:
                     await self._watch(backoff)
                 except ResetStream:
                     await asyncio.sleep(backoff.ended())
-                except ClientTrouble as trouble:
-                    if is_final(trouble):
-                        log.info("no support from here: %s", trouble.words)
+                except ClientError as error:
+                    if is_permanent(error):
+                        log.info("no support from here: %s", error.message)
                         return
-                    await asyncio.sleep(backoff.lost(getattr(trouble, "retry_after", None)))
+                    await asyncio.sleep(backoff.lost(getattr(error, "retry_after", None)))
         finally:
             tasks = list(self._tasks.values())
             for task in tasks:
@@ -122,7 +122,7 @@ class Assistant:
         self._tasks.pop(chat_id, None)
         if task.cancelled() or (fault := task.exception()) is None:
             return
-        if isinstance(fault, ClientTrouble | ResetStream):
+        if isinstance(fault, ClientError | ResetStream):
             log.info("left a chat: %s", fault)
         else:
             log.error("left a chat", exc_info=fault)
@@ -186,7 +186,7 @@ class Assistant:
             return None
         try:
             return await self._api.order(chat.order.id)
-        except (ApiError, ClientTrouble):
+        except (ApiError, ClientError):
             return None
 
 

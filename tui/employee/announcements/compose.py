@@ -19,8 +19,8 @@ from textual.widgets import Button, Input, Label, Static, TextArea
 from server.features.announcements.schemas import Announcement, Audience, NewAnnouncement, Severity
 from server.features.shared.schemas import Actor
 from tui.common.announcements import format as announcement_text
-from tui.common.dialogs.base import Modal, TooSmall
-from tui.common.format import field_of, words_of
+from tui.common.dialogs.base import Dialog, TooSmall
+from tui.common.format import field_of, message_for
 from tui.common.sanitize import plain
 
 LASTS: tuple[tuple[str, timedelta | None], ...] = (
@@ -127,7 +127,7 @@ SEVERITIES = (
 TITLE_CHARACTERS = 120
 
 
-class ComposeScreen(Modal[Announcement]):
+class ComposeScreen(Dialog[Announcement]):
     """Sends, and answers the announcement as the server has it; None when closed.
 
     Every change is in the draft at once: closed or refused, nothing of it is lost.
@@ -255,7 +255,7 @@ class ComposeScreen(Modal[Announcement]):
             new, key = self._draft.attempt(self.tiffin.session.server_now())
             made = await api.announce(new, key)
         except Exception as error:
-            words = words_of(error)
+            words = message_for(error)
             if self.is_attached:
                 self._say(Content.assemble(("✕ ", "bold $error"), plain(words)))
                 self._point_at(field_of(error))

@@ -18,9 +18,9 @@ from server.features.announcements.schemas import (
 )
 from tui.common.announcements.format import INDENT
 from tui.common.announcements.panel import AnnouncementsPanel
-from tui.common.client.errors import ClientTrouble, ResetStream, SignedOut
+from tui.common.client.errors import ClientError, ResetStream, SignedOut
 from tui.common.client.meter import Meter, Pattern
-from tui.common.format import words_of
+from tui.common.format import message_for
 from tui.common.sanitize import plain
 from tui.employee.announcements.compose import Draft
 
@@ -63,9 +63,9 @@ class AnnouncementDesk(AnnouncementsPanel):
         self.rows.foot = self._count
         super().start()
 
-    def flush(self) -> None:
+    def redraw(self) -> None:
         """Paint what has changed; follow the count of what the cursor is on."""
-        super().flush()
+        super().redraw()
         at_cursor = self.rows.at_cursor
         self.acks.watch(at_cursor.id if at_cursor is not None else None)
 
@@ -135,9 +135,9 @@ class AnnouncementDesk(AnnouncementsPanel):
             await self.api.withdraw(announcement.id)
         except SignedOut:
             return
-        except ClientTrouble as trouble:
+        except ClientError as error:
             title = f"{plain(announcement.title)}: not withdrawn"
-            self.notify(words_of(trouble), title=title, severity="warning")
+            self.notify(message_for(error), title=title, severity="warning")
             return
         self.book.withdraw(announcement.id)
         self.changed()
@@ -216,5 +216,5 @@ class AckWatch:
                         self._changed()
             except ResetStream:
                 await asyncio.sleep(STILL_SECONDS)
-            except ClientTrouble:  # it is gone, or one is signed out: the list says so
+            except ClientError:  # it is gone, or one is signed out: the list says so
                 return

@@ -80,7 +80,7 @@ class Desk:
     def row(self, duty: Duty) -> Row:
         """The driver and what this window has to do with them."""
         watch = self.watches.of(duty.id)
-        return Row(duty, self.rides.of(duty.id), watch.trouble if watch is not None else "")
+        return Row(duty, self.rides.of(duty.id), watch.error if watch is not None else "")
 
     def lead(self, chosen: Duty | None) -> str | None:
         """Whom to look at, where nobody has said: the driver in view while they bring something

@@ -14,7 +14,7 @@ from textual.widgets.option_list import Option
 
 from server.features.orders.schemas import Order, OrderStatus
 from server.features.restaurants.schemas import Driver
-from tui.common.dialogs.base import Modal, TooSmall
+from tui.common.dialogs.base import Dialog, TooSmall
 from tui.common.format import fit
 from tui.common.sanitize import plain
 from tui.employee.kitchen.board import NAMES
@@ -32,7 +32,7 @@ WHERE_CELLS = 28
 WHO_CELLS = 19
 
 
-class AssignScreen(Modal[Order]):
+class AssignScreen(Dialog[Order]):
     """Answers the order as it was shown; None when closed."""
 
     DEFAULT_CSS = """

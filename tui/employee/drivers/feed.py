@@ -5,9 +5,9 @@ import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tui.common.client.errors import ClientTrouble
-from tui.common.client.retry import Backoff, is_final
-from tui.common.format import words_of
+from tui.common.client.errors import ClientError
+from tui.common.client.retry import Backoff, is_permanent
+from tui.common.format import message_for
 from tui.employee.drivers.roster import Roster
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class RosterFeed:
     def __init__(self, api: "Api", roster: Roster, changed: Callable[[], None]) -> None:
         self.loaded = False
         """Whether the roster has been read at least once."""
-        self.trouble = ""
+        self.error = ""
         """Why it could not be read the last time, in words."""
         self.over = False
         """Whether it is not tried again by itself."""
@@ -45,16 +45,16 @@ class RosterFeed:
             self._asked.clear()
             try:
                 page = await self._api.drivers_on_duty()
-            except ClientTrouble as trouble:
-                self.trouble = words_of(trouble)
-                self.over = is_final(trouble)
+            except ClientError as error:
+                self.error = message_for(error)
+                self.over = is_permanent(error)
                 self._changed()
-                wait = backoff.lost(getattr(trouble, "retry_after", None))
+                wait = backoff.lost(getattr(error, "retry_after", None))
                 await self._pause(None if self.over else wait)
                 continue
             backoff.reset()
             self._roster.read(page)
-            self.loaded, self.trouble, self.over = True, "", False
+            self.loaded, self.error, self.over = True, "", False
             self._changed()
             seconds = max(LEAST_SECONDS, page.interval_seconds)
             while not await self._pause(seconds) and not self.again:

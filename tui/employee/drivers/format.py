@@ -27,16 +27,16 @@ def words_for_empty(feed: RosterFeed) -> str:
     """What to say where there is no driver to show."""
     if feed.loaded:
         return NOBODY
-    if not feed.trouble:
+    if not feed.error:
         return READING
-    return feed.trouble + (" r tries again." if feed.over else " Trying again by itself.")
+    return feed.error + (" r tries again." if feed.over else " Trying again by itself.")
 
 
 def words_for_old(feed: RosterFeed) -> str:
     """What to say above a roster that may be old; "" for one that is not."""
-    if not feed.loaded or not feed.trouble:
+    if not feed.loaded or not feed.error:
         return ""
-    return f"◌ The roster could not be read again: {feed.trouble}"
+    return f"◌ The roster could not be read again: {feed.error}"
 
 
 def about(duty: Duty, now: datetime) -> str:
@@ -76,8 +76,8 @@ def ride(tour: Tour) -> tuple[str, bool]:
     """What a ride that is simulated here is about, and whether it is in trouble."""
     if tour.stopping:
         return "simulated: stopping …", False
-    if tour.trouble:
-        return f"simulated, in trouble: {tour.trouble}", True
+    if tour.error:
+        return f"simulated, in trouble: {tour.error}", True
     return f"simulated: {tour.goal.words if tour.goal else 'setting out'}", False
 
 
@@ -85,8 +85,8 @@ def corner(duty: Duty | None, watch: DriverWatch | None, now: datetime) -> str:
     """What the map's corner says of the driver in view."""
     if duty is None:
         return ""
-    if watch is not None and watch.trouble:
-        return watch.trouble
+    if watch is not None and watch.error:
+        return watch.error
     figures = words.figures(duty.journey, now)
     return figures or f"{plain(duty.driver.name)} was never seen"
 

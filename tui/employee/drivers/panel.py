@@ -92,7 +92,7 @@ class DriversPanel(Panel):
 
     def start(self) -> None:
         """Read roster and map, and look at the board beside."""
-        self.dirty = True
+        self.needs_redraw = True
         self._kitchen = self.screen.query_one(KitchenPanel)
         account = self.session.account
         if account is None or account.restaurant_id is None:
@@ -107,10 +107,10 @@ class DriversPanel(Panel):
         if self.desk is not None:
             self.desk.close()
 
-    def cut(self) -> None:
+    def drop_connection(self) -> None:
         """Drop the stream of the driver in view, or the poll that stands in for it."""
         watch = self.desk.watch_of(self.duty) if self.desk is not None else None
-        if watch is None or not watch.cut():
+        if watch is None or not watch.drop_connection():
             self.notify("There is no connection to cut just now.", title=self.TITLE)
 
     def commands(self) -> Iterable[SystemCommand]:
@@ -131,11 +131,11 @@ class DriversPanel(Panel):
             "Read the roster again", "Who is on duty, and where", self.action_reload
         )
 
-    def flush(self) -> None:
+    def redraw(self) -> None:
         """Paint roster, map, card and edge."""
         beat = time.monotonic()
         if beat - self._painted_at < PAINT_SECONDS:
-            self.dirty = True
+            self.needs_redraw = True
             return
         self._painted_at = beat
         self._paint()
@@ -147,12 +147,12 @@ class DriversPanel(Panel):
         """The driver under the cursor."""
         return self.roster.get(self.view.driver_id)
 
-    def say(self, words: str, *, about: str = "", trouble: bool = False) -> None:
+    def say(self, words: str, *, about: str = "", error: bool = False) -> None:
         """Tell in a toast; a newer one `about` the same takes its place."""
         self.notify(
             words,
             title=f"{self.TITLE}: {about}" if about else self.TITLE,
-            severity="warning" if trouble else "information",
+            severity="warning" if error else "information",
             timeout=8,
         )
 
@@ -267,7 +267,7 @@ class DriversPanel(Panel):
         self.map.ground = ground
 
     def _changed(self) -> None:
-        self.dirty = True
+        self.needs_redraw = True
 
     def _now(self) -> datetime:
         return self.session.server_now()
@@ -279,7 +279,7 @@ class DriversPanel(Panel):
         """What broke by a mistake of ours must not look like a quiet evening."""
         if event.state is WorkerState.ERROR:
             words = f"{event.worker.group} stopped by an error: {event.worker.error!r}. "
-            self.say(f"{words}Log out and in again.", about="error", trouble=True)
+            self.say(f"{words}Log out and in again.", about="error", error=True)
 
     # -- the panel beside
 

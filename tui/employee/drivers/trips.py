@@ -75,10 +75,10 @@ class Tour:
         return self._ride.progress if self._ride is not None else 0.0
 
     @property
-    def trouble(self) -> str:
+    def error(self) -> str:
         """Why the last position was not taken, in words; "" where it was."""
-        trouble = self._ride.trouble if self._ride is not None else None
-        return trouble.words if trouble is not None else ""
+        error = self._ride.error if self._ride is not None else None
+        return error.message if error is not None else ""
 
     def bring(self, orders: Sequence[Order]) -> None:
         """What is on its way with this driver now, the first to leave first."""
@@ -110,7 +110,7 @@ class Tour:
             await ride.run()
             self._where = ride.position
             if ride.end is RideEnd.REFUSED:
-                self.refusal = self.trouble
+                self.refusal = self.error
                 break
             if ride.end is RideEnd.ARRIVED:
                 self._arrived(goal)
@@ -193,7 +193,7 @@ SLACK = timedelta(seconds=2.5)
 class Say(Protocol):
     """Tells in a toast."""
 
-    def __call__(self, words: str, *, about: str, trouble: bool = False) -> None:
+    def __call__(self, words: str, *, about: str, error: bool = False) -> None:
         """`about` tells the toast from others: a newer one about the same takes its place."""
 
 
@@ -236,7 +236,7 @@ class Rides:
                 f"{duty.driver.name}'s own positions are coming in, so a ride from here would "
                 f"make two. Press the key again within {SURE_SECONDS:.0f} s to ride all the same.",
                 about=duty.driver.name,
-                trouble=True,
+                error=True,
             )
         else:
             self._begin(duty, base, ground)
@@ -257,7 +257,7 @@ class Rides:
         bearing = random.uniform(0, 360)  # noqa: S311 not a secret
 
         def told() -> None:
-            if not tour.trouble:
+            if not tour.error:
                 self._told_at[duty.id] = self._clock()
             self._changed()
 
@@ -292,7 +292,7 @@ class Rides:
             self._changed()
         if tour.refusal:
             words = f"{driver.name}'s ride has ended: {tour.refusal}"
-            self._say(words, about=driver.name, trouble=True)
+            self._say(words, about=driver.name, error=True)
         elif home:
             self._say(f"{driver.name} is back at the restaurant.", about=driver.name)
         else:

@@ -36,13 +36,13 @@ class Row:
 
     duty: Duty
     tour: Tour | None = None
-    trouble: str = ""
+    error: str = ""
     """Why the server does not tell where they are."""
 
     @property
     def height(self) -> int:
         """Lines."""
-        return ROW_LINES + (self.tour is not None) + bool(self.trouble)
+        return ROW_LINES + (self.tour is not None) + bool(self.error)
 
 
 def paint(
@@ -72,8 +72,8 @@ def paint(
     ]
     if row.tour is not None:
         lines.append([*lead, *_ride(row.tour, room)])
-    if row.trouble:
-        lines.append([*lead, (fit(f"✕ {row.trouble}", room), "bold error")])
+    if row.error:
+        lines.append([*lead, (fit(f"✕ {row.error}", room), "bold error")])
     return [inks.line(parts, width, ground) for parts in lines]
 
 
@@ -83,9 +83,9 @@ def _right(room: int, left: str, words: str, ink: str) -> list[Part]:
 
 def _ride(tour: Tour, room: int) -> list[Part]:
     """What a simulated ride is about, and a gauge of the way to its goal."""
-    words, trouble = driver_lines.ride(tour)
-    if trouble or tour.stopping:
-        return [(fit(words, room), "bold warning" if trouble else "secondary")]
+    words, error = driver_lines.ride(tour)
+    if error or tour.stopping:
+        return [(fit(words, room), "bold warning" if error else "secondary")]
     share = f"{tour.progress * 100:3.0f}%"
     done = round(tour.progress * GAUGE_CELLS)
     spare = room - GAUGE_CELLS - len(share) - 2

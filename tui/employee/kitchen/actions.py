@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from server.features.orders.schemas import STEPS, Order, OrderStatus, StatusChange
-from tui.common.client.errors import ApiError, ClientTrouble
+from tui.common.client.errors import ApiError, ClientError
 from tui.employee.kitchen.board import NAMES
 from tui.employee.kitchen.dialogs import AcceptScreen, DriverScreen, ReasonScreen
 
@@ -100,7 +100,7 @@ class Actions:
             work.close()
             return
         self._busy.add(order.id)
-        self._panel.dirty = True
+        self._panel.needs_redraw = True
         self._panel.run_worker(self._told(order, work), group="kitchen-steps", exit_on_error=True)
 
     async def _told(self, order: Order, work: Coroutine[object, object, object]) -> None:
@@ -110,15 +110,15 @@ class Actions:
             if refusal.status in (404, 409):
                 await self._explain(order, refusal)
             else:
-                self._panel.say(f"#{order.number}: {refusal.words}", trouble=True)
-        except ClientTrouble as trouble:
+                self._panel.say(f"#{order.number}: {refusal.message}", error=True)
+        except ClientError as error:
             self._panel.say(
-                f"#{order.number} may be unchanged: {trouble.words} Look at it and try again.",
-                trouble=True,
+                f"#{order.number} may be unchanged: {error.message} Look at it and try again.",
+                error=True,
             )
         finally:
             self._busy.discard(order.id)
-            self._panel.dirty = True
+            self._panel.needs_redraw = True
 
     async def _change(self, order: Order, change: StatusChange) -> Order:
         changed = await self._panel.api.set_status(order.id, change)
@@ -157,13 +157,13 @@ class Actions:
         if present is None and refusal.status != 404:
             try:
                 present = await self._panel.api.order(order.id)
-            except ClientTrouble:
+            except ClientError:
                 present = None
         if present is None:
-            self._panel.say(f"#{order.number}: {refusal.words}", trouble=True)
+            self._panel.say(f"#{order.number}: {refusal.message}", error=True)
             return
         self._panel.learn(present)
-        self._panel.say(what_happened(order, present, refusal.words), trouble=True)
+        self._panel.say(what_happened(order, present, refusal.message), error=True)
 
 
 def order_in(refusal: ApiError) -> Order | None:

@@ -16,8 +16,8 @@ from textual.widgets.option_list import Option
 from server.features.orders.schemas import Order, OrderStatus
 from server.features.restaurants.schemas import Driver
 from server.text import shows
-from tui.common.client.errors import ClientTrouble
-from tui.common.dialogs.base import Modal, TooSmall
+from tui.common.client.errors import ClientError
+from tui.common.dialogs.base import Dialog, TooSmall
 from tui.common.format import fit
 from tui.common.sanitize import in_one_line, plain
 from tui.employee.kitchen.details import items_in_short, lines_of
@@ -27,7 +27,7 @@ MOST = 480
 STEP = 5
 
 
-class AcceptScreen(Modal[int]):
+class AcceptScreen(Dialog[int]):
     """Answers the minutes until the order is ready, from now on; None when closed."""
 
     DEFAULT_CSS = """
@@ -120,7 +120,7 @@ CANCELLATIONS = (
 )
 
 
-class ReasonScreen(Modal[str]):
+class ReasonScreen(Dialog[str]):
     """Answers a reason that the customer will read; None when closed."""
 
     DEFAULT_CSS = """
@@ -168,7 +168,7 @@ NAME_CELLS = 24
 VEHICLE_CELLS = 10
 
 
-class DriverScreen(Modal[str]):
+class DriverScreen(Dialog[str]):
     """Answers a driver's id; the one who carries least stands first and is chosen by enter."""
 
     DEFAULT_CSS = """
@@ -204,8 +204,8 @@ class DriverScreen(Modal[str]):
         words = self.query_one("#words", Static)
         try:
             drivers = await self.tiffin.api.drivers()
-        except ClientTrouble as trouble:
-            words.update(f"{plain(trouble.words)} Close this with esc and try again.")
+        except ClientError as error:
+            words.update(f"{plain(error.message)} Close this with esc and try again.")
             return
         self._drivers = by_load(drivers)
         if not self._drivers:
@@ -248,7 +248,7 @@ def driver_line(driver: Driver, present: bool) -> Content:
 WIDTH = 64
 
 
-class OrderScreen(Modal[None]):
+class OrderScreen(Dialog[None]):
     """Follows the order while it is open."""
 
     DEFAULT_CSS = """

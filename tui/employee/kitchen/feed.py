@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from server.features.orders.schemas import Order, OrderPage
 from server.features.restaurants.schemas import Restaurant
-from tui.common.client.errors import ClientTrouble
-from tui.common.client.retry import is_final, keep_current
+from tui.common.client.errors import ClientError
+from tui.common.client.retry import is_permanent, sync_loop
 from tui.employee.kitchen.board import Board
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Feed:
     ) -> None:
         self.loaded = False
         """Whether the board has been read at least once."""
-        self.trouble = ""
+        self.error = ""
         """Why there is nothing to see, in words, while the snapshot cannot be had."""
         self.restaurant: Restaurant | None = None
         """As it was when the board was first read."""
@@ -60,11 +60,11 @@ class Feed:
         """The meter of what brings the events now."""
         return self._meter if self._stream is None else self._stream.meter
 
-    def cut(self) -> bool:
+    def drop_connection(self) -> bool:
         """Drop the connection; it comes back by itself. False where there is none to drop."""
         if self._stream is None:
             return False
-        self._stream.cut()
+        self._stream.drop_connection()
         return True
 
     async def run(self, restaurant_id: str) -> None:
@@ -79,7 +79,7 @@ class Feed:
         async def follow(cursor: str) -> None:
             await self._follow(restaurant_id, cursor)
 
-        await keep_current(read, follow, self._meter, self._note)
+        await sync_loop(read, follow, self._meter, self._note)
 
     def settle(self) -> None:
         """Bring the board up to date with what has come.
@@ -93,9 +93,9 @@ class Feed:
             except ValidationError:  # of a newer server: no reason to lose the others
                 continue
 
-    def _note(self, trouble: ClientTrouble) -> None:
-        self.trouble = trouble.words
-        self.over = is_final(trouble)
+    def _note(self, error: ClientError) -> None:
+        self.error = error.message
+        self.over = is_permanent(error)
         self._changed()
 
     async def _read(self) -> str:
@@ -111,7 +111,7 @@ class Feed:
         self.settle()
         self._board.replace(found)
         self.loaded = True
-        self.trouble = ""
+        self.error = ""
         self._changed()
         return cursor
 

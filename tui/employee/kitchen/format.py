@@ -25,9 +25,9 @@ def words_for_empty(feed: "Feed") -> str:
     """What to say where there is no order to show."""
     if feed.loaded:
         return EMPTY
-    if not feed.trouble:
+    if not feed.error:
         return READING
-    return feed.trouble if feed.over else f"{feed.trouble} Trying again by itself."
+    return feed.error if feed.over else f"{feed.error} Trying again by itself."
 
 
 def words_for_struck(order: Order) -> str:

@@ -102,7 +102,7 @@ class KitchenPanel(Panel):
         account = self.session.account
         restaurant_id = account.restaurant_id if account else None
         self.set_interval(BEAT_SECONDS, self._beat)
-        self.dirty = True
+        self.needs_redraw = True
         if account is None or restaurant_id is None:
             self.view.words = kitchen_text.NO_RESTAURANT
             return
@@ -110,9 +110,9 @@ class KitchenPanel(Panel):
         self.feed = Feed(self.session, self.api, self.board, self.meter, self._changed)
         self.run_worker(self.feed.run(restaurant_id), group=FEED, exit_on_error=False)
 
-    def cut(self) -> None:
+    def drop_connection(self) -> None:
         """Cut the stream; what was missed is replayed when it is back."""
-        if self.feed is None or not self.feed.cut():
+        if self.feed is None or not self.feed.drop_connection():
             self.notify("There is no connection to cut just now.", title=self.TITLE)
 
     def commands(self) -> Iterable[SystemCommand]:
@@ -124,11 +124,11 @@ class KitchenPanel(Panel):
             self.action_mute,
         )
 
-    def flush(self) -> None:
+    def redraw(self) -> None:
         """Paint the board and the order under the cursor."""
         beat = time.monotonic()
         if beat - self._painted_at < PAINT_SECONDS:
-            self.dirty = True
+            self.needs_redraw = True
             return
         self._painted_at = beat
         now = datetime.now(UTC)
@@ -143,13 +143,13 @@ class KitchenPanel(Panel):
 
     # -- what others use
 
-    def say(self, words: str, *, trouble: bool = False) -> None:
+    def say(self, words: str, *, error: bool = False) -> None:
         """Tell in a toast."""
         self.notify(
             words,
             title=self.TITLE,
-            severity="warning" if trouble else "information",
-            timeout=8 if trouble else 5,
+            severity="warning" if error else "information",
+            timeout=8 if error else 5,
         )
 
     def learn(self, order: Order) -> None:
@@ -239,7 +239,7 @@ class KitchenPanel(Panel):
     # -- what happens by itself
 
     def _changed(self) -> None:
-        self.dirty = True
+        self.needs_redraw = True
 
     def _under_cursor(self) -> Order | None:
         """The order under the cursor, which has now been looked at."""

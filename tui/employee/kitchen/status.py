@@ -37,7 +37,7 @@ class Announcer:
         for order_id in struck - self._struck:
             order = self._panel.board.order(order_id)
             if order is not None:
-                self._panel.say(kitchen_text.words_for_struck(order), trouble=True)
+                self._panel.say(kitchen_text.words_for_struck(order), error=True)
                 self._panel.bell.ring_once()
         self._struck = struck
 

@@ -23,8 +23,8 @@ CHOOSE = Content.assemble(
 
 def words_for_empty(feed: "QueueFeed | None") -> Content:
     """What stands where there is no chat."""
-    if feed is not None and feed.trouble:
-        return Content.assemble((plain(feed.trouble), "$warning"))
+    if feed is not None and feed.error:
+        return Content.assemble((plain(feed.error), "$warning"))
     return NO_CHATS if feed is not None and feed.loaded else READING
 
 

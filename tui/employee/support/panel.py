@@ -16,9 +16,9 @@ from tui.common.chat import format as wording
 from tui.common.chat.panel import CLOCK_SECONDS, TalkPanel
 from tui.common.chat.session import Talk
 from tui.common.chat.view import ChatPane
-from tui.common.client.errors import ApiError, ClientTrouble, SignedOut
+from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.meter import Pattern, State
-from tui.common.format import words_of
+from tui.common.format import message_for
 from tui.common.sanitize import plain
 from tui.common.widgets.row_list import RowList
 from tui.employee.staleness import LineWatch, TroubleLine
@@ -102,12 +102,12 @@ class SupportPanel(TalkPanel):
 
     # -- painting
 
-    def cut(self) -> None:
+    def drop_connection(self) -> None:
         """Cut the room in view, or without one the queue's stream."""
-        if self.talk is not None or self.feed is None or not self.feed.cut():
-            super().cut()
+        if self.talk is not None or self.feed is None or not self.feed.drop_connection():
+            super().drop_connection()
 
-    def flush(self) -> None:
+    def redraw(self) -> None:
         """Paint what has changed."""
         now = self.session.server_now()
         self._go_on()
@@ -272,7 +272,7 @@ class SupportPanel(TalkPanel):
         talk = self.talk_of(chat)
         talk.chat = chat
         self.view(talk)
-        self.flush()
+        self.redraw()
 
     def _take(self, chat: Chat) -> None:
         self.run_worker(self._take_up(chat), group=f"take-{chat.id}", exit_on_error=False)
@@ -282,13 +282,13 @@ class SupportPanel(TalkPanel):
             chat = await self.api.take_chat(chat.id)
         except SignedOut:
             return
-        except ClientTrouble as trouble:
-            self.notify(words_of(trouble), title="Not taken up", severity="warning")
-            if not isinstance(trouble, ApiError) or trouble.status != 409:
+        except ClientError as error:
+            self.notify(message_for(error), title="Not taken up", severity="warning")
+            if not isinstance(error, ApiError) or error.status != 409:
                 return
             try:  # somebody was quicker: show who
                 chat = await self.api.chat(chat.id)
-            except ClientTrouble:
+            except ClientError:
                 return
         self.look_into(chat)
         if self.in_view:
@@ -299,8 +299,6 @@ class SupportPanel(TalkPanel):
         super().on_worker_state_changed(event)
         if event.state is WorkerState.ERROR and event.worker.group == FEED and self.feed:
             self.feed.over = True
-            self.feed.trouble = (
-                f"Stopped by an error: {event.worker.error!r}. Log out and in again."
-            )
+            self.feed.error = f"Stopped by an error: {event.worker.error!r}. Log out and in again."
             self.wire.meter(QUEUE_METER, Pattern.SSE).set_state(State.DOWN, "stopped")
             self.changed()

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from server.features.chat.schemas import Chat, ChatStatus, QueueEvent
-from tui.common.client.errors import ClientTrouble
+from tui.common.client.errors import ClientError
 from tui.common.client.fallback import LogStream
-from tui.common.client.retry import is_final, keep_current
+from tui.common.client.retry import is_permanent, sync_loop
 
 if TYPE_CHECKING:
     from tui.common.client.api import Api
@@ -116,7 +116,7 @@ class QueueFeed:
     ) -> None:
         self.loaded = False
         """Whether the queue has been read at least once."""
-        self.trouble = ""
+        self.error = ""
         """Why there is nothing to see, in words, while the queue cannot be had."""
         self.over = False
         """Whether the server has refused for good."""
@@ -133,27 +133,27 @@ class QueueFeed:
         """The meter of what brings the events now."""
         return self._meter if self._stream is None else self._stream.meter
 
-    def cut(self) -> bool:
+    def drop_connection(self) -> bool:
         """Drop the connection; it comes back by itself. False where there is none to drop."""
         if self._stream is None:
             return False
-        self._stream.cut()
+        self._stream.drop_connection()
         return True
 
     async def run(self) -> None:
         """Read the queue and follow it from there, again after each reset."""
-        await keep_current(self._read, self._follow, self._meter, self._note)
+        await sync_loop(self._read, self._follow, self._meter, self._note)
 
-    def _note(self, trouble: ClientTrouble) -> None:
-        self.trouble = trouble.words
-        self.over = is_final(trouble)
+    def _note(self, error: ClientError) -> None:
+        self.error = error.message
+        self.over = is_permanent(error)
         self._changed()
 
     async def _read(self) -> str | None:
         page = await self._api.open_chats()
         self._queue.replace(page.items)
         self.loaded = True
-        self.trouble = ""
+        self.error = ""
         self._changed()
         return page.cursor
 
