@@ -292,7 +292,7 @@ async def test_errors_that_are_no_problem_details_get_words(
     with pytest.raises(ApiError) as caught:
         await session.request("GET", "/x")
     assert caught.value.status == status
-    assert f"HTTP {status}" in caught.value.words
+    assert f"HTTP {status}" in caught.value.message
 
 
 async def test_nobody_there(wire: Wire) -> None:
@@ -301,8 +301,8 @@ async def test_nobody_there(wire: Wire) -> None:
         session = Session(f"http://127.0.0.1:{taken.getsockname()[1]}", wire)
         with pytest.raises(Unreachable) as caught:
             await session.log_in("ana@example.com", "x")
-    assert "does not answer (connection refused)" in caught.value.words
-    assert session.base_url in caught.value.words
+    assert "does not answer (connection refused)" in caught.value.message
+    assert session.base_url in caught.value.message
     meter = wire.meters["requests"]
     assert (meter.state, meter.detail) == (State.DOWN, "connection refused")
     assert (meter.requests, meter.connections) == (0, 0)

@@ -17,7 +17,7 @@ class Dialog(ModalScreen[ResultT]):
     """Centred box, dimmed surroundings, esc closes with None."""
 
     DEFAULT_CSS = """
-    Modal {
+    Dialog {
         align: center middle; background: $background 70%; layers: base cover;
         & > .box {
             width: 72; max-width: 96%; height: auto; max-height: 96%;
