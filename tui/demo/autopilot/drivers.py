@@ -14,7 +14,7 @@ from server.features.orders.schemas import Order, OrderStatus
 from tui.common.client.api import Api
 from tui.common.client.errors import ApiError, ClientError, Unreachable
 from tui.common.client.retry import Backoff
-from tui.common.tracking.polyline import metres_between
+from tui.common.tracking.track import metres_between, point_of
 from tui.common.tracking.trip import Ride, RideEnd
 from tui.demo.autopilot.rules import (
     LONGEST_RIDE,
@@ -22,7 +22,6 @@ from tui.demo.autopilot.rules import (
     Delivery,
     is_a_persons,
     is_at,
-    place_of,
 )
 
 STRANDED_SECONDS = 60.0
@@ -128,7 +127,7 @@ class Courier:
         if self.orders:
             head = self.orders[0]
             if head.id in self._aboard:
-                return Goal(Errand.DOOR, head.id, place_of(head.address))
+                return Goal(Errand.DOOR, head.id, point_of(head.address))
             return Goal(Errand.PICK_UP, head.id, self._base)
         if self._shared or self._where is None or is_at(self._base, self._where):
             return None
@@ -139,7 +138,7 @@ class Courier:
             self._aboard.update(order.id for order in self.orders)
 
     def _too_far(self, order: Order) -> bool:
-        return metres_between(self._base, place_of(order.address)) > TOO_FAR_METRES
+        return metres_between(self._base, point_of(order.address)) > TOO_FAR_METRES
 
     async def _look_up(self) -> tuple[DriverOnDuty, float]:
         """The driver as the server knows them, and the seconds between two positions."""
@@ -167,10 +166,10 @@ class Courier:
         """Begin where the driver was last, if that is anywhere near."""
         location = driver.location
         self._where = self._base
-        if location is None or metres_between(self._base, place_of(location)) > TOO_FAR_METRES:
+        if location is None or metres_between(self._base, point_of(location)) > TOO_FAR_METRES:
             self._load(self._base)
             return
-        self._where = place_of(location)
+        self._where = point_of(location)
         self._load(self._where)
         # Who has moved since a meal left has it with them: this goes on where another left off.
         self._aboard |= {order.id for order in self.orders if location.at >= left_at(order)}
@@ -275,7 +274,7 @@ class Fleet:
 
     def _send(self, driver_id: str, order: Order) -> None:
         courier = Courier(
-            self._api, driver_id, place_of(order.restaurant), self._pace, self._on_change
+            self._api, driver_id, point_of(order.restaurant), self._pace, self._on_change
         )
         self._couriers[driver_id] = courier
         self._start(driver_id, courier)

@@ -16,10 +16,11 @@ from tui.common.client.fallback import LogStream
 from tui.common.client.meter import Wire
 from tui.common.client.retry import Backoff, is_permanent
 from tui.common.client.session import Session
+from tui.common.tracking.track import point_of
 from tui.demo.autopilot.drivers import Fleet
 from tui.demo.autopilot.news import NewsTurn
-from tui.demo.autopilot.rules import Step, change_for, choose_driver, place_of, soonest
-from tui.demo.autopilot.support import Assistant, Desk
+from tui.demo.autopilot.rules import Step, change_for, choose_driver, soonest
+from tui.demo.autopilot.support import Assistant, ChatClaims
 
 BREATH_SECONDS = 1.0
 """Between two steps of one kitchen, at pace 1: what is overdue does not happen all at once."""
@@ -41,9 +42,9 @@ class Autopilot:
         own_ids: set[str],
         pace: float = 1,
         turn: NewsTurn | None = None,
-        desk: Desk | None = None,
+        claims: ChatClaims | None = None,
     ) -> None:
-        """`turn` is shared by those of whom one announces things, `desk` by those that answer
+        """`turn` is shared by those of whom one announces things, `claims` by those that answer
         chats together; without a desk none are answered."""
         self.session = Session(server, Wire())
         self.api = Api(self.session)
@@ -59,7 +60,7 @@ class Autopilot:
         self.fleet = Fleet(self.api, pace, self._news.set)
         """Those who bring what has left."""
         self._assistant = (
-            None if desk is None else Assistant(self.session, self.api, desk, own_ids, pace)
+            None if claims is None else Assistant(self.session, self.api, claims, own_ids, pace)
         )
 
     async def run(self) -> None:
@@ -196,7 +197,7 @@ class Autopilot:
         order, driver = step.order, None
         if step.to is OrderStatus.OUT_FOR_DELIVERY:
             drivers = await self.api.drivers()
-            driver = choose_driver(drivers, place_of(order.restaurant), self.fleet.persons)
+            driver = choose_driver(drivers, point_of(order.restaurant), self.fleet.persons)
             if driver is None:
                 log.info("%s: #%d waits for a driver", self._name, order.number)
                 self._put_off(order)

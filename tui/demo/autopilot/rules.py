@@ -6,11 +6,10 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
-from typing import Protocol
 
 from server.features.drivers.schemas import DriverOnDuty, Point
 from server.features.orders.schemas import STEPS, Order, OrderStatus, StatusChange
-from tui.common.tracking.polyline import metres_between
+from tui.common.tracking.track import metres_between, point_of
 from tui.common.tracking.trip import FASTEST, USUAL_SPEED
 
 STEP_SECONDS = {
@@ -49,18 +48,6 @@ class Delivery(Enum):
     AT_THE_DOOR = auto()
     STRANDED = auto()
     """There is no way to ride."""
-
-
-class Place(Protocol):
-    """Whatever has a place on the map."""
-
-    @property
-    def lat(self) -> float:
-        """Degrees."""
-
-    @property
-    def lng(self) -> float:
-        """Degrees."""
 
 
 @dataclass(frozen=True)
@@ -148,16 +135,11 @@ def choose_driver(
     """
 
     def reluctance(driver: DriverOnDuty) -> tuple[bool, bool, int]:
-        away = driver.location is not None and not is_at(restaurant, place_of(driver.location))
+        away = driver.location is not None and not is_at(restaurant, point_of(driver.location))
         return driver.id in persons, away, len(driver.carrying)
 
     free = [driver for driver in drivers if len(driver.carrying) < FULL_HANDS]
     return min(free, key=reluctance, default=None)
-
-
-def place_of(where: Place) -> Point:
-    """The place alone of what has one."""
-    return Point(lat=where.lat, lng=where.lng)
 
 
 def is_at(place: Point, here: Point) -> bool:
@@ -167,7 +149,7 @@ def is_at(place: Point, here: Point) -> bool:
 
 def ride_seconds(order: Order, pace: float) -> float:
     """About how long the ride from the restaurant to the door takes, hurried as it will be."""
-    metres = metres_between(place_of(order.restaurant), place_of(order.address))
+    metres = metres_between(point_of(order.restaurant), point_of(order.address))
     if metres > TOO_FAR_METRES:
         return STEP_SECONDS[OrderStatus.OUT_FOR_DELIVERY] * pace
     way = metres * DETOUR

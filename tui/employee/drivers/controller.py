@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from server.features.drivers.schemas import Point
 from server.features.orders.schemas import Order
-from tui.common.map.basemap import Ground
+from tui.common.map.basemap import Basemap
 from tui.common.sanitize import plain
-from tui.common.tracking.track import place_of
-from tui.common.tracking.tracker import DriverWatch
+from tui.common.tracking.track import point_of
+from tui.common.tracking.tracker import DriverTracker
 from tui.employee.drivers.feed import RosterFeed
 from tui.employee.drivers.roster import Duty, Roster, pressing
 from tui.employee.drivers.trips import Rides, Say
@@ -25,7 +25,7 @@ Run = Callable[[str, Coroutine[object, object, None]], "Worker[None]"]
 """Runs something as a worker of that group."""
 
 
-class Desk:
+class DriversController:
     """Asked to look up some times a second; `changed` is called with each piece of news."""
 
     def __init__(
@@ -40,7 +40,7 @@ class Desk:
         self.roster = roster
         self.feed = RosterFeed(api, roster, changed)
         self.rides = Rides(api, roster, run, say, changed, session.server_now)
-        self.watches = Watches(session, api, run, changed)
+        self.trackers = DriverTrackers(session, api, run, changed)
         self._asked_for: set[str] = set()
         """Drivers on the board who are not on the roster, though it was read again for them."""
         self._clock = session.server_now
@@ -54,8 +54,8 @@ class Desk:
                 self._asked_for |= unknown
                 self.feed.ask()
         self.rides.follow()
-        wanted = worth_watching(self.roster.duties, chosen)
-        self.watches.want(wanted)
+        wanted = drivers_to_track(self.roster.duties, chosen)
+        self.trackers.want(wanted)
         self.feed.again = len(wanted) < len(self.roster.duties)
         for duty in self.roster.duties:
             self._aim(duty)
@@ -65,22 +65,22 @@ class Desk:
         self._asked_for.clear()
         self.feed.ask()
 
-    def ride(self, duty: Duty, base: Point, ground: Ground | None) -> None:
+    def ride(self, duty: Duty, base: Point, basemap: Basemap | None) -> None:
         """Start a simulated ride of that driver, or stop it."""
-        self.rides.toggle(duty, base, ground)
+        self.rides.toggle(duty, base, basemap)
 
     def close(self) -> None:
         """Nobody rides on from here."""
         self.rides.stop()
 
-    def watch_of(self, duty: Duty | None) -> DriverWatch | None:
+    def watch_of(self, duty: Duty | None) -> DriverTracker | None:
         """What shows that driver, if anything does."""
-        return None if duty is None else self.watches.of(duty.id)
+        return None if duty is None else self.trackers.of(duty.id)
 
     def row(self, duty: Duty) -> Row:
         """The driver and what this window has to do with them."""
-        watch = self.watches.of(duty.id)
-        return Row(duty, self.rides.of(duty.id), watch.error if watch is not None else "")
+        tracker = self.trackers.of(duty.id)
+        return Row(duty, self.rides.of(duty.id), tracker.error if tracker is not None else "")
 
     def lead(self, chosen: Duty | None) -> str | None:
         """Whom to look at, where nobody has said: the driver in view while they bring something
@@ -94,14 +94,14 @@ class Desk:
         tour = self.rides.of(duty.id)
         target = tour.goal.point if tour is not None and tour.goal is not None else None
         if target is None and duty.doors:
-            target = place_of(duty.doors[0].address)
-        if target == duty.journey.target:
+            target = point_of(duty.doors[0].address)
+        if target == duty.track.target:
             return
-        watch = self.watches.of(duty.id)
-        if watch is not None:
-            watch.head_for(target)
+        tracker = self.trackers.of(duty.id)
+        if tracker is not None:
+            tracker.set_target(target)
         else:
-            duty.journey.target = target
+            duty.track.target = target
 
 
 MOST = 12
@@ -110,7 +110,7 @@ AGAIN_SECONDS = 5.0
 """Until a driver is asked for again whom the server does not show."""
 
 
-class Watches:
+class DriverTrackers:
     """Starts and ends them. `run` is to run one as a worker; `changed` is called with news."""
 
     def __init__(
@@ -122,7 +122,7 @@ class Watches:
     ) -> None:
         self._session, self._api = session, api
         self._run, self._changed = run, changed
-        self._watches: dict[str, DriverWatch] = {}
+        self._watches: dict[str, DriverTracker] = {}
         self._workers: dict[str, Worker[None]] = {}
         self._again_at: dict[str, float] = {}
         self._names: dict[str, str] = {}
@@ -130,7 +130,7 @@ class Watches:
     def __len__(self) -> int:
         return len(self._watches)
 
-    def of(self, driver_id: str) -> DriverWatch | None:
+    def of(self, driver_id: str) -> DriverTracker | None:
         """The watch of that driver."""
         return self._watches.get(driver_id)
 
@@ -154,16 +154,16 @@ class Watches:
 
     def _begin(self, duty: Duty) -> None:
         self._again_at.pop(duty.id, None)
-        watch = DriverWatch(
+        tracker = DriverTracker(
             self._session,
             self._api,
             duty.id,
             self._meter_name(duty),
             self._changed,
-            journey=duty.journey,
+            track=duty.track,
         )
-        self._watches[duty.id] = watch
-        self._workers[duty.id] = self._run(f"watch {duty.id}", watch.run())
+        self._watches[duty.id] = tracker
+        self._workers[duty.id] = self._run(f"watch {duty.id}", tracker.run())
 
     def _meter_name(self, duty: Duty) -> str:
         """A name of its own on the wire: two drivers may be called the same."""
@@ -179,7 +179,7 @@ class Watches:
         return name
 
 
-def worth_watching(duties: Iterable[Duty], chosen: str | None, most: int = MOST) -> list[Duty]:
+def drivers_to_track(duties: Iterable[Duty], chosen: str | None, most: int = MOST) -> list[Duty]:
     """Whom to watch: the one in view, who has something on its way, who carries anything, and
     then by name."""
 

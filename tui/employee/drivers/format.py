@@ -6,7 +6,7 @@ from textual.content import Content
 
 from tui.common.sanitize import plain
 from tui.common.tracking import format as words
-from tui.common.tracking.tracker import DriverWatch
+from tui.common.tracking.tracker import DriverTracker
 from tui.employee.drivers.feed import RosterFeed
 from tui.employee.drivers.roster import Duty, Roster, Standing, pressing
 from tui.employee.drivers.trips import Tour
@@ -43,8 +43,8 @@ def about(duty: Duty, now: datetime) -> str:
     """`on the way · 4 min`, `at the door`, `2 at the counter`, `1 being made`, `free`."""
     standing = duty.standing(now)
     if standing is Standing.RIDING:
-        left = duty.journey.seconds_left(now) if duty.journey.target is not None else None
-        late = duty.journey.is_stale(now)
+        left = duty.track.seconds_left(now) if duty.track.target is not None else None
+        late = duty.track.is_stale(now)
         return "on the way" if left is None or late else f"on the way · {words.human_minutes(left)}"
     if standing is Standing.AT_THE_DOOR:
         return "at the door"
@@ -63,13 +63,13 @@ def load(duty: Duty) -> str:
 
 def seen(duty: Duty, now: datetime) -> tuple[str, str]:
     """How old the position is, and its ink: `2 s ago`, `? stale, 40 s ago`, `never seen`."""
-    journey = duty.journey
-    if journey.newest is None:
-        return "? doubtful" if journey.doubt else "never seen", "wire-ink"
-    ago = words.ago(journey, now)
-    if journey.is_stale(now):
+    track = duty.track
+    if track.newest is None:
+        return "? doubtful" if track.doubt else "never seen", "wire-ink"
+    ago = words.ago(track, now)
+    if track.is_stale(now):
         return f"? stale, {ago}", "warning" if duty.out else "wire-ink"
-    return (f"? doubtful, {ago}", "warning") if journey.doubt else (ago, "title")
+    return (f"? doubtful, {ago}", "warning") if track.doubt else (ago, "title")
 
 
 def ride(tour: Tour) -> tuple[str, bool]:
@@ -81,13 +81,13 @@ def ride(tour: Tour) -> tuple[str, bool]:
     return f"simulated: {tour.goal.words if tour.goal else 'setting out'}", False
 
 
-def corner(duty: Duty | None, watch: DriverWatch | None, now: datetime) -> str:
+def corner(duty: Duty | None, tracker: DriverTracker | None, now: datetime) -> str:
     """What the map's corner says of the driver in view."""
     if duty is None:
         return ""
-    if watch is not None and watch.error:
-        return watch.error
-    figures = words.figures(duty.journey, now)
+    if tracker is not None and tracker.error:
+        return tracker.error
+    figures = words.figures(duty.track, now)
     return figures or f"{plain(duty.driver.name)} was never seen"
 
 
@@ -115,8 +115,8 @@ def note(roster: Roster, duty: Duty | None) -> str:
 def _second(roster: Roster, duty: Duty, now: datetime) -> Content:
     """What that driver carries, and the others in numbers; or that the driver was lost sight of."""
     carries = f"{load(duty)} · " if duty.items else ""
-    if duty.out and duty.journey.newest is not None and duty.journey.is_stale(now):
-        ago = words.ago(duty.journey, now)
+    if duty.out and duty.track.newest is not None and duty.track.is_stale(now):
+        ago = words.ago(duty.track, now)
         return Content.assemble((carries, "$wire-ink"), (f"? last seen {ago}", "bold $warning"))
     counts = (
         (roster.out_count, "on the way"),

@@ -14,13 +14,13 @@ from textual.worker import Worker, WorkerState
 from server.features.orders.schemas import Order
 from server.features.restaurants.schemas import Restaurant
 from tui.common.client.meter import Pattern
-from tui.common.map.basemap import Ground, read_ground
+from tui.common.map.basemap import Basemap, load_basemap
 from tui.common.map.widget import TownMap
 from tui.common.panel import Panel
-from tui.common.tracking.track import place_of
+from tui.common.tracking.track import point_of
 from tui.employee.drivers import format as driver_lines
 from tui.employee.drivers import map as driver_map
-from tui.employee.drivers.controller import Desk
+from tui.employee.drivers.controller import DriversController
 from tui.employee.drivers.dialogs import AssignScreen, takeable
 from tui.employee.drivers.layout import Layout, layout_for
 from tui.employee.drivers.roster import Duty, Roster
@@ -77,7 +77,7 @@ class DriversPanel(Panel):
         self.roster = Roster()
         self.view = RosterView(self._now)
         self.map = TownMap()
-        self.desk: Desk | None = None
+        self.controller: DriversController | None = None
         self._kitchen: KitchenPanel | None = None
         self._moved_by_hand = False
         self._painted_at = 0.0
@@ -98,19 +98,21 @@ class DriversPanel(Panel):
         if account is None or account.restaurant_id is None:
             self.view.words = kitchen_text.NO_RESTAURANT
             return
-        self.desk = Desk(self.session, self.api, self.roster, self._run, self.say, self._changed)
-        self._run("map", read_ground(self.api, self._lay))
+        self.controller = DriversController(
+            self.session, self.api, self.roster, self._run, self.say, self._changed
+        )
+        self._run("map", load_basemap(self.api, self._lay))
         self.set_interval(BEAT_SECONDS, self._beat)
 
     def stop(self) -> None:
         """Nobody rides on without this window."""
-        if self.desk is not None:
-            self.desk.close()
+        if self.controller is not None:
+            self.controller.close()
 
     def drop_connection(self) -> None:
         """Drop the stream of the driver in view, or the poll that stands in for it."""
-        watch = self.desk.watch_of(self.duty) if self.desk is not None else None
-        if watch is None or not watch.drop_connection():
+        tracker = self.controller.watch_of(self.duty) if self.controller is not None else None
+        if tracker is None or not tracker.drop_connection():
             self.notify("There is no connection to cut just now.", title=self.TITLE)
 
     def commands(self) -> Iterable[SystemCommand]:
@@ -163,7 +165,7 @@ class DriversPanel(Panel):
         duty = self.duty
         if duty is None:
             return
-        if duty.journey.newest is None:
+        if duty.track.newest is None:
             self.say(f"{duty.driver.name} was never seen, so there is nothing to follow.")
             return
         self._paint()
@@ -190,13 +192,13 @@ class DriversPanel(Panel):
     def action_ride(self) -> None:
         """Start a simulated ride of the driver, or stop it."""
         duty, restaurant = self.duty, self._restaurant
-        if duty is None or self.desk is None:
+        if duty is None or self.controller is None:
             return
         self._look()
         if restaurant is None or self._open_orders() is None:
             self.say(TOO_EARLY)
             return
-        self.desk.ride(duty, place_of(restaurant), self.map.ground)
+        self.controller.ride(duty, point_of(restaurant), self.map.basemap)
 
     def action_map(self) -> None:
         """To the map, so that its keys work, and back to the roster."""
@@ -207,8 +209,8 @@ class DriversPanel(Panel):
 
     def action_reload(self) -> None:
         """Read the roster again."""
-        if self.desk is not None:
-            self.desk.reload()
+        if self.controller is not None:
+            self.controller.reload()
 
     @on(RosterView.Moved)
     def _moved(self) -> None:
@@ -226,32 +228,32 @@ class DriversPanel(Panel):
     def _beat(self) -> None:
         """Ages have changed, and maybe the orders."""
         by_itself = not self._moved_by_hand and not self.has_focus_within
-        if self.desk is not None and by_itself:
-            self.view.driver_id = self.desk.lead(self.duty)
+        if self.controller is not None and by_itself:
+            self.view.driver_id = self.controller.lead(self.duty)
         self._look()
         self._changed()
 
     def _look(self) -> None:
         """Look at the orders as the kitchen's board has them."""
-        if self.desk is not None:
-            self.desk.look(self._open_orders(), self.view.driver_id)
+        if self.controller is not None:
+            self.controller.look(self._open_orders(), self.view.driver_id)
 
     def _paint(self) -> None:
-        now, desk = self._now(), self.desk
-        if desk is None:
+        now, controller = self._now(), self.controller
+        if controller is None:
             self.view.show(())
             return
-        self.view.words = driver_lines.words_for_empty(desk.feed)
-        self.query_one(TroubleLine).say(driver_lines.words_for_old(desk.feed))
-        self.view.show([desk.row(one) for one in self.roster.duties])
+        self.view.words = driver_lines.words_for_empty(controller.feed)
+        self.query_one(TroubleLine).say(driver_lines.words_for_old(controller.feed))
+        self.view.show([controller.row(one) for one in self.roster.duties])
         self._fit()
         duty = self.duty
-        watch = desk.watch_of(duty)
-        corner = driver_lines.corner(duty, watch, now)
-        self.map.show(driver_map.scene(self.roster, duty, self._restaurant, corner, now))
-        self.set_summary(driver_lines.summary(self.roster, desk.feed, now))
+        tracker = controller.watch_of(duty)
+        corner = driver_lines.corner(duty, tracker, now)
+        self.map.show(driver_map.overlay(self.roster, duty, self._restaurant, corner, now))
+        self.set_summary(driver_lines.summary(self.roster, controller.feed, now))
         self.set_badge(self.roster.out_count, driver_lines.note(self.roster, duty))
-        self.show_meter(watch.meter if watch is not None else None)
+        self.show_meter(tracker.meter if tracker is not None else None)
 
     def _fit(self) -> None:
         """Roster and map where there is room for them."""
@@ -263,8 +265,8 @@ class DriversPanel(Panel):
             self.set_class(not layout.below and not layout.right, "-bare")
             self.view.styles.height = layout.roster_lines or "1fr"
 
-    def _lay(self, ground: Ground) -> None:
-        self.map.ground = ground
+    def _lay(self, basemap: Basemap) -> None:
+        self.map.basemap = basemap
 
     def _changed(self) -> None:
         self.needs_redraw = True

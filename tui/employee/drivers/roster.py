@@ -9,8 +9,7 @@ from server.features.drivers.schemas import DriverOnDuty, DriverOnDutyPage
 from server.features.orders.schemas import Order, OrderStatus
 from server.features.restaurants.schemas import CarriedOrder
 from tui.common.client.locations import is_newer
-from tui.common.tracking.polyline import metres_between
-from tui.common.tracking.track import Journey, place_of
+from tui.common.tracking.track import DriverTrack, metres_between, point_of
 
 DOOR_METRES = 40.0
 """Who is nearer to a door than that is there."""
@@ -30,11 +29,11 @@ class Standing(Enum):
 
 
 class Duty:
-    """One driver. `journey` is fed by the roster, and by whoever watches the driver."""
+    """One driver. `track` is fed by the roster, and by whoever watches the driver."""
 
     def __init__(self, driver: DriverOnDuty) -> None:
         self.driver = driver
-        self.journey = Journey()
+        self.track = DriverTrack()
         self.items: tuple[Order | CarriedOrder, ...] = tuple(driver.carrying)
         """Theirs to bring, the first to leave first. Whole orders, once the board is known."""
 
@@ -71,14 +70,14 @@ class Duty:
         was_out = bool(self.out)
         self.items = tuple(sorted(items, key=_turn))
         if self.out and not was_out:
-            self.journey.set_out()
+            self.track.start_trip()
 
     def _at_the_door(self, now: datetime) -> bool:
-        newest = self.journey.newest
-        if newest is None or not self.doors or self.journey.is_stale(now):
+        newest = self.track.newest
+        if newest is None or not self.doors or self.track.is_stale(now):
             return False
         door = self.doors[0].address
-        return metres_between(place_of(newest), place_of(door)) <= DOOR_METRES
+        return metres_between(point_of(newest), point_of(door)) <= DOOR_METRES
 
 
 class Roster:
@@ -107,9 +106,9 @@ class Roster:
             duty.driver = driver
             self._by_id[driver.id] = duty
             where = driver.location
-            journey = duty.journey
-            if where is not None and is_newer(where, journey.doubt or journey.newest):
-                journey.take(where)
+            track = duty.track
+            if where is not None and is_newer(where, track.doubt or track.newest):
+                track.take(where)
             duty.bring(driver.carrying if self._loads is None else self._loads.get(duty.id, ()))
         self.duties = tuple(self._by_id.values())
 
@@ -140,7 +139,7 @@ def pressing(duties: Sequence[Duty], now: datetime) -> Duty | None:
     is waited for at the counter; among equals the first."""
 
     def turn(duty: Duty) -> tuple[int, float]:
-        left = duty.journey.seconds_left(now) if duty.out else None
+        left = duty.track.seconds_left(now) if duty.out else None
         return _PRESSING.index(duty.standing(now)), float("inf") if left is None else left
 
     return min(duties, key=turn, default=None)

@@ -11,11 +11,9 @@ from typing import Protocol
 from server.features.drivers.schemas import DriverOnDuty, Point
 from server.features.orders.schemas import Order
 from tui.common.client.api import Api
-from tui.common.map.basemap import Ground
-from tui.common.map.markers import Spot
-from tui.common.map.view import EARTH_METRES, flat, spot_of
-from tui.common.tracking.polyline import metres_between
-from tui.common.tracking.track import place_of
+from tui.common.map.basemap import Basemap
+from tui.common.map.geometry import EARTH_METRES, LatLng, to_lat_lng, to_mercator
+from tui.common.tracking.track import metres_between, point_of
 from tui.common.tracking.trip import Ride, RideEnd
 from tui.demo.autopilot.rules import LONGEST_RIDE, TOO_FAR_METRES
 from tui.employee.drivers.roster import Duty, Roster
@@ -122,7 +120,7 @@ class Tour:
             self._load()
         for order in self._orders:
             if order.id in (self._aboard or ()) and order.id not in self._visited:
-                return Goal(f"to #{order.number}", place_of(order.address), order)
+                return Goal(f"to #{order.number}", point_of(order.address), order)
         if self._corners and not self._orders:
             return Goal("on a round", self._corners[0])
         return None if self._home else Goal("back to the restaurant", self._base, home=True)
@@ -152,10 +150,10 @@ FURTHEST_METRES, NEAREST_METRES = 1_000.0, 150.0
 METRES_A_DEGREE = 111_195.0
 
 
-def round_from(start: Point, ground: Ground | None, bearing: float) -> tuple[Point, Point]:
+def round_from(start: Point, basemap: Basemap | None, bearing: float) -> tuple[Point, Point]:
     """The two corners to pass, the first of them in about that direction (degrees clockwise from
     north): corners of the ground's streets, where there are any near enough."""
-    corners = list(_corners(start, ground)) if ground is not None else []
+    corners = list(_corners(start, basemap)) if basemap is not None else []
     first, second = (_away(start, bearing + turn) for turn in (0.0, 60.0))
     if not corners:
         return first, second
@@ -164,14 +162,14 @@ def round_from(start: Point, ground: Ground | None, bearing: float) -> tuple[Poi
     return nearest, min(others or [second], key=lambda corner: metres_between(corner, second))
 
 
-def _corners(start: Point, ground: Ground) -> Iterator[Point]:
+def _corners(start: Point, basemap: Basemap) -> Iterator[Point]:
     """Where streets bend, cross or end, neither too near nor too far."""
-    x, y = flat(Spot(start.lat, start.lng))
+    x, y = to_mercator(LatLng(start.lat, start.lng))
     reach = FURTHEST_METRES * cosh(y) / EARTH_METRES
-    near = ground.segments.near((x - reach, y - reach, x + reach, y + reach))
+    near = basemap.segments.near((x - reach, y - reach, x + reach, y + reach))
     for end in {end for _, ax, ay, bx, by in near for end in ((ax, ay), (bx, by))}:
-        spot = spot_of(end)
-        corner = Point(lat=spot.lat, lng=spot.lng)
+        lat_lng = to_lat_lng(end)
+        corner = Point(lat=lat_lng.lat, lng=lat_lng.lng)
         if NEAREST_METRES <= metres_between(start, corner) <= FURTHEST_METRES:
             yield corner
 
@@ -224,7 +222,7 @@ class Rides:
         """The tour that driver is on, from here."""
         return self._tours.get(driver_id)
 
-    def toggle(self, duty: Duty, base: Point, ground: Ground | None) -> None:
+    def toggle(self, duty: Duty, base: Point, basemap: Basemap | None) -> None:
         """Start the driver's ride, or stop it. Where somebody else drives, once more is asked."""
         tour = self._tours.get(duty.id)
         if tour is not None:
@@ -239,7 +237,7 @@ class Rides:
                 error=True,
             )
         else:
-            self._begin(duty, base, ground)
+            self._begin(duty, base, basemap)
 
     def follow(self) -> None:
         """The orders may have changed: every tour goes where it has to."""
@@ -252,8 +250,8 @@ class Rides:
         for tour in self._tours.values():
             tour.stop()
 
-    def _begin(self, duty: Duty, base: Point, ground: Ground | None) -> None:
-        name, newest = duty.driver.name, duty.journey.newest
+    def _begin(self, duty: Duty, base: Point, basemap: Basemap | None) -> None:
+        name, newest = duty.driver.name, duty.track.newest
         bearing = random.uniform(0, 360)  # noqa: S311 not a secret
 
         def told() -> None:
@@ -273,13 +271,13 @@ class Rides:
             duty.driver,
             base,
             self._roster.interval,
-            start=place_of(newest) if newest is not None else None,
-            corners=() if duty.out else round_from(base, ground, bearing),
+            start=point_of(newest) if newest is not None else None,
+            corners=() if duty.out else round_from(base, basemap, bearing),
             on_change=told,
             on_door=at_door,
         )
         tour.bring(duty.doors)
-        duty.journey.set_out()
+        duty.track.start_trip()
         self._run(f"ride {duty.id}", self._ride(tour))
         self._changed()
 
@@ -300,7 +298,7 @@ class Rides:
 
     def _is_elsewhere(self, duty: Duty) -> bool:
         """Whether positions of the driver come in that are not ours."""
-        newest = duty.journey.doubt or duty.journey.newest
+        newest = duty.track.doubt or duty.track.newest
         if newest is None:
             return False
         age = (self._clock() - newest.at).total_seconds()

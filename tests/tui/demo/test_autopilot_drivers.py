@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 from autopilot_at_work import at_work
-from location_front import Front, Sent, front_of
 
 from server.features.drivers.schemas import Point
 from server.features.restaurants.service import set_radius
 from support.live_server import running_server, settings_for
+from support.location_front import Front, Sent, front_of
 from support.rest import Rest
 from support.server_process import StartServer
 from support.town import PASSWORD, Place, database_in, open_restaurant
 from support.waiting import wait_until
 from tui.common.tracking import trip as ride
-from tui.common.tracking.polyline import metres_between
+from tui.common.tracking.track import metres_between
 from tui.demo.autopilot import drivers as autopilot_courier
 from tui.demo.autopilot import rules as autopilot_rules
 

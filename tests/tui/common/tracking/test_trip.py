@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from location_front import Front, Sent, front_of
 
 from server.features.drivers.schemas import DriverOnDuty, DriverPosition, Point
 from support.live_server import LiveServer, running_server, settings_for
+from support.location_front import Front, Sent, front_of
 from support.town import PASSWORD, Place, open_restaurant
 from support.waiting import PATIENCE, wait_until
 from tui.common.client.api import Api
 from tui.common.client.meter import Wire
 from tui.common.client.session import Session
 from tui.common.tracking import trip as ride_module
-from tui.common.tracking.polyline import metres_between
+from tui.common.tracking.track import metres_between
 from tui.common.tracking.trip import FASTEST, Ride, RideEnd, speed_of
 
 BASE = Point(lat=48.86, lng=2.36)

@@ -15,7 +15,7 @@ from server.features.orders.schemas import Order, OrderStatus
 from support.live_server import LiveServer, running_server, settings_for
 from support.screen import told
 from support.waiting import wait_until
-from tui.employee.drivers.controller import Desk
+from tui.employee.drivers.controller import DriversController
 from tui.employee.drivers.panel import DriversPanel
 from tui.employee.drivers.roster import Duty
 
@@ -86,10 +86,10 @@ class DriversWindow(KitchenWindow):
         return panel
 
     @property
-    def desk(self) -> Desk:
+    def controller(self) -> DriversController:
         """What stands behind it."""
-        assert self.drivers.desk is not None
-        return self.drivers.desk
+        assert self.drivers.controller is not None
+        return self.drivers.controller
 
     def duty(self, driver: dict[str, Any]) -> Duty:
         """That driver, as the panel knows them."""
@@ -131,7 +131,8 @@ async def drivers_window(
     async with kitchen_window(url, folder, size) as kitchen:
         window = DriversWindow(kitchen.app, kitchen.pilot)
         await wait_until(
-            lambda: window.desk.feed.loaded and len(window.desk.watches) > 0, what="the roster"
+            lambda: window.controller.feed.loaded and len(window.controller.trackers) > 0,
+            what="the roster",
         )
         await window.press("2")
         yield window

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 from kitchen_orders import an_order
-from location_front import Front, front_of
 
 from server.features.drivers.schemas import DriverOnDuty, Point
 from server.features.orders.schemas import Order, OrderStatus
 from server.features.shared.schemas import Address
 from support.live_server import LiveServer
+from support.location_front import Front, front_of
 from support.town import PASSWORD, Place, open_restaurant
 from support.waiting import wait_until
 from tui.common.client.api import Api
 from tui.common.client.meter import Wire
 from tui.common.client.session import Session
 from tui.common.tracking import trip as ride
-from tui.common.tracking.polyline import metres_between
+from tui.common.tracking.track import metres_between
 from tui.demo.autopilot.rules import TOO_FAR_METRES
 from tui.employee.drivers.trips import Tour
 
@@ -54,7 +54,7 @@ async def place(live_server: LiveServer, data_dir: Path) -> Place:
 
 
 @dataclass
-class Scene:
+class Overlay:
     """A driver, and what their positions go through."""
 
     api: Api
@@ -93,13 +93,13 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(live_server: LiveServer, place: Place) -> AsyncIterator[Scene]:
+async def overlay(live_server: LiveServer, place: Place) -> AsyncIterator[Overlay]:
     """All in place."""
     async with front_of(live_server.url) as front:
         session = Session(front.url, Wire())
         await session.log_in(place.employees[0], PASSWORD)
         api = Api(session)
-        yield Scene(api, (await api.drivers()).pop(), front)
+        yield Overlay(api, (await api.drivers()).pop(), front)
         await session.close()
 
 
@@ -122,76 +122,76 @@ async def ended(task: asyncio.Task[bool]) -> bool:
 BACK = "back to the restaurant"
 
 
-async def test_it_goes_to_each_door_in_turn_and_back(scene: Scene) -> None:
-    tour = scene.tour()
+async def test_it_goes_to_each_door_in_turn_and_back(overlay: Overlay) -> None:
+    tour = overlay.tour()
     tour.bring([order_to(7, 60), order_to(5, 30)])
     async with riding(tour) as task:
         assert await ended(task)
-    assert scene.log == ["to #7", "at #7", "to #5", "at #5", BACK]
-    assert scene.last == BASE
-    assert max(metres_between(BASE, one.point) for one in scene.front.sent) > 59
+    assert overlay.log == ["to #7", "at #7", "to #5", "at #5", BACK]
+    assert overlay.last == BASE
+    assert max(metres_between(BASE, one.point) for one in overlay.front.sent) > 59
     assert tour.goal is None
 
 
-async def test_a_door_where_nobody_waits_any_more_is_passed_over(scene: Scene) -> None:
+async def test_a_door_where_nobody_waits_any_more_is_passed_over(overlay: Overlay) -> None:
     first, second = order_to(1, 2_000), order_to(2, 20)
-    tour = scene.tour()
+    tour = overlay.tour()
     tour.bring([first, second])
     async with riding(tour) as task:
-        await scene.went("to #1")
+        await overlay.went("to #1")
         tour.bring([second])
         assert await ended(task)
-    assert scene.log == ["to #1", "to #2", "at #2", BACK]
+    assert overlay.log == ["to #1", "to #2", "at #2", BACK]
 
 
-async def test_what_leaves_meanwhile_is_fetched_first(scene: Scene) -> None:
+async def test_what_leaves_meanwhile_is_fetched_first(overlay: Overlay) -> None:
     first, later = order_to(1, 100), order_to(2, 20)
-    tour = scene.tour()
+    tour = overlay.tour()
     tour.bring([first])
     async with riding(tour) as task:
-        await scene.went("to #1")
+        await overlay.went("to #1")
         tour.bring([first, later])
         assert await ended(task)
-    assert scene.log == ["to #1", "at #1", BACK, "to #2", "at #2", BACK]
+    assert overlay.log == ["to #1", "at #1", BACK, "to #2", "at #2", BACK]
 
 
-async def test_a_round_is_broken_off_when_there_is_something_to_bring(scene: Scene) -> None:
-    tour = scene.tour(north(50), north(3_000))
+async def test_a_round_is_broken_off_when_there_is_something_to_bring(overlay: Overlay) -> None:
+    tour = overlay.tour(north(50), north(3_000))
     tour.bring([])
     async with riding(tour) as task:
-        await wait_until(lambda: scene.front.sent and scene.last.lat > north(60).lat)
+        await wait_until(lambda: overlay.front.sent and overlay.last.lat > north(60).lat)
         tour.bring([order_to(1, 20)])
         assert await ended(task)
-    assert scene.log == ["on a round", BACK, "to #1", "at #1", BACK]
+    assert overlay.log == ["on a round", BACK, "to #1", "at #1", BACK]
 
 
-async def test_stopped_it_ends_where_the_driver_is(scene: Scene) -> None:
-    tour = scene.tour(north(3_000))
+async def test_stopped_it_ends_where_the_driver_is(overlay: Overlay) -> None:
+    tour = overlay.tour(north(3_000))
     tour.bring([])
     async with riding(tour) as task:
-        await wait_until(lambda: scene.front.sent and scene.last.lat > north(20).lat)
+        await wait_until(lambda: overlay.front.sent and overlay.last.lat > north(20).lat)
         tour.stop()
         assert tour.stopping
         assert not await ended(task)
-    assert metres_between(BASE, scene.last) < 1_000
+    assert metres_between(BASE, overlay.last) < 1_000
     assert not tour.refusal
 
 
-async def test_one_that_is_refused_says_why(scene: Scene) -> None:
-    scene.front.refuse = 404
-    tour = scene.tour(north(30))
+async def test_one_that_is_refused_says_why(overlay: Overlay) -> None:
+    overlay.front.refuse = 404
+    tour = overlay.tour(north(30))
     tour.bring([])
     async with riding(tour) as task:
         assert not await ended(task)
     assert tour.refusal
-    assert len(scene.front.sent) == 1
+    assert len(overlay.front.sent) == 1
 
 
-async def test_it_begins_where_the_driver_is_unless_that_is_far_away(scene: Scene) -> None:
+async def test_it_begins_where_the_driver_is_unless_that_is_far_away(overlay: Overlay) -> None:
     for start, expected in ((north(30), north(30)), (north(TOO_FAR_METRES + 100), BASE)):
-        scene.front.sent.clear()
-        tour = scene.tour(start=start)
+        overlay.front.sent.clear()
+        tour = overlay.tour(start=start)
         tour.bring([])
         async with riding(tour) as task:
             assert await ended(task)
-        assert metres_between(scene.front.sent[0].point, expected) < 5
+        assert metres_between(overlay.front.sent[0].point, expected) < 5

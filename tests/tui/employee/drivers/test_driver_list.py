@@ -11,7 +11,7 @@ from server.features.orders.schemas import Order, OrderDriver, OrderStatus
 from server.features.restaurants.schemas import CarriedOrder
 from server.features.shared.schemas import Address
 from tui.employee.drivers import format as driver_lines
-from tui.employee.drivers.controller import worth_watching
+from tui.employee.drivers.controller import drivers_to_track
 from tui.employee.drivers.dialogs import takeable
 from tui.employee.drivers.roster import Roster, Standing, pressing
 
@@ -144,9 +144,9 @@ def test_the_age_of_a_position_is_told_and_past_15_s_called_stale(ago: float, wo
 def test_whom_to_watch_where_not_all_can_be() -> None:
     roster = roster_of("Amy", "Bob", "Cy", "Dee")
     roster.load([order_of("dee", 1, S.OUT_FOR_DELIVERY), order_of("cy", 2, S.READY)])
-    names = [duty.id for duty in worth_watching(roster.duties, "bob", 3)]
+    names = [duty.id for duty in drivers_to_track(roster.duties, "bob", 3)]
     assert names == ["bob", "dee", "cy"]
-    names = [duty.id for duty in worth_watching(roster.duties, None, 3)]
+    names = [duty.id for duty in drivers_to_track(roster.duties, None, 3)]
     assert names == ["dee", "cy", "amy"]
 
 
