@@ -16,8 +16,8 @@ from support.live_server import LiveServer, running_server, settings_for
 from support.screen import told
 from support.waiting import wait_until
 from tui.employee.drivers.controller import DriversController
+from tui.employee.drivers.model import DriverState
 from tui.employee.drivers.panel import DriversPanel
-from tui.employee.drivers.roster import Duty
 
 BASE = Point(lat=47.07613, lng=15.43387)
 """Where the demo's employee works."""
@@ -91,11 +91,11 @@ class DriversWindow(KitchenWindow):
         assert self.drivers.controller is not None
         return self.drivers.controller
 
-    def duty(self, driver: dict[str, Any]) -> Duty:
+    def state(self, driver: dict[str, Any]) -> DriverState:
         """That driver, as the panel knows them."""
-        duty = self.drivers.roster.get(driver["id"])
-        assert duty is not None
-        return duty
+        state = self.drivers.driver_list.get(driver["id"])
+        assert state is not None
+        return state
 
     def lines_of(self, name: str) -> str:
         """The two lines of that driver in the roster."""
@@ -110,7 +110,7 @@ class DriversWindow(KitchenWindow):
     async def choose(self, driver: dict[str, Any]) -> None:
         """Put the cursor on that driver, by keys."""
         await self.press("home")
-        for _ in self.drivers.roster.duties:
+        for _ in self.drivers.driver_list.states:
             if self.drivers.view.driver_id == driver["id"]:
                 return
             await self.press("down")
@@ -119,7 +119,7 @@ class DriversWindow(KitchenWindow):
     async def knows(self, driver: dict[str, Any], count: int) -> None:
         """Wait until the panel has it that the driver carries so many orders."""
         await wait_until(
-            lambda: len(self.duty(driver).items) == count, what=f"{driver['name']} carries {count}"
+            lambda: len(self.state(driver).items) == count, what=f"{driver['name']} carries {count}"
         )
 
 

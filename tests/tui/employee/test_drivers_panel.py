@@ -29,7 +29,7 @@ from support.server_process import StartServer
 from support.town import database_in
 from support.waiting import wait_until
 from tui.common.client.meter import Meter, State
-from tui.common.tracking import trip as ride
+from tui.common.tracking import trip as trip
 from tui.employee.drivers import feed as roster_feed
 from tui.employee.drivers.controller import MOST
 from tui.employee.drivers.dialogs import AssignScreen
@@ -57,9 +57,9 @@ async def town(server: LiveServer) -> AsyncIterator[Town]:
 @pytest.fixture
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every vehicle is fast, so that no test takes long."""
-    monkeypatch.setattr(ride, "SPEEDS", {})
-    monkeypatch.setattr(ride, "USUAL_SPEED", QUICK)
-    monkeypatch.setattr(ride, "FASTEST", QUICK)
+    monkeypatch.setattr(trip, "SPEEDS", {})
+    monkeypatch.setattr(trip, "USUAL_SPEED", QUICK)
+    monkeypatch.setattr(trip, "FASTEST", QUICK)
 
 
 async def hire(data_dir: Path, restaurant_id: str, *names: str) -> list[str]:
@@ -249,7 +249,7 @@ async def test_a_simulated_ride_goes_to_the_door_and_back(
         await window.told(f"Ken is at the door with #{order.number}, 9 North Street. It can be")
         await window.sees("simulated: back to the rest")
         await window.told("Ken is back at the restaurant.")
-        assert window.controller.rides.of(driver["id"]) is None
+        assert window.controller.trips.of(driver["id"]) is None
         where = (await town.employee.get("/drivers")).must(200).json["items"][0]["location"]
         assert where["lat"] == pytest.approx(BASE.lat, abs=1e-5)
 
@@ -264,7 +264,7 @@ async def test_who_has_nothing_to_bring_rides_a_round_on_the_streets_until_it_is
         await window.choose(driver)
         await window.press("s")
         await window.sees("simulated: on a round")
-        track = window.duty(driver).track
+        track = window.state(driver).track
         await wait_until(
             lambda: track.newest is not None and track.newest.lat > north(30).lat,
             what="off it goes",
@@ -289,17 +289,17 @@ async def test_somebody_elses_positions_want_a_second_key(
         await window.choose(driver)
         driving = asyncio.create_task(_drive(town, driver["id"]))
         try:
-            await wait_until(lambda: window.duty(driver).track.newest, what="a position")
+            await wait_until(lambda: window.state(driver).track.newest, what="a position")
             await window.press("s")
             await window.told("Ken's own positions are coming in")
-            assert window.controller.rides.of(driver["id"]) is None
+            assert window.controller.trips.of(driver["id"]) is None
             await window.press("s")
             await window.sees("simulated: on a round")
-            rides = window.controller.rides
+            trips = window.controller.trips
         finally:
             driving.cancel()
             await asyncio.wait({driving})
-    await wait_until(lambda: len(rides) == 0, what="nobody rides on after the window is closed")
+    await wait_until(lambda: len(trips) == 0, what="nobody rides on after the window is closed")
 
 
 async def _drive(town: Town, driver_id: str) -> None:
@@ -315,10 +315,10 @@ async def test_rides_end_with_the_log_out(server: LiveServer, town: Town, tmp_pa
         await window.choose(driver)
         await window.press("s")
         await window.sees("simulated: on a round")
-        rides = window.controller.rides
+        trips = window.controller.trips
         window.app.door.leave()
         await wait_until(lambda: not window.app.panels, what="logged out")
-        await wait_until(lambda: len(rides) == 0, what="nobody rides on")
+        await wait_until(lambda: len(trips) == 0, what="nobody rides on")
 
 
 async def test_while_the_server_is_away_that_is_told_and_all_goes_on_by_itself(
@@ -356,7 +356,7 @@ async def test_twelve_streams_are_enough_and_the_others_are_read(
     out = await order_to(town, north(100), S.READY)
     await town.step(out, S.OUT_FOR_DELIVERY, driver_id=ids[-1])
     async with drivers_window(server.url, tmp_path) as window:
-        await wait_until(lambda: window.duty({"id": ids[-1]}).out, what="the last is on the way")
+        await wait_until(lambda: window.state({"id": ids[-1]}).out, what="the last is on the way")
         await wait_until(lambda: len(window.controller.trackers) == MOST, what="twelve streams")
 
         def live(streams: bool) -> list[Meter]:
@@ -377,8 +377,8 @@ async def test_twelve_streams_are_enough_and_the_others_are_read(
         unwatched = next(one for one in ids if watched(one) is None)
         # Without a stream it takes the next reading of the roster.
         await seen_at(town, unwatched, north(50))
-        duty = window.duty({"id": unwatched})
-        await wait_until(lambda: duty.track.newest, 8, what="seen by the roster")
+        state = window.state({"id": unwatched})
+        await wait_until(lambda: state.track.newest, 8, what="seen by the roster")
         await window.press("end")
         last = window.drivers.view.driver_id
         assert last is not None
@@ -397,7 +397,7 @@ async def test_a_driver_who_is_new_is_found_by_the_board_and_by_asking(
         await hire(data_dir, town.restaurant_id, "Later")
         await window.press("r")
         await window.sees("Later")
-        assert window.drivers.roster.get(second) is not None
+        assert window.drivers.driver_list.get(second) is not None
 
 
 async def test_a_name_that_steers_terminals_is_harmless(

@@ -19,10 +19,10 @@ from support.waiting import wait_until
 from tui.common.client.api import Api
 from tui.common.client.meter import Wire
 from tui.common.client.session import Session
-from tui.common.tracking import trip as ride
+from tui.common.tracking import trip as trip
 from tui.common.tracking.track import metres_between
 from tui.demo.autopilot.rules import TOO_FAR_METRES
-from tui.employee.drivers.trips import Tour
+from tui.employee.drivers.trips import TripPlanner
 
 BASE = Point(lat=48.86, lng=2.36)
 SPEED = 100.0
@@ -42,9 +42,9 @@ def order_to(number: int, metres: float) -> Order:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ride, "SPEEDS", {})
-    monkeypatch.setattr(ride, "USUAL_SPEED", SPEED)
-    monkeypatch.setattr(ride, "FASTEST", SPEED)
+    monkeypatch.setattr(trip, "SPEEDS", {})
+    monkeypatch.setattr(trip, "USUAL_SPEED", SPEED)
+    monkeypatch.setattr(trip, "FASTEST", SPEED)
 
 
 @pytest.fixture
@@ -63,14 +63,14 @@ class Overlay:
     log: list[str] = field(default_factory=list)
     """Where it went and what it reached, in turn: most of it does not last long."""
 
-    def tour(self, *corners: Point, start: Point | None = None) -> Tour:
+    def planner(self, *corners: Point, start: Point | None = None) -> TripPlanner:
         """From the restaurant, unless told otherwise."""
 
         def note() -> None:
-            if tour.goal is not None and self.log[-1:] != [tour.goal.words]:
-                self.log.append(tour.goal.words)
+            if planner.target_stop is not None and self.log[-1:] != [planner.target_stop.words]:
+                self.log.append(planner.target_stop.words)
 
-        tour = Tour(
+        planner = TripPlanner(
             self.api,
             self.driver,
             BASE,
@@ -80,7 +80,7 @@ class Overlay:
             on_change=note,
             on_door=lambda order: self.log.append(f"at #{order.number}"),
         )
-        return tour
+        return planner
 
     async def went(self, words: str) -> None:
         """Wait until it has gone there."""
@@ -104,9 +104,9 @@ async def overlay(live_server: LiveServer, place: Place) -> AsyncIterator[Overla
 
 
 @asynccontextmanager
-async def riding(tour: Tour) -> AsyncIterator[asyncio.Task[bool]]:
+async def riding(planner: TripPlanner) -> AsyncIterator[asyncio.Task[bool]]:
     """Inside, the tour runs."""
-    task = asyncio.create_task(tour.run())
+    task = asyncio.create_task(planner.run())
     try:
         yield task
     finally:
@@ -123,75 +123,75 @@ BACK = "back to the restaurant"
 
 
 async def test_it_goes_to_each_door_in_turn_and_back(overlay: Overlay) -> None:
-    tour = overlay.tour()
-    tour.bring([order_to(7, 60), order_to(5, 30)])
-    async with riding(tour) as task:
+    planner = overlay.planner()
+    planner.bring([order_to(7, 60), order_to(5, 30)])
+    async with riding(planner) as task:
         assert await ended(task)
     assert overlay.log == ["to #7", "at #7", "to #5", "at #5", BACK]
     assert overlay.last == BASE
     assert max(metres_between(BASE, one.point) for one in overlay.front.sent) > 59
-    assert tour.goal is None
+    assert planner.target_stop is None
 
 
 async def test_a_door_where_nobody_waits_any_more_is_passed_over(overlay: Overlay) -> None:
     first, second = order_to(1, 2_000), order_to(2, 20)
-    tour = overlay.tour()
-    tour.bring([first, second])
-    async with riding(tour) as task:
+    planner = overlay.planner()
+    planner.bring([first, second])
+    async with riding(planner) as task:
         await overlay.went("to #1")
-        tour.bring([second])
+        planner.bring([second])
         assert await ended(task)
     assert overlay.log == ["to #1", "to #2", "at #2", BACK]
 
 
 async def test_what_leaves_meanwhile_is_fetched_first(overlay: Overlay) -> None:
     first, later = order_to(1, 100), order_to(2, 20)
-    tour = overlay.tour()
-    tour.bring([first])
-    async with riding(tour) as task:
+    planner = overlay.planner()
+    planner.bring([first])
+    async with riding(planner) as task:
         await overlay.went("to #1")
-        tour.bring([first, later])
+        planner.bring([first, later])
         assert await ended(task)
     assert overlay.log == ["to #1", "at #1", BACK, "to #2", "at #2", BACK]
 
 
 async def test_a_round_is_broken_off_when_there_is_something_to_bring(overlay: Overlay) -> None:
-    tour = overlay.tour(north(50), north(3_000))
-    tour.bring([])
-    async with riding(tour) as task:
+    planner = overlay.planner(north(50), north(3_000))
+    planner.bring([])
+    async with riding(planner) as task:
         await wait_until(lambda: overlay.front.sent and overlay.last.lat > north(60).lat)
-        tour.bring([order_to(1, 20)])
+        planner.bring([order_to(1, 20)])
         assert await ended(task)
     assert overlay.log == ["on a round", BACK, "to #1", "at #1", BACK]
 
 
 async def test_stopped_it_ends_where_the_driver_is(overlay: Overlay) -> None:
-    tour = overlay.tour(north(3_000))
-    tour.bring([])
-    async with riding(tour) as task:
+    planner = overlay.planner(north(3_000))
+    planner.bring([])
+    async with riding(planner) as task:
         await wait_until(lambda: overlay.front.sent and overlay.last.lat > north(20).lat)
-        tour.stop()
-        assert tour.stopping
+        planner.stop()
+        assert planner.stopping
         assert not await ended(task)
     assert metres_between(BASE, overlay.last) < 1_000
-    assert not tour.refusal
+    assert not planner.refusal
 
 
 async def test_one_that_is_refused_says_why(overlay: Overlay) -> None:
     overlay.front.refuse = 404
-    tour = overlay.tour(north(30))
-    tour.bring([])
-    async with riding(tour) as task:
+    planner = overlay.planner(north(30))
+    planner.bring([])
+    async with riding(planner) as task:
         assert not await ended(task)
-    assert tour.refusal
+    assert planner.refusal
     assert len(overlay.front.sent) == 1
 
 
 async def test_it_begins_where_the_driver_is_unless_that_is_far_away(overlay: Overlay) -> None:
     for start, expected in ((north(30), north(30)), (north(TOO_FAR_METRES + 100), BASE)):
         overlay.front.sent.clear()
-        tour = overlay.tour(start=start)
-        tour.bring([])
-        async with riding(tour) as task:
+        planner = overlay.planner(start=start)
+        planner.bring([])
+        async with riding(planner) as task:
             assert await ended(task)
         assert metres_between(overlay.front.sent[0].point, expected) < 5

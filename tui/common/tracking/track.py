@@ -232,8 +232,8 @@ class DriverTrack:
         left = self.metres_left
         if left is None or self.newest is None:
             return None
-        ride = left / max(SLOWEST_MPS, self.newest.pace_mps)
-        return max(0.0, ride - self.age(now))
+        trip = left / max(SLOWEST_MPS, self.newest.pace_mps)
+        return max(0.0, trip - self.age(now))
 
     def age(self, now: datetime) -> float:
         """Seconds since the driver was where they are drawn; 0 before they were seen."""

@@ -30,7 +30,7 @@ NO_WAYS = (404, 405, 422)
 T = TypeVar("T")
 
 
-class RideEnd(StrEnum):
+class TripEnd(StrEnum):
     """How a ride is over."""
 
     ARRIVED = "arrived"
@@ -39,7 +39,7 @@ class RideEnd(StrEnum):
     """By the server, for good; the ride's `error` tells why."""
 
 
-class Ride:
+class Trip:
     """One driver's way from `start` through every stop, from `run` on.
 
     Where the driver is follows from the time alone. While the server is away they move on, and it
@@ -81,7 +81,7 @@ class Ride:
         self._backoff = Backoff(base=min(0.5, interval), cap=min(RETRY_SECONDS, interval))
         self.speed = speed_of(driver.vehicle, pace)
         """Metres a second."""
-        self.end: RideEnd | None = None
+        self.end: TripEnd | None = None
         """None until it is over."""
         self.error: ClientError | None = None
         """Why the last position was not taken; None where it was."""
@@ -105,7 +105,7 @@ class Ride:
     @property
     def progress(self) -> float:
         """The share of the way that is done, 0 to 1."""
-        if self.end is RideEnd.ARRIVED:
+        if self.end is TripEnd.ARRIVED:
             return 1.0
         return self.metres_done / self.metres if self.metres else 0.0
 
@@ -136,18 +136,18 @@ class Ride:
             self._began_at = time.monotonic()
             await self._move(self._route)
         except _StoppedError:
-            self.end = RideEnd.STOPPED
+            self.end = TripEnd.STOPPED
         except ClientError as error:
-            self.end = RideEnd.REFUSED
+            self.end = TripEnd.REFUSED
             self._note(error)
         except asyncio.CancelledError:
-            self.end = RideEnd.STOPPED
+            self.end = TripEnd.STOPPED
             raise
         else:
-            self.end = RideEnd.ARRIVED
+            self.end = TripEnd.ARRIVED
         finally:
             self._halted_at = self.metres_done
-        return self.end is RideEnd.ARRIVED
+        return self.end is TripEnd.ARRIVED
 
     async def _plan(self) -> Polyline:
         points = [self._start]

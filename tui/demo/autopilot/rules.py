@@ -33,7 +33,7 @@ AT_PLACE_METRES = 100.0
 TOO_FAR_METRES = 20_000.0
 """Beyond that nobody rides: half a minute's stay stands for the way."""
 
-LONGEST_RIDE = 240.0
+LONGEST_TRIP_SECONDS = 240.0
 """Seconds of one ride, at pace 1: for a longer way the driver is faster."""
 
 DETOUR = 1.3
@@ -66,7 +66,7 @@ def next_status(status: OrderStatus) -> OrderStatus | None:
     return STEPS[STEPS.index(status) + 1]
 
 
-def is_a_persons(order: Order, own_ids: Collection[str]) -> bool:
+def touched_by_person(order: Order, own_ids: Collection[str]) -> bool:
     """Whether some other employee has had a hand in this order, however long ago.
 
     The autopilot names a driver only with the step to `out_for_delivery`. So a driver before that,
@@ -103,7 +103,7 @@ def decide(
     nothing but its driver, unless that one is stranded.
     """
     following = next_status(order.status)
-    if following is None or is_a_persons(order, own_ids):
+    if following is None or touched_by_person(order, own_ids):
         return None
     if order.status is OrderStatus.OUT_FOR_DELIVERY and delivery is not Delivery.STRANDED:
         return Step(order, following, 0.0) if delivery is Delivery.AT_THE_DOOR else None
@@ -147,13 +147,13 @@ def is_at(place: Point, here: Point) -> bool:
     return metres_between(place, here) <= AT_PLACE_METRES
 
 
-def ride_seconds(order: Order, pace: float) -> float:
+def trip_seconds(order: Order, pace: float) -> float:
     """About how long the ride from the restaurant to the door takes, hurried as it will be."""
     metres = metres_between(point_of(order.restaurant), point_of(order.address))
     if metres > TOO_FAR_METRES:
         return STEP_SECONDS[OrderStatus.OUT_FOR_DELIVERY] * pace
     way = metres * DETOUR
-    return max(min(way / USUAL_SPEED, LONGEST_RIDE) * pace, way / FASTEST)
+    return max(min(way / USUAL_SPEED, LONGEST_TRIP_SECONDS) * pace, way / FASTEST)
 
 
 def change_for(step: Step, driver: DriverOnDuty | None = None, pace: float = 1) -> StatusChange:
@@ -162,7 +162,7 @@ def change_for(step: Step, driver: DriverOnDuty | None = None, pace: float = 1) 
     if step.to is OrderStatus.ACCEPTED:
         ahead = STEPS[STEPS.index(OrderStatus.ACCEPTED) : -2]
         kitchen = sum(STEP_SECONDS[status] for status in ahead) * pace
-        minutes = math.ceil((kitchen + ride_seconds(step.order, pace)) / 60)
+        minutes = math.ceil((kitchen + trip_seconds(step.order, pace)) / 60)
     return StatusChange(
         status=step.to,
         expected_version=step.order.version,

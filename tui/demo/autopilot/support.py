@@ -142,7 +142,7 @@ class Assistant:
     async def _attend(self, chat: Chat) -> None:
         """Answer until a person has it."""
         page = await self._api.messages(chat.id)
-        if is_a_persons(page.items, self._own_ids):
+        if touched_by_person(page.items, self._own_ids):
             return
         meter = self._session.wire.meter("support chat", Pattern.WEBSOCKET)
         async with Room(self._session, chat.id, meter, page.cursor) as room:
@@ -219,7 +219,7 @@ def wants_an_answer(chat: Chat) -> bool:
     return last is None or last.sender.id == chat.customer.id
 
 
-def is_a_persons(history: Sequence[ChatMessage], own_ids: Collection[str]) -> bool:
+def touched_by_person(history: Sequence[ChatMessage], own_ids: Collection[str]) -> bool:
     """Whether a person at the desk has written; the autopilot stays out of it then.
 
     `history` is the newest first.

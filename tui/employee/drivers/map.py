@@ -7,12 +7,12 @@ from server.features.restaurants.schemas import Restaurant
 from tui.common.map.geometry import Marker, Overlay
 from tui.common.tracking.track import driver_marker, lat_lng, lat_lngs, metres_between, point_of
 from tui.demo.autopilot.rules import TOO_FAR_METRES
-from tui.employee.drivers.roster import Duty, Roster
+from tui.employee.drivers.model import DriverList, DriverState
 
 
 def overlay(
-    roster: Roster,
-    chosen: Duty | None,
+    driver_list: DriverList,
+    chosen: DriverState | None,
     restaurant: Restaurant | None,
     corner: str,
     now: datetime,
@@ -23,9 +23,9 @@ def overlay(
     markers: list[Marker] = []
     if restaurant is not None:
         markers.append(Marker("restaurant", restaurant.name, lat_lng(restaurant)))
-    for duty in roster.duties:
-        if duty is not chosen and _is_about(duty, home):
-            other = driver_marker(duty.driver.name, duty.track, now, chosen=False)
+    for state in driver_list.states:
+        if state is not chosen and _is_about(state, home):
+            other = driver_marker(state.driver.name, state.track, now, chosen=False)
             markers += [other] if other is not None else []
     if chosen is None:
         return Overlay(tuple(markers), hud=corner)
@@ -38,10 +38,10 @@ def overlay(
     )
 
 
-def _is_about(duty: Duty, home: Point | None) -> bool:
+def _is_about(state: DriverState, home: Point | None) -> bool:
     """Whether the driver is near enough to be worth a look: one who was seen a country away, long
     ago, would make the map of the town a dot."""
-    newest = duty.track.newest
+    newest = state.track.newest
     if newest is None or home is None:
         return newest is not None
     return metres_between(point_of(newest), home) <= TOO_FAR_METRES

@@ -28,7 +28,7 @@ class Standing(Enum):
     """Of the next order they bring."""
 
 
-class Duty:
+class DriverState:
     """One driver. `track` is fed by the roster, and by whoever watches the driver."""
 
     def __init__(self, driver: DriverOnDuty) -> None:
@@ -80,18 +80,18 @@ class Duty:
         return metres_between(point_of(newest), point_of(door)) <= DOOR_METRES
 
 
-class Roster:
+class DriverList:
     """All of them, by name. Nothing here waits or paints."""
 
     def __init__(self) -> None:
         self.interval = 0.0
         """Seconds between two positions of a driver; 0 before the roster is read."""
-        self.duties: tuple[Duty, ...] = ()
-        self._by_id: dict[str, Duty] = {}
+        self.states: tuple[DriverState, ...] = ()
+        self._by_id: dict[str, DriverState] = {}
         self._loads: dict[str, list[Order]] | None = None
         """By driver; None until the board is known."""
 
-    def get(self, driver_id: str | None) -> Duty | None:
+    def get(self, driver_id: str | None) -> DriverState | None:
         """The duty of that driver."""
         return None if driver_id is None else self._by_id.get(driver_id)
 
@@ -100,17 +100,17 @@ class Roster:
         self.interval = page.interval_seconds
         known, self._by_id = self._by_id, {}
         for driver in sorted(page.items, key=lambda one: (one.name.casefold(), one.id)):
-            duty = known.get(driver.id)
-            if duty is None:
-                duty = Duty(driver)
-            duty.driver = driver
-            self._by_id[driver.id] = duty
+            state = known.get(driver.id)
+            if state is None:
+                state = DriverState(driver)
+            state.driver = driver
+            self._by_id[driver.id] = state
             where = driver.location
-            track = duty.track
+            track = state.track
             if where is not None and is_newer(where, track.doubt or track.newest):
                 track.take(where)
-            duty.bring(driver.carrying if self._loads is None else self._loads.get(duty.id, ()))
-        self.duties = tuple(self._by_id.values())
+            state.bring(driver.carrying if self._loads is None else self._loads.get(state.id, ()))
+        self.states = tuple(self._by_id.values())
 
     def load(self, orders: Iterable[Order]) -> set[str]:
         """The restaurant's open orders, as the board has them; the drivers named there who are
@@ -120,29 +120,29 @@ class Roster:
             if order.driver is not None:
                 loads[order.driver.id].append(order)
         self._loads = loads
-        for duty in self.duties:
-            duty.bring(loads.get(duty.id, ()))
+        for state in self.states:
+            state.bring(loads.get(state.id, ()))
         return loads.keys() - self._by_id.keys()
 
     def count(self, now: datetime, *standings: Standing) -> int:
         """How many drivers are about that."""
-        return sum(duty.standing(now) in standings for duty in self.duties)
+        return sum(state.standing(now) in standings for state in self.states)
 
     @property
     def out_count(self) -> int:
         """How many drivers have something on its way."""
-        return sum(bool(duty.out) for duty in self.duties)
+        return sum(bool(state.out) for state in self.states)
 
 
-def pressing(duties: Sequence[Duty], now: datetime) -> Duty | None:
+def pressing(states: Sequence[DriverState], now: datetime) -> DriverState | None:
     """The driver to look at first: one who is at a door, one who will be there soonest, one who
     is waited for at the counter; among equals the first."""
 
-    def turn(duty: Duty) -> tuple[int, float]:
-        left = duty.track.seconds_left(now) if duty.out else None
-        return _PRESSING.index(duty.standing(now)), float("inf") if left is None else left
+    def turn(state: DriverState) -> tuple[int, float]:
+        left = state.track.seconds_left(now) if state.out else None
+        return _PRESSING.index(state.standing(now)), float("inf") if left is None else left
 
-    return min(duties, key=turn, default=None)
+    return min(states, key=turn, default=None)
 
 
 _PRESSING = (
