@@ -15,7 +15,7 @@ help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{printf "%-18s %s\n", $$1, $$2}'
 
 demo: run-env model ## a server with a small town, its autopilot, and the customer app
-	@exec $(PY) -m tui.common.demo --with-parent $(ARGS)
+	@exec $(PY) -m tui.demo.run --with-parent $(ARGS)
 
 server: run-env model ## the server alone, with the demo's town (ARGS= replaces --demo)
 	@exec $(PY) -m server $(if $(filter undefined,$(origin ARGS)),--demo,$(ARGS))

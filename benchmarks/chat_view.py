@@ -19,9 +19,9 @@ from textual.app import App, ComposeResult
 from benchmarks._terminal import machine
 from server.features.chat.schemas import ChatMessage, MessagePage
 from server.features.shared.schemas import Actor
-from tui.common.chat.conversation import Conversation
+from tui.common.chat.layout import wrap
 from tui.common.chat.message_view import MessageView
-from tui.common.chat.wrapping import wrap
+from tui.common.chat.model import Conversation
 from tui.common.theme import NIGHT
 
 MESSAGES = 10_000

@@ -219,7 +219,7 @@ def test_the_client_library_runs_where_textual_is_not_installed() -> None:
     modules = sorted(module_of(path) for path in (ROOT / "tui/common/client").glob("*.py"))
     in_a_fresh_process(
         "import sys; sys.modules['textual'] = sys.modules['rich'] = None\n"
-        f"import {', '.join(modules)}, tui.employee.autopilot"
+        f"import {', '.join(modules)}, tui.demo.autopilot.__main__"
     )
 
 

@@ -24,11 +24,11 @@ from PIL import Image
 from server.features.uploads.schemas import NewUpload, Upload, UploadPurpose, UploadStatus
 from tools.dish_recipes import RECIPES, painted
 from tools.model import home
-from tui.common.backstage import Child, free_port, wait_ready
 from tui.common.client.api import Api
+from tui.common.client.meter import Pattern, Wire
 from tui.common.client.session import Session
 from tui.common.client.short_polling import UploadPoll
-from tui.common.client.wire import Pattern, Wire
+from tui.demo.processes import Child, free_port, wait_ready
 
 OUT = Path(__file__).resolve().parent.parent / "server" / "demo" / "photos"
 LIST = "photos.json"

@@ -24,14 +24,14 @@ import aiohttp
 
 from server.features.drivers.schemas import DriverPosition, Point
 from tui.common.app import TiffinApp
-from tui.common.backstage import Child, free_port, wait_ready
 from tui.common.client.api import Api
+from tui.common.client.meter import State, Wire
 from tui.common.client.session import Session
-from tui.common.client.tokens import TokenStore
-from tui.common.client.wire import State, Wire
+from tui.common.client.token_store import TokenStore
+from tui.common.tracking.trip import Ride
 from tui.customer.app import CustomerApp
+from tui.demo.processes import Child, free_port, wait_ready
 from tui.employee.app import EmployeeApp
-from tui.employee.ride import Ride
 
 ROOT = Path(__file__).resolve().parent.parent
 COFFEE = (ROOT / "tests" / "pictures" / "coffee.jpg").read_bytes()
@@ -104,10 +104,10 @@ class Town:
         """Something in a chat, until it has come back."""
         url = f"{self.url}/api/v1/chats/{chat_id}/ws"
         headers = {"Authorization": f"Bearer {self.tokens[who]}"}
-        async with self.http.ws_connect(url, headers=headers) as room:
+        async with self.http.ws_connect(url, headers=headers) as span:
             client_id = uuid.uuid4().hex
-            await room.send_json({"type": "message", "client_id": client_id, "text": text})
-            while (await room.receive_json(timeout=SECONDS)).get("client_id") != client_id:
+            await span.send_json({"type": "message", "client_id": client_id, "text": text})
+            while (await span.receive_json(timeout=SECONDS)).get("client_id") != client_id:
                 continue
 
     async def send_avatar(self, who: str, picture: bytes) -> None:

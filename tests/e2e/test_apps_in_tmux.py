@@ -5,7 +5,8 @@ import shlex
 
 from support.server_process import StartServer
 from support.tmux import Tmux, Window, signed_in
-from tui.common.text import anchored, fit
+from tui.common.format import fit
+from tui.common.sanitize import anchored
 
 RESTAURANT = "Thai Basil"
 """The demo's employee works there."""

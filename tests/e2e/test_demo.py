@@ -21,7 +21,7 @@ from support.rest import Rest
 from support.server_process import ROOT, server_environment
 from support.waiting import wait_for, wait_until
 
-COMMAND = [sys.executable, "-m", "tui.common.demo"]
+COMMAND = [sys.executable, "-m", "tui.demo.run"]
 OPEN = "The town is open at"
 
 

@@ -62,7 +62,7 @@ def demo(start_server: StartServer) -> ServerProcess:
 def autopilot(demo: ServerProcess) -> Iterator[Path]:
     """At work in every kitchen of it, as a process of its own; its log."""
     log = demo.data_dir / "autopilot.log"
-    command = [sys.executable, "-m", "tui.employee.autopilot", "--server", demo.url]
+    command = [sys.executable, "-m", "tui.demo.autopilot", "--server", demo.url]
     command += ["--pace", "0.05", "--accounts", str(demo.data_dir / "demo-accounts.json")]
     with log.open("wb") as out:
         process = subprocess.Popen(

@@ -10,8 +10,8 @@ from support.hostile_server import ENDLESS, HostileServer, answer
 from support.screen import shown
 from support.waiting import wait_until
 from tui.common.app import TiffinApp
-from tui.common.client.tokens import TokenStore
-from tui.common.client.wire import State
+from tui.common.client.meter import State
+from tui.common.client.token_store import TokenStore
 from tui.customer.app import CustomerApp
 from tui.employee.app import EmployeeApp
 

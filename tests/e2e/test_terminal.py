@@ -133,7 +133,7 @@ def test_the_demo_goes_to_the_shell_too(data_dir: Path, tmux: Tmux) -> None:
     ours = {name: value for name, value in environment.items() if name.startswith("TIFFIN_")}
     window = tmux.shell((100, 30), **ours)
     # As make runs it: a process of the same job waits for it.
-    window.type(f"sh -c '{sys.executable} -m tui.common.demo; exit $?'")
+    window.type(f"sh -c '{sys.executable} -m tui.demo.run; exit $?'")
     window.sees("Enter the demo", "there")
     window.press("Tab", "C-z")
     window.sees("Stopped")
@@ -141,7 +141,7 @@ def test_the_demo_goes_to_the_shell_too(data_dir: Path, tmux: Tmux) -> None:
     window.type("clear; fg")
     window.sees("Enter the demo", "there", "Password")
     family = job_of(window).children(recursive=True)
-    demo = next(one for one in family if "tui.common.demo" in one.cmdline())
+    demo = next(one for one in family if "tui.demo.run" in one.cmdline())
     demo.send_signal(signal.SIGTERM)
     is_given_back(window)
     window.type("echo code $?")

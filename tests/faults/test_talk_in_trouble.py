@@ -14,11 +14,11 @@ from support.scene import SECONDS
 from support.town import PASSWORD
 from support.two_processes import Two
 from support.waiting import wait_until
-from tui.common.chat.talk import Talk
+from tui.common.chat.session import Talk
 from tui.common.client.api import Api
-from tui.common.client.errors import ClientTrouble
+from tui.common.client.errors import ClientError
+from tui.common.client.meter import Wire
 from tui.common.client.session import Session
-from tui.common.client.wire import Wire
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(400)]
 
@@ -58,7 +58,7 @@ async def history(api: Api, chat_id: str) -> list[ChatMessage]:
     while True:
         try:
             page = await api.messages(chat_id, before, 200)
-        except ClientTrouble:
+        except ClientError:
             await asyncio.sleep(0.2)
             continue
         found += page.items

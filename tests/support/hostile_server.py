@@ -9,8 +9,8 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from tui.common.client.meter import Wire
 from tui.common.client.session import Session
-from tui.common.client.wire import Wire
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 ENDLESS = HEAD + b"\r\n"

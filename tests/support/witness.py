@@ -12,10 +12,9 @@ from support.rest import Rest
 from support.server_process import ServerProcess
 from support.town import PASSWORD, Place
 from support.two_processes import Logged
+from tui.common.client.meter import Pattern, Wire
 from tui.common.client.session import Session
-from tui.common.client.sse import EventStream
-from tui.common.client.sse_parser import ServerSentEvent, SSEParser
-from tui.common.client.wire import Pattern, Wire
+from tui.common.client.sse import EventStream, ServerSentEvent, SSEParser
 
 COMES_BACK_AFTER = 0.1
 

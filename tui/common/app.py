@@ -8,32 +8,33 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.reactive import Reactive
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Static
 
-from tui.common.backend import DEFAULT_SERVER, Backend
+from tui.common.auth_flow import Door
 from tui.common.base_app import BaseApp
 from tui.common.client.address import clean_address, names_a_user
-from tui.common.client.wire import Wire
-from tui.common.door import Door
-from tui.common.pace import Pace
-from tui.common.screens.main import MainScreen
-from tui.common.text import plain
+from tui.common.client.meter import Wire
+from tui.common.dialogs.base import LEAST_COLUMNS, LEAST_ROWS, TooSmall
+from tui.common.panel_grid import PanelGrid
+from tui.common.sanitize import plain
+from tui.common.services import DEFAULT_SERVER, Backend
 from tui.common.theme import DAY, NIGHT
+from tui.common.throttle import Pace
 from tui.common.widgets.key_bar import KeyBar
-from tui.common.widgets.panel_grid import PanelGrid
 from tui.common.widgets.tab_strip import TabStrip
-from tui.common.widgets.too_small import LEAST_COLUMNS, LEAST_ROWS, TooSmall
 from tui.common.widgets.top_bar import TopBar
 
 if TYPE_CHECKING:
     from server.features.accounts.schemas import Account
     from tui.common.client.api import Api
-    from tui.common.client.outbox_store import OutboxStore
+    from tui.common.client.outbox import OutboxStore
     from tui.common.client.session import Session
-    from tui.common.client.tokens import TokenStore
+    from tui.common.client.token_store import TokenStore
     from tui.common.panel import Panel
-    from tui.common.photo.album import Album
+    from tui.common.uploads.pictures import Album
 
 FLUSHES_A_SECOND = 20
 LOOK_SECONDS = 60.0
@@ -136,7 +137,7 @@ class TiffinApp(BaseApp):
     def album(self) -> "Album":
         """The pictures this log-in has seen."""
         if self._album is None:
-            from tui.common.photo.album import Album
+            from tui.common.uploads.pictures import Album
 
             self._album = Album(self.api)
         return self._album
@@ -173,7 +174,7 @@ class TiffinApp(BaseApp):
     def on_mount(self) -> None:
         """Draw first; only then import and connect."""
         self.set_interval(1 / FLUSHES_A_SECOND, self._beat)
-        self.set_interval(LOOK_SECONDS, self._look)
+        self.set_interval(LOOK_SECONDS, self._refresh_remote)
         self.call_after_refresh(self.door.open)
 
     def dress(self) -> None:
@@ -226,17 +227,17 @@ class TiffinApp(BaseApp):
     # -- painting
 
     def _beat(self) -> None:
-        """One flush for all that has changed since the last, however much that is."""
+        """One redraw for all that has changed since the last, however much that is."""
         if not self.is_running or not self._pace.due():  # on the way out widgets go first
             return
         self._beats += 1
-        dirty = [panel for panel in self.panels if panel.dirty]
-        if self._pace.busy and dirty:
-            dirty = [min(dirty, key=lambda panel: panel.flushed_with)]
-        for panel in dirty:
-            panel.dirty = False
-            panel.flushed_with = self._beats
-            panel.flush()
+        needs_redraw = [panel for panel in self.panels if panel.needs_redraw]
+        if self._pace.busy and needs_redraw:
+            needs_redraw = [min(needs_redraw, key=lambda panel: panel.redrawn_at)]
+        for panel in needs_redraw:
+            panel.needs_redraw = False
+            panel.redrawn_at = self._beats
+            panel.redraw()
         if self._beats % TICKS_EVERY == 0:
             for panel in self.panels:
                 panel.tick()
@@ -247,11 +248,11 @@ class TiffinApp(BaseApp):
     def watch_app_focus(self, focus: bool) -> None:
         """Back from another window, which may be one of this account's."""
         if focus:
-            self._look()
+            self._refresh_remote()
 
-    def _look(self) -> None:
+    def _refresh_remote(self) -> None:
         for panel in self.panels:
-            panel.look()
+            panel.refresh_remote()
 
     def on_panel_grid_changed(self) -> None:
         """Redraw the strip of tabs."""
@@ -303,12 +304,12 @@ class TiffinApp(BaseApp):
     def action_cut(self) -> None:
         """Drop the connection of the panel in front, to watch it come back."""
         if self.grid.main is not None:
-            self.grid.main.cut()
+            self.grid.main.drop_connection()
 
     async def action_quit(self) -> None:
         """Close this window; where something would be lost with it, ask first. Pressed once more,
         that is the answer."""
-        from tui.common.screens.confirm import ConfirmScreen
+        from tui.common.dialogs.confirm import ConfirmScreen
 
         unsent = [words for panel in self.panels if (words := panel.unsent())]
         if not unsent or self._quitting:
@@ -326,7 +327,7 @@ class TiffinApp(BaseApp):
 
     def action_take_note(self) -> None:
         """Acknowledge what stands as a toast, wherever one is."""
-        any(panel.take_note() for panel in self.panels)
+        any(panel.acknowledge() for panel in self.panels)
 
     def action_leave(self) -> None:
         """Out of a field, so that single keys are keys again."""
@@ -338,13 +339,13 @@ class TiffinApp(BaseApp):
 
     def action_help(self) -> None:
         """Keys, and how to read the wire line."""
-        from tui.common.screens.help import HelpScreen
+        from tui.common.dialogs.help import HelpScreen
 
         self.push_screen(HelpScreen(self.panels))
 
     def action_account(self) -> None:
         """Profile, password, sessions, log out, delete."""
-        from tui.common.screens.account import AccountScreen
+        from tui.common.dialogs.account import AccountScreen
 
         self.push_screen(AccountScreen())
 
@@ -358,3 +359,13 @@ class TiffinApp(BaseApp):
         if self._backend is None:
             raise RuntimeError("the client is made after the first paint; wait for the log-in")
         return self._backend
+
+
+class MainScreen(Screen[None]):
+    """A screen that is not painted whole for every change of focus.
+
+    The widgets that gain and lose it paint themselves; a whole screen of panels takes as long as a
+    key press is allowed to.
+    """
+
+    focused: Reactive[Widget | None] = Reactive(None, repaint=False)

@@ -13,8 +13,8 @@ from textual.worker_manager import WorkerManager
 
 from server.text import clean, fault
 from tui.common.crash import REPORT
+from tui.common.sanitize import in_one_line, plain
 from tui.common.terminal import TerminalApp
-from tui.common.text import in_one_line, plain
 
 if TYPE_CHECKING:
     from textual.command import Provider

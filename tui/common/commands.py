@@ -9,7 +9,7 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 from textual.screen import Screen
 
-from tui.common.text import plain
+from tui.common.sanitize import plain
 
 if TYPE_CHECKING:
     from tui.common.app import TiffinApp

@@ -105,7 +105,7 @@ REPORT = CrashReport()
 
 
 def _new_file() -> Path:
-    from tui.common.client.tokens import state_folder
+    from tui.common.client.token_store import state_folder
 
     folder = state_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -11,15 +11,15 @@ from textual.css.query import NoMatches
 from textual.message import Message
 from textual.widgets import Static
 
-from tui.common.client.wire import Pattern
-from tui.common.text import plain
+from tui.common.client.meter import Pattern
+from tui.common.sanitize import plain
 from tui.common.widgets.wire_line import WireLine
 
 if TYPE_CHECKING:
     from tui.common.app import TiffinApp
     from tui.common.client.api import Api
+    from tui.common.client.meter import Meter, Wire
     from tui.common.client.session import Session
-    from tui.common.client.wire import Meter, Wire
 
 
 class Panel(Vertical):
@@ -27,9 +27,9 @@ class Panel(Vertical):
 
     A subclass names itself in `TITLE` and `PATTERN`, yields its widgets in `body()` and
     opens its streams in `start()`, as workers with a group of their own and
-    `exit_on_error=False`. Stream handlers change the model, set `dirty` and leave: `flush()`
-    paints, at most 20 times a second. A panel lives as long as one log-in: it is made anew for the
-    next one, so it holds nothing of another account.
+    `exit_on_error=False`. Stream handlers change the model, set `needs_redraw` and return:
+    `redraw()` paints, at most 20 times a second. A panel lives as long as one log-in: it is made
+    anew for the next one, so it holds nothing of another account.
     """
 
     TITLE: ClassVar[str] = ""
@@ -70,9 +70,9 @@ class Panel(Vertical):
         super().__init__(id=id)
         self.number = 0
         """Its place among the panels, from 1, and its key; the grid gives it."""
-        self.dirty = False
-        self.flushed_with = 0
-        """The app's beat of the last flush."""
+        self.needs_redraw = False
+        self.redrawn_at = 0
+        """The app's beat of the last redraw."""
         self._meter: Meter | None = None
         self._line: WireLine | None = None
         self._badge = 0
@@ -137,10 +137,10 @@ class Panel(Vertical):
     def stop(self) -> None:
         """About to be logged out and removed: let go of what workers would not."""
 
-    def flush(self) -> None:
+    def redraw(self) -> None:
         """Paint what has changed since the last time. Called at most 20 times a second."""
 
-    def cut(self) -> None:
+    def drop_connection(self) -> None:
         """Drop the connection of the stream in view; it comes back by itself."""
         self.notify("This panel holds no connection to cut.", title=self.TITLE)
 
@@ -148,7 +148,7 @@ class Panel(Vertical):
         """What would be lost with this window, in a sentence; "" where there is nothing."""
         return ""
 
-    def take_note(self) -> bool:
+    def acknowledge(self) -> bool:
         """Acknowledge what it shows over everything else; False where there is nothing."""
         return False
 
@@ -193,7 +193,7 @@ class Panel(Vertical):
         if self._line is not None and self._line.is_attached:
             self._line.tick()
 
-    def look(self) -> None:
+    def refresh_remote(self) -> None:
         """See what another window of the account may have done; called once in a while, and as
         the terminal gets the focus."""
 

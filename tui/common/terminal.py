@@ -18,7 +18,7 @@ from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
-from tui.common.text import anchored
+from tui.common.sanitize import anchored
 
 if TYPE_CHECKING:
     from io import TextIOWrapper

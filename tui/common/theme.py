@@ -2,7 +2,7 @@
 
 from textual.theme import Theme
 
-from tui.common.client.wire import Pattern, State
+from tui.common.client.meter import Pattern, State
 
 NIGHT = Theme(
     name="tiffin-night",

@@ -14,7 +14,7 @@ def main() -> None:
     from tui.common.crash import REPORT
 
     REPORT.watch()
-    from tui.common.launch import launch
+    from tui.cli import launch
     from tui.customer.app import CustomerApp
 
     sys.exit(launch(CustomerApp))

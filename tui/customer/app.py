@@ -18,12 +18,12 @@ class CustomerApp(TiffinApp):
 
     def panel_classes(self) -> Sequence[type["Panel"]]:
         """The panels, in the order of their numbers."""
-        from tui.common.panels.announcements import AnnouncementsPanel
-        from tui.common.panels.wire_panel import WirePanel
-        from tui.customer.panels.chat import ChatPanel
-        from tui.customer.panels.driver import DriverPanel
-        from tui.customer.panels.orders import OrdersPanel
-        from tui.customer.panels.photo import AvatarPanel
+        from tui.common.announcements.panel import AnnouncementsPanel
+        from tui.common.wire.panel import WirePanel
+        from tui.customer.chat.panel import ChatPanel
+        from tui.customer.driver import DriverPanel
+        from tui.customer.orders.panel import OrdersPanel
+        from tui.customer.uploads import AvatarPanel
 
         return (
             OrdersPanel,

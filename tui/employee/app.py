@@ -18,12 +18,12 @@ class EmployeeApp(TiffinApp):
 
     def panel_classes(self) -> Sequence[type["Panel"]]:
         """The panels, in the order of their numbers."""
-        from tui.common.panels.wire_panel import WirePanel
-        from tui.employee.panels.announcements import AnnouncementDesk
-        from tui.employee.panels.drivers import DriversPanel
-        from tui.employee.panels.kitchen import KitchenPanel
-        from tui.employee.panels.photo import DishPhotoPanel
-        from tui.employee.panels.support import SupportPanel
+        from tui.common.wire.panel import WirePanel
+        from tui.employee.announcements.panel import AnnouncementDesk
+        from tui.employee.drivers.panel import DriversPanel
+        from tui.employee.kitchen.panel import KitchenPanel
+        from tui.employee.support.panel import SupportPanel
+        from tui.employee.uploads import DishPhotoPanel
 
         return (
             KitchenPanel,

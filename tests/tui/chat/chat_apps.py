@@ -10,13 +10,13 @@ from textual.pilot import Pilot
 from support.screen import misses, sees, shown, told
 from support.waiting import PATIENCE, wait_until
 from tui.common.app import TiffinApp
-from tui.common.chat.talk_panel import TalkPanel
-from tui.common.client.tokens import TokenStore
-from tui.common.client.wire import State
+from tui.common.chat.panel import TalkPanel
+from tui.common.client.meter import State
+from tui.common.client.token_store import TokenStore
 from tui.customer.app import CustomerApp
-from tui.customer.panels.chat import ChatPanel
+from tui.customer.chat.panel import ChatPanel
 from tui.employee.app import EmployeeApp
-from tui.employee.panels.support import SupportPanel
+from tui.employee.support.panel import SupportPanel
 
 WIDE = (160, 48)
 

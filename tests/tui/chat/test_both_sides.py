@@ -10,10 +10,10 @@ from server.features.chat.schemas import LONGEST_TEXT
 from support.live_server import LiveServer
 from support.rest import Rest
 from support.waiting import wait_until
-from tui.common.chat.talk_panel import TalkPanel
-from tui.common.client.wire import State
-from tui.customer.screens.new_chat import NewChatScreen
-from tui.employee.panels.support import SupportPanel
+from tui.common.chat.panel import TalkPanel
+from tui.common.client.meter import State
+from tui.customer.chat.dialogs import NewChatScreen
+from tui.employee.support.panel import SupportPanel
 
 
 async def ask(customer: Side, subject: str) -> None:

@@ -13,8 +13,8 @@ from support.live_server import LiveServer
 from support.proxy import proxy_to
 from support.rest import Rest
 from support.waiting import wait_until
+from tui.common.client.meter import State
 from tui.common.client.outbox import Unsent
-from tui.common.client.wire import State
 
 SUBJECT = "Where is my order?"
 

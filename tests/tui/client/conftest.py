@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 from faulty_server import FaultyServer
 
+from tui.common.client.meter import Wire
 from tui.common.client.session import Session
-from tui.common.client.wire import Wire
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from support.proxy import Proxy, proxy_to
 from support.town import PASSWORD
 from support.waiting import PATIENCE, wait_until
 from tui.common.client.locations import LocationStream
+from tui.common.client.meter import Pattern, Wire
+from tui.common.client.probation import Patience
 from tui.common.client.session import Session
-from tui.common.client.watched import Patience
-from tui.common.client.wire import Pattern, Wire
 
 SLACK = 3.0
 """Seconds by which a position may be older than the interval between two."""

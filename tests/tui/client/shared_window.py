@@ -4,9 +4,9 @@ import asyncio
 import sys
 from pathlib import Path
 
+from tui.common.client.meter import Wire
 from tui.common.client.session import Session
-from tui.common.client.tokens import Remembered, TokenStore
-from tui.common.client.wire import Wire
+from tui.common.client.token_store import Remembered, TokenStore
 
 
 async def renew(path: Path, url: str, times: int) -> None:

@@ -19,11 +19,11 @@ from support.live_server import running_server, settings_for
 from support.rest import Rest
 from support.room import history, open_chat
 from support.waiting import wait_until
+from tui.common.client.meter import Meter, Pattern, State, Wire
 from tui.common.client.outbox import Outbox
-from tui.common.client.reconnect import Backoff
+from tui.common.client.retry import Backoff
 from tui.common.client.session import ApiError, ResetStream, Session, SignedOut
 from tui.common.client.websocket import Room
-from tui.common.client.wire import Meter, Pattern, State, Wire
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ async def test_a_room_comes_back_after_its_cursor(
 ) -> None:
     await far.post("before")
     await reader.has("before")
-    room.cut()
+    room.drop_connection()
     far.keep("while-away", "missed")
     await reader.has("before", "missed")
     assert far.afters == ["c-0", "c-1"]
@@ -410,7 +410,7 @@ async def test_typing_is_told_seldom_and_read_marks_only_the_newest(
     for number in range(1, 6):
         room.read(f"c-{number}")
     await wait_until(lambda: len(far.frames) >= 2, what="typing and read")
-    room.cut()
+    room.drop_connection()
     await wait_until(lambda: len(far.afters) == 2, what="the room to come back")
     kinds = [frame["type"] for frame in far.frames]
     assert kinds.count("typing") == 1

@@ -10,13 +10,13 @@ from server.features.chat.schemas import ChatMessage, NewChat
 from support.live_server import LiveServer
 from support.proxy import Proxy, proxy_to
 from support.waiting import wait_until
-from tui.common.chat.talk import Talk
+from tui.common.chat.session import Talk
 from tui.common.client.api import Api
-from tui.common.client.chat import BLOCKED
-from tui.common.client.reconnect import Backoff
+from tui.common.client.chat_room import BLOCKED
+from tui.common.client.meter import Pattern, State, Wire
+from tui.common.client.probation import Patience
+from tui.common.client.retry import Backoff
 from tui.common.client.session import Session
-from tui.common.client.watched import Patience
-from tui.common.client.wire import Pattern, State, Wire
 
 MESSAGES = 120
 """Of each side."""

@@ -12,9 +12,9 @@ from faulty_server import FaultyServer, problem
 
 from server.features.accounts.schemas import ProfileChange
 from support.waiting import wait_until
+from tui.common.client.meter import Pattern, State, Wire
 from tui.common.client.session import ApiError, Session, SignedOut, Unreachable
-from tui.common.client.tokens import TokenStore
-from tui.common.client.wire import Pattern, State, Wire
+from tui.common.client.token_store import TokenStore
 
 HELLO = b'{"hello": "there"}'
 
@@ -278,7 +278,7 @@ async def test_problems_come_whole(faulty: FaultyServer, session: Session) -> No
     error = caught.value
     assert (error.status, error.problem.request_id) == (409, "r-1")
     assert error.problem.model_extra == {"order": {"id": "o"}}
-    assert error.words == "It is already accepted. (items.0: sold out)"
+    assert error.message == "It is already accepted. (items.0: sold out)"
 
 
 @pytest.mark.parametrize(("status", "body"), [(502, "<html>bad"), (503, ""), (418, "null")])
@@ -292,7 +292,7 @@ async def test_errors_that_are_no_problem_details_get_words(
     with pytest.raises(ApiError) as caught:
         await session.request("GET", "/x")
     assert caught.value.status == status
-    assert f"HTTP {status}" in caught.value.words
+    assert f"HTTP {status}" in caught.value.message
 
 
 async def test_nobody_there(wire: Wire) -> None:
@@ -301,8 +301,8 @@ async def test_nobody_there(wire: Wire) -> None:
         session = Session(f"http://127.0.0.1:{taken.getsockname()[1]}", wire)
         with pytest.raises(Unreachable) as caught:
             await session.log_in("ana@example.com", "x")
-    assert "does not answer (connection refused)" in caught.value.words
-    assert session.base_url in caught.value.words
+    assert "does not answer (connection refused)" in caught.value.message
+    assert session.base_url in caught.value.message
     meter = wire.meters["requests"]
     assert (meter.state, meter.detail) == (State.DOWN, "connection refused")
     assert (meter.requests, meter.connections) == (0, 0)

@@ -12,8 +12,8 @@ from server.features.drivers.schemas import DriverPosition, Point
 from support.live_server import LiveServer, running_server, settings_for
 from support.town import PASSWORD, Place, open_restaurant
 from tui.common.client.api import Api
+from tui.common.client.meter import Wire
 from tui.common.client.session import ApiError, Session, Unreachable
-from tui.common.client.wire import Wire
 
 STREET = {
     "type": "FeatureCollection",

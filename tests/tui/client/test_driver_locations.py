@@ -11,8 +11,8 @@ from driver_scene import Scene, scene_of, stream_in, watching
 from support.live_server import running_server, settings_for
 from support.town import PASSWORD
 from support.waiting import wait_until
+from tui.common.client.meter import Pattern, State, Wire
 from tui.common.client.session import ApiError, Session, SignedOut
-from tui.common.client.wire import Pattern, State, Wire
 
 HEARTBEAT = 0.1
 
@@ -210,9 +210,9 @@ async def test_what_carries_is_cut_and_comes_back(scene: Scene) -> None:
     stream = stream_in(scene, first_sound=0.3)
     await scene.move()
     async with watching(stream) as watcher:
-        stream.cut()  # there is nothing to cut yet
+        stream.drop_connection()  # there is nothing to cut yet
         await watcher.sees(1)
-        stream.cut()
+        stream.drop_connection()
         await watcher.carried_by(Pattern.LONG_POLL)
         await wait_until(lambda: stream.meter.detail == "no stream: cut by you")
         await watcher.carried_by(Pattern.SSE, 3)
@@ -222,7 +222,7 @@ async def test_what_carries_is_cut_and_comes_back(scene: Scene) -> None:
         poll = stream.meter
         await wait_until(lambda: poll.state is State.WAITING)
         back = poll.reconnects
-        stream.cut()
+        stream.drop_connection()
         await wait_until(lambda: poll.reconnects == back + 1, 3)
         await scene.move()
         await watcher.sees(2)

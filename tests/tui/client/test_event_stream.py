@@ -9,11 +9,10 @@ from aiohttp import web
 from faulty_server import FaultyServer, Handler, after, event, for_ever, open_stream, problem
 
 from support.waiting import wait_until
-from tui.common.client.reconnect import Backoff
+from tui.common.client.meter import Meter, Pattern, State, Wire
+from tui.common.client.retry import Backoff
 from tui.common.client.session import ApiError, ResetStream, Session, SignedOut
-from tui.common.client.sse import EventStream
-from tui.common.client.sse_parser import ServerSentEvent
-from tui.common.client.wire import Meter, Pattern, State, Wire
+from tui.common.client.sse import EventStream, ServerSentEvent
 
 PATH = "/restaurants/r/orders/stream"
 
@@ -179,7 +178,7 @@ async def test_cutting_brings_back_what_was_missed(
     head = 4
     reading = asyncio.create_task(take(stream, 3))
     await wait_until(lambda: faulty.open_now == 1)
-    stream.cut()
+    stream.drop_connection()
     assert await reading == [2, 3, 4]
     assert (meter.reconnects, meter.replayed) == (1, 3)
     await asyncio.sleep(0.4)
@@ -192,7 +191,7 @@ async def test_cutting_brings_back_what_was_missed(
 async def test_cutting_while_it_connects_or_waits_is_harmless(
     faulty: FaultyServer, stream: EventStream, meter: Meter
 ) -> None:
-    stream.cut()
+    stream.drop_connection()
     slow = True
 
     async def serve(request: web.Request) -> web.StreamResponse:
@@ -207,8 +206,8 @@ async def test_cutting_while_it_connects_or_waits_is_harmless(
     reading = asyncio.create_task(take(stream, 1))
     await wait_until(lambda: faulty.open_now == 1)
     slow = False
-    stream.cut()
-    stream.cut()
+    stream.drop_connection()
+    stream.drop_connection()
     assert await reading == [1]
     assert "cut by you" not in meter.detail
 

@@ -14,9 +14,9 @@ from faulty_server import FaultyServer, after, event, open_stream, problem
 from support.waiting import wait_until
 from tui.common.client.errors import ApiError, ResetStream
 from tui.common.client.fallback import LogStream
+from tui.common.client.meter import Pattern, State
+from tui.common.client.probation import Patience
 from tui.common.client.session import Session
-from tui.common.client.watched import Patience
-from tui.common.client.wire import Pattern, State
 
 STREAM, POLL = "/log/stream", "/log/events"
 QUICK = Patience(

@@ -14,12 +14,11 @@ from support.hostile_server import ENDLESS, HEAD, answer, hostile
 from support.waiting import wait_until
 from tui.common.client.api import Api
 from tui.common.client.channel import FRAMES_AT_A_TIME
-from tui.common.client.exchange import ANSWER_BYTES, WORDS_LONG
+from tui.common.client.meter import Pattern, State, Wire
+from tui.common.client.request import ANSWER_BYTES, WORDS_LONG
 from tui.common.client.session import ApiError, Session, Unreachable
-from tui.common.client.sse import EventStream
-from tui.common.client.sse_parser import EVENT_BYTES, EventTooLarge, SSEParser
+from tui.common.client.sse import EVENT_BYTES, EventStream, EventTooLarge, SSEParser
 from tui.common.client.websocket import Room
-from tui.common.client.wire import Pattern, State, Wire
 
 ME = {"id": "1", "email": "a@example.com", "name": "A", "role": "customer"}
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -95,7 +94,7 @@ async def test_what_is_not_understood_is_words(says: bytes) -> None:
         server.says = says
         with pytest.raises((Unreachable, ApiError)) as caught:
             await Api(session).me()
-        assert len(caught.value.words) < 2 * WORDS_LONG
+        assert len(caught.value.message) < 2 * WORDS_LONG
 
 
 async def test_an_error_has_the_status_of_its_answer_and_no_more_words_than_fit() -> None:
@@ -112,7 +111,7 @@ async def test_an_error_has_the_status_of_its_answer_and_no_more_words_than_fit(
         with pytest.raises(ApiError) as caught:
             await session.request("GET", "/me")
         assert caught.value.status == 400
-        assert len(caught.value.words) < 10 * WORDS_LONG
+        assert len(caught.value.message) < 10 * WORDS_LONG
         # A number that no JSON has in any other language.
         server.says = answer(json.dumps({**said, "status": 10**100}).encode(), status=b"500 X")
         with pytest.raises(ApiError) as caught:

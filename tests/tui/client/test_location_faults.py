@@ -11,9 +11,9 @@ from faulty_server import FaultyServer, for_ever, open_stream, problem
 
 from support.waiting import wait_until
 from tui.common.client.locations import LocationStream
+from tui.common.client.meter import Pattern, State, Wire
+from tui.common.client.probation import Patience
 from tui.common.client.session import ApiError, Session
-from tui.common.client.watched import Patience
-from tui.common.client.wire import Pattern, State, Wire
 
 STREAM = "/drivers/d-1/location/stream"
 POLL = "/drivers/d-1/location"

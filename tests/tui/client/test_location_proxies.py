@@ -8,7 +8,7 @@ from driver_scene import SLACK, Scene, scene_of, stream_in, watching
 
 from support.live_server import running_server, settings_for
 from support.waiting import wait_until
-from tui.common.client.wire import Pattern, State
+from tui.common.client.meter import Pattern, State
 
 INTERVAL = 0.5
 

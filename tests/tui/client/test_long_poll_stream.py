@@ -10,9 +10,9 @@ from faulty_server import FaultyServer, for_ever, problem
 from server.features.orders.schemas import STEPS, OrderStatus
 from support.waiting import wait_until
 from tui.common.client.long_polling import StatusPoll
-from tui.common.client.reconnect import Backoff
+from tui.common.client.meter import Meter, Pattern, State, Wire
+from tui.common.client.retry import Backoff
 from tui.common.client.session import ApiError, Session
-from tui.common.client.wire import Meter, Pattern, State, Wire
 
 PATH = "/orders/o-1/status"
 
@@ -192,7 +192,7 @@ async def test_cutting_a_held_request(
 ) -> None:
     reading = asyncio.create_task(statuses(poll))
     await wait_until(lambda: poll.last_status is OrderStatus.PLACED and faulty.open_now == 1)
-    poll.cut()
+    poll.drop_connection()
     await wait_until(lambda: meter.reconnects == 1 and faulty.open_now == 1)
     await order.step(OrderStatus.CANCELLED)
     assert await reading == [OrderStatus.PLACED, OrderStatus.CANCELLED]

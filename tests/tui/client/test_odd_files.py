@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tui.common.client.files import home, read_regular
-from tui.common.client.form import UnfitFile, read_file
-from tui.common.client.outbox import Unsent
-from tui.common.client.outbox_store import OutboxStore
-from tui.common.client.tokens import BrokenTokenFile, StoreTrouble, TokenStore
+from tui.common.client.files import UnfitFile, home, read_file, read_regular
+from tui.common.client.outbox import OutboxStore, Unsent
+from tui.common.client.token_store import BrokenTokenFile, TokenStore, TokenStoreError
 
 
 def odd(kind: str, path: Path) -> Path:
@@ -70,7 +68,7 @@ async def test_a_sign_in_that_is_no_file_is_told(kind: str, tmp_path: Path) -> N
     if kind == "nowhere":
         assert await store.read() is None
         return
-    with pytest.raises(StoreTrouble, match="sign-in"):
+    with pytest.raises(TokenStoreError, match="sign-in"):
         await store.read()
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tui.common.client.outbox import Outbox, Unsent
-from tui.common.client.outbox_store import OutboxStore
+from tui.common.client.outbox import Outbox, OutboxStore, Unsent
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from email.utils import format_datetime
 import pytest
 
 from server.features.shared.schemas import ProblemDetails
-from tui.common.client import reconnect
+from tui.common.client import retry as reconnect
 from tui.common.client.errors import ApiError, SignedOut, Unreachable
-from tui.common.client.reconnect import Backoff, is_final, parse_retry_after
+from tui.common.client.retry import Backoff, is_permanent, parse_retry_after
 
 
 def api_error(status: int) -> ApiError:
@@ -19,17 +19,17 @@ def api_error(status: int) -> ApiError:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 406, 409, 410, 413, 415, 422])
 def test_what_the_client_did_wrong_is_final(status: int) -> None:
-    assert is_final(api_error(status))
+    assert is_permanent(api_error(status))
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 520])
 def test_what_passes_is_not_final(status: int) -> None:
-    assert not is_final(api_error(status))
+    assert not is_permanent(api_error(status))
 
 
 def test_no_network_is_not_final_and_being_signed_out_is() -> None:
-    assert not is_final(Unreachable("gone"))
-    assert is_final(SignedOut("out"))
+    assert not is_permanent(Unreachable("gone"))
+    assert is_permanent(SignedOut("out"))
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ from support.live_server import LiveServer
 from support.uploads import COFFEE
 from support.waiting import wait_until
 from tui.common.client.api import Api
-from tui.common.client.form import UnfitFile
-from tui.common.client.reconnect import Backoff
+from tui.common.client.files import UnfitFile
+from tui.common.client.meter import Pattern, State, Wire
+from tui.common.client.retry import Backoff
 from tui.common.client.session import ApiError, Session, Unreachable
 from tui.common.client.short_polling import UploadPoll
-from tui.common.client.wire import Pattern, State, Wire
 
 PATH = "/uploads/upl_1"
 AVATAR = NewUpload(purpose=UploadPurpose.AVATAR)
@@ -195,7 +195,7 @@ async def test_a_cut_between_two_polls_is_of_the_next_one(
         reading = asyncio.ensure_future(anext(photo))
         meter = wire.meters["photo"]
         await wait_until(lambda: meter.state is State.WAITING, what="it rests")
-        photo.cut()
+        photo.drop_connection()
         assert meter.state is State.WAITING, "there is nothing to cut yet"
         assert (await reading).status in ("processing", "done")
         assert meter.reconnects == 1
@@ -209,7 +209,7 @@ async def test_a_cut_before_the_first_poll_is_of_that_one(
         reading = asyncio.ensure_future(anext(photo))
         meter = wire.meters["photo"]
         await wait_until(lambda: meter.state is State.WAITING, what="it rests")
-        photo.cut()
+        photo.drop_connection()
         assert (await reading).status == "done"
         assert meter.reconnects == 1
 
@@ -231,7 +231,7 @@ async def test_a_cut_while_an_answer_comes_is_of_that_one_alone(
         reading = asyncio.ensure_future(anext(photo))
         meter = wire.meters["photo"]
         await wait_until(lambda: meter.state is State.LIVE, what="the answer has begun")
-        photo.cut()
+        photo.drop_connection()
         assert (await reading).status == "done"
         assert (meter.reconnects, faulty.count("GET", PATH)) == (1, 2)
 

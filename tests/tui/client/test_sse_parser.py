@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tui.common.client.sse_parser import ServerSentEvent, SSEParser
+from tui.common.client.sse import ServerSentEvent, SSEParser
 
 
 def by_the_standard(raw: bytes, last_event_id: str = "") -> list[tuple[str, str, str]]:

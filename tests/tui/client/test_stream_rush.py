@@ -6,11 +6,11 @@ import pytest
 from aiohttp import web
 from faulty_server import FaultyServer, after, event, open_stream
 
-from tui.common.client.exchange import Exchange
-from tui.common.client.reconnect import Backoff
+from tui.common.client.meter import Pattern, Wire
+from tui.common.client.request import Exchange
+from tui.common.client.retry import Backoff
 from tui.common.client.session import Session
 from tui.common.client.sse import EventStream
-from tui.common.client.wire import Pattern, Wire
 
 PATH = "/restaurants/r/orders/stream"
 TOTAL = 400
@@ -61,7 +61,7 @@ async def taken(session: Session, wire: Wire, *, cut_at: int = 0) -> list[int]:
         while len(numbers) < TOTAL:
             numbers.append(int((await anext(stream)).last_event_id.removeprefix("c-")))
             if len(numbers) == cut_at:
-                stream.cut()
+                stream.drop_connection()
     return numbers
 
 

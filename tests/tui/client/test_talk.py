@@ -12,11 +12,11 @@ from faulty_server import FaultyServer, problem
 
 from server.features.chat.schemas import Chat, ChatMessage
 from support.waiting import wait_until
-from tui.common.chat.talk import Talk
+from tui.common.chat.session import Talk
 from tui.common.client.api import Api
-from tui.common.client.reconnect import Backoff
+from tui.common.client.meter import State
+from tui.common.client.retry import Backoff
 from tui.common.client.session import Session
-from tui.common.client.wire import State
 
 CHAT_NOW = {
     "id": CHAT,
@@ -109,7 +109,7 @@ async def test_after_a_reset_the_history_is_read_again_and_nothing_is_sent_twice
     far.before_open, far.on_frame = reset_once, swallow
     talk.say("second")
     await wait_until(lambda: "second" in far.texts(), what="it to be sent")
-    talk.cut()
+    talk.drop_connection()
     await wait_until(lambda: len(texts(talk)) == 3, what="the history again")
     talk.say("third")
     await wait_until(lambda: not talk.outbox, what="the third to be back")
@@ -185,11 +185,11 @@ async def test_a_history_that_cannot_be_had_is_said_and_asked_for_again(
     faulty.on("GET", f"/chats/{CHAT}/messages", busy)
     talk = Talk(session, Api(session), Chat.model_validate(CHAT_NOW))
     job = asyncio.create_task(talk.run())
-    await wait_until(lambda: talk.trouble, what="words")
+    await wait_until(lambda: talk.error, what="words")
     assert not talk.over
     faulty.on("GET", f"/chats/{CHAT}/messages", good)
     await live(talk)
-    assert talk.trouble == ""
+    assert talk.error == ""
     job.cancel()
 
 
@@ -203,5 +203,5 @@ async def test_somebody_elses_chat_is_over_at_once(
     talk = Talk(session, Api(session), Chat.model_validate(CHAT_NOW))
     await asyncio.wait_for(talk.run(), 10)
     assert talk.over
-    assert talk.trouble
+    assert talk.error
     assert talk.meter.state is State.DOWN

@@ -18,12 +18,12 @@ from support.room import open_chat
 from support.town import PASSWORD
 from support.waiting import wait_until
 from tui.common.client.api import Api
-from tui.common.client.chat import BLOCKED, ChatStream
+from tui.common.client.chat_room import BLOCKED, ChatStream
 from tui.common.client.fallback import FallbackStream, LogStream
 from tui.common.client.locations import LocationStream
+from tui.common.client.meter import Pattern, State, Wire
 from tui.common.client.outbox import Outbox, Unsent
 from tui.common.client.session import Session
-from tui.common.client.wire import Pattern, State, Wire
 
 INTERVAL = 0.5
 """Seconds between two changes of each kind."""

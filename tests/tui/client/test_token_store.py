@@ -13,15 +13,15 @@ from aiohttp import web
 from faulty_server import FaultyServer
 
 from support.waiting import wait_until
+from tui.common.client.meter import Wire
 from tui.common.client.session import Session, SignedOut, Unreachable
-from tui.common.client.tokens import (
+from tui.common.client.token_store import (
     BrokenTokenFile,
     Remembered,
     StoreBusy,
-    StoreTrouble,
     TokenStore,
+    TokenStoreError,
 )
-from tui.common.client.wire import Wire
 
 WINDOW = Path(__file__).with_name("shared_window.py")
 ROOT = Path(__file__).parents[3]
@@ -306,7 +306,7 @@ async def test_a_full_disk_does_not_leave_a_used_token_behind(
     assert not store.path.exists()
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", full)
-        with pytest.raises(StoreTrouble, match="No space left"):
+        with pytest.raises(TokenStoreError, match="No space left"):
             await store.write(Remembered("x", "y"))
     faulty.revoke_access()
     await session.request("GET", "/thing")

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tui.common.client.wire import FRAMES_KEPT, LATENCIES_KEPT, Pattern, State, Wire
+from tui.common.client.meter import FRAMES_KEPT, LATENCIES_KEPT, Pattern, State, Wire
 
 
 def test_a_name_has_one_meter() -> None:

@@ -9,9 +9,9 @@ from textual.content import Content
 from textual.widgets import Static
 
 from server.features.accounts.schemas import Registration
+from tui.cli import launch
 from tui.common.app import TiffinApp
 from tui.common.crash import REPORT
-from tui.common.launch import launch
 from tui.customer.app import CustomerApp
 from tui.employee.app import EmployeeApp
 

@@ -11,10 +11,10 @@ from textual.widgets import Button, Input, Static
 from support.screen import shown
 from support.waiting import wait_until
 from tui.common.app import TiffinApp
-from tui.common.client.tokens import TokenStore
-from tui.common.client.wire import Pattern
+from tui.common.client.meter import Pattern
+from tui.common.client.token_store import TokenStore
 from tui.common.panel import Panel
-from tui.common.panels.wire_panel import WirePanel
+from tui.common.wire.panel import WirePanel
 
 
 class EchoPanel(Panel):
@@ -44,10 +44,10 @@ class EchoPanel(Panel):
     def stop(self) -> None:
         self.stopped += 1
 
-    def cut(self) -> None:
+    def drop_connection(self) -> None:
         self.cuts += 1
 
-    def flush(self) -> None:
+    def redraw(self) -> None:
         self.flushes += 1
         self.query_one("#count", Static).update(f"{self.count} events")
 

@@ -7,9 +7,9 @@ from support.live_server import LiveServer
 from support.rest import Rest
 from support.screen import sees, shown
 from support.waiting import wait_until
-from tui.common.screens.account import AccountScreen
-from tui.common.screens.login import LoginScreen
-from tui.common.screens.sessions import SessionsScreen
+from tui.common.dialogs.account import AccountScreen
+from tui.common.dialogs.login import LoginScreen
+from tui.common.dialogs.sessions import SessionsScreen
 
 
 def press(app: Window, button: str) -> None:

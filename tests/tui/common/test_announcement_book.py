@@ -7,7 +7,7 @@ import pytest
 from server.features.accounts.schemas import Account, Role
 from server.features.announcements.schemas import AnnouncementPage, Audience, Severity
 from support.news import NOON, an_announcement
-from tui.common.panels.announcement_book import AnnouncementBook
+from tui.common.announcements.model import AnnouncementBook
 
 
 def page(*numbers: int, following: str | None = None, **changes: object) -> AnnouncementPage:

@@ -90,7 +90,7 @@ def test_the_demo_tells_of_a_crash_in_the_same_way(tmp_path: Path) -> None:
         tmp_path,
         "-c",
         "import os, runpy; os.isatty = None;"
-        "runpy.run_module('tui.common.demo', run_name='__main__', alter_sys=True)",
+        "runpy.run_module('tui.demo.run', run_name='__main__', alter_sys=True)",
     )
     files = list((tmp_path / "tiffin").glob("crash-*.txt"))
     assert len(files) == 1, written

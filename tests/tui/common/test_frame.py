@@ -9,10 +9,10 @@ from textual.pilot import Pilot
 from support.live_server import LiveServer
 from support.screen import sees, shown
 from support.waiting import wait_until
-from tui.common.client.tokens import TokenStore
-from tui.common.client.wire import State
-from tui.common.panels.wire_panel import WirePanel
-from tui.common.widgets.panel_grid import PanelGrid
+from tui.common.client.meter import State
+from tui.common.client.token_store import TokenStore
+from tui.common.panel_grid import PanelGrid
+from tui.common.wire.panel import WirePanel
 
 
 def fronts(app: Window) -> list[int]:
@@ -244,7 +244,7 @@ async def test_a_thousand_events_are_a_few_paintings(
                 for _ in range(50):
                     app.echo.count += 1
                     app.echo.meter.event("echo", 10)
-                    app.echo.dirty = True
+                    app.echo.needs_redraw = True
                 await pilot.pause(0.01)
 
         await burst(pilot)

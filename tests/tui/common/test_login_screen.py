@@ -11,8 +11,8 @@ from support.live_server import LiveServer, running_server, settings_for
 from support.ports import free_port
 from support.screen import sees, shown
 from support.waiting import wait_until
-from tui.common.client.tokens import TokenStore
-from tui.common.screens.login import LoginScreen
+from tui.common.client.token_store import TokenStore
+from tui.common.dialogs.login import LoginScreen
 
 
 def window(url: str, folder: Path) -> Window:

@@ -19,10 +19,10 @@ from support.screen import sees, shown, steering, told
 from support.town import PASSWORD, database_in
 from support.waiting import wait_until
 from tui.common.app import TiffinApp
-from tui.common.client.tokens import TokenStore
-from tui.common.photo.pick import PickScreen
-from tui.common.screens.confirm import ConfirmScreen
-from tui.common.text import plain
+from tui.common.client.token_store import TokenStore
+from tui.common.dialogs.confirm import ConfirmScreen
+from tui.common.sanitize import plain
+from tui.common.uploads.dialogs import PickScreen
 from tui.customer.app import CustomerApp
 from tui.employee.app import EmployeeApp
 

@@ -1,4 +1,4 @@
-from tui.common.pace import BUSY_SHARE, MOST_SKIPPED, STEP, Pace
+from tui.common.throttle import BUSY_SHARE, MOST_SKIPPED, STEP, Pace
 
 BEAT = 0.05
 

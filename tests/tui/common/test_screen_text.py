@@ -14,17 +14,9 @@ from wcwidth import wcwidth
 
 from server.text import clean, shows
 from tui.common.base_app import BaseApp
-from tui.common.chat.legible import legible
-from tui.common.text import (
-    anchored,
-    fit,
-    human_age,
-    human_bytes,
-    human_latency,
-    in_one_line,
-    plain,
-    spark,
-)
+from tui.common.chat.layout import legible
+from tui.common.format import fit, human_age, human_bytes, human_latency, spark
+from tui.common.sanitize import anchored, in_one_line, plain
 
 CLUSTERS = (
     *("☁️", "1️⃣", "❤️", "☎️", "☁", "👍🏽", "☝🏽", "🇩🇪", "🇩", "👨‍👩‍👧", "🏳️‍🌈", "👩🏽‍⚕️", "❤‍🔥"),

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from server.features.announcements.schemas import NewAnnouncement
 from support.news import NEWS
-from tui.common.trouble import field_of, words_of
+from tui.common.format import field_of, message_for
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from tui.common.trouble import field_of, words_of
     ],
 )
 def test_a_field_that_does_not_fit(field: str, value: str, words: str) -> None:
-    with pytest.raises(ValidationError) as trouble:
+    with pytest.raises(ValidationError) as error:
         NewAnnouncement.model_validate(NEWS | {field: value})
-    assert words_of(trouble.value) == words
-    assert field_of(trouble.value) == field
+    assert message_for(error.value) == words
+    assert field_of(error.value) == field

@@ -4,7 +4,7 @@ import time
 import pytest
 from textual.app import App, ComposeResult
 
-from tui.common.client.wire import Meter, Pattern, State, Wire
+from tui.common.client.meter import Meter, Pattern, State, Wire
 from tui.common.theme import NIGHT
 from tui.common.widgets.wire_line import WireLine
 

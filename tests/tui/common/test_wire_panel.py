@@ -7,9 +7,9 @@ from frame_window import Window, signed_in
 from support.live_server import LiveServer
 from support.screen import sees, shown
 from support.waiting import wait_until
-from tui.common.client.wire import Pattern, State
-from tui.common.panels.frame_log import FrameLog
-from tui.common.panels.wire_panel import WirePanel
+from tui.common.client.meter import Pattern, State
+from tui.common.wire.log import FrameLog
+from tui.common.wire.panel import WirePanel
 
 
 def traffic(app: Window, count: int = 30) -> None:

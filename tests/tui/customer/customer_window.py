@@ -11,14 +11,14 @@ from textual.widgets import Input
 
 from support.rest import Rest
 from support.waiting import wait_until
-from tui.common.client.tokens import TokenStore
-from tui.common.screens.login import LoginScreen
+from tui.common.client.token_store import TokenStore
+from tui.common.dialogs.login import LoginScreen
 from tui.customer.app import CustomerApp
-from tui.customer.panels.order_table import OrderTable
-from tui.customer.panels.orders import OrdersPanel
-from tui.customer.screens.menu_list import MenuList
-from tui.customer.screens.new_order import NewOrderScreen
-from tui.customer.screens.restaurant_list import RestaurantList
+from tui.customer.ordering.menu import MenuList
+from tui.customer.ordering.restaurants import RestaurantList
+from tui.customer.ordering.screen import NewOrderScreen
+from tui.customer.orders.panel import OrdersPanel
+from tui.customer.orders.table import OrderTable
 
 PASSWORD = "correct horse"
 NARROW = (80, 24)

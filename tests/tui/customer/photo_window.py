@@ -10,9 +10,9 @@ from textual.pilot import Pilot
 
 from server.features.uploads.schemas import Upload
 from support.waiting import wait_until
-from tui.common.photo.desk import Desk
-from tui.common.photo.panel import PhotoPanel
-from tui.common.photo.pick import PickScreen
+from tui.common.uploads.dialogs import PickScreen
+from tui.common.uploads.manager import Desk
+from tui.common.uploads.panel import PhotoPanel
 from tui.customer.app import CustomerApp
 
 

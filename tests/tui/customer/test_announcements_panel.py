@@ -15,10 +15,10 @@ from support.proxy import proxy_to
 from support.rest import Rest
 from support.screen import sees, shown, told
 from support.waiting import wait_until
-from tui.common.client.wire import State
-from tui.common.panels import announcements
-from tui.common.panels.announcements import AnnouncementsPanel
-from tui.common.screens.account import AccountScreen
+from tui.common.announcements import panel as announcements
+from tui.common.announcements.panel import AnnouncementsPanel
+from tui.common.client.meter import State
+from tui.common.dialogs.account import AccountScreen
 from tui.customer.app import CustomerApp
 
 

@@ -3,8 +3,8 @@ from order_samples import an_order
 
 from server.features.restaurants.schemas import MenuItem, Restaurant
 from server.features.shared.schemas import Address
-from tui.customer.screens.basket import Basket, address_for, out_of_reach, where_it_goes
-from tui.customer.screens.menu_list import MenuList, basket_line
+from tui.customer.ordering.basket import Basket, address_for, out_of_reach, where_it_goes
+from tui.customer.ordering.menu import MenuList, basket_line
 
 HOME = Address(text="1 Quay Street", lat=47.1, lng=15.1)
 

@@ -21,10 +21,10 @@ from support.rest import Rest
 from support.screen import sees, shown, told
 from support.waiting import wait_until
 from tui.customer.app import CustomerApp
-from tui.customer.panels.order_table import OrderTable
-from tui.customer.screens.checkout import Checkout
-from tui.customer.screens.menu_list import MenuList
-from tui.customer.screens.new_order import NewOrderScreen
+from tui.customer.ordering.checkout import Checkout
+from tui.customer.ordering.menu import MenuList
+from tui.customer.ordering.screen import NewOrderScreen
+from tui.customer.orders.table import OrderTable
 
 
 async def orders_at(guest: Rest) -> list[dict[str, Any]]:

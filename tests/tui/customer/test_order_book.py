@@ -1,7 +1,7 @@
 from order_samples import an_order
 
 from server.features.orders.schemas import Order, OrderPage, TrackedStatus
-from tui.customer.panels.order_book import OrderBook
+from tui.customer.orders.model import OrderBook
 
 
 def a_page(*orders: Order, older: str | None = None) -> OrderPage:

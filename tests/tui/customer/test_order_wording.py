@@ -4,9 +4,8 @@ import pytest
 from order_samples import NOON, WAY, a_step, an_order
 
 from server.features.orders.schemas import CANCELLABLE, OrderStatus
-from tui.customer.panels import order_lines
-from tui.customer.panels.order_book import OrderBook
-from tui.customer.panels.wording import (
+from tui.customer.orders import format as order_lines
+from tui.customer.orders.format import (
     LOOKS,
     actor,
     age,
@@ -18,6 +17,7 @@ from tui.customer.panels.wording import (
     status_before_end,
     why_not_cancellable,
 )
+from tui.customer.orders.model import OrderBook
 
 
 @pytest.mark.parametrize(

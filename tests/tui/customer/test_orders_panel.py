@@ -14,9 +14,9 @@ from support.proxy import proxy_to
 from support.rest import Rest
 from support.screen import sees, shown, told
 from support.waiting import wait_until
-from tui.common.client.wire import State
-from tui.customer.screens.cancel import CancelScreen
-from tui.customer.screens.order_details import OrderDetails
+from tui.common.client.meter import State
+from tui.customer.orders.details import OrderDetails
+from tui.customer.orders.panel import CancelScreen
 
 MEDIUM = (100, 30)
 
@@ -201,11 +201,11 @@ async def test_a_server_that_goes_and_comes_back(
         await wait_until(lambda: panel.meter.state is State.RETRY, what="noticed")
         await sees(app, "reconnecting")
         await pilot.press("r")
-        await wait_until(lambda: panel.feed.trouble, what="the list cannot be read")
+        await wait_until(lambda: panel.feed.error, what="the list cannot be read")
         await sees(app, "○ Placed")
         async with served_again(demo_server):
             await wait_until(lambda: panel.meter.state is State.WAITING, 10, what="back")
-            await wait_until(lambda: not panel.feed.trouble, 10, what="read again")
+            await wait_until(lambda: not panel.feed.error, 10, what="read again")
             await kitchen.step(order_id, "accepted", eta_minutes=30)
             await sees(app, "● Accepted")
 

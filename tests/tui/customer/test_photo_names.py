@@ -13,10 +13,8 @@ from textual.widgets import Button, Input
 from support.live_server import running_server, settings_for
 from support.screen import sees, shown, steering, told
 from support.waiting import wait_until
-from tui.common.photo.candidate import Candidate
-from tui.common.photo.path_field import PathField
-from tui.common.photo.pick import PickScreen, PictureTree
-from tui.common.photo.save import SaveScreen
+from tui.common.uploads.dialogs import PathField, PickScreen, PictureTree, SaveScreen
+from tui.common.uploads.local_picture import Candidate
 from tui.customer.app import CustomerApp
 
 NAMES = {

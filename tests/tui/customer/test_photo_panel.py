@@ -19,14 +19,12 @@ from support.server_process import StartServer
 from support.uploads import COFFEE
 from support.uploads import send as send_by_rest
 from support.waiting import wait_until
-from tui.common.backstage import port_is_free
-from tui.common.client.wire import State
-from tui.common.photo.parcel import Way
-from tui.common.photo.pick import PickScreen
-from tui.common.photo.save import SaveScreen
-from tui.common.screens.account import AccountScreen
-from tui.common.screens.avatar import Avatar
-from tui.common.screens.confirm import ConfirmScreen
+from tui.common.client.meter import State
+from tui.common.dialogs.account import AccountScreen, Avatar
+from tui.common.dialogs.confirm import ConfirmScreen
+from tui.common.uploads.dialogs import PickScreen, SaveScreen
+from tui.common.uploads.jobs import Way
+from tui.demo.processes import port_is_free
 
 MEDIUM = (100, 30)
 

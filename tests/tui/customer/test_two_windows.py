@@ -10,7 +10,7 @@ from support.rest import Rest
 from support.screen import sees
 from support.waiting import wait_until
 from tui.customer.app import CustomerApp
-from tui.customer.panels.chat import ChatPanel
+from tui.customer.chat.panel import ChatPanel
 
 
 async def come_back(app: CustomerApp) -> None:

@@ -9,10 +9,10 @@ from textual.pilot import Pilot
 from server.features.orders.schemas import Order, OrderStatus
 from support.screen import sees, shown
 from support.waiting import PATIENCE, wait_until
-from tui.common.client.tokens import TokenStore
-from tui.common.client.wire import State
+from tui.common.client.meter import State
+from tui.common.client.token_store import TokenStore
 from tui.employee.app import EmployeeApp
-from tui.employee.panels.kitchen import KitchenPanel
+from tui.employee.kitchen.panel import KitchenPanel
 
 
 class KitchenWindow:

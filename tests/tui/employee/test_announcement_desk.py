@@ -12,10 +12,10 @@ from support.live_server import LiveServer
 from support.rest import Rest
 from support.screen import told
 from support.waiting import wait_until
-from tui.common.client.wire import State
-from tui.common.screens.confirm import ConfirmScreen
-from tui.employee.panels.announcements import AnnouncementDesk
-from tui.employee.screens.compose import ComposeScreen
+from tui.common.client.meter import State
+from tui.common.dialogs.confirm import ConfirmScreen
+from tui.employee.announcements.compose import ComposeScreen
+from tui.employee.announcements.panel import AnnouncementDesk
 
 
 def desk_of(window: KitchenWindow) -> AnnouncementDesk:

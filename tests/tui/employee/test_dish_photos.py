@@ -10,10 +10,9 @@ from textual.widgets import Input, OptionList
 
 from support.live_server import LiveServer, running_server, settings_for
 from support.waiting import wait_until
-from tui.common.photo.pick import PickScreen
-from tui.employee.panels.photo import DishPhotoPanel
-from tui.employee.screens.menu import MenuScreen
-from tui.employee.screens.photo_subject import PhotoSubjectScreen
+from tui.common.uploads.dialogs import PickScreen
+from tui.employee.menu import MenuScreen
+from tui.employee.uploads import DishPhotoPanel, PhotoSubjectScreen
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.employee.panels.driver_layout import LEAST_ROSTER_LINES, Layout, layout_for
+from tui.employee.drivers.layout import LEAST_ROSTER_LINES, Layout, layout_for
 
 
 @pytest.mark.parametrize(

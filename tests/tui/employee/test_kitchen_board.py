@@ -4,10 +4,9 @@ import pytest
 from kitchen_orders import ANA, MAYA, NOON, an_order, moved
 
 from server.features.orders.schemas import OrderStatus
-from tui.employee.panels.bell import Bell
-from tui.employee.panels.board import COLUMNS, Board
-from tui.employee.panels.cursor import Cursor
-from tui.employee.panels.due import Urgency, due, short_span
+from tui.employee.kitchen.board import COLUMNS, Board, Urgency, due, short_span
+from tui.employee.kitchen.cursor import Cursor
+from tui.employee.kitchen.status import Bell
 
 S = OrderStatus
 

@@ -13,11 +13,9 @@ from support.proxy import proxy_to
 from support.rest import Rest
 from support.server_process import StartServer
 from support.waiting import wait_until
-from tui.common.client.wire import State
-from tui.employee.panels.bell import RING_EVERY
-from tui.employee.screens.accept import AcceptScreen
-from tui.employee.screens.driver import DriverScreen
-from tui.employee.screens.reason import ReasonScreen
+from tui.common.client.meter import State
+from tui.employee.kitchen.dialogs import AcceptScreen, DriverScreen, ReasonScreen
+from tui.employee.kitchen.status import RING_EVERY
 
 S = OrderStatus
 
@@ -59,8 +57,8 @@ async def test_data_is_never_markup(demo_server: LiveServer, town: Town, tmp_pat
 def test_control_characters_never_reach_the_terminal() -> None:
     from datetime import UTC, datetime
 
-    from tui.employee.panels.card import body_of
-    from tui.employee.panels.details import lines_of
+    from tui.employee.kitchen.cards import body_of
+    from tui.employee.kitchen.details import lines_of
 
     order = an_order(1, note="a\x1b[31mb\x07\u202ec\nd")
     shown = [text for text, _ in body_of(order, 14)]

@@ -5,7 +5,7 @@ from typing import Any
 
 from server.features.chat.schemas import Chat, ChatStatus, LastMessage, Unread
 from server.features.shared.schemas import Actor
-from tui.employee.panels.queue import Queue
+from tui.employee.support.queue import Queue
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 ANA = Actor(id="ana", name="Ana", role="customer")

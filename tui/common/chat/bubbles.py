@@ -11,10 +11,10 @@ from textual.strip import Strip
 
 from server.features.chat.schemas import ChatMessage
 from server.features.shared.schemas import Actor
-from tui.common.chat.conversation import Conversation, Draft
 from tui.common.chat.layout import DAY_LINES, EDGE, Layout, Place
-from tui.common.ink import Inks, Line, Part
-from tui.common.text import fit
+from tui.common.chat.model import Conversation, Draft
+from tui.common.format import fit
+from tui.common.styles import Inks, Line, Part
 
 STRIPS_KEPT = 2000
 SENT, READ, WAITING, REFUSED = "✓", "✓✓", "◌", "✕"

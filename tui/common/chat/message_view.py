@@ -16,9 +16,9 @@ from textual.visual import Visual
 
 from server.text import clean
 from tui.common.chat.bubbles import Bubbles
-from tui.common.chat.conversation import Conversation
 from tui.common.chat.layout import Layout, Place
-from tui.common.text import centred
+from tui.common.chat.model import Conversation
+from tui.common.format import centred
 
 NEAR = 2
 """Windows from the top at which older messages are wanted."""

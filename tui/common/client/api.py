@@ -52,16 +52,15 @@ from server.features.uploads.schemas import (
     Upload,
     UploadPage,
 )
-from tui.common.client.answer import ModelT, parse, parse_object
 from tui.common.client.errors import ApiError, Unreachable
-from tui.common.client.form import FileForm, Progress, read_file
-from tui.common.client.http_client import API_PREFIX
-from tui.common.client.reconnect import parse_retry_after, until_answered
+from tui.common.client.files import FileForm, Progress, read_file
+from tui.common.client.http import API_PREFIX, ModelT, parse, parse_object
+from tui.common.client.retry import parse_retry_after, retry
 
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from tui.common.client.http_client import RequestOptions
+    from tui.common.client.http import RequestOptions
     from tui.common.client.session import Session
 
 PageT = TypeVar("PageT", bound=Page[Any])
@@ -106,7 +105,7 @@ class Api:
             headers = {"Idempotency-Key": idempotency_key}
             return await self._ask(Order, "POST", "/orders", json=basket, headers=headers)
 
-        return await until_answered(send, PLACING_ATTEMPTS)
+        return await retry(send, PLACING_ATTEMPTS)
 
     async def cancel(self, order_id: str, reason: str | None = None) -> Order:
         """Call one's own order off; `ApiError` 409 once it is being prepared."""
@@ -140,8 +139,8 @@ class Api:
         headers = {"Accept": "application/geo+json, application/json"}
         try:
             reply = await self._session.request("GET", "/map", headers=headers)
-        except ApiError as trouble:
-            if trouble.status == 404:
+        except ApiError as error:
+            if error.status == 404:
                 return None
             raise
         return parse_object("map", reply)
@@ -299,7 +298,7 @@ class Api:
             return parse(AcceptedUpload, reply)
 
         seconds: list[float] = []
-        accepted = await until_answered(send, PLACING_ATTEMPTS)
+        accepted = await retry(send, PLACING_ATTEMPTS)
         return accepted, seconds[-1]
 
     async def upload(self, upload_id: str) -> Upload:

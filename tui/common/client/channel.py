@@ -16,10 +16,10 @@ from aiohttp import WSMsgType
 
 from server.features.shared.schemas import ProblemDetails
 from tui.common.client.errors import ApiError, NoStream, Unreachable
-from tui.common.client.reconnect import SERVER_SAYS_AT_MOST, parse_retry_after
+from tui.common.client.retry import SERVER_SAYS_AT_MOST, parse_retry_after
 
 if TYPE_CHECKING:
-    from tui.common.client.wire import Meter
+    from tui.common.client.meter import Meter
 
 PING_SECONDS = 10.0
 PONG_SECONDS = 0.1

@@ -8,15 +8,15 @@ if TYPE_CHECKING:
     from server.features.shared.schemas import ProblemDetails
 
 
-class ClientTrouble(Exception):
-    """Any of the below; `words` is a sentence for the screen."""
+class ClientError(Exception):
+    """Any of the below; `message` is a sentence for the screen."""
 
-    def __init__(self, words: str) -> None:
-        super().__init__(words)
-        self.words = words
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
 
 
-class ApiError(ClientTrouble):
+class ApiError(ClientError):
     """The server answered with an error (status 400 and up); `retry_after` is in seconds."""
 
     def __init__(self, problem: ProblemDetails, retry_after: float | None = None) -> None:
@@ -30,15 +30,15 @@ class ApiError(ClientTrouble):
         return self.problem.status
 
 
-class Unreachable(ClientTrouble):
+class Unreachable(ClientError):
     """No answer came: the network, the address or the server itself.
 
     `reason` is the short form, for a line with little room.
     """
 
-    def __init__(self, words: str, reason: str = "", retry_after: float | None = None) -> None:
-        super().__init__(words)
-        self.reason = reason or words
+    def __init__(self, message: str, reason: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason or message
         self.retry_after = retry_after
 
 
@@ -46,11 +46,11 @@ class NoStream(Unreachable):
     """Something answers, but no stream comes through: another content type, or not a byte."""
 
 
-class SignedOut(ClientTrouble):
+class SignedOut(ClientError):
     """Nobody is signed in any more: the server refused to renew the session, or there is none."""
 
 
-class ResetStream(ClientTrouble):
+class ResetStream(ClientError):
     """The server cannot go on from our cursor: read the snapshot again and open a new stream."""
 
 

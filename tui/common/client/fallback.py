@@ -20,21 +20,21 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from tui.common.client.errors import ApiError, ClientTrouble, ResetStream
+from tui.common.client.errors import ApiError, ClientError, ResetStream
 from tui.common.client.long_polling import EventPoll, json_text
-from tui.common.client.reconnect import Backoff, in_short, is_final
-from tui.common.client.sse_parser import ServerSentEvent
+from tui.common.client.meter import Pattern, State
+from tui.common.client.probation import Patience, Watched, WatchedEvents
+from tui.common.client.retry import Backoff, in_short, is_permanent
+from tui.common.client.sse import ServerSentEvent
 from tui.common.client.stream import News, NewsT
-from tui.common.client.watched import Patience, Watched, WatchedEvents
-from tui.common.client.wire import Pattern, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
     from server.features.shared.schemas import EventPage
     from tui.common.client.long_polling import LongPoll
+    from tui.common.client.meter import Meter
     from tui.common.client.session import Session
-    from tui.common.client.wire import Meter
 
 AT_HAND = 4096
 """News that may wait for a slow reader; more is left to the connection."""
@@ -84,9 +84,9 @@ class FallbackStream(News[NewsT]):
         """Whether it has brought anything since the primary's connection was asked for."""
         self._aside: list[Any] = []
         """What the primary has brought and is not believed yet."""
-        self._refusal: ClientTrouble | None = None
+        self._refusal: ClientError | None = None
         """The primary's, for good."""
-        self._poll_refused: ClientTrouble | None = None
+        self._poll_refused: ClientError | None = None
         self._granted = False
         """Whether the server has ever told this account anything here."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -153,11 +153,11 @@ class FallbackStream(News[NewsT]):
             return self._primary_meter
         return self._poll_meter
 
-    def cut(self) -> None:
+    def drop_connection(self) -> None:
         """Drop the connection that carries; it comes back by itself."""
         carrier = self._primary if self.carrier is self._pattern else self._poll
         if carrier is not None:
-            carrier.cut()
+            carrier.drop_connection()
 
     async def aclose(self) -> None:
         """End for good and close the connections."""
@@ -177,8 +177,8 @@ class FallbackStream(News[NewsT]):
     async def _follow(self) -> None:
         try:
             await self._read_primary()
-        except ClientTrouble as trouble:
-            self._end(trouble)
+        except ClientError as error:
+            self._end(error)
         else:
             # Where it is not over, it has been told not to come back.
             self.doubts("no more events", None, blocked=True)
@@ -223,12 +223,12 @@ class FallbackStream(News[NewsT]):
         self._polled = self._moved = False
         self._set_carrier(self._pattern)
 
-    def doubts(self, words: str, trouble: ClientTrouble | None, *, blocked: bool) -> None:
+    def doubts(self, words: str, error: ClientError | None, *, blocked: bool) -> None:
         """The primary does not carry, for that reason: let the poll."""
         if self._finished:
             return
-        if trouble is not None and is_final(trouble):
-            self._refusal = trouble
+        if error is not None and is_permanent(error):
+            self._refusal = error
         if self._poll_refused is not None:
             if self._refusal is not None:
                 self._refused(self._refusal)
@@ -256,20 +256,20 @@ class FallbackStream(News[NewsT]):
                 async for news in poll:
                     self._from_poll(news)
                     await self._space.wait()
-        except ApiError as trouble:
+        except ApiError as error:
             if self._finished or poll is not self._poll:
                 return
             if poll.accepted or self._refusal is not None:
                 meter.set_state(State.IDLE)
-                self._refused(self._refusal if not poll.accepted and self._refusal else trouble)
+                self._refused(self._refusal if not poll.accepted and self._refusal else error)
                 return
             # It may be a server of before: the primary has the last word.
-            self._poll_refused = trouble
+            self._poll_refused = error
             self._poll = self._polling = None
             self._poll_ends()
             self._back_to_primary()
-        except ClientTrouble as trouble:
-            self._end(trouble)
+        except ClientError as error:
+            self._end(error)
 
     def _stop_polling(self) -> None:
         if self._polling is not None:
@@ -294,9 +294,9 @@ class FallbackStream(News[NewsT]):
         streams = (self._primary, self._poll)
         return self._granted or any(one is not None and one.accepted for one in streams)
 
-    def _refused(self, trouble: ClientTrouble) -> None:
+    def _refused(self, error: ClientError) -> None:
         """Both say so: it is for good."""
-        self._end(trouble)
+        self._end(error)
 
     def _end(self, fault: BaseException | None = None) -> None:
         """Nothing comes any more; the reader finds out, and lets go of the connections."""
@@ -317,7 +317,7 @@ class FallbackStream(News[NewsT]):
             if isinstance(fault, ResetStream):
                 meter.set_state(State.CONNECTING, "reading everything again")
             else:
-                words = in_short(fault) if isinstance(fault, ClientTrouble) else "failed"
+                words = in_short(fault) if isinstance(fault, ClientError) else "failed"
                 meter.set_state(State.DOWN, words)
         raise fault
 

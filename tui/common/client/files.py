@@ -1,9 +1,21 @@
 """Reading files that anything may stand in the place of."""
 
+from __future__ import annotations
+
+import asyncio
+import contextlib
 import errno
 import os
+import secrets
 import stat
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tui.common.client.errors import ClientError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 PATH_LONG = 100
 """Characters of a path in a sentence: of one that is longer its end."""
@@ -37,3 +49,94 @@ def home() -> Path:
         return Path.home()
     except RuntimeError:
         return Path("/")
+
+
+PIECE = 64 * 1024
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes that have left, and with all there are; from the start if sent again."""
+
+
+class UnfitFile(ClientError):
+    """The file cannot be read, or the server would not take it; nothing was sent."""
+
+
+class FileForm:
+    """The fields that were set and one file; may be sent more than once."""
+
+    def __init__(
+        self, fields: BaseModel, content: bytes, name: str, progress: Progress | None = None
+    ) -> None:
+        boundary = secrets.token_hex(16)
+        self.content_type = f"multipart/form-data; boundary={boundary}"
+        self._progress = progress
+        self._content = content
+        head = ""
+        for field, value in fields.model_dump(mode="json", exclude_unset=True).items():
+            if value is not None:
+                head += f"--{boundary}\r\n"
+                head += f'Content-Disposition: form-data; name="{field}"\r\n\r\n{value}\r\n'
+        head += f"--{boundary}\r\n"
+        head += f'Content-Disposition: form-data; name="file"; filename="{_plain(name)}"\r\n'
+        head += "Content-Type: application/octet-stream\r\n\r\n"
+        self._head = head.encode()
+        self._foot = f"\r\n--{boundary}--\r\n".encode()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole body."""
+        return len(self._head) + len(self._content) + len(self._foot)
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body; each piece is asked for once the one before it has left."""
+        yield self._head
+        view = memoryview(self._content)
+        for start in range(0, len(view), PIECE):
+            self._tell(start)
+            yield bytes(view[start : start + PIECE])
+        self._tell(len(view))
+        yield self._foot
+
+    def _tell(self, sent: int) -> None:
+        if self._progress is not None:
+            self._progress(sent, len(self._content))
+
+
+async def read_file(path: Path, most: int) -> bytes:
+    """The file's content; `~` is one's home.
+
+    Raises `UnfitFile` in words, also where it is larger than `most` bytes.
+    """
+
+    def read() -> bytes:
+        if path.is_dir():
+            raise UnfitFile(f"{path} is a folder. Name a file in it.")
+        content = read_regular(path, most + 1)
+        if len(content) > most:
+            raise UnfitFile(
+                f"{path.name} has {path.stat().st_size / 1024 / 1024:.1f} MiB; at most"
+                f" {most / 1024 / 1024:g} are taken. Make it smaller, or choose another."
+            )
+        if not content:
+            raise UnfitFile(f"{path.name} is empty. Choose another.")
+        return content
+
+    with contextlib.suppress(RuntimeError):  # nobody's home, by that name
+        path = _at_home(path)
+    try:
+        return await asyncio.to_thread(read)
+    except FileNotFoundError:
+        raise UnfitFile(f"There is no file {in_short(path)}.") from None
+    except (OSError, ValueError) as fault:
+        reason = getattr(fault, "strerror", None) or fault
+        raise UnfitFile(f"{in_short(path)} cannot be read: {reason}.") from None
+
+
+def _at_home(path: Path) -> Path:
+    return path.expanduser()
+
+
+def _plain(name: str) -> str:
+    """A name that ends no header; the server makes nothing of it anyway."""
+    kept = (char if char.isascii() and char.isprintable() else "_" for char in name)
+    return "".join(kept).replace('"', "_").replace("\\", "_")

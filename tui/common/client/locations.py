@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from tui.common.client.errors import ApiError, ClientTrouble, ResetStream
+from tui.common.client.errors import ApiError, ClientError, ResetStream
 from tui.common.client.fallback import FallbackStream
 from tui.common.client.long_polling import HOLD_SECONDS, LongPoll
-from tui.common.client.reconnect import Backoff, in_short
-from tui.common.client.watched import WatchedEvents
-from tui.common.client.wire import Pattern
+from tui.common.client.meter import Pattern
+from tui.common.client.probation import WatchedEvents
+from tui.common.client.retry import Backoff, in_short
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from server.features.drivers.schemas import DriverLocation
+    from tui.common.client.meter import Meter
+    from tui.common.client.probation import Patience
     from tui.common.client.session import Session
-    from tui.common.client.watched import Patience
-    from tui.common.client.wire import Meter
 
 LOCATION = "location"
 END = "end"
@@ -109,8 +109,8 @@ class LocationStream(FallbackStream["DriverLocation"]):
         while True:
             try:
                 return await super()._read_primary()
-            except ResetStream as trouble:
-                self.doubts(in_short(trouble), None, blocked=False)
+            except ResetStream as error:
+                self.doubts(in_short(error), None, blocked=False)
                 self.cursor = None  # there is no snapshot to read: a new stream tells the newest
                 await asyncio.sleep(backoff.ended())
 
@@ -136,12 +136,12 @@ class LocationStream(FallbackStream["DriverLocation"]):
             self._unread.clear()
             super()._hand_out(newer[-1:])
 
-    def _refused(self, trouble: ClientTrouble) -> None:
-        if isinstance(trouble, ApiError) and trouble.status == NOT_FOUND and self._has_access:
+    def _refused(self, error: ClientError) -> None:
+        if isinstance(error, ApiError) and error.status == NOT_FOUND and self._has_access:
             self.ended = OVER
             self._end()
         else:
-            super()._refused(trouble)
+            super()._refused(error)
 
 
 def is_newer(location: DriverLocation, known: DriverLocation | None) -> bool:

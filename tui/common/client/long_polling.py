@@ -8,18 +8,18 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tui.common.client.errors import ApiError, ResetStream, Unreachable
-from tui.common.client.reconnect import HEALTHY_AFTER, parse_retry_after
+from tui.common.client.meter import State
+from tui.common.client.retry import HEALTHY_AFTER, parse_retry_after
 from tui.common.client.stream import NewsT, Poll
-from tui.common.client.wire import State
 
 if TYPE_CHECKING:
     from server.features.orders.schemas import OrderStatus, TrackedStatus
     from server.features.shared.schemas import EventPage
-    from tui.common.client.errors import ClientTrouble
-    from tui.common.client.exchange import Exchange
-    from tui.common.client.reconnect import Backoff
+    from tui.common.client.errors import ClientError
+    from tui.common.client.meter import Meter
+    from tui.common.client.request import Exchange
+    from tui.common.client.retry import Backoff
     from tui.common.client.session import Session
-    from tui.common.client.wire import Meter
 
 HOLD_SECONDS = 45
 """Asked of the server; under the 50 and 60 s after which proxies cut an idle connection."""
@@ -218,11 +218,11 @@ class EventPoll(LongPoll["EventPage"]):
     def _take(self, news: EventPage) -> None:
         self.cursor = news.cursor
 
-    async def _after(self, trouble: ClientTrouble) -> None:
-        if isinstance(trouble, ApiError) and trouble.status == 410:
+    async def _after(self, error: ClientError) -> None:
+        if isinstance(error, ApiError) and error.status == 410:
             self._finish(State.CONNECTING, "reading everything again")
-            raise ResetStream(trouble.words) from trouble
-        await super()._after(trouble)
+            raise ResetStream(error.message) from error
+        await super()._after(error)
 
 
 def json_text(data: dict[str, Any]) -> str:

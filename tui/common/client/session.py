@@ -8,18 +8,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tui.common.client.address import clean_address
-from tui.common.client.errors import (
-    ApiError,
-    ClientTrouble,
-    ResetStream,
-    SignedOut,
-    Unreachable,
-)
-from tui.common.client.exchange import ANSWER_BYTES, Exchange, Reply
-from tui.common.client.grant import Grant
-from tui.common.client.http_client import HttpClient
-from tui.common.client.reconnect import in_short
-from tui.common.client.wire import Meter, Pattern, State, Wire
+from tui.common.client.auth import Grant
+from tui.common.client.errors import ApiError, ClientError, ResetStream, SignedOut, Unreachable
+from tui.common.client.http import HttpClient
+from tui.common.client.meter import Meter, Pattern, State, Wire
+from tui.common.client.request import ANSWER_BYTES, Exchange, Reply
+from tui.common.client.retry import in_short
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,12 +23,12 @@ if TYPE_CHECKING:
 
     from server.features.accounts import schemas
     from tui.common.client.channel import Channel
-    from tui.common.client.http_client import RequestOptions
-    from tui.common.client.tokens import TokenStore
+    from tui.common.client.http import RequestOptions
+    from tui.common.client.token_store import TokenStore
 
 __all__ = [
     "ApiError",
-    "ClientTrouble",
+    "ClientError",
     "Reply",
     "ResetStream",
     "Session",
@@ -149,10 +143,10 @@ class Session:
             await self._grant.give_up(tell)
         except SignedOut:
             await self._grant.give_up()
-        except ClientTrouble as trouble:
+        except ClientError as error:
             await self._grant.give_up()
-            if not (isinstance(trouble, ApiError) and trouble.status == 401):
-                return f"Signed out here, but the server does not know: {trouble.words}"
+            if not (isinstance(error, ApiError) and error.status == 401):
+                return f"Signed out here, but the server does not know: {error.message}"
         return ""
 
     async def forget(self) -> None:
@@ -291,8 +285,8 @@ def _noted(meter: Meter) -> Iterator[None]:
         meter.set_state(State.CONNECTING)
     try:
         yield
-    except Unreachable as trouble:
-        meter.set_state(State.DOWN, in_short(trouble))
+    except Unreachable as error:
+        meter.set_state(State.DOWN, in_short(error))
         raise
     except BaseException as fault:
         if isinstance(fault, ApiError) or not meter.connections:

@@ -6,15 +6,15 @@ import asyncio
 import random
 from typing import TYPE_CHECKING
 
-from tui.common.client.reconnect import parse_retry_after
+from tui.common.client.meter import State
+from tui.common.client.retry import parse_retry_after
 from tui.common.client.stream import NewsT, Poll
-from tui.common.client.wire import State
 
 if TYPE_CHECKING:
     from server.features.uploads.schemas import Upload
-    from tui.common.client.reconnect import Backoff
+    from tui.common.client.meter import Meter
+    from tui.common.client.retry import Backoff
     from tui.common.client.session import Session
-    from tui.common.client.wire import Meter
 
 INTERVAL_SECONDS = 1.0
 """Between two polls where the server does not say when to come back."""
@@ -51,10 +51,10 @@ class ShortPoll(Poll[NewsT]):
         self._unchanged = 0
         self._cut_next = False
 
-    def cut(self) -> None:
+    def drop_connection(self) -> None:
         """Drop the request under way, or the next one as soon as it has left; it is sent again."""
         self._cut_next = self._opening is None and self._link is None
-        super().cut()
+        super().drop_connection()
 
     def _is_final(self, news: NewsT) -> bool:
         raise NotImplementedError
@@ -96,7 +96,7 @@ class ShortPoll(Poll[NewsT]):
 
     def _sent(self) -> None:
         if self._cut_next:
-            self.cut()
+            self.drop_connection()
 
     def _interval(self, retry_after: float | None) -> float:
         """As long as the server says, and longer where it keeps being wrong."""

@@ -7,16 +7,16 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
-from tui.common.client.errors import ApiError, ClientTrouble, Unreachable
-from tui.common.client.reconnect import Backoff, in_short, is_final
-from tui.common.client.wire import State
+from tui.common.client.errors import ApiError, ClientError, Unreachable
+from tui.common.client.meter import State
+from tui.common.client.retry import Backoff, in_short, is_permanent
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from tui.common.client.exchange import Exchange
+    from tui.common.client.meter import Meter
+    from tui.common.client.request import Exchange
     from tui.common.client.session import Session
-    from tui.common.client.wire import Meter
 
 CUT = "cut by you"
 
@@ -85,8 +85,8 @@ class Stream(News[NewsT], Generic[LinkT, NewsT]):
                     raise StopAsyncIteration
                 try:
                     await self._more()
-                except ClientTrouble as trouble:
-                    await self._after(trouble)
+                except ClientError as error:
+                    await self._after(error)
         except asyncio.CancelledError:
             self._drop()
             self._meter.set_state(State.IDLE)
@@ -121,17 +121,17 @@ class Stream(News[NewsT], Generic[LinkT, NewsT]):
     def _take(self, news: NewsT) -> None:
         """The reader gets it now. Raises where it is not meant for the reader."""
 
-    def cut(self) -> None:
+    def drop_connection(self) -> None:
         """Drop the connection now; it comes back by itself. Nothing happens where there is none."""
         self._lose(Unreachable("You have cut the connection; it comes back by itself.", CUT))
 
-    def _lose(self, trouble: Unreachable) -> None:
+    def _lose(self, error: Unreachable) -> None:
         """Drop the connection as if that had happened to it."""
         if self._opening is not None:
-            self._dropped = trouble
+            self._dropped = error
             self._opening.cancel()
         elif self._link is not None:
-            self._dropped = trouble
+            self._dropped = error
             self._link.close()
 
     async def aclose(self) -> None:
@@ -150,7 +150,7 @@ class Stream(News[NewsT], Generic[LinkT, NewsT]):
         return self._epoch
 
     async def _standing(self, opening: Coroutine[Any, Any, LinkT]) -> LinkT:
-        """Wait until the connection stands, so that `cut` can end the wait."""
+        """Wait until the connection stands, so that `drop_connection` can end the wait."""
         self._dropped = None  # what was meant by it is gone
         opened = self._opening = asyncio.ensure_future(opening)
         try:
@@ -183,8 +183,8 @@ class Stream(News[NewsT], Generic[LinkT, NewsT]):
 
     def _why_dropped(self) -> Unreachable | None:
         """Why we dropped the connection ourselves; asked once."""
-        trouble, self._dropped = self._dropped, None
-        return trouble
+        error, self._dropped = self._dropped, None
+        return error
 
     def _note_open(self, state: State) -> None:
         """The stream stands, in `state`."""
@@ -193,25 +193,25 @@ class Stream(News[NewsT], Generic[LinkT, NewsT]):
             self._meter.reconnected()
         self._meter.set_state(state)
 
-    async def _after(self, trouble: ClientTrouble) -> None:
-        """Wait until it is time to ask again. Raises `trouble` where there is no use in that."""
+    async def _after(self, error: ClientError) -> None:
+        """Wait until it is time to ask again. Raises `error` where there is no use in that."""
         self._drop()
         if self._finished:
             return
-        trouble = self._why_dropped() or trouble
-        if self._gives_up(trouble):
+        error = self._why_dropped() or error
+        if self._gives_up(error):
             self._finished = True
-            self._meter.set_state(State.DOWN, in_short(trouble))
-            raise trouble
-        await self._wait(in_short(trouble), self._delay(trouble))
+            self._meter.set_state(State.DOWN, in_short(error))
+            raise error
+        await self._wait(in_short(error), self._delay(error))
 
-    def _gives_up(self, trouble: ClientTrouble) -> bool:
+    def _gives_up(self, error: ClientError) -> bool:
         """Whether to ask no more after that."""
-        return is_final(trouble)
+        return is_permanent(error)
 
-    def _delay(self, trouble: ClientTrouble) -> float:
+    def _delay(self, error: ClientError) -> float:
         """Seconds to wait after that before asking again."""
-        retry_after = trouble.retry_after if isinstance(trouble, ApiError | Unreachable) else None
+        retry_after = error.retry_after if isinstance(error, ApiError | Unreachable) else None
         return self._backoff.lost(retry_after)
 
     def _delay_after_end(self) -> float:

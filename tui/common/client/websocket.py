@@ -23,16 +23,16 @@ from server.features.chat.frame_schemas import (
 from server.features.chat.schemas import ChatMessage
 from server.features.shared.schemas import ProblemDetails
 from tui.common.client.channel import Channel, Closed
-from tui.common.client.errors import ApiError, ClientTrouble, ResetStream, Unreachable
+from tui.common.client.errors import ApiError, ClientError, ResetStream, Unreachable
+from tui.common.client.meter import State
 from tui.common.client.outbox import ECHO_SECONDS, Outbox, Sender, Unsent
 from tui.common.client.stream import Stream
-from tui.common.client.wire import State
 
 if TYPE_CHECKING:
     from server.features.chat.frame_schemas import ClientFrame
-    from tui.common.client.reconnect import Backoff
+    from tui.common.client.meter import Meter
+    from tui.common.client.retry import Backoff
     from tui.common.client.session import Session
-    from tui.common.client.wire import Meter
 
 SILENCE_SECONDS = 25.0
 """More than two pings of ours and one of the server's."""
@@ -186,11 +186,11 @@ class Room(Stream[Channel, ServerFrame]):
         self._let_in = False
         super()._drop()
 
-    def cut(self) -> None:
+    def drop_connection(self) -> None:
         """Break the connection now, as a network does it; it comes back by itself."""
         if self._link is not None:
             self._link.drop()
-        super().cut()
+        super().drop_connection()
 
     def _read_frame(self, text: str) -> None:
         try:
@@ -301,9 +301,9 @@ class Room(Stream[Channel, ServerFrame]):
                 retry_after,
             )
 
-    def _gives_up(self, trouble: ClientTrouble) -> bool:
-        closed_for_good = isinstance(trouble, ApiError) and trouble.problem.type == FINAL
-        return closed_for_good or super()._gives_up(trouble)
+    def _gives_up(self, error: ClientError) -> bool:
+        closed_for_good = isinstance(error, ApiError) and error.problem.type == FINAL
+        return closed_for_good or super()._gives_up(error)
 
 
 class _Frames:

@@ -14,7 +14,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.visual import Visual
 
-from tui.common.text import centred
+from tui.common.format import centred
 
 STRIPS_KEPT = 500
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 from textual.widget import Widget
 
-from tui.common.client.wire import State
-from tui.common.text import fit
+from tui.common.client.meter import State
+from tui.common.format import fit
 from tui.common.theme import STATE_GLYPH
 
 if TYPE_CHECKING:
-    from tui.common.client.wire import Meter
+    from tui.common.client.meter import Meter
 
 NAME_CELLS = 18
 

@@ -7,12 +7,13 @@ from rich.cells import cell_len
 from textual.content import Content
 from textual.widget import Widget
 
-from tui.common.client.wire import State
-from tui.common.text import fit, human_age, human_bytes, human_latency, plain, spark
+from tui.common.client.meter import State
+from tui.common.format import fit, human_age, human_bytes, human_latency, spark
+from tui.common.sanitize import plain
 from tui.common.theme import PATTERN_INK, STATE_GLYPH
 
 if TYPE_CHECKING:
-    from tui.common.client.wire import Meter
+    from tui.common.client.meter import Meter
 
 SPARK_CELLS = 12
 LATENCY_CELLS = 5

@@ -36,7 +36,7 @@ from server.realtime.subscription import Subscription
 from support.live_server import settings_for
 from support.sparing import spare_the_disk
 from support.waiting import wait_until
-from tui.common.panels.announcement_book import AnnouncementBook
+from tui.common.announcements.model import AnnouncementBook
 
 SECRET = "s" * 32
 NEVER = datetime(2000, 1, 1, tzinfo=UTC)

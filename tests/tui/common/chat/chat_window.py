@@ -9,8 +9,8 @@ from textual.app import App, ComposeResult
 from server.features.chat.frame_schemas import ReadFrame, ReadMark
 from server.features.chat.schemas import ChatMessage, MessagePage
 from server.features.shared.schemas import Actor
-from tui.common.chat.conversation import Conversation
 from tui.common.chat.message_view import MessageView
+from tui.common.chat.model import Conversation
 from tui.common.theme import NIGHT
 
 ANA = Actor(id="ana", name="Ana", role="customer")

@@ -14,7 +14,7 @@ from server.features.chat.frame_schemas import (
 )
 from server.features.chat.schemas import ChatMessage, MessagePage
 from server.features.shared.schemas import Actor
-from tui.common.chat.conversation import TYPING_SECONDS, Conversation
+from tui.common.chat.model import TYPING_SECONDS, Conversation
 from tui.common.client.outbox import Unsent
 
 ANA = Actor(id="ana", name="Ana", role="customer")

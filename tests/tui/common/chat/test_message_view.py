@@ -15,8 +15,8 @@ from textual.selection import Selection
 
 from server.features.chat.schemas import ChatMessage
 from support.waiting import wait_until
-from tui.common.chat.conversation import Conversation
 from tui.common.chat.layout import Layout
+from tui.common.chat.model import Conversation
 from tui.common.client.outbox import Unsent
 
 

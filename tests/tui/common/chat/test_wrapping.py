@@ -5,8 +5,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from server.text import MARKS_AT_MOST, fault
-from tui.common.chat.legible import legible
-from tui.common.chat.wrapping import count_lines, graphemes, is_plain, wrap
+from tui.common.chat.layout import count_lines, graphemes, is_plain, legible, wrap
 
 FAMILY = "👨‍👩‍👧"
 WORDS_OF_ALL_KINDS = (

@@ -12,9 +12,9 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
 from support.waiting import wait_until
-from tui.common.photo.bitmap import Bitmap, decode
-from tui.common.photo.view import PictureView
 from tui.common.theme import DAY, NIGHT
+from tui.common.uploads.bitmap import Bitmap, decode
+from tui.common.widgets.picture import PictureView
 
 RED, GREEN, BLUE = (200, 30, 30), (30, 160, 60), (40, 60, 200)
 CLEAR = (0, 0, 0, 0)

@@ -6,7 +6,7 @@ import pytest
 from picture_files import BLUE, CLEAR, RED, noise, plain, png_bomb, saved, webp_bomb
 from PIL import Image, PngImagePlugin
 
-from tui.common.photo.bitmap import LONGEST, NotDrawable, decode, webp_size
+from tui.common.uploads.bitmap import LONGEST, NotDrawable, decode, webp_size
 
 MODES = {
     "PNG": ("RGB", "L", "P", "RGBA", "LA", "I;16"),

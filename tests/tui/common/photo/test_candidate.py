@@ -6,9 +6,9 @@ import pytest
 from picture_files import RED, noise, png_bomb, saved
 from PIL import Image
 
-from tui.common.client.form import UnfitFile
-from tui.common.photo.candidate import inspect, path_of
-from tui.common.photo.path_field import complete
+from tui.common.client.files import UnfitFile
+from tui.common.uploads.dialogs import complete
+from tui.common.uploads.local_picture import inspect, path_of
 
 
 @pytest.mark.parametrize(

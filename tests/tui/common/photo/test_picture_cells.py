@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from picture_files import BLUE, CLEAR, GREEN, RED, halves, plain, saved
 from PIL import Image
 
-from tui.common.photo.bitmap import decode
-from tui.common.photo.cells import Cells, Paper, draw, fit
+from tui.common.uploads.bitmap import decode
+from tui.common.uploads.cells import Cells, Paper, draw, fit
 
 PAPER: Paper = ((10, 10, 10), (50, 50, 50))
 PLAIN: Paper = ((10, 10, 10), (10, 10, 10))

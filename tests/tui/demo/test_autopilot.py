@@ -1,0 +1,249 @@
+"""The autopilot at work in a live server's kitchen, beside people."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from autopilot_at_work import at_work
+
+from server.features.accounts.schemas import Credentials
+from support.live_server import LiveServer, running_server, settings_for
+from support.rest import Rest
+from support.server_process import StartServer
+from support.town import PASSWORD, Place, open_restaurant
+from support.waiting import wait_until
+from tui.demo.autopilot.__main__ import Autopilot, main, read_accounts
+
+ACROSS_THE_STREET = {"text": "3 Mill Lane", "lat": 48.8601, "lng": 2.36}
+"""So near that the ride there takes next to nothing."""
+STEPS = ["placed", "accepted", "preparing", "ready", "out_for_delivery", "delivered"]
+
+
+@pytest.fixture
+async def place(live_server: LiveServer, data_dir: Path) -> Place:
+    """A kitchen with an account for the autopilot and one for a person."""
+    return await open_restaurant(data_dir, live_server.url, employees=2)
+
+
+@pytest.fixture
+async def guest(rest: Rest) -> Rest:
+    """Somebody who orders."""
+    return await rest.register("ada@example.com")
+
+
+@pytest.fixture
+async def person(guest: Rest, place: Place) -> Rest:
+    """An employee with a screen."""
+    return await guest.another().log_in(place.employees[1], PASSWORD)
+
+
+async def placed(guest: Rest, place: Place) -> dict[str, Any]:
+    basket = place.basket() | {"address": ACROSS_THE_STREET}
+    order: dict[str, Any] = (await guest.post("/orders", basket)).must(201).json
+    return order
+
+
+async def at_status(guest: Rest, order_id: str, status: str, seconds: float = 15) -> dict[str, Any]:
+    async def there() -> dict[str, Any] | None:
+        order: dict[str, Any] = (await guest.get(f"/orders/{order_id}")).must(200).json
+        return order if order["status"] == status else None
+
+    order = await wait_until(there, seconds, what=f"order {order_id} is {status}")
+    assert order is not None
+    return order
+
+
+async def has_come_to(guest: Rest, order_id: str, status: str) -> None:
+    """Wait until it is there, or further."""
+
+    async def there() -> bool:
+        order = (await guest.get(f"/orders/{order_id}")).must(200).json
+        return STEPS.index(order["status"]) >= STEPS.index(status)
+
+    await wait_until(there, 15, what=f"order {order_id} has come to {status}")
+
+
+async def step(person: Rest, order_id: str, status: str, **more: Any) -> dict[str, Any]:
+    body = {"status": status, **more}
+    order: dict[str, Any] = (await person.post(f"/orders/{order_id}/status", body)).must(200).json
+    return order
+
+
+async def test_orders_from_before_and_during_its_shift_are_delivered(
+    live_server: LiveServer, place: Place, guest: Rest
+) -> None:
+    before = await placed(guest, place)
+    async with at_work(live_server.url, place.employees[0]) as pilot:
+        during = await placed(guest, place)
+        for order in (before, during):
+            order = await at_status(guest, order["id"], "delivered")
+            assert [entry["status"] for entry in order["timeline"]] == STEPS
+            assert pilot.session.account is not None
+            actors = {entry["by"]["id"] for entry in order["timeline"][1:]}
+            assert actors == {pilot.session.account.id}
+            assert order["driver"]["id"] in place.drivers
+        await wait_until(lambda: not pilot.orders)
+
+
+@pytest.mark.parametrize("hand_over_at", range(1, 5))
+async def test_it_keeps_off_what_a_person_has_stepped(
+    live_server: LiveServer, place: Place, guest: Rest, person: Rest, hand_over_at: int
+) -> None:
+    mine = await placed(guest, place)
+    for status in STEPS[1 : hand_over_at + 1]:
+        driver = {"driver_id": place.drivers[0]} if status == "out_for_delivery" else {}
+        mine = await step(person, mine["id"], status, **driver)
+    async with at_work(live_server.url, place.employees[0]):
+        # Placed later and delivered: by then it has had every occasion to touch the other one.
+        later = await placed(guest, place)
+        await at_status(guest, later["id"], "delivered")
+        now = await at_status(guest, mine["id"], STEPS[hand_over_at])
+        assert now["version"] == mine["version"]
+
+
+async def test_it_lets_go_of_its_own_order_once_a_person_took_a_step(
+    live_server: LiveServer, place: Place, guest: Rest, person: Rest
+) -> None:
+    order = await placed(guest, place)
+    async with at_work(live_server.url, place.employees[0], pace=0.05) as pilot:
+        await at_status(guest, order["id"], "preparing")
+        await step(person, order["id"], "ready")
+        await wait_until(lambda: pilot.orders[order["id"]].status == "ready")
+    async with at_work(live_server.url, place.employees[0]):
+        later = await placed(guest, place)
+        await at_status(guest, later["id"], "delivered")
+        now = await at_status(guest, order["id"], "ready")
+        assert now["version"] == 4
+
+
+async def test_it_keeps_off_an_order_whose_driver_a_person_named(
+    live_server: LiveServer, place: Place, guest: Rest, person: Rest
+) -> None:
+    order = await placed(guest, place)
+    named = await step(person, order["id"], "placed", driver_id=place.drivers[1])
+    async with at_work(live_server.url, place.employees[0]):
+        later = await placed(guest, place)
+        await at_status(guest, later["id"], "delivered")
+        now = await at_status(guest, order["id"], "placed")
+        assert now["version"] == named["version"]
+
+
+async def test_a_restaurant_without_drivers_waits_at_ready_and_goes_on_working(
+    live_server: LiveServer, data_dir: Path, guest: Rest
+) -> None:
+    lonely = await open_restaurant(data_dir, live_server.url, "Lonely", drivers=0)
+    async with at_work(live_server.url, lonely.employees[0]):
+        first, second = await placed(guest, lonely), await placed(guest, lonely)
+        await at_status(guest, first["id"], "ready")
+        await at_status(guest, second["id"], "ready")
+
+
+async def test_full_hands_are_no_reason_to_stop_delivering(
+    live_server: LiveServer, data_dir: Path, guest: Rest
+) -> None:
+    busy = await open_restaurant(data_dir, live_server.url, "Busy", drivers=1)
+    async with at_work(live_server.url, busy.employees[0]):
+        orders = [await placed(guest, busy) for _ in range(6)]
+        for order in orders:
+            await at_status(guest, order["id"], "delivered", seconds=30)
+
+
+async def test_a_cancelled_order_is_forgotten(
+    live_server: LiveServer, place: Place, guest: Rest
+) -> None:
+    order = await placed(guest, place)
+    async with at_work(live_server.url, place.employees[0], pace=1) as pilot:
+        await wait_until(lambda: order["id"] in pilot.orders)
+        (await guest.post(f"/orders/{order['id']}/cancel", {})).must(200)
+        await wait_until(lambda: not pilot.orders)
+
+
+async def test_two_autopilots_in_one_kitchen_do_not_trip_over_each_other(
+    live_server: LiveServer, place: Place, guest: Rest
+) -> None:
+    email = place.employees[0]
+    async with at_work(live_server.url, email), at_work(live_server.url, email):
+        orders = [await placed(guest, place) for _ in range(4)]
+        for order in orders:
+            order = await at_status(guest, order["id"], "delivered", seconds=20)
+            assert order["version"] == len(STEPS)
+
+
+async def test_it_comes_back_after_the_server_and_goes_on(
+    start_server: StartServer, data_dir: Path
+) -> None:
+    server = start_server()
+    place = await open_restaurant(data_dir, server.url)
+    async with at_work(server.url, place.employees[0], pace=0.02), Rest(server.url) as guest:
+        await guest.register("ada@example.com")
+        first = await placed(guest, place)
+        await has_come_to(guest, first["id"], "accepted")
+        await asyncio.to_thread(server.restart)
+        second = await placed(guest, place)
+        for order in (first, second):
+            await at_status(guest, order["id"], "delivered", seconds=30)
+
+
+async def test_a_wrong_password_ends_it_and_a_server_that_is_not_there_yet_does_not(
+    data_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running_server(settings_for(data_dir)) as server:
+        stranger = Credentials(email="no@example.com", password="wrong password")
+        pilot = Autopilot(server.url, stranger, set())
+        await asyncio.wait_for(pilot.run(), timeout=10)
+        await pilot.close()
+        assert "no@example.com" in caplog.text
+    pilot = Autopilot(server.url, stranger, set())
+    job = asyncio.create_task(pilot.run())
+    await wait_until(lambda: "Again in" in caplog.text)
+    assert not job.done()
+    job.cancel()
+    await pilot.close()
+
+
+async def test_a_customers_account_has_nothing_to_do_here(
+    live_server: LiveServer, guest: Rest, caplog: pytest.LogCaptureFixture
+) -> None:
+    customer = Credentials(email="ada@example.com", password="correct horse")
+    pilot = Autopilot(live_server.url, customer, set())
+    await asyncio.wait_for(pilot.run(), timeout=10)
+    await pilot.close()
+    assert "not an employee" in caplog.text
+
+
+def test_the_accounts_file_is_read_or_complained_about(tmp_path: Path) -> None:
+    path = tmp_path / "accounts.json"
+    assert main(["--accounts", str(path)]) == 2
+    with pytest.raises(ValueError, match="python -m server --demo"):
+        read_accounts(path)
+    path.write_text("{}")
+    with pytest.raises(ValueError, match="no list of accounts"):
+        read_accounts(path)
+    path.write_text(json.dumps([{"email": "Kim@Example.com", "password": "pw"}]))
+    assert read_accounts(path)[0].email == "kim@example.com"
+
+
+def test_the_accounts_are_in_the_demos_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for named, folder in (
+        ("", ".tiffin/demo"),
+        (" ", ".tiffin/demo"),
+        ("~/town ", f"{tmp_path}/town"),
+        ("~nobody-of-that-name/town", "no such user"),
+    ):
+        monkeypatch.setenv("TIFFIN_DATA_DIR", named)
+        caplog.clear()
+        assert main([]) == 2
+        assert folder in caplog.text
+
+
+@pytest.mark.parametrize("wrong", [["--pace", "0"], ["--pace", "x"], ["--account", "nobody"]])
+def test_wrong_arguments_are_told(wrong: list[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(wrong)
+    assert end.value.code == 2

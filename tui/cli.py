@@ -1,0 +1,42 @@
+"""The command line of both apps."""
+
+import argparse
+import os
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from tui.common.crash import REPORT
+from tui.common.services import DEFAULT_SERVER
+
+if TYPE_CHECKING:
+    from tui.common.app import TiffinApp
+
+
+def launch(app: "type[TiffinApp]", argv: list[str] | None = None) -> int:
+    """Read the arguments, run the app, return the exit code: 1 after any internal error, 2 without
+    a terminal, 128 and a signal's number where that ended it."""
+    parser = argparse.ArgumentParser(
+        prog=f"tiffin-{app.ROLE}", description=f"tiffin, the window of the {app.ROLE}"
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('tiffin')}")
+    parser.add_argument(
+        "--server",
+        metavar="URL",
+        default=os.environ.get("TIFFIN_SERVER", ""),
+        help=f"base URL of the server (default: TIFFIN_SERVER, else {DEFAULT_SERVER})",
+    )
+    parser.add_argument("--hint", metavar="TEXT", default="", help="say this once, after log-in")
+    options = parser.parse_args(argv)
+    if not (os.isatty(0) and os.isatty(1)):
+        parser.exit(2, f"{parser.prog} needs a terminal for its input and output (ssh: -t).\n")
+    for frozen in ("COLUMNS", "LINES"):  # would be believed instead of the terminal itself
+        os.environ.pop(frozen, None)
+    if not os.environ.get("NO_COLOR"):  # set to nothing, it is not set: Textual looks no further
+        os.environ.pop("NO_COLOR", None)
+    window = app(options.server.strip() or DEFAULT_SERVER)
+    window.hint = options.hint
+    try:
+        window.run()
+    except Exception as error:
+        REPORT.note(error)
+    return 1 if REPORT.tell() else window.return_code or 0

@@ -1,0 +1,184 @@
+"""Keeps the book true: a snapshot, every event after it, older pages; tells what has been read."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Protocol
+
+from pydantic import ValidationError
+
+from server.features.announcements.schemas import (
+    Announcement,
+    AnnouncementAcknowledged,
+    AnnouncementWithdrawn,
+    ReadAnnouncement,
+    Scope,
+)
+from tui.common.announcements.model import AnnouncementBook
+from tui.common.client.errors import ApiError, ClientError, SignedOut
+from tui.common.client.retry import Backoff, is_permanent, sync_loop
+from tui.common.format import message_for
+
+if TYPE_CHECKING:
+    from tui.common.client.api import Api
+    from tui.common.client.fallback import LogStream
+    from tui.common.client.meter import Meter
+    from tui.common.client.session import Session
+
+STREAM = "announcements"
+"""The worker group of the stream."""
+
+
+class Reader(Protocol):
+    """Who reads the feed. Everything is called in the loop."""
+
+    def work(self, doing: Coroutine[object, object, None], group: str) -> None:
+        """Run this; a new one of a group replaces the one before."""
+
+    def changed(self) -> None:
+        """The book or the trouble is another."""
+
+    def arrived(self, announcement: ReadAnnouncement) -> None:
+        """One has come by the stream."""
+
+    def not_acknowledged(self, announcement: ReadAnnouncement, words: str) -> None:
+        """The server will not have an acknowledgement, and why."""
+
+
+class AnnouncementFeed:
+    """`error` and `older_error` are plain words, "" while all is well."""
+
+    def __init__(
+        self,
+        book: AnnouncementBook,
+        api: "Api",
+        session: "Session",
+        meter: "Meter",
+        reader: Reader,
+        scope: Scope,
+    ) -> None:
+        self.error = ""
+        """Why the newest announcements cannot be read."""
+        self.older_error = ""
+        """Why the page after the oldest cannot be read."""
+        self.reading_older = False
+        self._book = book
+        self._api = api
+        self._session = session
+        self._meter = meter
+        self._reader = reader
+        self._scope = scope
+        self._stream: LogStream | None = None
+
+    def reload(self) -> None:
+        """Read the newest and follow the stream from there, anew where that is being done."""
+        self._reader.work(self._run(), STREAM)
+
+    def more(self) -> None:
+        """Read one page more, unless that is being done. Where it fails, ask again."""
+        if not self.reading_older and self._book.older is not None:
+            self.reading_older = True
+            self._reader.work(self._load_older(), "announcements-older")
+
+    def acknowledge(self, announcement: ReadAnnouncement) -> None:
+        """Take note of it here at once, and tell the server as soon as it listens."""
+        if self._book.read(announcement.id):
+            self._reader.changed()
+            self._reader.work(self._tell(announcement), f"ack-{announcement.id}")
+
+    @property
+    def meter(self) -> "Meter":
+        """The meter of what brings the events now."""
+        return self._meter if self._stream is None else self._stream.meter
+
+    def drop_connection(self) -> bool:
+        """Drop the connection; it comes back by itself. False where there is none to drop."""
+        if self._stream is None:
+            return False
+        self._stream.drop_connection()
+        return True
+
+    async def _run(self) -> None:
+        await sync_loop(self._read, self._follow, self._meter, self._note)
+
+    def _note(self, error: ClientError) -> None:
+        if not isinstance(error, SignedOut):
+            self.error = message_for(error)
+            self._reader.changed()
+
+    async def _read(self) -> str:
+        page = await self._api.announcements(self._scope)
+        self._book.put_newest(page, self._session.server_now())
+        self.error = self.older_error = ""
+        self._reader.changed()
+        return page.cursor
+
+    async def _follow(self, cursor: str) -> None:
+        from tui.common.client.fallback import LogStream
+
+        scope = "" if self._scope is Scope.OWN else f"?scope={self._scope}"
+        async with LogStream(
+            self._session,
+            f"/announcements/stream{scope}",
+            f"/announcements/events{scope}",
+            self._meter.name,
+            cursor,
+            on_carrier=self._reader.changed,
+        ) as stream:
+            self._stream = stream
+            try:
+                async for event in stream:
+                    try:
+                        self._take(event.type, event.data)
+                    except ValidationError:  # of a newer server: no reason to lose the others
+                        continue
+            finally:
+                self._stream = None
+
+    def _take(self, kind: str, data: str) -> None:
+        if kind == "announcement":
+            announcement = Announcement.model_validate_json(data)
+            if self._book.announce(announcement, self._session.server_now()):
+                found = self._book.get(announcement.id)
+                assert found is not None, "it has just been put there"
+                self._reader.arrived(found)
+        elif kind == "announcement.withdrawn":
+            self._book.withdraw(AnnouncementWithdrawn.model_validate_json(data).id)
+        elif kind == "announcement.acknowledged":
+            self._book.read_elsewhere(AnnouncementAcknowledged.model_validate_json(data).id)
+        self._reader.changed()
+
+    async def _load_older(self) -> None:
+        cursor = self._book.older
+        self._reader.changed()
+        try:
+            page = await self._api.announcements(self._scope, before=cursor)
+        except ClientError as error:
+            self.older_error = message_for(error)
+        else:
+            self.older_error = ""
+            if cursor == self._book.older:  # a snapshot meanwhile has begun anew
+                self._book.put_older(page, self._session.server_now())
+        finally:
+            self.reading_older = False
+            self._reader.changed()
+
+    async def _tell(self, announcement: ReadAnnouncement) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                await self._api.acknowledge(announcement.id)
+            except SignedOut:
+                return
+            except ClientError as error:
+                if not is_permanent(error):
+                    await asyncio.sleep(backoff.lost(getattr(error, "retry_after", None)))
+                    continue
+                if isinstance(error, ApiError) and error.status == 404:
+                    self._book.withdraw(announcement.id)  # or expired: gone either way
+                else:
+                    self._book.refused(announcement.id)
+                    self._reader.not_acknowledged(announcement, message_for(error))
+            else:
+                self._book.told(announcement.id)
+            self._reader.changed()
+            return

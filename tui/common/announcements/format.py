@@ -1,0 +1,157 @@
+"""An announcement in words: its lines in the list, the card's, the notes."""
+
+from datetime import datetime
+
+from textual.content import Content
+
+from server.features.announcements.schemas import Announcement, ReadAnnouncement, Severity
+from tui.common.announcements.model import AnnouncementBook
+from tui.common.format import fit
+from tui.common.sanitize import plain
+
+LABELS: dict[Severity, tuple[str, str]] = {
+    Severity.INFO: ("INFO", "$secondary"),
+    Severity.WARNING: ("NOTICE", "bold $warning"),
+    Severity.CRITICAL: ("ALERT", "bold $error"),
+}
+"""Word and ink of each severity: the word tells, the ink only helps."""
+MARK = "● "
+INDENT = "  "
+AGE_CELLS = 5
+LABEL_CELLS = 6
+TOAST_CHARACTERS = 240
+SMALL_TOAST_CHARACTERS = 100
+"""Where the window has little room: a toast covers what is below it."""
+
+
+def age(moment: datetime, now: datetime) -> str:
+    """How long ago: `now`, `12m`, `3h`, `2d`."""
+    minutes = int((now - moment).total_seconds() // 60)
+    if minutes < 1:
+        return "now"
+    if minutes < 90:
+        return f"{minutes}m"
+    return f"{minutes // 60}h" if minutes < 36 * 60 else f"{minutes // 1440}d"
+
+
+def clock(moment: datetime, now: datetime) -> str:
+    """Local time, with the day where that is another."""
+    moment, now = moment.astimezone(), now.astimezone()
+    return moment.strftime("%H:%M" if moment.date() == now.date() else "%a %d %b %H:%M")
+
+
+def head_line(announcement: Announcement, width: int, now: datetime, *, unread: bool) -> Content:
+    """Mark, title, age."""
+    return _head(announcement, announcement.title, width, now, unread=unread)
+
+
+def whole_head(
+    announcement: Announcement, width: int, now: datetime, *, unread: bool
+) -> list[Content]:
+    """The same with all of the title, wrapped."""
+    room = max(1, width - len(MARK) - AGE_CELLS)
+    first, *more = [line.plain for line in Content(plain(announcement.title)).wrap(room)] or [""]
+    ink = "bold" if unread else ""
+    return [
+        _head(announcement, first, width, now, unread=unread),
+        *(Content.assemble(INDENT, (line, ink)) for line in more),
+    ]
+
+
+def _head(
+    announcement: Announcement, title: str, width: int, now: datetime, *, unread: bool
+) -> Content:
+    mark: tuple[str, str] = (MARK, "$primary") if unread else (INDENT, "")
+    return Content.assemble(
+        mark,
+        (fit(title, width - len(MARK) - AGE_CELLS, pad=True), "bold" if unread else ""),
+        (f"{age(announcement.published_at, now):>{AGE_CELLS}}", "$wire-ink"),
+    )
+
+
+def short_line(announcement: Announcement, width: int, aside: str = "") -> Content:
+    """Label, and as much of the text as there is room for."""
+    word, ink = LABELS[announcement.severity]
+    room = width - len(INDENT) - LABEL_CELLS - 1 - len(aside)
+    return Content.assemble(
+        INDENT,
+        (f"{word:<{LABEL_CELLS}}", ink),
+        (aside, "$wire-ink"),
+        " ",
+        (fit(announcement.body, room), "$wire-ink"),
+    )
+
+
+def whole_lines(
+    announcement: Announcement, width: int, now: datetime, aside: str = ""
+) -> list[Content]:
+    """Label and times, then the text, wrapped."""
+    word, ink = LABELS[announcement.severity]
+    times = clock(announcement.published_at, now)
+    if announcement.expires_at is not None:
+        times += f", until {clock(announcement.expires_at, now)}"
+    lines = [
+        Content.assemble(
+            INDENT,
+            (f"{word:<{LABEL_CELLS}}", ink),
+            (fit(f"{aside} {times}", width - len(INDENT) - LABEL_CELLS), "$wire-ink"),
+        )
+    ]
+    text = Content(plain(announcement.body, newlines=True))
+    lines += [Content.assemble(INDENT, line) for line in text.wrap(max(1, width - len(INDENT) - 1))]
+    return lines
+
+
+def in_short(text: str, *, small: bool = False) -> str:
+    """What a toast has room for; a small one is of one paragraph."""
+    text = plain(text, newlines=not small)
+    most = SMALL_TOAST_CHARACTERS if small else TOAST_CHARACTERS
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def nothing_there(book: AnnouncementBook, error: str) -> Content:
+    """What the list says while it is empty."""
+    if error and not book.loaded:
+        return Content.assemble(
+            ("✕ ", "bold $error"),
+            plain(error),
+            ("\nTrying again by itself; r tries now.", "$wire-ink"),
+        )
+    if not book.loaded:
+        return Content.assemble(("Reading the announcements …", "$wire-ink"))
+    return Content.assemble(("Nothing is announced.", "$wire-ink"))
+
+
+def summary(book: AnnouncementBook, error: str, now: datetime) -> Content:
+    """The card's two lines: what matters most, and how much there is besides."""
+    if not len(book):
+        return nothing_there(book, error)
+    unread = book.unread
+    lead = next(iter(book.pressing or unread), None)
+    if lead is None:
+        newest = book.at(0)
+        first = Content.assemble(
+            (plain(newest.title), ""), (f"  {age(newest.published_at, now)}", "$wire-ink")
+        )
+        return Content("\n").join([first, Content.assemble(("all read", "$wire-ink"))])
+    first = Content.assemble((MARK, "$primary"), (plain(lead.title), "bold"))
+    more = f"and {len(unread) - 1} more unread" if len(unread) > 1 else plain(lead.body)
+    return Content("\n").join([first, Content.assemble(INDENT, (more, "$wire-ink"))])
+
+
+def note(
+    book: AnnouncementBook, at_cursor: ReadAnnouncement | None, reading: bool, error: str
+) -> Content:
+    """The lower edge: what `enter` does, or what is wrong."""
+    if error:
+        return Content.assemble(("◌ ", "$warning"), (plain(error), "$wire-ink"))
+    if book.sending:
+        return Content.assemble(("◌ telling the server …", "$wire-ink"))
+    if reading:
+        return Content.assemble(("reading older ones …", "$wire-ink"))
+    if at_cursor is not None and book.is_unread(at_cursor):
+        return Content.assemble(("enter marks read", "$wire-ink"))
+    if not len(book):
+        return Content("")
+    more = "+" if book.older is not None else ""
+    return Content.assemble((f"{len(book)}{more} announced", "$wire-ink"))

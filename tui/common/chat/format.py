@@ -1,0 +1,88 @@
+"""A chat in words: who has it, what it is about, who types, how long somebody has waited."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich.cells import cell_len
+from textual.content import Content
+
+from server.features.chat.schemas import Chat, ChatStatus
+from server.features.shared.schemas import Actor
+from tui.common.chat.session import Talk
+from tui.common.format import fit, human_age
+from tui.common.sanitize import plain
+
+DOT, RING = "●", "○"
+
+
+def about(chat: Chat, width: int) -> Content:
+    """The line above the messages: the subject, and the order it is about."""
+    order = f"#{chat.order.number:04d} {plain(chat.order.restaurant)}" if chat.order else ""
+    order = fit(order, max(0, width // 2))
+    subject = fit(chat.subject, max(0, width - cell_len(order) - (2 if order else 0)))
+    gap = max(0, width - cell_len(subject) - cell_len(order))
+    return Content.assemble((subject, "bold $title"), " " * gap, (order, "$wire-ink"))
+
+
+def typing(who: Sequence[Actor]) -> Content:
+    """Who is typing."""
+    if not who:
+        return Content("")
+    names = " and ".join(plain(one.name) for one in who[:2])
+    more = f" and {len(who) - 2} more" if len(who) > 2 else ""
+    verb = "is" if len(who) == 1 else "are"
+    return Content.assemble((f"{names}{more} {verb} typing •••", "$secondary"))
+
+
+def nothing_said(talk: Talk) -> Content:
+    """What stands where there are no messages."""
+    if talk.error:
+        return Content.assemble((plain(talk.error), "$warning"))
+    if not talk.loaded:
+        return Content.assemble(("Reading the messages …", "$wire-ink"))
+    return Content.assemble(("Nothing has been said yet.", "$wire-ink"))
+
+
+def no_more(talk: Talk, before: str = "") -> Content:
+    """Why nothing can be written; `before` is what to press before the key that helps."""
+    if talk.over:
+        return Content.assemble((plain(talk.error), "$error"))
+    if talk.chat.status is ChatStatus.CLOSED:
+        by = f" by {plain(talk.chat.closed_by.name)}" if talk.chat.closed_by else ""
+        return Content.assemble(
+            (f"Closed{by}".removesuffix(".") + f". {before}", "$title"),
+            ("o", "bold $primary"),
+            (" opens it again", "$wire-ink"),
+        )
+    return Content("")
+
+
+def presence(talk: Talk, nobody: str) -> Content:
+    """Who else is there, for the panel's lower edge."""
+    others = talk.others
+    if not others:
+        return Content.assemble((f"{RING} ", "$wire-ink"), (plain(nobody), "$wire-ink"))
+    names = ", ".join(fit(who.name, 18) for who in others[:3])
+    more = f" +{len(others) - 3}" if len(others) > 3 else ""
+    return Content.assemble((f"{DOT} ", "$success"), (names + more, "$title"))
+
+
+def waited(chat: Chat, now: datetime) -> str:
+    """How long the customer has waited: `4m`; "" where it is not their turn to wait."""
+    if chat.waiting_since is None:
+        return ""
+    seconds = max(0.0, (now - chat.waiting_since).total_seconds())
+    return human_age(seconds) if seconds >= 10 else f"{seconds:.0f}s"
+
+
+def last_words(talk: Talk, width: int) -> Content:
+    """Who wrote last and what, in a line."""
+    last = talk.last
+    if last is None:
+        return Content.assemble((fit("Nothing has been said yet.", width), "$wire-ink"))
+    who, text = last
+    own = who.id == talk.conversation.own_id
+    name = "you" if own else fit(who.name, 18)
+    ink = "$primary" if own else "$secondary"
+    room = max(0, width - cell_len(name) - 3)
+    return Content.assemble(("▌", ink), (name, "bold"), " ", fit(text, room))

@@ -1,0 +1,230 @@
+"""The tokens of whoever is signed in, renewed once however many ask."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tui.common.client.errors import ApiError, SignedOut, Unreachable
+from tui.common.client.retry import is_permanent
+from tui.common.client.token_store import Keeping, Remembered, StoreBusy
+
+if TYPE_CHECKING:
+    from server.features.accounts import schemas
+    from tui.common.client.token_store import TokenStore
+
+    Refresh = Callable[[str, str], Awaitable[schemas.Session]]
+    """Sends a refresh token with an Idempotency-Key; raises as `Session.request` does."""
+
+EARLY_SECONDS = 30.0
+EARLY_SHARE = 0.2
+EARLY_AGAIN_AFTER = 5.0
+REFUSALS = frozenset({400, 401, 403, 422})
+
+NOBODY = "You are not signed in."
+
+
+class Grant:
+    """Access and refresh token of one sign-in, shared with other windows through `store`.
+
+    The file leads: whoever renews takes the refresh token from it, under its lock, since another
+    window may have used up the one in memory. A file that has become another account's is left
+    alone; from then on this sign-in lives in memory only, as it does without a store.
+    """
+
+    def __init__(self, refresh: Refresh, store: TokenStore | None) -> None:
+        self._refresh = refresh
+        self._keeping = Keeping(store)
+        self._access: str | None = None
+        self._token: str | None = None
+        self._key: str | None = None
+        self._expires_at = 0.0
+        self._early_at = 0.0
+        self._renewal: asyncio.Task[None] | None = None
+        self._gone = NOBODY
+        self.account: schemas.Account | None = None
+        self.epoch = 0
+        """Grows with every sign-in and sign-out: what was begun for one account must not go on as
+        another."""
+        self.on_signed_out: Callable[[str], None] | None = None
+
+    @property
+    def notice(self) -> str:
+        """Words about the file: why nobody is signed in, or why it cannot be kept."""
+        return self._keeping.notice
+
+    async def access(self, rejected: str | None = None) -> str:
+        """An access token that is good for a while; another than `rejected`, which got a 401.
+
+        Raises `SignedOut`, `Unreachable`, `ApiError`.
+        """
+        if self._token is None:
+            raise SignedOut(self._gone)
+        if rejected is not None and rejected == self._access:
+            self._access = None
+        now = time.monotonic()
+        if self._access is not None and now < self._early_at:
+            return self._access
+        try:
+            await self._renewed()
+        except (Unreachable, ApiError):
+            # It was only early: the old one still serves while the server cannot be reached.
+            if self._access is None or time.monotonic() >= self._expires_at:
+                raise
+            self._early_at = min(self._expires_at, time.monotonic() + EARLY_AGAIN_AFTER)
+        if self._access is None:
+            raise SignedOut(self._gone)
+        return self._access
+
+    async def adopt(self, granted: schemas.Session, asked_at: float) -> None:
+        """A new sign-in, kept in the file too; `asked_at` is `time.monotonic()` of the request."""
+        await self.close()
+        self.epoch += 1
+        self._keeping.notice = ""
+        self._take(granted, asked_at)
+        try:
+            async with self._keeping.locked():
+                await self._save(granted)
+        except StoreBusy as error:
+            self._keeping.notice = error.message
+
+    async def resume(self) -> bool:
+        """Sign in with what the file remembers; False, with `notice` set, where that is refused.
+
+        Raises `Unreachable` and `ApiError` where the server could not decide.
+        """
+        remembered = await self._keeping.look()
+        if remembered is None:
+            return False
+        self.epoch += 1
+        self.account = None
+        self._token = remembered.refresh_token
+        self._access = None
+        self._keeping.ours = True
+        try:
+            await self._renewed()
+        except (Unreachable, ApiError):
+            self._token = None
+            raise
+        except SignedOut as refusal:
+            self._keeping.notice = refusal.message
+            return False
+        return True
+
+    async def give_up(self, tell: Callable[[str], Awaitable[None]] | None = None) -> None:
+        """Forget the sign-in here and in the file, having told the server by `tell` if given.
+
+        `tell` gets the newest refresh token; what it raises is raised when all is forgotten.
+        """
+        if self._renewal is not None:
+            await asyncio.wait({self._renewal})
+        try:
+            async with self._keeping.locked():
+                await self._give_up(tell)
+        except StoreBusy:
+            # Whoever hangs on to the lock must not keep anybody signed in.
+            await self._give_up(tell)
+        finally:
+            self._clear(NOBODY)
+
+    async def close(self) -> None:
+        """Stop renewing; the saved key lets the next run repeat what was under way."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+            await asyncio.wait({self._renewal})
+
+    async def _renewed(self) -> None:
+        if self._renewal is None:
+            self._renewal = asyncio.create_task(self._renew())
+            self._renewal.add_done_callback(self._renewal_done)
+        # One caller that is cancelled must not take the renewal from the others.
+        await asyncio.shield(self._renewal)
+
+    def _renewal_done(self, task: asyncio.Task[None]) -> None:
+        self._renewal = None
+        if not task.cancelled():
+            task.exception()
+
+    async def _renew(self) -> None:
+        try:
+            async with self._keeping.locked():
+                await self._renew_alone()
+        except StoreBusy as error:
+            raise Unreachable(error.message, "sign-in file locked") from error
+        except SignedOut as refusal:
+            was_in = self.account is not None
+            self._clear(refusal.message)
+            if was_in and self.on_signed_out is not None:
+                asyncio.get_running_loop().call_soon(self.on_signed_out, refusal.message)
+            raise
+
+    async def _renew_alone(self) -> None:
+        found = await self._keeping.found(self.account.id if self.account else None)
+        if found is not None:
+            self._token, self._key = found.refresh_token, found.idempotency_key
+        if self._token is None:
+            raise SignedOut(NOBODY)
+        if self._key is None:
+            self._key = uuid.uuid4().hex
+            if found is not None:
+                await self._keeping.note(replace(found, idempotency_key=self._key))
+        asked_at = time.monotonic()
+        try:
+            granted = await self._refresh(self._token, self._key)
+        except ApiError as refusal:
+            if refusal.status in REFUSALS:
+                if found is not None:
+                    await self._keeping.delete()
+                why = refusal.message.rstrip(".")
+                raise SignedOut(
+                    f"Your sign-in has ended ({why}). Please sign in again."
+                ) from refusal
+            if is_permanent(refusal):
+                # What answers there is not our server, or not all of it: no verdict on us.
+                raise Unreachable(
+                    f"The sign-in could not be renewed: {refusal.message}", "sign-in not renewed"
+                ) from refusal
+            raise
+        self._take(granted, asked_at)
+        if found is not None:
+            await self._save(granted)
+
+    async def _give_up(self, tell: Callable[[str], Awaitable[None]] | None) -> None:
+        account_id = self.account.id if self.account else None
+        token = self._token
+        try:
+            found = await self._keeping.found(account_id)
+            if found is not None:
+                token = found.refresh_token
+        except SignedOut:
+            pass
+        try:
+            if tell is not None and token is not None:
+                await tell(token)
+        finally:
+            if account_id is not None:
+                await self._keeping.delete(account_id)
+
+    def _take(self, granted: schemas.Session, asked_at: float) -> None:
+        self.account = granted.account
+        self._access = granted.access_token
+        self._token = granted.refresh_token
+        self._key = None
+        early = min(EARLY_SECONDS, granted.expires_in * EARLY_SHARE)
+        # Counted from the question, so that it never seems good for longer than it is.
+        self._expires_at = asked_at + granted.expires_in
+        self._early_at = self._expires_at - early
+
+    async def _save(self, granted: schemas.Session) -> None:
+        await self._keeping.save(Remembered(granted.refresh_token, granted.account.id))
+
+    def _clear(self, words: str) -> None:
+        self.epoch += 1
+        self.account = None
+        self._access = self._token = self._key = None
+        self._keeping.ours = False
+        self._gone = words

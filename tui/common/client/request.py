@@ -1,0 +1,203 @@
+"""One request and its answer, counted on a meter as they cross the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from tui.common.client.errors import ApiError, Unreachable
+from tui.common.client.retry import parse_retry_after
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from server.features.shared.schemas import ProblemDetails
+    from tui.common.client.meter import Meter
+
+ANSWER_BYTES = 32 * 1024 * 1024
+"""Of a whole answer; no server of ours gives more. What goes on for longer is not read."""
+PROBLEM_SECONDS = 10.0
+PROBLEM_BYTES = 256 * 1024
+"""Of an error; what follows is not read."""
+WORDS_LONG = 1000
+"""Characters of what a server says about an error, as much as there is room for."""
+FIELDS_TOLD = 10
+"""Of a request, whose errors are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer below 400; header names are case-insensitive."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Exchange:
+    """One request and its answer, open until `close`.
+
+    `in_words` turns what the network raises into `Unreachable`.
+    """
+
+    def __init__(
+        self,
+        in_words: Callable[[], AbstractContextManager[None]],
+        meter: Meter,
+        what: str,
+        body_size: int,
+        on_sent: Callable[[], None] | None = None,
+    ) -> None:
+        self._in_words = in_words
+        self._meter = meter
+        self._what = what
+        self._body_size = body_size
+        self._on_sent = on_sent
+        self._sent_at = 0.0
+        self._counted = False
+        self._response: aiohttp.ClientResponse | None = None
+        self.latency_ms = 0.0
+        """From the head's leaving to the answer's first byte."""
+        self.size = 0
+        """Bytes of the answer so far: status line, headers and body."""
+
+    @property
+    def response(self) -> aiohttp.ClientResponse:
+        """The answer; its body is read with `read` or `chunk`, so that it is counted."""
+        assert self._response is not None, "the answer is not here yet"
+        return self._response
+
+    def head_sent(self, head_size: int) -> None:
+        """Called as the request's head leaves, once more if aiohttp had to repeat it."""
+        self._sent_at = time.perf_counter()
+        self._meter.sent(self._what, head_size + self._body_size)
+        if not self._counted:
+            self._counted = True
+            self._meter.opened()
+        if self._on_sent is not None:
+            self._on_sent()
+
+    def answered(self, response: aiohttp.ClientResponse) -> None:
+        """Called as the answer's head is here."""
+        self._response = response
+        self.latency_ms = (time.perf_counter() - self._sent_at) * 1000
+        status_line = len(f"HTTP/1.1 {response.status} {response.reason or ''}\r\n")
+        headers = sum(len(name) + len(value) + 4 for name, value in response.raw_headers)
+        self._received(status_line + headers + 2)
+
+    async def read(self, most: int = ANSWER_BYTES) -> bytes:
+        """The rest of the body; closes. Raises `Unreachable`, also for more than `most` bytes."""
+        body = bytearray()
+        try:
+            while more := await self.chunk():
+                body += more
+                if len(body) > most:
+                    raise Unreachable(
+                        f"The server's answer has more than {most / 1024 / 1024:g} MiB; the rest "
+                        "was not read.",
+                        "answer too large",
+                    )
+        finally:
+            self.close()
+        return bytes(body)
+
+    async def reply(self, most: int = ANSWER_BYTES) -> Reply:
+        """The whole answer to a request that was to be answered at once, noted on the meter."""
+        body = await self.read(most)
+        self._meter.measured(self.latency_ms)
+        self._meter.event(f"{self.response.status} {self._what.partition('?')[0]}", self.size)
+        return Reply(self.response.status, self.response.headers, body)
+
+    async def chunk(self) -> bytes:
+        """The next bytes of the body, b"" at its end. Raises `Unreachable`."""
+        with self._in_words():
+            data = await self.response.content.readany()
+        if data:
+            self._received(len(data))
+        return data
+
+    async def gather(self, seconds: float) -> None:
+        """Let the kernel collect what comes for so long, so that one read brings it all."""
+        connection = self.response.connection
+        transport = None if connection is None else connection.transport
+        if transport is None:
+            return
+        transport.pause_reading()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            transport.resume_reading()
+
+    async def problem(self) -> ApiError:
+        """The error that the answer is, noted on the meter; closes."""
+        from server.features.shared.schemas import ProblemDetails
+
+        response = self.response
+        body = b""
+        try:
+            async with asyncio.timeout(PROBLEM_SECONDS):
+                while len(body) < PROBLEM_BYTES and (more := await self.chunk()):
+                    body += more
+        except (Unreachable, TimeoutError):
+            pass
+        finally:
+            self.close()
+        retry_after = parse_retry_after(response.headers.get("Retry-After"))
+        try:
+            problem = _bounded(ProblemDetails.model_validate_json(body), response.status)
+        except ValueError:
+            problem = ProblemDetails(
+                type="about:blank",
+                title=_phrase(response.status),
+                status=response.status,
+                detail=f"The server answered with HTTP {response.status} "
+                f"({_phrase(response.status)}) and did not say why.",
+                request_id=response.headers.get("X-Request-ID", ""),
+            )
+        self._meter.frame(f"{problem.status} {problem.title}", self.size)
+        return ApiError(problem, retry_after)
+
+    def _received(self, size: int) -> None:
+        self.size += size
+        self._meter.received(size)
+
+    def close(self) -> None:
+        """Let go of the connection; one whose answer is not read to its end is dropped."""
+        if self._response is not None:
+            self._response.close()
+        if self._counted:
+            self._counted = False
+            self._meter.closed()
+
+
+def _bounded(said: ProblemDetails, status: int) -> ProblemDetails:
+    """With the answer's status, whatever its body says, and no more words than can be shown."""
+    errors = [
+        error.model_copy(
+            update={
+                "loc": [part if isinstance(part, int) else part[:80] for part in error.loc[:8]],
+                "msg": error.msg[:WORDS_LONG],
+            }
+        )
+        for error in (said.errors or [])[:FIELDS_TOLD]
+    ]
+    return said.model_copy(
+        update={
+            "title": said.title[:WORDS_LONG],
+            "status": status,
+            "detail": said.detail[:WORDS_LONG],
+            "errors": errors or None,
+        }
+    )
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "unknown status"

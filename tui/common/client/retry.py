@@ -1,0 +1,217 @@
+"""When to come back after a loss, and after which errors not to."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from tui.common.client.errors import ApiError, ClientError, ResetStream, SignedOut, Unreachable
+from tui.common.client.meter import State
+
+if TYPE_CHECKING:
+    from tui.common.client.meter import Meter
+
+BASE_SECONDS = 0.5
+CAP_SECONDS = 8.0
+SERVER_SAYS_AT_MOST = 120.0
+AT_ONCE_SECONDS = 0.25
+HEALTHY_AFTER = 1.0
+
+AnswerT = TypeVar("AnswerT")
+CursorT = TypeVar("CursorT")
+
+_TEMPORARY = frozenset({408, 425, 429})
+
+
+def is_permanent(error: BaseException) -> bool:
+    """Whether asking again the same way is bound to end the same way.
+
+    Every 4xx but 408, 425 and 429, and being signed out; 401 is final too, as a session renews its
+    token and asks once more before it lets one through. Servers that fail (5xx) come back.
+    """
+    if isinstance(error, ApiError):
+        return error.status < 500 and error.status not in _TEMPORARY
+    return isinstance(error, SignedOut)
+
+
+def in_short(error: ClientError) -> str:
+    """The trouble in as few words as a wire line has room for."""
+    if isinstance(error, Unreachable):
+        return error.reason
+    if isinstance(error, ApiError):
+        return f"HTTP {error.status}: {error.problem.title}"
+    return error.message
+
+
+def parse_retry_after(value: str | None) -> float | None:
+    """Seconds from a `Retry-After`, which holds seconds or a date; None if it says neither."""
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:9]), SERVER_SAYS_AT_MOST)
+    moment = read_http_date(text)
+    if moment is None:
+        return None
+    return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), SERVER_SAYS_AT_MOST)
+
+
+class Backoff:
+    """The waits between one stream's attempts, in seconds.
+
+    Exponential from `base` to `cap`, each between half and all of it at random, so that a crowd
+    that lost its server together does not come back together. What the server asks for (`retry:`,
+    `Retry-After`) is a floor under that, with up to a tenth added.
+    """
+
+    def __init__(self, base: float = BASE_SECONDS, cap: float = CAP_SECONDS) -> None:
+        self.base = base
+        self.cap = cap
+        self.attempt = 0
+        self.floor = 0.0
+        """Seconds, from the server's SSE `retry:`."""
+        self._opened_at: float | None = None
+
+    def opened(self) -> None:
+        """A connection stands."""
+        self._opened_at = time.monotonic()
+
+    def lost(self, retry_after: float | None = None) -> float:
+        """Seconds to wait after an attempt that failed or a connection that broke."""
+        self._settle()
+        exponential = min(self.cap, self.base * 2.0 ** min(self.attempt, 30))
+        self.attempt += 1
+        return self._floored(exponential * random.uniform(0.5, 1.0), retry_after)  # noqa: S311 not a secret
+
+    def ended(self) -> float:
+        """Seconds to wait after the server ended the stream by itself.
+
+        Next to none beyond what the server asked for: it drains or the token ran out. One that
+        ends time and again as soon as it is open is treated as lost.
+        """
+        self._settle()
+        if self.attempt:
+            return self.lost()
+        self.attempt = 1
+        return self._floored(random.uniform(0.0, AT_ONCE_SECONDS), None)  # noqa: S311 not a secret
+
+    def reset(self) -> None:
+        """All is well: the next loss starts from the shortest wait."""
+        self.attempt = 0
+
+    def _settle(self) -> None:
+        if self._opened_at is not None and time.monotonic() - self._opened_at >= HEALTHY_AFTER:
+            self.attempt = 0
+        self._opened_at = None
+
+    def _floored(self, wait: float, retry_after: float | None) -> float:
+        asked = self.floor if retry_after is None else max(self.floor, retry_after)
+        if asked <= 0:
+            return wait
+        return max(wait, asked * random.uniform(1.0, 1.1))  # noqa: S311 not a secret
+
+
+async def retry(send: Callable[[], Awaitable[AnswerT]], attempts: int) -> AnswerT:
+    """Send, and once more where it can be that no answer came or it was not now; so for what may
+    arrive more than once. Raises what the last of the attempts did, or what is final."""
+    backoff = Backoff()
+    while True:
+        try:
+            return await send()
+        except (ApiError, Unreachable) as error:
+            # A 409 that names a time is the same send, still running on the server.
+            still_running = (
+                isinstance(error, ApiError)
+                and error.status == 409
+                and error.retry_after is not None
+            )
+            hopeless = is_permanent(error) and not still_running
+            if hopeless or backoff.attempt >= attempts - 1:
+                raise
+            await asyncio.sleep(backoff.lost(error.retry_after))
+
+
+async def sync_loop(
+    read: Callable[[], Awaitable[CursorT]],
+    follow: Callable[[CursorT], Awaitable[None]],
+    meter: Meter,
+    on_trouble: Callable[[ClientError], None],
+) -> None:
+    """Read a snapshot and follow what comes after it, until the server refuses for good.
+
+    `read` takes the snapshot and gives its cursor, `follow` reads on from there; after a reset both
+    begin anew. `on_trouble` is called with whatever stands in the way, also with what is final; the
+    meter is down then.
+    """
+    backoff = Backoff()
+    while True:
+        meter.set_state(State.CONNECTING)
+        try:
+            cursor = await read()
+            backoff.opened()
+            await follow(cursor)
+        except ResetStream:
+            await asyncio.sleep(backoff.ended())
+        except ClientError as error:
+            if is_permanent(error):
+                meter.set_state(State.DOWN, in_short(error))
+                on_trouble(error)
+                return
+            wait = backoff.lost(getattr(error, "retry_after", None))
+            meter.retrying(in_short(error), wait)
+            on_trouble(error)
+            await asyncio.sleep(wait)
+
+
+TOLERANCE_SECONDS = 2.0
+"""As far as the two may be apart without a correction: `Date` is in whole seconds, and takes its
+time on the way."""
+SLOWEST_SECONDS = 1.0
+"""An answer that took longer says too little: it may have been held, here, there or in between."""
+
+_YEARS = range(1970, 9000)
+"""A date outside of them is no time of any clock, and arithmetic with it may leave the calendar."""
+
+
+def read_http_date(text: str) -> datetime | None:
+    """The moment that a header's date names, in UTC; None for what is none."""
+    try:
+        moment = parsedate_to_datetime(text)
+        # A zone need not be said, and is UTC then.
+        moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return moment if moment.year in _YEARS else None
+
+
+class ServerClock:
+    """This machine's clock, corrected by the `Date` of the newest quick answer.
+
+    Until there is one, and within two seconds, it is this machine's clock.
+    """
+
+    def __init__(self) -> None:
+        self._ahead = timedelta(0)
+
+    def note(self, date: str | None, took: float) -> None:
+        """An answer with that `Date` has just come, `took` seconds after its request left."""
+        if date is None or not 0 <= took <= SLOWEST_SECONDS:
+            return
+        said = read_http_date(date)
+        if said is None:
+            return
+        # In the middle of the second it names, and of the way there and back.
+        shown = said + timedelta(seconds=0.5)
+        self._ahead = shown - (datetime.now(UTC) - timedelta(seconds=took / 2))
+
+    def now(self) -> datetime:
+        """The time there, in UTC."""
+        here = datetime.now(UTC)
+        if abs(self._ahead.total_seconds()) <= TOLERANCE_SECONDS:
+            return here
+        return here + self._ahead

@@ -1,0 +1,337 @@
+"""One's account: profile, password, sessions, log out, delete."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Button, Input, Label, Static
+
+from tui.common.client.errors import ClientError
+from tui.common.dialogs.base import LEAST_ROWS, Dialog, TooSmall
+from tui.common.dialogs.sessions import SessionsScreen
+from tui.common.sanitize import in_one_line, plain
+from tui.common.uploads.bitmap import NotDrawable
+from tui.common.widgets.picture import PictureView
+
+if TYPE_CHECKING:
+    from server.features.accounts.schemas import Account, ProfileChange
+    from tui.common.app import TiffinApp
+    from tui.common.uploads.panel import PhotoPanel
+
+AVATAR_SECONDS = 1.0
+"""How often a new avatar, or one that could not be had, is looked for."""
+FIELDS = (
+    ("name", "Name", 80),
+    ("phone", "Phone", 32),
+    ("address", "Address", 200),
+    ("place", "Lat, lng", 40),
+)
+
+
+class AccountScreen(Dialog[None]):
+    """Changes are sent when their button is pressed, and answered in place."""
+
+    DEFAULT_CSS = """
+    AccountScreen {
+        & > .box { width: 76; }
+        &.-short > .box { padding: 0 2; }
+        & #profile, & #fields { height: auto; }
+        &.-short Avatar { width: 12; height: 5; }
+        & .row { height: 1; margin-bottom: 1; }
+        &.-short .row { margin-bottom: 0; }
+        & .row > Label { width: 14; color: $title; }
+        & .row > Input { width: 1fr; }
+        & .heading { text-style: bold; margin: 1 0; }
+        &.-short .heading { margin: 1 0 0 0; }
+        & .buttons { height: auto; }
+        & .buttons > Button { margin-right: 2; }
+        & #words { height: auto; min-height: 1; margin-top: 1; }
+    }
+    """
+    AUTO_FOCUS = "#name"
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (LEAST_ROWS, "-short"), (27, "-tall")]  # noqa: RUF012
+
+    def compose(self) -> ComposeResult:
+        """Three parts and a line for what came of it."""
+        with Vertical(classes="box") as box:
+            box.border_title = "Account"
+            box.border_subtitle = "esc closes"
+            with Horizontal(id="profile"):
+                with Vertical(id="fields"):
+                    yield Static("", id="who", classes="row", markup=False)
+                    for field, label, longest in FIELDS:
+                        with Horizontal(classes="row"):
+                            yield Label(label, markup=False)
+                            yield Input(id=field, compact=True, max_length=longest)
+                yield Avatar()
+            with Horizontal(classes="buttons"):
+                yield Button("Save", id="save", variant="primary", compact=True)
+                if self._photos() is not None:
+                    yield Button("Photo …", id="photo", compact=True)
+                yield Button("Sessions …", id="sessions", compact=True)
+            yield Static("Password", classes="heading", markup=False)
+            for field, label in (("current_password", "Now"), ("new_password", "New")):
+                with Horizontal(classes="row"):
+                    yield Label(label, markup=False)
+                    yield Input(id=field, password=True, compact=True, max_length=1024)
+            with Horizontal(classes="buttons"):
+                yield Button("Change password", id="change", compact=True)
+                yield Button("Log out", id="log-out", compact=True)
+                yield Button("Delete account …", id="delete", variant="error", compact=True)
+            yield Static("", id="words", markup=False)
+        yield TooSmall()
+
+    def on_mount(self) -> None:
+        """Show what is known, then ask the server."""
+        account = self.tiffin.session.account
+        if account is not None:
+            self._fill(account)
+        self._do(self._load)
+        self.set_interval(AVATAR_SECONDS, self._look)
+
+    def say(self, words: str, *, error: bool = True) -> None:
+        """Show `words` at the foot of the box."""
+        mark = ("✕ ", "bold $error") if error else ("✓ ", "bold $success")
+        self.query_one("#words", Static).update(
+            Content.assemble(mark, plain(words)) if words else Content("")
+        )
+
+    def _fill(self, account: "Account") -> None:
+        self.query_one("#who", Static).update(
+            Content.assemble(
+                (plain(account.email), "$foreground"), (f"  {account.role}", "$wire-ink")
+            )
+        )
+        address = account.address
+        values = {
+            "name": account.name,
+            "phone": account.phone or "",
+            "address": address.text if address else "",
+            "place": f"{address.lat}, {address.lng}" if address else "",
+        }
+        for field, value in values.items():
+            self.query_one(f"#{field}", Input).value = in_one_line(value)
+        self._look()
+
+    def _look(self) -> None:
+        """A photo that is sent from here is the avatar a little later."""
+        account = self.tiffin.session.account
+        self.query_one(Avatar).look(account.avatar_url if account is not None else None)
+
+    def _do(self, action: Callable[[], Awaitable[None]]) -> None:
+        self.run_worker(self._answered(action), group="account", exit_on_error=True)
+
+    async def _answered(self, action: Callable[[], Awaitable[None]]) -> None:
+        from tui.common.format import field_of, message_for
+
+        try:
+            await action()
+        except Exception as error:
+            words = message_for(error)
+            if self.is_attached:
+                self.say(words)
+                self._point_at(field_of(error))
+
+    def _point_at(self, field: str | None) -> None:
+        found = self.query(f"Input#{field}") if field and field.isidentifier() else None
+        if found:
+            found.first().focus()
+
+    async def _load(self) -> None:
+        known = self.tiffin.session.account
+        account = await self.tiffin.api.me()
+        if account != known and self.is_attached:
+            self._fill(account)
+
+    @on(Button.Pressed, "#save")
+    def _save_pressed(self) -> None:
+        self._do(self._save)
+
+    @on(Button.Pressed, "#photo")
+    def _photo_pressed(self) -> None:
+        photos = self._photos()
+        if photos is not None:
+            words = f"Your photo is on its way; panel {photos.number} follows it."
+            photos.offer_avatar(lambda: self.say(words, error=False))
+
+    def _photos(self) -> "PhotoPanel | None":
+        from tui.common.uploads.panel import PhotoPanel
+
+        return next((one for one in self.tiffin.panels if isinstance(one, PhotoPanel)), None)
+
+    @on(Button.Pressed, "#change")
+    def _change_pressed(self) -> None:
+        self._do(self._change)
+
+    @on(Button.Pressed, "#log-out")
+    def _log_out_pressed(self) -> None:
+        self.tiffin.door.leave()
+
+    @on(Button.Pressed, "#delete")
+    def _delete_pressed(self) -> None:
+        unsent = self.tiffin.outbox_store()
+
+        def answered(deleted: bool | None) -> None:
+            if deleted:
+                unsent.clear()
+                self.tiffin.door.thrown_out("Your account is deleted.")
+
+        self.app.push_screen(DeleteAccountScreen(), answered)
+
+    @on(Button.Pressed, "#sessions")
+    def _sessions_pressed(self) -> None:
+        self.app.push_screen(SessionsScreen())
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        if event.input.id == "place":
+            self._do(self._save)
+        elif event.input.id == "new_password":
+            self._do(self._change)
+        else:
+            self.focus_next()
+
+    async def _save(self) -> None:
+        account = await self.tiffin.api.change_profile(self._profile())
+        self.tiffin.greet(account)
+        self._fill(account)
+        self.say("Saved.", error=False)
+
+    def _profile(self) -> "ProfileChange":
+        from server.features.accounts.schemas import ProfileChange
+        from server.features.shared.schemas import Address
+        from tui.common.client.errors import ClientError
+
+        typed = {field: self.query_one(f"#{field}", Input).value.strip() for field, *_ in FIELDS}
+        address = None
+        if typed["address"]:
+            try:
+                lat, lng = (float(part) for part in typed["place"].split(","))
+            except ValueError:
+                self._point_at("place")
+                raise ClientError(
+                    "Give the address its place as two numbers: 52.52, 13.40."
+                ) from None
+            address = Address(text=typed["address"], lat=lat, lng=lng)
+        return ProfileChange(name=typed["name"], phone=typed["phone"] or None, address=address)
+
+    async def _change(self) -> None:
+        from pydantic import Secret
+
+        fields = [self.query_one(f"#{name}_password", Input) for name in ("current", "new")]
+        await self.tiffin.api.change_password(*(Secret(field.value) for field in fields))
+        for field in fields:
+            field.value = ""
+        self.say("Password changed.", error=False)
+
+
+LONGEST = 240
+"""Pixels; it is small."""
+
+
+class Avatar(PictureView, can_focus=False):
+    """There is room for it only where there is one to be seen."""
+
+    DEFAULT_CSS = """
+    Avatar { width: 20; height: 9; margin-left: 2; display: none; }
+    Avatar.-there { display: block; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__(id="avatar", chequered=False)
+        self._url: str | None = None
+
+    def look(self, url: str | None) -> None:
+        """Show the picture at that path of the server's; None where there is none."""
+        if url == self._url or not self.can_draw:
+            return
+        self._url = url
+        self.workers.cancel_group(self, "avatar")
+        if url is None:
+            self.set_class(False, "-there")
+            self.show(None, None)
+        else:
+            self.run_worker(self._fetch(url), group="avatar", exit_on_error=False)
+
+    async def _fetch(self, url: str) -> None:
+        album = cast("TiffinApp", self.app).album
+        try:
+            picture = await album.picture(url, longest=LONGEST, trim=True)
+        except NotDrawable:
+            return
+        except ClientError:
+            self._url = None  # the next look asks again
+            return
+        self.set_class(True, "-there")
+        self.show(None, picture)
+
+
+class DeleteAccountScreen(Dialog[bool]):
+    """Stays until the account is deleted, which it answers with True, or kept."""
+
+    DEFAULT_CSS = """
+    DeleteAccountScreen {
+        & > .box { width: 62; border: round $error; border-title-color: $error; }
+        & .row { height: 1; margin-top: 1; }
+        & .row > Label { width: 11; color: $title; }
+        & .row > Input { width: 1fr; }
+        & #trouble { height: auto; color: $error; padding-left: 11; }
+        & .buttons { height: auto; margin-top: 1; align-horizontal: right; }
+        & Button { margin-left: 2; }
+    }
+    """
+    AUTO_FOCUS = "#no"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "app.focus_previous", show=False),
+        Binding("right", "app.focus_next", show=False),
+    ]
+
+    def compose(self) -> ComposeResult:
+        """The question, the password, two buttons."""
+        with Vertical(classes="box") as box:
+            box.border_title = "Delete account"
+            box.border_subtitle = "esc keeps it"
+            yield Static(
+                "Your profile is erased, and your name and address with it from your orders. "
+                "This cannot be undone.",
+                markup=False,
+            )
+            with Horizontal(classes="row"):
+                yield Label("Password", markup=False)
+                yield Input(id="password", password=True, compact=True, max_length=1024)
+            yield Static("", id="trouble", markup=False)
+            with Horizontal(classes="buttons"):
+                yield Button("Keep it", id="no", compact=True)
+                yield Button("Delete it", id="yes", variant="error", compact=True)
+        yield TooSmall()
+
+    @on(Input.Submitted)
+    def _submitted(self) -> None:
+        self.query_one("#yes", Button).focus()
+
+    @on(Button.Pressed)
+    def _answered(self, event: Button.Pressed) -> None:
+        if event.button.id == "no":
+            self.dismiss(False)
+        else:
+            self.run_worker(self._delete(), group="delete", exclusive=True, exit_on_error=True)
+
+    async def _delete(self) -> None:
+        from pydantic import Secret
+
+        from tui.common.client.errors import ClientError
+        from tui.common.format import field_of, message_for
+
+        password = self.query_one("#password", Input)
+        try:
+            await self.tiffin.api.delete_account(Secret(password.value))
+        except ClientError as error:
+            self.query_one("#trouble", Static).update(Content(plain(message_for(error))))
+            if field_of(error) == "password":
+                password.focus()
+        else:
+            self.dismiss(True)

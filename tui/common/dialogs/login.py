@@ -1,0 +1,334 @@
+"""The log-in screen: the demo in one key, an account, a new account."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, ClassVar, cast
+from urllib.parse import urlsplit
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Button, Input, Label, Static
+
+from tui.common.dialogs.base import LEAST_ROWS, TooSmall
+from tui.common.sanitize import plain
+from tui.common.widgets.key_bar import KeyBar
+
+if TYPE_CHECKING:
+    from pydantic import Secret
+
+    from tui.common.app import TiffinApp
+
+RETRY_SECONDS = (1, 2, 3, 5)
+
+Attempt = Callable[[], Awaitable[bool]]
+
+
+class LoginScreen(Screen[bool]):
+    """Closes with True once the session is signed in. Tells what is wrong where it is wrong."""
+
+    DEFAULT_CSS = """
+    LoginScreen {
+        align: center middle; background: $background; layers: base cover;
+        & > .card {
+            width: 64; max-width: 96%; height: auto; max-height: 100%; padding: 1 3;
+            border: round $edge; background: $surface; scrollbar-size-vertical: 1; overflow-y: auto;
+        }
+        &.-short > .card { padding: 0 3; }
+        & ServerLine { margin-bottom: 1; }
+        & #demo { width: 100%; }
+        & .or { width: 100%; height: 1; text-align: center; color: $wire-ink; margin-top: 1; }
+        & .row { height: 1; margin-top: 1; }
+        & .row > Label { width: 11; color: $title; }
+        & .row > Input { width: 1fr; }
+        & .new { display: none; }
+        & .-registering .new { display: block; }
+        & #buttons { height: auto; margin-top: 1; }
+        & #buttons > Button { margin-right: 2; }
+        & #words { height: auto; min-height: 2; margin-top: 1; }
+        &.-short #words { min-height: 1; }
+        &.-low {
+            & > .card { padding: 0 3; }
+            & #words, & .or, & .row, & #buttons { margin-top: 0; }
+        }
+    }
+    """
+    AUTO_FOCUS = "#demo"
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-flat"),
+        (LEAST_ROWS, "-low"),
+        (22, "-short"),
+        (38, "-tall"),
+    ]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down", "app.focus_next", "Next field", key_display="↓"),
+        Binding("up", "app.focus_previous", show=False),
+        Binding("escape", "stop", "Stop trying", show=False),
+    ]
+
+    def __init__(self, words: str = "", *, resuming: bool = False) -> None:
+        """`words` say why one is here; `resuming` goes on trying the remembered log-in."""
+        super().__init__()
+        self._first_words = words
+        self._resuming = resuming
+        self._busy = False
+
+    @property
+    def tiffin(self) -> "TiffinApp":
+        """The app, by its own type."""
+        return cast("TiffinApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        """The card."""
+        role = self.tiffin.ROLE
+        with Vertical(classes="card"):
+            yield Static(
+                Content.assemble(
+                    ("▌", "$primary"),
+                    ("tiffin", "bold"),
+                    (f"  {role}", "$wire-ink"),
+                )
+            )
+            yield ServerLine(self.tiffin.server, user_left_out=self.tiffin.user_left_out)
+            yield Button(Content(f"Enter the demo as {_a(role)}"), id="demo", variant="primary")
+            yield Static("or with an account of your own", classes="or", markup=False)
+            with Horizontal(classes="row new"):
+                yield Label("Name")
+                yield Input(id="name", compact=True, max_length=80)
+            with Horizontal(classes="row"):
+                yield Label("E-mail")
+                yield Input(id="email", compact=True, max_length=254)
+            with Horizontal(classes="row"):
+                yield Label("Password")
+                yield Input(id="password", password=True, compact=True, max_length=1024)
+            with Horizontal(id="buttons"):
+                yield Button("Log in", id="log-in", compact=True)
+                if role == "customer":
+                    yield Button("I am new here", id="new", compact=True)
+            yield Static("", id="words", markup=False)
+        yield KeyBar()
+        yield TooSmall()
+
+    def on_mount(self) -> None:
+        """Say why one is here."""
+        if self._first_words:
+            self.say(self._first_words, error=self._resuming)
+        if self._resuming:
+            self._try(self._resume)
+
+    # -- what is shown
+
+    def say(self, words: str, *, error: bool = True) -> None:
+        """Show `words` below the form; none clears them."""
+        mark = ("✕ ", "bold $error") if error else ("", "")
+        line = Content.assemble(mark, (plain(words), "$foreground")) if words else Content("")
+        self.query_one("#words", Static).update(line)
+
+    # -- what is done
+
+    @on(Button.Pressed, "#demo")
+    def _demo_pressed(self) -> None:
+        self._try(self._demo)
+
+    @on(Button.Pressed, "#log-in")
+    def _log_in_pressed(self) -> None:
+        self._try(self._register if self._registering else self._log_in)
+
+    @on(Button.Pressed, "#new")
+    def _switch(self) -> None:
+        card = self.query_one(".card")
+        card.toggle_class("-registering")
+        self.query_one("#log-in", Button).label = "Register" if self._registering else "Log in"
+        self.query_one("#new", Button).label = (
+            "Log in instead" if self._registering else "I am new here"
+        )
+        self.say("")
+        self.query_one("#name" if self._registering else "#email", Input).focus()
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        if event.input.id == "password":
+            self._log_in_pressed()
+        else:
+            self.focus_next()
+
+    def action_stop(self) -> None:
+        """Give up an attempt that waits for the server."""
+        self.workers.cancel_group(self, "attempt")
+        self._busy = False
+        self.say("")
+
+    @property
+    def _registering(self) -> bool:
+        return self.query_one(".card").has_class("-registering")
+
+    def _try(self, attempt: Attempt) -> None:
+        """Run an attempt until it is answered, yes or no. A new one replaces one that waits."""
+        if not self._busy:
+            self.run_worker(
+                self._attempt(attempt), group="attempt", exclusive=True, exit_on_error=True
+            )
+
+    async def _attempt(self, attempt: Attempt) -> None:
+        await self.tiffin.door.ready.wait()
+        from tui.common.client.errors import ClientError, Unreachable
+        from tui.common.client.retry import is_permanent
+
+        tries = 0
+        while True:
+            self._busy = True
+            try:
+                done = await attempt()
+            except ClientError as error:
+                self._busy = False
+                insist = isinstance(error, Unreachable) or attempt == self._resume
+                if is_permanent(error) or not insist:
+                    self._refused(error)
+                    return
+                pause = RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)]
+                tries += 1
+                self.say(f"{error.message} Trying again every few seconds; esc stops.")
+                await asyncio.sleep(pause)
+                continue
+            except ValueError as invalid:
+                self._refused(invalid)
+                return
+            finally:
+                self._busy = False
+            if done and self.is_attached:
+                self.dismiss(True)
+            return
+
+    def _refused(self, error: Exception) -> None:
+        from tui.common.format import field_of, message_for
+
+        self.say(message_for(error))
+        self._point_at(field_of(error))
+
+    def _point_at(self, field: str | None) -> None:
+        if field in ("name", "email", "password"):
+            self.query_one(f"#{field}", Input).focus()
+
+    def _typed(self, field: str) -> str:
+        return self.query_one(f"#{field}", Input).value
+
+    def _password(self) -> "Secret[str]":
+        from pydantic import Secret
+
+        return Secret(self._typed("password"))
+
+    async def _demo(self) -> bool:
+        from server.features.accounts.schemas import Role
+        from tui.common.client.errors import ApiError
+
+        self.say("Signing in …", error=False)
+        try:
+            await self.tiffin.session.demo(Role(self.tiffin.ROLE))
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            self.query_one("#demo", Button).disabled = True
+            self.query_one("#email", Input).focus()
+            self.say("This server runs no demo. Log in with an account.")
+            return False
+        return True
+
+    async def _log_in(self) -> bool:
+        for field, name in (("email", "e-mail address"), ("password", "password")):
+            if not self._typed(field).strip():
+                self.say(f"Type your {name}.")
+                self._point_at(field)
+                return False
+        self.say("Signing in …", error=False)
+        await self.tiffin.session.log_in(self._typed("email").strip(), self._password())
+        return await self._right_door()
+
+    async def _register(self) -> bool:
+        self.say("Registering …", error=False)
+        await self.tiffin.session.register(
+            self._typed("email").strip(), self._password(), self._typed("name").strip()
+        )
+        return True
+
+    async def _resume(self) -> bool:
+        if await self.tiffin.session.resume():
+            return True
+        self.say(self.tiffin.session.notice or "Please log in.", error=False)
+        return False
+
+    async def _right_door(self) -> bool:
+        """Whether this account belongs into this app; one that does not is logged out again."""
+        account, role = self.tiffin.session.account, self.tiffin.ROLE
+        if account is None or account.role == role:
+            return True
+        await self.tiffin.session.log_out()
+        self.say(f"This is {_a(str(account.role))}'s account: open it with tiffin-{account.role}.")
+        return False
+
+
+def _a(role: str) -> str:
+    return f"an {role}" if role[0] in "aeiou" else f"a {role}"
+
+
+PROBE_SECONDS = 2.0
+LEFT_OUT = "\nWithout the user and password of the address: log in below."
+
+
+class ServerLine(Static):
+    """Looks for the server's port until it answers: no aiohttp needed for that."""
+
+    DEFAULT_CSS = """
+    ServerLine { height: auto; color: $wire-ink; }
+    """
+
+    def __init__(self, server: str, *, user_left_out: bool = False) -> None:
+        """`server` is its base URL; `user_left_out`: there was a user or a password in it."""
+        super().__init__("", markup=False)
+        self._server = server
+        self._note = LEFT_OUT if user_left_out else ""
+
+    def on_mount(self) -> None:
+        """Begin to look."""
+        self._say("looking for the server", "◌", "$wire-ink")
+        self.run_worker(self._probe(), group="probe", exit_on_error=False)
+
+    async def _probe(self) -> None:
+        try:
+            parts = urlsplit(self._server)
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+        except ValueError:
+            self._refuse()
+            return
+        if parts.scheme not in ("http", "https") or not parts.hostname or not port:
+            self._refuse()
+            return
+        while True:
+            try:
+                async with asyncio.timeout(PROBE_SECONDS * 2):
+                    _, writer = await asyncio.open_connection(parts.hostname, port)
+                writer.close()
+            except UnicodeError:  # a part of the name is empty, or too long
+                self._refuse()
+                return
+            except (OSError, TimeoutError):
+                self._say("no answer, looking again", "◌", "$warning")
+                await asyncio.sleep(PROBE_SECONDS)
+            else:
+                self._say("there", "●", "$success")
+                return
+
+    def _refuse(self) -> None:
+        self._say("is no http address: start with --server http://host:port", "✕", "$error")
+
+    def _say(self, words: str, glyph: str, ink: str) -> None:
+        self.update(
+            Content.assemble(
+                (f"{glyph} ", ink),
+                (plain(self._server), "$title"),
+                (f"  {words}", "$wire-ink"),
+                (self._note, "$warning"),
+            )
+        )

@@ -1,0 +1,123 @@
+"""Where the account is logged in, and the end of it."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from tui.common.dialogs.base import Dialog, TooSmall
+from tui.common.sanitize import plain
+
+if TYPE_CHECKING:
+    from server.features.accounts.schemas import ActiveSession
+
+
+class SessionsScreen(Dialog[None]):
+    """A list of sessions; the one in focus is ended by a key, all but this one by another."""
+
+    DEFAULT_CSS = """
+    SessionsScreen {
+        & > .box { width: 66; }
+        & OptionList { max-height: 14; }
+        & #words { height: auto; color: $wire-ink; }
+    }
+    """
+    AUTO_FOCUS = "OptionList"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("e", "end_one", "End this one"),
+        Binding("o", "end_others", "End all others"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._found: list[ActiveSession] = []
+
+    def compose(self) -> ComposeResult:
+        """The list, and a line for what came of it."""
+        with Vertical(classes="box") as box:
+            box.border_title = "Sessions"
+            box.border_subtitle = "e ends it · o ends all others · esc closes"
+            sessions = OptionList()
+            sessions.styles.height = "auto"
+            yield sessions
+            yield Static("Reading your sessions …", id="words", markup=False)
+        yield TooSmall()
+
+    def on_mount(self) -> None:
+        """Read them."""
+        self._do(self._read)
+
+    def action_end_one(self) -> None:
+        """End the session in focus: this one by logging out."""
+        at = self.query_one(OptionList).highlighted
+        if at is None or at >= len(self._found):
+            return
+        session = self._found[at]
+        if session.current:
+            self.tiffin.door.leave()
+        else:
+            self._do(lambda: self._end(session.id))
+
+    def action_end_others(self) -> None:
+        """End every session but this one."""
+        self._do(self._end_others)
+
+    def _do(self, action: Callable[[], Awaitable[None]]) -> None:
+        self.run_worker(self._answered(action), group="sessions", exit_on_error=True)
+
+    async def _answered(self, action: Callable[[], Awaitable[None]]) -> None:
+        from tui.common.client.errors import ClientError
+        from tui.common.format import message_for
+
+        try:
+            await action()
+        except ClientError as error:
+            if self.is_attached:
+                self._say(message_for(error))
+
+    async def _end(self, session_id: str) -> None:
+        from tui.common.client.errors import ApiError
+
+        try:
+            await self.tiffin.api.end_session(session_id)
+        except ApiError as error:
+            if error.status != 404:  # it has ended by itself meanwhile
+                raise
+        await self._read("That session has ended.")
+
+    async def _end_others(self) -> None:
+        await self.tiffin.api.end_other_sessions()
+        await self._read("All other sessions have ended.")
+
+    async def _read(self, words: str = "") -> None:
+        self._found = await self.tiffin.api.sessions()
+        if not self.is_attached:
+            return
+        rows = self.query_one(OptionList)
+        at = rows.highlighted or 0
+        rows.clear_options()
+        rows.add_options([Option(_row(session)) for session in self._found])
+        rows.highlighted = min(at, len(self._found) - 1) if self._found else None
+        self._say(words)
+
+    def _say(self, words: str) -> None:
+        self.query_one("#words", Static).update(Content(plain(words)))
+
+
+def _row(session: "ActiveSession") -> Content:
+    used, begun = (at.astimezone() for at in (session.last_used_at, session.created_at))
+    name = plain(session.client or "") or "unknown client"
+    where = plain(session.address or "") or "unknown address"
+    return Content.assemble(
+        ("● " if session.current else "  ", "$success"),
+        (name, "bold"),
+        f" · {where}",
+        (" · this one" if session.current else "", "$success"),
+        "\n  ",
+        (f"used {used:%d %b %H:%M} · since {begun:%d %b}", "$wire-ink"),
+    )

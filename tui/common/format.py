@@ -1,0 +1,128 @@
+"""How data becomes text on the screen: nothing that steers a terminal, numbers short."""
+
+from collections.abc import Iterable
+
+from rich.cells import cell_len, set_cell_size
+from textual.content import Content
+
+from tui.common.sanitize import plain
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+def fit(text: str, width: int, *, pad: bool = False) -> str:
+    """`text` made safe and cut to `width` cells, with an ellipsis where something is missing."""
+    text = plain(text)
+    if width <= 0:
+        return ""
+    if cell_len(text) > width:
+        return set_cell_size(text, width - 1) + "…"
+    return set_cell_size(text, width) if pad else text
+
+
+def centred(message: Content, y: int, width: int, height: int) -> Content:
+    """Line `y` of a message in the middle of so many cells and lines; empty where none of it is."""
+    lines = message.wrap(max(1, width - 4)) if message else []
+    first = max(0, (height - len(lines)) // 2)
+    if not first <= y < first + len(lines):
+        return Content("")
+    line = lines[y - first]
+    return Content.assemble(" " * max(0, (width - line.cell_length) // 2), line)
+
+
+def human_bytes(count: float) -> str:
+    """A number of bytes: `96 B`, `17.3 kB`, `412 kB`."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def human_age(seconds: float) -> str:
+    """How long ago: `0.7s`, `42s`, `9m`, `5h`, `2d`."""
+    if seconds < 9.95:
+        return f"{max(0.0, seconds):.1f}s"
+    if seconds < 100:
+        return f"{seconds:.0f}s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f}m"
+    return f"{seconds / 3600:.0f}h" if seconds < 129_600 else f"{seconds / 86_400:.0f}d"
+
+
+def human_latency(milliseconds: float) -> str:
+    """A latency: `6ms`, `1.2s`, `50s`."""
+    if milliseconds < 1000:
+        return f"{milliseconds:.0f}ms"
+    return f"{milliseconds / 1000:.1f}s" if milliseconds < 9950 else f"{milliseconds / 1000:.0f}s"
+
+
+def human_money(cents: int) -> str:
+    """Minor units as euros: `24.80`."""
+    return f"{cents / 100:.2f}"
+
+
+def spark(values: Iterable[float], width: int, low: float | None = None) -> str:
+    """The last `width` values as blocks of rising height, right-aligned in `width` cells.
+
+    `low` is the value drawn as the lowest block; by default the smallest of them.
+    """
+    if width <= 0:
+        return ""
+    tail = list(values)[-width:]
+    if not tail:
+        return " " * width
+    floor = min(tail) if low is None else low
+    span = (max(tail) - floor) or 1.0
+    top = len(BLOCKS) - 1
+    drawn = (BLOCKS[min(top, max(0, int((value - floor) / span * (top + 0.99))))] for value in tail)
+    return "".join(drawn).rjust(width)
+
+
+LABELS = {"body": "text"}
+"""What a field is called on the screen, where that is another word than on the wire."""
+
+
+def field_of(error: Exception) -> str | None:
+    """The field of a form that an error is about, if it is about one."""
+    from pydantic import ValidationError
+
+    from tui.common.client.errors import ApiError
+
+    if isinstance(error, ValidationError):
+        location = error.errors(include_url=False)[0]["loc"]
+        return str(location[0]) if location else None
+    if isinstance(error, ApiError) and error.problem.errors:
+        location_sent = [str(part) for part in error.problem.errors[0].loc if part != "body"]
+        return location_sent[0] if location_sent else None
+    return None
+
+
+def message_for(error: Exception) -> str:
+    """A sentence that a person can act on. Raises what is no trouble but a mistake of ours."""
+    from pydantic import ValidationError
+
+    from tui.common.client.errors import ApiError, ClientError
+
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        return _about(field_of(error), first["msg"])
+    if isinstance(error, ApiError) and error.problem.errors:
+        return _about(field_of(error), error.problem.errors[0].msg)
+    if isinstance(error, ClientError):
+        return plain(error.message)
+    raise error
+
+
+def _about(field: str | None, message: str) -> str:
+    words = plain(message).removeprefix("Value error, ")
+    name = LABELS.get(field or "", (field or "").replace("_", " "))
+    words = {
+        "String should have at least 1 character": "is empty",
+        "Field required": "is missing",
+    }.get(words, words)
+    words = words.replace("String should have", "needs").rstrip(".")
+    words = words.removeprefix("value is ")
+    if message.startswith("value is not"):
+        words = f"is {words}"
+    return f"{name.capitalize()}: {words}." if name else f"{words.capitalize()}."

@@ -1,0 +1,110 @@
+"""How data becomes text on the screen: nothing that steers a terminal, numbers short."""
+
+import re
+from bisect import bisect_left, bisect_right
+from functools import lru_cache
+
+import rich.cells
+from rich.cells import CellTable, cell_len
+from wcwidth.table_mc import CATEGORY_MC
+
+from server.text import UNSEEN, clean
+
+TAB = "    "
+
+# A joiner too: Textual gives two letters with one between the width of one, and terminals that of
+# both. But one that keeps Persian letters apart stays, and so does what makes a symbol an emoji.
+_UNDRAWN = re.compile(f"(?![\u200c\ufe0f])[{UNSEEN}]")
+_UNSEEN_ALONE = re.compile(f"(?![\u200c\u200d\ufe0f])[{UNSEEN}]")
+_JOINED_EMOJI = re.compile("\u200d[\u2190-\u2bff\U0001f000-\U0001fbff]")
+# A flag is two letters of its own alphabet, one cell each or two.
+_FLAG_LETTERS = {0x1F1E6 + at: chr(ord("A") + at) for at in range(26)}
+# What every terminal gives the same cells; the rest is `anchored`.
+_AGREED = (
+    "\x00-\u0377\u0384-\u0482\u048a-\u052f\u1e00-\u1eff\u2010-\u2027\u2030-\u205e\u20a0-\u20bf"
+    "\u2100-\u2319\u2460-\u25fc\u2713-\u2718\u2800-\u28ff\u3000-\u3029\u3041-\u3096\u309b-\u30ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uff01-\uff60\uffe0-\uffe6\ufffd"
+)
+_UNSURE = re.compile(f"[^{_AGREED}]")
+_SYMBOL = (  # alone, without a tone or a variant
+    "[\U0001f000-\U0001f3fa\U0001f400-\U0001fbff\U00020000-\U0003ffff](?![\u200d\ufe0f\U0001f3fb-\U0001f3ff])"
+)
+_UNSURE_RUN = re.compile(
+    f"(?P<symbol>{_SYMBOL})|(?:\u200d[^\x00-\x7f]|(?!{_SYMBOL})(?:[0-9#*©®\u2010-\u3299]\ufe0f|[^{_AGREED}]))+"
+)
+
+
+def _count_as_terminals_do() -> None:
+    """Textual counts in cells by Rich's table, in which a vowel sign of Hindi that stands beside
+    its letter takes none, and a skin tone neither. Terminals give them what they take alone, or
+    draw them with their letter in fewer; a row has room for the most."""
+    table = rich.cells.load_cell_table("auto")  # type: ignore[attr-defined]
+    wider = dict.fromkeys(range(0x1F3FB, 0x1F400), 2)
+    for first, last in CATEGORY_MC[max(CATEGORY_MC, key=_version)]:
+        wider |= dict.fromkeys(range(first, last + 1), 1)
+    wider |= dict.fromkeys((0x302E, 0x302F, 0x16FF0, 0x16FF1), 2)
+    codes = sorted(wider)
+    widths: list[tuple[int, int, int]] = []
+    for first, last, width in table.widths:
+        start = first
+        for code in codes[bisect_left(codes, first) : bisect_right(codes, last)]:
+            widths += [(start, code - 1, width)] if start < code else []
+            widths += [(code, code, wider[code])]
+            start = code + 1
+        widths += [(start, last, width)] if start <= last else []
+    corrected = CellTable(table.unicode_version, widths, table.narrow_to_wide)
+    vars(rich.cells)["load_cell_table"] = lambda version="auto": corrected
+    rich.cells.get_character_cell_size.cache_clear()
+    rich.cells.cached_cell_len.cache_clear()
+
+
+def _version(name: str) -> tuple[int, ...]:
+    return tuple(map(int, name.split(".")))
+
+
+_count_as_terminals_do()
+
+
+@lru_cache(4096)
+def plain(text: str, *, newlines: bool = False) -> str:
+    """`text` as it is drawn: cleaned, and without what takes no cell and shows nothing.
+
+    Line breaks and tabs turn into spaces; with `newlines`, `\n` stays and a tab is four. A family
+    of emoji becomes its members, a flag its letters. Only for what is drawn: what is stored, sent
+    or copied is `clean`. The result is text, never markup: put it into a `Content`, not into
+    `Content.from_markup`.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    text = clean(text)
+    text = text.replace("\t", TAB) if newlines else in_one_line(text)
+    return _UNDRAWN.sub("", text).translate(_FLAG_LETTERS)
+
+
+def in_one_line(text: str) -> str:
+    """`text` for a field of one line: cleaned, line breaks and tabs turned into spaces."""
+    return clean(text).replace("\n", " ").replace("\t", " ")
+
+
+def anchored(output: str) -> str:
+    """What is written to a terminal, such that it goes on where Textual believes it to.
+
+    Of many characters terminals don't agree on the width: newer ones, vowel signs, emoji of
+    several parts. After a run of those the cursor is put where it should be, and before it the
+    cells are emptied, as the run may fill fewer. Under a symbol is U+FFFD, as some terminals drop
+    what is newer than they are.
+    """
+    if output.isascii() or not _UNSURE.search(output) or output.startswith("\x1b]"):
+        return output
+    return _UNSURE_RUN.sub(_anchored_run, output)
+
+
+def _anchored_run(run: re.Match[str]) -> str:
+    cells = cell_len(run[0])
+    # A field has its text as it will be sent: with fillers of no certain width, and families, to
+    # which Textual gives the room of their first member.
+    text = _UNSEEN_ALONE.sub("", _JOINED_EMOJI.sub("", run[0]))
+    if not cells:
+        return f"\x1b7{text}\x1b8" if text else ""
+    under = ("\ufffd" if run["symbol"] else "").ljust(cells)
+    return f"\x1b7{under}\x1b8\x1b7{text}\x1b8\x1b[{cells}C"

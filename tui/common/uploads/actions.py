@@ -1,0 +1,93 @@
+"""What is done to a photo after a question: chosen, saved, deleted."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from server.features.uploads.schemas import NewUpload
+from tui.common.dialogs.confirm import ConfirmScreen
+from tui.common.sanitize import plain
+from tui.common.uploads import format as words
+from tui.common.uploads.dialogs import PickScreen, SaveScreen
+from tui.common.uploads.jobs import Parcel, Way
+from tui.common.uploads.local_picture import Candidate
+from tui.common.uploads.manager import Desk
+
+if TYPE_CHECKING:
+    from tui.common.uploads.panel import PhotoPanel
+
+
+class PhotoActions:
+    """The questions, and what follows from their answers."""
+
+    def __init__(self, panel: "PhotoPanel", desk: Desk) -> None:
+        self._panel = panel
+        self._desk = desk
+        self._folder: Path | None = None
+        """Where the last picture was."""
+
+    def choose(
+        self, new: NewUpload, title: str, about: str, then: Callable[[], None] | None
+    ) -> None:
+        """Have a picture chosen for that purpose, send it, and call `then`."""
+
+        def chosen(candidate: Candidate | None) -> None:
+            if candidate is None:
+                return
+            self._folder = candidate.path.parent
+            self._desk.send(candidate, new, about)
+            self._panel.needs_redraw = True
+            if then is not None:
+                then()
+
+        self._panel.app.push_screen(PickScreen(title, self._folder), chosen)
+
+    def save(self) -> None:
+        """Write the picture in view to a file: what came out, else what went in."""
+        panel, row = self._panel, self._panel.row
+        if isinstance(row, Parcel) or row is None:
+            panel.notify("There is no picture to save yet.", title=panel.TITLE)
+            return
+        url = row.result_url or (row.original_url if not row.original_removed_at else None)
+        if url is None:
+            panel.notify("The server has no picture of it any more.", title=panel.TITLE)
+            return
+        suffix = ".png" if row.result_url else f".{row.media_type.rpartition('/')[2]}"
+        stem = Path(panel.file_name(row)).stem or "photo"
+        name = plain(f"{stem}-tiffin{suffix}")
+        panel.app.push_screen(SaveScreen(lambda: panel.api.picture(url), name), self._saved)
+
+    def delete(self) -> None:
+        """Delete the photo in view, or give up sending it."""
+        panel, row = self._panel, self._panel.row
+        if isinstance(row, Parcel):
+            self._drop(row)
+        elif row is not None:
+            panel.app.push_screen(
+                ConfirmScreen(
+                    "Delete a photo",
+                    words.about_deleting(row, panel.about(row)),
+                    yes="Delete it",
+                    no="Keep it",
+                    danger=True,
+                ),
+                lambda sure: (
+                    panel.run_told("photo-delete", self._desk.delete(row)) if sure else None
+                ),
+            )
+
+    def _drop(self, parcel: Parcel) -> None:
+        if parcel.way is Way.REFUSED:
+            self._desk.drop(parcel)
+            return
+        question = f"{self._panel.about(parcel)}: the photo has not arrived yet."
+        self._panel.app.push_screen(
+            ConfirmScreen(
+                "Send it no more", question, yes="Send it no more", no="Go on", danger=True
+            ),
+            lambda sure: self._desk.drop(parcel) if sure else None,
+        )
+
+    def _saved(self, path: Path | None) -> None:
+        if path is not None:
+            self._panel.notify(f"Saved as {plain(str(path))}.", title=self._panel.TITLE)

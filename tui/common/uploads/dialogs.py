@@ -1,0 +1,320 @@
+"""Choosing a picture: by its path, typed or pasted, or from the folders below."""
+
+import asyncio
+import os
+import secrets
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import ClassVar
+
+from rich.text import Text, TextType
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.suggester import Suggester
+from textual.widgets import DirectoryTree, Input, Static
+
+from tui.common.client.errors import ClientError
+from tui.common.client.files import UnfitFile, home, in_short
+from tui.common.dialogs.base import Dialog, TooSmall
+from tui.common.dialogs.confirm import ConfirmScreen
+from tui.common.sanitize import in_one_line, plain
+from tui.common.uploads.local_picture import Candidate, inspect, looks_like_picture, path_of
+
+
+class PictureTree(DirectoryTree):
+    """Folders and what looks like pictures; what begins with a dot is left out."""
+
+    ICON_NODE = "▸ "
+    ICON_NODE_EXPANDED = "▾ "
+    ICON_FILE = "  "
+
+    def process_label(self, label: TextType) -> Text:
+        """A name as text in one line: it may hold anything but a slash."""
+        return Text(plain(label)) if isinstance(label, str) else label
+
+    def filter_paths(self, paths: Iterable[Path]) -> Iterable[Path]:
+        """Only those."""
+        return [path for path in paths if not path.name.startswith(".") and _is_offered(path)]
+
+
+class PickScreen(Dialog[Candidate]):
+    """Answers with a picture that the server would take; None when closed."""
+
+    DEFAULT_CSS = """
+    PickScreen {
+        & > .box { width: 84; height: 80%; }
+        & #hint { height: 1; color: $wire-ink; text-wrap: nowrap; text-overflow: ellipsis; }
+        & PictureTree {
+            height: 1fr; background: $surface; margin-top: 1; padding: 0;
+            scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0;
+            &:focus { background-tint: transparent 0%; }
+        }
+        & #words { height: auto; min-height: 1; max-height: 3; margin-top: 1; }
+    }
+    PickScreen.-short > .box { height: 100%; padding: 0 2; }
+    """
+    SCOPED_CSS: ClassVar[bool] = False
+    AUTO_FOCUS = "#path"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("f5", "reload", show=False)]
+
+    def __init__(self, title: str, folder: Path | None = None) -> None:
+        """`title` says what the picture is for, `folder` where to look first."""
+        super().__init__()
+        self._folder = folder
+        self._heading = plain(title)
+        self._looking = False
+
+    def compose(self) -> ComposeResult:
+        """The path, the folders, a line for what is wrong."""
+        with Vertical(classes="box") as box:
+            box.border_title = Content(self._heading)
+            box.border_subtitle = "tab completes · enter takes it · esc closes"
+            yield PathField(id="path")
+            yield Static(
+                "JPEG, PNG or WebP, at most 10 MiB and 25 megapixels", id="hint", markup=False
+            )
+            yield PictureTree(_first_folder(self._folder))
+            yield Static("", id="words", markup=False)
+        yield TooSmall()
+
+    def say(self, words: str, *, error: bool = True) -> None:
+        """Show `words` at the foot."""
+        mark = ("✕ ", "bold $error") if error else ("", "")
+        line = Content.assemble(mark, (plain(words), "" if error else "$wire-ink"))
+        self.query_one("#words", Static).update(line if words else Content(""))
+
+    def action_reload(self) -> None:
+        """Look at the folder again."""
+        self.query_one(PictureTree).reload()
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        self.say("")
+        path = self.query_one(PathField).path
+        if event.value.endswith("/") and path is not None and _is_folder(path):
+            self.query_one(PictureTree).path = path
+
+    @on(Input.Submitted)
+    def _submitted(self) -> None:
+        path = self.query_one(PathField).path
+        if path is not None and _is_folder(path):
+            self.query_one(PictureTree).path = path
+            self.query_one(PictureTree).focus()
+            return
+        self._take(path)
+
+    @on(DirectoryTree.FileSelected)
+    def _chosen(self, event: DirectoryTree.FileSelected) -> None:
+        field = self.query_one(PathField)
+        with field.prevent(Input.Changed):
+            field.show(event.path)
+        self._take(event.path)
+
+    def _take(self, path: Path | None) -> None:
+        if not self._looking:
+            self._looking = True
+            self.say("Looking at it …", error=False)
+            self.run_worker(self._look(path), group="pick", exit_on_error=False)
+
+    async def _look(self, path: Path | None) -> None:
+        try:
+            candidate = await inspect(path)
+        except UnfitFile as error:
+            if self.is_attached:
+                self.say(error.message)
+        else:
+            if self.is_attached:
+                self.dismiss(candidate)
+        finally:
+            self._looking = False
+
+
+def _first_folder(wanted: Path | None) -> Path:
+    """The one that is wanted; else where pictures usually are."""
+    for folder in (wanted, home() / "Pictures", home()):
+        if folder is not None and _is_folder(folder):
+            return folder
+    return Path("/")
+
+
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # unlike Path.is_dir, False also where one may not look
+
+
+def _is_offered(path: Path) -> bool:
+    return looks_like_picture(path) or _is_folder(path)
+
+
+class SaveScreen(Dialog[Path]):
+    """Fetches the picture and writes it; answers with where it is, None when closed."""
+
+    DEFAULT_CSS = """
+    SaveScreen {
+        & #words { height: auto; min-height: 1; margin-top: 1; }
+    }
+    """
+    AUTO_FOCUS = "#path"
+    SCOPED_CSS: ClassVar[bool] = True
+
+    def __init__(self, fetch: Callable[[], Awaitable[bytes]], name: str) -> None:
+        """`fetch` gives the file's content, `name` is what it is called unless told otherwise."""
+        super().__init__()
+        self._fetch = fetch
+        self._file_name = name
+        self._busy = False
+
+    def compose(self) -> ComposeResult:
+        """The path, and a line for what is wrong."""
+        with Vertical(classes="box") as box:
+            box.border_title = "Save the picture"
+            box.border_subtitle = "tab completes · enter saves · esc closes"
+            field = PathField(id="path")
+            field.show(home() / self._file_name)
+            yield field
+            yield Static("", id="words", markup=False)
+        yield TooSmall()
+
+    def say(self, words: str, *, error: bool = True) -> None:
+        """Show `words` at the foot."""
+        mark = ("✕ ", "bold $error") if error else ("", "")
+        self.query_one("#words", Static).update(Content.assemble(mark, plain(words)))
+
+    @on(Input.Submitted)
+    def _submitted(self) -> None:
+        path = self.query_one(PathField).path
+        if path is None:
+            self.say("Type where to save it.")
+            return
+        # Where one may not look there is nothing to be seen, and writing fails in words.
+        if os.path.isdir(path):
+            path /= self._file_name
+        if os.path.lexists(path):
+            question = f"There is a file {plain(str(path))} already. It would be lost."
+            self.app.push_screen(
+                ConfirmScreen("Save the picture", question, yes="Replace it", danger=True),
+                lambda sure: self._start(path) if sure else None,
+            )
+            return
+        self._start(path)
+
+    def _start(self, path: Path) -> None:
+        if not self._busy:
+            self._busy = True
+            self.say("Saving …", error=False)
+            self.run_worker(self._save(path), group="save", exit_on_error=False)
+
+    async def _save(self, path: Path) -> None:
+        try:
+            content = await self._fetch()
+            await asyncio.to_thread(_write, path, content)
+        except ClientError as error:
+            words = f"{error.message} Nothing was saved."
+        except (OSError, ValueError) as fault:
+            reason = getattr(fault, "strerror", None) or fault
+            words = f"{in_short(path)} cannot be written: {reason}."
+        else:
+            if self.is_attached:
+                self.dismiss(path)
+            return
+        finally:
+            self._busy = False
+        if self.is_attached:
+            self.say(words)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all."""
+    draft = path.with_name(f".{secrets.token_hex(8)}.part")  # the name itself may be the longest
+    try:
+        with draft.open("xb") as file:
+            file.write(content)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+LOOKED_AT = 2000
+"""Entries of a folder; what is beyond is not suggested."""
+
+
+class PathField(Input):
+    """Tab and → take the suggestion; without one, tab goes on."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("tab", "complete", show=False)]
+    TAKES_RAW = True
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id, compact=True, suggester=PathSuggester(), max_length=4096)
+        self._shown: tuple[str, Path] | None = None
+
+    @property
+    def path(self) -> Path | None:
+        """The path that is meant; None where nothing is typed."""
+        if self._shown is not None and self.value == self._shown[0]:
+            return self._shown[1]
+        return path_of(self.value)
+
+    def show(self, path: Path) -> None:
+        """Have this path in the field. What is seen of it may differ: a file's name may hold what
+        steers a terminal, and still has to be found."""
+        self.value = plain(str(path))
+        self._shown = (self.value, path)
+        self.cursor_position = len(self.value)
+
+    def _on_paste(self, event: events.Paste) -> None:
+        text = event.text.strip("\r\n")
+        path = path_of(text)
+        if path is not None and plain(text) != text:
+            self.show(path)
+            event.prevent_default()
+            event.stop()
+        else:
+            event.text = in_one_line(text)
+
+    def action_complete(self) -> None:
+        """Take the suggestion, or go on."""
+        if self._suggestion and self.cursor_position >= len(self.value):
+            self.action_cursor_right()
+        else:
+            self.screen.focus_next()
+
+
+class PathSuggester(Suggester):
+    """Folders and pictures."""
+
+    def __init__(self) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+
+    async def get_suggestion(self, value: str) -> str | None:
+        """The first entry of the folder that begins like that."""
+        return await asyncio.to_thread(complete, value)
+
+
+def complete(typed: str) -> str | None:
+    """What is typed, with the rest of the first name that fits; folders end with a slash."""
+    folder, _, start = typed.rpartition("/")
+    if not typed or (not folder and "/" not in typed and typed.startswith("~")):
+        return None
+    try:
+        where = Path(f"{folder}/" if "/" in typed else ".").expanduser()
+        found: list[str] = []
+        with os.scandir(where) as entries:
+            for number, entry in enumerate(entries):
+                if number >= LOOKED_AT:
+                    break
+                name = entry.name
+                if not name.startswith(start) or (name.startswith(".") and not start):
+                    continue
+                if entry.is_dir():
+                    found.append(f"{name}/")
+                elif looks_like_picture(Path(name)):
+                    found.append(name)
+    except (OSError, RuntimeError, ValueError):
+        return None
+    if not found:
+        return None
+    whole = typed[: len(typed) - len(start)] + min(found)
+    return whole if plain(whole) == whole != typed else None

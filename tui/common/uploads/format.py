@@ -1,0 +1,196 @@
+"""What the panel says of a photo: the steps, the sizes, a row of the list, the summary."""
+
+import time
+from datetime import datetime
+
+from textual.content import Content
+
+from server.features.uploads.schemas import Upload, UploadPurpose, UploadStatus
+from tui.common.format import fit, human_age, human_bytes
+from tui.common.sanitize import plain
+from tui.common.uploads.bitmap import Bitmap
+from tui.common.uploads.jobs import Parcel, Way
+from tui.common.uploads.manager import Desk, Row
+
+STEPS = ("upload", "queue", "background", "done")
+SHORT_STEPS = ("sent", "queue", "cut", "done")
+ROOMY = 39
+NOTHING = Content.assemble(("No photo yet", "bold"), ("\nn chooses one and sends it", "$wire-ink"))
+
+Part = tuple[str, str]
+
+GLYPHS: dict[str, Part] = {
+    Way.SENDING: ("▲", "$primary"),
+    Way.WAITING: ("◌", "$warning"),
+    Way.REFUSED: ("✕", "$error"),
+    Way.ARRIVED: ("▲", "$success"),
+    UploadStatus.QUEUED: ("○", "$wire-ink"),
+    UploadStatus.PROCESSING: ("◐", "$p-short"),
+    UploadStatus.DONE: ("✓", "$success"),
+    UploadStatus.FAILED: ("✕", "$error"),
+}
+"""By how far it is; the glyph alone tells."""
+
+
+def state_of(row: Row) -> str:
+    """How far it is, in a word."""
+    return row.way.value if isinstance(row, Parcel) else row.status.value
+
+
+def row_line(row: Row, about: str, now: datetime, width: int) -> Content:
+    """A line of the list: how far, what for, how long ago."""
+    glyph, ink = GLYPHS[row.way if isinstance(row, Parcel) else row.status]
+    age = "" if isinstance(row, Parcel) else human_age((now - row.created_at).total_seconds())
+    state = state_of(row)
+    if isinstance(row, Upload) and row.status is UploadStatus.DONE:
+        state = "shown" if row.shown else "done"
+    right = f"{state}{age:>6}" if width >= 24 else age
+    name = fit(about, max(1, width - 5 - len(right)), pad=True)
+    state_ink = "$success" if state == "shown" else "$wire-ink"
+    return Content.assemble(
+        (f" {glyph} ", f"bold {ink}"), (name, ""), " ", (f"{right} ", state_ink)
+    )
+
+
+def steps(row: Row, beat: bool, width: int) -> Content:
+    """The four steps, and where it is."""
+    at, failed = _step(row)
+    names = STEPS if width >= ROOMY else SHORT_STEPS
+    parts: list[Part] = []
+    for step, name in enumerate(names):
+        if step < at:
+            glyph, ink, name_ink = "✓", "$success", "$title"
+        elif step > at:
+            glyph, ink, name_ink = "○", "$wire-ink", "$wire-ink"
+        elif failed:
+            glyph, ink, name_ink = "✕", "bold $error", "bold $error"
+        else:
+            glyph, ink, name_ink = "◐" if beat else "◑", "bold $p-short", "bold $p-short"
+        parts += [("  " if step else "", ""), (f"{glyph} ", ink), (name, name_ink)]
+    return Content.assemble(*parts)
+
+
+def _step(row: Row) -> tuple[int, bool]:
+    if isinstance(row, Parcel):
+        return 0, row.way is Way.REFUSED
+    match row.status:
+        case UploadStatus.QUEUED:
+            return 1, False
+        case UploadStatus.PROCESSING:
+            return 2, False
+        case UploadStatus.FAILED:
+            return 2, True
+    return len(STEPS), False
+
+
+def news(row: Row, places: int, width: int) -> Content:
+    """A gauge where there is something to measure, else words: for what is under way, or over."""
+    if isinstance(row, Parcel):
+        return _parcel_news(row, width)
+    match row.status:
+        case UploadStatus.QUEUED:
+            ahead = row.ahead or 0
+            words = f"{ahead} ahead of it" if ahead else "next in the queue"
+            if row.attempts:
+                words = f"{words}, attempt {row.attempts + 1}"
+            if places:
+                return gauge((places - ahead) / (places + 1), words, width)
+            return Content.assemble((fit(words, width), "$foreground"))
+        case UploadStatus.PROCESSING:
+            words = f"the background is being removed, attempt {row.attempts}"
+            return Content.assemble((fit(words, width), "$foreground"))
+        case UploadStatus.FAILED:
+            return Content.assemble(("✕ ", "bold $error"), plain(row.error or "It has failed."))
+    return Content.assemble((fit(_done(row), width), "$wire-ink"))
+
+
+def _done(row: Upload) -> str:
+    took = ""
+    if row.finished_at is not None and row.finished_at > row.created_at:
+        took = f" in {human_age((row.finished_at - row.created_at).total_seconds())}"
+    tries = f", attempt {row.attempts}" if row.attempts > 1 else ""
+    place = "your avatar" if row.purpose is UploadPurpose.AVATAR else "on the menu"
+    now = place if row.shown else f"not {place} now"  # another is, or the dish is gone
+    return f"done{took}{tries}: {now}"
+
+
+def _parcel_news(parcel: Parcel, width: int) -> Content:
+    if parcel.way is Way.REFUSED:
+        return Content.assemble(("✕ ", "bold $error"), plain(parcel.words))
+    if parcel.way is Way.WAITING:
+        wait = max(0.0, parcel.again_at - time.monotonic())
+        again = f"again in {wait:.0f}s: " if wait >= 1 else "again now: "
+        return Content.assemble((again, "bold $warning"), (plain(parcel.words), "$warning"))
+    words = f"{human_bytes(parcel.sent)} of {human_bytes(parcel.size)}"
+    if parcel.attempts > 1:
+        words = f"attempt {parcel.attempts}, {words}"
+    return gauge(parcel.sent / max(1, parcel.size), words, width)
+
+
+def gauge(part: float, words: str, width: int) -> Content:
+    """A line filled so far, and words at its right."""
+    words = fit(words, max(0, width - 8))
+    room = max(0, width - len(words) - 1)
+    filled = max(0, min(room, round(room * part)))
+    return Content.assemble(
+        ("━" * filled, "$p-short"), ("─" * (room - filled), "$wire-sep"), " ", (words, "bold")
+    )
+
+
+def sizes(row: Row, before: Bitmap | None, after: Bitmap | None, name: str, width: int) -> Content:
+    """Bytes and pixels, of what went in and what came out."""
+    size = row.size
+    left = Content.assemble(("before ", "$wire-ink"), (human_bytes(size), "bold"))
+    if isinstance(row, Upload) and row.status is UploadStatus.DONE:
+        pixels = f"{row.width}×{row.height}"
+        if after is None:
+            right = Content.assemble(("after ", "$wire-ink"), (pixels, "bold"))
+        else:
+            change = round(100 * (after.size - size) / max(1, size))
+            right = Content.assemble(
+                (f"{pixels}  " if width >= 56 else "", "$wire-ink"),
+                ("after ", "$wire-ink"),
+                (human_bytes(after.size), "bold"),
+                (f" {change:+d}%".replace("-", "−"), "$success" if change < 0 else "$wire-ink"),
+            )
+    else:
+        pixels = f"{before.width}×{before.height}  " if before is not None else ""
+        room = max(0, width - left.cell_length - len(pixels) - 2)
+        right = Content.assemble((pixels, "$wire-ink"), (fit(name, room), "$title"))
+    gap = width - left.cell_length - right.cell_length
+    return Content.assemble(left, " " * max(2, gap), right)
+
+
+def summary(row: Row, about: str, places: int, width: int) -> Content:
+    """Two lines, for the card."""
+    first = Content.assemble((plain(about), "bold"), (f"  {human_bytes(row.size)}", "$wire-ink"))
+    return Content("\n").join([first, news(row, places, width)])
+
+
+def words_for_view(about: str, can_draw: bool) -> Content:
+    """In a picture's place."""
+    if can_draw:
+        return Content.assemble(("Fetching the picture …", "$wire-ink"))
+    return Content.assemble(
+        (plain(about), "bold"), "\nThere are no colours here for pictures; s saves it."
+    )
+
+
+def words_for_empty(desk: Desk) -> Content:
+    """In the list's place."""
+    if desk.words:
+        return Content.assemble(("✕ ", "bold $error"), plain(desk.words))
+    if not desk.shelf.loaded:
+        return Content.assemble(("Reading your photos …", "$wire-ink"))
+    return Content.assemble(("Nothing sent yet.", "$wire-ink"))
+
+
+def about_deleting(row: Upload, about: str) -> str:
+    """What goes with it."""
+    if row.shown and row.purpose is UploadPurpose.AVATAR:
+        return "Your avatar and the photo it was made of are deleted. You have none then."
+    if row.shown:
+        return f"The menu shows this photo. It is deleted, and {about} has none then."
+    if not row.status.final:
+        return f"{about}: the photo is still being worked on. It is deleted all the same."
+    return f"{about}: the photo and what was made of it are deleted."

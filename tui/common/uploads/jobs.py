@@ -1,0 +1,122 @@
+"""A photo on its way to the server: sent until there is an answer, as one upload however often."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from server.features.uploads.schemas import AcceptedUpload, NewUpload
+from tui.common.client.errors import ClientError, Unreachable
+from tui.common.client.meter import State
+from tui.common.client.retry import Backoff, in_short, is_permanent
+from tui.common.client.stream import CUT
+from tui.common.format import message_for
+from tui.common.uploads.local_picture import Candidate
+
+if TYPE_CHECKING:
+    from tui.common.client.api import Api
+    from tui.common.client.meter import Meter
+
+
+class Way(StrEnum):
+    """How far a parcel is."""
+
+    SENDING = "sending"
+    WAITING = "waiting"
+    """No answer came; it is sent again by itself."""
+    REFUSED = "refused"
+    ARRIVED = "arrived"
+
+
+class Parcel:
+    """One photo and what it is for. Its key stays the same until an answer has come."""
+
+    def __init__(self, candidate: Candidate, new: NewUpload, about: str) -> None:
+        """`about` names in words what it is for."""
+        self.candidate = candidate
+        self.new = new
+        self.about = about
+        self.id = str(uuid.uuid4())
+        """Of the parcel, and the idempotency key."""
+        self.way = Way.SENDING
+        self.attempts = 0
+        """How often it has been sent off."""
+        self.sent = 0
+        """Bytes of the file that have left, this time."""
+        self.words = ""
+        """Why it waits, or was refused."""
+        self.again_at = 0.0
+        """`time.monotonic()` of the next attempt, while it waits."""
+        self._request: asyncio.Task[tuple[AcceptedUpload, float]] | None = None
+        self._cut = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self.candidate.bitmap.size
+
+    def drop_connection(self) -> bool:
+        """Drop the request under way; it is sent again by itself. False where there is none."""
+        if self._request is None or self._cut:
+            return False
+        self._cut = True
+        self._request.cancel()
+        return True
+
+    async def send(
+        self, api: "Api", meter: "Meter", changed: Callable[[], None]
+    ) -> tuple[AcceptedUpload, float] | None:
+        """Send it until the server answers: the upload, and in how many seconds to ask for it.
+
+        None where it is refused; `words` then says why. `changed` is called with every step.
+        """
+
+        def progress(sent: int, _size: int) -> None:
+            self.sent = sent
+            changed()
+
+        backoff = Backoff()
+        while True:
+            self.way, self.sent, self.words = Way.SENDING, 0, ""
+            changed()
+            try:
+                arrived = await self._answer(api, progress)
+            except ClientError as error:
+                self.words = message_for(error)
+                if is_permanent(error) and getattr(error, "retry_after", None) is None:
+                    self.way = Way.REFUSED
+                    meter.set_state(State.IDLE)
+                    changed()
+                    return None
+                delay = backoff.lost(getattr(error, "retry_after", None))
+                self.way, self.again_at = Way.WAITING, time.monotonic() + delay
+                meter.retrying(in_short(error), delay)
+                changed()
+                await asyncio.sleep(delay)
+                meter.set_state(State.CONNECTING)
+            else:
+                self.way = Way.ARRIVED
+                meter.set_state(State.IDLE)
+                return arrived
+
+    async def _answer(
+        self, api: "Api", progress: Callable[[int, int], None]
+    ) -> tuple[AcceptedUpload, float]:
+        """One attempt, which `drop_connection` can end."""
+        self._cut = False
+        self.attempts += 1
+        path, new = self.candidate.path, self.new
+        self._request = asyncio.ensure_future(api.send_photo(path, new, self.id, progress))
+        try:
+            return await self._request
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._cut or (task is not None and task.cancelling()):
+                raise
+            raise Unreachable(
+                "You have cut the connection; the photo is sent again by itself.", CUT
+            ) from None
+        finally:
+            self._request = None

@@ -1,0 +1,74 @@
+"""One's photos, newest first, a line each."""
+
+from collections.abc import Callable, Hashable, Sequence
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.message import Message
+
+from server.features.uploads.schemas import Upload
+from tui.common.format import human_age
+from tui.common.uploads import format as words
+from tui.common.uploads.manager import Row
+from tui.common.widgets.row_list import RowList
+
+
+class UploadList(RowList):
+    """How far each is, what it is for, how long ago it was sent."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "choose", show=False),
+        Binding("left", "slide(-1)", "Compare", key_display="← →"),
+        Binding("right", "slide(1)", "Compare", show=False),
+    ]
+
+    class Slid(Message):
+        """The divider of the picture is to be moved."""
+
+        def __init__(self, steps: int) -> None:
+            super().__init__()
+            self.steps = steps
+
+    def __init__(self, about: Callable[[Row], str]) -> None:
+        """`about` names in words what a photo is for."""
+        super().__init__(id="uploads")
+        self.rows: Sequence[Row] = ()
+        self._about = about
+        self._now = datetime.now(UTC)
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self.rows)
+
+    @property
+    def row(self) -> Row | None:
+        """The one in focus."""
+        return self.rows[self.cursor] if 0 <= self.cursor < self.count else None
+
+    def show(self, rows: Sequence[Row], in_view: str, now: datetime) -> None:
+        """Show these, the cursor on the one of that id if it is there."""
+        self.rows, self._now = rows, now
+        at = next((at for at, row in enumerate(rows) if row.id == in_view), None)
+        if at is not None and at != self.cursor:
+            self.cursor = at
+        self.renew()
+
+    def action_slide(self, steps: int) -> None:
+        """Compare without leaving the list."""
+        self.post_message(self.Slid(steps))
+
+    def row_key(self, index: int) -> Hashable:
+        """What a line's looks depend on."""
+        row = self.rows[index]
+        age, shown = "", False
+        if isinstance(row, Upload):
+            age, shown = human_age((self._now - row.created_at).total_seconds()), row.shown
+        return row.id, words.state_of(row), shown, self._about(row), age
+
+    def draw(self, index: int, width: int, focused: bool) -> list[Content]:
+        """One photo."""
+        row = self.rows[index]
+        return [words.row_line(row, self._about(row), self._now, width)]

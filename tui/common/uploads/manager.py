@@ -1,0 +1,311 @@
+"""What stands behind the panel for photos: parcels on their way, uploads, and the poll."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING
+
+from textual.worker import Worker
+
+from server.features.uploads.schemas import NewUpload, Upload, UploadPurpose, UploadStatus
+from tui.common.client.errors import ApiError, ClientError, SignedOut
+from tui.common.client.meter import State
+from tui.common.client.retry import Backoff, is_permanent
+from tui.common.client.short_polling import UploadPoll
+from tui.common.format import message_for
+from tui.common.uploads.bitmap import Bitmap
+from tui.common.uploads.jobs import Parcel, Way
+from tui.common.uploads.local_picture import Candidate
+
+if TYPE_CHECKING:
+    from tui.common.client.api import Api
+    from tui.common.client.meter import Meter
+    from tui.common.client.session import Session
+
+Row = Parcel | Upload
+Run = Callable[[str, Coroutine[object, object, None]], Worker[None]]
+"""Starts a worker of that group."""
+PREVIEWS = 16
+"""Photos sent from here that are kept for showing."""
+
+
+class Desk:
+    """One poll at a time: of the upload in view while it is pending, else of the one whose turn
+    is next. Its news are a reason to read of the others.
+    """
+
+    def __init__(
+        self,
+        session: "Session",
+        api: "Api",
+        meter: "Meter",
+        run: Run,
+        changed: Callable[[], None],
+        finished: Callable[[Upload], None],
+    ) -> None:
+        """`finished` is called with an upload that has become final."""
+        self.shelf = Shelf(api)
+        self.parcels: list[Parcel] = []
+        self.in_view = ""
+        """The row that is looked at."""
+        self.words = ""
+        """Why the list cannot be read, or is not the newest."""
+        self.previews: dict[str, Bitmap] = {}
+        """By upload, what was sent from here: no need to fetch it."""
+        self.names: dict[str, str] = {}
+        """By upload, the name of the file that was sent from here."""
+        self.places: dict[str, int] = {}
+        """By upload, how many were ahead of it at first."""
+        self._session = session
+        self._api = api
+        self._meter = meter
+        self._run = run
+        self._changed = changed
+        self._finished = finished
+        self._poll: UploadPoll | None = None
+        self._polled = ""
+        self._poller: Worker[None] | None = None
+        self._senders: dict[str, Worker[None]] = {}
+        self._waits: dict[str, float] = {}
+
+    @property
+    def rows(self) -> list[Row]:
+        """Everything, newest first; what has not arrived yet is the newest."""
+        return [*reversed(self.parcels), *self.shelf.uploads]
+
+    @property
+    def under_way(self) -> int:
+        """How many are neither final nor refused."""
+        waiting = sum(parcel.way is not Way.REFUSED for parcel in self.parcels)
+        return waiting + len(self.shelf.pending)
+
+    def row(self, row_id: str) -> Row | None:
+        """The row of that id."""
+        return next((row for row in self.rows if row.id == row_id), None)
+
+    # -- reading
+
+    async def read(self) -> None:
+        """Read the list until there is an answer."""
+        backoff = Backoff()
+        while True:
+            try:
+                await self.shelf.read()
+            except SignedOut:
+                return
+            except ClientError as error:
+                self.words = message_for(error)
+                self._changed()
+                if is_permanent(error):
+                    return
+                await asyncio.sleep(backoff.lost(getattr(error, "retry_after", None)))
+            else:
+                self.words = ""
+                self._changed()
+                return
+
+    async def read_on(self) -> None:
+        """Older uploads; what goes wrong is tried again when they are looked for again."""
+        try:
+            await self.shelf.read_on()
+        except ClientError:
+            return
+        self._changed()
+
+    # -- sending
+
+    def send(self, candidate: Candidate, new: NewUpload, about: str) -> Parcel:
+        """Send a photo off."""
+        parcel = Parcel(candidate, new, about)
+        self.parcels.append(parcel)
+        self.in_view = parcel.id
+        self._senders[parcel.id] = self._run("photo-send", self._send(parcel))
+        return parcel
+
+    async def _send(self, parcel: Parcel) -> None:
+        arrived = await parcel.send(self._api, self._meter, self._changed)
+        if arrived is None or parcel not in self.parcels:
+            return
+        accepted, seconds = arrived
+        self._keep(accepted.id, parcel)
+        self._waits[accepted.id] = seconds
+        await self._read(accepted.id)  # until the list has it, the parcel stands for it
+        if parcel in self.parcels:
+            self.parcels.remove(parcel)
+        if self.in_view == parcel.id:
+            self.in_view = accepted.id
+        self._changed()
+
+    def _keep(self, upload_id: str, parcel: Parcel) -> None:
+        self.names[upload_id] = parcel.candidate.name
+        self.previews[upload_id] = parcel.candidate.bitmap
+        while len(self.previews) > PREVIEWS:
+            del self.previews[next(iter(self.previews))]
+
+    async def _read(self, upload_id: str) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                self._put(await self._api.upload(upload_id))
+            except ClientError as error:
+                if is_permanent(error):
+                    return
+                await asyncio.sleep(backoff.lost(getattr(error, "retry_after", None)))
+            else:
+                return
+
+    # -- following
+
+    def look(self) -> None:
+        """See to it that the right upload is polled."""
+        pending = self.shelf.pending
+        chosen = next((one for one in pending if one.id == self.in_view), None)
+        wanted = chosen or next(iter(pending), None)
+        if wanted is not None and wanted.id != self._polled:
+            if self._poller is not None:
+                self._poller.cancel()
+            self._polled = wanted.id
+            self._poller = self._run("photo-poll", self._follow(wanted.id))
+
+    async def _follow(self, upload_id: str) -> None:
+        wait = self._waits.pop(upload_id, 0.0)
+        poll = UploadPoll(self._session, upload_id, self._meter, first_wait=wait)
+        try:
+            async with poll:
+                self._poll = poll
+                async for news in poll:
+                    self._put(news)
+                    if len(self.shelf.pending) > 1 or news.status.final:
+                        await self._refresh()
+        except ApiError as error:
+            if error.status == 404:
+                self.shelf.remove(upload_id)
+            else:
+                self.words = message_for(error)
+        except SignedOut:
+            return
+        finally:
+            if self._poll is poll:
+                self._poll, self._polled = None, ""
+            self._changed()
+
+    def _put(self, news: Upload) -> None:
+        before = self.shelf.get(news.id)
+        if news.ahead is not None:
+            self.places[news.id] = max(news.ahead, self.places.get(news.id, 0))
+        self.shelf.put([news])
+        if news.status.final and before is not None and not before.status.final:
+            self._finished(news)
+        self._changed()
+
+    async def _refresh(self) -> None:
+        before = {one.id for one in self.shelf.pending}
+        try:
+            await self.shelf.refresh()
+        except ClientError:
+            return  # the next news are as good a time
+        for one in self.shelf.uploads:
+            if one.id in before and one.status.final:
+                self._finished(one)
+        self._changed()
+
+    def drop_connection(self) -> bool:
+        """Drop the request under way; it comes back by itself. False where there is none."""
+        cut = sum(parcel.drop_connection() for parcel in self.parcels)
+        if not cut and self._poll is not None:
+            self._poll.drop_connection()
+        return cut > 0 or self._poll is not None
+
+    # -- giving up
+
+    def drop(self, parcel: Parcel) -> None:
+        """Send it no more."""
+        if parcel in self.parcels:
+            self.parcels.remove(parcel)
+            self._senders.pop(parcel.id).cancel()
+            self._meter.set_state(State.IDLE)
+        self._changed()
+
+    async def delete(self, upload: Upload) -> None:
+        """Delete it with its pictures. Raises `ClientError`."""
+        try:
+            await self._api.delete_upload(upload.id)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+        self.shelf.remove(upload.id)
+        if self._poller is not None and self._polled == upload.id:
+            self._poller.cancel()
+        self._changed()
+        if upload.purpose is UploadPurpose.AVATAR and upload.status is UploadStatus.DONE:
+            await self._api.me()
+
+
+PAGE = 50
+
+
+class Shelf:
+    """What the server has told of them; read page by page."""
+
+    def __init__(self, api: "Api") -> None:
+        self.loaded = False
+        self._api = api
+        self._uploads: dict[str, Upload] = {}
+        """Oldest first, in the server's order: a clock may have been put back."""
+        self._next: str | None = None
+
+    @property
+    def uploads(self) -> list[Upload]:
+        """Newest first."""
+        return list(reversed(self._uploads.values()))
+
+    @property
+    def pending(self) -> list[Upload]:
+        """Those that are not final, the one whose turn is next first."""
+        return [one for one in reversed(self.uploads) if not one.status.final]
+
+    @property
+    def has_more(self) -> bool:
+        """Whether the server has older ones."""
+        return self._next is not None
+
+    def get(self, upload_id: str) -> Upload | None:
+        """That one, if it is known."""
+        return self._uploads.get(upload_id)
+
+    def put(self, uploads: Iterable[Upload]) -> None:
+        """These are news. A photo that is shown takes the place of the one that was."""
+        for one in uploads:
+            self._uploads[one.id] = one
+            if not one.shown:
+                continue
+            for other in list(self._uploads.values()):
+                if other.shown and other.id != one.id and _same_place(other, one):
+                    self._uploads[other.id] = other.model_copy(update={"shown": False})
+
+    def remove(self, upload_id: str) -> None:
+        """It is gone."""
+        self._uploads.pop(upload_id, None)
+
+    async def read(self) -> None:
+        """The newest page, in place of all that was known. Raises `ClientError`."""
+        page = await self._api.uploads(limit=PAGE)
+        self._uploads = {one.id: one for one in reversed(page.items)}
+        self._next = page.next
+        self.loaded = True
+
+    async def refresh(self) -> None:
+        """The newest page, beside what was known. Raises `ClientError`."""
+        page = await self._api.uploads(limit=PAGE)
+        self.put(reversed(page.items))
+
+    async def read_on(self) -> None:
+        """The next older page. Raises `ClientError`."""
+        if self._next is not None:
+            page = await self._api.uploads(before=self._next, limit=PAGE)
+            self._next = page.next
+            older = {one.id: one for one in reversed(page.items) if one.id not in self._uploads}
+            self._uploads = older | self._uploads
+
+
+def _same_place(a: Upload, b: Upload) -> bool:
+    return (a.purpose, a.menu_item_id) == (b.purpose, b.menu_item_id)

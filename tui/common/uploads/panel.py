@@ -1,0 +1,334 @@
+"""The panel "Photo": sent, followed by short polling, and seen before and after."""
+
+from collections.abc import Callable, Coroutine, Iterable
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Vertical
+from textual.content import Content
+from textual.widgets import Static
+from textual.worker import Worker, WorkerState
+
+from server.features.uploads.schemas import NewUpload, Upload, UploadPurpose, UploadStatus
+from tui.common.client.errors import ClientError, SignedOut
+from tui.common.client.meter import Pattern
+from tui.common.format import message_for
+from tui.common.panel import Panel
+from tui.common.uploads import format as words
+from tui.common.uploads.actions import PhotoActions
+from tui.common.uploads.jobs import Parcel, Way
+from tui.common.uploads.list import UploadList
+from tui.common.uploads.manager import Desk, Row
+from tui.common.uploads.pictures import Pair
+from tui.common.widgets.picture import PictureView
+from tui.common.widgets.row_list import RowList
+
+BEAT_SECONDS = 0.5
+RIGHT_FROM = (70, 10)
+"""Columns and rows from which the list stands beside the picture."""
+BELOW_FROM = 16
+"""Rows from which it stands below it."""
+LIST_ROWS = 4
+
+
+class PhotoPanel(Panel):
+    """What differs between the apps is what a photo may be for: `ask_for_new` and `about`."""
+
+    TITLE = "Photo"
+    PATTERN = Pattern.SHORT_POLL
+    VERB = "polls"
+    CARD_BODY = (30, 12)
+    KEYS = (
+        ("n", "a new photo"),
+        ("← →", "before and after, also with the mouse"),
+        ("⇧← ⇧→", "all of the one, all of the other"),
+        ("↑↓", "go among one's photos"),
+        ("s", "save the picture to a file"),
+        ("del", "delete a photo, or send it no more"),
+        ("l", "list or picture, where there is room for one"),
+        ("r", "read the list again"),
+    )
+    DEFAULT_CSS = """
+    PhotoPanel {
+        & #stage { height: 1fr; layout: vertical; }
+        & #light { height: 1fr; width: 1fr; }
+        & #sizes, & #steps { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
+        & #news { height: auto; max-height: 6; }
+        & #uploads { height: 4; margin-top: 1; }
+        &.-right #stage { layout: horizontal; }
+        &.-right #uploads { height: 1fr; width: 32; margin: 0 0 0 1; border-left: solid $edge; }
+        &.-bare #uploads { display: none; }
+        &.-bare.-list #uploads { display: block; height: 1fr; margin: 0; }
+        &.-bare.-list #light { display: none; }
+        &.-low #steps { display: none; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "new", "New photo"),
+        Binding("shift+left", "slide_to(0)", show=False),
+        Binding("shift+right", "slide_to(1)", show=False),
+        Binding("s", "save", "Save"),
+        Binding("delete,backspace", "delete", "Delete"),
+        Binding("l", "list", "List", show=False),
+        Binding("r", "reload", "Reload", show=False),
+    ]
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.view = PictureView(id="picture")
+        self.uploads = UploadList(self.about)
+        self.desk: Desk | None = None
+        self.pair: Pair | None = None
+        self.actions: PhotoActions | None = None
+        self._beats = False
+
+    # -- what an app says
+
+    def ask_for_new(self) -> None:
+        """Ask what the new photo is for, then `offer`."""
+        raise NotImplementedError
+
+    def about(self, row: Row) -> str:
+        """What a photo is for, in words."""
+        raise NotImplementedError
+
+    def ready(self, upload: Upload) -> None:
+        """A photo is done: what it is for has another picture now."""
+
+    # -- the panel
+
+    def body(self) -> ComposeResult:
+        """The picture and how far it is; the list beside it, below it, or in its place."""
+        with Container(id="stage"):
+            with Vertical(id="light"):
+                yield self.view
+                yield Static("", id="sizes", markup=False)
+                yield Static("", id="steps", markup=False)
+                yield Static("", id="news", markup=False)
+            yield self.uploads
+
+    def start(self) -> None:
+        """Read the list."""
+        self.desk = Desk(
+            self.session, self.api, self.meter, self._run, self._changed, self._finished
+        )
+        self.pair = Pair(self.desk, self.tiffin.album, self._run, self._changed)
+        self.actions = PhotoActions(self, self.desk)
+        self._run("photo-list", self.desk.read())
+        self.set_interval(BEAT_SECONDS, self._beat)
+        self.needs_redraw = True
+
+    def drop_connection(self) -> None:
+        """Cut the request under way, or the next poll."""
+        if self.desk is None or not self.desk.drop_connection():
+            self.notify("Nothing is being sent or asked for, so nothing is held.", title=self.TITLE)
+
+    def commands(self) -> Iterable[SystemCommand]:
+        """What the palette offers of it."""
+        yield SystemCommand("New photo", "Choose a picture and send it", self.action_new)
+        yield SystemCommand("Save the picture", "Write it to a file", self.action_save)
+
+    def enter(self) -> None:
+        """To the list; to the picture where that is all there is."""
+        self.screen.set_focus(self.view if self._bare else self.uploads)
+
+    def unsent(self) -> str:
+        """A photo that the server does not have yet is only here."""
+        parcels = self.desk.parcels if self.desk is not None else []
+        pending = sum(parcel.way is not Way.REFUSED for parcel in parcels)
+        if not pending:
+            return ""
+        return f"{pending} photos are not sent yet." if pending > 1 else "A photo is not sent yet."
+
+    @property
+    def row(self) -> Row | None:
+        """The photo in view: the one under the cursor."""
+        if self.desk is None:
+            return None
+        rows = self.desk.rows
+        return self.desk.row(self.desk.in_view) or (rows[0] if rows else None)
+
+    def offer(
+        self, new: NewUpload, title: str, about: str, then: Callable[[], None] | None = None
+    ) -> None:
+        """Have a picture chosen for that purpose, send it, and call `then`."""
+        if self.actions is not None:
+            self.actions.choose(new, title, about, then)
+
+    def offer_avatar(self, then: Callable[[], None] | None = None) -> None:
+        """Have a picture chosen for one's avatar."""
+        new = NewUpload(purpose=UploadPurpose.AVATAR)
+        self.offer(new, "A photo for your avatar", "Avatar", then)
+
+    # -- keys
+
+    def action_new(self) -> None:
+        """A new photo."""
+        self.ask_for_new()
+
+    @on(UploadList.Slid)
+    def _slid(self, event: UploadList.Slid) -> None:
+        self.view.action_slide(event.steps)
+
+    def action_slide_to(self, split: float) -> None:
+        """Move the divider to an end."""
+        self.view.action_slide_to(split)
+
+    def action_list(self) -> None:
+        """The list in place of the picture, or the other way round."""
+        if self.has_class("-bare"):
+            self.toggle_class("-list")
+            shown = self.uploads if self.has_class("-list") else self.view
+            self.app.stylesheet.update_nodes([self, self.uploads, self.view])
+            self.screen.set_focus(shown)
+
+    def action_reload(self) -> None:
+        """Read the list again."""
+        if self.desk is not None and self.pair is not None:
+            self._run("photo-list", self.desk.read(), exclusive=True)
+            self.pair.forget()
+            self._changed()
+
+    def action_save(self) -> None:
+        """Write the picture in view to a file."""
+        if self.actions is not None:
+            self.actions.save()
+
+    def action_delete(self) -> None:
+        """Delete the photo in view, or give up sending it."""
+        if self.actions is not None:
+            self.actions.delete()
+
+    @on(RowList.Moved, "#uploads")
+    def _cursor_moved(self, event: RowList.Moved) -> None:
+        event.stop()
+        row = self.uploads.row
+        if row is not None and self.desk is not None and row.id != self.desk.in_view:
+            self.desk.in_view = row.id
+            self._changed()
+
+    @on(RowList.Chosen, "#uploads")
+    def _chosen(self) -> None:
+        self.action_list()
+
+    @on(RowList.Scrolled, "#uploads")
+    def _scrolled(self) -> None:
+        desk = self.desk
+        if desk is not None and desk.shelf.has_more and self.uploads.rows_to_end < LIST_ROWS:
+            self._run("photo-more", desk.read_on(), exclusive=True)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Where the list has room."""
+        super().on_resize(event)
+        width, height = self.content_size
+        height -= 1  # the wire line's
+        right = width >= RIGHT_FROM[0] and height >= RIGHT_FROM[1]
+        below = not right and height >= BELOW_FROM
+        self.set_class(right, "-right")
+        self.set_class(not right and not below, "-bare")
+        self.set_class(height < 8, "-low")
+        if self.view.has_focus or self.uploads.has_focus:
+            self.call_after_refresh(self.enter)
+        self._changed()
+
+    # -- what happens by itself
+
+    def redraw(self) -> None:
+        """Paint what has changed."""
+        desk, pair = self.desk, self.pair
+        if desk is None or pair is None:
+            return
+        now, row = self.session.server_now(), self.row
+        self.uploads.message = words.words_for_empty(desk)
+        self.uploads.show(desk.rows, row.id if row is not None else "", now)
+        desk.look()
+        pair.look(row)
+        self.view.show(pair.before, pair.after, self._words_for_view(row))
+        self._tell(desk, pair, row)
+        self.set_badge(desk.under_way, self.file_name(row) if row is not None else "")
+
+    def _tell(self, desk: Desk, pair: Pair, row: Row | None) -> None:
+        width = max(10, self.view.size.width or self.content_size.width - 2)
+        card = max(20, self.size.width - 4)
+        if row is None:
+            for line in ("#sizes", "#steps", "#news"):
+                self._set(line, Content(""))
+            self.set_summary(words.NOTHING)
+            return
+        places = desk.places.get(row.id, 0)
+        self._set("#sizes", words.sizes(row, pair.before, pair.after, self.file_name(row), width))
+        self._set("#steps", words.steps(row, self._beats, width))
+        self._set("#news", words.news(row, places, width))
+        self.set_summary(words.summary(row, self.about(row), places, card))
+
+    def _set(self, line: str, content: Content) -> None:
+        static = self.query_one(line, Static)
+        if static.content != content:
+            static.update(content, layout=line == "#news")
+
+    def _beat(self) -> None:
+        """Ages, and the step that is under way."""
+        self._beats = not self._beats
+        self._changed()
+
+    def _changed(self) -> None:
+        self.needs_redraw = True
+
+    def _words_for_view(self, row: Row | None) -> Content:
+        if row is None:
+            return words.NOTHING
+        if self.pair is not None and self.pair.error:
+            return Content(self.pair.error)
+        return words.words_for_view(self.about(row), self.view.can_draw)
+
+    def file_name(self, row: Row) -> str:
+        """The file's, if it was sent from here; else what it is for."""
+        if isinstance(row, Parcel):
+            return row.candidate.name
+        known = self.desk.names.get(row.id) if self.desk is not None else None
+        return known or self.about(row)
+
+    # -- what has happened
+
+    def _finished(self, upload: Upload) -> None:
+        about = self.about(upload)
+        if upload.status is UploadStatus.DONE:
+            self.notify(f"{about}: the photo is ready.", title=self.TITLE)
+            self.ready(upload)
+        else:
+            why = upload.error or "It has failed."
+            self.notify(f"{about}: {why}", title=self.TITLE, severity="error", timeout=10)
+        if upload.purpose is UploadPurpose.AVATAR:
+            self.run_told("photo-me", self._read_me())
+
+    async def _read_me(self) -> None:
+        await self.api.me()
+
+    def run_told(self, group: str, work: Coroutine[object, object, None]) -> None:
+        """Do it in a worker; what goes wrong is told."""
+        self._run(group, self._told(work), exclusive=True)
+
+    async def _told(self, work: Coroutine[object, object, None]) -> None:
+        try:
+            await work
+        except SignedOut:
+            return
+        except ClientError as error:
+            self.notify(message_for(error), title=self.TITLE, severity="error")
+
+    @property
+    def _bare(self) -> bool:
+        return self.has_class("-bare") and not self.has_class("-list")
+
+    def _run(
+        self, group: str, work: Coroutine[object, object, None], *, exclusive: bool = False
+    ) -> Worker[None]:
+        return self.run_worker(work, group=group, exclusive=exclusive, exit_on_error=False)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """What broke by a mistake of ours must not look like a photo that takes long."""
+        if event.state is WorkerState.ERROR:
+            what = f"{event.worker.group} stopped by an error: {event.worker.error!r}. "
+            self.notify(f"{what}Log out and in again.", title=self.TITLE, severity="error")

@@ -1,0 +1,147 @@
+"""Pictures by their URLs: fetched once, decoded in a thread, the latest kept."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from server.features.uploads.schemas import Upload, UploadStatus
+from tui.common.client.errors import ClientError, SignedOut
+from tui.common.client.retry import Backoff, is_permanent
+from tui.common.format import message_for
+from tui.common.uploads.bitmap import LONGEST, Bitmap, NotDrawable, decode
+from tui.common.uploads.jobs import Parcel
+
+if TYPE_CHECKING:
+    from textual.worker import Worker
+
+    from tui.common.client.api import Api
+    from tui.common.uploads.manager import Desk, Row, Run
+
+KEPT_BYTES = 32 * 1024 * 1024
+"""Of pixels, four bytes each."""
+AT_ONCE = 2
+"""Pictures being fetched or decoded; the others wait."""
+
+Key = tuple[str, str, int, bool]
+
+
+class Album:
+    """What one log-in has seen. A URL's picture never changes, unless another `version` is said."""
+
+    def __init__(self, api: "Api") -> None:
+        self._api = api
+        self._kept: OrderedDict[Key, Bitmap | NotDrawable] = OrderedDict()
+        self._gate = asyncio.Semaphore(AT_ONCE)
+
+    def known(
+        self, url: str, *, version: str = "", longest: int = LONGEST, trim: bool = False
+    ) -> Bitmap | None:
+        """The picture, if it is here."""
+        kept = self._kept.get((url, version, longest, trim))
+        return kept if isinstance(kept, Bitmap) else None
+
+    async def picture(
+        self, url: str, *, version: str = "", longest: int = LONGEST, trim: bool = False
+    ) -> Bitmap:
+        """The picture at one of the server's paths, as `decode` makes it.
+
+        Raises `ApiError` 404 where it is gone, other `ClientError`, and NotDrawable.
+        """
+        key = (url, version, longest, trim)
+        async with self._gate:
+            kept = self._kept.get(key)
+            if kept is None:
+                content = await self._api.picture(url)
+                try:
+                    kept = await asyncio.to_thread(decode, content, longest, trim=trim)
+                except NotDrawable as error:
+                    kept = error  # asked for again, it would be the same
+                self._kept[key] = kept
+                self._trim()
+            self._kept.move_to_end(key)
+        if isinstance(kept, NotDrawable):
+            raise kept
+        return kept
+
+    def _trim(self) -> None:
+        """Let the oldest go; the newest, which was put last, stays."""
+        while sum(map(_bytes, self._kept.values())) > KEPT_BYTES and len(self._kept) > 1:
+            self._kept.popitem(last=False)
+
+
+def _bytes(kept: Bitmap | NotDrawable) -> int:
+    return 4 * kept.image.width * kept.image.height if isinstance(kept, Bitmap) else 1
+
+
+class Pair:
+    """`look` says which photo is meant; what is not here yet is fetched by a worker."""
+
+    def __init__(self, desk: "Desk", album: Album, run: "Run", changed: Callable[[], None]) -> None:
+        self.before: Bitmap | None = None
+        self.after: Bitmap | None = None
+        self.error = ""
+        """Why one of them is missing."""
+        self._desk = desk
+        self._album = album
+        self._run = run
+        self._changed = changed
+        self._shown: object = ()
+        self._fetcher: Worker[None] | None = None
+
+    def forget(self) -> None:
+        """Fetch again what is missing, with the next look."""
+        self._shown = ()
+
+    def look(self, row: "Row | None") -> None:
+        """Show this photo from now on."""
+        key = row.id if isinstance(row, Parcel) else _key(row)
+        if key == self._shown:
+            return
+        self._shown = key
+        self.error = ""
+        self.before = self.after = None
+        if self._fetcher is not None:
+            self._fetcher.cancel()
+        if isinstance(row, Parcel):
+            self.before = row.candidate.bitmap
+        elif row is not None:
+            self.before = self._desk.previews.get(row.id)
+            self.before = self.before or self._album.known(row.original_url, version=_version(row))
+            self.after = self._album.known(row.result_url) if row.result_url else None
+            self._fetcher = self._run("photo-pictures", self._fetch(row))
+
+    async def _fetch(self, row: Upload) -> None:
+        if self.after is None and row.result_url:
+            self.after = await self._fetched(row.result_url, "")
+            self._changed()
+        if self.before is None and row.original_removed_at is None:
+            self.before = await self._fetched(row.original_url, _version(row))
+            self._changed()
+
+    async def _fetched(self, url: str, version: str) -> Bitmap | None:
+        backoff = Backoff()
+        while True:
+            try:
+                return await self._album.picture(url, version=version)
+            except NotDrawable as error:
+                self.error = f"{error} It cannot be shown here; s saves it."
+                return None
+            except SignedOut:
+                return None
+            except ClientError as error:
+                self.error = message_for(error)
+                self._changed()
+                if is_permanent(error):
+                    return None
+                await asyncio.sleep(backoff.lost(getattr(error, "retry_after", None)))
+                self.error = ""
+
+
+def _key(row: Upload | None) -> object:
+    return None if row is None else (row.id, row.result_url, row.original_removed_at)
+
+
+def _version(row: Upload) -> str:
+    """The original is another picture once it is done: upright, smaller, without its metadata."""
+    return "" if row.status is UploadStatus.DONE else "as sent"

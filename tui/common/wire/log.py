@@ -1,0 +1,126 @@
+"""The running log of frames, newest first."""
+
+import json
+import time
+from collections import deque
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from tui.common.format import fit, human_bytes
+from tui.common.theme import PATTERN_INK
+
+if TYPE_CHECKING:
+    from tui.common.client.meter import Frame, Wire
+
+SIZE_CELLS = 7
+NARROW = 44
+"""Below this many cells, milliseconds are left out."""
+
+
+class FrameLog(ScrollView, can_focus=True):
+    """Only the lines in view are ever drawn. While paused it keeps what it showed."""
+
+    DEFAULT_CSS = """
+    FrameLog {
+        scrollbar-size-vertical: 1; overflow-x: hidden; overflow-y: auto; background: $surface;
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("home", "scroll_home", "Newest", show=False),
+    ]
+
+    def __init__(self, wire: "Wire") -> None:
+        super().__init__()
+        self._wire = wire
+        self._held: list[Frame] | None = None
+        self._count = -1
+        self._inks: dict[str, Style] = {}
+        self._base: Style | None = None
+
+    @property
+    def paused(self) -> bool:
+        """Whether it is held still."""
+        return self._held is not None
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        self._held = list(self._wire.frames) if paused else None
+
+    def advance(self) -> None:
+        """Show what has come since, unless paused."""
+        count = len(self._frames)
+        if count != self._count:
+            self._count = count
+            self.virtual_size = Size(self.size.width, count)
+        if not self.paused:
+            self.refresh()
+
+    def export(self, path: Path) -> int:
+        """Write the frames, oldest first, one JSON object a line; the number of them."""
+        frames = list(self._frames)
+        with path.open("x", encoding="utf-8") as file:
+            for frame in frames:
+                record = {
+                    "at": datetime.fromtimestamp(frame.at, UTC).isoformat(timespec="milliseconds"),
+                    "meter": frame.meter,
+                    "pattern": str(frame.pattern),
+                    "direction": frame.direction,
+                    "what": frame.what,
+                    "bytes": frame.size,
+                }
+                file.write(json.dumps(record) + "\n")
+        return len(frames)
+
+    def notify_style_update(self) -> None:
+        """Another theme, other inks."""
+        super().notify_style_update()
+        self._inks.clear()
+        self._base = None
+
+    def render_line(self, y: int) -> Strip:
+        """The frame in that line of the window."""
+        frames = self._frames
+        at = y + self.scroll_offset.y
+        width = self.scrollable_content_region.width
+        if self._base is None:
+            self._base = self.rich_style
+        base = self._base
+        if not 0 <= at < len(frames):
+            return Strip.blank(width, base)
+        frame = next(islice(reversed(frames), at, None))
+        moment = time.localtime(frame.at)
+        stamp = time.strftime("%H:%M:%S", moment)
+        if width >= NARROW:
+            stamp += f".{int(frame.at % 1 * 1000):03d}"
+        size = f"{human_bytes(frame.size):>{SIZE_CELLS}}"
+        room = width - len(stamp) - len(size) - 4
+        arrow = "◂" if frame.direction == "in" else "▸"
+        quiet = self._ink("$wire-ink")
+        return Strip(
+            [
+                Segment(f"{stamp} ", quiet),
+                Segment(f"{arrow} ", self._ink(PATTERN_INK[frame.pattern])),
+                Segment(fit(frame.what, room, pad=True), base),
+                Segment(f" {size}", quiet),
+            ]
+        ).adjust_cell_length(width, base)
+
+    @property
+    def _frames(self) -> "list[Frame] | deque[Frame]":
+        return self._wire.frames if self._held is None else self._held
+
+    def _ink(self, variable: str) -> Style:
+        ink = self._inks.get(variable)
+        if ink is None:
+            colour = self.app.theme_variables[variable.removeprefix("$")]
+            ink = self._inks[variable] = self.rich_style + Style(color=colour)
+        return ink

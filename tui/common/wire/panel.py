@@ -1,0 +1,138 @@
+"""The panel "On the wire": what each pattern costs, and every frame as it passes."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.content import Content
+
+from tui.common.client.meter import Pattern
+from tui.common.format import human_bytes
+from tui.common.panel import Panel
+from tui.common.theme import PATTERN_INK
+from tui.common.wire.log import FrameLog
+from tui.common.wire.table import PatternTable
+
+if TYPE_CHECKING:
+    from tui.common.client.meter import PatternTotals
+
+PAINTS_A_SECOND = 5
+"""A log that scrolls faster than this cannot be read."""
+
+
+class WirePanel(Panel):
+    """Compares the patterns in use, and logs frames; p holds the log still, e writes it out."""
+
+    TITLE = "On the wire"
+    SHORT = "Wire"
+    PATTERN = Pattern.REST
+    METER = "requests"
+    VERB = "requests"
+    CARD_BODY = (32, 16)
+    KEYS = (("p", "pause the log, go on"), ("e", "write the log to a file"))
+
+    DEFAULT_CSS = """
+    WirePanel {
+        & PatternTable { height: auto; }
+        & FrameLog { height: 1fr; margin-top: 1; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("p", "pause", "Pause"),
+        Binding("e", "export", "Export"),
+    ]
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._revision = -1
+
+    def body(self) -> ComposeResult:
+        """The comparison above, the log below."""
+        yield PatternTable(self.wire)
+        yield FrameLog(self.wire)
+
+    def start(self) -> None:
+        """Draw the wire as long as the panel is up."""
+        self.set_interval(1 / PAINTS_A_SECOND, self._look)
+        self._hint()
+
+    def drop_connection(self) -> None:
+        """There is nothing of its own to cut."""
+        self.notify("This panel only watches. Go to another one to cut its line.", title=self.TITLE)
+
+    def commands(self) -> Iterable[SystemCommand]:
+        """What the palette offers of it."""
+        paused = self._log.paused
+        yield SystemCommand(
+            "Go on with the wire log" if paused else "Pause the wire log",
+            "Hold the log of frames still, or let it run",
+            self.action_pause,
+        )
+        yield SystemCommand(
+            "Export the wire log", "Write all frames kept to a file", self.action_export
+        )
+
+    def redraw(self) -> None:
+        """Paint table, log and summary."""
+        totals = self.wire.totals()
+        self.query_one(PatternTable).show(totals)
+        self._log.advance()
+        self.set_summary(_in_short(totals))
+
+    def action_pause(self) -> None:
+        """Hold the log still, or let it run again."""
+        self._log.paused = not self._log.paused
+        self._log.advance()
+        self._hint()
+
+    def action_export(self) -> None:
+        """Write the frames kept to a file in the working directory, and say where it is."""
+        stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S-%f")[:-3]
+        path = Path(f"tiffin-wire-{stamp}.jsonl")
+        try:
+            path = path.absolute()  # fails where the folder is gone
+            count = self._log.export(path)
+        except OSError as error:
+            self.notify(
+                f"Not written: {error.strerror}. Start the window in a folder of yours.\n{path}",
+                title="Wire log",
+                severity="error",
+            )
+            return
+        self.notify(f"{count} frames in {path}", title="Wire log", timeout=8)
+
+    @property
+    def _log(self) -> FrameLog:
+        return self.query_one(FrameLog)
+
+    def _look(self) -> None:
+        if self._revision != self.wire.revision:
+            self._revision = self.wire.revision
+            self.needs_redraw = True
+
+    def _hint(self) -> None:
+        if self._log.paused:
+            note = Content.assemble(("‖ paused", "bold $warning"), (" · p goes on", "$wire-ink"))
+        else:
+            note = Content.assemble(("p pauses · e exports", "$wire-ink"))
+        self.set_badge(0, note)
+
+
+def _in_short(totals: "list[PatternTotals]") -> Content:
+    """The card's two lines: requests a minute, and the dearest pattern."""
+    if not totals:
+        return Content.assemble(("nothing on the wire yet", "$wire-ink"))
+    rate = sum(total.requests_per_minute for total in totals)
+    amount = sum(total.bytes for total in totals)
+    first = Content.assemble(
+        (f"{rate:.0f}", "bold"), " requests/min  ", (human_bytes(amount), "bold"), " so far"
+    )
+    dear = max(totals, key=lambda total: total.bytes_per_event or 0)
+    second = Content.assemble(
+        (f"{dear.pattern} ", f"bold {PATTERN_INK[dear.pattern]}"),
+        (f"costs {human_bytes(dear.bytes_per_event or 0)} an event", "$wire-ink"),
+    )
+    return Content("\n").join([first, second])

@@ -1,0 +1,185 @@
+"""One's chats, to choose one of them."""
+
+from collections.abc import Mapping
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Input, Label, OptionList, Static
+from textual.widgets.option_list import Option
+
+from server.features.chat.schemas import Chat, ChatStatus, NewChat
+from server.features.orders.schemas import Order
+from server.text import shows
+from tui.common.chat.session import Talk
+from tui.common.client.errors import ClientError
+from tui.common.dialogs.base import Dialog, TooSmall
+from tui.common.format import fit, message_for
+from tui.common.sanitize import in_one_line
+
+PAGES = 10
+
+
+class ChatsScreen(Dialog[Chat]):
+    """Answers with the chat that was chosen."""
+
+    DEFAULT_CSS = """
+    ChatsScreen {
+        & > .box { width: 72; }
+        & OptionList { max-height: 16; }
+        & #words { color: $wire-ink; height: auto; }
+    }
+    """
+    AUTO_FOCUS = "OptionList"
+
+    def __init__(self, talks: Mapping[str, Talk]) -> None:
+        """`talks` know best about the chats they are."""
+        super().__init__()
+        self._talks = talks
+        self._chats: list[Chat] = []
+
+    def compose(self) -> ComposeResult:
+        """The list, and a line for what is wrong with it."""
+        with Vertical(classes="box") as box:
+            box.border_title = "Your chats"
+            box.border_subtitle = "enter goes to it · esc closes"
+            chats = OptionList()
+            chats.styles.height = "auto"
+            yield chats
+            yield Static("Reading your chats …", id="words", markup=False)
+        yield TooSmall()
+
+    def on_mount(self) -> None:
+        """Read them all."""
+        self.run_worker(self._read(), exit_on_error=False)
+
+    async def _read(self) -> None:
+        api = self.tiffin.api
+        words = self.query_one("#words", Static)
+        found, before = self.query_one(OptionList), None
+        for _ in range(PAGES):
+            try:
+                page = await api.chats(before=before)
+            except ClientError as error:
+                words.update(message_for(error))
+                return
+            self._chats += page.items
+            found.add_options([Option(self._row(chat)) for chat in page.items])
+            before = page.next
+            if before is None:
+                break
+        words.update("" if self._chats else "There is none yet.")
+        words.display = not self._chats
+        if self._chats and found.highlighted is None:
+            found.highlighted = 0
+
+    def _row(self, chat: Chat) -> Content:
+        talk = self._talks.get(chat.id)
+        unread = chat.unread.customer if talk is None else talk.unread
+        chat = chat if talk is None else talk.chat
+        is_open = chat.status is ChatStatus.OPEN
+        when = chat.last_message.sent_at if chat.last_message else chat.opened_at
+        new = f" {unread} new " if unread else ""
+        return Content.assemble(
+            ("● " if is_open else "✓ ", "$success" if is_open else "$wire-ink"),
+            (fit(chat.subject, 38, pad=True), "bold" if unread else ""),
+            (f" {when.astimezone():%d %b %H:%M} ", "$wire-ink"),
+            (new, "bold $primary"),
+        )
+
+    @on(OptionList.OptionSelected)
+    def _chosen(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(self._chats[event.option_index])
+
+
+ORDERS = 20
+SUBJECT_MOST = 80
+
+
+class NewChatScreen(Dialog[NewChat]):
+    """Answers with the subject, and the order if it is about one."""
+
+    DEFAULT_CSS = """
+    NewChatScreen {
+        & > .box { width: 64; }
+        & Label { color: $title; margin-top: 1; }
+        & Label.first { margin-top: 0; }
+        & OptionList { max-height: 7; }
+        & #words { color: $warning; height: auto; display: none; }
+        & #words.-shown { display: block; }
+    }
+    """
+    AUTO_FOCUS = "Input"
+
+    def __init__(self, order_id: str | None, begun: NewChat | None = None) -> None:
+        """`order_id` is the order it is probably about; `begun` what was asked, and not sent."""
+        super().__init__()
+        self._order_id = begun.order_id if begun is not None else order_id
+        self._subject = begun.subject if begun is not None else ""
+        self._orders: list[Order] = []
+
+    def compose(self) -> ComposeResult:
+        """A subject, and the orders."""
+        with Vertical(classes="box") as box:
+            box.border_title = "Ask support"
+            box.border_subtitle = "enter opens the chat · ↓ chooses the order · esc closes"
+            yield Label("What is it about?", classes="first")
+            yield Input(
+                self._subject,
+                placeholder="in a few words",
+                compact=True,
+                max_length=SUBJECT_MOST,
+            )
+            yield Label("Which order?")
+            orders = OptionList(Option("None of them"), id="orders")
+            orders.styles.height = "auto"
+            yield orders
+            yield Static("", id="words", markup=False)
+        yield TooSmall()
+
+    def on_mount(self) -> None:
+        """The orders come when they come."""
+        self.query_one(OptionList).highlighted = 0
+        self.run_worker(self._read(), exit_on_error=False)
+
+    async def _read(self) -> None:
+        try:
+            self._orders = (await self.tiffin.api.orders(limit=ORDERS)).items
+        except ClientError as error:
+            self._say(f"Your orders cannot be read just now: {message_for(error)}")
+            return
+        found = self.query_one(OptionList)
+        found.add_options([Option(_in_short(order)) for order in self._orders])
+        for at, order in enumerate(self._orders, start=1):
+            if order.id == self._order_id:
+                found.highlighted = at
+
+    @on(Input.Submitted)
+    @on(OptionList.OptionSelected)
+    def _done(self) -> None:
+        found = self.query_one(OptionList)
+        at = found.highlighted or 0
+        order = self._orders[at - 1] if 0 < at <= len(self._orders) else None
+        subject = in_one_line(self.query_one(Input).value).strip()
+        if not shows(subject) and order is not None:
+            subject = fit(f"Order #{order.number:04d}, {order.restaurant.name}", SUBJECT_MOST)
+        if not shows(subject):
+            self._say("Say in a few words what it is about, or choose an order.")
+            self.query_one(Input).focus()
+            return
+        self.dismiss(NewChat(subject=subject, order_id=None if order is None else order.id))
+
+    def _say(self, words: str) -> None:
+        line = self.query_one("#words", Static)
+        line.update(words)
+        line.add_class("-shown")
+
+
+def _in_short(order: Order) -> Content:
+    status = order.status.value.replace("_", " ")
+    return Content.assemble(
+        (f"#{order.number:04d} ", "bold"),
+        fit(order.restaurant.name, 28),
+        (f"  {status}", "$wire-ink"),
+    )

@@ -1,0 +1,237 @@
+"""The customer's panel "Chat": support, one conversation in view."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual.app import ComposeResult, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.content import Content
+
+from server.features.chat.schemas import Chat, ChatMessage, NewChat
+from tui.common.chat import format as wording
+from tui.common.chat.composer import HINT
+from tui.common.chat.panel import CLOCK_SECONDS, TalkPanel
+from tui.common.chat.session import Talk
+from tui.common.chat.view import ChatPane
+from tui.common.client.errors import ClientError, SignedOut
+from tui.common.client.meter import State
+from tui.common.client.retry import Backoff, is_permanent
+from tui.common.format import message_for
+from tui.common.sanitize import plain
+from tui.customer.chat.dialogs import ChatsScreen, NewChatScreen
+from tui.customer.orders.panel import OrdersPanel
+
+NO_CHAT = Content.assemble(
+    "No chat yet.\n\nPress ",
+    ("n", "bold $primary"),
+    " to ask support something,\nalso about an order.",
+)
+READING = Content.assemble(("Reading your chats …", "$wire-ink"))
+
+
+class ChatPanel(TalkPanel):
+    """Every open chat has a room of its own; the wire line shows the one in view."""
+
+    TITLE = "Chat"
+    CARD_BODY = (36, 12)
+    KEYS = (
+        ("n", "ask support something new"),
+        ("enter", "write; sends what is written"),
+        ("ctrl+j", "a new line within a message"),
+        ("esc", "leave the field: single keys are keys again"),
+        ("↑ ↓", "go among the messages; y copies one"),
+        ("pgup pgdn", "scroll, back to the first message"),
+        ("l", "your other chats"),
+        ("c", "close the chat; o opens it again"),
+        ("e", "write again what was refused"),
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "new_chat", "New chat"),
+        Binding("enter", "write", "Write"),
+        Binding("l", "chats", "Chats"),
+        Binding("o", "reopen", "Open again"),
+        Binding("c", "close", "Close"),
+        Binding("e", "take_back", "Write again"),
+    ]
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.loaded = False
+        """Whether it is known which chats there are."""
+        self._keys: tuple[object, ...] = ()
+        self._asked: tuple[NewChat, str] | None = None
+        """What was asked last, and its key: asked once more, it is the same chat."""
+
+    def body(self) -> ComposeResult:
+        """The chat in view."""
+        self.pane = ChatPane(HINT, READING)
+        yield self.pane
+
+    def start(self) -> None:
+        """See which chats there are, and enter those that are open."""
+        self.set_interval(CLOCK_SECONDS, self.changed)
+        self.run_worker(self._load(), group="chats", exclusive=True, exit_on_error=False)
+        self.run_worker(self.take_up_unsent(), group="unsent", exit_on_error=False)
+        self.changed()
+
+    async def _load(self) -> None:
+        backoff = Backoff()
+        while not self.loaded:
+            try:
+                page = await self.api.chats(limit=20)
+            except ClientError as error:
+                self.pane.nothing = Content.assemble((plain(error.message), "$warning"))
+                self.changed()
+                if is_permanent(error):
+                    self.meter.set_state(State.DOWN, "no chats")
+                    return
+                await asyncio.sleep(backoff.lost(getattr(error, "retry_after", None)))
+                continue
+            self.loaded = True
+            self.pane.nothing = NO_CHAT
+            # The newest last, so that it is the one in view.
+            talks = [self.talk_of(chat) for chat in reversed(page.items) if is_open(chat)][-4:]
+            if self.talk is None:
+                self.view(self._to_begin_with(page.items, talks))
+            self.changed()
+
+    def _to_begin_with(self, chats: list[Chat], talks: list[Talk]) -> Talk | None:
+        """Where something is unsent; else the newest that is open, else the newest."""
+        unsent = self.store.chats()
+        waiting = next((chat for chat in chats if chat.id in unsent), None)
+        if waiting is None and talks:
+            return talks[-1]
+        chat = waiting or next(iter(chats), None)
+        return None if chat is None else self.talk_of(chat)
+
+    def refresh_remote(self) -> None:
+        """See whether another window has opened a chat, and enter that too."""
+        self.run_worker(self._refresh_remote(), group="look", exclusive=True, exit_on_error=False)
+
+    async def _refresh_remote(self) -> None:
+        try:
+            page = await self.api.chats(limit=1)
+        except ClientError:
+            return  # there is another time
+        for chat in page.items:
+            if self.loaded and is_open(chat) and chat.id not in self.talks:
+                talk = self.talk_of(chat)
+                if self.talk is None:
+                    self.view(talk)
+
+    # -- painting
+
+    def redraw(self) -> None:
+        """Paint what has changed."""
+        self.pane.renew(in_view=self.in_view)
+        talk = self.talk
+        self.show_meter(talk.meter if talk is not None else None)
+        unread = sum(one.unread for one in self.talks.values())
+        if talk is None:
+            self.set_badge(unread)
+            self.set_summary(Content.assemble(("n asks support something", "$wire-ink")))
+            return
+        employee = talk.chat.employee
+        nobody = f"{employee.name}, away" if employee else "nobody has it yet"
+        if not talk.open:
+            nobody = "closed"
+        self.set_badge(unread, wording.presence(talk, nobody))
+        width = max(20, self.size.width - 4)
+        who = wording.typing(talk.conversation.typing(time.monotonic()))
+        second = who if who else wording.about(talk.chat, width)
+        self.set_summary(Content("\n").join([wording.last_words(talk, width), second]))
+        keys = (talk.id, talk.open, bool(talk.refused))
+        if keys != self._keys:
+            self._keys = keys
+            self.refresh_bindings()
+
+    def message_came(self, talk: Talk, message: ChatMessage) -> None:
+        """Ring where nobody looks."""
+        if not self.is_seen(talk.id):
+            self.ring(plain(message.sender.name), message.text)
+
+    # -- what can be done
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only what makes sense with the chat in view."""
+        talk = self.talk
+        if action in ("write", "close"):
+            return talk is not None and talk.open
+        if action == "reopen":
+            return talk is not None and not talk.open
+        if action == "take_back":
+            return talk is not None and bool(talk.refused)
+        if action == "chats":
+            return talk is not None
+        return True
+
+    def commands(self) -> Iterable[SystemCommand]:
+        """What the palette offers of it."""
+        yield SystemCommand("Ask support", "A new chat, also about an order", self.action_new_chat)
+        if self.talk is not None:
+            yield SystemCommand("Your chats", "Older ones too", self.action_chats)
+
+    def action_write(self) -> None:
+        """To where one writes."""
+        self.pane.enter()
+
+    def action_take_back(self) -> None:
+        """Write again what was refused."""
+        self.pane.take_back()
+
+    def action_chats(self) -> None:
+        """Choose another chat."""
+
+        def chosen(chat: Chat | None) -> None:
+            if chat is not None:
+                self.view(self.talk_of(chat))
+                self.pane.renew(in_view=True)
+                self.enter()
+
+        self.app.push_screen(ChatsScreen(self.talks), chosen)
+
+    def action_new_chat(self) -> None:
+        """Ask for a subject and an order, then open the chat."""
+
+        def answered(new: NewChat | None) -> None:
+            if new is not None:
+                self.run_worker(self._open(new), group="open-chat", exit_on_error=False)
+
+        begun = self._asked[0] if self._asked is not None else None
+        self.app.push_screen(NewChatScreen(self._order_in_view(), begun), answered)
+
+    async def _open(self, new: NewChat) -> None:
+        if self._asked is None or self._asked[0] != new:
+            self._asked = (new, str(uuid.uuid4()))
+        try:
+            chat = await self.api.open_chat(new, self._asked[1])
+        except SignedOut:
+            return
+        except ClientError as error:
+            words = f"{message_for(error)} Press n to try again; it is kept."
+            self.notify(words, title="Chat not opened", severity="warning")
+            return
+        self._asked = None
+        self.view(self.talk_of(chat))
+        self.pane.renew(in_view=True)
+        if self.in_view:
+            self.enter()
+
+    def what_closes(self, talk: Talk) -> str:
+        """The words under the question whether to close it."""
+        return f"{plain(talk.chat.subject)}\n\nYou can open it again at any time."
+
+    def _order_in_view(self) -> str | None:
+        for panel in self.tiffin.panels:
+            if isinstance(panel, OrdersPanel):
+                order = panel.order
+                return order.id if order is not None and not order.status.terminal else None
+        return None
+
+
+def is_open(chat: Chat) -> bool:
+    """Whether it takes messages."""
+    return chat.closed_at is None

@@ -1,0 +1,207 @@
+"""The last page of an order: the basket, where to, a note, and the button."""
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Button, Input, Label, Static
+
+from server.features.restaurants.schemas import Restaurant
+from tui.common.client.errors import ApiError
+from tui.common.client.retry import is_permanent
+from tui.common.format import field_of
+from tui.common.sanitize import in_one_line, plain
+from tui.customer.ordering.basket import address_for, out_of_reach, where_it_goes
+from tui.customer.ordering.menu import BasketList
+from tui.customer.orders.format import euros
+
+if TYPE_CHECKING:
+    from server.features.orders.schemas import Order, PlaceOrder
+    from server.features.shared.schemas import Address
+    from tui.common.client.api import Api
+    from tui.customer.ordering.basket import Basket
+
+
+class Checkout(Vertical):
+    """Shows a basket and asks for what is missing."""
+
+    SCOPED_CSS: ClassVar[bool] = False  # else rules by breakpoint would not hold
+    DEFAULT_CSS = """
+    Checkout {
+        & > BasketList { height: auto; min-height: 1; max-height: 60%; }
+        & > #total { height: 1; text-align: right; padding: 0 1; text-style: bold; }
+        & > .row { height: 1; margin-top: 1; }
+        & > .row > Label { width: 10; color: $title; }
+        & > .row > Input { width: 1fr; }
+        & > #place-on-map { height: 1; padding-left: 11; color: $wire-ink; text-overflow: ellipsis;
+            text-wrap: nowrap; }
+        & > .button { height: 1; margin-top: 1; padding-left: 10; }
+    }
+    .-short Checkout > .row { margin-top: 0; }
+    .-short Checkout > #place-on-map { display: none; }
+    .-short Checkout > #place-on-map.-told { display: block; }
+    """
+
+    class Send(Message):
+        """The order is to be placed."""
+
+    class Edited(Message):
+        """Somebody has typed something else."""
+
+    def __init__(self) -> None:
+        super().__init__(id="checkout")
+        self.basket: Basket | None = None
+        self._known: Address | None = None
+
+    def compose(self) -> ComposeResult:
+        """Top to bottom."""
+        yield BasketList()
+        yield Static("", id="total", markup=False)
+        with Horizontal(classes="row"):
+            yield Label("Address")
+            yield Input(id="address", compact=True, max_length=200)
+        yield Static("", id="place-on-map", markup=False)
+        with Horizontal(classes="row"):
+            yield Label("Note")
+            yield Input(
+                id="order-note",
+                compact=True,
+                max_length=500,
+                placeholder="for the kitchen or the driver, if you like",
+            )
+        with Horizontal(classes="button"):
+            yield Button("Place the order", id="send", variant="primary", compact=True)
+
+    def show(self, basket: "Basket", known: "Address | None") -> None:
+        """Show this basket; `known` is the profile's address."""
+        fresh = basket is not self.basket
+        self.basket, self._known = basket, known
+        if fresh:
+            text = basket.address if basket.address is not None else known.text if known else ""
+            self.query_one("#address", Input).value = in_one_line(text)
+            self.query_one("#order-note", Input).value = in_one_line(basket.note)
+        self.query_one(BasketList).show(basket)
+        self._say_total()
+        self._say_where()
+
+    def enter(self) -> None:
+        """The focus goes where something is missing, else to the button."""
+        if not self.query_one("#address", Input).value.strip():
+            self.query_one("#address", Input).focus()
+        else:
+            self.query_one("#send", Button).focus()
+
+    def renew(self) -> None:
+        """The basket has changed."""
+        self.query_one(BasketList).renew()
+        self._say_total()
+
+    def content(self) -> "PlaceOrder":
+        """What to send. Raises ValueError (pydantic's is one) where a text is not acceptable."""
+        assert self.basket is not None
+        text = self.query_one("#address", Input).value.strip()
+        return self.basket.content(address_for(text, self._known, self.basket.restaurant))
+
+    def point_at(self, field: str | None) -> None:
+        """Put the focus where the trouble is."""
+        where = {"address": "#address", "text": "#address", "note": "#order-note"}.get(field or "")
+        if where:
+            self.query_one(where, Input).focus()
+
+    @property
+    def problem(self) -> tuple[str, str | None]:
+        """What keeps the order from being sent, and the field it is about; "" if nothing."""
+        assert self.basket is not None
+        if not self.basket.lines:
+            return "The basket is empty. Esc leads back to the menu.", None
+        if self.basket.sold_out:
+            names = ", ".join(plain(line.item.name) for line in self.basket.sold_out)
+            return f"Sold out: {names}. Take it out with 0, or esc for another dish.", None
+        words = out_of_reach(self.basket.restaurant, self._known)
+        if words:
+            return f"{words} Choose one nearer to you, or set your place in the profile, f2.", None
+        if not self.query_one("#address", Input).value.strip():
+            return "Type the address that it is to be brought to.", "address"
+        return "", None
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        event.stop()
+        if self.basket is None:
+            return
+        before = self.basket.address, self.basket.note
+        if event.input.id == "address":
+            known = in_one_line(self._known.text) if self._known else ""
+            self.basket.address = None if event.value == known else event.value
+            self._say_where()
+        else:
+            self.basket.note = event.value
+        if (self.basket.address, self.basket.note) != before:
+            self.post_message(self.Edited())
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.screen.focus_next()
+
+    @on(Button.Pressed, "#send")
+    def _pressed(self, event: Button.Pressed) -> None:
+        event.stop()
+        self.post_message(self.Send())
+
+    def _say_total(self) -> None:
+        assert self.basket is not None
+        cents = self.basket.total_cents
+        self.query_one("#total", Static).update(
+            Content.assemble(("Total  ", "$wire-ink not bold"), (euros(cents), ""))
+        )
+        self.query_one("#send", Button).label = Content(f"Place the order · {euros(cents)}")
+
+    def _say_where(self) -> None:
+        text = self.query_one("#address", Input).value
+        words = where_it_goes(text, self._known) if text.strip() else ""
+        line = self.query_one("#place-on-map", Static)
+        line.update(Content(words))
+        line.set_class(bool(words), "-told")
+
+
+STAYS_ONE = "Your basket is kept: send it again, it stays one order."
+
+
+async def place(api: "Api", basket: "Basket", content: "PlaceOrder") -> "tuple[Order, bool]":
+    """Send `content` under the basket's key; the order, and whether it is of this very content.
+
+    Should the server say that the key already stands for another content, then one that was sent
+    before did arrive: that one is asked for, and is the order. After a refusal that is final the
+    basket has another key. Raises as `Api.place_order`.
+    """
+    earlier = [sent for sent in basket.in_doubt if sent != content]
+    if content not in basket.in_doubt:
+        basket.in_doubt.append(content)
+    attempts = [content, *reversed(earlier)]
+    while True:
+        attempt = attempts.pop(0)
+        try:
+            return await api.place_order(attempt, basket.key), attempt is content
+        except ApiError as refusal:
+            used = refusal.status == 422 and field_of(refusal) == "Idempotency-Key"
+            if used and attempts:
+                continue
+            # A 409 that names a time is the same send, still running on the server.
+            running = refusal.status == 409 and refusal.retry_after is not None
+            if is_permanent(refusal) and not used and not running:
+                basket.refused(attempt)
+            raise
+
+
+def menu_in(refusal: Exception) -> Restaurant | None:
+    """The menu as it is now, which a refusal because of it carries."""
+    if not isinstance(refusal, ApiError):
+        return None
+    try:
+        return Restaurant.model_validate((refusal.problem.model_extra or {}).get("restaurant"))
+    except ValueError:
+        return None

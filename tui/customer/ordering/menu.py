@@ -1,0 +1,288 @@
+"""A menu to fill a basket from."""
+
+from typing import ClassVar
+
+from rich.cells import cell_len
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Input, Label
+
+from server.features.restaurants.schemas import MenuItem
+from tui.common.format import fit, human_money
+from tui.common.sanitize import in_one_line, plain
+from tui.common.widgets.row_list import RowList
+from tui.customer.ordering.basket import Basket
+from tui.customer.orders.format import euros
+
+QUANTITY_CELLS = 5
+QUANTITY_KEYS: tuple[BindingType, ...] = (
+    Binding("plus,equals_sign", "more(1)", "More", key_display="+"),
+    Binding("minus", "more(-1)", "Fewer", key_display="-"),
+    Binding("right", "more(1)", show=False),
+    Binding("left", "more(-1)", show=False),
+    *(
+        Binding(str(digit), f"quantity({digit})", "So many", show=digit == 0, key_display="0-9")
+        for digit in range(10)
+    ),
+    Binding("delete", "quantity(0)", "None", show=False),
+    Binding("e", "note", "Note"),
+)
+"""What changes the dish in focus, in the menu and in the basket."""
+
+
+class DishList(RowList):
+    """Dishes with a quantity: the menu and the basket are both of this kind."""
+
+    class Changed(Message):
+        """The basket has changed."""
+
+    class NoteWanted(Message):
+        """A note is to be written for a dish."""
+
+        def __init__(self, dish: MenuItem) -> None:
+            super().__init__()
+            self.dish = dish
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self.basket: Basket | None = None
+
+    def dish(self, index: int) -> MenuItem:
+        """The dish of that row."""
+        raise NotImplementedError
+
+    def action_more(self, by: int) -> None:
+        """One more, or one fewer, of the dish in focus."""
+        item = self._item()
+        if item is not None and self.basket is not None:
+            self._set(item, self.basket.quantity(item.id) + by)
+
+    def action_quantity(self, quantity: int) -> None:
+        """So many of the dish in focus."""
+        item = self._item()
+        if item is not None:
+            self._set(item, quantity)
+
+    def action_note(self) -> None:
+        """Ask for a note for the dish in focus."""
+        item = self._item()
+        if item is not None:
+            self.post_message(self.NoteWanted(item))
+
+    def _item(self) -> MenuItem | None:
+        if not (0 <= self.cursor < self.count and self.selectable(self.cursor)):
+            return None
+        return self.dish(self.cursor)
+
+    def _set(self, item: MenuItem, quantity: int) -> None:
+        if self.basket is not None:
+            self.basket.set_quantity(item, quantity)
+            self.post_message(self.Changed())
+            self.renew()
+
+
+class MenuList(DishList):
+    """Quantity, dish, what it is, price. What is sold out is told and passed over."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "add", "Add"), *QUANTITY_KEYS]
+
+    def __init__(self) -> None:
+        super().__init__(id="menu")
+        self.items: list[MenuItem] = []
+        self._money = 0
+        """Cells of the longest price."""
+
+    @property
+    def count(self) -> int:
+        """How many dishes there are."""
+        return len(self.items)
+
+    def dish(self, index: int) -> MenuItem:
+        """The dish of that row."""
+        return self.items[index]
+
+    def selectable(self, index: int) -> bool:
+        """Only what can be had."""
+        return self.items[index].available
+
+    def show(self, items: list[MenuItem], basket: Basket) -> None:
+        """Show this menu and fill this basket."""
+        other = basket is not self.basket
+        self.items, self.basket = items, basket
+        self._money = max((len(human_money(item.price_cents)) for item in items), default=0)
+        if not items:
+            self.message = Content("There is nothing on this menu yet. Esc leads back.")
+        self.renew()
+        if other or not (self.items and self.selectable(self.cursor)):
+            self.rest_on_first()
+
+    def action_add(self) -> None:
+        """One more of the dish in focus."""
+        self.action_more(1)
+
+    def draw(self, index: int, width: int, focused: bool) -> list[Content]:
+        """One dish."""
+        item = self.items[index]
+        line = self.basket.lines.get(item.id) if self.basket else None
+        quantity = f"{line.quantity}×" if line else ""
+        room = _room(width, self._money)
+        name = fit(item.name, room)
+        left = room - cell_len(name)
+        told, ink = item.description, "$wire-ink"
+        if not item.available:
+            told, ink = "sold out", "$warning"
+        elif line and line.note:
+            told, ink = f"“{plain(line.note)}”", "$accent"
+        more = f"  {fit(told, left - 2)}" if left >= 6 and told else ""
+        quiet = "" if item.available else "$wire-ink"
+        return [
+            Content.assemble(
+                (f" {quantity:>{QUANTITY_CELLS - 2}} ", "bold $primary"),
+                (name, quiet or ("bold" if line else "")),
+                (more, ink),
+                (" " * max(0, left - cell_len(more)), ""),
+                ("  € ", "$wire-ink"),
+                (f"{human_money(item.price_cents):>{self._money}} ", quiet),
+            )
+        ]
+
+
+class BasketList(DishList):
+    """The lines of the basket; at its ends the arrow keys go on to the fields around it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = list(QUANTITY_KEYS)
+
+    def __init__(self) -> None:
+        super().__init__(id="basket")
+        self.message = Content("The basket is empty. Esc leads back to the menu.")
+
+    @property
+    def count(self) -> int:
+        """How many lines there are."""
+        return len(self.basket.lines) if self.basket else 0
+
+    def dish(self, index: int) -> MenuItem:
+        """The dish of that row."""
+        assert self.basket is not None
+        return list(self.basket.lines.values())[index].item
+
+    def show(self, basket: Basket) -> None:
+        """Show this basket."""
+        self.basket = basket
+        self.renew()
+
+    def draw(self, index: int, width: int, focused: bool) -> list[Content]:
+        """One line."""
+        assert self.basket is not None
+        return [basket_line(self.basket, index, width)]
+
+
+def basket_line(basket: Basket, index: int, width: int) -> Content:
+    """One line of a basket: quantity, dish, note, what it costs."""
+    line = list(basket.lines.values())[index]
+    money = max(len(human_money(one.cents)) for one in basket.lines.values())
+    room = _room(width, money)
+    sold_out = not line.item.available
+    name = fit(line.item.name, room)
+    told = "sold out" if sold_out else f"“{plain(line.note)}”" if line.note else ""
+    left = room - cell_len(name)
+    more = f"  {fit(told, left - 2)}" if told and left >= 6 else ""
+    return Content.assemble(
+        (f" {line.quantity:>{QUANTITY_CELLS - 3}}× ", "$wire-ink"),
+        (name, "$wire-ink strike" if sold_out else ""),
+        (more, "$warning" if sold_out else "$accent"),
+        (" " * max(0, left - cell_len(more)), ""),
+        ("  € ", "$wire-ink"),
+        (f"{human_money(line.cents):>{money}} ", ""),
+    )
+
+
+def _room(width: int, money: int) -> int:
+    """Cells for a dish between its quantity and a price of `money` cells, which is never cut."""
+    return max(0, width - QUANTITY_CELLS - len("  € ") - money - len(" "))
+
+
+class BasketPane(Widget):
+    """Lines and total, to look at."""
+
+    basket: Basket | None = None
+
+    def show(self, basket: Basket) -> None:
+        """Show this basket as it is now."""
+        self.basket = basket
+        self.refresh()
+
+    def render(self) -> Content:
+        """A heading, the lines that fit, the total."""
+        basket, width = self.basket, self.content_size.width
+        heading = Content.assemble((" Your basket", "bold"))
+        if basket is None or not basket.lines:
+            return Content("\n").join(
+                [heading, Content(""), Content.assemble((" Nothing yet: enter adds.", "$wire-ink"))]
+            )
+        room = max(1, self.content_size.height - 5)
+        count = len(basket.lines)
+        shown = count if count <= room else room - 1
+        lines = [basket_line(basket, at, width) for at in range(shown)]
+        if shown < count:
+            lines.append(Content.assemble((f"    and {count - shown} more", "$wire-ink")))
+        total = euros(basket.total_cents)
+        rule = Content.assemble((" " + "─" * max(0, width - 2), "$edge"))
+        last = Content.assemble(
+            ("     Total", "bold"), " " * max(1, width - 11 - len(total)), (total, "bold")
+        )
+        return Content("\n").join([heading, Content(""), *lines, rule, last])
+
+
+NAME_CELLS = 28
+
+
+class DishNote(Horizontal):
+    """Hidden until `ask`; enter answers with `Written` and hides it again."""
+
+    DEFAULT_CSS = """
+    DishNote {
+        height: 1; display: none;
+        & > Label { width: auto; max-width: 50%; color: $title; margin-right: 1; }
+        & > Input { width: 1fr; }
+    }
+    """
+
+    class Written(Message):
+        """A note was written; "" takes it back."""
+
+        def __init__(self, dish: MenuItem, note: str) -> None:
+            super().__init__()
+            self.dish, self.note = dish, note
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._dish: MenuItem | None = None
+
+    def compose(self) -> ComposeResult:
+        """Whose note, and the field."""
+        yield Label("", markup=False)
+        yield Input(compact=True, max_length=500, placeholder="no nuts, say; enter keeps it")
+
+    def ask(self, dish: MenuItem, note: str) -> None:
+        """Ask for a note for `dish`; `note` is the one there is."""
+        self._dish = dish
+        self.query_one(Label).update(Content(f"Note for {fit(dish.name, NAME_CELLS)}"))
+        field = self.query_one(Input)
+        field.value = in_one_line(note)
+        self.display = True
+        # its styles now rather than with the next frame: what is hidden takes no focus
+        self.app.stylesheet.update(self)
+        field.focus()
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.display = False
+        if self._dish is not None:
+            self.post_message(self.Written(self._dish, event.value.strip()))

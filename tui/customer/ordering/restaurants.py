@@ -1,0 +1,97 @@
+"""The restaurants to order from, two lines each."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import ClassVar, TypeVar
+
+from rich.cells import cell_len
+from textual.binding import Binding, BindingType
+from textual.content import Content
+
+from server.features.restaurants.schemas import RestaurantSummary
+from server.features.shared.schemas import Address
+from tui.common.client.errors import ClientError, SignedOut
+from tui.common.client.retry import Backoff, is_permanent
+from tui.common.format import fit, message_for
+from tui.common.widgets.row_list import RowList
+from tui.customer.ordering.basket import Basket, out_of_reach
+
+MINUTES_CELLS = 15
+
+
+class RestaurantList(RowList):
+    """Name, kitchen, minutes; the second line says more. Baskets begun are told."""
+
+    ROW_LINES = 3
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "Menu")]
+
+    def __init__(self, baskets: Mapping[str, Basket]) -> None:
+        super().__init__(id="restaurants")
+        self.restaurants: list[RestaurantSummary] = []
+        self._baskets = baskets
+        self.known: Address | None = None
+        """Where it is to be brought to, as the profile has it."""
+        self.message = Content.assemble(("Reading the restaurants …", "$wire-ink"))
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self.restaurants)
+
+    @property
+    def restaurant(self) -> RestaurantSummary:
+        """The one in focus."""
+        return self.restaurants[self.cursor]
+
+    def show(self, restaurants: list[RestaurantSummary]) -> None:
+        """Show these."""
+        self.restaurants = restaurants
+        if not restaurants:
+            self.message = Content("No restaurant delivers here yet.")
+        self.renew()
+
+    def draw(self, index: int, width: int, focused: bool) -> list[Content]:
+        """One restaurant, and a blank line."""
+        place = self.restaurants[index]
+        basket = self._baskets.get(place.id)
+        begun = f"{basket.count} in your basket  " if basket and basket.count else ""
+        minutes = f"about {place.preparation_minutes} min"
+        room = width - 3 - len(begun) - MINUTES_CELLS
+        name = fit(place.name, max(8, room * 2 // 3))
+        left = Content.assemble(
+            (" " + name, "bold"), ("  " + fit(place.cuisine, room - cell_len(name)), "$wire-ink")
+        )
+        right = Content.assemble((begun, "$primary"), (minutes, "$wire-ink"))
+        gap = max(1, width - left.cell_length - right.cell_length - 1)
+        far = out_of_reach(place, self.known)
+        more = far or place.description or place.address
+        return [
+            Content.assemble(left, " " * gap, right),
+            Content.assemble((" " + fit(more, width - 2), "$warning" if far else "$wire-ink")),
+        ]
+
+
+MOST_SECONDS = 4.0
+"""Between two attempts: somebody is looking at it."""
+
+ResultT = TypeVar("ResultT")
+
+
+async def read_for(rows: RowList, ask: Callable[[], Awaitable[ResultT]]) -> ResultT | None:
+    """The answer, or None where asking again is no use, or nobody is signed in any more."""
+    backoff = Backoff(cap=MOST_SECONDS)
+    while True:
+        try:
+            return await ask()
+        except SignedOut:
+            return None
+        except ClientError as error:
+            final = is_permanent(error)
+            again = "Esc leads back." if final else "Trying again by itself; esc leads back."
+            rows.message = Content.assemble(
+                ("✕ ", "bold $error"), message_for(error), (f"\n{again}", "$wire-ink")
+            )
+            rows.renew()
+            if final:
+                return None
+            await asyncio.sleep(backoff.lost())

@@ -1,0 +1,211 @@
+"""An order in words: statuses, times, money, as the customer reads them."""
+
+from datetime import UTC, datetime
+from math import ceil
+
+from textual.content import Content
+
+from server.features.orders.schemas import STEPS, Order, OrderStatus, TimelineEntry
+from tui.common.format import human_money
+from tui.common.sanitize import plain
+from tui.common.widgets.stepper import STEP_OF
+from tui.common.widgets.stepper import STEPS as STEP_NAMES
+from tui.customer.orders.model import OrderBook
+
+LOOKS: dict[OrderStatus, tuple[str, str, str]] = {
+    OrderStatus.PLACED: ("○", "Placed", "$p-rest"),
+    OrderStatus.ACCEPTED: ("●", "Accepted", "$p-ws"),
+    OrderStatus.PREPARING: ("◐", "Cooking", "$warning"),
+    OrderStatus.READY: ("◆", "Ready", "$accent"),
+    OrderStatus.OUT_FOR_DELIVERY: ("▶", "On its way", "$primary"),
+    OrderStatus.DELIVERED: ("✓", "Delivered", "$wire-ink"),
+    OrderStatus.CANCELLED: ("✕", "Cancelled", "$error"),
+}
+"""Glyph, word and ink of each status: the glyph and the word tell, the ink only helps."""
+
+
+def euros(cents: int) -> str:
+    """Minor units as `€ 24.80`."""
+    return f"€ {human_money(cents)}"
+
+
+def clock_time(moment: datetime, now: datetime | None = None) -> str:
+    """The local time, `12:46`, with the day where it is not today: `3 Nov 12:46`."""
+    local = moment.astimezone()
+    today = (now or datetime.now(UTC)).astimezone().date()
+    if local.date() == today:
+        return f"{local:%H:%M}"
+    year = f" {local.year}" if local.year != today.year else ""
+    return f"{local.day} {local:%b}{year} {local:%H:%M}"
+
+
+def age(moment: datetime, now: datetime) -> str:
+    """How long ago, in at most four cells: `now`, `4m`, `5h`, `12d`, `3y`."""
+    seconds = max(0.0, (now - moment).total_seconds())
+    if seconds < 60:
+        return "now"
+    for length, unit, limit in ((60, "m", 5400), (3600, "h", 129_600), (86_400, "d", 34_560_000)):
+        if seconds < limit:
+            return f"{seconds / length:.0f}{unit}"
+    return f"{seconds / 31_557_600:.0f}y"
+
+
+def in_minutes(eta: datetime, now: datetime) -> str:
+    """`6 min`, `3 h`, or `4 min late` once it has passed; rounded up, as a waiter would."""
+    seconds = (eta - now).total_seconds()
+    if seconds <= -60:
+        return f"{int(-seconds // 60)} min late"
+    minutes = max(1, ceil(seconds / 60))
+    return f"{minutes} min" if minutes <= 120 else f"{ceil(minutes / 60)} h"
+
+
+def is_late(order: Order, now: datetime) -> bool:
+    """Whether an open order's time has passed by a minute or more."""
+    return (
+        order.eta is not None
+        and not order.status.terminal
+        and (now - order.eta).total_seconds() >= 60
+    )
+
+
+def arrival(order: Order, now: datetime) -> str:
+    """When it comes, or what became of it."""
+    if order.status.terminal:
+        at = clock_time(order.timeline[-1].at, now) if order.timeline else ""
+        return f"{LOOKS[order.status][1].lower()} {at}".strip()
+    if order.eta is not None:
+        due = "was due" if is_late(order, now) else "arrives"
+        return f"{due} {clock_time(order.eta, now)}"
+    return "waiting for the kitchen" if order.status is OrderStatus.PLACED else ""
+
+
+def items_in_short(order: Order) -> str:
+    """`2× Pad thai, 1× Tom yum`."""
+    return ", ".join(f"{item.quantity}× {plain(item.name)}" for item in order.items)
+
+
+def placed_at(order: Order) -> datetime:
+    """When it was placed; the beginning of time for an order that does not say."""
+    return order.timeline[0].at if order.timeline else datetime.fromtimestamp(0, UTC)
+
+
+def status_before_end(order: Order) -> OrderStatus:
+    """For a cancelled order the status it had reached, else its status."""
+    if order.status is not OrderStatus.CANCELLED:
+        return order.status
+    reached = [step.status for step in order.timeline if step.status is not OrderStatus.CANCELLED]
+    return reached[-1] if reached else OrderStatus.PLACED
+
+
+def actor(step: TimelineEntry, order: Order) -> str:
+    """Who took a step, as the customer sees them."""
+    if step.by.id == order.customer.id:
+        return "you"
+    return plain(step.by.name)
+
+
+def news(order: Order, now: datetime) -> str:
+    """What to say when an order has come to its status."""
+    where = plain(order.restaurant.name)
+    due = f" Arrives {clock_time(order.eta, now)}." if order.eta else ""
+    driver = plain(order.driver.name) if order.driver else "The driver"
+    if order.status is OrderStatus.CANCELLED:
+        reason = plain(order.timeline[-1].reason or "") if order.timeline else ""
+        return f"Your order was cancelled: {reason}" if reason else "Your order was cancelled."
+    return {
+        OrderStatus.PLACED: f"{where} has your order.",
+        OrderStatus.ACCEPTED: f"{where} took your order.{due}",
+        OrderStatus.PREPARING: f"{where} is cooking.{due}",
+        OrderStatus.READY: f"Ready at {where}, waiting for the driver.",
+        OrderStatus.OUT_FOR_DELIVERY: f"{driver} is on the way.{due}",
+        OrderStatus.DELIVERED: "Delivered. Enjoy your meal.",
+    }[order.status]
+
+
+def why_not_cancellable(order: Order) -> str:
+    """Why the customer cannot cancel this order any more."""
+    where = plain(order.restaurant.name)
+    if order.status is OrderStatus.CANCELLED:
+        return "It is cancelled already."
+    if order.status is OrderStatus.DELIVERED:
+        return "It is delivered already."
+    begun = "has begun to cook" if order.status is OrderStatus.PREPARING else "has cooked"
+    return f"Too late to cancel: {where} {begun} it. Call them if something is wrong."
+
+
+_FAR = datetime.max.replace(tzinfo=UTC)
+
+
+def most_pressing(open_orders: list[Order]) -> Order | None:
+    """The open order that is furthest along; of several the one that comes first."""
+    return max(
+        open_orders,
+        key=lambda order: (STEPS.index(order.status), -(order.eta or _FAR).timestamp()),
+        default=None,
+    )
+
+
+def nothing_there(book: OrderBook, error: str) -> Content:
+    """What the table says while it has no rows."""
+    if error and not book.loaded:
+        return Content.assemble(
+            ("✕ ", "bold $error"),
+            plain(error),
+            ("\nTrying again by itself; r tries now.", "$wire-ink"),
+        )
+    if not book.loaded:
+        return Content.assemble(("Reading your orders …", "$wire-ink"))
+    return Content.assemble("No orders yet. Press ", ("n", "bold $primary"), " to order.")
+
+
+def headline(order: Order | None, now: datetime) -> Content:
+    """`#1042 Thai Basil on its way, 6 min`; nothing without an open order."""
+    if order is None:
+        return Content("")
+    parts: list[tuple[str, str]] = [
+        (f"#{order.number:04d} ", "$wire-ink"),
+        (plain(order.restaurant.name), "bold"),
+        (f" {LOOKS[order.status][1].lower()}", "$wire-ink"),
+    ]
+    if order.eta is not None:
+        ink = "bold $warning" if is_late(order, now) else "bold $primary"
+        parts += [(", ", "$wire-ink"), (in_minutes(order.eta, now), ink)]
+    return Content.assemble(*parts)
+
+
+def summary(order: Order | None, book: OrderBook, error: str, now: datetime) -> Content:
+    """The card's two lines: the most pressing order, and how far it is."""
+    if order is None:
+        return nothing_there(book, error)
+    ink = "$warning" if is_late(order, now) else "$success"
+    first = Content.assemble(
+        (f"#{order.number:04d} ", "$wire-ink"),
+        (plain(order.restaurant.name), "bold"),
+        ("  " + arrival(order, now), "$wire-ink" if order.status.terminal else ink),
+    )
+    glyph, word, hue = LOOKS[order.status]
+    if order.status.terminal:
+        return Content("\n").join([first, Content.assemble((f"{glyph} {word}", hue))])
+    at = STEP_OF[order.status]
+    ahead = len(STEP_NAMES) - at - 1
+    second = Content.assemble(
+        ("●━━" * at, "$success"),
+        ("◉", "bold $primary"),
+        ("╌╌○" * ahead, "$wire-ink"),
+        (f"  {word}", hue),
+    )
+    return Content("\n").join([first, second])
+
+
+def note(book: OrderBook, reading: bool, error: str) -> Content:
+    """`3 open · 5 past`, with a plus while there are older ones to read."""
+    if error:
+        return Content.assemble(("◌ ", "$warning"), (plain(error), "$wire-ink"))
+    if not book.loaded:
+        return Content("")
+    open_count = len(book.open())
+    more = "+" if book.older is not None else ""
+    words = f"{open_count} open · {len(book) - open_count}{more} past"
+    if reading:
+        words += " · reading older ones"
+    return Content.assemble((words, "$wire-ink"))

@@ -1,0 +1,209 @@
+"""The order in view below the table: what, when, and the steps it takes."""
+
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from rich.cells import cell_len
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widget import Widget
+
+from server.features.orders.schemas import Order, OrderStatus
+from tui.common.format import fit, human_money
+from tui.common.sanitize import plain
+from tui.common.widgets.stepper import Stepper
+from tui.customer.orders.format import (
+    arrival,
+    clock_time,
+    in_minutes,
+    is_late,
+    items_in_short,
+    placed_at,
+    status_before_end,
+)
+
+MOST_ITEMS = 6
+TWO_COLUMNS = 72
+"""From this many cells on, the facts stand beside the items."""
+
+Part = tuple[str, str]
+
+
+class _Lines(Widget):
+    """Lines made for the width there is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.order: Order | None = None
+        self._drawn: list[Content] = []
+
+    def show(self, order: Order | None) -> None:
+        """Show that order, if it or the time has made a difference."""
+        self.order = order
+        lines = self.lines(self.content_size.width or 80)
+        if lines != self._drawn:
+            taller = len(lines) != len(self._drawn)
+            self._drawn = lines
+            self.refresh(layout=taller)
+
+    def lines(self, width: int) -> list[Content]:
+        """What to show."""
+        raise NotImplementedError
+
+    def get_content_height(self, container: object, viewport: object, width: int) -> int:
+        """As many lines as there are."""
+        return len(self.lines(width))
+
+    def render(self) -> Content:
+        """All lines."""
+        return Content("\n").join(self.lines(self.content_size.width))
+
+
+class OrderHead(_Lines):
+    """One line: the restaurant, the items, and, never cut, when it arrives."""
+
+    DEFAULT_CSS = "OrderHead { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }"
+
+    def __init__(self, *, items: bool = True) -> None:
+        """Without `items` it counts them only: where they are listed below."""
+        super().__init__()
+        self.items = items
+
+    def lines(self, width: int) -> list[Content]:
+        """The one line."""
+        order = self.order
+        if order is None:
+            return [Content("")]
+        now = datetime.now(UTC)
+        when = arrival(order, now)
+        if order.eta and not order.status.terminal:
+            minutes = in_minutes(order.eta, now)
+            if width >= 56:
+                when += f", {'' if is_late(order, now) else 'in '}{minutes}"
+        ink = _ink_of_arrival(order, now)
+        name = fit(order.restaurant.name, max(8, width - cell_len(when) - 2))
+        room = width - cell_len(name) - cell_len(when) - 4
+        told = items_in_short(order) if self.items else _counted(order, now)
+        items = fit(told, room) if room >= 8 else ""
+        middle = f"  {items}  " if items else "  "
+        return [Content.assemble((name, "bold"), (middle, "$wire-ink"), (when, ink))]
+
+
+class OrderFacts(_Lines):
+    """Where there is room: each item with its price, the total, the driver, where to."""
+
+    SCOPED_CSS: ClassVar[bool] = False  # else rules by breakpoint would not hold
+    DEFAULT_CSS = """
+    OrderFacts { display: none; height: auto; margin-top: 1; }
+    .-tall OrderFacts { display: block; }
+    """
+
+    def lines(self, width: int) -> list[Content]:
+        """Items on the left, facts on the right; only the items where it is narrow."""
+        order = self.order
+        if order is None:
+            return []
+        two = width >= TWO_COLUMNS
+        left = self._items(order, width // 2 - 4 if two else width)
+        if not two:
+            return left
+        right = self._facts(order, width - width // 2)
+        blank = Content(" " * (width // 2))
+        rows = max(len(left), len(right))
+        left += [Content("")] * (rows - len(left))
+        right += [Content("")] * (rows - len(right))
+        return [
+            Content.assemble(a, blank[: width // 2 - a.cell_length], b)
+            for a, b in zip(left, right, strict=True)
+        ]
+
+    def _items(self, order: Order, width: int) -> list[Content]:
+        shown = order.items[:MOST_ITEMS]
+        lines = [
+            _priced(
+                f"{item.quantity:>2}× ",
+                f"{plain(item.name)}" + (f" ({plain(item.note)})" if item.note else ""),
+                item.quantity * item.price_cents,
+                width,
+            )
+            for item in shown
+        ]
+        if len(order.items) > len(shown):
+            lines.append(
+                Content.assemble(
+                    (f"    and {len(order.items) - len(shown)} more, enter shows all", "$wire-ink")
+                )
+            )
+        return [*lines, _priced("    ", "Total", order.total_cents, width, style="bold")]
+
+    def _facts(self, order: Order, width: int) -> list[Content]:
+        facts = []
+        if order.driver:
+            facts.append(("Driver", f"{order.driver.name}, {order.driver.vehicle}"))
+        facts.append(("To", order.address.text))
+        if order.note:
+            facts.append(("Note", order.note))
+        if order.status is OrderStatus.CANCELLED and order.timeline and order.timeline[-1].reason:
+            facts.append(("Reason", order.timeline[-1].reason))
+        return [
+            Content.assemble((f"{label:<8}", "$wire-ink"), (fit(value, max(4, width - 8)), ""))
+            for label, value in facts
+        ]
+
+
+class OrderInView(Vertical):
+    """Head, facts and stepper of one order; empty without one."""
+
+    SCOPED_CSS: ClassVar[bool] = False  # else rules by breakpoint would not hold
+    DEFAULT_CSS = """
+    OrderInView {
+        height: auto; padding: 0 1;
+        & > OrderHead { margin-top: 1; }
+        & > Stepper { margin-top: 1; }
+    }
+    .-short OrderInView > OrderHead, .-short OrderInView > Stepper { margin-top: 0; }
+    .-flat OrderInView > OrderHead, .-flat OrderInView > Stepper { margin-top: 0; }
+    """
+
+    def compose(self) -> ComposeResult:
+        """Top to bottom."""
+        yield OrderHead()
+        yield OrderFacts()
+        yield Stepper()
+
+    def show(self, order: Order | None) -> None:
+        """Show that order."""
+        self.display = order is not None
+        if order is None:
+            return
+        head, facts = self.query_one(OrderHead), self.query_one(OrderFacts)
+        head.items = not facts.display
+        head.show(order)
+        facts.show(order)
+        self.query_one(Stepper).show(str(order.status), str(status_before_end(order)))
+
+
+def _priced(lead: str, text: str, cents: int, width: int, style: str = "") -> Content:
+    money = f"{human_money(cents):>6}"
+    room = max(4, width - cell_len(lead) - len(money) - 4)
+    return Content.assemble(
+        (lead, "$wire-ink"),
+        (fit(text, room, pad=True), style),
+        ("  € ", "$wire-ink"),
+        (money, style),
+    )
+
+
+def _counted(order: Order, now: datetime) -> str:
+    count = sum(item.quantity for item in order.items)
+    dishes = "1 dish" if count == 1 else f"{count} dishes"
+    return f"#{order.number:04d} of {clock_time(placed_at(order), now)}, {dishes}"
+
+
+def _ink_of_arrival(order: Order, now: datetime) -> str:
+    if order.status is OrderStatus.CANCELLED:
+        return "$error"
+    if order.status is OrderStatus.DELIVERED or order.eta is None:
+        return "$wire-ink"
+    return "$warning" if is_late(order, now) else "$success"

@@ -1,0 +1,97 @@
+"""An employee and drivers without a screen, at a believable pace, over the public API."""
+
+import argparse
+import asyncio
+import json
+import logging
+import math
+import signal
+import sys
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+
+from pydantic import ConfigDict, Secret, TypeAdapter
+
+from server.features.accounts.schemas import Credentials
+from tui.demo.autopilot.kitchen import Autopilot
+from tui.demo.autopilot.news import NewsTurn
+from tui.demo.autopilot.support import ChatClaims
+from tui.demo.processes import demo_folder
+
+log = logging.getLogger("autopilot")
+
+
+async def work(server: str, accounts: Sequence[Credentials], pace: float = 1) -> None:
+    """Put an autopilot at each account's restaurant; returns when all have been refused."""
+    own_ids: set[str] = set()
+    turn, claims = NewsTurn(), ChatClaims()
+    pilots = [Autopilot(server, account, own_ids, pace, turn, claims) for account in accounts]
+    try:
+        await asyncio.gather(*(pilot.run() for pilot in pilots))
+    finally:
+        await asyncio.gather(*(pilot.close() for pilot in pilots), return_exceptions=True)
+
+
+def read_accounts(path: Path) -> list[Credentials]:
+    """The accounts in a JSON file `[{"email": ..., "password": ...}]`; ValueError in words."""
+    try:
+        accounts = TypeAdapter(list[Credentials], config=ConfigDict(hide_input_in_errors=True))
+        return accounts.validate_python(json.loads(path.read_text()))
+    except FileNotFoundError:
+        raise ValueError(
+            f"{path} is not there: `python -m server --demo` writes it, or name accounts "
+            "with --account EMAIL:PASSWORD."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is no list of accounts: {error}") from None
+
+
+def _account(text: str) -> Credentials:
+    email, colon, password = text.partition(":")
+    if not (email and colon and password):
+        raise argparse.ArgumentTypeError("must be EMAIL:PASSWORD")
+    return Credentials(email=email, password=Secret(password))
+
+
+def _pace(text: str) -> float:
+    try:
+        pace = float(text)
+    except ValueError:
+        pace = math.nan
+    if not 0 < pace < math.inf:
+        raise argparse.ArgumentTypeError("must be a number above 0; 2 takes twice as long")
+    return pace
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns 0 when told to stop, 1 when refused, 2 when there is no account."""
+    parser = argparse.ArgumentParser(prog="python -m tui.demo.autopilot", description=__doc__)
+    parser.add_argument("--server", default="http://127.0.0.1:8080", metavar="URL")
+    parser.add_argument("--accounts", type=Path, metavar="FILE")
+    parser.add_argument("--account", type=_account, action="append", metavar="EMAIL:PASSWORD")
+    parser.add_argument("--pace", type=_pace, default=1.0, help="2 takes twice as long")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        path = options.accounts or demo_folder() / "demo-accounts.json"
+        accounts = options.account or read_accounts(path)
+    except (ValueError, OSError) as error:
+        log.error("%s", error)
+        return 2
+    return asyncio.run(_until_told(work(options.server, accounts, options.pace)))
+
+
+async def _until_told(job: Coroutine[None, None, None]) -> int:
+    task = asyncio.ensure_future(job)
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(sign, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        return 0
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

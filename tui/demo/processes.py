@@ -1,0 +1,138 @@
+"""The demo's processes behind the screen: a server and an autopilot, tied to this one's life."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+READY_SECONDS = 60.0
+LOG_BYTES = 4_000_000
+TAIL_LINES = 20
+
+
+class BackstageError(Exception):
+    """The demo cannot go on; the text says why and what to do."""
+
+
+class Child:
+    """A Python module in a process that ends when we do, printing into a file.
+
+    Its standard input is a pipe that only we hold: the kernel closes that however we end.
+    """
+
+    def __init__(self, log_path: Path, module: str, *arguments: str) -> None:
+        self.log_path = log_path
+        mode = "wb" if log_path.exists() and log_path.stat().st_size > LOG_BYTES else "ab"
+        with log_path.open(mode) as log:
+            self._began = log.tell()
+            self._process = subprocess.Popen(  # noqa: S603 our own modules, no shell
+                [sys.executable, "-m", "tui.demo.parent_guard", module, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                # Out of the terminal's reach: ctrl-c is for the app, not for its server.
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it is there."""
+        return self._process.poll() is None
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, negative for a signal, None while it runs."""
+        return self._process.poll()
+
+    def last_lines(self) -> str:
+        """The end of what it printed since it was started here."""
+        with self.log_path.open("rb") as log:
+            log.seek(self._began)
+            lines = log.read().decode(errors="replace").splitlines()
+        return "\n".join(f"  {line}" for line in lines[-TAIL_LINES:]) or "  (it printed nothing)"
+
+    def let_go(self) -> None:
+        """Ask it to end."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+    def end(self, seconds: float = 6) -> None:
+        """Ask it to end, wait so long, then make it."""
+        self.let_go()
+        try:
+            self._process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(timeout=5)
+
+
+def demo_folder() -> Path:
+    """Where the demo keeps its data: TIFFIN_DATA_DIR, as the server reads it, or its own.
+
+    Raises OSError where that names a user who has no home.
+    """
+    named = os.environ.get("TIFFIN_DATA_DIR", "").strip()
+    try:
+        return Path(named or ".tiffin/demo").expanduser()
+    except RuntimeError:
+        raise OSError(f"{named}: there is no such user's home") from None
+
+
+def port_is_free(port: int) -> bool:
+    """Whether a server could listen there: nobody answers and the port can be bound."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            return False
+    with socket.socket() as probe:
+        # As servers do: a port that has only just been left counts as free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port() -> int:
+    """Any free port of the loopback."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_ready(server: Child, url: str, seconds: float = READY_SECONDS) -> None:
+    """Return once the server is ready; BackstageError with its last lines where it is not."""
+    deadline = time.monotonic() + seconds
+    while True:
+        if not server.running:
+            raise BackstageError(
+                f"The server ended at once (exit code {server.returncode}). Its last lines:\n"
+                f"{server.last_lines()}\nThe whole log is {server.log_path}."
+            )
+        try:
+            # Settings of a proxy are not for a server on this machine.
+            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+            with opener.open(f"{url}/readyz", timeout=2) as answer:
+                if answer.status == 200:
+                    return
+        except (OSError, urllib.error.URLError):
+            pass
+        if time.monotonic() > deadline:
+            raise BackstageError(
+                f"The server was not ready after {seconds:.0f} seconds. Its last lines:\n"
+                f"{server.last_lines()}\nThe whole log is {server.log_path}."
+            )
+        time.sleep(0.05)

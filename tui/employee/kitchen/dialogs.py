@@ -1,0 +1,294 @@
+"""How many minutes the kitchen needs."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar
+
+from rich.cells import cell_len
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Button, Input, Label, OptionList, Static
+from textual.widgets.option_list import Option
+
+from server.features.orders.schemas import Order, OrderStatus
+from server.features.restaurants.schemas import Driver
+from server.text import shows
+from tui.common.client.errors import ClientError
+from tui.common.dialogs.base import Dialog, TooSmall
+from tui.common.format import fit
+from tui.common.sanitize import in_one_line, plain
+from tui.employee.kitchen.details import items_in_short, lines_of
+
+PRESETS = (10, 15, 20, 30, 45, 60)
+MOST = 480
+STEP = 5
+
+
+class AcceptScreen(Dialog[int]):
+    """Answers the minutes until the order is ready, from now on; None when closed."""
+
+    DEFAULT_CSS = """
+    AcceptScreen {
+        & > .box { width: 54; }
+        & #what { height: auto; max-height: 2; color: $title; margin-bottom: 1; }
+        & .row { height: 1; margin-bottom: 1; }
+        & .row > Label { width: 10; color: $title; }
+        & .row > Input { width: 8; }
+        & #until { width: 1fr; padding-left: 2; color: $wire-ink; }
+        & Button { margin-right: 1; }
+    }
+    """
+    AUTO_FOCUS = "#minutes"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", f"more({STEP})", show=False, priority=True),
+        Binding("down", f"more(-{STEP})", show=False, priority=True),
+    ]
+
+    def __init__(self, order: Order, verb: str, minutes: int) -> None:
+        """`minutes` is what the restaurant usually needs."""
+        super().__init__()
+        self._order, self._verb, self._minutes = order, verb, minutes
+
+    def compose(self) -> ComposeResult:
+        """A number, and the usual ones to pick."""
+        with Vertical(classes="box") as box:
+            box.border_title = Content(f"{self._verb} #{self._order.number}")
+            box.border_subtitle = "enter confirms · ↑↓ 5 minutes · esc closes"
+            what = f"{plain(self._order.customer.name)}: {items_in_short(self._order)}"
+            yield Static(fit(what, 96), id="what", markup=False)
+            with Horizontal(classes="row"):
+                yield Label("Ready in")
+                yield Input(
+                    str(self._minutes), id="minutes", compact=True, max_length=3, type="integer"
+                )
+                yield Static("", id="until", markup=False)
+            with Horizontal(classes="row"):
+                yield Label("or in")
+                for minutes in PRESETS:
+                    button = Button(Content(str(minutes)), name=str(minutes), compact=True)
+                    button.styles.min_width = 5
+                    yield button
+        yield TooSmall()
+
+    def action_more(self, minutes: int) -> None:
+        """Some minutes more or less."""
+        field = self.query_one("#minutes", Input)
+        value = (self._typed() or 0) + minutes
+        field.value = str(min(max(value, 1), MOST))
+        field.focus()
+
+    @on(Input.Changed)
+    def _show_end(self) -> None:
+        minutes = self._typed()
+        if minutes is None:
+            words = Content.assemble((f"minutes: 1 to {MOST}", "$warning"))
+        else:
+            end = datetime.now().astimezone() + timedelta(minutes=minutes)
+            usual = " · as usual" if minutes == self._minutes else ""
+            words = Content(f"minutes: at {end:%H:%M}{usual}")
+        self.query_one("#until", Static).update(words)
+
+    @on(Input.Submitted)
+    def _submitted(self) -> None:
+        minutes = self._typed()
+        if minutes is not None:
+            self.dismiss(minutes)
+
+    @on(Button.Pressed)
+    def _picked(self, event: Button.Pressed) -> None:
+        self.dismiss(int(event.button.name or self._minutes))
+
+    def _typed(self) -> int | None:
+        text = self.query_one("#minutes", Input).value.strip()
+        return int(text) if text.isdecimal() and 1 <= int(text) <= MOST else None
+
+
+REJECTIONS = (
+    "We are too busy right now.",
+    "A dish you ordered is sold out.",
+    "We are closing for today.",
+    "Your address is too far for us.",
+)
+CANCELLATIONS = (
+    "Something went wrong in the kitchen.",
+    "A dish you ordered is sold out.",
+    "There is no driver for your order.",
+    "We cannot reach you.",
+)
+
+
+class ReasonScreen(Dialog[str]):
+    """Answers a reason that the customer will read; None when closed."""
+
+    DEFAULT_CSS = """
+    ReasonScreen {
+        & > .box { width: 56; border: round $error; border-title-color: $error; }
+        & .hint { height: auto; color: $title; margin-bottom: 1; }
+        & OptionList { max-height: 8; margin-bottom: 1; }
+    }
+    """
+    AUTO_FOCUS = "OptionList"
+
+    def __init__(self, order: Order) -> None:
+        super().__init__()
+        self._order = order
+        self._new = order.status is OrderStatus.PLACED
+
+    def compose(self) -> ComposeResult:
+        """Reasons to pick, and a line for one's own."""
+        reasons = REJECTIONS if self._new else CANCELLATIONS
+        with Vertical(classes="box") as box:
+            verb = "Reject" if self._new else "Cancel"
+            box.border_title = Content(f"{verb} #{self._order.number}")
+            box.border_subtitle = "enter sends it · tab own words · esc closes"
+            yield Static(
+                f"{plain(self._order.customer.name)} will read why:", classes="hint", markup=False
+            )
+            list_of = OptionList(*(Option(Content(reason)) for reason in reasons), id="reasons")
+            list_of.styles.height = "auto"
+            yield list_of
+            yield Input(placeholder="or in your own words", compact=True, max_length=500)
+        yield TooSmall()
+
+    @on(OptionList.OptionSelected)
+    def _picked(self, event: OptionList.OptionSelected) -> None:
+        reasons = REJECTIONS if self._new else CANCELLATIONS
+        self.dismiss(reasons[event.option_index])
+
+    @on(Input.Submitted)
+    def _written(self, event: Input.Submitted) -> None:
+        if shows(event.value):
+            self.dismiss(in_one_line(event.value).strip())
+
+
+NAME_CELLS = 24
+VEHICLE_CELLS = 10
+
+
+class DriverScreen(Dialog[str]):
+    """Answers a driver's id; the one who carries least stands first and is chosen by enter."""
+
+    DEFAULT_CSS = """
+    DriverScreen {
+        & > .box { width: 64; }
+        & #words { height: auto; color: $title; margin-bottom: 1; }
+        & OptionList { max-height: 12; }
+    }
+    """
+    AUTO_FOCUS = "OptionList"
+
+    def __init__(self, order: Order, verb: str) -> None:
+        super().__init__()
+        self._order, self._verb = order, verb
+        self._drivers: list[Driver] = []
+
+    def compose(self) -> ComposeResult:
+        """A line of words and the roster."""
+        with Vertical(classes="box") as box:
+            box.border_title = Content(f"{self._verb} #{self._order.number}?")
+            box.border_subtitle = "enter chooses · esc closes"
+            yield Static("Looking who is free …", id="words", markup=False)
+            roster = OptionList(id="drivers")
+            roster.styles.height = "auto"
+            yield roster
+        yield TooSmall()
+
+    def on_mount(self) -> None:
+        """Ask for the roster."""
+        self.run_worker(self._load(), group="drivers", exit_on_error=True)
+
+    async def _load(self) -> None:
+        words = self.query_one("#words", Static)
+        try:
+            drivers = await self.tiffin.api.drivers()
+        except ClientError as error:
+            words.update(f"{plain(error.message)} Close this with esc and try again.")
+            return
+        self._drivers = by_load(drivers)
+        if not self._drivers:
+            words.update("This restaurant has no drivers, so nobody can bring it.")
+            return
+        leaving = self._order.status is OrderStatus.READY
+        where = plain(self._order.address.text)
+        words.update(fit(f"{'Goes out now to' if leaving else 'To'} {where}", 58))
+        now = self._order.driver.id if self._order.driver else None
+        roster = self.query_one(OptionList)
+        roster.add_options([Option(driver_line(one, one.id == now)) for one in self._drivers])
+        roster.highlighted = 0
+        roster.focus()
+
+    @on(OptionList.OptionSelected)
+    def _picked(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(self._drivers[event.option_index].id)
+
+
+def by_load(drivers: Sequence[Driver]) -> list[Driver]:
+    """Who carries least first; among equals by name."""
+    return sorted(drivers, key=lambda driver: (len(driver.carrying), driver.name.casefold()))
+
+
+def driver_line(driver: Driver, present: bool) -> Content:
+    """Name, vehicle, and what is in their hands; `present` marks who has the order now."""
+    load = ", ".join(f"#{order.number}" for order in driver.carrying[:3])
+    if len(driver.carrying) > 3:
+        load += f" and {len(driver.carrying) - 3} more"
+    name = fit(driver.name, NAME_CELLS - (4 if present else 0))
+    mark = " now" if present else ""
+    gap = " " * (NAME_CELLS - cell_len(name) - len(mark))
+    carries = (f"carries {load}", "$wire-ink") if load else ("free", "$success")
+    vehicle = fit(driver.vehicle, VEHICLE_CELLS, pad=True)
+    return Content.assemble(
+        (name, "bold"), (mark, "$primary"), gap, " ", (vehicle, "$title"), " ", carries
+    )
+
+
+WIDTH = 64
+
+
+class OrderScreen(Dialog[None]):
+    """Follows the order while it is open."""
+
+    DEFAULT_CSS = """
+    OrderScreen { & > .box { width: 70; } & Static { width: 1fr; height: auto; } }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space,enter", "close", "Close", show=False),
+        Binding("down", "scroll(1)", show=False),
+        Binding("up", "scroll(-1)", show=False),
+    ]
+
+    def __init__(self, order: Order, present: Callable[[], Order | None]) -> None:
+        """`present` gives the order as it is by now; None once it is off the board."""
+        super().__init__()
+        self._order = order
+        self._present = present
+
+    def compose(self) -> ComposeResult:
+        """The lines, and a scroll bar where there are many."""
+        with VerticalScroll(classes="box") as box:
+            box.border_title = Content(f"Order #{self._order.number}")
+            box.border_subtitle = "esc closes"
+            yield Static("", id="order", markup=False)
+        yield TooSmall()
+
+    def on_mount(self) -> None:
+        """Keep the clock in it right."""
+        self.set_interval(1, self._draw)
+        self.call_after_refresh(self._draw)
+
+    def on_resize(self) -> None:
+        """Other widths."""
+        self.call_after_refresh(self._draw)
+
+    def action_scroll(self, lines: int) -> None:
+        """Up and down where it does not fit."""
+        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
+
+    def _draw(self) -> None:
+        self._order = self._present() or self._order
+        static = self.query_one("#order", Static)
+        width = static.content_size.width or WIDTH
+        static.update(Content("\n").join(lines_of(self._order, datetime.now(UTC), width)))

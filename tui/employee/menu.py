@@ -1,0 +1,310 @@
+"""The menu, to say what is sold out, and to change it."""
+
+import re
+from collections.abc import Coroutine
+from typing import ClassVar
+
+from rich.cells import cell_len
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Button, Input, Label, OptionList, Static
+from textual.widgets.option_list import Option
+
+from server.features.restaurants.schemas import MenuItem, MenuItemChange, NewMenuItem
+from tui.common.client.errors import ApiError, ClientError
+from tui.common.dialogs.base import Dialog, TooSmall
+from tui.common.dialogs.confirm import ConfirmScreen
+from tui.common.format import field_of, fit, human_money, message_for
+from tui.common.sanitize import in_one_line, plain
+from tui.employee.uploads import DishPhotoPanel
+
+KEYS = "space sold out · a adds · e edits · p photo · del removes · esc closes"
+
+
+class MenuScreen(Dialog[None]):
+    """Every change is sent at once; the line at the foot says what came of it."""
+
+    DEFAULT_CSS = """
+    MenuScreen {
+        & > .box { width: 76; height: 80%; }
+        & OptionList { height: 1fr; }
+        & #about { height: 2; color: $wire-ink; margin-top: 1; }
+        & #words { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
+    }
+    """
+    AUTO_FOCUS = "OptionList"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "sold_out", "Sold out"),
+        Binding("a", "add", "Add"),
+        Binding("e", "edit", "Edit"),
+        Binding("p", "photo", "Photo"),
+        Binding("delete,backspace", "remove", "Remove"),
+        Binding("down", "cursor(1)", show=False),
+        Binding("up", "cursor(-1)", show=False),
+    ]
+
+    def __init__(self, restaurant_id: str) -> None:
+        super().__init__()
+        self._restaurant_id = restaurant_id
+        self._dishes: list[MenuItem] = []
+        self._busy = False
+
+    def compose(self) -> ComposeResult:
+        """The dishes, the one in focus in full, a line of news."""
+        with Vertical(classes="box") as box:
+            box.border_title = "Menu"
+            box.border_subtitle = (
+                "space sold out · a adds · e edits · p photo · del removes · esc closes"
+            )
+            yield OptionList(id="dishes")
+            yield Static("", id="about", markup=False)
+            yield Static("Reading the menu …", id="words", markup=False)
+        yield TooSmall()
+
+    def on_mount(self) -> None:
+        """Read the menu."""
+        self._do(self._load())
+
+    def on_resize(self) -> None:
+        """The prices stay at the right edge."""
+        self.call_after_refresh(self._fill)
+
+    def say(self, words: str, *, error: bool = False) -> None:
+        """Show `words` at the foot."""
+        mark = ("✕ ", "bold $error") if error else ("✓ ", "bold $success")
+        self.query_one("#words", Static).update(Content.assemble(mark, plain(words)))
+
+    @property
+    def dish(self) -> MenuItem | None:
+        """The dish in focus."""
+        at = self.query_one(OptionList).highlighted
+        return self._dishes[at] if at is not None and at < len(self._dishes) else None
+
+    def action_cursor(self, distance: int) -> None:
+        """To the next dish."""
+        dishes = self.query_one(OptionList)
+        if distance > 0:
+            dishes.action_cursor_down()
+        else:
+            dishes.action_cursor_up()
+
+    def action_sold_out(self) -> None:
+        """Sold out, or there again."""
+        if self.dish is not None:
+            self._do(self._toggle(self.dish))
+
+    @on(OptionList.OptionSelected)
+    def _chosen(self) -> None:
+        self.action_sold_out()
+
+    @on(OptionList.OptionHighlighted)
+    def _describe(self) -> None:
+        about = self.dish.description if self.dish else ""
+        self.query_one("#about", Static).update(plain(about))
+
+    def action_add(self) -> None:
+        """A new dish, at the menu's end."""
+        if self._dishes or not self._busy:
+            self.app.push_screen(DishScreen(self._restaurant_id), self._saved)
+
+    def action_edit(self) -> None:
+        """Change the dish in focus."""
+        if self.dish is not None:
+            self.app.push_screen(DishScreen(self._restaurant_id, self.dish), self._saved)
+
+    def action_photo(self) -> None:
+        """Give the dish in focus its photo."""
+        dish = self.dish
+        if dish is not None:
+            panel = self.app.screen_stack[0].query_one(DishPhotoPanel)
+            words = f"{dish.name}: the photo is on its way; panel {panel.number} follows it."
+            panel.offer_for(dish, lambda: self.say(words))
+
+    def action_remove(self) -> None:
+        """Take the dish in focus off the menu."""
+        dish = self.dish
+        if dish is None:
+            return
+        question = f"“{dish.name}” leaves the menu for good. For today only, say it is sold out."
+        self.app.push_screen(
+            ConfirmScreen("Remove a dish", question, yes="Remove it", no="Keep it", danger=True),
+            lambda sure: self._do(self._remove(dish)) if sure else None,
+        )
+
+    # -- what is sent
+
+    def _do(self, work: Coroutine[object, object, None]) -> None:
+        if self._busy:
+            work.close()
+            return
+        self._busy = True
+        self.run_worker(self._told(work), group="menu", exit_on_error=True)
+
+    async def _told(self, work: Coroutine[object, object, None]) -> None:
+        try:
+            await work
+        except ApiError as refusal:
+            self.say(refusal.message, error=True)
+            if refusal.status == 404 and self._dishes:
+                await self._read()
+        except ClientError as error:
+            self.say(f"{error.message} Try again.", error=True)
+        finally:
+            self._busy = False
+
+    async def _load(self) -> None:
+        await self._read()
+        sold_out = sum(not dish.available for dish in self._dishes)
+        count = f"{len(self._dishes)} dishes" if len(self._dishes) != 1 else "1 dish"
+        self.say(f"{count}, {sold_out or 'none'} sold out." if self._dishes else "No dish yet.")
+
+    async def _read(self) -> None:
+        restaurant = await self.tiffin.api.restaurant(self._restaurant_id)
+        self.query_one(".box").border_title = Content(f"Menu of {plain(restaurant.name)}")
+        self._dishes = restaurant.menu
+        self._fill()
+
+    async def _toggle(self, dish: MenuItem) -> None:
+        change = MenuItemChange(available=not dish.available)
+        changed = await self.tiffin.api.change_menu_item(self._restaurant_id, dish.id, change)
+        self._saved(changed)
+        self.say(f"{dish.name}: {'there again' if changed.available else 'sold out'}.")
+
+    async def _remove(self, dish: MenuItem) -> None:
+        await self.tiffin.api.remove_menu_item(self._restaurant_id, dish.id)
+        self._dishes = [one for one in self._dishes if one.id != dish.id]
+        self._fill()
+        self.say(f"{dish.name} is off the menu.")
+
+    def _saved(self, dish: MenuItem | None) -> None:
+        if dish is None:
+            return
+        ids = [one.id for one in self._dishes]
+        if dish.id in ids:
+            self._dishes[ids.index(dish.id)] = dish
+            self._fill()
+        else:
+            self._dishes.append(dish)
+            self._fill(len(self._dishes) - 1)
+        self.say(f"{dish.name} is saved.")
+
+    def _fill(self, at: int | None = None) -> None:
+        dishes = self.query_one(OptionList)
+        at = dishes.highlighted if at is None else at
+        width = max(20, dishes.scrollable_content_region.width - 2)
+        dishes.clear_options()
+        dishes.add_options([Option(dish_line(dish, width)) for dish in self._dishes])
+        if self._dishes:
+            dishes.highlighted = min(at or 0, len(self._dishes) - 1)
+
+
+def dish_line(dish: MenuItem, width: int) -> Content:
+    """Whether it is there, its name, its price at the right edge."""
+    price = human_money(dish.price_cents).rjust(7)
+    off = "" if dish.available else " sold out"
+    name = fit(dish.name, width - 2 - len(off) - len(price))
+    gap = " " * max(0, width - 2 - cell_len(name) - len(off) - len(price))
+    return Content.assemble(
+        ("● ", "$success") if dish.available else ("✕ ", "bold $error"),
+        (name, "" if dish.available else "$wire-ink strike"),
+        (off, "bold $error"),
+        gap,
+        (price, "$title"),
+    )
+
+
+FIELDS = (("name", "Name", 80), ("description", "Description", 500), ("price_cents", "Price", 10))
+
+
+class DishScreen(Dialog[MenuItem]):
+    """Saves, and answers the dish as the server has it; None when closed."""
+
+    DEFAULT_CSS = """
+    DishScreen {
+        & > .box { width: 64; }
+        & .row { height: 1; margin-bottom: 1; }
+        & .row > Label { width: 13; color: $title; }
+        & .row > Input { width: 1fr; }
+        & #words { height: auto; min-height: 1; margin-top: 1; }
+    }
+    """
+    AUTO_FOCUS = "#name"
+
+    def __init__(self, restaurant_id: str, dish: MenuItem | None = None) -> None:
+        """`dish` is the one to change; None for a new one."""
+        super().__init__()
+        self._restaurant_id = restaurant_id
+        self._dish = dish
+
+    def compose(self) -> ComposeResult:
+        """Three fields and a button."""
+        dish = self._dish
+        values = ("", "", "")
+        if dish is not None:
+            values = (dish.name, dish.description, human_money(dish.price_cents))
+        with Vertical(classes="box") as box:
+            box.border_title = "New dish" if dish is None else "Change a dish"
+            box.border_subtitle = "enter goes on and saves · esc closes"
+            for (field, label, longest), value in zip(FIELDS, values, strict=True):
+                with Horizontal(classes="row"):
+                    yield Label(label, markup=False)
+                    yield Input(in_one_line(value), id=field, compact=True, max_length=longest)
+            yield Button("Save", id="save", variant="primary", compact=True)
+            yield Static("", id="words", markup=False)
+        yield TooSmall()
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        if event.input.id == "price_cents":
+            self._save_pressed()
+        else:
+            self.focus_next()
+
+    @on(Button.Pressed, "#save")
+    def _save_pressed(self) -> None:
+        self.run_worker(self._save(), group="dish", exclusive=True, exit_on_error=True)
+
+    async def _save(self) -> None:
+        try:
+            dish = await self._send()
+        except Exception as error:
+            words = message_for(error)
+            if self.is_attached:
+                self._say(words)
+                self._point_at(field_of(error))
+            return
+        if self.is_attached:
+            self.dismiss(dish)
+
+    async def _send(self) -> MenuItem:
+        api = self.tiffin.api
+        name, description, price = (self.query_one(f"#{key}", Input).value for key, *_ in FIELDS)
+        cents = cents_of(price)
+        if cents is None:
+            self._point_at("price_cents")
+            raise ClientError("Give the price as a number: 12.50.")
+        if self._dish is None:
+            new = NewMenuItem(name=name, description=description, price_cents=cents)
+            return await api.add_menu_item(self._restaurant_id, new)
+        change = MenuItemChange(name=name, description=description, price_cents=cents)
+        return await api.change_menu_item(self._restaurant_id, self._dish.id, change)
+
+    def _say(self, words: str) -> None:
+        line = Content.assemble(("✕ ", "bold $error"), plain(words))
+        self.query_one("#words", Static).update(line)
+
+    def _point_at(self, field: str | None) -> None:
+        if field in {key for key, *_ in FIELDS}:
+            self.query_one(f"#{field}", Input).focus()
+
+
+def cents_of(text: str) -> int | None:
+    """Minor units from `12`, `12.5`, `12,50`, with or without a currency's sign."""
+    found = re.fullmatch(r"\s*€?\s*(\d{1,6})(?:[.,](\d{1,2}))?\s*€?\s*", text, re.ASCII)
+    if found is None:
+        return None
+    whole, part = found.groups()
+    return int(whole) * 100 + int((part or "0").ljust(2, "0"))

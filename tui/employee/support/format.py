@@ -1,0 +1,56 @@
+"""The support desk in words: for a card, for an empty queue, for a chat one cannot write in."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from server.features.chat.schemas import Chat
+from tui.common.chat import format as wording
+from tui.common.format import fit
+from tui.common.sanitize import plain
+
+if TYPE_CHECKING:
+    from tui.employee.support.queue import QueueFeed
+
+NO_CHATS = Content.assemble(("Nobody waits for support.", "$wire-ink"))
+READING = Content.assemble(("Reading the queue …", "$wire-ink"))
+CHOOSE = Content.assemble(
+    ("enter", "bold $primary"), " takes a chat up,\n", ("space", "bold $primary"), " looks into it."
+)
+
+
+def words_for_empty(feed: "QueueFeed | None") -> Content:
+    """What stands where there is no chat."""
+    if feed is not None and feed.error:
+        return Content.assemble((plain(feed.error), "$warning"))
+    return NO_CHATS if feed is not None and feed.loaded else READING
+
+
+def why_not(chat: Chat) -> Content:
+    """Why one cannot write in an open chat."""
+    if chat.employee is None:
+        words = " takes it up: then you can write"
+        return Content.assemble(("t", "bold $primary"), (words, "$wire-ink"))
+    return Content.assemble((f"{plain(chat.employee.name)} answers here.", "$wire-ink"))
+
+
+def summary(needing: Sequence[Chat], mine: int, now: datetime, width: int) -> Content:
+    """A card's two lines: who needs something most, and their last words. `mine` is how many chats
+    one has."""
+    if not needing:
+        words = f"{mine} of yours open" if mine else "Nobody waits for support."
+        return Content.assemble((words, "$wire-ink"))
+    lead = needing[0]
+    wait = wording.waited(lead, now)
+    first = Content.assemble(
+        (fit(lead.customer.name, 16), "bold"),
+        (f"  {wait}" if wait else "", "$warning"),
+        (f"  {fit(lead.subject, max(8, width - 26))}", ""),
+    )
+    last = lead.last_message
+    words = f"{last.sender.name}: {last.text}" if last else "has not written yet"
+    more = f"+{len(needing) - 1} " if len(needing) > 1 else ""
+    second = Content.assemble((more, "bold $primary"), (fit(words, width - 4), "$wire-ink"))
+    return Content("\n").join([first, second])

@@ -1,0 +1,126 @@
+"""The desk's queue as rows: who waits, how long, about what, and who has it."""
+
+from collections.abc import Hashable
+from datetime import datetime
+from typing import ClassVar
+
+from rich.cells import cell_len
+from textual.binding import Binding, BindingType
+from textual.content import Content
+
+from server.features.chat.schemas import Chat
+from tui.common.chat.format import waited
+from tui.common.format import fit
+from tui.common.widgets.row_list import RowList
+from tui.employee.support.queue import Queue, is_open
+
+NAME_CELLS = 14
+LONG_SECONDS = 120.0
+"""A customer that has waited so long has waited too long."""
+
+
+class QueueList(RowList):
+    """A chat a row. It keeps to the chat under the cursor when rows come and go."""
+
+    DEFAULT_CSS = "QueueList { height: 1fr; }"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "Take up")]
+
+    def __init__(self, queue: Queue) -> None:
+        super().__init__(id="queue")
+        self._queue = queue
+        self._rows: list[Chat] = []
+        self._chosen_id: str | None = None
+        self.in_view: str | None = None
+        """The chat that is shown beside."""
+        self.now = datetime.now().astimezone()
+
+    @property
+    def count(self) -> int:
+        """How many chats there are."""
+        return len(self._rows)
+
+    @property
+    def chat(self) -> Chat | None:
+        """The one under the cursor."""
+        return self._rows[self.cursor] if 0 <= self.cursor < len(self._rows) else None
+
+    def follow(self, now: datetime) -> None:
+        """Show the queue as it is."""
+        self.now = now
+        self._rows = list(self._queue)
+        at = next((n for n, chat in enumerate(self._rows) if chat.id == self._chosen_id), None)
+        if at is not None and at != self.cursor:
+            self.cursor = at
+        self.renew()
+        self._note()
+
+    def go(self, chat_id: str) -> None:
+        """Put the cursor on that chat."""
+        self._chosen_id = chat_id
+        self.follow(self.now)
+
+    def watch_cursor(self) -> None:
+        """Remember which chat it is on."""
+        super().watch_cursor()
+        self._note()
+
+    def row_key(self, index: int) -> Hashable:
+        """Anything that is drawn."""
+        chat = self._rows[index]
+        return (
+            chat.id,
+            waited(chat, self.now),
+            chat.unread.support,
+            chat.employee,
+            chat.status,
+            chat.id == self.in_view,
+        )
+
+    def draw(self, index: int, width: int, focused: bool) -> list[Content]:
+        """Glyph, customer, subject; how long they wait, how much is unread, who has it."""
+        chat = self._rows[index]
+        mine = self._queue.is_mine(chat)
+        opened = is_open(chat)
+        glyph, ink = ("✓", "$wire-ink")
+        if opened:
+            glyph, ink = ("○", "$warning") if chat.employee is None else ("●", "$wire-ink")
+            if mine:
+                glyph, ink = "●", "$success"
+        wait = waited(chat, self.now)
+        late = bool(wait) and chat.waiting_since is not None
+        if chat.waiting_since is not None:
+            late = (self.now - chat.waiting_since).total_seconds() > LONG_SECONDS
+        unread = f" {chat.unread.support} " if chat.unread.support and opened else ""
+        holder = ""
+        if not opened:
+            holder = "closed"
+        elif chat.employee is not None:
+            holder = "you" if mine else fit(chat.employee.name, 10)
+        right = Content.assemble(
+            (unread, "bold $badge-ink on $primary"),
+            (" " if unread else "", ""),
+            (holder, "$wire-ink"),
+            (" " if holder and wait else "", ""),
+            (wait.rjust(4) if wait else "", "bold $error" if late else "$warning"),
+        )
+        name = fit(chat.customer.name, NAME_CELLS)
+        mark = "▸" if chat.id == self.in_view else " "
+        room = width - cell_len(name) - right.cell_length - 7
+        subject = fit(chat.subject, max(0, room))
+        gap = max(1, width - cell_len(name) - cell_len(subject) - right.cell_length - 6)
+        strong = "bold" if self._queue.needs(chat) else ""
+        return [
+            Content.assemble(
+                (mark, "$primary"),
+                (f"{glyph} ", ink),
+                (name, strong),
+                ("  ", ""),
+                (subject, "" if strong else "$wire-ink"),
+                " " * gap,
+                right,
+            )
+        ]
+
+    def _note(self) -> None:
+        chat = self.chat
+        self._chosen_id = None if chat is None else chat.id

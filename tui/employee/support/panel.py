@@ -1,0 +1,304 @@
+"""The panel "Support": the desk's queue, and one conversation in view."""
+
+import time
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.content import Content
+from textual.worker import Worker, WorkerState
+
+from server.features.chat.schemas import Chat
+from tui.common.chat import format as wording
+from tui.common.chat.panel import CLOCK_SECONDS, TalkPanel
+from tui.common.chat.session import Talk
+from tui.common.chat.view import ChatPane
+from tui.common.client.errors import ApiError, ClientError, SignedOut
+from tui.common.client.meter import Pattern, State
+from tui.common.format import message_for
+from tui.common.sanitize import plain
+from tui.common.widgets.row_list import RowList
+from tui.employee.staleness import LineWatch, TroubleLine
+from tui.employee.support import format as support_text
+from tui.employee.support.list import QueueList
+from tui.employee.support.queue import Queue, QueueFeed, is_open
+
+FEED = "queue"
+"""The worker group of the queue's stream."""
+BESIDE_FROM_COLUMNS = 84
+LEAST_ROWS, MOST_ROWS = 2, 9
+"""Of the queue, where it stands above the chat."""
+QUEUE_METER = "support queue"
+HINT = "Write to the customer…"
+
+
+class SupportPanel(TalkPanel):
+    """Enter takes up the chat under the cursor; several may be open, one is in view."""
+
+    TITLE = "Support"
+    CARD_BODY = (44, 14)
+    KEYS = (
+        ("↑ ↓", "go through the queue, or among the messages"),
+        ("enter t", "take the chat up, or go to it"),
+        ("space", "look into it without taking it up"),
+        ("w", "write"),
+        ("tab", "from the queue to the messages and on"),
+        ("ctrl+j", "a new line within a message"),
+        ("y", "copy a message"),
+        ("c", "close the chat; o opens it again"),
+        ("e", "write again what was refused"),
+        ("b", "back to the queue"),
+    )
+    DEFAULT_CSS = """
+    SupportPanel {
+        & #desk { height: 1fr; layout: vertical; }
+        & QueueList { height: 3; }
+        & ChatPane { border-top: solid $edge; }
+        &.-beside #desk { layout: horizontal; }
+        &.-beside QueueList { width: 38%; max-width: 56; height: 1fr; }
+        &.-beside ChatPane { border-top: none; border-left: solid $edge; padding-left: 1; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("t", "take", "Take up"),
+        Binding("space", "look", "Look"),
+        Binding("w", "write", "Write"),
+        Binding("c", "close", "Close"),
+        Binding("o", "reopen", "Open again"),
+        Binding("e", "take_back", "Write again"),
+        Binding("b", "queue", "Queue", show=False),
+    ]
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.queue = Queue()
+        self.rows = QueueList(self.queue)
+        self.feed: QueueFeed | None = None
+        self._keys: tuple[object, ...] = ()
+        self._begun = False
+        self._watch = LineWatch()
+
+    def body(self) -> ComposeResult:
+        """The queue, and the chat in view."""
+        self.pane = ChatPane(HINT, support_text.CHOOSE)
+        yield TroubleLine()
+        with Container(id="desk"):
+            yield self.rows
+            yield self.pane
+
+    def start(self) -> None:
+        """Follow the queue."""
+        account = self.session.account
+        self.queue.mine = "" if account is None else account.id
+        self.meter = meter = self.wire.meter(QUEUE_METER, Pattern.SSE)
+        self.feed = QueueFeed(self.session, self.api, self.queue, meter, self._heard, self.changed)
+        self.set_interval(CLOCK_SECONDS, self.changed)
+        self.run_worker(self.feed.run(), group=FEED, exit_on_error=False)
+        self.run_worker(self.take_up_unsent(), group="unsent", exit_on_error=False)
+        self.changed()
+
+    # -- painting
+
+    def drop_connection(self) -> None:
+        """Cut the room in view, or without one the queue's stream."""
+        if self.talk is not None or self.feed is None or not self.feed.drop_connection():
+            super().drop_connection()
+
+    def redraw(self) -> None:
+        """Paint what has changed."""
+        now = self.session.server_now()
+        self._go_on()
+        self.rows.in_view = None if self.talk is None else self.talk.id
+        self.rows.message = support_text.words_for_empty(self.feed)
+        self.rows.follow(now)
+        if not self.has_class("-beside"):
+            self.rows.styles.height = min(max(LEAST_ROWS, self.rows.count), self._most_rows)
+        talk = self.talk
+        source = talk or self.feed
+        self.show_meter(source.meter if source is not None else None)
+        if talk is not None:
+            self.pane.writable = self.queue.is_mine(talk.chat)
+            self.pane.note = support_text.why_not(talk.chat)
+        self.pane.renew(in_view=self.in_view)
+        needing = [chat for chat in self.queue if self.queue.needs(chat)]
+        note = Content("")
+        if talk is not None:
+            note = wording.presence(talk, f"{talk.chat.customer.name}, away")
+        self.set_badge(len(needing), note)
+        mine = sum(self.queue.is_mine(chat) and is_open(chat) for chat in self.queue)
+        width = max(20, self.size.width - 4)
+        self.set_summary(support_text.summary(needing, mine, now, width))
+        self._show_trouble()
+        keys = (talk and (talk.id, talk.open, talk.refused, self.pane.writable), self.rows.chat)
+        if keys != self._keys:
+            self._keys = keys
+            self.refresh_bindings()
+
+    def _go_on(self) -> None:
+        """Once the queue is there: in view is a chat with something unsent, else one's own."""
+        if self._begun or self.feed is None or not self.feed.loaded:
+            return
+        self._begun = True
+        unsent = [self.queue.get(chat_id) for chat_id in self.store.chats()]
+        mine = next(filter(None, unsent), None) or next(
+            filter(self.queue.is_mine, self.queue), None
+        )
+        if mine is not None and self.talk is None:
+            self.look_into(mine)
+
+    def _show_trouble(self) -> None:
+        """Words above the queue while it may be old: the wire line shows the room in view."""
+        loaded = self.feed is not None and self.feed.loaded
+        words = ""
+        if self.feed is not None and loaded:
+            words = self._watch.words(self.feed.meter, time.monotonic())
+        self.query_one(TroubleLine).say(words)
+
+    @property
+    def _most_rows(self) -> int:
+        return max(LEAST_ROWS, min(MOST_ROWS, self.content_size.height // 4))
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Where the queue has room."""
+        beside = self.content_size.width >= BESIDE_FROM_COLUMNS
+        self.set_class(beside, "-beside")
+        if beside:
+            self.rows.styles.clear_rule("height")
+        self.changed()
+
+    # -- what the queue tells
+
+    def _heard(self, before: Chat | None, chat: Chat) -> None:
+        """Ring for whoever waits, and for news in one's own chats, where nobody looks."""
+        talk = self.talks.get(chat.id)
+        if talk is not None:
+            talk.learn(chat)
+        if not self.queue.is_news(before, chat) or self.is_seen(chat.id):
+            return
+        last = chat.last_message
+        new = before is None or not is_open(before)
+        if new and self.in_view:
+            return  # it has just come up in the queue, before one's eyes
+        words = chat.subject if last is None or new else last.text
+        self.ring(plain(chat.customer.name), words)
+
+    # -- what can be done
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only what makes sense with the chat in view or under the cursor."""
+        talk, chat = self.talk, self.rows.chat
+        if action == "take":
+            return self._takeable() is not None
+        if action == "look":
+            return chat is not None
+        if action == "write":
+            return talk is not None and talk.open and self.queue.is_mine(talk.chat)
+        if action == "close":
+            return talk is not None and talk.open
+        if action == "reopen":
+            return talk is not None and not talk.open
+        if action == "take_back":
+            return talk is not None and talk.refused
+        return True
+
+    def commands(self) -> Iterable[SystemCommand]:
+        """What the palette offers of it."""
+        yield SystemCommand("Support queue", "Who waits for support", self.action_queue)
+
+    def enter(self) -> None:
+        """To where one writes, if a chat of one's own is in view; else to the queue."""
+        if self.pane.has_class("-open"):
+            self.pane.enter()
+        else:
+            self.screen.set_focus(self.rows)
+
+    def action_queue(self) -> None:
+        """To the queue."""
+        self.rows.focus()
+
+    def action_write(self) -> None:
+        """To where one writes."""
+        self.pane.enter()
+
+    def action_take_back(self) -> None:
+        """Write again what was refused."""
+        self.pane.take_back()
+
+    def action_look(self) -> None:
+        """Have the chat under the cursor in view."""
+        if (chat := self.rows.chat) is not None:
+            self.look_into(chat)
+
+    @on(RowList.Chosen)
+    def _chosen(self) -> None:
+        chat = self.rows.chat
+        if chat is None:
+            return
+        if chat.employee is None and is_open(chat):
+            self._take(chat)
+        else:
+            self.look_into(chat)
+            self.enter()
+
+    def action_take(self) -> None:
+        """Take up the chat in view, or else the one under the cursor."""
+        if (chat := self._takeable()) is not None:
+            self._take(chat)
+
+    def what_closes(self, talk: Talk) -> str:
+        """The words under the question whether to close it."""
+        return f"{plain(talk.chat.customer.name)}: {plain(talk.chat.subject)}"
+
+    def leave(self, talk: Talk) -> None:
+        """Out of that room; it need not be kept once it is closed."""
+        super().leave(talk)
+        self.queue.release(talk.id)
+
+    def _takeable(self) -> Chat | None:
+        in_view = self.talk.chat if self.talk is not None and not self.rows.has_focus else None
+        for chat in (in_view, self.rows.chat):
+            if chat is not None and chat.employee is None and is_open(chat):
+                return chat
+        return None
+
+    def look_into(self, chat: Chat) -> None:
+        """Have it in view, and in the queue also once it is closed."""
+        self.queue.kept.add(chat.id)
+        self.queue.put(chat)
+        self.rows.go(chat.id)
+        talk = self.talk_of(chat)
+        talk.chat = chat
+        self.view(talk)
+        self.redraw()
+
+    def _take(self, chat: Chat) -> None:
+        self.run_worker(self._take_up(chat), group=f"take-{chat.id}", exit_on_error=False)
+
+    async def _take_up(self, chat: Chat) -> None:
+        try:
+            chat = await self.api.take_chat(chat.id)
+        except SignedOut:
+            return
+        except ClientError as error:
+            self.notify(message_for(error), title="Not taken up", severity="warning")
+            if not isinstance(error, ApiError) or error.status != 409:
+                return
+            try:  # somebody was quicker: show who
+                chat = await self.api.chat(chat.id)
+            except ClientError:
+                return
+        self.look_into(chat)
+        if self.in_view:
+            self.enter()
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """A queue that broke by a mistake of ours must not look like a quiet evening."""
+        super().on_worker_state_changed(event)
+        if event.state is WorkerState.ERROR and event.worker.group == FEED and self.feed:
+            self.feed.over = True
+            self.feed.error = f"Stopped by an error: {event.worker.error!r}. Log out and in again."
+            self.wire.meter(QUEUE_METER, Pattern.SSE).set_state(State.DOWN, "stopped")
+            self.changed()
