@@ -52,7 +52,7 @@ logger = logging.getLogger(__name__)
 
 ResultT = TypeVar("ResultT")
 
-PATH = "/socket.io/"
+PATH, METHODS = "/socket.io/", ("GET", "POST", "OPTIONS")
 PLACE = web.RequestKey("place", ExitStack)
 """A handshake's place among those that have not said who they are."""
 STAYS_AWAY = (End.EXPIRED, End.REVOKED, End.TOO_LARGE, End.TOO_FAST)
@@ -76,9 +76,7 @@ class SocketIo:
     def __init__(
         self, settings: Settings, gate: Gate, connections: Connections, paces: AccountPaces
     ) -> None:
-        self._gate = gate
-        self._connections = connections
-        self._paces = paces
+        self._gate, self._connections, self._paces = gate, connections, paces
         self._settings = settings
         self._unidentified = Unidentified(
             settings.max_unidentified, settings.max_unidentified_per_address
@@ -112,8 +110,7 @@ class SocketIo:
 
     def add_to(self, app: web.Application) -> None:
         """Put PATH into the application's route table."""
-        for method in ("GET", "POST", "OPTIONS"):
-            app.router.add_route(method, PATH, self._serve)
+        app.add_routes(web.route(method, PATH, self._serve) for method in METHODS)
 
     def on(self, name: str, handle: Handle) -> None:
         """Events of that name go there."""
