@@ -13,8 +13,8 @@ from aiohttp.typedefs import Handler
 
 from server.core import idempotency
 from server.core.addresses import client_address
-from server.core.arrivals import Arrivals
 from server.core.auth import AccessTokens, Gate
+from server.core.bodies import BodyDeadlines
 from server.core.clock import to_text
 from server.core.database import Database
 from server.core.errors import Problem, forbidden
@@ -22,7 +22,7 @@ from server.core.health import Readiness, add_health
 from server.core.limits import RequestLimits
 from server.core.logging import configure_logging, dropped_lines
 from server.core.metrics import Metrics
-from server.core.middleware import around, mark
+from server.core.middleware import access_middleware, add_headers
 from server.core.migrate import migrate
 from server.core.openapi import add_document, document
 from server.core.retention import Retention
@@ -101,8 +101,8 @@ OPERATIONS = [
 
 def create_app(settings: Settings) -> web.Application:
     """The application with every feature; nothing is opened before it starts."""
-    app = web.Application(middlewares=[around], client_max_size=BODY_BYTES)
-    app.on_response_prepare.append(mark)
+    app = web.Application(middlewares=[access_middleware], client_max_size=BODY_BYTES)
+    app.on_response_prepare.append(add_headers)
     if settings.demo and settings.demo_public:
         logger.warning(
             "this demo is open to every address that reaches it: anybody may act as an employee"
@@ -166,7 +166,7 @@ def _services(settings: Settings) -> Services:
         connections,
         gate,
         RequestLimits(settings),
-        Arrivals(),
+        BodyDeadlines(),
         paces,
         SocketIo(settings, gate, connections, paces),
         Readiness(),

@@ -13,8 +13,8 @@ from typing import Any, Generic, TypeVar
 import aiosqlite
 
 from server.core.errors import Problem, unavailable
+from server.core.lifecycle import Component, SupervisedTask
 from server.core.queries import Parameters, Row
-from server.core.supervised import Component, SupervisedTask
 
 logger = logging.getLogger(__name__)
 

@@ -1,18 +1,21 @@
-"""Limits kept in this process, an account or address each: rates, delays, requests at a time."""
+"""Limits by account or address: rates, delays and requests at a time, and a day's creations."""
 
 import asyncio
 import math
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
+from server.core.clock import now
 from server.core.errors import too_many
 from server.settings import Settings
 
 EntryT = TypeVar("EntryT")
 
+DAY = timedelta(days=1)
 KEYS = 20_000
 """Keys that each limit remembers."""
 LOOKS = 32
@@ -175,6 +178,20 @@ class RequestLimits:
         """By account: requests that are not answered yet."""
         self.turns = Turns(settings.reads_at_once)
         """By address: its reads, a few at a time."""
+
+
+def check_day(first: datetime | None, limit: str, advice: str = "") -> None:
+    """`first` is when the first of as many were made as an account may make within a day, None
+    where there are fewer.
+
+    Raises Problem 429 where that is less than a day ago.
+    """
+    moment = now()
+    if first is not None and moment - DAY < first <= moment:  # later: the clock was put back
+        raise too_many(
+            f"This account has {limit} within a day, which is all it may.{advice}",
+            (first + DAY - moment).total_seconds(),
+        )
 
 
 def _make_room(entries: OrderedDict[str, EntryT], held: Callable[[EntryT], bool]) -> None:

@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from server.core.addresses import client_address
-from server.core.arrivals import Arrivals
+from server.core.bodies import BodyDeadlines
 from server.core.errors import Problem
 from server.core.ids import new_id
 from server.core.logging import request_id
@@ -32,7 +32,7 @@ _CLIENTS_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 @web.middleware
-async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def access_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Never lets anything but a response or a cancellation out."""
     sent = request.headers.get("X-Request-ID", "")
     identifier = sent if _CLIENTS_ID.fullmatch(sent) else new_id("req")
@@ -45,11 +45,11 @@ async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
         status = response.status
         return response
     finally:
-        _tell(request, status, time.perf_counter() - started)
+        _log(request, status, time.perf_counter() - started)
         request_id.reset(token)
 
 
-async def mark(request: web.Request, response: web.StreamResponse) -> None:
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """The headers that every answer has, streams and upgrades too; a signal of aiohttp's."""
     response.headers.update(ON_EVERY_ANSWER)
     if "Cache-Control" not in response.headers and response.status != 101:
@@ -77,7 +77,7 @@ async def _answer(request: web.Request, handler: Handler, identifier: str) -> we
         logger.exception("unexpected error")
         detail = "Something went wrong here. The request id finds it in the logs."
         response = problem_response(Problem(500, detail), identifier)
-    if not response.prepared and service(request, Arrivals).draining:
+    if not response.prepared and service(request, BodyDeadlines).draining:
         response.force_close()
     return response
 
@@ -112,7 +112,7 @@ def problem_headers(problem: Problem, identifier: str) -> dict[str, str]:
     return ON_EVERY_ANSWER | NOT_KEPT | {"X-Request-ID": identifier} | problem.headers
 
 
-def _tell(request: web.Request, status: int, seconds: float) -> None:
+def _log(request: web.Request, status: int, seconds: float) -> None:
     operation = request.get(OPERATION)
     route = operation.path if operation else "unknown"
     metrics = service(request, Metrics)

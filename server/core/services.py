@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 
 from aiohttp import web
 
-from server.core.supervised import Component
+from server.core.lifecycle import Component
 
 ServiceT = TypeVar("ServiceT")
 

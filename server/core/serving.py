@@ -13,7 +13,7 @@ from aiohttp.http import HttpVersion11
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 
-from server.core.arrivals import Arrivals
+from server.core.bodies import BodyDeadlines
 from server.core.connection import Connection
 from server.core.limits import KEYS
 from server.core.metrics import Metrics
@@ -131,7 +131,7 @@ class Server(web.Server):
     """Makes the connections, and ends them when the server stops."""
 
     def __init__(
-        self, app: web.Server, *, settings: Settings, arrivals: Arrivals, **more: Any
+        self, app: web.Server, *, settings: Settings, deadlines: BodyDeadlines, **more: Any
     ) -> None:
         self._make_request_of_app = app.request_factory
         super().__init__(
@@ -146,7 +146,7 @@ class Server(web.Server):
         self.settings = settings
         self.unread = Unread(settings.unread_mb * 1024 * 1024)
         self.sockets = Sockets(settings)
-        self._arrivals = arrivals
+        self._deadlines = deadlines
         self._lines: dict[bool, Line] = {True: OrderedDict(), False: OrderedDict()}
         """What waits to be parsed, of each address in its order, known addresses and others apart;
         the addresses take turns: one with a thousand connections holds up itself alone."""
@@ -205,7 +205,7 @@ class Server(web.Server):
 
     def pre_shutdown(self) -> None:
         """End what is idle; what has begun goes on."""
-        self._arrivals.draining = True
+        self._deadlines.draining = True
         for connection in self.connections:
             assert isinstance(connection, Connection)
             connection.drain()
@@ -216,7 +216,7 @@ class Server(web.Server):
         if not tasks:
             return
         _, left = await asyncio.wait(tasks, timeout=seconds / 2)
-        self._arrivals.stop()
+        self._deadlines.stop()
         if left:
             await asyncio.wait(left, timeout=seconds / 2)
 
@@ -252,7 +252,7 @@ class Runner(web.AppRunner):
         server = Server(
             await super()._make_server(),
             settings=self._settings,
-            arrivals=self.app[SERVICES][Arrivals],
+            deadlines=self.app[SERVICES][BodyDeadlines],
             access_log=None,
             loop=asyncio.get_running_loop(),
         )

@@ -5,7 +5,7 @@ import logging
 from abc import ABC, abstractmethod
 
 from server.core.errors import Problem
-from server.core.supervised import Component
+from server.core.lifecycle import Component
 from server.realtime.event import Event
 from server.realtime.hub import Hub
 from server.realtime.subscription import Subscription

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from server.core.clock import now, to_text
 from server.core.database import Database
 from server.core.errors import Problem, unavailable
+from server.core.lifecycle import Component, SupervisedTask
 from server.core.logging import log_failure
-from server.core.supervised import Component, SupervisedTask
 from server.realtime.broker import Broker
 from server.realtime.event import Cursor, Event
 from server.realtime.log import EventLog

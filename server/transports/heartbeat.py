@@ -5,7 +5,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator
 
-from server.core.supervised import Component, SupervisedTask
+from server.core.lifecycle import Component, SupervisedTask
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from server.core.auth import Identity
 from server.core.clock import now
 from server.core.database import Database, Transaction
 from server.core.errors import Problem
+from server.core.lifecycle import Component, SupervisedTask
 from server.core.logging import log_failure
-from server.core.supervised import Component, SupervisedTask
 from server.features.chat.names import Names
 from server.features.chat.room_state import Lease, put_state, read_state, state_topic_of
 from server.features.chat.service import actor

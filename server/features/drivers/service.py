@@ -9,8 +9,8 @@ from server.core.auth import Identity
 from server.core.clock import now
 from server.core.database import Database, Transaction
 from server.core.errors import invalid, not_found
+from server.core.lifecycle import Component
 from server.core.limits import RateLimit
-from server.core.supervised import Component
 from server.features.accounts.schemas import Role
 from server.features.drivers import store
 from server.features.drivers.eta import Etas

@@ -5,7 +5,7 @@ import asyncio
 from aiohttp import web
 
 from server.core.errors import not_found
-from server.core.forms import Reception, received_form
+from server.core.forms import FormLimits, received_form
 from server.core.routing import (
     ANY_ROLE,
     Answer,
@@ -48,9 +48,9 @@ async def send_upload(
         async with received_form(
             request,
             NewUpload,
-            reception=service(request, Reception),
-            most=MAX_BYTES,
-            judge=judge_head,
+            limits=service(request, FormLimits),
+            max_bytes=MAX_BYTES,
+            check_head=judge_head,
         ) as form:
             file = ReceivedFile(form.path, form.size, form.sha256)
             accepted, seconds = await uploads.accept(who, form.fields, file, idempotency_key)

@@ -3,12 +3,12 @@
 from datetime import timedelta
 
 from server.core.database import Database
-from server.core.forms import Reception
+from server.core.forms import FormLimits
 from server.core.health import Readiness
+from server.core.lifecycle import Component
 from server.core.metrics import Metrics
 from server.core.retention import Retention
 from server.core.services import Services
-from server.core.supervised import Component
 from server.features.accounts.service import AccountService
 from server.features.restaurants.service import RestaurantService
 from server.features.uploads import routes, short_polling
@@ -88,7 +88,7 @@ def setup(services: Services) -> None:
     accounts.on_delete.append(uploads.scrub)
 
     services.add(
-        Reception(
+        FormLimits(
             folder,
             reserve=settings.disk_reserve_mb * MEGABYTE,
             slowest=settings.photo_bytes_per_second,

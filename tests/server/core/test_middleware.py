@@ -12,11 +12,11 @@ import pytest
 from aiohttp import web
 
 from server.core import health
-from server.core.arrivals import Arrivals
+from server.core.bodies import BodyDeadlines
 from server.core.health import Readiness, add_health
 from server.core.limits import RequestLimits
 from server.core.metrics import Metrics
-from server.core.middleware import around, mark
+from server.core.middleware import access_middleware, add_headers
 from server.core.routing import PUBLIC, Router
 from server.core.services import SERVICES, Services
 from server.core.serving import Runner
@@ -66,11 +66,11 @@ async def client() -> AsyncIterator[Rest]:
             raise OSError(states["broker"])
         return "ok"
 
-    app = web.Application(middlewares=[around])
-    app.on_response_prepare.append(mark)
+    app = web.Application(middlewares=[access_middleware])
+    app.on_response_prepare.append(add_headers)
     settings = Settings.model_construct(**(UNLIMITED | {"shutdown_seconds": 1}))
     readiness, metrics = Readiness(), Metrics()
-    app[SERVICES] = Services(settings, RequestLimits(settings), Arrivals(), metrics, readiness)
+    app[SERVICES] = Services(settings, RequestLimits(settings), BodyDeadlines(), metrics, readiness)
     metrics.gauge("held", "Held.", lambda: 7.0)
     readiness.checks |= {"database": database, "broker": broker}
     router.add_to(app)

@@ -14,12 +14,12 @@ from aiohttp import web
 from pydantic import Field
 
 from server.core import bodies, routing
-from server.core.arrivals import Arrivals
 from server.core.auth import AccessTokens, Claims, Gate, Identity
+from server.core.bodies import BodyDeadlines
 from server.core.errors import Problem
 from server.core.limits import RateLimit, RequestLimits
 from server.core.metrics import Metrics
-from server.core.middleware import around, mark
+from server.core.middleware import access_middleware, add_headers
 from server.core.routing import (
     ANY_ROLE,
     CUSTOMER,
@@ -127,15 +127,15 @@ async def client() -> AsyncIterator[Rest]:
         role = "employee" if claims.session_id == EMPLOYEES else "customer"
         return Identity(**asdict(claims), name="Ada", role=role, restaurant_id=None)
 
-    app = web.Application(middlewares=[around], client_max_size=4096)
-    app.on_response_prepare.append(mark)
+    app = web.Application(middlewares=[access_middleware], client_max_size=4096)
+    app.on_response_prepare.append(add_headers)
     gate = Gate(AccessTokens(SECRET, 60))
     gate.look_up = look_up
     settings = Settings.model_construct(**UNLIMITED)
     limits = RequestLimits(settings)
     limits.writes = RateLimit(3, "changes")
     limits.reads = RateLimit(8, "requests by this account")
-    app[SERVICES] = Services(settings, gate, limits, Arrivals(), Metrics(), Greeter())
+    app[SERVICES] = Services(settings, gate, limits, BodyDeadlines(), Metrics(), Greeter())
     router.add_to(app)
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=1)
     await runner.setup()

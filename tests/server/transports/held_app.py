@@ -10,13 +10,13 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
-from server.core.arrivals import Arrivals
 from server.core.auth import AccessTokens, Claims, Gate, Identity
+from server.core.bodies import BodyDeadlines
 from server.core.database import Database
 from server.core.errors import not_found
 from server.core.limits import RequestLimits
 from server.core.metrics import Metrics
-from server.core.middleware import around, mark
+from server.core.middleware import access_middleware, add_headers
 from server.core.migrate import migrate
 from server.core.routing import (
     ANY_ROLE,
@@ -181,8 +181,8 @@ class HeldApp:
         self.doors = Doors()
         self.revoked: set[str] = set()
         self.heartbeat = Heartbeat(heartbeat_seconds)
-        app = web.Application(middlewares=[around])
-        app.on_response_prepare.append(mark)
+        app = web.Application(middlewares=[access_middleware])
+        app.on_response_prepare.append(add_headers)
         self.gate = Gate(AccessTokens(SECRET, 60))
         self.gate.look_up = self.look_up
         settings = Settings.model_construct(
@@ -197,7 +197,7 @@ class HeldApp:
             self.connections,
             self.gate,
             RequestLimits(settings),
-            Arrivals(),
+            BodyDeadlines(),
             AccountPaces(settings),
             Metrics(),
             self.doors,
