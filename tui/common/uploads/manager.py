@@ -224,7 +224,7 @@ class UploadManager:
     # -- giving up
 
     def drop(self, job: UploadJob) -> None:
-        """Send it no more."""
+        """Stop sending it."""
         if job in self.jobs:
             self.jobs.remove(job)
             self._senders.pop(job.id).cancel()
@@ -239,9 +239,9 @@ class UploadManager:
             if error.status != 404:
                 raise
         self.store.remove(upload.id)
-        if self._poller is not None and self._poll is not None:
-            if self._poll.upload_id == upload.id:
-                self._poller.cancel()
+        poll, poller = self._poll, self._poller
+        if poll is not None and poller is not None and poll.upload_id == upload.id:
+            poller.cancel()
         self._changed()
         if upload.purpose is UploadPurpose.AVATAR and upload.status is UploadStatus.DONE:
             await self._api.me()
