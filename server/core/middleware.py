@@ -14,7 +14,7 @@ from server.core.errors import Problem
 from server.core.ids import new_id
 from server.core.logging import request_id
 from server.core.metrics import Metrics
-from server.core.routing import HELD, IDENTITY, OPERATION, REFUSED_SECONDS, count_anonymous
+from server.core.routing import HELD, IDENTITY, OPERATION, THROTTLE_SECONDS, count_anonymous
 from server.core.services import service
 
 logger = logging.getLogger("server.access")
@@ -69,7 +69,7 @@ async def _answer(request: web.Request, handler: Handler, identifier: str) -> we
         response = problem_response(as_problem(error), identifier)
         if response.status == 429:
             request[HELD] = True
-            await asyncio.sleep(REFUSED_SECONDS)
+            await asyncio.sleep(THROTTLE_SECONDS)
     except Exception as error:
         gone = request.transport is None or request.transport.is_closing()
         if gone and isinstance(error, ConnectionError):

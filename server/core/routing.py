@@ -24,8 +24,8 @@ HandlerT = TypeVar("HandlerT", bound=Handler)
 Refuse = Callable[[web.Request, Problem], Awaitable[web.StreamResponse]]
 
 PREFIX = "/api/v1"
-REFUSED_SECONDS = 0.25
-"""Before a 429 is sent: who asks again at once, whatever it says, takes little time from others."""
+THROTTLE_SECONDS = 0.25
+"""How long a 429 is delayed: a client that retries at once so takes little time from others."""
 WRITE_COST = 5
 """A write takes as much of the server as so many reads."""
 ROWS = 10
@@ -172,7 +172,7 @@ class Operation:
             if self.refuse is None:
                 raise
             if problem.status == 429:
-                await asyncio.sleep(REFUSED_SECONDS)
+                await asyncio.sleep(THROTTLE_SECONDS)
             return await self.refuse(request, problem)
         finally:
             request.pop(LET_GO, None)  # it knows the request: together they would stay for long
