@@ -10,8 +10,7 @@ from support.proxy import proxy_to
 from support.screen import sees
 from support.waiting import wait_until
 from tui.customer.app import CustomerApp
-from tui.customer.ordering.dish_picture import DishPicture
-from tui.customer.ordering.menu import MenuList
+from tui.customer.ordering.menu import DishPicture, MenuList
 
 MEDIUM = (100, 30)
 PLACE = "Thai Basil"

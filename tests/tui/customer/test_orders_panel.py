@@ -15,8 +15,7 @@ from support.rest import Rest
 from support.screen import sees, shown, told
 from support.waiting import wait_until
 from tui.common.client.meter import State
-from tui.customer.orders.details import OrderDetails
-from tui.customer.orders.panel import CancelScreen
+from tui.customer.orders.dialogs import CancelScreen, OrderDetails
 
 MEDIUM = (100, 30)
 

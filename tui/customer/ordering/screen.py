@@ -1,4 +1,4 @@
-"""An order from nothing: restaurants, menu, basket, place."""
+"""Which page of an order one is on, and of which restaurant."""
 
 from collections.abc import Awaitable
 from typing import ClassVar
@@ -16,17 +16,37 @@ from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.retry import is_permanent
 from tui.common.dialogs.base import Dialog, TooSmall
 from tui.common.dialogs.confirm import ConfirmScreen
-from tui.common.format import field_of, message_for
+from tui.common.format import field_of, fit, message_for
 from tui.common.sanitize import plain
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.row_list import RowList
 from tui.customer.ordering.basket import Basket
-from tui.customer.ordering.breadcrumb import Crumbs
 from tui.customer.ordering.checkout import STAYS_ONE, Checkout, menu_in, place
-from tui.customer.ordering.dish_picture import DishPicture
-from tui.customer.ordering.menu import BasketPane, DishList, DishNote, MenuList
+from tui.customer.ordering.menu import BasketPane, DishList, DishNote, DishPicture, MenuList
 from tui.customer.ordering.restaurants import RestaurantList, read_for
 from tui.customer.orders.format import euros
+
+PAGES = {"restaurants": "Restaurant", "dishes": "Dishes", "checkout": "Send"}
+NAME_CELLS = 40
+
+
+class Crumbs(Static):
+    """One line: the pages in order, the one open in the accent."""
+
+    DEFAULT_CSS = "Crumbs { height: 1; }"
+
+    def show(self, page: str, restaurant: str) -> None:
+        """`page` is open; `restaurant` is the name of the one chosen, if there is one."""
+        names = [
+            Content.assemble((f"{at} {name}", "bold $primary" if key == page else "$wire-ink"))
+            for at, (key, name) in enumerate(PAGES.items(), 1)
+        ]
+        self.update(
+            Content.assemble(
+                Content(" › ").join(names), ("    " + fit(restaurant, NAME_CELLS), "bold")
+            )
+        )
+
 
 SNUG_COLUMNS = 76
 MEDIUM_COLUMNS = 92

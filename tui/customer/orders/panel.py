@@ -7,24 +7,21 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
-from textual.content import Content
-from textual.widgets import Button, Input, Static
 
 from server.features.orders.schemas import CANCELLABLE, Order, OrderStatus
 from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.meter import Pattern
-from tui.common.dialogs.base import Dialog, TooSmall
 from tui.common.format import message_for
 from tui.common.panel import Panel
-from tui.common.sanitize import in_one_line, plain
+from tui.common.sanitize import plain
 from tui.common.widgets.row_list import RowList
 from tui.customer.orders import format as order_lines
+from tui.customer.orders.details import OrderInView
+from tui.customer.orders.dialogs import CancelScreen
 from tui.customer.orders.feed import OrderFeed
-from tui.customer.orders.format import euros, news, why_not_cancellable
+from tui.customer.orders.format import news, why_not_cancellable
 from tui.customer.orders.model import OrderBook
 from tui.customer.orders.table import OrderTable
-from tui.customer.orders.view import OrderInView
 
 if TYPE_CHECKING:
     from tui.customer.ordering.basket import Basket
@@ -251,7 +248,7 @@ class OrdersPanel(Panel):
     @on(RowList.Chosen)
     def show_details(self) -> None:
         """Everything about the order in view; it stays live while it is open."""
-        from tui.customer.orders.details import OrderDetails
+        from tui.customer.orders.dialogs import OrderDetails
 
         order = self._table.order
         if order is None:
@@ -308,66 +305,3 @@ class OrdersPanel(Panel):
 def _name(order: Order) -> str:
     """What a toast about an order is headed."""
     return plain(f"#{order.number:04d} {order.restaurant.name}")
-
-
-class CancelScreen(Dialog[str]):
-    """Answers with the reason, "" for none, or None to keep the order."""
-
-    DEFAULT_CSS = """
-    CancelScreen {
-        & > .box { width: 62; border: round $error; border-title-color: $error; }
-        & Input { margin-top: 1; }
-        & Horizontal { height: auto; margin-top: 1; align-horizontal: right; }
-        & Button { margin-left: 2; }
-    }
-    """
-    AUTO_FOCUS = "#keep"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "app.focus_previous", show=False),
-        Binding("right", "app.focus_next", show=False),
-    ]
-
-    def __init__(self, book: OrderBook, order: Order) -> None:
-        super().__init__()
-        self._book, self._order = book, order
-
-    def compose(self) -> ComposeResult:
-        """The question, the reason, two buttons."""
-        order = self._order
-        with Vertical(classes="box") as box:
-            box.border_title = Content(f"Cancel order #{order.number:04d}?")
-            box.border_subtitle = "esc keeps it"
-            yield Static(self._question(), markup=False)
-            yield Input(id="reason", compact=True, max_length=500, placeholder="why, if you like")
-            with Horizontal():
-                yield Button("Keep it", id="keep", compact=True)
-                yield Button("Cancel the order", id="cancel", variant="error", compact=True)
-        yield TooSmall()
-
-    def on_mount(self) -> None:
-        """The kitchen may begin while we ask."""
-        self.set_interval(0.25, self._refresh_remote)
-
-    def _question(self) -> str:
-        order = self._order
-        return (
-            f"{plain(order.restaurant.name)}, {euros(order.total_cents)}. They have not begun to "
-            "cook. Once they have, it cannot be cancelled."
-        )
-
-    def _refresh_remote(self) -> None:
-        order = self._book.get(self._order.id)
-        if order is not None and order.status not in CANCELLABLE:
-            self.query_one(Static).update(why_not_cancellable(order))
-            self.query_one("#cancel", Button).disabled = True
-
-    @on(Input.Submitted)
-    def _submitted(self) -> None:
-        self.query_one("#cancel", Button).focus()
-
-    @on(Button.Pressed)
-    def _answer(self, event: Button.Pressed) -> None:
-        if event.button.id == "cancel":
-            self.dismiss(in_one_line(self.query_one("#reason", Input).value).strip())
-        else:
-            self.dismiss(None)

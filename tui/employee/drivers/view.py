@@ -20,7 +20,7 @@ from tui.common.styles import Inks, Line, Part
 from tui.employee.drivers import format as driver_lines
 from tui.employee.drivers.roster import Duty
 from tui.employee.drivers.trips import Tour
-from tui.employee.kitchen.cards import wrap
+from tui.employee.kitchen.format import wrap
 
 ROW_LINES = 2
 """Of a driver about whom there is nothing special."""
