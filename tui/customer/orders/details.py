@@ -1,4 +1,4 @@
-"""The order in view below the table: what, when, and the steps it takes."""
+"""The selected order below the table: what, when, and its steps."""
 
 from datetime import UTC, datetime
 from typing import ClassVar
@@ -23,15 +23,15 @@ from tui.customer.orders.format import (
     status_before_end,
 )
 
-MOST_ITEMS = 6
-TWO_COLUMNS = 72
-"""From this many cells on, the facts stand beside the items."""
+MAX_ITEMS = 6
+TWO_COLUMNS_FROM = 72
+"""Cells from which on the facts stand beside the items."""
 
 Part = tuple[str, str]
 
 
-class _Lines(Widget):
-    """Lines made for the width there is."""
+class OrderLines(Widget):
+    """Lines about an order, formatted to the widget's width."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class _Lines(Widget):
         self._drawn: list[Content] = []
 
     def show(self, order: Order | None) -> None:
-        """Show that order, if it or the time has made a difference."""
+        """Show that order; repaint only what reads differently."""
         self.order = order
         lines = self.lines(self.content_size.width or 80)
         if lines != self._drawn:
@@ -48,7 +48,7 @@ class _Lines(Widget):
             self.refresh(layout=taller)
 
     def lines(self, width: int) -> list[Content]:
-        """What to show."""
+        """The lines in `width` cells."""
         raise NotImplementedError
 
     def get_content_height(self, container: object, viewport: object, width: int) -> int:
@@ -60,13 +60,13 @@ class _Lines(Widget):
         return Content("\n").join(self.lines(self.content_size.width))
 
 
-class OrderHead(_Lines):
-    """One line: the restaurant, the items, and, never cut, when it arrives."""
+class OrderHeading(OrderLines):
+    """One line: the restaurant, the items, and when it arrives, which is never cut."""
 
-    DEFAULT_CSS = "OrderHead { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }"
+    DEFAULT_CSS = "OrderHeading { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }"
 
     def __init__(self, *, items: bool = True) -> None:
-        """Without `items` it counts them only: where they are listed below."""
+        """Without `items` they are only counted: where they are listed below."""
         super().__init__()
         self.items = items
 
@@ -81,17 +81,17 @@ class OrderHead(_Lines):
             minutes = in_minutes(order.eta, now)
             if width >= 56:
                 when += f", {'' if is_late(order, now) else 'in '}{minutes}"
-        ink = _ink_of_arrival(order, now)
+        ink = _arrival_colour(order, now)
         name = fit(order.restaurant.name, max(8, width - cell_len(when) - 2))
         room = width - cell_len(name) - cell_len(when) - 4
-        told = items_in_short(order) if self.items else _counted(order, now)
-        items = fit(told, room) if room >= 8 else ""
+        content = items_in_short(order) if self.items else _count_dishes(order, now)
+        items = fit(content, room) if room >= 8 else ""
         middle = f"  {items}  " if items else "  "
         return [Content.assemble((name, "bold"), (middle, "$wire-ink"), (when, ink))]
 
 
-class OrderFacts(_Lines):
-    """Where there is room: each item with its price, the total, the driver, where to."""
+class OrderFacts(OrderLines):
+    """Where there is room: each item with its price, the total, driver and address."""
 
     SCOPED_CSS: ClassVar[bool] = False  # else rules by breakpoint would not hold
     DEFAULT_CSS = """
@@ -100,11 +100,11 @@ class OrderFacts(_Lines):
     """
 
     def lines(self, width: int) -> list[Content]:
-        """Items on the left, facts on the right; only the items where it is narrow."""
+        """Items on the left, facts on the right; where it is narrow, only the items."""
         order = self.order
         if order is None:
             return []
-        two = width >= TWO_COLUMNS
+        two = width >= TWO_COLUMNS_FROM
         left = self._items(order, width // 2 - 4 if two else width)
         if not two:
             return left
@@ -119,7 +119,7 @@ class OrderFacts(_Lines):
         ]
 
     def _items(self, order: Order, width: int) -> list[Content]:
-        shown = order.items[:MOST_ITEMS]
+        shown = order.items[:MAX_ITEMS]
         lines = [
             _priced(
                 f"{item.quantity:>2}× ",
@@ -152,23 +152,23 @@ class OrderFacts(_Lines):
         ]
 
 
-class OrderInView(Vertical):
-    """Head, facts and stepper of one order; empty without one."""
+class OrderDetails(Vertical):
+    """Heading, facts and stepper of one order; hidden without one."""
 
     SCOPED_CSS: ClassVar[bool] = False  # else rules by breakpoint would not hold
     DEFAULT_CSS = """
-    OrderInView {
+    OrderDetails {
         height: auto; padding: 0 1;
-        & > OrderHead { margin-top: 1; }
+        & > OrderHeading { margin-top: 1; }
         & > Stepper { margin-top: 1; }
     }
-    .-short OrderInView > OrderHead, .-short OrderInView > Stepper { margin-top: 0; }
-    .-flat OrderInView > OrderHead, .-flat OrderInView > Stepper { margin-top: 0; }
+    .-short OrderDetails > OrderHeading, .-short OrderDetails > Stepper { margin-top: 0; }
+    .-flat OrderDetails > OrderHeading, .-flat OrderDetails > Stepper { margin-top: 0; }
     """
 
     def compose(self) -> ComposeResult:
         """Top to bottom."""
-        yield OrderHead()
+        yield OrderHeading()
         yield OrderFacts()
         yield Stepper()
 
@@ -177,7 +177,7 @@ class OrderInView(Vertical):
         self.display = order is not None
         if order is None:
             return
-        head, facts = self.query_one(OrderHead), self.query_one(OrderFacts)
+        head, facts = self.query_one(OrderHeading), self.query_one(OrderFacts)
         head.items = not facts.display
         head.show(order)
         facts.show(order)
@@ -195,13 +195,13 @@ def _priced(lead: str, text: str, cents: int, width: int, style: str = "") -> Co
     )
 
 
-def _counted(order: Order, now: datetime) -> str:
+def _count_dishes(order: Order, now: datetime) -> str:
     count = sum(item.quantity for item in order.items)
     dishes = "1 dish" if count == 1 else f"{count} dishes"
     return f"#{order.number:04d} of {clock_time(placed_at(order), now)}, {dishes}"
 
 
-def _ink_of_arrival(order: Order, now: datetime) -> str:
+def _arrival_colour(order: Order, now: datetime) -> str:
     if order.status is OrderStatus.CANCELLED:
         return "$error"
     if order.status is OrderStatus.DELIVERED or order.eta is None:

@@ -1,4 +1,4 @@
-"""Everything about one order: dishes, notes, steps with who and when, driver, address."""
+"""The dialogs of an order: everything about it, and cancelling it."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
@@ -17,34 +17,34 @@ from tui.common.format import fit, human_money
 from tui.common.sanitize import in_one_line, plain
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.stepper import Stepper
-from tui.customer.orders.details import OrderHead
+from tui.customer.orders.details import OrderHeading
 from tui.customer.orders.format import (
-    LOOKS,
-    actor,
+    STATUS_LOOKS,
+    actor_name,
     clock_time,
     euros,
     status_before_end,
     why_not_cancellable,
 )
-from tui.customer.orders.model import OrderBook
+from tui.customer.orders.model import OrderStore
 
 if TYPE_CHECKING:
     pass
 
-LOOK_SECONDS = 0.25
+REFRESH_SECONDS = 0.25
 CLOCK_SECONDS = 5.0
 
 
-class OrderDetails(Dialog[str]):
-    """Stays live: it shows the order as the book has it. Answers `again`, `cancel` or None."""
+class OrderScreen(Dialog[str]):
+    """The order as the store has it, also while it changes. Answers `again`, `cancel` or None."""
 
     DEFAULT_CSS = """
-    OrderDetails {
+    OrderScreen {
         & > .box { width: 110; margin-bottom: 1; }
         &.-short > .box { padding: 0 1; max-height: 100%; }
-        & OrderHead { margin-bottom: 1; }
+        & OrderHeading { margin-bottom: 1; }
         & Stepper { margin-bottom: 1; }
-        &.-short OrderHead { margin-bottom: 0; }
+        &.-short OrderHeading { margin-bottom: 0; }
         & Horizontal { height: auto; }
         & .half { width: 1fr; height: auto; }
         & #right { padding-left: 3; }
@@ -64,16 +64,16 @@ class OrderDetails(Dialog[str]):
         Binding("enter", "close", show=False),
     ]
 
-    def __init__(self, book: OrderBook, order_id: str) -> None:
+    def __init__(self, store: OrderStore, order_id: str) -> None:
         super().__init__()
-        self._book, self._id = book, order_id
+        self._store, self._id = store, order_id
         self._drawn: object = None
 
     def compose(self) -> ComposeResult:
-        """Head, stepper, and two columns, one below the other where it is narrow."""
+        """Heading, stepper, and two columns, one below the other where it is narrow."""
         with VerticalScroll(classes="box", can_focus=False) as box:
             box.border_subtitle = "esc closes"
-            yield OrderHead(items=False)
+            yield OrderHeading(items=False)
             yield Stepper()
             with Horizontal():
                 with Vertical(classes="half"):
@@ -84,31 +84,31 @@ class OrderDetails(Dialog[str]):
         yield TooSmall()
 
     def on_mount(self) -> None:
-        """Draw, and go on drawing."""
-        self.set_interval(LOOK_SECONDS, self._look)
-        self._look()
+        """Keep it current."""
+        self.set_interval(REFRESH_SECONDS, self._refresh)
+        self._refresh()
 
     def on_resize(self) -> None:
-        """Columns are cut to the width there is."""
-        self.call_after_refresh(self._look)
+        """Format for the new width."""
+        self.call_after_refresh(self._refresh)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Cancel only what is not over."""
+        """Only an open order can be cancelled."""
         if action == "answer" and parameters == ("cancel",):
-            order = self._book.get(self._id)
+            order = self._store.get(self._id)
             return order is not None and not order.status.terminal
         return True
 
-    def action_answer(self, wish: str) -> None:
-        """Leave, and do that."""
-        self.dismiss(wish)
+    def action_answer(self, answer: str) -> None:
+        """Close with this answer."""
+        self.dismiss(answer)
 
     def action_scroll(self, lines: int) -> None:
-        """Up and down where it does not fit."""
+        """Scroll by so many lines."""
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
 
-    def _look(self) -> None:
-        order = self._book.get(self._id)
+    def _refresh(self) -> None:
+        order = self._store.get(self._id)
         if order is None:
             self.dismiss(None)
             return
@@ -121,7 +121,7 @@ class OrderDetails(Dialog[str]):
         self._drawn = shown
         box = self.query_one(".box")
         box.border_title = Content(f"Order #{order.number:04d}")
-        self.query_one(OrderHead).show(order)
+        self.query_one(OrderHeading).show(order)
         self.query_one(Stepper).show(str(order.status), str(status_before_end(order)))
         left.update(_items(order, widths[0]))
         right.update(_facts(order, now, widths[1]))
@@ -179,13 +179,13 @@ def _facts(order: Order, now: datetime, width: int) -> Content:
     stamps = [clock_time(step.at, now) for step in order.timeline]
     widest = max((cell_len(stamp) for stamp in stamps), default=0)
     for stamp, step in zip(stamps, order.timeline, strict=True):
-        glyph, word, ink = LOOKS[step.status]
+        glyph, word, ink = STATUS_LOOKS[step.status]
         lines.append(
             Content.assemble(
                 (f"{stamp:<{widest}}  ", "$wire-ink"),
                 (f"{glyph} ", ink),
                 (f"{word:<11}", ""),
-                (actor(step, order), "$wire-ink"),
+                (actor_name(step, order), "$wire-ink"),
             )
         )
         if step.reason:
@@ -211,9 +211,9 @@ class CancelScreen(Dialog[str]):
         Binding("right", "app.focus_next", show=False),
     ]
 
-    def __init__(self, book: OrderBook, order: Order) -> None:
+    def __init__(self, store: OrderStore, order: Order) -> None:
         super().__init__()
-        self._book, self._order = book, order
+        self._store, self._order = store, order
 
     def compose(self) -> ComposeResult:
         """The question, the reason, two buttons."""
@@ -229,8 +229,8 @@ class CancelScreen(Dialog[str]):
         yield TooSmall()
 
     def on_mount(self) -> None:
-        """The kitchen may begin while we ask."""
-        self.set_interval(0.25, self._refresh_remote)
+        """The kitchen may start to cook while this is open."""
+        self.set_interval(REFRESH_SECONDS, self._refresh)
 
     def _question(self) -> str:
         order = self._order
@@ -239,8 +239,8 @@ class CancelScreen(Dialog[str]):
             "cook. Once they have, it cannot be cancelled."
         )
 
-    def _refresh_remote(self) -> None:
-        order = self._book.get(self._order.id)
+    def _refresh(self) -> None:
+        order = self._store.get(self._order.id)
         if order is not None and order.status not in CANCELLABLE:
             self.query_one(Static).update(why_not_cancellable(order))
             self.query_one("#cancel", Button).disabled = True
