@@ -44,7 +44,7 @@ class EchoPanel(Panel):
     def stop(self) -> None:
         self.stopped += 1
 
-    def cut(self) -> None:
+    def drop_connection(self) -> None:
         self.cuts += 1
 
     def redraw(self) -> None:
