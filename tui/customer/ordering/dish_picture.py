@@ -44,7 +44,7 @@ class DishPicture(PictureView, can_focus=False):
         if url is None:
             self.show(None, None, Content("") if dish is None else NONE)
             return
-        known = cast("TiffinApp", self.app).album.known(url, longest=LONGEST, trim=True)
+        known = cast("TiffinApp", self.app).picture_cache.known(url, longest=LONGEST, trim=True)
         if known is not None:
             self.show(None, known)
         else:
@@ -58,8 +58,8 @@ class DishPicture(PictureView, can_focus=False):
     async def _fetch(self, url: str) -> None:
         await asyncio.sleep(PASSING_SECONDS)
         try:
-            album = cast("TiffinApp", self.app).album
-            picture = await album.picture(url, longest=LONGEST, trim=True)
+            picture_cache = cast("TiffinApp", self.app).picture_cache
+            picture = await picture_cache.picture(url, longest=LONGEST, trim=True)
         except NotDrawable:
             self.show(None, None, BROKEN)
         except ClientError:
