@@ -13,8 +13,8 @@ from typing import Any, Generic, TypeVar
 import aiosqlite
 
 from server.core.errors import Problem, unavailable
+from server.core.lifecycle import Component, SupervisedTask
 from server.core.queries import Parameters, Row
-from server.core.supervised import SupervisedTask
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class _Write(Generic[ResultT]):
         self.announced: list[Any] = []
 
 
-class Database:
+class Database(Component):
     """SQLite in WAL mode. `publish` gets what committed transactions announced, in order."""
 
     def __init__(self, path: Path) -> None:
@@ -80,6 +80,7 @@ class Database:
         self._queue: deque[_Write[Any]] = deque()
         self._wake = asyncio.Event()
         self.writer = SupervisedTask("database writer", self._run)
+        self.tasks = (self.writer,)
         self._failure = ""
         self._trial: asyncio.Task[None] | None = None
         self._reads: set[asyncio.Task[Any]] = set()
@@ -287,6 +288,17 @@ class Database:
         finally:
             if writer.in_transaction:
                 await writer.execute_fetchall("ROLLBACK")
+
+
+@contextlib.asynccontextmanager
+async def opened_database(path: Path) -> AsyncIterator[Database]:
+    """The database at that path, open until the block ends."""
+    database = Database(path)
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 def _as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
