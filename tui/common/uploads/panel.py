@@ -114,7 +114,7 @@ class PhotoPanel(Panel):
         self.desk = Desk(
             self.session, self.api, self.meter, self._run, self._changed, self._finished
         )
-        self.pair = Pair(self.desk, self.tiffin.album, self._run, self._changed)
+        self.pair = Pair(self.desk, self.services.pictures, self._run, self._changed)
         self.actions = PhotoActions(self, self.desk)
         self._run("photo-list", self.desk.read())
         self.set_interval(BEAT_SECONDS, self._beat)

@@ -1,17 +1,14 @@
 """The photo of the dish in focus, beside the menu."""
 
 import asyncio
-from typing import TYPE_CHECKING, cast
 
 from textual.content import Content
 
 from server.features.restaurants.schemas import MenuItem
 from tui.common.client.errors import ClientError
+from tui.common.services import services_of
 from tui.common.uploads.bitmap import NotDrawable
 from tui.common.widgets.picture import PictureView
-
-if TYPE_CHECKING:
-    from tui.common.app import TiffinApp
 
 LONGEST = 240
 """Pixels; it is small."""
@@ -44,7 +41,7 @@ class DishPicture(PictureView, can_focus=False):
         if url is None:
             self.show(None, None, Content("") if dish is None else NONE)
             return
-        known = cast("TiffinApp", self.app).album.known(url, longest=LONGEST, trim=True)
+        known = services_of(self).pictures.known(url, longest=LONGEST, trim=True)
         if known is not None:
             self.show(None, known)
         else:
@@ -58,8 +55,7 @@ class DishPicture(PictureView, can_focus=False):
     async def _fetch(self, url: str) -> None:
         await asyncio.sleep(PASSING_SECONDS)
         try:
-            album = cast("TiffinApp", self.app).album
-            picture = await album.picture(url, longest=LONGEST, trim=True)
+            picture = await services_of(self).pictures.picture(url, longest=LONGEST, trim=True)
         except NotDrawable:
             self.show(None, None, BROKEN)
         except ClientError:

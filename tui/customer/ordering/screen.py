@@ -137,7 +137,7 @@ class NewOrderScreen(Dialog[Order]):
         if self._basket is None or not self._basket.lines:
             self.say("The basket is empty. Choose a dish with enter.")
             return
-        account = self.tiffin.session.account
+        account = self.services.session.account
         self.query_one(Checkout).show(self._basket, account.address if account else None)
         self._turn_to("checkout")
 
@@ -168,9 +168,9 @@ class NewOrderScreen(Dialog[Order]):
 
     async def _list_restaurants(self) -> None:
         rows = self.query_one(RestaurantList)
-        found = await read_for(rows, self.tiffin.api.restaurants)
+        found = await read_for(rows, self.services.api.restaurants)
         if found is not None:
-            account = self.tiffin.session.account
+            account = self.services.session.account
             rows.known = account.address if account else None
             rows.show(found)
 
@@ -195,7 +195,7 @@ class NewOrderScreen(Dialog[Order]):
     async def _read_menu(self, basket: Basket) -> None:
         menu = self.query_one(MenuList)
         place = basket.restaurant.id
-        restaurant = await read_for(menu, lambda: self.tiffin.api.restaurant(place))
+        restaurant = await read_for(menu, lambda: self.services.api.restaurant(place))
         if restaurant is None or basket is not self._basket:
             return
         changes = basket.follow(restaurant)
@@ -207,7 +207,7 @@ class NewOrderScreen(Dialog[Order]):
     async def _order_again(self, order: Order) -> None:
         place = order.restaurant
         rows = self.query_one(RestaurantList)
-        restaurant = await read_for(rows, lambda: self.tiffin.api.restaurant(place.id))
+        restaurant = await read_for(rows, lambda: self.services.api.restaurant(place.id))
         if restaurant is None:
             return
         basket, changes = Basket.like(order, restaurant)
@@ -292,7 +292,7 @@ class NewOrderScreen(Dialog[Order]):
 
     async def _send(self, basket: Basket, content: PlaceOrder) -> None:
         try:
-            order, as_sent = await place(self.tiffin.api, basket, content)
+            order, as_sent = await place(self.services.api, basket, content)
         except SignedOut:
             return
         except ClientError as error:
@@ -314,7 +314,7 @@ class NewOrderScreen(Dialog[Order]):
         told = restaurant is not None
         if restaurant is None:
             try:
-                restaurant = await self.tiffin.api.restaurant(basket.restaurant.id)
+                restaurant = await self.services.api.restaurant(basket.restaurant.id)
             except ClientError:
                 return
         before = basket.total_cents

@@ -137,7 +137,7 @@ class OrdersPanel(Panel):
         self._point_meter(order)
         lead = order_lines.most_pressing(open_orders)
         self.set_summary(order_lines.summary(lead or order, self.book, feed.error, now))
-        self.tiffin.set_headline(order_lines.headline(lead, now))
+        self.services.set_headline(order_lines.headline(lead, now))
         error = feed.older_error or (feed.error if self.book.loaded else "")
         note = order_lines.note(self.book, feed.reading_older, error)
         self.set_badge(len(open_orders), note)

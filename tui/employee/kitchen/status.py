@@ -29,7 +29,7 @@ class Announcer:
         self._told = told
         panel.set_badge(board.count(OrderStatus.PLACED), kitchen_text.note(board, bell, now))
         panel.set_summary(kitchen_text.summary(board, now))
-        panel.tiffin.set_headline(kitchen_text.headline(board, now))
+        panel.services.set_headline(kitchen_text.headline(board, now))
 
     def _tell_struck(self) -> None:
         """A toast and a ring for each order that somebody has called off."""
