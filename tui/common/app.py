@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tui.common.client.session import Session
     from tui.common.client.token_store import TokenStore
     from tui.common.services import Role, Services, W
-    from tui.common.uploads.pictures import Album
+    from tui.common.uploads.pictures import PictureCache
 
 DEFAULT_SERVER = "http://127.0.0.1:8080"
 FLUSHES_A_SECOND = 20
@@ -101,7 +101,7 @@ class TiffinApp(BaseApp, ServicesApp):
         self.bar = TopBar(self.ROLE)
         self.tabs = TabStrip()
         self.grid = PanelGrid()
-        self._pictures: Album | None = None
+        self._picture_cache: PictureCache | None = None
         self.hint = ""
         """Said once, as a toast, when the panels are up."""
         self._quitting = False
@@ -145,13 +145,13 @@ class TiffinApp(BaseApp, ServicesApp):
         return self._client.outbox()
 
     @property
-    def pictures(self) -> "Album":
+    def picture_cache(self) -> "PictureCache":
         """The pictures downloaded since the log-in."""
-        if self._pictures is None:
-            from tui.common.uploads.pictures import Album
+        if self._picture_cache is None:
+            from tui.common.uploads.pictures import PictureCache
 
-            self._pictures = Album(self.api)
-        return self._pictures
+            self._picture_cache = PictureCache(self.api)
+        return self._picture_cache
 
     @property
     def panels(self) -> Sequence[Panel]:
@@ -246,7 +246,7 @@ class TiffinApp(BaseApp, ServicesApp):
         while len(self.screen_stack) > 1:
             self.pop_screen()
         await self.grid.clear()
-        self._pictures = None
+        self._picture_cache = None
         self.bar.who = ""
         self.bar.follow(())
         self.set_headline("")

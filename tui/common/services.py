@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tui.common.client.meter import Wire
     from tui.common.client.outbox import OutboxStore
     from tui.common.client.session import Session
-    from tui.common.uploads.pictures import Album
+    from tui.common.uploads.pictures import PictureCache
 
 Role = Literal["customer", "employee"]
 W = TypeVar("W", bound=Widget)
@@ -47,7 +47,7 @@ class Services(Protocol):
         """Chat messages of this account that the server does not have yet."""
 
     @property
-    def pictures(self) -> "Album":
+    def picture_cache(self) -> "PictureCache":
         """The pictures downloaded since the log-in."""
 
     def find_panel(self, kind: type[W]) -> W | None:

@@ -259,7 +259,7 @@ class Avatar(PictureView, can_focus=False):
 
     async def _fetch(self, url: str) -> None:
         try:
-            picture = await services_of(self).pictures.picture(url, longest=LONGEST, trim=True)
+            picture = await services_of(self).picture_cache.picture(url, longest=LONGEST, trim=True)
         except NotDrawable:
             return
         except ClientError:

@@ -41,7 +41,7 @@ class DishPicture(PictureView, can_focus=False):
         if url is None:
             self.show(None, None, Content("") if dish is None else NONE)
             return
-        known = services_of(self).pictures.known(url, longest=LONGEST, trim=True)
+        known = services_of(self).picture_cache.known(url, longest=LONGEST, trim=True)
         if known is not None:
             self.show(None, known)
         else:
@@ -55,7 +55,7 @@ class DishPicture(PictureView, can_focus=False):
     async def _fetch(self, url: str) -> None:
         await asyncio.sleep(PASSING_SECONDS)
         try:
-            picture = await services_of(self).pictures.picture(url, longest=LONGEST, trim=True)
+            picture = await services_of(self).picture_cache.picture(url, longest=LONGEST, trim=True)
         except NotDrawable:
             self.show(None, None, BROKEN)
         except ClientError:
