@@ -98,7 +98,7 @@ class Unread:
 
     @contextlib.contextmanager
     def waiting(self, connection: Connection, size: int) -> Iterator[None]:
-        """Count an answer. Beyond the limit, the connections that have waited longest are aborted."""
+        """Count an answer. Beyond the limit, those that have waited longest are aborted."""
         self._waiting[connection] = size
         self._total += size
         while self._most and self._total > self._most and len(self._waiting) > 1:
