@@ -23,8 +23,13 @@ ResultT = TypeVar("ResultT")
 BATCH = 64
 """Writers that share one commit, at most: bounds how long the first of them waits."""
 READERS = 3
+PUBLIC_READERS = READERS - 1
+"""How many of them requests without a token use at once: however many of these wait, who is logged
+in does not wait behind them."""
 BUSY_SECONDS = 5.0
 
+public_request: contextvars.ContextVar[bool] = contextvars.ContextVar("public", default=False)
+"""Whether a request that needs no token is handled."""
 _writing: contextvars.ContextVar[bool] = contextvars.ContextVar("writing", default=False)
 
 
@@ -70,6 +75,7 @@ class Database(Component):
         self.publish: Callable[[Sequence[Any]], None] = lambda events: None
         self._writer: aiosqlite.Connection | None = None
         self._readers: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
+        self._public = asyncio.Semaphore(PUBLIC_READERS)
         self._opened: list[aiosqlite.Connection] = []
         self._queue: deque[_Write[Any]] = deque()
         self._wake = asyncio.Event()
@@ -184,11 +190,12 @@ class Database(Component):
 
     @contextlib.asynccontextmanager
     async def _reader(self) -> AsyncIterator[aiosqlite.Connection]:
-        connection = await self._readers.get()
-        try:
-            yield connection
-        finally:
-            self._readers.put_nowait(connection)
+        async with self._public if public_request.get() else contextlib.nullcontext():
+            connection = await self._readers.get()
+            try:
+                yield connection
+            finally:
+                self._readers.put_nowait(connection)
 
     async def data_version(self) -> int:
         """A number that moves when another process, or none of our writers, has committed.
@@ -201,6 +208,7 @@ class Database(Component):
 
     async def state(self) -> str:
         """`ok`, or why it takes no changes. Waits for no lock that a writer waits for."""
+        public_request.set(False)  # readiness waits for no crowd
         await self.read(lambda tx: tx.fetch("SELECT 1 AS one", {}))
         if not self.writer.running:
             return "the writer has ended; it is begun again"

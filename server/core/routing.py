@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from server.core.addresses import address_key
 from server.core.auth import Gate, Identity, StaleToken
 from server.core.bodies import read_body
+from server.core.database import public_request
 from server.core.errors import Problem, forbidden, not_found, unfit
 from server.core.limits import RequestLimits
 from server.core.services import service
@@ -188,6 +189,7 @@ class Operation:
             done()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        public_request.set(not self.roles)
         if self.roles:
             await self._admit(request)
         elif self.counted:
