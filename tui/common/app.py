@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tui.common.client.session import Session
     from tui.common.client.token_store import TokenStore
     from tui.common.panel import Panel
-    from tui.common.uploads.pictures import Album
+    from tui.common.uploads.pictures import PictureCache
 
 FLUSHES_A_SECOND = 20
 LOOK_SECONDS = 60.0
@@ -100,7 +100,7 @@ class TiffinApp(BaseApp):
         self.tabs = TabStrip()
         self.grid = PanelGrid()
         self._backend: Backend | None = None
-        self._album: Album | None = None
+        self._cache: PictureCache | None = None
         self.door = Door(self)
         self.hint = ""
         """Said once, as a toast, when the panels are up."""
@@ -134,13 +134,13 @@ class TiffinApp(BaseApp):
         return self._need().outbox_store()
 
     @property
-    def album(self) -> "Album":
+    def picture_cache(self) -> "PictureCache":
         """The pictures this log-in has seen."""
-        if self._album is None:
-            from tui.common.uploads.pictures import Album
+        if self._cache is None:
+            from tui.common.uploads.pictures import PictureCache
 
-            self._album = Album(self.api)
-        return self._album
+            self._cache = PictureCache(self.api)
+        return self._cache
 
     @property
     def panels(self) -> Sequence["Panel"]:
@@ -209,7 +209,7 @@ class TiffinApp(BaseApp):
         while len(self.screen_stack) > 1:
             self.pop_screen()
         await self.grid.clear()
-        self._album = None
+        self._cache = None
         self.bar.who = ""
         self.bar.follow(())
         self.set_headline("")

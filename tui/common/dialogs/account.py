@@ -258,9 +258,9 @@ class Avatar(PictureView, can_focus=False):
             self.run_worker(self._fetch(url), group="avatar", exit_on_error=False)
 
     async def _fetch(self, url: str) -> None:
-        album = cast("TiffinApp", self.app).album
+        picture_cache = cast("TiffinApp", self.app).picture_cache
         try:
-            picture = await album.picture(url, longest=LONGEST, trim=True)
+            picture = await picture_cache.picture(url, longest=LONGEST, trim=True)
         except NotDrawable:
             return
         except ClientError:

@@ -66,7 +66,8 @@ class RowList(OptionList):
         super().__init__(id=id)
         self._rows: list[tuple[str, bool]] = []
         """Id of each row, and whether it is selectable, as the options have it."""
-        self._strips: LRUCache[Hashable, list[Strip]] = LRUCache(STRIPS_CACHED)
+        self.strips: LRUCache[Hashable, list[Strip]] = LRUCache(STRIPS_CACHED)
+        """Rows as they were drawn."""
 
     def row_ids(self) -> Sequence[str]:
         """The id of each row, top to bottom."""
@@ -114,8 +115,8 @@ class RowList(OptionList):
         # cache is emptied and only the changed lines are painted.
         self._option_render_cache.clear()
         for index in self._rows_in_view():
-            row = self.options[index].prompt
-            if isinstance(row, _Row) and row.is_stale:
+            row, key = self.options[index].prompt, self.row_key(index)
+            if isinstance(row, _Row) and (key is None or key != row.key):
                 self.refresh_lines(index * self.ROW_LINES, self.ROW_LINES)
 
     def _options_for(self, rows: list[tuple[str, bool]], first: int = 0) -> list[Option]:
@@ -148,26 +149,6 @@ class RowList(OptionList):
         """How many rows there are below those in view."""
         return len(self._rows) - (self.scroll_offset.y + self.size.height) // self.ROW_LINES
 
-    def row_strips(self, index: int, width: int, style: Style, options: RenderOptions) -> list[Strip]:
-        """A row's lines, drawn once for each key, width and style."""
-        focused = index == self.highlighted and self.has_focus
-        key = self.row_key(index)
-        cached = (key, width, style, focused)
-        strips = self._strips.get(cached) if key is not None else None
-        if strips is None:
-            strips = []
-            for line in self.draw(index, width, focused):
-                drawn = line.render_strips(width, 1, style, options)
-                blank = Strip.blank(width, style.rich_style)
-                strips.append(
-                    drawn[0].adjust_cell_length(width, style.rich_style) if drawn else blank
-                )
-            while len(strips) < self.ROW_LINES:
-                strips.append(Strip.blank(width, style.rich_style))
-            if key is not None:
-                self._strips[cached] = strips
-        return strips
-
     def render_line(self, y: int) -> Strip:
         """A line of a row, or of the message while there are none."""
         if self._rows:
@@ -179,7 +160,7 @@ class RowList(OptionList):
 
     def notify_style_update(self) -> None:
         """The theme has changed."""
-        self._strips.clear()
+        self.strips.clear()
         super().notify_style_update()
 
     # -- keys and mouse
@@ -229,25 +210,36 @@ class RowList(OptionList):
 
 
 class _Row(Visual):
-    """A row whose content is drawn when it is needed."""
+    """A row whose lines are drawn when they are needed."""
 
     def __init__(self, rows: RowList, index: int) -> None:
         self._rows = rows
         self._index = index
-        self._key: Hashable = None
-
-    @property
-    def is_stale(self) -> bool:
-        """Whether the row looks different from when it was last drawn."""
-        key = self._rows.row_key(self._index)
-        return key is None or key != self._key
+        self.key: Hashable = None
+        """Of the row as it was last drawn."""
 
     def render_strips(
         self, width: int, height: int | None, style: Style, options: RenderOptions
     ) -> list[Strip]:
-        """The row's lines."""
-        self._key = self._rows.row_key(self._index)
-        return self._rows.row_strips(self._index, width, style, options)
+        """The row's lines; drawn once for each key, width and style."""
+        rows, index = self._rows, self._index
+        blank = Strip.blank(width, style.rich_style)
+        if index >= len(rows.row_ids()):  # it is gone, and the list not redrawn yet
+            return [blank] * rows.ROW_LINES
+        focused = index == rows.highlighted and rows.has_focus
+        self.key = rows.row_key(index)
+        cached = (self.key, width, style, focused)
+        strips = rows.strips.get(cached) if self.key is not None else None
+        if strips is None:
+            strips = [
+                drawn[0].adjust_cell_length(width, style.rich_style) if drawn else blank
+                for line in rows.draw(index, width, focused)
+                for drawn in [line.render_strips(width, 1, style, options)]
+            ]
+            strips += [blank] * (rows.ROW_LINES - len(strips))
+            if self.key is not None:
+                rows.strips[cached] = strips
+        return strips
 
     def get_optimal_width(self, rules: RulesMap, container_width: int) -> int:
         """All the width there is."""

@@ -324,7 +324,7 @@ class DishPhoto(PictureView, can_focus=False):
         if url is None:
             self.show(None, None, Content("") if dish is None else NO_PHOTO)
             return
-        known = cast("TiffinApp", self.app).album.known(url, longest=MAX_PIXELS, trim=True)
+        known = cast("TiffinApp", self.app).picture_cache.known(url, longest=MAX_PIXELS, trim=True)
         if known is not None:
             self.show(None, known)
         else:
@@ -338,8 +338,8 @@ class DishPhoto(PictureView, can_focus=False):
     async def _fetch(self, url: str) -> None:
         await asyncio.sleep(DELAY_SECONDS)
         try:
-            album = cast("TiffinApp", self.app).album
-            picture = await album.picture(url, longest=MAX_PIXELS, trim=True)
+            picture_cache = cast("TiffinApp", self.app).picture_cache
+            picture = await picture_cache.picture(url, longest=MAX_PIXELS, trim=True)
         except NotDrawable:
             self.show(None, None, BROKEN)
         except ClientError:
