@@ -236,7 +236,8 @@ class _Row(Visual):
                 for line in rows.draw(index, width, focused)
                 for drawn in [line.render_strips(width, 1, style, options)]
             ]
-            strips += [blank] * (rows.ROW_LINES - len(strips))
+            gap = Strip.blank(width, rows.visual_style.rich_style)
+            strips += [gap] * (rows.ROW_LINES - len(strips))
             if self.key is not None:
                 rows.strips[cached] = strips
         return strips

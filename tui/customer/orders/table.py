@@ -116,7 +116,7 @@ class OrderTableHeader(Widget):
     """The line above the table."""
 
     DEFAULT_CSS = """
-    OrderTableHeader { height: 1; color: $wire-ink; }
+    OrderTableHeader { height: 1; color: $wire-ink; background: $surface; }
     OrderTableHeader.-empty { display: none; }
     """
 
