@@ -1,7 +1,8 @@
 """The menu to fill a basket from, the basket beside it, the photo and the note of a dish."""
 
 import asyncio
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.cells import cell_len
 from textual import on
@@ -11,18 +12,20 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
-from textual.widgets import Input, Label
+from textual.widgets import Input, Label, OptionList
 
 from server.features.restaurants.schemas import MenuItem
 from tui.common.client.errors import ClientError
 from tui.common.format import fit, human_money
 from tui.common.sanitize import in_one_line, plain
-from tui.common.services import services_of
 from tui.common.uploads.bitmap import NotDrawable
 from tui.common.widgets.picture import PictureView
 from tui.common.widgets.row_list import RowList
 from tui.customer.ordering.basket import Basket
 from tui.customer.orders.format import euros
+
+if TYPE_CHECKING:
+    from tui.common.app import TiffinApp
 
 QUANTITY_CELLS = 5
 QUANTITY_BINDINGS: tuple[BindingType, ...] = (
@@ -80,21 +83,20 @@ class DishList(RowList):
             self.post_message(self.NoteWanted(item))
 
     def _item(self) -> MenuItem | None:
-        if not (0 <= self.cursor < self.count and self.selectable(self.cursor)):
-            return None
-        return self.dish(self.cursor)
+        at = self.highlighted
+        return None if at is None else self.dish(at)
 
     def _set(self, item: MenuItem, quantity: int) -> None:
         if self.basket is not None:
             self.basket.set_quantity(item, quantity)
             self.post_message(self.Changed())
-            self.renew()
+            self.redraw()
 
 
 class MenuList(DishList):
     """Quantity, dish, description, price. Sold-out dishes cannot be selected."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "add", "Add"), *QUANTITY_BINDINGS]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Add"), *QUANTITY_BINDINGS]
 
     def __init__(self) -> None:
         super().__init__(id="menu")
@@ -102,10 +104,9 @@ class MenuList(DishList):
         self._money = 0
         """Cells of the longest price."""
 
-    @property
-    def count(self) -> int:
-        """How many dishes there are."""
-        return len(self.items)
+    def row_ids(self) -> Sequence[str]:
+        """The dishes, as the menu has them."""
+        return [item.id for item in self.items]
 
     def dish(self, index: int) -> MenuItem:
         """The dish of that row."""
@@ -117,17 +118,17 @@ class MenuList(DishList):
 
     def show(self, items: list[MenuItem], basket: Basket) -> None:
         """Show this menu, to fill this basket."""
-        other = basket is not self.basket
+        if basket is not self.basket:
+            self.highlighted = None
         self.items, self.basket = items, basket
         self._money = max((len(human_money(item.price_cents)) for item in items), default=0)
         if not items:
             self.message = Content("There is nothing on this menu yet. Esc leads back.")
-        self.renew()
-        if other or not (self.items and self.selectable(self.cursor)):
-            self.rest_on_first()
+        self.redraw()
 
-    def action_add(self) -> None:
-        """Add one of the selected dish."""
+    @on(OptionList.OptionSelected)
+    def _add(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
         self.action_more(1)
 
     def draw(self, index: int, width: int, focused: bool) -> list[Content]:
@@ -166,10 +167,9 @@ class BasketList(DishList):
         super().__init__(id="basket")
         self.message = Content("The basket is empty. Esc leads back to the menu.")
 
-    @property
-    def count(self) -> int:
-        """How many lines there are."""
-        return len(self.basket.lines) if self.basket else 0
+    def row_ids(self) -> Sequence[str]:
+        """The dishes in the basket."""
+        return list(self.basket.lines) if self.basket else []
 
     def dish(self, index: int) -> MenuItem:
         """The dish of that row."""
@@ -179,7 +179,7 @@ class BasketList(DishList):
     def show(self, basket: Basket) -> None:
         """Show this basket."""
         self.basket = basket
-        self.renew()
+        self.redraw()
 
     def draw(self, index: int, width: int, focused: bool) -> list[Content]:
         """One line."""
@@ -324,7 +324,7 @@ class DishPhoto(PictureView, can_focus=False):
         if url is None:
             self.show(None, None, Content("") if dish is None else NO_PHOTO)
             return
-        known = services_of(self).picture_cache.known(url, longest=MAX_PIXELS, trim=True)
+        known = cast("TiffinApp", self.app).picture_cache.known(url, longest=MAX_PIXELS, trim=True)
         if known is not None:
             self.show(None, known)
         else:
@@ -338,7 +338,7 @@ class DishPhoto(PictureView, can_focus=False):
     async def _fetch(self, url: str) -> None:
         await asyncio.sleep(DELAY_SECONDS)
         try:
-            picture_cache = services_of(self).picture_cache
+            picture_cache = cast("TiffinApp", self.app).picture_cache
             picture = await picture_cache.picture(url, longest=MAX_PIXELS, trim=True)
         except NotDrawable:
             self.show(None, None, BROKEN)
