@@ -209,7 +209,7 @@ class Database(Component):
         public_request.set(False)  # readiness does not wait behind a crowd
         await self.read(lambda tx: tx.fetch("SELECT 1 AS one", {}))
         if not self.writer.running:
-            return "the writer has ended; it is begun again"
+            return "the writer has ended and is restarted"
         if self._failure and (self._trial is None or self._trial.done()):
             self._trial = asyncio.create_task(self._try(), name="trial write")
         return self._failure or "ok"

@@ -37,7 +37,7 @@ async def returns() -> None:
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(lifecycle, "RESTART_SECONDS", 0.01)
 
 
 @pytest.mark.usefixtures("at_once")
@@ -80,7 +80,7 @@ async def test_a_stopped_task_is_not_restarted() -> None:
     await wait_until(lambda: begun > 1, 5)
     await failing.stop()
     stopped_at = begun
-    await asyncio.sleep(5 * lifecycle.AGAIN_SECONDS)
+    await asyncio.sleep(5 * lifecycle.RESTART_SECONDS)
     assert begun == stopped_at
 
 
