@@ -7,7 +7,7 @@ EARTH_METRES = 6_371_008.8
 METRES_A_DEGREE = radians(EARTH_METRES)
 """Of latitude; of longitude it is that times the cosine of the latitude."""
 DETOUR = 1.3
-"""Streets are longer than the straight line."""
+"""How much longer the way along streets is than the straight line, on average."""
 
 
 def metres(lat: float, lng: float, to_lat: float, to_lng: float) -> float:
@@ -18,12 +18,12 @@ def metres(lat: float, lng: float, to_lat: float, to_lng: float) -> float:
 
 
 def in_km(distance: float) -> str:
-    """Metres in words: `4.2 km`, `19,987 km`."""
+    """Metres as text: `4.2 km`, `19,987 km`."""
     return f"{distance / 1000:,.1f} km" if distance < 99_950 else f"{distance / 1000:,.0f} km"
 
 
 def bearing(lat: float, lng: float, to_lat: float, to_lng: float) -> float:
-    """The direction in which one sets out for the second point: 0 <= degrees < 360 from north."""
+    """The initial bearing from the first point to the second: 0 <= degrees < 360 from north."""
     north, to_north, east = radians(lat), radians(to_lat), radians(to_lng - lng)
     y = sin(east) * cos(to_north)
     x = cos(north) * sin(to_north) - sin(north) * cos(to_north) * cos(east)
