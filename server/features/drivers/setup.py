@@ -7,12 +7,12 @@ from aiohttp import web
 from server.core.database import Database
 from server.core.routing import SERVICES
 from server.features.drivers import long_polling, routes, sse
-from server.features.drivers.eta import Etas
+from server.features.drivers.eta import EtaUpdater
 from server.features.drivers.service import DriverService
-from server.features.drivers.town_map import TownMap
-from server.features.drivers.ways import Ways
 from server.features.orders.service import OrderService
 from server.features.restaurants.service import RestaurantService
+from server.geo.route_finder import RouteFinder
+from server.geo.town_map import TownMap
 from server.realtime.hub import Hub
 from server.settings import Settings, SettingsError
 
@@ -26,9 +26,10 @@ def setup(
     restaurants: RestaurantService,
     map_path: Path | None,
 ) -> DriverService:
-    """Routes, stream, long poll, service, and the map; close the service before the database.
+    """Adds the routes, the stream, the long poll and the map; gives the service, which has to be
+    closed before the database.
 
-    Raises SettingsError where the file is no map.
+    Raises SettingsError where the file is not a map.
     """
     town_map = None
     if map_path is not None:
@@ -36,9 +37,9 @@ def setup(
             town_map = app[routes.TOWN_MAP] = TownMap.read(map_path)
         except ValueError as error:
             raise SettingsError(f"TIFFIN_MAP: {error}") from None
-    ways = Ways(town_map.streets if town_map else None)
-    etas = Etas(orders, ways)
-    app[SERVICES][Ways] = ways
+    route_finder = RouteFinder(town_map.streets if town_map else None)
+    etas = EtaUpdater(orders, route_finder)
+    app[SERVICES][RouteFinder] = route_finder
     drivers = DriverService(database, hub, orders, restaurants, etas, settings.rate_per_minute)
     app[SERVICES][DriverService] = drivers
     for door in (routes, sse, long_polling):

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from server.features.orders.schemas import Order, OrderStatus
-from server.features.shared.geo import DETOUR, metres
+from server.geo.sphere import DETOUR_FACTOR, distance
 
 METRES_A_MINUTE = 300.0
 """A bicycle in town, 18 km/h."""
@@ -12,7 +12,7 @@ HANDOVER = timedelta(minutes=2)
 
 def ride(lat: float, lng: float, to_lat: float, to_lng: float) -> timedelta:
     """From the restaurant's door to the customer's, however long it takes."""
-    minutes = metres(lat, lng, to_lat, to_lng) * DETOUR / METRES_A_MINUTE
+    minutes = distance((lat, lng), (to_lat, to_lng)) * DETOUR_FACTOR / METRES_A_MINUTE
     return HANDOVER + timedelta(minutes=round(minutes))
 
 
