@@ -104,10 +104,10 @@ class Town:
         """Something in a chat, until it has come back."""
         url = f"{self.url}/api/v1/chats/{chat_id}/ws"
         headers = {"Authorization": f"Bearer {self.tokens[who]}"}
-        async with self.http.ws_connect(url, headers=headers) as room:
+        async with self.http.ws_connect(url, headers=headers) as span:
             client_id = uuid.uuid4().hex
-            await room.send_json({"type": "message", "client_id": client_id, "text": text})
-            while (await room.receive_json(timeout=SECONDS)).get("client_id") != client_id:
+            await span.send_json({"type": "message", "client_id": client_id, "text": text})
+            while (await span.receive_json(timeout=SECONDS)).get("client_id") != client_id:
                 continue
 
     async def send_avatar(self, who: str, picture: bytes) -> None:

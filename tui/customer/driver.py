@@ -11,15 +11,14 @@ from textual.content import Content
 from server.features.drivers.schemas import Point
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.client.meter import Pattern
-from tui.common.map.basemap import Ground, read_ground
-from tui.common.map.markers import Marker, Scene
+from tui.common.map.basemap import Basemap, load_basemap
+from tui.common.map.geometry import Marker, Overlay
 from tui.common.map.widget import TownMap
 from tui.common.panel import Panel
 from tui.common.sanitize import plain
 from tui.common.tracking import format as words
-from tui.common.tracking.markers import driver_marker, spot, spots
-from tui.common.tracking.track import Journey
-from tui.common.tracking.tracker import DriverWatch
+from tui.common.tracking.track import DriverTrack, driver_marker, lat_lng, lat_lngs
+from tui.common.tracking.tracker import DriverTracker
 from tui.customer.orders.feed import OrderFeed
 from tui.customer.orders.format import LOOKS, arrival, clock_time
 from tui.customer.orders.model import OrderBook
@@ -54,7 +53,7 @@ class DriverPanel(Panel):
         super().__init__(id=id)
         self.order: Order | None = None
         """The order whose driver is shown, also after it has arrived."""
-        self.driver_watch: DriverWatch | None = None
+        self.tracker: DriverTracker | None = None
         self._again_at = 0.0
         self._read_at = 0.0
 
@@ -64,13 +63,13 @@ class DriverPanel(Panel):
 
     def start(self) -> None:
         """Fetch the ground, and look whether something is on its way."""
-        self.run_worker(read_ground(self.api, self._lay), group="map", exit_on_error=False)
+        self.run_worker(load_basemap(self.api, self._lay), group="map", exit_on_error=False)
         self.set_interval(CLOCK_SECONDS, self._beat)
         self.needs_redraw = True
 
     def drop_connection(self) -> None:
         """Drop the driver's stream, or the poll that stands in for it."""
-        if self.driver_watch is None or not self.driver_watch.drop_connection():
+        if self.tracker is None or not self.tracker.drop_connection():
             self.notify("No driver is on the way, so nothing is held.", title=self.TITLE)
 
     def commands(self) -> Iterable[SystemCommand]:
@@ -82,12 +81,12 @@ class DriverPanel(Panel):
         now = self.session.server_now()
         delivery = self.order
         lead = delivery or self._next()
-        journey = self.driver_watch.journey if self.driver_watch is not None else None
-        words = corner(lead, self.driver_watch, now)
-        self.query_one(TownMap).show(scene(lead, journey, words, now))
-        self.set_summary(summary(lead, self.driver_watch, now))
+        track = self.tracker.track if self.tracker is not None else None
+        words = corner(lead, self.tracker, now)
+        self.query_one(TownMap).show(overlay(lead, track, words, now))
+        self.set_summary(summary(lead, self.tracker, now))
         self.set_badge(note=note(delivery))
-        self.show_meter(self.driver_watch.meter if self.driver_watch is not None else None)
+        self.show_meter(self.tracker.meter if self.tracker is not None else None)
 
     # -- which driver
 
@@ -112,35 +111,35 @@ class DriverPanel(Panel):
         self._follow(wanted)
 
     def _is_watched(self, order: Order) -> bool:
-        over = self.driver_watch is None or self.driver_watch.over
+        over = self.tracker is None or self.tracker.over
         return self._shows(order) and (not over or time.monotonic() < self._again_at)
 
     def _shows(self, order: Order) -> bool:
         """Whether it is this order's ride, by this driver, that is shown."""
-        if self.driver_watch is None or self.order is None or order.driver is None:
+        if self.tracker is None or self.order is None or order.driver is None:
             return False
-        return (order.id, order.driver.id) == (self.order.id, self.driver_watch.driver_id)
+        return (order.id, order.driver.id) == (self.order.id, self.tracker.driver_id)
 
     def _follow(self, order: Order) -> None:
         assert order.driver is not None
-        driver, before = order.driver, self.driver_watch
+        driver, before = order.driver, self.tracker
         same = before is not None and self._shows(order)
-        journey = before.journey if before is not None and same else None
+        track = before.track if before is not None and same else None
         self.order = order
         name = plain(f"{driver.name} #{order.number:04d}")
-        self.driver_watch = DriverWatch(
-            self.session, self.api, driver.id, name, self._changed, journey=journey
+        self.tracker = DriverTracker(
+            self.session, self.api, driver.id, name, self._changed, track=track
         )
         door = order.address
-        self.driver_watch.head_for(Point(lat=door.lat, lng=door.lng))
+        self.tracker.set_target(Point(lat=door.lat, lng=door.lng))
         self.run_worker(
-            self._read(self.driver_watch, order),
+            self._read(self.tracker, order),
             group=self.WATCH,
             exclusive=True,
             exit_on_error=False,
         )
 
-    async def _read(self, watch: DriverWatch, order: Order) -> None:
+    async def _read(self, watch: DriverTracker, order: Order) -> None:
         await watch.run()
         # The order tells what became of it; where it is still on its way, ask again in a while.
         self._again_at = time.monotonic() + AGAIN_SECONDS
@@ -155,13 +154,13 @@ class DriverPanel(Panel):
         if known is not None:
             self.order = known
         if any(order.id != self.order.id for order in self._book.open()):
-            self.order, self.driver_watch = None, None
+            self.order, self.tracker = None, None
 
     def _keep_eta(self, order: Order) -> None:
         """A new `eta` alone does not end a held request: read it where it must be another."""
         now = self.session.server_now()
-        journey = self.driver_watch.journey if self.driver_watch is not None else None
-        seconds = journey.seconds_left(now) if journey is not None else None
+        track = self.tracker.track if self.tracker is not None else None
+        seconds = track.seconds_left(now) if track is not None else None
         if seconds is None or order.eta is None or time.monotonic() < self._read_at:
             return
         if abs((order.eta - now).total_seconds() - seconds) > ETA_APART_SECONDS:
@@ -175,8 +174,8 @@ class DriverPanel(Panel):
     def _changed(self) -> None:
         self.needs_redraw = True
 
-    def _lay(self, ground: Ground) -> None:
-        self.query_one(TownMap).ground = ground
+    def _lay(self, basemap: Basemap) -> None:
+        self.query_one(TownMap).basemap = basemap
 
     def _map_follow(self) -> None:
         self.query_one(TownMap).action_follow()
@@ -205,25 +204,25 @@ def _rides(order: Order) -> bool:
     return order.status is OrderStatus.OUT_FOR_DELIVERY and order.driver is not None
 
 
-def scene(order: Order | None, journey: Journey | None, corner: str, now: datetime) -> Scene:
+def overlay(order: Order | None, track: DriverTrack | None, corner: str, now: datetime) -> Overlay:
     """What lies on the map for this order; nothing but the corner's words without one."""
     if order is None:
-        return Scene(hud=corner)
+        return Overlay(hud=corner)
     markers = [
-        Marker("restaurant", order.restaurant.name, spot(order.restaurant)),
-        Marker("home", "Home", spot(order.address)),
+        Marker("restaurant", order.restaurant.name, lat_lng(order.restaurant)),
+        Marker("home", "Home", lat_lng(order.address)),
     ]
-    if journey is None:
-        return Scene(tuple(markers), hud=corner)
+    if track is None:
+        return Overlay(tuple(markers), hud=corner)
     over = order.status.terminal
     name = order.driver.name if order.driver else "Driver"
-    if driver := driver_marker(name, journey, now, chosen=True, over=over):
+    if driver := driver_marker(name, track, now, chosen=True, over=over):
         markers.append(driver)
-    route = () if over else spots(journey.ahead)
-    return Scene(tuple(markers), spots(journey.trail), route, corner)
+    route = () if over else lat_lngs(track.ahead)
+    return Overlay(tuple(markers), lat_lngs(track.trail), route, corner)
 
 
-def corner(order: Order | None, watch: DriverWatch | None, now: datetime) -> str:
+def corner(order: Order | None, watch: DriverTracker | None, now: datetime) -> str:
     """What the map's corner says: how far the driver is, or why there is none."""
     if order is None:
         return "nothing on its way"
@@ -233,10 +232,10 @@ def corner(order: Order | None, watch: DriverWatch | None, now: datetime) -> str
         return "looking for the driver …"
     if watch.error:
         return watch.error
-    return words.figures(watch.journey, now) or "no position yet"
+    return words.figures(watch.track, now) or "no position yet"
 
 
-def summary(order: Order | None, watch: DriverWatch | None, now: datetime) -> Content:
+def summary(order: Order | None, watch: DriverTracker | None, now: datetime) -> Content:
     """The card's two lines."""
     if order is None:
         return Content.assemble(("Wakes up when an order leaves.", "$wire-ink"))
@@ -246,13 +245,13 @@ def summary(order: Order | None, watch: DriverWatch | None, now: datetime) -> Co
             (f"{glyph} ", ink), (plain(order.restaurant.name), "bold"), "\n",
             (corner(order, watch, now), "$wire-ink"),
         )  # fmt: skip
-    lead = " · ".join(words.lead(watch.journey, now)) or "no position yet"
-    stale = watch.journey.is_stale(now)
-    age = words.ago(watch.journey, now) if watch.journey.newest else ""
+    lead = " · ".join(words.lead(watch.track, now)) or "no position yet"
+    stale = watch.track.is_stale(now)
+    age = words.ago(watch.track, now) if watch.track.newest else ""
     return Content.assemble(
         ("▶ ", "$primary"), (plain(order.driver.name if order.driver else ""), "bold"),
         "  ", (lead, "bold $primary"), "\n",
-        (f"last seen {age}" if stale else f"{words.speed(watch.journey)} · {age}" if age else "",
+        (f"last seen {age}" if stale else f"{words.speed(watch.track)} · {age}" if age else "",
          "$warning" if stale else "$wire-ink"),
     )  # fmt: skip
 

@@ -17,7 +17,7 @@ from support.rest import Rest
 from support.screen import sees
 from support.waiting import wait_until
 from tui.common.client.meter import Pattern, State
-from tui.common.map.markers import Marker
+from tui.common.map.geometry import Marker
 from tui.common.map.widget import TownMap
 from tui.customer.app import CustomerApp
 from tui.customer.driver import DriverPanel
@@ -26,7 +26,7 @@ MEDIUM = (100, 30)
 
 
 @dataclass
-class Ride:
+class Trip:
     """An order on its way, and the one who brings it."""
 
     kitchen: Kitchen
@@ -40,14 +40,14 @@ class Ride:
         (await self.kitchen.rest.put(path, {"lat": lat, "lng": lng} | more)).must(204)
 
 
-async def ride_of(guest: Rest, kitchen: Kitchen, status: str = "out_for_delivery") -> Ride:
+async def ride_of(guest: Rest, kitchen: Kitchen, status: str = "out_for_delivery") -> Trip:
     """An order of `guest` that has come to that status."""
     order_id: str = (await guest.post("/orders", await kitchen.basket())).must(201).json["id"]
     way = ("accepted", "preparing", "ready", "out_for_delivery")
     for step in way[: way.index(status) + 1]:
         await kitchen.step(order_id, step)
     driver = (await kitchen.rest.get("/drivers")).must(200).json["items"][0]
-    return Ride(kitchen, order_id, driver, await kitchen.restaurant())
+    return Trip(kitchen, order_id, driver, await kitchen.restaurant())
 
 
 def panel_of(app: CustomerApp) -> DriverPanel:
@@ -64,7 +64,7 @@ def map_of(app: CustomerApp) -> TownMap:
 
 def driver_on(app: CustomerApp) -> Marker | None:
     """The driver's marker."""
-    return map_of(app).scene.watched
+    return map_of(app).overlay.watched
 
 
 @asynccontextmanager
@@ -74,7 +74,7 @@ async def driver_window(
     """A window with this panel in front and the ground on its map."""
     async with customer_window(url, store, size) as (app, pilot):
         await pilot.press("2")
-        await wait_until(lambda: map_of(app).ground is not None, what="the ground")
+        await wait_until(lambda: map_of(app).basemap is not None, what="the ground")
         yield app, pilot
 
 
@@ -82,51 +82,51 @@ async def driver_window(
 async def test_the_ride_is_seen_from_the_counter_to_the_door(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path, size: tuple[int, int]
 ) -> None:
-    ride = await ride_of(guest, kitchen, "ready")
-    start = ride.restaurant
+    trip = await ride_of(guest, kitchen, "ready")
+    start = trip.restaurant
     async with driver_window(demo_server.url, tmp_path, size) as (app, _):
         await sees(app, "ready, waiting for the driver")
         assert driver_on(app) is None
-        await ride.kitchen.step(ride.order_id, "out_for_delivery")
+        await trip.kitchen.step(trip.order_id, "out_for_delivery")
         a_minute_ago = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
-        await ride.put(start["lat"], start["lng"], at=a_minute_ago)
+        await trip.put(start["lat"], start["lng"], at=a_minute_ago)
         await wait_until(lambda: driver_on(app) is not None, what="the driver on the map")
-        await sees(app, ride.driver["name"], " min · ", "SSE")
-        await wait_until(lambda: map_of(app).scene.route, what="the way ahead")
-        left = panel_of(app).driver_watch.journey.metres_left  # type: ignore[union-attr]
+        await sees(app, trip.driver["name"], " min · ", "SSE")
+        await wait_until(lambda: map_of(app).overlay.route, what="the way ahead")
+        left = panel_of(app).tracker.track.metres_left  # type: ignore[union-attr]
         assert left is not None
-        midway = map_of(app).scene.route[len(map_of(app).scene.route) // 2]
-        await ride.put(*midway, speed_mps=6)
+        midway = map_of(app).overlay.route[len(map_of(app).overlay.route) // 2]
+        await trip.put(*midway, speed_mps=6)
         await wait_until(lambda: driver_on(app).at == midway, what="moved on")  # type: ignore[union-attr]
         await sees(app, "22 km/h")
-        now_left = panel_of(app).driver_watch.journey.metres_left  # type: ignore[union-attr]
+        now_left = panel_of(app).tracker.track.metres_left  # type: ignore[union-attr]
         assert now_left is not None
         assert now_left < left
-        assert len(map_of(app).scene.trail) > 2, "the trail does not follow the streets"
-        await ride.kitchen.step(ride.order_id, "delivered")
+        assert len(map_of(app).overlay.trail) > 2, "the trail does not follow the streets"
+        await trip.kitchen.step(trip.order_id, "delivered")
         await sees(app, "✓ delivered")
         # The order's stream and the driver's tell of it, each in its time.
         await wait_until(
-            lambda: panel_of(app).driver_watch.ended == "delivered",  # type: ignore[union-attr]
+            lambda: panel_of(app).tracker.ended == "delivered",  # type: ignore[union-attr]
             what="the ride has ended",
         )
         await wait_until(lambda: panel_of(app).meter.state is State.IDLE, what="nothing is held")
-        await wait_until(lambda: not map_of(app).scene.route, what="no way ahead")
+        await wait_until(lambda: not map_of(app).overlay.route, what="no way ahead")
 
 
 async def test_past_fifteen_seconds_without_news_it_is_stale(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
-    ride = await ride_of(guest, kitchen)
-    start = ride.restaurant
+    trip = await ride_of(guest, kitchen)
+    start = trip.restaurant
     earlier = (datetime.now(UTC) - timedelta(seconds=40)).isoformat()
-    await ride.put(start["lat"], start["lng"], at=earlier)
+    await trip.put(start["lat"], start["lng"], at=earlier)
     async with driver_window(demo_server.url, tmp_path) as (app, _):
         await sees(app, "last seen ")
         marker = driver_on(app)
         assert marker is not None
         assert marker.stale
-        await ride.put(start["lat"] + 0.0002, start["lng"])
+        await trip.put(start["lat"] + 0.0002, start["lng"])
         await sees(app, "s ago")
         await wait_until(lambda: not driver_on(app).stale, what="fresh again")  # type: ignore[union-attr]
 
@@ -134,15 +134,15 @@ async def test_past_fifteen_seconds_without_news_it_is_stale(
 async def test_a_cut_stream_comes_back(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
-    ride = await ride_of(guest, kitchen)
-    start = ride.restaurant
-    await ride.put(start["lat"], start["lng"])
+    trip = await ride_of(guest, kitchen)
+    start = trip.restaurant
+    await trip.put(start["lat"], start["lng"])
     async with driver_window(demo_server.url, tmp_path) as (app, pilot):
         await wait_until(lambda: driver_on(app) is not None, what="the driver")
         stream = panel_of(app).meter
         await pilot.press("x")
         await wait_until(lambda: stream.reconnects == 1, what="cut, and back again")
-        await ride.put(start["lat"] + 0.001, start["lng"])
+        await trip.put(start["lat"] + 0.001, start["lng"])
         await wait_until(
             lambda: driver_on(app).at.lat == start["lat"] + 0.001,  # type: ignore[union-attr]
             what="it goes on",
@@ -152,9 +152,9 @@ async def test_a_cut_stream_comes_back(
 async def test_where_no_stream_comes_through_the_wire_says_what_carries(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
-    ride = await ride_of(guest, kitchen)
-    start = ride.restaurant
-    await ride.put(start["lat"], start["lng"])
+    trip = await ride_of(guest, kitchen)
+    start = trip.restaurant
+    await trip.put(start["lat"], start["lng"])
     async with proxy_to(demo_server.url) as proxy:
         proxy.buffering()
         async with driver_window(proxy.url, tmp_path) as (app, _):
@@ -163,7 +163,7 @@ async def test_where_no_stream_comes_through_the_wire_says_what_carries(
                 lambda: panel_of(app).meter.pattern is Pattern.LONG_POLL, what="the poll carries"
             )
             await sees(app, "long poll")
-            await ride.put(start["lat"] + 0.001, start["lng"])
+            await trip.put(start["lat"] + 0.001, start["lng"])
             await wait_until(
                 lambda: driver_on(app).at.lat == start["lat"] + 0.001,  # type: ignore[union-attr]
                 what="moved on",
@@ -173,16 +173,16 @@ async def test_where_no_stream_comes_through_the_wire_says_what_carries(
 async def test_another_driver_takes_over(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
-    ride = await ride_of(guest, kitchen)
-    start = ride.restaurant
+    trip = await ride_of(guest, kitchen)
+    start = trip.restaurant
     other = (await kitchen.rest.get("/drivers")).must(200).json["items"][1]
-    await ride.put(start["lat"], start["lng"])
+    await trip.put(start["lat"], start["lng"])
     async with driver_window(demo_server.url, tmp_path) as (app, _):
-        await sees(app, ride.driver["name"])
+        await sees(app, trip.driver["name"])
         change = {"status": "out_for_delivery", "driver_id": other["id"]}
-        (await kitchen.rest.post(f"/orders/{ride.order_id}/status", change)).must(200)
-        ride.driver = other
-        await ride.put(start["lat"] + 0.001, start["lng"])
+        (await kitchen.rest.post(f"/orders/{trip.order_id}/status", change)).must(200)
+        trip.driver = other
+        await trip.put(start["lat"] + 0.001, start["lng"])
         await sees(app, f"{other['name']} · {other['vehicle']}")
         await wait_until(
             lambda: (found := driver_on(app)) is not None and found.label == other["name"],
@@ -215,8 +215,8 @@ async def test_the_keys_move_the_map_and_nothing_is_cut_where_nothing_rides(
         before = map_of(app).grounds_drawn
         await pilot.press("plus", "left", "0")
         await wait_until(lambda: map_of(app).grounds_drawn > before, what="moved")
-        ride = await ride_of(guest, kitchen)
-        await ride.put(ride.restaurant["lat"], ride.restaurant["lng"])
+        trip = await ride_of(guest, kitchen)
+        await trip.put(trip.restaurant["lat"], trip.restaurant["lng"])
         orders_of(app).feed.reload()
         await wait_until(lambda: driver_on(app) is not None, what="the driver")
         await pilot.press("f")

@@ -15,9 +15,9 @@ from server.features.orders.schemas import Order, OrderStatus
 from support.live_server import LiveServer, running_server, settings_for
 from support.screen import told
 from support.waiting import wait_until
-from tui.employee.drivers.controller import Desk
+from tui.employee.drivers.controller import DriversController
+from tui.employee.drivers.model import DriverState
 from tui.employee.drivers.panel import DriversPanel
-from tui.employee.drivers.roster import Duty
 
 BASE = Point(lat=47.07613, lng=15.43387)
 """Where the demo's employee works."""
@@ -86,16 +86,16 @@ class DriversWindow(KitchenWindow):
         return panel
 
     @property
-    def desk(self) -> Desk:
+    def controller(self) -> DriversController:
         """What stands behind it."""
-        assert self.drivers.desk is not None
-        return self.drivers.desk
+        assert self.drivers.controller is not None
+        return self.drivers.controller
 
-    def duty(self, driver: dict[str, Any]) -> Duty:
+    def state(self, driver: dict[str, Any]) -> DriverState:
         """That driver, as the panel knows them."""
-        duty = self.drivers.roster.get(driver["id"])
-        assert duty is not None
-        return duty
+        state = self.drivers.driver_list.get(driver["id"])
+        assert state is not None
+        return state
 
     def lines_of(self, name: str) -> str:
         """The two lines of that driver in the roster."""
@@ -110,7 +110,7 @@ class DriversWindow(KitchenWindow):
     async def choose(self, driver: dict[str, Any]) -> None:
         """Put the cursor on that driver, by keys."""
         await self.press("home")
-        for _ in self.drivers.roster.duties:
+        for _ in self.drivers.driver_list.states:
             if self.drivers.view.driver_id == driver["id"]:
                 return
             await self.press("down")
@@ -119,7 +119,7 @@ class DriversWindow(KitchenWindow):
     async def knows(self, driver: dict[str, Any], count: int) -> None:
         """Wait until the panel has it that the driver carries so many orders."""
         await wait_until(
-            lambda: len(self.duty(driver).items) == count, what=f"{driver['name']} carries {count}"
+            lambda: len(self.state(driver).items) == count, what=f"{driver['name']} carries {count}"
         )
 
 
@@ -131,7 +131,8 @@ async def drivers_window(
     async with kitchen_window(url, folder, size) as kitchen:
         window = DriversWindow(kitchen.app, kitchen.pilot)
         await wait_until(
-            lambda: window.desk.feed.loaded and len(window.desk.watches) > 0, what="the roster"
+            lambda: window.controller.feed.loaded and len(window.controller.trackers) > 0,
+            what="the roster",
         )
         await window.press("2")
         yield window

@@ -29,7 +29,7 @@ from support.server_process import StartServer
 from support.town import database_in
 from support.waiting import wait_until
 from tui.common.client.meter import Meter, State
-from tui.common.tracking import trip as ride
+from tui.common.tracking import trip as trip
 from tui.employee.drivers import feed as roster_feed
 from tui.employee.drivers.controller import MOST
 from tui.employee.drivers.dialogs import AssignScreen
@@ -57,9 +57,9 @@ async def town(server: LiveServer) -> AsyncIterator[Town]:
 @pytest.fixture
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every vehicle is fast, so that no test takes long."""
-    monkeypatch.setattr(ride, "SPEEDS", {})
-    monkeypatch.setattr(ride, "USUAL_SPEED", QUICK)
-    monkeypatch.setattr(ride, "FASTEST", QUICK)
+    monkeypatch.setattr(trip, "SPEEDS", {})
+    monkeypatch.setattr(trip, "USUAL_SPEED", QUICK)
+    monkeypatch.setattr(trip, "FASTEST", QUICK)
 
 
 async def hire(data_dir: Path, restaurant_id: str, *names: str) -> list[str]:
@@ -103,17 +103,17 @@ async def test_a_driver_who_moves_is_seen_to_move(
         await window.choose(driver)
         await seen_at(town, driver["id"], BASE)
         await window.sees(" s ago", "Thai Basil", "190 m")
-        here = window.drivers.map.scene.watched
+        here = window.drivers.map.overlay.watched
         assert here is not None
         await seen_at(town, driver["id"], north(60))
         await window.sees("130 m")
-        scene = window.drivers.map.scene
-        assert scene.watched is not None
-        assert scene.watched.at.lat == pytest.approx(north(60).lat)
-        assert scene.watched.at != here.at
-        assert len(scene.trail) >= 2
-        assert scene.route[-1].lat == pytest.approx(north(190).lat)
-        homes = [marker.label for marker in scene.markers if marker.kind == "home"]
+        overlay = window.drivers.map.overlay
+        assert overlay.watched is not None
+        assert overlay.watched.at.lat == pytest.approx(north(60).lat)
+        assert overlay.watched.at != here.at
+        assert len(overlay.trail) >= 2
+        assert overlay.route[-1].lat == pytest.approx(north(190).lat)
+        homes = [marker.label for marker in overlay.markers if marker.kind == "home"]
         assert len(homes) == 1
         # The line below is that of the driver's own stream.
         assert window.drivers.meter.name == f"Driver {driver['name']}"
@@ -134,7 +134,7 @@ async def test_a_position_that_is_old_is_called_stale_in_words(
         assert "stale" in lines["Ken"]
         assert "stale" not in lines["Lotte"]
         assert " s ago" in lines["Lotte"]
-        markers = {one.label: one for one in window.drivers.map.scene.markers}
+        markers = {one.label: one for one in window.drivers.map.overlay.markers}
         assert markers["Ken"].stale
         assert not markers["Lotte"].stale
 
@@ -152,8 +152,8 @@ async def test_the_cursor_is_the_one_who_is_watched_and_followed(
         await window.choose(first)
         await window.press("enter")
         assert window.drivers.map.following
-        assert window.drivers.map.scene.watched is not None
-        assert window.drivers.map.scene.watched.label == "Ken"
+        assert window.drivers.map.overlay.watched is not None
+        assert window.drivers.map.overlay.watched.label == "Ken"
         await window.press("m", "plus", "0")
         assert window.drivers.map.has_focus
         assert not window.drivers.map.following
@@ -240,16 +240,16 @@ async def test_a_simulated_ride_goes_to_the_door_and_back(
         await window.choose(driver)
         await window.press("s")
         await window.sees(f"simulated: to #{order.number}", "━")
-        scene = window.drivers.map
+        overlay = window.drivers.map
         await wait_until(
-            lambda: scene.scene.watched and scene.scene.watched.at.lat > north(30).lat,
+            lambda: overlay.overlay.watched and overlay.overlay.watched.at.lat > north(30).lat,
             what="it moves",
         )
-        assert abs(scene.scene.watched.at.lng - BASE.lng) < 1e-6, "along the street"  # type: ignore[union-attr]
+        assert abs(overlay.overlay.watched.at.lng - BASE.lng) < 1e-6, "along the street"  # type: ignore[union-attr]
         await window.told(f"Ken is at the door with #{order.number}, 9 North Street. It can be")
         await window.sees("simulated: back to the rest")
         await window.told("Ken is back at the restaurant.")
-        assert window.desk.rides.of(driver["id"]) is None
+        assert window.controller.trips.of(driver["id"]) is None
         where = (await town.employee.get("/drivers")).must(200).json["items"][0]["location"]
         assert where["lat"] == pytest.approx(BASE.lat, abs=1e-5)
 
@@ -260,18 +260,18 @@ async def test_who_has_nothing_to_bring_rides_a_round_on_the_streets_until_it_is
 ) -> None:
     driver = town.drivers[1]
     async with drivers_window(server.url, tmp_path) as window:
-        await wait_until(lambda: window.drivers.map.ground is not None, what="the ground")
+        await wait_until(lambda: window.drivers.map.basemap is not None, what="the ground")
         await window.choose(driver)
         await window.press("s")
         await window.sees("simulated: on a round")
-        journey = window.duty(driver).journey
+        track = window.state(driver).track
         await wait_until(
-            lambda: journey.newest is not None and journey.newest.lat > north(30).lat,
+            lambda: track.newest is not None and track.newest.lat > north(30).lat,
             what="off it goes",
         )
-        assert journey.newest is not None
-        on_first = abs(journey.newest.lng - BASE.lng) < 1e-6
-        assert on_first or abs(journey.newest.lat - CORNER.lat) < 1e-6
+        assert track.newest is not None
+        on_first = abs(track.newest.lng - BASE.lng) < 1e-6
+        assert on_first or abs(track.newest.lat - CORNER.lat) < 1e-6
         await window.press("s")
         await window.told("Lotte's ride is stopped where they are.")
         await wait_until(lambda: "simulated" not in window.text, what="the row is as ever")
@@ -289,17 +289,17 @@ async def test_somebody_elses_positions_want_a_second_key(
         await window.choose(driver)
         driving = asyncio.create_task(_drive(town, driver["id"]))
         try:
-            await wait_until(lambda: window.duty(driver).journey.newest, what="a position")
+            await wait_until(lambda: window.state(driver).track.newest, what="a position")
             await window.press("s")
             await window.told("Ken's own positions are coming in")
-            assert window.desk.rides.of(driver["id"]) is None
+            assert window.controller.trips.of(driver["id"]) is None
             await window.press("s")
             await window.sees("simulated: on a round")
-            rides = window.desk.rides
+            trips = window.controller.trips
         finally:
             driving.cancel()
             await asyncio.wait({driving})
-    await wait_until(lambda: len(rides) == 0, what="nobody rides on after the window is closed")
+    await wait_until(lambda: len(trips) == 0, what="nobody rides on after the window is closed")
 
 
 async def _drive(town: Town, driver_id: str) -> None:
@@ -315,10 +315,10 @@ async def test_rides_end_with_the_log_out(server: LiveServer, town: Town, tmp_pa
         await window.choose(driver)
         await window.press("s")
         await window.sees("simulated: on a round")
-        rides = window.desk.rides
+        trips = window.controller.trips
         window.app.door.leave()
         await wait_until(lambda: not window.app.panels, what="logged out")
-        await wait_until(lambda: len(rides) == 0, what="nobody rides on")
+        await wait_until(lambda: len(trips) == 0, what="nobody rides on")
 
 
 async def test_while_the_server_is_away_that_is_told_and_all_goes_on_by_itself(
@@ -356,8 +356,8 @@ async def test_twelve_streams_are_enough_and_the_others_are_read(
     out = await order_to(town, north(100), S.READY)
     await town.step(out, S.OUT_FOR_DELIVERY, driver_id=ids[-1])
     async with drivers_window(server.url, tmp_path) as window:
-        await wait_until(lambda: window.duty({"id": ids[-1]}).out, what="the last is on the way")
-        await wait_until(lambda: len(window.desk.watches) == MOST, what="twelve streams")
+        await wait_until(lambda: window.state({"id": ids[-1]}).out, what="the last is on the way")
+        await wait_until(lambda: len(window.controller.trackers) == MOST, what="twelve streams")
 
         def live(streams: bool) -> list[Meter]:
             """Those of drivers, which come and go with who is watched, or all others."""
@@ -372,18 +372,18 @@ async def test_twelve_streams_are_enough_and_the_others_are_read(
             return await figure(town.employee, "held_connections") == MOST + len(others)
 
         await wait_until(no_more, what="these, and those of other panels")
-        watched = window.desk.watches.of
+        watched = window.controller.trackers.of
         await wait_until(lambda: watched(ids[-1]), what="who carries something comes first")
         unwatched = next(one for one in ids if watched(one) is None)
         # Without a stream it takes the next reading of the roster.
         await seen_at(town, unwatched, north(50))
-        duty = window.duty({"id": unwatched})
-        await wait_until(lambda: duty.journey.newest, 8, what="seen by the roster")
+        state = window.state({"id": unwatched})
+        await wait_until(lambda: state.track.newest, 8, what="seen by the roster")
         await window.press("end")
         last = window.drivers.view.driver_id
         assert last is not None
         await wait_until(lambda: watched(last), what="the one in view is watched")
-        assert len(window.desk.watches) == MOST
+        assert len(window.controller.trackers) == MOST
 
 
 async def test_a_driver_who_is_new_is_found_by_the_board_and_by_asking(
@@ -397,7 +397,7 @@ async def test_a_driver_who_is_new_is_found_by_the_board_and_by_asking(
         await hire(data_dir, town.restaurant_id, "Later")
         await window.press("r")
         await window.sees("Later")
-        assert window.drivers.roster.get(second) is not None
+        assert window.drivers.driver_list.get(second) is not None
 
 
 async def test_a_name_that_steers_terminals_is_harmless(

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tui.common.client.errors import ClientError
 from tui.common.client.retry import Backoff, is_permanent
-from tui.common.map.markers import Spot
-from tui.common.map.view import Flat, flat, spot_of
+from tui.common.map.geometry import LatLng, Mercator, to_lat_lng, to_mercator
 from tui.common.sanitize import plain
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ class Kind(IntEnum):
 class Line:
     """A street or a narrow water."""
 
-    points: tuple[Flat, ...]
+    points: tuple[Mercator, ...]
     kind: Kind
     metres: float
     """Its width."""
@@ -118,7 +117,7 @@ class Line:
 class Area:
     """A water or a park: outlines and holes, filled by the even-odd rule."""
 
-    rings: tuple[tuple[Flat, ...], ...]
+    rings: tuple[tuple[Mercator, ...], ...]
     kind: Kind
     name: str = ""
     box: Box = (0.0, 0.0, 0.0, 0.0)
@@ -136,7 +135,7 @@ USUAL_WATER = 8.0
 
 
 @dataclass(frozen=True)
-class Ground:
+class Basemap:
     """A town's lines and areas in the Mercator plane."""
 
     streets: tuple[Line, ...] = ()
@@ -146,7 +145,7 @@ class Ground:
     """Of the streets; a segment's owner is the street's place in `streets`."""
 
     @classmethod
-    def parse(cls, geojson: Mapping[str, Any]) -> "Ground":
+    def parse(cls, geojson: Mapping[str, Any]) -> "Basemap":
         """Read a FeatureCollection. What is unknown or spoilt in it is left out.
 
         Raises ValueError, in words, where it is no FeatureCollection at all.
@@ -175,7 +174,7 @@ class Ground:
             Segments.of(pairs),
         )
 
-    def middle(self) -> tuple[Spot, ...]:
+    def middle(self) -> tuple[LatLng, ...]:
         """South-west and north-east of the middle half of the streets, or of all there is: worth
         a look where nothing else is to be seen. Empty if nothing is."""
         drawn: tuple[Line | Area, ...] = self.streets or (*self.waters, *self.areas)
@@ -185,7 +184,7 @@ class Ground:
         west, south = min(box[0] for box in boxes), min(box[1] for box in boxes)
         east, north = max(box[2] for box in boxes), max(box[3] for box in boxes)
         right, up = (east - west) / 4, (north - south) / 4
-        return spot_of((west + right, south + up)), spot_of((east - right, north - up))
+        return to_lat_lng((west + right, south + up)), to_lat_lng((east - right, north - up))
 
 
 def _order(line: Line) -> int:
@@ -255,16 +254,16 @@ def _width(kind: Kind, tags: Mapping[str, Any]) -> float:
     return WIDTHS[kind]
 
 
-def _points(line: object) -> tuple[Flat, ...]:
+def _points(line: object) -> tuple[Mercator, ...]:
     """The places of a line that are places."""
     if not isinstance(line, list):
         return ()
-    found: list[Flat] = []
+    found: list[Mercator] = []
     for position in line:
         if isinstance(position, list) and len(position) > 1:
             lng, lat = position[0], position[1]
             if _number(lng) and _number(lat) and abs(lng) <= 180 and abs(lat) <= 90:
-                found.append(flat(Spot(float(lat), float(lng))))
+                found.append(to_mercator(LatLng(float(lat), float(lng))))
     return tuple(found)
 
 
@@ -274,12 +273,12 @@ def _number(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _box(points: Sequence[Flat] | Iterable[Flat]) -> Box:
+def _box(points: Sequence[Mercator] | Iterable[Mercator]) -> Box:
     xs, ys = zip(*points, strict=True)
     return min(xs), min(ys), max(xs), max(ys)
 
 
-async def read_ground(api: "Api", show: Callable[[Ground], None]) -> None:
+async def load_basemap(api: "Api", show: Callable[[Basemap], None]) -> None:
     """Hand the ground to `show`, as soon as it is there; not at all where the server has no map,
     or none that this version understands."""
     backoff = Backoff()
@@ -295,7 +294,7 @@ async def read_ground(api: "Api", show: Callable[[Ground], None]) -> None:
     if town is None:
         return
     try:
-        ground = await asyncio.to_thread(Ground.parse, town)
+        basemap = await asyncio.to_thread(Basemap.parse, town)
     except ValueError:
         return
-    show(ground)
+    show(basemap)

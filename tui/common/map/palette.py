@@ -21,14 +21,14 @@ NAMES = (
 
 
 @dataclass(frozen=True)
-class Inks:
+class Palette:
     """A colour for each thing on the map; `mono` where they must not matter."""
 
     colours: Mapping[str, Rgb]
     mono: bool = False
 
     @classmethod
-    def of(cls, variables: Mapping[str, str], dark: bool, mono: bool = False) -> "Inks":
+    def of(cls, variables: Mapping[str, str], dark: bool, mono: bool = False) -> "Palette":
         """From a theme's `map-*` variables; a theme without them gets this project's own."""
         own = (NIGHT if dark else DAY).variables
         return cls(
@@ -38,7 +38,7 @@ class Inks:
     def __getitem__(self, name: str) -> Rgb:
         return self.colours[name]
 
-    def ground(self, metres_a_dot: float) -> tuple[Rgb, ...]:
+    def basemap(self, metres_a_dot: float) -> tuple[Rgb, ...]:
         """A colour for each `Kind`. Small streets fade as they come to lie close together."""
         land = self["land"]
         near = min(1.0, max(0.0, (26.0 - metres_a_dot) / 20.0))

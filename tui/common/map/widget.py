@@ -1,5 +1,7 @@
-"""The map: a town's ground with a scene over it, to be zoomed, moved and followed."""
+"""What the window shows: everything, the one that is watched, or where it was moved to."""
 
+from collections.abc import Sequence
+from enum import Enum
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -10,20 +12,101 @@ from textual.geometry import Offset, Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.common.map import overlay
-from tui.common.map.background import Backdrop
-from tui.common.map.basemap import Ground
-from tui.common.map.camera import Aim, Camera
-from tui.common.map.markers import Scene
-from tui.common.map.palette import Inks
-from tui.common.map.view import View
+from tui.common.map import render as overlay
+from tui.common.map.basemap import Basemap
+from tui.common.map.geometry import LatLng, Overlay, View, fit_margins
+from tui.common.map.palette import Palette
+from tui.common.map.render import RenderedBasemap
+
+STEP = 1.5
+"""A zoom."""
+NEAR = 2.2
+"""How much closer following is than the whole."""
+SLACK = 1.7
+"""How much closer the whole could be drawn before it is."""
+CALM = 0.18
+"""How far from the middle, as a part of the window, the one followed may go."""
+
+
+class Aim(Enum):
+    """What decides where the window is."""
+
+    WHOLE = "whole"
+    FOLLOW = "follow"
+    FREE = "free"
+
+
+class Camera:
+    """Keeps a window as long as it serves: each new one costs a drawing of the ground."""
+
+    def __init__(self) -> None:
+        self.aim = Aim.WHOLE
+        self._view = View(0, 0)
+
+    def look(self, overlay: Overlay, columns: int, rows: int, other: Sequence[LatLng] = ()) -> View:
+        """The window for this scene; `other` is to be seen where the scene is empty."""
+        view = self._view
+        same = (view.columns, view.rows) == (columns, rows)
+        view = view.resized(columns, rows)
+        if self.aim is Aim.WHOLE:
+            lat_lngs = overlay.lat_lngs() or tuple(other)
+            whole = View.fit(lat_lngs, columns, rows)
+            margin = min(fit_margins(columns, rows)) / 3
+            keep = same and lat_lngs and view.holds(lat_lngs, margin)
+            if not keep or whole.scale > view.scale * SLACK:
+                view = whole
+        elif self.aim is Aim.FOLLOW and overlay.watched is not None:
+            column, row = view.cell(overlay.watched.at)
+            calm = abs(column - columns / 2) <= max(1.0, columns * CALM) and abs(
+                row - rows / 2
+            ) <= max(1.0, rows * CALM)
+            if not calm or not same:
+                view = view.centred(overlay.watched.at)
+        self._view = view
+        return view
+
+    def whole(self) -> None:
+        """Show everything again."""
+        self.aim = Aim.WHOLE
+        self._view = View(0, 0)
+
+    def follow(self, overlay: Overlay) -> bool:
+        """Follow the one that is watched, close by, or stop it. False where there is none."""
+        if self.aim is Aim.FOLLOW:
+            self.whole()
+            return True
+        if overlay.watched is None:
+            return False
+        if self.aim is Aim.WHOLE:
+            self._view = self._view.zoomed(NEAR)
+        self._view = self._view.centred(overlay.watched.at)
+        self.aim = Aim.FOLLOW
+        return True
+
+    def zoom(self, overlay: Overlay, steps: float, at: tuple[float, float] | None = None) -> None:
+        """Closer by so many steps, or further; what is at that dot (the middle) stays there."""
+        if self.aim is Aim.WHOLE:
+            if steps > 0 and at is None and overlay.watched is not None:
+                self._view = self._view.centred(overlay.watched.at)
+                self.aim = Aim.FOLLOW
+            else:
+                self.aim = Aim.FREE
+        elif at is not None:
+            self.aim = Aim.FREE
+        self._view = self._view.zoomed(STEP**steps, at)
+
+    def pan(self, right: float, down: float) -> None:
+        """Move by so many dots; nothing is followed any more."""
+        self.aim = Aim.FREE
+        self._view = self._view.moved(right, down)
+
 
 MANY_REGIONS = 60
 """Changed stretches from which on all is painted anew."""
 
 
 class TownMap(Widget, can_focus=True):
-    """Draws `scene` over `ground`. Without a ground it is a plain grid of known width."""
+    """Draws `overlay` over `basemap`. Without a ground it is a plain grid of known width."""
 
     ALLOW_SELECT = False
     DEFAULT_CSS = "TownMap { height: 1fr; width: 1fr; }"
@@ -39,35 +122,35 @@ class TownMap(Widget, can_focus=True):
         Binding("down", "pan(0, 1)", "Move down", show=False),
     ]
 
-    def __init__(self, ground: Ground | None = None, *, id: str | None = None) -> None:
+    def __init__(self, basemap: Basemap | None = None, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.scene = Scene()
+        self.overlay = Overlay()
         self.grounds_drawn = 0
         """How often the ground has been drawn: each time the window on it changed."""
-        self._ground = ground
+        self._basemap = basemap
         self._camera = Camera()
-        self._inks: Inks | None = None
+        self._palette: Palette | None = None
         self._inks_checked = False
         self._settled = False
         """Whether what is drawn is what should be."""
         self._view = View(0, 0)
-        self._backdrop: Backdrop | None = None
+        self._rendered: RenderedBasemap | None = None
         self._held: Offset | None = None
         self._drawn: overlay.Drawn = {}
         self._drawn_rows: set[int] = set()
         self._plain: dict[int, Strip] = {}
-        self._drawn_scene: Scene | None = None
+        self._drawn_scene: Overlay | None = None
 
     @property
-    def ground(self) -> Ground | None:
+    def basemap(self) -> Basemap | None:
         """What lies under the scene; None is a plain grid, and never invented streets."""
-        return self._ground
+        return self._basemap
 
-    @ground.setter
-    def ground(self, ground: Ground | None) -> None:
-        if ground is not self._ground:
-            self._ground = ground
-            self._backdrop = None
+    @basemap.setter
+    def basemap(self, basemap: Basemap | None) -> None:
+        if basemap is not self._basemap:
+            self._basemap = basemap
+            self._rendered = None
             self._settled = False
             self.refresh()
 
@@ -76,21 +159,21 @@ class TownMap(Widget, can_focus=True):
         """Whether the window goes along with the one that is watched."""
         return self._camera.aim is Aim.FOLLOW
 
-    def show(self, scene: Scene) -> None:
+    def show(self, overlay: Overlay) -> None:
         """Show this from now on. Only what has changed is painted."""
-        if scene == self.scene:
+        if overlay == self.overlay:
             return
-        self.scene = scene
+        self.overlay = overlay
         self._changed()
 
     def action_follow(self) -> None:
         """Follow the one that is watched, or show everything again."""
-        if self._camera.follow(self.scene):
+        if self._camera.follow(self.overlay):
             self._changed()
 
     def action_zoom(self, steps: int) -> None:
         """Closer, or further away."""
-        self._camera.zoom(self.scene, steps)
+        self._camera.zoom(self.overlay, steps)
         self._changed()
 
     def action_whole(self) -> None:
@@ -137,7 +220,7 @@ class TownMap(Widget, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """One line of the window, made of what was drawn."""
         self._draw()
-        if self._backdrop is None or not 0 <= y < len(self._backdrop.rows):
+        if self._rendered is None or not 0 <= y < len(self._rendered.rows):
             return Strip.blank(self.size.width, self.rich_style)
         if y not in self._drawn_rows:
             strip = self._plain.get(y)
@@ -148,18 +231,18 @@ class TownMap(Widget, can_focus=True):
 
     def _wheel(self, event: events.MouseEvent, steps: float) -> None:
         event.stop()
-        self._camera.zoom(self.scene, steps, (2.0 * event.x, 4.0 * event.y))
+        self._camera.zoom(self.overlay, steps, (2.0 * event.x, 4.0 * event.y))
         self._changed()
 
     def _changed(self) -> None:
         """Paint what differs from what is on the screen."""
         self._settled = False
-        before, old = self._backdrop, self._drawn
+        before, old = self._rendered, self._drawn
         if before is None or not self.is_on_screen:
             self.refresh()
             return
         self._draw()
-        if self._backdrop is not before:
+        if self._rendered is not before:
             self.refresh()
             return
         regions = changed_regions(old, self._drawn, self._view.columns)
@@ -175,36 +258,38 @@ class TownMap(Widget, can_focus=True):
             return
         self._settled = True
         if not columns or not rows:
-            self._view, self._backdrop, self._drawn = View(columns, rows), None, {}
+            self._view, self._rendered, self._drawn = View(columns, rows), None, {}
             return
-        inks = self._inks
-        if inks is None or not self._inks_checked:
+        palette = self._palette
+        if palette is None or not self._inks_checked:
             app = self.app
-            inks = Inks.of(app.theme_variables, app.current_theme.dark, app.no_color)
+            palette = Palette.of(app.theme_variables, app.current_theme.dark, app.no_color)
             self._inks_checked = True
-            if inks != self._inks:
-                self._inks, self._backdrop = inks, None
-        corners = self._ground.middle() if self._ground and not self.scene.spots() else ()
-        view = self._camera.look(self.scene, columns, rows, corners)
-        if self._backdrop is None or view != self._view:
+            if palette != self._palette:
+                self._palette, self._rendered = palette, None
+        corners = self._basemap.middle() if self._basemap and not self.overlay.lat_lngs() else ()
+        view = self._camera.look(self.overlay, columns, rows, corners)
+        if self._rendered is None or view != self._view:
             self._view = view
-            self._backdrop = Backdrop.draw(self._ground, view, inks)
+            self._rendered = RenderedBasemap.draw(self._basemap, view, palette)
             self._plain.clear()
             self._drawn_scene = None
             self.grounds_drawn += 1
-        if self._drawn_scene is not self.scene:
-            self._drawn = overlay.draw(self.scene, view, self._backdrop, inks, self._ground is None)
+        if self._drawn_scene is not self.overlay:
+            self._drawn = overlay.draw(
+                self.overlay, view, self._rendered, palette, self._basemap is None
+            )
             self._drawn_rows = {cell // columns for cell in self._drawn}
-            self._drawn_scene = self.scene
+            self._drawn_scene = self.overlay
 
     def _strip(self, y: int, drawn: overlay.Drawn) -> Strip:
-        assert self._backdrop is not None
+        assert self._rendered is not None
         start = y * self._view.columns
         segments: list[Segment] = []
         text: list[str] = []
         style = None
-        for column, (char, ground, _) in enumerate(self._backdrop.rows[y]):
-            shown, wanted = drawn.get(start + column, (char, ground))
+        for column, (char, basemap, _) in enumerate(self._rendered.rows[y]):
+            shown, wanted = drawn.get(start + column, (char, basemap))
             if wanted is not style:
                 if text:
                     segments.append(Segment("".join(text), style))

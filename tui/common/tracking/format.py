@@ -4,48 +4,48 @@ from datetime import datetime
 from math import ceil
 
 from tui.common.format import human_age
-from tui.common.tracking.track import Journey
+from tui.common.tracking.track import DriverTrack
 
 NOW_SECONDS = 5.0
 """Less than that is now."""
 
 
-def figures(journey: Journey, now: datetime) -> str:
+def figures(track: DriverTrack, now: datetime) -> str:
     """`6 min · 1.6 km · 24 km/h · 2s ago`, as much of it as is known; "" before anything is."""
-    if journey.newest is None:
+    if track.newest is None:
         return ""
-    parts = [*lead(journey, now)]
-    if journey.is_stale(now):
-        parts.append(f"last seen {ago(journey, now)}")
+    parts = [*lead(track, now)]
+    if track.is_stale(now):
+        parts.append(f"last seen {ago(track, now)}")
     else:
-        parts += [speed(journey), ago(journey, now)]
-    if journey.doubt is not None:
+        parts += [speed(track), ago(track, now)]
+    if track.doubt is not None:
         parts.append("doubtful position")
     return " · ".join(parts)
 
 
-def lead(journey: Journey, now: datetime) -> list[str]:
+def lead(track: DriverTrack, now: datetime) -> list[str]:
     """How long it will take, and how far it is; empty without a target."""
-    seconds, metres = journey.seconds_left(now), journey.metres_left
+    seconds, metres = track.seconds_left(now), track.metres_left
     if seconds is None or metres is None:
         return []
-    if seconds < NOW_SECONDS and journey.is_stale(now):
+    if seconds < NOW_SECONDS and track.is_stale(now):
         return [human_distance(metres)]  # by the clock they are there, but nobody has seen it
     return [human_minutes(seconds), human_distance(metres)]
 
 
-def speed(journey: Journey) -> str:
+def speed(track: DriverTrack) -> str:
     """`24 km/h`: what the newest location says, else what was lately driven."""
-    newest = journey.newest
+    newest = track.newest
     if newest is None:
         return ""
     metres = newest.speed_mps if newest.speed_mps is not None else newest.pace_mps
     return f"{metres * 3.6:.0f} km/h"
 
 
-def ago(journey: Journey, now: datetime) -> str:
+def ago(track: DriverTrack, now: datetime) -> str:
     """`2 s ago`: how old the newest position is."""
-    seconds = journey.age(now)
+    seconds = track.age(now)
     return f"{seconds:.0f} s ago" if seconds < 99.5 else f"{human_age(seconds)} ago"
 
 

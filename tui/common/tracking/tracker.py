@@ -8,7 +8,7 @@ from server.features.drivers.schemas import Point
 from tui.common.client.errors import ClientError
 from tui.common.client.retry import Backoff, is_permanent
 from tui.common.format import message_for
-from tui.common.tracking.track import Journey, place_of
+from tui.common.tracking.track import DriverTrack, point_of
 
 if TYPE_CHECKING:
     from tui.common.client.api import Api
@@ -20,10 +20,10 @@ WAY_SECONDS = 3.0
 """At least, between two questions for the way: somebody who rides in circles is off it often."""
 
 
-class DriverWatch:
+class DriverTracker:
     """Runs until the driver may not be watched any more, or is cancelled.
 
-    `on_change` is called in the loop with each piece of news; what has changed is in `journey`,
+    `on_change` is called in the loop with each piece of news; what has changed is in `track`,
     `meter`, `ended` and `error`.
     """
 
@@ -34,11 +34,11 @@ class DriverWatch:
         driver_id: str,
         name: str,
         on_change: Callable[[], None],
-        journey: Journey | None = None,
+        track: DriverTrack | None = None,
     ) -> None:
         """`name` is that of the meter."""
         self.driver_id = driver_id
-        self.journey = journey or Journey()
+        self.track = track or DriverTrack()
         self.ended: str | None = None
         """Why there is nothing more to see: as `LocationStream.ended`."""
         self.error = ""
@@ -65,9 +65,9 @@ class DriverWatch:
         self._stream.drop_connection()
         return True
 
-    def head_for(self, target: Point | None) -> None:
+    def set_target(self, target: Point | None) -> None:
         """Where the driver is going."""
-        self.journey.target = target
+        self.track.target = target
         self._moved.set()
 
     async def run(self) -> None:
@@ -82,7 +82,7 @@ class DriverWatch:
             async with stream:
                 self._on_change()
                 async for location in stream:
-                    self.journey.take(location)
+                    self.track.take(location)
                     self._moved.set()
                     self._on_change()
             self.ended = stream.ended
@@ -98,11 +98,11 @@ class DriverWatch:
         while True:
             await self._moved.wait()
             self._moved.clear()
-            journey, target = self.journey, self.journey.target
-            if not journey.wants_way or journey.newest is None or target is None:
+            track, target = self.track, self.track.target
+            if not track.wants_way or track.newest is None or target is None:
                 continue
             try:
-                route = await self._api.route(place_of(journey.newest), target)
+                route = await self._api.route(point_of(track.newest), target)
             except ClientError as error:
                 if is_permanent(error):
                     return  # a server that knows no ways: the straight distance has to do
@@ -110,7 +110,7 @@ class DriverWatch:
                 self._moved.set()
                 continue
             backoff.reset()
-            if journey.target == target:
-                journey.lead(route)
+            if track.target == target:
+                track.lead(route)
                 self._on_change()
             await asyncio.sleep(WAY_SECONDS)

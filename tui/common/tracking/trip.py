@@ -11,7 +11,7 @@ from server.features.drivers.schemas import DriverOnDuty, DriverPosition, Point
 from tui.common.client.api import Api
 from tui.common.client.errors import ApiError, ClientError, Unreachable
 from tui.common.client.retry import Backoff, is_permanent
-from tui.common.tracking.polyline import Course, Fix
+from tui.common.tracking.track import Fix, Polyline
 
 SPEEDS = {"bicycle": 6.0, "cargo bike": 5.0, "scooter": 9.0}
 """Metres a second."""
@@ -30,7 +30,7 @@ NO_WAYS = (404, 405, 422)
 T = TypeVar("T")
 
 
-class RideEnd(StrEnum):
+class TripEnd(StrEnum):
     """How a ride is over."""
 
     ARRIVED = "arrived"
@@ -39,7 +39,7 @@ class RideEnd(StrEnum):
     """By the server, for good; the ride's `error` tells why."""
 
 
-class Ride:
+class Trip:
     """One driver's way from `start` through every stop, from `run` on.
 
     Where the driver is follows from the time alone. While the server is away they move on, and it
@@ -74,14 +74,14 @@ class Ride:
         self._longest = longest
         self._on_change = on_change
         self._start = start or _last_place(driver) or stops[0]
-        self._course: Course | None = None
+        self._route: Polyline | None = None
         self._began_at = 0.0
         self._halted_at: float | None = None
         self._stopping = asyncio.Event()
         self._backoff = Backoff(base=min(0.5, interval), cap=min(RETRY_SECONDS, interval))
         self.speed = speed_of(driver.vehicle, pace)
         """Metres a second."""
-        self.end: RideEnd | None = None
+        self.end: TripEnd | None = None
         """None until it is over."""
         self.error: ClientError | None = None
         """Why the last position was not taken; None where it was."""
@@ -91,33 +91,33 @@ class Ride:
     @property
     def metres(self) -> float | None:
         """The whole way; None until it is known."""
-        return self._course.metres if self._course else None
+        return self._route.metres if self._route else None
 
     @property
     def metres_done(self) -> float:
         """So far."""
-        if self._course is None:
+        if self._route is None:
             return 0.0
         if self._halted_at is not None:
             return self._halted_at
-        return min(self._course.metres, self.speed * (time.monotonic() - self._began_at))
+        return min(self._route.metres, self.speed * (time.monotonic() - self._began_at))
 
     @property
     def progress(self) -> float:
         """The share of the way that is done, 0 to 1."""
-        if self.end is RideEnd.ARRIVED:
+        if self.end is TripEnd.ARRIVED:
             return 1.0
         return self.metres_done / self.metres if self.metres else 0.0
 
     @property
     def points(self) -> tuple[Point, ...]:
         """The way, from corner to corner; empty until it is known."""
-        return self._course.points if self._course else ()
+        return self._route.points if self._route else ()
 
     @property
     def position(self) -> Point:
         """Where the driver is by now, whether the server knows or not."""
-        return self._course.at(self.metres_done).point if self._course else self._start
+        return self._route.at(self.metres_done).point if self._route else self._start
 
     def stop(self) -> None:
         """End it where the driver is now; `run` returns after the request that is under way."""
@@ -129,31 +129,31 @@ class Ride:
         False where it was stopped or refused before, as `end` says. Cancelling it ends it too.
         """
         try:
-            self._course = await self._plan()
+            self._route = await self._plan()
             if self._longest is not None:
-                hurried = max(self.speed, self._course.metres / self._longest)
+                hurried = max(self.speed, self._route.metres / self._longest)
                 self.speed = min(hurried, FASTEST)
             self._began_at = time.monotonic()
-            await self._move(self._course)
+            await self._move(self._route)
         except _StoppedError:
-            self.end = RideEnd.STOPPED
+            self.end = TripEnd.STOPPED
         except ClientError as error:
-            self.end = RideEnd.REFUSED
+            self.end = TripEnd.REFUSED
             self._note(error)
         except asyncio.CancelledError:
-            self.end = RideEnd.STOPPED
+            self.end = TripEnd.STOPPED
             raise
         else:
-            self.end = RideEnd.ARRIVED
+            self.end = TripEnd.ARRIVED
         finally:
             self._halted_at = self.metres_done
-        return self.end is RideEnd.ARRIVED
+        return self.end is TripEnd.ARRIVED
 
-    async def _plan(self) -> Course:
+    async def _plan(self) -> Polyline:
         points = [self._start]
         for stop in self._stops:
             points += await self._leg(points[-1], stop)
-        return Course(points)
+        return Polyline(points)
 
     async def _leg(self, start: Point, end: Point) -> Sequence[Point]:
         while True:
@@ -168,14 +168,14 @@ class Ride:
             except Unreachable as error:
                 await self._pause(self._waits(error))
 
-    async def _move(self, course: Course) -> None:
+    async def _move(self, polyline: Polyline) -> None:
         await self._pause(0)
         while True:
             now = time.monotonic()
-            done = min(self.metres_done, course.metres)
-            there = done >= course.metres - NEAR_ENOUGH
+            done = min(self.metres_done, polyline.metres)
+            there = done >= polyline.metres - NEAR_ENOUGH
             try:
-                await self._say(course.at(course.metres if there else done), standing=there)
+                await self._say(polyline.at(polyline.metres if there else done), standing=there)
             except (ApiError, Unreachable) as error:
                 if is_permanent(error):
                     raise
@@ -183,7 +183,7 @@ class Ride:
                 continue
             if there:
                 return
-            until = min(now + self._interval, self._began_at + course.metres / self.speed)
+            until = min(now + self._interval, self._began_at + polyline.metres / self.speed)
             await self._pause(until - time.monotonic())
 
     async def _say(self, fix: Fix, *, standing: bool) -> None:

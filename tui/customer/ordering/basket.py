@@ -10,7 +10,7 @@ from server.features.restaurants.schemas import MenuItem, Restaurant, Restaurant
 from server.features.shared.schemas import Address
 from tui.common.sanitize import plain
 from tui.common.tracking.format import human_distance
-from tui.common.tracking.polyline import metres_between
+from tui.common.tracking.track import metres_between
 from tui.customer.orders.format import euros
 
 MOST_OF_ONE = 99

@@ -15,7 +15,7 @@ from pydantic import ConfigDict, Secret, TypeAdapter
 from server.features.accounts.schemas import Credentials
 from tui.demo.autopilot.kitchen import Autopilot
 from tui.demo.autopilot.news import NewsTurn
-from tui.demo.autopilot.support import Desk
+from tui.demo.autopilot.support import ChatClaims
 from tui.demo.processes import demo_folder
 
 log = logging.getLogger("autopilot")
@@ -24,8 +24,8 @@ log = logging.getLogger("autopilot")
 async def work(server: str, accounts: Sequence[Credentials], pace: float = 1) -> None:
     """Put an autopilot at each account's restaurant; returns when all have been refused."""
     own_ids: set[str] = set()
-    turn, desk = NewsTurn(), Desk()
-    pilots = [Autopilot(server, account, own_ids, pace, turn, desk) for account in accounts]
+    turn, claims = NewsTurn(), ChatClaims()
+    pilots = [Autopilot(server, account, own_ids, pace, turn, claims) for account in accounts]
     try:
         await asyncio.gather(*(pilot.run() for pilot in pilots))
     finally:

@@ -14,15 +14,14 @@ from server.features.orders.schemas import Order, OrderStatus
 from tui.common.client.api import Api
 from tui.common.client.errors import ApiError, ClientError, Unreachable
 from tui.common.client.retry import Backoff
-from tui.common.tracking.polyline import metres_between
-from tui.common.tracking.trip import Ride, RideEnd
+from tui.common.tracking.track import metres_between, point_of
+from tui.common.tracking.trip import Trip, TripEnd
 from tui.demo.autopilot.rules import (
-    LONGEST_RIDE,
+    LONGEST_TRIP_SECONDS,
     TOO_FAR_METRES,
     Delivery,
-    is_a_persons,
     is_at,
-    place_of,
+    touched_by_person,
 )
 
 STRANDED_SECONDS = 60.0
@@ -35,7 +34,7 @@ SIGNED_OUT_SECONDS = 1.0
 log = logging.getLogger("autopilot")
 
 
-class Errand(Enum):
+class StopKind(Enum):
     """What a ride is for."""
 
     DOOR = auto()
@@ -45,15 +44,15 @@ class Errand(Enum):
 
 
 @dataclass(frozen=True)
-class Goal:
+class Stop:
     """Where to go next, and for whose sake; nobody's on the way back."""
 
-    errand: Errand
+    kind: StopKind
     order_id: str
     point: Point
 
 
-class Courier:
+class DriverBot:
     """Rides for one driver while there is anything to bring, then back to the restaurant.
 
     `bring` says what there is to bring, as often as that changes; `on_change` is called when
@@ -79,8 +78,8 @@ class Courier:
         """Where the last ride ended; None until the server has said where the driver is."""
         self._aboard: set[str] = set()
         self._delivered_to: set[str] = set()
-        self._ride: Ride | None = None
-        self._goal: Goal | None = None
+        self._trip: Trip | None = None
+        self._goal: Stop | None = None
         self._refused = False
         self._trouble_since: float | None = None
         self._news = asyncio.Event()
@@ -95,8 +94,8 @@ class Courier:
         self._delivered_to &= ids
         if self._here is not None:
             self._load(self._here)
-        if self._ride is not None and self._next() != self._goal:
-            self._ride.stop()
+        if self._trip is not None and self._next() != self._goal:
+            self._trip.stop()
         self._news.set()
 
     def delivery(self, order_id: str) -> Delivery:
@@ -112,34 +111,36 @@ class Courier:
     async def run(self) -> None:
         """Ride until there is nothing to bring and the driver is back."""
         driver, interval = await self._look_up()
-        while (goal := self._next()) is not None:
+        while (target_stop := self._next()) is not None:
             self._news.clear()
-            if goal.order_id in self._delivered_to or any(map(self._too_far, self.orders[:1])):
+            if target_stop.order_id in self._delivered_to or any(
+                map(self._too_far, self.orders[:1])
+            ):
                 self._on_change()
                 await self._news.wait()
             else:
-                await self._go(driver, interval, goal)
+                await self._go(driver, interval, target_stop)
 
     @property
     def _here(self) -> Point | None:
-        return self._ride.position if self._ride is not None else self._where
+        return self._trip.position if self._trip is not None else self._where
 
-    def _next(self) -> Goal | None:
+    def _next(self) -> Stop | None:
         if self.orders:
             head = self.orders[0]
             if head.id in self._aboard:
-                return Goal(Errand.DOOR, head.id, place_of(head.address))
-            return Goal(Errand.PICK_UP, head.id, self._base)
+                return Stop(StopKind.DOOR, head.id, point_of(head.address))
+            return Stop(StopKind.PICK_UP, head.id, self._base)
         if self._shared or self._where is None or is_at(self._base, self._where):
             return None
-        return Goal(Errand.RETURN, "", self._base)
+        return Stop(StopKind.RETURN, "", self._base)
 
     def _load(self, here: Point) -> None:
         if is_at(self._base, here):
             self._aboard.update(order.id for order in self.orders)
 
     def _too_far(self, order: Order) -> bool:
-        return metres_between(self._base, place_of(order.address)) > TOO_FAR_METRES
+        return metres_between(self._base, point_of(order.address)) > TOO_FAR_METRES
 
     async def _look_up(self) -> tuple[DriverOnDuty, float]:
         """The driver as the server knows them, and the seconds between two positions."""
@@ -167,45 +168,45 @@ class Courier:
         """Begin where the driver was last, if that is anywhere near."""
         location = driver.location
         self._where = self._base
-        if location is None or metres_between(self._base, place_of(location)) > TOO_FAR_METRES:
+        if location is None or metres_between(self._base, point_of(location)) > TOO_FAR_METRES:
             self._load(self._base)
             return
-        self._where = place_of(location)
+        self._where = point_of(location)
         self._load(self._where)
         # Who has moved since a meal left has it with them: this goes on where another left off.
         self._aboard |= {order.id for order in self.orders if location.at >= left_at(order)}
 
-    async def _go(self, driver: DriverOnDuty, interval: float, goal: Goal) -> None:
+    async def _go(self, driver: DriverOnDuty, interval: float, target_stop: Stop) -> None:
         """Ride there, or until something else is to be done."""
-        ride = Ride(
+        trip = Trip(
             self._api,
             driver,
-            (goal.point,),
+            (target_stop.point,),
             interval,
             self._pace,
             self._where,
-            longest=LONGEST_RIDE * self._pace,
+            longest=LONGEST_TRIP_SECONDS * self._pace,
             on_change=self._moved,
         )
-        self._ride, self._goal = ride, goal
+        self._trip, self._goal = trip, target_stop
         try:
-            await ride.run()
+            await trip.run()
         finally:
-            self._where = ride.position
-            self._ride = self._goal = None
-        if ride.end is RideEnd.REFUSED and ride.error is not None:
-            await self._refuse(driver, ride.error)
+            self._where = trip.position
+            self._trip = self._goal = None
+        if trip.end is TripEnd.REFUSED and trip.error is not None:
+            await self._refuse(driver, trip.error)
             return
         self._load(self._where)
-        if ride.end is RideEnd.ARRIVED and goal.errand is Errand.DOOR:
-            self._delivered_to.add(goal.order_id)
+        if trip.end is TripEnd.ARRIVED and target_stop.kind is StopKind.DOOR:
+            self._delivered_to.add(target_stop.order_id)
 
     def _moved(self) -> None:
-        ride = self._ride
-        if ride is not None and ride.trouble_since is None:
+        trip = self._trip
+        if trip is not None and trip.trouble_since is None:
             self._refused, self._trouble_since = False, None
-        elif ride is not None and self._trouble_since is None:
-            self._trouble_since = ride.trouble_since
+        elif trip is not None and self._trouble_since is None:
+            self._trouble_since = trip.trouble_since
         self._on_change()
 
     async def _refuse(self, driver: DriverOnDuty, error: ClientError) -> None:
@@ -227,7 +228,7 @@ def left_at(order: Order) -> datetime:
 log = logging.getLogger("autopilot")
 
 
-class Fleet:
+class DriverBots:
     """A courier for each driver who has something of the autopilot's to bring, or is on the way
     back from it. `on_change` is called when `delivery` may say something new."""
 
@@ -237,7 +238,7 @@ class Fleet:
         self._api = api
         self._pace = pace
         self._on_change = on_change
-        self._couriers: dict[str, Courier] = {}
+        self._bots: dict[str, DriverBot] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def update(self, orders: Iterable[Order], own_ids: Collection[str]) -> None:
@@ -246,25 +247,25 @@ class Fleet:
         self.persons.clear()
         for order in orders:
             if order.status is OrderStatus.OUT_FOR_DELIVERY and order.driver is not None:
-                if is_a_persons(order, own_ids):
+                if touched_by_person(order, own_ids):
                     self.persons.add(order.driver.id)
                 else:
                     to_bring[order.driver.id].append(order)
-        for driver_id in to_bring.keys() | self._couriers.keys():
+        for driver_id in to_bring.keys() | self._bots.keys():
             mine = sorted(to_bring[driver_id], key=lambda order: (left_at(order), order.number))
-            if driver_id not in self._couriers:
+            if driver_id not in self._bots:
                 self._send(driver_id, mine[0])
-            self._couriers[driver_id].bring(mine, shared=driver_id in self.persons)
+            self._bots[driver_id].bring(mine, shared=driver_id in self.persons)
 
     def delivery(self, order: Order) -> Delivery:
         """How far an order that is on its way has come."""
-        courier = self._couriers.get(order.driver.id) if order.driver is not None else None
-        return Delivery.STRANDED if courier is None else courier.delivery(order.id)
+        bot = self._bots.get(order.driver.id) if order.driver is not None else None
+        return Delivery.STRANDED if bot is None else bot.delivery(order.id)
 
     @property
     def riding(self) -> set[str]:
         """Drivers who are not done yet: ids."""
-        return set(self._couriers)
+        return set(self._bots)
 
     async def close(self) -> None:
         """Let every driver stand where they are."""
@@ -274,14 +275,14 @@ class Fleet:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _send(self, driver_id: str, order: Order) -> None:
-        courier = Courier(
-            self._api, driver_id, place_of(order.restaurant), self._pace, self._on_change
+        bot = DriverBot(
+            self._api, driver_id, point_of(order.restaurant), self._pace, self._on_change
         )
-        self._couriers[driver_id] = courier
-        self._start(driver_id, courier)
+        self._bots[driver_id] = bot
+        self._start(driver_id, bot)
 
-    def _start(self, driver_id: str, courier: Courier) -> None:
-        task = asyncio.create_task(courier.run(), name=f"courier {driver_id}")
+    def _start(self, driver_id: str, bot: DriverBot) -> None:
+        task = asyncio.create_task(bot.run(), name=f"courier {driver_id}")
         self._tasks[driver_id] = task
 
         def ended(task: asyncio.Task[None]) -> None:
@@ -290,10 +291,10 @@ class Fleet:
             fault = task.exception()
             if fault is not None:
                 log.error("the courier %s fell", driver_id, exc_info=fault)
-            elif courier.orders:
-                self._start(driver_id, courier)  # they came as it went home
+            elif bot.orders:
+                self._start(driver_id, bot)  # they came as it went home
                 return
-            del self._couriers[driver_id], self._tasks[driver_id]
+            del self._bots[driver_id], self._tasks[driver_id]
             self._on_change()
 
         task.add_done_callback(ended)

@@ -16,10 +16,11 @@ from tui.common.client.fallback import LogStream
 from tui.common.client.meter import Wire
 from tui.common.client.retry import Backoff, is_permanent
 from tui.common.client.session import Session
-from tui.demo.autopilot.drivers import Fleet
+from tui.common.tracking.track import point_of
+from tui.demo.autopilot.drivers import DriverBots
 from tui.demo.autopilot.news import NewsTurn
-from tui.demo.autopilot.rules import Step, change_for, choose_driver, place_of, soonest
-from tui.demo.autopilot.support import Assistant, Desk
+from tui.demo.autopilot.rules import Step, change_for, choose_driver, soonest
+from tui.demo.autopilot.support import Assistant, ChatClaims
 
 BREATH_SECONDS = 1.0
 """Between two steps of one kitchen, at pace 1: what is overdue does not happen all at once."""
@@ -41,9 +42,9 @@ class Autopilot:
         own_ids: set[str],
         pace: float = 1,
         turn: NewsTurn | None = None,
-        desk: Desk | None = None,
+        claims: ChatClaims | None = None,
     ) -> None:
-        """`turn` is shared by those of whom one announces things, `desk` by those that answer
+        """`turn` is shared by those of whom one announces things, `claims` by those that answer
         chats together; without a desk none are answered."""
         self.session = Session(server, Wire())
         self.api = Api(self.session)
@@ -56,10 +57,10 @@ class Autopilot:
         self._name = credentials.email
         self._later: dict[str, float] = {}
         self._news = asyncio.Event()
-        self.fleet = Fleet(self.api, pace, self._news.set)
+        self.driver_bots = DriverBots(self.api, pace, self._news.set)
         """Those who bring what has left."""
         self._assistant = (
-            None if desk is None else Assistant(self.session, self.api, desk, own_ids, pace)
+            None if claims is None else Assistant(self.session, self.api, claims, own_ids, pace)
         )
 
     async def run(self) -> None:
@@ -84,7 +85,7 @@ class Autopilot:
 
     async def close(self) -> None:
         """Stop the drivers, log out, if the server listens, and close the connections."""
-        await self.fleet.close()
+        await self.driver_bots.close()
         with contextlib.suppress(ClientError, TimeoutError):
             if self.session.account is not None:
                 async with asyncio.timeout(2):
@@ -171,7 +172,7 @@ class Autopilot:
         self._told()
 
     def _told(self) -> None:
-        self.fleet.update(self.orders.values(), self._own_ids)
+        self.driver_bots.update(self.orders.values(), self._own_ids)
         self._news.set()
 
     async def _work(self) -> None:
@@ -181,7 +182,7 @@ class Autopilot:
             waiting = {key: at for key, at in self._later.items() if at > now}
             at_hand = [order for order in self.orders.values() if order.id not in waiting]
             step = soonest(
-                at_hand, self._own_ids, datetime.now(UTC), self._pace, self.fleet.delivery
+                at_hand, self._own_ids, datetime.now(UTC), self._pace, self.driver_bots.delivery
             )
             if step is not None and step.seconds <= 0:
                 await self._take(step)
@@ -196,7 +197,7 @@ class Autopilot:
         order, driver = step.order, None
         if step.to is OrderStatus.OUT_FOR_DELIVERY:
             drivers = await self.api.drivers()
-            driver = choose_driver(drivers, place_of(order.restaurant), self.fleet.persons)
+            driver = choose_driver(drivers, point_of(order.restaurant), self.driver_bots.persons)
             if driver is None:
                 log.info("%s: #%d waits for a driver", self._name, order.number)
                 self._put_off(order)

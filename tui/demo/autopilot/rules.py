@@ -6,11 +6,10 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
-from typing import Protocol
 
 from server.features.drivers.schemas import DriverOnDuty, Point
 from server.features.orders.schemas import STEPS, Order, OrderStatus, StatusChange
-from tui.common.tracking.polyline import metres_between
+from tui.common.tracking.track import metres_between, point_of
 from tui.common.tracking.trip import FASTEST, USUAL_SPEED
 
 STEP_SECONDS = {
@@ -34,7 +33,7 @@ AT_PLACE_METRES = 100.0
 TOO_FAR_METRES = 20_000.0
 """Beyond that nobody rides: half a minute's stay stands for the way."""
 
-LONGEST_RIDE = 240.0
+LONGEST_TRIP_SECONDS = 240.0
 """Seconds of one ride, at pace 1: for a longer way the driver is faster."""
 
 DETOUR = 1.3
@@ -49,18 +48,6 @@ class Delivery(Enum):
     AT_THE_DOOR = auto()
     STRANDED = auto()
     """There is no way to ride."""
-
-
-class Place(Protocol):
-    """Whatever has a place on the map."""
-
-    @property
-    def lat(self) -> float:
-        """Degrees."""
-
-    @property
-    def lng(self) -> float:
-        """Degrees."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +66,7 @@ def next_status(status: OrderStatus) -> OrderStatus | None:
     return STEPS[STEPS.index(status) + 1]
 
 
-def is_a_persons(order: Order, own_ids: Collection[str]) -> bool:
+def touched_by_person(order: Order, own_ids: Collection[str]) -> bool:
     """Whether some other employee has had a hand in this order, however long ago.
 
     The autopilot names a driver only with the step to `out_for_delivery`. So a driver before that,
@@ -116,7 +103,7 @@ def decide(
     nothing but its driver, unless that one is stranded.
     """
     following = next_status(order.status)
-    if following is None or is_a_persons(order, own_ids):
+    if following is None or touched_by_person(order, own_ids):
         return None
     if order.status is OrderStatus.OUT_FOR_DELIVERY and delivery is not Delivery.STRANDED:
         return Step(order, following, 0.0) if delivery is Delivery.AT_THE_DOOR else None
@@ -148,16 +135,11 @@ def choose_driver(
     """
 
     def reluctance(driver: DriverOnDuty) -> tuple[bool, bool, int]:
-        away = driver.location is not None and not is_at(restaurant, place_of(driver.location))
+        away = driver.location is not None and not is_at(restaurant, point_of(driver.location))
         return driver.id in persons, away, len(driver.carrying)
 
     free = [driver for driver in drivers if len(driver.carrying) < FULL_HANDS]
     return min(free, key=reluctance, default=None)
-
-
-def place_of(where: Place) -> Point:
-    """The place alone of what has one."""
-    return Point(lat=where.lat, lng=where.lng)
 
 
 def is_at(place: Point, here: Point) -> bool:
@@ -165,13 +147,13 @@ def is_at(place: Point, here: Point) -> bool:
     return metres_between(place, here) <= AT_PLACE_METRES
 
 
-def ride_seconds(order: Order, pace: float) -> float:
+def trip_seconds(order: Order, pace: float) -> float:
     """About how long the ride from the restaurant to the door takes, hurried as it will be."""
-    metres = metres_between(place_of(order.restaurant), place_of(order.address))
+    metres = metres_between(point_of(order.restaurant), point_of(order.address))
     if metres > TOO_FAR_METRES:
         return STEP_SECONDS[OrderStatus.OUT_FOR_DELIVERY] * pace
     way = metres * DETOUR
-    return max(min(way / USUAL_SPEED, LONGEST_RIDE) * pace, way / FASTEST)
+    return max(min(way / USUAL_SPEED, LONGEST_TRIP_SECONDS) * pace, way / FASTEST)
 
 
 def change_for(step: Step, driver: DriverOnDuty | None = None, pace: float = 1) -> StatusChange:
@@ -180,7 +162,7 @@ def change_for(step: Step, driver: DriverOnDuty | None = None, pace: float = 1) 
     if step.to is OrderStatus.ACCEPTED:
         ahead = STEPS[STEPS.index(OrderStatus.ACCEPTED) : -2]
         kitchen = sum(STEP_SECONDS[status] for status in ahead) * pace
-        minutes = math.ceil((kitchen + ride_seconds(step.order, pace)) / 60)
+        minutes = math.ceil((kitchen + trip_seconds(step.order, pace)) / 60)
     return StatusChange(
         status=step.to,
         expected_version=step.order.version,

@@ -32,7 +32,7 @@ ANSWERS_AT_MOST = 30
 log = logging.getLogger("autopilot")
 
 
-class Desk:
+class ChatClaims:
     """What the autopilots of one process know of each other: who answers where."""
 
     def __init__(self) -> None:
@@ -61,13 +61,13 @@ class Assistant:
         self,
         session: Session,
         api: Api,
-        desk: Desk,
+        claims: ChatClaims,
         own_ids: Collection[str],
         pace: float,
     ) -> None:
         self._session = session
         self._api = api
-        self._desk = desk
+        self._claims = claims
         self._own_ids = own_ids
         self._pace = pace
         self._restaurant = ""
@@ -132,17 +132,17 @@ class Assistant:
         wait = WAIT_SECONDS * self._pace * random.uniform(1.0, 1.5)  # noqa: S311
         is_ours = chat.order is None or chat.order.restaurant == self._restaurant
         await asyncio.sleep(wait if is_ours else wait * STRANGER)
-        if not wants_an_answer(self._chats[chat.id]) or not self._desk.claim(chat.id):
+        if not wants_an_answer(self._chats[chat.id]) or not self._claims.claim(chat.id):
             return
         try:
             await self._attend(self._chats[chat.id])
         finally:
-            self._desk.release(chat.id)
+            self._claims.release(chat.id)
 
     async def _attend(self, chat: Chat) -> None:
         """Answer until a person has it."""
         page = await self._api.messages(chat.id)
-        if is_a_persons(page.items, self._own_ids):
+        if touched_by_person(page.items, self._own_ids):
             return
         meter = self._session.wire.meter("support chat", Pattern.WEBSOCKET)
         async with Room(self._session, chat.id, meter, page.cursor) as room:
@@ -219,7 +219,7 @@ def wants_an_answer(chat: Chat) -> bool:
     return last is None or last.sender.id == chat.customer.id
 
 
-def is_a_persons(history: Sequence[ChatMessage], own_ids: Collection[str]) -> bool:
+def touched_by_person(history: Sequence[ChatMessage], own_ids: Collection[str]) -> bool:
     """Whether a person at the desk has written; the autopilot stays out of it then.
 
     `history` is the newest first.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tui.common.client.errors import ClientError
 from tui.common.client.retry import Backoff, is_permanent
 from tui.common.format import message_for
-from tui.employee.drivers.roster import Roster
+from tui.employee.drivers.model import DriverList
 
 if TYPE_CHECKING:
     from tui.common.client.api import Api
@@ -17,10 +17,10 @@ LEAST_SECONDS = 5.0
 """Between two readings for the sake of drivers whom no stream shows."""
 
 
-class RosterFeed:
+class DriversFeed:
     """Runs until cancelled; `changed` is called with each answer, good or bad."""
 
-    def __init__(self, api: "Api", roster: Roster, changed: Callable[[], None]) -> None:
+    def __init__(self, api: "Api", driver_list: DriverList, changed: Callable[[], None]) -> None:
         self.loaded = False
         """Whether the roster has been read at least once."""
         self.error = ""
@@ -30,7 +30,7 @@ class RosterFeed:
         self.again = False
         """Whether to read it every so often: there are drivers whom no stream shows."""
         self._api = api
-        self._roster = roster
+        self._roster = driver_list
         self._changed = changed
         self._asked = asyncio.Event()
 

@@ -14,17 +14,17 @@ from textual.worker import Worker, WorkerState
 from server.features.orders.schemas import Order
 from server.features.restaurants.schemas import Restaurant
 from tui.common.client.meter import Pattern
-from tui.common.map.basemap import Ground, read_ground
+from tui.common.map.basemap import Basemap, load_basemap
 from tui.common.map.widget import TownMap
 from tui.common.panel import Panel
-from tui.common.tracking.track import place_of
-from tui.employee.drivers import format as driver_lines
+from tui.common.tracking.track import point_of
+from tui.employee.drivers import format as drivers_format
 from tui.employee.drivers import map as driver_map
-from tui.employee.drivers.controller import Desk
+from tui.employee.drivers.controller import DriversController
 from tui.employee.drivers.dialogs import AssignScreen, takeable
 from tui.employee.drivers.layout import Layout, layout_for
-from tui.employee.drivers.roster import Duty, Roster
-from tui.employee.drivers.view import RosterView
+from tui.employee.drivers.model import DriverList, DriverState
+from tui.employee.drivers.view import DriverListView
 from tui.employee.kitchen import format as kitchen_text
 from tui.employee.kitchen.board import COLUMNS
 from tui.employee.kitchen.panel import KitchenPanel
@@ -74,10 +74,10 @@ class DriversPanel(Panel):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.roster = Roster()
-        self.view = RosterView(self._now)
+        self.driver_list = DriverList()
+        self.view = DriverListView(self._now)
         self.map = TownMap()
-        self.desk: Desk | None = None
+        self.controller: DriversController | None = None
         self._kitchen: KitchenPanel | None = None
         self._moved_by_hand = False
         self._painted_at = 0.0
@@ -98,24 +98,26 @@ class DriversPanel(Panel):
         if account is None or account.restaurant_id is None:
             self.view.words = kitchen_text.NO_RESTAURANT
             return
-        self.desk = Desk(self.session, self.api, self.roster, self._run, self.say, self._changed)
-        self._run("map", read_ground(self.api, self._lay))
+        self.controller = DriversController(
+            self.session, self.api, self.driver_list, self._run, self.say, self._changed
+        )
+        self._run("map", load_basemap(self.api, self._lay))
         self.set_interval(BEAT_SECONDS, self._beat)
 
     def stop(self) -> None:
         """Nobody rides on without this window."""
-        if self.desk is not None:
-            self.desk.close()
+        if self.controller is not None:
+            self.controller.close()
 
     def drop_connection(self) -> None:
         """Drop the stream of the driver in view, or the poll that stands in for it."""
-        watch = self.desk.watch_of(self.duty) if self.desk is not None else None
-        if watch is None or not watch.drop_connection():
+        tracker = self.controller.watch_of(self.state) if self.controller is not None else None
+        if tracker is None or not tracker.drop_connection():
             self.notify("There is no connection to cut just now.", title=self.TITLE)
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the palette offers of it."""
-        if self.duty is not None:
+        if self.state is not None:
             yield SystemCommand(
                 "Follow the driver", "Close by on the map, or back to the whole", self.action_follow
             )
@@ -143,9 +145,9 @@ class DriversPanel(Panel):
     # -- what others use
 
     @property
-    def duty(self) -> Duty | None:
+    def state(self) -> DriverState | None:
         """The driver under the cursor."""
-        return self.roster.get(self.view.driver_id)
+        return self.driver_list.get(self.view.driver_id)
 
     def say(self, words: str, *, about: str = "", error: bool = False) -> None:
         """Tell in a toast; a newer one `about` the same takes its place."""
@@ -160,11 +162,11 @@ class DriversPanel(Panel):
 
     def action_follow(self) -> None:
         """Follow the driver on the map, close by, or show everything again."""
-        duty = self.duty
-        if duty is None:
+        state = self.state
+        if state is None:
             return
-        if duty.journey.newest is None:
-            self.say(f"{duty.driver.name} was never seen, so there is nothing to follow.")
+        if state.track.newest is None:
+            self.say(f"{state.driver.name} was never seen, so there is nothing to follow.")
             return
         self._paint()
         self.map.action_follow()
@@ -173,8 +175,8 @@ class DriversPanel(Panel):
 
     def action_assign(self) -> None:
         """Give the driver an order."""
-        duty = self.duty
-        if duty is None:
+        state = self.state
+        if state is None:
             return
         kitchen, orders = self._kitchen, self._open_orders()
         if kitchen is None or orders is None:
@@ -183,20 +185,20 @@ class DriversPanel(Panel):
 
         def answered(order: Order | None) -> None:
             if order is not None:
-                kitchen.actions.assign(order, duty.id)
+                kitchen.actions.assign(order, state.id)
 
-        self.app.push_screen(AssignScreen(duty.driver, takeable(orders, duty.id)), answered)
+        self.app.push_screen(AssignScreen(state.driver, takeable(orders, state.id)), answered)
 
     def action_ride(self) -> None:
         """Start a simulated ride of the driver, or stop it."""
-        duty, restaurant = self.duty, self._restaurant
-        if duty is None or self.desk is None:
+        state, restaurant = self.state, self._restaurant
+        if state is None or self.controller is None:
             return
         self._look()
         if restaurant is None or self._open_orders() is None:
             self.say(TOO_EARLY)
             return
-        self.desk.ride(duty, place_of(restaurant), self.map.ground)
+        self.controller.trip(state, point_of(restaurant), self.map.basemap)
 
     def action_map(self) -> None:
         """To the map, so that its keys work, and back to the roster."""
@@ -207,10 +209,10 @@ class DriversPanel(Panel):
 
     def action_reload(self) -> None:
         """Read the roster again."""
-        if self.desk is not None:
-            self.desk.reload()
+        if self.controller is not None:
+            self.controller.reload()
 
-    @on(RosterView.Moved)
+    @on(DriverListView.Moved)
     def _moved(self) -> None:
         self._moved_by_hand = True
         self._changed()
@@ -226,45 +228,45 @@ class DriversPanel(Panel):
     def _beat(self) -> None:
         """Ages have changed, and maybe the orders."""
         by_itself = not self._moved_by_hand and not self.has_focus_within
-        if self.desk is not None and by_itself:
-            self.view.driver_id = self.desk.lead(self.duty)
+        if self.controller is not None and by_itself:
+            self.view.driver_id = self.controller.lead(self.state)
         self._look()
         self._changed()
 
     def _look(self) -> None:
         """Look at the orders as the kitchen's board has them."""
-        if self.desk is not None:
-            self.desk.look(self._open_orders(), self.view.driver_id)
+        if self.controller is not None:
+            self.controller.look(self._open_orders(), self.view.driver_id)
 
     def _paint(self) -> None:
-        now, desk = self._now(), self.desk
-        if desk is None:
+        now, controller = self._now(), self.controller
+        if controller is None:
             self.view.show(())
             return
-        self.view.words = driver_lines.words_for_empty(desk.feed)
-        self.query_one(TroubleLine).say(driver_lines.words_for_old(desk.feed))
-        self.view.show([desk.row(one) for one in self.roster.duties])
+        self.view.words = drivers_format.words_for_empty(controller.feed)
+        self.query_one(TroubleLine).say(drivers_format.words_for_old(controller.feed))
+        self.view.show([controller.row(one) for one in self.driver_list.states])
         self._fit()
-        duty = self.duty
-        watch = desk.watch_of(duty)
-        corner = driver_lines.corner(duty, watch, now)
-        self.map.show(driver_map.scene(self.roster, duty, self._restaurant, corner, now))
-        self.set_summary(driver_lines.summary(self.roster, desk.feed, now))
-        self.set_badge(self.roster.out_count, driver_lines.note(self.roster, duty))
-        self.show_meter(watch.meter if watch is not None else None)
+        state = self.state
+        tracker = controller.watch_of(state)
+        corner = drivers_format.corner(state, tracker, now)
+        self.map.show(driver_map.overlay(self.driver_list, state, self._restaurant, corner, now))
+        self.set_summary(drivers_format.summary(self.driver_list, controller.feed, now))
+        self.set_badge(self.driver_list.out_count, drivers_format.note(self.driver_list, state))
+        self.show_meter(tracker.meter if tracker is not None else None)
 
     def _fit(self) -> None:
         """Roster and map where there is room for them."""
         width, height = self.content_size
-        layout = layout_for(width, height, len(self.roster.duties), self.view.lines_wanted)
+        layout = layout_for(width, height, len(self.driver_list.states), self.view.lines_wanted)
         if layout != self._layout:
             self._layout = layout
             self.set_class(layout.right, "-right")
             self.set_class(not layout.below and not layout.right, "-bare")
             self.view.styles.height = layout.roster_lines or "1fr"
 
-    def _lay(self, ground: Ground) -> None:
-        self.map.ground = ground
+    def _lay(self, basemap: Basemap) -> None:
+        self.map.basemap = basemap
 
     def _changed(self) -> None:
         self.needs_redraw = True

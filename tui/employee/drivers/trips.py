@@ -11,18 +11,16 @@ from typing import Protocol
 from server.features.drivers.schemas import DriverOnDuty, Point
 from server.features.orders.schemas import Order
 from tui.common.client.api import Api
-from tui.common.map.basemap import Ground
-from tui.common.map.markers import Spot
-from tui.common.map.view import EARTH_METRES, flat, spot_of
-from tui.common.tracking.polyline import metres_between
-from tui.common.tracking.track import place_of
-from tui.common.tracking.trip import Ride, RideEnd
-from tui.demo.autopilot.rules import LONGEST_RIDE, TOO_FAR_METRES
-from tui.employee.drivers.roster import Duty, Roster
+from tui.common.map.basemap import Basemap
+from tui.common.map.geometry import EARTH_METRES, LatLng, to_lat_lng, to_mercator
+from tui.common.tracking.track import metres_between, point_of
+from tui.common.tracking.trip import Trip, TripEnd
+from tui.demo.autopilot.rules import LONGEST_TRIP_SECONDS, TOO_FAR_METRES
+from tui.employee.drivers.model import DriverList, DriverState
 
 
 @dataclass(frozen=True)
-class Goal:
+class Stop:
     """Where the driver is going, in words, and with which order, if with any."""
 
     words: str
@@ -31,7 +29,7 @@ class Goal:
     home: bool = False
 
 
-class Tour:
+class TripPlanner:
     """Runs once. `bring` says what is on its way, as often as that changes.
 
     What leaves the restaurant while the driver is elsewhere is fetched first. `on_change` is
@@ -53,7 +51,7 @@ class Tour:
         """`interval` is seconds between two positions; `start` is where the driver was last, if
         anywhere; `corners` is the round to make while there is nothing to bring."""
         self.driver = driver
-        self.goal: Goal | None = None
+        self.target_stop: Stop | None = None
         """None before it begins and after its end."""
         self.stopping = False
         self.refusal = ""
@@ -67,17 +65,17 @@ class Tour:
         self._home = False
         near = start is not None and metres_between(base, start) <= TOO_FAR_METRES
         self._where = start if start is not None and near else base
-        self._ride: Ride | None = None
+        self._trip: Trip | None = None
 
     @property
     def progress(self) -> float:
         """Of the way to the goal, 0 to 1."""
-        return self._ride.progress if self._ride is not None else 0.0
+        return self._trip.progress if self._trip is not None else 0.0
 
     @property
     def error(self) -> str:
         """Why the last position was not taken, in words; "" where it was."""
-        error = self._ride.error if self._ride is not None else None
+        error = self._trip.error if self._trip is not None else None
         return error.message if error is not None else ""
 
     def bring(self, orders: Sequence[Order]) -> None:
@@ -85,64 +83,68 @@ class Tour:
         self._orders = tuple(orders)
         if self._aboard is None:
             self._load()
-        if self._ride is not None and self.goal is not None and self._is_pointless(self.goal):
-            self._ride.stop()
+        if (
+            self._trip is not None
+            and self.target_stop is not None
+            and self._is_pointless(self.target_stop)
+        ):
+            self._trip.stop()
 
     def stop(self) -> None:
         """End it where the driver is; `run` returns after the request that is under way."""
         self.stopping = True
-        if self._ride is not None:
-            self._ride.stop()
+        if self._trip is not None:
+            self._trip.stop()
 
     async def run(self) -> bool:
         """Ride; whether it came to its end, back at the restaurant."""
-        while not self.stopping and (goal := self._next()) is not None:
-            self.goal = goal
-            ride = self._ride = Ride(
+        while not self.stopping and (target_stop := self._next()) is not None:
+            self.target_stop = target_stop
+            trip = self._trip = Trip(
                 self._api,
                 self.driver,
-                (goal.point,),
+                (target_stop.point,),
                 self._interval,
                 start=self._where,
-                longest=LONGEST_RIDE,
+                longest=LONGEST_TRIP_SECONDS,
                 on_change=self._on_change,
             )
-            await ride.run()
-            self._where = ride.position
-            if ride.end is RideEnd.REFUSED:
+            await trip.run()
+            self._where = trip.position
+            if trip.end is TripEnd.REFUSED:
                 self.refusal = self.error
                 break
-            if ride.end is RideEnd.ARRIVED:
-                self._arrived(goal)
-        self.goal = None
+            if trip.end is TripEnd.ARRIVED:
+                self._arrived(target_stop)
+        self.target_stop = None
         return not self.stopping and not self.refusal
 
-    def _next(self) -> Goal | None:
+    def _next(self) -> Stop | None:
         if self._home:
             self._load()
         for order in self._orders:
             if order.id in (self._aboard or ()) and order.id not in self._visited:
-                return Goal(f"to #{order.number}", place_of(order.address), order)
+                return Stop(f"to #{order.number}", point_of(order.address), order)
         if self._corners and not self._orders:
-            return Goal("on a round", self._corners[0])
-        return None if self._home else Goal("back to the restaurant", self._base, home=True)
+            return Stop("on a round", self._corners[0])
+        return None if self._home else Stop("back to the restaurant", self._base, home=True)
 
-    def _arrived(self, goal: Goal) -> None:
-        self._home = goal.home
-        if goal.order is not None:
-            self._visited.add(goal.order.id)
-            self._on_door(goal.order)
-        elif not goal.home:
+    def _arrived(self, target_stop: Stop) -> None:
+        self._home = target_stop.home
+        if target_stop.order is not None:
+            self._visited.add(target_stop.order.id)
+            self._on_door(target_stop.order)
+        elif not target_stop.home:
             self._corners.pop(0)
 
     def _load(self) -> None:
         self._aboard = {order.id for order in self._orders}
 
-    def _is_pointless(self, goal: Goal) -> bool:
+    def _is_pointless(self, target_stop: Stop) -> bool:
         """Whether nobody waits there any more, or somebody waits at the restaurant."""
-        if goal.order is not None:
-            return all(order.id != goal.order.id for order in self._orders)
-        return bool(self._orders) and not goal.home
+        if target_stop.order is not None:
+            return all(order.id != target_stop.order.id for order in self._orders)
+        return bool(self._orders) and not target_stop.home
 
 
 SIDE_METRES = 500.0
@@ -152,10 +154,10 @@ FURTHEST_METRES, NEAREST_METRES = 1_000.0, 150.0
 METRES_A_DEGREE = 111_195.0
 
 
-def round_from(start: Point, ground: Ground | None, bearing: float) -> tuple[Point, Point]:
+def loop_from(start: Point, basemap: Basemap | None, bearing: float) -> tuple[Point, Point]:
     """The two corners to pass, the first of them in about that direction (degrees clockwise from
     north): corners of the ground's streets, where there are any near enough."""
-    corners = list(_corners(start, ground)) if ground is not None else []
+    corners = list(_corners(start, basemap)) if basemap is not None else []
     first, second = (_away(start, bearing + turn) for turn in (0.0, 60.0))
     if not corners:
         return first, second
@@ -164,14 +166,14 @@ def round_from(start: Point, ground: Ground | None, bearing: float) -> tuple[Poi
     return nearest, min(others or [second], key=lambda corner: metres_between(corner, second))
 
 
-def _corners(start: Point, ground: Ground) -> Iterator[Point]:
+def _corners(start: Point, basemap: Basemap) -> Iterator[Point]:
     """Where streets bend, cross or end, neither too near nor too far."""
-    x, y = flat(Spot(start.lat, start.lng))
+    x, y = to_mercator(LatLng(start.lat, start.lng))
     reach = FURTHEST_METRES * cosh(y) / EARTH_METRES
-    near = ground.segments.near((x - reach, y - reach, x + reach, y + reach))
+    near = basemap.segments.near((x - reach, y - reach, x + reach, y + reach))
     for end in {end for _, ax, ay, bx, by in near for end in ((ax, ay), (bx, by))}:
-        spot = spot_of(end)
-        corner = Point(lat=spot.lat, lng=spot.lng)
+        lat_lng = to_lat_lng(end)
+        corner = Point(lat=lat_lng.lat, lng=lat_lng.lng)
         if NEAREST_METRES <= metres_between(start, corner) <= FURTHEST_METRES:
             yield corner
 
@@ -197,68 +199,68 @@ class Say(Protocol):
         """`about` tells the toast from others: a newer one about the same takes its place."""
 
 
-class Rides:
+class Trips:
     """One tour a driver. `run` is to run one as a worker, `changed` is called with each step."""
 
     def __init__(
         self,
         api: Api,
-        roster: Roster,
+        driver_list: DriverList,
         run: Callable[[str, Coroutine[object, object, None]], object],
         say: Say,
         changed: Callable[[], None],
         clock: Callable[[], datetime],
     ) -> None:
         """`clock` gives the time by the server."""
-        self._api, self._roster = api, roster
+        self._api, self._roster = api, driver_list
         self._run, self._say, self._changed, self._clock = run, say, changed, clock
-        self._tours: dict[str, Tour] = {}
+        self._planners: dict[str, TripPlanner] = {}
         self._told_at: dict[str, datetime] = {}
         """When the server last took a position of ours, by its clock."""
         self._warned: tuple[str, float] = ("", 0.0)
 
     def __len__(self) -> int:
-        return len(self._tours)
+        return len(self._planners)
 
-    def of(self, driver_id: str) -> Tour | None:
+    def of(self, driver_id: str) -> TripPlanner | None:
         """The tour that driver is on, from here."""
-        return self._tours.get(driver_id)
+        return self._planners.get(driver_id)
 
-    def toggle(self, duty: Duty, base: Point, ground: Ground | None) -> None:
+    def toggle(self, state: DriverState, base: Point, basemap: Basemap | None) -> None:
         """Start the driver's ride, or stop it. Where somebody else drives, once more is asked."""
-        tour = self._tours.get(duty.id)
-        if tour is not None:
-            tour.stop()
+        planner = self._planners.get(state.id)
+        if planner is not None:
+            planner.stop()
             self._changed()
-        elif self._is_elsewhere(duty) and not self._is_sure(duty.id):
-            self._warned = duty.id, time.monotonic()
+        elif self._is_elsewhere(state) and not self._is_sure(state.id):
+            self._warned = state.id, time.monotonic()
             self._say(
-                f"{duty.driver.name}'s own positions are coming in, so a ride from here would "
+                f"{state.driver.name}'s own positions are coming in, so a ride from here would "
                 f"make two. Press the key again within {SURE_SECONDS:.0f} s to ride all the same.",
-                about=duty.driver.name,
+                about=state.driver.name,
                 error=True,
             )
         else:
-            self._begin(duty, base, ground)
+            self._begin(state, base, basemap)
 
     def follow(self) -> None:
         """The orders may have changed: every tour goes where it has to."""
-        for driver_id, tour in self._tours.items():
-            duty = self._roster.get(driver_id)
-            tour.bring(duty.doors if duty is not None else ())
+        for driver_id, planner in self._planners.items():
+            state = self._roster.get(driver_id)
+            planner.bring(state.doors if state is not None else ())
 
     def stop(self) -> None:
         """All of them."""
-        for tour in self._tours.values():
-            tour.stop()
+        for planner in self._planners.values():
+            planner.stop()
 
-    def _begin(self, duty: Duty, base: Point, ground: Ground | None) -> None:
-        name, newest = duty.driver.name, duty.journey.newest
+    def _begin(self, state: DriverState, base: Point, basemap: Basemap | None) -> None:
+        name, newest = state.driver.name, state.track.newest
         bearing = random.uniform(0, 360)  # noqa: S311 not a secret
 
         def told() -> None:
-            if not tour.error:
-                self._told_at[duty.id] = self._clock()
+            if not planner.error:
+                self._told_at[state.id] = self._clock()
             self._changed()
 
         def at_door(order: Order) -> None:
@@ -268,43 +270,43 @@ class Rides:
                 about=f"#{order.number}",
             )
 
-        tour = self._tours[duty.id] = Tour(
+        planner = self._planners[state.id] = TripPlanner(
             self._api,
-            duty.driver,
+            state.driver,
             base,
             self._roster.interval,
-            start=place_of(newest) if newest is not None else None,
-            corners=() if duty.out else round_from(base, ground, bearing),
+            start=point_of(newest) if newest is not None else None,
+            corners=() if state.out else loop_from(base, basemap, bearing),
             on_change=told,
             on_door=at_door,
         )
-        tour.bring(duty.doors)
-        duty.journey.set_out()
-        self._run(f"ride {duty.id}", self._ride(tour))
+        planner.bring(state.doors)
+        state.track.start_trip()
+        self._run(f"ride {state.id}", self._trip(planner))
         self._changed()
 
-    async def _ride(self, tour: Tour) -> None:
-        driver = tour.driver
+    async def _trip(self, planner: TripPlanner) -> None:
+        driver = planner.driver
         try:
-            home = await tour.run()
+            home = await planner.run()
         finally:
-            del self._tours[driver.id]
+            del self._planners[driver.id]
             self._changed()
-        if tour.refusal:
-            words = f"{driver.name}'s ride has ended: {tour.refusal}"
+        if planner.refusal:
+            words = f"{driver.name}'s ride has ended: {planner.refusal}"
             self._say(words, about=driver.name, error=True)
         elif home:
             self._say(f"{driver.name} is back at the restaurant.", about=driver.name)
         else:
             self._say(f"{driver.name}'s ride is stopped where they are.", about=driver.name)
 
-    def _is_elsewhere(self, duty: Duty) -> bool:
+    def _is_elsewhere(self, state: DriverState) -> bool:
         """Whether positions of the driver come in that are not ours."""
-        newest = duty.journey.doubt or duty.journey.newest
+        newest = state.track.doubt or state.track.newest
         if newest is None:
             return False
         age = (self._clock() - newest.at).total_seconds()
-        ours = self._told_at.get(duty.id)
+        ours = self._told_at.get(state.id)
         return age < 2 * self._roster.interval and (ours is None or newest.at > ours + SLACK)
 
     def _is_sure(self, driver_id: str) -> bool:

@@ -17,9 +17,9 @@ from textual.widget import Widget
 from tui.common.format import fit
 from tui.common.sanitize import plain
 from tui.common.styles import Inks, Line, Part
-from tui.employee.drivers import format as driver_lines
-from tui.employee.drivers.roster import Duty
-from tui.employee.drivers.trips import Tour
+from tui.employee.drivers import format as drivers_format
+from tui.employee.drivers.model import DriverState
+from tui.employee.drivers.trips import TripPlanner
 from tui.employee.kitchen.cards import wrap
 
 ROW_LINES = 2
@@ -34,44 +34,44 @@ LEAST_NAME_CELLS = 8
 class Row:
     """A driver and what this window has to do with them."""
 
-    duty: Duty
-    tour: Tour | None = None
+    state: DriverState
+    planner: TripPlanner | None = None
     error: str = ""
     """Why the server does not tell where they are."""
 
     @property
     def height(self) -> int:
         """Lines."""
-        return ROW_LINES + (self.tour is not None) + bool(self.error)
+        return ROW_LINES + (self.planner is not None) + bool(self.error)
 
 
 def paint(
     row: Row, width: int, now: datetime, inks: Inks, *, selected: bool, focused: bool
 ) -> list[Line]:
     """The row's lines, all `width` cells wide."""
-    duty = row.duty
+    state = row.state
     ground = "surface"
     if selected:
         ground = "block-cursor-background" if focused else "panel"
     bar: Part = ("▌", "primary") if selected else (" ", "")
     room = width - INDENT - 1
-    glyph, ink = driver_lines.LOOKS[duty.standing(now)]
-    about = driver_lines.about(duty, now)
-    name = fit(duty.driver.name, max(LEAST_NAME_CELLS, room - cell_len(about) - 1))
+    glyph, ink = drivers_format.LOOKS[state.standing(now)]
+    about = drivers_format.about(state, now)
+    name = fit(state.driver.name, max(LEAST_NAME_CELLS, room - cell_len(about) - 1))
     about = fit(about, room - cell_len(name) - 1)
     title = "bold block-cursor-foreground" if selected and focused else "bold"
-    about_ink = ink if not duty.items else f"bold {ink}"
-    seen, seen_ink = driver_lines.seen(duty, now)
+    about_ink = ink if not state.items else f"bold {ink}"
+    seen, seen_ink = drivers_format.seen(state, now)
     seen = fit(seen, room)
-    has = [one for one in (driver_lines.load(duty), plain(duty.driver.vehicle)) if one]
+    has = [one for one in (drivers_format.load(state), plain(state.driver.vehicle)) if one]
     left = fit(" · ".join(has), room - cell_len(seen) - 1)
     lead: list[Part] = [bar, (" " * (INDENT - 1), "")]
     lines = [
         [bar, (" ", ""), (f"{glyph} ", ink), (name, title), *_right(room, name, about, about_ink)],
         [*lead, (left, "wire-ink"), *_right(room, left, seen, seen_ink)],
     ]
-    if row.tour is not None:
-        lines.append([*lead, *_ride(row.tour, room)])
+    if row.planner is not None:
+        lines.append([*lead, *_trip(row.planner, room)])
     if row.error:
         lines.append([*lead, (fit(f"✕ {row.error}", room), "bold error")])
     return [inks.line(parts, width, ground) for parts in lines]
@@ -81,13 +81,13 @@ def _right(room: int, left: str, words: str, ink: str) -> list[Part]:
     return [(" " * max(1, room - cell_len(left) - cell_len(words)), ""), (words, ink)]
 
 
-def _ride(tour: Tour, room: int) -> list[Part]:
+def _trip(planner: TripPlanner, room: int) -> list[Part]:
     """What a simulated ride is about, and a gauge of the way to its goal."""
-    words, error = driver_lines.ride(tour)
-    if error or tour.stopping:
+    words, error = drivers_format.trip(planner)
+    if error or planner.stopping:
         return [(fit(words, room), "bold warning" if error else "secondary")]
-    share = f"{tour.progress * 100:3.0f}%"
-    done = round(tour.progress * GAUGE_CELLS)
+    share = f"{planner.progress * 100:3.0f}%"
+    done = round(planner.progress * GAUGE_CELLS)
     spare = room - GAUGE_CELLS - len(share) - 2
     if cell_len(words) > spare:
         words = fit(words, room - len(share) - 1)
@@ -99,7 +99,7 @@ def _ride(tour: Tour, room: int) -> list[Part]:
     ]  # fmt: skip
 
 
-class RosterView(Widget, can_focus=True):
+class DriverListView(Widget, can_focus=True):
     """A few lines a driver, one driver under the cursor: by id, so that it stays on the driver
     when others come or go."""
 
@@ -139,7 +139,7 @@ class RosterView(Widget, can_focus=True):
         """These are the rows from now on. The cursor stays on its driver, else on the first."""
         self._rows = rows
         if self._at is None:
-            self.driver_id = rows[0].duty.id if rows else None
+            self.driver_id = rows[0].state.id if rows else None
         self.repaint()
 
     def repaint(self) -> None:
@@ -179,7 +179,7 @@ class RosterView(Widget, can_focus=True):
         """Move the cursor by so many drivers."""
         at = self._at
         if at is not None:
-            self._go(self._rows[min(max(at + down, 0), len(self._rows) - 1)].duty.id)
+            self._go(self._rows[min(max(at + down, 0), len(self._rows) - 1)].state.id)
 
     def on_click(self, event: events.Click) -> None:
         """Put the cursor where the mouse is."""
@@ -200,7 +200,7 @@ class RosterView(Widget, can_focus=True):
 
     @property
     def _at(self) -> int | None:
-        ids = (row.duty.id for row in self._rows)
+        ids = (row.state.id for row in self._rows)
         return next((at for at, one in enumerate(ids) if one == self.driver_id), None)
 
     def _go(self, driver_id: str) -> None:
@@ -219,9 +219,9 @@ class RosterView(Widget, can_focus=True):
         for row in self._rows[self._top :]:
             if len(lines) >= height:
                 break
-            selected = row.duty.id == self.driver_id
+            selected = row.state.id == self.driver_id
             drawn = paint(row, width, now, inks, selected=selected, focused=self.has_focus)
-            self._places.append((range(len(lines), len(lines) + len(drawn)), row.duty.id))
+            self._places.append((range(len(lines), len(lines) + len(drawn)), row.state.id))
             lines += drawn
         del lines[height:]
         lines += [inks.line([], width)] * (height - len(lines))

@@ -5,28 +5,28 @@ from importlib import resources
 
 from textual.app import App, ComposeResult
 
-from tui.common.map.basemap import Ground
-from tui.common.map.markers import Marker, Scene, Spot
+from tui.common.map.basemap import Basemap
+from tui.common.map.geometry import LatLng, Marker, Overlay
 from tui.common.map.widget import TownMap
 from tui.common.theme import DAY, NIGHT
 
-SHOP, HOME = Spot(47.07613, 15.43387), Spot(47.06676, 15.44717)
-WAY = (SHOP, Spot(47.0725, 15.4405), Spot(47.0712, 15.4414), Spot(47.0702, 15.4470), HOME)
+SHOP, HOME = LatLng(47.07613, 15.43387), LatLng(47.06676, 15.44717)
+WAY = (SHOP, LatLng(47.0725, 15.4405), LatLng(47.0712, 15.4414), LatLng(47.0702, 15.4470), HOME)
 
 
-def demo_ground() -> Ground:
+def demo_ground() -> Basemap:
     text = resources.files("server.demo").joinpath("map.geojson").read_text(encoding="utf-8")
-    return Ground.parse(json.loads(text))
+    return Basemap.parse(json.loads(text))
 
 
-def ride(part: float = 0.5, hud: str = "6 min · 1.6 km · 24 km/h", **driver: object) -> Scene:
+def ride(part: float = 0.5, hud: str = "6 min · 1.6 km · 24 km/h", **driver: object) -> Overlay:
     """A driver so far along the straight way from the restaurant to the home."""
-    at = Spot(
+    at = LatLng(
         SHOP.lat + (HOME.lat - SHOP.lat) * part,
         SHOP.lng + (HOME.lng - SHOP.lng) * part,
     )
     more: dict[str, object] = {"label": "Ken", "heading": 120.0, "chosen": True, **driver}
-    return Scene(
+    return Overlay(
         (
             Marker("restaurant", "Thai Basil", SHOP),
             Marker("home", "Home", HOME),
@@ -41,10 +41,10 @@ def ride(part: float = 0.5, hud: str = "6 min · 1.6 km · 24 km/h", **driver: o
 class MapWindow(App[None]):
     """A map alone, in one of the two themes."""
 
-    def __init__(self, ground: Ground | None, scene: Scene) -> None:
+    def __init__(self, basemap: Basemap | None, overlay: Overlay) -> None:
         super().__init__()
-        self.map = TownMap(ground)
-        self.map.show(scene)
+        self.map = TownMap(basemap)
+        self.map.show(overlay)
 
     def compose(self) -> ComposeResult:
         yield self.map

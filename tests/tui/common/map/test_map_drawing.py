@@ -2,29 +2,25 @@ import pytest
 from textual.theme import Theme
 
 from tui.common.map.basemap import Kind
-from tui.common.map.bitmap import Raster, clip
-from tui.common.map.braille import FineLines
-from tui.common.map.markers import Spot
-from tui.common.map.palette import Inks
-from tui.common.map.quadrants import Blocks
-from tui.common.map.scale import grid_metres, human_metres, round_metres, scale_bar
-from tui.common.map.view import View
+from tui.common.map.bitmap import Bitmap, BrailleLines, Quadrants, clip
+from tui.common.map.geometry import LatLng, View, grid_metres, human_metres, round_metres, scale_bar
+from tui.common.map.palette import Palette
 from tui.common.theme import DAY, NIGHT
 
 LAND, WATER, STREET = (0, 0, 0), (0, 0, 200), (200, 200, 200)
 COLOURS = [LAND, (0, 200, 0), WATER, STREET, STREET, STREET, STREET, STREET]
 
 
-def picture(raster: Raster) -> list[str]:
-    rows = [raster.dots[at : at + raster.wide] for at in range(0, len(raster.dots), raster.wide)]
+def picture(bitmap: Bitmap) -> list[str]:
+    rows = [bitmap.dots[at : at + bitmap.wide] for at in range(0, len(bitmap.dots), bitmap.wide)]
     return ["".join(" #"[bool(dot)] for dot in row) for row in rows]
 
 
 def test_an_area_is_filled_and_its_hole_is_not() -> None:
-    raster = Raster(8, 8)
+    bitmap = Bitmap(8, 8)
     outline = [(0, 0), (8, 0), (8, 8), (0, 8)]
-    raster.fill([outline, [(2, 2), (6, 2), (6, 6), (2, 6)]], 1)
-    assert picture(raster) == ["########"] * 2 + ["##    ##"] * 4 + ["########"] * 2
+    bitmap.fill([outline, [(2, 2), (6, 2), (6, 6), (2, 6)]], 1)
+    assert picture(bitmap) == ["########"] * 2 + ["##    ##"] * 4 + ["########"] * 2
 
 
 @pytest.mark.parametrize("width", [1.0, 2.0, 5.0])
@@ -32,10 +28,10 @@ def test_an_area_is_filled_and_its_hole_is_not() -> None:
 def test_a_line_is_about_as_long_and_wide_as_it_should_be(
     width: float, end: tuple[float, float]
 ) -> None:
-    raster = Raster(80, 80)
-    raster.line((20.0, 20.0), end, width, 1)
+    bitmap = Bitmap(80, 80)
+    bitmap.line((20.0, 20.0), end, width, 1)
     long = max(abs(end[0] - 20), abs(end[1] - 20)) if width == 1 else 20 * width
-    drawn = sum(map(bool, raster.dots))
+    drawn = sum(map(bool, bitmap.dots))
     if width == 1:
         assert long <= drawn <= long + 2
     else:
@@ -43,12 +39,12 @@ def test_a_line_is_about_as_long_and_wide_as_it_should_be(
 
 
 def test_lines_and_areas_far_outside_leave_no_mark_and_cost_nothing() -> None:
-    raster = Raster(10, 10)
-    raster.line((-1e9, -1e9), (1e9, -1e9), 3.0, 1)
-    raster.fill([[(-1e9, 20), (1e9, 20), (0, 1e9)]], 1)
-    assert not any(raster.dots)
-    raster.line((-1e9, 5.0), (1e9, 5.0), 1.0, 1)
-    assert picture(raster)[5] == "##########"
+    bitmap = Bitmap(10, 10)
+    bitmap.line((-1e9, -1e9), (1e9, -1e9), 3.0, 1)
+    bitmap.fill([[(-1e9, 20), (1e9, 20), (0, 1e9)]], 1)
+    assert not any(bitmap.dots)
+    bitmap.line((-1e9, 5.0), (1e9, 5.0), 1.0, 1)
+    assert picture(bitmap)[5] == "##########"
 
 
 def test_clipping() -> None:
@@ -58,9 +54,9 @@ def test_clipping() -> None:
 
 
 def test_two_kinds_in_a_cell_become_a_quadrant_in_their_colours() -> None:
-    raster = Raster(2, 4)
-    raster.dots[:] = bytes((Kind.WATER, 0, Kind.WATER, 0, 0, 0, 0, 0))
-    char, style, paper = next(Blocks(COLOURS, STREET, False).rows(raster))[0]
+    bitmap = Bitmap(2, 4)
+    bitmap.dots[:] = bytes((Kind.WATER, 0, Kind.WATER, 0, 0, 0, 0, 0))
+    char, style, paper = next(Quadrants(COLOURS, STREET, False).rows(bitmap))[0]
     assert style.color
     assert style.bgcolor
     colours = {"▘": (WATER, LAND), "▟": (LAND, WATER)}[char]
@@ -71,16 +67,16 @@ def test_two_kinds_in_a_cell_become_a_quadrant_in_their_colours() -> None:
 def test_without_colour_every_kind_has_its_own_glyph() -> None:
     seen = {}
     for kind in (Kind.LAND, Kind.PARK, Kind.WATER, Kind.MAIN, Kind.GRID):
-        raster = Raster(2, 4)
-        raster.dots[:] = bytes((kind,)) * 8
-        seen[kind] = next(Blocks(COLOURS, STREET, True).rows(raster))[0][0]
+        bitmap = Bitmap(2, 4)
+        bitmap.dots[:] = bytes((kind,)) * 8
+        seen[kind] = next(Quadrants(COLOURS, STREET, True).rows(bitmap))[0][0]
     assert seen[Kind.WATER] == "≈"
     assert seen[Kind.PARK] == "·"
     assert len(set(seen.values())) == len(seen)
 
 
 def test_a_trail_is_solid_and_a_route_has_gaps() -> None:
-    trail, route = FineLines(20, 2), FineLines(20, 2)
+    trail, route = BrailleLines(20, 2), BrailleLines(20, 2)
     dots = [(0.0, 4.0), (10.0, 4.0), (39.0, 4.0)]
     trail.draw(dots)
     route.draw(dots, dashed=True)
@@ -90,7 +86,7 @@ def test_a_trail_is_solid_and_a_route_has_gaps() -> None:
 
 
 def test_dashes_go_on_around_corners_however_short_the_stretches() -> None:
-    whole, bits = FineLines(20, 2), FineLines(20, 2)
+    whole, bits = BrailleLines(20, 2), BrailleLines(20, 2)
     whole.draw([(0.0, 4.0), (36.0, 4.0)], dashed=True)
     bits.draw([(0.6 * at, 4.0) for at in range(61)], dashed=True)
     ink = [sum(mask.bit_count() for mask in one.masks.values()) for one in (whole, bits)]
@@ -98,7 +94,7 @@ def test_dashes_go_on_around_corners_however_short_the_stretches() -> None:
 
 
 def test_a_line_that_leaves_the_window_is_cut() -> None:
-    lines = FineLines(4, 2)
+    lines = BrailleLines(4, 2)
     lines.draw([(-1e8, 2.0), (1e8, 2.0)], dashed=True)
     assert lines.masks
     assert set(lines.masks) <= set(range(8))
@@ -113,7 +109,7 @@ def test_round_distances(most: float, metres: float) -> None:
 
 def test_a_scale_bar_is_as_long_as_it_says() -> None:
     for factor in (0.01, 0.3, 1.0, 4.0):
-        view = View.fit([Spot(47, 15), Spot(47.01, 15.02)], 100, 30).zoomed(factor)
+        view = View.fit([LatLng(47, 15), LatLng(47.01, 15.02)], 100, 30).zoomed(factor)
         bar, words = scale_bar(view, square=False).split(maxsplit=1)
         number, unit = words.split()
         metres = float(number) * (1000 if unit == "km" else 1)
@@ -124,7 +120,7 @@ def test_a_scale_bar_is_as_long_as_it_says() -> None:
 
 @pytest.mark.parametrize("theme", [NIGHT, DAY], ids=["night", "day"])
 def test_streets_water_and_parks_can_be_told_apart_in_both_themes(theme: Theme) -> None:
-    colours = Inks.of(theme.variables, theme.dark).ground(5.0)
+    colours = Palette.of(theme.variables, theme.dark).basemap(5.0)
     kinds = (Kind.LAND, Kind.PARK, Kind.WATER, Kind.BRIDGE, Kind.SIDE, Kind.MAIN)
     for one in kinds:
         for other in kinds:
@@ -133,5 +129,5 @@ def test_streets_water_and_parks_can_be_told_apart_in_both_themes(theme: Theme) 
 
 
 def test_a_theme_without_the_maps_colours_gets_ours() -> None:
-    strange = Inks.of({"map-land": "ansi_red", "map-main": "no colour"}, dark=True)
-    assert strange == Inks.of(NIGHT.variables, dark=True)
+    strange = Palette.of({"map-land": "ansi_red", "map-main": "no colour"}, dark=True)
+    assert strange == Palette.of(NIGHT.variables, dark=True)

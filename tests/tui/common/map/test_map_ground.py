@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from map_scenes import demo_ground
 
-from tui.common.map.basemap import Ground, Kind, Segments
+from tui.common.map.basemap import Basemap, Kind, Segments
 
 LINE = [[15.44, 47.07], [15.45, 47.07]]
 SQUARE = [[[15.44, 47.07], [15.45, 47.07], [15.45, 47.08], [15.44, 47.07]]]
@@ -21,10 +21,10 @@ def feature(shape: str, coordinates: Any, **properties: Any) -> dict[str, Any]:
 
 
 def test_the_demo_town_has_all_kinds() -> None:
-    ground = demo_ground()
-    assert {line.kind for line in ground.streets} >= {Kind.MAIN, Kind.SIDE, Kind.BRIDGE}
-    assert {area.kind for area in ground.areas} == {Kind.WATER, Kind.PARK}
-    assert ground.waters
+    basemap = demo_ground()
+    assert {line.kind for line in basemap.streets} >= {Kind.MAIN, Kind.SIDE, Kind.BRIDGE}
+    assert {area.kind for area in basemap.areas} == {Kind.WATER, Kind.PARK}
+    assert basemap.waters
 
 
 @pytest.mark.parametrize(
@@ -45,9 +45,9 @@ def test_the_demo_town_has_all_kinds() -> None:
 def test_streets_by_their_own_names_and_by_those_of_openstreetmap(
     properties: dict[str, Any], kind: Kind
 ) -> None:
-    ground = Ground.parse(collection(feature("LineString", LINE, **properties)))
-    assert [line.kind for line in ground.streets] == [kind]
-    many = Ground.parse(collection(feature("MultiLineString", [LINE, LINE], **properties)))
+    basemap = Basemap.parse(collection(feature("LineString", LINE, **properties)))
+    assert [line.kind for line in basemap.streets] == [kind]
+    many = Basemap.parse(collection(feature("MultiLineString", [LINE, LINE], **properties)))
     assert len(many.streets) == 2
 
 
@@ -63,19 +63,19 @@ def test_streets_by_their_own_names_and_by_those_of_openstreetmap(
     ],
 )
 def test_waters_and_parks(properties: dict[str, Any], kind: Kind) -> None:
-    ground = Ground.parse(collection(feature("Polygon", SQUARE, **properties)))
-    assert [area.kind for area in ground.areas] == [kind]
+    basemap = Basemap.parse(collection(feature("Polygon", SQUARE, **properties)))
+    assert [area.kind for area in basemap.areas] == [kind]
 
 
 def test_a_narrow_water_has_the_width_it_says() -> None:
-    ground = Ground.parse(
+    basemap = Basemap.parse(
         collection(
             feature("LineString", LINE, kind="water", width_m=33),
             feature("LineString", LINE, waterway="canal"),
             feature("LineString", LINE, kind="water", width_m="wide"),
         )
     )
-    assert [water.metres for water in ground.waters] == [33.0, 14.0, 8.0]
+    assert [water.metres for water in basemap.waters] == [33.0, 14.0, 8.0]
 
 
 @pytest.mark.parametrize(
@@ -101,10 +101,10 @@ def test_a_narrow_water_has_the_width_it_says() -> None:
     ],
 )
 def test_what_is_not_understood_is_left_out(odd: Any) -> None:
-    ground = Ground.parse(collection(odd, feature("LineString", LINE, kind="street", name="One")))
-    assert [street.name for street in ground.streets] == ["One"]
-    assert not ground.waters
-    assert not ground.areas
+    basemap = Basemap.parse(collection(odd, feature("LineString", LINE, kind="street", name="One")))
+    assert [street.name for street in basemap.streets] == ["One"]
+    assert not basemap.waters
+    assert not basemap.areas
 
 
 @pytest.mark.parametrize(
@@ -112,18 +112,18 @@ def test_what_is_not_understood_is_left_out(odd: Any) -> None:
 )
 def test_what_is_no_map_is_refused_in_words(wrong: Any) -> None:
     with pytest.raises(ValueError, match="map"):
-        Ground.parse(wrong)
+        Basemap.parse(wrong)
 
 
 def test_an_empty_collection_is_an_empty_ground() -> None:
-    ground = Ground.parse(json.loads('{"type": "FeatureCollection", "features": []}'))
-    assert not ground.streets
-    assert ground.middle() == ()
+    basemap = Basemap.parse(json.loads('{"type": "FeatureCollection", "features": []}'))
+    assert not basemap.streets
+    assert basemap.middle() == ()
 
 
 def test_names_cannot_steer_the_terminal() -> None:
-    ground = Ground.parse(collection(feature("LineString", LINE, kind="street", name="A\x1b[2J")))
-    assert "\x1b" not in ground.streets[0].name
+    basemap = Basemap.parse(collection(feature("LineString", LINE, kind="street", name="A\x1b[2J")))
+    assert "\x1b" not in basemap.streets[0].name
 
 
 def test_the_grid_finds_what_a_look_at_each_would() -> None:

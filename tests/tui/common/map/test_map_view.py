@@ -1,9 +1,8 @@
 import pytest
 
-from tui.common.map.markers import Spot
-from tui.common.map.view import View, flat
+from tui.common.map.geometry import LatLng, View, to_mercator
 
-PLACES = [Spot(47.076, 15.434), Spot(47.066, 15.447)]
+PLACES = [LatLng(47.076, 15.434), LatLng(47.066, 15.447)]
 
 
 @pytest.mark.parametrize("size", [(160, 48), (100, 30), (50, 12), (12, 4)])
@@ -16,28 +15,28 @@ def test_every_place_is_in_view_with_room_around(size: tuple[int, int]) -> None:
 
 def test_the_same_distance_is_as_many_dots_in_every_direction() -> None:
     view = View.fit(PLACES, 80, 24)
-    at = view.dot(flat(Spot(47.07, 15.44)))
-    east = view.dot(flat(Spot(47.07, 15.44 + 1000 / 75_735)))
-    north = view.dot(flat(Spot(47.07 + 1000 / 111_195, 15.44)))
+    at = view.dot(to_mercator(LatLng(47.07, 15.44)))
+    east = view.dot(to_mercator(LatLng(47.07, 15.44 + 1000 / 75_735)))
+    north = view.dot(to_mercator(LatLng(47.07 + 1000 / 111_195, 15.44)))
     assert east[0] - at[0] == pytest.approx(at[1] - north[1], rel=0.005)
     assert (east[0] - at[0]) * view.metres_a_dot == pytest.approx(1000, rel=0.005)
 
 
 def test_what_is_under_the_mouse_stays_there_when_zooming() -> None:
     view = View.fit(PLACES, 80, 24)
-    before = view.dot(flat(PLACES[0]))
-    after = view.zoomed(1.5, before).dot(flat(PLACES[0]))
+    before = view.dot(to_mercator(PLACES[0]))
+    after = view.zoomed(1.5, before).dot(to_mercator(PLACES[0]))
     assert after == pytest.approx(before, abs=0.01)
 
 
 def test_a_move_is_as_many_dots_as_asked_for() -> None:
     view = View.fit(PLACES, 80, 24)
-    x, y = view.dot(flat(PLACES[0]))
-    assert view.moved(7, -5).dot(flat(PLACES[0])) == pytest.approx((x - 7, y + 5), abs=0.01)
+    x, y = view.dot(to_mercator(PLACES[0]))
+    assert view.moved(7, -5).dot(to_mercator(PLACES[0])) == pytest.approx((x - 7, y + 5), abs=0.01)
 
 
 def test_places_on_both_sides_of_the_antimeridian_are_neighbours() -> None:
-    places = [Spot(-17.0, 179.99), Spot(-17.01, -179.99)]
+    places = [LatLng(-17.0, 179.99), LatLng(-17.01, -179.99)]
     view = View.fit(places, 80, 24)
     assert view.metres_a_dot < 30
     assert view.holds(places, 4)
@@ -46,16 +45,16 @@ def test_places_on_both_sides_of_the_antimeridian_are_neighbours() -> None:
 @pytest.mark.parametrize(
     "places",
     [
-        [Spot(90, 0)],
-        [Spot(-90, 180)],
-        [Spot(90, -180), Spot(-90, 180)],
-        [Spot(0, 0), Spot(0, 180)],
-        [Spot(47, 15), Spot(47, 15)],
+        [LatLng(90, 0)],
+        [LatLng(-90, 180)],
+        [LatLng(90, -180), LatLng(-90, 180)],
+        [LatLng(0, 0), LatLng(0, 180)],
+        [LatLng(47, 15), LatLng(47, 15)],
         [],
     ],
 )
 @pytest.mark.parametrize("size", [(0, 0), (1, 1), (80, 24)])
-def test_any_place_gives_a_finite_view(places: list[Spot], size: tuple[int, int]) -> None:
+def test_any_place_gives_a_finite_view(places: list[LatLng], size: tuple[int, int]) -> None:
     view = View.fit(places, *size)
     for steps in (1e9, 1e-9, 1.5):
         zoomed = view.zoomed(steps).moved(1e6, 1e6)

@@ -8,15 +8,13 @@ from map_scenes import HOME, SHOP, MapWindow, demo_ground, ride
 from textual.events import MouseScrollUp
 from textual.geometry import Size
 
-from tui.common.map.background import Backdrop
-from tui.common.map.markers import Marker, Scene, Spot
-from tui.common.map.overlay import draw
-from tui.common.map.palette import Inks
-from tui.common.map.view import View
+from tui.common.map.geometry import LatLng, Marker, Overlay, View
+from tui.common.map.palette import Palette
+from tui.common.map.render import RenderedBasemap, draw
 from tui.common.map.widget import changed_regions
 from tui.common.theme import DAY
 
-GROUND = demo_ground()
+BASEMAP = demo_ground()
 BRAILLE = range(0x2801, 0x2900)
 
 
@@ -25,7 +23,7 @@ def braille(text: str) -> int:
 
 
 async def test_it_shows_who_is_where_and_what_is_known() -> None:
-    app = MapWindow(GROUND, ride())
+    app = MapWindow(BASEMAP, ride())
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.pause()
         text = app.text()
@@ -37,7 +35,7 @@ async def test_it_shows_who_is_where_and_what_is_known() -> None:
 
 
 async def test_a_driver_that_moves_costs_no_drawing_of_the_ground() -> None:
-    app = MapWindow(GROUND, ride(0.0))
+    app = MapWindow(BASEMAP, ride(0.0))
     async with app.run_test(size=(160, 48)) as pilot:
         await pilot.pause()
         assert app.map.grounds_drawn == 1
@@ -51,7 +49,7 @@ async def test_a_driver_that_moves_costs_no_drawing_of_the_ground() -> None:
 
 
 async def test_only_what_changed_is_painted_and_all_of_it() -> None:
-    app = MapWindow(GROUND, ride(0.5))
+    app = MapWindow(BASEMAP, ride(0.5))
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.pause()
         painted: list[int] = []
@@ -71,16 +69,16 @@ async def test_only_what_changed_is_painted_and_all_of_it() -> None:
 
 
 async def test_the_same_scene_again_is_no_work() -> None:
-    app = MapWindow(GROUND, ride())
+    app = MapWindow(BASEMAP, ride())
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
-        scene = app.map.scene
+        overlay = app.map.overlay
         app.map.show(ride())
-        assert app.map.scene is scene
+        assert app.map.overlay is overlay
 
 
 async def test_keys_zoom_move_follow_and_show_the_whole_again() -> None:
-    app = MapWindow(GROUND, ride(0.3))
+    app = MapWindow(BASEMAP, ride(0.3))
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.pause()
         whole = app.text()
@@ -108,7 +106,7 @@ async def test_keys_zoom_move_follow_and_show_the_whole_again() -> None:
 
 
 async def test_the_one_followed_stays_near_the_middle_and_the_ground_is_drawn_seldom() -> None:
-    app = MapWindow(GROUND, ride(0.0))
+    app = MapWindow(BASEMAP, ride(0.0))
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.press("f")
         drawn = app.map.grounds_drawn
@@ -122,7 +120,7 @@ async def test_the_one_followed_stays_near_the_middle_and_the_ground_is_drawn_se
 
 
 async def test_the_wheel_zooms_and_a_drag_moves() -> None:
-    app = MapWindow(GROUND, ride())
+    app = MapWindow(BASEMAP, ride())
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         whole = app.text()
@@ -137,7 +135,7 @@ async def test_the_wheel_zooms_and_a_drag_moves() -> None:
 
 
 async def test_it_follows_the_windows_size_and_the_theme() -> None:
-    app = MapWindow(GROUND, ride())
+    app = MapWindow(BASEMAP, ride())
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.resize_terminal(60, 20)
         await pilot.pause()
@@ -156,7 +154,7 @@ async def test_it_follows_the_windows_size_and_the_theme() -> None:
 
 
 async def test_news_that_stay_away_are_seen_in_the_pill() -> None:
-    app = MapWindow(GROUND, ride(stale=True, hud="no news for 22 s"))
+    app = MapWindow(BASEMAP, ride(stale=True, hud="no news for 22 s"))
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         text = app.text()
@@ -173,7 +171,7 @@ async def test_without_a_ground_there_is_a_grid_and_no_street() -> None:
         assert all(char in app.text() for char in "│─┼")
         assert not set("▌▐▀▄█▖▗▘▝") & set(app.text())
         grid = app.map.render_line(3)
-        app.map.ground = GROUND
+        app.map.basemap = BASEMAP
         await pilot.pause()
         assert "a square" not in app.text()
         assert app.map.render_line(3) != grid
@@ -181,7 +179,7 @@ async def test_without_a_ground_there_is_a_grid_and_no_street() -> None:
 
 async def test_without_colour_all_is_told_by_glyphs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "NO_COLOR", "1")
-    app = MapWindow(GROUND, ride())
+    app = MapWindow(BASEMAP, ride())
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.pause()
         assert app.no_color
@@ -203,20 +201,20 @@ async def test_the_arrow_points_where_the_driver_goes(heading: float, arrow: str
 async def test_several_drivers_and_their_labels_leave_each_other_room() -> None:
     names = [f"Driver {number:02}" for number in range(12)]
     markers = tuple(
-        Marker("driver", name, Spot(47.07 + 0.0012 * (at % 4), 15.44 + 0.0012 * (at // 4)), 0.0)
+        Marker("driver", name, LatLng(47.07 + 0.0012 * (at % 4), 15.44 + 0.0012 * (at // 4)), 0.0)
         for at, name in enumerate(names)
     )
-    app = MapWindow(GROUND, Scene(markers, hud="12 drivers"))
+    app = MapWindow(BASEMAP, Overlay(markers, hud="12 drivers"))
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()
         text = app.text()
         assert text.count("▲") == 12
         for name in names:
             assert text.count(name) == 1, name
-        assert app.map.scene.watched is None
+        assert app.map.overlay.watched is None
         await pilot.press("f")
         assert not app.map.following
-        app.map.show(Scene((replace(markers[5], chosen=True), *markers[6:])))
+        app.map.show(Overlay((replace(markers[5], chosen=True), *markers[6:])))
         await pilot.press("f")
         assert app.map.following
 
@@ -226,7 +224,7 @@ WORDS = ["寿司カゼ 🍣", "Ken\x1b[31m\x07", "‮drow", "a" * 300, "👩‍�
 
 @pytest.mark.parametrize("words", WORDS)
 async def test_any_words_keep_every_line_as_wide_as_the_window(words: str) -> None:
-    app = MapWindow(GROUND, ride(label=words, hud=words))
+    app = MapWindow(BASEMAP, ride(label=words, hud=words))
     async with app.run_test(size=(61, 17)) as pilot:
         for size in ((61, 17), (30, 8), (9, 3)):
             await pilot.resize_terminal(*size)
@@ -237,25 +235,31 @@ async def test_any_words_keep_every_line_as_wide_as_the_window(words: str) -> No
                 assert "\x1b" not in strip.text
 
 
-EVERYWHERE = [Spot(90, 0), Spot(-90, -180), Spot(0, 180), Spot(0, -180), Spot(47.07, 15.44)]
+EVERYWHERE = [
+    LatLng(90, 0),
+    LatLng(-90, -180),
+    LatLng(0, 180),
+    LatLng(0, -180),
+    LatLng(47.07, 15.44),
+]
 
 
 async def test_no_size_and_no_place_breaks_it() -> None:
-    app = MapWindow(GROUND, Scene())
+    app = MapWindow(BASEMAP, Overlay())
     async with app.run_test(size=(20, 6)) as pilot:
         await pilot.pause()
         sizes = [(1, 1), (2, 1), (1, 9), (3, 2), (7, 3), (20, 6)]
-        for size, spot in product(sizes, EVERYWHERE):
+        for size, lat_lng in product(sizes, EVERYWHERE):
             await pilot.resize_terminal(*size)
-            scene = Scene(
-                (Marker("driver", "Ken", spot, 12.0, chosen=True), Marker("home", "Home", HOME)),
-                (SHOP, spot, spot),
-                (spot, HOME),
+            overlay = Overlay(
+                (Marker("driver", "Ken", lat_lng, 12.0, chosen=True), Marker("home", "Home", HOME)),
+                (SHOP, lat_lng, lat_lng),
+                (lat_lng, HOME),
                 "1 min",
             )
-            for ground in (GROUND, None):
-                app.map.ground = ground
-                app.map.show(scene)
+            for basemap in (BASEMAP, None):
+                app.map.basemap = basemap
+                app.map.show(overlay)
                 for act in (
                     app.map.action_follow,
                     partial(app.map.action_zoom, 1),
@@ -268,31 +272,33 @@ async def test_no_size_and_no_place_breaks_it() -> None:
 
 
 async def test_an_empty_scene_shows_the_town_and_nothing_at_all_is_fine() -> None:
-    app = MapWindow(GROUND, Scene())
+    app = MapWindow(BASEMAP, Overlay())
     async with app.run_test(size=(60, 20)) as pilot:
         await pilot.pause()
         assert "▐" in app.text()
         await pilot.press("f", "plus", "0", "minus")
-        app.map.ground = None
+        app.map.basemap = None
         await pilot.pause()
         assert "a square" in app.text()
         assert app.map.size == Size(60, 20)
 
 
 def test_drawing_is_a_function_of_its_arguments() -> None:
-    inks = Inks.of({}, dark=True)
-    view = View.fit(ride().spots(), 80, 24)
-    backdrop = Backdrop.draw(GROUND, view, inks)
-    assert draw(ride(), view, backdrop, inks, False) == draw(ride(), view, backdrop, inks, False)
-    assert Backdrop.draw(GROUND, view, inks) == backdrop
+    palette = Palette.of({}, dark=True)
+    view = View.fit(ride().lat_lngs(), 80, 24)
+    rendered = RenderedBasemap.draw(BASEMAP, view, palette)
+    assert draw(ride(), view, rendered, palette, False) == draw(
+        ride(), view, rendered, palette, False
+    )
+    assert RenderedBasemap.draw(BASEMAP, view, palette) == rendered
 
 
 def test_words_that_change_are_painted_to_their_end() -> None:
-    inks = Inks.of({}, dark=True)
-    view = View.fit(ride().spots(), 80, 24)
-    backdrop = Backdrop.draw(None, view, inks)
+    palette = Palette.of({}, dark=True)
+    view = View.fit(ride().lat_lngs(), 80, 24)
+    rendered = RenderedBasemap.draw(None, view, palette)
     before, after = (
-        draw(ride(label=name, hud=hud), view, backdrop, inks, True)
+        draw(ride(label=name, hud=hud), view, rendered, palette, True)
         for name, hud in (("Kenneth", "12 min"), ("Cynthia", "11 min"))
     )
     regions = {region.y: region for region in changed_regions(before, after, 80)}
@@ -303,10 +309,10 @@ def test_words_that_change_are_painted_to_their_end() -> None:
 
 
 async def test_the_window_is_kept_until_much_closer_would_do() -> None:
-    def approach(part: float) -> Scene:
-        return Scene(tuple(one for one in ride(part).markers if one.kind != "restaurant"))
+    def approach(part: float) -> Overlay:
+        return Overlay(tuple(one for one in ride(part).markers if one.kind != "restaurant"))
 
-    app = MapWindow(GROUND, approach(0.0))
+    app = MapWindow(BASEMAP, approach(0.0))
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.pause()
         for step in range(31):

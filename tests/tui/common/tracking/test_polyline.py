@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from server.features.drivers.schemas import DriverPosition, Point
-from tui.common.tracking.polyline import Course, bearing, metres_between
+from tui.common.tracking.track import Polyline, bearing, metres_between
 
 degrees = st.floats(-0.02, 0.02)
 points = st.builds(
@@ -19,49 +19,49 @@ shares = st.floats(0, 1)
 HERE = Point(lat=47.07, lng=15.44)
 
 
-def walked(course: Course, start: float, end: float) -> float:
+def walked(polyline: Polyline, start: float, end: float) -> float:
     """Metres from one place of the course to another, around every corner in between."""
-    passed, along = [course.at(start).point], 0.0
-    for a, b in pairwise(course.points):
+    passed, along = [polyline.at(start).point], 0.0
+    for a, b in pairwise(polyline.points):
         along += metres_between(a, b)
         if start < along < end:
             passed.append(b)
-    passed.append(course.at(end).point)
+    passed.append(polyline.at(end).point)
     return sum(metres_between(a, b) for a, b in pairwise(passed))
 
 
 @given(ways, shares, shares)
 def test_the_distance_covered_is_speed_times_time(way: list[Point], a: float, b: float) -> None:
-    course = Course(way)
-    start, end = sorted((a * course.metres, b * course.metres))
-    assert walked(course, start, end) == pytest.approx(end - start, rel=1e-3, abs=0.2)
+    polyline = Polyline(way)
+    start, end = sorted((a * polyline.metres, b * polyline.metres))
+    assert walked(polyline, start, end) == pytest.approx(end - start, rel=1e-3, abs=0.2)
 
 
 @given(ways, st.floats(allow_nan=False, allow_infinity=False, width=32))
 def test_nobody_gets_past_either_end(way: list[Point], metres: float) -> None:
-    course = Course(way)
-    place = course.at(metres).point
-    if metres >= course.metres:
+    polyline = Polyline(way)
+    place = polyline.at(metres).point
+    if metres >= polyline.metres:
         assert place == way[-1]
     elif metres <= 0:
         assert metres_between(place, way[0]) < 0.02
-    assert course.at(course.metres).point == way[-1]
+    assert polyline.at(polyline.metres).point == way[-1]
 
 
 @given(ways, st.lists(shares, min_size=2, max_size=20))
 def test_it_only_ever_goes_forward(way: list[Point], moments: list[float]) -> None:
-    course = Course(way)
-    done = [walked(course, 0, share * course.metres) for share in sorted(moments)]
+    polyline = Polyline(way)
+    done = [walked(polyline, 0, share * polyline.metres) for share in sorted(moments)]
     for before, after in pairwise(done):
         assert after >= before - 1e-3
 
 
 @given(ways, shares)
 def test_one_looks_along_the_leg_one_is_on(way: list[Point], share: float) -> None:
-    course = Course(way)
-    assume(course.metres > 10)
-    metres = share * (course.metres - 2)
-    here, ahead = course.at(metres), course.at(metres + 1)
+    polyline = Polyline(way)
+    assume(polyline.metres > 10)
+    metres = share * (polyline.metres - 2)
+    here, ahead = polyline.at(metres), polyline.at(metres + 1)
     assert here.heading is not None
     DriverPosition(lat=here.lat, lng=here.lng, heading=here.heading)
     if here.heading == ahead.heading:
@@ -84,26 +84,26 @@ def test_the_four_winds(lat: float, lng: float, degrees: float) -> None:
 
 def test_a_corner_turns_the_head() -> None:
     corner = Point(lat=47.07, lng=15.45)
-    course = Course([HERE, corner, Point(lat=47.08, lng=15.45)])
+    polyline = Polyline([HERE, corner, Point(lat=47.08, lng=15.45)])
     first = metres_between(HERE, corner)
     assert first == pytest.approx(757, abs=1)
-    assert course.at(first - 1).heading == pytest.approx(90, abs=0.1)
-    assert course.at(first + 1).heading == 0
+    assert polyline.at(first - 1).heading == pytest.approx(90, abs=0.1)
+    assert polyline.at(first + 1).heading == 0
 
 
 def test_a_way_without_length_has_a_place_and_no_direction() -> None:
     for way in ([HERE], [HERE, HERE, HERE]):
-        course = Course(way)
-        assert (course.metres, course.at(5).point, course.at(5).heading) == (0, HERE, None)
+        polyline = Polyline(way)
+        assert (polyline.metres, polyline.at(5).point, polyline.at(5).heading) == (0, HERE, None)
 
 
 def test_a_corner_said_twice_is_one() -> None:
     there = Point(lat=47.08, lng=15.44)
-    assert Course([HERE, HERE, there, there]).at(10) == Course([HERE, there]).at(10)
+    assert Polyline([HERE, HERE, there, there]).at(10) == Polyline([HERE, there]).at(10)
 
 
 def test_the_date_line_is_no_wall() -> None:
-    course = Course([Point(lat=0, lng=179.999), Point(lat=0, lng=-179.999)])
-    assert course.metres == pytest.approx(222, abs=1)
-    assert abs(course.at(course.metres / 2 - 1).lng) == pytest.approx(180, abs=1e-4)
-    assert course.at(0).heading == 90
+    polyline = Polyline([Point(lat=0, lng=179.999), Point(lat=0, lng=-179.999)])
+    assert polyline.metres == pytest.approx(222, abs=1)
+    assert abs(polyline.at(polyline.metres / 2 - 1).lng) == pytest.approx(180, abs=1e-4)
+    assert polyline.at(0).heading == 90

@@ -1,11 +1,62 @@
-"""Which part of the world is seen, how large, and where in it a place is drawn."""
+"""What is shown on the ground: markers, the way behind, the way ahead, a line of words."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import asinh, atan, cosh, inf, pi, radians, remainder, sinh, tan
+from typing import Literal, NamedTuple
 
-from tui.common.map.markers import Spot
+MarkerKind = Literal["driver", "restaurant", "home"]
+
+
+class LatLng(NamedTuple):
+    """A place in WGS 84 degrees, both finite."""
+
+    lat: float
+    lng: float
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """One pill on the map."""
+
+    kind: MarkerKind
+    label: str
+    """May be empty; anything a person could type, made harmless where it is drawn."""
+    at: LatLng
+    heading: float | None = None
+    """Degrees clockwise from north; for a driver only."""
+    stale: bool = False
+    """There is no news of it: drawn hollow."""
+    chosen: bool = False
+    """The one that is watched: it is followed, lies on top, and its label is placed first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """All that lies over the ground. Two equal scenes look alike."""
+
+    markers: tuple[Marker, ...] = ()
+    trail: tuple[LatLng, ...] = ()
+    """The way driven, oldest first: solid."""
+    route: tuple[LatLng, ...] = ()
+    """The way still to go, next first: dashed."""
+    hud: str = ""
+    """A few words for the corner, as `6 min · 1.6 km · 24 km/h`; empty for none."""
+
+    @property
+    def watched(self) -> Marker | None:
+        """The driver to follow: the chosen one, else the only one there is."""
+        drivers = [marker for marker in self.markers if marker.kind == "driver"]
+        for driver in drivers:
+            if driver.chosen:
+                return driver
+        return drivers[0] if len(drivers) == 1 else None
+
+    def lat_lngs(self) -> tuple[LatLng, ...]:
+        """Every place that should be in view."""
+        return (*(marker.at for marker in self.markers), *self.trail, *self.route)
+
 
 EARTH_METRES = 6_371_008.8
 LARGEST_LAT = 85.05
@@ -15,15 +66,15 @@ FINEST, COARSEST = 0.25, 20_000.0
 CLOSE = 3.0
 """Metres a dot at which one place alone is shown."""
 
-Flat = tuple[float, float]
+Mercator = tuple[float, float]
 """A place in the Mercator plane: radians east, and as much north as keeps angles true."""
 
 
 @lru_cache(4096)
-def flat(spot: Spot) -> Flat:
+def to_mercator(lat_lng: LatLng) -> Mercator:
     """Where a place lies in the plane."""
-    lat = min(LARGEST_LAT, max(-LARGEST_LAT, spot.lat))
-    return radians(spot.lng), asinh(tan(radians(lat)))
+    lat = min(LARGEST_LAT, max(-LARGEST_LAT, lat_lng.lat))
+    return radians(lat_lng.lng), asinh(tan(radians(lat)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +104,14 @@ class View:
         """On the ground, at the middle's latitude."""
         return EARTH_METRES / (self.scale * cosh(self.y))
 
-    def dot(self, place: Flat) -> tuple[float, float]:
+    def dot(self, place: Mercator) -> tuple[float, float]:
         """Right and down from the top left corner, the shorter way round the globe."""
         east = remainder(place[0] - self.x, 2 * pi)
         return east * self.scale + self.columns, (self.y - place[1]) * self.scale + 2 * self.rows
 
-    def cell(self, spot: Spot) -> tuple[int, int]:
+    def cell(self, lat_lng: LatLng) -> tuple[int, int]:
         """Column and row of a place; outside of the window where it is not in view."""
-        x, y = self.dot(flat(spot))
+        x, y = self.dot(to_mercator(lat_lng))
         return int(x // 2), int(y // 4)
 
     def box(self, margin: float = 0.0) -> tuple[float, float, float, float]:
@@ -74,13 +125,13 @@ class View:
     def moved(self, right: float, down: float) -> "View":
         """The window so many dots further."""
         y = self.y - down / self.scale
-        highest = flat(Spot(LARGEST_LAT, 0))[1]
+        highest = to_mercator(LatLng(LARGEST_LAT, 0))[1]
         x = remainder(self.x + right / self.scale, 2 * pi)
         return replace(self, x=x, y=min(highest, max(-highest, y)))
 
-    def centred(self, spot: Spot) -> "View":
+    def centred(self, lat_lng: LatLng) -> "View":
         """The window with this place in its middle."""
-        x, y = flat(spot)
+        x, y = to_mercator(lat_lng)
         return replace(self, x=x, y=y)
 
     def zoomed(self, factor: float, at: tuple[float, float] | None = None) -> "View":
@@ -97,10 +148,10 @@ class View:
         """The same middle and scale in a window of another size."""
         return replace(self, columns=columns, rows=rows)
 
-    def holds(self, spots: Iterable[Spot], margin: float) -> bool:
+    def holds(self, lat_lngs: Iterable[LatLng], margin: float) -> bool:
         """Whether every place is in view, so many dots from the edge."""
-        for spot in spots:
-            x, y = self.dot(flat(spot))
+        for lat_lng in lat_lngs:
+            x, y = self.dot(to_mercator(lat_lng))
             if not (
                 margin <= x <= self.wide - margin and margin <= y <= self.high - margin
             ):  # also where the window is smaller than its margins
@@ -108,9 +159,9 @@ class View:
         return True
 
     @classmethod
-    def fit(cls, spots: Iterable[Spot], columns: int, rows: int) -> "View":
+    def fit(cls, lat_lngs: Iterable[LatLng], columns: int, rows: int) -> "View":
         """The closest window that has every place in it, with room for labels around."""
-        places = [flat(spot) for spot in spots]
+        places = [to_mercator(lat_lng) for lat_lng in lat_lngs]
         if not places:
             return cls(columns, rows)
         origin = places[0][0]
@@ -137,6 +188,52 @@ def fit_margins(columns: int, rows: int) -> tuple[float, float]:
     return min(columns * 0.3, max(6.0, columns * 0.18)), min(rows * 0.8, max(6.0, rows * 0.42))
 
 
-def spot_of(place: Flat) -> Spot:
+def to_lat_lng(place: Mercator) -> LatLng:
     """The place that lies there."""
-    return Spot(atan(sinh(place[1])) * 180 / pi, place[0] * 180 / pi)
+    return LatLng(atan(sinh(place[1])) * 180 / pi, place[0] * 180 / pi)
+
+
+GRID_DOTS = 26.0
+"""The least between two lines of the grid."""
+
+
+def round_metres(most: float) -> float:
+    """The largest of 1, 2 and 5 times a power of ten that is no more than `most`."""
+    power = 1.0
+    while power * 10 <= most:
+        power *= 10
+    while power > most and power > 1e-3:
+        power /= 10
+    return next((power * times for times in (5, 2) if power * times <= most), power)
+
+
+def grid_metres(view: View) -> float:
+    """Between two lines of the grid."""
+    least = GRID_DOTS * view.metres_a_dot
+    metres = round_metres(least)
+    steps = (metres * times for times in (1, 2, 2.5, 5, 10))
+    return next(step for step in steps if step >= least * 0.999 and _round(step))
+
+
+def _round(metres: float) -> bool:
+    return round_metres(metres * 1.001) >= metres * 0.999
+
+
+def human_metres(metres: float) -> str:
+    """A distance: `200 m`, `5 km`."""
+    if metres >= 1000:
+        return f"{metres / 1000:g} km"
+    return f"{metres:g} m"
+
+
+def scale_bar(view: View, square: bool) -> str:
+    """A bar and what it is long; where `square`, the width of the grid's squares."""
+    if square:
+        metres = grid_metres(view)
+        words = f" {human_metres(metres)} a square "
+        return words if len(words) <= view.columns else ""
+    metres = round_metres(min(40.0, view.wide * 0.3) * view.metres_a_dot)
+    cells = max(1, round(metres / view.metres_a_dot / 2))
+    bar = "╺" + "━" * (cells - 2) + "╸" if cells > 1 else "━"
+    words = f" {bar} {human_metres(metres)} "
+    return words if len(words) <= view.columns else ""

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 from autopilot_at_work import at_work
-from location_front import Front, Sent, front_of
 
 from server.features.drivers.schemas import Point
 from server.features.restaurants.service import set_radius
 from support.live_server import running_server, settings_for
+from support.location_front import Front, Sent, front_of
 from support.rest import Rest
 from support.server_process import StartServer
 from support.town import PASSWORD, Place, database_in, open_restaurant
 from support.waiting import wait_until
-from tui.common.tracking import trip as ride
-from tui.common.tracking.polyline import metres_between
+from tui.common.tracking import trip as trip
+from tui.common.tracking.track import metres_between
 from tui.demo.autopilot import drivers as autopilot_courier
 from tui.demo.autopilot import rules as autopilot_rules
 
@@ -39,7 +39,7 @@ def door(metres: float) -> Point:
 @pytest.fixture(autouse=True)
 def _short_and_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Near is nearer here, and fast is faster, so that no test takes long."""
-    monkeypatch.setattr(ride, "FASTEST", SPEED)
+    monkeypatch.setattr(trip, "FASTEST", SPEED)
     monkeypatch.setattr(autopilot_rules, "AT_PLACE_METRES", 10)
 
 
@@ -115,7 +115,9 @@ async def test_an_order_is_ridden_to_the_door_and_the_driver_comes_back(
     async with at_work(front.url, place.employees[0]) as pilot:
         riding = autopilot_rules.Delivery.RIDING
         await wait_until(
-            lambda: [pilot.fleet.delivery(order) for order in pilot.orders.values()] == [riding],
+            lambda: (
+                [pilot.driver_bots.delivery(order) for order in pilot.orders.values()] == [riding]
+            ),
             20,
             every=0.005,
             what="its driver is on the road",
@@ -180,13 +182,13 @@ async def test_a_persons_order_is_not_ridden(
         await person_does(person, order_id, status)
     await person_does(person, order_id, "out_for_delivery", driver_id=place.drivers[0])
     async with at_work(front.url, place.employees[0]) as pilot:
-        await wait_until(lambda: pilot.fleet.persons == {place.drivers[0]})
+        await wait_until(lambda: pilot.driver_bots.persons == {place.drivers[0]})
         # Placed later and delivered: by then it has had every occasion.
         later = await placed(guest, place, NEAR)
         await at_status(guest, later, "delivered")
         await at_status(guest, order_id, "out_for_delivery")
         # Who is out for somebody else is not ridden back either.
-        await wait_until(lambda: not pilot.fleet.riding)
+        await wait_until(lambda: not pilot.driver_bots.riding)
         assert front.taken[-1].point == door(NEAR)
 
 

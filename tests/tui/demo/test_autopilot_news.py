@@ -58,7 +58,7 @@ async def test_of_a_fleet_one_announces(live_server: LiveServer, rest: Rest) -> 
     ]
     accounts = [Credentials(email=place.employees[0], password=PASSWORD) for place in places]
     await rest.log_in(places[0].employees[0], PASSWORD)
-    fleet = asyncio.create_task(work(live_server.url, accounts, pace=0.002))
+    driver_bots = asyncio.create_task(work(live_server.url, accounts, pace=0.002))
     seen: dict[str, str] = {}
 
     async def several() -> bool:
@@ -71,7 +71,7 @@ async def test_of_a_fleet_one_announces(live_server: LiveServer, rest: Rest) -> 
     try:
         await wait_until(several, 20, what="four announcements")
     finally:
-        fleet.cancel()
+        driver_bots.cancel()
         with suppress(asyncio.CancelledError):
-            await fleet
+            await driver_bots
     assert sorted(seen.values()) == sorted(TITLES[: len(seen)]), "in their order, none twice"

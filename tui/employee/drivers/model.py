@@ -9,8 +9,7 @@ from server.features.drivers.schemas import DriverOnDuty, DriverOnDutyPage
 from server.features.orders.schemas import Order, OrderStatus
 from server.features.restaurants.schemas import CarriedOrder
 from tui.common.client.locations import is_newer
-from tui.common.tracking.polyline import metres_between
-from tui.common.tracking.track import Journey, place_of
+from tui.common.tracking.track import DriverTrack, metres_between, point_of
 
 DOOR_METRES = 40.0
 """Who is nearer to a door than that is there."""
@@ -29,12 +28,12 @@ class Standing(Enum):
     """Of the next order they bring."""
 
 
-class Duty:
-    """One driver. `journey` is fed by the roster, and by whoever watches the driver."""
+class DriverState:
+    """One driver. `track` is fed by the roster, and by whoever watches the driver."""
 
     def __init__(self, driver: DriverOnDuty) -> None:
         self.driver = driver
-        self.journey = Journey()
+        self.track = DriverTrack()
         self.items: tuple[Order | CarriedOrder, ...] = tuple(driver.carrying)
         """Theirs to bring, the first to leave first. Whole orders, once the board is known."""
 
@@ -71,28 +70,28 @@ class Duty:
         was_out = bool(self.out)
         self.items = tuple(sorted(items, key=_turn))
         if self.out and not was_out:
-            self.journey.set_out()
+            self.track.start_trip()
 
     def _at_the_door(self, now: datetime) -> bool:
-        newest = self.journey.newest
-        if newest is None or not self.doors or self.journey.is_stale(now):
+        newest = self.track.newest
+        if newest is None or not self.doors or self.track.is_stale(now):
             return False
         door = self.doors[0].address
-        return metres_between(place_of(newest), place_of(door)) <= DOOR_METRES
+        return metres_between(point_of(newest), point_of(door)) <= DOOR_METRES
 
 
-class Roster:
+class DriverList:
     """All of them, by name. Nothing here waits or paints."""
 
     def __init__(self) -> None:
         self.interval = 0.0
         """Seconds between two positions of a driver; 0 before the roster is read."""
-        self.duties: tuple[Duty, ...] = ()
-        self._by_id: dict[str, Duty] = {}
+        self.states: tuple[DriverState, ...] = ()
+        self._by_id: dict[str, DriverState] = {}
         self._loads: dict[str, list[Order]] | None = None
         """By driver; None until the board is known."""
 
-    def get(self, driver_id: str | None) -> Duty | None:
+    def get(self, driver_id: str | None) -> DriverState | None:
         """The duty of that driver."""
         return None if driver_id is None else self._by_id.get(driver_id)
 
@@ -101,17 +100,17 @@ class Roster:
         self.interval = page.interval_seconds
         known, self._by_id = self._by_id, {}
         for driver in sorted(page.items, key=lambda one: (one.name.casefold(), one.id)):
-            duty = known.get(driver.id)
-            if duty is None:
-                duty = Duty(driver)
-            duty.driver = driver
-            self._by_id[driver.id] = duty
+            state = known.get(driver.id)
+            if state is None:
+                state = DriverState(driver)
+            state.driver = driver
+            self._by_id[driver.id] = state
             where = driver.location
-            journey = duty.journey
-            if where is not None and is_newer(where, journey.doubt or journey.newest):
-                journey.take(where)
-            duty.bring(driver.carrying if self._loads is None else self._loads.get(duty.id, ()))
-        self.duties = tuple(self._by_id.values())
+            track = state.track
+            if where is not None and is_newer(where, track.doubt or track.newest):
+                track.take(where)
+            state.bring(driver.carrying if self._loads is None else self._loads.get(state.id, ()))
+        self.states = tuple(self._by_id.values())
 
     def load(self, orders: Iterable[Order]) -> set[str]:
         """The restaurant's open orders, as the board has them; the drivers named there who are
@@ -121,29 +120,29 @@ class Roster:
             if order.driver is not None:
                 loads[order.driver.id].append(order)
         self._loads = loads
-        for duty in self.duties:
-            duty.bring(loads.get(duty.id, ()))
+        for state in self.states:
+            state.bring(loads.get(state.id, ()))
         return loads.keys() - self._by_id.keys()
 
     def count(self, now: datetime, *standings: Standing) -> int:
         """How many drivers are about that."""
-        return sum(duty.standing(now) in standings for duty in self.duties)
+        return sum(state.standing(now) in standings for state in self.states)
 
     @property
     def out_count(self) -> int:
         """How many drivers have something on its way."""
-        return sum(bool(duty.out) for duty in self.duties)
+        return sum(bool(state.out) for state in self.states)
 
 
-def pressing(duties: Sequence[Duty], now: datetime) -> Duty | None:
+def pressing(states: Sequence[DriverState], now: datetime) -> DriverState | None:
     """The driver to look at first: one who is at a door, one who will be there soonest, one who
     is waited for at the counter; among equals the first."""
 
-    def turn(duty: Duty) -> tuple[int, float]:
-        left = duty.journey.seconds_left(now) if duty.out else None
-        return _PRESSING.index(duty.standing(now)), float("inf") if left is None else left
+    def turn(state: DriverState) -> tuple[int, float]:
+        left = state.track.seconds_left(now) if state.out else None
+        return _PRESSING.index(state.standing(now)), float("inf") if left is None else left
 
-    return min(duties, key=turn, default=None)
+    return min(states, key=turn, default=None)
 
 
 _PRESSING = (

@@ -29,7 +29,7 @@ QUICK = 0.03
 
 
 @asynccontextmanager
-async def fleet(url: str, *emails: str) -> AsyncIterator[None]:
+async def driver_bots(url: str, *emails: str) -> AsyncIterator[None]:
     """Autopilots of one process, who stand at the desk too."""
     accounts = [Credentials(email=email, password=PASSWORD) for email in emails]
     job = asyncio.create_task(work(url, accounts, QUICK))
@@ -91,7 +91,7 @@ async def test_one_of_the_fleet_answers_and_says_what_it_is(
 ) -> None:
     chat = await asked(guest, place)
     async with (
-        fleet(live_server.url, *place.employees[:2]),
+        driver_bots(live_server.url, *place.employees[:2]),
         talking(live_server.url, "ada@example.com", chat) as talk,
     ):
         await heard(talk, 1)
@@ -125,7 +125,7 @@ async def test_it_makes_room_for_whoever_takes_the_chat_up(
     chat = await asked(guest, place)
     person = await guest.another().log_in(place.employees[2], PASSWORD)
     async with (
-        fleet(live_server.url, place.employees[0]),
+        driver_bots(live_server.url, place.employees[0]),
         talking(live_server.url, "ada@example.com", chat) as talk,
     ):
         await heard(talk, 1)
@@ -149,7 +149,7 @@ async def test_it_stays_out_of_a_chat_that_a_person_has(
     person = await guest.another().log_in(place.employees[2], PASSWORD)
     (await person.post(f"/chats/{first['id']}/take")).must(200)
     async with (
-        fleet(live_server.url, place.employees[0]),
+        driver_bots(live_server.url, place.employees[0]),
         talking(live_server.url, "ada@example.com", first) as taken,
         talking(live_server.url, "ada@example.com", second) as free,
     ):

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from location_front import Front, Sent, front_of
 
 from server.features.drivers.schemas import DriverOnDuty, DriverPosition, Point
 from support.live_server import LiveServer, running_server, settings_for
+from support.location_front import Front, Sent, front_of
 from support.town import PASSWORD, Place, open_restaurant
 from support.waiting import PATIENCE, wait_until
 from tui.common.client.api import Api
 from tui.common.client.meter import Wire
 from tui.common.client.session import Session
-from tui.common.tracking import trip as ride_module
-from tui.common.tracking.polyline import metres_between
-from tui.common.tracking.trip import FASTEST, Ride, RideEnd, speed_of
+from tui.common.tracking import trip as trip_module
+from tui.common.tracking.track import metres_between
+from tui.common.tracking.trip import FASTEST, Trip, TripEnd, speed_of
 
 BASE = Point(lat=48.86, lng=2.36)
 QUICK = 0.01
@@ -68,9 +68,9 @@ async def on_duty(api: Api) -> DriverOnDuty:
 
 def a_ride(
     api: Api, driver: DriverOnDuty, *stops: Point, interval: float = 0.1, **more: Any
-) -> Ride:
+) -> Trip:
     more = {"start": BASE, "pace": QUICK} | more
-    return Ride(api, driver, stops or (NEAR,), interval, **more)
+    return Trip(api, driver, stops or (NEAR,), interval, **more)
 
 
 def between(a: Sent, b: Sent) -> float:
@@ -80,13 +80,13 @@ def between(a: Sent, b: Sent) -> float:
 async def test_it_moves_to_the_stop_at_its_speed_and_says_so(
     api: Api, driver: DriverOnDuty, front: Front
 ) -> None:
-    ride = a_ride(api, driver)
-    assert ride.progress == 0
-    assert await ride.run()
-    assert (ride.end, ride.progress, ride.error) == (RideEnd.ARRIVED, 1.0, None)
-    assert ride.metres == pytest.approx(60, abs=0.5)
+    trip = a_ride(api, driver)
+    assert trip.progress == 0
+    assert await trip.run()
+    assert (trip.end, trip.progress, trip.error) == (TripEnd.ARRIVED, 1.0, None)
+    assert trip.metres == pytest.approx(60, abs=0.5)
     assert metres_between(front.sent[0].point, BASE) < 1
-    assert front.sent[-1].point == NEAR == ride.position
+    assert front.sent[-1].point == NEAR == trip.position
     assert 5 <= len(front.sent) <= 18  # fewer where answers take longer than the interval
     for a, b in pairwise(front.sent):
         assert between(a, b) == pytest.approx(FASTEST * (b.at - a.at), abs=3)
@@ -99,9 +99,9 @@ async def test_it_moves_to_the_stop_at_its_speed_and_says_so(
 
 
 async def test_it_passes_every_stop_in_turn(api: Api, driver: DriverOnDuty, front: Front) -> None:
-    ride = a_ride(api, driver, NEAR, BASE, interval=0.05)
-    assert await ride.run()
-    assert ride.metres == pytest.approx(120, abs=1)
+    trip = a_ride(api, driver, NEAR, BASE, interval=0.05)
+    assert await trip.run()
+    assert trip.metres == pytest.approx(120, abs=1)
     assert front.sent[-1].point == BASE
     assert max(metres_between(BASE, one.point) for one in front.sent) > 55
     assert {one.position.heading for one in front.sent} == {0.0, 180.0}
@@ -123,11 +123,11 @@ async def test_it_keeps_to_the_streets(data_dir: Path) -> None:
         async with front_of(server.url) as front:
             session = Session(front.url, Wire())
             await session.log_in(place.employees[0], PASSWORD)
-            ride = a_ride(Api(session), await on_duty(Api(session)), end)
-            assert await ride.run()
+            trip = a_ride(Api(session), await on_duty(Api(session)), end)
+            assert await trip.run()
             await session.close()
-    assert ride.points[0] == BASE
-    assert corner in ride.points
+    assert trip.points[0] == BASE
+    assert corner in trip.points
     for one in front.sent:
         on_the_first = abs(one.point.lat - BASE.lat) < 1e-6
         on_the_second = abs(one.point.lng - corner.lng) < 1e-6
@@ -141,24 +141,24 @@ async def test_it_keeps_to_the_streets(data_dir: Path) -> None:
 async def test_while_the_server_is_away_it_moves_on_and_never_jumps(
     api: Api, driver: DriverOnDuty, front: Front, status: int
 ) -> None:
-    ride = a_ride(api, driver, FAR)
-    riding = asyncio.create_task(ride.run())
+    trip = a_ride(api, driver, FAR)
+    riding = asyncio.create_task(trip.run())
     await wait_until(lambda: len(front.taken) >= 3)
     front.refuse = status
-    await wait_until(lambda: ride.error is not None)
-    assert ride.trouble_since is not None
+    await wait_until(lambda: trip.error is not None)
+    assert trip.trouble_since is not None
     before, shut_at = front.taken[-1], time.monotonic()
-    await wait_until(lambda: ride.metres_done > 40 * (1 + shut_at - before.at))
+    await wait_until(lambda: trip.metres_done > 40 * (1 + shut_at - before.at))
     tries = len(front.sent)
     front.refuse = None
     await wait_until(lambda: len(front.taken) >= 8)
-    ride.stop()
+    trip.stop()
     assert not await riding
     after = front.taken[front.taken.index(before) + 1]
     assert between(before, after) == pytest.approx(FASTEST * (after.at - before.at), abs=4)
     # aiohttp asks twice where a connection that it had kept breaks.
     assert tries < 60, "it hammers a server that is away"
-    assert (ride.error, ride.trouble_since) == (None, None)
+    assert (trip.error, trip.trouble_since) == (None, None)
     # One position for the whole absence, then one an interval as ever.
     for a, b in pairwise(front.taken[3:]):
         assert b.at - a.at > 0.05
@@ -172,8 +172,8 @@ async def test_it_asks_again_when_the_server_says_so(
     api: Api, driver: DriverOnDuty, front: Front, status: int
 ) -> None:
     front.refuse, front.retry_after = status, "1"
-    ride = a_ride(api, driver)
-    riding = asyncio.create_task(ride.run())
+    trip = a_ride(api, driver)
+    riding = asyncio.create_task(trip.run())
     await wait_until(lambda: front.sent)
     front.refuse = None
     assert await riding
@@ -187,11 +187,11 @@ async def test_it_ends_with_the_reason_where_it_is_refused(
     api: Api, driver: DriverOnDuty, front: Front, status: int
 ) -> None:
     front.refuse = status
-    ride = a_ride(api, driver)
-    assert not await ride.run()
-    assert ride.end is RideEnd.REFUSED
-    assert ride.error is not None
-    assert str(status) in ride.error.message
+    trip = a_ride(api, driver)
+    assert not await trip.run()
+    assert trip.end is TripEnd.REFUSED
+    assert trip.error is not None
+    assert str(status) in trip.error.message
     assert len(front.sent) == 1
 
 
@@ -199,10 +199,10 @@ async def test_another_restaurants_driver_is_refused(
     api: Api, driver: DriverOnDuty, live_server: LiveServer, data_dir: Path
 ) -> None:
     other = await open_restaurant(data_dir, live_server.url, "Other")
-    ride = a_ride(api, driver.model_copy(update={"id": other.drivers[0]}))
-    assert not await ride.run()
-    assert ride.error is not None
-    assert ride.error.message
+    trip = a_ride(api, driver.model_copy(update={"id": other.drivers[0]}))
+    assert not await trip.run()
+    assert trip.error is not None
+    assert trip.error.message
 
 
 async def test_one_that_is_stopped_can_be_gone_on_with(
@@ -213,7 +213,7 @@ async def test_one_that_is_stopped_can_be_gone_on_with(
     await wait_until(lambda: first.metres_done > 20)
     first.stop()
     assert not await riding
-    assert first.end is RideEnd.STOPPED
+    assert first.end is TripEnd.STOPPED
     left = first.position
     assert first.position == left
     assert 20 < metres_between(BASE, left) < 2_000
@@ -226,17 +226,17 @@ async def test_one_that_is_stopped_can_be_gone_on_with(
 async def test_stopped_before_it_began_it_sends_nothing_and_cancelled_it_ends(
     api: Api, driver: DriverOnDuty, front: Front
 ) -> None:
-    ride = a_ride(api, driver, FAR)
-    ride.stop()
-    assert not await ride.run()
+    trip = a_ride(api, driver, FAR)
+    trip.stop()
+    assert not await trip.run()
     assert not front.sent
-    ride = a_ride(api, driver, FAR)
-    riding = asyncio.create_task(ride.run())
+    trip = a_ride(api, driver, FAR)
+    riding = asyncio.create_task(trip.run())
     await wait_until(lambda: front.sent)
     riding.cancel()
     with pytest.raises(asyncio.CancelledError):
         await riding
-    assert ride.end is RideEnd.STOPPED
+    assert trip.end is TripEnd.STOPPED
 
 
 async def test_cancelled_as_an_answer_comes_it_ends(
@@ -271,11 +271,11 @@ async def test_without_a_way_it_goes_as_the_crow_flies_and_else_asks_again(
     front.refuse_ways = 404
     assert await a_ride(api, driver).run()
     front.refuse_ways, front.ways = 503, 0
-    ride = a_ride(api, driver)
-    riding = asyncio.create_task(ride.run())
+    trip = a_ride(api, driver)
+    riding = asyncio.create_task(trip.run())
     await wait_until(lambda: front.ways >= 2)
-    assert ride.metres is None
-    assert ride.position == BASE
+    assert trip.metres is None
+    assert trip.position == BASE
     front.refuse_ways = None
     assert await riding
 
@@ -283,16 +283,16 @@ async def test_without_a_way_it_goes_as_the_crow_flies_and_else_asks_again(
 async def test_a_server_that_does_not_answer_is_not_waited_for(
     driver: DriverOnDuty, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ride_module, "REQUEST_SECONDS", 0.3)
+    monkeypatch.setattr(trip_module, "REQUEST_SECONDS", 0.3)
     silent = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
     session = Session(f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}", Wire())
     monkeypatch.setattr(session._grant, "access", lambda _rejected=None: asyncio.sleep(0, "token"))
-    ride = a_ride(Api(session), driver)
-    riding = asyncio.create_task(ride.run())
-    await wait_until(lambda: ride.error is not None)
-    assert ride.error is not None
-    assert "did not answer" in ride.error.message
-    ride.stop()
+    trip = a_ride(Api(session), driver)
+    riding = asyncio.create_task(trip.run())
+    await wait_until(lambda: trip.error is not None)
+    assert trip.error is not None
+    assert "did not answer" in trip.error.message
+    trip.stop()
     assert not await riding
     await session.close()
     silent.close()
@@ -302,12 +302,12 @@ async def test_a_long_way_is_ridden_faster_but_never_at_a_jump(
     api: Api, driver: DriverOnDuty, front: Front
 ) -> None:
     for longest, speed in ((100.0, 40.0), (None, 6.0), (1000.0, 6.0), (200.0, 20.0)):
-        ride = a_ride(api, driver, FAR, pace=1.0, longest=longest)
-        riding = asyncio.create_task(ride.run())
+        trip = a_ride(api, driver, FAR, pace=1.0, longest=longest)
+        riding = asyncio.create_task(trip.run())
         count = len(front.sent)
         await wait_until(lambda count=count: len(front.sent) > count)  # type: ignore[misc]
-        assert ride.speed == pytest.approx(speed, rel=0.01)
-        ride.stop()
+        assert trip.speed == pytest.approx(speed, rel=0.01)
+        trip.stop()
         await riding
 
 
@@ -324,7 +324,7 @@ def test_every_vehicle_has_its_speed() -> None:
 
 async def test_what_cannot_be_ridden_is_told(api: Api, driver: DriverOnDuty) -> None:
     with pytest.raises(ValueError, match="a stop"):
-        Ride(api, driver, (), 1)
+        Trip(api, driver, (), 1)
     for interval, pace in ((0, 1), (1, 0), (float("nan"), 1), (-1, 1)):
         with pytest.raises(ValueError, match="above 0"):
-            Ride(api, driver, (NEAR,), interval, pace)
+            Trip(api, driver, (NEAR,), interval, pace)

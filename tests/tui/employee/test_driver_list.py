@@ -10,10 +10,10 @@ from server.features.drivers.schemas import DriverLocation, DriverOnDuty, Driver
 from server.features.orders.schemas import Order, OrderDriver, OrderStatus
 from server.features.restaurants.schemas import CarriedOrder
 from server.features.shared.schemas import Address
-from tui.employee.drivers import format as driver_lines
-from tui.employee.drivers.controller import worth_watching
+from tui.employee.drivers import format as drivers_format
+from tui.employee.drivers.controller import drivers_to_track
 from tui.employee.drivers.dialogs import takeable
-from tui.employee.drivers.roster import Roster, Standing, pressing
+from tui.employee.drivers.model import DriverList, Standing, pressing
 
 S = OrderStatus
 
@@ -31,11 +31,11 @@ def located(driver_id: str, *, seq: int = 1, ago: float = 0, lat: float = 52.5) 
     )
 
 
-def roster_of(*names: str, **locations: DriverLocation) -> Roster:
+def roster_of(*names: str, **locations: DriverLocation) -> DriverList:
     """Drivers whose ids are their names in small letters."""
-    roster = Roster()
-    roster.read(page_of(*names, **locations))
-    return roster
+    driver_list = DriverList()
+    driver_list.read(page_of(*names, **locations))
+    return driver_list
 
 
 def page_of(*names: str, **locations: DriverLocation) -> DriverOnDutyPage:
@@ -53,14 +53,14 @@ def order_of(driver_id: str, number: int, status: OrderStatus, **more: Any) -> O
     return an_order(number, status, driver=driver, **more)
 
 
-def about(roster: Roster, name: str) -> str:
-    duty = roster.get(name)
-    assert duty is not None
-    return driver_lines.about(duty, NOON)
+def about(driver_list: DriverList, name: str) -> str:
+    state = driver_list.get(name)
+    assert state is not None
+    return drivers_format.about(state, NOON)
 
 
 def test_each_standing_is_told_in_words() -> None:
-    roster = roster_of("Amy", "Bob", "Cy", "Dee", "Eve", dee=located("dee"))
+    driver_list = roster_of("Amy", "Bob", "Cy", "Dee", "Eve", dee=located("dee"))
     orders = [
         order_of("amy", 1, S.PREPARING),
         order_of("bob", 2, S.READY),
@@ -68,67 +68,67 @@ def test_each_standing_is_told_in_words() -> None:
         order_of("cy", 4, S.OUT_FOR_DELIVERY),
         order_of("dee", 5, S.OUT_FOR_DELIVERY, address=Address(text="here", lat=52.5, lng=13.4)),
     ]
-    assert roster.load(orders) == set()
-    said = [about(roster, name) for name in ("amy", "bob", "cy", "dee", "eve")]
+    assert driver_list.load(orders) == set()
+    said = [about(driver_list, name) for name in ("amy", "bob", "cy", "dee", "eve")]
     assert said == ["1 being made", "1 at the counter", "on the way", "at the door", "free"]
-    assert roster.out_count == 2
-    assert roster.count(NOON, Standing.FREE) == 1
-    assert [duty.id for duty in roster.duties] == ["amy", "bob", "cy", "dee", "eve"]
-    assert pressing(roster.duties, NOON) is roster.get("dee")
+    assert driver_list.out_count == 2
+    assert driver_list.count(NOON, Standing.FREE) == 1
+    assert [state.id for state in driver_list.states] == ["amy", "bob", "cy", "dee", "eve"]
+    assert pressing(driver_list.states, NOON) is driver_list.get("dee")
 
 
 def test_before_the_board_is_known_the_roster_itself_tells() -> None:
     page = page_of("Amy")
     carried = CarriedOrder(id="o", number=9, status="out_for_delivery")
     amy = page.items[0].model_copy(update={"carrying": [carried]})
-    roster = Roster()
-    roster.read(page.model_copy(update={"items": [amy]}))
-    duty = roster.get("amy")
-    assert duty is not None
-    assert (duty.standing(NOON), driver_lines.load(duty), duty.doors) == (
+    driver_list = DriverList()
+    driver_list.read(page.model_copy(update={"items": [amy]}))
+    state = driver_list.get("amy")
+    assert state is not None
+    assert (state.standing(NOON), drivers_format.load(state), state.doors) == (
         Standing.RIDING,
         "#9",
         (),
     )
-    roster.load([])
-    assert duty.standing(NOON) is Standing.FREE
+    driver_list.load([])
+    assert state.standing(NOON) is Standing.FREE
 
 
 def test_what_left_first_is_brought_first_and_the_rest_comes_after() -> None:
-    roster = roster_of("Amy")
+    driver_list = roster_of("Amy")
     late = order_of("amy", 1, S.OUT_FOR_DELIVERY, placed=NOON + timedelta(minutes=5))
-    roster.load([order_of("amy", 3, S.READY), late, order_of("amy", 2, S.OUT_FOR_DELIVERY)])
-    duty = roster.get("amy")
-    assert duty is not None
-    assert driver_lines.load(duty) == "#2 #1, then #3"
-    assert [order.number for order in duty.doors] == [2, 1]
+    driver_list.load([order_of("amy", 3, S.READY), late, order_of("amy", 2, S.OUT_FOR_DELIVERY)])
+    state = driver_list.get("amy")
+    assert state is not None
+    assert drivers_format.load(state) == "#2 #1, then #3"
+    assert [order.number for order in state.doors] == [2, 1]
 
 
 def test_a_driver_whom_the_roster_does_not_know_is_named() -> None:
-    roster = roster_of("Amy")
-    assert roster.load([order_of("zoe", 1, S.READY)]) == {"zoe"}
-    roster.read(page_of("Amy", "Zoe"))
-    assert about(roster, "zoe") == "1 at the counter"
+    driver_list = roster_of("Amy")
+    assert driver_list.load([order_of("zoe", 1, S.READY)]) == {"zoe"}
+    driver_list.read(page_of("Amy", "Zoe"))
+    assert about(driver_list, "zoe") == "1 at the counter"
 
 
 def test_an_older_position_from_the_roster_moves_nobody() -> None:
-    roster = roster_of("Amy", amy=located("amy", seq=5, lat=52.6))
-    duty = roster.get("amy")
-    assert duty is not None
-    roster.read(page_of("Amy", amy=located("amy", seq=4, ago=10)))
-    assert roster.get("amy") is duty
-    assert duty.journey.newest is not None
-    assert duty.journey.newest.lat == 52.6
+    driver_list = roster_of("Amy", amy=located("amy", seq=5, lat=52.6))
+    state = driver_list.get("amy")
+    assert state is not None
+    driver_list.read(page_of("Amy", amy=located("amy", seq=4, ago=10)))
+    assert driver_list.get("amy") is state
+    assert state.track.newest is not None
+    assert state.track.newest.lat == 52.6
 
 
 def test_a_new_ride_leaves_the_old_trail_behind() -> None:
-    roster = roster_of("Amy", amy=located("amy"))
-    duty = roster.get("amy")
-    assert duty is not None
-    duty.journey.take(located("amy", seq=2, lat=52.6))
-    assert len(duty.journey.trail) == 2
-    roster.load([order_of("amy", 1, S.OUT_FOR_DELIVERY)])
-    assert list(duty.journey.trail) == [Point(lat=52.6, lng=13.4)]
+    driver_list = roster_of("Amy", amy=located("amy"))
+    state = driver_list.get("amy")
+    assert state is not None
+    state.track.take(located("amy", seq=2, lat=52.6))
+    assert len(state.track.trail) == 2
+    driver_list.load([order_of("amy", 1, S.OUT_FOR_DELIVERY)])
+    assert list(state.track.trail) == [Point(lat=52.6, lng=13.4)]
 
 
 @pytest.mark.parametrize(
@@ -136,17 +136,17 @@ def test_a_new_ride_leaves_the_old_trail_behind() -> None:
     [(0, "0 s ago"), (14, "14 s ago"), (16, "? stale, 16 s ago"), (7_200, "? stale, 2h ago")],
 )
 def test_the_age_of_a_position_is_told_and_past_15_s_called_stale(ago: float, words: str) -> None:
-    roster = roster_of("Amy", amy=located("amy", ago=ago))
-    assert driver_lines.seen(roster.duties[0], NOON)[0] == words
-    assert driver_lines.seen(roster_of("Amy").duties[0], NOON)[0] == "never seen"
+    driver_list = roster_of("Amy", amy=located("amy", ago=ago))
+    assert drivers_format.seen(driver_list.states[0], NOON)[0] == words
+    assert drivers_format.seen(roster_of("Amy").states[0], NOON)[0] == "never seen"
 
 
 def test_whom_to_watch_where_not_all_can_be() -> None:
-    roster = roster_of("Amy", "Bob", "Cy", "Dee")
-    roster.load([order_of("dee", 1, S.OUT_FOR_DELIVERY), order_of("cy", 2, S.READY)])
-    names = [duty.id for duty in worth_watching(roster.duties, "bob", 3)]
+    driver_list = roster_of("Amy", "Bob", "Cy", "Dee")
+    driver_list.load([order_of("dee", 1, S.OUT_FOR_DELIVERY), order_of("cy", 2, S.READY)])
+    names = [state.id for state in drivers_to_track(driver_list.states, "bob", 3)]
     assert names == ["bob", "dee", "cy"]
-    names = [duty.id for duty in worth_watching(roster.duties, None, 3)]
+    names = [state.id for state in drivers_to_track(driver_list.states, None, 3)]
     assert names == ["dee", "cy", "amy"]
 
 

@@ -18,18 +18,18 @@ from server.features.restaurants.schemas import CarriedOrder
 from server.features.shared.schemas import Actor, Address
 from tui.demo.autopilot.rules import (
     FULL_HANDS,
-    LONGEST_RIDE,
+    LONGEST_TRIP_SECONDS,
     STEP_SECONDS,
     TOO_FAR_METRES,
     Delivery,
     change_for,
     choose_driver,
     decide,
-    is_a_persons,
     next_status,
-    ride_seconds,
     soonest,
     stay_seconds,
+    touched_by_person,
+    trip_seconds,
 )
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -108,13 +108,13 @@ def test_a_persons_step_anywhere_makes_it_theirs_for_good(place: int, steps: int
 
 
 def test_a_driver_named_before_the_road_is_a_persons_doing() -> None:
-    assert is_a_persons(order_of(CUSTOMER, PILOT, driver=True), OWN)
-    assert not is_a_persons(order_of(CUSTOMER, *[PILOT] * 4, driver=True), OWN)
+    assert touched_by_person(order_of(CUSTOMER, PILOT, driver=True), OWN)
+    assert not touched_by_person(order_of(CUSTOMER, *[PILOT] * 4, driver=True), OWN)
 
 
 def test_a_driver_exchanged_on_the_road_is_a_persons_doing() -> None:
     exchanged = order_of(CUSTOMER, *[PILOT] * 4, driver=True).model_copy(update={"version": 6})
-    assert is_a_persons(exchanged, OWN)
+    assert touched_by_person(exchanged, OWN)
 
 
 def test_a_driver_a_person_named_is_a_persons_doing_whatever_the_version() -> None:
@@ -122,8 +122,8 @@ def test_a_driver_a_person_named_is_a_persons_doing_whatever_the_version() -> No
     assert order.driver is not None
     by_pilot = order.driver.model_copy(update={"assigned_by": PILOT})
     by_person = order.driver.model_copy(update={"assigned_by": PERSON})
-    assert not is_a_persons(order.model_copy(update={"driver": by_pilot}), OWN)
-    assert is_a_persons(order.model_copy(update={"driver": by_person}), OWN)
+    assert not touched_by_person(order.model_copy(update={"driver": by_pilot}), OWN)
+    assert touched_by_person(order.model_copy(update={"driver": by_person}), OWN)
 
 
 def test_nothing_is_done_with_what_is_over() -> None:
@@ -233,11 +233,11 @@ def test_a_ride_is_as_long_as_its_way_but_never_longer_than_it_may() -> None:
         north = Address(text="there", lat=RESTAURANT.lat + metres / 111_195, lng=RESTAURANT.lng)
         return order_of(CUSTOMER).model_copy(update={"address": north})
 
-    assert ride_seconds(to(600), 1) == pytest.approx(130, abs=1)
-    assert ride_seconds(to(600), 0.5) == pytest.approx(65, abs=1)
-    assert ride_seconds(to(5_000), 1) == LONGEST_RIDE
+    assert trip_seconds(to(600), 1) == pytest.approx(130, abs=1)
+    assert trip_seconds(to(600), 0.5) == pytest.approx(65, abs=1)
+    assert trip_seconds(to(5_000), 1) == LONGEST_TRIP_SECONDS
     stay = STEP_SECONDS[OrderStatus.OUT_FOR_DELIVERY]
-    assert ride_seconds(to(TOO_FAR_METRES + 10), 1) == stay
+    assert trip_seconds(to(TOO_FAR_METRES + 10), 1) == stay
 
 
 def test_what_is_asked_of_the_server_names_the_version_that_was_seen() -> None:
