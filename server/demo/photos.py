@@ -17,9 +17,9 @@ from server.core.ids import new_id
 from server.core.queries import load_queries
 from server.features.restaurants import store as restaurants
 from server.features.uploads import store as uploads
-from server.features.uploads.blobs import Blobs, BlobTrouble
-from server.features.uploads.header import read_header
-from server.features.uploads.paths import result_path
+from server.features.uploads.blobs import BlobError, Blobs
+from server.features.uploads.image_header import read_header
+from server.features.uploads.service import result_path
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ async def hang_photos(database: Database, blobs: Blobs) -> None:
     plan: Sequence[Mapping[str, str]] = json.loads((FOLDER / "photos.json").read_text("utf-8"))
     ids = [new_id("upl") for _ in plan]
     names = [name for upload_id in ids for name in _blobs_of(upload_id)]
-    await database.write(lambda tx: uploads.unneed(tx, names, now() + WRITING))
+    await database.write(lambda tx: uploads.schedule_removal(tx, names, now() + WRITING))
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def put(upload_id: str, file: str) -> None:
@@ -54,13 +54,13 @@ async def hang_photos(database: Database, blobs: Blobs) -> None:
         await asyncio.gather(
             *(put(upload_id, one["file"]) for upload_id, one in zip(ids, plan, strict=True))
         )
-    except BlobTrouble as trouble:
+    except BlobError as trouble:
         logger.warning("the demo goes without its photos until the next start: %s", trouble)
         return
 
     async def fn(tx: Transaction) -> None:
         if not await _queries.claim_photos(tx, at=to_text(now())):
-            await uploads.unneed(tx, names, now())
+            await uploads.schedule_removal(tx, names, now())
             return
         # The first dish is the newest, so that a list begins with it.
         for upload_id, one in reversed(list(zip(ids, plan, strict=True))):
@@ -75,9 +75,9 @@ async def _hang(tx: Transaction, upload_id: str, one: Mapping[str, str], at: dat
         tx, restaurant=one["restaurant"], name=one["dish"]
     )
     if dish is None or dish["photo_url"]:  # somebody has changed the menu
-        await uploads.unneed(tx, [original, result], now())
+        await uploads.schedule_removal(tx, [original, result], now())
         return
-    await uploads.need(tx, [original, result])
+    await uploads.cancel_removal(tx, [original, result])
     header = read_header(FOLDER / f"{one['file']}.png")
     await _queries.add_photo(
         tx,
