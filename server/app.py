@@ -43,7 +43,7 @@ from server.core.routing import (
 )
 from server.core.serving import Runner
 from server.core.supervised import SupervisedTask, states_of
-from server.demo import build_town, hang_photos, refuse_town
+from server.demo import add_photos, build_town, refuse_demo_database
 from server.features.accounts import setup as accounts
 from server.features.accounts.service import drop_expired
 from server.features.announcements import setup as announcements
@@ -187,7 +187,7 @@ def create_app(settings: Settings) -> web.Application:
             await database.open()
             stack.push_async_callback(database.close)
             if not settings.demo:
-                await refuse_town(settings, database)
+                await refuse_demo_database(settings, database)
             await retention.open()
             await log.open()
             await broker.open(log.epoch)
@@ -292,7 +292,7 @@ async def _this_machine_alone(request: web.Request, handler: Handler) -> web.Str
 async def _demo(settings: Settings, database: Database, blobs: Blobs) -> None:
     try:
         await build_town(settings, database)
-        await hang_photos(database, blobs)
+        await add_photos(database, blobs)
     except (OSError, Problem) as error:
         # A full disk, say. Under gunicorn one worker that does not boot ends all the others.
         logger.error("the demo's town is not complete until the next start: %s", error)
