@@ -7,11 +7,10 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 from aiohttp import web
 
-from server.settings import Networks
+from server.core.services import service
+from server.settings import Networks, Settings
 
 Address = IPv4Address | IPv6Address
-
-TRUSTED_PROXIES: web.AppKey[Networks] = web.AppKey("trusted_proxies", tuple)
 
 _CLIENT = web.RequestKey("client_address", str)
 _FOR = re.compile(r'(?:^|;)\s*for="?([^";]*)', re.IGNORECASE)
@@ -34,7 +33,7 @@ def client_address(request: web.Request) -> str:
 
 def _find(request: web.Request) -> str:
     remote = request.remote or ""
-    trusted = request.app.get(TRUSTED_PROXIES, ())
+    trusted = service(request, Settings).trusted_proxies
     if not trusted or not is_trusted(remote, trusted):
         return remote
     found = {

@@ -1,21 +1,27 @@
-"""Limits kept in this process, an account or address each: rates, delays, requests at a time."""
+"""Limits by account or address: rates, delays and requests at a time, and a day's creations."""
 
 import asyncio
 import math
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
+from server.core.clock import now
 from server.core.errors import too_many
+from server.settings import Settings
 
 EntryT = TypeVar("EntryT")
 
+DAY = timedelta(days=1)
 KEYS = 20_000
 """Keys that each limit remembers."""
 LOOKS = 32
 """Of the longest untouched keys, how many are looked at for one that may be forgotten."""
+READS_AT_ONCE = 0.25
+"""Of a minute's reads, what may come at once: expensive ones in a heap would hold up everybody."""
 FORGOTTEN_SECONDS = 86_400.0
 """How long failures are held against a key after the last of them."""
 _ROUNDING = 1e-6
@@ -146,6 +152,46 @@ class GrowingDelay:
         if time.monotonic() - last > FORGOTTEN_SECONDS:
             return 0, 0.0
         return failures, last
+
+
+class RequestLimits:
+    """What every request is counted against."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.writes = RateLimit(settings.rate_per_minute, "changes by this account")
+        """By account."""
+        self.reads = RateLimit(
+            settings.reads_per_minute, "requests by this account", share=READS_AT_ONCE
+        )
+        """By account: its reads, and what is not counted as a write."""
+        self.addresses = RateLimit(
+            settings.address_per_minute, "requests from this address", share=READS_AT_ONCE
+        )
+        """By address: the requests of all accounts there, counted as reads."""
+        self.anonymous = RateLimit(
+            settings.anonymous_per_minute,
+            "requests from this address without a valid token",
+            share=READS_AT_ONCE,
+        )
+        """By address: requests without a valid token."""
+        self.in_flight = InFlight(settings.requests_per_account)
+        """By account: requests that are not answered yet."""
+        self.turns = Turns(settings.reads_at_once)
+        """By address: its reads, a few at a time."""
+
+
+def check_day(first: datetime | None, limit: str, advice: str = "") -> None:
+    """`first` is when the first of as many were made as an account may make within a day, None
+    where there are fewer.
+
+    Raises Problem 429 where that is less than a day ago.
+    """
+    moment = now()
+    if first is not None and moment - DAY < first <= moment:  # later: the clock was put back
+        raise too_many(
+            f"This account has {limit} within a day, which is all it may.{advice}",
+            (first + DAY - moment).total_seconds(),
+        )
 
 
 def _make_room(entries: OrderedDict[str, EntryT], held: Callable[[EntryT], bool]) -> None:

@@ -9,16 +9,16 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from server.core.addresses import client_address
-from server.core.arrivals import ARRIVALS
+from server.core.bodies import BodyDeadlines
 from server.core.errors import Problem
 from server.core.ids import new_id
 from server.core.logging import request_id
 from server.core.metrics import Metrics
-from server.core.routing import HELD, IDENTITY, OPERATION, REFUSED_SECONDS, count_anonymous
+from server.core.routing import HELD, IDENTITY, OPERATION, THROTTLE_SECONDS, count_anonymous
+from server.core.services import service
 
 logger = logging.getLogger("server.access")
 
-METRICS = web.AppKey("metrics", Metrics)
 REQUEST_ID = web.RequestKey("request_id", str)
 ON_EVERY_ANSWER = {
     "Server": "Tiffin",
@@ -32,7 +32,7 @@ _CLIENTS_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 @web.middleware
-async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def access_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Never lets anything but a response or a cancellation out."""
     sent = request.headers.get("X-Request-ID", "")
     identifier = sent if _CLIENTS_ID.fullmatch(sent) else new_id("req")
@@ -45,11 +45,11 @@ async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
         status = response.status
         return response
     finally:
-        _tell(request, status, time.perf_counter() - started)
+        _log(request, status, time.perf_counter() - started)
         request_id.reset(token)
 
 
-async def mark(request: web.Request, response: web.StreamResponse) -> None:
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """The headers that every answer has, streams and upgrades too; a signal of aiohttp's."""
     response.headers.update(ON_EVERY_ANSWER)
     if "Cache-Control" not in response.headers and response.status != 101:
@@ -69,7 +69,7 @@ async def _answer(request: web.Request, handler: Handler, identifier: str) -> we
         response = problem_response(as_problem(error), identifier)
         if response.status == 429:
             request[HELD] = True
-            await asyncio.sleep(REFUSED_SECONDS)
+            await asyncio.sleep(THROTTLE_SECONDS)
     except Exception as error:
         gone = request.transport is None or request.transport.is_closing()
         if gone and isinstance(error, ConnectionError):
@@ -77,7 +77,7 @@ async def _answer(request: web.Request, handler: Handler, identifier: str) -> we
         logger.exception("unexpected error")
         detail = "Something went wrong here. The request id finds it in the logs."
         response = problem_response(Problem(500, detail), identifier)
-    if not response.prepared and request.app[ARRIVALS].draining:
+    if not response.prepared and service(request, BodyDeadlines).draining:
         response.force_close()
     return response
 
@@ -112,10 +112,10 @@ def problem_headers(problem: Problem, identifier: str) -> dict[str, str]:
     return ON_EVERY_ANSWER | NOT_KEPT | {"X-Request-ID": identifier} | problem.headers
 
 
-def _tell(request: web.Request, status: int, seconds: float) -> None:
+def _log(request: web.Request, status: int, seconds: float) -> None:
     operation = request.get(OPERATION)
     route = operation.path if operation else "unknown"
-    metrics = request.app[METRICS]
+    metrics = service(request, Metrics)
     metrics.requests.labels(request.method, route, str(status)).inc()
     if not request.get(HELD):
         metrics.seconds.labels(route).observe(seconds)

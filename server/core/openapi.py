@@ -4,7 +4,7 @@ import json
 import re
 import types
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from pydantic_core import core_schema
 
-from server.core.routing import Answer, Header, Operation, count_anonymous
+from server.core.routing import PREFIX, Answer, Header, Operation, count_anonymous
 
 _REFS = "#/components/schemas/{model}"
 _DESCRIPTION = (
@@ -224,13 +224,12 @@ def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
     return schema
 
 
-DOCUMENT = web.AppKey("openapi", bytes)
-"""As JSON, the same bytes for everybody."""
+def add_document(app: web.Application, content: Mapping[str, Any]) -> None:
+    """Serve the document, the same bytes to everybody."""
+    encoded = json.dumps(content).encode()
 
+    async def serve(request: web.Request) -> web.Response:
+        count_anonymous(request)
+        return web.Response(body=encoded, content_type="application/json", charset="utf-8")
 
-async def serve_document(request: web.Request) -> web.Response:
-    """The document of this application."""
-    count_anonymous(request)
-    return web.Response(
-        body=request.app[DOCUMENT], content_type="application/json", charset="utf-8"
-    )
+    app.router.add_get(f"{PREFIX}/openapi.json", serve)

@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiohttp import web
-
 from server.core.errors import Problem, too_many
 from server.core.limits import KEYS, GrowingDelay
 from server.realtime.event import Event
@@ -291,9 +289,6 @@ class AccountPaces:
     def _cut_off(self, key: str) -> None:
         if not self._away.wait(key):  # many that are cut off together count once
             self._away.count(key)
-
-
-ACCOUNT_PACES = web.AppKey("account_paces", AccountPaces)
 
 
 def client_id_in(text: str | None) -> str | None:

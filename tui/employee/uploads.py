@@ -20,7 +20,7 @@ from tui.common.client.retry import Backoff, is_permanent
 from tui.common.dialogs.base import Dialog, TooSmall
 from tui.common.format import fit, message_for
 from tui.common.sanitize import plain
-from tui.common.uploads.jobs import Parcel
+from tui.common.uploads.jobs import UploadJob
 from tui.common.uploads.manager import Row
 from tui.common.uploads.panel import PhotoPanel
 
@@ -57,7 +57,7 @@ class DishPhotoPanel(PhotoPanel):
 
     def about(self, row: Row) -> str:
         """The dish's name."""
-        if isinstance(row, Parcel):
+        if isinstance(row, UploadJob):
             return row.about
         if row.purpose is UploadPurpose.AVATAR:
             return "Avatar"
@@ -140,7 +140,7 @@ class PhotoSubjectScreen(Dialog["MenuItem | Literal['avatar']"]):
         backoff = Backoff(cap=4.0)
         while True:
             try:
-                restaurant = await self.tiffin.api.restaurant(self._restaurant_id)
+                restaurant = await self.services.api.restaurant(self._restaurant_id)
             except SignedOut:
                 return
             except ClientError as error:

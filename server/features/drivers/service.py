@@ -9,6 +9,7 @@ from server.core.auth import Identity
 from server.core.clock import now
 from server.core.database import Database, Transaction
 from server.core.errors import invalid, not_found
+from server.core.lifecycle import Component
 from server.core.limits import RateLimit
 from server.features.accounts.schemas import Role
 from server.features.drivers import store
@@ -58,7 +59,7 @@ class WatchPermission:
     ended: Callable[[], Awaitable[str]]
 
 
-class DriverService:
+class DriverService(Component):
     """Where drivers are, and who may know it."""
 
     def __init__(

@@ -7,9 +7,9 @@ import os
 from datetime import timedelta
 from functools import partial
 
-from server.core.drafts import held_folder
+from server.core.lifecycle import SupervisedTask
 from server.core.logging import log_failure
-from server.core.supervised import SupervisedTask
+from server.core.temp_files import locked_folder
 from server.features.uploads.blobs import BlobError, BlobNotFound, Blobs
 from server.features.uploads.image_header import Unreadable
 from server.features.uploads.jobs import Job, JobQueue
@@ -182,7 +182,7 @@ class PhotoProcessor:
 
     async def _process(self, worker: WorkerProcess, job: Job) -> ProcessedPhoto:
         original, result = job.blobs
-        with held_folder(self._limits.folder, "job-") as folder:
+        with locked_folder(self._limits.folder, "job-") as folder:
             sent = folder / "sent"
             await self._blobs.fetch(job.upload.original_blob, sent)
             cutout = await worker.process(sent, folder)

@@ -5,7 +5,7 @@ import asyncio
 from aiohttp import web
 
 from server.core.errors import not_found
-from server.core.forms import Reception, received_form
+from server.core.forms import FormLimits, received_form
 from server.core.routing import (
     ANY_ROLE,
     PREFIX,
@@ -15,10 +15,9 @@ from server.core.routing import (
     Limit,
     Router,
     identity_of,
-    service,
 )
+from server.core.services import service
 from server.features.shared.schemas import Id
-from server.features.uploads.blobs import Blobs
 from server.features.uploads.image_header import check_head
 from server.features.uploads.schemas import MAX_BYTES, AcceptedUpload, NewUpload, UploadPage
 from server.features.uploads.service import ReceivedFile, StoredPicture, UploadService
@@ -26,8 +25,6 @@ from server.transports.short_polling import progress
 
 router = Router("uploads")
 
-BLOBS = web.AppKey("blobs", Blobs)
-RECEPTION = web.AppKey("uploads_reception", Reception)
 RESULT_SECONDS = 3600
 CHUNK_BYTES = 64 * 1024
 """Of a picture, in memory at a time."""
@@ -51,9 +48,9 @@ async def send_upload(
         async with received_form(
             request,
             NewUpload,
-            reception=request.app[RECEPTION],
-            most=MAX_BYTES,
-            judge=check_head,
+            limits=service(request, FormLimits),
+            max_bytes=MAX_BYTES,
+            check_head=check_head,
         ) as form:
             file = ReceivedFile(form.path, form.size, form.sha256)
             accepted, seconds = await uploads.accept(identity, form.fields, file, idempotency_key)
@@ -92,7 +89,7 @@ async def get_result(request: web.Request, id: Id) -> web.StreamResponse:
 
 
 async def _serve(request: web.Request, picture: StoredPicture) -> web.StreamResponse:
-    blobs = request.app[BLOBS]
+    blobs = service(request, UploadService).blobs
     url = blobs.signed_url(picture.blob, picture.media_type)
     if url is not None:
         return web.Response(status=302, headers={"Location": url})

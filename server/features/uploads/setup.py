@@ -2,14 +2,13 @@
 
 from datetime import timedelta
 
-from aiohttp import web
-
 from server.core.database import Database
-from server.core.forms import Reception
-from server.core.health import CHECKS
-from server.core.middleware import METRICS
+from server.core.forms import FormLimits
+from server.core.health import Readiness
+from server.core.lifecycle import Component
+from server.core.metrics import Metrics
 from server.core.retention import Retention
-from server.core.routing import SERVICES
+from server.core.services import Services
 from server.features.accounts.service import AccountService
 from server.features.restaurants.service import RestaurantService
 from server.features.uploads import routes, short_polling
@@ -28,7 +27,10 @@ from server.settings import Settings, SettingsError, make_folder
 MEGABYTE = 1024 * 1024
 
 
-class Uploads:
+routers = (routes.router, short_polling.router)
+
+
+class Uploads(Component):
     """The parts of uploads that are opened after the database and closed before it."""
 
     def __init__(
@@ -53,19 +55,10 @@ class Uploads:
         await self.blobs.close()
 
 
-def setup(
-    app: web.Application,
-    settings: Settings,
-    database: Database,
-    accounts: AccountService,
-    restaurants: RestaurantService,
-    retention: Retention,
-) -> Uploads:
-    """Adds the routes, the service, the readiness checks and metrics; open the result after the
-    database.
-
-    Raises SettingsError where the blob store's settings cannot work.
-    """
+def setup(services: Services) -> None:
+    """The services. Raises SettingsError where the blob store's settings cannot work."""
+    settings, database, retention = services[Settings], services[Database], services[Retention]
+    accounts, restaurants = services[AccountService], services[RestaurantService]
     folder = settings.data_dir / "arriving"
     blobs = _blobs(settings)
     worker_limits = WorkerLimits(
@@ -89,27 +82,26 @@ def setup(
         receiving_per_account=settings.photos_arriving_per_account,
         bytes_per_account=settings.photo_mb_per_account * MEGABYTE,
     )
-    uploads = UploadService(database, accounts, restaurants, blobs, estimate, upload_limits)
+    uploads = services.add(
+        UploadService(database, accounts, restaurants, blobs, estimate, upload_limits)
+    )
     uploads.on_queued = processor.wake
     uploads.on_removal = janitor.wake
     accounts.on_delete.append(uploads.scrub)
 
-    app[SERVICES][UploadService] = uploads
-    app[routes.BLOBS] = blobs
-    app[routes.RECEPTION] = Reception(
-        folder,
-        reserve=settings.disk_reserve_mb * MEGABYTE,
-        slowest=settings.photo_bytes_per_second,
+    services.add(
+        FormLimits(
+            folder,
+            reserve=settings.disk_reserve_mb * MEGABYTE,
+            slowest=settings.photo_bytes_per_second,
+        )
     )
-    app[CHECKS]["blobs"] = blobs.state
-    app[CHECKS]["worker"] = processor.state
-    metrics = app[METRICS]
+    services[Readiness].checks |= {"blobs": blobs.state, "worker": processor.state}
+    metrics = services[Metrics]
     metrics.gauge("photos_done", "Photos this process has finished.", lambda: processor.done)
     metrics.gauge("photos_failed", "Photos that failed here.", lambda: processor.failed)
     metrics.gauge("photo_kills", "Photo workers killed or lost.", lambda: processor.kills)
-    for door in (routes, short_polling):
-        door.router.add_to(app)
-    return Uploads(settings, blobs, processor, janitor)
+    services.add(Uploads(settings, blobs, processor, janitor))
 
 
 def _blobs(settings: Settings) -> Blobs:

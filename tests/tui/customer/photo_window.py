@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 from server.features.uploads.schemas import Upload
 from support.waiting import wait_until
 from tui.common.uploads.dialogs import PickScreen
-from tui.common.uploads.manager import Desk
+from tui.common.uploads.manager import UploadManager
 from tui.common.uploads.panel import PhotoPanel
 from tui.customer.app import CustomerApp
 
@@ -32,11 +32,11 @@ def panel_of(app: CustomerApp) -> PhotoPanel:
     return next(panel for panel in app.panels if isinstance(panel, PhotoPanel))
 
 
-def desk_of(app: CustomerApp) -> Desk:
+def desk_of(app: CustomerApp) -> UploadManager:
     """What stands behind it."""
-    desk = panel_of(app).desk
-    assert desk is not None
-    return desk
+    manager = panel_of(app).manager
+    assert manager is not None
+    return manager
 
 
 def in_view(app: CustomerApp) -> Upload:
@@ -52,7 +52,7 @@ async def photo_window(
 ) -> AsyncIterator[tuple[CustomerApp, Pilot[None]]]:
     """A window with this panel in front and its list read."""
     async with customer_window(url, store, size, email=email) as (app, pilot):
-        await wait_until(lambda: desk_of(app).shelf.loaded, what="the list of photos")
+        await wait_until(lambda: desk_of(app).store.loaded, what="the list of photos")
         await pilot.press(str(panel_of(app).number))
         yield app, pilot
 

@@ -14,7 +14,7 @@ from support.live_server import running_server, settings_for
 from support.screen import sees, shown, steering, told
 from support.waiting import wait_until
 from tui.common.uploads.dialogs import PathField, PickScreen, PictureTree, SaveScreen
-from tui.common.uploads.local_picture import Candidate
+from tui.common.uploads.local_picture import LocalPicture
 from tui.customer.app import CustomerApp
 
 NAMES = {
@@ -56,7 +56,7 @@ async def test_the_right_file_is_taken_and_its_name_shown_clean(
 ) -> None:
     window, pilot = app
     for name, seen in NAMES.items():
-        chosen: list[Candidate | None] = []
+        chosen: list[LocalPicture | None] = []
         await window.push_screen(PickScreen("Avatar"), chosen.append)
         await sees(window, *NAMES.values())
         assert not steering(shown(window))

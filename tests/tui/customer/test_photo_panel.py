@@ -1,6 +1,7 @@
 """The panel against a live server: sending, following, comparing, saving, deleting."""
 
 import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -20,10 +21,11 @@ from support.uploads import COFFEE
 from support.uploads import send as send_by_rest
 from support.waiting import wait_until
 from tui.common.client.meter import State
+from tui.common.client.short_polling import INTERVAL_SECONDS
 from tui.common.dialogs.account import AccountScreen, Avatar
 from tui.common.dialogs.confirm import ConfirmScreen
 from tui.common.uploads.dialogs import PickScreen, SaveScreen
-from tui.common.uploads.jobs import Way
+from tui.common.uploads.jobs import JobState
 from tui.demo.processes import port_is_free
 
 MEDIUM = (100, 30)
@@ -128,6 +130,20 @@ async def test_the_queue_is_told_and_another_can_be_looked_at(
         assert panel_of(app).view.before.width == 120
 
 
+async def test_going_to_and_fro_between_pending_photos_polls_no_faster(
+    queue_only: LiveServer, tmp_path: Path
+) -> None:
+    async with photo_window(queue_only.url, tmp_path) as (app, pilot):
+        for name in ("first.png", "second.png"):
+            await send(app, pilot, picture(tmp_path, name))
+        await sees(app, "1 ahead of it", "second.png", "queued")
+        meter, began = panel_of(app).meter, time.monotonic()
+        before = meter.requests
+        await pilot.press("down", "up", "down", "up", "down")
+        await wait_until(lambda: meter.requests >= before + 4, 30, what="a few polls")
+        assert meter.requests - before <= 2 + (time.monotonic() - began) / INTERVAL_SECONDS
+
+
 async def test_it_is_deleted_after_a_question(queue_only: LiveServer, tmp_path: Path) -> None:
     async with photo_window(queue_only.url, tmp_path) as (app, pilot):
         await send(app, pilot, picture(tmp_path))
@@ -167,14 +183,14 @@ async def test_a_large_one_shows_what_has_gone_and_is_cut_and_sent_as_one(
     ):
         proxy.stalling(200_000)
         await send(app, pilot, path)
-        parcel = desk_of(app).parcels[0]
-        await wait_until(lambda: 0 < parcel.sent < size, what="a part of it has gone")
+        job = desk_of(app).jobs[0]
+        await wait_until(lambda: 0 < job.sent < size, what="a part of it has gone")
         await sees(app, f"MB of {size / 1e6:.1f} MB", "upload", "sending")
         await pilot.press("x")
         await sees(app, "attempt 2, ")
         proxy.passing()
         await sees(app, "next in the queue", seconds=20)
-        assert parcel.attempts == 2
+        assert job.attempts == 2
         assert len(await uploads_at(queue_only)) == 1
 
 
@@ -187,14 +203,14 @@ async def test_it_waits_for_a_server_that_is_away_and_can_be_given_up(
     ):
         proxy.failing(1)
         await send(app, pilot, picture(tmp_path))
-        parcel = desk_of(app).parcels[0]
-        await wait_until(lambda: parcel.way is Way.WAITING, 20, what="it waits")
+        job = desk_of(app).jobs[0]
+        await wait_until(lambda: job.state is JobState.WAITING, 20, what="it waits")
         await sees(app, "again ", "502")
         await pilot.press("delete", "right", "enter")
         await sees(app, "No photo yet")
         await send(app, pilot, picture(tmp_path, "other.png"))
-        again = desk_of(app).parcels[0]
-        await wait_until(lambda: again.way is Way.WAITING, 20, what="this one waits too")
+        again = desk_of(app).jobs[0]
+        await wait_until(lambda: again.state is JobState.WAITING, 20, what="this one waits too")
         proxy.passing()
         await sees(app, "next in the queue", seconds=20)
         assert len(await uploads_at(queue_only)) == 1
@@ -209,7 +225,7 @@ async def test_quitting_with_a_photo_on_its_way_asks_first(
     ):
         proxy.failing(1)
         await send(app, pilot, picture(tmp_path))
-        await wait_until(lambda: desk_of(app).parcels[0].way is Way.WAITING, what="it waits")
+        await wait_until(lambda: desk_of(app).jobs[0].state is JobState.WAITING, what="it waits")
         await pilot.press("ctrl+q")
         await sees(app, "A photo is not sent yet.", "Stay")
         await pilot.press("enter")
@@ -231,11 +247,11 @@ async def test_what_the_server_refuses_stays_with_its_reason(
         proxy.failing(1)
         path = picture(tmp_path)
         await send(app, pilot, path)
-        parcel = desk_of(app).parcels[0]
-        await wait_until(lambda: parcel.way is Way.WAITING, 20, what="it waits")
+        job = desk_of(app).jobs[0]
+        await wait_until(lambda: job.state is JobState.WAITING, 20, what="it waits")
         path.write_bytes(b"%PDF-1.7")
         proxy.passing()
-        await wait_until(lambda: parcel.way is Way.REFUSED, 20, what="refused")
+        await wait_until(lambda: job.state is JobState.REFUSED, 20, what="refused")
         await sees(app, "✕ upload", "a PDF", "refused")
         await pilot.press("delete")
         await sees(app, "No photo yet")
@@ -244,7 +260,7 @@ async def test_what_the_server_refuses_stays_with_its_reason(
 async def test_a_cut_poll_comes_back(queue_only: LiveServer, tmp_path: Path) -> None:
     async with photo_window(queue_only.url, tmp_path) as (app, pilot):
         await pilot.press("x")
-        await told(app, "nothing is held")
+        await told(app, "nothing to cut")
         await send(app, pilot, picture(tmp_path))
         await sees(app, "next in the queue")
         meter = panel_of(app).meter

@@ -63,7 +63,7 @@ class KitchenWindow:
     async def on(self, order: Order) -> None:
         """Put the cursor on that order."""
         await wait_until(lambda: self.kitchen.board.order(order.id), what="the order on the board")
-        self.kitchen.cursor.go(order.id)
+        self.kitchen.cursor.select(order.id)
         await self.pilot.pause()
 
     async def live(self) -> None:
@@ -88,7 +88,7 @@ async def kitchen_window(
     async with app.run_test(size=size, notifications=True) as pilot:
         window = KitchenWindow(app, pilot)
         await wait_until(
-            lambda: app.door.ready.is_set() and len(app.screen_stack) > 1, what="the log-in screen"
+            lambda: app.auth.ready.is_set() and len(app.screen_stack) > 1, what="the log-in screen"
         )
         await pilot.press("enter")
         await window.live()

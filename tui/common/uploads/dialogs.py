@@ -21,7 +21,7 @@ from tui.common.client.files import UnfitFile, home, in_short
 from tui.common.dialogs.base import Dialog, TooSmall
 from tui.common.dialogs.confirm import ConfirmScreen
 from tui.common.sanitize import in_one_line, plain
-from tui.common.uploads.local_picture import Candidate, inspect, looks_like_picture, path_of
+from tui.common.uploads.local_picture import LocalPicture, inspect, looks_like_picture, path_of
 
 
 class PictureTree(DirectoryTree):
@@ -40,7 +40,7 @@ class PictureTree(DirectoryTree):
         return [path for path in paths if not path.name.startswith(".") and _is_offered(path)]
 
 
-class PickScreen(Dialog[Candidate]):
+class PickScreen(Dialog[LocalPicture]):
     """Answers with a picture that the server would take; None when closed."""
 
     DEFAULT_CSS = """
@@ -121,13 +121,13 @@ class PickScreen(Dialog[Candidate]):
 
     async def _look(self, path: Path | None) -> None:
         try:
-            candidate = await inspect(path)
+            local_picture = await inspect(path)
         except UnfitFile as error:
             if self.is_attached:
                 self.say(error.message)
         else:
             if self.is_attached:
-                self.dismiss(candidate)
+                self.dismiss(local_picture)
         finally:
             self._looking = False
 

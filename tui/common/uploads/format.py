@@ -9,8 +9,8 @@ from server.features.uploads.schemas import Upload, UploadPurpose, UploadStatus
 from tui.common.format import fit, human_age, human_bytes
 from tui.common.sanitize import plain
 from tui.common.uploads.bitmap import Bitmap
-from tui.common.uploads.jobs import Parcel, Way
-from tui.common.uploads.manager import Desk, Row
+from tui.common.uploads.jobs import JobState, UploadJob
+from tui.common.uploads.manager import Row, UploadManager
 
 STEPS = ("upload", "queue", "background", "done")
 SHORT_STEPS = ("sent", "queue", "cut", "done")
@@ -20,10 +20,10 @@ NOTHING = Content.assemble(("No photo yet", "bold"), ("\nn chooses one and sends
 Part = tuple[str, str]
 
 GLYPHS: dict[str, Part] = {
-    Way.SENDING: ("▲", "$primary"),
-    Way.WAITING: ("◌", "$warning"),
-    Way.REFUSED: ("✕", "$error"),
-    Way.ARRIVED: ("▲", "$success"),
+    JobState.SENDING: ("▲", "$primary"),
+    JobState.WAITING: ("◌", "$warning"),
+    JobState.REFUSED: ("✕", "$error"),
+    JobState.ARRIVED: ("▲", "$success"),
     UploadStatus.QUEUED: ("○", "$wire-ink"),
     UploadStatus.PROCESSING: ("◐", "$p-short"),
     UploadStatus.DONE: ("✓", "$success"),
@@ -34,13 +34,13 @@ GLYPHS: dict[str, Part] = {
 
 def state_of(row: Row) -> str:
     """How far it is, in a word."""
-    return row.way.value if isinstance(row, Parcel) else row.status.value
+    return row.state.value if isinstance(row, UploadJob) else row.status.value
 
 
-def row_line(row: Row, about: str, now: datetime, width: int) -> Content:
+def list_line(row: Row, about: str, now: datetime, width: int) -> Content:
     """A line of the list: how far, what for, how long ago."""
-    glyph, ink = GLYPHS[row.way if isinstance(row, Parcel) else row.status]
-    age = "" if isinstance(row, Parcel) else human_age((now - row.created_at).total_seconds())
+    glyph, ink = GLYPHS[row.state if isinstance(row, UploadJob) else row.status]
+    age = "" if isinstance(row, UploadJob) else human_age((now - row.created_at).total_seconds())
     state = state_of(row)
     if isinstance(row, Upload) and row.status is UploadStatus.DONE:
         state = "shown" if row.shown else "done"
@@ -71,8 +71,8 @@ def steps(row: Row, beat: bool, width: int) -> Content:
 
 
 def _step(row: Row) -> tuple[int, bool]:
-    if isinstance(row, Parcel):
-        return 0, row.way is Way.REFUSED
+    if isinstance(row, UploadJob):
+        return 0, row.state is JobState.REFUSED
     match row.status:
         case UploadStatus.QUEUED:
             return 1, False
@@ -83,18 +83,18 @@ def _step(row: Row) -> tuple[int, bool]:
     return len(STEPS), False
 
 
-def news(row: Row, places: int, width: int) -> Content:
+def news(row: Row, positions: int, width: int) -> Content:
     """A gauge where there is something to measure, else words: for what is under way, or over."""
-    if isinstance(row, Parcel):
-        return _parcel_news(row, width)
+    if isinstance(row, UploadJob):
+        return _job_news(row, width)
     match row.status:
         case UploadStatus.QUEUED:
             ahead = row.ahead or 0
             words = f"{ahead} ahead of it" if ahead else "next in the queue"
             if row.attempts:
                 words = f"{words}, attempt {row.attempts + 1}"
-            if places:
-                return gauge((places - ahead) / (places + 1), words, width)
+            if positions:
+                return gauge((positions - ahead) / (positions + 1), words, width)
             return Content.assemble((fit(words, width), "$foreground"))
         case UploadStatus.PROCESSING:
             words = f"the background is being removed, attempt {row.attempts}"
@@ -114,17 +114,17 @@ def _done(row: Upload) -> str:
     return f"done{took}{tries}: {now}"
 
 
-def _parcel_news(parcel: Parcel, width: int) -> Content:
-    if parcel.way is Way.REFUSED:
-        return Content.assemble(("✕ ", "bold $error"), plain(parcel.words))
-    if parcel.way is Way.WAITING:
-        wait = max(0.0, parcel.again_at - time.monotonic())
+def _job_news(job: UploadJob, width: int) -> Content:
+    if job.state is JobState.REFUSED:
+        return Content.assemble(("✕ ", "bold $error"), plain(job.words))
+    if job.state is JobState.WAITING:
+        wait = max(0.0, job.again_at - time.monotonic())
         again = f"again in {wait:.0f}s: " if wait >= 1 else "again now: "
-        return Content.assemble((again, "bold $warning"), (plain(parcel.words), "$warning"))
-    words = f"{human_bytes(parcel.sent)} of {human_bytes(parcel.size)}"
-    if parcel.attempts > 1:
-        words = f"attempt {parcel.attempts}, {words}"
-    return gauge(parcel.sent / max(1, parcel.size), words, width)
+        return Content.assemble((again, "bold $warning"), (plain(job.words), "$warning"))
+    words = f"{human_bytes(job.sent)} of {human_bytes(job.size)}"
+    if job.attempts > 1:
+        words = f"attempt {job.attempts}, {words}"
+    return gauge(job.sent / max(1, job.size), words, width)
 
 
 def gauge(part: float, words: str, width: int) -> Content:
@@ -161,13 +161,13 @@ def sizes(row: Row, before: Bitmap | None, after: Bitmap | None, name: str, widt
     return Content.assemble(left, " " * max(2, gap), right)
 
 
-def summary(row: Row, about: str, places: int, width: int) -> Content:
+def summary(row: Row, about: str, positions: int, width: int) -> Content:
     """Two lines, for the card."""
     first = Content.assemble((plain(about), "bold"), (f"  {human_bytes(row.size)}", "$wire-ink"))
-    return Content("\n").join([first, news(row, places, width)])
+    return Content("\n").join([first, news(row, positions, width)])
 
 
-def words_for_view(about: str, can_draw: bool) -> Content:
+def placeholder_text(about: str, can_draw: bool) -> Content:
     """In a picture's place."""
     if can_draw:
         return Content.assemble(("Fetching the picture …", "$wire-ink"))
@@ -176,16 +176,16 @@ def words_for_view(about: str, can_draw: bool) -> Content:
     )
 
 
-def words_for_empty(desk: Desk) -> Content:
+def empty_text(manager: UploadManager) -> Content:
     """In the list's place."""
-    if desk.words:
-        return Content.assemble(("✕ ", "bold $error"), plain(desk.words))
-    if not desk.shelf.loaded:
+    if manager.words:
+        return Content.assemble(("✕ ", "bold $error"), plain(manager.words))
+    if not manager.store.loaded:
         return Content.assemble(("Reading your photos …", "$wire-ink"))
     return Content.assemble(("Nothing sent yet.", "$wire-ink"))
 
 
-def about_deleting(row: Upload, about: str) -> str:
+def deletion_question(row: Upload, about: str) -> str:
     """What goes with it."""
     if row.shown and row.purpose is UploadPurpose.AVATAR:
         return "Your avatar and the photo it was made of are deleted. You have none then."

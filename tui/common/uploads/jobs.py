@@ -13,14 +13,14 @@ from tui.common.client.meter import State
 from tui.common.client.retry import Backoff, in_short, is_permanent
 from tui.common.client.stream import CUT
 from tui.common.format import message_for
-from tui.common.uploads.local_picture import Candidate
+from tui.common.uploads.local_picture import LocalPicture
 
 if TYPE_CHECKING:
     from tui.common.client.api import Api
     from tui.common.client.meter import Meter
 
 
-class Way(StrEnum):
+class JobState(StrEnum):
     """How far a parcel is."""
 
     SENDING = "sending"
@@ -30,17 +30,17 @@ class Way(StrEnum):
     ARRIVED = "arrived"
 
 
-class Parcel:
+class UploadJob:
     """One photo and what it is for. Its key stays the same until an answer has come."""
 
-    def __init__(self, candidate: Candidate, new: NewUpload, about: str) -> None:
+    def __init__(self, local_picture: LocalPicture, new: NewUpload, about: str) -> None:
         """`about` names in words what it is for."""
-        self.candidate = candidate
+        self.local_picture = local_picture
         self.new = new
         self.about = about
         self.id = str(uuid.uuid4())
         """Of the parcel, and the idempotency key."""
-        self.way = Way.SENDING
+        self.state = JobState.SENDING
         self.attempts = 0
         """How often it has been sent off."""
         self.sent = 0
@@ -55,7 +55,7 @@ class Parcel:
     @property
     def size(self) -> int:
         """Bytes of the file."""
-        return self.candidate.bitmap.size
+        return self.local_picture.bitmap.size
 
     def drop_connection(self) -> bool:
         """Drop the request under way; it is sent again by itself. False where there is none."""
@@ -79,25 +79,25 @@ class Parcel:
 
         backoff = Backoff()
         while True:
-            self.way, self.sent, self.words = Way.SENDING, 0, ""
+            self.state, self.sent, self.words = JobState.SENDING, 0, ""
             changed()
             try:
                 arrived = await self._answer(api, progress)
             except ClientError as error:
                 self.words = message_for(error)
                 if is_permanent(error) and getattr(error, "retry_after", None) is None:
-                    self.way = Way.REFUSED
+                    self.state = JobState.REFUSED
                     meter.set_state(State.IDLE)
                     changed()
                     return None
                 delay = backoff.lost(getattr(error, "retry_after", None))
-                self.way, self.again_at = Way.WAITING, time.monotonic() + delay
+                self.state, self.again_at = JobState.WAITING, time.monotonic() + delay
                 meter.retrying(in_short(error), delay)
                 changed()
                 await asyncio.sleep(delay)
                 meter.set_state(State.CONNECTING)
             else:
-                self.way = Way.ARRIVED
+                self.state = JobState.ARRIVED
                 meter.set_state(State.IDLE)
                 return arrived
 
@@ -107,7 +107,7 @@ class Parcel:
         """One attempt, which `drop_connection` can end."""
         self._cut = False
         self.attempts += 1
-        path, new = self.candidate.path, self.new
+        path, new = self.local_picture.path, self.new
         self._request = asyncio.ensure_future(api.send_photo(path, new, self.id, progress))
         try:
             return await self._request

@@ -10,7 +10,7 @@ from textual.message import Message
 
 from server.features.uploads.schemas import Upload
 from tui.common.format import human_age
-from tui.common.uploads import format as words
+from tui.common.uploads import format as uploads_format
 from tui.common.uploads.manager import Row
 from tui.common.widgets.row_list import RowList
 
@@ -66,9 +66,9 @@ class UploadList(RowList):
         age, shown = "", False
         if isinstance(row, Upload):
             age, shown = human_age((self._now - row.created_at).total_seconds()), row.shown
-        return row.id, words.state_of(row), shown, self._about(row), age
+        return row.id, uploads_format.state_of(row), shown, self._about(row), age
 
     def draw(self, index: int, width: int, focused: bool) -> list[Content]:
         """One photo."""
         row = self.rows[index]
-        return [words.row_line(row, self._about(row), self._now, width)]
+        return [uploads_format.list_line(row, self._about(row), self._now, width)]

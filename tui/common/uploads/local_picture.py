@@ -27,7 +27,7 @@ _OTHERS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class LocalPicture:
     """A picture that the server would take."""
 
     path: Path
@@ -39,7 +39,7 @@ class Candidate:
         return plain(self.path.name)
 
 
-async def inspect(path: Path | None) -> Candidate:
+async def inspect(path: Path | None) -> LocalPicture:
     """Read and decode the file. Raises `UnfitFile`, in words for whoever chose it."""
     if path is None:
         raise UnfitFile("Type the path of a picture, or choose one below.")
@@ -49,7 +49,7 @@ async def inspect(path: Path | None) -> Candidate:
     except NotDrawable as error:
         words = _named(path, content[:64]) or f"{path.name}: {error}"
         raise UnfitFile(f"{words} Choose another.") from None
-    return Candidate(path, bitmap)
+    return LocalPicture(path, bitmap)
 
 
 def path_of(typed: str) -> Path | None:

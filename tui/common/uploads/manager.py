@@ -1,6 +1,7 @@
 """What stands behind the panel for photos: parcels on their way, uploads, and the poll."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING
 
@@ -10,25 +11,25 @@ from server.features.uploads.schemas import NewUpload, Upload, UploadPurpose, Up
 from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.meter import State
 from tui.common.client.retry import Backoff, is_permanent
-from tui.common.client.short_polling import UploadPoll
+from tui.common.client.short_polling import INTERVAL_SECONDS, UploadPoll
 from tui.common.format import message_for
 from tui.common.uploads.bitmap import Bitmap
-from tui.common.uploads.jobs import Parcel, Way
-from tui.common.uploads.local_picture import Candidate
+from tui.common.uploads.jobs import JobState, UploadJob
+from tui.common.uploads.local_picture import LocalPicture
 
 if TYPE_CHECKING:
     from tui.common.client.api import Api
     from tui.common.client.meter import Meter
     from tui.common.client.session import Session
 
-Row = Parcel | Upload
+Row = UploadJob | Upload
 Run = Callable[[str, Coroutine[object, object, None]], Worker[None]]
 """Starts a worker of that group."""
 PREVIEWS = 16
 """Photos sent from here that are kept for showing."""
 
 
-class Desk:
+class UploadManager:
     """One poll at a time: of the upload in view while it is pending, else of the one whose turn
     is next. Its news are a reason to read of the others.
     """
@@ -43,8 +44,8 @@ class Desk:
         finished: Callable[[Upload], None],
     ) -> None:
         """`finished` is called with an upload that has become final."""
-        self.shelf = Shelf(api)
-        self.parcels: list[Parcel] = []
+        self.store = UploadStore(api)
+        self.jobs: list[UploadJob] = []
         self.in_view = ""
         """The row that is looked at."""
         self.words = ""
@@ -53,7 +54,7 @@ class Desk:
         """By upload, what was sent from here: no need to fetch it."""
         self.names: dict[str, str] = {}
         """By upload, the name of the file that was sent from here."""
-        self.places: dict[str, int] = {}
+        self.positions: dict[str, int] = {}
         """By upload, how many were ahead of it at first."""
         self._session = session
         self._api = api
@@ -62,7 +63,8 @@ class Desk:
         self._changed = changed
         self._finished = finished
         self._poll: UploadPoll | None = None
-        self._polled = ""
+        self._polled_at = float("-inf")
+        """`time.monotonic()` of the last poll's first request."""
         self._poller: Worker[None] | None = None
         self._senders: dict[str, Worker[None]] = {}
         self._waits: dict[str, float] = {}
@@ -70,13 +72,13 @@ class Desk:
     @property
     def rows(self) -> list[Row]:
         """Everything, newest first; what has not arrived yet is the newest."""
-        return [*reversed(self.parcels), *self.shelf.uploads]
+        return [*reversed(self.jobs), *self.store.uploads]
 
     @property
     def under_way(self) -> int:
         """How many are neither final nor refused."""
-        waiting = sum(parcel.way is not Way.REFUSED for parcel in self.parcels)
-        return waiting + len(self.shelf.pending)
+        waiting = sum(job.state is not JobState.REFUSED for job in self.jobs)
+        return waiting + len(self.store.pending)
 
     def row(self, row_id: str) -> Row | None:
         """The row of that id."""
@@ -89,7 +91,7 @@ class Desk:
         backoff = Backoff()
         while True:
             try:
-                await self.shelf.read()
+                await self.store.read()
             except SignedOut:
                 return
             except ClientError as error:
@@ -106,38 +108,38 @@ class Desk:
     async def read_on(self) -> None:
         """Older uploads; what goes wrong is tried again when they are looked for again."""
         try:
-            await self.shelf.read_on()
+            await self.store.read_on()
         except ClientError:
             return
         self._changed()
 
     # -- sending
 
-    def send(self, candidate: Candidate, new: NewUpload, about: str) -> Parcel:
+    def send(self, local_picture: LocalPicture, new: NewUpload, about: str) -> UploadJob:
         """Send a photo off."""
-        parcel = Parcel(candidate, new, about)
-        self.parcels.append(parcel)
-        self.in_view = parcel.id
-        self._senders[parcel.id] = self._run("photo-send", self._send(parcel))
-        return parcel
+        job = UploadJob(local_picture, new, about)
+        self.jobs.append(job)
+        self.in_view = job.id
+        self._senders[job.id] = self._run("photo-send", self._send(job))
+        return job
 
-    async def _send(self, parcel: Parcel) -> None:
-        arrived = await parcel.send(self._api, self._meter, self._changed)
-        if arrived is None or parcel not in self.parcels:
+    async def _send(self, job: UploadJob) -> None:
+        arrived = await job.send(self._api, self._meter, self._changed)
+        if arrived is None or job not in self.jobs:
             return
         accepted, seconds = arrived
-        self._keep(accepted.id, parcel)
+        self._keep(accepted.id, job)
         self._waits[accepted.id] = seconds
         await self._read(accepted.id)  # until the list has it, the parcel stands for it
-        if parcel in self.parcels:
-            self.parcels.remove(parcel)
-        if self.in_view == parcel.id:
+        if job in self.jobs:
+            self.jobs.remove(job)
+        if self.in_view == job.id:
             self.in_view = accepted.id
         self._changed()
 
-    def _keep(self, upload_id: str, parcel: Parcel) -> None:
-        self.names[upload_id] = parcel.candidate.name
-        self.previews[upload_id] = parcel.candidate.bitmap
+    def _keep(self, upload_id: str, job: UploadJob) -> None:
+        self.names[upload_id] = job.local_picture.name
+        self.previews[upload_id] = job.local_picture.bitmap
         while len(self.previews) > PREVIEWS:
             del self.previews[next(iter(self.previews))]
 
@@ -155,73 +157,77 @@ class Desk:
 
     # -- following
 
-    def look(self) -> None:
-        """See to it that the right upload is polled."""
-        pending = self.shelf.pending
+    def follow_pending(self) -> None:
+        """Poll the upload in view while it is pending, else the one whose turn is next.
+
+        Moving quickly from one to another asks at most once a second.
+        """
+        pending = self.store.pending
         chosen = next((one for one in pending if one.id == self.in_view), None)
         wanted = chosen or next(iter(pending), None)
-        if wanted is not None and wanted.id != self._polled:
-            if self._poller is not None:
-                self._poller.cancel()
-            self._polled = wanted.id
-            self._poller = self._run("photo-poll", self._follow(wanted.id))
+        if wanted is None or (self._poll is not None and self._poll.upload_id == wanted.id):
+            return
+        if self._poller is not None:
+            self._poller.cancel()
+        now = time.monotonic()
+        wait = max(self._waits.pop(wanted.id, 0.0), self._polled_at + INTERVAL_SECONDS - now)
+        self._polled_at = now + max(0.0, wait)
+        self._poll = UploadPoll(self._session, wanted.id, self._meter, first_wait=wait)
+        self._poller = self._run("photo-poll", self._follow(self._poll))
 
-    async def _follow(self, upload_id: str) -> None:
-        wait = self._waits.pop(upload_id, 0.0)
-        poll = UploadPoll(self._session, upload_id, self._meter, first_wait=wait)
+    async def _follow(self, poll: UploadPoll) -> None:
         try:
             async with poll:
-                self._poll = poll
                 async for news in poll:
                     self._put(news)
-                    if len(self.shelf.pending) > 1 or news.status.final:
+                    if len(self.store.pending) > 1 or news.status.final:
                         await self._refresh()
         except ApiError as error:
             if error.status == 404:
-                self.shelf.remove(upload_id)
+                self.store.remove(poll.upload_id)
             else:
                 self.words = message_for(error)
         except SignedOut:
             return
         finally:
-            if self._poll is poll:
-                self._poll, self._polled = None, ""
+            if self._poll is poll:  # another one may have taken its place
+                self._poll = None
             self._changed()
 
     def _put(self, news: Upload) -> None:
-        before = self.shelf.get(news.id)
+        before = self.store.get(news.id)
         if news.ahead is not None:
-            self.places[news.id] = max(news.ahead, self.places.get(news.id, 0))
-        self.shelf.put([news])
+            self.positions[news.id] = max(news.ahead, self.positions.get(news.id, 0))
+        self.store.put([news])
         if news.status.final and before is not None and not before.status.final:
             self._finished(news)
         self._changed()
 
     async def _refresh(self) -> None:
-        before = {one.id for one in self.shelf.pending}
+        before = {one.id for one in self.store.pending}
         try:
-            await self.shelf.refresh()
+            await self.store.refresh()
         except ClientError:
             return  # the next news are as good a time
-        for one in self.shelf.uploads:
+        for one in self.store.uploads:
             if one.id in before and one.status.final:
                 self._finished(one)
         self._changed()
 
     def drop_connection(self) -> bool:
         """Drop the request under way; it comes back by itself. False where there is none."""
-        cut = sum(parcel.drop_connection() for parcel in self.parcels)
+        cut = sum(job.drop_connection() for job in self.jobs)
         if not cut and self._poll is not None:
             self._poll.drop_connection()
         return cut > 0 or self._poll is not None
 
     # -- giving up
 
-    def drop(self, parcel: Parcel) -> None:
-        """Send it no more."""
-        if parcel in self.parcels:
-            self.parcels.remove(parcel)
-            self._senders.pop(parcel.id).cancel()
+    def drop(self, job: UploadJob) -> None:
+        """Stop sending it."""
+        if job in self.jobs:
+            self.jobs.remove(job)
+            self._senders.pop(job.id).cancel()
             self._meter.set_state(State.IDLE)
         self._changed()
 
@@ -232,9 +238,10 @@ class Desk:
         except ApiError as error:
             if error.status != 404:
                 raise
-        self.shelf.remove(upload.id)
-        if self._poller is not None and self._polled == upload.id:
-            self._poller.cancel()
+        self.store.remove(upload.id)
+        poll, poller = self._poll, self._poller
+        if poll is not None and poller is not None and poll.upload_id == upload.id:
+            poller.cancel()
         self._changed()
         if upload.purpose is UploadPurpose.AVATAR and upload.status is UploadStatus.DONE:
             await self._api.me()
@@ -243,7 +250,7 @@ class Desk:
 PAGE = 50
 
 
-class Shelf:
+class UploadStore:
     """What the server has told of them; read page by page."""
 
     def __init__(self, api: "Api") -> None:

@@ -16,12 +16,12 @@ from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.meter import Pattern
 from tui.common.format import message_for
 from tui.common.panel import Panel
-from tui.common.uploads import format as words
+from tui.common.uploads import format as uploads_format
 from tui.common.uploads.actions import PhotoActions
-from tui.common.uploads.jobs import Parcel, Way
+from tui.common.uploads.jobs import JobState, UploadJob
 from tui.common.uploads.list import UploadList
-from tui.common.uploads.manager import Desk, Row
-from tui.common.uploads.pictures import Pair
+from tui.common.uploads.manager import Row, UploadManager
+from tui.common.uploads.pictures import BeforeAfter
 from tui.common.widgets.picture import PictureView
 from tui.common.widgets.row_list import RowList
 
@@ -46,9 +46,9 @@ class PhotoPanel(Panel):
         ("⇧← ⇧→", "all of the one, all of the other"),
         ("↑↓", "go among one's photos"),
         ("s", "save the picture to a file"),
-        ("del", "delete a photo, or send it no more"),
+        ("del", "delete a photo, or stop sending it"),
         ("l", "list or picture, where there is room for one"),
-        ("r", "read the list again"),
+        ("r", "refresh the list"),
     )
     DEFAULT_CSS = """
     PhotoPanel {
@@ -79,8 +79,8 @@ class PhotoPanel(Panel):
         super().__init__(id=id)
         self.view = PictureView(id="picture")
         self.uploads = UploadList(self.about)
-        self.desk: Desk | None = None
-        self.pair: Pair | None = None
+        self.manager: UploadManager | None = None
+        self.pictures: BeforeAfter | None = None
         self.actions: PhotoActions | None = None
         self._beats = False
 
@@ -111,19 +111,21 @@ class PhotoPanel(Panel):
 
     def start(self) -> None:
         """Read the list."""
-        self.desk = Desk(
+        self.manager = UploadManager(
             self.session, self.api, self.meter, self._run, self._changed, self._finished
         )
-        self.pair = Pair(self.desk, self.tiffin.album, self._run, self._changed)
-        self.actions = PhotoActions(self, self.desk)
-        self._run("photo-list", self.desk.read())
+        self.pictures = BeforeAfter(
+            self.manager, self.services.picture_cache, self._run, self._changed
+        )
+        self.actions = PhotoActions(self, self, self.manager)
+        self._run("photo-list", self.manager.read())
         self.set_interval(BEAT_SECONDS, self._beat)
         self.needs_redraw = True
 
     def drop_connection(self) -> None:
         """Cut the request under way, or the next poll."""
-        if self.desk is None or not self.desk.drop_connection():
-            self.notify("Nothing is being sent or asked for, so nothing is held.", title=self.TITLE)
+        if self.manager is None or not self.manager.drop_connection():
+            self.notify("No upload in progress; nothing to cut.", title=self.TITLE)
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the palette offers of it."""
@@ -136,8 +138,8 @@ class PhotoPanel(Panel):
 
     def unsent(self) -> str:
         """A photo that the server does not have yet is only here."""
-        parcels = self.desk.parcels if self.desk is not None else []
-        pending = sum(parcel.way is not Way.REFUSED for parcel in parcels)
+        jobs = self.manager.jobs if self.manager is not None else []
+        pending = sum(job.state is not JobState.REFUSED for job in jobs)
         if not pending:
             return ""
         return f"{pending} photos are not sent yet." if pending > 1 else "A photo is not sent yet."
@@ -145,10 +147,10 @@ class PhotoPanel(Panel):
     @property
     def row(self) -> Row | None:
         """The photo in view: the one under the cursor."""
-        if self.desk is None:
+        if self.manager is None:
             return None
-        rows = self.desk.rows
-        return self.desk.row(self.desk.in_view) or (rows[0] if rows else None)
+        rows = self.manager.rows
+        return self.manager.row(self.manager.in_view) or (rows[0] if rows else None)
 
     def offer(
         self, new: NewUpload, title: str, about: str, then: Callable[[], None] | None = None
@@ -186,9 +188,9 @@ class PhotoPanel(Panel):
 
     def action_reload(self) -> None:
         """Read the list again."""
-        if self.desk is not None and self.pair is not None:
-            self._run("photo-list", self.desk.read(), exclusive=True)
-            self.pair.forget()
+        if self.manager is not None and self.pictures is not None:
+            self._run("photo-list", self.manager.read(), exclusive=True)
+            self.pictures.fetch_again()
             self._changed()
 
     def action_save(self) -> None:
@@ -205,8 +207,8 @@ class PhotoPanel(Panel):
     def _cursor_moved(self, event: RowList.Moved) -> None:
         event.stop()
         row = self.uploads.row
-        if row is not None and self.desk is not None and row.id != self.desk.in_view:
-            self.desk.in_view = row.id
+        if row is not None and self.manager is not None and row.id != self.manager.in_view:
+            self.manager.in_view = row.id
             self._changed()
 
     @on(RowList.Chosen, "#uploads")
@@ -215,9 +217,9 @@ class PhotoPanel(Panel):
 
     @on(RowList.Scrolled, "#uploads")
     def _scrolled(self) -> None:
-        desk = self.desk
-        if desk is not None and desk.shelf.has_more and self.uploads.rows_to_end < LIST_ROWS:
-            self._run("photo-more", desk.read_on(), exclusive=True)
+        manager = self.manager
+        if manager is not None and manager.store.has_more and self.uploads.rows_to_end < LIST_ROWS:
+            self._run("photo-more", manager.read_on(), exclusive=True)
 
     def on_resize(self, event: events.Resize) -> None:
         """Where the list has room."""
@@ -237,31 +239,34 @@ class PhotoPanel(Panel):
 
     def redraw(self) -> None:
         """Paint what has changed."""
-        desk, pair = self.desk, self.pair
-        if desk is None or pair is None:
+        manager, pictures = self.manager, self.pictures
+        if manager is None or pictures is None:
             return
         now, row = self.session.server_now(), self.row
-        self.uploads.message = words.words_for_empty(desk)
-        self.uploads.show(desk.rows, row.id if row is not None else "", now)
-        desk.look()
-        pair.look(row)
-        self.view.show(pair.before, pair.after, self._words_for_view(row))
-        self._tell(desk, pair, row)
-        self.set_badge(desk.under_way, self.file_name(row) if row is not None else "")
+        self.uploads.message = uploads_format.empty_text(manager)
+        self.uploads.show(manager.rows, row.id if row is not None else "", now)
+        manager.follow_pending()
+        pictures.show(row)
+        self.view.show(pictures.before, pictures.after, self._words_for_view(row))
+        self._tell(manager, pictures, row)
+        self.set_badge(manager.under_way, self.file_name(row) if row is not None else "")
 
-    def _tell(self, desk: Desk, pair: Pair, row: Row | None) -> None:
+    def _tell(self, manager: UploadManager, pictures: BeforeAfter, row: Row | None) -> None:
         width = max(10, self.view.size.width or self.content_size.width - 2)
         card = max(20, self.size.width - 4)
         if row is None:
             for line in ("#sizes", "#steps", "#news"):
                 self._set(line, Content(""))
-            self.set_summary(words.NOTHING)
+            self.set_summary(uploads_format.NOTHING)
             return
-        places = desk.places.get(row.id, 0)
-        self._set("#sizes", words.sizes(row, pair.before, pair.after, self.file_name(row), width))
-        self._set("#steps", words.steps(row, self._beats, width))
-        self._set("#news", words.news(row, places, width))
-        self.set_summary(words.summary(row, self.about(row), places, card))
+        positions = manager.positions.get(row.id, 0)
+        self._set(
+            "#sizes",
+            uploads_format.sizes(row, pictures.before, pictures.after, self.file_name(row), width),
+        )
+        self._set("#steps", uploads_format.steps(row, self._beats, width))
+        self._set("#news", uploads_format.news(row, positions, width))
+        self.set_summary(uploads_format.summary(row, self.about(row), positions, card))
 
     def _set(self, line: str, content: Content) -> None:
         static = self.query_one(line, Static)
@@ -278,16 +283,16 @@ class PhotoPanel(Panel):
 
     def _words_for_view(self, row: Row | None) -> Content:
         if row is None:
-            return words.NOTHING
-        if self.pair is not None and self.pair.error:
-            return Content(self.pair.error)
-        return words.words_for_view(self.about(row), self.view.can_draw)
+            return uploads_format.NOTHING
+        if self.pictures is not None and self.pictures.error:
+            return Content(self.pictures.error)
+        return uploads_format.placeholder_text(self.about(row), self.view.can_draw)
 
     def file_name(self, row: Row) -> str:
         """The file's, if it was sent from here; else what it is for."""
-        if isinstance(row, Parcel):
-            return row.candidate.name
-        known = self.desk.names.get(row.id) if self.desk is not None else None
+        if isinstance(row, UploadJob):
+            return row.local_picture.name
+        known = self.manager.names.get(row.id) if self.manager is not None else None
         return known or self.about(row)
 
     # -- what has happened

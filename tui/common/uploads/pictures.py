@@ -10,13 +10,13 @@ from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.retry import Backoff, is_permanent
 from tui.common.format import message_for
 from tui.common.uploads.bitmap import LONGEST, Bitmap, NotDrawable, decode
-from tui.common.uploads.jobs import Parcel
+from tui.common.uploads.jobs import UploadJob
 
 if TYPE_CHECKING:
     from textual.worker import Worker
 
     from tui.common.client.api import Api
-    from tui.common.uploads.manager import Desk, Row, Run
+    from tui.common.uploads.manager import Row, Run, UploadManager
 
 KEPT_BYTES = 32 * 1024 * 1024
 """Of pixels, four bytes each."""
@@ -26,7 +26,7 @@ AT_ONCE = 2
 Key = tuple[str, str, int, bool]
 
 
-class Album:
+class PictureCache:
     """What one log-in has seen. A URL's picture never changes, unless another `version` is said."""
 
     def __init__(self, api: "Api") -> None:
@@ -74,28 +74,34 @@ def _bytes(kept: Bitmap | NotDrawable) -> int:
     return 4 * kept.image.width * kept.image.height if isinstance(kept, Bitmap) else 1
 
 
-class Pair:
-    """`look` says which photo is meant; what is not here yet is fetched by a worker."""
+class BeforeAfter:
+    """The photo in view before and after; what is missing is fetched by a worker."""
 
-    def __init__(self, desk: "Desk", album: Album, run: "Run", changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        manager: "UploadManager",
+        picture_cache: PictureCache,
+        run: "Run",
+        changed: Callable[[], None],
+    ) -> None:
         self.before: Bitmap | None = None
         self.after: Bitmap | None = None
         self.error = ""
         """Why one of them is missing."""
-        self._desk = desk
-        self._album = album
+        self._manager = manager
+        self._cache = picture_cache
         self._run = run
         self._changed = changed
         self._shown: object = ()
         self._fetcher: Worker[None] | None = None
 
-    def forget(self) -> None:
-        """Fetch again what is missing, with the next look."""
+    def fetch_again(self) -> None:
+        """Fetch what is missing once more, with the next `show`."""
         self._shown = ()
 
-    def look(self, row: "Row | None") -> None:
+    def show(self, row: "Row | None") -> None:
         """Show this photo from now on."""
-        key = row.id if isinstance(row, Parcel) else _key(row)
+        key = row.id if isinstance(row, UploadJob) else _key(row)
         if key == self._shown:
             return
         self._shown = key
@@ -103,12 +109,12 @@ class Pair:
         self.before = self.after = None
         if self._fetcher is not None:
             self._fetcher.cancel()
-        if isinstance(row, Parcel):
-            self.before = row.candidate.bitmap
+        if isinstance(row, UploadJob):
+            self.before = row.local_picture.bitmap
         elif row is not None:
-            self.before = self._desk.previews.get(row.id)
-            self.before = self.before or self._album.known(row.original_url, version=_version(row))
-            self.after = self._album.known(row.result_url) if row.result_url else None
+            self.before = self._manager.previews.get(row.id)
+            self.before = self.before or self._cache.known(row.original_url, version=_version(row))
+            self.after = self._cache.known(row.result_url) if row.result_url else None
             self._fetcher = self._run("photo-pictures", self._fetch(row))
 
     async def _fetch(self, row: Upload) -> None:
@@ -123,7 +129,7 @@ class Pair:
         backoff = Backoff()
         while True:
             try:
-                return await self._album.picture(url, version=version)
+                return await self._cache.picture(url, version=version)
             except NotDrawable as error:
                 self.error = f"{error} It cannot be shown here; s saves it."
                 return None

@@ -26,9 +26,9 @@ from tui.employee.drivers.layout import Layout, layout_for
 from tui.employee.drivers.model import DriverList, DriverState
 from tui.employee.drivers.view import DriverListView
 from tui.employee.kitchen import format as kitchen_text
-from tui.employee.kitchen.board import COLUMNS
+from tui.employee.kitchen.model import COLUMNS
 from tui.employee.kitchen.panel import KitchenPanel
-from tui.employee.staleness import TroubleLine
+from tui.employee.staleness import Banner
 
 BEAT_SECONDS = 0.5
 """How often ages are drawn again, and the board is looked at."""
@@ -55,7 +55,7 @@ class DriversPanel(Panel):
     DEFAULT_CSS = """
     DriversPanel {
         & > .body { padding: 0; }
-        & TroubleLine { padding: 0 1; }
+        & Banner { padding: 0 1; }
         & #stage { height: 1fr; layout: vertical; }
         &.-right #stage { layout: horizontal; }
         &.-right #roster { width: 48%; max-width: 56; }
@@ -85,7 +85,7 @@ class DriversPanel(Panel):
 
     def body(self) -> ComposeResult:
         """A line for trouble, the roster, the map."""
-        yield TroubleLine()
+        yield Banner()
         with Container(id="stage"):
             yield self.view
             yield self.map
@@ -244,7 +244,7 @@ class DriversPanel(Panel):
             self.view.show(())
             return
         self.view.words = drivers_format.words_for_empty(controller.feed)
-        self.query_one(TroubleLine).say(drivers_format.words_for_old(controller.feed))
+        self.query_one(Banner).show(drivers_format.words_for_old(controller.feed))
         self.view.show([controller.row(one) for one in self.driver_list.states])
         self._fit()
         state = self.state

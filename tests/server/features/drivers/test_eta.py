@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from server.core.routing import SERVICES
 from server.features.drivers.eta import arrival
 from server.features.drivers.schemas import DriverLocation
 from server.features.orders.service import OrderService
@@ -123,8 +122,7 @@ async def test_an_eta_that_comes_too_late_changes_nothing(
     cast: Cast, live_server: LiveServer
 ) -> None:
     """An order may change between reading it and writing its eta."""
-    orders = live_server.app[SERVICES][OrderService]
-    assert isinstance(orders, OrderService)
+    orders = live_server.services[OrderService]
     order = await cast.order_at("out_for_delivery")
     driver, other = cast.place.drivers
     soon = datetime.now(UTC) + timedelta(minutes=1)

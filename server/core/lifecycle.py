@@ -60,7 +60,21 @@ class SupervisedTask:
         self._again = task.get_loop().call_later(AGAIN_SECONDS, self.start)
 
 
-def states_of(tasks: Sequence[SupervisedTask]) -> str:
-    """`ok`, or which of them are not running."""
-    ended = [task.name for task in tasks if not task.running]
-    return f"not running: {', '.join(ended)}" if ended else "ok"
+class Component:
+    """A service that is opened before the first request and closed after the last one.
+
+    As it is here, it only starts and stops its `tasks`.
+    """
+
+    tasks: Sequence[SupervisedTask] = ()
+    """What runs while it is open."""
+
+    async def open(self) -> None:
+        """Start the tasks."""
+        for task in self.tasks:
+            task.start()
+
+    async def close(self) -> None:
+        """Stop the tasks."""
+        for task in self.tasks:
+            await task.stop()

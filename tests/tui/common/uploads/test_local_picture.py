@@ -39,9 +39,9 @@ def test_home_is_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 async def test_a_picture_is_taken_whatever_it_is_called(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_bytes(saved(Image.new("RGB", (30, 20), RED), "WEBP"))
-    candidate = await inspect(path_of(f"'{path}'"))
-    assert candidate.path == path
-    assert (candidate.bitmap.width, candidate.bitmap.height) == (30, 20)
+    local_picture = await inspect(path_of(f"'{path}'"))
+    assert local_picture.path == path
+    assert (local_picture.bitmap.width, local_picture.bitmap.height) == (30, 20)
 
 
 UNFIT = {
