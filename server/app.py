@@ -29,7 +29,7 @@ from server.core.retention import Retention
 from server.core.routing import Router
 from server.core.services import SERVICES, Services
 from server.core.serving import Runner
-from server.demo import build_town, hang_photos, refuse_town
+from server.demo import add_photos, build_town, refuse_demo_database
 from server.features.accounts import setup as accounts
 from server.features.announcements import setup as announcements
 from server.features.chat import setup as chat
@@ -121,7 +121,7 @@ def create_app(settings: Settings) -> web.Application:
         for name in await migrate(settings.database_path):
             logger.info("migrated: %s", name)
         if not settings.demo:
-            await refuse_town(settings)
+            await refuse_demo_database(settings)
         async with services.opened():
             if settings.demo:
                 await _build_demo(settings, services)
@@ -243,7 +243,7 @@ async def _build_demo(settings: Settings, services: Services) -> None:
     database = services[Database]
     try:
         await build_town(settings, database)
-        await hang_photos(database, services[UploadService].blobs)
+        await add_photos(database, services[UploadService].blobs)
     except (OSError, Problem) as error:
         # Such as a full disk. Under gunicorn, one worker that does not start ends all others.
         logger.error("the demo's town is not complete until the next start: %s", error)
