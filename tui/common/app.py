@@ -16,7 +16,6 @@ from textual.widgets import Static
 from tui.common.auth_flow import AuthFlow, Client
 from tui.common.base_app import BaseApp
 from tui.common.client.meter import Wire
-from tui.common.dialogs.base import LEAST_COLUMNS, LEAST_ROWS, TooSmall
 from tui.common.panel import Panel
 from tui.common.panel_grid import PanelGrid
 from tui.common.sanitize import plain
@@ -25,6 +24,7 @@ from tui.common.theme import DAY, NIGHT
 from tui.common.throttle import Pace
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.tab_strip import TabStrip
+from tui.common.widgets.too_small import LEAST_COLUMNS, LEAST_ROWS, TooSmall
 from tui.common.widgets.top_bar import TopBar
 
 if TYPE_CHECKING:

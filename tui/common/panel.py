@@ -11,8 +11,9 @@ from textual.content import Content
 from textual.css.query import NoMatches
 from textual.message import Message
 from textual.widgets import Static
+from textual.worker import Worker, WorkerState
 
-from tui.common.client.meter import Pattern
+from tui.common.client.meter import Pattern, State
 from tui.common.sanitize import plain
 from tui.common.services import Services, services_of
 from tui.common.widgets.wire_line import WireLine
@@ -146,6 +147,17 @@ class Panel(Vertical):
 
     def redraw(self) -> None:
         """Paint what has changed since the last time. Called at most 20 times a second."""
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """An error of our own in a feed must not look like a feed without news."""
+        error = event.worker.error
+        if event.state is WorkerState.ERROR and error is not None:
+            self.worker_failed(event.worker.group, f"Stopped by an error: {error!r}.")
+
+    def worker_failed(self, group: str, message: str) -> None:
+        """A worker has ended with an error that is no `ClientError`; say so."""
+        self.meter.set_state(State.DOWN, "stopped by an error")
+        self.notify(f"{message} Log out and in again.", title=self.TITLE, severity="error")
 
     def drop_connection(self) -> None:
         """Drop the connection of the stream in view; it comes back by itself."""

@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from tui.common.client.meter import Pattern, State
-from tui.common.dialogs.base import Dialog, TooSmall
+from tui.common.dialogs.base import Dialog
 from tui.common.theme import PATTERN_INK, STATE_GLYPH
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class HelpScreen(Dialog[None]):
         self._panels = [(panel.TITLE, panel.KEYS) for panel in panels if panel.KEYS]
         self._count = len(panels)
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> ComposeResult:
         """Keys on the left, the wire on the right."""
         with VerticalScroll(classes="box") as box:
             box.border_title = "Help"
@@ -80,7 +80,6 @@ class HelpScreen(Dialog[None]):
                     yield Static(self._keys())
                 with Vertical(classes="reading"):
                     yield Static(self._reading())
-        yield TooSmall()
 
     def action_scroll(self, lines: int) -> None:
         """Up and down where it does not fit."""

@@ -14,12 +14,13 @@ from server.features.orders.schemas import Order, PlaceOrder
 from server.features.restaurants.schemas import Restaurant
 from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.retry import is_permanent
-from tui.common.dialogs.base import Dialog, TooSmall
+from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.confirm import ConfirmScreen
 from tui.common.format import field_of, message_for
 from tui.common.sanitize import plain
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.row_list import RowList
+from tui.common.widgets.too_small import TooSmall
 from tui.customer.ordering.basket import Basket
 from tui.customer.ordering.breadcrumb import Crumbs
 from tui.customer.ordering.checkout import STAYS_ONE, Checkout, menu_in, place

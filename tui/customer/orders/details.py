@@ -11,11 +11,12 @@ from textual.content import Content
 from textual.widgets import Static
 
 from server.features.orders.schemas import Order
-from tui.common.dialogs.base import Dialog, TooSmall
+from tui.common.dialogs.base import Dialog
 from tui.common.format import fit, human_money
 from tui.common.sanitize import plain
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.stepper import Stepper
+from tui.common.widgets.too_small import TooSmall
 from tui.customer.orders.format import LOOKS, actor, clock_time, status_before_end
 from tui.customer.orders.model import OrderBook
 from tui.customer.orders.view import OrderHead

@@ -14,11 +14,12 @@ from textual.widgets import Button, Input, Static
 from server.features.orders.schemas import CANCELLABLE, Order, OrderStatus
 from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.meter import Pattern
-from tui.common.dialogs.base import Dialog, TooSmall
+from tui.common.dialogs.base import Dialog
 from tui.common.format import message_for
 from tui.common.panel import Panel
 from tui.common.sanitize import in_one_line, plain
 from tui.common.widgets.row_list import RowList
+from tui.common.widgets.too_small import TooSmall
 from tui.customer.orders import format as order_lines
 from tui.customer.orders.feed import OrderFeed
 from tui.customer.orders.format import euros, news, why_not_cancellable

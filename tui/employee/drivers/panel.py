@@ -9,7 +9,7 @@ from textual import events, on
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.worker import Worker, WorkerState
+from textual.worker import Worker
 
 from server.features.orders.schemas import Order
 from server.features.restaurants.schemas import Restaurant
@@ -276,12 +276,6 @@ class DriversPanel(Panel):
 
     def _run(self, group: str, work: Coroutine[object, object, None]) -> Worker[None]:
         return self.run_worker(work, group=group, exit_on_error=False)
-
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """What broke by a mistake of ours must not look like a quiet evening."""
-        if event.state is WorkerState.ERROR:
-            words = f"{event.worker.group} stopped by an error: {event.worker.error!r}. "
-            self.say(f"{words}Log out and in again.", about="error", error=True)
 
     # -- the panel beside
 

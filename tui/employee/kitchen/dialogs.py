@@ -17,9 +17,10 @@ from server.features.orders.schemas import Order, OrderStatus
 from server.features.restaurants.schemas import Driver
 from server.text import shows
 from tui.common.client.errors import ClientError
-from tui.common.dialogs.base import Dialog, TooSmall
+from tui.common.dialogs.base import Dialog
 from tui.common.format import fit
 from tui.common.sanitize import in_one_line, plain
+from tui.common.widgets.too_small import TooSmall
 from tui.employee.kitchen.details import items_in_short, lines_of
 
 PRESETS = (10, 15, 20, 30, 45, 60)
