@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from server.core.supervised import SupervisedTask
+from server.core.lifecycle import SupervisedTask
 from server.realtime.event import Event
 
 

@@ -5,6 +5,7 @@ import logging
 from abc import ABC, abstractmethod
 
 from server.core.errors import Problem
+from server.core.lifecycle import Component
 from server.realtime.event import Event
 from server.realtime.hub import Hub
 from server.realtime.subscription import Subscription
@@ -14,7 +15,7 @@ logger = logging.getLogger(__name__)
 AGAIN_SECONDS = 1.0
 
 
-class Follower(ABC):
+class Follower(Component, ABC):
     """A sink that takes up its topic again whatever happens; there is always room in it."""
 
     def __init__(self, hub: Hub, topic: str) -> None:
@@ -31,9 +32,12 @@ class Follower(ABC):
     def lost(self) -> None:
         """Events may have been missed until here, where it follows again."""
 
-    async def follow(self) -> None:
+    async def open(self) -> None:
         """Start from now."""
         self._subscription = await self._hub.subscribe(self._topic, None, self)
+
+    async def close(self) -> None:
+        """The hub ends the subscription."""
 
     async def ready(self) -> None:
         """At once."""
@@ -55,7 +59,7 @@ class Follower(ABC):
     async def _follow_again(self) -> None:
         while True:
             try:
-                await self.follow()
+                await self.open()
                 # Only now: what happened before would be missed by what is done about the loss.
                 self.lost()
                 return

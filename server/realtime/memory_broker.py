@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from server.core.supervised import SupervisedTask
+from server.core.lifecycle import SupervisedTask
 from server.realtime.event import Event
 
 

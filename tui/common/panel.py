@@ -175,6 +175,15 @@ class Panel(Vertical):
         """What the command palette offers of this panel."""
         return ()
 
+    def toast(self, message: str, *, about: str = "", error: bool = False) -> None:
+        """Show a toast; a newer one `about` the same takes its place."""
+        self.notify(
+            message,
+            title=f"{self.TITLE}: {about}" if about else self.TITLE,
+            severity="warning" if error else "information",
+            timeout=8,
+        )
+
     def set_summary(self, summary: Content | str) -> None:
         """What the panel says as a card, two lines. A plain string is text, never markup."""
         if isinstance(summary, str):

@@ -20,8 +20,8 @@ from tui.common.tracking import format as words
 from tui.common.tracking.track import DriverTrack, driver_marker, lat_lng, lat_lngs
 from tui.common.tracking.tracker import DriverTracker
 from tui.customer.orders.feed import OrderFeed
-from tui.customer.orders.format import LOOKS, arrival, clock_time
-from tui.customer.orders.model import OrderBook
+from tui.customer.orders.format import STATUS_LOOKS, arrival, clock_time
+from tui.customer.orders.model import OrderStore
 from tui.customer.orders.panel import OrdersPanel
 
 CLOCK_SECONDS = 0.5
@@ -96,7 +96,7 @@ class DriverPanel(Panel):
         self.needs_redraw = True
 
     def _look(self) -> None:
-        deliveries = [one for one in self._book.open() if _rides(one)]
+        deliveries = [one for one in self._store.open() if _rides(one)]
         wanted = next((one for one in deliveries if one.id == self._in_view), None)
         if wanted is None and self.order is not None:
             wanted = next((one for one in deliveries if one.id == self.order.id), None)
@@ -143,17 +143,17 @@ class DriverPanel(Panel):
         await watch.run()
         # The order tells what became of it; where it is still on its way, ask again in a while.
         self._again_at = time.monotonic() + AGAIN_SECONDS
-        await self._feed.read(order.id)
+        await self._feed.refresh(order.id)
         self._beat()
 
     def _keep_last(self) -> None:
         """Nothing is on its way: what was stays in view, as it ended, until something else is."""
         if self.order is None:
             return
-        known = self._book.get(self.order.id)
+        known = self._store.get(self.order.id)
         if known is not None:
             self.order = known
-        if any(order.id != self.order.id for order in self._book.open()):
+        if any(order.id != self.order.id for order in self._store.open()):
             self.order, self.tracker = None, None
 
     def _keep_eta(self, order: Order) -> None:
@@ -165,11 +165,11 @@ class DriverPanel(Panel):
             return
         if abs((order.eta - now).total_seconds() - seconds) > ETA_APART_SECONDS:
             self._read_at = time.monotonic() + READ_SECONDS
-            self.run_worker(self._feed.read(order.id), group="driver-eta", exit_on_error=False)
+            self.run_worker(self._feed.refresh(order.id), group="driver-eta", exit_on_error=False)
 
     def _next(self) -> Order | None:
         """The open order that will leave first, to show where it comes from and goes."""
-        return next(iter(self._book.open()), None)
+        return next(iter(self._store.open()), None)
 
     def _changed(self) -> None:
         self.needs_redraw = True
@@ -187,8 +187,8 @@ class DriverPanel(Panel):
         return self.screen.query_one(OrdersPanel)
 
     @property
-    def _book(self) -> OrderBook:
-        return self._orders.book
+    def _store(self) -> OrderStore:
+        return self._orders.store
 
     @property
     def _feed(self) -> OrderFeed:
@@ -240,7 +240,7 @@ def summary(order: Order | None, watch: DriverTracker | None, now: datetime) -> 
     if order is None:
         return Content.assemble(("Wakes up when an order leaves.", "$wire-ink"))
     if order.status is not OrderStatus.OUT_FOR_DELIVERY or watch is None:
-        glyph, _, ink = LOOKS[order.status]
+        glyph, _, ink = STATUS_LOOKS[order.status]
         return Content.assemble(
             (f"{glyph} ", ink), (plain(order.restaurant.name), "bold"), "\n",
             (corner(order, watch, now), "$wire-ink"),
@@ -269,7 +269,7 @@ def _standing(order: Order, now: datetime) -> str:
         return f"✓ {arrival(order, now)}"
     if order.status is OrderStatus.CANCELLED:
         return f"✕ {arrival(order, now)}"
-    name = LOOKS[order.status][1].lower()
+    name = STATUS_LOOKS[order.status][1].lower()
     leaves = ""
     if order.status is OrderStatus.READY:
         leaves = ", waiting for the driver"

@@ -1,4 +1,4 @@
-"""Tells when the board may be old because its stream is away."""
+"""Warns when what is shown may be out of date because its stream is away."""
 
 import time
 from typing import TYPE_CHECKING
@@ -11,19 +11,19 @@ from tui.common.sanitize import plain
 if TYPE_CHECKING:
     from tui.common.client.meter import Meter
 
-PATIENCE_SECONDS = 1.5
-"""A line that is back by then is not worth words."""
+GRACE_SECONDS = 1.5
+"""An outage as short as this is not worth a warning."""
 
 
-class LineWatch:
-    """Asked now and then; remembers since when the line has been away."""
+class Staleness:
+    """Remembers since when the stream has been away."""
 
     def __init__(self) -> None:
         self._lost_at: float | None = None
         self._since = ""
 
-    def words(self, meter: "Meter", now: float) -> str:
-        """What to say above the board at monotonic time `now`; "" while all is well."""
+    def warning(self, meter: "Meter", now: float) -> str:
+        """What the banner says at monotonic time `now`; "" while all is well."""
         if meter.state in (State.LIVE, State.WAITING):
             self._lost_at = None
             return ""
@@ -31,16 +31,16 @@ class LineWatch:
             self._lost_at, self._since = now, time.strftime("%H:%M")
         if meter.state is State.DOWN:
             return plain(f"✕ No news since {self._since}, and none will come: {meter.detail}")
-        if now - self._lost_at < PATIENCE_SECONDS:
+        if now - self._lost_at < GRACE_SECONDS:
             return ""
         return f"◌ No news since {self._since}; what you see may be old."
 
 
-class TroubleLine(Static):
-    """Says one thing in one line; nothing at all while there is nothing to say."""
+class Banner(Static):
+    """One line of warning; hidden while there is none."""
 
     DEFAULT_CSS = """
-    TroubleLine {
+    Banner {
         display: none; height: 1; color: $warning; text-style: bold;
         text-wrap: nowrap; text-overflow: ellipsis;
         &.-shown { display: block; }
@@ -49,11 +49,11 @@ class TroubleLine(Static):
 
     def __init__(self) -> None:
         super().__init__("", markup=False)
-        self._words = ""
+        self._text = ""
 
-    def say(self, words: str) -> None:
-        """Show `words`; "" takes the line away."""
-        if words != self._words:
-            self._words = words
-            self.update(plain(words))
-            self.set_class(bool(words), "-shown")
+    def show(self, text: str) -> None:
+        """Show `text`; "" hides the banner."""
+        if text != self._text:
+            self._text = text
+            self.update(plain(text))
+            self.set_class(bool(text), "-shown")

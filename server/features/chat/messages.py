@@ -77,7 +77,7 @@ class MessageService:
 
         Raises Problem 429 where that is too much.
         """
-        self._sent.take(identity.limit_key, size + FRAME_COST)
+        self._sent.consume(identity.limit_key, size + FRAME_COST)
 
     async def messages(
         self, identity: Identity, chat_id: str, before: str | None, limit: int

@@ -110,7 +110,7 @@ class Rooms:
 
     async def post(self, identity: Identity, chat_id: str, frame: SendMessage) -> Posted:
         """A message, also of one who is not in the room. Raises Problem 404, 409, 429, 503."""
-        self.writes.take(identity.limit_key)
+        self.writes.consume(identity.limit_key)
         return await self.messages.post(self.names.now(identity), chat_id, frame)
 
     @asynccontextmanager

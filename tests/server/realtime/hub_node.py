@@ -44,14 +44,11 @@ class Node:
     async def open(self) -> "Node":
         await migrate(self.database.path)
         await self.database.open()
-        await self.log.open()
-        await self.broker.open(self.log.epoch)
         await self.hub.open()
         return self
 
     async def close(self) -> None:
         await self.hub.close()
-        await self.broker.close()
         await self.database.close()
 
     async def append(

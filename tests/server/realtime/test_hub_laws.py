@@ -31,6 +31,7 @@ class WildBroker:
     """Carries what another process published: lost, repeated, late and in any order."""
 
     state = "ok"
+    tasks = ()
 
     def __init__(self) -> None:
         self.deliver: Any = None

@@ -61,7 +61,7 @@ async def customer_window(
             await wait_until(lambda: app.focused is field, what="the password in focus")
         await pilot.press("enter")
         await wait_until(lambda: len(app.panels) > 0, what="the panels")
-        await wait_until(lambda: orders_of(app).book.loaded, what="the orders")
+        await wait_until(lambda: orders_of(app).store.loaded, what="the orders")
         await wait_until(lambda: table_of(app).has_focus, what="the table in focus")
         yield app, pilot
 
@@ -114,7 +114,7 @@ async def to_menu(app: CustomerApp, pilot: Pilot[None], name: str) -> NewOrderSc
     assert isinstance(screen, NewOrderScreen)
     rows = screen.query_one(RestaurantList)
     await wait_until(lambda: rows.count, what="the restaurants")
-    names = [place.name for place in rows.restaurants]
+    names = [restaurant.name for restaurant in rows.restaurants]
     await pilot.press(*["down"] * names.index(name), "enter")
     menu = screen.query_one(MenuList)
     await wait_until(lambda: menu.count and menu.has_focus, what="the menu")

@@ -3,7 +3,7 @@ from order_samples import an_order
 
 from server.features.restaurants.schemas import MenuItem, Restaurant
 from server.features.shared.schemas import Address
-from tui.customer.ordering.basket import Basket, address_for, out_of_reach, where_it_goes
+from tui.customer.ordering.basket import Basket, address_for, map_note, out_of_reach
 from tui.customer.ordering.menu import MenuList, basket_line
 
 HOME = Address(text="1 Quay Street", lat=47.1, lng=15.1)
@@ -76,7 +76,7 @@ def test_a_note_brings_its_dish_along(basket: Basket) -> None:
 
 def test_an_order_again_is_at_todays_prices_without_what_is_sold_out() -> None:
     menu = a_restaurant(a_dish(1, price_cents=1000), a_dish(2, available=False))
-    basket, changes = Basket.like(an_order(1), menu)
+    basket, changes = Basket.from_order(an_order(1), menu)
     assert changes == [
         "Not to be had now: Tom yum.",
         "Pad thai is called Dish 1 now.",
@@ -90,7 +90,7 @@ def test_the_basket_follows_the_menu(basket: Basket) -> None:
         basket.set_quantity(a_dish(number), 1)
     other = a_dish(4, name="Soup", description="With peanuts", version=2)
     menu = [a_dish(1, price_cents=150, version=2), a_dish(2, available=False), other]
-    changes = basket.follow(a_restaurant(*menu))
+    changes = basket.update_menu(a_restaurant(*menu))
     assert changes == [
         "Dish 1: € 1.50 now, not € 1.00.",
         "Dish 2 is sold out.",
@@ -100,9 +100,11 @@ def test_the_basket_follows_the_menu(basket: Basket) -> None:
     ]
     assert [line.item.id for line in basket.sold_out] == ["dish_2", "dish_3"]
     assert basket.lines["dish_1"].cents == 150
-    assert basket.follow(a_restaurant(*menu)) == []
+    assert basket.update_menu(a_restaurant(*menu)) == []
     back = a_dish(2, price_cents=300)
-    assert basket.follow(a_restaurant(menu[0], back, other)) == ["Dish 2: € 3.00 now, not € 2.00."]
+    assert basket.update_menu(a_restaurant(menu[0], back, other)) == [
+        "Dish 2: € 3.00 now, not € 2.00."
+    ]
     basket.drop_sold_out()
     sent = basket.content(HOME)
     assert sent.expected_total_cents == 150 + 300 + 400
@@ -115,34 +117,36 @@ def test_the_key_is_of_the_basket(basket: Basket) -> None:
     assert basket.key == key
     assert Basket(a_restaurant()).key != key
     first = basket.content(HOME)
-    basket.in_doubt.append(first)
+    basket.unconfirmed.append(first)
     basket.set_quantity(a_dish(1), 2)
     second = basket.content(HOME)
-    basket.in_doubt.append(second)
-    basket.refused(second)
+    basket.unconfirmed.append(second)
+    basket.on_refused(second)
     assert basket.key == key, "the first may yet arrive"
-    basket.refused(first)
+    basket.on_refused(first)
     assert basket.key != key
 
 
 def test_it_says_who_does_not_deliver_there() -> None:
-    place = a_restaurant()
-    assert out_of_reach(place, HOME) == ""
-    assert out_of_reach(place, None) == ""
-    near = place.model_copy(update={"delivery_radius_m": 5_000})
+    restaurant = a_restaurant()
+    assert out_of_reach(restaurant, HOME) == ""
+    assert out_of_reach(restaurant, None) == ""
+    near = restaurant.model_copy(update={"delivery_radius_m": 5_000})
     assert out_of_reach(near, HOME) == "It delivers within 5.0 km, and you are 13.5 km away."
     assert out_of_reach(near, HOME.model_copy(update={"lat": 47.01, "lng": 15.0})) == ""
 
 
 def test_an_address_has_the_profiles_place_or_one_near_the_restaurant() -> None:
-    place = a_restaurant()
-    assert address_for("The attic", HOME, place) == Address(text="The attic", lat=47.1, lng=15.1)
-    near = address_for("The attic", None, place)
-    assert near == address_for("The attic", None, place)
-    assert 0 < abs(near.lat - place.lat) + abs(near.lng - place.lng) < 0.02
+    restaurant = a_restaurant()
+    assert address_for("The attic", HOME, restaurant) == Address(
+        text="The attic", lat=47.1, lng=15.1
+    )
+    near = address_for("The attic", None, restaurant)
+    assert near == address_for("The attic", None, restaurant)
+    assert 0 < abs(near.lat - restaurant.lat) + abs(near.lng - restaurant.lng) < 0.02
 
 
 def test_it_says_where_the_driver_is_sent() -> None:
-    assert where_it_goes(" 1 Quay Street ", HOME) == ""
-    assert "your profile" in where_it_goes("The attic", HOME)
-    assert "near the restaurant" in where_it_goes("The attic", None)
+    assert map_note(" 1 Quay Street ", HOME) == ""
+    assert "your profile" in map_note("The attic", HOME)
+    assert "near the restaurant" in map_note("The attic", None)

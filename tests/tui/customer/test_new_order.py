@@ -42,10 +42,10 @@ async def at_page(app: CustomerApp, page: str) -> None:
 async def test_an_order_by_keyboard_alone(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path, size: tuple[int, int]
 ) -> None:
-    place = await kitchen.restaurant()
-    first, second = place["menu"][:2]
+    restaurant = await kitchen.restaurant()
+    first, second = restaurant["menu"][:2]
     async with customer_window(demo_server.url, tmp_path, size) as (app, pilot):
-        await to_menu(app, pilot, place["name"])
+        await to_menu(app, pilot, restaurant["name"])
         await pilot.press("enter", "plus", "plus", "minus", "down", "3", "e", *"no nuts", "enter")
         await sees(app, "“no nuts”", "5 dishes · €")
         await pilot.press("b")
@@ -61,18 +61,19 @@ async def test_an_order_by_keyboard_alone(
         assert order["note"] == "ring"
         assert order["address"]["text"].startswith("19 Chestnut Walk")
         assert orders_of(app).query_one(OrderTable).order.id == order["id"]  # type: ignore[union-attr]
-        await wait_until(lambda: orders_of(app).feed.tracker.follows(order["id"]), what="followed")
+        tracker = orders_of(app).feed.tracker
+        await wait_until(lambda: tracker.is_tracked(order["id"]), what="followed")
         assert not orders_of(app).baskets
 
 
 async def test_what_is_sold_out_is_told_and_passed_over(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
-    place = await kitchen.restaurant()
-    await kitchen.change_dish(place["menu"][0]["id"], available=False)
-    await kitchen.change_dish(place["menu"][2]["id"], available=False)
+    restaurant = await kitchen.restaurant()
+    await kitchen.change_dish(restaurant["menu"][0]["id"], available=False)
+    await kitchen.change_dish(restaurant["menu"][2]["id"], available=False)
     async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
-        screen = await to_menu(app, pilot, place["name"])
+        screen = await to_menu(app, pilot, restaurant["name"])
         await sees(app, "sold out")
         menu = screen.query_one(MenuList)
         assert menu.cursor == 1
@@ -87,9 +88,9 @@ async def test_data_is_text_and_nothing_else(
 ) -> None:
     dish = {"name": "[red]Hot[/] \u200fone", "price_cents": 500, "description": "[@click=quit]x[/]"}
     (await kitchen.rest.post(f"/restaurants/{kitchen.id}/menu", dish)).must(201)
-    place = await kitchen.restaurant()
+    restaurant = await kitchen.restaurant()
     async with customer_window(demo_server.url, tmp_path, WIDE) as (app, pilot):
-        await to_menu(app, pilot, place["name"])
+        await to_menu(app, pilot, restaurant["name"])
         await pilot.press("end", "enter")
         await sees(app, "[red]Hot[/] one", "[@click=quit]x[/]", "1 dish · € 5.00")
         await pilot.press("b")
@@ -102,12 +103,12 @@ async def test_data_is_text_and_nothing_else(
 async def test_what_sells_out_meanwhile_is_said_and_the_basket_kept(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
-    place = await kitchen.restaurant()
+    restaurant = await kitchen.restaurant()
     async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
-        screen = await to_menu(app, pilot, place["name"])
+        screen = await to_menu(app, pilot, restaurant["name"])
         await pilot.press("enter", "down", "enter", "b")
         await at_page(app, "checkout")
-        await kitchen.change_dish(place["menu"][0]["id"], available=False)
+        await kitchen.change_dish(restaurant["menu"][0]["id"], available=False)
         await pilot.press("enter")
         await sees(app, "Still order it?", "sold out", "Order the rest · €")
         await pilot.press("escape")
@@ -118,16 +119,16 @@ async def test_what_sells_out_meanwhile_is_said_and_the_basket_kept(
         await pilot.press("0", "tab", "tab", "tab", "enter")
         await sees(app, "waiting for the kitchen")
         (order,) = await orders_at(guest)
-        assert [item["menu_item_id"] for item in order["items"]] == [place["menu"][1]["id"]]
+        assert [item["menu_item_id"] for item in order["items"]] == [restaurant["menu"][1]["id"]]
 
 
 async def test_another_price_is_shown_and_asked_about(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
-    place = await kitchen.restaurant()
-    first, second, third = place["menu"][:3]
+    restaurant = await kitchen.restaurant()
+    first, second, third = restaurant["menu"][:3]
     async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
-        screen = await to_menu(app, pilot, place["name"])
+        screen = await to_menu(app, pilot, restaurant["name"])
         await pilot.press("2", "down", "enter", "down", "enter", "b")
         await at_page(app, "checkout")
         basket = orders_of(app).baskets[kitchen.id]
@@ -165,14 +166,14 @@ async def test_another_price_is_shown_and_asked_about(
 async def test_a_restaurant_that_is_too_far_says_so_before(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
-    place = await kitchen.restaurant()
+    restaurant = await kitchen.restaurant()
     far = {"text": "1 Far Street", "lat": 48.0, "lng": 15.44}
     (await guest.patch("/me", {"address": far})).must(200)
     async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
         await pilot.press("n")
         await sees(app, "It delivers within 5.0 km, and you are")
         await pilot.press("escape")
-        await to_menu(app, pilot, place["name"])
+        await to_menu(app, pilot, restaurant["name"])
         await pilot.press("enter", "b")
         await at_page(app, "checkout")
         await pilot.press("enter")
@@ -184,10 +185,10 @@ async def test_what_is_missing_is_said_in_place(
     demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     await kitchen.rest.another().register("neil@example.com", PASSWORD)
-    place = await kitchen.restaurant()
+    restaurant = await kitchen.restaurant()
     window = customer_window(demo_server.url, tmp_path, NARROW, email="neil@example.com")
     async with window as (app, pilot):
-        screen = await to_menu(app, pilot, place["name"])
+        screen = await to_menu(app, pilot, restaurant["name"])
         await pilot.press("b")
         await sees(app, "The basket is empty.")
         await pilot.press("enter", "b")
@@ -205,22 +206,22 @@ async def test_what_is_missing_is_said_in_place(
 async def test_baskets_wait_until_one_comes_back(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
-    place = await kitchen.restaurant()
+    restaurant = await kitchen.restaurant()
     async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
-        await to_menu(app, pilot, place["name"])
+        await to_menu(app, pilot, restaurant["name"])
         await pilot.press("4", "escape")
         await sees(app, "4 in your basket")
         await pilot.press("escape")
         await wait_until(lambda: len(app.screen_stack) == 1, what="closed")
-        await to_menu(app, pilot, place["name"])
+        await to_menu(app, pilot, restaurant["name"])
         await sees(app, "4 dishes · €")
 
 
 async def test_again_brings_the_same_dishes(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
-    place = await kitchen.restaurant()
-    first, second = place["menu"][:2]
+    restaurant = await kitchen.restaurant()
+    first, second = restaurant["menu"][:2]
     body = await kitchen.basket(2)
     body["items"].append({"menu_item_id": second["id"], "quantity": 1})
     (await guest.post("/orders", body)).must(201)
@@ -291,11 +292,11 @@ async def test_a_lost_reply_never_makes_two_orders(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("tui.common.client.api.PLACING_ATTEMPTS", 1)
-    place = await kitchen.restaurant()
+    restaurant = await kitchen.restaurant()
     losing = await Losing(demo_server).open()
     try:
         async with customer_window(losing.url, tmp_path, NARROW) as (app, pilot):
-            screen = await to_menu(app, pilot, place["name"])
+            screen = await to_menu(app, pilot, restaurant["name"])
             await pilot.press("enter", "b")
             await at_page(app, "checkout")
             losing.lose = 1
@@ -303,7 +304,7 @@ async def test_a_lost_reply_never_makes_two_orders(
             await sees(app, "it stays one order")
             assert len(await orders_at(guest)) == 1
             # basket and price are changed before it is sent again: the first one is the order
-            await kitchen.change_dish(place["menu"][0]["id"], price_cents=9900)
+            await kitchen.change_dish(restaurant["menu"][0]["id"], price_cents=9900)
             for field, key in (("#basket", "plus"), ("#send", "enter")):
                 await focus(screen, field)
                 await pilot.press(key)
@@ -312,7 +313,7 @@ async def test_a_lost_reply_never_makes_two_orders(
             (order,) = await orders_at(guest)
             assert [item["quantity"] for item in order["items"]] == [1]
             assert losing.seen == 3
-            await wait_until(lambda: order["id"] in orders_of(app).book, what="in the table")
+            await wait_until(lambda: order["id"] in orders_of(app).store, what="in the table")
     finally:
         await losing.close()
 
@@ -320,9 +321,9 @@ async def test_a_lost_reply_never_makes_two_orders(
 async def test_pressing_twice_is_one_order(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
-    place = await kitchen.restaurant()
+    restaurant = await kitchen.restaurant()
     async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
-        screen = await to_menu(app, pilot, place["name"])
+        screen = await to_menu(app, pilot, restaurant["name"])
         await pilot.press("enter", "b")
         await at_page(app, "checkout")
         checkout = screen.query_one(Checkout)
@@ -336,9 +337,9 @@ async def test_a_server_that_is_gone_keeps_the_basket(
     demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tui.common.client.api.PLACING_ATTEMPTS", 2)
-    place = await kitchen.restaurant()
+    restaurant = await kitchen.restaurant()
     async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
-        await to_menu(app, pilot, place["name"])
+        await to_menu(app, pilot, restaurant["name"])
         await pilot.press("enter", "b")
         await at_page(app, "checkout")
         await demo_server.runner.cleanup()

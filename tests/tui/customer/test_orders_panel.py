@@ -15,8 +15,7 @@ from support.rest import Rest
 from support.screen import sees, shown, told
 from support.waiting import wait_until
 from tui.common.client.meter import State
-from tui.customer.orders.details import OrderDetails
-from tui.customer.orders.panel import CancelScreen
+from tui.customer.orders.dialogs import CancelScreen, OrderScreen
 
 MEDIUM = (100, 30)
 
@@ -60,8 +59,10 @@ async def test_every_step_of_the_kitchen_is_seen(
         await kitchen.step(order_id, "delivered")
         await told(app, "Enjoy your meal")
         await sees(app, "✓ Delivered", "0 open ·")
-        await wait_until(lambda: not orders_of(app).feed.tracker.follows(order_id), what="let go")
-        assert orders_of(app).book.get(order_id).driver is not None  # type: ignore[union-attr]
+        await wait_until(
+            lambda: not orders_of(app).feed.tracker.is_tracked(order_id), what="let go"
+        )
+        assert orders_of(app).store.get(order_id).driver is not None  # type: ignore[union-attr]
 
 
 async def test_a_cut_line_comes_back_and_misses_nothing(
@@ -112,14 +113,14 @@ async def test_scrolling_reads_the_older_pages(
         (await rest.post(f"/orders/{order_id}/cancel", {})).must(200)
     window = customer_window(demo_server.url, tmp_path, NARROW, email="neil@example.com")
     async with window as (app, pilot):
-        book = orders_of(app).book
-        assert len(book) == 50
+        store = orders_of(app).store
+        assert len(store) == 50
         await sees(app, "50+ past")
         first = table_of(app).order
         await pilot.press("end")
         await sees(app, "100+ past")
         await pilot.press("end")
-        await wait_until(lambda: len(book) == 120, what="the third page")
+        await wait_until(lambda: len(store) == 120, what="the third page")
         await sees(app, "0 open · 120 past")
         await pilot.press("end")
         await wait_until(lambda: table_of(app).cursor == 119, what="the last row")
@@ -133,7 +134,7 @@ async def test_details_tell_all_and_stay_live(
     order_id = await a_placed_order(guest, kitchen, note="Ring [b]twice[/b]")
     async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
         await pilot.press("enter")
-        await wait_until(lambda: isinstance(app.screen, OrderDetails), what="the details")
+        await wait_until(lambda: isinstance(app.screen, OrderScreen), what="the details")
         await sees(app, "Ring [b]twice[/b]", "1 Quay Street", "○ Placed     you")
         await kitchen.step(order_id, "accepted", eta_minutes=30)
         await sees(app, "● Accepted   Maya")
@@ -183,7 +184,7 @@ async def test_a_refused_cancellation_is_explained(
     await kitchen.step(order_id, "accepted", eta_minutes=30)
     async with customer_window(demo_server.url, tmp_path) as (app, _):
         panel = orders_of(app)
-        order = panel.book.get(order_id)
+        order = panel.store.get(order_id)
         assert order is not None
         await kitchen.step(order_id, "preparing")
         await panel._cancel(order, "")

@@ -31,7 +31,7 @@ async def test_an_order_of_another_window_is_followed(
             await kitchen.step(order["id"], status)
         await come_back(app)
         await sees(app, "On its way", "1 open ·", "no position yet")
-        assert orders_of(app).book.get(order["id"]) is not None
+        assert orders_of(app).store.get(order["id"]) is not None
 
 
 async def test_a_chat_of_another_window_is_entered(

@@ -63,7 +63,7 @@ class KitchenWindow:
     async def on(self, order: Order) -> None:
         """Put the cursor on that order."""
         await wait_until(lambda: self.kitchen.board.order(order.id), what="the order on the board")
-        self.kitchen.cursor.go(order.id)
+        self.kitchen.cursor.select(order.id)
         await self.pilot.pause()
 
     async def live(self) -> None:

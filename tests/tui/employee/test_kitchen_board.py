@@ -4,14 +4,13 @@ import pytest
 from kitchen_orders import ANA, MAYA, NOON, an_order, moved
 
 from server.features.orders.schemas import OrderStatus
-from tui.employee.kitchen.board import COLUMNS, Board, Urgency, due, short_span
-from tui.employee.kitchen.cursor import Cursor
-from tui.employee.kitchen.status import Bell
+from tui.employee.kitchen.model import COLUMNS, Cursor, OrderBoard, Urgency, due, short_span
+from tui.employee.kitchen.panel import Alarm
 
 S = OrderStatus
 
 
-def numbers(board: Board, status: OrderStatus) -> list[int]:
+def numbers(board: OrderBoard, status: OrderStatus) -> list[int]:
     return [order.number for order in board.column(status)]
 
 
@@ -19,19 +18,19 @@ def numbers(board: Board, status: OrderStatus) -> list[int]:
 
 
 def test_a_snapshot_goes_into_columns_the_most_urgent_first() -> None:
-    board = Board()
+    board = OrderBoard()
     late = an_order(3, S.PREPARING, ready_by=NOON + timedelta(minutes=5))
     soon = an_order(2, S.PREPARING, ready_by=NOON + timedelta(minutes=9))
     board.replace([soon, late, an_order(5), an_order(1, S.DELIVERED)])
     assert numbers(board, S.PREPARING) == [3, 2]
     assert [board.count(status) for status in COLUMNS] == [1, 0, 2, 0, 0]
     assert board.open_count == 3
-    assert board.done_today(NOON) == 1
-    assert board.done_today(NOON + timedelta(days=1)) == 0
+    assert board.delivered_today(NOON) == 1
+    assert board.delivered_today(NOON + timedelta(days=1)) == 0
 
 
 def test_only_news_of_the_same_or_a_higher_version_is_taken() -> None:
-    board = Board()
+    board = OrderBoard()
     placed = an_order(1)
     accepted = moved(placed, S.ACCEPTED)
     assert board.apply(accepted)
@@ -42,54 +41,54 @@ def test_only_news_of_the_same_or_a_higher_version_is_taken() -> None:
 
 
 def test_what_is_over_stays_over() -> None:
-    board = Board()
+    board = OrderBoard()
     order = an_order(1, S.OUT_FOR_DELIVERY)
     board.apply(order)
     board.apply(moved(order, S.DELIVERED))
     assert not board.apply(order)
     assert board.open_count == 0
-    assert board.done_today(NOON) == 1
+    assert board.delivered_today(NOON) == 1
 
 
 def test_a_new_order_is_unseen_until_it_is_looked_at_or_taken_up() -> None:
-    board = Board()
+    board = OrderBoard()
     board.apply(an_order(1))
     board.apply(an_order(2))
     assert board.unseen == {"ord_1", "ord_2"}
-    assert board.look_at("ord_1")
-    assert not board.look_at("ord_1")
+    assert board.mark_seen("ord_1")
+    assert not board.mark_seen("ord_1")
     board.apply(moved(an_order(2), S.ACCEPTED))
     assert board.unseen == frozenset()
 
 
 def test_a_second_snapshot_rings_for_what_came_meanwhile_alone() -> None:
-    board = Board()
+    board = OrderBoard()
     board.replace([an_order(1)])
-    board.look_at("ord_1")
+    board.mark_seen("ord_1")
     board.replace([an_order(1), an_order(2)])
     assert board.unseen == {"ord_2"}
 
 
 def test_an_order_a_customer_calls_off_stays_until_it_is_dismissed() -> None:
-    board = Board(own_id=MAYA.id)
+    board = OrderBoard(account_id=MAYA.id)
     accepted = an_order(1, S.ACCEPTED)
     board.apply(accepted)
     board.apply(moved(accepted, S.CANCELLED, by=ANA, reason="changed my mind"))
     assert numbers(board, S.ACCEPTED) == [1]
     assert board.count(S.ACCEPTED) == 0
-    assert board.struck == {"ord_1"}
+    assert board.cancelled == {"ord_1"}
     board.replace([moved(accepted, S.CANCELLED, by=ANA)])
-    assert board.struck == {"ord_1"}, "a snapshot does not hide it"
+    assert board.cancelled == {"ord_1"}, "a snapshot does not hide it"
     board.dismiss("ord_1")
     assert numbers(board, S.ACCEPTED) == []
 
 
 def test_what_one_calls_off_oneself_goes_at_once() -> None:
-    board = Board(own_id=MAYA.id)
+    board = OrderBoard(account_id=MAYA.id)
     accepted = an_order(1, S.ACCEPTED)
     board.apply(accepted)
     board.apply(moved(accepted, S.CANCELLED, by=MAYA, reason="sold out"))
-    assert board.struck == frozenset()
+    assert board.cancelled == frozenset()
     assert numbers(board, S.ACCEPTED) == []
 
 
@@ -99,20 +98,20 @@ def test_what_one_calls_off_oneself_goes_at_once() -> None:
 def test_the_cursor_follows_its_order_where_others_move_it() -> None:
     board, cursor = _two_new()
     board.apply(moved(an_order(1), S.ACCEPTED))
-    cursor.settle()
+    cursor.refresh()
     assert cursor.order_id == "ord_1"
     assert cursor.status is S.ACCEPTED
 
 
 def test_after_ones_own_step_it_stays_in_the_column() -> None:
     board, cursor = _two_new()
-    cursor.step_on()
+    cursor.advance()
     board.apply(moved(an_order(1), S.ACCEPTED))
-    cursor.settle()
+    cursor.refresh()
     assert cursor.order_id == "ord_2"
-    cursor.step_on()
+    cursor.advance()
     board.apply(moved(an_order(2), S.ACCEPTED))
-    cursor.settle()
+    cursor.refresh()
     assert cursor.order_id == "ord_2", "the last of its column is followed"
     assert cursor.status is S.ACCEPTED
 
@@ -126,7 +125,7 @@ def test_it_goes_by_columns_and_rows_and_stops_at_the_ends() -> None:
     cursor.move(1, 0)
     assert cursor.order is None
     board.apply(an_order(3))
-    cursor.settle()
+    cursor.refresh()
     assert cursor.status is S.ACCEPTED, "an empty column chosen is kept"
     cursor.move(9, 0)
     assert cursor.status is S.OUT_FOR_DELIVERY
@@ -134,24 +133,24 @@ def test_it_goes_by_columns_and_rows_and_stops_at_the_ends() -> None:
 
 def test_when_its_order_is_gone_it_takes_a_neighbour() -> None:
     board, cursor = _two_new()
-    board.own_id = ANA.id
+    board.account_id = ANA.id
     board.apply(moved(an_order(1), S.CANCELLED, by=ANA))
-    cursor.settle()
+    cursor.refresh()
     assert cursor.order_id == "ord_2"
     board.apply(moved(an_order(2), S.CANCELLED, by=ANA))
-    cursor.settle()
+    cursor.refresh()
     assert cursor.order is None
     board.apply(an_order(7, S.READY))
-    cursor.settle()
+    cursor.refresh()
     assert cursor.order_id == "ord_7"
 
 
-def _two_new() -> tuple[Board, Cursor]:
-    board = Board()
+def _two_new() -> tuple[OrderBoard, Cursor]:
+    board = OrderBoard()
     cursor = Cursor(board)
     board.apply(an_order(1))
     board.apply(an_order(2, placed=NOON + timedelta(minutes=1)))
-    cursor.settle()
+    cursor.refresh()
     assert cursor.order_id == "ord_1"
     return board, cursor
 
@@ -177,7 +176,7 @@ def test_the_clock_turns_amber_in_the_last_fifth_and_counts_on_past_zero(
     accepted = NOON + timedelta(minutes=1)
     order = an_order(1, S.PREPARING, ready_by=accepted + timedelta(minutes=20), eta=NOON)
     clock = due(order, accepted + timedelta(minutes=20) - left)
-    assert (clock.words, clock.urgency) == (words, urgency)
+    assert (clock.text, clock.urgency) == (words, urgency)
     assert (clock.glyph == "!") is (urgency is Urgency.LATE), "told without colour too"
 
 
@@ -193,15 +192,15 @@ def test_amber_is_five_minutes_at_most_and_one_at_least() -> None:
 
 def test_once_cooked_the_clock_is_the_customers() -> None:
     order = an_order(1, S.READY, ready_by=NOON, eta=NOON + timedelta(minutes=30))
-    assert due(order, NOON + timedelta(minutes=10)).words == "20m"
+    assert due(order, NOON + timedelta(minutes=10)).text == "20m"
 
 
 def test_a_new_order_shows_how_long_it_waits() -> None:
     order = an_order(1)
-    assert due(order, NOON + timedelta(seconds=50)).words == "0:50"
+    assert due(order, NOON + timedelta(seconds=50)).text == "0:50"
     assert due(order, NOON + timedelta(minutes=2)).urgency is Urgency.SOON
     assert due(order, NOON + timedelta(minutes=5)).urgency is Urgency.LATE
-    assert due(order, NOON - timedelta(minutes=5)).words == "0:00", "a clock that is behind"
+    assert due(order, NOON - timedelta(minutes=5)).text == "0:00", "a clock that is behind"
 
 
 def test_long_spans_are_hours() -> None:
@@ -215,24 +214,24 @@ def test_long_spans_are_hours() -> None:
 def test_the_bell_repeats_until_nothing_is_unseen() -> None:
     rings: list[float] = []
     now = 0.0
-    bell = Bell(lambda: rings.append(now), every=4)
+    alarm = Alarm(lambda: rings.append(now), every=4)
     for second in range(10):
         now = float(second)
-        bell.tick(frozenset({"a"}), now)
+        alarm.update(frozenset({"a"}), now)
     assert rings == [0, 4, 8]
-    bell.tick(frozenset({"a", "b"}), now)
+    alarm.update(frozenset({"a", "b"}), now)
     assert rings == [0, 4, 8, 9], "another one rings at once"
     now = 20
-    bell.tick(frozenset(), now)
+    alarm.update(frozenset(), now)
     assert rings == [0, 4, 8, 9]
 
 
 def test_a_muted_bell_is_silent_until_it_is_not() -> None:
     rings: list[int] = []
-    bell = Bell(lambda: rings.append(1), every=1)
-    bell.muted = True
-    bell.tick(frozenset({"a"}), 0)
+    alarm = Alarm(lambda: rings.append(1), every=1)
+    alarm.muted = True
+    alarm.update(frozenset({"a"}), 0)
     assert rings == []
-    bell.muted = False
-    bell.tick(frozenset({"a"}), 2)
+    alarm.muted = False
+    alarm.update(frozenset({"a"}), 2)
     assert rings == [1]

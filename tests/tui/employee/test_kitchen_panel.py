@@ -15,7 +15,7 @@ from support.server_process import StartServer
 from support.waiting import wait_until
 from tui.common.client.meter import State
 from tui.employee.kitchen.dialogs import AcceptScreen, DriverScreen, ReasonScreen
-from tui.employee.kitchen.status import RING_EVERY
+from tui.employee.kitchen.panel import ALARM_SECONDS
 
 S = OrderStatus
 
@@ -36,7 +36,7 @@ async def test_an_empty_board_says_so_and_a_new_order_appears_and_rings(
         await window.sees(f"#{order.number}", "nut allergy!", "1 new order", "New 1")
         await wait_until(lambda: window.rings >= 1, what="the bell")
         assert window.kitchen.badge == 1
-        await wait_until(lambda: window.rings >= 2, RING_EVERY + 3, what="the bell again")
+        await wait_until(lambda: window.rings >= 2, ALARM_SECONDS + 3, what="the bell again")
         await window.press("down")
         assert window.kitchen.board.unseen == frozenset(), "looked at"
 
@@ -48,7 +48,7 @@ async def test_data_is_never_markup(demo_server: LiveServer, town: Town, tmp_pat
         await window.sees("Ana [b]Kowalski[/b]", "[red]no[/red]", "[@click=app.quit]onions[/]")
         await window.press("space")
         await window.sees(f"Order #{order.number}")
-        await window.press("escape", "r")
+        await window.press("escape", "R")
         await window.sees("Ana [b]Kowalski[/b] will read why:")
         await window.press("escape", "enter")
         await window.sees("Ana [b]Kowalski[/b]: 1×")
@@ -57,12 +57,12 @@ async def test_data_is_never_markup(demo_server: LiveServer, town: Town, tmp_pat
 def test_control_characters_never_reach_the_terminal() -> None:
     from datetime import UTC, datetime
 
-    from tui.employee.kitchen.cards import body_of
-    from tui.employee.kitchen.details import lines_of
+    from tui.employee.kitchen.cards import card_body
+    from tui.employee.kitchen.format import format_order
 
     order = an_order(1, note="a\x1b[31mb\x07\u202ec\nd")
-    shown = [text for text, _ in body_of(order, 14)]
-    shown += [line.plain for line in lines_of(order, datetime.now(UTC), 40)]
+    shown = [text for text, _ in card_body(order, 14)]
+    shown += [line.plain for line in format_order(order, datetime.now(UTC), 40)]
     assert all(char.isprintable() for line in shown for char in line), shown
 
 
@@ -128,7 +128,7 @@ async def test_an_order_is_rejected_with_a_reason(
     order = await town.place()
     async with kitchen_window(demo_server.url, tmp_path, (80, 24)) as window:
         await window.on(order)
-        await window.press("r")
+        await window.press("R")
         assert isinstance(window.app.screen, ReasonScreen)
         window.app.copy_to_clipboard("no\tpower\r\n")
         await window.press("tab", "ctrl+v")
@@ -265,6 +265,19 @@ async def test_a_dish_is_sold_out_and_back_and_the_menu_changed(
         assert await dish("Laab [b]") is None
 
 
+async def test_r_reads_the_orders_again_and_rejects_nothing(
+    demo_server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    order = await town.place()
+    async with kitchen_window(demo_server.url, tmp_path, (80, 24)) as window:
+        await window.on(order)
+        window.kitchen.board.replace([])
+        await window.press("r")
+        await window.has(order, S.PLACED)
+        assert len(window.app.screen_stack) == 1
+        await window.live()
+
+
 @pytest.mark.parametrize("size", [(160, 48), (100, 30), (80, 24), (56, 16)])
 async def test_every_size_shows_the_order_and_all_counts(
     demo_server: LiveServer, town: Town, tmp_path: Path, size: tuple[int, int]
@@ -303,18 +316,18 @@ async def test_muting_is_shown_and_stops_the_bell(
         await window.sees("bell off")
         await town.place()
         await window.sees("New 1")
-        await asyncio.wait_for(_beats(window.kitchen.view.lit, window), 5)
+        await asyncio.wait_for(_beats(window.kitchen.view.blink_on, window), 5)
         assert window.rings == 0
         await window.press("m")
-        await wait_until(lambda: window.rings, RING_EVERY + 2, what="the bell")
+        await wait_until(lambda: window.rings, ALARM_SECONDS + 2, what="the bell")
 
 
-async def _beats(lit: bool, window: object) -> None:
+async def _beats(blink_on: bool, window: object) -> None:
     """Two beats of the blinking card: the bell was asked as often."""
     view = window.kitchen.view  # type: ignore[attr-defined]
     for _ in range(2):
-        await wait_until(lambda lit=lit: view.lit is not lit, what="a beat")
-        lit = view.lit
+        await wait_until(lambda blink_on=blink_on: view.blink_on is not blink_on, what="a beat")
+        blink_on = view.blink_on
 
 
 async def test_a_server_that_is_away_is_told_and_it_is_back_by_itself(

@@ -1,4 +1,4 @@
-"""A basket: dishes of one restaurant, and the key that makes them one order however often sent."""
+"""A basket: dishes of one restaurant, and the key that makes sending it twice safe."""
 
 import uuid
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from tui.common.tracking.format import human_distance
 from tui.common.tracking.track import metres_between
 from tui.customer.orders.format import euros
 
-MOST_OF_ONE = 99
-MOST_DISHES = 50
+MAX_QUANTITY = 99
+MAX_LINES = 50
 NEIGHBOURHOOD_DEGREES = 0.008
-"""Some 900 m of latitude: how far from its restaurant an address without a place is put."""
+"""About 900 m of latitude: how far from its restaurant an address without coordinates is put."""
 
 
 @dataclass
 class Line:
-    """One dish; `item` is as the menu last showed it."""
+    """A dish and how many of it; `item` is as the menu last showed it."""
 
     item: MenuItem
     quantity: int
@@ -34,12 +34,11 @@ class Line:
 
 
 class Basket:
-    """What is about to be ordered. No screen, no network.
+    """What is about to be ordered, without screen or network.
 
-    `key` stays the same until the order is placed or refused: the server keeps it with what it
-    made, so that a reply that was lost never turns into a second order. `in_doubt` holds what was
-    sent under it without an answer, to be able to ask for that order should it have arrived after
-    all.
+    `key` is the idempotency key. It stays the same until the order is placed or refused, so that a
+    lost reply never leads to a second order. `unconfirmed` is what was sent under it without an
+    answer: one of these may have become the order.
     """
 
     def __init__(self, restaurant: RestaurantSummary) -> None:
@@ -47,13 +46,13 @@ class Basket:
         self.lines: dict[str, Line] = {}
         self.note = ""
         self.address: str | None = None
-        """The text typed; None until somebody typed one."""
+        """The address as typed; None until something is typed."""
         self.key = str(uuid.uuid4())
-        self.in_doubt: list[PlaceOrder] = []
+        self.unconfirmed: list[PlaceOrder] = []
 
     @classmethod
-    def like(cls, order: Order, restaurant: Restaurant) -> "tuple[Basket, list[str]]":
-        """The dishes of an earlier order at today's prices; what is another than then, in words."""
+    def from_order(cls, order: Order, restaurant: Restaurant) -> "tuple[Basket, list[str]]":
+        """The dishes of an earlier order at today's prices, and what has changed, in sentences."""
         basket = cls(restaurant)
         menu = {item.id: item for item in restaurant.menu}
         missing: list[str] = []
@@ -68,7 +67,7 @@ class Basket:
             )
             changes += _changes(then, item)
             line = basket.lines.setdefault(item.id, Line(item, 0))
-            line.quantity = min(MOST_OF_ONE, line.quantity + ordered.quantity)
+            line.quantity = min(MAX_QUANTITY, line.quantity + ordered.quantity)
             line.note = line.note or ordered.note or ""
         if missing:
             changes.insert(0, f"Not to be had now: {', '.join(missing)}.")
@@ -90,24 +89,24 @@ class Basket:
         return line.quantity if line else 0
 
     def set_quantity(self, item: MenuItem, quantity: int) -> None:
-        """So many of that dish, 0 to 99; none takes it out, with its note."""
-        quantity = max(0, min(MOST_OF_ONE, quantity))
+        """Set the quantity of a dish, 0 to 99; 0 removes it, with its note."""
+        quantity = max(0, min(MAX_QUANTITY, quantity))
         if not quantity:
             self.lines.pop(item.id, None)
         elif item.id in self.lines:
             self.lines[item.id].quantity = quantity
-        elif len(self.lines) < MOST_DISHES:
+        elif len(self.lines) < MAX_LINES:
             self.lines[item.id] = Line(item, quantity)
 
     def set_note(self, item: MenuItem, note: str) -> None:
-        """A wish for that dish; one of it comes into the basket if there was none."""
+        """Set the note of a dish; adds one of it if there was none."""
         if item.id not in self.lines and note:
             self.set_quantity(item, 1)
         if item.id in self.lines:
             self.lines[item.id].note = note
 
-    def follow(self, restaurant: Restaurant) -> list[str]:
-        """Take up the menu as it is now; what that changed, in words."""
+    def update_menu(self, restaurant: Restaurant) -> list[str]:
+        """Take the dishes from the current menu; what has changed, in sentences."""
         self.restaurant = restaurant
         menu = {item.id: item for item in restaurant.menu}
         changes: list[str] = []
@@ -117,7 +116,7 @@ class Basket:
                 if line.item.available:
                     why = "is not on the menu any more" if now is None else "is sold out"
                     changes.append(f"{name} {why}.")
-                # What it was when it was seen stays, to compare with should it come back.
+                # Keep what was seen, to compare with when it comes back.
                 now = line.item.model_copy(update={"available": False})
             else:
                 changes += _changes(line.item, now)
@@ -125,24 +124,26 @@ class Basket:
         return changes
 
     def drop_sold_out(self) -> None:
-        """Take out what cannot be had any more."""
+        """Remove what is sold out."""
         for line in self.sold_out:
             del self.lines[line.item.id]
 
-    def refused(self, content: PlaceOrder) -> None:
-        """The server has refused this for good: what is sent next is something else, under a key
-        of its own. While another content is in doubt the key stays, as that might yet arrive."""
-        self.in_doubt.remove(content)
-        if not self.in_doubt:
+    def on_refused(self, content: PlaceOrder) -> None:
+        """The server has refused this content: use a new key from now on.
+
+        While other content is unconfirmed the key stays, as that may still arrive.
+        """
+        self.unconfirmed.remove(content)
+        if not self.unconfirmed:
             self.key = str(uuid.uuid4())
 
     @property
     def sold_out(self) -> list[Line]:
-        """The lines that cannot be had any more."""
+        """The lines that are sold out."""
         return [line for line in self.lines.values() if not line.item.available]
 
     def content(self, address: Address) -> PlaceOrder:
-        """What to send: dishes and total as they were shown, so that no others are charged.
+        """What to send, with dishes and total as they were shown, so that nothing else is charged.
 
         Raises pydantic's ValidationError where a text is not acceptable.
         """
@@ -164,7 +165,7 @@ class Basket:
 
 
 def _changes(before: MenuItem, now: MenuItem) -> list[str]:
-    """What is another of a dish, in words. Another description counts: it may name an allergen."""
+    """What has changed of a dish, in sentences. The description counts: it may name an allergen."""
     name, called = plain(before.name), plain(now.name)
     changes = [f"{name} is called {called} now."] if name != called else []
     if before.price_cents != now.price_cents:
@@ -178,7 +179,7 @@ def _changes(before: MenuItem, now: MenuItem) -> list[str]:
 
 
 def out_of_reach(restaurant: RestaurantSummary, known: Address | None) -> str:
-    """That the restaurant does not deliver to that place, in words; "" where it does."""
+    """That the restaurant does not deliver to that address; "" if it does."""
     if known is None or not restaurant.delivery_radius_m:
         return ""
     here = Point(lat=restaurant.lat, lng=restaurant.lng)
@@ -190,10 +191,10 @@ def out_of_reach(restaurant: RestaurantSummary, known: Address | None) -> str:
 
 
 def address_for(text: str, known: Address | None, restaurant: RestaurantSummary) -> Address:
-    """An address with a place, without a geocoder.
+    """An address with coordinates, without a geocoder.
 
-    The profile's place serves any text, as it is the best there is. Without one, the place is near
-    the restaurant, always the same for the same text.
+    The profile's coordinates are used for any text. Without them, a point near the restaurant is
+    used, always the same for the same text.
     """
     if known is not None:
         return Address(text=text, lat=known.lat, lng=known.lng)
@@ -206,8 +207,8 @@ def address_for(text: str, known: Address | None, restaurant: RestaurantSummary)
     )
 
 
-def where_it_goes(text: str, known: Address | None) -> str:
-    """A word about the place on the map, where the text alone does not settle it."""
+def map_note(text: str, known: Address | None) -> str:
+    """A note on where the map shows the address, if the text alone does not tell."""
     if known is None:
         return "On the map near the restaurant; set yours in the profile, f2."
     if text.strip() != known.text.strip():

@@ -1,4 +1,4 @@
-"""The last page of an order: the basket, where to, a note, and the button."""
+"""The last page of a new order: basket, address, note, and the button that places it."""
 
 from typing import TYPE_CHECKING, ClassVar
 
@@ -14,7 +14,7 @@ from tui.common.client.errors import ApiError
 from tui.common.client.retry import is_permanent
 from tui.common.format import field_of
 from tui.common.sanitize import in_one_line, plain
-from tui.customer.ordering.basket import address_for, out_of_reach, where_it_goes
+from tui.customer.ordering.basket import address_for, map_note, out_of_reach
 from tui.customer.ordering.menu import BasketList
 from tui.customer.orders.format import euros
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Checkout(Vertical):
-    """Shows a basket and asks for what is missing."""
+    """Shows a basket, and has fields for address and note."""
 
     SCOPED_CSS: ClassVar[bool] = False  # else rules by breakpoint would not hold
     DEFAULT_CSS = """
@@ -46,10 +46,10 @@ class Checkout(Vertical):
     """
 
     class Send(Message):
-        """The order is to be placed."""
+        """The button was pressed."""
 
     class Edited(Message):
-        """Somebody has typed something else."""
+        """A field has changed."""
 
     def __init__(self) -> None:
         super().__init__(id="checkout")
@@ -84,11 +84,11 @@ class Checkout(Vertical):
             self.query_one("#address", Input).value = in_one_line(text)
             self.query_one("#order-note", Input).value = in_one_line(basket.note)
         self.query_one(BasketList).show(basket)
-        self._say_total()
-        self._say_where()
+        self._show_total()
+        self._show_map_note()
 
     def enter(self) -> None:
-        """The focus goes where something is missing, else to the button."""
+        """Focus the address if it is missing, else the button."""
         if not self.query_one("#address", Input).value.strip():
             self.query_one("#address", Input).focus()
         else:
@@ -97,7 +97,7 @@ class Checkout(Vertical):
     def renew(self) -> None:
         """The basket has changed."""
         self.query_one(BasketList).renew()
-        self._say_total()
+        self._show_total()
 
     def content(self) -> "PlaceOrder":
         """What to send. Raises ValueError (pydantic's is one) where a text is not acceptable."""
@@ -106,14 +106,14 @@ class Checkout(Vertical):
         return self.basket.content(address_for(text, self._known, self.basket.restaurant))
 
     def point_at(self, field: str | None) -> None:
-        """Put the focus where the trouble is."""
+        """Focus the field that an error is about."""
         where = {"address": "#address", "text": "#address", "note": "#order-note"}.get(field or "")
         if where:
             self.query_one(where, Input).focus()
 
     @property
     def problem(self) -> tuple[str, str | None]:
-        """What keeps the order from being sent, and the field it is about; "" if nothing."""
+        """Why the order cannot be sent, and the field it is about; "" if it can."""
         assert self.basket is not None
         if not self.basket.lines:
             return "The basket is empty. Esc leads back to the menu.", None
@@ -136,7 +136,7 @@ class Checkout(Vertical):
         if event.input.id == "address":
             known = in_one_line(self._known.text) if self._known else ""
             self.basket.address = None if event.value == known else event.value
-            self._say_where()
+            self._show_map_note()
         else:
             self.basket.note = event.value
         if (self.basket.address, self.basket.note) != before:
@@ -152,7 +152,7 @@ class Checkout(Vertical):
         event.stop()
         self.post_message(self.Send())
 
-    def _say_total(self) -> None:
+    def _show_total(self) -> None:
         assert self.basket is not None
         cents = self.basket.total_cents
         self.query_one("#total", Static).update(
@@ -160,27 +160,27 @@ class Checkout(Vertical):
         )
         self.query_one("#send", Button).label = Content(f"Place the order · {euros(cents)}")
 
-    def _say_where(self) -> None:
+    def _show_map_note(self) -> None:
         text = self.query_one("#address", Input).value
-        words = where_it_goes(text, self._known) if text.strip() else ""
+        words = map_note(text, self._known) if text.strip() else ""
         line = self.query_one("#place-on-map", Static)
         line.update(Content(words))
         line.set_class(bool(words), "-told")
 
 
-STAYS_ONE = "Your basket is kept: send it again, it stays one order."
+SAFE_TO_RETRY = "Your basket is kept: send it again, it stays one order."
 
 
-async def place(api: "Api", basket: "Basket", content: "PlaceOrder") -> "tuple[Order, bool]":
-    """Send `content` under the basket's key; the order, and whether it is of this very content.
+async def place_order(api: "Api", basket: "Basket", content: "PlaceOrder") -> "tuple[Order, bool]":
+    """Send `content` under the basket's key; the order, and whether it has this content.
 
-    Should the server say that the key already stands for another content, then one that was sent
-    before did arrive: that one is asked for, and is the order. After a refusal that is final the
-    basket has another key. Raises as `Api.place_order`.
+    If the server says that the key was used with other content, something sent earlier did arrive:
+    it is sent again, and is the order. After a permanent refusal the basket gets a new key. Raises
+    as `Api.place_order`.
     """
-    earlier = [sent for sent in basket.in_doubt if sent != content]
-    if content not in basket.in_doubt:
-        basket.in_doubt.append(content)
+    earlier = [sent for sent in basket.unconfirmed if sent != content]
+    if content not in basket.unconfirmed:
+        basket.unconfirmed.append(content)
     attempts = [content, *reversed(earlier)]
     while True:
         attempt = attempts.pop(0)
@@ -190,15 +190,15 @@ async def place(api: "Api", basket: "Basket", content: "PlaceOrder") -> "tuple[O
             used = refusal.status == 422 and field_of(refusal) == "Idempotency-Key"
             if used and attempts:
                 continue
-            # A 409 that names a time is the same send, still running on the server.
+            # A 409 with Retry-After: the same request is still running on the server.
             running = refusal.status == 409 and refusal.retry_after is not None
             if is_permanent(refusal) and not used and not running:
-                basket.refused(attempt)
+                basket.on_refused(attempt)
             raise
 
 
-def menu_in(refusal: Exception) -> Restaurant | None:
-    """The menu as it is now, which a refusal because of it carries."""
+def menu_in_refusal(refusal: Exception) -> Restaurant | None:
+    """The current menu, if the refusal carries it."""
     if not isinstance(refusal, ApiError):
         return None
     try:

@@ -1,5 +1,6 @@
-"""A menu to fill a basket from."""
+"""The menu to fill a basket from, the basket beside it, the photo and the note of a dish."""
 
+import asyncio
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -13,14 +14,18 @@ from textual.widget import Widget
 from textual.widgets import Input, Label
 
 from server.features.restaurants.schemas import MenuItem
+from tui.common.client.errors import ClientError
 from tui.common.format import fit, human_money
 from tui.common.sanitize import in_one_line, plain
+from tui.common.services import services_of
+from tui.common.uploads.bitmap import NotDrawable
+from tui.common.widgets.picture import PictureView
 from tui.common.widgets.row_list import RowList
 from tui.customer.ordering.basket import Basket
 from tui.customer.orders.format import euros
 
 QUANTITY_CELLS = 5
-QUANTITY_KEYS: tuple[BindingType, ...] = (
+QUANTITY_BINDINGS: tuple[BindingType, ...] = (
     Binding("plus,equals_sign", "more(1)", "More", key_display="+"),
     Binding("minus", "more(-1)", "Fewer", key_display="-"),
     Binding("right", "more(1)", show=False),
@@ -32,17 +37,17 @@ QUANTITY_KEYS: tuple[BindingType, ...] = (
     Binding("delete", "quantity(0)", "None", show=False),
     Binding("e", "note", "Note"),
 )
-"""What changes the dish in focus, in the menu and in the basket."""
+"""Keys that change the selected dish, in the menu and in the basket."""
 
 
 class DishList(RowList):
-    """Dishes with a quantity: the menu and the basket are both of this kind."""
+    """Dishes with quantities: the base of the menu and the basket."""
 
     class Changed(Message):
         """The basket has changed."""
 
     class NoteWanted(Message):
-        """A note is to be written for a dish."""
+        """The customer wants to write a note for a dish."""
 
         def __init__(self, dish: MenuItem) -> None:
             super().__init__()
@@ -57,19 +62,19 @@ class DishList(RowList):
         raise NotImplementedError
 
     def action_more(self, by: int) -> None:
-        """One more, or one fewer, of the dish in focus."""
+        """Add so many of the selected dish."""
         item = self._item()
         if item is not None and self.basket is not None:
             self._set(item, self.basket.quantity(item.id) + by)
 
     def action_quantity(self, quantity: int) -> None:
-        """So many of the dish in focus."""
+        """Set the quantity of the selected dish."""
         item = self._item()
         if item is not None:
             self._set(item, quantity)
 
     def action_note(self) -> None:
-        """Ask for a note for the dish in focus."""
+        """Ask for a note for the selected dish."""
         item = self._item()
         if item is not None:
             self.post_message(self.NoteWanted(item))
@@ -87,9 +92,9 @@ class DishList(RowList):
 
 
 class MenuList(DishList):
-    """Quantity, dish, what it is, price. What is sold out is told and passed over."""
+    """Quantity, dish, description, price. Sold-out dishes cannot be selected."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "add", "Add"), *QUANTITY_KEYS]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "add", "Add"), *QUANTITY_BINDINGS]
 
     def __init__(self) -> None:
         super().__init__(id="menu")
@@ -107,11 +112,11 @@ class MenuList(DishList):
         return self.items[index]
 
     def selectable(self, index: int) -> bool:
-        """Only what can be had."""
+        """Only what is available."""
         return self.items[index].available
 
     def show(self, items: list[MenuItem], basket: Basket) -> None:
-        """Show this menu and fill this basket."""
+        """Show this menu, to fill this basket."""
         other = basket is not self.basket
         self.items, self.basket = items, basket
         self._money = max((len(human_money(item.price_cents)) for item in items), default=0)
@@ -122,7 +127,7 @@ class MenuList(DishList):
             self.rest_on_first()
 
     def action_add(self) -> None:
-        """One more of the dish in focus."""
+        """Add one of the selected dish."""
         self.action_more(1)
 
     def draw(self, index: int, width: int, focused: bool) -> list[Content]:
@@ -153,9 +158,9 @@ class MenuList(DishList):
 
 
 class BasketList(DishList):
-    """The lines of the basket; at its ends the arrow keys go on to the fields around it."""
+    """The lines of the basket; at its ends the arrow keys move on to the fields around it."""
 
-    BINDINGS: ClassVar[list[BindingType]] = list(QUANTITY_KEYS)
+    BINDINGS: ClassVar[list[BindingType]] = list(QUANTITY_BINDINGS)
 
     def __init__(self) -> None:
         super().__init__(id="basket")
@@ -203,12 +208,12 @@ def basket_line(basket: Basket, index: int, width: int) -> Content:
 
 
 def _room(width: int, money: int) -> int:
-    """Cells for a dish between its quantity and a price of `money` cells, which is never cut."""
+    """Cells between a dish's quantity and its price, which takes `money` cells and is never cut."""
     return max(0, width - QUANTITY_CELLS - len("  € ") - money - len(" "))
 
 
-class BasketPane(Widget):
-    """Lines and total, to look at."""
+class BasketSummary(Widget):
+    """The basket beside the menu: lines and total."""
 
     basket: Basket | None = None
 
@@ -243,7 +248,7 @@ NAME_CELLS = 28
 
 
 class DishNote(Horizontal):
-    """Hidden until `ask`; enter answers with `Written` and hides it again."""
+    """A field for a dish's note; hidden until `ask`. Enter posts `Written` and hides it."""
 
     DEFAULT_CSS = """
     DishNote {
@@ -254,7 +259,7 @@ class DishNote(Horizontal):
     """
 
     class Written(Message):
-        """A note was written; "" takes it back."""
+        """A note was written; "" removes it."""
 
         def __init__(self, dish: MenuItem, note: str) -> None:
             super().__init__()
@@ -270,13 +275,13 @@ class DishNote(Horizontal):
         yield Input(compact=True, max_length=500, placeholder="no nuts, say; enter keeps it")
 
     def ask(self, dish: MenuItem, note: str) -> None:
-        """Ask for a note for `dish`; `note` is the one there is."""
+        """Ask for a note for `dish`; `note` is the current one."""
         self._dish = dish
         self.query_one(Label).update(Content(f"Note for {fit(dish.name, NAME_CELLS)}"))
         field = self.query_one(Input)
         field.value = in_one_line(note)
         self.display = True
-        # its styles now rather than with the next frame: what is hidden takes no focus
+        # styles now, not with the next frame: a hidden widget takes no focus
         self.app.stylesheet.update(self)
         field.focus()
 
@@ -286,3 +291,59 @@ class DishNote(Horizontal):
         self.display = False
         if self._dish is not None:
             self.post_message(self.Written(self._dish, event.value.strip()))
+
+
+MAX_PIXELS = 240
+"""Pixels."""
+DELAY_SECONDS = 0.12
+"""Photos of dishes that the cursor only passes are not fetched."""
+NO_PHOTO = Content.assemble(("no photo yet", "$wire-ink"))
+UNAVAILABLE = Content.assemble(("the photo cannot be had now", "$wire-ink"))
+BROKEN = Content.assemble(("its photo cannot be shown", "$wire-ink"))
+
+
+class DishPhoto(PictureView, can_focus=False):
+    """The photo of the selected dish, fetched in the background and cached."""
+
+    DEFAULT_CSS = "DishPhoto { height: 12; margin-bottom: 1; }"
+
+    def __init__(self) -> None:
+        super().__init__(id="dish-photo", chequered=False)
+        self._dish: MenuItem | None = None
+        self._requested: tuple[str, str | None] | None = None
+
+    def look(self, dish: MenuItem | None) -> None:
+        """Show the photo of this dish."""
+        self._dish = dish
+        wanted = None if dish is None else (dish.id, dish.photo_url)
+        if wanted == self._requested or not self.size.width or not self.can_draw:
+            return
+        self._requested = wanted
+        self.workers.cancel_group(self, "dish-photo")
+        url = dish.photo_url if dish is not None else None
+        if url is None:
+            self.show(None, None, Content("") if dish is None else NO_PHOTO)
+            return
+        known = services_of(self).picture_cache.known(url, longest=MAX_PIXELS, trim=True)
+        if known is not None:
+            self.show(None, known)
+        else:
+            self.run_worker(self._fetch(url), group="dish-photo", exit_on_error=False)
+
+    def on_resize(self) -> None:
+        """There may be room for it now."""
+        super().on_resize()
+        self.look(self._dish)
+
+    async def _fetch(self, url: str) -> None:
+        await asyncio.sleep(DELAY_SECONDS)
+        try:
+            picture_cache = services_of(self).picture_cache
+            picture = await picture_cache.picture(url, longest=MAX_PIXELS, trim=True)
+        except NotDrawable:
+            self.show(None, None, BROKEN)
+        except ClientError:
+            self._requested = None  # the next time it is fetched again
+            self.show(None, None, UNAVAILABLE)
+        else:
+            self.show(None, picture)

@@ -20,7 +20,7 @@ MINUTES_CELLS = 15
 
 
 class RestaurantList(RowList):
-    """Name, kitchen, minutes; the second line says more. Baskets begun are told."""
+    """Name, cuisine, minutes, and what is in a basket; the second line is a description."""
 
     ROW_LINES = 3
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "Menu")]
@@ -30,7 +30,7 @@ class RestaurantList(RowList):
         self.restaurants: list[RestaurantSummary] = []
         self._baskets = baskets
         self.known: Address | None = None
-        """Where it is to be brought to, as the profile has it."""
+        """The delivery address of the profile."""
         self.message = Content.assemble(("Reading the restaurants …", "$wire-ink"))
 
     @property
@@ -52,46 +52,50 @@ class RestaurantList(RowList):
 
     def draw(self, index: int, width: int, focused: bool) -> list[Content]:
         """One restaurant, and a blank line."""
-        place = self.restaurants[index]
-        basket = self._baskets.get(place.id)
+        restaurant = self.restaurants[index]
+        basket = self._baskets.get(restaurant.id)
         begun = f"{basket.count} in your basket  " if basket and basket.count else ""
-        minutes = f"about {place.preparation_minutes} min"
+        minutes = f"about {restaurant.preparation_minutes} min"
         room = width - 3 - len(begun) - MINUTES_CELLS
-        name = fit(place.name, max(8, room * 2 // 3))
+        name = fit(restaurant.name, max(8, room * 2 // 3))
         left = Content.assemble(
-            (" " + name, "bold"), ("  " + fit(place.cuisine, room - cell_len(name)), "$wire-ink")
+            (" " + name, "bold"),
+            ("  " + fit(restaurant.cuisine, room - cell_len(name)), "$wire-ink"),
         )
         right = Content.assemble((begun, "$primary"), (minutes, "$wire-ink"))
         gap = max(1, width - left.cell_length - right.cell_length - 1)
-        far = out_of_reach(place, self.known)
-        more = far or place.description or place.address
+        far = out_of_reach(restaurant, self.known)
+        more = far or restaurant.description or restaurant.address
         return [
             Content.assemble(left, " " * gap, right),
             Content.assemble((" " + fit(more, width - 2), "$warning" if far else "$wire-ink")),
         ]
 
 
-MOST_SECONDS = 4.0
-"""Between two attempts: somebody is looking at it."""
+MAX_RETRY_SECONDS = 4.0
+"""Longest wait between two attempts: somebody is waiting."""
 
 ResultT = TypeVar("ResultT")
 
 
-async def read_for(rows: RowList, ask: Callable[[], Awaitable[ResultT]]) -> ResultT | None:
-    """The answer, or None where asking again is no use, or nobody is signed in any more."""
-    backoff = Backoff(cap=MOST_SECONDS)
+async def load_for(rows: RowList, ask: Callable[[], Awaitable[ResultT]]) -> ResultT | None:
+    """The answer of `ask`, retried; None after a final error or when signed out.
+
+    `rows` shows the error.
+    """
+    backoff = Backoff(cap=MAX_RETRY_SECONDS)
     while True:
         try:
             return await ask()
         except SignedOut:
             return None
         except ClientError as error:
-            final = is_permanent(error)
-            again = "Esc leads back." if final else "Trying again by itself; esc leads back."
+            permanent = is_permanent(error)
+            again = "Esc leads back." if permanent else "Trying again by itself; esc leads back."
             rows.message = Content.assemble(
                 ("✕ ", "bold $error"), message_for(error), (f"\n{again}", "$wire-ink")
             )
             rows.renew()
-            if final:
+            if permanent:
                 return None
             await asyncio.sleep(backoff.lost())

@@ -1,4 +1,4 @@
-"""An order from nothing: restaurants, menu, basket, place."""
+"""The new order: choose a restaurant, fill a basket, check out."""
 
 from collections.abc import Awaitable
 from typing import ClassVar
@@ -16,29 +16,51 @@ from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.retry import is_permanent
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.confirm import ConfirmScreen
-from tui.common.format import field_of, message_for
+from tui.common.format import field_of, fit, message_for
 from tui.common.sanitize import plain
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.row_list import RowList
-from tui.common.widgets.too_small import TooSmall
+from tui.common.widgets.status_line import StatusLine
 from tui.customer.ordering.basket import Basket
-from tui.customer.ordering.breadcrumb import Crumbs
-from tui.customer.ordering.checkout import STAYS_ONE, Checkout, menu_in, place
-from tui.customer.ordering.dish_picture import DishPicture
-from tui.customer.ordering.menu import BasketPane, DishList, DishNote, MenuList
-from tui.customer.ordering.restaurants import RestaurantList, read_for
+from tui.customer.ordering.checkout import SAFE_TO_RETRY, Checkout, menu_in_refusal, place_order
+from tui.customer.ordering.menu import BasketSummary, DishList, DishNote, DishPhoto, MenuList
+from tui.customer.ordering.restaurants import RestaurantList, load_for
 from tui.customer.orders.format import euros
+
+PAGES = {"restaurants": "Restaurant", "dishes": "Dishes", "checkout": "Send"}
+NAME_CELLS = 40
+
+
+class Breadcrumb(Static):
+    """One line: the pages in order, the open one in the accent colour, and the restaurant."""
+
+    DEFAULT_CSS = "Breadcrumb { height: 1; }"
+
+    def show(self, page: str, restaurant: str) -> None:
+        """`page` is the open one; `restaurant` is the name of the chosen one, or ""."""
+        names = [
+            Content.assemble((f"{at} {name}", "bold $primary" if key == page else "$wire-ink"))
+            for at, (key, name) in enumerate(PAGES.items(), 1)
+        ]
+        self.update(
+            Content.assemble(
+                Content(" › ").join(names), ("    " + fit(restaurant, NAME_CELLS), "bold")
+            )
+        )
+
 
 SNUG_COLUMNS = 76
 MEDIUM_COLUMNS = 92
-"""From which on the window is `-medium`."""
+"""From this width on the window is `-medium`."""
 SENDING = "Sending …  esc stops"
 STOPPED = "Stopped, perhaps too late."
-EARLIER = "Your basket had arrived the first time. It is your order, without the later changes."
+FIRST_ARRIVED = (
+    "Your basket had arrived the first time. It is your order, without the later changes."
+)
 
 
 class NewOrderScreen(Dialog[Order]):
-    """Answers with the order placed, or None. Baskets that are left stay in `baskets`."""
+    """Answers the placed order, or None. Baskets that were not ordered stay in `baskets`."""
 
     SCOPED_CSS: ClassVar[bool] = False  # else rules by breakpoint would not hold
     DEFAULT_CSS = """
@@ -46,16 +68,16 @@ class NewOrderScreen(Dialog[Order]):
         & > .box { width: 120; height: 90%; max-height: 40; margin-bottom: 1; }
         &.-short > .box, &.-flat > .box { padding: 0 1; height: 100%; max-height: 100%; }
         &.-narrow > .box { width: 100%; max-width: 100%; }
-        & Crumbs { margin-bottom: 1; }
-        &.-short Crumbs { margin-bottom: 0; }
+        & Breadcrumb { margin-bottom: 1; }
+        &.-short Breadcrumb { margin-bottom: 0; }
         & ContentSwitcher { height: 1fr; }
         & #dishes > Horizontal { height: 1fr; }
         & #beside { display: none; width: 40; border-left: solid $edge; padding: 0 0 0 1;
             margin-left: 1; }
         &.-snug #beside { display: block; width: 24; }
         &.-medium #beside { display: block; width: 30; }
-        &.-snug #beside > BasketPane, &.-medium #beside > BasketPane { display: none; }
-        & #words { height: auto; max-height: 4; }
+        &.-snug #beside > BasketSummary, &.-medium #beside > BasketSummary { display: none; }
+        & StatusLine { min-height: 0; max-height: 4; margin-top: 0; }
     }
     NewOrderScreen.-wide #beside { display: block; }
     """
@@ -66,42 +88,41 @@ class NewOrderScreen(Dialog[Order]):
     ]
 
     def __init__(self, baskets: dict[str, Basket], again: Order | None = None) -> None:
-        """`again` is an order whose dishes are wanted once more."""
+        """`again` is an order to start a basket from."""
         super().__init__()
         self._baskets = baskets
         self._again = again
         self._basket: Basket | None = None
         self._sending = False
 
-    def compose(self) -> ComposeResult:
-        """Three pages in one box, a line for what is wrong, the keys."""
+    def body(self) -> ComposeResult:
+        """Three pages in one box, a line for messages, the keys."""
         with Vertical(classes="box") as box:
             box.border_title = "New order"
-            yield Crumbs(markup=False)
+            yield Breadcrumb(markup=False)
             with ContentSwitcher(initial="restaurants"):
                 yield RestaurantList(self._baskets)
                 with Vertical(id="dishes"):
                     with Horizontal():
                         yield MenuList()
                         with Vertical(id="beside"):
-                            yield DishPicture()
-                            yield BasketPane()
+                            yield DishPhoto()
+                            yield BasketSummary()
                     yield DishNote()
                 yield Checkout()
-            yield Static("", id="words", markup=False)
+            yield StatusLine()
         yield KeyBar()
-        yield TooSmall()
 
     def on_resize(self, event: events.Resize) -> None:
-        """A narrow window has room for the photo alone, if hardly."""
+        """A narrow window has just room for the photo beside the menu."""
         self.set_class(SNUG_COLUMNS <= event.size.width < MEDIUM_COLUMNS, "-snug")
 
     def on_mount(self) -> None:
-        """Begin with the restaurants, or with the basket of the order wanted again."""
-        self._turn_to("restaurants")
-        self._work(self._list_restaurants(), "restaurants")
+        """Start with the restaurants, or with a basket like the earlier order."""
+        self._show_page("restaurants")
+        self._run(self._list_restaurants(), "restaurants")
         if self._again is not None:
-            self._work(self._order_again(self._again), "menu")
+            self._run(self._order_again(self._again), "menu")
 
     # -- pages
 
@@ -110,13 +131,13 @@ class NewOrderScreen(Dialog[Order]):
         """Which page is open: `restaurants`, `dishes` or `checkout`."""
         return self.query_one(ContentSwitcher).current or "restaurants"
 
-    def _turn_to(self, page: str) -> None:
+    def _show_page(self, page: str) -> None:
         self.query_one(ContentSwitcher).current = page
-        self.say("")
+        self.show_status("")
         self.query_one(DishNote).display = False
-        place = self._basket.restaurant.name if self._basket and page != "restaurants" else ""
-        self.query_one(Crumbs).show(page, place)
-        # its styles now rather than with the next frame: what is hidden takes no focus
+        name = self._basket.restaurant.name if self._basket and page != "restaurants" else ""
+        self.query_one(Breadcrumb).show(page, name)
+        # styles now, not with the next frame: a hidden widget takes no focus
         self.app.stylesheet.update(self)
         if page == "restaurants":
             self.query_one(RestaurantList).focus()
@@ -128,48 +149,41 @@ class NewOrderScreen(Dialog[Order]):
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """To the basket only where there is one to go to."""
+        """Check out only from the dishes."""
         if action == "checkout":
             return self.page == "dishes" and self._basket is not None
         return True
 
     def action_checkout(self) -> None:
-        """To the basket, if there is something in it."""
+        """Go to the checkout, unless the basket is empty."""
         if self._basket is None or not self._basket.lines:
-            self.say("The basket is empty. Choose a dish with enter.")
+            self.show_status("The basket is empty. Choose a dish with enter.")
             return
         account = self.services.session.account
         self.query_one(Checkout).show(self._basket, account.address if account else None)
-        self._turn_to("checkout")
+        self._show_page("checkout")
 
     def action_close(self) -> None:
-        """A page back; out of the first one."""
+        """Go back one page, or close."""
         if self.query_one(DishNote).display:
             self.query_one(DishNote).display = False
             self.query_one(MenuList).focus()
         elif self._sending:
             self.workers.cancel_group(self, "send")
-            self.say(f"{STOPPED} {STAYS_ONE}", ink="$warning")
+            self.show_status(f"{STOPPED} {SAFE_TO_RETRY}", "warning")
         elif self.page == "checkout":
-            self._turn_to("dishes")
+            self._show_page("dishes")
         elif self.page == "dishes":
             self.workers.cancel_group(self, "menu")
-            self._turn_to("restaurants")
+            self._show_page("restaurants")
         else:
             self.dismiss(None)
 
-    def say(self, words: str, *, ink: str = "$error") -> None:
-        """Show `words` at the foot of the box."""
-        mark = {"$error": "✕ ", "$warning": "! "}.get(ink, "")
-        self.query_one("#words", Static).update(
-            Content.assemble((mark, f"bold {ink}"), plain(words)) if words else Content("")
-        )
-
-    # -- reading
+    # -- loading
 
     async def _list_restaurants(self) -> None:
         rows = self.query_one(RestaurantList)
-        found = await read_for(rows, self.services.api.restaurants)
+        found = await load_for(rows, self.services.api.restaurants)
         if found is not None:
             account = self.services.session.account
             rows.known = account.address if account else None
@@ -178,52 +192,51 @@ class NewOrderScreen(Dialog[Order]):
     @on(RowList.Chosen, "#restaurants")
     def _chosen(self, event: RowList.Chosen) -> None:
         event.stop()
-        place = self.query_one(RestaurantList).restaurant
-        basket = self._baskets.get(place.id) or Basket(place)
+        restaurant = self.query_one(RestaurantList).restaurant
+        basket = self._baskets.get(restaurant.id) or Basket(restaurant)
         self._open(basket)
-        self._work(self._read_menu(basket), "menu")
+        self._run(self._read_menu(basket), "menu")
 
     def _open(self, basket: Basket) -> None:
-        """Fill this basket from now on."""
+        """Open the menu of this basket's restaurant."""
         self._basket = basket
         self._baskets[basket.restaurant.id] = basket
         menu = self.query_one(MenuList)
         menu.show([], basket)
         menu.message = Content.assemble(("Reading the menu …", "$wire-ink"))
-        self.query_one(BasketPane).show(basket)
-        self._turn_to("dishes")
+        self.query_one(BasketSummary).show(basket)
+        self._show_page("dishes")
 
     async def _read_menu(self, basket: Basket) -> None:
         menu = self.query_one(MenuList)
-        place = basket.restaurant.id
-        restaurant = await read_for(menu, lambda: self.services.api.restaurant(place))
+        wanted = basket.restaurant.id
+        restaurant = await load_for(menu, lambda: self.services.api.restaurant(wanted))
         if restaurant is None or basket is not self._basket:
             return
-        changes = basket.follow(restaurant)
+        changes = basket.update_menu(restaurant)
         menu.show(restaurant.menu, basket)
         self._basket_changed()
         if changes:
-            self.say(" ".join(changes), ink="$warning")
+            self.show_status(" ".join(changes), "warning")
 
     async def _order_again(self, order: Order) -> None:
-        place = order.restaurant
         rows = self.query_one(RestaurantList)
-        restaurant = await read_for(rows, lambda: self.services.api.restaurant(place.id))
+        restaurant = await load_for(rows, lambda: self.services.api.restaurant(order.restaurant.id))
         if restaurant is None:
             return
-        basket, changes = Basket.like(order, restaurant)
+        basket, changes = Basket.from_order(order, restaurant)
         self._open(basket)
         self.query_one(MenuList).show(restaurant.menu, basket)
         if basket.lines:
             self.action_checkout()
         if changes:
-            self.say(" ".join(changes), ink="$warning")
+            self.show_status(" ".join(changes), "warning")
 
     @on(RowList.Moved, "#menu")
     def _dish_in_focus(self) -> None:
         menu = self.query_one(MenuList)
         dish = menu.dish(menu.cursor) if 0 <= menu.cursor < menu.count else None
-        self.query_one(DishPicture).look(dish)
+        self.query_one(DishPhoto).look(dish)
 
     # -- filling
 
@@ -241,7 +254,7 @@ class NewOrderScreen(Dialog[Order]):
             if basket.count
             else "basket empty"
         )
-        self.query_one(BasketPane).show(basket)
+        self.query_one(BasketSummary).show(basket)
         self.query_one(MenuList).renew()
         self._dish_in_focus()
         if self.page == "checkout":
@@ -252,7 +265,7 @@ class NewOrderScreen(Dialog[Order]):
         if self._basket is None:
             return
         if self.page == "checkout":
-            self._turn_to("dishes")
+            self._show_page("dishes")
         line = self._basket.lines.get(event.dish.id)
         self.query_one(DishNote).ask(event.dish, line.note if line else "")
 
@@ -266,70 +279,74 @@ class NewOrderScreen(Dialog[Order]):
     @on(Checkout.Edited)
     def _edited(self) -> None:
         if not self._sending:
-            self.say("")
+            self.show_status("")
 
     # -- sending
 
     @on(Checkout.Send)
     def _send_wanted(self) -> None:
-        """Send the basket, unless it is under way or something is missing."""
+        """Send the basket, unless it is being sent or something is missing."""
         if self._sending or self._basket is None:
             return
         checkout = self.query_one(Checkout)
         words, field = checkout.problem
         if words:
-            self.say(words)
+            self.show_status(words)
             checkout.point_at(field)
             return
         try:
             content = checkout.content()
         except ValueError as error:
-            self.say(message_for(error))
+            self.show_status(message_for(error))
             checkout.point_at(field_of(error))
             return
         self._sending = True
-        self.say(SENDING, ink="$wire-ink")
-        self._work(self._send(self._basket, content), "send")
+        self.show_status(SENDING, "info")
+        self._run(self._send(self._basket, content), "send")
 
     async def _send(self, basket: Basket, content: PlaceOrder) -> None:
         try:
-            order, as_sent = await place(self.services.api, basket, content)
+            order, as_sent = await place_order(self.services.api, basket, content)
         except SignedOut:
             return
         except ClientError as error:
             final = is_permanent(error)
-            self.say(message_for(error) if final else f"{message_for(error)} {STAYS_ONE}")
+            self.show_status(
+                message_for(error) if final else f"{message_for(error)} {SAFE_TO_RETRY}"
+            )
             self.query_one(Checkout).point_at(field_of(error))
             if final:
-                await self._look_again(basket, menu_in(error))
+                await self._check_menu(basket, menu_in_refusal(error))
         else:
             self._baskets.pop(basket.restaurant.id, None)
             if not as_sent:
-                self.notify(EARLIER, title=f"#{order.number:04d}", severity="warning", timeout=10)
+                self.notify(
+                    FIRST_ARRIVED, title=f"#{order.number:04d}", severity="warning", timeout=10
+                )
             self.dismiss(order)
         finally:
             self._sending = False
 
-    async def _look_again(self, basket: Basket, restaurant: Restaurant | None) -> None:
-        """The server refused: perhaps the menu has changed under the basket. Then ask."""
-        told = restaurant is not None
+    async def _check_menu(self, basket: Basket, restaurant: Restaurant | None) -> None:
+        """After a refusal, see whether the menu has changed; if so, ask whether to order anyway."""
+        menu_refused = restaurant is not None
         if restaurant is None:
             try:
                 restaurant = await self.services.api.restaurant(basket.restaurant.id)
             except ClientError:
                 return
         before = basket.total_cents
-        changes = basket.follow(restaurant)
+        changes = basket.update_menu(restaurant)
         self.query_one(MenuList).show(restaurant.menu, basket)
         self._basket_changed()
         if changes:
-            self.say(" ".join(changes), ink="$warning")
+            self.show_status(" ".join(changes), "warning")
             self._ask(basket, changes, before)
-        elif told:
-            self.say("The menu has changed meanwhile. Look at the basket, then send it.")
+        elif menu_refused:
+            self.show_status("The menu has changed meanwhile. Look at the basket, then send it.")
 
     def _ask(self, basket: Basket, changes: list[str], before: int) -> None:
-        """Show what is another than what was sent, and whether to order it all the same."""
+        """Show what has changed since it was sent, and ask whether to order anyway."""
         lost = sum(line.cents for line in basket.sold_out)
         total = basket.total_cents - lost
         if len(basket.sold_out) == len(basket.lines):
@@ -352,5 +369,5 @@ class NewOrderScreen(Dialog[Order]):
             answered,
         )
 
-    def _work(self, doing: "Awaitable[None]", group: str) -> None:
+    def _run(self, doing: "Awaitable[None]", group: str) -> None:
         self.run_worker(doing, group=group, exclusive=True, exit_on_error=False)

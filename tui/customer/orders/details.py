@@ -1,184 +1,209 @@
-"""Everything about one order: dishes, notes, steps with who and when, driver, address."""
+"""The selected order below the table: what, when, and its steps."""
 
 from datetime import UTC, datetime
 from typing import ClassVar
 
 from rich.cells import cell_len
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Static
+from textual.widget import Widget
 
-from server.features.orders.schemas import Order
-from tui.common.dialogs.base import Dialog
+from server.features.orders.schemas import Order, OrderStatus
 from tui.common.format import fit, human_money
 from tui.common.sanitize import plain
-from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.stepper import Stepper
-from tui.common.widgets.too_small import TooSmall
-from tui.customer.orders.format import LOOKS, actor, clock_time, status_before_end
-from tui.customer.orders.model import OrderBook
-from tui.customer.orders.view import OrderHead
+from tui.customer.orders.format import (
+    arrival,
+    clock_time,
+    in_minutes,
+    is_late,
+    items_in_short,
+    placed_at,
+    status_before_end,
+)
 
-LOOK_SECONDS = 0.25
-CLOCK_SECONDS = 5.0
+MAX_ITEMS = 6
+TWO_COLUMNS_FROM = 72
+"""Cells from which on the facts stand beside the items."""
+
+Part = tuple[str, str]
 
 
-class OrderDetails(Dialog[str]):
-    """Stays live: it shows the order as the book has it. Answers `again`, `cancel` or None."""
+class OrderLines(Widget):
+    """Lines about an order, formatted to the widget's width."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.order: Order | None = None
+        self._drawn: list[Content] = []
+
+    def show(self, order: Order | None) -> None:
+        """Show that order; repaint only what reads differently."""
+        self.order = order
+        lines = self.lines(self.content_size.width or 80)
+        if lines != self._drawn:
+            taller = len(lines) != len(self._drawn)
+            self._drawn = lines
+            self.refresh(layout=taller)
+
+    def lines(self, width: int) -> list[Content]:
+        """The lines in `width` cells."""
+        raise NotImplementedError
+
+    def get_content_height(self, container: object, viewport: object, width: int) -> int:
+        """As many lines as there are."""
+        return len(self.lines(width))
+
+    def render(self) -> Content:
+        """All lines."""
+        return Content("\n").join(self.lines(self.content_size.width))
+
+
+class OrderHeading(OrderLines):
+    """One line: the restaurant, the items, and when it arrives, which is never cut."""
+
+    DEFAULT_CSS = "OrderHeading { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }"
+
+    def __init__(self, *, items: bool = True) -> None:
+        """Without `items` they are only counted: where they are listed below."""
+        super().__init__()
+        self.items = items
+
+    def lines(self, width: int) -> list[Content]:
+        """The one line."""
+        order = self.order
+        if order is None:
+            return [Content("")]
+        now = datetime.now(UTC)
+        when = arrival(order, now)
+        if order.eta and not order.status.terminal:
+            minutes = in_minutes(order.eta, now)
+            if width >= 56:
+                when += f", {'' if is_late(order, now) else 'in '}{minutes}"
+        ink = _arrival_colour(order, now)
+        name = fit(order.restaurant.name, max(8, width - cell_len(when) - 2))
+        room = width - cell_len(name) - cell_len(when) - 4
+        content = items_in_short(order) if self.items else _count_dishes(order, now)
+        items = fit(content, room) if room >= 8 else ""
+        middle = f"  {items}  " if items else "  "
+        return [Content.assemble((name, "bold"), (middle, "$wire-ink"), (when, ink))]
+
+
+class OrderFacts(OrderLines):
+    """Where there is room: each item with its price, the total, driver and address."""
+
+    SCOPED_CSS: ClassVar[bool] = False  # else rules by breakpoint would not hold
+    DEFAULT_CSS = """
+    OrderFacts { display: none; height: auto; margin-top: 1; }
+    .-tall OrderFacts { display: block; }
+    """
+
+    def lines(self, width: int) -> list[Content]:
+        """Items on the left, facts on the right; where it is narrow, only the items."""
+        order = self.order
+        if order is None:
+            return []
+        two = width >= TWO_COLUMNS_FROM
+        left = self._items(order, width // 2 - 4 if two else width)
+        if not two:
+            return left
+        right = self._facts(order, width - width // 2)
+        blank = Content(" " * (width // 2))
+        rows = max(len(left), len(right))
+        left += [Content("")] * (rows - len(left))
+        right += [Content("")] * (rows - len(right))
+        return [
+            Content.assemble(a, blank[: width // 2 - a.cell_length], b)
+            for a, b in zip(left, right, strict=True)
+        ]
+
+    def _items(self, order: Order, width: int) -> list[Content]:
+        shown = order.items[:MAX_ITEMS]
+        lines = [
+            _priced(
+                f"{item.quantity:>2}× ",
+                f"{plain(item.name)}" + (f" ({plain(item.note)})" if item.note else ""),
+                item.quantity * item.price_cents,
+                width,
+            )
+            for item in shown
+        ]
+        if len(order.items) > len(shown):
+            lines.append(
+                Content.assemble(
+                    (f"    and {len(order.items) - len(shown)} more, enter shows all", "$wire-ink")
+                )
+            )
+        return [*lines, _priced("    ", "Total", order.total_cents, width, style="bold")]
+
+    def _facts(self, order: Order, width: int) -> list[Content]:
+        facts = []
+        if order.driver:
+            facts.append(("Driver", f"{order.driver.name}, {order.driver.vehicle}"))
+        facts.append(("To", order.address.text))
+        if order.note:
+            facts.append(("Note", order.note))
+        if order.status is OrderStatus.CANCELLED and order.timeline and order.timeline[-1].reason:
+            facts.append(("Reason", order.timeline[-1].reason))
+        return [
+            Content.assemble((f"{label:<8}", "$wire-ink"), (fit(value, max(4, width - 8)), ""))
+            for label, value in facts
+        ]
+
+
+class OrderDetails(Vertical):
+    """Heading, facts and stepper of one order; hidden without one."""
+
+    SCOPED_CSS: ClassVar[bool] = False  # else rules by breakpoint would not hold
     DEFAULT_CSS = """
     OrderDetails {
-        & > .box { width: 110; margin-bottom: 1; }
-        &.-short > .box { padding: 0 1; max-height: 100%; }
-        & OrderHead { margin-bottom: 1; }
-        & Stepper { margin-bottom: 1; }
-        &.-short OrderHead { margin-bottom: 0; }
-        & Horizontal { height: auto; }
-        & .half { width: 1fr; height: auto; }
-        & #right { padding-left: 3; }
-        &.-narrow Horizontal, &.-tiny Horizontal { layout: vertical; }
-        &.-narrow .half, &.-tiny .half { width: 100%; }
-        &.-narrow #right, &.-tiny #right { padding-left: 0; margin-top: 1; }
+        height: auto; padding: 0 1;
+        & > OrderHeading { margin-top: 1; }
+        & > Stepper { margin-top: 1; }
     }
+    .-short OrderDetails > OrderHeading, .-short OrderDetails > Stepper { margin-top: 0; }
+    .-flat OrderDetails > OrderHeading, .-flat OrderDetails > Stepper { margin-top: 0; }
     """
-    AUTO_FOCUS = None
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("o", "answer('again')", "Order again"),
-        Binding("c", "answer('cancel')", "Cancel"),
-        Binding("down", "scroll(1)", "Scroll", key_display="↑↓"),
-        Binding("up", "scroll(-1)", show=False),
-        Binding("pagedown,space", "scroll(10)", show=False),
-        Binding("pageup", "scroll(-10)", show=False),
-        Binding("enter", "close", show=False),
-    ]
-
-    def __init__(self, book: OrderBook, order_id: str) -> None:
-        super().__init__()
-        self._book, self._id = book, order_id
-        self._drawn: object = None
 
     def compose(self) -> ComposeResult:
-        """Head, stepper, and two columns, one below the other where it is narrow."""
-        with VerticalScroll(classes="box", can_focus=False) as box:
-            box.border_subtitle = "esc closes"
-            yield OrderHead(items=False)
-            yield Stepper()
-            with Horizontal():
-                with Vertical(classes="half"):
-                    yield Static(id="left", markup=False)
-                with Vertical(classes="half"):
-                    yield Static(id="right", markup=False)
-        yield KeyBar()
-        yield TooSmall()
+        """Top to bottom."""
+        yield OrderHeading()
+        yield OrderFacts()
+        yield Stepper()
 
-    def on_mount(self) -> None:
-        """Draw, and go on drawing."""
-        self.set_interval(LOOK_SECONDS, self._look)
-        self._look()
-
-    def on_resize(self) -> None:
-        """Columns are cut to the width there is."""
-        self.call_after_refresh(self._look)
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Cancel only what is not over."""
-        if action == "answer" and parameters == ("cancel",):
-            order = self._book.get(self._id)
-            return order is not None and not order.status.terminal
-        return True
-
-    def action_answer(self, wish: str) -> None:
-        """Leave, and do that."""
-        self.dismiss(wish)
-
-    def action_scroll(self, lines: int) -> None:
-        """Up and down where it does not fit."""
-        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
-
-    def _look(self) -> None:
-        order = self._book.get(self._id)
+    def show(self, order: Order | None) -> None:
+        """Show that order."""
+        self.display = order is not None
         if order is None:
-            self.dismiss(None)
             return
-        now = datetime.now(UTC)
-        left, right = self.query_one("#left", Static), self.query_one("#right", Static)
-        widths = left.size.width or 44, right.size.width or 44
-        shown = (order, int(now.timestamp() / CLOCK_SECONDS), widths)
-        if shown == self._drawn:
-            return
-        self._drawn = shown
-        box = self.query_one(".box")
-        box.border_title = Content(f"Order #{order.number:04d}")
-        self.query_one(OrderHead).show(order)
+        head, facts = self.query_one(OrderHeading), self.query_one(OrderFacts)
+        head.items = not facts.display
+        head.show(order)
+        facts.show(order)
         self.query_one(Stepper).show(str(order.status), str(status_before_end(order)))
-        left.update(_items(order, widths[0]))
-        right.update(_facts(order, now, widths[1]))
-        self.refresh_bindings()
 
 
-def _items(order: Order, width: int) -> Content:
-    lines = []
-    for item in order.items:
-        money = f"{human_money(item.quantity * item.price_cents):>6}"
-        room = max(8, width - 4 - len(money) - 4)
-        lines.append(
-            Content.assemble(
-                (f"{item.quantity:>2}× ", "$wire-ink"),
-                fit(item.name, room, pad=True),
-                ("  € ", "$wire-ink"),
-                money,
-            )
-        )
-        if item.note:
-            lines += _labelled("", f"“{plain(item.note)}”", width, indent=4, ink="$accent")
-    total = human_money(order.total_cents)
-    lines.append(
-        Content.assemble(
-            ("    Total", "bold"),
-            " " * max(1, width - 9 - max(6, cell_len(total)) - 2),
-            ("€ ", "$wire-ink"),
-            (f"{total:>6}", "bold"),
-        )
+def _priced(lead: str, text: str, cents: int, width: int, style: str = "") -> Content:
+    money = f"{human_money(cents):>6}"
+    room = max(4, width - cell_len(lead) - len(money) - 4)
+    return Content.assemble(
+        (lead, "$wire-ink"),
+        (fit(text, room, pad=True), style),
+        ("  € ", "$wire-ink"),
+        (money, style),
     )
-    return Content("\n").join(lines)
 
 
-def _labelled(
-    label: str, text: str, width: int, *, indent: int = 8, ink: str = ""
-) -> list[Content]:
-    """A label, and its text wrapped beside it."""
-    lines = Content.assemble((text, ink)).wrap(max(8, width - indent))
-    labels = [label] + [""] * (len(lines) - 1)
-    return [
-        Content.assemble((f"{name:<{indent}}", "$wire-ink"), line)
-        for name, line in zip(labels, lines, strict=True)
-    ]
+def _count_dishes(order: Order, now: datetime) -> str:
+    count = sum(item.quantity for item in order.items)
+    dishes = "1 dish" if count == 1 else f"{count} dishes"
+    return f"#{order.number:04d} of {clock_time(placed_at(order), now)}, {dishes}"
 
 
-def _facts(order: Order, now: datetime, width: int) -> Content:
-    driver = "none" if order.status.terminal else "not named yet"
-    if order.driver:
-        driver = f"{plain(order.driver.name)}, {plain(order.driver.vehicle)}"
-    lines = _labelled("To", plain(order.address.text), width)
-    lines += _labelled("Driver", driver, width)
-    if order.note:
-        lines += _labelled("Note", plain(order.note, newlines=True), width)
-    lines.append(Content(""))
-    stamps = [clock_time(step.at, now) for step in order.timeline]
-    widest = max((cell_len(stamp) for stamp in stamps), default=0)
-    for stamp, step in zip(stamps, order.timeline, strict=True):
-        glyph, word, ink = LOOKS[step.status]
-        lines.append(
-            Content.assemble(
-                (f"{stamp:<{widest}}  ", "$wire-ink"),
-                (f"{glyph} ", ink),
-                (f"{word:<11}", ""),
-                (actor(step, order), "$wire-ink"),
-            )
-        )
-        if step.reason:
-            reason = f"“{plain(step.reason)}”"
-            lines += _labelled("", reason, width, indent=widest + 4, ink="$accent")
-    return Content("\n").join(lines)
+def _arrival_colour(order: Order, now: datetime) -> str:
+    if order.status is OrderStatus.CANCELLED:
+        return "$error"
+    if order.status is OrderStatus.DELIVERED or order.eta is None:
+        return "$wire-ink"
+    return "$warning" if is_late(order, now) else "$success"

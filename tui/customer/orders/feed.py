@@ -1,4 +1,4 @@
-"""Keeps the book true: reads pages of orders, follows the open ones, tells what has changed."""
+"""Keeps the store current: reads pages of orders, polls the open ones, reports what changes."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -10,82 +10,86 @@ from tui.common.client.meter import Pattern
 from tui.common.client.retry import Backoff, is_permanent
 from tui.common.format import message_for
 from tui.common.sanitize import plain
-from tui.customer.orders.model import OrderBook
+from tui.customer.orders.model import OrderStore
 
 if TYPE_CHECKING:
-    from server.features.orders.schemas import Order, TrackedStatus
     from tui.common.client.api import Api
     from tui.common.client.long_polling import StatusPoll
     from tui.common.client.meter import Meter, Wire
     from tui.common.client.session import Session
 
 
-class Reader(Protocol):
-    """Who reads the feed. Everything is called in the loop."""
+class FeedListener(Protocol):
+    """What the feed reports to. Everything is called in the event loop."""
 
     def work(self, doing: Coroutine[object, object, None], group: str) -> None:
         """Run this; a new one of a group replaces the one before."""
 
-    def changed(self) -> None:
-        """The book or the trouble is another."""
+    def request_redraw(self) -> None:
+        """The store, or an error, has changed."""
 
-    def opened(self) -> None:
-        """The first page has come."""
+    def on_loaded(self) -> None:
+        """The first page has been read."""
 
-    def moved(self, order: Order) -> None:
-        """An order has come to another status."""
+    def on_status_changed(self, order: Order) -> None:
+        """An order has a new status."""
 
-    def lost(self, order: Order, words: str) -> None:
-        """The server refuses to tell of this order."""
+    def on_refused(self, order: Order, reason: str) -> None:
+        """The server refuses to report this order's status any more."""
 
 
 class OrderFeed:
-    """`error` and `older_error` are plain words, "" while all is well."""
+    """`error` and `older_error` are sentences, "" while all is well."""
 
     def __init__(
-        self, book: OrderBook, api: "Api", session: "Session", wire: "Wire", reader: Reader
+        self,
+        store: OrderStore,
+        api: "Api",
+        session: "Session",
+        wire: "Wire",
+        listener: FeedListener,
     ) -> None:
-        self.book = book
-        self.tracker = OrderTracker(reader.work, session, wire, self._status_came, self._refused)
+        self.store = store
+        self.tracker = OrderTracker(listener.work, session, wire, self._on_status, self._on_refused)
         self.error = ""
         """Why the newest orders cannot be read."""
         self.older_error = ""
         """Why the page after the oldest cannot be read."""
-        self.reading_older = False
+        self.loading_older = False
         self._api = api
-        self._reader = reader
-        self._untold: set[str] = set()
-        """Orders that have moved, of which nobody was told yet."""
+        self._listener = listener
+        self._unreported: set[str] = set()
+        """Ids of orders whose new status was not reported yet."""
 
     def reload(self) -> None:
-        """Read the newest orders, again and again until there is an answer."""
-        self.tracker.forgive()
-        self._reader.work(self._load(), "orders-load")
+        """Read the newest orders; retry until there is an answer."""
+        self.tracker.retry_refused()
+        self._listener.work(self._load(), "orders-load")
 
-    def look(self) -> None:
-        """Read them if there is one that is not known, as another window may place it."""
-        self._reader.work(self._look(), "orders-look")
+    def check_for_new(self) -> None:
+        """Read them if the newest one is not known: another window may have placed it."""
+        self._listener.work(self._check_for_new(), "orders-check")
 
-    def more(self) -> None:
-        """Read one page more, unless that is being done. Where it fails, ask again."""
-        if not self.reading_older and self.book.older is not None:
-            self.reading_older = True
-            self._reader.work(self._load_older(), "orders-older")
+    def load_older(self) -> None:
+        """Read one more page of older orders, unless one is being read."""
+        if not self.loading_older and self.store.older is not None:
+            self.loading_older = True
+            self._listener.work(self._load_older(), "orders-older")
 
-    def follow_open(self) -> None:
-        """Follow every open order there is a place for, the newest first."""
-        for order in self.book.open():
-            self.tracker.follow(order)
+    def track_open(self) -> None:
+        """Poll the open orders, the newest first, as many as `MAX_POLLS` allows."""
+        for order in self.store.open():
+            self.tracker.track(order)
 
-    def take(self, order: Order) -> None:
-        """Take up an order as it stands on the server."""
-        self.book.put(order)
-        self._reader.changed()
+    def put(self, order: Order) -> None:
+        """Store an order that the server has sent."""
+        self.store.put(order)
+        self._listener.request_redraw()
 
-    async def read(self, order_id: str) -> None:
-        """Read one order whole. Where that fails, what is known stays."""
+    async def refresh(self, order_id: str) -> None:
+        """Read one order whole. Where that fails, the known one stays."""
         try:
-            self.take(await self._api.order(order_id))
+            self.put(await self._api.order(order_id))
         except ClientError:
             return
 
@@ -98,81 +102,81 @@ class OrderFeed:
                 return
             except ClientError as error:
                 self.error = message_for(error)
-                self._reader.changed()
+                self._listener.request_redraw()
                 if is_permanent(error):
                     return
                 await asyncio.sleep(backoff.lost(getattr(error, "retry_after", None)))
                 continue
             break
-        first = not self.book.loaded
+        first = not self.store.loaded
         self.error = self.older_error = ""
-        self.book.put_newest(page)
-        self._reader.changed()
+        self.store.put_first_page(page)
+        self._listener.request_redraw()
         if first:
-            self._reader.opened()
+            self._listener.on_loaded()
 
-    async def _look(self) -> None:
+    async def _check_for_new(self) -> None:
         try:
             page = await self._api.orders(limit=1)
         except ClientError:
-            return  # there is another time
-        if self.book.loaded and any(self.book.get(order.id) is None for order in page.items):
+            return  # the next check may succeed
+        if self.store.loaded and any(self.store.get(order.id) is None for order in page.items):
             self.reload()
 
     async def _load_older(self) -> None:
-        cursor = self.book.older
-        self._reader.changed()
+        cursor = self.store.older
+        self._listener.request_redraw()
         try:
             page = await self._api.orders(before=cursor)
         except ClientError as error:
             self.older_error = message_for(error)
         else:
             self.older_error = ""
-            if cursor == self.book.older:  # a reload meanwhile may have begun anew
-                self.book.put_older(page)
+            if cursor == self.store.older:  # else a reload has started over meanwhile
+                self.store.put_older_page(page)
         finally:
-            self.reading_older = False
-            self._reader.changed()
+            self.loading_older = False
+            self._listener.request_redraw()
 
-    def _status_came(self, tracked: TrackedStatus) -> None:
-        order = self.book.get(tracked.order_id)
-        moved = self.book.track(tracked)
-        self._reader.changed()
+    def _on_status(self, tracked: TrackedStatus) -> None:
+        order = self.store.get(tracked.order_id)
+        moved = self.store.apply_status(tracked)
+        self._listener.request_redraw()
         if moved:
-            self._untold.add(tracked.order_id)
+            self._unreported.add(tracked.order_id)
         if moved or (order is not None and tracked.version > order.version):
-            self._reader.work(self._read_moved(tracked.order_id), f"moved-{tracked.order_id}")
+            self._listener.work(self._refresh_moved(tracked.order_id), f"moved-{tracked.order_id}")
 
-    async def _read_moved(self, order_id: str) -> None:
-        """Read the whole order and tell of it; tell first where reading does not work at once."""
+    async def _refresh_moved(self, order_id: str) -> None:
+        """Read the whole order, then report it; report first where reading fails."""
         backoff = Backoff()
         while True:
             try:
                 order = await self._api.order(order_id)
             except ClientError as error:
-                self._tell(order_id)
+                self._report(order_id)
                 if is_permanent(error):
                     return
                 await asyncio.sleep(backoff.lost())
                 continue
-            self.take(order)
-            self._tell(order_id)
+            self.put(order)
+            self._report(order_id)
             return
 
-    def _tell(self, order_id: str) -> None:
-        order = self.book.get(order_id)
-        if order is not None and order_id in self._untold:
-            self._untold.discard(order_id)
-            self._reader.moved(order)
+    def _report(self, order_id: str) -> None:
+        order = self.store.get(order_id)
+        if order is not None and order_id in self._unreported:
+            self._unreported.discard(order_id)
+            self._listener.on_status_changed(order)
 
-    def _refused(self, order_id: str, words: str) -> None:
-        order = self.book.get(order_id)
+    def _on_refused(self, order_id: str, reason: str) -> None:
+        order = self.store.get(order_id)
         if order is not None:
-            self._reader.lost(order, words)
+            self._listener.on_refused(order, reason)
 
 
-MOST_POLLS = 16
-"""Fewer than the streams that the server allows an account, whose other panels stream too."""
+MAX_POLLS = 16
+"""Fewer than the streams that the server allows an account: other panels need some too."""
 
 
 Work = Callable[[Coroutine[object, object, None], str], None]
@@ -180,10 +184,10 @@ Work = Callable[[Coroutine[object, object, None], str], None]
 
 
 class OrderTracker:
-    """Each open order's poll and meter. `on_status` is called with every answer, in the loop.
+    """The long poll and meter of each open order. `on_status` is called with every answer.
 
-    A poll ends by itself with a terminal status. One that the server refuses for good ends, and
-    `on_refused` is called with the order's id and the reason in words.
+    A poll ends with a terminal status. When the server refuses it for good it ends too, and
+    `on_refused` is called with the order's id and the reason.
     """
 
     def __init__(
@@ -191,7 +195,7 @@ class OrderTracker:
         work: Work,
         session: "Session",
         wire: "Wire",
-        on_status: Callable[["TrackedStatus"], None],
+        on_status: Callable[[TrackedStatus], None],
         on_refused: Callable[[str, str], None],
     ) -> None:
         self._work = work
@@ -203,33 +207,33 @@ class OrderTracker:
         self._meters: dict[str, Meter] = {}
         self._refused: set[str] = set()
 
-    def follow(self, order: "Order") -> None:
-        """Poll this order from now on, unless it is over or polled already."""
+    def track(self, order: Order) -> None:
+        """Poll this order from now on, unless it is finished or polled already."""
         if order.status.terminal or order.id in self._polls or order.id in self._refused:
             return
-        if len(self._polls) >= MOST_POLLS:
-            return  # it is asked for again with every change, and gets the next place
+        if len(self._polls) >= MAX_POLLS:
+            return  # the next call may find a free one
         from tui.common.client.long_polling import StatusPoll
 
-        # Every restaurant counts its own orders: the number alone is no name.
+        # Every restaurant counts its own orders, so a number alone is ambiguous.
         name = plain(f"#{order.number:04d} {order.restaurant.name}")
         meter = self._wire.meter(name, Pattern.LONG_POLL)
         self._meters[order.id] = meter
-        # Without the status we know, the first answer comes at once: it is news if the order has
-        # moved since it was read, and a round trip to measure in any case.
+        # Sent without the known status, the first poll is answered at once: the order may have
+        # changed since it was read, and it gives a round trip to measure.
         self._polls[order.id] = StatusPoll(self._session, order.id, meter)
         self._work(self._run(order.id), f"track-{order.id}")
 
-    def forgive(self) -> None:
-        """Follow again, when asked to, what the server has refused to tell of."""
+    def retry_refused(self) -> None:
+        """Allow polls again that the server has refused."""
         self._refused.clear()
 
     def meter_of(self, order_id: str) -> "Meter | None":
-        """The meter of an order that is or was followed here."""
+        """The meter of an order that is or was polled."""
         return self._meters.get(order_id)
 
-    def follows(self, order_id: str) -> bool:
-        """Whether that order is polled now."""
+    def is_tracked(self, order_id: str) -> bool:
+        """Whether that order is being polled."""
         return order_id in self._polls
 
     def drop_connection(self, order_id: str) -> bool:

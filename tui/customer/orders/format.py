@@ -1,4 +1,4 @@
-"""An order in words: statuses, times, money, as the customer reads them."""
+"""An order as text: statuses, times, money, as the customer reads them."""
 
 from datetime import UTC, datetime
 from math import ceil
@@ -10,9 +10,9 @@ from tui.common.format import human_money
 from tui.common.sanitize import plain
 from tui.common.widgets.stepper import STEP_OF
 from tui.common.widgets.stepper import STEPS as STEP_NAMES
-from tui.customer.orders.model import OrderBook
+from tui.customer.orders.model import OrderStore
 
-LOOKS: dict[OrderStatus, tuple[str, str, str]] = {
+STATUS_LOOKS: dict[OrderStatus, tuple[str, str, str]] = {
     OrderStatus.PLACED: ("○", "Placed", "$p-rest"),
     OrderStatus.ACCEPTED: ("●", "Accepted", "$p-ws"),
     OrderStatus.PREPARING: ("◐", "Cooking", "$warning"),
@@ -21,7 +21,7 @@ LOOKS: dict[OrderStatus, tuple[str, str, str]] = {
     OrderStatus.DELIVERED: ("✓", "Delivered", "$wire-ink"),
     OrderStatus.CANCELLED: ("✕", "Cancelled", "$error"),
 }
-"""Glyph, word and ink of each status: the glyph and the word tell, the ink only helps."""
+"""Glyph, name and colour of each status; the glyph is enough without colour."""
 
 
 def euros(cents: int) -> str:
@@ -30,7 +30,7 @@ def euros(cents: int) -> str:
 
 
 def clock_time(moment: datetime, now: datetime | None = None) -> str:
-    """The local time, `12:46`, with the day where it is not today: `3 Nov 12:46`."""
+    """The local time, `12:46`; with the date if it is not today: `3 Nov 12:46`."""
     local = moment.astimezone()
     today = (now or datetime.now(UTC)).astimezone().date()
     if local.date() == today:
@@ -51,7 +51,7 @@ def age(moment: datetime, now: datetime) -> str:
 
 
 def in_minutes(eta: datetime, now: datetime) -> str:
-    """`6 min`, `3 h`, or `4 min late` once it has passed; rounded up, as a waiter would."""
+    """`6 min`, `3 h`, or `4 min late` once it has passed; minutes are rounded up."""
     seconds = (eta - now).total_seconds()
     if seconds <= -60:
         return f"{int(-seconds // 60)} min late"
@@ -60,7 +60,7 @@ def in_minutes(eta: datetime, now: datetime) -> str:
 
 
 def is_late(order: Order, now: datetime) -> bool:
-    """Whether an open order's time has passed by a minute or more."""
+    """Whether an open order is late by a minute or more."""
     return (
         order.eta is not None
         and not order.status.terminal
@@ -69,10 +69,10 @@ def is_late(order: Order, now: datetime) -> bool:
 
 
 def arrival(order: Order, now: datetime) -> str:
-    """When it comes, or what became of it."""
+    """When the order arrives, or how it ended."""
     if order.status.terminal:
         at = clock_time(order.timeline[-1].at, now) if order.timeline else ""
-        return f"{LOOKS[order.status][1].lower()} {at}".strip()
+        return f"{STATUS_LOOKS[order.status][1].lower()} {at}".strip()
     if order.eta is not None:
         due = "was due" if is_late(order, now) else "arrives"
         return f"{due} {clock_time(order.eta, now)}"
@@ -85,27 +85,27 @@ def items_in_short(order: Order) -> str:
 
 
 def placed_at(order: Order) -> datetime:
-    """When it was placed; the beginning of time for an order that does not say."""
+    """When it was placed; 1970 for an order without a timeline."""
     return order.timeline[0].at if order.timeline else datetime.fromtimestamp(0, UTC)
 
 
 def status_before_end(order: Order) -> OrderStatus:
-    """For a cancelled order the status it had reached, else its status."""
+    """The status; for a cancelled order, the one it had before."""
     if order.status is not OrderStatus.CANCELLED:
         return order.status
     reached = [step.status for step in order.timeline if step.status is not OrderStatus.CANCELLED]
     return reached[-1] if reached else OrderStatus.PLACED
 
 
-def actor(step: TimelineEntry, order: Order) -> str:
-    """Who took a step, as the customer sees them."""
+def actor_name(step: TimelineEntry, order: Order) -> str:
+    """Who took a step: the customer is `you`."""
     if step.by.id == order.customer.id:
         return "you"
     return plain(step.by.name)
 
 
-def news(order: Order, now: datetime) -> str:
-    """What to say when an order has come to its status."""
+def status_message(order: Order, now: datetime) -> str:
+    """The toast about an order's new status."""
     where = plain(order.restaurant.name)
     due = f" Arrives {clock_time(order.eta, now)}." if order.eta else ""
     driver = plain(order.driver.name) if order.driver else "The driver"
@@ -123,7 +123,7 @@ def news(order: Order, now: datetime) -> str:
 
 
 def why_not_cancellable(order: Order) -> str:
-    """Why the customer cannot cancel this order any more."""
+    """Why the customer cannot cancel this order any more, in a sentence."""
     where = plain(order.restaurant.name)
     if order.status is OrderStatus.CANCELLED:
         return "It is cancelled already."
@@ -136,8 +136,8 @@ def why_not_cancellable(order: Order) -> str:
 _FAR = datetime.max.replace(tzinfo=UTC)
 
 
-def most_pressing(open_orders: list[Order]) -> Order | None:
-    """The open order that is furthest along; of several the one that comes first."""
+def most_urgent(open_orders: list[Order]) -> Order | None:
+    """The open order that is furthest along; among equals, the one that arrives first."""
     return max(
         open_orders,
         key=lambda order: (STEPS.index(order.status), -(order.eta or _FAR).timestamp()),
@@ -145,15 +145,15 @@ def most_pressing(open_orders: list[Order]) -> Order | None:
     )
 
 
-def nothing_there(book: OrderBook, error: str) -> Content:
-    """What the table says while it has no rows."""
-    if error and not book.loaded:
+def empty_message(store: OrderStore, error: str) -> Content:
+    """What an empty table says."""
+    if error and not store.loaded:
         return Content.assemble(
             ("✕ ", "bold $error"),
             plain(error),
             ("\nTrying again by itself; r tries now.", "$wire-ink"),
         )
-    if not book.loaded:
+    if not store.loaded:
         return Content.assemble(("Reading your orders …", "$wire-ink"))
     return Content.assemble("No orders yet. Press ", ("n", "bold $primary"), " to order.")
 
@@ -165,7 +165,7 @@ def headline(order: Order | None, now: datetime) -> Content:
     parts: list[tuple[str, str]] = [
         (f"#{order.number:04d} ", "$wire-ink"),
         (plain(order.restaurant.name), "bold"),
-        (f" {LOOKS[order.status][1].lower()}", "$wire-ink"),
+        (f" {STATUS_LOOKS[order.status][1].lower()}", "$wire-ink"),
     ]
     if order.eta is not None:
         ink = "bold $warning" if is_late(order, now) else "bold $primary"
@@ -173,17 +173,17 @@ def headline(order: Order | None, now: datetime) -> Content:
     return Content.assemble(*parts)
 
 
-def summary(order: Order | None, book: OrderBook, error: str, now: datetime) -> Content:
-    """The card's two lines: the most pressing order, and how far it is."""
+def summary(order: Order | None, store: OrderStore, error: str, now: datetime) -> Content:
+    """The panel's summary as a card: the most urgent order, and its progress."""
     if order is None:
-        return nothing_there(book, error)
+        return empty_message(store, error)
     ink = "$warning" if is_late(order, now) else "$success"
     first = Content.assemble(
         (f"#{order.number:04d} ", "$wire-ink"),
         (plain(order.restaurant.name), "bold"),
         ("  " + arrival(order, now), "$wire-ink" if order.status.terminal else ink),
     )
-    glyph, word, hue = LOOKS[order.status]
+    glyph, word, hue = STATUS_LOOKS[order.status]
     if order.status.terminal:
         return Content("\n").join([first, Content.assemble((f"{glyph} {word}", hue))])
     at = STEP_OF[order.status]
@@ -197,15 +197,15 @@ def summary(order: Order | None, book: OrderBook, error: str, now: datetime) -> 
     return Content("\n").join([first, second])
 
 
-def note(book: OrderBook, reading: bool, error: str) -> Content:
-    """`3 open · 5 past`, with a plus while there are older ones to read."""
+def footer(store: OrderStore, loading: bool, error: str) -> Content:
+    """The note at the panel's lower edge: `3 open · 5 past`, `5+` while there are older ones."""
     if error:
         return Content.assemble(("◌ ", "$warning"), (plain(error), "$wire-ink"))
-    if not book.loaded:
+    if not store.loaded:
         return Content("")
-    open_count = len(book.open())
-    more = "+" if book.older is not None else ""
-    words = f"{open_count} open · {len(book) - open_count}{more} past"
-    if reading:
+    open_count = len(store.open())
+    more = "+" if store.older is not None else ""
+    words = f"{open_count} open · {len(store) - open_count}{more} past"
+    if loading:
         words += " · reading older ones"
     return Content.assemble((words, "$wire-ink"))

@@ -1,27 +1,26 @@
-"""All orders known to this window, newest first: the model of the panel."""
+"""The orders that the panel knows, newest first."""
 
 from collections.abc import Iterator
 
 from server.features.orders.schemas import Order, OrderPage, TrackedStatus
 
 
-class OrderBook:
-    """Orders by id, in the order of the table. No screen, no network.
+class OrderStore:
+    """Orders by id, in the order of the table, without screen or network.
 
-    What arrives late never undoes what is known: an order of a lower `version` is dropped.
-    `revision` grows with every change.
+    An order with a lower `version` than the known one is dropped. `revision` grows with every
+    change.
     """
 
     def __init__(self) -> None:
         self._orders: dict[str, Order] = {}
         self._rows: dict[str, int] = {}
-        """Where each stands in the list as the server has it: newest first by its own count, as a
-        clock may have been put back."""
+        """The row of each order. The server's order counts, not times: clocks are set back."""
         self._ids: list[str] = []
         self.older: str | None = None
-        """The `next` of the oldest page there is; None when there is nothing older."""
+        """The `next` of the oldest page read; None when there is nothing older."""
         self.loaded = False
-        """Whether the first page has come."""
+        """Whether the first page has been read."""
         self.revision = 0
         self._open: set[str] = set()
 
@@ -52,15 +51,16 @@ class OrderBook:
         return iter([self._orders[order_id] for order_id in self._ids])
 
     def put(self, order: Order) -> None:
-        """Take up an order, whole; one that was not known has just been placed."""
+        """Store an order; one that was not known has just been placed."""
         if order.id not in self._orders:
-            self._arrange([order.id, *self._ids])
-        self._take([order])
+            self._set_order([order.id, *self._ids])
+        self._update([order])
 
-    def put_newest(self, page: OrderPage) -> None:
-        """Take up the first page, also when asked for again.
+    def put_first_page(self, page: OrderPage) -> None:
+        """Store the first page, also when it is read again.
 
-        Where it no longer meets what is known, what is known is dropped: there would be a hole.
+        Where it does not overlap with the known orders, those are dropped, so that none are missing
+        in between.
         """
         known = [order.id for order in page.items if order.id in self._orders]
         if not self.loaded or (page.items and page.next is not None and not known):
@@ -71,43 +71,43 @@ class OrderBook:
         self.loaded = True
         listed = [order.id for order in page.items]
         first = min((self._rows[one] for one in listed if one in self._orders), default=0)
-        there = set(listed)
-        others = [one for one in self._ids if one not in there]
-        ahead = [one for one in others if self._rows[one] < first]  # placed while the page came
-        self._arrange([*ahead, *listed, *others[len(ahead) :]])
-        self._take(page.items)
+        on_page = set(listed)
+        others = [one for one in self._ids if one not in on_page]
+        ahead = [one for one in others if self._rows[one] < first]  # placed while it was read
+        self._set_order([*ahead, *listed, *others[len(ahead) :]])
+        self._update(page.items)
 
-    def put_older(self, page: OrderPage) -> None:
-        """Take up the page that `older` led to."""
+    def put_older_page(self, page: OrderPage) -> None:
+        """Store the page that `older` led to."""
         self.older = page.next
         new = [order.id for order in page.items if order.id not in self._orders]
-        self._arrange([*self._ids, *new])
-        self._take(page.items)
+        self._set_order([*self._ids, *new])
+        self._update(page.items)
 
-    def track(self, tracked: TrackedStatus) -> bool:
-        """Take up an answer of a long poll; whether it changed the status."""
+    def apply_status(self, tracked: TrackedStatus) -> bool:
+        """Store an answer of a long poll; whether it changed the status."""
         order = self._orders.get(tracked.order_id)
         if order is None or tracked.version < order.version:
             return False
         moved = tracked.status is not order.status
         if moved or tracked.version != order.version or tracked.eta != order.eta:
             change = {"status": tracked.status, "version": tracked.version, "eta": tracked.eta}
-            self._know(order.model_copy(update=change))
+            self._store_order(order.model_copy(update=change))
             self.revision += 1
         return moved
 
-    def _take(self, orders: list[Order]) -> None:
+    def _update(self, orders: list[Order]) -> None:
         for order in orders:
             known = self._orders.get(order.id)
             if known is None or known.version <= order.version:
-                self._know(order)
+                self._store_order(order)
         self.revision += 1
 
-    def _arrange(self, ids: list[str]) -> None:
+    def _set_order(self, ids: list[str]) -> None:
         self._ids = ids
         self._rows = {order_id: row for row, order_id in enumerate(ids)}
 
-    def _know(self, order: Order) -> None:
+    def _store_order(self, order: Order) -> None:
         self._orders[order.id] = order
         if order.status.terminal:
             self._open.discard(order.id)

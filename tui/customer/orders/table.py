@@ -10,8 +10,8 @@ from textual.content import Content
 from server.features.orders.schemas import Order
 from tui.common.format import fit, human_money
 from tui.common.widgets.row_list import RowList
-from tui.customer.orders.format import LOOKS, age, is_late, placed_at
-from tui.customer.orders.model import OrderBook
+from tui.customer.orders.format import STATUS_LOOKS, age, is_late, placed_at
+from tui.customer.orders.model import OrderStore
 
 GAP = 2
 STATUS_CELLS = 12
@@ -27,26 +27,26 @@ class OrderTable(RowList):
     HEADER = True
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "Details")]
 
-    def __init__(self, book: OrderBook) -> None:
+    def __init__(self, store: OrderStore) -> None:
         super().__init__(id="order-table")
-        self.book = book
+        self.store = store
         self._id: str | None = None
         self._money = 7
 
     @property
     def count(self) -> int:
         """How many orders are known."""
-        return len(self.book)
+        return len(self.store)
 
     @property
     def order(self) -> Order | None:
         """The order in view."""
-        return self.book.get(self._id)
+        return self.store.get(self._id)
 
     @property
     def wants_more(self) -> bool:
         """Whether older orders should be asked for: the end is near and there are any."""
-        return self.book.older is not None and self.rows_to_end <= NEAR_THE_END
+        return self.store.older is not None and self.rows_to_end <= NEAR_THE_END
 
     def view(self, order_id: str) -> None:
         """Bring an order into view."""
@@ -55,25 +55,25 @@ class OrderTable(RowList):
 
     def renew(self) -> None:
         """Find the order in view again, measure, paint."""
-        orders = [self.book.at(row) for row in range(min(200, self.count))]
+        orders = [self.store.at(row) for row in range(min(200, self.count))]
         dearest = max((order.total_cents for order in orders), default=0)
         self._money = max(5, len(human_money(dearest)))
-        row = self.book.index(self._id)
+        row = self.store.index(self._id)
         if row is not None and row != self.cursor:
             self.cursor = row
         super().renew()
         if row is None and self.count:
-            self._id = self.book.at(self.cursor).id
+            self._id = self.store.at(self.cursor).id
 
     def watch_cursor(self) -> None:
         """The order under the cursor is the one in view."""
         if self.cursor < self.count:
-            self._id = self.book.at(self.cursor).id
+            self._id = self.store.at(self.cursor).id
         super().watch_cursor()
 
     def row_key(self, index: int) -> Hashable:
         """The order as it is now, and its age."""
-        order = self.book.at(index)
+        order = self.store.at(index)
         now = datetime.now(UTC)
         late = is_late(order, now)
         return order.id, order.version, order.status, late, age(placed_at(order), now), self._money
@@ -89,10 +89,10 @@ class OrderTable(RowList):
 
     def draw(self, index: int, width: int, focused: bool) -> list[Content]:
         """One order."""
-        order = self.book.at(index)
+        order = self.store.at(index)
         number, name, status, money, aged = self._cells(width)
         now = datetime.now(UTC)
-        glyph, word, ink = LOOKS[order.status]
+        glyph, word, ink = STATUS_LOOKS[order.status]
         if is_late(order, now):
             word, ink = f"{word} !", "$warning"
         own = "" if focused else "$wire-ink"

@@ -17,7 +17,7 @@ from server.features.restaurants.schemas import Driver
 from tui.common.dialogs.base import Dialog
 from tui.common.format import fit
 from tui.common.sanitize import plain
-from tui.employee.kitchen.board import NAMES
+from tui.employee.kitchen.model import NAMES
 
 TAKEN_AT = (OrderStatus.ACCEPTED, OrderStatus.PREPARING, OrderStatus.READY)
 """The statuses at which an order may be given to a driver from here."""

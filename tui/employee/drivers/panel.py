@@ -26,9 +26,9 @@ from tui.employee.drivers.layout import Layout, layout_for
 from tui.employee.drivers.model import DriverList, DriverState
 from tui.employee.drivers.view import DriverListView
 from tui.employee.kitchen import format as kitchen_text
-from tui.employee.kitchen.board import COLUMNS
+from tui.employee.kitchen.model import COLUMNS
 from tui.employee.kitchen.panel import KitchenPanel
-from tui.employee.staleness import TroubleLine
+from tui.employee.staleness import Banner
 
 BEAT_SECONDS = 0.5
 """How often ages are drawn again, and the board is looked at."""
@@ -55,7 +55,7 @@ class DriversPanel(Panel):
     DEFAULT_CSS = """
     DriversPanel {
         & > .body { padding: 0; }
-        & TroubleLine { padding: 0 1; }
+        & Banner { padding: 0 1; }
         & #stage { height: 1fr; layout: vertical; }
         &.-right #stage { layout: horizontal; }
         &.-right #roster { width: 48%; max-width: 56; }
@@ -85,7 +85,7 @@ class DriversPanel(Panel):
 
     def body(self) -> ComposeResult:
         """A line for trouble, the roster, the map."""
-        yield TroubleLine()
+        yield Banner()
         with Container(id="stage"):
             yield self.view
             yield self.map
@@ -99,7 +99,7 @@ class DriversPanel(Panel):
             self.view.words = kitchen_text.NO_RESTAURANT
             return
         self.controller = DriversController(
-            self.session, self.api, self.driver_list, self._run, self.say, self._changed
+            self.session, self.api, self.driver_list, self._run, self.toast, self._changed
         )
         self._run("map", load_basemap(self.api, self._lay))
         self.set_interval(BEAT_SECONDS, self._beat)
@@ -149,15 +149,6 @@ class DriversPanel(Panel):
         """The driver under the cursor."""
         return self.driver_list.get(self.view.driver_id)
 
-    def say(self, words: str, *, about: str = "", error: bool = False) -> None:
-        """Tell in a toast; a newer one `about` the same takes its place."""
-        self.notify(
-            words,
-            title=f"{self.TITLE}: {about}" if about else self.TITLE,
-            severity="warning" if error else "information",
-            timeout=8,
-        )
-
     # -- keys
 
     def action_follow(self) -> None:
@@ -166,7 +157,7 @@ class DriversPanel(Panel):
         if state is None:
             return
         if state.track.newest is None:
-            self.say(f"{state.driver.name} was never seen, so there is nothing to follow.")
+            self.toast(f"{state.driver.name} was never seen, so there is nothing to follow.")
             return
         self._paint()
         self.map.action_follow()
@@ -180,7 +171,7 @@ class DriversPanel(Panel):
             return
         kitchen, orders = self._kitchen, self._open_orders()
         if kitchen is None or orders is None:
-            self.say(TOO_EARLY)
+            self.toast(TOO_EARLY)
             return
 
         def answered(order: Order | None) -> None:
@@ -196,7 +187,7 @@ class DriversPanel(Panel):
             return
         self._look()
         if restaurant is None or self._open_orders() is None:
-            self.say(TOO_EARLY)
+            self.toast(TOO_EARLY)
             return
         self.controller.trip(state, point_of(restaurant), self.map.basemap)
 
@@ -244,7 +235,7 @@ class DriversPanel(Panel):
             self.view.show(())
             return
         self.view.words = drivers_format.words_for_empty(controller.feed)
-        self.query_one(TroubleLine).say(drivers_format.words_for_old(controller.feed))
+        self.query_one(Banner).show(drivers_format.words_for_old(controller.feed))
         self.view.show([controller.row(one) for one in self.driver_list.states])
         self._fit()
         state = self.state

@@ -20,7 +20,7 @@ from tui.common.styles import Inks, Line, Part
 from tui.employee.drivers import format as drivers_format
 from tui.employee.drivers.model import DriverState
 from tui.employee.drivers.trips import TripPlanner
-from tui.employee.kitchen.cards import wrap
+from tui.employee.kitchen.format import wrap
 
 ROW_LINES = 2
 """Of a driver about whom there is nothing special."""

@@ -1,28 +1,62 @@
-"""What a person does with an order: asks what has to be asked, sends it, tells what came of it."""
+"""What an employee does with an order: asks for what is missing, sends it, reports the result."""
 
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pydantic import ValidationError
 
 from server.features.orders.schemas import STEPS, Order, OrderStatus, StatusChange
 from tui.common.client.errors import ApiError, ClientError
-from tui.employee.kitchen.board import NAMES
 from tui.employee.kitchen.dialogs import AcceptScreen, DriverScreen, ReasonScreen
+from tui.employee.kitchen.model import NAMES
 
 if TYPE_CHECKING:
-    from tui.employee.kitchen.panel import KitchenPanel
+    from collections.abc import Callable
 
-USUAL_MINUTES = 20
-"""Until the restaurant's own has been read."""
+    from tui.common.client.api import Api
+    from tui.common.dialogs.base import Dialog
+
+AnswerT = TypeVar("AnswerT")
 
 
-class Actions:
-    """The hands of a kitchen panel. Every change says which version of the order it means."""
+class Host(Protocol):
+    """The panel that the actions belong to."""
 
-    def __init__(self, panel: "KitchenPanel") -> None:
-        self._panel = panel
-        self._busy: set[str] = panel.view.busy
+    busy: set[str]
+    """Orders whose change is on its way to the server."""
+
+    @property
+    def api(self) -> "Api":
+        """The calls that change orders."""
+
+    @property
+    def preparation_minutes(self) -> int:
+        """How long the restaurant usually needs."""
+
+    def ask(self, dialog: "Dialog[AnswerT]", answered: "Callable[[AnswerT], None]") -> None:
+        """Open a dialog; `answered` is not called when it is closed without an answer."""
+
+    def run_change(self, change: Coroutine[object, object, None]) -> None:
+        """Run this in the background."""
+
+    def toast(self, message: str, *, error: bool = False) -> None:
+        """Show a toast."""
+
+    def apply_order(self, order: Order) -> None:
+        """Put an order that the server has sent onto the board."""
+
+    def advance_cursor(self, order: Order) -> None:
+        """`order` leaves its column by the employee's own step: the cursor takes the next one."""
+
+    def request_redraw(self) -> None:
+        """Something that is shown has changed."""
+
+
+class OrderActions:
+    """Every change names the version of the order that the employee saw."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
 
     def step(self, order: Order) -> None:
         """The usual next step, with the question that belongs to it."""
@@ -41,7 +75,7 @@ class Actions:
         elif order.status is OrderStatus.PLACED:
             self.step(order)
         else:
-            self._panel.say(f"#{order.number} is cooked already; its time is the driver's now.")
+            self._host.toast(f"#{order.number} is cooked already; its time is the driver's now.")
 
     def change_driver(self, order: Order) -> None:
         """Name a driver, or another one."""
@@ -56,75 +90,67 @@ class Actions:
             StatusChange(status=status, expected_version=order.version, driver_id=driver_id),
         )
 
-    def refuse(self, order: Order) -> None:
+    def reject(self, order: Order) -> None:
         """Reject a new order, or call an accepted one off; either wants a reason."""
-
-        def answered(reason: str | None) -> None:
-            if reason:
-                self._send(
-                    order,
-                    StatusChange(
-                        status=OrderStatus.CANCELLED, expected_version=order.version, reason=reason
-                    ),
-                )
-
-        self._panel.app.push_screen(ReasonScreen(order), answered)
+        self._host.ask(
+            ReasonScreen(order),
+            lambda reason: self._send(
+                order,
+                StatusChange(
+                    status=OrderStatus.CANCELLED, expected_version=order.version, reason=reason
+                ),
+            ),
+        )
 
     def _ask_minutes(self, order: Order, verb: str, status: OrderStatus) -> None:
-        feed = self._panel.feed
-        usual = feed.restaurant.preparation_minutes if feed and feed.restaurant else USUAL_MINUTES
-
-        def answered(minutes: int | None) -> None:
-            if minutes is not None:
-                self._run(order, self._with_minutes(order, status, minutes, usual))
-
-        self._panel.app.push_screen(AcceptScreen(order, verb, usual), answered)
+        usual = self._host.preparation_minutes
+        self._host.ask(
+            AcceptScreen(order, verb, usual),
+            lambda minutes: self._run(order, self._with_minutes(order, status, minutes, usual)),
+        )
 
     def _ask_driver(self, order: Order, verb: str, status: OrderStatus) -> None:
-        def answered(driver_id: str | None) -> None:
-            if driver_id is not None:
-                self._send(
-                    order,
-                    StatusChange(
-                        status=status, expected_version=order.version, driver_id=driver_id
-                    ),
-                )
-
-        self._panel.app.push_screen(DriverScreen(order, verb), answered)
+        self._host.ask(
+            DriverScreen(order, verb),
+            lambda driver_id: self._send(
+                order,
+                StatusChange(status=status, expected_version=order.version, driver_id=driver_id),
+            ),
+        )
 
     def _send(self, order: Order, change: StatusChange) -> None:
         self._run(order, self._change(order, change))
 
-    def _run(self, order: Order, work: Coroutine[object, object, object]) -> None:
-        if order.id in self._busy:
-            work.close()
+    def _run(self, order: Order, change: Coroutine[object, object, object]) -> None:
+        if order.id in self._host.busy:
+            change.close()
             return
-        self._busy.add(order.id)
-        self._panel.needs_redraw = True
-        self._panel.run_worker(self._told(order, work), group="kitchen-steps", exit_on_error=True)
+        self._host.busy.add(order.id)
+        self._host.request_redraw()
+        self._host.run_change(self._report_errors(order, change))
 
-    async def _told(self, order: Order, work: Coroutine[object, object, object]) -> None:
+    async def _report_errors(self, order: Order, change: Coroutine[object, object, object]) -> None:
         try:
-            await work
+            await change
         except ApiError as refusal:
             if refusal.status in (404, 409):
-                await self._explain(order, refusal)
+                await self._report_conflict(order, refusal)
             else:
-                self._panel.say(f"#{order.number}: {refusal.message}", error=True)
+                self._host.toast(f"#{order.number}: {refusal.message}", error=True)
         except ClientError as error:
-            self._panel.say(
+            self._host.toast(
                 f"#{order.number} may be unchanged: {error.message} Look at it and try again.",
                 error=True,
             )
         finally:
-            self._busy.discard(order.id)
-            self._panel.needs_redraw = True
+            self._host.busy.discard(order.id)
+            self._host.request_redraw()
 
     async def _change(self, order: Order, change: StatusChange) -> Order:
-        changed = await self._panel.api.set_status(order.id, change)
+        changed = await self._host.api.set_status(order.id, change)
         if changed.status is not order.status:
-            self._panel.leave_for_next(order)
-        self._panel.learn(changed)
+            self._host.advance_cursor(order)
+        self._host.apply_order(changed)
         return changed
 
     async def _with_minutes(
@@ -151,22 +177,22 @@ class Actions:
             ),
         )
 
-    async def _explain(self, order: Order, refusal: ApiError) -> None:
+    async def _report_conflict(self, order: Order, refusal: ApiError) -> None:
         """Say what stands in the way, and show the order as it is now."""
-        present = order_in(refusal)
+        present = order_in_conflict(refusal)
         if present is None and refusal.status != 404:
             try:
-                present = await self._panel.api.order(order.id)
+                present = await self._host.api.order(order.id)
             except ClientError:
                 present = None
         if present is None:
-            self._panel.say(f"#{order.number}: {refusal.message}", error=True)
+            self._host.toast(f"#{order.number}: {refusal.message}", error=True)
             return
-        self._panel.learn(present)
-        self._panel.say(what_happened(order, present, refusal.message), error=True)
+        self._host.apply_order(present)
+        self._host.toast(conflict_message(order, present, refusal.message), error=True)
 
 
-def order_in(refusal: ApiError) -> Order | None:
+def order_in_conflict(refusal: ApiError) -> Order | None:
     """The present order that a conflict carries."""
     extra = refusal.problem.model_extra or {}
     try:
@@ -175,7 +201,7 @@ def order_in(refusal: ApiError) -> Order | None:
         return None
 
 
-def what_happened(seen: Order, present: Order, words: str) -> str:
+def conflict_message(seen: Order, present: Order, words: str) -> str:
     """Why a step was refused: who has changed the order since it was seen, and to what."""
     number = f"#{present.number}"
     if present.version == seen.version:

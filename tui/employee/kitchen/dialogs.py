@@ -1,4 +1,4 @@
-"""How many minutes the kitchen needs."""
+"""The kitchen's dialogs: minutes, reason, driver, and a whole order."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -20,8 +20,7 @@ from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
 from tui.common.format import fit
 from tui.common.sanitize import in_one_line, plain
-from tui.common.widgets.too_small import TooSmall
-from tui.employee.kitchen.details import items_in_short, lines_of
+from tui.employee.kitchen.format import format_order, items_in_short
 
 PRESETS = (10, 15, 20, 30, 45, 60)
 MOST = 480
@@ -53,8 +52,8 @@ class AcceptScreen(Dialog[int]):
         super().__init__()
         self._order, self._verb, self._minutes = order, verb, minutes
 
-    def compose(self) -> ComposeResult:
-        """A number, and the usual ones to pick."""
+    def body(self) -> ComposeResult:
+        """A number, and presets to pick."""
         with Vertical(classes="box") as box:
             box.border_title = Content(f"{self._verb} #{self._order.number}")
             box.border_subtitle = "enter confirms · ↑↓ 5 minutes · esc closes"
@@ -72,10 +71,9 @@ class AcceptScreen(Dialog[int]):
                     button = Button(Content(str(minutes)), name=str(minutes), compact=True)
                     button.styles.min_width = 5
                     yield button
-        yield TooSmall()
 
     def action_more(self, minutes: int) -> None:
-        """Some minutes more or less."""
+        """Change the minutes by so many."""
         field = self.query_one("#minutes", Input)
         value = (self._typed() or 0) + minutes
         field.value = str(min(max(value, 1), MOST))
@@ -138,8 +136,8 @@ class ReasonScreen(Dialog[str]):
         self._order = order
         self._new = order.status is OrderStatus.PLACED
 
-    def compose(self) -> ComposeResult:
-        """Reasons to pick, and a line for one's own."""
+    def body(self) -> ComposeResult:
+        """Reasons to pick, and a field for another one."""
         reasons = REJECTIONS if self._new else CANCELLATIONS
         with Vertical(classes="box") as box:
             verb = "Reject" if self._new else "Cancel"
@@ -148,11 +146,10 @@ class ReasonScreen(Dialog[str]):
             yield Static(
                 f"{plain(self._order.customer.name)} will read why:", classes="hint", markup=False
             )
-            list_of = OptionList(*(Option(Content(reason)) for reason in reasons), id="reasons")
-            list_of.styles.height = "auto"
-            yield list_of
+            options = OptionList(*(Option(Content(reason)) for reason in reasons), id="reasons")
+            options.styles.height = "auto"
+            yield options
             yield Input(placeholder="or in your own words", compact=True, max_length=500)
-        yield TooSmall()
 
     @on(OptionList.OptionSelected)
     def _picked(self, event: OptionList.OptionSelected) -> None:
@@ -170,7 +167,7 @@ VEHICLE_CELLS = 10
 
 
 class DriverScreen(Dialog[str]):
-    """Answers a driver's id; the one who carries least stands first and is chosen by enter."""
+    """Answers a driver's id; the driver who carries least is first."""
 
     DEFAULT_CSS = """
     DriverScreen {
@@ -186,19 +183,18 @@ class DriverScreen(Dialog[str]):
         self._order, self._verb = order, verb
         self._drivers: list[Driver] = []
 
-    def compose(self) -> ComposeResult:
-        """A line of words and the roster."""
+    def body(self) -> ComposeResult:
+        """A line of text and the drivers."""
         with Vertical(classes="box") as box:
             box.border_title = Content(f"{self._verb} #{self._order.number}?")
             box.border_subtitle = "enter chooses · esc closes"
             yield Static("Looking who is free …", id="words", markup=False)
-            roster = OptionList(id="drivers")
-            roster.styles.height = "auto"
-            yield roster
-        yield TooSmall()
+            options = OptionList(id="drivers")
+            options.styles.height = "auto"
+            yield options
 
     def on_mount(self) -> None:
-        """Ask for the roster."""
+        """Load the drivers."""
         self.run_worker(self._load(), group="drivers", exit_on_error=True)
 
     async def _load(self) -> None:
@@ -208,36 +204,38 @@ class DriverScreen(Dialog[str]):
         except ClientError as error:
             words.update(f"{plain(error.message)} Close this with esc and try again.")
             return
-        self._drivers = by_load(drivers)
+        self._drivers = least_loaded_first(drivers)
         if not self._drivers:
             words.update("This restaurant has no drivers, so nobody can bring it.")
             return
         leaving = self._order.status is OrderStatus.READY
         where = plain(self._order.address.text)
         words.update(fit(f"{'Goes out now to' if leaving else 'To'} {where}", 58))
-        now = self._order.driver.id if self._order.driver else None
-        roster = self.query_one(OptionList)
-        roster.add_options([Option(driver_line(one, one.id == now)) for one in self._drivers])
-        roster.highlighted = 0
-        roster.focus()
+        assigned = self._order.driver.id if self._order.driver else None
+        options = self.query_one(OptionList)
+        options.add_options(
+            [Option(format_driver(driver, driver.id == assigned)) for driver in self._drivers]
+        )
+        options.highlighted = 0
+        options.focus()
 
     @on(OptionList.OptionSelected)
     def _picked(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(self._drivers[event.option_index].id)
 
 
-def by_load(drivers: Sequence[Driver]) -> list[Driver]:
-    """Who carries least first; among equals by name."""
+def least_loaded_first(drivers: Sequence[Driver]) -> list[Driver]:
+    """Drivers by how many orders they carry, then by name."""
     return sorted(drivers, key=lambda driver: (len(driver.carrying), driver.name.casefold()))
 
 
-def driver_line(driver: Driver, present: bool) -> Content:
-    """Name, vehicle, and what is in their hands; `present` marks who has the order now."""
+def format_driver(driver: Driver, assigned: bool) -> Content:
+    """Name, vehicle, and the orders carried; `assigned` marks who has the order now."""
     load = ", ".join(f"#{order.number}" for order in driver.carrying[:3])
     if len(driver.carrying) > 3:
         load += f" and {len(driver.carrying) - 3} more"
-    name = fit(driver.name, NAME_CELLS - (4 if present else 0))
-    mark = " now" if present else ""
+    name = fit(driver.name, NAME_CELLS - (4 if assigned else 0))
+    mark = " now" if assigned else ""
     gap = " " * (NAME_CELLS - cell_len(name) - len(mark))
     carries = (f"carries {load}", "$wire-ink") if load else ("free", "$success")
     vehicle = fit(driver.vehicle, VEHICLE_CELLS, pad=True)
@@ -250,7 +248,7 @@ WIDTH = 64
 
 
 class OrderScreen(Dialog[None]):
-    """Follows the order while it is open."""
+    """Stays current while it is open."""
 
     DEFAULT_CSS = """
     OrderScreen { & > .box { width: 70; } & Static { width: 1fr; height: auto; } }
@@ -262,34 +260,33 @@ class OrderScreen(Dialog[None]):
     ]
 
     def __init__(self, order: Order, present: Callable[[], Order | None]) -> None:
-        """`present` gives the order as it is by now; None once it is off the board."""
+        """`present` returns the order as it is now; None once it is off the board."""
         super().__init__()
         self._order = order
         self._present = present
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> ComposeResult:
         """The lines, and a scroll bar where there are many."""
         with VerticalScroll(classes="box") as box:
             box.border_title = Content(f"Order #{self._order.number}")
             box.border_subtitle = "esc closes"
             yield Static("", id="order", markup=False)
-        yield TooSmall()
 
     def on_mount(self) -> None:
-        """Keep the clock in it right."""
+        """Update the clock every second."""
         self.set_interval(1, self._draw)
         self.call_after_refresh(self._draw)
 
     def on_resize(self) -> None:
-        """Other widths."""
+        """Format for the new width."""
         self.call_after_refresh(self._draw)
 
     def action_scroll(self, lines: int) -> None:
-        """Up and down where it does not fit."""
+        """Scroll by so many lines."""
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
 
     def _draw(self) -> None:
         self._order = self._present() or self._order
         static = self.query_one("#order", Static)
         width = static.content_size.width or WIDTH
-        static.update(Content("\n").join(lines_of(self._order, datetime.now(UTC), width)))
+        static.update(Content("\n").join(format_order(self._order, datetime.now(UTC), width)))

@@ -1,4 +1,4 @@
-"""Keeps a board as the server has it: a snapshot, then every event after it."""
+"""Keeps the board current: a snapshot of the open orders, then every event after it."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ from server.features.orders.schemas import Order, OrderPage
 from server.features.restaurants.schemas import Restaurant
 from tui.common.client.errors import ClientError
 from tui.common.client.retry import is_permanent, sync_loop
-from tui.employee.kitchen.board import Board
+from tui.employee.kitchen.model import OrderBoard
 
 if TYPE_CHECKING:
     from tui.common.client.api import Api
@@ -20,44 +20,46 @@ if TYPE_CHECKING:
 
 PAGE = 200
 LOOK_BACK = timedelta(hours=36)
-"""A page of the history without an open order ends the reading once it is older than this."""
+"""A page of the history that has no open order and is older than this is the last one read."""
 EVENTS = frozenset({"order.placed", "order.updated", "order.cancelled", "driver.assigned"})
 
 
-class Feed:
-    """Runs until cancelled or refused for good.
+class KitchenFeed:
+    """Runs until cancelled, or until the server refuses for good.
 
-    `changed` is called with each piece of news; `settle` puts what has come onto the board.
+    `changed` is called with every event; `apply_events` puts what has come onto the board.
     """
 
     def __init__(
         self,
         session: "Session",
         api: "Api",
-        board: Board,
+        restaurant_id: str,
+        board: OrderBoard,
         meter: "Meter",
         changed: Callable[[], None],
     ) -> None:
         self.loaded = False
         """Whether the board has been read at least once."""
         self.error = ""
-        """Why there is nothing to see, in words, while the snapshot cannot be had."""
+        """Why the snapshot could not be read; "" once it was."""
         self.restaurant: Restaurant | None = None
         """As it was when the board was first read."""
-        self.over = False
+        self.stopped = False
         """Whether the server has refused for good."""
         self._session = session
         self._api = api
+        self._restaurant_id = restaurant_id
         self._board = board
         self._meter = meter
-        self._changed = changed
+        self._request_redraw = changed
         self._stream: LogStream | None = None
-        self._news: dict[str, str] = {}
-        """The last event's data by order, not read yet."""
+        self._pending: dict[str, str] = {}
+        """The last event's data by order, not parsed yet."""
 
     @property
     def meter(self) -> "Meter":
-        """The meter of what brings the events now."""
+        """The meter of the transport in use."""
         return self._meter if self._stream is None else self._stream.meter
 
     def drop_connection(self) -> bool:
@@ -67,79 +69,77 @@ class Feed:
         self._stream.drop_connection()
         return True
 
-    async def run(self, restaurant_id: str) -> None:
+    async def run(self) -> None:
         """Read the board and follow the restaurant's stream from there, again after each reset."""
+        self.stopped = False
 
         async def read() -> str:
             cursor = await self._read()
             if self.restaurant is None:
-                self.restaurant = await self._api.restaurant(restaurant_id)
+                self.restaurant = await self._api.restaurant(self._restaurant_id)
             return cursor
 
-        async def follow(cursor: str) -> None:
-            await self._follow(restaurant_id, cursor)
+        await sync_loop(read, self._follow, self._meter, self._on_error)
 
-        await sync_loop(read, follow, self._meter, self._note)
-
-    def settle(self) -> None:
+    def apply_events(self) -> None:
         """Bring the board up to date with what has come.
 
-        Of several events of one order only the last is read: each carries the whole order.
+        Of several events of one order only the last is parsed: each carries the whole order.
         """
-        news, self._news = self._news, {}
-        for data in news.values():
+        pending, self._pending = self._pending, {}
+        for data in pending.values():
             try:
                 self._board.apply(Order.model_validate_json(data))
-            except ValidationError:  # of a newer server: no reason to lose the others
+            except ValidationError:  # from a newer server; the others still count
                 continue
 
-    def _note(self, error: ClientError) -> None:
+    def _on_error(self, error: ClientError) -> None:
         self.error = error.message
-        self.over = is_permanent(error)
-        self._changed()
+        self.stopped = is_permanent(error)
+        self._request_redraw()
 
     async def _read(self) -> str:
         horizon = datetime.now(UTC) - LOOK_BACK
         page = await self._api.orders(limit=PAGE)
-        # The first page's cursor is the oldest: what the later pages know already comes once more
-        # with the stream, and the versions tell.
+        # The first page's cursor is the oldest: the stream repeats what the later pages have
+        # already, and the versions tell.
         cursor = page.cursor
         found = list(page.items)
         while page.next is not None and not _is_past(page, horizon):
             page = await self._api.orders(before=page.next, limit=PAGE)
             found += page.items
-        self.settle()
+        self.apply_events()
         self._board.replace(found)
         self.loaded = True
         self.error = ""
-        self._changed()
+        self._request_redraw()
         return cursor
 
-    async def _follow(self, restaurant_id: str, cursor: str) -> None:
+    async def _follow(self, cursor: str) -> None:
         from tui.common.client.fallback import LogStream
 
-        path = f"/restaurants/{restaurant_id}/orders"
+        path = f"/restaurants/{self._restaurant_id}/orders"
         async with LogStream(
             self._session,
             f"{path}/stream",
             f"{path}/events",
             self._meter.name,
             cursor,
-            on_carrier=self._changed,
+            on_carrier=self._request_redraw,
         ) as stream:
             self._stream = stream
             try:
                 async for event in stream:
                     if event.type not in EVENTS:
                         continue
-                    self._news[_key(event.data)] = event.data
-                    self._changed()
+                    self._pending[_key(event.data)] = event.data
+                    self._request_redraw()
             finally:
                 self._stream = None
 
 
 def _key(data: str) -> str:
-    """What tells one order's events from another's, without reading them: the id leads."""
+    """The order that an event is about, without parsing it: the id comes first."""
     start = '{"id":"'
     return data[: data.find('"', len(start))] if data.startswith(start) else data
 

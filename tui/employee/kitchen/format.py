@@ -1,70 +1,70 @@
-"""What the kitchen says about itself: at its edge, as a card, in the top bar, and in trouble."""
+"""The kitchen's text: its status at the edge, on the card and in the top bar, and whole orders."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from functools import lru_cache
 
+from rich.cells import cell_len
 from textual.content import Content
 
-from server.features.orders.schemas import Order, OrderStatus
-from tui.employee.kitchen.board import COLUMNS, Board, Urgency, due
-
-if TYPE_CHECKING:
-    from tui.employee.kitchen.feed import Feed
-    from tui.employee.kitchen.status import Bell
+from server.features.orders.schemas import Order, OrderItem, OrderStatus
+from tui.common.format import fit, human_money
+from tui.common.sanitize import plain
+from tui.employee.kitchen.model import COLUMNS, NAMES, OrderBoard, Urgency, deadline, due
 
 NO_RESTAURANT = (
     "This account works for no restaurant, so there are no orders to show. "
     "Whoever runs the server puts it right with `python -m server add-employee`."
 )
-READING = "Reading the open orders …"
+LOADING = "Reading the open orders …"
 EMPTY = "No open orders. A new one appears here by itself, and rings."
 COOKING = (OrderStatus.ACCEPTED, OrderStatus.PREPARING)
 
 
-def words_for_empty(feed: "Feed") -> str:
-    """What to say where there is no order to show."""
-    if feed.loaded:
+def empty_message(loaded: bool, error: str, stopped: bool) -> str:
+    """What an empty board says; `stopped` means that the server has refused for good."""
+    if loaded:
         return EMPTY
-    if not feed.error:
-        return READING
-    return feed.error if feed.over else f"{feed.error} Trying again by itself."
+    if not error:
+        return LOADING
+    return error if stopped else f"{error} Trying again by itself."
 
 
-def words_for_struck(order: Order) -> str:
-    """The news that somebody has called an order off."""
+def cancelled_message(order: Order) -> str:
+    """The toast about an order that somebody else has cancelled."""
     last = order.timeline[-1]
     reason = f": “{last.reason}”" if last.reason else ""
     return f"{last.by.name} has cancelled #{order.number}{reason}. Enter clears it from the board."
 
 
-def most_urgent(board: Board, now: datetime) -> tuple[Order, float] | None:
+def most_urgent(board: OrderBoard, now: datetime) -> tuple[Order, float] | None:
     """The order in the kitchen that is due first, and the seconds it has left."""
     cooking = [order for status in COOKING for order in board.column(status)]
     left = [(order, due(order, now).seconds) for order in cooking if not order.status.terminal]
     return min(left, key=lambda pair: pair[1], default=None)
 
 
-def told(board: Board, bell: "Bell", now: datetime) -> tuple[object, ...]:
-    """Equal while nothing of what is told below would read differently."""
+def status_key(board: OrderBoard, muted: bool, now: datetime) -> tuple[object, ...]:
+    """What footer, summary and headline depend on: equal while none of them would change."""
     urgent = most_urgent(board, now)
-    words = (urgent[0].number, due(urgent[0], now).words) if urgent else None
+    words = (urgent[0].number, due(urgent[0], now).text) if urgent else None
     counts = tuple(board.count(status) for status in COLUMNS)
-    return (counts, board.done_today(now.astimezone()), len(board.unseen), bell.muted, words)
+    return (counts, board.delivered_today(now.astimezone()), len(board.unseen), muted, words)
 
 
-def note(board: Board, bell: "Bell", now: datetime) -> Content:
-    """The panel's lower edge."""
-    done = board.done_today(now.astimezone())
+def footer(board: OrderBoard, muted: bool, now: datetime) -> Content:
+    """The note at the panel's lower edge."""
+    done = board.delivered_today(now.astimezone())
     parts = [(f"{board.open_count} open · {done} done today", "$wire-ink")]
-    if bell.muted:
+    if muted:
         parts.append((" · bell off", "bold $warning"))
     elif board.unseen:
         parts.append((" · m mutes", "$wire-ink"))
     return Content.assemble(*parts)
 
 
-def summary(board: Board, now: datetime) -> Content:
-    """Two lines for a card."""
+def summary(board: OrderBoard, now: datetime) -> Content:
+    """The panel's summary as a card: two lines."""
     new = board.count(OrderStatus.PLACED)
     cooking = sum(board.count(status) for status in COOKING)
     ready = board.count(OrderStatus.READY)
@@ -75,13 +75,13 @@ def summary(board: Board, now: datetime) -> Content:
         (" · ", "$wire-sep"),
         (f"{ready} ready", "bold $success" if ready else "$wire-ink"),
     )
-    return Content("\n").join([first, _due_words(board, now) or Content("")])
+    return Content("\n").join([first, _due_first(board, now) or Content("")])
 
 
-def headline(board: Board, now: datetime) -> Content:
-    """What matters most, for the top bar."""
+def headline(board: OrderBoard, now: datetime) -> Content:
+    """The top bar: how many orders are new, and the one due first."""
     new = board.count(OrderStatus.PLACED)
-    urgent = _due_words(board, now)
+    urgent = _due_first(board, now)
     parts: list[Content] = []
     if new:
         words = "1 new order" if new == 1 else f"{new} new orders"
@@ -91,13 +91,184 @@ def headline(board: Board, now: datetime) -> Content:
     return Content.assemble((", ", "$wire-ink")).join(parts) if parts else Content("")
 
 
-def _due_words(board: Board, now: datetime) -> Content | None:
+def _due_first(board: OrderBoard, now: datetime) -> Content | None:
     urgent = most_urgent(board, now)
     if urgent is None:
         return None
     clock = due(urgent[0], now)
     number = (f"#{urgent[0].number} ", "$wire-ink")
     if clock.urgency is Urgency.LATE:
-        return Content.assemble(number, ("late ", ""), (clock.words, "bold $error"))
+        return Content.assemble(number, ("late ", ""), (clock.text, "bold $error"))
     ink = "bold $warning" if clock.urgency is Urgency.SOON else "bold"
-    return Content.assemble(number, ("ready in ", ""), (clock.words, ink))
+    return Content.assemble(number, ("ready in ", ""), (clock.text, ink))
+
+
+@lru_cache(maxsize=1024)
+def wrap(text: str, width: int) -> tuple[str, ...]:
+    """`text`, safe to draw, in lines of at most `width` cells."""
+    if width < 1:
+        return ()
+    lines = Content(plain(text, newlines=True)).wrap(width)
+    return tuple(line.plain for line in lines if line.plain)
+
+
+THREE_COLUMNS_FROM = 72
+"""Cells from which on dishes, people and timeline stand next to each other."""
+TWO_COLUMNS_FROM = 50
+"""Cells from which on the dishes stand on the left, the rest on the right."""
+COLUMN_GAP = 3
+
+
+def format_order(order: Order, now: datetime, width: int) -> list[Content]:
+    """The whole order in lines of `width` cells."""
+    blank = Content("")
+    if width < TWO_COLUMNS_FROM:
+        return [
+            heading(order, now, width),
+            *items(order, width),
+            blank,
+            *people(order, width),
+            blank,
+            *timeline(order, width),
+        ]
+    if width < THREE_COLUMNS_FROM:
+        widths = [(width - COLUMN_GAP) * 3 // 5]
+        widths.append(width - COLUMN_GAP - widths[0])
+        right = [*people(order, widths[1]), blank, *timeline(order, widths[1])]
+        return [heading(order, now, width), *side_by_side([items(order, widths[0]), right], widths)]
+    room = width - 2 * COLUMN_GAP
+    widths = [room * 2 // 5, room * 3 // 10]
+    widths.append(room - sum(widths))
+    columns = [items(order, widths[0]), people(order, widths[1]), timeline(order, widths[2])]
+    return [heading(order, now, width), blank, *side_by_side(columns, widths)]
+
+
+CLOCK_INK = {
+    Urgency.CALM: "$foreground",
+    Urgency.SOON: "bold $warning",
+    Urgency.LATE: "bold $error",
+}
+
+
+def heading(order: Order, now: datetime, width: int) -> Content:
+    """One line: number, status and clock; in full where there is room, then the total too."""
+    parts = [
+        (f"#{order.number}", "bold $primary"),
+        (f"  {NAMES[order.status]}", "bold"),
+        ("  ", ""),
+    ]
+    words, ink = format_clock(order, now)
+    total = f"  {human_money(order.total_cents)}"
+    room = width - sum(cell_len(text) for text, _ in parts)
+    if cell_len(words) > room:
+        words = words.partition(",")[0]
+    parts.append((fit(words, room), ink))
+    if cell_len(words + total) <= room:
+        parts.append((total, "$title"))
+    return Content.assemble(*parts)
+
+
+def format_clock(order: Order, now: datetime) -> tuple[str, str]:
+    """The order's clock as text, and its colour."""
+    if order.status.terminal:
+        return f"at {_clock(order.timeline[-1].at)}", "$wire-ink"
+    clock = due(order, now)
+    ink = CLOCK_INK[clock.urgency]
+    end = deadline(order)
+    if end is None or order.status is OrderStatus.PLACED:
+        return f"{clock.glyph} waits {clock.text}", ink
+    cooking = order.status in (OrderStatus.ACCEPTED, OrderStatus.PREPARING)
+    what = "ready by" if cooking else "at the door"
+    if clock.urgency is Urgency.LATE:
+        return f"{clock.glyph} late {clock.text}, {what} {_clock(end)}", ink
+    return f"{clock.glyph} {clock.text} left, {what} {_clock(end)}", ink
+
+
+def items(order: Order, width: int) -> list[Content]:
+    """The dishes with their notes, and the total."""
+    lines: list[Content] = []
+    for item in order.items:
+        lines += _item(item, width)
+    if order.note:
+        lines += _note_lines(order.note, width, "» ")
+    total = human_money(order.total_cents)
+    count = sum(item.quantity for item in order.items)
+    words = fit(f"{count} {'dish' if count == 1 else 'dishes'}", width - len(total) - 1, pad=True)
+    lines.append(Content.assemble((words, "$wire-ink"), " ", (total, "bold")))
+    return lines
+
+
+def people(order: Order, width: int) -> list[Content]:
+    """Customer, address, driver."""
+    customer = [(plain(order.customer.name), "bold")]
+    if order.customer.phone:
+        customer.append((f"  {plain(order.customer.phone)}", "$title"))
+    lines = _cut([Content.assemble(*customer)], width)
+    lines += [Content.assemble((line, "")) for line in wrap(order.address.text, width)]
+    driver = order.driver
+    if driver is not None:
+        words = fit(f"▸ {plain(driver.name)}, {plain(driver.vehicle)}", width)
+        lines.append(Content.assemble((words, "$secondary")))
+    elif order.status is OrderStatus.READY:
+        lines.append(Content.assemble((fit("▸ no driver yet: d names one", width), "$wire-ink")))
+    return lines
+
+
+def timeline(order: Order, width: int) -> list[Content]:
+    """The steps it took, when and by whom; a reason below its step."""
+    lines: list[Content] = []
+    for entry in order.timeline:
+        ink = "$error" if entry.status is OrderStatus.CANCELLED else "$foreground"
+        at, name = _clock(entry.at), NAMES[entry.status]
+        if entry.status is OrderStatus.PLACED:
+            name = "Placed"
+        who = fit(f" {entry.by.name}", width - len(at) - 1 - len(name))
+        lines.append(Content.assemble((f"{at} ", "$wire-ink"), (name, ink), (who, "$wire-ink")))
+        if entry.reason:
+            lines += [
+                Content.assemble((f"      {line}", "$wire-ink"))
+                for line in wrap(entry.reason, max(4, width - 6))
+            ]
+    return lines
+
+
+def side_by_side(columns: Sequence[Sequence[Content]], widths: Sequence[int]) -> list[Content]:
+    """Columns of lines next to each other; each is filled to its width in cells."""
+    height = max(len(column) for column in columns)
+    lines: list[Content] = []
+    for y in range(height):
+        line: list[Content] = []
+        for column, width in zip(columns, widths, strict=True):
+            cell = column[y] if y < len(column) else Content("")
+            line += [cell, Content(" " * (width - cell.cell_length + COLUMN_GAP))]
+        lines.append(Content.assemble(*line))
+    return lines
+
+
+def items_in_short(order: Order) -> str:
+    """`2× pad thai, 1× tom yum`."""
+    return ", ".join(f"{item.quantity}× {plain(item.name)}" for item in order.items)
+
+
+def _item(item: OrderItem, width: int) -> list[Content]:
+    price = human_money(item.price_cents * item.quantity)
+    room = width - len(price) - 1
+    name = fit(f"{item.quantity}× {plain(item.name)}", room, pad=True)
+    lines = [Content.assemble((name, ""), (f" {price}", "$wire-ink"))]
+    return lines + (_note_lines(item.note, width, "   » ") if item.note else [])
+
+
+def _note_lines(note: str, width: int, lead: str) -> list[Content]:
+    texts = wrap(note, max(4, width - len(lead)))
+    return [
+        Content.assemble(((lead if at == 0 else " " * len(lead)) + text, "bold $warning"))
+        for at, text in enumerate(texts)
+    ]
+
+
+def _cut(lines: list[Content], width: int) -> list[Content]:
+    return [line.truncate(width, ellipsis=True) for line in lines]
+
+
+def _clock(moment: datetime) -> str:
+    return moment.astimezone().strftime("%H:%M")

@@ -1,43 +1,71 @@
 """The panel "Kitchen": the restaurant's open orders by status, fed by their stream."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from textual import events, on
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.worker import Worker, WorkerState
 
 from server.features.orders.schemas import Order, OrderStatus
-from tui.common.client.meter import Pattern, State
+from tui.common.client.meter import Pattern
+from tui.common.dialogs.base import Dialog
 from tui.common.panel import Panel
 from tui.employee.kitchen import format as kitchen_text
-from tui.employee.kitchen.actions import Actions
-from tui.employee.kitchen.board import COLUMNS, Board
-from tui.employee.kitchen.cursor import Cursor
-from tui.employee.kitchen.details import Details
+from tui.employee.kitchen.actions import OrderActions
+from tui.employee.kitchen.board import BoardView, ColumnStrip, OrderDetails
 from tui.employee.kitchen.dialogs import OrderScreen
-from tui.employee.kitchen.feed import Feed
-from tui.employee.kitchen.status import Announcer, Bell
-from tui.employee.kitchen.strip import ColumnStrip
-from tui.employee.kitchen.view import BoardView
+from tui.employee.kitchen.feed import KitchenFeed
+from tui.employee.kitchen.model import COLUMNS, Cursor, OrderBoard
 from tui.employee.menu import MenuScreen
-from tui.employee.staleness import LineWatch, TroubleLine
+from tui.employee.staleness import Banner, Staleness
 
-BEAT_SECONDS = 0.5
-PAINT_SECONDS = 0.2
-"""In a storm: cards that change faster cannot be read. One change, and a key, paint at once."""
+TIMER_SECONDS = 0.5
+REDRAW_SECONDS = 0.2
+"""Least time between two redraws: cards that change faster cannot be read."""
+ALARM_SECONDS = 4.0
+"""Between two rings."""
+USUAL_MINUTES = 20
+"""Preparation time until the restaurant's own has been read."""
 FEED = "kitchen"
 """The worker group of the stream."""
 BELOW_FROM_ROWS = 22
 RIGHT_FROM_COLUMNS = 60
 
+AnswerT = TypeVar("AnswerT")
+
+
+class Alarm:
+    """Rings by `ring` for new orders that nobody has looked at, again and again."""
+
+    def __init__(self, ring: Callable[[], None], every: float = ALARM_SECONDS) -> None:
+        self.muted = False
+        self._ring = ring
+        self._every = every
+        self._known: frozenset[str] = frozenset()
+        self._next = 0.0
+
+    def update(self, unseen: frozenset[str], now: float) -> None:
+        """Ring at once for an order that has just come, then every so many seconds."""
+        if unseen - self._known:
+            self._next = now
+        self._known = unseen
+        if not unseen or now < self._next:
+            return
+        self._next = now + self._every
+        self.ring_once()
+
+    def ring_once(self) -> None:
+        """Ring, unless muted."""
+        if not self.muted:
+            self._ring()
+
 
 class KitchenPanel(Panel):
-    """A board by status; enter takes the order under the cursor a step along."""
+    """A board of orders by status; enter takes the selected order to its next step."""
 
     TITLE = "Kitchen"
     PATTERN = Pattern.SSE
@@ -45,13 +73,14 @@ class KitchenPanel(Panel):
     KEYS = (
         ("←↑↓→", "go among the orders"),
         ("enter", "accept, next step; clears a cancelled one"),
-        ("r", "reject or cancel, with a reason"),
+        ("R", "reject or cancel, with a reason"),
         ("d", "name the driver, or another"),
         ("e", "change the minutes"),
         ("space", "the whole order"),
         ("s", "menu: sold out, prices, dishes"),
         ("n", "go to the next new order"),
         ("m", "mute the bell, and back"),
+        ("r", "read the orders again"),
     )
     DEFAULT_CSS = """
     KitchenPanel {
@@ -65,33 +94,38 @@ class KitchenPanel(Panel):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "step", "Next step"),
-        Binding("r", "refuse", "Reject"),
+        Binding("R", "reject", "Reject"),
         Binding("d", "driver", "Driver"),
         Binding("e", "minutes", "Minutes"),
         Binding("space", "details", "Details"),
         Binding("s", "menu", "Menu"),
         Binding("m", "mute", "Mute"),
         Binding("n", "next_new", "Next new", show=False),
+        Binding("r", "reload", "Reload", show=False),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.board = Board()
+        self.board = OrderBoard()
         self.cursor = Cursor(self.board)
         self.view = BoardView(self.board, self.cursor)
+        self.busy = self.view.busy
         self.strip = ColumnStrip(self.board, self.cursor)
-        self.details = Details()
-        self.actions = Actions(self)
-        self.bell = Bell(lambda: self.app.bell())
-        self.feed: Feed | None = None
-        self._announcer = Announcer(self)
-        self._watch = LineWatch()
+        self.details = OrderDetails()
+        self.actions = OrderActions(self)
+        self.alarm = Alarm(lambda: self.app.bell())
+        self.feed: KitchenFeed | None = None
+        self._staleness = Staleness()
+        self._status: tuple[object, ...] = ()
+        """What badge, summary and headline were last made of."""
+        self._reported: frozenset[str] = frozenset()
+        """Cancelled orders that a toast has told of."""
         self._second = 0
-        self._painted_at = 0.0
+        self._redrawn_at = 0.0
 
     def body(self) -> ComposeResult:
-        """A line for trouble, the board, the order under the cursor."""
-        yield TroubleLine()
+        """A banner, the board, the order under the cursor."""
+        yield Banner()
         yield self.strip
         with Container(id="stage"):
             yield self.view
@@ -100,15 +134,21 @@ class KitchenPanel(Panel):
     def start(self) -> None:
         """Follow the restaurant's orders."""
         account = self.session.account
-        restaurant_id = account.restaurant_id if account else None
-        self.set_interval(BEAT_SECONDS, self._beat)
-        self.needs_redraw = True
-        if account is None or restaurant_id is None:
-            self.view.words = kitchen_text.NO_RESTAURANT
+        self.set_interval(TIMER_SECONDS, self._on_timer)
+        self.request_redraw()
+        if account is None or account.restaurant_id is None:
+            self.view.message = kitchen_text.NO_RESTAURANT
             return
-        self.board.own_id = account.id
-        self.feed = Feed(self.session, self.api, self.board, self.meter, self._changed)
-        self.run_worker(self.feed.run(restaurant_id), group=FEED, exit_on_error=False)
+        self.board.account_id = account.id
+        self.feed = KitchenFeed(
+            self.session,
+            self.api,
+            account.restaurant_id,
+            self.board,
+            self.meter,
+            self.request_redraw,
+        )
+        self.action_reload()
 
     def drop_connection(self) -> None:
         """Cut the stream; what was missed is replayed when it is back."""
@@ -116,166 +156,199 @@ class KitchenPanel(Panel):
             self.notify("There is no connection to cut just now.", title=self.TITLE)
 
     def commands(self) -> Iterable[SystemCommand]:
-        """What the palette offers of it."""
+        """What the command palette offers."""
         yield SystemCommand("Menu and sold out", "Dishes, prices, what is gone", self.action_menu)
         yield SystemCommand(
-            "Bell on" if self.bell.muted else "Mute the bell",
+            "Bell on" if self.alarm.muted else "Mute the bell",
             "It rings until new orders are looked at",
             self.action_mute,
         )
 
     def redraw(self) -> None:
-        """Paint the board and the order under the cursor."""
-        beat = time.monotonic()
-        if beat - self._painted_at < PAINT_SECONDS:
+        """Draw the board and the order under the cursor."""
+        now = time.monotonic()
+        if now - self._redrawn_at < REDRAW_SECONDS:
             self.needs_redraw = True
             return
-        self._painted_at = beat
-        now = datetime.now(UTC)
-        if self.feed is not None:
-            self.feed.settle()
-            self.view.words = kitchen_text.words_for_empty(self.feed)
-        self.cursor.settle()
-        self.view.repaint()
+        self._redrawn_at = now
+        feed = self.feed
+        if feed is not None:
+            feed.apply_events()
+            self.view.message = kitchen_text.empty_message(feed.loaded, feed.error, feed.stopped)
+        self.cursor.refresh()
+        self.view.redraw()
         self.strip.set_class(self.view.shows_all, "-hidden")
-        self.strip.follow()
-        self.details.show(self.cursor.order, now)
+        self.strip.redraw()
+        self.details.show(self.cursor.order, datetime.now(UTC))
 
-    # -- what others use
+    # -- what the actions and other panels use
 
-    def say(self, words: str, *, error: bool = False) -> None:
-        """Tell in a toast."""
-        self.notify(
-            words,
-            title=self.TITLE,
-            severity="warning" if error else "information",
-            timeout=8 if error else 5,
+    @property
+    def preparation_minutes(self) -> int:
+        """How long the restaurant usually needs."""
+        restaurant = self.feed.restaurant if self.feed else None
+        return restaurant.preparation_minutes if restaurant else USUAL_MINUTES
+
+    def ask(self, dialog: Dialog[AnswerT], answered: Callable[[AnswerT], None]) -> None:
+        """Open a dialog; `answered` is not called when it is closed without an answer."""
+        self.app.push_screen(
+            dialog, lambda answer: answered(answer) if answer is not None else None
         )
 
-    def learn(self, order: Order) -> None:
-        """An answer of the server is news like any other."""
-        self.board.apply(order)
-        self._changed()
+    def run_change(self, change: Coroutine[object, object, None]) -> None:
+        """Run this in the background."""
+        self.run_worker(change, group="kitchen-changes", exit_on_error=True)
 
-    def leave_for_next(self, order: Order) -> None:
-        """This order is about to move on by what was done here: the cursor takes the next one."""
+    def apply_order(self, order: Order) -> None:
+        """Put an order that the server has sent onto the board."""
+        self.board.apply(order)
+        self.request_redraw()
+
+    def advance_cursor(self, order: Order) -> None:
+        """`order` leaves its column by the employee's own step: the cursor takes the next one."""
         if self.cursor.order_id == order.id:
-            self.cursor.step_on()
+            self.cursor.advance()
+
+    def request_redraw(self) -> None:
+        """Something that is shown has changed."""
+        self.needs_redraw = True
 
     # -- keys
 
+    def action_reload(self) -> None:
+        """Read the orders again, now."""
+        if self.feed is not None:
+            self.run_worker(self.feed.run(), group=FEED, exclusive=True, exit_on_error=False)
+
     def action_step(self) -> None:
         """The next step of the order under the cursor."""
-        order = self._under_cursor()
+        order = self._selected_order()
         if order is None:
             return
-        if order.id in self.board.struck:
+        if order.id in self.board.cancelled:
             self.board.dismiss(order.id)
-            self._changed()
+            self.request_redraw()
         else:
             self.actions.step(order)
 
-    def action_refuse(self) -> None:
-        """Reject it, or call it off."""
-        if (order := self._open_under_cursor()) is not None:
-            self.actions.refuse(order)
+    def action_reject(self) -> None:
+        """Reject it, or cancel it once it is accepted."""
+        if (order := self._selected_open_order()) is not None:
+            self.actions.reject(order)
 
     def action_driver(self) -> None:
-        """Name a driver."""
-        if (order := self._open_under_cursor()) is not None:
+        """Assign a driver."""
+        if (order := self._selected_open_order()) is not None:
             self.actions.change_driver(order)
 
     def action_minutes(self) -> None:
-        """Give it other minutes."""
-        if (order := self._open_under_cursor()) is not None:
+        """Change its minutes."""
+        if (order := self._selected_open_order()) is not None:
             self.actions.change_minutes(order)
 
     def action_details(self) -> None:
-        """The whole order."""
-        order = self._under_cursor()
+        """Open the whole order."""
+        order = self._selected_order()
         if order is not None:
             self.app.push_screen(OrderScreen(order, lambda: self.board.order(order.id)))
 
     def action_menu(self) -> None:
-        """The menu."""
+        """Open the menu."""
         account = self.session.account
         if account is not None and account.restaurant_id is not None:
             self.app.push_screen(MenuScreen(account.restaurant_id))
 
     def action_mute(self) -> None:
-        """The bell off, or on again."""
-        self.bell.muted = not self.bell.muted
-        self._changed()
+        """Mute the alarm, or turn it on again."""
+        self.alarm.muted = not self.alarm.muted
+        self.request_redraw()
 
     def action_next_new(self) -> None:
-        """To the oldest new order that nobody has looked at, else to the oldest new one."""
+        """Go to the oldest new order that nobody has looked at, else to the oldest new one."""
         new = self.board.column(OrderStatus.PLACED)
         unseen = [order for order in new if order.id in self.board.unseen]
         for order in (unseen or new)[:1]:
-            self.cursor.go(order.id)
-            self._moved()
+            self.cursor.select(order.id)
+            self._cursor_moved()
 
-    @on(BoardView.Moved)
-    def _moved(self) -> None:
-        self._under_cursor()
-        self._changed()
+    @on(BoardView.CursorMoved)
+    def _cursor_moved(self) -> None:
+        self._selected_order()
+        self.request_redraw()
 
-    @on(ColumnStrip.Chosen)
-    def _chosen(self, event: ColumnStrip.Chosen) -> None:
+    @on(ColumnStrip.Selected)
+    def _column_selected(self, event: ColumnStrip.Selected) -> None:
         self.view.focus()
         self.cursor.move(COLUMNS.index(event.status) - self.cursor.column, 0)
-        self._moved()
+        self._cursor_moved()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Where the order under the cursor has room."""
+        """Put the order's details below or beside the board, wherever there is room."""
         width, height = self.content_size
         below = height >= BELOW_FROM_ROWS
         right = not below and width >= RIGHT_FROM_COLUMNS
         self.set_class(below, "-below")
         self.set_class(right, "-right")
         self.set_class(not below and not right, "-bare")
-        self._changed()
+        self.request_redraw()
 
-    # -- what happens by itself
-
-    def _changed(self) -> None:
-        self.needs_redraw = True
-
-    def _under_cursor(self) -> Order | None:
-        """The order under the cursor, which has now been looked at."""
+    def _selected_order(self) -> Order | None:
+        """The order under the cursor, which counts as seen from now on."""
         order = self.cursor.order
-        if order is not None and self.board.look_at(order.id):
-            self._changed()
+        if order is not None and self.board.mark_seen(order.id):
+            self.request_redraw()
         return order
 
-    def _open_under_cursor(self) -> Order | None:
-        order = self._under_cursor()
-        return None if order is None or order.id in self.board.struck else order
+    def _selected_open_order(self) -> Order | None:
+        order = self._selected_order()
+        return None if order is None or order.id in self.board.cancelled else order
 
-    def _beat(self) -> None:
+    # -- status
+
+    def _on_timer(self) -> None:
         unseen = self.board.unseen
         now = time.monotonic()
-        self.bell.tick(unseen, now)
-        lit = bool(unseen) and not self.view.lit
-        if lit != self.view.lit:
-            self.view.lit = self.strip.lit = lit
-            self._changed()
+        self.alarm.update(unseen, now)
+        blink_on = bool(unseen) and not self.view.blink_on
+        if blink_on != self.view.blink_on:
+            self.view.blink_on = self.strip.blink_on = blink_on
+            self.request_redraw()
         if int(now) != self._second:
             self._second = int(now)
-            self._changed()
-        self._show_trouble(now)
-        self._announcer.tell(datetime.now(UTC))
+            self.request_redraw()
+        self._show_banner(now)
+        self._report_cancelled()
+        self._show_status(datetime.now(UTC))
 
-    def _show_trouble(self, now: float) -> None:
-        """Words above the board while it may be old."""
-        loaded = self.feed is not None and self.feed.loaded
+    def _show_banner(self, now: float) -> None:
+        """Warn above the board while it may be out of date."""
         self.show_meter(self.feed.meter if self.feed is not None else None)
-        words = self._watch.words(self.meter, now) if loaded else ""
-        self.query_one(TroubleLine).say(words)
+        loaded = self.feed is not None and self.feed.loaded
+        warning = self._staleness.warning(self.meter, now) if loaded else ""
+        self.query_one(Banner).show(warning)
 
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """A feed that broke by a mistake of ours must not look like a quiet evening."""
-        if event.state is WorkerState.ERROR and event.worker.group == FEED:
-            words = f"stopped by an error: {event.worker.error!r}. Log out and in again."
-            self.meter.set_state(State.DOWN, words)
-            self._changed()
+    def _report_cancelled(self) -> None:
+        """A toast and a ring for each order that somebody else has cancelled."""
+        cancelled = self.board.cancelled
+        for order_id in cancelled - self._reported:
+            order = self.board.order(order_id)
+            if order is not None:
+                self.toast(kitchen_text.cancelled_message(order), error=True)
+                self.alarm.ring_once()
+        self._reported = cancelled
+
+    def _show_status(self, now: datetime) -> None:
+        """Badge, footer, summary and headline, where they have changed."""
+        board, muted = self.board, self.alarm.muted
+        status = kitchen_text.status_key(board, muted, now)
+        if status == self._status:
+            return
+        self._status = status
+        self.set_badge(board.count(OrderStatus.PLACED), kitchen_text.footer(board, muted, now))
+        self.set_summary(kitchen_text.summary(board, now))
+        self.services.set_headline(kitchen_text.headline(board, now))
+
+    def worker_failed(self, group: str, message: str) -> None:
+        """Show that the feed has stopped by a bug: the board must not look merely quiet."""
+        super().worker_failed(group, message)
+        self.request_redraw()

@@ -20,7 +20,7 @@ from tui.common.client.meter import Pattern, State
 from tui.common.format import message_for
 from tui.common.sanitize import plain
 from tui.common.widgets.row_list import RowList
-from tui.employee.staleness import LineWatch, TroubleLine
+from tui.employee.staleness import Banner, Staleness
 from tui.employee.support import format as support_text
 from tui.employee.support.list import QueueList
 from tui.employee.support.queue import Queue, QueueFeed, is_open
@@ -78,12 +78,12 @@ class SupportPanel(TalkPanel):
         self.feed: QueueFeed | None = None
         self._keys: tuple[object, ...] = ()
         self._begun = False
-        self._watch = LineWatch()
+        self._staleness = Staleness()
 
     def body(self) -> ComposeResult:
         """The queue, and the chat in view."""
         self.pane = ChatPane(HINT, support_text.CHOOSE)
-        yield TroubleLine()
+        yield Banner()
         with Container(id="desk"):
             yield self.rows
             yield self.pane
@@ -153,8 +153,8 @@ class SupportPanel(TalkPanel):
         loaded = self.feed is not None and self.feed.loaded
         words = ""
         if self.feed is not None and loaded:
-            words = self._watch.words(self.feed.meter, time.monotonic())
-        self.query_one(TroubleLine).say(words)
+            words = self._staleness.warning(self.feed.meter, time.monotonic())
+        self.query_one(Banner).show(words)
 
     @property
     def _most_rows(self) -> int:

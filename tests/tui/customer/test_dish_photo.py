@@ -10,16 +10,15 @@ from support.proxy import proxy_to
 from support.screen import sees
 from support.waiting import wait_until
 from tui.customer.app import CustomerApp
-from tui.customer.ordering.dish_picture import DishPicture
-from tui.customer.ordering.menu import MenuList
+from tui.customer.ordering.menu import DishPhoto, MenuList
 
 MEDIUM = (100, 30)
 PLACE = "Thai Basil"
 
 
-def picture_of(app: CustomerApp) -> DishPicture:
+def picture_of(app: CustomerApp) -> DishPhoto:
     """The picture beside the menu."""
-    return app.screen.query_one(DishPicture)
+    return app.screen.query_one(DishPhoto)
 
 
 async def shows_one(app: CustomerApp) -> None:

@@ -4,20 +4,20 @@ import pytest
 from order_samples import NOON, WAY, a_step, an_order
 
 from server.features.orders.schemas import CANCELLABLE, OrderStatus
-from tui.customer.orders import format as order_lines
+from tui.customer.orders import format as orders_format
 from tui.customer.orders.format import (
-    LOOKS,
-    actor,
+    STATUS_LOOKS,
+    actor_name,
     age,
     arrival,
     euros,
     in_minutes,
     is_late,
-    news,
     status_before_end,
+    status_message,
     why_not_cancellable,
 )
-from tui.customer.orders.model import OrderBook
+from tui.customer.orders.model import OrderStore
 
 
 @pytest.mark.parametrize(
@@ -54,23 +54,23 @@ def test_arrival_tells_when_or_what_became_of_it() -> None:
 
 
 def test_every_status_has_a_glyph_a_word_and_news() -> None:
-    assert set(LOOKS) == set(OrderStatus)
-    glyphs = [glyph for glyph, _, _ in LOOKS.values()]
+    assert set(STATUS_LOOKS) == set(OrderStatus)
+    glyphs = [glyph for glyph, _, _ in STATUS_LOOKS.values()]
     assert len(set(glyphs)) == len(glyphs)
     for status in OrderStatus:
-        assert news(an_order(1, status), NOON)
+        assert status_message(an_order(1, status), NOON)
 
 
 def test_a_cancellation_gives_its_reason() -> None:
     order = an_order(1, "cancelled", timeline=[a_step("placed"), a_step("cancelled", "No gas")])
-    assert news(order, NOON) == "Your order was cancelled: No gas"
+    assert status_message(order, NOON) == "Your order was cancelled: No gas"
     assert status_before_end(order) == "placed"
 
 
 def test_data_steers_no_terminal() -> None:
     evil = {"id": "r", "name": "\x1b[31mRed\u202e [b]x[/b]", "lat": 0, "lng": 0}
     order = an_order(1, "accepted", restaurant=evil)
-    words = news(order, NOON) + order_lines.headline(order, NOON).plain
+    words = status_message(order, NOON) + orders_format.headline(order, NOON).plain
     assert "\x1b" not in words
     assert "\u202e" not in words
     assert "[b]x[/b]" in words
@@ -78,7 +78,7 @@ def test_data_steers_no_terminal() -> None:
 
 def test_who_took_a_step() -> None:
     order = an_order(1, "accepted")
-    assert [actor(step, order) for step in order.timeline] == ["you", "Maya"]
+    assert [actor_name(step, order) for step in order.timeline] == ["you", "Maya"]
 
 
 @pytest.mark.parametrize("status", [*WAY, "cancelled"])
@@ -91,15 +91,15 @@ def test_what_cannot_be_cancelled_is_explained(status: str) -> None:
 def test_the_headline_is_of_the_order_furthest_along() -> None:
     riding = an_order(1, "out_for_delivery", eta=NOON + timedelta(minutes=6))
     cooking = an_order(2, "preparing")
-    assert order_lines.most_pressing([cooking, riding]) is riding
-    headline = order_lines.headline(riding, NOON)
+    assert orders_format.most_urgent([cooking, riding]) is riding
+    headline = orders_format.headline(riding, NOON)
     assert headline.plain == "#0001 Thai Basil on its way, 6 min"
-    assert order_lines.headline(None, NOON).plain == ""
+    assert orders_format.headline(None, NOON).plain == ""
 
 
 def test_an_empty_table_says_why() -> None:
-    book = OrderBook()
-    assert "Reading" in order_lines.nothing_there(book, "").plain
-    assert "No answer." in order_lines.nothing_there(book, "No answer.").plain
-    book.loaded = True
-    assert order_lines.nothing_there(book, "").plain == "No orders yet. Press n to order."
+    store = OrderStore()
+    assert "Reading" in orders_format.empty_message(store, "").plain
+    assert "No answer." in orders_format.empty_message(store, "No answer.").plain
+    store.loaded = True
+    assert orders_format.empty_message(store, "").plain == "No orders yet. Press n to order."

@@ -1,0 +1,89 @@
+from order_samples import an_order
+
+from server.features.orders.schemas import Order, OrderPage, TrackedStatus
+from tui.customer.orders.model import OrderStore
+
+
+def a_page(*orders: Order, older: str | None = None) -> OrderPage:
+    return OrderPage(items=list(orders), next=older, cursor="c")
+
+
+def tracked(order: Order, status: str, version: int) -> TrackedStatus:
+    return TrackedStatus.model_validate(
+        {"order_id": order.id, "status": status, "version": version, "terminal": False}
+    )
+
+
+def numbers(store: OrderStore) -> list[int]:
+    return [order.number for order in store]
+
+
+def test_newest_first_however_they_come() -> None:
+    store = OrderStore()
+    store.put_first_page(a_page(an_order(5), an_order(4), older="x"))
+    store.put_older_page(a_page(an_order(3), an_order(2)))
+    store.put(an_order(9))
+    assert numbers(store) == [9, 5, 4, 3, 2]
+    assert store.index("ord_4") == 2
+    assert store.older is None
+
+
+def test_the_servers_order_counts_and_no_clock() -> None:
+    """The clock was put back between each of them and the next."""
+    store = OrderStore()
+    store.put_first_page(a_page(an_order(4), an_order(5), older="x"))
+    store.put_older_page(a_page(an_order(6), an_order(7)))
+    store.put(an_order(3))
+    store.put(an_order(2))
+    assert numbers(store) == [2, 3, 4, 5, 6, 7]
+    # 2 was placed while this page came, 8 by another window
+    store.put_first_page(a_page(an_order(8), an_order(3), an_order(4), older="x"))
+    assert numbers(store) == [2, 8, 3, 4, 5, 6, 7] or numbers(store) == [8, 2, 3, 4, 5, 6, 7]
+    assert [order.number for order in store.open()] == numbers(store)
+    assert store.index("ord_7") == 6
+
+
+def test_what_comes_late_undoes_nothing() -> None:
+    store = OrderStore()
+    store.put(an_order(1, "preparing"))
+    store.put(an_order(1, "accepted"))
+    assert store.at(0).status == "preparing"
+    assert not store.apply_status(tracked(an_order(1), "accepted", 2))
+    assert store.at(0).status == "preparing"
+
+
+def test_an_answer_of_the_poll_moves_the_order() -> None:
+    store = OrderStore()
+    order = an_order(1)
+    store.put(order)
+    revision = store.revision
+    assert not store.apply_status(tracked(order, "placed", 1))
+    assert store.revision == revision
+    assert store.apply_status(tracked(order, "accepted", 2))
+    assert store.at(0).status == "accepted"
+    assert store.revision > revision
+    assert not store.apply_status(tracked(an_order(7), "accepted", 2))
+
+
+def test_reading_again_keeps_the_older_pages() -> None:
+    store = OrderStore()
+    store.put_first_page(a_page(an_order(5), an_order(4), older="x"))
+    store.put_older_page(a_page(an_order(3), older="y"))
+    store.put_first_page(a_page(an_order(6), an_order(5), older="z"))
+    assert numbers(store) == [6, 5, 4, 3]
+    assert store.older == "y"
+
+
+def test_a_hole_between_old_and_new_is_never_shown() -> None:
+    store = OrderStore()
+    store.put_first_page(a_page(an_order(2), an_order(1)))
+    store.put_first_page(a_page(an_order(9), an_order(8), older="z"))
+    assert numbers(store) == [9, 8]
+    assert store.older == "z"
+
+
+def test_open_orders_are_those_that_something_can_follow() -> None:
+    store = OrderStore()
+    page = a_page(an_order(4, "cancelled"), an_order(3, "delivered"), an_order(2, "ready"))
+    store.put_first_page(page)
+    assert [order.number for order in store.open()] == [2]
