@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.app import ComposeResult, SystemCommand
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.css.query import NoMatches
 from textual.message import Message
-from textual.widgets import Static
+from textual.widgets import Input, Static, TextArea
 from textual.worker import Worker, WorkerState
 
 from tui.common.client.meter import Pattern, State
@@ -48,6 +49,7 @@ class Panel(Vertical):
     KEYS: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Keys and what they do, for the help screen."""
     ALLOW_MAXIMIZE = False
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("r,f5", "retry", "Try again", show=False)]
 
     DEFAULT_CSS = """
     Panel {
@@ -167,6 +169,10 @@ class Panel(Vertical):
         """What would be lost with this window, in a sentence; "" where there is nothing."""
         return ""
 
+    def action_retry(self) -> None:
+        """Read again what is shown, now: by default what another window may have changed."""
+        self.refresh_remote()
+
     def acknowledge(self) -> bool:
         """Acknowledge what it shows over everything else; False where there is nothing."""
         return False
@@ -246,6 +252,15 @@ class Panel(Vertical):
             return
         for widget in self.query("*"):
             if widget.focusable and widget.display:
+                self.screen.set_focus(widget)
+                return
+
+    def leave_field(self) -> None:
+        """Give the focus from a field to the rest of the panel; nothing where no field has it."""
+        if not isinstance(self.screen.focused, Input | TextArea):
+            return
+        for widget in self.query("*"):
+            if widget.focusable and widget.display and not isinstance(widget, Input | TextArea):
                 self.screen.set_focus(widget)
                 return
 

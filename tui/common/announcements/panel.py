@@ -40,7 +40,6 @@ class AnnouncementsPanel(Panel):
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "acknowledge", "Mark read"),
-        Binding("r", "reload", "Reload", show=False),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -194,7 +193,7 @@ class AnnouncementsPanel(Panel):
         if (announcement := self.rows.at_cursor) is not None:
             self.feed.acknowledge(announcement)
 
-    def action_reload(self) -> None:
+    def action_retry(self) -> None:
         """Read the newest again, and follow from there."""
         self.feed.reload()
 

@@ -33,6 +33,8 @@ class Dialog(ModalScreen[ResultT]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Close"),
+        Binding("q", "close", show=False),
+        Binding("question_mark", "app.help", show=False),
         Binding("down", "app.focus_next", show=False),
         Binding("up", "app.focus_previous", show=False),
         Binding("ctrl+q", "app.quit", show=False),

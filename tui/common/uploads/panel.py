@@ -72,7 +72,6 @@ class PhotoPanel(Panel):
         Binding("s", "save", "Save"),
         Binding("delete,backspace", "delete", "Delete"),
         Binding("l", "list", "List", show=False),
-        Binding("r", "reload", "Reload", show=False),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -186,7 +185,7 @@ class PhotoPanel(Panel):
             self.app.stylesheet.update_nodes([self, self.uploads, self.view])
             self.screen.set_focus(shown)
 
-    def action_reload(self) -> None:
+    def action_retry(self) -> None:
         """Read the list again."""
         if self.manager is not None and self.pictures is not None:
             self._run("photo-list", self.manager.read(), exclusive=True)

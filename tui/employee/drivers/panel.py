@@ -69,7 +69,7 @@ class DriversPanel(Panel):
         Binding("a", "assign", "Assign"),
         Binding("s", "ride", "Simulate ride"),
         Binding("m", "map", "Map"),
-        Binding("r", "reload", "Reload"),
+        Binding("r,f5", "retry", "Reload"),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -129,9 +129,7 @@ class DriversPanel(Panel):
                 "Along the streets, to the doors and back",
                 self.action_ride,
             )
-        yield SystemCommand(
-            "Read the roster again", "Who is on duty, and where", self.action_reload
-        )
+        yield SystemCommand("Read the roster again", "Who is on duty, and where", self.action_retry)
 
     def redraw(self) -> None:
         """Paint roster, map, card and edge."""
@@ -198,7 +196,7 @@ class DriversPanel(Panel):
         self.app.stylesheet.update_nodes([self, self.view, self.map])
         self.screen.set_focus(self.view if there else self.map)
 
-    def action_reload(self) -> None:
+    def action_retry(self) -> None:
         """Read the roster again."""
         if self.controller is not None:
             self.controller.reload()

@@ -101,7 +101,6 @@ class KitchenPanel(Panel):
         Binding("s", "menu", "Menu"),
         Binding("m", "mute", "Mute"),
         Binding("n", "next_new", "Next new", show=False),
-        Binding("r", "reload", "Reload", show=False),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -148,7 +147,7 @@ class KitchenPanel(Panel):
             self.meter,
             self.request_redraw,
         )
-        self.action_reload()
+        self.action_retry()
 
     def drop_connection(self) -> None:
         """Cut the stream; what was missed is replayed when it is back."""
@@ -215,7 +214,7 @@ class KitchenPanel(Panel):
 
     # -- keys
 
-    def action_reload(self) -> None:
+    def action_retry(self) -> None:
         """Read the orders again, now."""
         if self.feed is not None:
             self.run_worker(self.feed.run(), group=FEED, exclusive=True, exit_on_error=False)
