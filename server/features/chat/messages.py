@@ -26,7 +26,7 @@ from server.features.chat.store import Mark, StoredMessage
 from server.features.shared.schemas import Actor, Wire
 from server.realtime.event import Cursor
 from server.realtime.log import EventLog
-from server.realtime.states import States
+from server.realtime.state_topic import States
 
 PREVIEW = 160
 """Characters of the last message that a list of chats shows."""

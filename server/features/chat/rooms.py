@@ -17,7 +17,7 @@ from server.features.chat.service import ChatService, actor, topic_of
 from server.realtime.event import Event
 from server.realtime.hub import Hub
 from server.realtime.passing_topic import PASSING
-from server.realtime.subscription import Subscription
+from server.realtime.topic import Subscription
 from server.transports.duplex import Lane, Said
 from server.transports.long_polling import first_of
 

@@ -27,7 +27,7 @@ from server.features.restaurants.schemas import Driver
 from server.features.restaurants.service import RestaurantService
 from server.realtime.event import Event
 from server.realtime.hub import Hub
-from server.realtime.states import STATE
+from server.realtime.state_topic import STATE
 
 LOCATION = "location"
 AHEAD = timedelta(seconds=60)
