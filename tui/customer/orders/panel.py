@@ -48,7 +48,6 @@ class OrdersPanel(Panel):
         Binding("n", "new_order", "New order"),
         Binding("o", "order_again", "Order again"),
         Binding("c", "cancel_order", "Cancel"),
-        Binding("r", "reload", "Reload", show=False),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -195,7 +194,7 @@ class OrdersPanel(Panel):
         if order.status in CANCELLABLE:
             yield SystemCommand("Cancel the order", name, self.action_cancel_order)
 
-    def action_reload(self) -> None:
+    def action_retry(self) -> None:
         """Read the newest orders again."""
         self.feed.reload()
 
