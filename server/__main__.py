@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
-from server.core.database import Database
+from server.core.database import Database, opened_database
 from server.core.errors import Problem, unfit
 from server.core.logging import configure_logging
 from server.core.migrate import MigrationError, migrate
@@ -231,12 +231,8 @@ def _with_database(settings: Settings, work: Callable[[Database], Awaitable[str]
 
     async def run() -> str:
         await migrate(settings.database_path)
-        database = Database(settings.database_path)
-        await database.open()
-        try:
+        async with opened_database(settings.database_path) as database:
             return await work(database)
-        finally:
-            await database.close()
 
     try:
         print(asyncio.run(run()))

@@ -1,53 +1,37 @@
 """The application: the only place where things meet."""
 
-import asyncio
-import contextlib
 import gc
-import json
 import logging
 import sys
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from importlib.metadata import version
-from pathlib import Path
+from typing import Protocol
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from server.core import idempotency
-from server.core.addresses import TRUSTED_PROXIES, client_address
-from server.core.arrivals import ARRIVALS, Arrivals
+from server.core.addresses import client_address
 from server.core.auth import AccessTokens, Gate
+from server.core.bodies import BodyDeadlines
 from server.core.clock import to_text
 from server.core.database import Database
 from server.core.errors import Problem, forbidden
-from server.core.health import CHECKS, add_health
-from server.core.limits import InFlight, RateLimit, Turns
-from server.core.logging import configure_logging, dropped_lines, log_failure
+from server.core.health import Readiness, add_health
+from server.core.limits import RequestLimits
+from server.core.logging import configure_logging, dropped_lines
 from server.core.metrics import Metrics
-from server.core.middleware import METRICS, around, mark
+from server.core.middleware import access_middleware, add_headers
 from server.core.migrate import migrate
-from server.core.openapi import DOCUMENT, document, serve_document
+from server.core.openapi import add_document, document
 from server.core.retention import Retention
-from server.core.routing import (
-    ADDRESSES,
-    ANONYMOUS,
-    GATE,
-    IN_FLIGHT,
-    OPERATIONS,
-    PREFIX,
-    READS,
-    SERVICES,
-    TURNS,
-    WRITES,
-)
+from server.core.routing import Router
+from server.core.services import SERVICES, Services
 from server.core.serving import Runner
-from server.core.supervised import SupervisedTask, states_of
 from server.demo import build_town, hang_photos, refuse_town
 from server.features.accounts import setup as accounts
-from server.features.accounts.service import drop_expired
 from server.features.announcements import setup as announcements
-from server.features.announcements.service import AnnouncementService
 from server.features.chat import setup as chat
 from server.features.drivers import setup as drivers
 from server.features.kitchen import setup as kitchen
@@ -55,14 +39,12 @@ from server.features.orders import setup as orders
 from server.features.restaurants import setup as restaurants
 from server.features.shared.schemas import ProblemDetails
 from server.features.uploads import setup as uploads
-from server.features.uploads.blobs import Blobs
-from server.realtime.broker import Broker
+from server.features.uploads.service import UploadService
+from server.realtime.broker import Broker, MemoryBroker
+from server.realtime.follower import Rewrites
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
 from server.realtime.log_topic import Rings
-from server.realtime.memory_broker import MemoryBroker
-from server.realtime.rewrites import Rewrites
-from server.realtime.states import States
 from server.settings import (
     Settings,
     SettingsError,
@@ -71,153 +53,127 @@ from server.settings import (
     load_settings,
     make_folder,
 )
-from server.transports.connections import CONNECTIONS, Connections, Revocations
-from server.transports.duplex import ACCOUNT_PACES, AccountPaces
-from server.transports.heartbeat import HEARTBEAT, Heartbeat
+from server.transports.connections import Connections, Revocations
+from server.transports.duplex import AccountPaces
+from server.transports.heartbeat import Heartbeat
 from server.transports.socketio import SocketIo
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 0.25
-"""Of a minute's reads, what may come at once: dear ones in a heap would hold up everybody."""
 BODY_BYTES = 128 * 1024
-UPKEEP_SECONDS = 600.0
 WORKER_BOOT_ERROR = 3
 """The exit status of a worker after which gunicorn starts no other one."""
 SWITCH_SECONDS = 0.0002
 """After which one thread hands the interpreter to another that wants it."""
-DEMO_MAP = Path(__file__).with_name("demo") / "map.geojson"
+
+
+class Feature(Protocol):
+    """A feature's `setup` module."""
+
+    @property
+    def routers(self) -> Sequence[Router]:
+        """Its operations."""
+        ...
+
+    def setup(self, services: Services) -> None:
+        """Add its services to those of the features before it."""
+        ...
+
+
+FEATURES: Sequence[Feature] = (
+    accounts,
+    restaurants,
+    orders,
+    drivers,
+    kitchen,
+    chat,
+    announcements,
+    uploads,
+)
+OPERATIONS = [
+    operation
+    for feature in FEATURES
+    for router in feature.routers
+    for operation in router.operations
+]
 
 
 def create_app(settings: Settings) -> web.Application:
     """The application with every feature; nothing is opened before it starts."""
-    app = web.Application(middlewares=[around], client_max_size=BODY_BYTES)
-    app.on_response_prepare.append(mark)
+    app = web.Application(middlewares=[access_middleware], client_max_size=BODY_BYTES)
+    app.on_response_prepare.append(add_headers)
     if settings.demo and settings.demo_public:
         logger.warning(
             "this demo is open to every address that reaches it: anybody may act as an employee"
         )
     elif settings.demo:
         app.middlewares.append(_this_machine_alone)
-    database = Database(settings.database_path)
-    log = EventLog(database)
-    broker = _broker(settings)
-    rings = Rings(settings.topic_memory_kb * 1024, settings.topics_memory_mb * 1024 * 1024)
-    retention = Retention(database)
-    hub = Hub(database, log, broker, settings.sweep_seconds, rings)
-    connections = Connections(settings.max_connections, settings.max_streams_per_account)
-    gate = Gate(AccessTokens(settings.token_secret, settings.access_token_seconds))
-
-    app[GATE] = gate
-    app[WRITES] = RateLimit(settings.rate_per_minute, "changes by this account")
-    app[IN_FLIGHT] = InFlight(settings.requests_per_account)
-    app[TURNS] = Turns(settings.reads_at_once)
-    app[ARRIVALS] = Arrivals()
-    app[READS] = RateLimit(settings.reads_per_minute, "requests by this account", share=AT_ONCE)
-    app[ADDRESSES] = RateLimit(
-        settings.address_per_minute, "requests from this address", share=AT_ONCE
-    )
-    app[ANONYMOUS] = RateLimit(
-        settings.anonymous_per_minute,
-        "requests from this address without a valid token",
-        share=AT_ONCE,
-    )
-    app[SERVICES] = {
-        Settings: settings,
-        Hub: hub,
-        Database: database,
-        EventLog: log,
-        States: hub.states,
-    }
-    app[OPERATIONS] = []
-    app[TRUSTED_PROXIES] = settings.trusted_proxies
-    app[METRICS] = Metrics()
-    app[CONNECTIONS] = connections
-    app[ACCOUNT_PACES] = AccountPaces(settings)
-    app[HEARTBEAT] = Heartbeat(settings.heartbeat_seconds)
-    app[CHECKS] = {}
-
-    account_service = accounts.setup(app, settings, database, log, hub, gate)
-    account_service.on_delete.append(idempotency.forget_account)
-    restaurant_service = restaurants.setup(app, database)
-    order_service = orders.setup(
-        app,
-        database,
-        log,
-        hub.states,
-        account_service,
-        restaurant_service,
-        settings.max_orders_per_day,
-    )
-    driver_service = drivers.setup(
-        app, settings, database, hub, order_service, restaurant_service, _map(settings)
-    )
-    kitchen.setup(app)
-    socketio = SocketIo(app, settings)
-    presence, names = chat.setup(
-        app, settings, database, hub, account_service, order_service, socketio
-    )
-    announcement_service, marks = announcements.setup(app, database, log, hub, account_service)
-    photos = uploads.setup(app, settings, database, account_service, restaurant_service, retention)
-
-    operations = app[OPERATIONS]
-    described = document(operations, ProblemDetails, version("tiffin"))
-    app[DOCUMENT] = json.dumps(described).encode()
-    app.router.add_get(f"{PREFIX}/openapi.json", serve_document)
+    services = app[SERVICES] = _services(settings)
+    for feature in FEATURES:
+        feature.setup(services)
+        for router in feature.routers:
+            router.add_to(app)
+    services[SocketIo].add_to(app)
+    add_document(app, document(OPERATIONS, ProblemDetails, version("tiffin")))
     add_health(app)
-    upkeep = SupervisedTask(
-        "upkeep", lambda: _upkeep(settings, database, log, announcement_service, retention)
-    )
-    tasks = [
-        database.writer,
-        *broker.tasks,
-        hub.sweeper,
-        presence.renewing,
-        *photos.tasks,
-        app[HEARTBEAT].task,
-        upkeep,
-    ]
-    _add_checks(app, database, broker, tasks)
-    _add_gauges(app, hub, connections, broker)
 
     async def run(app: web.Application) -> AsyncIterator[None]:
-        async with contextlib.AsyncExitStack() as stack:
-            for name in await migrate(settings.database_path):
-                logger.info("migrated: %s", name)
-            await database.open()
-            stack.push_async_callback(database.close)
-            if not settings.demo:
-                await refuse_town(settings, database)
-            await retention.open()
-            await log.open()
-            await broker.open(log.epoch)
-            stack.push_async_callback(broker.close)
-            await hub.open()
-            stack.push_async_callback(hub.close)
-            stack.push_async_callback(driver_service.close)
-            await presence.open()
-            stack.push_async_callback(presence.close)
-            await photos.open()
-            stack.push_async_callback(photos.close)
-            await app[HEARTBEAT].open()
-            stack.push_async_callback(app[HEARTBEAT].close)
-            await Rewrites(hub).follow()
-            await Revocations(hub, connections).follow()
-            await marks.follow()
-            await names.follow()
+        for name in await migrate(settings.database_path):
+            logger.info("migrated: %s", name)
+        if not settings.demo:
+            await refuse_town(settings)
+        async with services.opened():
             if settings.demo:
-                await _demo(settings, database, photos.blobs)
-            upkeep.start()
-            stack.push_async_callback(upkeep.stop)
+                await _fill(settings, services)
             yield
 
     async def drain(app: web.Application) -> None:
-        connections.drain()
-        await socketio.close()
+        services[Connections].drain()
+        await services[SocketIo].close()
 
     app.cleanup_ctx.append(run)
     app.on_shutdown.append(drain)
     return app
+
+
+def _services(settings: Settings) -> Services:
+    """What all features stand on, in the order in which it is opened."""
+    database = Database(settings.database_path)
+    log = EventLog(database)
+    broker = _broker(settings)
+    rings = Rings(settings.topic_memory_kb * 1024, settings.topics_memory_mb * 1024 * 1024)
+    hub = Hub(database, log, broker, settings.sweep_seconds, rings)
+    retention = Retention(database)
+    events_kept = timedelta(days=settings.event_days)
+    retention.jobs += [
+        lambda at: log.trim(to_text(at - events_kept)),
+        lambda at: database.write(lambda tx: idempotency.drop_expired(tx, at)),
+    ]
+    connections = Connections(settings.max_connections, settings.max_streams_per_account)
+    gate = Gate(AccessTokens(settings.token_secret, settings.access_token_seconds))
+    paces = AccountPaces(settings)
+    services = Services(
+        settings,
+        database,
+        retention,
+        log,
+        hub,
+        hub.states,
+        Heartbeat(settings.heartbeat_seconds),
+        Rewrites(hub),
+        Revocations(hub, connections),
+        connections,
+        gate,
+        RequestLimits(settings),
+        BodyDeadlines(),
+        paces,
+        SocketIo(settings, gate, connections, paces),
+        Readiness(),
+        Metrics(),
+    )
+    _add_checks(services, broker)
+    _add_gauges(services, broker)
+    return services
 
 
 async def create_runner() -> web.AppRunner:
@@ -270,13 +226,6 @@ def _broker(settings: Settings) -> Broker:
         raise SettingsError(f"TIFFIN_REDIS_URL: {error}") from None
 
 
-def _map(settings: Settings) -> Path | None:
-    """The map to serve: the one that was set, else in demo mode that of the demo's town."""
-    if settings.map is not None or not settings.demo:
-        return settings.map
-    return DEMO_MAP if DEMO_MAP.exists() else None
-
-
 @web.middleware
 async def _this_machine_alone(request: web.Request, handler: Handler) -> web.StreamResponse:
     """A demo lets anybody in, and under gunicorn it learns of its address by requests alone."""
@@ -289,35 +238,34 @@ async def _this_machine_alone(request: web.Request, handler: Handler) -> web.Str
     return await handler(request)
 
 
-async def _demo(settings: Settings, database: Database, blobs: Blobs) -> None:
+async def _fill(settings: Settings, services: Services) -> None:
+    """Make the demo's town."""
+    database = services[Database]
     try:
         await build_town(settings, database)
-        await hang_photos(database, blobs)
+        await hang_photos(database, services[UploadService].blobs)
     except (OSError, Problem) as error:
         # A full disk, say. Under gunicorn one worker that does not boot ends all the others.
         logger.error("the demo's town is not complete until the next start: %s", error)
 
 
-def _add_checks(
-    app: web.Application, database: Database, broker: Broker, tasks: Sequence[SupervisedTask]
-) -> None:
+def _add_checks(services: Services, broker: Broker) -> None:
     async def broker_state() -> str:
         return broker.state
 
     async def connections_state() -> str:
-        return "draining" if app[CONNECTIONS].draining else "ok"
+        return "draining" if services[Connections].draining else "ok"
 
-    async def tasks_state() -> str:
-        return states_of(tasks)
+    services[Readiness].checks |= {
+        "database": services[Database].state,
+        "broker": broker_state,
+        "connections": connections_state,
+        "tasks": services.tasks_state,
+    }
 
-    app[CHECKS]["database"] = database.state
-    app[CHECKS]["broker"] = broker_state
-    app[CHECKS]["connections"] = connections_state
-    app[CHECKS]["tasks"] = tasks_state
 
-
-def _add_gauges(app: web.Application, hub: Hub, connections: Connections, broker: Broker) -> None:
-    metrics = app[METRICS]
+def _add_gauges(services: Services, broker: Broker) -> None:
+    metrics, hub, connections = services[Metrics], services[Hub], services[Connections]
     metrics.gauge("held_connections", "Streams and held polls.", lambda: connections.held)
     metrics.gauge("held_polls", "Held polls among them.", lambda: connections.polls)
     metrics.gauge("listeners", "Subscriptions and waiters of the hub.", lambda: hub.listeners)
@@ -337,34 +285,3 @@ def _add_gauges(app: web.Application, hub: Hub, connections: Connections, broker
     # The allocator keeps what a crowd has needed for the next one, so that the process' size says
     # little about what is in use.
     metrics.gauge("memory_blocks", "Blocks of memory in use.", sys.getallocatedblocks)
-
-
-async def _upkeep(
-    settings: Settings,
-    database: Database,
-    log: EventLog,
-    announcements: AnnouncementService,
-    retention: Retention,
-) -> None:
-    while True:
-        try:
-            await _clean(settings, database, log, announcements, retention.now())
-            await retention.keep()
-        except Exception as error:
-            log_failure(logger, error, "upkeep failed; it will be tried again")
-        await asyncio.sleep(UPKEEP_SECONDS)
-
-
-async def _clean(
-    settings: Settings,
-    database: Database,
-    log: EventLog,
-    announcements: AnnouncementService,
-    at: datetime,
-) -> None:
-    """Forget what is old at that time."""
-    horizon = at - timedelta(days=settings.event_days)
-    await log.trim(to_text(horizon))
-    await announcements.drop_gone(horizon)
-    await database.write(lambda tx: idempotency.drop_expired(tx, at))
-    await database.write(lambda tx: drop_expired(tx, at))

@@ -20,6 +20,7 @@ Networks = tuple[IPv4Network | IPv6Network, ...]
 
 DATA_DIR = Path(".tiffin")
 DEMO_DIR = DATA_DIR / "demo"
+DEMO_MAP = Path(__file__).with_name("demo") / "map.geojson"
 KEPT = (
     *("blobs", "arriving", "jwt-secret", "demo-password", "demo-accounts.json"),
     *("server.log", "autopilot.log"),
@@ -247,6 +248,13 @@ class Settings(BaseSettings):
         if self.database_url:
             return Path(self.database_url.removeprefix("sqlite:///"))
         return self.data_dir / "tiffin.sqlite3"
+
+    @property
+    def map_path(self) -> Path | None:
+        """The map to serve: the one that was set, else in demo mode that of the demo's town."""
+        if self.map is not None or not self.demo:
+            return self.map
+        return DEMO_MAP if DEMO_MAP.exists() else None
 
     @property
     def model_dir(self) -> Path:

@@ -130,14 +130,19 @@ def without_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Two"]:
 
 
 @pytest.fixture
-async def live_server(data_dir: Path) -> AsyncIterator["LiveServer"]:
+async def live_server(
+    data_dir: Path, request: pytest.FixtureRequest
+) -> AsyncIterator["LiveServer"]:
     """A server in this loop, without Redis, on a port of its own; its town is empty.
 
-    `support.town.open_restaurant` fills it; `support.live_server` starts others.
+    The mark `server_settings(**changes)` changes its settings. `support.town.open_restaurant` fills
+    it; `support.live_server` starts others.
     """
     from support.live_server import running_server, settings_for
 
-    async with running_server(settings_for(data_dir)) as server:
+    mark = request.node.get_closest_marker("server_settings")
+    changes = mark.kwargs if mark is not None else {}
+    async with running_server(settings_for(data_dir, **changes)) as server:
         yield server
 
 

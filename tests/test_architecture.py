@@ -21,6 +21,8 @@ FEATURES = ROOT / "server" / "features"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DOORS = {"long_polling", "sse", "websocket", "socketio", "short_polling"}
 LONGEST_FILE = 400
+CIRCLES_ALLOWED_IN = ("server", "tui")
+"""Packages whose imports may still form circles."""
 
 
 def source_files() -> list[Path]:
@@ -109,6 +111,47 @@ def test_a_feature_keeps_its_sql_in_its_sql_file() -> None:
 def test_a_file_holds_one_noun(path: Path) -> None:
     lines = path.read_text().count("\n")
     assert lines <= LONGEST_FILE, f"{path.relative_to(ROOT)} has {lines} lines: split it"
+
+
+def import_graph(top: str) -> dict[str, set[str]]:
+    """The modules of a package, and which of its modules each imports, for types or to run."""
+    paths = {module_of(path): path for path in (ROOT / top).rglob("*.py")}
+    return {module: (imports_of(path) & paths.keys()) - {module} for module, path in paths.items()}
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """The strongly connected components of more than one module."""
+
+    def reached_from(start: str) -> set[str]:
+        found: set[str] = set()
+        waiting = [start]
+        while waiting:
+            new = graph[waiting.pop()] - found
+            found |= new
+            waiting += new
+        return found
+
+    reached = {module: reached_from(module) for module in graph}
+    components = {
+        frozenset(other for other in reached[module] if module in reached[other])
+        for module in graph
+        if module in reached[module]
+    }
+    return sorted(sorted(component) for component in components)
+
+
+def test_a_circle_of_imports_is_found() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}, "e": set()}
+    assert circles(graph) == [["a", "b", "c"]]
+    assert circles({"a": {"b"}, "b": set()}) == []
+
+
+@pytest.mark.parametrize("top", ["server", "tui"])
+def test_no_modules_import_each_other_in_a_circle(top: str) -> None:
+    """Imports for type checking count: whoever reads one module has to read all of a circle."""
+    if top in CIRCLES_ALLOWED_IN:
+        pytest.skip(f"{top} may still have circles")
+    assert circles(import_graph(top)) == []
 
 
 READ_AS_MARKUP = {"Static", "Label", "Button", "Option", "from_markup"}
@@ -202,6 +245,14 @@ def test_the_server_starts_without_what_only_photos_need() -> None:
         "import sys, server.app; heavy = {'PIL', 'rembg', 'onnxruntime', 'numpy', 'azure'}"
         " & set(sys.modules); sys.exit(f'imported too early: {heavy}' if heavy else 0)"
     )
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
+def test_every_file_that_is_named_exists(document: str) -> None:
+    text = (ROOT / document).read_text()
+    named = set(re.findall(r"\b(?:server|tui|tests|tools|benchmarks|docs)/[\w./-]+\.\w+", text))
+    assert named
+    assert not {name for name in named if not (ROOT / name).exists()}
 
 
 @pytest.mark.parametrize("command", sorted(PROJECT["project"]["scripts"]))

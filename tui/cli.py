@@ -3,16 +3,12 @@
 import argparse
 import os
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
+from tui.common.app import DEFAULT_SERVER, TiffinApp
 from tui.common.crash import REPORT
-from tui.common.services import DEFAULT_SERVER
-
-if TYPE_CHECKING:
-    from tui.common.app import TiffinApp
 
 
-def launch(app: "type[TiffinApp]", argv: list[str] | None = None) -> int:
+def launch(app: type[TiffinApp], argv: list[str] | None = None) -> int:
     """Read the arguments, run the app, return the exit code: 1 after any internal error, 2 without
     a terminal, 128 and a signal's number where that ended it."""
     parser = argparse.ArgumentParser(

@@ -1,16 +1,60 @@
-"""JSON bodies: read in time, and for what they say."""
+"""Request bodies: how long they may take to arrive, and their JSON."""
 
+import asyncio
+import contextlib
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 from aiohttp import http_exceptions, web
 from pydantic import BaseModel, ValidationError
 
-from server.core.arrivals import ARRIVALS
-from server.core.errors import Problem, malformed, unfit
+from server.core.errors import Problem, malformed, unavailable, unfit
+from server.core.services import service
 
 BODY_SECONDS = 20.0
 """How long a client may take to send its JSON."""
+
+
+class BodyDeadlines:
+    """The deadlines of the bodies that this process is receiving.
+
+    `draining` is set once the server stops: each answer then closes its connection.
+    """
+
+    def __init__(self) -> None:
+        self.draining = False
+        self._stopped = False
+        self._deadlines: set[asyncio.Timeout] = set()
+
+    @contextlib.asynccontextmanager
+    async def within(self, seconds: float) -> AsyncIterator[None]:
+        """Receive a body within that many seconds.
+
+        Raises TimeoutError after them, and Problem 503 where the server stops waiting earlier.
+        """
+        try:
+            async with asyncio.timeout(0 if self._stopped else seconds) as deadline:
+                self._deadlines.add(deadline)
+                try:
+                    yield
+                finally:
+                    self._deadlines.discard(deadline)
+        except TimeoutError:
+            if not self._stopped:
+                raise
+            raise unavailable(
+                "The server is shutting down, and not all of the request has come. Send it again.",
+                1,
+            ) from None
+
+    def stop(self) -> None:
+        """Stop waiting for bodies, also for those that begin later."""
+        self._stopped = True
+        now = asyncio.get_running_loop().time()
+        for deadline in self._deadlines:
+            if not deadline.expired():
+                deadline.reschedule(now)
 
 
 async def read_body(request: web.Request, model: type[BaseModel]) -> BaseModel:
@@ -21,8 +65,8 @@ async def read_body(request: web.Request, model: type[BaseModel]) -> BaseModel:
     ):
         raise Problem(415, f"Send JSON (`Content-Type: application/json`), not {kind}.")
     try:
-        # aiohttp never ends the wait for a body that stops coming, or goes on in broken chunks.
-        async with request.app[ARRIVALS].within(BODY_SECONDS):
+        # aiohttp itself waits for ever for a body that stops or goes on in broken chunks.
+        async with service(request, BodyDeadlines).within(BODY_SECONDS):
             sent = await request.read()
     except TimeoutError:
         raise malformed(f"The body did not arrive within {BODY_SECONDS:g} s.") from None
@@ -31,7 +75,7 @@ async def read_body(request: web.Request, model: type[BaseModel]) -> BaseModel:
     if not sent and request.method == "DELETE":  # as most clients send it
         sent = b"{}"
     try:
-        # A `true` is no 1 and a text no number; a time or a name out of a list is text in JSON.
+        # Strict: `true` is not 1, and a string is not a number. A time or an enum is a string.
         body = model.model_validate_json(sent, strict=True)
     except ValidationError as error:
         raise unfit(error) from None
@@ -40,7 +84,7 @@ async def read_body(request: web.Request, model: type[BaseModel]) -> BaseModel:
 
 
 def _check_json(sent: bytes) -> None:
-    """What pydantic's parser lets pass. Raises Problem 400."""
+    """Refuse what pydantic's parser accepts but JSON readers disagree about. Raises Problem 400."""
     try:
         _PLAIN_JSON.decode(sent.decode())
     except ValueError as error:
@@ -50,7 +94,7 @@ def _check_json(sent: bytes) -> None:
 def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(members)
     if len(found) < len(members):
-        # Which of the two counts would be another one for whatever has looked at it on the way.
+        # Readers differ in which of the two they take.
         raise ValueError("an object has a member twice")
     return found
 

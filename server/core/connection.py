@@ -1,4 +1,4 @@
-"""A client's connection: how long it may take, and what is read from it at what pace."""
+"""A client's connection: its time limits, and how fast what it sends is parsed."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from aiohttp import web, web_protocol
 from aiohttp.http_parser import RawRequestMessage
@@ -17,29 +17,29 @@ from server.core.addresses import network_key
 from server.core.errors import Problem, malformed
 from server.core.ids import new_id
 from server.core.middleware import as_problem, problem_headers, problem_response
-from server.core.routing import HELD, IDENTITY, LET_GO
-
-if TYPE_CHECKING:
-    from server.core.serving import Server
+from server.core.parse_queue import ParseQueue
+from server.core.routing import END_WAIT, HELD, IDENTITY
+from server.core.sockets import Sockets
+from server.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 KERNEL_BUFFER = 64 * 1024
-"""Bytes of an answer that may wait in the kernel, which would take megabytes by itself."""
+"""Bytes of an answer that may wait in the kernel; its default is megabytes."""
 TURN = 8 * 1024
-"""Bytes of a request that are parsed at once: 256 KB of chunks of a byte each, which one read may
-bring, would take 30 ms."""
+"""Bytes of a request that are parsed at once. One read may bring 256 KB of one-byte chunks, which
+would take 30 ms."""
 CHUNKED_TURN = 1024
-"""The same of a chunked body: the work goes with the number of chunks."""
+"""The same of a chunked body: the cost grows with the number of chunks."""
 FRAMED = 6 * 1024
-"""Bytes of a chunked body, from which on at most a third may be the chunks' own lines: chunks of
-ten bytes on average. Smaller ones cost far more to parse than to send."""
+"""After so many bytes of a chunked body, at most a third may be framing, which means chunks of ten
+bytes on average: smaller ones cost far more to parse than to send."""
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 256 * 1024
-"""How long, and how much of, the rest of a request is still read after its answer: a connection
-closed at once would take the answer with it."""
-REFUSED_SECONDS = 1.0
-"""For the same reason, how long a connection that is refused may take to read why."""
+"""How long, and how much of, the rest of a request is read after its answer: if the connection were
+closed at once, the client might lose the answer."""
+READ_REFUSAL_SECONDS = 1.0
+"""For the same reason, how long a refused connection stays open, so that the client reads why."""
 UNREADABLE = (
     "This is no request in HTTP/1.1, or a line of its head is longer than 8190 bytes. The"
     " connection is closed."
@@ -49,8 +49,7 @@ UNREADABLE = (
 class Connection(web_protocol.RequestHandler):
     """A client's connection.
 
-    It has to send a whole head in time, first and after each answer, and is refused where there
-    are too many already.
+    It is refused where there are too many, and closed where no head arrives in time.
     """
 
     __slots__ = (
@@ -61,37 +60,47 @@ class Connection(web_protocol.RequestHandler):
         "_framing",
         "_head",
         "_lingers",
+        "_parse_queue",
         "_rest",
+        "_settings",
+        "_sockets",
         "_timer",
         "_wire",
         "chunked",
         "half_closed",
         "payload",
-        "server",
-        "waits",
+        "queued",
     )
 
-    def __init__(self, server: "Server", **more: Any) -> None:
+    def __init__(
+        self,
+        server: web.Server,
+        settings: Settings,
+        sockets: Sockets,
+        parse_queue: ParseQueue,
+        **more: Any,
+    ) -> None:
         super().__init__(server, **more)
         # A head that waits for its turn takes memory: two are enough for a client that pipelines.
         self._max_msg_queue_size, self._msg_queue_resume_size = 2, 1
-        self.server = server
+        self._settings = settings
+        self._sockets = sockets
+        self._parse_queue = parse_queue
         self.payload = EMPTY_PAYLOAD
-        """The body of the request that is answered."""
+        """The body of the request that is being answered."""
         self.chunked = False
-        """Whether it comes in chunks."""
-        self.waits = False
-        """Whether it has a place in the line of those that have something to parse."""
+        """Whether that body is chunked."""
+        self.queued = False
         self._answered = 0
         self._head = 0
         self._wire = self._framing = 0
-        """Bytes of a chunked body as it is sent, and those of them that are not its content."""
+        """Bytes of a chunked body as sent, and those of them that are framing."""
         self._rest = memoryview(b"")
-        """What was read and waits for its turn to be parsed."""
+        """Bytes that were read and wait to be parsed."""
         self.half_closed = False
-        """Whether the client sends nothing more, and waits for what it has asked for."""
+        """Whether the client has closed its side and waits for answers."""
         self._ended = False
-        """Whether what else comes is dropped: it could not be read, or takes too long."""
+        """Whether further bytes are dropped: the request was unreadable, or too slow."""
         self._dropped = 0
         self._address: str | None = None
         self._lingers = False
@@ -104,63 +113,63 @@ class Connection(web_protocol.RequestHandler):
 
     @property
     def held(self) -> bool:
-        """Whether a request waits for news here."""
+        """Whether a request is held for news."""
         request = self._current_request
         return request is not None and bool(request.get(HELD))
 
     @property
     def _unanswered(self) -> int:
-        """Requests that have come and are not answered yet; aiohttp counts none that it has taken
-        out of the line and not begun."""
+        """Requests that have arrived and are not answered; aiohttp misses those that it has taken
+        from its queue and not begun."""
         return self._request_count - self._answered
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take it, or say why not and close it."""
+        """Accept it, or say why not and close it."""
         transport = cast(asyncio.Transport, transport)  # uvloop's is like one, and is none
         transport.set_write_buffer_limits(high=0)  # drained means: all of it is the kernel's
         peer = transport.get_extra_info("peername")
         connection: socket.socket | None = transport.get_extra_info("socket")
         if not peer and connection is not None and connection.family != socket.AF_UNIX:
             self._close = True
-            transport.abort()  # reset before it was accepted: whose it was can't be told any more
+            transport.abort()  # reset before it was accepted, so its address is unknown
             return
         host = str(peer[0]) if isinstance(peer, tuple) else ""
-        refusal = self.server.sockets.admit(host)
+        refusal = self._sockets.admit(host)
         if refusal is not None:
-            self._close = True  # whatever it sends is not looked at
-            self._lingers = self.server.sockets.linger()
+            self._close = True  # what it sends is ignored
+            self._lingers = self._sockets.linger()
             if self._lingers:
                 transport.write(_bare_answer(refusal))
                 transport.write_eof()
-                self._timer = self._loop.call_later(REFUSED_SECONDS, transport.abort)
+                self._timer = self._loop.call_later(READ_REFUSAL_SECONDS, transport.abort)
             else:
-                # libuv accepts until nobody is left, so this has to be quicker than connecting.
+                # libuv accepts all that wait, so this has to be quicker than connecting.
                 transport.abort()
             return
         self._address = host
         if connection is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER)
         super().connection_made(transport)
-        if self.server.settings.head_seconds:
-            self._timer = self._loop.call_later(self.server.settings.head_seconds, self._late)
+        if self._settings.head_seconds:
+            self._timer = self._loop.call_later(self._settings.head_seconds, self._late)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Give its place back."""
+        """Stop counting it."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._lingers:
             self._lingers = False
-            self.server.sockets.lingering -= 1
+            self._sockets.lingering -= 1
         if self._address is not None:
-            self.server.sockets.release(self._address)
+            self._sockets.release(self._address)
             self._address = None
         self.payload = EMPTY_PAYLOAD
         self._rest = memoryview(b"")
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what was read, a part at a time: others have their turn in between."""
+        """Parse what was read in parts, so that other connections have their turn in between."""
         if self._ended or self._close or self._force_close:
             self._dropped += len(data)
             if self._dropped > LINGER_BYTES:
@@ -168,19 +177,20 @@ class Connection(web_protocol.RequestHandler):
             return
         if self._rest:
             self._rest = memoryview(bytes(self._rest) + data) if data else self._rest
-        elif not data or (len(data) <= self._turn() and self.server.may_parse(self.address_key)):
+        elif not data or (
+            len(data) <= self._turn() and self._parse_queue.may_parse(self.address_key)
+        ):
             self._parse(data)
             return
         else:
             self._rest = memoryview(data)
         self._pause_transport_reading()
-        self.server.line_up(self)
+        self._parse_queue.add(self)
 
     def eof_received(self) -> bool:  # type: ignore[override] # aiohttp leaves the choice out
-        """The client sends nothing more: whether it is still answered.
+        """The client has closed its side: whether it is still answered.
 
-        It may have gone, too, which nothing tells before something is written to it. So what waits
-        for news is answered now.
+        It may also have gone, which only a write would reveal, so a held request is answered now.
         """
         taken = self._payload_parser is not None  # a WebSocket
         if taken or self.ssl_context or not (self._unanswered or self._rest):
@@ -189,8 +199,8 @@ class Connection(web_protocol.RequestHandler):
         body, _ = self._arriving()
         if not (body.is_eof() or self._ended):
             self._end(malformed("The body ends before its headers say so."), body)
-        if self._current_request is not None and LET_GO in self._current_request:
-            self._current_request[LET_GO]()
+        if self._current_request is not None and END_WAIT in self._current_request:
+            self._current_request[END_WAIT]()
         return True
 
     def parse_next(self) -> None:
@@ -209,19 +219,19 @@ class Connection(web_protocol.RequestHandler):
 
     def _resume_transport_reading(self) -> None:
         if self._rest:
-            self.server.line_up(self)
+            self._parse_queue.add(self)
         elif self._dropped <= LINGER_BYTES:
             super()._resume_transport_reading()
 
     def _arriving(self) -> tuple[StreamReader, bool]:
-        """The body of the request that came last, and whether it comes in chunks."""
+        """The body of the last request, and whether it is chunked."""
         if not self._messages:
             return self.payload, self.chunked
         message, body = self._messages[-1]
         return body, isinstance(message, RawRequestMessage) and message.chunked
 
     def _parse(self, data: bytes) -> None:
-        """Read on. A head has an end, though aiohttp only bounds its lines."""
+        """Parse a part. A head is limited as a whole, of which aiohttp only limits the lines."""
         body, chunked = self._arriving()
         count = self._request_count
         if self._upgraded:
@@ -242,12 +252,12 @@ class Connection(web_protocol.RequestHandler):
         super().data_received(data)
         self._end_if_unreadable(body)
         self._head = self._head + len(data) if count == self._request_count else 0
-        most = self.server.settings.head_kb * 1024
+        most = self._settings.head_kb * 1024
         if most and self._head > most and not self._ended:
             self._end(Problem(431, "The request's head is too long."), body)
 
     def _end_if_unreadable(self, body: StreamReader) -> None:
-        """aiohttp's error quotes what was sent, and would be made anew for all that follows."""
+        """Replace aiohttp's error, which quotes what was sent, and ignore what follows."""
         if not self._messages:
             return
         error = self._messages[-1][0]
@@ -261,7 +271,7 @@ class Connection(web_protocol.RequestHandler):
             self._end(malformed(words), body)
 
     def _end(self, problem: Problem, body: StreamReader) -> None:
-        """Look at nothing else that comes; the problem is what the request is answered by."""
+        """Ignore what else arrives, and answer the request with that problem."""
         self._ended = True
         self._rest = memoryview(b"")
         if not body.is_eof():
@@ -297,11 +307,11 @@ class Connection(web_protocol.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send the answer, then read the rest of the request within bounds."""
+        """Send the answer, then read the rest of the request within limits."""
         if isinstance(resp, web.HTTPException) and resp.status >= 400:
             resp = _answer(as_problem(resp))  # before the middleware, such as 417
         if IDENTITY in request:
-            self.server.note_known(self.address_key)
+            self._parse_queue.mark_known(self.address_key)
         resp, gone = await super().finish_response(request, resp, start_time)
         self._answered += 1
         body = request._payload
@@ -311,13 +321,13 @@ class Connection(web_protocol.RequestHandler):
         elif not self._messages and (self._ended or not body.is_eof()):
             await self._linger(body)
         elif self._messages:
-            await asyncio.sleep(0)  # others' requests come between those of one connection
+            await asyncio.sleep(0)  # let others' requests run between those of one connection
         if self.half_closed and not (self._unanswered or self._rest):
             self.close()
         return resp, gone
 
     async def _linger(self, body: StreamReader) -> None:
-        """Read the rest of a body, or give the client time to read why it is not read."""
+        """Read the rest of a body, or give the client time to read the refusal."""
         most = body.total_raw_bytes + LINGER_BYTES if not body.is_eof() else 0
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LINGER_SECONDS):
@@ -334,32 +344,32 @@ class Connection(web_protocol.RequestHandler):
         self.close()
 
     def cut_off(self, why: str) -> None:
-        """Drop a connection whose client does not read."""
+        """Abort the connection of a client that does not read."""
         if self.transport is not None:
             logger.info("cut off: the client %s", why, extra={"fields": {"remote": self._address}})
             self.transport.abort()
 
     def drain(self) -> None:
-        """The server stops: an idle connection ends now, another after the request it is at."""
+        """The server stops: close it now if it is idle, else after the present request."""
         if not self._unanswered:
             self.close()
 
     def _late(self) -> None:
-        """No head has come since the connection was made."""
+        """Close it if no head has arrived since it was made."""
         self._timer = None
         if not self._request_count:
             self.force_close()
 
 
 def _answer(problem: Problem) -> web.Response:
-    """An answer without the middleware, after which the connection is closed."""
+    """An answer made outside of the middleware, which closes the connection."""
     response = problem_response(problem, new_id("req"))
     response.force_close()
     return response
 
 
 def _bare_answer(problem: Problem) -> bytes:
-    """An answer to a request that is not waited for."""
+    """The bytes of an answer to a request that was not read."""
     identifier = new_id("req")
     body = json.dumps(problem.body(identifier)).encode()
     lines = [

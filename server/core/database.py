@@ -13,8 +13,8 @@ from typing import Any, Generic, TypeVar
 import aiosqlite
 
 from server.core.errors import Problem, unavailable
+from server.core.lifecycle import Component, SupervisedTask
 from server.core.queries import Parameters, Row
-from server.core.supervised import SupervisedTask
 
 logger = logging.getLogger(__name__)
 
@@ -23,8 +23,13 @@ ResultT = TypeVar("ResultT")
 BATCH = 64
 """Writers that share one commit, at most: bounds how long the first of them waits."""
 READERS = 3
+PUBLIC_READERS = READERS - 1
+"""How many of them requests without a token use at once: however many of these wait, who is logged
+in does not wait behind them."""
 BUSY_SECONDS = 5.0
 
+public_request: contextvars.ContextVar[bool] = contextvars.ContextVar("public", default=False)
+"""Whether a request that needs no token is handled."""
 _writing: contextvars.ContextVar[bool] = contextvars.ContextVar("writing", default=False)
 
 
@@ -62,7 +67,7 @@ class _Write(Generic[ResultT]):
         self.announced: list[Any] = []
 
 
-class Database:
+class Database(Component):
     """SQLite in WAL mode. `publish` gets what committed transactions announced, in order."""
 
     def __init__(self, path: Path) -> None:
@@ -70,10 +75,12 @@ class Database:
         self.publish: Callable[[Sequence[Any]], None] = lambda events: None
         self._writer: aiosqlite.Connection | None = None
         self._readers: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
+        self._public = asyncio.Semaphore(PUBLIC_READERS)
         self._opened: list[aiosqlite.Connection] = []
         self._queue: deque[_Write[Any]] = deque()
         self._wake = asyncio.Event()
         self.writer = SupervisedTask("database writer", self._run)
+        self.tasks = (self.writer,)
         self._failure = ""
         self._trial: asyncio.Task[None] | None = None
         self._reads: set[asyncio.Task[Any]] = set()
@@ -183,11 +190,12 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def _reader(self) -> AsyncIterator[aiosqlite.Connection]:
-        connection = await self._readers.get()
-        try:
-            yield connection
-        finally:
-            self._readers.put_nowait(connection)
+        async with self._public if public_request.get() else contextlib.nullcontext():
+            connection = await self._readers.get()
+            try:
+                yield connection
+            finally:
+                self._readers.put_nowait(connection)
 
     async def data_version(self) -> int:
         """A number that moves when another process, or none of our writers, has committed.
@@ -200,6 +208,7 @@ class Database:
 
     async def state(self) -> str:
         """`ok`, or why it takes no changes. Waits for no lock that a writer waits for."""
+        public_request.set(False)  # readiness waits for no crowd
         await self.read(lambda tx: tx.fetch("SELECT 1 AS one", {}))
         if not self.writer.running:
             return "the writer has ended; it is begun again"
@@ -279,6 +288,17 @@ class Database:
         finally:
             if writer.in_transaction:
                 await writer.execute_fetchall("ROLLBACK")
+
+
+@contextlib.asynccontextmanager
+async def opened_database(path: Path) -> AsyncIterator[Database]:
+    """The database at that path, open until the block ends."""
+    database = Database(path)
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 def _as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Forms with a file: a multipart body read piece by piece, the file straight to the disk."""
+"""Forms with a file: a multipart body, read in chunks, its file written straight to disk."""
 
 import asyncio
 import errno
@@ -14,9 +14,10 @@ from typing import IO, Generic, TypeVar
 from aiohttp import BodyPartReader, MultipartReader, http_exceptions, web
 from pydantic import BaseModel, ValidationError
 
-from server.core.arrivals import ARRIVALS
-from server.core.drafts import check_room, hold
+from server.core.bodies import BodyDeadlines
 from server.core.errors import Problem, invalid, malformed, unavailable, unfit
+from server.core.services import service
+from server.core.temp_files import check_free_space, lock
 
 logger = logging.getLogger(__name__)
 
@@ -25,22 +26,22 @@ FormT = TypeVar("FormT", bound=BaseModel)
 FORM_SECONDS = 120.0
 """How long a client may take to send its form: 10 MiB at some 700 kbit/s."""
 SILENCE_SECONDS = 20.0
-"""How long it may stop in between, or be behind the slowest that is taken."""
+"""How long it may pause, or stay behind the slowest rate that is accepted."""
 FULL_SECONDS = 60.0
-"""After which a client may come back where the disk is full."""
-PIECE = 256 * 1024
-"""Bytes kept in memory before they are written."""
-HEAD = 64
-"""Bytes of a file that `judge` sees before the rest is read."""
+"""`Retry-After` where the disk is full."""
+CHUNK_BYTES = 256 * 1024
+"""Bytes that are collected in memory before they are written."""
+HEAD_BYTES = 64
+"""Bytes of a file that `check_head` gets before the rest is read."""
 FIELD_BYTES = 4096
 PARTS = 20
-AROUND = 64 * 1024
-"""What a body may hold beside its file."""
+OVERHEAD_BYTES = 64 * 1024
+"""Bytes of a body beside its file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Form(Generic[FormT]):
-    """The fields, and the file: where it lies while the form is open, its size and its digest."""
+    """The fields, and the file: its path until the block ends, its size and its digest."""
 
     fields: FormT
     path: Path
@@ -49,25 +50,25 @@ class Form(Generic[FormT]):
 
 
 @dataclass(frozen=True, slots=True)
-class Reception:
-    """Where files arrive, what has to stay free there (bytes), and the slowest that is taken
-    (bytes a second). What is 0 is no limit."""
+class FormLimits:
+    """The folder that files are written to, the bytes that have to stay free on its disk, and the
+    slowest rate that is accepted, in bytes a second. 0 is no limit."""
 
     folder: Path
     reserve: int = 0
     slowest: int = 0
 
 
-class _Sender:
-    """What a client has sent so far, and until when more of it has to come."""
+class _Progress:
+    """How much a client has sent, and until when it has to send more."""
 
     def __init__(self, slowest: int) -> None:
         self.sent = 0
         self._slowest = slowest
         self._began = asyncio.get_running_loop().time()
 
-    def patience(self) -> asyncio.Timeout:
-        """For the next piece."""
+    def deadline(self) -> asyncio.Timeout:
+        """The time limit for the next chunk."""
         until = asyncio.get_running_loop().time() + SILENCE_SECONDS
         if self._slowest:
             until = min(until, self._began + SILENCE_SECONDS + self.sent / self._slowest)
@@ -79,38 +80,37 @@ async def received_form(
     request: web.Request,
     model: type[FormT],
     *,
-    reception: Reception,
-    most: int,
-    judge: Callable[[bytes], None],
+    limits: FormLimits,
+    max_bytes: int,
+    check_head: Callable[[bytes], None],
 ) -> AsyncIterator[Form[FormT]]:
-    """The request's form, with one file in the part `file`, in a folder until the block ends.
+    """The request's form; its file, in the part `file`, is on disk until the block ends.
 
-    A file larger than `most` bytes is refused with the byte that is too much, and one whose first
-    bytes `judge` raises for before the rest is read. Raises Problem 400, 413, 415, 422, and 503
-    where the folder is nearly full or gone.
+    A file is refused as soon as it exceeds `max_bytes`, or where `check_head` raises for its first
+    bytes. Raises Problem 400, 413, 415, 422, and 503 where the disk is nearly full or fails.
     """
-    folder = reception.folder
+    folder = limits.folder
     if request.content_type != "multipart/form-data":
         raise Problem(415, "Send a form (`Content-Type: multipart/form-data`) with a `file`.")
-    if (request.content_length or 0) > most + AROUND:
-        raise too_large(most)
-    with _trouble_told(folder):
-        check_room(folder, reception.reserve)
-        # Without a buffer: one that a full disk has left behind would fail once more at the end.
+    if (request.content_length or 0) > max_bytes + OVERHEAD_BYTES:
+        raise too_large(max_bytes)
+    with _disk_errors_as_problems(folder):
+        check_free_space(folder, limits.reserve)
+        # Unbuffered: a buffer that a full disk left unwritten would fail again on close.
         arriving = tempfile.NamedTemporaryFile(  # noqa: SIM115 it is closed below
             buffering=0, dir=folder, prefix="form-", suffix=".part", delete=False
         )
     with arriving as file, ExitStack() as before_closing:
         before_closing.callback(Path(file.name).unlink, missing_ok=True)
-        hold(file.fileno())
+        lock(file.fileno())
         try:
-            async with request.app[ARRIVALS].within(FORM_SECONDS):
-                sent, size, digest = await _read(request, file, reception, most, judge)
+            async with service(request, BodyDeadlines).within(FORM_SECONDS):
+                sent, size, digest = await _read(request, file, limits, max_bytes, check_head)
         except TimeoutError:
             raise malformed(
                 f"The form did not arrive: at most {FORM_SECONDS:g} s for all of it, and"
                 f" {SILENCE_SECONDS:g} s without a byte or too slow"
-                f" ({reception.slowest / 1024:g} KiB/s are the least). Send it again."
+                f" ({limits.slowest / 1024:g} KiB/s are the least). Send it again."
             ) from None
         except (
             web.RequestPayloadError,
@@ -129,18 +129,20 @@ async def received_form(
         yield Form(fields, Path(file.name), size, digest)
 
 
-def too_large(most: int) -> Problem:
-    """413 for a file of more than `most` bytes."""
-    return Problem(413, f"The file is too large: at most {most / 1024 / 1024:g} MiB are taken.")
+def too_large(max_bytes: int) -> Problem:
+    """413 for a file of more than `max_bytes` bytes."""
+    return Problem(
+        413, f"The file is too large: at most {max_bytes / 1024 / 1024:g} MiB are taken."
+    )
 
 
 @contextmanager
-def _trouble_told(place: object) -> Iterator[None]:
-    """503 for what the disk does not do; where that is, is for the log alone."""
+def _disk_errors_as_problems(path: object) -> Iterator[None]:
+    """Problem 503 where the disk fails; the path is only logged."""
     try:
         yield
     except OSError as error:
-        logger.warning("forms: %s: %s", place, error.strerror)
+        logger.warning("forms: %s: %s", path, error.strerror)
         words = (error.strerror or "the disk cannot be used").lower()
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise unavailable(
@@ -152,18 +154,18 @@ def _trouble_told(place: object) -> Iterator[None]:
 async def _read(
     request: web.Request,
     file: IO[bytes],
-    reception: Reception,
-    most: int,
-    judge: Callable[[bytes], None],
+    limits: FormLimits,
+    max_bytes: int,
+    check_head: Callable[[bytes], None],
 ) -> tuple[dict[str, str], int | None, str]:
     """Every field as text, and the size and digest of the file."""
     fields: dict[str, str] = {}
     size: int | None = None
     digest = ""
-    sender = _Sender(reception.slowest)
+    progress = _Progress(limits.slowest)
     reader = await request.multipart()
     for _ in range(PARTS):
-        async with sender.patience():
+        async with progress.deadline():
             part = await reader.next()
         if part is None:
             return fields, size, digest
@@ -172,9 +174,9 @@ async def _read(
         if part.name == "file":
             if size is not None:
                 raise invalid(["file"], "One form takes one file. Send the others by themselves.")
-            size, digest = await _store(part, file, reception, sender, most, judge)
+            size, digest = await _store(part, file, limits, progress, max_bytes, check_head)
         else:
-            text = await _field(part, sender)
+            text = await _field(part, progress)
             if part.name in fields:
                 raise invalid([part.name], "Send each field once.")
             if part.name is not None:
@@ -185,48 +187,48 @@ async def _read(
 async def _store(
     part: BodyPartReader,
     file: IO[bytes],
-    reception: Reception,
-    sender: _Sender,
-    most: int,
-    judge: Callable[[bytes], None],
+    limits: FormLimits,
+    progress: _Progress,
+    max_bytes: int,
+    check_head: Callable[[bytes], None],
 ) -> tuple[int, str]:
     hashed = hashlib.sha256()
     size = 0
-    judged = False
+    checked = False
     pending = bytearray()
 
     def write(piece: bytes) -> None:
-        check_room(reception.folder, reception.reserve)
+        check_free_space(limits.folder, limits.reserve)
         hashed.update(piece)
         left = memoryview(piece)
         while left:
             left = left[file.write(left) :]
 
     while True:
-        async with sender.patience():
-            chunk = await part.read_chunk(PIECE)
-        sender.sent += len(chunk)
+        async with progress.deadline():
+            chunk = await part.read_chunk(CHUNK_BYTES)
+        progress.sent += len(chunk)
         size += len(chunk)
         pending += chunk
-        if size > most:
-            raise too_large(most)
-        if not judged and (len(pending) >= HEAD or not chunk):
-            judge(bytes(pending[:HEAD]))
-            judged = True
-        if len(pending) >= PIECE or not chunk:
-            with _trouble_told(file.name):
+        if size > max_bytes:
+            raise too_large(max_bytes)
+        if not checked and (len(pending) >= HEAD_BYTES or not chunk):
+            check_head(bytes(pending[:HEAD_BYTES]))
+            checked = True
+        if len(pending) >= CHUNK_BYTES or not chunk:
+            with _disk_errors_as_problems(file.name):
                 await asyncio.to_thread(write, bytes(pending))
             pending.clear()
         if not chunk:
             return size, hashed.hexdigest()
 
 
-async def _field(part: BodyPartReader, sender: _Sender) -> str:
+async def _field(part: BodyPartReader, progress: _Progress) -> str:
     value = bytearray()
     while True:
-        async with sender.patience():
+        async with progress.deadline():
             chunk = await part.read_chunk(FIELD_BYTES)
-        sender.sent += len(chunk)
+        progress.sent += len(chunk)
         if not chunk:
             break
         value += chunk

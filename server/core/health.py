@@ -1,32 +1,34 @@
-"""Health, readiness and metrics, for whoever runs the server."""
+"""Health, readiness and metrics, for operators."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 
 from aiohttp import web
 
 from server.core.addresses import address_key
-from server.core.middleware import METRICS
-from server.core.routing import ADDRESSES, count_anonymous
+from server.core.limits import RequestLimits
+from server.core.metrics import Metrics
+from server.core.routing import count_anonymous
+from server.core.services import service
 
 Check = Callable[[], Awaitable[str]]
-CHECKS: web.AppKey[dict[str, Check]] = web.AppKey("checks", dict)
-"""Each part's state by its name: `ok`, or words."""
 DISPENSABLE = {"broker", "blobs", "worker"}
-"""Without the first everything is served still, only slower; without blobs all but photos, and no
-other server would have them either; without its worker all of it, where another process has one."""
+"""Parts without which the server is still ready. Without a broker everything works, only slower;
+without blobs everything but photos, on any server; a worker may run in another process."""
 REMEMBERED_SECONDS = 1.0
-"""How long an answer holds: asking often costs the database and the blob store nothing more."""
+"""How long an answer is reused: frequent requests cost database and blob store nothing."""
 CHECK_SECONDS = 2.0
-"""After which a part that has not answered counts as broken."""
+"""A part that takes longer to answer counts as broken."""
 
 
 class Readiness:
-    """The state of every part, asked once however many want to know at the same time."""
+    """The state of every part; simultaneous requests share one round of checks."""
 
-    def __init__(self, checks: dict[str, Check]) -> None:
-        self._checks = checks
+    def __init__(self, checks: Mapping[str, Check] = MappingProxyType({})) -> None:
+        self.checks = dict(checks)
+        """Each part's check by its name; gives `ok`, or what is wrong."""
         self._round: asyncio.Task[dict[str, str]] | None = None
         self._until = 0.0
 
@@ -37,9 +39,9 @@ class Readiness:
         return await asyncio.shield(self._round)
 
     async def _ask(self) -> dict[str, str]:
-        states = await asyncio.gather(*(_state(check) for check in self._checks.values()))
+        states = await asyncio.gather(*(_state(check) for check in self.checks.values()))
         self._until = time.monotonic() + REMEMBERED_SECONDS
-        return dict(zip(self._checks, states, strict=True))
+        return dict(zip(self.checks, states, strict=True))
 
 
 async def _state(check: Check) -> str:
@@ -47,7 +49,7 @@ async def _state(check: Check) -> str:
         async with asyncio.timeout(CHECK_SECONDS):
             return await check()
     except asyncio.CancelledError:
-        # Of what the part was waiting for; our own round is never cancelled.
+        # What the part waited for was cancelled; the round itself never is.
         return "cancelled"
     except TimeoutError:
         return f"no answer within {CHECK_SECONDS:g} s"
@@ -55,19 +57,16 @@ async def _state(check: Check) -> str:
         return str(error) or type(error).__name__
 
 
-READINESS = web.AppKey("readiness", Readiness)
-
-
 async def healthz(request: web.Request) -> web.Response:
     """200 while the process runs."""
-    request.app[ADDRESSES].take(address_key(request))
+    service(request, RequestLimits).addresses.consume(address_key(request))
     return web.json_response({"status": "ok"})
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """200 where every part that is needed is `ok`, else 503, with each part's state."""
+    """200 where every necessary part is `ok`, else 503, with each part's state."""
     count_anonymous(request)
-    parts = await request.app[READINESS].parts()
+    parts = await service(request, Readiness).parts()
     broken = {name for name, state in parts.items() if state != "ok"}
     status = "not ready" if broken - DISPENSABLE else "degraded" if broken else "ok"
     return web.json_response(
@@ -79,13 +78,12 @@ async def metrics(request: web.Request) -> web.Response:
     """Prometheus' text format."""
     count_anonymous(request)
     return web.Response(
-        body=request.app[METRICS].text(), content_type="text/plain", charset="utf-8"
+        body=service(request, Metrics).text(), content_type="text/plain", charset="utf-8"
     )
 
 
 def add_health(app: web.Application) -> None:
-    """The three routes outside of the API's prefix."""
-    app[READINESS] = Readiness(app[CHECKS])
+    """Add the three routes outside of the API's prefix."""
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", metrics)

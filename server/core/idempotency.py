@@ -1,8 +1,10 @@
-"""A request sent again does nothing twice: its answer is stored with what it made."""
+"""Idempotency keys: a request sent again gets the answer that was stored with what it made."""
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from pydantic import BaseModel
 
@@ -13,66 +15,85 @@ from server.core.queries import load_queries
 
 _queries = load_queries(__file__, "idempotency.sql")
 
+AnswerT = TypeVar("AnswerT", bound=BaseModel)
+
 KEPT = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
-class Repeatable:
-    """A key, as one account sent it to one route, and the digest of what came with it."""
+class KeyedRequest:
+    """A request of an account to a route: its key, if it has one, and a digest of its content."""
 
     account_id: str
     route: str
-    key: str
+    key: str | None
     digest: str
 
     @classmethod
-    def of(cls, account_id: str, route: str, key: str, content: BaseModel) -> "Repeatable":
+    def of(cls, account_id: str, route: str, key: str | None, content: BaseModel) -> "KeyedRequest":
         """The key together with this content."""
         digest = hashlib.sha256(content.model_dump_json().encode()).hexdigest()
         return cls(account_id, route, key, digest)
 
 
-async def stored_answer(tx: Transaction, request: Repeatable) -> str | None:
-    """The body answered the first time, or None if this is the first, or the answer was forgotten.
+async def once(
+    tx: Transaction,
+    request: KeyedRequest,
+    make: Callable[[], Awaitable[AnswerT]],
+    kind: type[AnswerT],
+    status: int = 201,
+) -> AnswerT:
+    """What `make` gave the first time the request came; without a key it is called each time.
+
+    The answer is stored for a day, in the transaction that makes what it describes. Raises Problem
+    422 where the key came with another content.
+    """
+    answer = await stored_answer(tx, request, kind)
+    if answer is None:
+        answer = await make()
+        if request.key is not None:
+            await _queries.store(
+                tx,
+                account_id=request.account_id,
+                route=request.route,
+                key=request.key,
+                digest=request.digest,
+                status=status,
+                body=answer.model_dump_json(),
+                expires_at=to_text(now() + KEPT),
+            )
+    return answer
+
+
+async def stored_answer(
+    tx: Transaction, request: KeyedRequest, kind: type[AnswerT]
+) -> AnswerT | None:
+    """The answer given the first time; None where there is no key, or no answer under it.
 
     Raises Problem 422 where the key came with another content.
     """
+    if request.key is None:
+        return None
     row = await _queries.stored(
-        tx,
-        account_id=request.account_id,
-        route=request.route,
-        key=request.key,
+        tx, account_id=request.account_id, route=request.route, key=request.key
     )
     if row is None:
         return None
     if row["digest"] != request.digest:
         detail = "This Idempotency-Key was used with another content. Use a new one."
         raise Problem(422, detail, errors=[{"loc": ["Idempotency-Key"], "msg": detail}])
-    return str(row["body"])
-
-
-async def store_answer(tx: Transaction, request: Repeatable, status: int, body: str) -> None:
-    """Keep the answer for a day, in the transaction that made what it tells of."""
-    await _queries.store(
-        tx,
-        account_id=request.account_id,
-        route=request.route,
-        key=request.key,
-        digest=request.digest,
-        status=status,
-        body=body,
-        expires_at=to_text(now() + KEPT),
-    )
+    return kind.model_validate_json(row["body"])
 
 
 async def forget_account(tx: Transaction, account_id: str) -> None:
-    """Forget every answer an account was given: its data is in them."""
+    """Delete every answer an account was given: they hold its personal data."""
     await _queries.forget_account(tx, account_id=account_id)
 
 
 async def drop_expired(tx: Transaction, at: datetime) -> int:
-    """Forget the answers that were over a day old then; gives how many.
+    """Delete the answers that are more than a day old at that time; gives how many.
 
-    Only here does a clock count: where it leaps, an order that is sent again stays one.
+    Only this looks at the clock: an order that is sent again after the clock has leapt ahead is
+    not placed a second time.
     """
     return int(await _queries.drop_expired(tx, now=to_text(at)))

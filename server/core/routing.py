@@ -1,11 +1,11 @@
-"""Routes: typed handlers whose annotations bind the request and write the document."""
+"""Routes: typed handlers, whose annotations bind the request and describe the API."""
 
 import asyncio
 import inspect
 import typing
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Generic, TypeVar, cast
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Annotated, Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -13,51 +13,38 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from server.core.addresses import address_key
 from server.core.auth import Gate, Identity, StaleToken
 from server.core.bodies import read_body
+from server.core.database import public_request
 from server.core.errors import Problem, forbidden, not_found, unfit
-from server.core.limits import InFlight, RateLimit, Turns
+from server.core.limits import RequestLimits
+from server.core.services import service
 
 BodyT = TypeVar("BodyT")
-ServiceT = TypeVar("ServiceT")
+OptionsP = ParamSpec("OptionsP")
 Handler = Callable[..., Awaitable[Any]]
+HandlerT = TypeVar("HandlerT", bound=Handler)
 Refuse = Callable[[web.Request, Problem], Awaitable[web.StreamResponse]]
 
 PREFIX = "/api/v1"
-REFUSED_SECONDS = 0.25
-"""Before a 429 is sent: who asks again at once, whatever it says, takes little time from others."""
+THROTTLE_SECONDS = 0.25
+"""How long a 429 is delayed: a client that retries at once so takes little time from others."""
 WRITE_COST = 5
-"""A write takes as much of the server as so many reads."""
+"""A write costs the server as much as so many reads."""
 ROWS = 10
-"""So many entries of a list cost as much as another request."""
+"""So many entries of a list cost as much as one request."""
 CUSTOMER = ("customer",)
 EMPLOYEE = ("employee",)
 ANY_ROLE = ("customer", "employee")
 PUBLIC = ()
 
-SERVICES: web.AppKey[dict[type, object]] = web.AppKey("services", dict)
-GATE = web.AppKey("gate", Gate)
-WRITES = web.AppKey("writes", RateLimit)
-"""By account."""
-READS = web.AppKey("reads", RateLimit)
-"""By account: its reads, and what is not counted as a write."""
-ADDRESSES = web.AppKey("addresses", RateLimit)
-"""By address: the requests of all accounts there, counted as reads."""
-ANONYMOUS = web.AppKey("anonymous", RateLimit)
-"""By address: what comes without a token that holds."""
-IN_FLIGHT = web.AppKey("in_flight", InFlight)
-"""By account: what is not answered yet."""
-TURNS = web.AppKey("turns", Turns)
-"""By address: its reads, a few at a time."""
-OPERATIONS = web.AppKey("operations", list["Operation"])
-
 IDENTITY = web.RequestKey("identity", Identity)
 OPERATION: web.RequestKey["Operation"] = web.RequestKey("operation", object)  # type: ignore[arg-type]
 HELD = web.RequestKey("held", bool)
-"""Set where the answer waits, for news or because it refuses: such a request says nothing about the
-server's speed."""
-LET_GO: web.RequestKey[Callable[[], None]] = web.RequestKey("let_go", object)  # type: ignore[arg-type]
-"""Ends the wait for news, as the client may have gone."""
-_LEAVE = web.RequestKey("leave", list[Callable[[], None]])
-"""Gives back what the request has of its account's places."""
+"""Set where the answer is delayed on purpose, for news or as a throttled 429: the time until it is
+sent says nothing about the server's speed."""
+END_WAIT: web.RequestKey[Callable[[], None]] = web.RequestKey("end_wait", object)  # type: ignore[arg-type]
+"""Ends the wait for news where the client may have gone."""
+_RELEASES = web.RequestKey("releases", list[Callable[[], None]])
+"""Functions that end the request's turn, and its count among those in flight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,50 +56,45 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[BodyT]):
-    """A body with a status or headers of its own; a handler that needs neither returns the body."""
+    """A body with its own status or headers; a handler that needs neither returns the body."""
 
     body: BodyT | None
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def service(request: web.Request, kind: type[ServiceT]) -> ServiceT:
-    """The application's one instance of that service."""
-    return cast(ServiceT, request.app[SERVICES][kind])
-
-
 def identity_of(request: web.Request) -> Identity:
-    """Who asks; only where the route is not public."""
+    """The caller; only where the route is not public."""
     return request[IDENTITY]
 
 
-def mark_held(request: web.Request, let_go: Callable[[], None] | None = None) -> None:
-    """From here on the answer waits for news: it is counted as a stream, no more as in flight.
+def mark_held(request: web.Request, end_wait: Callable[[], None] | None = None) -> None:
+    """The answer waits for news from now on: it counts as a stream, and no longer as in flight.
 
-    `let_go` ends the wait where the client sends nothing more and may have gone.
+    `end_wait` is called where the client has closed its side and may have gone.
     """
     request[HELD] = True
-    if let_go is not None:
-        request[LET_GO] = let_go
+    if end_wait is not None:
+        request[END_WAIT] = end_wait
         if getattr(request.protocol, "half_closed", False):
-            let_go()
-    for leave in request.get(_LEAVE, ()):
-        leave()
+            end_wait()
+    for release in request.get(_RELEASES, ()):
+        release()
 
 
 def count_anonymous(request: web.Request) -> None:
-    """Count it against the client's address. Raises Problem 429."""
-    request.app[ANONYMOUS].take(address_key(request))
+    """Count a request without a valid token by its address. Raises Problem 429."""
+    service(request, RequestLimits).anonymous.consume(address_key(request))
 
 
 def _count_refused(request: web.Request, problem: Problem) -> None:
-    """Count a request that had no token that holds. Raises Problem 429.
+    """Count a request without a valid token. Raises Problem 429.
 
-    A token that this server has signed is counted by its session, any other by the address:
-    whatever else comes from there, an app whose token has run out is told so.
+    A token that this server has signed is counted by its session, any other by the address, so
+    that an app with an expired token is told so, whatever else comes from its address.
     """
     if isinstance(problem, StaleToken):
-        request.app[ANONYMOUS].take(problem.session_id)
+        service(request, RequestLimits).anonymous.consume(problem.session_id)
     else:
         count_anonymous(request)
 
@@ -121,46 +103,49 @@ class _Parameters(BaseModel):
     model_config = ConfigDict(extra="ignore", populate_by_name=False)
 
 
+@dataclass(eq=False)
 class Operation:
-    """One method on one path: who may call it, what it takes, what it answers."""
+    """One method on one path: who may call it, its parameters and its answers."""
 
-    def __init__(
-        self,
-        method: str,
-        path: str,
-        handler: Handler,
-        *,
-        roles: tuple[str, ...],
-        status: int,
-        problems: tuple[int, ...],
-        media: tuple[str, ...],
-        empty: tuple[int, ...],
-        also: tuple[int, ...],
-        counted: bool,
-        cost: int,
-        refuse: Refuse | None,
-        tag: str,
-        form: type[BaseModel] | None,
-    ) -> None:
-        self.method = method
-        self.path = PREFIX + path
-        self.handler = handler
-        self.roles = roles
-        self.status = status
-        self.problems = problems
-        self.media = media
-        self.empty = empty
-        self.also = also
-        self.counted = counted
-        self.cost = cost
-        self.refuse = refuse
-        self.tag = tag
-        self.form = form
-        self.body: type[BaseModel] | None = None
-        hints = typing.get_type_hints(handler, include_extras=True)
-        self.returns: Any = hints.pop("return", None)
+    tag: str
+    handler: Handler
+    method: str
+    path: str
+    """Given without PREFIX, and stored with it."""
+    _: KW_ONLY
+    roles: tuple[str, ...]
+    """Who may call it; PUBLIC: anyone."""
+    status: int = 0
+    """The status of success; by default 200, or 204 where the handler returns nothing."""
+    problems: tuple[int, ...] = ()
+    """Errors of its own rules; those of authentication and binding are added."""
+    media: tuple[str, ...] = ()
+    """Content types of the answer other than JSON."""
+    empty: tuple[int, ...] = ()
+    """Other statuses without a body."""
+    also: tuple[int, ...] = ()
+    """Other statuses with the same body."""
+    counted: bool = True
+    """Whether a write counts against the account's writes. If not, the feature counts it itself,
+    and it counts as `cost` reads, as a GET does. A PUBLIC operation counts against the address; one
+    that is not `counted` only when it is refused."""
+    cost: int = 1
+    """How many reads it counts as."""
+    refuse: Refuse | None = None
+    """Answers a problem where the client cannot read a problem document."""
+    form: type[BaseModel] | None = None
+    """The fields beside the `file` of a form that the handler reads itself (`core.forms`)."""
+    body: type[BaseModel] | None = field(init=False, default=None)
+    returns: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.path = PREFIX + self.path
+        hints = typing.get_type_hints(self.handler, include_extras=True)
+        self.returns = hints.pop("return", None)
+        if not self.status:
+            self.status = 204 if self.returns in (None, type(None)) else 200
         parameters: dict[str, dict[str, tuple[Any, Any]]] = {"path": {}, "query": {}, "header": {}}
-        for name, parameter in list(inspect.signature(handler).parameters.items())[1:]:
+        for name, parameter in list(inspect.signature(self.handler).parameters.items())[1:]:
             hint = hints[name]
             if inspect.isclass(hint) and issubclass(hint, BaseModel):
                 self.body, self._body_name = hint, name
@@ -170,17 +155,17 @@ class Operation:
             if header is not None:
                 alias = header.name.lower()
                 parameters["header"][name] = (hint, Field(default, alias=alias))
-            elif f"{{{name}}}" in path:
+            elif f"{{{name}}}" in self.path:
                 parameters["path"][name] = (hint, default)
             else:
                 parameters["query"][name] = (hint, default)
         self.path_model, self.query_model, self.header_model = (
-            create_model(f"{place}_of_{handler.__name__}", __base__=_Parameters, **fields)  # type: ignore[call-overload]
-            for place, fields in parameters.items()
+            create_model(f"{kind}_of_{self.handler.__name__}", __base__=_Parameters, **fields)  # type: ignore[call-overload]
+            for kind, fields in parameters.items()
         )
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
-        """Guard, bind, run, serialize; a problem is told in the route's own way if it has one."""
+        """Authenticate, bind, run and serialize; `refuse` answers a problem if there is one."""
         request[OPERATION] = self
         try:
             return await self._answer(request)
@@ -188,28 +173,29 @@ class Operation:
             if self.refuse is None:
                 raise
             if problem.status == 429:
-                await asyncio.sleep(REFUSED_SECONDS)
+                await asyncio.sleep(THROTTLE_SECONDS)
             return await self.refuse(request, problem)
         finally:
-            request.pop(LET_GO, None)  # it knows the request: together they would stay for long
+            request.pop(END_WAIT, None)  # it refers to the request: a cycle
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         if self.method != "GET":
             return await self._handle(request)
-        done = await request.app[TURNS].take(address_key(request))
-        request[_LEAVE] = [done]
+        done = await service(request, RequestLimits).turns.acquire(address_key(request))
+        request[_RELEASES] = [done]
         try:
             return await self._handle(request)
         finally:
             done()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        public_request.set(not self.roles)
         if self.roles:
             await self._admit(request)
         elif self.counted:
             count_anonymous(request)
         else:
-            request.app[ADDRESSES].take(address_key(request), WRITE_COST)
+            service(request, RequestLimits).addresses.consume(address_key(request), WRITE_COST)
         try:
             result = await self.handler(request, **await self._bind(request))
         except Problem as problem:
@@ -236,18 +222,18 @@ class Operation:
         )
 
     async def _admit(self, request: web.Request) -> None:
-        """Whose request it is.
+        """Authenticate the request and count it.
 
-        It is counted by address before the database is asked: a client that leaves at once would
-        be cancelled there, and never counted. By account only once its session holds: a token that
-        was stolen and revoked must not use up what its owner may do.
+        It is counted by address before the database is asked: a client that disconnects at once
+        would be cancelled there and never counted. It is counted by account only once its session
+        is known to be valid: a stolen token that was revoked must not use up its owner's limits.
         """
         writes = self.counted and self.method != "GET"
         cost = WRITE_COST if writes else self.cost + self._rows(request) // ROWS
-        gate = request.app[GATE]
+        gate = service(request, Gate)
         try:
             claims = gate.read(request.headers.get("Authorization"))
-            request.app[ADDRESSES].take(address_key(request), cost)
+            service(request, RequestLimits).addresses.consume(address_key(request), cost)
             identity = await gate.check(claims)
         except Problem as problem:
             if problem.status == 401:
@@ -255,15 +241,15 @@ class Operation:
             raise
         request[IDENTITY] = identity
         if writes:
-            request.app[WRITES].take(identity.limit_key)
+            service(request, RequestLimits).writes.consume(identity.limit_key)
         else:
-            request.app[READS].take(identity.limit_key, cost)
-        _enter(request, identity)
+            service(request, RequestLimits).reads.consume(identity.limit_key, cost)
+        _count_in_flight(request, identity)
         if identity.role not in self.roles:
             raise forbidden(f"This is for {' and '.join(self.roles)}s only.")
 
     def _rows(self, request: web.Request) -> int:
-        """How many entries of a list are asked for at most; 0 where it is none."""
+        """How many entries are requested at most; 0 where it is no list."""
         field = self.query_model.model_fields.get("limit")
         if field is None:
             return 0
@@ -289,78 +275,42 @@ class Operation:
         return bound
 
 
-def _enter(request: web.Request, identity: Identity) -> None:
-    """Count the request until its answer has been read. Raises Problem 429."""
-    leave = request.app[IN_FLIGHT].enter(identity.limit_key)
-    request.setdefault(_LEAVE, []).append(leave)
+def _count_in_flight(request: web.Request, identity: Identity) -> None:
+    """Count the request until its answer is written. Raises Problem 429."""
+    release = service(request, RequestLimits).in_flight.enter(identity.limit_key)
+    request.setdefault(_RELEASES, []).append(release)
     task = asyncio.current_task()  # aiohttp makes one a request, which also writes the answer
     assert task is not None
-    task.add_done_callback(lambda _: leave())
+    task.add_done_callback(lambda _: release())
 
 
 class Router:
-    """The operations of one feature."""
+    """The operations of one feature, registered with `@router.route(method, path, roles=...)`.
+
+    `route` takes what `Operation` does, apart from tag and handler.
+    """
 
     def __init__(self, tag: str) -> None:
-        self.tag = tag
         self.operations: list[Operation] = []
+        self.tag = tag
+        self.route = self._decorator(Operation)
 
-    def route(
-        self,
-        method: str,
-        path: str,
-        *,
-        roles: tuple[str, ...],
-        status: int | None = None,
-        problems: tuple[int, ...] = (),
-        media: tuple[str, ...] = (),
-        empty: tuple[int, ...] = (),
-        also: tuple[int, ...] = (),
-        counted: bool = True,
-        cost: int = 1,
-        refuse: Refuse | None = None,
-        form: type[BaseModel] | None = None,
-    ) -> Callable[[Handler], Handler]:
-        """Register a handler.
+    def _decorator(
+        self, make: Callable[Concatenate[str, Handler, OptionsP], Operation]
+    ) -> Callable[OptionsP, Callable[[HandlerT], HandlerT]]:
+        def route(
+            *args: OptionsP.args, **options: OptionsP.kwargs
+        ) -> Callable[[HandlerT], HandlerT]:
+            def register(handler: HandlerT) -> HandlerT:
+                self.operations.append(make(self.tag, handler, *args, **options))
+                return handler
 
-        `roles` may call it (PUBLIC: anyone). `status` is that of success: 200, or 204 where it
-        returns nothing. `problems` are the errors of its own rules; what guards and binding may
-        answer is added. `media` are other content types than JSON; `empty` other statuses
-        without a body, `also` others with the same one. What may change something counts as one of
-        the account's writes, unless the feature counts it in its own way and says `counted=False`;
-        it then counts as `cost` of its reads, as a GET does. A PUBLIC one counts against the
-        address, or with `counted=False` only where it is refused. `refuse` answers a problem where
-        the client could not read a document. `form` has the fields of a form that the handler reads
-        itself (`core.forms`), beside its `file`.
-        """
+            return register
 
-        def register(handler: Handler) -> Handler:
-            returns_nothing = inspect.signature(handler).return_annotation in (None, "None")
-            self.operations.append(
-                Operation(
-                    method,
-                    path,
-                    handler,
-                    roles=roles,
-                    status=status or (204 if returns_nothing else 200),
-                    problems=problems,
-                    media=media,
-                    empty=empty,
-                    also=also,
-                    counted=counted,
-                    cost=cost,
-                    refuse=refuse,
-                    tag=self.tag,
-                    form=form,
-                )
-            )
-            return handler
-
-        return register
+        return route
 
     def add_to(self, app: web.Application) -> None:
-        """Put the operations into the application's route table and its document."""
-        app[OPERATIONS].extend(self.operations)
+        """Put the operations into the application's route table."""
         for operation in self.operations:
             app.router.add_route(operation.method, operation.path, operation.__call__)
             if operation.method == "GET" and operation.status != 101:

@@ -1,9 +1,7 @@
-"""The HTTP server under the application: what its connections share, and how it stops."""
+"""The HTTP server under the application: how it writes answers, and how it stops."""
 
 import asyncio
 import contextlib
-import time
-from collections import OrderedDict, deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,47 +11,50 @@ from aiohttp.http import HttpVersion11
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 
-from server.core.arrivals import ARRIVALS, Arrivals
+from server.core.bodies import BodyDeadlines
 from server.core.connection import Connection
-from server.core.limits import KEYS
-from server.core.middleware import METRICS
+from server.core.metrics import Metrics
+from server.core.parse_queue import ParseQueue
+from server.core.services import SERVICES
 from server.core.sockets import Sockets
 from server.settings import Settings
 
 SLICE = 64 * 1024
-"""Bytes of an answer that are handed to the transport at once, and that its client has to take
+"""Bytes of an answer that are written to the transport at once, and that the client has to read
 within `write_seconds`."""
-TURN_SECONDS = 0.002
-"""How long a turn of the event loop parses what waits of known addresses, and then of others."""
-PARTS = {True: 16, False: 4}
-"""How many parts it parses at most, of addresses that lately sent a valid token and of others: each
-may be a request, whose answer takes longer than its parsing."""
-KNOWN_SECONDS = 900.0
-"""How long an address is known after its last valid token."""
 BODY_BUFFER = 64 * 1024
-"""Bytes of a body that wait for whoever reads it; twice as many before the client has to wait."""
+"""Bytes of a body that are buffered; at twice as many, reading from the client pauses."""
 FORCED_SECONDS = 0.5
-"""aiohttp waits twice this long for what has not ended by itself."""
+"""aiohttp waits twice this long for what has not ended."""
 FOREVER = 366 * 86_400.0
 ERROR = web_protocol.ERROR._replace(version=HttpVersion11)
-"""Stands for a request that cannot be read."""
-
-
-Line = OrderedDict[str, deque[Connection]]
+"""aiohttp's stand-in for an unreadable request, as HTTP/1.1."""
 
 
 class AnswerWriter(http_writer.StreamWriter):
-    """Writes an answer in slices, each of which the client has to take in time.
+    """Writes an answer in slices, each of which the client has to read in time.
 
-    aiohttp would hand a whole body to the transport, which keeps it for a client that reads
-    nothing for as long as the connection lasts.
+    aiohttp would write a whole body to the transport, which keeps it in memory for as long as the
+    connection of a client that reads nothing.
     """
 
     _protocol: Connection
-    _body = 0
+
+    def __init__(
+        self,
+        protocol: Connection,
+        loop: asyncio.AbstractEventLoop,
+        unread: "Unread",
+        seconds: float | None,
+    ) -> None:
+        """A client has so many `seconds` for each slice; None is no limit."""
+        super().__init__(protocol, loop)
+        self._unread = unread
+        self._seconds = seconds
+        self._body = 0
 
     async def write(self, chunk: Any, *, drain: bool = True, LIMIT: int = SLICE) -> None:
-        """Send a part of the body. Raises ConnectionError where the client takes too long."""
+        """Send a part of the body. Raises ConnectionError where the client reads too slowly."""
         self._body = len(chunk)
         view = chunk if self._body <= SLICE else memoryview(chunk)
         for start in range(0, self._body, SLICE):
@@ -68,10 +69,9 @@ class AnswerWriter(http_writer.StreamWriter):
         await super().write_eof(chunk)
 
     async def drain(self) -> None:
-        """Wait until the client has taken what was written.
+        """Wait until the client has read what was written.
 
-        Raises ConnectionError where that takes longer than `write_seconds`. What is held for news
-        has its own rule for a reader that stalls.
+        Raises ConnectionError where that takes too long. Streams have their own limit.
         """
         connection = self._protocol
         transport = connection.transport
@@ -80,8 +80,8 @@ class AnswerWriter(http_writer.StreamWriter):
             return
         size = max(self._body, transport.get_write_buffer_size())
         try:
-            with connection.server.unread.waiting(connection, size):
-                async with asyncio.timeout(connection.server.settings.write_seconds or None):
+            with self._unread.waiting(connection, size):
+                async with asyncio.timeout(self._seconds):
                     await super().drain()
         except TimeoutError:
             connection.cut_off("did not take its answer in time")
@@ -89,8 +89,7 @@ class AnswerWriter(http_writer.StreamWriter):
 
 
 class Unread:
-    """What answers keep in memory while they wait for their clients; `most` in bytes, 0 is no
-    limit."""
+    """Answers that clients have not read yet: at most `most` bytes in all; 0 is no limit."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -99,7 +98,7 @@ class Unread:
 
     @contextlib.contextmanager
     def waiting(self, connection: Connection, size: int) -> Iterator[None]:
-        """Count an answer. Beyond the limit, those that have waited longest are cut off."""
+        """Count an answer. Beyond the limit, those that have waited longest are aborted."""
         self._waiting[connection] = size
         self._total += size
         while self._most and self._total > self._most and len(self._waiting) > 1:
@@ -112,25 +111,11 @@ class Unread:
             self._total -= self._waiting.pop(connection, 0)
 
 
-def _parse_some(line: Line, most: int) -> None:
-    """Parse the next parts, one of each address in turn."""
-    ends = time.perf_counter() + TURN_SECONDS
-    for _ in range(most):
-        if not line or time.perf_counter() > ends:
-            return
-        address, waiting = line.popitem(last=False)
-        connection = waiting.popleft()
-        if waiting:
-            line[address] = waiting
-        connection.waits = False
-        connection.parse_next()
-
-
 class Server(web.Server):
-    """Makes the connections, and ends them when the server stops."""
+    """Makes the connections, and closes them when the server stops."""
 
     def __init__(
-        self, app: web.Server, *, settings: Settings, arrivals: Arrivals, **more: Any
+        self, app: web.Server, *, settings: Settings, deadlines: BodyDeadlines, **more: Any
     ) -> None:
         self._make_request_of_app = app.request_factory
         super().__init__(
@@ -142,80 +127,37 @@ class Server(web.Server):
             lingering_time=0,  # `Connection` does it
             **more,
         )
-        self.settings = settings
-        self.unread = Unread(settings.unread_mb * 1024 * 1024)
         self.sockets = Sockets(settings)
-        self._arrivals = arrivals
-        self._lines: dict[bool, Line] = {True: OrderedDict(), False: OrderedDict()}
-        """What waits to be parsed, of each address in its order, known addresses and others apart;
-        the addresses take turns: one with a thousand connections holds up itself alone."""
-        self._known: OrderedDict[str, float] = OrderedDict()
-        """When an address last sent a valid token, those of the latest last."""
-        self._parsed = 0
-        """Parts that were parsed at once since the last turn."""
-        self._called = False
-
-    def note_known(self, address: str) -> None:
-        """A request with a valid token came from there: for a while its requests go first."""
-        self._known[address] = time.monotonic()
-        self._known.move_to_end(address)
-        if len(self._known) > KEYS:
-            self._known.popitem(last=False)
-
-    def may_parse(self, address: str) -> bool:
-        """Whether a part that has just been read may be parsed at once; then it counts."""
-        known = self._is_known(address)
-        if self._lines[known] or self._parsed >= PARTS[known]:
-            return False
-        self._parsed += 1
-        self._call()
-        return True
-
-    def line_up(self, connection: Connection) -> None:
-        """Parse what that connection has read, in turn with the others."""
-        if connection.waits:
-            return
-        connection.waits = True
-        address = connection.address_key
-        self._lines[self._is_known(address)].setdefault(address, deque()).append(connection)
-        self._call()
-
-    def _is_known(self, address: str) -> bool:
-        return time.monotonic() - self._known.get(address, float("-inf")) < KNOWN_SECONDS
-
-    def _call(self) -> None:
-        if not self._called:
-            self._called = True
-            self._loop.call_soon(self._parse_in_turn)
-
-    def _parse_in_turn(self) -> None:
-        self._called = False
-        self._parsed = 0
-        try:
-            for known, line in self._lines.items():
-                _parse_some(line, PARTS[known])
-        finally:
-            if any(self._lines.values()):
-                self._call()
+        self._settings = settings
+        self._unread = Unread(settings.unread_mb * 1024 * 1024)
+        self._parse_queue = ParseQueue(self._loop)
+        self._deadlines = deadlines
 
     def __call__(self) -> Connection:
         """The protocol of a new connection."""
-        return Connection(self, loop=self._loop, **self._kwargs)
+        return Connection(
+            self,
+            self._settings,
+            self.sockets,
+            self._parse_queue,
+            loop=self._loop,
+            **self._kwargs,
+        )
 
     def pre_shutdown(self) -> None:
-        """End what is idle; what has begun goes on."""
-        self._arrivals.draining = True
+        """Close idle connections; requests that have begun go on."""
+        self._deadlines.draining = True
         for connection in self.connections:
             assert isinstance(connection, Connection)
             connection.drain()
 
     async def finish(self, seconds: float) -> None:
-        """Wait at most so long for what has begun, half of it for bodies that still arrive."""
+        """Wait at most so long for requests that have begun, half of it for their bodies."""
         tasks = {one._task_handler for one in self.connections if one._task_handler is not None}
         if not tasks:
             return
         _, left = await asyncio.wait(tasks, timeout=seconds / 2)
-        self._arrivals.stop()
+        self._deadlines.stop()
         if left:
             await asyncio.wait(left, timeout=seconds / 2)
 
@@ -231,7 +173,8 @@ class Server(web.Server):
         if message is web_protocol.ERROR:
             message = ERROR
         protocol.payload, protocol.chunked = payload, message.chunked
-        answer = AnswerWriter(protocol, self._loop)
+        seconds = self._settings.write_seconds or None
+        answer = AnswerWriter(protocol, self._loop, self._unread, seconds)
         return self._make_request_of_app(message, payload, protocol, answer, task)
 
 
@@ -251,18 +194,18 @@ class Runner(web.AppRunner):
         server = Server(
             await super()._make_server(),
             settings=self._settings,
-            arrivals=self.app[ARRIVALS],
+            deadlines=self.app[SERVICES][BodyDeadlines],
             access_log=None,
             loop=asyncio.get_running_loop(),
         )
-        metrics = self.app[METRICS]
+        metrics = self.app[SERVICES][Metrics]
         metrics.gauge(
             "open_connections", "Connections, idle ones too.", lambda: server.sockets.open
         )
         return server
 
     async def shutdown(self) -> None:
-        """End the streams, and let finish what has begun."""
+        """End the streams, and let requests that have begun finish."""
         assert isinstance(self.server, Server)
         finished = self.server.finish(self._settings.shutdown_seconds)
         await asyncio.gather(super().shutdown(), finished)

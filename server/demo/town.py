@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from server.core.clock import now
-from server.core.database import Database, Transaction
+from server.core.database import Database, Transaction, opened_database
 from server.core.ids import new_id
 from server.core.queries import load_queries
 from server.features.accounts.passwords import Passwords
@@ -42,9 +42,11 @@ STEP_MINUTES = (0, 1, 3, 16, 19, 31)
 """From `placed` to each step of a past order."""
 
 
-async def refuse_town(settings: Settings, database: Database) -> None:
-    """Raises SettingsError where a demo has filled this database: nobody may run it for real."""
-    if await database.read(lambda tx: _queries.town_claimed(tx)):
+async def refuse_town(settings: Settings) -> None:
+    """Raises SettingsError where a demo has filled the database: nobody may run it for real."""
+    async with opened_database(settings.database_path) as database:
+        found = await database.read(lambda tx: _queries.town_claimed(tx))
+    if found:
         raise SettingsError(
             f"{settings.database_path} holds a demo's town, where anybody may log in as an"
             " employee; to run for real point TIFFIN_DATA_DIR at another folder, to run the demo"

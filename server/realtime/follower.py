@@ -1,20 +1,23 @@
-"""A process that follows a topic for as long as it lives."""
+"""A sink that follows a topic for as long as its process lives, and what needs one."""
 
 import asyncio
+import json
 import logging
 from abc import ABC, abstractmethod
 
 from server.core.errors import Problem
+from server.core.lifecycle import Component
 from server.realtime.event import Event
 from server.realtime.hub import Hub
-from server.realtime.subscription import Subscription
+from server.realtime.log import REWRITES
+from server.realtime.topic import Subscription
 
 logger = logging.getLogger(__name__)
 
 AGAIN_SECONDS = 1.0
 
 
-class Follower(ABC):
+class Follower(Component, ABC):
     """A sink that takes up its topic again whatever happens; there is always room in it."""
 
     def __init__(self, hub: Hub, topic: str) -> None:
@@ -31,9 +34,12 @@ class Follower(ABC):
     def lost(self) -> None:
         """Events may have been missed until here, where it follows again."""
 
-    async def follow(self) -> None:
+    async def open(self) -> None:
         """Start from now."""
         self._subscription = await self._hub.subscribe(self._topic, None, self)
+
+    async def close(self) -> None:
+        """The hub ends the subscription."""
 
     async def ready(self) -> None:
         """At once."""
@@ -55,7 +61,7 @@ class Follower(ABC):
     async def _follow_again(self) -> None:
         while True:
             try:
-                await self.follow()
+                await self.open()
                 # Only now: what happened before would be missed by what is done about the loss.
                 self.lost()
                 return
@@ -64,3 +70,22 @@ class Follower(ABC):
             except Exception:
                 logger.exception("following %s failed; it will be tried again", self._topic)
             await asyncio.sleep(AGAIN_SECONDS)
+
+
+class Rewrites(Follower):
+    """Follows `REWRITES`: the hub forgets its copies of the topics named there.
+
+    What is read from the log later has been rewritten already.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        super().__init__(hub, REWRITES)
+
+    def write(self, event: Event) -> bool:
+        """Forget that topic's events."""
+        self._hub.forget(json.loads(event.data)["topic"])
+        return True
+
+    def lost(self) -> None:
+        """Any topic may have been rewritten."""
+        self._hub.forget_all()

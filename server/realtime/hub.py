@@ -8,17 +8,15 @@ from contextlib import asynccontextmanager
 from server.core.clock import now, to_text
 from server.core.database import Database
 from server.core.errors import Problem, unavailable
+from server.core.lifecycle import Component, SupervisedTask
 from server.core.logging import log_failure
-from server.core.supervised import SupervisedTask
 from server.realtime.broker import Broker
 from server.realtime.event import Cursor, Event
 from server.realtime.log import EventLog
 from server.realtime.log_topic import LogTopic, Rings
 from server.realtime.passing_topic import PASSING, PassingTopic
-from server.realtime.state_topic import StateTopic
-from server.realtime.states import STATE, States
-from server.realtime.subscription import Sink, Subscription
-from server.realtime.topic import Topic
+from server.realtime.state_topic import STATE, States, StateTopic
+from server.realtime.topic import Sink, Subscription, Topic
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +24,7 @@ LINGER_SECONDS = 60.0
 """How long a topic is kept after its last listener, for those who come back."""
 
 
-class Hub:
+class Hub(Component):
     """Events of committed transactions to everybody who listens here, each once and in order.
 
     The broker is a hint; the sweep compares heads with the database every `sweep_seconds` and
@@ -50,7 +48,8 @@ class Hub:
         self._sweep_seconds = sweep_seconds
         self._topics: dict[str, Topic] = {}
         self._opening: dict[str, asyncio.Task[Topic]] = {}
-        self.sweeper = SupervisedTask("sweep", self._sweep_for_ever)
+        self._sweeper = SupervisedTask("sweep", self._sweep_for_ever)
+        self.tasks = (*broker.tasks, self._sweeper)
         self._suspicious = asyncio.Event()
         self._leaving: set[asyncio.Task[None]] = set()
         broker.deliver = self._receive
@@ -58,17 +57,20 @@ class Hub:
         database.publish = self._publish
 
     async def open(self) -> None:
-        """Start the sweep."""
-        self.sweeper.start()
+        """Open the log and the broker, and start the sweep."""
+        await self.log.open()
+        await self._broker.open(self.log.epoch)
+        self._sweeper.start()
 
     async def close(self) -> None:
-        """Stop the sweep and forget every topic."""
-        await self.sweeper.stop()
+        """Stop the sweep, forget every topic, and close the broker."""
+        await self._sweeper.stop()
         for task in (*self._opening.values(), *self._leaving):
             task.cancel()
         for topic in self._topics.values():
             topic.close()
         self._topics.clear()
+        await self._broker.close()
 
     @property
     def listeners(self) -> int:

@@ -23,7 +23,7 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from server.core.supervised import SupervisedTask
+from server.core.lifecycle import SupervisedTask
 from server.realtime.event import Event
 
 logger = logging.getLogger(__name__)

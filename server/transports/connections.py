@@ -8,8 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 
-from aiohttp import web
-
 from server.core.auth import Claims
 from server.core.errors import too_many, unavailable
 from server.realtime.event import Event
@@ -160,9 +158,6 @@ class Unidentified:
             self._by_address[address] -= 1
             if not self._by_address[address]:
                 del self._by_address[address]
-
-
-CONNECTIONS = web.AppKey("connections", Connections)
 
 
 class Revocations(Follower):

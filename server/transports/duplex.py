@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiohttp import web
-
 from server.core.errors import Problem, too_many
 from server.core.limits import KEYS, GrowingDelay
 from server.realtime.event import Event
@@ -280,7 +278,7 @@ class AccountPaces:
 
         Raises Problem 429 where a connection of its was cut off just now.
         """
-        if wait := self._away.wait(key):
+        if wait := self._away.seconds_left(key):
             raise too_many(
                 "A connection of this account has sent too many frames."
                 f" Connect again in {math.ceil(wait)} s.",
@@ -289,11 +287,8 @@ class AccountPaces:
         return self.of(key)
 
     def _cut_off(self, key: str) -> None:
-        if not self._away.wait(key):  # many that are cut off together count once
-            self._away.count(key)
-
-
-ACCOUNT_PACES = web.AppKey("account_paces", AccountPaces)
+        if not self._away.seconds_left(key):  # many that are cut off together count once
+            self._away.begin_attempt(key)
 
 
 def client_id_in(text: str | None) -> str | None:

@@ -5,9 +5,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator
 
-from aiohttp import web
-
-from server.core.supervised import SupervisedTask
+from server.core.lifecycle import Component, SupervisedTask
 
 logger = logging.getLogger(__name__)
 
@@ -15,22 +13,14 @@ SLICES = 10
 """Parts of an interval: ten thousand streams are not all written to in one tick of the loop."""
 
 
-class Heartbeat:
+class Heartbeat(Component):
     """Calls each member once every `interval` seconds."""
 
     def __init__(self, interval: float) -> None:
         self._pause = interval / SLICES
         self._slices: list[dict[Callable[[], None], None]] = [{} for _ in range(SLICES)]
         self._next = 0
-        self.task = SupervisedTask("heartbeat", self._beat)
-
-    async def open(self) -> None:
-        """Start beating."""
-        self.task.start()
-
-    async def close(self) -> None:
-        """Stop."""
-        await self.task.stop()
+        self.tasks = (SupervisedTask("heartbeat", self._beat),)
 
     @contextlib.contextmanager
     def beating(self, comment: Callable[[], None]) -> Iterator[None]:
@@ -52,6 +42,3 @@ class Heartbeat:
                         comment()
                     except Exception:  # one connection's trouble must not silence the others
                         logger.exception("a heartbeat failed")
-
-
-HEARTBEAT = web.AppKey("heartbeat", Heartbeat)

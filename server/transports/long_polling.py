@@ -9,12 +9,14 @@ from typing import Annotated, Any, Generic, Self, TypeVar
 from aiohttp import web
 from pydantic import Field
 
+from server.core.auth import Gate
 from server.core.errors import Problem, reset, unauthorized, unavailable
-from server.core.routing import GATE, HELD, Answer, identity_of, mark_held, service
+from server.core.routing import HELD, Answer, identity_of, mark_held
+from server.core.services import service
 from server.realtime.event import Event
 from server.realtime.hub import Hub
 from server.settings import Settings
-from server.transports.connections import CONNECTIONS, End
+from server.transports.connections import Connections, End
 
 FoundT = TypeVar("FoundT")
 
@@ -52,10 +54,10 @@ class Wait:
             return
         mark_held(self._request, lambda: self._end(End.RELEASED))
         identity = identity_of(self._request)
-        connections = self._request.app[CONNECTIONS]
+        connections = service(self._request, Connections)
         self._place.enter_context(connections.hold(identity, self._end, poll=True))
         # Registered before it is checked: a revocation in between is seen one way or the other.
-        await self._request.app[GATE].check(identity)
+        await service(self._request, Gate).check(identity)
 
     async def until(self, *news: asyncio.Future[Any]) -> None:
         """Returns when one of these is done, the time is up, or the request has to end.
@@ -294,7 +296,7 @@ async def read(
                 await wait.until(page.news)
             if page.news.done():
                 # A right may have ended in another process, and what tells of it be on its way.
-                await request.app[GATE].check(identity_of(request))
+                await service(request, Gate).check(identity_of(request))
                 if admit is not None:
                     await admit()
                 wait.check()

@@ -17,17 +17,17 @@ from server.core.addresses import address_key
 from server.core.auth import Gate
 from server.core.errors import Problem, malformed, too_many, unauthorized, unavailable
 from server.core.logging import log_failure
-from server.core.routing import GATE, HELD, count_anonymous
+from server.core.routing import HELD, count_anonymous
 from server.settings import Settings
-from server.transports.connections import CONNECTIONS, Connections, End, Unidentified
+from server.transports.connections import Connections, End, Unidentified
 from server.transports.counted_websocket import check_upgrade
 from server.transports.duplex import (
-    ACCOUNT_PACES,
     CLOSE_SECONDS,
     CODES,
     FRAME_BYTES,
     PATIENCE,
     RETRY_MS,
+    AccountPaces,
     CloseCode,
     Pace,
     Said,
@@ -52,7 +52,7 @@ logger = logging.getLogger(__name__)
 
 ResultT = TypeVar("ResultT")
 
-PATH = "/socket.io/"
+PATH, METHODS = "/socket.io/", ("GET", "POST", "OPTIONS")
 PLACE = web.RequestKey("place", ExitStack)
 """A handshake's place among those that have not said who they are."""
 STAYS_AWAY = (End.EXPIRED, End.REVOKED, End.TOO_LARGE, End.TOO_FAST)
@@ -73,10 +73,10 @@ class Refused(Exception):
 class SocketIo:
     """The server of Socket.IO, at PATH. What its events mean is what `on` says."""
 
-    def __init__(self, app: web.Application, settings: Settings) -> None:
-        self._gate: Gate = app[GATE]
-        self._connections: Connections = app[CONNECTIONS]
-        self._paces = app[ACCOUNT_PACES]
+    def __init__(
+        self, settings: Settings, gate: Gate, connections: Connections, paces: AccountPaces
+    ) -> None:
+        self._gate, self._connections, self._paces = gate, connections, paces
         self._settings = settings
         self._unidentified = Unidentified(
             settings.max_unidentified, settings.max_unidentified_per_address
@@ -107,8 +107,10 @@ class SocketIo:
         self._server.eio.unreadable = self._unreadable
         self._server.on("connect", self._connect)
         self._server.on("disconnect", self._disconnect)
-        for method in ("GET", "POST", "OPTIONS"):
-            app.router.add_route(method, PATH, self._serve)
+
+    def add_to(self, app: web.Application) -> None:
+        """Put PATH into the application's route table."""
+        app.add_routes(web.route(method, PATH, self._serve) for method in METHODS)
 
     def on(self, name: str, handle: Handle) -> None:
         """Events of that name go there."""

@@ -16,9 +16,9 @@ from engineio.async_socket import AsyncSocket
 from engineio.packet import MESSAGE, NOOP, PING, Packet
 from socketio.packet import ACK, CONNECT_ERROR
 
-from server.core.arrivals import ARRIVALS
-from server.core.bodies import BODY_SECONDS
+from server.core.bodies import BODY_SECONDS, BodyDeadlines
 from server.core.errors import Problem, malformed
+from server.core.services import service
 from server.settings import Settings
 from server.transports.connections import End
 from server.transports.counted_websocket import CountedWebSocket
@@ -203,7 +203,7 @@ async def read_post(request: web.Request) -> list[str]:
     if (request.content_length or 0) > FRAME_BYTES:
         raise too_large
     try:
-        async with request.app[ARRIVALS].within(BODY_SECONDS):
+        async with service(request, BodyDeadlines).within(BODY_SECONDS):
             body = await request.read()
     except TimeoutError:
         raise malformed(f"The body did not arrive within {BODY_SECONDS:g} s.") from None

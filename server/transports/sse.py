@@ -15,16 +15,18 @@ from aiohttp.web import BaseRequest
 from aiohttp_sse import EventSourceResponse
 from pydantic import BeforeValidator
 
+from server.core.auth import Gate
 from server.core.errors import Problem
 from server.core.logging import log_failure
-from server.core.routing import GATE, Header, identity_of, mark_held, service
+from server.core.routing import Header, identity_of, mark_held
+from server.core.services import service
 from server.realtime.event import Event
 from server.realtime.hub import Hub
-from server.realtime.states import STATE
-from server.realtime.subscription import Subscription
+from server.realtime.state_topic import STATE
+from server.realtime.topic import Subscription
 from server.settings import Settings
-from server.transports.connections import CONNECTIONS, End
-from server.transports.heartbeat import HEARTBEAT
+from server.transports.connections import Connections, End
+from server.transports.heartbeat import Heartbeat
 
 logger = logging.getLogger(__name__)
 
@@ -276,9 +278,9 @@ async def stream(
             sink.end(why)
 
     mark_held(request, lambda: end(End.RELEASED))
-    with request.app[CONNECTIONS].hold(identity, end):
+    with service(request, Connections).hold(identity, end):
         # Registered before it is checked: a revocation in between is seen one way or the other.
-        await request.app[GATE].check(identity)
+        await service(request, Gate).check(identity)
         response = EventSource(send_timeout=stalled_seconds)
         writer = await response.prepare(request)
         assert writer is not None
@@ -292,7 +294,7 @@ async def stream(
         )
         for why in pending:
             sink.end(why)
-        with beside(sink), request.app[HEARTBEAT].beating(sink.comment):
+        with beside(sink), service(request, Heartbeat).beating(sink.comment):
             try:
                 subscription = await hub.subscribe(topic, after, sink)
             except Problem as problem:  # no place for it: the answer is under way already

@@ -11,19 +11,21 @@ from contextlib import AbstractAsyncContextManager
 from aiohttp import WSMessage, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 
+from server.core.auth import Gate
 from server.core.errors import Problem
 from server.core.logging import log_failure
-from server.core.routing import GATE, IDENTITY, identity_of, mark_held, service
+from server.core.routing import IDENTITY, identity_of, mark_held
+from server.core.services import service
 from server.settings import Settings
-from server.transports.connections import CONNECTIONS, End
+from server.transports.connections import Connections, End
 from server.transports.counted_websocket import CountedWebSocket, check_upgrade
 from server.transports.duplex import (
-    ACCOUNT_PACES,
     BUFFER,
     CLOSE_SECONDS,
     CODES,
     FRAME_BYTES,
     RETRY_MS,
+    AccountPaces,
     CloseCode,
     Lane,
     Pace,
@@ -33,7 +35,7 @@ from server.transports.duplex import (
     code_of,
     error,
 )
-from server.transports.heartbeat import HEARTBEAT
+from server.transports.heartbeat import Heartbeat
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +137,7 @@ async def serve(request: web.Request, attend: Attend) -> web.StreamResponse:
     """
     check_upgrade(request)
     identity, settings = identity_of(request), service(request, Settings)
-    account = request.app[ACCOUNT_PACES].admit(identity.limit_key)
+    account = service(request, AccountPaces).admit(identity.limit_key)
     lane: WebSocketLane | None = None
     pending: list[End] = []
 
@@ -146,9 +148,9 @@ async def serve(request: web.Request, attend: Attend) -> web.StreamResponse:
             lane.end(why)
 
     mark_held(request, lambda: end(End.RELEASED))
-    with request.app[CONNECTIONS].hold(identity, end):
+    with service(request, Connections).hold(identity, end):
         # Registered before it is checked: a revocation in between is seen one way or the other.
-        request[IDENTITY] = await request.app[GATE].check(identity)
+        request[IDENTITY] = await service(request, Gate).check(identity)
         ws = CountedWebSocket(settings, account)
         writer = await ws.prepare(request)
         lane = WebSocketLane(request, writer, settings.stalled_reader_seconds)
@@ -156,7 +158,7 @@ async def serve(request: web.Request, attend: Attend) -> web.StreamResponse:
         account.join(lane, pace)
         for why in pending:
             lane.end(why)
-        with request.app[HEARTBEAT].beating(lane.beat):
+        with service(request, Heartbeat).beating(lane.beat):
             try:
                 async with attend(lane) as receive:
                     await _converse(ws, lane, receive, pace)
@@ -176,7 +178,9 @@ async def refuse(request: web.Request, problem: Problem) -> web.StreamResponse:
     check_upgrade(request, problem)
     mark_held(request)
     identity = request.get(IDENTITY)
-    account = request.app[ACCOUNT_PACES].of(identity.limit_key) if identity is not None else None
+    account = (
+        service(request, AccountPaces).of(identity.limit_key) if identity is not None else None
+    )
     ws = CountedWebSocket(service(request, Settings), account)
     await ws.prepare(request)
     with contextlib.suppress(TimeoutError):

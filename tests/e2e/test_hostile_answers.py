@@ -61,7 +61,7 @@ async def test_an_app_stays_whatever_it_is_told(
         }
         app = app_class(server.url, tokens=TokenStore(tmp_path / "tokens.json"))
         async with app.run_test(size=(80, 24), notifications=True) as pilot:
-            await wait_until(lambda: app.door.ready.is_set() and app.focused, what="the log-in")
+            await wait_until(lambda: app.auth.ready.is_set() and app.focused, what="the log-in")
             server.says, server.flood = says, flood
             await pilot.press("enter")
             troubled = (State.RETRY, State.DOWN)

@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-from server.transports.connections import CONNECTIONS
+from server.transports.connections import Connections
 from support.cast import Cast, cast_of
 from support.live_server import LiveServer, running_server, settings_for
 from support.rest import Answer, Rest
@@ -34,7 +34,7 @@ def poll(rest: Rest, order_id: object) -> asyncio.Task[Answer]:
 
 
 async def held(server: LiveServer, number: int) -> None:
-    await wait_until(lambda: server.app[CONNECTIONS].held == number, what=f"{number} held")
+    await wait_until(lambda: server.services[Connections].held == number, what=f"{number} held")
 
 
 async def test_above_four_fifths_the_longest_waiting_goes_early(data_dir: Path) -> None:

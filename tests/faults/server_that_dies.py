@@ -10,7 +10,7 @@ from aiohttp import web
 import server.app
 from server.__main__ import main
 from server.core.database import Database
-from server.core.routing import SERVICES
+from server.core.services import SERVICES
 from server.settings import Settings
 
 EXIT = 86

@@ -176,6 +176,7 @@ async def test_it_follows_the_clock_and_never_leaps(
         passed = 3600.0
         assert kept.now() == begun + 7 * hour
         await kept.keep()
+        await kept.close()
         again = Retention(database)
         await again.open()
         assert again.now() == begun + 7 * hour, "nor is a restart"
@@ -188,3 +189,4 @@ async def test_it_follows_the_clock_and_never_leaps(
         moment = begun + timedelta(hours=3)
         passed += 3600.0
         assert again.now() == moment, "a battery that was empty is made up for soon"
+        await again.close()

@@ -2,19 +2,20 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from server.core.routing import OPERATIONS
-from server.transports.connections import CONNECTIONS
-from support.cast import Cast, cast_of
-from support.live_server import LiveServer, running_server, settings_for
+from server.app import OPERATIONS
+from server.transports.connections import Connections
+from support.cast import Cast
+from support.live_server import LiveServer
 from support.room import open_chat
 from support.uploads import sent
 from support.waiting import wait_until
+
+pytestmark = pytest.mark.server_settings(photo_workers=0)
+"""Photos stay in the queue: none is shown, and none has a result."""
 
 API = "/api/v1"
 ANSWER_SECONDS = 10
@@ -27,19 +28,6 @@ class Said:
     status: int
     headers: dict[str, str]
     body: bytes
-
-
-@pytest.fixture
-async def live_server(data_dir: Path) -> AsyncIterator[LiveServer]:
-    """One that leaves photos in the queue."""
-    async with running_server(settings_for(data_dir, photo_workers=0)) as server:
-        yield server
-
-
-@pytest.fixture
-async def cast(live_server: LiveServer) -> AsyncIterator[Cast]:
-    async with cast_of(live_server) as found:
-        yield found
 
 
 def request(line: str, token: str | None = None, body: bytes = b"", *headers: bytes) -> bytes:
@@ -100,7 +88,7 @@ async def paths_of(cast: Cast, live_server: LiveServer) -> dict[str, str | None]
         "restaurants": cast.place.id,
     }
     found: dict[str, str | None] = {}
-    for operation in live_server.app[OPERATIONS]:
+    for operation in OPERATIONS:
         if operation.method == "GET":
             thing = things.get(operation.path.split("/")[3], "")
             caller = cast.customer if "customer" in operation.roles else cast.employee
@@ -139,7 +127,7 @@ async def test_head_is_answered_as_get_is_and_never_waits(
     assert [
         one.status for one in await spoken(live_server, request(poll, cast.customer.token))
     ] == [204]
-    await wait_until(lambda: live_server.app[CONNECTIONS].held == 0)
+    await wait_until(lambda: live_server.services[Connections].held == 0)
 
 
 async def test_every_error_is_marked_and_kept_nowhere(cast: Cast, live_server: LiveServer) -> None:
@@ -206,7 +194,7 @@ async def test_what_waits_for_news_is_answered_without_any_to_one_that_may_have_
     [answer] = await spoken(live_server, stream)
     assert answer.status == 200
     assert answer.body.endswith(b"\r\n0\r\n\r\n")
-    held = live_server.app[CONNECTIONS]
+    held = live_server.services[Connections]
     for asked in (poll, stream):
         reader, writer = await asyncio.open_connection("127.0.0.1", live_server.port)
         writer.write(asked)

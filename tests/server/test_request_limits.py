@@ -8,7 +8,6 @@ from aiohttp import web
 
 from server.app import create_app
 from server.core.database import READERS, Database, Transaction
-from server.core.routing import SERVICES
 from support.accounts import PASSWORD
 from support.live_server import running_server, settings_for
 from support.raw_http import RawRequest
@@ -167,8 +166,7 @@ async def test_a_request_whose_client_has_left_counts(data_dir: Path) -> None:
         async def wait(tx: Transaction) -> None:
             await let_go.wait()
 
-        database = server.app[SERVICES][Database]
-        assert isinstance(database, Database)
+        database = server.services[Database]
         readers = [asyncio.create_task(database.read(wait)) for _ in range(READERS)]
         try:
             for _ in range(40):  # none of them gets as far as having its session looked up

@@ -2,22 +2,23 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 import socketio
 
-from server.core.routing import OPERATIONS
-from support.cast import Cast, cast_of
-from support.live_server import LiveServer, running_server, settings_for
+from server.app import OPERATIONS
+from support.cast import Cast
+from support.live_server import LiveServer
 from support.rest import Rest
 from support.room import open_chat, room
 from support.socketio_client import connected
 from support.tokens import claims_of, forgeries, signed
 from support.uploads import COFFEE, form_of, sent
+
+pytestmark = pytest.mark.server_settings(photo_workers=0)
+"""Photos stay in the queue: none is shown, and none has a result."""
 
 CUSTOMERS = ("customer",)
 EMPLOYEES = ("employee",)
@@ -131,19 +132,6 @@ def routes_of(server: LiveServer) -> set[str]:
     return found
 
 
-@pytest.fixture
-async def live_server(data_dir: Path) -> AsyncIterator[LiveServer]:
-    """One that takes photos and leaves them in the queue: none is shown, and none has a result."""
-    async with running_server(settings_for(data_dir, photo_workers=0)) as server:
-        yield server
-
-
-@pytest.fixture
-async def cast(live_server: LiveServer) -> AsyncIterator[Cast]:
-    async with cast_of(live_server) as found:
-        yield found
-
-
 async def call(rest: Rest, route: str, ids: dict[str, str], row: Row) -> int:
     """Call the route; a stream is left once its headers are there."""
     method, path = route.split(" ")
@@ -174,7 +162,7 @@ async def ids_for(
 async def test_the_table_knows_every_route(live_server: LiveServer) -> None:
     known = {f"{m} /api/v1{p}" for m, p in (row.split(" ") for row in TABLE)}
     assert routes_of(live_server) == known | OUTSIDE
-    operations = {f"{one.method} {one.path}" for one in live_server.app[OPERATIONS]}
+    operations = {f"{one.method} {one.path}" for one in OPERATIONS}
     assert operations == known
 
 

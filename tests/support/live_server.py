@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from server.app import create_app
+from server.core.services import SERVICES, Services
 from server.core.serving import Runner
 from server.settings import Settings
 from support.ports import free_port
@@ -26,6 +27,11 @@ class LiveServer:
     settings: Settings
     url: str
     port: int
+
+    @property
+    def services(self) -> Services:
+        """What the application is made of."""
+        return self.app[SERVICES]
 
 
 def settings_for(data_dir: Path, **changes: Any) -> Settings:

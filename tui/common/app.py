@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
@@ -13,14 +13,14 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
 
-from tui.common.auth_flow import Door
+from tui.common.auth_flow import AuthFlow, Client
 from tui.common.base_app import BaseApp
-from tui.common.client.address import clean_address, names_a_user
 from tui.common.client.meter import Wire
 from tui.common.dialogs.base import LEAST_COLUMNS, LEAST_ROWS, TooSmall
+from tui.common.panel import Panel
 from tui.common.panel_grid import PanelGrid
 from tui.common.sanitize import plain
-from tui.common.services import DEFAULT_SERVER, Backend
+from tui.common.services import ServicesApp
 from tui.common.theme import DAY, NIGHT
 from tui.common.throttle import Pace
 from tui.common.widgets.key_bar import KeyBar
@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     from tui.common.client.outbox import OutboxStore
     from tui.common.client.session import Session
     from tui.common.client.token_store import TokenStore
-    from tui.common.panel import Panel
+    from tui.common.services import Role, Services, W
     from tui.common.uploads.pictures import PictureCache
 
+DEFAULT_SERVER = "http://127.0.0.1:8080"
 FLUSHES_A_SECOND = 20
 LOOK_SECONDS = 60.0
 """How often panels see what another window of the account has done."""
@@ -45,11 +46,11 @@ FRAME_CSS = Path(__file__).with_name("frame.tcss")
 CONTENT_CSS = Path(__file__).with_name("content.tcss")
 
 
-class TiffinApp(BaseApp):
+class TiffinApp(BaseApp, ServicesApp):
     """One window of tiffin. Draws its frame first, then imports the client and connects."""
 
     TITLE = "tiffin"
-    ROLE: ClassVar[Literal["customer", "employee"]] = "customer"
+    ROLE: "ClassVar[Role]" = "customer"
     CSS_PATH: ClassVar[list[str | PurePath]] = [FRAME_CSS]
     CONTENT_CSS: ClassVar[Path | None] = None
     """The app's own styles, read after the first paint."""
@@ -92,16 +93,15 @@ class TiffinApp(BaseApp):
         # set before anything is styled: a change of theme later costs a fifth of the first paint
         self.set_reactive(App.theme, NIGHT.name)
         self.stylesheet.set_variables(self.get_css_variables())
-        self.server = clean_address(server)
-        self.user_left_out = names_a_user(server)
+        self.services: Services = self
         self.wire = Wire()
-        self.tokens = tokens
+        self.auth = AuthFlow(
+            self, self.ROLE, server, self.wire, tokens, self.show_panels, self.clear_panels
+        )
         self.bar = TopBar(self.ROLE)
         self.tabs = TabStrip()
         self.grid = PanelGrid()
-        self._backend: Backend | None = None
-        self._cache: PictureCache | None = None
-        self.door = Door(self)
+        self._picture_cache: PictureCache | None = None
         self.hint = ""
         """Said once, as a toast, when the panels are up."""
         self._quitting = False
@@ -110,47 +110,80 @@ class TiffinApp(BaseApp):
         self._beats = 0
         self._revision = -1
 
-    def panel_classes(self) -> Sequence[type["Panel"]]:
+    def panel_classes(self) -> Sequence[type[Panel]]:
         """The panels, in the order of their numbers.
 
         Called after the first paint, once signed in: import the panels here, not above.
         """
         return ()
 
-    # -- what panels use
+    # -- services
+
+    @property
+    def role(self) -> "Role":
+        """Whose app this is."""
+        return self.ROLE
+
+    @property
+    def server(self) -> str:
+        """The server's base URL."""
+        return self.auth.server
 
     @property
     def session(self) -> "Session":
         """The session; there is one as soon as the log-in screen can be used."""
-        return self._need().session
+        return self._client.session
 
     @property
     def api(self) -> "Api":
         """Typed calls on the session."""
-        return self._need().api
+        return self._client.api
 
-    def outbox_store(self) -> "OutboxStore":
-        """What this account has written in chats and not got back."""
-        return self._need().outbox_store()
+    @property
+    def outbox(self) -> "OutboxStore":
+        """Chat messages of this account that the server does not have yet."""
+        return self._client.outbox()
 
     @property
     def picture_cache(self) -> "PictureCache":
-        """The pictures this log-in has seen."""
-        if self._cache is None:
+        """The pictures downloaded since the log-in."""
+        if self._picture_cache is None:
             from tui.common.uploads.pictures import PictureCache
 
-            self._cache = PictureCache(self.api)
-        return self._cache
+            self._picture_cache = PictureCache(self.api)
+        return self._picture_cache
 
     @property
-    def panels(self) -> Sequence["Panel"]:
+    def panels(self) -> Sequence[Panel]:
         """The panels that are up, in order."""
         return self.grid.panels
 
+    def find_panel(self, kind: "type[W]") -> "W | None":
+        """The panel of that class, if this app has one."""
+        return next((panel for panel in self.panels if isinstance(panel, kind)), None)
+
+    def go_to(self, panel: Widget) -> None:
+        """Put a panel in front and give it the focus."""
+        if isinstance(panel, Panel):
+            self.grid.bring(panel)
+
     def set_headline(self, headline: Content | str) -> None:
-        """What matters most right now, in the middle of the top bar. A string is plain text."""
+        """Show what matters most now in the middle of the top bar. A string is plain text."""
         self.bar.headline = Content(plain(headline)) if isinstance(headline, str) else headline
         self.bar.tick()
+
+    def show_account(self, account: "Account") -> None:
+        """Show whose window this is."""
+        self.bar.who = account.name
+        self.bar.tick()
+
+    def log_out(self) -> None:
+        """End the session and go to the log-in screen."""
+        self.auth.log_out()
+
+    def on_session_ended(self, message: str) -> None:
+        """The session is over: go to the log-in screen and show `message` there."""
+        self.auth.on_session_ended(message)
 
     # -- from the first paint to the log-in and back
 
@@ -175,24 +208,28 @@ class TiffinApp(BaseApp):
         """Draw first; only then import and connect."""
         self.set_interval(1 / FLUSHES_A_SECOND, self._beat)
         self.set_interval(LOOK_SECONDS, self._refresh_remote)
-        self.call_after_refresh(self.door.open)
+        self.call_after_refresh(self._open)
 
-    def dress(self) -> None:
-        """Read the styles of what comes into the frame."""
+    def _open(self) -> None:
+        self.read_styles()
+        self.auth.open()
+
+    def read_styles(self) -> None:
+        """Read the styles of panels and dialogs."""
         own = [] if self.CONTENT_CSS is None else [self.CONTENT_CSS]
         self.stylesheet.read_all([CONTENT_CSS, *own])
         self.refresh_css(animate=False)
 
     async def on_unmount(self) -> None:
         """Close what is open to the server; workers may not get round to it."""
-        if self._backend is not None:
-            await self._backend.session.close()
+        if self.auth.client is not None:
+            await self.auth.client.session.close()
 
-    async def settle(self) -> None:
+    async def show_panels(self) -> None:
         """Signed in: put up the panels and start them."""
         kinds = await asyncio.to_thread(self.panel_classes)
         if self.session.account is not None:
-            self.greet(self.session.account)
+            self.show_account(self.session.account)
         self.screen_stack[0].query_one("#splash").display = False
         panels = [kind() for kind in kinds]
         await self.grid.fill(panels)
@@ -204,25 +241,15 @@ class TiffinApp(BaseApp):
             self.notify(self.hint, timeout=20)
             self.hint = ""
 
-    async def unsettle(self) -> None:
+    async def clear_panels(self) -> None:
         """Signed out: take everything down that belongs to the account."""
         while len(self.screen_stack) > 1:
             self.pop_screen()
         await self.grid.clear()
-        self._cache = None
+        self._picture_cache = None
         self.bar.who = ""
         self.bar.follow(())
         self.set_headline("")
-
-    def greet(self, account: "Account") -> None:
-        """Show whose window this is."""
-        self.bar.who = account.name
-        self.bar.tick()
-
-    def adopt(self, backend: Backend) -> None:
-        """Use this backend from now on."""
-        self._backend = backend
-        backend.session.on_signed_out = self.door.thrown_out
 
     # -- painting
 
@@ -353,12 +380,13 @@ class TiffinApp(BaseApp):
         """What the palette offers."""
         from tui.common.commands import commands_for
 
-        return commands_for(self, screen)
+        return commands_for(self, self.grid if screen is self.screen_stack[0] else None)
 
-    def _need(self) -> Backend:
-        if self._backend is None:
+    @property
+    def _client(self) -> Client:
+        if self.auth.client is None:
             raise RuntimeError("the client is made after the first paint; wait for the log-in")
-        return self._backend
+        return self.auth.client
 
 
 class MainScreen(Screen[None]):

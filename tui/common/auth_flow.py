@@ -1,96 +1,157 @@
-"""The way in and out of an app: resume, log in, log out, being signed out by the server."""
+"""Signing in and out: resume a session, log in, log out, or be signed out by the server."""
 
 import asyncio
 import gc
 import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui.common.services import make_backend
+from tui.common.client.address import clean_address, names_a_user
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from tui.common.app import TiffinApp
+    from textual.app import App
+
+    from tui.common.client.api import Api
+    from tui.common.client.meter import Wire
+    from tui.common.client.outbox import OutboxStore
+    from tui.common.client.session import Session
     from tui.common.client.token_store import TokenStore
+    from tui.common.services import Role
 
 
-class Door:
-    """Who is let in, and how. Everything slow runs in workers of one group."""
+@dataclass(frozen=True)
+class Client:
+    """A session, the typed calls on it, and the folder of messages that are not sent yet."""
 
-    def __init__(self, app: "TiffinApp") -> None:
-        self.app = app
+    session: "Session"
+    api: "Api"
+    unsent: Path
+
+    def outbox(self) -> "OutboxStore":
+        """The messages of this account that the server does not have yet."""
+        from tui.common.client.outbox import OutboxStore
+
+        account = self.session.account
+        return OutboxStore(self.unsent, "" if account is None else account.id)
+
+
+def make_client(server: str, wire: "Wire", tokens: "TokenStore") -> Client:
+    """Import the client library and make a session for `server`; nothing is sent yet.
+
+    Slow: the library takes longer to import than the first frame takes to draw.
+    """
+    from tui.common.client.api import Api
+    from tui.common.client.session import Session
+
+    session = Session(server, wire, tokens)
+    return Client(session, Api(session), tokens.path.with_suffix(".unsent"))
+
+
+class AuthFlow:
+    """Decides between the log-in screen and the panels. Everything slow runs in workers."""
+
+    def __init__(
+        self,
+        app: "App[None]",
+        role: "Role",
+        server: str,
+        wire: "Wire",
+        tokens: "TokenStore | None",
+        show_panels: Callable[[], Awaitable[None]],
+        clear_panels: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`server` is a base URL as it was typed; `tokens` remembers the refresh token, by default
+        in the user's state folder. `show_panels` is called after each log-in, `clear_panels` after
+        each log-out.
+        """
+        self.role = role
+        self.server = clean_address(server)
+        self.client: Client | None = None
+        self.tokens = tokens
         self.ready = asyncio.Event()
         """Set once there is a session to log in with."""
-        self._passing = asyncio.Lock()
-        """One way at a time: somebody thrown out while still coming in is in first."""
+        self._app = app
+        self._wire = wire
+        self._user_left_out = names_a_user(server)
+        self._show_panels = show_panels
+        self._clear_panels = clear_panels
+        self._lock = asyncio.Lock()
+        """A session that ends while its panels are still being shown is cleared after that."""
 
     def open(self) -> None:
-        """Ask who it is, or come in with the remembered log-in; and import the client meanwhile."""
+        """Resume the remembered session or show the log-in screen, and import the client."""
         from tui.common.client.token_store import TokenStore
 
-        app = self.app
-        app.dress()
-        tokens = app.tokens or TokenStore.for_app(app.server, app.ROLE)
-        if not os.path.lexists(tokens.path):  # False also where one may not look
+        if self.tokens is None:
+            self.tokens = TokenStore.for_app(self.server, self.role)
+        if not os.path.lexists(self.tokens.path):  # False also where it must not be read
             self._ask()
-        self._run(self._open(tokens))
+        self._run(self._open(self.tokens))
 
-    def thrown_out(self, words: str) -> None:
-        """The server has ended the session: back to the log-in screen, with its words."""
-        self._run(self._back(words))
+    def on_session_ended(self, message: str) -> None:
+        """The server has ended the session: back to the log-in screen, with its message."""
+        self._run(self._back(message))
 
-    def leave(self) -> None:
-        """Log out."""
+    def log_out(self) -> None:
+        """End the session."""
         self._run(self._log_out())
 
     def _run(self, coroutine: "Coroutine[object, object, None]") -> None:
-        self.app.run_worker(coroutine, group="door", exit_on_error=True)
+        self._app.run_worker(coroutine, group="auth", exit_on_error=True)
 
     async def _open(self, tokens: "TokenStore") -> None:
-        app = self.app
-        backend = await asyncio.to_thread(make_backend, app.server, app.wire, tokens)
+        self.client = await asyncio.to_thread(make_client, self.server, self._wire, tokens)
+        session = self.client.session
+        session.on_signed_out = self.on_session_ended
         # what there is by now stays; searching it for garbage would hold up keys time and again
         gc.freeze()
         gc.enable()
-        app.adopt(backend)
         self.ready.set()
-        if len(app.screen_stack) > 1:
+        if len(self._app.screen_stack) > 1:
             return
         from tui.common.client.errors import ClientError
         from tui.common.client.retry import is_permanent
 
         try:
-            resumed = await backend.session.resume()
+            resumed = await session.resume()
         except ClientError as error:
             self._ask(error.message, resuming=not is_permanent(error))
         else:
             if resumed:
-                await self._settle()
+                await self._enter()
             else:
-                self._ask(backend.session.notice)
+                self._ask(session.notice)
 
-    def _ask(self, words: str = "", *, resuming: bool = False) -> None:
+    def _ask(self, message: str = "", *, resuming: bool = False) -> None:
         from tui.common.dialogs.login import LoginScreen
 
-        self.app.push_screen(LoginScreen(words, resuming=resuming), self._let_in)
+        screen = LoginScreen(
+            self.ready, message, resuming=resuming, user_left_out=self._user_left_out
+        )
+        self._app.push_screen(screen, self._signed_in)
 
-    def _let_in(self, signed_in: bool | None) -> None:
+    def _signed_in(self, signed_in: bool | None) -> None:
         if signed_in:
-            self._run(self._settle())
+            self._run(self._enter())
 
-    async def _settle(self) -> None:
-        async with self._passing:
-            await self.app.settle()
+    async def _enter(self) -> None:
+        async with self._lock:
+            await self._show_panels()
 
     async def _log_out(self) -> None:
-        words = await self.app.session.log_out()
-        await self._back(words or "You are logged out.")
+        assert self.client is not None
+        message = await self.client.session.log_out()
+        await self._back(message or "You are logged out.")
 
-    async def _back(self, words: str) -> None:
+    async def _back(self, message: str) -> None:
         from tui.common.dialogs.login import LoginScreen
 
-        async with self._passing:
-            if any(isinstance(screen, LoginScreen) for screen in self.app.screen_stack):
+        async with self._lock:
+            if any(isinstance(screen, LoginScreen) for screen in self._app.screen_stack):
                 return
-            await self.app.unsettle()
-            self._ask(words)
+            await self._clear_panels()
+            self._ask(message)

@@ -84,12 +84,12 @@ class BaseApp(TerminalApp):
             markup=False,
         )
 
-    def shows(self, title: str) -> bool:
-        """Whether there is a toast of that title."""
+    def has_toast(self, title: str) -> bool:
+        """Whether a toast with that title is shown."""
         return any(toast.title == plain(title) for toast in self._notifications)
 
-    def take_back(self, title: str) -> None:
-        """Take away the toast of that title, if it is still there."""
+    def remove_toast(self, title: str) -> None:
+        """Remove the toast with that title, if there is one."""
         for toast in [one for one in self._notifications if one.title == plain(title)]:
             self._unnotify(toast)
 

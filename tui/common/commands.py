@@ -1,18 +1,18 @@
 """What the command palette offers: everything the keys can do, by name."""
 
 from collections.abc import Iterable
+from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from textual.app import SystemCommand
+from textual.app import App, SystemCommand
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
-from textual.screen import Screen
 
 from tui.common.sanitize import plain
 
 if TYPE_CHECKING:
-    from tui.common.app import TiffinApp
+    from tui.common.panel_grid import PanelGrid
 
 
 class Commands(Provider):
@@ -41,34 +41,33 @@ def _lines(name: Content, help_text: str) -> Content:
     return Content("\n").join([name, Content.assemble((plain(help_text), "dim not bold"))])
 
 
-def commands_for(app: "TiffinApp", screen: Screen[Any]) -> Iterable[SystemCommand]:
-    """The commands that make sense on `screen`."""
-    if app.panels and screen is app.screen_stack[0]:
-        for panel in app.panels:
+def commands_for(app: App[Any], grid: "PanelGrid | None") -> Iterable[SystemCommand]:
+    """The commands that make sense now; `grid` is None while a dialog is over the panels."""
+    if grid is not None and grid.main is not None:
+        for panel in grid.panels:
             yield from panel.commands()
-        for panel in app.panels:
+        for panel in grid.panels:
             yield SystemCommand(
                 f"Go to {panel.TITLE}",
                 f"Panel {panel.number}, fed by {panel.PATTERN}",
-                lambda number=panel.number: app.action_panel(number),
+                partial(grid.bring, panel),
             )
-        zoomed = app.grid.zoomed
         yield SystemCommand(
-            "Show all panels" if zoomed else "Zoom this panel",
-            "Back to the others" if zoomed else "One panel over the whole window",
-            app.action_zoom,
+            "Show all panels" if grid.zoomed else "Zoom this panel",
+            "Back to the others" if grid.zoomed else "One panel over the whole window",
+            grid.zoom,
         )
         yield SystemCommand(
             "Cut this panel's connection",
             "Watch it come back, and see what is replayed",
-            app.action_cut,
+            grid.main.drop_connection,
         )
-        yield SystemCommand(
-            "Account", "Profile, password, sessions, log out, deletion", app.action_account
-        )
-        yield SystemCommand("Log out", "Leave, and forget this log-in here", app.door.leave)
-    yield SystemCommand(
-        "Day or night", "Change between the light and the dark theme", app.action_theme
-    )
-    yield SystemCommand("Help", "All keys, and how to read the wire line", app.action_help)
-    yield SystemCommand("Quit", "Close this window", app.action_quit)
+        yield _command(app, "account", "Account", "Profile, password, sessions, log out, deletion")
+        yield _command(app, "log_out", "Log out", "Leave, and forget this log-in here")
+    yield _command(app, "theme", "Day or night", "Change between the light and the dark theme")
+    yield _command(app, "help", "Help", "All keys, and how to read the wire line")
+    yield _command(app, "quit", "Quit", "Close this window")
+
+
+def _command(app: App[Any], action: str, title: str, help_text: str) -> SystemCommand:
+    return SystemCommand(title, help_text, partial(app.run_action, action))

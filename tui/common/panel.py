@@ -1,7 +1,8 @@
 """A numbered panel: border and title, body, summary while it is a card, and its wire line."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar, cast
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.app import ComposeResult, SystemCommand
@@ -13,10 +14,10 @@ from textual.widgets import Static
 
 from tui.common.client.meter import Pattern
 from tui.common.sanitize import plain
+from tui.common.services import Services, services_of
 from tui.common.widgets.wire_line import WireLine
 
 if TYPE_CHECKING:
-    from tui.common.app import TiffinApp
     from tui.common.client.api import Api
     from tui.common.client.meter import Meter, Wire
     from tui.common.client.session import Session
@@ -79,25 +80,31 @@ class Panel(Vertical):
         self._note = Content("")
         self._summary = Content("")
 
-    @property
-    def tiffin(self) -> "TiffinApp":
-        """The app, by its own type."""
-        return cast("TiffinApp", self.app)
+    @cached_property
+    def services(self) -> Services:
+        """What the app offers to its panels."""
+        return services_of(self)
 
     @property
     def session(self) -> "Session":
         """The signed-in session."""
-        return self.tiffin.session
+        return self.services.session
 
     @property
     def api(self) -> "Api":
         """Typed calls on that session."""
-        return self.tiffin.api
+        return self.services.api
 
     @property
     def wire(self) -> "Wire":
         """All the meters."""
-        return self.tiffin.wire
+        return self.services.wire
+
+    @property
+    def in_view(self) -> bool:
+        """Whether somebody is looking at it: in front, nothing over it, the terminal in focus."""
+        app = self.app
+        return self.has_class("-main") and len(app.screen_stack) == 1 and app.app_focus
 
     @property
     def meter(self) -> "Meter":

@@ -1,39 +1,88 @@
-"""What an app talks to its server with; made after the first paint, as it is heavy to import."""
+"""What panels and dialogs may use of their app. Imports no other part of the frame."""
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+
+from textual.app import App
+from textual.content import Content
+from textual.message_pump import MessagePump
+from textual.widget import Widget
 
 if TYPE_CHECKING:
+    from server.features.accounts.schemas import Account
     from tui.common.client.api import Api
     from tui.common.client.meter import Wire
     from tui.common.client.outbox import OutboxStore
     from tui.common.client.session import Session
-    from tui.common.client.token_store import TokenStore
+    from tui.common.uploads.pictures import PictureCache
 
-DEFAULT_SERVER = "http://127.0.0.1:8080"
-
-
-@dataclass(frozen=True)
-class Backend:
-    """A session, the typed calls on it, and the folder for what is not sent yet."""
-
-    session: "Session"
-    api: "Api"
-    unsent: Path
-
-    def outbox_store(self) -> "OutboxStore":
-        """What this account has written and not got back."""
-        from tui.common.client.outbox import OutboxStore
-
-        account = self.session.account
-        return OutboxStore(self.unsent, "" if account is None else account.id)
+Role = Literal["customer", "employee"]
+W = TypeVar("W", bound=Widget)
 
 
-def make_backend(server: str, wire: "Wire", tokens: "TokenStore") -> Backend:
-    """Import the client and make a session for `server`; nothing is sent yet."""
-    from tui.common.client.api import Api
-    from tui.common.client.session import Session
+class Services(Protocol):
+    """An app, as its panels and dialogs see it."""
 
-    session = Session(server, wire, tokens)
-    return Backend(session, Api(session), tokens.path.with_suffix(".unsent"))
+    @property
+    def role(self) -> Role:
+        """Whose app this is."""
+
+    @property
+    def server(self) -> str:
+        """The server's base URL."""
+
+    @property
+    def session(self) -> "Session":
+        """The session; there is one as soon as the log-in screen can be used."""
+
+    @property
+    def api(self) -> "Api":
+        """Typed calls on the session."""
+
+    @property
+    def wire(self) -> "Wire":
+        """The meters of all connections."""
+
+    @property
+    def outbox(self) -> "OutboxStore":
+        """Chat messages of this account that the server does not have yet."""
+
+    @property
+    def picture_cache(self) -> "PictureCache":
+        """The pictures downloaded since the log-in."""
+
+    def find_panel(self, kind: type[W]) -> W | None:
+        """The panel of that class, if this app has one."""
+
+    def go_to(self, panel: Widget) -> None:
+        """Put a panel in front and give it the focus."""
+
+    def set_headline(self, headline: Content | str) -> None:
+        """Show what matters most now in the middle of the top bar. A string is plain text."""
+
+    def show_account(self, account: "Account") -> None:
+        """Show whose window this is."""
+
+    def has_toast(self, title: str) -> bool:
+        """Whether a toast with that title is shown."""
+
+    def remove_toast(self, title: str) -> None:
+        """Remove the toast with that title, if there is one."""
+
+    def log_out(self) -> None:
+        """End the session and go to the log-in screen."""
+
+    def on_session_ended(self, message: str) -> None:
+        """The session is over: go to the log-in screen and show `message` there."""
+
+
+class ServicesApp(App[None]):
+    """An app whose panels and dialogs get its services."""
+
+    services: Services
+
+
+def services_of(node: MessagePump) -> Services:
+    """The services of the app that a panel or a dialog belongs to."""
+    app = node.app
+    assert isinstance(app, ServicesApp)
+    return app.services

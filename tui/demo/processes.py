@@ -84,7 +84,7 @@ def demo_folder() -> Path:
     """
     named = os.environ.get("TIFFIN_DATA_DIR", "").strip()
     try:
-        return Path(named or ".tiffin/demo").expanduser()
+        return Path(named or ".services/demo").expanduser()
     except RuntimeError:
         raise OSError(f"{named}: there is no such user's home") from None
 

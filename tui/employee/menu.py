@@ -162,19 +162,19 @@ class MenuScreen(Dialog[None]):
         self.say(f"{count}, {sold_out or 'none'} sold out." if self._dishes else "No dish yet.")
 
     async def _read(self) -> None:
-        restaurant = await self.tiffin.api.restaurant(self._restaurant_id)
+        restaurant = await self.services.api.restaurant(self._restaurant_id)
         self.query_one(".box").border_title = Content(f"Menu of {plain(restaurant.name)}")
         self._dishes = restaurant.menu
         self._fill()
 
     async def _toggle(self, dish: MenuItem) -> None:
         change = MenuItemChange(available=not dish.available)
-        changed = await self.tiffin.api.change_menu_item(self._restaurant_id, dish.id, change)
+        changed = await self.services.api.change_menu_item(self._restaurant_id, dish.id, change)
         self._saved(changed)
         self.say(f"{dish.name}: {'there again' if changed.available else 'sold out'}.")
 
     async def _remove(self, dish: MenuItem) -> None:
-        await self.tiffin.api.remove_menu_item(self._restaurant_id, dish.id)
+        await self.services.api.remove_menu_item(self._restaurant_id, dish.id)
         self._dishes = [one for one in self._dishes if one.id != dish.id]
         self._fill()
         self.say(f"{dish.name} is off the menu.")
@@ -280,7 +280,7 @@ class DishScreen(Dialog[MenuItem]):
             self.dismiss(dish)
 
     async def _send(self) -> MenuItem:
-        api = self.tiffin.api
+        api = self.services.api
         name, description, price = (self.query_one(f"#{key}", Input).value for key, *_ in FIELDS)
         cents = cents_of(price)
         if cents is None:

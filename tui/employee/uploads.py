@@ -140,7 +140,7 @@ class PhotoSubjectScreen(Dialog["MenuItem | Literal['avatar']"]):
         backoff = Backoff(cap=4.0)
         while True:
             try:
-                restaurant = await self.tiffin.api.restaurant(self._restaurant_id)
+                restaurant = await self.services.api.restaurant(self._restaurant_id)
             except SignedOut:
                 return
             except ClientError as error:

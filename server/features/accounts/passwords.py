@@ -1,4 +1,4 @@
-"""Passwords: which may be chosen, and Argon2id in a few threads of its own."""
+"""Passwords: which may be chosen, and Argon2id hashing in threads."""
 
 import asyncio
 import base64
@@ -24,19 +24,19 @@ MEMORY_KIB = 19_456
 PASSES = 2
 LANES = 1
 AT_ONCE = 2
-"""Hashes computed at a time: each takes 19 MiB and some 30 ms of a core."""
+"""Hashes computed at a time: each takes 19 MiB and about 30 ms of a core."""
 WAITING = 500
-"""Hashes that may wait for their turn: a few seconds' worth."""
+"""Hashes that may wait, which takes a few seconds."""
 PRODUCT = "tiffin"
 DECORATION = 6
-"""Digits and signs that make no other password of a common word."""
+"""So many digits and signs do not make a good password of a common word."""
 
 
 def fault_of(password: str, email: str) -> str | None:
-    """Why an account of that e-mail must not choose this password, in words; None where it may.
+    """Why an account of that e-mail must not choose this password; None where it may.
 
-    Refused are the e-mail, its local part, the product's name and the common ones, whatever their
-    case, also with a few digits and signs.
+    Refused are the e-mail, its local part, the product's name and common passwords, in any case,
+    also with a few digits and signs.
     """
     whole = _letters_and_digits(password)
     if len(set(password.casefold())) < 3:
@@ -79,25 +79,25 @@ class Passwords:
         self._decoy = _decoy()
 
     def close(self) -> None:
-        """Let the threads go."""
+        """Stop the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def hash(self, password: str) -> str:
-        """What to store of it, with its parameters and a salt of its own."""
+        """The hash to store, with its parameters and its own salt."""
         return await self._run(lambda: self._hasher.hash(normal(password)))
 
     async def verify(self, hashed: str | None, password: str) -> bool:
         """Whether it is the hashed one.
 
-        None, where there is no account, is false after just as long: the time tells nothing.
+        Without a hash, as there is no account, it is False after the same time, which so reveals
+        nothing.
         """
         right = await self._run(lambda: self._matches(hashed or self._decoy, password))
         return right and hashed is not None
 
     async def renewed(self, hashed: str, password: str) -> str | None:
-        """What to store instead, now that the password is known to be right.
-
-        None where it was hashed with today's parameters, in its normal form.
+        """A new hash of a password that is right; None where the stored one has today's parameters
+        and is of the normal form.
         """
         if not self._hasher.check_needs_rehash(hashed):
             given = normal(password)
@@ -127,7 +127,7 @@ class Passwords:
 
 
 def _decoy() -> str:
-    """A hash with today's parameters that no password is known for."""
+    """A hash with today's parameters, of an unknown password."""
     salt, digest = (
         base64.b64encode(secrets.token_bytes(size)).rstrip(b"=").decode() for size in (16, 32)
     )

@@ -53,7 +53,7 @@ DELETE FROM sessions WHERE id IN (
 )
 RETURNING id;
 
--- name: standing^
+-- name: identity_of^
 SELECT accounts.name, accounts.role, accounts.restaurant_id
 FROM sessions
 JOIN accounts ON accounts.id = sessions.account_id
@@ -98,7 +98,7 @@ FROM refresh_tokens t
 LEFT JOIN refresh_tokens n ON n.digest = t.successor
 WHERE t.digest = :digest;
 
--- name: note_address!
+-- name: remember_address!
 INSERT INTO sign_in_addresses (account_id, address, seen_at)
 VALUES (:account_id, :address, :seen_at)
 ON CONFLICT (account_id, address) DO UPDATE SET seen_at = excluded.seen_at;

@@ -1,4 +1,4 @@
-"""Refresh tokens: made at random or derived, signed, stored only as digests."""
+"""Refresh tokens: random or derived, signed, and stored only as digests."""
 
 import base64
 import binascii
@@ -21,8 +21,8 @@ def new_token(session_id: str, secret: str) -> str:
 def successor_of(token: str, key: str, session_id: str, secret: str) -> str:
     """The token that this token and Idempotency-Key are exchanged for, the same each time.
 
-    So a repeated request gets the same answer without the token being stored anywhere; without
-    the server's secret it looks like any other.
+    So a repeated request gets the same answer, and no token is stored. Without the server's secret
+    it cannot be told from a random one.
     """
     return _token(session_id, _mac(secret, _DERIVED, token.encode(), key.encode()), secret)
 
@@ -30,7 +30,7 @@ def successor_of(token: str, key: str, session_id: str, secret: str) -> str:
 def session_of(token: str, secret: str) -> str | None:
     """The session that this server has made the token for; None for any other text.
 
-    So a token is known for one of a session's even where nothing is stored of it any more.
+    So the session of a token is known even when the token is no longer stored.
     """
     try:
         text = token.removeprefix(_PREFIX)
@@ -43,7 +43,7 @@ def session_of(token: str, secret: str) -> str | None:
 
 
 def digest_of(token: str) -> str:
-    """What is stored of it: as random as it is, it needs neither salt nor stretching."""
+    """What is stored: a token is random, so its digest needs neither salt nor stretching."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 

@@ -13,8 +13,8 @@ from server.core.routing import (
     Limit,
     Router,
     identity_of,
-    service,
 )
+from server.core.services import service
 from server.features.accounts.schemas import (
     Account,
     AccountDeletion,
@@ -34,7 +34,7 @@ from server.features.shared.schemas import Id
 router = Router("accounts")
 
 CLIENT_LENGTH = 200
-"""Of a `User-Agent`, what is kept."""
+"""Characters of a `User-Agent` that are stored."""
 _NOT_SHOWN = re.compile(r"[^\x21-\x7e]+")
 
 

@@ -1,4 +1,4 @@
-"""What accounts say on the wire: sessions, profiles, passwords."""
+"""Schemas of accounts: sessions, profiles, passwords; and the stored form of an e-mail."""
 
 import unicodedata
 from enum import StrEnum
@@ -49,8 +49,10 @@ _on_the_wire = PlainSerializer(_revealed, return_type=str, when_used="json")
 
 
 def _of_one_script(email: str) -> str:
-    """Letters of full width, or of another script among Latin ones, make two addresses that read
-    the same. A domain has one form already, by IDNA."""
+    """Refuse full-width letters and mixed scripts: two such addresses could look the same.
+
+    IDNA has already normalised the domain.
+    """
     local = unicodedata.normalize("NFC", email.rpartition("@")[0])
     latin = [unicodedata.name(char, "").startswith("LATIN ") for char in local if char.isalpha()]
     if unicodedata.normalize("NFKC", local) != local or len(set(latin)) > 1:
@@ -61,6 +63,24 @@ def _of_one_script(email: str) -> str:
 Email = Annotated[
     EmailStr, StringConstraints(max_length=254, to_lower=True), AfterValidator(_of_one_script)
 ]
+
+
+def fold(email: str) -> str:
+    """The stored form of a valid address, the same whatever its case.
+
+    Not `casefold`, to which two different domains (ß, ss) would be one.
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", email).lower())
+
+
+def stored_form(typed: str) -> str | None:
+    """The stored form of what somebody typed; None where no account can have it."""
+    try:
+        return fold(email_validator.validate_email(typed, check_deliverability=False).normalized)
+    except email_validator.EmailNotValidError:
+        return None
+
+
 PASSWORD_LENGTH = (8, 128)
 
 
@@ -111,7 +131,7 @@ class Registration(Wire):
 
 
 class Credentials(Wire):
-    """What a log-in asks for. The password's length is not judged here: it is right or wrong."""
+    """E-mail and password. The password's length is not checked: it is right or wrong."""
 
     email: Annotated[str, StringConstraints(max_length=254, to_lower=True, strip_whitespace=True)]
     password: GivenPassword

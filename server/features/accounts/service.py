@@ -1,4 +1,4 @@
-"""Accounts: who may log in, and what they keep of themselves here."""
+"""Accounts: registration, log-in, profile, password and deletion."""
 
 import hmac
 import json
@@ -13,9 +13,9 @@ from server.core.clock import now
 from server.core.database import Database, Transaction
 from server.core.errors import Problem, conflict, invalid, not_found, unauthorized, unfit
 from server.core.ids import new_id
+from server.core.lifecycle import Component
 from server.core.limits import RateLimit
 from server.features.accounts import store
-from server.features.accounts.email_address import fold, known_form
 from server.features.accounts.guesses import Guesses
 from server.features.accounts.passwords import Passwords, fault_of
 from server.features.accounts.schemas import (
@@ -26,6 +26,8 @@ from server.features.accounts.schemas import (
     Registration,
     Role,
     Session,
+    fold,
+    stored_form,
 )
 from server.features.accounts.sessions import Origin, Sessions, ended
 from server.features.accounts.store import NewAccount, StoredAccount
@@ -33,20 +35,20 @@ from server.realtime.log import EventLog
 from server.settings import Settings
 
 REMEMBERED = timedelta(days=30)
-"""How long an account counts as at home where it has signed in."""
+"""How long an address that an account has signed in from counts as known."""
 ADDRESSES = 20
-"""Of these addresses, how many are remembered of an account."""
+"""Known addresses that are remembered for an account."""
 
 RENAMED = "account.renamed"
-"""The event on the topic of the ends of sessions: its subject, an account, is called `name` now."""
+"""The event that its subject, an account, has a new name: `{"name": ...}`."""
 
 OnDelete = Callable[[Transaction, str], Awaitable[None]]
 
 
-class AccountService:
-    """Accounts and their sessions; `topic` is where the ends of sessions are told.
+class AccountService(Component):
+    """Accounts and their sessions; the ends of sessions are published on `topic`.
 
-    `origin` is where a request came from, for the limits: Problem 429 beyond them.
+    `origin` is where a request came from. Limits count by it, and raise Problem 429.
     """
 
     def __init__(
@@ -88,17 +90,21 @@ class AccountService:
         self._refreshes = RateLimit(settings.rate_per_minute, "refreshes by this account")
         self._guesses = Guesses(settings.login_failures, settings.login_failures_per_account)
 
+    async def close(self) -> None:
+        """Stop the threads that hash passwords."""
+        self.passwords.close()
+
     async def register(self, new: Registration, origin: Origin) -> Session:
         """A new customer, logged in. Raises Problem 409 where the e-mail is taken, 422.
 
-        409 tells who has an account here, so an address gets few of them. It is counted before
-        anything is known: where it has had them all, it learns nothing of any e-mail.
+        A 409 reveals that somebody has an account, so an address gets few of them. It is counted
+        before the e-mail is looked up: an address without any left learns nothing about an e-mail.
         """
-        self._by_address.take(origin.key)
+        self._by_address.consume(origin.key)
         password = new.password.get_secret_value()
         _check(["password"], password, new.email)
-        self._registrations.take(origin.key)
-        self._taken.take(origin.key)
+        self._registrations.consume(origin.key)
+        self._taken.consume(origin.key)
         try:
             password_hash = await self.passwords.hash(password)
 
@@ -111,27 +117,27 @@ class AccountService:
                     name=new.name,
                 )
                 added = await add_account(tx, account)
-                await self._note(tx, added, origin.key)
+                await self._remember_address(tx, added, origin.key)
                 return await self.sessions.start(tx, added, origin)
 
             session = await self._database.write(fn)
         except Problem as problem:
             if problem.status != 409:
-                self._taken.give_back(origin.key)
+                self._taken.refund(origin.key)
             raise
-        self._taken.give_back(origin.key)
+        self._taken.refund(origin.key)
         return session
 
     async def log_in(self, email: str, password: str, origin: Origin) -> Session:
         """A session for whoever knows the password. Raises Problem 401."""
-        self._by_address.take(origin.key)
-        folded = known_form(email)
+        self._by_address.consume(origin.key)
+        folded = stored_form(email)
         while True:
             stored, known = await self._by_email(folded, origin.key) if folded else (None, False)
             verify = partial(
                 self.passwords.verify, stored.password_hash if stored else None, password
             )
-            right = await self._guesses.judged(folded or email, origin.key, known, verify)
+            right = await self._guesses.check(folded or email, origin.key, known, verify)
             if stored is None or not right:
                 raise unauthorized("The e-mail or the password is wrong.", kind="credentials")
             session = await self._log_in(stored, password, origin)
@@ -139,7 +145,7 @@ class AccountService:
                 return session
 
     async def _log_in(self, stored: StoredAccount, password: str, origin: Origin) -> Session | None:
-        """None where the password was changed since it was read: then it has to be asked again."""
+        """None where the password was changed since it was read, and has to be verified again."""
         replacement = await self.passwords.renewed(stored.password_hash, password)
 
         async def fn(tx: Transaction) -> Session | None:
@@ -148,7 +154,7 @@ class AccountService:
                 return None
             if replacement is not None:
                 await store.replace_password(tx, current, replacement)
-            await self._note(tx, current.account, origin.key)
+            await self._remember_address(tx, current.account, origin.key)
             return await self.sessions.start(tx, current.account, origin, shared=current.demo)
 
         return await self._database.write(fn)
@@ -157,7 +163,7 @@ class AccountService:
         """The demo's account of that role. Raises Problem 404 outside demo mode."""
         if not self._demo:
             raise Problem(404, "There is no demo log-in here: start the server with --demo.")
-        self._by_address.take(origin.key)
+        self._by_address.consume(origin.key)
 
         async def fn(tx: Transaction) -> Session:
             stored = await store.demo_account(tx, role)
@@ -168,13 +174,13 @@ class AccountService:
         return await self._database.write(fn)
 
     async def refresh(self, token: str, key: str | None, origin: Origin) -> Session:
-        """See `Sessions.refresh`. Raises Problem 429 where this account asks too often."""
+        """See `Sessions.refresh`. Raises Problem 429 where this account refreshes too often."""
         family = await self.sessions.of(token)
-        self._refreshes.take(family.account_id)
+        self._refreshes.consume(family.account_id)
         return await self.sessions.refresh(token, family, key, origin)
 
     async def log_out(self, who: Identity, token: str) -> None:
-        """End the session of that refresh token. Raises Problem 422 where it is not theirs."""
+        """End the session of that refresh token. Raises Problem 422 for another account's."""
 
         async def fn(tx: Transaction) -> None:
             if not await self.sessions.end_by_token(tx, token, who.account_id):
@@ -202,7 +208,7 @@ class AccountService:
         return (await self._database.read(lambda tx: self._mine(tx, who))).account
 
     async def change_profile(self, who: Identity, change: ProfileChange) -> Account:
-        """Put in the fields that were sent, null emptying one."""
+        """Store the fields that were sent; null empties one."""
         changes = {name: getattr(change, name) for name in change.model_fields_set}
         if changes.get("phone") == "":
             changes["phone"] = None
@@ -234,7 +240,7 @@ class AccountService:
         await self._database.write(fn)
 
     async def delete(self, who: Identity, deletion: AccountDeletion) -> None:
-        """Remove the account and all that is its own. Raises Problem 422, 409, 429."""
+        """Delete the account and its data. Raises Problem 422, 409, 429."""
         confirmed = await self._confirmed(who, "password", deletion.password)
 
         async def fn(tx: Transaction) -> None:
@@ -253,15 +259,15 @@ class AccountService:
         """The caller's account, if that is its password. Raises Problem 422 about `field`, 429."""
         stored = await self._database.read(lambda tx: self._mine(tx, who))
         verify = partial(self.passwords.verify, stored.password_hash, password.get_secret_value())
-        # By session: nobody who guesses elsewhere holds up who is signed in.
-        if not await self._guesses.judged(f"session {who.session_id}", "", True, verify):
+        # Counted by session: guesses made elsewhere do not delay the owner, who is signed in.
+        if not await self._guesses.check(f"session {who.session_id}", "", True, verify):
             raise invalid([field], "This is not the current password.")
         return stored
 
     async def _by_email(self, folded: str, address: str) -> tuple[StoredAccount | None, bool]:
         """The account of that e-mail, and whether it has signed in from that address lately.
 
-        An account that does not exist is looked for as long.
+        An e-mail without an account takes the same queries, and so as long.
         """
 
         async def fn(tx: Transaction) -> tuple[StoredAccount | None, bool]:
@@ -274,12 +280,12 @@ class AccountService:
 
         return await self._database.read(fn)
 
-    async def _note(self, tx: Transaction, account: Account, address: str) -> None:
+    async def _remember_address(self, tx: Transaction, account: Account, address: str) -> None:
         digest = self._digest(account.id, address)
-        await store.note_address(tx, account.id, digest, now(), ADDRESSES)
+        await store.remember_address(tx, account.id, digest, now(), ADDRESSES)
 
     def _digest(self, account_id: str, address: str) -> str:
-        """What is stored of an address: without the server's secret it tells nothing."""
+        """What is stored for an address: without the server's secret it reveals nothing."""
         text = f"sign-in address\0{account_id}\0{address}"
         return hmac.digest(self._secret, text.encode(), "sha256").hex()
 
@@ -292,13 +298,13 @@ class AccountService:
 
 
 def _check(loc: Sequence[str], password: str, email: str) -> None:
-    """Raises Problem 422 where it must not be chosen as a password."""
+    """Raises Problem 422 for a password that must not be chosen."""
     if fault := fault_of(password, email):
         raise invalid(loc, fault)
 
 
 def _forgotten(data: str) -> str:
-    """An event about an account that is gone; the ids of sessions that have ended stay."""
+    """The data of an event about a deleted account: only the ids of its ended sessions stay."""
     return data if "sessions" in json.loads(data) else "{}"
 
 
@@ -320,7 +326,7 @@ async def add_account(tx: Transaction, new: NewAccount) -> Account:
 async def add_employee(
     database: Database, email: str, password: str, name: str, restaurant_id: str
 ) -> str:
-    """Make an employee's account; gives its id. Raises Problem 422 or 409, in words."""
+    """Make an employee's account; gives its id. Raises Problem 422, 409."""
     try:
         given = Registration(email=email, password=Secret(password), name=name)
     except ValidationError as error:
@@ -348,10 +354,10 @@ async def renew_demo_passwords(tx: Transaction, password_hash: str) -> None:
 
 
 async def any_account(tx: Transaction) -> bool:
-    """Whether anybody has an account."""
+    """Whether there is any account."""
     return await store.any_account(tx)
 
 
 async def drop_expired(tx: Transaction, at: datetime) -> int:
-    """Forget sessions, refresh tokens and addresses that had expired then; gives how many."""
+    """Delete sessions, refresh tokens and addresses that have expired; gives how many."""
     return await store.drop_expired(tx, at) + await store.drop_addresses(tx, at - REMEMBERED)

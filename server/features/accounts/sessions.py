@@ -26,13 +26,13 @@ from server.realtime.log import EventLog
 logger = logging.getLogger(__name__)
 
 REPEATABLE = timedelta(seconds=60)
-"""How long an exchange with an Idempotency-Key may be asked for again."""
+"""How long an exchange with an Idempotency-Key may be repeated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a request came from: `address` is the client's, `key` what limits count it by, and
-    `client` what it calls itself."""
+    """Where a request came from: the client's `address`, the `key` that limits count it by, and its
+    `User-Agent` as `client`."""
 
     address: str
     key: str
@@ -41,7 +41,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """The session that a refresh token is of, and its account."""
+    """The session of a family of refresh tokens, and its account."""
 
     session_id: str
     account_id: str
@@ -50,10 +50,10 @@ class Family:
 class Sessions:
     """Starts, renews, checks and ends sessions; a session's id is the `sid` of its access tokens.
 
-    Every end is an event `session.revoked` `{"sessions": [ids]}` on `topic`, about the account.
-    `secret` is the server's, `lifetime` that of a refresh token, and however often it is refreshed
-    no session lasts `longest`. Outside of a `demo` no session of a demo's account holds. An account
-    has `most` at a time. 0 is no limit.
+    Each end is an event `session.revoked` `{"sessions": [ids]}` on `topic`, about the account.
+    `secret` is the server's, and `lifetime` that of a refresh token. However often it is refreshed,
+    a session ends after `longest`. Sessions of a demo's accounts are valid only in a `demo`. An
+    account may have `most` sessions at a time. 0 is no limit.
     """
 
     def __init__(
@@ -81,8 +81,8 @@ class Sessions:
     async def start(
         self, tx: Transaction, account: Account, origin: Origin, *, shared: bool = False
     ) -> Session:
-        """A new session of that account, in place of the one that was longest not used where it
-        has as many as it may; those who share one do not end each other's."""
+        """A new session of that account. It replaces the one that was longest not used where the
+        account has as many as it may, unless the account is shared."""
         at = now()
         session_id = new_id("ses")
         token = new_token(session_id, self._secret)
@@ -94,11 +94,11 @@ class Sessions:
         if not shared and self._most:
             ended = await store.delete_oldest_sessions(tx, account.id, session_id, self._most)
             if ended:
-                await self._announce(tx, account.id, ended)
+                await self._publish_end(tx, account.id, ended)
         return self._granted(account, session_id, token, shared, expires_at - at)
 
     async def of(self, token: str) -> Family:
-        """Whose refresh token that is, spent or not. Raises Problem 401 where it is nobody's."""
+        """The family of that refresh token, spent or not. Raises Problem 401 for an unknown one."""
         found = await self._database.read(lambda tx: self._family(tx, token))
         if found is None:
             raise _unknown()
@@ -107,8 +107,8 @@ class Sessions:
     async def refresh(self, token: str, family: Family, key: str | None, origin: Origin) -> Session:
         """The session with new tokens.
 
-        A token is good for one exchange, but with the same `key` the exchange may be asked for
-        again within REPEATABLE, while what it gave is unused. Any other reuse ends the session.
+        A token can be exchanged once, but with the same `key` the exchange may be repeated within
+        REPEATABLE, while the token it gave is unused. Any other reuse ends the session.
         Raises Problem 401.
         """
         successor = (
@@ -138,10 +138,10 @@ class Sessions:
     async def _exchange(
         self, tx: Transaction, token: str, successor: str, origin: Origin
     ) -> Session | Family | None:
-        """The session, or the family that has ended since the token was spent before; None where
-        the token is not valid or has expired."""
+        """The session; the family, which is ended, where the token was used before; None where the
+        token is not valid or has expired."""
         at, digest = now(), digest_of(token)
-        # Signed, it is known for a spent one for as long as its session lasts.
+        # A signed token is recognised as spent until its session ends, also once it is not stored.
         kept_until = at + 2 * REPEATABLE if session_of(token, self._secret) else None
         session_id = await store.spend_token(tx, digest, digest_of(successor), at, kept_until)
         repeated = session_id is None
@@ -158,8 +158,8 @@ class Sessions:
         assert session is not None, "a token goes with its session"
         expires_at = session.expires_at if repeated else self._end_of(session.created_at, at)
         if expires_at <= at:
-            # Begun before sessions had an end, or the clock has leapt ahead: nothing is spent or
-            # ended for it, as somebody may set the clock right.
+            # The session is older than the limit, or the clock has leapt ahead. Nothing is spent or
+            # ended here, as the clock may be corrected.
             raise _unknown()
         if not repeated:
             await store.insert_token(tx, digest_of(successor), session_id, expires_at)
@@ -173,7 +173,7 @@ class Sessions:
         return self._granted(stored.account, session_id, successor, stored.demo, expires_at - at)
 
     async def _family(self, tx: Transaction, token: str) -> Family | None:
-        """Whose token that is; None where it is nobody's, or its session has ended or expired."""
+        """The family of that token; None for an unknown one, or one whose session has ended."""
         found = await store.token(tx, digest_of(token))
         session_id = found.session_id if found else session_of(token, self._secret)
         session = await store.session(tx, session_id) if session_id else None
@@ -182,12 +182,12 @@ class Sessions:
         return Family(session_id, session.account_id)
 
     def _end_of(self, created_at: datetime, used_at: datetime) -> datetime:
-        """When a session ends that was begun and last used then."""
+        """When a session ends that was begun and last used at these times."""
         expires_at = used_at + self._lifetime
         return min(expires_at, created_at + self._longest) if self._longest else expires_at
 
     async def end_by_token(self, tx: Transaction, token: str, account_id: str) -> bool:
-        """End the session of that refresh token, spent or not; False where it is not theirs."""
+        """End the session of that refresh token, spent or not; False for another account's."""
         found = await self._family(tx, token)
         if found is None or found.account_id != account_id:
             return False
@@ -198,21 +198,21 @@ class Sessions:
         """End that session."""
         account_id = await store.delete_session(tx, session_id)
         if account_id is not None:
-            await self._announce(tx, account_id, [session_id])
+            await self._publish_end(tx, account_id, [session_id])
 
     async def end_all(self, tx: Transaction, account_id: str, kept: str = "") -> None:
-        """End every session of the account but `kept`."""
+        """End every session of the account except `kept`."""
         ended = await store.delete_sessions(tx, account_id, kept)
         if ended:
-            await self._announce(tx, account_id, ended)
+            await self._publish_end(tx, account_id, ended)
 
     async def look_up(self, claims: Claims) -> Identity | None:
-        """Who that is, as the account is now; None where the session was ended or has expired."""
+        """The account as it is now; None where the session was ended or has expired."""
         return await self._database.read(lambda tx: self.look_up_in(tx, claims))
 
     async def look_up_in(self, tx: Transaction, claims: Claims) -> Identity | None:
         """The same, as this transaction sees it."""
-        row = await store.standing(tx, claims.session_id, now(), self._demo)
+        row = await store.identity_of(tx, claims.session_id, now(), self._demo)
         if row is None:
             return None
         return Identity(
@@ -226,12 +226,12 @@ class Sessions:
         )
 
     async def check_in(self, tx: Transaction, who: Identity) -> None:
-        """Raises Problem 401 where the session does not hold in this transaction."""
+        """Raises Problem 401 where the session is not valid in this transaction."""
         if await self.look_up_in(tx, who) is None:
             raise ended()
 
     async def listed(self, who: Identity, before: str | None, limit: int) -> SessionPage:
-        """Where the account is logged in. Of one that many share, each is shown their own alone.
+        """The account's sessions. Whoever shares an account is shown only their own.
 
         Raises Problem 422 for a `before` that no page gave.
         """
@@ -266,7 +266,7 @@ class Sessions:
         await self._database.write(fn)
 
     async def end_others(self, who: Identity) -> None:
-        """End every session of the account but the caller's; those of others who share it stay."""
+        """End every session of the account except the caller's; of a shared account, none."""
 
         async def fn(tx: Transaction) -> None:
             await self.check_in(tx, who)
@@ -275,7 +275,7 @@ class Sessions:
 
         await self._database.write(fn)
 
-    async def _announce(self, tx: Transaction, account_id: str, ended: Sequence[str]) -> None:
+    async def _publish_end(self, tx: Transaction, account_id: str, ended: Sequence[str]) -> None:
         data = json.dumps({"sessions": list(ended)}, separators=(",", ":"))
         await self._log.append(tx, self._topic, "session.revoked", data, account_id)
 
@@ -287,7 +287,7 @@ class Sessions:
         shared: bool,
         left: timedelta,
     ) -> Session:
-        """`left` is how long the session still lasts, which its access token does not outlive."""
+        """`left` is how long the session still lasts: its access token expires no later."""
         lifetime = max(1, min(self._tokens.lifetime, int(left.total_seconds())))
         return Session(
             access_token=self._tokens.issue(account.id, session_id, shared, lifetime),
@@ -309,7 +309,7 @@ def _unknown() -> Problem:
 
 
 def _is_repeated(found: StoredToken, successor: str, at: datetime) -> bool:
-    """Whether this is the exchange of before: the same token and key give the same successor."""
+    """Whether this repeats the last exchange: the same token and key give the same successor."""
     return (
         found.spent_at is not None
         and found.successor == digest_of(successor)

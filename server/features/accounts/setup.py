@@ -1,34 +1,25 @@
 """Puts accounts into the application."""
 
-from aiohttp import web
-
+from server.core import idempotency
 from server.core.auth import Gate
 from server.core.database import Database
-from server.core.routing import SERVICES
-from server.features.accounts.routes import router
-from server.features.accounts.service import AccountService
-from server.realtime.hub import Hub
+from server.core.retention import Retention
+from server.core.services import Services
+from server.features.accounts import routes
+from server.features.accounts.service import AccountService, drop_expired
 from server.realtime.log import EventLog
 from server.settings import Settings
 from server.transports.connections import AUTH_TOPIC
 
+routers = (routes.router,)
 
-def setup(
-    app: web.Application,
-    settings: Settings,
-    database: Database,
-    log: EventLog,
-    hub: Hub,
-    gate: Gate,
-) -> AccountService:
-    """Accounts, their routes, and the gate's answer to who a session is."""
-    accounts = AccountService(settings, database, log, gate.tokens, AUTH_TOPIC)
-    app[SERVICES][AccountService] = accounts
+
+def setup(services: Services) -> None:
+    """The service, and the gate's answer to who a session is."""
+    gate, database = services[Gate], services[Database]
+    accounts = services.add(
+        AccountService(services[Settings], database, services[EventLog], gate.tokens, AUTH_TOPIC)
+    )
+    accounts.on_delete.append(idempotency.forget_account)
     gate.look_up = accounts.sessions.look_up
-    router.add_to(app)
-
-    async def close(app: web.Application) -> None:
-        accounts.passwords.close()
-
-    app.on_cleanup.append(close)
-    return accounts
+    services[Retention].jobs.append(lambda at: database.write(lambda tx: drop_expired(tx, at)))

@@ -16,7 +16,7 @@ from server.features.shared.schemas import Address
 _queries = load_queries(__file__)
 
 MANY = 1000
-"""Sessions that one statement ends, at most."""
+"""Sessions that one statement deletes, at most."""
 
 LAST = ("9999", "~")
 """Sorts after every session: where the first page begins."""
@@ -25,17 +25,17 @@ _HIDDEN = {"password_hash", "demo"}
 
 @dataclass(frozen=True, slots=True)
 class StoredAccount:
-    """An account with what its owner is not shown."""
+    """An account, with fields that its owner is not shown."""
 
     account: Account
     password_hash: str
     demo: bool = False
-    """Of the demo's town: to be let in by a demo alone."""
+    """Whether it is one of the demo's, which may log in only in demo mode."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewAccount:
-    """An account to be made; `email` is folded, `demo` its place among the demo's accounts."""
+    """An account to be made; `email` is folded, `demo` its number among the demo's accounts."""
 
     id: str
     email: str
@@ -50,7 +50,7 @@ class NewAccount:
 
 @dataclass(frozen=True, slots=True)
 class StoredSession:
-    """A session, whose it is, and from when to when it lasts."""
+    """A session: its account, and when it begins and ends."""
 
     account_id: str
     created_at: datetime
@@ -59,7 +59,7 @@ class StoredSession:
 
 @dataclass(frozen=True, slots=True)
 class StoredToken:
-    """A refresh token of a session that is still there; `successor` is a digest."""
+    """A refresh token of a session that has not ended; `successor` is a digest."""
 
     session_id: str
     spent_at: datetime | None
@@ -140,7 +140,7 @@ async def any_account(tx: Transaction) -> bool:
 
 
 async def delete_account(tx: Transaction, account_id: str) -> None:
-    """Remove the account, and with it what is left of its sessions."""
+    """Delete the account with its sessions."""
     await _queries.delete_account(tx, id=account_id)
 
 
@@ -165,10 +165,10 @@ async def insert_session(
     )
 
 
-async def standing(tx: Transaction, session_id: str, at: datetime, demo: bool) -> Row | None:
-    """`name`, `role` and `restaurant_id` of the session's account; None where the session does not
-    hold, as one of a demo's account does only in a `demo`."""
-    row: Row | None = await _queries.standing(tx, id=session_id, now=to_text(at), demo=demo)
+async def identity_of(tx: Transaction, session_id: str, at: datetime, demo: bool) -> Row | None:
+    """`name`, `role` and `restaurant_id` of the session's account; None where the session has ended
+    or expired. A session of a demo's account is valid only in a `demo`."""
+    row: Row | None = await _queries.identity_of(tx, id=session_id, now=to_text(at), demo=demo)
     return row
 
 
@@ -191,8 +191,10 @@ async def sessions(
     before: tuple[str, str] | None,
     limit: int,
 ) -> tuple[list[ActiveSession], bool]:
-    """A page of the account's sessions, the one used last first, and whether there are more;
-    `alone` the `current` one. `before` is (last_used_at, id)."""
+    """A page of the account's sessions, the last used first, and whether there are more.
+
+    With `alone`, only the `current` one. `before` is (last_used_at, id).
+    """
     last_used_at, before_id = before or LAST
     found = await _queries.sessions_of(
         tx,
@@ -210,7 +212,7 @@ async def sessions(
 async def prolong_session(
     tx: Transaction, session_id: str, at: datetime, expires_at: datetime, address: str, client: str
 ) -> None:
-    """It is used now, from there, and lasts until then."""
+    """Store that the session is used now, by that client, and when it expires."""
     await _queries.prolong_session(
         tx,
         id=session_id,
@@ -222,12 +224,12 @@ async def prolong_session(
 
 
 async def delete_session(tx: Transaction, session_id: str) -> str | None:
-    """Remove it with its tokens; gives whose it was, None where it was gone."""
+    """Delete it with its tokens; gives its account's id, or None."""
     return _text(await _queries.delete_session(tx, id=session_id))
 
 
 async def delete_sessions(tx: Transaction, account_id: str, kept: str = "") -> Sequence[str]:
-    """Remove the account's sessions but `kept`; gives their ids."""
+    """Delete the account's sessions except `kept`; gives their ids."""
     rows = await _queries.delete_other_sessions(tx, account_id=account_id, kept=kept)
     return [row["id"] for row in rows]
 
@@ -235,7 +237,7 @@ async def delete_sessions(tx: Transaction, account_id: str, kept: str = "") -> S
 async def delete_oldest_sessions(
     tx: Transaction, account_id: str, new: str, most: int
 ) -> Sequence[str]:
-    """Remove those that were not used for the longest time beyond `most`; gives their ids."""
+    """Delete the sessions beyond `most` that were longest not used; gives their ids."""
     rows = await _queries.delete_oldest_sessions(
         tx, account_id=account_id, new=new, others=most - 1, many=MANY
     )
@@ -252,8 +254,10 @@ async def insert_token(tx: Transaction, digest: str, session_id: str, expires_at
 async def spend_token(
     tx: Transaction, digest: str, successor: str, at: datetime, kept_until: datetime | None
 ) -> str | None:
-    """Exchange it for `successor`, and keep it until then, or until it would have expired; gives
-    its session, None where there is nothing to spend."""
+    """Exchange it for `successor`, and keep it until `kept_until`, or until it would have expired.
+
+    Gives its session, None where there is no unspent token of that digest.
+    """
     return _text(
         await _queries.spend_token(
             tx,
@@ -278,11 +282,11 @@ async def token(tx: Transaction, digest: str) -> StoredToken | None:
     )
 
 
-async def note_address(
+async def remember_address(
     tx: Transaction, account_id: str, address: str, at: datetime, kept: int
 ) -> None:
-    """The account has signed in from there; `kept` of its addresses are remembered."""
-    await _queries.note_address(tx, account_id=account_id, address=address, seen_at=to_text(at))
+    """Store that the account has signed in from there; the newest `kept` addresses are kept."""
+    await _queries.remember_address(tx, account_id=account_id, address=address, seen_at=to_text(at))
     await _queries.drop_older_addresses(tx, account_id=account_id, kept=kept)
 
 
@@ -295,13 +299,13 @@ async def knows_address(tx: Transaction, account_id: str, address: str, since: d
 
 
 async def drop_addresses(tx: Transaction, since: datetime) -> int:
-    """Forget addresses from which nobody has signed in since then; gives how many."""
+    """Delete addresses from which nobody has signed in since then; gives how many."""
     dropped: int = await _queries.drop_addresses_before(tx, since=to_text(since))
     return dropped
 
 
 async def drop_expired(tx: Transaction, at: datetime) -> int:
-    """Remove tokens and sessions that have expired; gives how many."""
+    """Delete tokens and sessions that have expired; gives how many."""
     tokens: int = await _queries.drop_expired_tokens(tx, now=to_text(at))
     sessions: int = await _queries.drop_expired_sessions(tx, now=to_text(at))
     return tokens + sessions

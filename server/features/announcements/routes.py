@@ -11,8 +11,8 @@ from server.core.routing import (
     Limit,
     Router,
     identity_of,
-    service,
 )
+from server.core.services import service
 from server.features.announcements.schemas import (
     AckCount,
     Announcement,

@@ -9,7 +9,7 @@ from server.core.auth import Identity
 from server.core.clock import now
 from server.core.database import Database, Transaction
 from server.core.errors import forbidden, invalid, not_found
-from server.core.idempotency import Repeatable, store_answer, stored_answer
+from server.core.idempotency import KeyedRequest, once
 from server.core.ids import new_id
 from server.features.accounts.schemas import Role
 from server.features.accounts.service import AccountService
@@ -27,7 +27,7 @@ from server.features.announcements.schemas import (
 from server.features.announcements.store import StoredAnnouncement
 from server.features.shared.schemas import Actor
 from server.realtime.log import EventLog
-from server.realtime.states import STATE, States
+from server.realtime.state_topic import STATE, States
 
 PUBLISH_ROUTE = "POST /announcements"
 PUBLISHED = "announcement"
@@ -83,11 +83,9 @@ class AnnouncementService:
 
         Raises Problem 422 for an expiry that has passed or is over a year off.
         """
-        repeatable = Repeatable.of(identity.account_id, PUBLISH_ROUTE, key, new) if key else None
+        request = KeyedRequest.of(identity.account_id, PUBLISH_ROUTE, key, new)
 
-        async def fn(tx: Transaction) -> Announcement:
-            if repeatable and (stored := await stored_answer(tx, repeatable)):
-                return Announcement.model_validate_json(stored)
+        async def publish(tx: Transaction) -> Announcement:
             at = now()
             author = await self._accounts.account_of(tx, identity.account_id)
             if author.role is not Role.EMPLOYEE:
@@ -105,11 +103,11 @@ class AnnouncementService:
             await store.insert(tx, announcement)
             await self._tell(tx, announcement, PUBLISHED, announcement.model_dump_json())
             await self._count(tx, announcement, 0)
-            if repeatable:
-                await store_answer(tx, repeatable, 201, announcement.model_dump_json())
             return announcement
 
-        return await self._database.write(fn)
+        return await self._database.write(
+            lambda tx: once(tx, request, lambda: publish(tx), Announcement)
+        )
 
     async def history(
         self, identity: Identity, scope: Scope, before: str | None, limit: int

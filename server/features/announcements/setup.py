@@ -1,33 +1,29 @@
 """Puts announcements into the application."""
 
-from aiohttp import web
+from datetime import timedelta
 
 from server.core.database import Database
-from server.core.routing import SERVICES
+from server.core.retention import Retention
+from server.core.services import Services
 from server.features.accounts.service import AccountService
 from server.features.announcements import long_polling, routes, sse
 from server.features.announcements.marks import Marks
 from server.features.announcements.service import AnnouncementService
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
+from server.realtime.state_topic import States
+from server.settings import Settings
+
+routers = (routes.router, sse.router, long_polling.router)
 
 
-def setup(
-    app: web.Application,
-    database: Database,
-    log: EventLog,
-    hub: Hub,
-    accounts: AccountService,
-) -> tuple[AnnouncementService, Marks]:
-    """Routes, live doors, service; deleted accounts are scrubbed from announcements and events.
-
-    The marks have to follow once the hub is open.
-    """
-    announcements = AnnouncementService(database, log, hub.states, accounts)
-    marks = Marks(hub)
+def setup(services: Services) -> None:
+    """The services; deleted accounts are scrubbed from announcements and their events."""
+    accounts = services[AccountService]
+    announcements = services.add(
+        AnnouncementService(services[Database], services[EventLog], services[States], accounts)
+    )
+    services.add(Marks(services[Hub]))
     accounts.on_delete.append(announcements.scrub)
-    app[SERVICES][AnnouncementService] = announcements
-    app[SERVICES][Marks] = marks
-    for door in (routes, sse, long_polling):
-        door.router.add_to(app)
-    return announcements, marks
+    kept = timedelta(days=services[Settings].event_days)
+    services[Retention].jobs.append(lambda at: announcements.drop_gone(at - kept))

@@ -4,7 +4,8 @@ from contextlib import AbstractContextManager
 
 from aiohttp import web
 
-from server.core.routing import ANY_ROLE, EMPLOYEE, Router, identity_of, service
+from server.core.routing import ANY_ROLE, EMPLOYEE, Router, identity_of
+from server.core.services import service
 from server.features.announcements.marks import Marks
 from server.features.announcements.schemas import Scope
 from server.features.announcements.service import (

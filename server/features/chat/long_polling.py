@@ -2,7 +2,8 @@
 
 from aiohttp import web
 
-from server.core.routing import ANY_ROLE, EMPLOYEE, Answer, Router, identity_of, service
+from server.core.routing import ANY_ROLE, EMPLOYEE, Answer, Router, identity_of
+from server.core.services import service
 from server.features.chat import frames
 from server.features.chat.frame_schemas import NewMessage, NewReadMark, SendMessage
 from server.features.chat.messages import MessageService

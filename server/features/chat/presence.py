@@ -13,12 +13,12 @@ from server.core.auth import Identity
 from server.core.clock import now
 from server.core.database import Database, Transaction
 from server.core.errors import Problem
+from server.core.lifecycle import Component, SupervisedTask
 from server.core.logging import log_failure
-from server.core.supervised import SupervisedTask
 from server.features.chat.names import Names
 from server.features.chat.room_state import Lease, put_state, read_state, state_topic_of
 from server.features.chat.service import actor
-from server.realtime.states import States
+from server.realtime.state_topic import States
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ ROOMS_AT_ONCE = 20
 nobody should make so many writes of one request."""
 
 
-class Presence:
+class Presence(Component):
     """The leases this process holds, renewed three times before they would run out.
 
     Whoever renews also removes what others have let run out, so that one who was at a process
@@ -53,15 +53,11 @@ class Presence:
         """The same, by account."""
         self._leaving: dict[tuple[str, str], asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self.renewing = SupervisedTask("renewal of presence", self._renew_for_ever)
-
-    async def open(self) -> None:
-        """Start renewing."""
-        self.renewing.start()
+        self.tasks = (SupervisedTask("renewal of presence", self._renew_for_ever),)
 
     async def close(self) -> None:
         """Give up every lease. The database must still be open."""
-        await self.renewing.stop()
+        await super().close()
         for timer in self._leaving.values():
             timer.cancel()
         self._leaving.clear()

@@ -13,8 +13,8 @@ from server.core.routing import (
     Limit,
     Router,
     identity_of,
-    service,
 )
+from server.core.services import service
 from server.features.chat.messages import MessageService
 from server.features.chat.schemas import Chat, ChatPage, ChatStatus, MessagePage, NewChat
 from server.features.chat.service import ChatService

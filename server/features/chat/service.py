@@ -1,15 +1,15 @@
 """The rules of support chat: who may see one, take it up, write in it, close it."""
 
 from collections import OrderedDict
-from datetime import datetime, timedelta
 
 from server.core import pages
 from server.core.auth import Identity
 from server.core.clock import now, to_text
 from server.core.database import Database, Transaction
-from server.core.errors import Problem, conflict, invalid, not_found, too_many
-from server.core.idempotency import Repeatable, store_answer, stored_answer
+from server.core.errors import Problem, conflict, invalid, not_found
+from server.core.idempotency import KeyedRequest, once
 from server.core.ids import new_id
+from server.core.limits import check_day
 from server.features.accounts.schemas import Role
 from server.features.chat import store
 from server.features.chat.schemas import (
@@ -28,7 +28,6 @@ from server.realtime.log import EventLog
 QUEUE = "chats"
 """The topic of the desk's queue."""
 OPEN_ROUTE = "POST /chats"
-DAY = timedelta(days=1)
 CUSTOMERS = 50_000
 """Chats whose customer is kept in memory: that never changes."""
 
@@ -81,14 +80,15 @@ class ChatService:
         Raises Problem 409 where the account has all the chats open that it may, 422 where the
         order is not the customer's, 429 where it has opened as many as it may within a day.
         """
-        repeatable = Repeatable.of(identity.account_id, OPEN_ROUTE, key, new) if key else None
+        request = KeyedRequest.of(identity.account_id, OPEN_ROUTE, key, new)
 
-        async def fn(tx: Transaction) -> Chat:
-            if repeatable and (stored := await stored_answer(tx, repeatable)):
-                return Chat.model_validate_json(stored)
+        async def open_chat(tx: Transaction) -> Chat:
             moment = now()
             await self._check_room_for_one(tx, identity.account_id)
-            await self._check_day(tx, identity.account_id, moment)
+            if most := self._most_a_day:
+                first = await store.first_of_last(tx, identity.account_id, most)
+                advice = " Open one of them again to go on there."
+                check_day(first, f"opened {most} chats", advice)
             chat = Chat(
                 id=new_id("cht"),
                 subject=new.subject,
@@ -101,11 +101,9 @@ class ChatService:
             )
             await store.insert(tx, chat)
             await self.tell_queue(tx, QueueEvent.OPENED, chat)
-            if repeatable:
-                await store_answer(tx, repeatable, 201, chat.model_dump_json())
             return chat
 
-        return await self._database.write(fn)
+        return await self._database.write(lambda tx: once(tx, request, lambda: open_chat(tx), Chat))
 
     async def chats(
         self, identity: Identity, status: ChatStatus | None, before: str | None, limit: int
@@ -229,18 +227,6 @@ class ChatService:
             )
             problem.kind = "too-many-chats"
             raise problem
-
-    async def _check_day(self, tx: Transaction, customer_id: str, moment: datetime) -> None:
-        """Raises Problem 429."""
-        if not self._most_a_day:
-            return
-        first = await store.first_of_last(tx, customer_id, self._most_a_day)
-        if first is not None and moment - DAY < first <= moment:  # later: the clock was put back
-            raise too_many(
-                f"This account has opened {self._most_a_day} chats within a day, which is all it"
-                " may. Open one of them again to go on there.",
-                (first + DAY - moment).total_seconds(),
-            )
 
     async def _step(
         self, tx: Transaction, chat: Chat, kind: str, by: Actor, event: QueueEvent

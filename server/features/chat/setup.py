@@ -2,10 +2,9 @@
 
 from functools import partial
 
-from aiohttp import web
-
 from server.core.database import Database
-from server.core.routing import SERVICES, WRITES
+from server.core.limits import RequestLimits
+from server.core.services import Services
 from server.features.accounts.service import AccountService
 from server.features.chat import long_polling, privacy, routes, socketio, sse, websocket
 from server.features.chat.messages import MessageService
@@ -18,37 +17,28 @@ from server.realtime.hub import Hub
 from server.settings import Settings
 from server.transports.socketio import SocketIo
 
+routers = (sse.router, long_polling.router, routes.router, websocket.router)
 
-def setup(
-    app: web.Application,
-    settings: Settings,
-    database: Database,
-    hub: Hub,
-    accounts: AccountService,
-    orders: OrderService,
-    server: SocketIo,
-) -> tuple[Presence, Names]:
-    """Routes, the live doors; deleted accounts are scrubbed from chats and events.
 
-    Open the first of what is given, and close it before the database; let the second follow.
-    """
+def setup(services: Services) -> None:
+    """The services; deleted accounts are scrubbed from chats and their events."""
+    settings, database, hub = services[Settings], services[Database], services[Hub]
     log, states = hub.log, hub.states
-    chats = ChatService(
-        database,
-        log,
-        orders,
-        most_open=settings.max_open_chats,
-        most_a_day=settings.max_chats_per_day,
+    chats = services.add(
+        ChatService(
+            database,
+            log,
+            services[OrderService],
+            most_open=settings.max_open_chats,
+            most_a_day=settings.max_chats_per_day,
+        )
     )
-    messages = MessageService(database, log, states, chats, settings.chat_bytes_per_minute)
-    names = Names(hub)
-    presence = Presence(database, states, names, settings.presence_seconds)
-    rooms = Rooms(hub, chats, messages, presence, names, app[WRITES])
-    accounts.on_delete.append(partial(privacy.scrub, chats, log, states))
-    app[SERVICES] |= {ChatService: chats, MessageService: messages, Rooms: rooms}
-    sse.router.add_to(app)
-    long_polling.router.add_to(app)
-    routes.router.add_to(app)
-    websocket.router.add_to(app)
-    socketio.Door(server, rooms)
-    return presence, names
+    messages = services.add(
+        MessageService(database, log, states, chats, settings.chat_bytes_per_minute)
+    )
+    names = services.add(Names(hub))
+    presence = services.add(Presence(database, states, names, settings.presence_seconds))
+    writes = services[RequestLimits].writes
+    rooms = services.add(Rooms(hub, chats, messages, presence, names, writes))
+    socketio.Door(services[SocketIo], rooms)
+    services[AccountService].on_delete.append(partial(privacy.scrub, chats, log, states))

@@ -7,7 +7,8 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from server.core.errors import Problem
-from server.core.routing import ANY_ROLE, Router, identity_of, service
+from server.core.routing import ANY_ROLE, Router, identity_of
+from server.core.services import service
 from server.features.chat import frames
 from server.features.chat.frame_schemas import read_client_frame
 from server.features.chat.rooms import Rooms

@@ -6,7 +6,8 @@ from aiohttp import web
 from pydantic import Field
 
 from server.core.errors import not_found
-from server.core.routing import ANY_ROLE, Answer, Router, identity_of, service
+from server.core.routing import ANY_ROLE, Answer, Router, identity_of
+from server.core.services import service
 from server.features.drivers.schemas import DriverLocation
 from server.features.drivers.service import DriverService, location_in, topic_of_driver
 from server.features.shared.schemas import Id

@@ -15,8 +15,8 @@ from server.core.routing import (
     Limit,
     Router,
     identity_of,
-    service,
 )
+from server.core.services import SERVICES, service
 from server.features.drivers.schemas import DriverOnDutyPage, DriverPosition, Route
 from server.features.drivers.service import DriverService
 from server.features.drivers.town_map import TownMap
@@ -25,8 +25,6 @@ from server.features.shared.schemas import Id, Latitude, Longitude
 from server.settings import Settings
 
 router = Router("drivers")
-TOWN_MAP = web.AppKey("town_map", TownMap)
-"""The map, where there is one."""
 
 Tags = Annotated[Annotated[str, Field(max_length=4096)] | None, Header("If-None-Match")]
 Lat = Annotated[Latitude, Field(allow_inf_nan=False)]
@@ -64,7 +62,7 @@ async def put_location(request: web.Request, id: Id, position: DriverPosition) -
 )
 async def get_map(request: web.Request, if_none_match: Tags = None) -> web.Response:
     """The town's streets, waters and parks as GeoJSON; 404 where this server has no map."""
-    town_map = request.app.get(TOWN_MAP)
+    town_map = request.app[SERVICES].get(TownMap)
     if town_map is None:
         raise Problem(404, "This server has no map; its operator may set TIFFIN_MAP.")
     headers = {"ETag": town_map.etag, "Cache-Control": "private, no-cache"}

@@ -1,11 +1,7 @@
 """Puts drivers into the application."""
 
-from pathlib import Path
-
-from aiohttp import web
-
 from server.core.database import Database
-from server.core.routing import SERVICES
+from server.core.services import Services
 from server.features.drivers import long_polling, routes, sse
 from server.features.drivers.eta import Etas
 from server.features.drivers.service import DriverService
@@ -16,31 +12,23 @@ from server.features.restaurants.service import RestaurantService
 from server.realtime.hub import Hub
 from server.settings import Settings, SettingsError
 
+routers = (routes.router, sse.router, long_polling.router)
 
-def setup(
-    app: web.Application,
-    settings: Settings,
-    database: Database,
-    hub: Hub,
-    orders: OrderService,
-    restaurants: RestaurantService,
-    map_path: Path | None,
-) -> DriverService:
-    """Routes, stream, long poll, service, and the map; close the service before the database.
 
-    Raises SettingsError where the file is no map.
-    """
+def setup(services: Services) -> None:
+    """The service, and the map. Raises SettingsError where the map's file is no map."""
+    settings = services[Settings]
+    orders, restaurants = services[OrderService], services[RestaurantService]
     town_map = None
-    if map_path is not None:
+    if (path := settings.map_path) is not None:
         try:
-            town_map = app[routes.TOWN_MAP] = TownMap.read(map_path)
+            town_map = services.add(TownMap.read(path))
         except ValueError as error:
             raise SettingsError(f"TIFFIN_MAP: {error}") from None
-    ways = Ways(town_map.streets if town_map else None)
+    ways = services.add(Ways(town_map.streets if town_map else None))
     etas = Etas(orders, ways)
-    app[SERVICES][Ways] = ways
-    drivers = DriverService(database, hub, orders, restaurants, etas, settings.rate_per_minute)
-    app[SERVICES][DriverService] = drivers
-    for door in (routes, sse, long_polling):
-        door.router.add_to(app)
-    return drivers
+    services.add(
+        DriverService(
+            services[Database], services[Hub], orders, restaurants, etas, settings.rate_per_minute
+        )
+    )

@@ -2,7 +2,8 @@
 
 from aiohttp import web
 
-from server.core.routing import ANY_ROLE, Router, identity_of, service
+from server.core.routing import ANY_ROLE, Router, identity_of
+from server.core.services import service
 from server.features.drivers.service import DriverService, topic_of_driver
 from server.features.shared.schemas import Id
 from server.transports import sse

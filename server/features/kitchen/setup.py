@@ -1,11 +1,10 @@
 """Puts the kitchen into the application."""
 
-from aiohttp import web
-
+from server.core.services import Services
 from server.features.kitchen import long_polling, sse
 
+routers = (sse.router, long_polling.router)
 
-def setup(app: web.Application) -> None:
-    """Its stream, and the same by long polling; the rules are the orders'."""
-    sse.router.add_to(app)
-    long_polling.router.add_to(app)
+
+def setup(services: Services) -> None:
+    """No service: the rules are the orders'."""

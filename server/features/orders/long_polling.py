@@ -2,18 +2,18 @@
 
 from aiohttp import web
 
+from server.core.auth import Gate
 from server.core.errors import forbidden
 from server.core.routing import (
     ANY_ROLE,
-    GATE,
     HELD,
     Answer,
     Before,
     Limit,
     Router,
     identity_of,
-    service,
 )
+from server.core.services import service
 from server.features.accounts.schemas import Role
 from server.features.orders.schemas import OrderPage, OrderStatus, TrackedStatus
 from server.features.orders.service import OrderService, topic_of_customer, tracked_in
@@ -54,7 +54,7 @@ async def list_orders(
         found = await orders.changed(identity, after, limit)
         if found is not None and request.get(HELD):
             # What tells of the session's end may be on its way from another process.
-            await request.app[GATE].check(identity)
+            await service(request, Gate).check(identity)
         return found
 
     held = await long_polling.hold(

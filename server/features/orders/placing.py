@@ -1,4 +1,4 @@
-"""A basket made into an order."""
+"""Makes an order of a basket."""
 
 from server.core.auth import Identity
 from server.core.clock import now
@@ -22,7 +22,7 @@ from server.features.shared.schemas import Actor, Address
 
 
 def actor(identity: Identity) -> Actor:
-    """Who asks, as an order remembers it."""
+    """The caller, as an order stores it."""
     return Actor(id=identity.account_id, name=identity.name, role=identity.role)
 
 
@@ -33,9 +33,9 @@ async def new_order(
     accounts: AccountService,
     restaurants: RestaurantService,
 ) -> Order:
-    """The order at today's names and prices.
+    """The order at the current names and prices.
 
-    Raises Problem 409 where a dish is sold out, or not as the customer saw it, 422.
+    Raises Problem 409 where a dish is sold out or has changed since the customer saw it, 422.
     """
     restaurant = await restaurants.summary_of(tx, basket.restaurant_id)
     if restaurant is None:
@@ -94,7 +94,7 @@ async def new_order(
 
 
 def check_reach(restaurant: RestaurantSummary, address: Address) -> None:
-    """Raises Problem 422 where the address is farther off than the restaurant delivers."""
+    """Raises Problem 422 where the address is outside of the restaurant's delivery radius."""
     radius = restaurant.delivery_radius_m
     away = metres(restaurant.lat, restaurant.lng, address.lat, address.lng)
     if radius and away > radius:

@@ -1,4 +1,4 @@
-"""An order without what tells of one account."""
+"""Removes an account's personal data from an order."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ DELETED = "Deleted account"
 def without(order: Order, account_id: str) -> Order:
     """The order with that account's name, phone, address, notes and reasons taken out.
 
-    What was ordered, for how much and when stays: it is the restaurant's book-keeping.
+    What was ordered, for how much and when stays: the restaurant's accounts need it.
     """
 
     def hidden(by: Actor) -> Actor:

@@ -5,14 +5,14 @@ WHERE id = :id;
 -- name: orders_of_customer
 SELECT * FROM order_details
 WHERE customer_id = :owner
-AND (arrival < :place OR (arrival = :place AND id < :id))
+AND (arrival < :before OR (arrival = :before AND id < :id))
 ORDER BY arrival DESC, id DESC
 LIMIT :limit;
 
 -- name: orders_of_restaurant
 SELECT * FROM order_details
 WHERE restaurant_id = :owner
-AND (number < :place OR (number = :place AND id < :id))
+AND (number < :before OR (number = :before AND id < :id))
 ORDER BY number DESC, id DESC
 LIMIT :limit;
 
@@ -24,12 +24,12 @@ ORDER BY orders.changed_seq
 LIMIT :limit;
 
 -- name: placed_before_others$
--- When the customer placed the order before the last so many others.
+-- When the customer placed the order that came before their last `others` orders.
 SELECT placed_at FROM orders WHERE customer_id = :customer_id
 ORDER BY arrival DESC, id DESC
 LIMIT 1 OFFSET :others;
 
--- name: place^
+-- name: parties^
 SELECT restaurant_id, customer_id FROM orders WHERE id = :id;
 
 -- name: insert_order!

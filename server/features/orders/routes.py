@@ -11,8 +11,8 @@ from server.core.routing import (
     IdempotencyKey,
     Router,
     identity_of,
-    service,
 )
+from server.core.services import service
 from server.features.orders.schemas import (
     Cancellation,
     Order,

@@ -1,4 +1,4 @@
-"""What orders say on the wire, and the order's statuses and steps."""
+"""Schemas of orders, and their statuses."""
 
 from enum import StrEnum
 from typing import Annotated, NamedTuple, Self
@@ -21,14 +21,12 @@ from server.features.shared.schemas import (
 )
 
 MOST_NOTES = 4000
-"""Characters of an order's notes: 80 a line in the largest basket. An order is read whole by each
-list and sent whole with each change."""
-
-
+"""Characters of all notes of an order: 80 for each item of the largest basket. Lists and events
+contain whole orders, so notes cost a lot."""
 MOST_MINUTES = 100_000
-"""Of a time of arrival: by bicycle to the other end of the earth, so that nobody need cut one."""
+"""The largest `eta_minutes`: enough to ride a bicycle to the other end of the earth."""
 MOST_CENTS = 50 * 99 * 10_000_000
-"""The largest basket of the dearest dishes."""
+"""The largest basket of the most expensive dishes."""
 
 
 class OrderStatus(StrEnum):
@@ -44,7 +42,7 @@ class OrderStatus(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Whether nothing can follow."""
+        """Whether no other status can follow."""
         return self in (OrderStatus.DELIVERED, OrderStatus.CANCELLED)
 
 
@@ -56,10 +54,10 @@ STEPS = (
     OrderStatus.OUT_FOR_DELIVERY,
     OrderStatus.DELIVERED,
 )
-"""The way of an order that nobody cancels."""
+"""The statuses of an order that is not cancelled, in order."""
 
 CANCELLABLE = (OrderStatus.PLACED, OrderStatus.ACCEPTED)
-"""Where the customer may still change their mind."""
+"""The statuses in which the customer may cancel."""
 
 
 class OrderedItem(Wire):
@@ -122,7 +120,7 @@ class OrderCustomer(Wire):
 
 
 class OrderDriver(Wire):
-    """Who brings it."""
+    """The driver of an order."""
 
     id: str
     name: str
@@ -188,7 +186,7 @@ class Cancellation(Wire):
 
 
 class Ride(NamedTuple):
-    """An order on its way: from where, and to whom. Not on the wire."""
+    """The restaurant and the customer of an order that a driver is delivering. Not on the wire."""
 
     order_id: str
     restaurant_id: str

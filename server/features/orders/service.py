@@ -1,20 +1,19 @@
-"""The rules of orders: placing, stepping on, cancelling, following."""
+"""The rules of orders: placing, changing the status, cancelling, following."""
 
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from server.core import pages
 from server.core.auth import Identity
-from server.core.clock import now
 from server.core.database import Database, Transaction
-from server.core.errors import Problem, conflict, not_found, reset, too_many
-from server.core.idempotency import Repeatable, store_answer, stored_answer
+from server.core.errors import Problem, conflict, not_found, reset
+from server.core.idempotency import KeyedRequest, once
+from server.core.limits import check_day
 from server.features.accounts.schemas import Role
 from server.features.accounts.service import AccountService
 from server.features.orders import store
-from server.features.orders.machine import check_step
 from server.features.orders.placing import new_order
 from server.features.orders.privacy import without
 from server.features.orders.schemas import (
@@ -26,16 +25,15 @@ from server.features.orders.schemas import (
     StatusChange,
     TrackedStatus,
 )
-from server.features.orders.steps import Change, adjusted, advanced
+from server.features.orders.steps import Change, adjusted, advanced, check_step
 from server.features.restaurants.schemas import Driver
 from server.features.restaurants.service import RestaurantService
 from server.realtime.event import Cursor, Event
 from server.realtime.log import EventLog
-from server.realtime.states import STATE, States
+from server.realtime.state_topic import STATE, States
 
 PLACE_ROUTE = "POST /orders"
-DAY = timedelta(days=1)
-PLACES = 50_000
+CACHED_PARTIES = 50_000
 """Orders whose restaurant and customer are kept in memory: neither ever changes."""
 
 
@@ -45,8 +43,11 @@ def topic_of(restaurant_id: str) -> str:
 
 
 def topic_of_customer(account_id: str) -> str:
-    """The state topic of a customer's orders: its `seq` counts their changes, each order keeps that
-    of its last, and so what changed after a cursor is found without a history of its own."""
+    """The state topic of a customer's orders.
+
+    Its `seq` counts their changes. Each order stores the `seq` of its last change, so the orders
+    that changed after a cursor are found without a history.
+    """
     return f"{STATE}customer:{account_id}"
 
 
@@ -62,14 +63,14 @@ class OrderService:
         restaurants: RestaurantService,
         most_a_day: int,
     ) -> None:
-        """`most_a_day` are a customer's; 0 is no limit."""
+        """A customer may place `most_a_day` orders; 0 is no limit."""
         self._database = database
         self._log = log
         self._states = states
         self._accounts = accounts
         self._restaurants = restaurants
         self._most_a_day = most_a_day
-        self._places: OrderedDict[str, tuple[str, str]] = OrderedDict()
+        self._parties: OrderedDict[str, tuple[str, str]] = OrderedDict()
 
     async def place(self, identity: Identity, basket: PlaceOrder, key: str | None) -> Order:
         """A new order; with an Idempotency-Key, the same one however often it is sent.
@@ -78,33 +79,18 @@ class OrderService:
         where there is no such thing or the address is out of reach, 429 where the account has
         placed as many as it may within a day.
         """
-        repeatable = Repeatable.of(identity.account_id, PLACE_ROUTE, key, basket) if key else None
+        request = KeyedRequest.of(identity.account_id, PLACE_ROUTE, key, basket)
 
-        async def fn(tx: Transaction) -> Order:
-            if repeatable and (stored := await stored_answer(tx, repeatable)):
-                return Order.model_validate_json(stored)
-            await self._check_day(tx, identity.account_id)
+        async def place(tx: Transaction) -> Order:
+            if most := self._most_a_day:
+                first = await store.first_of_last(tx, identity.account_id, most)
+                check_day(first, f"placed {most} orders")
             order = await new_order(tx, identity, basket, self._accounts, self._restaurants)
             await store.insert(tx, order, await self._count(tx, order))
             await self._append(tx, "order.placed", order)
-            if repeatable:
-                await store_answer(tx, repeatable, 201, order.model_dump_json())
             return order
 
-        return await self._database.write(fn)
-
-    async def _check_day(self, tx: Transaction, customer_id: str) -> None:
-        """Raises Problem 429."""
-        if not self._most_a_day:
-            return
-        moment = now()
-        first = await store.first_of_last(tx, customer_id, self._most_a_day)
-        if first is not None and moment - DAY < first <= moment:  # later: the clock was put back
-            raise too_many(
-                f"This account has placed {self._most_a_day} orders within a day, which is all it"
-                " may.",
-                (first + DAY - moment).total_seconds(),
-            )
+        return await self._database.write(lambda tx: once(tx, request, lambda: place(tx), Order))
 
     async def order(self, identity: Identity, order_id: str) -> Order:
         """One order. Raises Problem 404."""
@@ -138,17 +124,17 @@ class OrderService:
         """The customer's orders that were placed or changed after that cursor, the longest
         unchanged first, each as it is now; None where there are none.
 
-        Raises Problem 410 for a cursor that is no good.
+        Raises Problem 410 for a cursor that is not of this topic.
         """
-        place = Cursor.parse(after)
+        cursor = Cursor.parse(after)
 
         async def fn(tx: Transaction) -> OrderPage | None:
             topic = topic_of_customer(identity.account_id)
-            if place is None or (place.epoch, place.topic) != (self._log.epoch, topic):
+            if cursor is None or (cursor.epoch, cursor.topic) != (self._log.epoch, topic):
                 raise reset()
-            if place.seq > await self._changes(tx, identity):
+            if cursor.seq > await self._changes(tx, identity):
                 raise reset()
-            found, seq = await store.changed(tx, identity.account_id, place.seq, limit)
+            found, seq = await store.changed(tx, identity.account_id, cursor.seq, limit)
             if not found:
                 return None
             return OrderPage(items=found, next=None, cursor=self._cursor(identity, seq))
@@ -164,12 +150,12 @@ class OrderService:
         return str(Cursor(self._log.epoch, topic_of_customer(identity.account_id), seq))
 
     async def _count(self, tx: Transaction, order: Order) -> int:
-        """Count a change of the customer's orders, and tell who waits for one."""
+        """Count a change of the customer's orders, and wake the requests that wait for one."""
         topic = topic_of_customer(order.customer.id)
         return (await self._states.put(tx, topic, "orders.changed", "{}")).seq
 
     async def step(self, identity: Identity, order_id: str, change: StatusChange) -> Order:
-        """The order after that step, or after a change of driver or minutes alone.
+        """The order after that change of status, or of driver or minutes alone.
 
         Raises Problem 404, 409 with the present order, 422.
         """
@@ -188,12 +174,12 @@ class OrderService:
                 else:
                     check_step(Role(identity.role), order.status, change.status)
                     done = await advanced(tx, identity, order, change, self._restaurants)
-            return await self._keep(tx, done, order)
+            return await self._save(tx, done, order)
 
         return await self._database.write(fn)
 
     async def cancel(self, identity: Identity, order_id: str, reason: str | None) -> Order:
-        """The customer's own change of mind. Raises Problem 404, 409 with the present order."""
+        """The order, cancelled by its customer. Raises Problem 404, 409 with the present order."""
         change = StatusChange(status=OrderStatus.CANCELLED, reason=reason)
 
         async def fn(tx: Transaction) -> Order:
@@ -202,12 +188,12 @@ class OrderService:
             with _showing(order):
                 check_step(Role(identity.role), order.status, OrderStatus.CANCELLED)
             done = await advanced(tx, identity, order, change, self._restaurants)
-            return await self._keep(tx, done, order)
+            return await self._save(tx, done, order)
 
         return await self._database.write(fn)
 
-    async def _keep(self, tx: Transaction, change: Change | None, order: Order) -> Order:
-        """Write the change and its event; without one, the order stays as it is."""
+    async def _save(self, tx: Transaction, change: Change | None, order: Order) -> Order:
+        """Store the change and its event; without a change, the order stays as it is."""
         if change is None:
             return order
         await store.save(tx, change.order, await self._count(tx, order))
@@ -219,7 +205,7 @@ class OrderService:
         return await self._own(tx, identity, order_id)
 
     async def drivers_of(self, tx: Transaction, restaurant_id: str) -> list[Driver]:
-        """In another feature's transaction: the restaurant's drivers, with what each carries."""
+        """In another feature's transaction: the restaurant's drivers, and what each carries."""
         carried = await store.carried(tx, restaurant_id)
         return [
             driver.model_copy(update={"carrying": carried.get(driver.id, [])})
@@ -227,16 +213,16 @@ class OrderService:
         ]
 
     async def on_the_way(self, driver_id: str) -> list[Order]:
-        """What that driver is bringing now, the oldest first."""
+        """The orders that driver is delivering now, the oldest first."""
         return await self._database.read(lambda tx: store.on_the_way(tx, driver_id))
 
     async def rides(self, tx: Transaction, driver_id: str) -> list[Ride]:
-        """In another feature's transaction: from where and to whom that driver rides now, the
-        oldest order first."""
+        """In another feature's transaction: the orders that driver is delivering now, the oldest
+        first, with only their restaurant and customer."""
         return await store.rides(tx, driver_id)
 
     async def revise_eta(self, order_id: str, driver_id: str, eta: datetime) -> None:
-        """A new `eta` while that driver brings the order; neither status nor version change."""
+        """Set a new `eta` while that driver delivers the order; status and version stay."""
 
         async def fn(tx: Transaction) -> None:
             await store.lock(tx, order_id)
@@ -248,31 +234,31 @@ class OrderService:
                 and order.driver.id == driver_id
             ):
                 change = Change("order.updated", order.model_copy(update={"eta": eta}))
-                await self._keep(tx, change, order)
+                await self._save(tx, change, order)
 
         await self._database.write(fn)
 
     async def topic_for(self, identity: Identity, order_id: str) -> str:
         """The topic an order's changes are on. Raises Problem 404."""
-        place = self._places.get(order_id)
-        if place is None:
-            place = await self._database.read(lambda tx: store.place(tx, order_id))
-            if place is None:
+        parties = self._parties.get(order_id)
+        if parties is None:
+            parties = await self._database.read(lambda tx: store.parties(tx, order_id))
+            if parties is None:
                 raise not_found("order")
-            self._places[order_id] = place
-            if len(self._places) > PLACES:
-                self._places.popitem(last=False)
-        restaurant_id, customer_id = place
+            self._parties[order_id] = parties
+            if len(self._parties) > CACHED_PARTIES:
+                self._parties.popitem(last=False)
+        restaurant_id, customer_id = parties
         if not _may_see(identity, restaurant_id, customer_id):
             raise not_found("order")
         return topic_of(restaurant_id)
 
     async def tracked(self, identity: Identity, order_id: str) -> TrackedStatus:
-        """Where the order stands, from the database. Raises Problem 404."""
+        """The order's status, from the database. Raises Problem 404."""
         return tracked(await self.order(identity, order_id))
 
     async def scrub(self, tx: Transaction, account_id: str) -> None:
-        """Before an account goes: its name, address and notes leave the orders and their events.
+        """Before an account is deleted: remove its personal data from orders and their events.
 
         Raises Problem 409 while the customer has orders under way.
         """
@@ -295,7 +281,7 @@ class OrderService:
 
 
 def tracked(order: Order) -> TrackedStatus:
-    """What a long poll tells of an order."""
+    """What a long poll answers about an order."""
     return TrackedStatus(
         order_id=order.id,
         status=order.status,
@@ -306,7 +292,7 @@ def tracked(order: Order) -> TrackedStatus:
 
 
 def tracked_in(event: Event) -> TrackedStatus:
-    """What a long poll tells of an order, from its event; made once for all who wait."""
+    """The same from the order's event; made once for all requests that wait for it."""
     found: TrackedStatus | None = event.encoded.get("tracked")
     if found is None:
         found = event.encoded["tracked"] = tracked(Order.model_validate_json(event.data))
@@ -321,7 +307,7 @@ def _may_see(identity: Identity, restaurant_id: str, customer_id: str) -> bool:
 
 @contextmanager
 def _showing(order: Order) -> Iterator[None]:
-    """A conflict inside shows the order as it is."""
+    """Add the present order to a 409 that is raised inside."""
     try:
         yield
     except Problem as problem:

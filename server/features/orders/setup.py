@@ -1,30 +1,29 @@
 """Puts orders into the application."""
 
-from aiohttp import web
-
 from server.core.database import Database
-from server.core.routing import SERVICES
+from server.core.services import Services
 from server.features.accounts.service import AccountService
 from server.features.orders import long_polling, routes
 from server.features.orders.service import OrderService
 from server.features.restaurants.service import RestaurantService
 from server.realtime.log import EventLog
-from server.realtime.states import States
+from server.realtime.state_topic import States
+from server.settings import Settings
+
+routers = (routes.router, long_polling.router)
 
 
-def setup(
-    app: web.Application,
-    database: Database,
-    log: EventLog,
-    states: States,
-    accounts: AccountService,
-    restaurants: RestaurantService,
-    most_a_day: int,
-) -> OrderService:
-    """Routes, the long poll, service; deleted accounts are scrubbed from orders and events."""
-    orders = OrderService(database, log, states, accounts, restaurants, most_a_day)
+def setup(services: Services) -> None:
+    """The service; deleted accounts are scrubbed from orders and their events."""
+    accounts = services[AccountService]
+    orders = services.add(
+        OrderService(
+            services[Database],
+            services[EventLog],
+            services[States],
+            accounts,
+            services[RestaurantService],
+            services[Settings].max_orders_per_day,
+        )
+    )
     accounts.on_delete.append(orders.scrub)
-    app[SERVICES][OrderService] = orders
-    routes.router.add_to(app)
-    long_polling.router.add_to(app)
-    return orders

@@ -1,4 +1,4 @@
-"""Orders in rows and out of them."""
+"""Orders: rows in and out."""
 
 import json
 from collections.abc import Sequence
@@ -85,9 +85,9 @@ async def order(tx: Transaction, order_id: str) -> Order | None:
     return _order(row) if row else None
 
 
-async def place(tx: Transaction, order_id: str) -> tuple[str, str] | None:
+async def parties(tx: Transaction, order_id: str) -> tuple[str, str] | None:
     """The restaurant and the customer of an order."""
-    row = await _queries.place(tx, id=order_id)
+    row = await _queries.parties(tx, id=order_id)
     return (row["restaurant_id"], row["customer_id"]) if row else None
 
 
@@ -102,7 +102,7 @@ async def orders(
     """One page, newest first, of a customer's or a restaurant's, and the next one's `before`."""
     page = _queries.orders_of_customer if customer_id else _queries.orders_of_restaurant
     owner = customer_id or restaurant_id
-    found = await page(tx, owner=owner, place=before[0], id=before[1], limit=limit + 1)
+    found = await page(tx, owner=owner, before=before[0], id=before[1], limit=limit + 1)
     number = "arrival" if customer_id else "number"
     rows, following = pages.numbered_page(found, limit, number)
     return [_order(row) for row in rows], following
@@ -127,7 +127,7 @@ async def first_of_last(tx: Transaction, customer_id: str, many: int) -> datetim
 
 
 async def insert(tx: Transaction, order: Order, changed_seq: int = 0) -> None:
-    """A new order; for `changed_seq` see `changed`."""
+    """Insert a new order; for `changed_seq` see `changed`."""
     changing = _changing(order)
     del changing["assigned_by"]
     await _queries.insert_order(
@@ -151,12 +151,12 @@ async def insert(tx: Transaction, order: Order, changed_seq: int = 0) -> None:
 
 
 async def lock(tx: Transaction, order_id: str) -> None:
-    """Have the order's row to oneself for the rest of the transaction (PostgreSQL needs that)."""
+    """Lock the order's row for the rest of the transaction (needed on PostgreSQL)."""
     await _queries.lock_order(tx, id=order_id)
 
 
 async def save(tx: Transaction, order: Order, changed_seq: int) -> None:
-    """The order as it is now; for `changed_seq` see `changed`."""
+    """Store the order as it is now; for `changed_seq` see `changed`."""
     await _queries.update_order(tx, id=order.id, changed_seq=changed_seq, **_changing(order))
 
 
@@ -170,12 +170,12 @@ async def carried(tx: Transaction, restaurant_id: str) -> dict[str, list[Carried
 
 
 async def on_the_way(tx: Transaction, driver_id: str) -> list[Order]:
-    """What that driver is bringing now, the oldest first."""
+    """The orders that driver is delivering now, the oldest first."""
     return [_order(row) for row in await _queries.on_the_way(tx, driver_id=driver_id)]
 
 
 async def rides(tx: Transaction, driver_id: str) -> list[Ride]:
-    """The same, without what is in them."""
+    """The same with only their restaurant and customer."""
     rows = await _queries.rides(tx, driver_id=driver_id)
     return [Ride(row["id"], row["restaurant_id"], row["customer_id"]) for row in rows]
 
@@ -186,13 +186,13 @@ async def open_orders_of(tx: Transaction, customer_id: str) -> int:
 
 
 async def orders_naming(tx: Transaction, account_id: str) -> list[Order]:
-    """Every order that tells of this account: as customer, in its timeline, as dispatcher."""
+    """Every order that names this account: as customer, in its timeline, or as dispatcher."""
     rows = await _queries.orders_naming(tx, account_id=account_id, mention=f'%"{account_id}"%')
     return [_order(row) for row in rows]
 
 
 async def rewrite(tx: Transaction, order: Order) -> None:
-    """The order with its personal data as it is now."""
+    """Store the order's personal data as it is now."""
     changing = _changing(order)
     await _queries.rewrite_order(
         tx,

@@ -12,8 +12,8 @@ from server.core.routing import (
     Limit,
     Router,
     identity_of,
-    service,
 )
+from server.core.services import service
 from server.features.restaurants.schemas import (
     MenuItem,
     MenuItemChange,

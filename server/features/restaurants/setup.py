@@ -1,16 +1,13 @@
 """Puts restaurants into the application."""
 
-from aiohttp import web
-
 from server.core.database import Database
-from server.core.routing import SERVICES
-from server.features.restaurants.routes import router
+from server.core.services import Services
+from server.features.restaurants import routes
 from server.features.restaurants.service import RestaurantService
 
+routers = (routes.router,)
 
-def setup(app: web.Application, database: Database) -> RestaurantService:
-    """Routes and service."""
-    restaurants = RestaurantService(database)
-    app[SERVICES][RestaurantService] = restaurants
-    router.add_to(app)
-    return restaurants
+
+def setup(services: Services) -> None:
+    """The service."""
+    services.add(RestaurantService(services[Database]))

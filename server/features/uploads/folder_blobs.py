@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from server.core.drafts import check_room, hold, sweep
+from server.core.temp_files import check_free_space, lock, remove_abandoned
 from server.features.uploads.blobs import BlobMissing, BlobTrouble, Outage, checked
 from server.features.uploads.schemas import MAX_BYTES
 
@@ -97,13 +97,13 @@ class FolderBlobs:
 
     def _check_room(self) -> None:
         self._make()
-        check_room(self._folder, self._reserve)
+        check_free_space(self._folder, self._reserve)
 
     def _sweep(self) -> None:
-        sweep(self._drafts)
+        remove_abandoned(self._drafts)
         if not self._looked_among_blobs:  # where drafts were once made, with a dot before the name
             self._looked_among_blobs = True
-            sweep(self._folder, ".*.*")
+            remove_abandoned(self._folder, ".*.*")
 
     def _fetch(self, source: Path, path: Path) -> None:
         try:
@@ -130,7 +130,7 @@ class FolderBlobs:
         draft = self._drafts / f"{target.name}.{secrets.token_hex(4)}"
         try:
             with path.open("rb") as source, draft.open("xb") as copy:
-                hold(copy.fileno())
+                lock(copy.fileno())
                 shutil.copyfileobj(source, copy, 1 << 20)
                 copy.flush()
                 os.fsync(copy.fileno())

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from server.core.clock import now
 from server.core.database import Database, Transaction
-from server.core.drafts import sweep
+from server.core.lifecycle import SupervisedTask
 from server.core.logging import log_failure
 from server.core.retention import Retention
-from server.core.supervised import SupervisedTask
+from server.core.temp_files import remove_abandoned
 from server.features.uploads import store
 from server.features.uploads.blobs import Blobs, BlobTrouble
 from server.features.uploads.schemas import UploadStatus
@@ -102,5 +102,5 @@ class Janitor:
         if time.monotonic() - self._swept_at < SWEEP_SECONDS:
             return
         self._swept_at = time.monotonic()
-        await asyncio.to_thread(sweep, self._folder)
+        await asyncio.to_thread(remove_abandoned, self._folder)
         await self._blobs.sweep()

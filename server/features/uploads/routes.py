@@ -5,7 +5,7 @@ import asyncio
 from aiohttp import web
 
 from server.core.errors import not_found
-from server.core.forms import Reception, received_form
+from server.core.forms import FormLimits, received_form
 from server.core.routing import (
     ANY_ROLE,
     Answer,
@@ -14,10 +14,9 @@ from server.core.routing import (
     Limit,
     Router,
     identity_of,
-    service,
 )
+from server.core.services import service
 from server.features.shared.schemas import Id
-from server.features.uploads.blobs import Blobs
 from server.features.uploads.judge import judge_head
 from server.features.uploads.paths import upload_path
 from server.features.uploads.schemas import MAX_BYTES, AcceptedUpload, NewUpload, UploadPage
@@ -26,8 +25,6 @@ from server.transports.short_polling import progress
 
 router = Router("uploads")
 
-BLOBS = web.AppKey("blobs", Blobs)
-RECEPTION = web.AppKey("uploads_reception", Reception)
 RESULT_SECONDS = 3600
 PIECE = 64 * 1024
 """Bytes of a picture that are in memory at once."""
@@ -51,9 +48,9 @@ async def send_upload(
         async with received_form(
             request,
             NewUpload,
-            reception=request.app[RECEPTION],
-            most=MAX_BYTES,
-            judge=judge_head,
+            limits=service(request, FormLimits),
+            max_bytes=MAX_BYTES,
+            check_head=judge_head,
         ) as form:
             file = ReceivedFile(form.path, form.size, form.sha256)
             accepted, seconds = await uploads.accept(who, form.fields, file, idempotency_key)
@@ -92,7 +89,7 @@ async def get_result(request: web.Request, id: Id) -> web.StreamResponse:
 
 
 async def _given_out(request: web.Request, picture: Picture) -> web.StreamResponse:
-    blobs = request.app[BLOBS]
+    blobs = service(request, UploadService).blobs
     link = blobs.link(picture.blob, picture.media_type)
     if link is not None:
         return web.Response(status=302, headers={"Location": link})

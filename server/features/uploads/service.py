@@ -21,7 +21,7 @@ from server.core.errors import (
     too_many,
     unavailable,
 )
-from server.core.idempotency import Repeatable, store_answer, stored_answer
+from server.core.idempotency import KeyedRequest, once, stored_answer
 from server.core.ids import new_id
 from server.features.accounts.schemas import Role
 from server.features.accounts.service import AccountService
@@ -104,7 +104,7 @@ class UploadService:
         self._database = database
         self._accounts = accounts
         self._restaurants = restaurants
-        self._blobs = blobs
+        self.blobs = blobs
         self._pace = pace
         self._shares = shares
         self._arriving: Counter[str] = Counter()
@@ -133,10 +133,8 @@ class UploadService:
         413, 415, 422, 429, 503.
         """
         media_type = await asyncio.to_thread(judge, file.path)
-        repeatable = None
-        if key:
-            content = _Content(**new.model_dump(), sha256=file.sha256)
-            repeatable = Repeatable.of(identity.account_id, ROUTE, key, content)
+        content = _Content(**new.model_dump(), sha256=file.sha256)
+        request = KeyedRequest.of(identity.account_id, ROUTE, key, content)
         upload_id = new_id("upl")
         row = NewRow(
             id=upload_id,
@@ -153,36 +151,36 @@ class UploadService:
         )
 
         async def before(tx: Transaction) -> AcceptedUpload | None:
-            if repeatable and (stored := await stored_answer(tx, repeatable)):
-                return AcceptedUpload.model_validate_json(stored)
+            if stored := await stored_answer(tx, request, AcceptedUpload):
+                return stored
             await self._check(tx, identity, new, file.size)
             # Written down first: should all end here, somebody has to clean up.
             await store.unneed(tx, [row.original_blob], now() + WRITING)
             return None
 
-        async def fn(tx: Transaction) -> AcceptedUpload:
-            if repeatable and (stored := await stored_answer(tx, repeatable)):
-                await store.unneed(tx, [row.original_blob], now())
-                return AcceptedUpload.model_validate_json(stored)
+        async def queue(tx: Transaction) -> AcceptedUpload:
             await self._check(tx, identity, new, file.size)
             if not await store.need(tx, [row.original_blob]):  # the clock was set forward
                 raise unavailable("The photo was not stored in time. Send it again.")
             await store.insert(tx, row)
-            accepted = AcceptedUpload(id=upload_id, status=UploadStatus.QUEUED)
-            if repeatable:
-                await store_answer(tx, repeatable, 202, accepted.model_dump_json())
+            return AcceptedUpload(id=upload_id, status=UploadStatus.QUEUED)
+
+        async def after(tx: Transaction) -> AcceptedUpload:
+            accepted = await once(tx, request, lambda: queue(tx), AcceptedUpload, 202)
+            if accepted.id != upload_id:  # the same request was quicker
+                await store.unneed(tx, [row.original_blob], now())
             return accepted
 
         accepted = await self._database.write(before)
         if accepted is None:
             try:
-                await self._blobs.check_room()
-                await self._blobs.put(row.original_blob, file.path, media_type)
+                await self.blobs.check_room()
+                await self.blobs.put(row.original_blob, file.path, media_type)
             except BlobTrouble as trouble:
                 raise unavailable(
                     f"Photos cannot be stored at the moment: {trouble}. Send it again.", 5
                 ) from None
-            accepted = await self._database.write(fn)
+            accepted = await self._database.write(after)
             self.on_queued()
         return accepted, await self._database.read(lambda tx: self._left(tx, accepted.id))
 

@@ -2,14 +2,13 @@
 
 from datetime import timedelta
 
-from aiohttp import web
-
 from server.core.database import Database
-from server.core.forms import Reception
-from server.core.health import CHECKS
-from server.core.middleware import METRICS
+from server.core.forms import FormLimits
+from server.core.health import Readiness
+from server.core.lifecycle import Component
+from server.core.metrics import Metrics
 from server.core.retention import Retention
-from server.core.routing import SERVICES
+from server.core.services import Services
 from server.features.accounts.service import AccountService
 from server.features.restaurants.service import RestaurantService
 from server.features.uploads import routes, short_polling
@@ -28,7 +27,10 @@ from server.settings import Settings, SettingsError, make_folder
 MEGABYTE = 1024 * 1024
 
 
-class Uploads:
+routers = (routes.router, short_polling.router)
+
+
+class Uploads(Component):
     """Everything of uploads that is opened after the database and closed before it."""
 
     def __init__(
@@ -53,18 +55,10 @@ class Uploads:
         await self.blobs.close()
 
 
-def setup(
-    app: web.Application,
-    settings: Settings,
-    database: Database,
-    accounts: AccountService,
-    restaurants: RestaurantService,
-    retention: Retention,
-) -> Uploads:
-    """Routes, service, workers, blobs and their states; open the result after the database.
-
-    Raises SettingsError where the blob store's settings cannot work.
-    """
+def setup(services: Services) -> None:
+    """The services. Raises SettingsError where the blob store's settings cannot work."""
+    settings, database, retention = services[Settings], services[Database], services[Retention]
+    accounts, restaurants = services[AccountService], services[RestaurantService]
     folder = settings.data_dir / "arriving"
     blobs = _blobs(settings)
     limits = Limits(
@@ -88,27 +82,24 @@ def setup(
         arriving_of_one=settings.photos_arriving_per_account,
         bytes_of_one=settings.photo_mb_per_account * MEGABYTE,
     )
-    uploads = UploadService(database, accounts, restaurants, blobs, pace, shares)
+    uploads = services.add(UploadService(database, accounts, restaurants, blobs, pace, shares))
     uploads.on_queued = workers.wake
     uploads.on_unneeded = cleaner.wake
     accounts.on_delete.append(uploads.scrub)
 
-    app[SERVICES][UploadService] = uploads
-    app[routes.BLOBS] = blobs
-    app[routes.RECEPTION] = Reception(
-        folder,
-        reserve=settings.disk_reserve_mb * MEGABYTE,
-        slowest=settings.photo_bytes_per_second,
+    services.add(
+        FormLimits(
+            folder,
+            reserve=settings.disk_reserve_mb * MEGABYTE,
+            slowest=settings.photo_bytes_per_second,
+        )
     )
-    app[CHECKS]["blobs"] = blobs.state
-    app[CHECKS]["worker"] = workers.state
-    metrics = app[METRICS]
+    services[Readiness].checks |= {"blobs": blobs.state, "worker": workers.state}
+    metrics = services[Metrics]
     metrics.gauge("photos_done", "Photos this process has finished.", lambda: workers.done)
     metrics.gauge("photos_failed", "Photos that failed here.", lambda: workers.failed)
     metrics.gauge("photo_kills", "Photo workers killed or lost.", lambda: workers.kills)
-    for door in (routes, short_polling):
-        door.router.add_to(app)
-    return Uploads(settings, blobs, workers, cleaner)
+    services.add(Uploads(settings, blobs, workers, cleaner))
 
 
 def _blobs(settings: Settings) -> Blobs:

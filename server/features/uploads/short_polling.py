@@ -2,7 +2,8 @@
 
 from aiohttp import web
 
-from server.core.routing import ANY_ROLE, Answer, Router, identity_of, service
+from server.core.routing import ANY_ROLE, Answer, Router, identity_of
+from server.core.services import service
 from server.features.shared.schemas import Id
 from server.features.uploads.schemas import Upload
 from server.features.uploads.service import UploadService

@@ -8,9 +8,9 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from server.core.drafts import held_folder
+from server.core.lifecycle import SupervisedTask
 from server.core.logging import log_failure
-from server.core.supervised import SupervisedTask
+from server.core.temp_files import locked_folder
 from server.features.uploads.blobs import BlobMissing, Blobs, BlobTrouble
 from server.features.uploads.child import Child, Limits, Lost
 from server.features.uploads.header import Unreadable
@@ -184,7 +184,7 @@ class Workers:
 
     async def _made(self, child: Child, job: Job) -> Made:
         original, result = job.blobs
-        with held_folder(self._folder, "job-") as folder:
+        with locked_folder(self._folder, "job-") as folder:
             sent = folder / "sent"
             await self._blobs.fetch(job.upload.original_blob, sent)
             cut = await child.process(sent, folder)

@@ -7,7 +7,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from server.core.addresses import TRUSTED_PROXIES, address_key, client_address
+from server.core.addresses import address_key, client_address
+from server.core.services import SERVICES, Services
+from server.settings import Settings
 
 PROXY = "10.0.0.7"
 
@@ -16,7 +18,8 @@ def request_from(
     remote: str, *headers: tuple[str, str], trusted: tuple[str, ...] = ("10.0.0.0/8", "fd00::/8")
 ) -> web.Request:
     app = web.Application()
-    app[TRUSTED_PROXIES] = tuple(ip_network(network) for network in trusted)
+    networks = tuple(ip_network(network) for network in trusted)
+    app[SERVICES] = Services(Settings.model_construct(trusted_proxies=networks))
     request = make_mocked_request("GET", "/", headers=list(headers), app=app)  # type: ignore[arg-type]
     return request.clone(remote=remote)  # type: ignore[return-value]
 

@@ -16,7 +16,7 @@ import aiosqlite
 import pytest
 
 from server.core import database as database_module
-from server.core.database import Database, Transaction
+from server.core.database import Database, Transaction, public_request
 from server.core.errors import Problem
 from support.waiting import wait_until
 
@@ -302,6 +302,31 @@ async def test_a_read_whose_caller_left_before_its_turn_is_not_run(database: Dat
     let_go.set()
     await asyncio.gather(*holding, stays)
     assert began == ["holds"] * database_module.READERS + ["stays"]
+
+
+async def test_reads_without_a_token_do_not_hold_up_the_others(database: Database) -> None:
+    began: list[str] = []
+    free = asyncio.Event()
+
+    async def read(name: str, public: bool) -> None:
+        async def fn(tx: Transaction) -> None:
+            began.append(name)
+            if public:
+                await free.wait()
+
+        public_request.set(public)
+        await database.read(fn)
+
+    crowd = [asyncio.create_task(read("public", True)) for _ in range(50)]
+    try:
+        await wait_until(lambda: len(began) == database_module.PUBLIC_READERS)
+        async with asyncio.timeout(10):
+            await read("known", False)
+        assert began == ["public"] * database_module.PUBLIC_READERS + ["known"]
+    finally:
+        free.set()
+        await asyncio.gather(*crowd)
+    assert len(began) == 51
 
 
 async def test_a_read_cannot_write(database: Database) -> None:

@@ -10,7 +10,7 @@ import pytest
 from server.core import health
 from server.core.database import Database
 from server.core.health import Readiness
-from server.core.routing import SERVICES
+from server.transports.connections import Connections
 from support.live_server import LiveServer, running_server, settings_for
 from support.redis_server import RedisServer
 from support.rest import Rest
@@ -53,7 +53,7 @@ async def test_a_redis_that_takes_no_messages_is_told_of(
 async def test_readiness_does_not_wait_for_a_lock_that_a_writer_waits_for(
     live_server: LiveServer, rest: Rest
 ) -> None:
-    database = live_server.app[SERVICES][Database]
+    database = live_server.services[Database]
     connection = sqlite3.connect(database.path, isolation_level=None, check_same_thread=False)
     with closing(connection) as other:
         # Not in this loop: the server's own upkeep may be writing just now.
@@ -67,9 +67,8 @@ async def test_readiness_does_not_wait_for_a_lock_that_a_writer_waits_for(
 
 
 async def test_a_draining_server_is_not_ready(live_server: LiveServer, rest: Rest) -> None:
-    from server.transports.connections import CONNECTIONS
 
-    live_server.app[CONNECTIONS].drain()
+    live_server.services[Connections].drain()
     answer = (await rest.get("//readyz")).must(503).json
     assert answer["status"] == "not ready"
     assert answer["parts"]["connections"] == "draining"

@@ -10,42 +10,46 @@ from server.core import idempotency, pages
 from server.core.clock import from_text, now, to_text
 from server.core.database import Database, Transaction
 from server.core.errors import Problem
-from server.core.idempotency import Repeatable, store_answer, stored_answer
-from server.features.shared.schemas import Address
+from server.core.idempotency import KeyedRequest, once
+from server.features.shared.schemas import Address, Wire
 
 
-def order(text: str = "1 Quay", key: str = "k1", account: str = "acc_1") -> Repeatable:
-    return Repeatable.of(account, "POST /orders", key, Address(text=text, lat=0, lng=0))
+class Made(Wire):
+    """What a request has made."""
+
+    number: int
 
 
-async def send(database: Database, request: Repeatable, made: list[str]) -> str:
-    """As a service does it: look, else do and store, in one transaction."""
+def order(text: str = "1 Quay", key: str | None = "k1", account: str = "acc_1") -> KeyedRequest:
+    return KeyedRequest.of(account, "POST /orders", key, Address(text=text, lat=0, lng=0))
 
-    async def fn(tx: Transaction) -> str:
-        stored = await stored_answer(tx, request)
-        if stored is not None:
-            return stored
+
+async def send(database: Database, request: KeyedRequest, made: list[str | None]) -> int:
+    async def make() -> Made:
         made.append(request.key)
-        body = f'{{"number":{len(made)}}}'
-        await store_answer(tx, request, 201, body)
-        return body
+        return Made(number=len(made))
 
-    return await database.write(fn)
+    return (await database.write(lambda tx: once(tx, request, make, Made))).number
 
 
 async def test_sent_together_or_again_it_is_done_once(database: Database) -> None:
-    made: list[str] = []
+    made: list[str | None] = []
     answers = await asyncio.gather(*(send(database, order(), made) for _ in range(10)))
-    assert set(answers) == {'{"number":1}'}
-    assert await send(database, order(), made) == '{"number":1}'
+    assert set(answers) == {1}
+    assert await send(database, order(), made) == 1
     assert made == ["k1"]
 
 
 async def test_keys_are_an_accounts_own(database: Database) -> None:
-    made: list[str] = []
+    made: list[str | None] = []
     for request in (order(), order(key="k2"), order(account="acc_2")):
         await send(database, request, made)
     assert len(made) == 3
+
+
+async def test_without_a_key_it_is_done_each_time(database: Database) -> None:
+    made: list[str | None] = []
+    assert [await send(database, order(key=None), made) for _ in range(2)] == [1, 2]
 
 
 async def test_another_content_under_the_same_key_is_422(database: Database) -> None:
@@ -56,13 +60,16 @@ async def test_another_content_under_the_same_key_is_422(database: Database) -> 
 
 
 async def test_what_failed_keeps_no_answer(database: Database) -> None:
+    async def make() -> Made:
+        return Made(number=1)
+
     async def fails(tx: Transaction) -> None:
-        await store_answer(tx, order(), 201, "{}")
+        await once(tx, order(), make, Made)
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         await database.write(fails)
-    made: list[str] = []
+    made: list[str | None] = []
     await send(database, order(), made)
     assert made == ["k1"]
 
@@ -70,7 +77,7 @@ async def test_what_failed_keeps_no_answer(database: Database) -> None:
 async def test_after_a_day_it_is_another_request(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[str] = []
+    made: list[str | None] = []
     await send(database, order(), made)
     at = now()
     assert await database.write(lambda tx: idempotency.drop_expired(tx, at)) == 0

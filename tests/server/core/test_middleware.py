@@ -12,16 +12,18 @@ import pytest
 from aiohttp import web
 
 from server.core import health
-from server.core.arrivals import ARRIVALS, Arrivals
-from server.core.health import CHECKS, add_health
-from server.core.limits import RateLimit, Turns
+from server.core.bodies import BodyDeadlines
+from server.core.health import Readiness, add_health
+from server.core.limits import RequestLimits
 from server.core.metrics import Metrics
-from server.core.middleware import METRICS, around, mark
-from server.core.routing import ADDRESSES, ANONYMOUS, OPERATIONS, PUBLIC, TURNS, Router
+from server.core.middleware import access_middleware, add_headers
+from server.core.routing import PUBLIC, Router
+from server.core.services import SERVICES, Services
 from server.core.serving import Runner
 from server.features.shared.schemas import Id, Wire
 from server.settings import Settings
 from support.rest import Rest
+from support.server_process import UNLIMITED
 from support.waiting import wait_until
 
 router = Router("things")
@@ -64,19 +66,16 @@ async def client() -> AsyncIterator[Rest]:
             raise OSError(states["broker"])
         return "ok"
 
-    app = web.Application(middlewares=[around])
-    app.on_response_prepare.append(mark)
-    app[OPERATIONS] = []
-    app[ARRIVALS] = Arrivals()
-    app[METRICS] = Metrics()
-    for unlimited in (ADDRESSES, ANONYMOUS):
-        app[unlimited] = RateLimit(0, "requests")
-    app[TURNS] = Turns(0)
-    app[METRICS].gauge("held", "Held.", lambda: 7.0)
-    app[CHECKS] = {"database": database, "broker": broker}
+    app = web.Application(middlewares=[access_middleware])
+    app.on_response_prepare.append(add_headers)
+    settings = Settings.model_construct(**(UNLIMITED | {"shutdown_seconds": 1}))
+    readiness, metrics = Readiness(), Metrics()
+    app[SERVICES] = Services(settings, RequestLimits(settings), BodyDeadlines(), metrics, readiness)
+    metrics.gauge("held", "Held.", lambda: 7.0)
+    readiness.checks |= {"database": database, "broker": broker}
     router.add_to(app)
     add_health(app)
-    runner = Runner(app, Settings.model_construct(shutdown_seconds=1))
+    runner = Runner(app, settings)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     async with Rest(f"http://127.0.0.1:{runner.addresses[0][1]}") as rest:

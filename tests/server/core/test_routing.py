@@ -14,35 +14,28 @@ from aiohttp import web
 from pydantic import Field
 
 from server.core import bodies, routing
-from server.core.arrivals import ARRIVALS, Arrivals
 from server.core.auth import AccessTokens, Claims, Gate, Identity
+from server.core.bodies import BodyDeadlines
 from server.core.errors import Problem
-from server.core.limits import InFlight, RateLimit, Turns
+from server.core.limits import RateLimit, RequestLimits
 from server.core.metrics import Metrics
-from server.core.middleware import METRICS, around, mark
+from server.core.middleware import access_middleware, add_headers
 from server.core.routing import (
-    ADDRESSES,
-    ANONYMOUS,
     ANY_ROLE,
     CUSTOMER,
-    GATE,
-    IN_FLIGHT,
-    OPERATIONS,
     PUBLIC,
-    READS,
-    SERVICES,
-    TURNS,
-    WRITES,
     Answer,
     IdempotencyKey,
     Limit,
     Router,
     identity_of,
-    service,
 )
+from server.core.services import SERVICES, Services, service
 from server.features.shared.schemas import Id, Latitude, Name, Wire
+from server.settings import Settings
 from support.rest import Answer as Got
 from support.rest import Rest
+from support.server_process import UNLIMITED
 
 SECRET = "s" * 32
 
@@ -134,21 +127,15 @@ async def client() -> AsyncIterator[Rest]:
         role = "employee" if claims.session_id == EMPLOYEES else "customer"
         return Identity(**asdict(claims), name="Ada", role=role, restaurant_id=None)
 
-    app = web.Application(middlewares=[around], client_max_size=4096)
-    app.on_response_prepare.append(mark)
+    app = web.Application(middlewares=[access_middleware], client_max_size=4096)
+    app.on_response_prepare.append(add_headers)
     gate = Gate(AccessTokens(SECRET, 60))
     gate.look_up = look_up
-    app[GATE] = gate
-    app[WRITES] = RateLimit(3, "changes")
-    app[IN_FLIGHT] = InFlight(0)
-    app[TURNS] = Turns(0)
-    app[ARRIVALS] = Arrivals()
-    app[READS] = RateLimit(8, "requests by this account")
-    app[ADDRESSES] = RateLimit(0, "requests from this address")
-    app[ANONYMOUS] = RateLimit(0, "requests from this address")
-    app[SERVICES] = {Greeter: Greeter()}
-    app[OPERATIONS] = []
-    app[METRICS] = Metrics()
+    settings = Settings.model_construct(**UNLIMITED)
+    limits = RequestLimits(settings)
+    limits.writes = RateLimit(3, "changes")
+    limits.reads = RateLimit(8, "requests by this account")
+    app[SERVICES] = Services(settings, gate, limits, BodyDeadlines(), Metrics(), Greeter())
     router.add_to(app)
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=1)
     await runner.setup()
@@ -484,7 +471,7 @@ async def test_reads_count_against_a_rate_of_their_own_whatever_comes_of_them(
     began = time.perf_counter()
     answer = await client.get("/mine", headers=headers)
     problem(answer, 429)
-    assert time.perf_counter() - began >= routing.REFUSED_SECONDS
+    assert time.perf_counter() - began >= routing.THROTTLE_SECONDS
     assert 7 <= int(answer.headers["Retry-After"]) <= 8
     for _ in range(2):
         problem(await client.put("/mine", headers=headers), 403)

@@ -19,12 +19,12 @@ import pytest
 from aiohttp import web
 from PIL import Image
 
-from server.core.arrivals import ARRIVALS, Arrivals
 from server.core.auth import Identity
+from server.core.bodies import BodyDeadlines
 from server.core.connection import TURN
 from server.core.metrics import Metrics
-from server.core.middleware import METRICS
 from server.core.routing import IDENTITY
+from server.core.services import SERVICES, Services
 from server.core.serving import BODY_BUFFER, Runner
 from support.idle_reader import idle_reader
 from support.live_server import settings_for
@@ -411,7 +411,7 @@ async def served_here(
     """The port of a server in this process, which answers POST / so."""
     app = web.Application()
     app.router.add_post("/", handler)
-    app[ARRIVALS], app[METRICS] = Arrivals(), Metrics()
+    app[SERVICES] = Services(BodyDeadlines(), Metrics())
     runner = Runner(app, settings_for(folder))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

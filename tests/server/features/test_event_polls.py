@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from server.transports.connections import CONNECTIONS
+from server.transports.connections import Connections
 from support.cast import Cast
 from support.event_stream import event_stream
 from support.live_server import LiveServer
@@ -67,7 +67,7 @@ async def test_the_desk_and_an_audience_by_polls(cast: Cast, live_server: LiveSe
     window, path = cast.customer, "/announcements/events"
     now = (await poll(window, path)).must(200).json["cursor"]
     held = asyncio.create_task(poll(window, path, now, 20))
-    await wait_until(lambda: live_server.app[CONNECTIONS].polls == 1, SOON)
+    await wait_until(lambda: live_server.services[Connections].polls == 1, SOON)
     (await window.post(f"/announcements/{told['id']}/ack")).must(204)
     mark = {"type": "announcement.acknowledged", "data": {"id": told["id"]}}
     assert (await held).must(200).json == {"events": [mark], "cursor": now}

@@ -18,7 +18,7 @@ from server.realtime import log_topic, topic
 from server.realtime.event import Cursor, Event
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
-from server.realtime.subscription import Subscription
+from server.realtime.topic import Subscription
 from support.sparing import spare_the_disk
 from support.waiting import wait_until
 
@@ -31,6 +31,7 @@ class WildBroker:
     """Carries what another process published: lost, repeated, late and in any order."""
 
     state = "ok"
+    tasks = ()
 
     def __init__(self) -> None:
         self.deliver: Any = None

@@ -3,48 +3,40 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import aiohttp
 from aiohttp import web
 
-from server.core.arrivals import ARRIVALS, Arrivals
 from server.core.auth import AccessTokens, Claims, Gate, Identity
+from server.core.bodies import BodyDeadlines
 from server.core.database import Database
 from server.core.errors import not_found
-from server.core.limits import InFlight, RateLimit, Turns
+from server.core.limits import RequestLimits
 from server.core.metrics import Metrics
-from server.core.middleware import METRICS, around, mark
+from server.core.middleware import access_middleware, add_headers
 from server.core.migrate import migrate
 from server.core.routing import (
-    ADDRESSES,
-    ANONYMOUS,
     ANY_ROLE,
-    GATE,
-    IN_FLIGHT,
-    OPERATIONS,
-    READS,
-    SERVICES,
-    TURNS,
-    WRITES,
     Answer,
     Router,
-    service,
 )
+from server.core.services import SERVICES, Services, service
 from server.features.shared.schemas import EventPage, Wire
+from server.realtime.broker import MemoryBroker
 from server.realtime.event import Cursor, Event
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
-from server.realtime.memory_broker import MemoryBroker
-from server.realtime.subscription import Sink, Subscription
+from server.realtime.topic import Sink, Subscription
 from server.settings import Settings
 from server.transports import long_polling, sse, websocket
-from server.transports.connections import CONNECTIONS, Connections, End, Revocations
-from server.transports.duplex import ACCOUNT_PACES, AccountPaces, Said
-from server.transports.heartbeat import HEARTBEAT, Heartbeat
+from server.transports.connections import Connections, End, Revocations
+from server.transports.duplex import AccountPaces, Said
+from server.transports.heartbeat import Heartbeat
 from server.transports.websocket import Receive, WebSocketLane
+from support.server_process import UNLIMITED
 from support.waiting import wait_until
 
 TOPIC = "restaurant:res_1"
@@ -82,7 +74,7 @@ class Doors:
 router = Router("held")
 
 
-@router.route("GET", "/stream", roles=ANY_ROLE, media="text/event-stream")
+@router.route("GET", "/stream", roles=ANY_ROLE, media=("text/event-stream",))
 async def stream(
     request: web.Request,
     after: sse.After = None,
@@ -189,25 +181,29 @@ class HeldApp:
         self.doors = Doors()
         self.revoked: set[str] = set()
         self.heartbeat = Heartbeat(heartbeat_seconds)
-        app = web.Application(middlewares=[around])
-        app.on_response_prepare.append(mark)
-        self.gate = app[GATE] = Gate(AccessTokens(SECRET, 60))
+        app = web.Application(middlewares=[access_middleware])
+        app.on_response_prepare.append(add_headers)
+        self.gate = Gate(AccessTokens(SECRET, 60))
         self.gate.look_up = self.look_up
-        for unlimited in (WRITES, READS, ADDRESSES, ANONYMOUS):
-            app[unlimited] = RateLimit(0, "requests")
-        app[IN_FLIGHT] = InFlight(0)
-        app[TURNS] = Turns(0)
-        app[ARRIVALS] = Arrivals()
         settings = Settings.model_construct(
             stalled_reader_seconds=stalled_seconds,
-            **({"frames_per_second": 0.0, "sockets_at_full_pace": 0.0} | limits),
+            **(UNLIMITED | limits),
         )
-        app[SERVICES] = {Hub: self.hub, Doors: self.doors, Settings: settings}
-        app[OPERATIONS] = []
-        app[METRICS] = Metrics()
-        app[CONNECTIONS] = self.connections
-        app[ACCOUNT_PACES] = AccountPaces(settings)
-        app[HEARTBEAT] = self.heartbeat
+        app[SERVICES] = self.services = Services(settings, self.database)
+        self.services.add(self.hub, Hub)
+        for one in (
+            self.heartbeat,
+            Revocations(self.hub, self.connections),
+            self.connections,
+            self.gate,
+            RequestLimits(settings),
+            BodyDeadlines(),
+            AccountPaces(settings),
+            Metrics(),
+            self.doors,
+        ):
+            self.services.add(one)
+        self.running = AsyncExitStack()
         router.add_to(app)
         self.runner = web.AppRunner(
             app, handler_cancellation=True, access_log=None, shutdown_timeout=2
@@ -224,11 +220,7 @@ class HeldApp:
 
     async def open(self) -> "HeldApp":
         await migrate(self.database.path)
-        await self.database.open()
-        await self.log.open()
-        await self.hub.open()
-        await self.heartbeat.open()
-        await Revocations(self.hub, self.connections).follow()
+        await self.running.enter_async_context(self.services.opened())
         await self.runner.setup()
         await web.TCPSite(self.runner, "127.0.0.1", 0, backlog=1024).start()
         self.port = self.runner.addresses[0][1]
@@ -243,9 +235,7 @@ class HeldApp:
         await self.client.close()
         self.connections.drain()
         await self.runner.cleanup()
-        await self.heartbeat.close()
-        await self.hub.close()
-        await self.database.close()
+        await self.running.aclose()
 
     async def append(
         self, *data: str, topic: str = TOPIC, type: str = "changed", subject: str = "door"

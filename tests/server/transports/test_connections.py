@@ -71,7 +71,7 @@ async def test_revocations_go_on_after_their_topic_was_lost(app: HeldApp) -> Non
     """All are asked to come back, but not before it is followed again."""
     ends: list[End] = []
     revocations = Revocations(app.hub, app.connections)
-    await revocations.follow()
+    await revocations.open()
     read, fails = app.log.read, True
 
     async def unreadable(topic: str, after: int, limit: int) -> Stretch:
@@ -97,7 +97,7 @@ async def test_revocations_are_followed_again_when_the_database_is_back(
 
     monkeypatch.setattr(follower, "AGAIN_SECONDS", 0.05)
     revocations = Revocations(app.hub, app.connections)
-    await revocations.follow()
+    await revocations.open()
     tried = 0
     subscribe = app.hub.subscribe
 

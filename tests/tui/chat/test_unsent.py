@@ -145,8 +145,8 @@ async def test_what_the_disk_does_not_keep_is_asked_about(
         await side.go()
         await side.sees(SUBJECT)
         await side.live()
-        assert side.app.tokens is not None
-        side.app.tokens.path.with_suffix(".unsent").write_text("no folder")
+        assert side.app.auth.tokens is not None
+        side.app.auth.tokens.path.with_suffix(".unsent").write_text("no folder")
         side.panel.enter()
         proxy.failing(every=1)
         proxy.cut()

@@ -82,7 +82,7 @@ async def opened(app: Window, size: tuple[int, int] = (160, 48)) -> AsyncIterato
     """Run `app` up to its log-in screen, or up to its panels where a log-in is remembered."""
     async with app.run_test(size=size, notifications=True) as pilot:
         await wait_until(
-            lambda: app.door.ready.is_set() and (len(app.screen_stack) > 1 or app.panels),
+            lambda: app.auth.ready.is_set() and (len(app.screen_stack) > 1 or app.panels),
             what="the log-in screen",
         )
         yield pilot

@@ -65,7 +65,7 @@ async def test_what_does_not_fit_is_said_in_place(demo_server: LiveServer, tmp_p
 
 async def test_the_password(demo_server: LiveServer, tmp_path: Path) -> None:
     async with Rest(demo_server.url) as rest, signed_in(demo_server.url, tmp_path) as (app, pilot):
-        app.door.leave()
+        app.log_out()
         await sees(app, "You are logged out.")
         await app.session.register("leo@example.com", "the first one", "Leo")
         app.screen.dismiss(True)
@@ -98,7 +98,7 @@ async def test_log_out_is_two_presses_away(demo_server: LiveServer, tmp_path: Pa
 
 async def test_deleting_asks_first(demo_server: LiveServer, tmp_path: Path) -> None:
     async with signed_in(demo_server.url, tmp_path) as (app, pilot):
-        app.door.leave()
+        app.log_out()
         await sees(app, "You are logged out.")
         await app.session.register("max@example.com", "long enough", "Max")
         app.screen.dismiss(True)
@@ -132,7 +132,7 @@ async def test_sessions_are_ended_from_their_list(demo_server: LiveServer, tmp_p
         Rest(demo_server.url) as rest,
         signed_in(demo_server.url, tmp_path, (56, 16)) as (app, pilot),
     ):
-        app.door.leave()
+        app.log_out()
         await sees(app, "You are logged out.")
         await app.session.register("zoe@example.com", "the first one", "Zoe")
         app.screen.dismiss(True)
@@ -166,7 +166,7 @@ async def test_a_password_that_is_tried_first_is_refused_in_place(
     demo_server: LiveServer, tmp_path: Path
 ) -> None:
     async with signed_in(demo_server.url, tmp_path) as (app, pilot):
-        app.door.leave()
+        app.log_out()
         await sees(app, "You are logged out.")
         press(app, "new")
         fill(app, name="Kim", email="kim@example.com", password="password1")

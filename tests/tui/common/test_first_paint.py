@@ -13,7 +13,7 @@ class Painted({name}):
     CONTENT_CSS = None
 
     def on_mount(self):
-        self.door.open = self.exit
+        self.auth.open = self.exit
 
 Painted("http://127.0.0.1:1").run(headless=True, size=(160, 48))
 heavy = ("aiohttp", "pydantic", "redis", "server.features", "tui.common.client.session")

@@ -63,7 +63,7 @@ async def test_the_log_in_is_remembered_for_the_next_start(
 
 async def test_logging_out_forgets_it(demo_server: LiveServer, tmp_path: Path) -> None:
     async with signed_in(demo_server.url, tmp_path) as (app, _):
-        app.door.leave()
+        app.log_out()
         await sees(app, "You are logged out.")
     app = window(demo_server.url, tmp_path)
     async with opened(app):
@@ -151,7 +151,7 @@ async def test_being_signed_out_by_the_server_leads_back(
 ) -> None:
     async with signed_in(demo_server.url, tmp_path) as (app, pilot):
         await pilot.press("question_mark")
-        app.door.thrown_out("Your password was changed elsewhere. Log in again.")
+        app.on_session_ended("Your password was changed elsewhere. Log in again.")
         await sees(app, "Your password was changed elsewhere.")
         assert isinstance(app.screen, LoginScreen)
         assert not app.panels

@@ -88,7 +88,7 @@ async def kitchen_window(
     async with app.run_test(size=size, notifications=True) as pilot:
         window = KitchenWindow(app, pilot)
         await wait_until(
-            lambda: app.door.ready.is_set() and len(app.screen_stack) > 1, what="the log-in screen"
+            lambda: app.auth.ready.is_set() and len(app.screen_stack) > 1, what="the log-in screen"
         )
         await pilot.press("enter")
         await window.live()

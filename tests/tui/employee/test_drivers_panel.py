@@ -316,7 +316,7 @@ async def test_rides_end_with_the_log_out(server: LiveServer, town: Town, tmp_pa
         await window.press("s")
         await window.sees("simulated: on a round")
         trips = window.controller.trips
-        window.app.door.leave()
+        window.app.log_out()
         await wait_until(lambda: not window.app.panels, what="logged out")
         await wait_until(lambda: len(trips) == 0, what="nobody rides on")
 

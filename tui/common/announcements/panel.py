@@ -137,12 +137,12 @@ class AnnouncementsPanel(Panel):
     def _take_toast_back(self) -> None:
         """Take the standing toast away."""
         if self._standing:
-            self.tiffin.take_back(self._standing)
+            self.services.remove_toast(self._standing)
         self._standing, self._stood_for = "", None
 
     def _look_again(self) -> None:
         self.book.drop_expired(self.session.server_now())
-        if self._standing and not self.tiffin.shows(self._standing):
+        if self._standing and not self.services.has_toast(self._standing):
             self._stood_for = None  # clicked away, which is no acknowledgement
         self.changed()
 

@@ -52,7 +52,7 @@ class TalkPanel(Panel):
     def store(self) -> "OutboxStore":
         """What was written and has not come back, also before this window was opened."""
         if self._store is None:
-            self._store = self.tiffin.outbox_store()
+            self._store = self.services.outbox
         return self._store
 
     def unsent(self) -> str:
@@ -62,12 +62,6 @@ class TalkPanel(Panel):
             return ""
         messages = f"{count} chat messages are" if count > 1 else "A chat message is"
         return f"{messages} not sent yet, and could not be kept on the disk."
-
-    @property
-    def in_view(self) -> bool:
-        """Whether somebody is looking here: in front, nothing over it, the terminal in focus."""
-        app = self.tiffin
-        return app.grid.main is self and len(app.screen_stack) == 1 and app.app_focus
 
     def talk_of(self, chat: Chat) -> Talk:
         """The talk of that chat, which runs."""

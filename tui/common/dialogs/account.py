@@ -1,7 +1,7 @@
 """One's account: profile, password, sessions, log out, delete."""
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -14,12 +14,12 @@ from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import LEAST_ROWS, Dialog, TooSmall
 from tui.common.dialogs.sessions import SessionsScreen
 from tui.common.sanitize import in_one_line, plain
+from tui.common.services import services_of
 from tui.common.uploads.bitmap import NotDrawable
 from tui.common.widgets.picture import PictureView
 
 if TYPE_CHECKING:
     from server.features.accounts.schemas import Account, ProfileChange
-    from tui.common.app import TiffinApp
     from tui.common.uploads.panel import PhotoPanel
 
 AVATAR_SECONDS = 1.0
@@ -87,7 +87,7 @@ class AccountScreen(Dialog[None]):
 
     def on_mount(self) -> None:
         """Show what is known, then ask the server."""
-        account = self.tiffin.session.account
+        account = self.services.session.account
         if account is not None:
             self._fill(account)
         self._do(self._load)
@@ -119,7 +119,7 @@ class AccountScreen(Dialog[None]):
 
     def _look(self) -> None:
         """A photo that is sent from here is the avatar a little later."""
-        account = self.tiffin.session.account
+        account = self.services.session.account
         self.query_one(Avatar).look(account.avatar_url if account is not None else None)
 
     def _do(self, action: Callable[[], Awaitable[None]]) -> None:
@@ -142,8 +142,8 @@ class AccountScreen(Dialog[None]):
             found.first().focus()
 
     async def _load(self) -> None:
-        known = self.tiffin.session.account
-        account = await self.tiffin.api.me()
+        known = self.services.session.account
+        account = await self.services.api.me()
         if account != known and self.is_attached:
             self._fill(account)
 
@@ -161,7 +161,7 @@ class AccountScreen(Dialog[None]):
     def _photos(self) -> "PhotoPanel | None":
         from tui.common.uploads.panel import PhotoPanel
 
-        return next((one for one in self.tiffin.panels if isinstance(one, PhotoPanel)), None)
+        return self.services.find_panel(PhotoPanel)
 
     @on(Button.Pressed, "#change")
     def _change_pressed(self) -> None:
@@ -169,16 +169,16 @@ class AccountScreen(Dialog[None]):
 
     @on(Button.Pressed, "#log-out")
     def _log_out_pressed(self) -> None:
-        self.tiffin.door.leave()
+        self.services.log_out()
 
     @on(Button.Pressed, "#delete")
     def _delete_pressed(self) -> None:
-        unsent = self.tiffin.outbox_store()
+        unsent = self.services.outbox
 
         def answered(deleted: bool | None) -> None:
             if deleted:
                 unsent.clear()
-                self.tiffin.door.thrown_out("Your account is deleted.")
+                self.services.on_session_ended("Your account is deleted.")
 
         self.app.push_screen(DeleteAccountScreen(), answered)
 
@@ -196,8 +196,8 @@ class AccountScreen(Dialog[None]):
             self.focus_next()
 
     async def _save(self) -> None:
-        account = await self.tiffin.api.change_profile(self._profile())
-        self.tiffin.greet(account)
+        account = await self.services.api.change_profile(self._profile())
+        self.services.show_account(account)
         self._fill(account)
         self.say("Saved.", error=False)
 
@@ -223,7 +223,7 @@ class AccountScreen(Dialog[None]):
         from pydantic import Secret
 
         fields = [self.query_one(f"#{name}_password", Input) for name in ("current", "new")]
-        await self.tiffin.api.change_password(*(Secret(field.value) for field in fields))
+        await self.services.api.change_password(*(Secret(field.value) for field in fields))
         for field in fields:
             field.value = ""
         self.say("Password changed.", error=False)
@@ -258,9 +258,8 @@ class Avatar(PictureView, can_focus=False):
             self.run_worker(self._fetch(url), group="avatar", exit_on_error=False)
 
     async def _fetch(self, url: str) -> None:
-        picture_cache = cast("TiffinApp", self.app).picture_cache
         try:
-            picture = await picture_cache.picture(url, longest=LONGEST, trim=True)
+            picture = await services_of(self).picture_cache.picture(url, longest=LONGEST, trim=True)
         except NotDrawable:
             return
         except ClientError:
@@ -328,7 +327,7 @@ class DeleteAccountScreen(Dialog[bool]):
 
         password = self.query_one("#password", Input)
         try:
-            await self.tiffin.api.delete_account(Secret(password.value))
+            await self.services.api.delete_account(Secret(password.value))
         except ClientError as error:
             self.query_one("#trouble", Static).update(Content(plain(message_for(error))))
             if field_of(error) == "password":

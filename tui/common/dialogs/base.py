@@ -1,14 +1,14 @@
 """A dialog over the panels."""
 
-from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+from functools import cached_property
+from typing import ClassVar, TypeVar
 
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widget import Widget
 
-if TYPE_CHECKING:
-    from tui.common.app import TiffinApp
+from tui.common.services import Services, services_of
 
 ResultT = TypeVar("ResultT")
 
@@ -34,10 +34,10 @@ class Dialog(ModalScreen[ResultT]):
         Binding("ctrl+q", "app.quit", show=False),
     ]
 
-    @property
-    def tiffin(self) -> "TiffinApp":
-        """The app, by its own type."""
-        return cast("TiffinApp", self.app)
+    @cached_property
+    def services(self) -> Services:
+        """What the app offers to its dialogs."""
+        return services_of(self)
 
     def action_close(self) -> None:
         """Leave without an answer."""

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, ClassVar, cast
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlsplit
 
 from textual import on
@@ -15,12 +16,12 @@ from textual.widgets import Button, Input, Label, Static
 
 from tui.common.dialogs.base import LEAST_ROWS, TooSmall
 from tui.common.sanitize import plain
+from tui.common.services import Services, services_of
 from tui.common.widgets.key_bar import KeyBar
 
 if TYPE_CHECKING:
     from pydantic import Secret
 
-    from tui.common.app import TiffinApp
 
 RETRY_SECONDS = (1, 2, 3, 5)
 
@@ -69,21 +70,32 @@ class LoginScreen(Screen[bool]):
         Binding("escape", "stop", "Stop trying", show=False),
     ]
 
-    def __init__(self, words: str = "", *, resuming: bool = False) -> None:
-        """`words` say why one is here; `resuming` goes on trying the remembered log-in."""
+    def __init__(
+        self,
+        ready: asyncio.Event,
+        words: str = "",
+        *,
+        resuming: bool = False,
+        user_left_out: bool = False,
+    ) -> None:
+        """`ready` is set once there is a session to log in with. `words` say why one is here;
+        `resuming` goes on trying the remembered log-in; `user_left_out`: there was a user or a
+        password in the server's address."""
         super().__init__()
+        self._ready = ready
+        self._user_left_out = user_left_out
         self._first_words = words
         self._resuming = resuming
         self._busy = False
 
-    @property
-    def tiffin(self) -> "TiffinApp":
-        """The app, by its own type."""
-        return cast("TiffinApp", self.app)
+    @cached_property
+    def services(self) -> Services:
+        """What the app offers to its screens."""
+        return services_of(self)
 
     def compose(self) -> ComposeResult:
         """The card."""
-        role = self.tiffin.ROLE
+        role = self.services.role
         with Vertical(classes="card"):
             yield Static(
                 Content.assemble(
@@ -92,7 +104,7 @@ class LoginScreen(Screen[bool]):
                     (f"  {role}", "$wire-ink"),
                 )
             )
-            yield ServerLine(self.tiffin.server, user_left_out=self.tiffin.user_left_out)
+            yield ServerLine(self.services.server, user_left_out=self._user_left_out)
             yield Button(Content(f"Enter the demo as {_a(role)}"), id="demo", variant="primary")
             yield Static("or with an account of your own", classes="or", markup=False)
             with Horizontal(classes="row new"):
@@ -173,7 +185,7 @@ class LoginScreen(Screen[bool]):
             )
 
     async def _attempt(self, attempt: Attempt) -> None:
-        await self.tiffin.door.ready.wait()
+        await self._ready.wait()
         from tui.common.client.errors import ClientError, Unreachable
         from tui.common.client.retry import is_permanent
 
@@ -226,7 +238,7 @@ class LoginScreen(Screen[bool]):
 
         self.say("Signing in …", error=False)
         try:
-            await self.tiffin.session.demo(Role(self.tiffin.ROLE))
+            await self.services.session.demo(Role(self.services.role))
         except ApiError as error:
             if error.status != 404:
                 raise
@@ -243,28 +255,28 @@ class LoginScreen(Screen[bool]):
                 self._point_at(field)
                 return False
         self.say("Signing in …", error=False)
-        await self.tiffin.session.log_in(self._typed("email").strip(), self._password())
-        return await self._right_door()
+        await self.services.session.log_in(self._typed("email").strip(), self._password())
+        return await self._has_right_role()
 
     async def _register(self) -> bool:
         self.say("Registering …", error=False)
-        await self.tiffin.session.register(
+        await self.services.session.register(
             self._typed("email").strip(), self._password(), self._typed("name").strip()
         )
         return True
 
     async def _resume(self) -> bool:
-        if await self.tiffin.session.resume():
+        if await self.services.session.resume():
             return True
-        self.say(self.tiffin.session.notice or "Please log in.", error=False)
+        self.say(self.services.session.notice or "Please log in.", error=False)
         return False
 
-    async def _right_door(self) -> bool:
+    async def _has_right_role(self) -> bool:
         """Whether this account belongs into this app; one that does not is logged out again."""
-        account, role = self.tiffin.session.account, self.tiffin.ROLE
+        account, role = self.services.session.account, self.services.role
         if account is None or account.role == role:
             return True
-        await self.tiffin.session.log_out()
+        await self.services.session.log_out()
         self.say(f"This is {_a(str(account.role))}'s account: open it with tiffin-{account.role}.")
         return False
 

@@ -59,7 +59,7 @@ class SessionsScreen(Dialog[None]):
             return
         session = self._found[at]
         if session.current:
-            self.tiffin.door.leave()
+            self.services.log_out()
         else:
             self._do(lambda: self._end(session.id))
 
@@ -84,18 +84,18 @@ class SessionsScreen(Dialog[None]):
         from tui.common.client.errors import ApiError
 
         try:
-            await self.tiffin.api.end_session(session_id)
+            await self.services.api.end_session(session_id)
         except ApiError as error:
             if error.status != 404:  # it has ended by itself meanwhile
                 raise
         await self._read("That session has ended.")
 
     async def _end_others(self) -> None:
-        await self.tiffin.api.end_other_sessions()
+        await self.services.api.end_other_sessions()
         await self._read("All other sessions have ended.")
 
     async def _read(self, words: str = "") -> None:
-        self._found = await self.tiffin.api.sessions()
+        self._found = await self.services.api.sessions()
         if not self.is_attached:
             return
         rows = self.query_one(OptionList)

@@ -115,9 +115,9 @@ class PhotoPanel(Panel):
             self.session, self.api, self.meter, self._run, self._changed, self._finished
         )
         self.pictures = BeforeAfter(
-            self.manager, self.tiffin.picture_cache, self._run, self._changed
+            self.manager, self.services.picture_cache, self._run, self._changed
         )
-        self.actions = PhotoActions(self, self.manager)
+        self.actions = PhotoActions(self, self, self.manager)
         self._run("photo-list", self.manager.read())
         self.set_interval(BEAT_SECONDS, self._beat)
         self.needs_redraw = True

@@ -55,7 +55,7 @@ class ChatsScreen(Dialog[Chat]):
         self.run_worker(self._read(), exit_on_error=False)
 
     async def _read(self) -> None:
-        api = self.tiffin.api
+        api = self.services.api
         words = self.query_one("#words", Static)
         found, before = self.query_one(OptionList), None
         for _ in range(PAGES):
@@ -145,7 +145,7 @@ class NewChatScreen(Dialog[NewChat]):
 
     async def _read(self) -> None:
         try:
-            self._orders = (await self.tiffin.api.orders(limit=ORDERS)).items
+            self._orders = (await self.services.api.orders(limit=ORDERS)).items
         except ClientError as error:
             self._say(f"Your orders cannot be read just now: {message_for(error)}")
             return

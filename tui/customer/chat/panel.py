@@ -225,11 +225,9 @@ class ChatPanel(TalkPanel):
         return f"{plain(talk.chat.subject)}\n\nYou can open it again at any time."
 
     def _order_in_view(self) -> str | None:
-        for panel in self.tiffin.panels:
-            if isinstance(panel, OrdersPanel):
-                order = panel.order
-                return order.id if order is not None and not order.status.terminal else None
-        return None
+        panel = self.services.find_panel(OrdersPanel)
+        order = None if panel is None else panel.order
+        return order.id if order is not None and not order.status.terminal else None
 
 
 def is_open(chat: Chat) -> bool:

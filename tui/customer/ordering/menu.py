@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from rich.cells import cell_len
 from textual import on
@@ -18,14 +18,12 @@ from server.features.restaurants.schemas import MenuItem
 from tui.common.client.errors import ClientError
 from tui.common.format import fit, human_money
 from tui.common.sanitize import in_one_line, plain
+from tui.common.services import services_of
 from tui.common.uploads.bitmap import NotDrawable
 from tui.common.widgets.picture import PictureView
 from tui.common.widgets.row_list import RowList
 from tui.customer.ordering.basket import Basket
 from tui.customer.orders.format import euros
-
-if TYPE_CHECKING:
-    from tui.common.app import TiffinApp
 
 QUANTITY_CELLS = 5
 QUANTITY_BINDINGS: tuple[BindingType, ...] = (
@@ -324,7 +322,7 @@ class DishPhoto(PictureView, can_focus=False):
         if url is None:
             self.show(None, None, Content("") if dish is None else NO_PHOTO)
             return
-        known = cast("TiffinApp", self.app).picture_cache.known(url, longest=MAX_PIXELS, trim=True)
+        known = services_of(self).picture_cache.known(url, longest=MAX_PIXELS, trim=True)
         if known is not None:
             self.show(None, known)
         else:
@@ -338,7 +336,7 @@ class DishPhoto(PictureView, can_focus=False):
     async def _fetch(self, url: str) -> None:
         await asyncio.sleep(DELAY_SECONDS)
         try:
-            picture_cache = cast("TiffinApp", self.app).picture_cache
+            picture_cache = services_of(self).picture_cache
             picture = await picture_cache.picture(url, longest=MAX_PIXELS, trim=True)
         except NotDrawable:
             self.show(None, None, BROKEN)

@@ -159,7 +159,7 @@ class NewOrderScreen(Dialog[Order]):
         if self._basket is None or not self._basket.lines:
             self.say("The basket is empty. Choose a dish with enter.")
             return
-        account = self.tiffin.session.account
+        account = self.services.session.account
         self.query_one(Checkout).show(self._basket, account.address if account else None)
         self._show_page("checkout")
 
@@ -190,9 +190,9 @@ class NewOrderScreen(Dialog[Order]):
 
     async def _list_restaurants(self) -> None:
         rows = self.query_one(RestaurantList)
-        found = await load_for(rows, self.tiffin.api.restaurants)
+        found = await load_for(rows, self.services.api.restaurants)
         if found is not None:
-            account = self.tiffin.session.account
+            account = self.services.session.account
             rows.known = account.address if account else None
             rows.show(found)
 
@@ -216,7 +216,7 @@ class NewOrderScreen(Dialog[Order]):
     async def _read_menu(self, basket: Basket) -> None:
         menu = self.query_one(MenuList)
         wanted = basket.restaurant.id
-        restaurant = await load_for(menu, lambda: self.tiffin.api.restaurant(wanted))
+        restaurant = await load_for(menu, lambda: self.services.api.restaurant(wanted))
         if restaurant is None or basket is not self._basket:
             return
         changes = basket.update_menu(restaurant)
@@ -227,7 +227,7 @@ class NewOrderScreen(Dialog[Order]):
 
     async def _order_again(self, order: Order) -> None:
         rows = self.query_one(RestaurantList)
-        restaurant = await load_for(rows, lambda: self.tiffin.api.restaurant(order.restaurant.id))
+        restaurant = await load_for(rows, lambda: self.services.api.restaurant(order.restaurant.id))
         if restaurant is None:
             return
         basket, changes = Basket.from_order(order, restaurant)
@@ -312,7 +312,7 @@ class NewOrderScreen(Dialog[Order]):
 
     async def _send(self, basket: Basket, content: PlaceOrder) -> None:
         try:
-            order, as_sent = await place_order(self.tiffin.api, basket, content)
+            order, as_sent = await place_order(self.services.api, basket, content)
         except SignedOut:
             return
         except ClientError as error:
@@ -336,7 +336,7 @@ class NewOrderScreen(Dialog[Order]):
         menu_refused = restaurant is not None
         if restaurant is None:
             try:
-                restaurant = await self.tiffin.api.restaurant(basket.restaurant.id)
+                restaurant = await self.services.api.restaurant(basket.restaurant.id)
             except ClientError:
                 return
         before = basket.total_cents

@@ -138,7 +138,7 @@ class OrdersPanel(Panel):
         self._show_tracked_meter(order)
         lead = orders_format.most_urgent(open_orders)
         self.set_summary(orders_format.summary(lead or order, self.store, feed.error, now))
-        self.tiffin.set_headline(orders_format.headline(lead, now))
+        self.services.set_headline(orders_format.headline(lead, now))
         error = feed.older_error or (feed.error if self.store.loaded else "")
         footer = orders_format.footer(self.store, feed.loading_older, error)
         self.set_badge(len(open_orders), footer)

@@ -249,10 +249,10 @@ class ComposeScreen(Dialog[Announcement]):
         draft.lasts = self.query_one("#lasts", Choice).index
 
     async def _send(self) -> None:
-        api = self.tiffin.api
+        api = self.services.api
         self._say(Content.assemble(("◌ sending …", "$wire-ink")))
         try:
-            new, key = self._draft.attempt(self.tiffin.session.server_now())
+            new, key = self._draft.attempt(self.services.session.server_now())
             made = await api.announce(new, key)
         except Exception as error:
             words = message_for(error)

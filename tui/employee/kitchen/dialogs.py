@@ -203,7 +203,7 @@ class DriverScreen(Dialog[str]):
     async def _load(self) -> None:
         words = self.query_one("#words", Static)
         try:
-            drivers = await self.tiffin.api.drivers()
+            drivers = await self.services.api.drivers()
         except ClientError as error:
             words.update(f"{plain(error.message)} Close this with esc and try again.")
             return

@@ -356,7 +356,7 @@ class KitchenPanel(Panel):
         self._status = status
         self.set_badge(board.count(OrderStatus.PLACED), kitchen_text.footer(board, muted, now))
         self.set_summary(kitchen_text.summary(board, now))
-        self.tiffin.set_headline(kitchen_text.headline(board, now))
+        self.services.set_headline(kitchen_text.headline(board, now))
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Show that the feed has stopped by a bug: the board must not look merely quiet."""

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from server.core.database import Database, Transaction
-from server.core.routing import SERVICES
 from server.features.accounts.service import AccountService, add_employee
 from server.realtime.log import EventLog
 from support.accounts import PASSWORD, RESTAURANT, Revoked, Sql
@@ -46,17 +45,13 @@ async def eve(server: LiveServer, database: Database, nobody: Rest) -> Rest:
 @pytest.fixture
 def database(server: LiveServer) -> Database:
     """The server's database."""
-    found = server.app[SERVICES][Database]
-    assert isinstance(found, Database)
-    return found
+    return server.services[Database]
 
 
 @pytest.fixture
 def accounts(server: LiveServer) -> AccountService:
     """The server's account service."""
-    found = server.app[SERVICES][AccountService]
-    assert isinstance(found, AccountService)
-    return found
+    return server.services[AccountService]
 
 
 @pytest.fixture
@@ -75,8 +70,7 @@ def sql(database: Database) -> Sql:
 @pytest.fixture
 def revoked(server: LiveServer) -> Revoked:
     """The sessions whose end was told on the topic `auth`, oldest first."""
-    log = server.app[SERVICES][EventLog]
-    assert isinstance(log, EventLog)
+    log = server.services[EventLog]
 
     async def read() -> list[str]:
         stretch = await log.read("auth", 0, 1000)

@@ -5,8 +5,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from server.features.accounts.email_address import fold, known_form
-from server.features.accounts.schemas import Credentials, Registration
+from server.features.accounts.schemas import Credentials, Registration, fold, stored_form
 
 letters = st.text(st.characters(categories=("L", "M", "N"), include_characters="._+-"), min_size=1)
 
@@ -19,7 +18,7 @@ def registered(email: str) -> str | None:
 
 
 def typed(email: str) -> str | None:
-    return known_form(Credentials(email=email, password="").email)
+    return stored_form(Credentials(email=email, password="").email)
 
 
 @settings(deadline=None)
@@ -45,7 +44,7 @@ def test_a_network_may_have_names_of_its_own(domain: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "ada", "ada@", "\0@example.org", "a@b@example.org"])
 def test_what_is_no_address_has_no_form(text: str) -> None:
-    assert known_form(text) is None
+    assert stored_form(text) is None
 
 
 @pytest.mark.parametrize("email", ["ｍaya@example.com", "mаya@example.com", "ﬁn@example.com"])

@@ -5,7 +5,6 @@ import asyncio
 from newsroom import announce, history, stream
 
 from server.core.database import Database, Transaction
-from server.core.routing import SERVICES
 from support.cast import Cast
 from support.event_stream import event_stream
 from support.live_server import LiveServer
@@ -119,8 +118,7 @@ async def test_what_a_deleted_account_has_acknowledged_is_in_no_event(
 ) -> None:
     made = await announce(cast.employee)
     await ack(cast.customer, made)
-    database = live_server.app[SERVICES][Database]
-    assert isinstance(database, Database)
+    database = live_server.services[Database]
 
     async def marks(tx: Transaction) -> list[str]:
         rows = await tx.fetch("SELECT data FROM events WHERE topic = 'announcements:read'", {})

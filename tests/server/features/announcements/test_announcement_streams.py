@@ -6,7 +6,6 @@ import pytest
 from newsroom import announce, history, stream, titles
 
 from server.core.database import Database, Transaction
-from server.core.routing import SERVICES
 from server.features.accounts.service import AccountService
 from server.realtime.event import Cursor
 from support.cast import Cast
@@ -96,10 +95,8 @@ async def test_a_role_change_in_mid_stream_shows_nothing_of_the_other_audience(
         email, password = cast.place.employees[1], PASSWORD
     who = await cast.nobody.another().log_in(email, password)
     account_id = who.grant["account"]["id"]
-    services = live_server.app[SERVICES]
+    services = live_server.services
     accounts, database = services[AccountService], services[Database]
-    assert isinstance(accounts, AccountService)
-    assert isinstance(database, Database)
     left = "employees" if into == "customer" else "customers"
     cursor = (await history(who))["cursor"]
 

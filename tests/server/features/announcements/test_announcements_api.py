@@ -117,10 +117,8 @@ async def test_what_has_expired_is_gone(cast: Cast, monkeypatch: pytest.MonkeyPa
 
 
 async def test_upkeep_removes_what_is_long_gone(cast: Cast, live_server: LiveServer) -> None:
-    from server.core.routing import SERVICES
 
-    service = live_server.app[SERVICES][AnnouncementService]
-    assert isinstance(service, AnnouncementService)
+    service = live_server.services[AnnouncementService]
     kept, gone = await announce(cast.employee), await announce(cast.employee)
     (await cast.customer.post(f"/announcements/{gone['id']}/ack")).must(204)
     (await cast.employee.delete(f"/announcements/{gone['id']}")).must(204)

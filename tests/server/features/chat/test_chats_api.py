@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from server.core.database import Database, Transaction
-from server.core.routing import SERVICES
 from support.cast import Cast, cast_of
 from support.event_stream import event_stream
 from support.live_server import LiveServer, running_server, settings_for
@@ -241,7 +240,7 @@ def everything(server: LiveServer) -> str:
     import sqlite3
     from contextlib import closing
 
-    path = server.app[SERVICES][Database].path  # type: ignore[attr-defined]
+    path = server.services[Database].path
     with closing(sqlite3.connect(path)) as database:
         return json.dumps(
             [

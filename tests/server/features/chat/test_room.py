@@ -8,7 +8,6 @@ from types import FunctionType, ModuleType
 
 import pytest
 
-from server.core.routing import SERVICES
 from server.features.chat.frame_schemas import CloseCode, CloseReason, read_server_frame
 from server.features.chat.messages import FRAME_COST
 from server.realtime.hub import Hub
@@ -412,8 +411,7 @@ async def test_what_is_kept_of_a_flood_is_bounded_by_its_bytes(data_dir: Path) -
                 await ana.say(f"{number:04}" + "\N{STEAMING BOWL}" * 3996)
                 await ana.next("message")
                 await desk.next("message")
-        hub = server.app[SERVICES][Hub]
-        assert isinstance(hub, Hub)
+        hub = server.services[Hub]
         topic = hub._topics[f"chat:{chat_id}"]
         assert isinstance(topic, LogTopic)
         await wait_until(lambda: kept(topic._ring) <= 256 * 1024, 5, what="it has shrunk")

@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 import socketio
 
-from server.core.routing import SERVICES
 from server.features.chat.frame_schemas import GoodbyeFrame
 from server.realtime.hub import Hub
 from server.transports import duplex, socketio_engine
 from server.transports import socketio as transport
-from server.transports.connections import CONNECTIONS
+from server.transports.connections import Connections
 from support.cast import Cast, cast_of
 from support.live_server import LiveServer, running_server, settings_for
 from support.raw_websocket import RawWebSocket, raw_websocket
@@ -92,7 +91,7 @@ async def test_who_is_nobody_is_refused(live_server: LiveServer, auth: object) -
     assert isinstance(refusal, dict)
     assert refusal["data"]["code"] == 4401
     assert "token" in refusal["message"]
-    held = live_server.app[CONNECTIONS]
+    held = live_server.services[Connections]
     await wait_until(lambda: held.held == 0, what="it takes no place")
 
 
@@ -114,7 +113,7 @@ async def test_the_end_of_a_session_ends_it(data_dir: Path) -> None:
         for rest in (cast.customer, cast.employee):
             with pytest.raises(socketio.exceptions.ConnectionError):
                 await connected(rest)
-        await wait_until(lambda: server.app[CONNECTIONS].held == 0, what="the places are free")
+        await wait_until(lambda: server.services[Connections].held == 0, what="the places are free")
 
 
 @pytest.mark.parametrize("transports", TRANSPORTS[:2], ids="+".join)
@@ -357,7 +356,7 @@ async def test_a_member_without_progress_is_dropped_and_complete_when_it_is_back
                 for number in range(150):
                     await desk.say("x" * 4000, str(number))
                     await desk.next("message")
-            held = server.app[CONNECTIONS]
+            held = server.services[Connections]
             await wait_until(lambda: held.held == 0, 10, what="the one that stalls is dropped")
         async with room(cast.employee, chat_id) as desk:
             await desk.say("end")
@@ -366,5 +365,5 @@ async def test_a_member_without_progress_is_dropped_and_complete_when_it_is_back
             await ana.call("join", chat_id=chat_id, after=start)
             seen = [await ana.next("message") for _ in range(151)]
         assert seen == await history(cast.employee, chat_id)
-        hub: Hub = server.app[SERVICES][Hub]  # type: ignore[assignment]
+        hub = server.services[Hub]
         await wait_until(lambda: not hub._topics[f"chat:{chat_id}"].subscriptions)

@@ -9,11 +9,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from server.core.routing import SERVICES
 from server.core.serving import Server
 from server.realtime.hub import Hub
 from server.transports import socketio as transport
-from server.transports.connections import CONNECTIONS, End
+from server.transports.connections import Connections, End
 from server.transports.duplex import BUFFER
 from server.transports.socketio_engine import HARD_BUFFER
 from support.cast import Cast, cast_of
@@ -114,7 +113,7 @@ async def test_a_session_is_dead_with_its_token_and_log_out(data_dir: Path) -> N
             await wait_until(lambda sid=session.sid: sid not in clients_of(server), 12)
             assert (await session.get())[0] == 400
             assert await session.post('42["join",{}]') == 400
-        await wait_until(lambda: server.app[CONNECTIONS].held == 0, 5)
+        await wait_until(lambda: server.services[Connections].held == 0, 5)
         assert door_of(server)._unidentified.held == 0
 
 
@@ -221,7 +220,7 @@ async def test_a_flood_of_any_kind_ends_it(
                 await asyncio.gather(sending, return_exceptions=True)
         assert (await cast.stranger.get("/me")).status == 200
         await wait_until(lambda: not clients_of(server), 10, what="they are forgotten")
-        await wait_until(lambda: server.app[CONNECTIONS].held == 0, 5)
+        await wait_until(lambda: server.services[Connections].held == 0, 5)
 
 
 async def test_who_was_cut_off_at_one_door_waits_at_the_other_too(data_dir: Path) -> None:
@@ -259,12 +258,12 @@ async def test_answers_that_nobody_reads_end_it(
             await wait_until(lambda: client.closing, 20, what="it is ended")
             assert client.queue.bytes < HARD_BUFFER + BUFFER
             sending.cancel()
-        await wait_until(lambda: server.app[CONNECTIONS].held == 0, 10)
+        await wait_until(lambda: server.services[Connections].held == 0, 10)
 
 
 async def test_a_seat_that_is_taken_while_the_session_ends_is_given_back(data_dir: Path) -> None:
     async with running_server(settings_for(data_dir)) as server, cast_of(server) as cast:
-        hub: Hub = server.app[SERVICES][Hub]  # type: ignore[assignment]
+        hub = server.services[Hub]
         chat_id = await open_chat(cast.customer)
         listeners = hub.listeners
         for _ in range(5):

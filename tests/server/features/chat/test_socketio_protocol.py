@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from server.transports import socketio as transport
-from server.transports.connections import CONNECTIONS
+from server.transports.connections import Connections
 from server.transports.duplex import FRAME_BYTES
 from support.cast import Cast, cast_of
 from support.live_server import LiveServer, running_server, settings_for
@@ -176,7 +176,7 @@ async def test_namespaces(live_server: LiveServer, cast: Cast) -> None:
         for packet in ("40", '40{"token":"x"}'):
             await ws.send_str(packet)
             assert json.loads((await text(ws)).removeprefix("44"))["message"]
-        assert live_server.app[CONNECTIONS].held == 1
+        assert live_server.services[Connections].held == 1
         for packet in ("41/random", '42/random,1["leave",{"chat_id":"x"}]'):
             await ws.send_str(packet)
         await ws.send_str('42456["leave",{"chat_id":"x"}]')

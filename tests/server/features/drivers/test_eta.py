@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from server.core.routing import SERVICES
 from server.features.drivers.eta import arrival
 from server.features.drivers.schemas import DriverLocation, Route
 from server.features.drivers.ways import Ways
@@ -121,8 +120,7 @@ async def test_what_comes_too_late_for_an_order_changes_nothing(
     cast: Cast, live_server: LiveServer
 ) -> None:
     """Between reading what a driver carries and writing its eta anything may happen."""
-    orders = live_server.app[SERVICES][OrderService]
-    assert isinstance(orders, OrderService)
+    orders = live_server.services[OrderService]
     order = await cast.order_at("out_for_delivery")
     driver, other = cast.place.drivers
     soon = datetime.now(UTC) + timedelta(minutes=1)

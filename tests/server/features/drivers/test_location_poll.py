@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from server.transports.connections import CONNECTIONS
+from server.transports.connections import Connections
 from support.cast import Cast
 from support.live_server import LiveServer
 from support.rest import Answer, Rest
@@ -26,7 +26,9 @@ async def poll(cast: Cast, who: Rest | None = None, **params: Any) -> Answer:
 
 
 async def held(server: LiveServer, number: int = 1) -> None:
-    await wait_until(lambda: server.app[CONNECTIONS].polls == number, 10, what=f"{number} held")
+    await wait_until(
+        lambda: server.services[Connections].polls == number, 10, what=f"{number} held"
+    )
 
 
 async def test_the_newest_at_once_where_it_is_not_known(cast: Cast) -> None:

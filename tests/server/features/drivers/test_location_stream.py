@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 
 from server.core.database import Transaction
-from server.transports.connections import CONNECTIONS
+from server.transports.connections import Connections
 from support.cast import Cast
 from support.event_stream import EventStream, event_stream
 from support.live_server import LiveServer
@@ -160,7 +160,7 @@ async def test_a_delivery_whose_event_was_trimmed_unseen_ends_the_watching(
     async with stream(cast, cast.customer) as events:
         await events.next()
         polling = asyncio.create_task(cast.customer.get(path, params={"after": "1"}))
-        await wait_until(lambda: live_server.app[CONNECTIONS].polls == 1, 5, what="it is held")
+        await wait_until(lambda: live_server.services[Connections].polls == 1, 5, what="it is held")
         async with database_in(live_server.settings.data_dir) as other:
             await other.write(delivered)
         end = await events.next(5)

@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 
+from server.transports.connections import Connections
 from support.cast import Cast
 from support.live_server import LiveServer
 from support.rest import Rest
@@ -111,13 +112,12 @@ async def test_others_get_no_stream(cast: Cast) -> None:
 
 
 async def test_logging_out_ends_it(cast: Cast, live_server: LiveServer) -> None:
-    from server.transports.connections import CONNECTIONS
 
     async with stream(cast.employee, cast.place.id) as events:
         await events.block()
-        assert live_server.app[CONNECTIONS].held == 1
+        assert live_server.services[Connections].held == 1
         grant = {"refresh_token": cast.employee.grant["refresh_token"]}
         (await cast.employee.post("/auth/logout", grant)).must(204)
         rest = await asyncio.wait_for(events.answer.content.read(), 2)
         assert b"data:" not in rest
-    await wait_until(lambda: live_server.app[CONNECTIONS].held == 0)
+    await wait_until(lambda: live_server.services[Connections].held == 0)

@@ -3,15 +3,15 @@
 import asyncio
 import time
 
+from server.transports.connections import Connections
 from support.cast import Cast
 from support.live_server import LiveServer
 from support.waiting import wait_until
 
 
 def held(server: LiveServer) -> int:
-    from server.transports.connections import CONNECTIONS
 
-    return server.app[CONNECTIONS].held
+    return server.services[Connections].held
 
 
 async def test_it_answers_at_once_where_the_status_is_another(cast: Cast) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from server.core.drafts import hold
+from server.core.temp_files import lock
 from server.features.uploads import azure_blobs
 from server.features.uploads.azure_blobs import AzureBlobs
 from server.features.uploads.blobs import BlobMissing, Blobs, BlobTrouble, checked
@@ -167,7 +167,7 @@ async def test_drafts_of_killed_servers_are_swept(tmp_path: Path) -> None:
         path.write_bytes(b"half")
         os.utime(path, (0, 0))
     with kept[1].open() as being_written:
-        hold(being_written.fileno())
+        lock(being_written.fileno())
         await blobs.sweep()
         assert [path for path in left if path.exists()] == []
         assert all(path.exists() for path in kept)

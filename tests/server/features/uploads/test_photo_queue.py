@@ -10,7 +10,7 @@ import pytest
 from server.app import create_app
 from server.core.clock import now
 from server.core.database import Database
-from server.core.routing import SERVICES
+from server.core.services import SERVICES
 from server.features.accounts.service import AccountService
 from server.features.restaurants.service import RestaurantService
 from server.features.uploads import queue as queue_module
@@ -65,8 +65,6 @@ def queue_on(database: Database, data_dir: Path) -> Queue:
     services = create_app(settings_for(data_dir))[SERVICES]
     accounts = services[AccountService]
     restaurants = services[RestaurantService]
-    assert isinstance(accounts, AccountService)
-    assert isinstance(restaurants, RestaurantService)
     return Queue(database, accounts, restaurants, LEASE)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from server.core import supervised
-from server.core.supervised import SupervisedTask, states_of
+from server.core import lifecycle
+from server.core.lifecycle import Component, SupervisedTask
+from server.core.services import Services
 from support.live_server import LiveServer
 from support.rest import Rest
 from support.waiting import wait_until
@@ -36,7 +37,7 @@ async def returns() -> None:
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervised, "AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(lifecycle, "AGAIN_SECONDS", 0.01)
 
 
 @pytest.mark.usefixtures("at_once")
@@ -53,11 +54,14 @@ async def test_a_task_that_ends_is_begun_again(end: Callable[[], Awaitable[None]
             await asyncio.Event().wait()
 
     task = SupervisedTask("test", work)
-    states.append(states_of([task]))
-    task.start()
+    component = Component()
+    component.tasks = [task]
+    services = Services(component)
+    states.append(await services.tasks_state())
+    await component.open()
     await wait_until(lambda: begun == 3, 5)
-    states.append(states_of([task]))
-    await task.stop()
+    states.append(await services.tasks_state())
+    await component.close()
     assert states == ["not running: test", "ok"]
     assert not task.running
 
@@ -76,7 +80,7 @@ async def test_one_that_was_stopped_stays_so() -> None:
     await wait_until(lambda: begun > 1, 5)
     await failing.stop()
     stopped_at = begun
-    await asyncio.sleep(5 * supervised.AGAIN_SECONDS)
+    await asyncio.sleep(5 * lifecycle.AGAIN_SECONDS)
     assert begun == stopped_at
 
 
