@@ -27,7 +27,7 @@ from tui.customer.ordering.menu import BasketSummary, DishList, DishNote, DishPh
 from tui.customer.ordering.restaurants import RestaurantList, load_for
 from tui.customer.orders.format import euros
 
-PAGES = {"restaurants": "Restaurant", "dishes": "Dishes", "checkout": "Send"}
+PAGES = {"restaurants": "Restaurant", "dishes": "Dishes", "checkout": "Checkout"}
 NAME_CELLS = 40
 
 

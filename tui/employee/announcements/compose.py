@@ -24,7 +24,7 @@ from tui.common.format import field_of, message_for
 from tui.common.widgets.status_line import StatusLine
 
 LASTS: tuple[tuple[str, timedelta | None], ...] = (
-    ("until withdrawn", None),
+    ("never", None),
     ("for one hour", timedelta(hours=1)),
     ("for four hours", timedelta(hours=4)),
     ("for a day", timedelta(days=1)),
@@ -187,7 +187,7 @@ class ComposeScreen(Dialog[Announcement]):
                 audiences = list(Audience)
                 yield Choice(audiences, audiences.index(draft.audience), id="audience")
             with Horizontal(classes="row -close"):
-                yield Label("Stands")
+                yield Label("Expires")
                 yield Choice([word for word, _ in LASTS], draft.lasts, id="lasts")
             yield Static("", id="preview", markup=False)
             with Horizontal(id="end"):
