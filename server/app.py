@@ -1,4 +1,4 @@
-"""The application: the only place where things meet."""
+"""The application: the only module that knows every feature and service."""
 
 import gc
 import logging
@@ -40,12 +40,11 @@ from server.features.restaurants import setup as restaurants
 from server.features.shared.schemas import ProblemDetails
 from server.features.uploads import setup as uploads
 from server.features.uploads.service import UploadService
-from server.realtime.broker import Broker
+from server.realtime.broker import Broker, MemoryBroker
+from server.realtime.follower import Rewrites
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
 from server.realtime.log_topic import Rings
-from server.realtime.memory_broker import MemoryBroker
-from server.realtime.rewrites import Rewrites
 from server.settings import (
     Settings,
     SettingsError,
@@ -65,7 +64,7 @@ BODY_BYTES = 128 * 1024
 WORKER_BOOT_ERROR = 3
 """The exit status of a worker after which gunicorn starts no other one."""
 SWITCH_SECONDS = 0.0002
-"""After which one thread hands the interpreter to another that wants it."""
+"""How long a thread keeps the interpreter while another one wants it."""
 
 
 class Feature(Protocol):
@@ -108,7 +107,7 @@ def create_app(settings: Settings) -> web.Application:
             "this demo is open to every address that reaches it: anybody may act as an employee"
         )
     elif settings.demo:
-        app.middlewares.append(_this_machine_alone)
+        app.middlewares.append(_loopback_only)
     services = app[SERVICES] = _services(settings)
     for feature in FEATURES:
         feature.setup(services)
@@ -125,7 +124,7 @@ def create_app(settings: Settings) -> web.Application:
             await refuse_demo_database(settings)
         async with services.opened():
             if settings.demo:
-                await _fill(settings, services)
+                await _build_demo(settings, services)
             yield
 
     async def drain(app: web.Application) -> None:
@@ -138,7 +137,7 @@ def create_app(settings: Settings) -> web.Application:
 
 
 def _services(settings: Settings) -> Services:
-    """What all features stand on, in the order in which it is opened."""
+    """The services below the features, in the order in which they are opened."""
     database = Database(settings.database_path)
     log = EventLog(database)
     broker = _broker(settings)
@@ -178,10 +177,9 @@ def _services(settings: Settings) -> Services:
 
 
 async def create_runner() -> web.AppRunner:
-    """For gunicorn: an AppRunner, made after the fork, that cancels the handler of a client
-    that has gone.
+    """The entry point for gunicorn, called in each worker after the fork.
 
-    Settings that cannot work are one line in the log, and end gunicorn.
+    Invalid settings are logged in one line, and end gunicorn.
     """
     try:
         return _runner(load_settings())
@@ -194,21 +192,21 @@ def _runner(settings: Settings) -> web.AppRunner:
     keep_private(settings)
     make_folder(settings.data_dir)
     configure_logging(settings.log_level, lines=settings.log_queue_lines)
-    # What gunicorn says of this worker goes the same way: it would block on its own.
-    says = logging.getLogger("gunicorn.error")
-    says.handlers.clear()
-    says.propagate = True
+    # gunicorn's own handler would block: its lines about this worker go to our log.
+    gunicorn_log = logging.getLogger("gunicorn.error")
+    gunicorn_log.handlers.clear()
+    gunicorn_log.propagate = True
     runner = Runner(create_app(settings), settings)
-    settle()
+    tune_process()
     return runner
 
 
-def settle() -> None:
-    """Make the process fit for many connections, once what lives as long as it is there.
+def tune_process() -> None:
+    """Tune the interpreter for many connections, once all permanent objects exist.
 
-    What stays is no business of the garbage collector: a thousand polls woken at once take 1.7
-    times less for it. The threads of the database need the interpreter for a moment several times
-    a query; while a broadcast keeps it busy, they would wait 5 ms each time.
+    The garbage collector ignores permanent objects, which makes waking a thousand polls 1.7 times
+    as fast. The database's threads need the interpreter several times in each query; with the
+    default interval they would wait 5 ms each time while a broadcast keeps it busy.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.collect()
@@ -228,8 +226,9 @@ def _broker(settings: Settings) -> Broker:
 
 
 @web.middleware
-async def _this_machine_alone(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """A demo lets anybody in, and under gunicorn it learns of its address by requests alone."""
+async def _loopback_only(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse other machines: anybody may log in to a demo. Under gunicorn, only requests tell
+    which address it listens on."""
     address = client_address(request)
     if address and not is_loopback(address):
         raise forbidden(
@@ -239,14 +238,14 @@ async def _this_machine_alone(request: web.Request, handler: Handler) -> web.Str
     return await handler(request)
 
 
-async def _fill(settings: Settings, services: Services) -> None:
-    """Make the demo's town."""
+async def _build_demo(settings: Settings, services: Services) -> None:
+    """Make the demo's town and its photos."""
     database = services[Database]
     try:
         await build_town(settings, database)
         await add_photos(database, services[UploadService].blobs)
     except (OSError, Problem) as error:
-        # A full disk, say. Under gunicorn one worker that does not boot ends all the others.
+        # Such as a full disk. Under gunicorn, one worker that does not start ends all others.
         logger.error("the demo's town is not complete until the next start: %s", error)
 
 
@@ -283,6 +282,6 @@ def _add_gauges(services: Services, broker: Broker) -> None:
     )
     metrics.gauge("log_lines_dropped", "Log lines that nobody read in time.", dropped_lines)
     metrics.gauge("gaps", "Gaps the sweep has found.", lambda: hub.gaps)
-    # The allocator keeps what a crowd has needed for the next one, so that the process' size says
-    # little about what is in use.
+    # The allocator keeps memory that a crowd has needed, so the size of the process says little
+    # about what is in use.
     metrics.gauge("memory_blocks", "Blocks of memory in use.", sys.getallocatedblocks)

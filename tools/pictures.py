@@ -28,7 +28,7 @@ from tui.common.client.api import Api
 from tui.common.client.meter import State, Wire
 from tui.common.client.session import Session
 from tui.common.client.token_store import TokenStore
-from tui.common.tracking.trip import Ride
+from tui.common.tracking.trip import Trip
 from tui.customer.app import CustomerApp
 from tui.demo.processes import Child, free_port, wait_ready
 from tui.employee.app import EmployeeApp
@@ -169,12 +169,12 @@ class Town:
             await asyncio.wait(driving)
 
 
-async def _trip_from_restaurant(api: Api, order: dict[str, Any]) -> Ride:
+async def _trip_from_restaurant(api: Api, order: dict[str, Any]) -> Trip:
     start, door = (Point.model_validate(_position(order[end])) for end in ("restaurant", "address"))
     driver = next(one for one in await api.drivers() if one.id == order["driver"]["id"])
     for _ in range(2):  # twice, since one position that far away counts as suspect
         await api.put_location(driver.id, DriverPosition(lat=start.lat, lng=start.lng))
-    return Ride(api, driver, (door,), interval=1, start=start)
+    return Trip(api, driver, (door,), interval=1, start=start)
 
 
 def _position(found: dict[str, Any]) -> dict[str, Any]:
