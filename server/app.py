@@ -1,10 +1,12 @@
 """The application: the only module that knows every feature and service."""
 
 import gc
+import json
 import logging
 import sys
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
+from functools import cache
 from importlib.metadata import version
 from typing import Protocol
 
@@ -98,6 +100,12 @@ OPERATIONS = [
 ]
 
 
+@cache
+def _document() -> bytes:
+    """The OpenAPI document, made when it is first asked for: it takes longer than the start."""
+    return json.dumps(document(OPERATIONS, ProblemDetails, version("tiffin"))).encode()
+
+
 def create_app(settings: Settings) -> web.Application:
     """The application with every feature; nothing is opened before it starts."""
     app = web.Application(middlewares=[access_middleware], client_max_size=BODY_BYTES)
@@ -114,7 +122,7 @@ def create_app(settings: Settings) -> web.Application:
         for router in feature.routers:
             router.add_to(app)
     services[SocketIo].add_to(app)
-    add_document(app, document(OPERATIONS, ProblemDetails, version("tiffin")))
+    add_document(app, _document)
     add_health(app)
 
     async def run(app: web.Application) -> AsyncIterator[None]:
