@@ -19,7 +19,7 @@ from tui.common.chat.model import Conversation
 from tui.common.client.errors import ClientError
 from tui.common.client.meter import Meter, Pattern
 from tui.common.client.outbox import Outbox, Unsent
-from tui.common.client.retry import Backoff, in_short, is_permanent, sync_loop
+from tui.common.client.retry import Backoff, short_message, sync_loop
 
 if TYPE_CHECKING:
     from tui.common.client.api import Api
@@ -122,7 +122,7 @@ class Talk:
 
     async def run(self) -> None:
         """Read the history and stay in the room, again after each reset."""
-        await sync_loop(self._read, self._stay, self._meter, self._note)
+        await sync_loop(self._read, self._stay, meter=self._meter, on_error=self._on_error)
 
     async def read_older(self) -> None:
         """Fetch the page above, where there is one and it is not being fetched already."""
@@ -134,7 +134,7 @@ class Talk:
         try:
             page = await self._api.messages(self.id, before, OLDER)
         except ClientError as error:
-            self.older_error = in_short(error)
+            self.older_error = short_message(error)
         else:
             self.older_error = ""
             if generation == self.conversation.generation and before == self.conversation.before:
@@ -182,9 +182,9 @@ class Talk:
         self.chat = chat
         self._on_change()
 
-    def _note(self, error: ClientError) -> None:
+    def _on_error(self, error: ClientError, wait: float | None) -> None:
         self.error = error.message
-        self.over = is_permanent(error)
+        self.over = wait is None
         self._on_change()
 
     async def _read(self) -> str:

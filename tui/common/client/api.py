@@ -105,7 +105,7 @@ class Api:
             headers = {"Idempotency-Key": idempotency_key}
             return await self._ask(Order, "POST", "/orders", json=basket, headers=headers)
 
-        return await retry(send, PLACING_ATTEMPTS)
+        return await retry(send, attempts=PLACING_ATTEMPTS)
 
     async def cancel(self, order_id: str, reason: str | None = None) -> Order:
         """Call one's own order off; `ApiError` 409 once it is being prepared."""
@@ -298,7 +298,7 @@ class Api:
             return parse(AcceptedUpload, reply)
 
         seconds: list[float] = []
-        accepted = await retry(send, PLACING_ATTEMPTS)
+        accepted = await retry(send, attempts=PLACING_ATTEMPTS)
         return accepted, seconds[-1]
 
     async def upload(self, upload_id: str) -> Upload:

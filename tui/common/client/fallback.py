@@ -24,7 +24,7 @@ from tui.common.client.errors import ApiError, ClientError, ResetStream
 from tui.common.client.long_polling import EventPoll, json_text
 from tui.common.client.meter import Pattern, State
 from tui.common.client.probation import Patience, Watched, WatchedEvents
-from tui.common.client.retry import Backoff, in_short, is_permanent
+from tui.common.client.retry import Backoff, is_permanent, short_message
 from tui.common.client.sse import ServerSentEvent
 from tui.common.client.stream import News, NewsT
 
@@ -317,7 +317,7 @@ class FallbackStream(News[NewsT]):
             if isinstance(fault, ResetStream):
                 meter.set_state(State.CONNECTING, "reading everything again")
             else:
-                words = in_short(fault) if isinstance(fault, ClientError) else "failed"
+                words = short_message(fault) if isinstance(fault, ClientError) else "failed"
                 meter.set_state(State.DOWN, words)
         raise fault
 

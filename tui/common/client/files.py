@@ -37,7 +37,7 @@ def read_regular(path: Path, most: int) -> bytes:
         os.close(handle)
 
 
-def in_short(path: Path) -> str:
+def short_path(path: Path) -> str:
     """A path in a sentence, which must not be pushed out of sight by it."""
     text = str(path)
     return text if len(text) <= PATH_LONG else f"…{text[1 - PATH_LONG :]}"
@@ -126,10 +126,10 @@ async def read_file(path: Path, most: int) -> bytes:
     try:
         return await asyncio.to_thread(read)
     except FileNotFoundError:
-        raise UnfitFile(f"There is no file {in_short(path)}.") from None
+        raise UnfitFile(f"There is no file {short_path(path)}.") from None
     except (OSError, ValueError) as fault:
         reason = getattr(fault, "strerror", None) or fault
-        raise UnfitFile(f"{in_short(path)} cannot be read: {reason}.") from None
+        raise UnfitFile(f"{short_path(path)} cannot be read: {reason}.") from None
 
 
 def _at_home(path: Path) -> Path:

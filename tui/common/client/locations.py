@@ -10,7 +10,7 @@ from tui.common.client.fallback import FallbackStream
 from tui.common.client.long_polling import HOLD_SECONDS, LongPoll
 from tui.common.client.meter import Pattern
 from tui.common.client.probation import WatchedEvents
-from tui.common.client.retry import Backoff, in_short
+from tui.common.client.retry import Backoff, short_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -110,7 +110,7 @@ class LocationStream(FallbackStream["DriverLocation"]):
             try:
                 return await super()._read_primary()
             except ResetStream as error:
-                self.doubts(in_short(error), None, blocked=False)
+                self.doubts(short_message(error), None, blocked=False)
                 self.cursor = None  # there is no snapshot to read: a new stream tells the newest
                 await asyncio.sleep(backoff.ended())
 

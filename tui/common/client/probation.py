@@ -9,7 +9,7 @@ from typing import ClassVar, Protocol, Self
 from tui.common.client.errors import ApiError, ClientError, NoStream, SignedOut
 from tui.common.client.meter import State
 from tui.common.client.request import Exchange
-from tui.common.client.retry import Backoff, in_short, is_permanent
+from tui.common.client.retry import Backoff, is_permanent, short_message
 from tui.common.client.sse import EventStream, ServerSentEvent
 from tui.common.client.stream import LinkT, NewsT, Stream
 
@@ -140,7 +140,7 @@ class Watched(Stream[LinkT, NewsT]):
         self._on_trial = self._on_trial or unheard
         blocked = unheard or isinstance(error, NoStream) or is_permanent(error)
         if blocked or self._owner.AT_ONCE:
-            self._doubt(in_short(error), error, blocked=blocked)
+            self._doubt(short_message(error), error, blocked=blocked)
         if blocked:
             retry_after = error.retry_after if isinstance(error, ApiError) else None
             return self._again.lost(retry_after)

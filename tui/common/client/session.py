@@ -13,7 +13,7 @@ from tui.common.client.errors import ApiError, ClientError, ResetStream, SignedO
 from tui.common.client.http import HttpClient
 from tui.common.client.meter import Meter, Pattern, State, Wire
 from tui.common.client.request import ANSWER_BYTES, Exchange, Reply
-from tui.common.client.retry import in_short
+from tui.common.client.retry import short_message
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -286,7 +286,7 @@ def _noted(meter: Meter) -> Iterator[None]:
     try:
         yield
     except Unreachable as error:
-        meter.set_state(State.DOWN, in_short(error))
+        meter.set_state(State.DOWN, short_message(error))
         raise
     except BaseException as fault:
         if isinstance(fault, ApiError) or not meter.connections:

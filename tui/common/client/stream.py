@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from tui.common.client.errors import ApiError, ClientError, Unreachable
 from tui.common.client.meter import State
-from tui.common.client.retry import Backoff, in_short, is_permanent
+from tui.common.client.retry import Backoff, is_permanent, short_message
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -201,9 +201,9 @@ class Stream(News[NewsT], Generic[LinkT, NewsT]):
         error = self._why_dropped() or error
         if self._gives_up(error):
             self._finished = True
-            self._meter.set_state(State.DOWN, in_short(error))
+            self._meter.set_state(State.DOWN, short_message(error))
             raise error
-        await self._wait(in_short(error), self._delay(error))
+        await self._wait(short_message(error), self._delay(error))
 
     def _gives_up(self, error: ClientError) -> bool:
         """Whether to ask no more after that."""
