@@ -1,7 +1,7 @@
 # Everything runs from .venv, which the first target makes; data goes to .tiffin. See `make help`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo server customer employee test test-all check format lock soak faults bench pictures clean \
+.PHONY: help demo server customer employee test test-all check format lock soak faults bench pictures audit clean \
 	run-env dev-env model azurite
 
 PY := .venv/bin/python
@@ -61,6 +61,14 @@ bench: dev-env model ## the figures in README (ONLY=name for one)
 		case "$$name" in _*) continue;; esac; \
 		echo "--- $$name"; $(PY) -m benchmarks.$$name $(ARGS); \
 	done
+
+# pip-audit asks PyPI; `--strict` fails where it could not ask, instead of passing in silence.
+audit: dev-env ## known vulnerabilities in the locked dependencies, and an SBOM in dist/sbom.json
+	@mkdir -p dist
+	@$(PY) -m uv --quiet tool run --from "cyclonedx-bom>=7.5.0" cyclonedx-py requirements \
+		requirements.lock --output-format JSON --output-file dist/sbom.json
+	@$(PY) -m uv --quiet tool run --from "pip-audit>=2.10.1" pip-audit --strict --disable-pip \
+		--require-hashes -r requirements.lock
 
 pictures: dev-env model ## the pictures in README, from the running apps
 	@$(PY) -m tools.pictures $(ARGS)

@@ -40,12 +40,11 @@ from server.features.restaurants import setup as restaurants
 from server.features.shared.schemas import ProblemDetails
 from server.features.uploads import setup as uploads
 from server.features.uploads.service import UploadService
-from server.realtime.broker import Broker
+from server.realtime.broker import Broker, MemoryBroker
+from server.realtime.follower import Rewrites
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
 from server.realtime.log_topic import Rings
-from server.realtime.memory_broker import MemoryBroker
-from server.realtime.rewrites import Rewrites
 from server.settings import (
     Settings,
     SettingsError,

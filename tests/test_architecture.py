@@ -247,6 +247,14 @@ def test_the_server_starts_without_what_only_photos_need() -> None:
     )
 
 
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
+def test_every_file_that_is_named_exists(document: str) -> None:
+    text = (ROOT / document).read_text()
+    named = set(re.findall(r"\b(?:server|tui|tests|tools|benchmarks|docs)/[\w./-]+\.\w+", text))
+    assert named
+    assert not {name for name in named if not (ROOT / name).exists()}
+
+
 @pytest.mark.parametrize("command", sorted(PROJECT["project"]["scripts"]))
 def test_every_command_leads_somewhere(command: str) -> None:
     module, _, name = PROJECT["project"]["scripts"][command].partition(":")

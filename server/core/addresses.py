@@ -1,4 +1,4 @@
-"""Who sent a request: the client's address, also behind proxies that are trusted."""
+"""The address of a request's client, also behind trusted proxies."""
 
 import re
 from collections.abc import Iterator
@@ -15,15 +15,14 @@ Address = IPv4Address | IPv6Address
 _CLIENT = web.RequestKey("client_address", str)
 _FOR = re.compile(r'(?:^|;)\s*for="?([^";]*)', re.IGNORECASE)
 _IPV6_PREFIX = 64
-"""A customer of a provider has at least this network, so one address of it tells nobody apart."""
+"""An IPv6 customer has at least a network of this prefix, so limits count by network."""
 
 
 def client_address(request: web.Request) -> str:
     """The address of the client; empty for a Unix socket.
 
-    Only a trusted proxy's headers count. Each proxy appends the address it was called from, so the
-    right-most one that is not itself a trusted proxy is the client; what stands left of it may be
-    made up.
+    Only headers from a trusted proxy count. Each proxy appends the address that called it, so the
+    right-most one that is not a trusted proxy is the client; those to its left may be forged.
     """
     known = request.get(_CLIENT)
     if known is None:
@@ -41,20 +40,20 @@ def _find(request: web.Request) -> str:
         for name, split in (("X-Forwarded-For", _plain), ("Forwarded", _forwarded))
         if name in request.headers
     }
-    # A proxy writes one of the two headers and passes the other on as the client wrote it: where
-    # they disagree there is no telling which is whose.
+    # A proxy writes one of the two headers and forwards the other as the client sent it. Where they
+    # disagree, it is unknown which one the proxy wrote.
     client = found.pop() if len(found) == 1 else None
     return remote if client is None else str(client)
 
 
 def address_key(request: web.Request) -> str:
-    """What limits count an address by: an IPv4 address, or an IPv6 network of 64 bits."""
+    """The key by which limits count an address: IPv4 as it is, IPv6 as its /64 network."""
     return network_key(client_address(request))
 
 
 @lru_cache(maxsize=4096)
 def network_key(address: str) -> str:
-    """An IPv4 address as it is, an IPv6 address as its network of 64 bits."""
+    """An IPv4 address as it is, an IPv6 address as its /64 network."""
     parsed = parse_address(address)
     if isinstance(parsed, IPv6Address):
         return str(IPv6Network((int(parsed), _IPV6_PREFIX), strict=False))
@@ -63,8 +62,8 @@ def network_key(address: str) -> str:
 
 @lru_cache(maxsize=4096)
 def is_trusted(remote: str, trusted: Networks) -> bool:
-    """Whether a connection from there is a trusted proxy's; the peer of a Unix socket, which has
-    no address, is one wherever there are trusted proxies."""
+    """Whether a connection from `remote` is a trusted proxy's. The peer of a Unix socket, which has
+    no address, is one if there are any trusted proxies."""
     if not remote:
         return bool(trusted)
     address = parse_address(remote)
@@ -72,7 +71,7 @@ def is_trusted(remote: str, trusted: Networks) -> bool:
 
 
 def parse_address(text: str) -> Address | None:
-    """An address, with or without a port or brackets; None where it is none."""
+    """The address in a text, with or without port and brackets; None where there is none."""
     text = text.strip()
     if text.startswith("["):
         text, _, port = text[1:].partition("]")
@@ -94,9 +93,9 @@ def _within(address: Address, networks: Networks) -> bool:
 
 
 def _client(hops: Iterator[str], trusted: Networks) -> Address | None:
-    """The client among the hops, nearest first; None where no hop can be read.
+    """The client among the hops, nearest first; None where no hop is readable.
 
-    A hop that cannot be read hides whoever is behind it: the proxy that told of it stands for it.
+    What is behind an unreadable hop is unknown, so the proxy that reported it counts as the client.
     """
     nearest = None
     for hop in hops:
@@ -117,8 +116,8 @@ def _plain(value: str) -> Iterator[str]:
 def _forwarded(value: str) -> Iterator[str]:
     """The `for` of each hop of RFC 7239, nearest first; empty where a hop has none.
 
-    Read from the right, as each proxy has added to the right: a quote that a client has left open
-    would swallow the next hop from the left.
+    Read from the right, where each proxy appends: read from the left, a quote that a client left
+    open would swallow the next hop.
     """
     end, quoted = len(value), False
     for at in range(len(value) - 1, -1, -1):

@@ -1,4 +1,4 @@
-"""Access tokens, and who a request is."""
+"""Access tokens, and the authentication of requests."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -16,7 +16,7 @@ _CLAIMS = ["sub", "sid", "exp", "iss", "aud"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """What a token says: an account in a session, nothing that may change while it holds.
+    """The content of a token: an account and a session, nothing that may change while it is valid.
 
     `expires` is in seconds since the epoch.
     """
@@ -25,22 +25,22 @@ class Claims:
     session_id: str
     expires: float
     shared: bool = False
-    """Whether anybody may log in to the account, as to a demo's."""
+    """Whether many people share the account, as in a demo."""
 
     @property
     def limit_key(self) -> str:
-        """What limits count: the account, or the session where a class may share the account."""
+        """The key by which limits count: the account, or the session of a shared account."""
         return self.session_id if self.shared else self.account_id
 
     @property
     def seconds_left(self) -> float:
-        """How long the token still holds."""
+        """How long the token is still valid."""
         return self.expires - time.time()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity(Claims):
-    """Who asks, as the database knows the account now."""
+    """The caller, with the account's present name, role and restaurant."""
 
     name: str
     role: str
@@ -48,7 +48,7 @@ class Identity(Claims):
 
 
 class StaleToken(Problem):
-    """401 for a token that this server has signed and that holds no more."""
+    """401 for a token that this server has signed and that is no longer valid."""
 
     def __init__(self, detail: str, kind: str, session_id: str) -> None:
         super().__init__(401, detail, kind=kind, headers={"WWW-Authenticate": "Bearer"})
@@ -65,7 +65,7 @@ class AccessTokens:
     def issue(
         self, account_id: str, session_id: str, shared: bool = False, lifetime: int | None = None
     ) -> str:
-        """A token for this session; see `Claims`. `lifetime` where it is not the usual one."""
+        """A token for this session, see `Claims`; `lifetime` overrides the usual one."""
         issued = int(time.time())
         claims = {
             "iss": ISSUER,
@@ -80,7 +80,7 @@ class AccessTokens:
         return jwt.encode(claims, self._secret, algorithm=ALGORITHM)
 
     def verify(self, token: str) -> Claims:
-        """Whose token this is. Raises Problem 401."""
+        """The content of a valid token. Raises Problem 401."""
         try:
             claims = jwt.decode(
                 token,
@@ -88,7 +88,7 @@ class AccessTokens:
                 algorithms=[ALGORITHM],
                 audience=AUDIENCE,
                 issuer=ISSUER,
-                # Clocks of several machines differ: a token from a second ahead is no forgery.
+                # Clocks of several machines differ, so a token may be issued a second ahead.
                 options={"require": _CLAIMS, "verify_iat": False},
             )
         except jwt.ExpiredSignatureError:
@@ -107,10 +107,10 @@ class AccessTokens:
 
 
 class Gate:
-    """Lets a request in: its token holds and its session has not been revoked.
+    """Authenticates requests: the token is valid and its session has not been ended.
 
-    `look_up` asks the database who that is, None where the session does not hold; the accounts
-    feature provides it.
+    `look_up` reads the identity from the database, None where the session has ended; the accounts
+    feature sets it.
     """
 
     def __init__(self, tokens: AccessTokens) -> None:
@@ -118,7 +118,7 @@ class Gate:
         self.look_up: Callable[[Claims], Awaitable[Identity | None]] | None = None
 
     def read(self, authorization: str | None) -> Claims:
-        """What that `Authorization` header's token says; `check` is for its session.
+        """The content of the token in that `Authorization` header, whose session is not checked.
 
         Raises Problem 401.
         """
@@ -128,7 +128,7 @@ class Gate:
         return self.tokens.verify(token.strip())
 
     async def check(self, claims: Claims) -> Identity:
-        """Who that is, if the session still holds. Raises Problem 401."""
+        """The identity, if the session has not ended. Raises Problem 401."""
         assert self.look_up is not None
         identity = await self.look_up(claims)
         if identity is None:

@@ -18,7 +18,7 @@ from server.core.errors import Problem, malformed
 from server.core.ids import new_id
 from server.core.middleware import as_problem, problem_headers, problem_response
 from server.core.parse_queue import ParseQueue
-from server.core.routing import HELD, IDENTITY, LET_GO
+from server.core.routing import END_WAIT, HELD, IDENTITY
 from server.core.sockets import Sockets
 from server.settings import Settings
 
@@ -199,8 +199,8 @@ class Connection(web_protocol.RequestHandler):
         body, _ = self._arriving()
         if not (body.is_eof() or self._ended):
             self._end(malformed("The body ends before its headers say so."), body)
-        if self._current_request is not None and LET_GO in self._current_request:
-            self._current_request[LET_GO]()
+        if self._current_request is not None and END_WAIT in self._current_request:
+            self._current_request[END_WAIT]()
         return True
 
     def parse_next(self) -> None:

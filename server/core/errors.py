@@ -1,4 +1,4 @@
-"""Problems: every error a client may see, as RFC 9457 has it."""
+"""Problems: the errors that clients see, as in RFC 9457."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,8 +11,8 @@ from pydantic import ValidationError
 class Problem(Exception):
     """An error to answer with. Services raise it; the middleware turns it into a response.
 
-    `extra` adds members to the body, such as `order` beside a 409; `kind` ends the `type`
-    URI where a client should be able to tell two problems of one status apart.
+    `extra` adds members to the body, such as `order` to a 409. `kind` is the end of the `type` URI,
+    by which a client tells problems of one status apart.
     """
 
     def __init__(
@@ -48,17 +48,17 @@ class Problem(Exception):
 
 
 def _retry_after(seconds: float) -> dict[str, str]:
-    """Whole seconds, never too few: who comes back too early is refused again."""
+    """Whole seconds, rounded up: a client that retries too early is refused again."""
     return {"Retry-After": str(max(1, math.ceil(seconds)))}
 
 
 def malformed(detail: str) -> Problem:
-    """400: what was sent could not be read at all."""
+    """400: the request is unreadable."""
     return Problem(400, detail)
 
 
 def unauthorized(detail: str, kind: str = "token") -> Problem:
-    """401: no token, or one that does not hold."""
+    """401: no valid token."""
     return Problem(401, detail, kind=kind, headers={"WWW-Authenticate": "Bearer"})
 
 
@@ -68,17 +68,17 @@ def forbidden(detail: str) -> Problem:
 
 
 def not_found(what: str) -> Problem:
-    """404: not there, or not yours: the two look the same."""
+    """404: it does not exist or is another account's; the answers are the same."""
     return Problem(404, f"There is no such {what}, or it is not yours.")
 
 
 def conflict(detail: str, **extra: Any) -> Problem:
-    """409: at odds with the present state, which `extra` may show."""
+    """409: a conflict with the present state, which `extra` may contain."""
     return Problem(409, detail, extra=extra)
 
 
 def reset() -> Problem:
-    """410: what came after the cursor cannot be told."""
+    """410: the events after the cursor are no longer available."""
     return Problem(
         410,
         "What came after this cursor cannot be told. Read the snapshot again, and go on with its"
@@ -88,7 +88,7 @@ def reset() -> Problem:
 
 
 def invalid(loc: Sequence[str | int], msg: str) -> Problem:
-    """422: well formed, but one field cannot be."""
+    """422: well formed, but one field is not valid."""
     return Problem(422, msg, errors=[{"loc": list(loc), "msg": msg}])
 
 
@@ -107,10 +107,10 @@ def unfit(error: ValidationError) -> Problem:
 
 
 def too_many(detail: str, retry_after: float) -> Problem:
-    """429: too much from one account or address; `retry_after` in seconds."""
+    """429: too many requests of one account or address; `retry_after` in seconds."""
     return Problem(429, detail, headers=_retry_after(retry_after))
 
 
 def unavailable(detail: str, retry_after: float = 1) -> Problem:
-    """503: not now; `retry_after` in seconds."""
+    """503: temporarily unavailable; `retry_after` in seconds."""
     return Problem(503, detail, headers=_retry_after(retry_after))

@@ -1,4 +1,4 @@
-"""Health, readiness and metrics, for whoever runs the server."""
+"""Health, readiness and metrics, for operators."""
 
 import asyncio
 import time
@@ -15,16 +15,16 @@ from server.core.services import service
 
 Check = Callable[[], Awaitable[str]]
 DISPENSABLE = {"broker", "blobs", "worker"}
-"""Without the first everything is served still, only slower; without blobs all but photos, and no
-other server would have them either; without its worker all of it, where another process has one."""
+"""Parts without which the server is still ready. Without a broker everything works, only slower;
+without blobs everything but photos, on any server; a worker may run in another process."""
 REMEMBERED_SECONDS = 1.0
-"""How long an answer holds: asking often costs the database and the blob store nothing more."""
+"""How long an answer is reused: frequent requests cost database and blob store nothing."""
 CHECK_SECONDS = 2.0
-"""After which a part that has not answered counts as broken."""
+"""A part that takes longer to answer counts as broken."""
 
 
 class Readiness:
-    """The state of every part, asked once however many want to know at the same time."""
+    """The state of every part; simultaneous requests share one round of checks."""
 
     def __init__(self, checks: Mapping[str, Check] = MappingProxyType({})) -> None:
         self.checks = dict(checks)
@@ -49,7 +49,7 @@ async def _state(check: Check) -> str:
         async with asyncio.timeout(CHECK_SECONDS):
             return await check()
     except asyncio.CancelledError:
-        # Of what the part was waiting for; our own round is never cancelled.
+        # What the part waited for was cancelled; the round itself never is.
         return "cancelled"
     except TimeoutError:
         return f"no answer within {CHECK_SECONDS:g} s"
@@ -59,12 +59,12 @@ async def _state(check: Check) -> str:
 
 async def healthz(request: web.Request) -> web.Response:
     """200 while the process runs."""
-    service(request, RequestLimits).addresses.take(address_key(request))
+    service(request, RequestLimits).addresses.consume(address_key(request))
     return web.json_response({"status": "ok"})
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """200 where every part that is needed is `ok`, else 503, with each part's state."""
+    """200 where every necessary part is `ok`, else 503, with each part's state."""
     count_anonymous(request)
     parts = await service(request, Readiness).parts()
     broken = {name for name, state in parts.items() if state != "ok"}
@@ -83,7 +83,7 @@ async def metrics(request: web.Request) -> web.Response:
 
 
 def add_health(app: web.Application) -> None:
-    """The three routes outside of the API's prefix."""
+    """Add the three routes outside of the API's prefix."""
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", metrics)

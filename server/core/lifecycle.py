@@ -1,4 +1,4 @@
-"""Background tasks that last as long as the process, and are begun again where they end."""
+"""Components: what is started and stopped with the application, and its background tasks."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ AGAIN_SECONDS = 1.0
 
 
 class SupervisedTask:
-    """Runs `work` until `stop`; where it ends before that, by whatever, it is begun again."""
+    """Runs `work` until `stop`, and restarts it where it ends earlier, for whatever reason."""
 
     def __init__(self, name: str, work: Callable[[], Coroutine[None, None, None]]) -> None:
         self.name = name
@@ -20,19 +20,19 @@ class SupervisedTask:
 
     @property
     def running(self) -> bool:
-        """Whether it is at work now."""
+        """Whether it is running now."""
         return self._task is not None and not self._task.done()
 
     def start(self) -> None:
-        """Begin."""
+        """Start it."""
         self._again = None
         self._task = asyncio.create_task(self._work(), name=self.name)
         self._task.add_done_callback(self._ended)
 
     async def stop(self, grace: float | None = 0, insist: float | None = None) -> None:
-        """Give it `grace` seconds to end by itself (None: all it needs), then cancel it.
+        """Wait `grace` seconds for it to end (None: without a limit), then cancel it.
 
-        Every `insist` seconds it is cancelled again: some libraries lose a cancellation.
+        It is cancelled again every `insist` seconds, as some libraries swallow a cancellation.
         """
         task, self._task = self._task, None
         if self._again is not None:

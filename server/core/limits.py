@@ -18,29 +18,29 @@ EntryT = TypeVar("EntryT")
 DAY = timedelta(days=1)
 KEYS = 20_000
 """Keys that each limit remembers."""
-LOOKS = 32
-"""Of the longest untouched keys, how many are looked at for one that may be forgotten."""
+CANDIDATES = 32
+"""Of the longest untouched keys, how many are examined for one that may be dropped."""
 READS_AT_ONCE = 0.25
-"""Of a minute's reads, what may come at once: expensive ones in a heap would hold up everybody."""
+"""The share of a minute's reads that may come at once: more would delay everybody."""
 FORGOTTEN_SECONDS = 86_400.0
-"""How long failures are held against a key after the last of them."""
+"""How long failures count after the last of them."""
 _ROUNDING = 1e-6
 
 
 class RateLimit:
-    """`most` within `seconds` for one key, all of them at once or that `share`; 0 is no limit."""
+    """`most` within `seconds` for one key, of which a `share` may come at once; 0 is no limit."""
 
     def __init__(self, most: int, what: str, seconds: float = 60.0, share: float = 1.0) -> None:
         self._each = seconds / most if most else 0.0
-        """Seconds in which one grows back."""
+        """Seconds until one more is allowed."""
         self._at_once = max(1, int(most * share))
         self._seconds = self._at_once * self._each
         self._limit = f"Too many {what}: at most {most} {_span(seconds)}."
         self._full: OrderedDict[str, float] = OrderedDict()
-        """When a key's whole allowance will have grown back."""
+        """When a key will have its whole allowance again."""
 
-    def take(self, key: str, cost: int = 1) -> None:
-        """Count `cost`, or all there may be at once if that is less.
+    def consume(self, key: str, cost: int = 1) -> None:
+        """Count `cost`, or what may come at once if that is less.
 
         Raises Problem 429 with `Retry-After` where that is too many; then nothing is counted.
         """
@@ -56,23 +56,23 @@ class RateLimit:
         if not allowed:
             raise too_many(f"{self._limit} Try again in {max(1, math.ceil(wait))} s.", wait)
 
-    def give_back(self, key: str, cost: int = 1) -> None:
-        """What `take` counted does not count."""
+    def refund(self, key: str, cost: int = 1) -> None:
+        """Undo a `consume`."""
         if key in self._full:
             self._full[key] -= cost * self._each
 
 
 class InFlight:
-    """`most` requests that are answered for one key at a time; 0 is no limit."""
+    """At most `most` requests of one key at a time; 0 is no limit."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._now: Counter[str] = Counter()
 
     def enter(self, key: str) -> Callable[[], None]:
-        """Count a request until what is returned is called, once or more.
+        """Count a request until the returned function is called.
 
-        Raises Problem 429 where it is one too many.
+        Raises Problem 429 where there are too many.
         """
         if self._most and self._now[key] >= self._most:
             raise too_many(
@@ -90,61 +90,61 @@ class InFlight:
 
 
 class Turns:
-    """`most` pieces of work for one key at a time, the others in line; 0 is no limit.
+    """At most `most` requests of one key are handled at a time, and others wait; 0 is no limit.
 
-    What others ask for then waits behind a few of one address' requests, and not behind all.
+    So the requests of others wait behind a few of one address, and not behind all of them.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._lines: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._semaphores: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
-    async def take(self, key: str) -> Callable[[], None]:
-        """Wait for a turn, which lasts until what is returned is called, once or more."""
+    async def acquire(self, key: str) -> Callable[[], None]:
+        """Wait for a turn, which lasts until the returned function is called."""
         if not self._most:
             return lambda: None
-        line = self._lines.get(key)
-        if line is None:
-            line = self._lines[key] = asyncio.Semaphore(self._most)
-        await line.acquire()
-        return _once(line.release)
+        semaphore = self._semaphores.get(key)
+        if semaphore is None:
+            semaphore = self._semaphores[key] = asyncio.Semaphore(self._most)
+        await semaphore.acquire()
+        return _once(semaphore.release)
 
 
 class GrowingDelay:
-    """Waits between one key's failures: none until there were `free` of them, then 1 s, twice as
-    long after each, and `longest` seconds at most. 0 free ones: no waits at all."""
+    """A delay after failures of one key: none for the first `free` of them, then 1 s, doubled with
+    each further one up to `longest` seconds. With 0 free ones there is no delay at all."""
 
     def __init__(self, free: int, longest: float) -> None:
         self._free = free
         self._longest = longest
         self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
-        """How often, and when last."""
+        """How many failures, and when the last was."""
 
-    def wait(self, key: str) -> float:
-        """Seconds until the next attempt may be made; 0 for at once."""
+    def seconds_left(self, key: str) -> float:
+        """Seconds until the next attempt is allowed; 0 where it is now."""
         failures, last = self._of(key)
         if not self._free or failures < self._free:
             return 0.0
         delay = min(self._longest, 2.0 ** min(failures - self._free, 64))
         return max(0.0, last + delay - time.monotonic())
 
-    def count(self, key: str) -> None:
-        """An attempt begins, which has failed until `forgive` or `forget` say otherwise: many that
-        are made at the same time are no way round the waits."""
+    def begin_attempt(self, key: str) -> None:
+        """Count an attempt as failed until `undo_attempt` or `reset`, so that many simultaneous
+        ones do not get around the delay."""
         if self._free:
             failures, _ = self._of(key)
             self._failures[key] = (failures + 1, time.monotonic())
             self._failures.move_to_end(key)
             _make_room(self._failures, lambda entry: entry[0] >= self._free)
 
-    def forgive(self, key: str) -> None:
-        """That attempt has not failed."""
+    def undo_attempt(self, key: str) -> None:
+        """The attempt has not failed."""
         failures, last = self._of(key)
         if failures:
             self._failures[key] = (failures - 1, last)
 
-    def forget(self, key: str) -> None:
-        """Nothing is held against the key any more."""
+    def reset(self, key: str) -> None:
+        """Forget the key's failures."""
         self._failures.pop(key, None)
 
     def _of(self, key: str) -> tuple[int, float]:
@@ -181,10 +181,9 @@ class RequestLimits:
 
 
 def check_day(first: datetime | None, limit: str, advice: str = "") -> None:
-    """`first` is when the first of as many were made as an account may make within a day, None
-    where there are fewer.
+    """Raises Problem 429 where an account has made as many of something as it may within a day.
 
-    Raises Problem 429 where that is less than a day ago.
+    `first` is when it made the first of its last as many; None where it has made fewer.
     """
     moment = now()
     if first is not None and moment - DAY < first <= moment:  # later: the clock was put back
@@ -194,21 +193,21 @@ def check_day(first: datetime | None, limit: str, advice: str = "") -> None:
         )
 
 
-def _make_room(entries: OrderedDict[str, EntryT], held: Callable[[EntryT], bool]) -> None:
-    """Forget the longest untouched key beyond KEYS, of those that nothing is held against: keys
-    that somebody makes up in masses do not free those that have to wait."""
+def _make_room(entries: OrderedDict[str, EntryT], limited: Callable[[EntryT], bool]) -> None:
+    """Drop the longest untouched key beyond KEYS, preferring one that is not limited: made-up keys
+    in masses do not free those that have to wait."""
     if len(entries) <= KEYS:
         return
-    for _ in range(LOOKS):
+    for _ in range(CANDIDATES):
         key, entry = entries.popitem(last=False)
-        if not held(entry):
+        if not limited(entry):
             return
         entries[key] = entry
     entries.popitem(last=False)
 
 
 def _once(act: Callable[[], None]) -> Callable[[], None]:
-    """Does it when it is called first, and nothing after."""
+    """Calls `act` the first time it is called, and does nothing after."""
     left = [act]
 
     def done() -> None:

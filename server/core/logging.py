@@ -20,12 +20,12 @@ from server.text import spelled
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
-# What is masked comes from anybody, such as a path of 8,000 letters: every pattern has to be
-# linear in it, so quantifiers are possessive or bounded and none begins with one.
+# The text comes from strangers, such as a path of 8,000 letters, so matching has to take linear
+# time: quantifiers are possessive or bounded, and no pattern begins with one.
 _RUN = re.compile(r"[\w.-]{16,}+")
 LINES_A_WRITE = 500
 PAUSE_SECONDS = 0.01
-"""Between two writes: to wake the thread for each line would cost more than to write it."""
+"""Between two writes: waking the thread for each line would cost more than writing it."""
 FLUSH_SECONDS = 1.0
 _SECRETS = (
     (re.compile(r"(?i)(bearer\s++)[^\s\"',;]++"), r"\1<token>"),
@@ -51,8 +51,8 @@ def mask(text: str) -> str:
     return text
 
 
-def _said(text: str) -> str:
-    """Masked, and without what steers the terminal of whoever reads the log."""
+def _safe(text: str) -> str:
+    """The text with secrets masked and without terminal control sequences."""
     return spelled(mask(text))
 
 
@@ -72,19 +72,19 @@ class JsonFormatter(logging.Formatter):
             "at": to_text(now()),
             "level": record.levelname,
             "logger": record.name,
-            "message": _said(record.getMessage()),
+            "message": _safe(record.getMessage()),
         }
         if identifier := request_id.get():
             line["request_id"] = identifier
         for name, value in getattr(record, "fields", {}).items():
-            line[name] = _said(value) if isinstance(value, str) else value
+            line[name] = _safe(value) if isinstance(value, str) else value
         if record.exc_info:
-            line["exception"] = _said(self.formatException(record.exc_info))
+            line["exception"] = _safe(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
 class _Enqueue(QueueHandler):
-    """Makes the line where it is logged, as the request's id is known there alone."""
+    """Formats a line where it is logged, as only there the request's id is known."""
 
     def __init__(self, most: int) -> None:
         self.lines: queue.Queue[Any] = queue.Queue(most)
@@ -103,7 +103,7 @@ class _Enqueue(QueueHandler):
 
 
 class _Write(QueueListener):
-    """Writes the lines from a thread of its own, and tells how many had to be dropped."""
+    """Writes the lines in a thread, and logs how many were dropped."""
 
     def __init__(self, source: _Enqueue, stream: TextIO) -> None:
         super().__init__(source.lines)
@@ -123,12 +123,12 @@ class _Write(QueueListener):
             _write("".join(f"{line}\n" for line in lines), self._stream)
         except (OSError, ValueError):  # a reader that is gone, a full disk, a stream that is closed
             self._source.dropped += taken
-        for _ in range(taken - 1):  # the listener tells of the first one itself
+        for _ in range(taken - 1):  # the listener itself marks the first one as done
             self._source.lines.task_done()
         time.sleep(PAUSE_SECONDS)
 
     def _more(self) -> Iterator[Any]:
-        """What else waits already."""
+        """Further lines that wait."""
         for _ in range(LINES_A_WRITE - 1):
             try:
                 line = self._source.lines.get_nowait()
@@ -138,7 +138,8 @@ class _Write(QueueListener):
 
 
 def _write(text: str, stream: TextIO) -> None:
-    """Past the stream's own buffer: a thread that holds its lock would keep Python from ending."""
+    """Write without the stream's buffer: a thread that holds its lock would keep Python from
+    exiting."""
     try:
         descriptor = stream.fileno()
     except (OSError, ValueError):  # in a test
@@ -153,11 +154,11 @@ def _write(text: str, stream: TextIO) -> None:
 
 
 def configure_logging(level: str, stream: TextIO = sys.stderr, lines: int = 0) -> None:
-    """Everything that is logged goes to `stream`, in this form, from a thread.
+    """Write all logs to `stream` as JSON, from a thread.
 
-    So nothing waits for whoever reads it: `lines` may wait to be written (0: any number), what
-    comes then is dropped. What still waits when the process ends has FLUSH_SECONDS. Call it after
-    a fork: threads don't survive one.
+    So a slow reader of the log delays nothing: at most `lines` wait to be written (0: any number),
+    further ones are dropped. When the process ends, writing the rest may take FLUSH_SECONDS. Call
+    it after a fork, as threads do not survive one.
     """
     source = _Enqueue(lines)
     _Write(source, stream).start()
@@ -172,8 +173,11 @@ def configure_logging(level: str, stream: TextIO = sys.stderr, lines: int = 0) -
 def log_failure(
     logger: logging.Logger, error: BaseException, message: str, *values: object
 ) -> None:
-    """Of work that will be tried again. A Problem was told as an error where it arose, such as a
-    disk that is full: of what it keeps from being done there is one line, a warning."""
+    """Log a failure of work that will be retried.
+
+    A Problem, such as a full disk, has been logged as an error where it arose, so it is a warning
+    of one line here.
+    """
     if isinstance(error, Problem):
         logger.warning(message + ": %s", *values, error)
     else:
@@ -181,7 +185,7 @@ def log_failure(
 
 
 def flush_logs(seconds: float) -> None:
-    """Wait until what was logged is written, for so long at most."""
+    """Wait until everything logged is written, at most so long."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, _Enqueue):
             with handler.lines.all_tasks_done:

@@ -1,4 +1,4 @@
-"""What `/metrics` tells, in Prometheus' text format."""
+"""The metrics of `/metrics`, in Prometheus' text format."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 
 class Metrics:
-    """A registry of its own an application, so that two in one process don't share counts."""
+    """One registry for each application, so that two in one process do not share counts."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -25,7 +25,7 @@ class Metrics:
         )
 
     def gauge(self, name: str, what: str, value: Callable[[], float]) -> None:
-        """A figure that is asked for when the metrics are read."""
+        """Add a value that is computed when the metrics are read."""
         Gauge(f"tiffin_{name}", what, registry=self._registry).set_function(value)
 
     def text(self) -> bytes:

@@ -1,4 +1,4 @@
-"""Around every request: its id, its log line, its metrics, and errors as problem+json."""
+"""For every request: its id, its log line, its metrics, and errors as problem+json."""
 
 import asyncio
 import logging
@@ -25,20 +25,20 @@ ON_EVERY_ANSWER = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
-"""What was sent is never taken for a page or a script, and no address goes to others."""
-NOT_KEPT = {"Cache-Control": "no-store"}
-"""What an account is told is for no cache, errors too, unless the answer says otherwise."""
+"""Browsers do not guess content types, and do not send our URLs to other sites."""
+NO_STORE = {"Cache-Control": "no-store"}
+"""No answer is cached, errors included, unless it says otherwise."""
 _CLIENTS_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 @web.middleware
 async def access_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Never lets anything but a response or a cancellation out."""
+    """Answer every error; only a cancellation is raised."""
     sent = request.headers.get("X-Request-ID", "")
     identifier = sent if _CLIENTS_ID.fullmatch(sent) else new_id("req")
     token = request_id.set(identifier)
     started = time.perf_counter()
-    status = 499  # the client was gone before the answer
+    status = 499  # if the client disconnects before the answer
     request[REQUEST_ID] = identifier
     try:
         response = await _answer(request, handler, identifier)
@@ -50,11 +50,11 @@ async def access_middleware(request: web.Request, handler: Handler) -> web.Strea
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """The headers that every answer has, streams and upgrades too; a signal of aiohttp's."""
+    """Add the headers of every answer, streams and upgrades included; an aiohttp signal."""
     response.headers.update(ON_EVERY_ANSWER)
     if "Cache-Control" not in response.headers and response.status != 101:
-        response.headers.update(NOT_KEPT)
-    if (identifier := request.get(REQUEST_ID)) is not None:  # refused before it was given one
+        response.headers.update(NO_STORE)
+    if (identifier := request.get(REQUEST_ID)) is not None:  # None where it was refused early
         response.headers["X-Request-ID"] = identifier
 
 
@@ -73,7 +73,7 @@ async def _answer(request: web.Request, handler: Handler, identifier: str) -> we
     except Exception as error:
         gone = request.transport is None or request.transport.is_closing()
         if gone and isinstance(error, ConnectionError):
-            return web.Response(status=499)  # there is nobody to answer, and no error of ours
+            return web.Response(status=499)  # the client has gone: not an error of the server
         logger.exception("unexpected error")
         detail = "Something went wrong here. The request id finds it in the logs."
         response = problem_response(Problem(500, detail), identifier)
@@ -83,7 +83,7 @@ async def _answer(request: web.Request, handler: Handler, identifier: str) -> we
 
 
 def as_problem(error: web.HTTPException | Problem) -> Problem:
-    """aiohttp's own errors in our words."""
+    """An error of aiohttp as a problem."""
     if isinstance(error, Problem):
         return error
     headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
@@ -108,8 +108,8 @@ def problem_response(problem: Problem, identifier: str) -> web.Response:
 
 
 def problem_headers(problem: Problem, identifier: str) -> dict[str, str]:
-    """Those of an error, which may be answered outside of the application."""
-    return ON_EVERY_ANSWER | NOT_KEPT | {"X-Request-ID": identifier} | problem.headers
+    """The headers of an error, which may also be answered outside of the application."""
+    return ON_EVERY_ANSWER | NO_STORE | {"X-Request-ID": identifier} | problem.headers
 
 
 def _log(request: web.Request, status: int, seconds: float) -> None:
@@ -119,7 +119,7 @@ def _log(request: web.Request, status: int, seconds: float) -> None:
     metrics.requests.labels(request.method, route, str(status)).inc()
     if not request.get(HELD):
         metrics.seconds.labels(route).observe(seconds)
-    # What is asked all the time, or refused for being asked too often, would fill the log.
+    # Health checks and throttled requests would fill the log.
     usual = status == 429 or (request.path == "/healthz" and status == 200)
     level = logging.DEBUG if usual else logging.INFO
     if not logger.isEnabledFor(level):

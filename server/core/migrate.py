@@ -1,4 +1,4 @@
-"""Numbered SQL migrations, run once however many processes start together."""
+"""Numbered SQL migrations, run once even if several processes start together."""
 
 import asyncio
 import hashlib
@@ -14,7 +14,7 @@ Migration = tuple[int, str, str]
 
 
 class MigrationError(Exception):
-    """A database this version cannot serve, in words."""
+    """A database that this version cannot serve."""
 
 
 def migrations() -> list[Migration]:
@@ -55,10 +55,10 @@ def _migrate(path: Path) -> list[str]:
     try:
         _write_ahead(connection)
         known = migrations()
-        # Asked without a lock first: a server starts also where the disk is full or a writer waits.
+        # First without a lock, so that a server starts even with a full disk or a waiting writer.
         if not _missing(connection, known):
             return []
-        connection.execute("BEGIN IMMEDIATE")  # the others wait here, then find nothing to do
+        connection.execute("BEGIN IMMEDIATE")  # other processes wait here, then have nothing to run
         try:
             ran = _run(connection, known)
             connection.execute("COMMIT")
@@ -80,7 +80,7 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             connection.execute("PRAGMA journal_mode=WAL")
             return
         except sqlite3.OperationalError as error:
-            # For this statement alone SQLite does not wait by itself.
+            # SQLite's own timeout does not apply to this statement.
             busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
             if not busy or time.monotonic() >= deadline:
                 raise
@@ -88,7 +88,7 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
 
 
 def _missing(connection: sqlite3.Connection, known: list[Migration]) -> list[Migration]:
-    """Those that have not run there. Raises MigrationError where others have."""
+    """Those that have not run. Raises MigrationError where the database has run unknown ones."""
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'migrations'").fetchall():
         return known
     done = dict(connection.execute("SELECT number, digest FROM migrations").fetchall())

@@ -24,15 +24,15 @@ _DESCRIPTION = (
 
 
 class _Schemas(GenerateJsonSchema):
-    """JSON Schemas as generators of clients take them.
+    """JSON Schemas that generators of clients understand.
 
-    Several of them take a field with a `default` for one that is always there, so that their
-    clients would have to send it: a default is told in words. In an answer, what has a default is
-    there too, unless the field is left out while it has no value: then it is never null.
+    Several of them treat a field with a `default` as required, so that their clients would have to
+    send it: the default is in the description. In an answer, a field with a default is always
+    present, unless it is left out while it has no value: then it is never null.
     """
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> dict[str, Any]:
-        """The schema of what has a default."""
+        """The schema of a field with a default."""
         found = self.generate_inner(schema["schema"])
         default = schema.get("default")
         if self.mode == "validation" and default is not None:
@@ -46,14 +46,14 @@ class _Schemas(GenerateJsonSchema):
         return _never_null(found) if left_out else found
 
     def field_is_required(self, field: Any, total: bool) -> bool:
-        """Whether the field is always there."""
+        """Whether the field is always present."""
         if self.mode == "serialization":
             return "serialization_exclude_if" not in field
         return super().field_is_required(field, total)
 
 
 def _never_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema without the null it may be."""
+    """The schema without null."""
     kinds: list[dict[str, Any]] = [
         one for one in schema.get("anyOf", ()) if one != {"type": "null"}
     ]
@@ -182,7 +182,7 @@ def _operation(
 
 
 def _schema_of(media: str) -> dict[str, Any]:
-    """What is known of a body that has no model."""
+    """The schema of a body without a model."""
     if media.endswith("+json"):
         return {"type": "object"}
     return {"type": "string"} | ({"format": "binary"} if media.startswith("image/") else {})

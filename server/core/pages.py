@@ -1,4 +1,4 @@
-"""Places in a list that is read page by page."""
+"""Pagination: positions in a list that is read page by page."""
 
 import base64
 import json
@@ -13,12 +13,10 @@ from server.core.queries import Row
 ItemT = TypeVar("ItemT")
 
 PAGE_BYTES = 256 * 1024
-"""Text of a page: five times what 200 usual entries have. The longest entries would make a page of
-200 as large as a photo, which takes the server as long as a hundred other requests."""
-
-
+"""The text of a page, five times as much as 200 usual entries have. A page of the 200 longest ones
+would be as large as a photo, and cost the server as much as a hundred other requests."""
 BEGINNING = (2**63 - 1, "~")
-"""Comes after every entry of a list that goes down by a number."""
+"""The position before the first entry of a list in descending order of a number."""
 
 
 def _unknown() -> Problem:
@@ -26,12 +24,12 @@ def _unknown() -> Problem:
 
 
 def after(key: str, identifier: str) -> str:
-    """The opaque text that names the place behind the entry with that sort key and id."""
+    """The opaque `before` of the page that follows the entry with that sort key and id."""
     return base64.urlsafe_b64encode(json.dumps([key, identifier]).encode()).decode().rstrip("=")
 
 
 def parse(before: str | None) -> tuple[str, str] | None:
-    """The place such a text names. Raises Problem 422 for any other text."""
+    """The sort key and id in such a text. Raises Problem 422 for any other text."""
     if before is None:
         return None
     try:
@@ -44,7 +42,7 @@ def parse(before: str | None) -> tuple[str, str] | None:
 
 
 def numbered(before: str | None) -> tuple[int, str]:
-    """The place in a list that goes down by a number and an id; its beginning without a text.
+    """The same for a list in descending order of a number and an id; without a text, BEGINNING.
 
     Raises Problem 422 for a text that no such list gave.
     """
@@ -59,15 +57,15 @@ def numbered(before: str | None) -> tuple[int, str]:
 def numbered_page(
     found: Sequence[Row], limit: int, number: str
 ) -> tuple[Sequence[Row], str | None]:
-    """The rows of a page of such a list, and the next page's `before`; `number` is its column."""
+    """The rows of a page of such a list, and the next one's `before`; `number` names the column."""
     rows, more = page_of(found, limit)
     return rows, following(rows, more, lambda row: (str(row[number]), row["id"]))
 
 
 def page_of(found: Sequence[Row], limit: int) -> tuple[Sequence[Row], bool]:
-    """The rows of a page, of which there may be more than `limit`, and whether there are more.
+    """The rows of a page, and whether more follow; `found` may have more than `limit` rows.
 
-    A page ends after PAGE_BYTES of text, too, with one row at least.
+    A page also ends after PAGE_BYTES of text, but has at least one row.
     """
     size = 0
     for count, row in enumerate(found[:limit], start=1):
@@ -78,21 +76,21 @@ def page_of(found: Sequence[Row], limit: int) -> tuple[Sequence[Row], bool]:
 
 
 def following(
-    page: Sequence[ItemT], more: bool, place: Callable[[ItemT], tuple[str, str]]
+    page: Sequence[ItemT], more: bool, position: Callable[[ItemT], tuple[str, str]]
 ) -> str | None:
-    """The next page's `before`, where there is more."""
-    return after(*place(page[-1])) if more else None
+    """The next page's `before`; None where there is no next page."""
+    return after(*position(page[-1])) if more else None
 
 
 def cut(
     items: Sequence[ItemT],
     before: str | None,
     limit: int,
-    place: Callable[[ItemT], tuple[str, str]],
+    position: Callable[[ItemT], tuple[str, str]],
 ) -> tuple[list[ItemT], str | None]:
-    """A page of a list that is at hand whole, in ascending order of `place`, and the next one's
+    """A page of a list that is in memory, in ascending order of `position`, and the next one's
     `before`. Raises Problem 422."""
     start = parse(before)
-    rest = [item for item in items if start is None or place(item) > start]
+    rest = [item for item in items if start is None or position(item) > start]
     page = rest[:limit]
-    return page, following(page, len(rest) > limit, place)
+    return page, following(page, len(rest) > limit, position)

@@ -1,4 +1,4 @@
-"""Named SQL: `.sql` files through aiosql, one thread crossing a query."""
+"""Named SQL queries: `.sql` files through aiosql."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ Parameters = Mapping[str, Any]
 
 
 class Executor(Protocol):
-    """What a query runs on: a transaction of the database."""
+    """Runs queries: a transaction of the database."""
 
     async def fetch(self, sql: str, parameters: Parameters) -> Sequence[Row]:
         """Run one statement and give all its rows."""
@@ -25,9 +25,9 @@ class Executor(Protocol):
 class _Adapter:
     """aiosql's driver protocol over an Executor.
 
-    aiosql's own aiosqlite adapter crosses into the database thread three times a query
-    (execute, fetch, close); this one once. It calls itself a synchronous driver so that aiosql
-    hands our coroutines through as they are: every query is awaited, also the ones with rows.
+    aiosql's own adapter for aiosqlite switches to the database thread three times for each query
+    (execute, fetch, close), this one once. It claims to be synchronous so that aiosql returns its
+    coroutines as they are: every query is awaited.
     """
 
     is_aio_driver = False
@@ -53,7 +53,7 @@ class _Adapter:
         return next(iter(rows[0].values())) if rows else None
 
     def select_cursor(self, *_: Any) -> Any:
-        raise NotImplementedError("cursors would outlive the statement's thread crossing")
+        raise NotImplementedError("cursors are not supported")
 
     async def insert_update_delete(
         self, conn: Executor, query_name: str, sql: str, parameters: Any

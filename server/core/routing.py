@@ -1,4 +1,4 @@
-"""Routes: typed handlers whose annotations bind the request and write the document."""
+"""Routes: typed handlers, whose annotations bind the request and describe the API."""
 
 import asyncio
 import inspect
@@ -28,9 +28,9 @@ PREFIX = "/api/v1"
 THROTTLE_SECONDS = 0.25
 """How long a 429 is delayed: a client that retries at once so takes little time from others."""
 WRITE_COST = 5
-"""A write takes as much of the server as so many reads."""
+"""A write costs the server as much as so many reads."""
 ROWS = 10
-"""So many entries of a list cost as much as another request."""
+"""So many entries of a list cost as much as one request."""
 CUSTOMER = ("customer",)
 EMPLOYEE = ("employee",)
 ANY_ROLE = ("customer", "employee")
@@ -39,12 +39,12 @@ PUBLIC = ()
 IDENTITY = web.RequestKey("identity", Identity)
 OPERATION: web.RequestKey["Operation"] = web.RequestKey("operation", object)  # type: ignore[arg-type]
 HELD = web.RequestKey("held", bool)
-"""Set where the answer waits, for news or because it refuses: such a request says nothing about the
-server's speed."""
-LET_GO: web.RequestKey[Callable[[], None]] = web.RequestKey("let_go", object)  # type: ignore[arg-type]
-"""Ends the wait for news, as the client may have gone."""
-_LEAVE = web.RequestKey("leave", list[Callable[[], None]])
-"""Gives back what the request has of its account's places."""
+"""Set where the answer is delayed on purpose, for news or as a throttled 429: the time until it is
+sent says nothing about the server's speed."""
+END_WAIT: web.RequestKey[Callable[[], None]] = web.RequestKey("end_wait", object)  # type: ignore[arg-type]
+"""Ends the wait for news where the client may have gone."""
+_RELEASES = web.RequestKey("releases", list[Callable[[], None]])
+"""Functions that end the request's turn, and its count among those in flight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[BodyT]):
-    """A body with a status or headers of its own; a handler that needs neither returns the body."""
+    """A body with its own status or headers; a handler that needs neither returns the body."""
 
     body: BodyT | None
     status: int | None = None
@@ -64,37 +64,37 @@ class Answer(Generic[BodyT]):
 
 
 def identity_of(request: web.Request) -> Identity:
-    """Who asks; only where the route is not public."""
+    """The caller; only where the route is not public."""
     return request[IDENTITY]
 
 
-def mark_held(request: web.Request, let_go: Callable[[], None] | None = None) -> None:
-    """From here on the answer waits for news: it is counted as a stream, no more as in flight.
+def mark_held(request: web.Request, end_wait: Callable[[], None] | None = None) -> None:
+    """The answer waits for news from now on: it counts as a stream, and no longer as in flight.
 
-    `let_go` ends the wait where the client sends nothing more and may have gone.
+    `end_wait` is called where the client has closed its side and may have gone.
     """
     request[HELD] = True
-    if let_go is not None:
-        request[LET_GO] = let_go
+    if end_wait is not None:
+        request[END_WAIT] = end_wait
         if getattr(request.protocol, "half_closed", False):
-            let_go()
-    for leave in request.get(_LEAVE, ()):
-        leave()
+            end_wait()
+    for release in request.get(_RELEASES, ()):
+        release()
 
 
 def count_anonymous(request: web.Request) -> None:
-    """Count it against the client's address. Raises Problem 429."""
-    service(request, RequestLimits).anonymous.take(address_key(request))
+    """Count a request without a valid token by its address. Raises Problem 429."""
+    service(request, RequestLimits).anonymous.consume(address_key(request))
 
 
 def _count_refused(request: web.Request, problem: Problem) -> None:
-    """Count a request that had no token that holds. Raises Problem 429.
+    """Count a request without a valid token. Raises Problem 429.
 
-    A token that this server has signed is counted by its session, any other by the address:
-    whatever else comes from there, an app whose token has run out is told so.
+    A token that this server has signed is counted by its session, any other by the address, so
+    that an app with an expired token is told so, whatever else comes from its address.
     """
     if isinstance(problem, StaleToken):
-        service(request, RequestLimits).anonymous.take(problem.session_id)
+        service(request, RequestLimits).anonymous.consume(problem.session_id)
     else:
         count_anonymous(request)
 
@@ -105,34 +105,34 @@ class _Parameters(BaseModel):
 
 @dataclass(eq=False)
 class Operation:
-    """One method on one path: who may call it, what it takes, what it answers."""
+    """One method on one path: who may call it, its parameters and its answers."""
 
     tag: str
     handler: Handler
     method: str
     path: str
-    """Below PREFIX, as it is given; with it from then on."""
+    """Given without PREFIX, and stored with it."""
     _: KW_ONLY
     roles: tuple[str, ...]
     """Who may call it; PUBLIC: anyone."""
     status: int = 0
-    """That of success: 200, or 204 where the handler returns nothing, unless it is given."""
+    """The status of success; by default 200, or 204 where the handler returns nothing."""
     problems: tuple[int, ...] = ()
-    """The errors of its own rules; those of guards and binding are added."""
+    """Errors of its own rules; those of authentication and binding are added."""
     media: tuple[str, ...] = ()
-    """Content types of the answer, where it is not JSON."""
+    """Content types of the answer other than JSON."""
     empty: tuple[int, ...] = ()
     """Other statuses without a body."""
     also: tuple[int, ...] = ()
     """Other statuses with the same body."""
     counted: bool = True
-    """Whether a write counts as one of the account's writes. Where the feature counts it in its own
-    way, it counts as `cost` of the account's reads, as a GET does. A PUBLIC operation counts
-    against the address; one that is not `counted` only where it is refused."""
+    """Whether a write counts against the account's writes. If not, the feature counts it itself,
+    and it counts as `cost` reads, as a GET does. A PUBLIC operation counts against the address; one
+    that is not `counted` only when it is refused."""
     cost: int = 1
-    """In reads."""
+    """How many reads it counts as."""
     refuse: Refuse | None = None
-    """Answers a problem where the client could not read a problem document."""
+    """Answers a problem where the client cannot read a problem document."""
     form: type[BaseModel] | None = None
     """The fields beside the `file` of a form that the handler reads itself (`core.forms`)."""
     body: type[BaseModel] | None = field(init=False, default=None)
@@ -165,7 +165,7 @@ class Operation:
         )
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
-        """Guard, bind, run, serialize; a problem is told in the route's own way if it has one."""
+        """Authenticate, bind, run and serialize; `refuse` answers a problem if there is one."""
         request[OPERATION] = self
         try:
             return await self._answer(request)
@@ -176,13 +176,13 @@ class Operation:
                 await asyncio.sleep(THROTTLE_SECONDS)
             return await self.refuse(request, problem)
         finally:
-            request.pop(LET_GO, None)  # it knows the request: together they would stay for long
+            request.pop(END_WAIT, None)  # it refers to the request: a cycle
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         if self.method != "GET":
             return await self._handle(request)
-        done = await service(request, RequestLimits).turns.take(address_key(request))
-        request[_LEAVE] = [done]
+        done = await service(request, RequestLimits).turns.acquire(address_key(request))
+        request[_RELEASES] = [done]
         try:
             return await self._handle(request)
         finally:
@@ -195,7 +195,7 @@ class Operation:
         elif self.counted:
             count_anonymous(request)
         else:
-            service(request, RequestLimits).addresses.take(address_key(request), WRITE_COST)
+            service(request, RequestLimits).addresses.consume(address_key(request), WRITE_COST)
         try:
             result = await self.handler(request, **await self._bind(request))
         except Problem as problem:
@@ -222,18 +222,18 @@ class Operation:
         )
 
     async def _admit(self, request: web.Request) -> None:
-        """Whose request it is.
+        """Authenticate the request and count it.
 
-        It is counted by address before the database is asked: a client that leaves at once would
-        be cancelled there, and never counted. By account only once its session holds: a token that
-        was stolen and revoked must not use up what its owner may do.
+        It is counted by address before the database is asked: a client that disconnects at once
+        would be cancelled there and never counted. It is counted by account only once its session
+        is known to be valid: a stolen token that was revoked must not use up its owner's limits.
         """
         writes = self.counted and self.method != "GET"
         cost = WRITE_COST if writes else self.cost + self._rows(request) // ROWS
         gate = service(request, Gate)
         try:
             claims = gate.read(request.headers.get("Authorization"))
-            service(request, RequestLimits).addresses.take(address_key(request), cost)
+            service(request, RequestLimits).addresses.consume(address_key(request), cost)
             identity = await gate.check(claims)
         except Problem as problem:
             if problem.status == 401:
@@ -241,15 +241,15 @@ class Operation:
             raise
         request[IDENTITY] = identity
         if writes:
-            service(request, RequestLimits).writes.take(identity.limit_key)
+            service(request, RequestLimits).writes.consume(identity.limit_key)
         else:
-            service(request, RequestLimits).reads.take(identity.limit_key, cost)
-        _enter(request, identity)
+            service(request, RequestLimits).reads.consume(identity.limit_key, cost)
+        _count_in_flight(request, identity)
         if identity.role not in self.roles:
             raise forbidden(f"This is for {' and '.join(self.roles)}s only.")
 
     def _rows(self, request: web.Request) -> int:
-        """How many entries of a list are asked for at most; 0 where it is none."""
+        """How many entries are requested at most; 0 where it is no list."""
         field = self.query_model.model_fields.get("limit")
         if field is None:
             return 0
@@ -275,13 +275,13 @@ class Operation:
         return bound
 
 
-def _enter(request: web.Request, identity: Identity) -> None:
-    """Count the request until its answer has been read. Raises Problem 429."""
-    leave = service(request, RequestLimits).in_flight.enter(identity.limit_key)
-    request.setdefault(_LEAVE, []).append(leave)
+def _count_in_flight(request: web.Request, identity: Identity) -> None:
+    """Count the request until its answer is written. Raises Problem 429."""
+    release = service(request, RequestLimits).in_flight.enter(identity.limit_key)
+    request.setdefault(_RELEASES, []).append(release)
     task = asyncio.current_task()  # aiohttp makes one a request, which also writes the answer
     assert task is not None
-    task.add_done_callback(lambda _: leave())
+    task.add_done_callback(lambda _: release())
 
 
 class Router:

@@ -1,4 +1,4 @@
-"""How many connections a process may have open, in all and from one address."""
+"""Limits on open connections, of the process and of each address."""
 
 import logging
 import resource
@@ -13,23 +13,23 @@ from server.settings import Settings
 logger = logging.getLogger(__name__)
 
 FEWEST_SPARE, MOST_SPARE = 64, 1024
-"""Files a process keeps for itself beside its sockets: the database, forms, pictures, Redis."""
-TOLD_SECONDS = 10.0
-"""Between two lines in the log about connections that are refused."""
+"""File descriptors that are kept for other uses: the database, forms, pictures, Redis."""
+LOG_SECONDS = 10.0
+"""At least so long between two log lines about refused connections."""
 NO_LIMIT = 1 << 62
 AT_ONCE = 0.1
-"""Of a minute's connections, what an address may open at once."""
+"""The share of a minute's connections that an address may open at once."""
 
 
 class Sockets:
-    """Counts connections; the process takes as many files as the system lets it have."""
+    """Counts connections, by address and in all."""
 
     def __init__(self, settings: Settings) -> None:
         self.open = 0
         self.lingering = 0
         self._trusted = settings.trusted_proxies
-        self._most = _carried(settings)
-        # Half of all is left to others even where that is less than an address may usually have.
+        self._most = _connection_limit(settings)
+        # One address gets at most half of all, even where its own limit is higher.
         share = settings.max_sockets_per_address
         self._share = min(share, max(1, self._most // 2)) if share else 0
         self._by_address: Counter[str] = Counter()
@@ -37,10 +37,10 @@ class Sockets:
             settings.connections_per_minute, "connections from your address", share=AT_ONCE
         )
         self._refused = 0
-        self._told_at = float("-inf")
+        self._logged_at = float("-inf")
 
     def admit(self, host: str) -> Problem | None:
-        """A place for a connection from there, or why there is none."""
+        """Count a connection from there; gives why it is refused, or None."""
         key = self._key(host)
         refusal: Problem | None = None
         if self.open >= self._most:
@@ -53,11 +53,11 @@ class Sockets:
             )
         elif key is not None:
             try:
-                self._opening.take(key)
+                self._opening.consume(key)
             except Problem as too_fast:
                 refusal = too_fast
         if refusal is not None:
-            self._tell(refusal, host)
+            self._log(refusal, host)
             return refusal
         self.open += 1
         if key is not None:
@@ -65,7 +65,7 @@ class Sockets:
         return None
 
     def linger(self) -> bool:
-        """A place for a refused connection, which reads why it was; else it is closed at once."""
+        """Whether a refused connection may stay open until its client has read why."""
         if self.lingering >= FEWEST_SPARE // 2:
             return False
         self.lingering += 1
@@ -81,17 +81,17 @@ class Sockets:
                 del self._by_address[key]
 
     def _key(self, host: str) -> str | None:
-        """What a connection from there is counted by; a proxy's stands for many clients."""
+        """The key a connection is counted by; None for a proxy, which stands for many clients."""
         if not host or is_trusted(host, self._trusted):
             return None
         return network_key(host)
 
-    def _tell(self, refusal: Problem, host: str) -> None:
-        """A line now and then: one for each would fill the disk."""
+    def _log(self, refusal: Problem, host: str) -> None:
+        """Log at intervals: a line for each refusal would fill the disk."""
         self._refused += 1
-        if time.monotonic() - self._told_at < TOLD_SECONDS:
+        if time.monotonic() - self._logged_at < LOG_SECONDS:
             return
-        self._told_at = time.monotonic()
+        self._logged_at = time.monotonic()
         logger.warning(
             "connections refused: %d; the last: %s",
             self._refused,
@@ -101,10 +101,10 @@ class Sockets:
         self._refused = 0
 
 
-def _carried(settings: Settings) -> int:
-    """How many connections this process may have open: no more than its files carry.
+def _connection_limit(settings: Settings) -> int:
+    """How many connections this process may have open.
 
-    It takes as many files as the system lets it have, and warns where they are too few.
+    Raises the process' limit of files to the system's maximum, and warns where that is too low.
     """
     _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))

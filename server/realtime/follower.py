@@ -1,6 +1,7 @@
-"""A process that follows a topic for as long as it lives."""
+"""A sink that follows a topic for as long as its process lives, and what needs one."""
 
 import asyncio
+import json
 import logging
 from abc import ABC, abstractmethod
 
@@ -8,7 +9,8 @@ from server.core.errors import Problem
 from server.core.lifecycle import Component
 from server.realtime.event import Event
 from server.realtime.hub import Hub
-from server.realtime.subscription import Subscription
+from server.realtime.log import REWRITES
+from server.realtime.topic import Subscription
 
 logger = logging.getLogger(__name__)
 
@@ -68,3 +70,22 @@ class Follower(Component, ABC):
             except Exception:
                 logger.exception("following %s failed; it will be tried again", self._topic)
             await asyncio.sleep(AGAIN_SECONDS)
+
+
+class Rewrites(Follower):
+    """Follows `REWRITES`: the hub forgets its copies of the topics named there.
+
+    What is read from the log later has been rewritten already.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        super().__init__(hub, REWRITES)
+
+    def write(self, event: Event) -> bool:
+        """Forget that topic's events."""
+        self._hub.forget(json.loads(event.data)["topic"])
+        return True
+
+    def lost(self) -> None:
+        """Any topic may have been rewritten."""
+        self._hub.forget_all()

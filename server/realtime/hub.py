@@ -15,10 +15,8 @@ from server.realtime.event import Cursor, Event
 from server.realtime.log import EventLog
 from server.realtime.log_topic import LogTopic, Rings
 from server.realtime.passing_topic import PASSING, PassingTopic
-from server.realtime.state_topic import StateTopic
-from server.realtime.states import STATE, States
-from server.realtime.subscription import Sink, Subscription
-from server.realtime.topic import Topic
+from server.realtime.state_topic import STATE, States, StateTopic
+from server.realtime.topic import Sink, Subscription, Topic
 
 logger = logging.getLogger(__name__)
 

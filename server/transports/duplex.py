@@ -278,7 +278,7 @@ class AccountPaces:
 
         Raises Problem 429 where a connection of its was cut off just now.
         """
-        if wait := self._away.wait(key):
+        if wait := self._away.seconds_left(key):
             raise too_many(
                 "A connection of this account has sent too many frames."
                 f" Connect again in {math.ceil(wait)} s.",
@@ -287,8 +287,8 @@ class AccountPaces:
         return self.of(key)
 
     def _cut_off(self, key: str) -> None:
-        if not self._away.wait(key):  # many that are cut off together count once
-            self._away.count(key)
+        if not self._away.seconds_left(key):  # many that are cut off together count once
+            self._away.begin_attempt(key)
 
 
 def client_id_in(text: str | None) -> str | None:

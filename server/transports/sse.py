@@ -22,8 +22,8 @@ from server.core.routing import Header, identity_of, mark_held
 from server.core.services import service
 from server.realtime.event import Event
 from server.realtime.hub import Hub
-from server.realtime.states import STATE
-from server.realtime.subscription import Subscription
+from server.realtime.state_topic import STATE
+from server.realtime.topic import Subscription
 from server.settings import Settings
 from server.transports.connections import Connections, End
 from server.transports.heartbeat import Heartbeat

@@ -13,10 +13,10 @@ import pytest
 
 from server.core.database import Database, Transaction
 from server.core.migrate import migrate
+from server.realtime.broker import MemoryBroker
 from server.realtime.event import Event
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog, Stretch
-from server.realtime.memory_broker import MemoryBroker
 from support.metrics import figure
 from support.rest import Rest
 from support.server_process import StartServer

@@ -30,26 +30,29 @@ class Guesses:
     ) -> bool:
         """Whether `verify` finds the password right. Raises Problem 429 while it has to wait."""
         here, everywhere = _key(account, address), _key(account)
-        wait = max(self._by_address.wait(here), 0 if known else self._strangers.wait(everywhere))
+        wait = max(
+            self._by_address.seconds_left(here),
+            0 if known else self._strangers.seconds_left(everywhere),
+        )
         if wait:
             raise too_many(
                 "Too many wrong passwords for this account."
                 f" Try again in {math.ceil(wait)} s, each further one takes longer.",
                 wait,
             )
-        self._by_address.count(here)
+        self._by_address.begin_attempt(here)
         if not known:
-            self._strangers.count(everywhere)
+            self._strangers.begin_attempt(everywhere)
         right = None
         try:
             right = await verify()
         finally:
             if right is not False:  # right, or it failed: then nobody has learnt anything
-                self._by_address.forgive(here)
+                self._by_address.undo_attempt(here)
                 if not known:
-                    self._strangers.forgive(everywhere)
+                    self._strangers.undo_attempt(everywhere)
         if right:
-            self._by_address.forget(here)
+            self._by_address.reset(here)
         return right
 
 

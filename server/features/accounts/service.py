@@ -100,11 +100,11 @@ class AccountService(Component):
         A 409 reveals that somebody has an account, so an address gets few of them. It is counted
         before the e-mail is looked up: an address without any left learns nothing about an e-mail.
         """
-        self._by_address.take(origin.key)
+        self._by_address.consume(origin.key)
         password = new.password.get_secret_value()
         _check(["password"], password, new.email)
-        self._registrations.take(origin.key)
-        self._taken.take(origin.key)
+        self._registrations.consume(origin.key)
+        self._taken.consume(origin.key)
         try:
             password_hash = await self.passwords.hash(password)
 
@@ -123,14 +123,14 @@ class AccountService(Component):
             session = await self._database.write(fn)
         except Problem as problem:
             if problem.status != 409:
-                self._taken.give_back(origin.key)
+                self._taken.refund(origin.key)
             raise
-        self._taken.give_back(origin.key)
+        self._taken.refund(origin.key)
         return session
 
     async def log_in(self, email: str, password: str, origin: Origin) -> Session:
         """A session for whoever knows the password. Raises Problem 401."""
-        self._by_address.take(origin.key)
+        self._by_address.consume(origin.key)
         folded = stored_form(email)
         while True:
             stored, known = await self._by_email(folded, origin.key) if folded else (None, False)
@@ -163,7 +163,7 @@ class AccountService(Component):
         """The demo's account of that role. Raises Problem 404 outside demo mode."""
         if not self._demo:
             raise Problem(404, "There is no demo log-in here: start the server with --demo.")
-        self._by_address.take(origin.key)
+        self._by_address.consume(origin.key)
 
         async def fn(tx: Transaction) -> Session:
             stored = await store.demo_account(tx, role)
@@ -176,7 +176,7 @@ class AccountService(Component):
     async def refresh(self, token: str, key: str | None, origin: Origin) -> Session:
         """See `Sessions.refresh`. Raises Problem 429 where this account refreshes too often."""
         family = await self.sessions.of(token)
-        self._refreshes.take(family.account_id)
+        self._refreshes.consume(family.account_id)
         return await self.sessions.refresh(token, family, key, origin)
 
     async def log_out(self, who: Identity, token: str) -> None:

@@ -27,7 +27,7 @@ from server.features.announcements.schemas import (
 from server.features.announcements.store import StoredAnnouncement
 from server.features.shared.schemas import Actor
 from server.realtime.log import EventLog
-from server.realtime.states import STATE, States
+from server.realtime.state_topic import STATE, States
 
 PUBLISH_ROUTE = "POST /announcements"
 PUBLISHED = "announcement"

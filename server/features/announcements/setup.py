@@ -11,7 +11,7 @@ from server.features.announcements.marks import Marks
 from server.features.announcements.service import AnnouncementService
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
-from server.realtime.states import States
+from server.realtime.state_topic import States
 from server.settings import Settings
 
 routers = (routes.router, sse.router, long_polling.router)

@@ -26,7 +26,7 @@ from server.features.chat.store import Mark, StoredMessage
 from server.features.shared.schemas import Actor, Wire
 from server.realtime.event import Cursor
 from server.realtime.log import EventLog
-from server.realtime.states import States
+from server.realtime.state_topic import States
 
 PREVIEW = 160
 """Characters of the last message that a list of chats shows."""
@@ -77,7 +77,7 @@ class MessageService:
 
         Raises Problem 429 where that is too much.
         """
-        self._sent.take(identity.limit_key, size + FRAME_COST)
+        self._sent.consume(identity.limit_key, size + FRAME_COST)
 
     async def messages(
         self, identity: Identity, chat_id: str, before: str | None, limit: int

@@ -18,7 +18,7 @@ from server.core.logging import log_failure
 from server.features.chat.names import Names
 from server.features.chat.room_state import Lease, put_state, read_state, state_topic_of
 from server.features.chat.service import actor
-from server.realtime.states import States
+from server.realtime.state_topic import States
 
 logger = logging.getLogger(__name__)
 

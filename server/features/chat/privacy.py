@@ -11,7 +11,7 @@ from server.features.chat.room_state import marks_moved
 from server.features.chat.schemas import Chat, ChatStatus, QueueEvent
 from server.features.chat.service import ChatService
 from server.realtime.log import EventLog
-from server.realtime.states import States
+from server.realtime.state_topic import States
 
 DELETED = "Deleted account"
 REMOVED = "(deleted)"

@@ -7,7 +7,7 @@ from server.core.database import Transaction
 from server.features.chat import store
 from server.features.shared.schemas import Actor, Timestamp, Wire
 from server.realtime.event import Event
-from server.realtime.states import STATE, States
+from server.realtime.state_topic import STATE, States
 
 ROOM = "room"
 

@@ -17,7 +17,7 @@ from server.features.chat.service import ChatService, actor, topic_of
 from server.realtime.event import Event
 from server.realtime.hub import Hub
 from server.realtime.passing_topic import PASSING
-from server.realtime.subscription import Subscription
+from server.realtime.topic import Subscription
 from server.transports.duplex import Lane, Said
 from server.transports.long_polling import first_of
 
@@ -110,7 +110,7 @@ class Rooms:
 
     async def post(self, identity: Identity, chat_id: str, frame: SendMessage) -> Posted:
         """A message, also of one who is not in the room. Raises Problem 404, 409, 429, 503."""
-        self.writes.take(identity.limit_key)
+        self.writes.consume(identity.limit_key)
         return await self.messages.post(self.names.now(identity), chat_id, frame)
 
     @asynccontextmanager

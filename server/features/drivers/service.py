@@ -27,7 +27,7 @@ from server.features.restaurants.schemas import Driver
 from server.features.restaurants.service import RestaurantService
 from server.realtime.event import Event
 from server.realtime.hub import Hub
-from server.realtime.states import STATE
+from server.realtime.state_topic import STATE
 
 LOCATION = "location"
 AHEAD = timedelta(seconds=60)
@@ -98,7 +98,7 @@ class DriverService(Component):
         Raises Problem 404, 422 for a time that is still to come, 429.
         """
         driver = await self._database.read(lambda tx: self._driver(tx, identity, driver_id))
-        self._positions.take(driver_id)
+        self._positions.consume(driver_id)
         moment = now()
         at = _in_utc(position.at) if position.at is not None else None
         if at is not None and at > moment + AHEAD:

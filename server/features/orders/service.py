@@ -30,7 +30,7 @@ from server.features.restaurants.schemas import Driver
 from server.features.restaurants.service import RestaurantService
 from server.realtime.event import Cursor, Event
 from server.realtime.log import EventLog
-from server.realtime.states import STATE, States
+from server.realtime.state_topic import STATE, States
 
 PLACE_ROUTE = "POST /orders"
 CACHED_PARTIES = 50_000

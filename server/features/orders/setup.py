@@ -7,7 +7,7 @@ from server.features.orders import long_polling, routes
 from server.features.orders.service import OrderService
 from server.features.restaurants.service import RestaurantService
 from server.realtime.log import EventLog
-from server.realtime.states import States
+from server.realtime.state_topic import States
 from server.settings import Settings
 
 routers = (routes.router, long_polling.router)

@@ -25,156 +25,156 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def test_refuses_one_too_many_and_says_when_there_is_room_again(clock: Clock) -> None:
     limit = RateLimit(30, "changes")
     for _ in range(30):
-        limit.take("a")
+        limit.consume("a")
     with pytest.raises(Problem, match="at most 30 a minute") as refused:
-        limit.take("a")
+        limit.consume("a")
     assert refused.value.status == 429
-    limit.take("b")
+    limit.consume("b")
     wait = int(refused.value.headers["Retry-After"])
     clock.now += wait
-    limit.take("a")
+    limit.consume("a")
     with pytest.raises(Problem):
-        limit.take("a")
+        limit.consume("a")
 
 
 def take_all(limit: RateLimit) -> None:
     while True:
-        limit.take("a")
+        limit.consume("a")
 
 
 def test_coming_back_when_told_is_always_in_time(clock: Clock) -> None:
     limit = RateLimit(41, "changes")  # 1.46 s a change
     for _ in range(41):
-        limit.take("a")
+        limit.consume("a")
     for _ in range(20):
         with pytest.raises(Problem) as refused:
             take_all(limit)
         clock.now += int(refused.value.headers["Retry-After"])
-        limit.take("a")
+        limit.consume("a")
 
 
 def test_the_bucket_is_full_again_after_a_minute_and_not_fuller(clock: Clock) -> None:
     limit = RateLimit(10, "changes")
     for _ in range(10):
-        limit.take("a")
+        limit.consume("a")
     clock.now += 3600
     for _ in range(10):
-        limit.take("a")
+        limit.consume("a")
     with pytest.raises(Problem):
-        limit.take("a")
+        limit.consume("a")
 
 
 def test_a_refusal_costs_nothing(clock: Clock) -> None:
     limit = RateLimit(1, "log-ins")
-    limit.take("a")
+    limit.consume("a")
     for _ in range(59):
         clock.now += 1
         with pytest.raises(Problem):
-            limit.take("a")
+            limit.consume("a")
     clock.now += 1.001
-    limit.take("a")
+    limit.consume("a")
 
 
 def test_zero_is_no_limit() -> None:
     limit = RateLimit(0, "changes")
     for _ in range(10_000):
-        limit.take("a")
+        limit.consume("a")
 
 
 def test_keeps_a_bounded_number_of_keys(clock: Clock) -> None:
     limit = RateLimit(1, "changes")
     for number in range(limits.KEYS + 100):
-        limit.take(str(number))
+        limit.consume(str(number))
     assert len(limit._full) == limits.KEYS
 
 
 def test_a_flood_of_keys_frees_nobody_who_has_to_wait(clock: Clock) -> None:
     limit, delay = RateLimit(5, "changes"), GrowingDelay(5, 300)
     for _ in range(5):
-        limit.take("a")
-        delay.count("a")
+        limit.consume("a")
+        delay.begin_attempt("a")
     for number in range(limits.KEYS * 2):
-        limit.take(str(number))
-        delay.count(str(number))
+        limit.consume(str(number))
+        delay.begin_attempt(str(number))
     with pytest.raises(Problem):
-        limit.take("a")
-    assert delay.wait("a")
+        limit.consume("a")
+    assert delay.seconds_left("a")
     assert len(delay._failures) == len(limit._full) == limits.KEYS
 
 
 def test_what_is_dear_costs_more_but_never_more_than_there_may_be(clock: Clock) -> None:
     limit = RateLimit(60, "requests")
-    limit.take("a", 50)
+    limit.consume("a", 50)
     with pytest.raises(Problem) as refused:
-        limit.take("a", 20)
+        limit.consume("a", 20)
     assert int(refused.value.headers["Retry-After"]) == 10
-    limit.take("a", 10)
+    limit.consume("a", 10)
     clock.now += 60
-    limit.take("a", 1000)
+    limit.consume("a", 1000)
     with pytest.raises(Problem):
-        limit.take("a")
+        limit.consume("a")
 
 
 def test_a_limit_by_the_hour_says_so(clock: Clock) -> None:
     limit = RateLimit(2, "registrations", 3600)
-    limit.take("a")
-    limit.take("a")
+    limit.consume("a")
+    limit.consume("a")
     with pytest.raises(Problem, match="at most 2 an hour") as refused:
-        limit.take("a")
+        limit.consume("a")
     assert int(refused.value.headers["Retry-After"]) == 1800
 
 
 def test_less_than_all_at_once(clock: Clock) -> None:
     limit = RateLimit(40, "requests", share=0.25)
     for _ in range(10):
-        limit.take("a")
+        limit.consume("a")
     for _ in range(20):
         with pytest.raises(Problem, match="at most 40 a minute") as refused:
-            limit.take("a")
+            limit.consume("a")
         clock.now += int(refused.value.headers["Retry-After"])
-        limit.take("a")
-    RateLimit(1, "requests", share=0.25).take("a")
+        limit.consume("a")
+    RateLimit(1, "requests", share=0.25).consume("a")
 
 
 def test_waits_grow_with_each_failure_and_end_with_a_success(clock: Clock) -> None:
     delay = GrowingDelay(3, 10)
     waits = []
     for _ in range(9):
-        waits.append(delay.wait("a"))
+        waits.append(delay.seconds_left("a"))
         clock.now += waits[-1]
-        delay.count("a")
+        delay.begin_attempt("a")
     assert waits == [0, 0, 0, 1, 2, 4, 8, 10, 10]
-    assert not delay.wait("b")
-    delay.forget("a")
-    assert not delay.wait("a")
+    assert not delay.seconds_left("b")
+    delay.reset("a")
+    assert not delay.seconds_left("a")
 
 
 def test_failures_are_held_against_a_key_for_a_day(clock: Clock) -> None:
     delay = GrowingDelay(1, 300)
     for _ in range(100):
-        delay.count("a")
+        delay.begin_attempt("a")
     clock.now += 200
-    assert delay.wait("a") == 100
+    assert delay.seconds_left("a") == 100
     clock.now += limits.FORGOTTEN_SECONDS
-    delay.count("a")
-    assert delay.wait("a") == 1
+    delay.begin_attempt("a")
+    assert delay.seconds_left("a") == 1
 
 
 def test_what_had_not_failed_is_forgiven(clock: Clock) -> None:
     delay = GrowingDelay(2, 300)
-    delay.count("a")
-    delay.count("a")
-    delay.forgive("a")
-    assert not delay.wait("a")
-    delay.forgive("b")
+    delay.begin_attempt("a")
+    delay.begin_attempt("a")
+    delay.undo_attempt("a")
+    assert not delay.seconds_left("a")
+    delay.undo_attempt("b")
     assert not delay._failures.get("b")
 
 
 def test_no_free_failures_are_no_delays(clock: Clock) -> None:
     delay = GrowingDelay(0, 300)
     for _ in range(1000):
-        delay.count("a")
-    assert not delay.wait("a")
+        delay.begin_attempt("a")
+    assert not delay.seconds_left("a")
 
 
 @pytest.mark.parametrize(("seconds", "header"), [(0.0, "1"), (0.4, "1"), (1.2, "2"), (5.0, "5")])
@@ -185,11 +185,11 @@ def test_retry_after_is_whole_seconds_and_never_too_few(seconds: float, header: 
 
 async def test_a_key_has_a_few_turns_at_a_time_and_the_others_wait_in_line() -> None:
     turns = Turns(2)
-    done = await turns.take("a")
-    kept = await turns.take("a")
-    waiting = [asyncio.create_task(turns.take("a")) for _ in range(3)]
+    done = await turns.acquire("a")
+    kept = await turns.acquire("a")
+    waiting = [asyncio.create_task(turns.acquire("a")) for _ in range(3)]
     await asyncio.sleep(0)  # each comes to wait
-    await turns.take("b")
+    await turns.acquire("b")
     assert not any(one.done() for one in waiting)
     waiting[0].cancel()
     done()
@@ -206,7 +206,7 @@ async def test_no_turns_are_no_line() -> None:
     turns = Turns(0)
     async with asyncio.timeout(10):
         for _ in range(100):
-            await turns.take("a")
+            await turns.acquire("a")
 
 
 def test_a_key_has_so_many_requests_in_flight() -> None:

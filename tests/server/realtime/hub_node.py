@@ -6,11 +6,10 @@ from pathlib import Path
 
 from server.core.database import Database, Transaction
 from server.core.migrate import migrate
-from server.realtime.broker import Broker
+from server.realtime.broker import Broker, MemoryBroker
 from server.realtime.event import Cursor, Event
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog, Stretch
-from server.realtime.memory_broker import MemoryBroker
 
 TOPIC = "restaurant:res_1"
 OpenNode = Callable[..., Awaitable["Node"]]

@@ -9,7 +9,7 @@ from hub_node import TOPIC, ListSink, Node, OpenNode
 from server.core.database import Transaction
 from server.realtime import topic
 from server.realtime.event import Event
-from server.realtime.subscription import Subscription
+from server.realtime.topic import Subscription
 from support.waiting import wait_until
 
 CROWD = 3 * topic.AT_ONCE

@@ -18,7 +18,7 @@ from server.realtime import log_topic, topic
 from server.realtime.event import Cursor, Event
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
-from server.realtime.subscription import Subscription
+from server.realtime.topic import Subscription
 from support.sparing import spare_the_disk
 from support.waiting import wait_until
 

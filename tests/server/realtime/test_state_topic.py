@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from server.core.database import Transaction
 from server.realtime.event import Event
-from server.realtime.states import STATE
-from server.realtime.subscription import Subscription
+from server.realtime.state_topic import STATE
+from server.realtime.topic import Subscription
 from support.sparing import spare_the_disk
 from support.waiting import wait_until
 

@@ -25,11 +25,11 @@ from server.core.routing import (
 )
 from server.core.services import SERVICES, Services, service
 from server.features.shared.schemas import EventPage, Wire
+from server.realtime.broker import MemoryBroker
 from server.realtime.event import Cursor, Event
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
-from server.realtime.memory_broker import MemoryBroker
-from server.realtime.subscription import Sink, Subscription
+from server.realtime.topic import Sink, Subscription
 from server.settings import Settings
 from server.transports import long_polling, sse, websocket
 from server.transports.connections import Connections, End, Revocations

@@ -113,9 +113,9 @@ async def to_menu(app: CustomerApp, pilot: Pilot[None], name: str) -> NewOrderSc
     screen = app.screen
     assert isinstance(screen, NewOrderScreen)
     rows = screen.query_one(RestaurantList)
-    await wait_until(lambda: rows.count, what="the restaurants")
+    await wait_until(lambda: rows.option_count, what="the restaurants")
     names = [restaurant.name for restaurant in rows.restaurants]
     await pilot.press(*["down"] * names.index(name), "enter")
     menu = screen.query_one(MenuList)
-    await wait_until(lambda: menu.count and menu.has_focus, what="the menu")
+    await wait_until(lambda: menu.option_count and menu.has_focus, what="the menu")
     return screen

@@ -82,7 +82,7 @@ async def test_the_menu_never_waits_for_it(demo_server: LiveServer, tmp_path: Pa
         proxy.failing(1)
         await pilot.press("down", "down")
         menu = screen.query_one(MenuList)
-        assert menu.cursor == 2
+        assert menu.highlighted == 2
         await sees(app, "the photo cannot be had now")
         await pilot.press("enter")
         await sees(app, "1× Pad kra pao")

@@ -76,11 +76,11 @@ async def test_what_is_sold_out_is_told_and_passed_over(
         screen = await to_menu(app, pilot, restaurant["name"])
         await sees(app, "sold out")
         menu = screen.query_one(MenuList)
-        assert menu.cursor == 1
+        assert menu.highlighted == 1
         await pilot.press("down")
-        assert menu.cursor == 3
+        assert menu.highlighted == 3
         await pilot.press("up", "up")
-        assert menu.cursor == 1
+        assert menu.highlighted == 1
 
 
 async def test_data_is_text_and_nothing_else(

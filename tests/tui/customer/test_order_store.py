@@ -24,7 +24,7 @@ def test_newest_first_however_they_come() -> None:
     store.put_older_page(a_page(an_order(3), an_order(2)))
     store.put(an_order(9))
     assert numbers(store) == [9, 5, 4, 3, 2]
-    assert store.index("ord_4") == 2
+    assert store.ids[2] == "ord_4"
     assert store.older is None
 
 
@@ -40,7 +40,7 @@ def test_the_servers_order_counts_and_no_clock() -> None:
     store.put_first_page(a_page(an_order(8), an_order(3), an_order(4), older="x"))
     assert numbers(store) == [2, 8, 3, 4, 5, 6, 7] or numbers(store) == [8, 2, 3, 4, 5, 6, 7]
     assert [order.number for order in store.open()] == numbers(store)
-    assert store.index("ord_7") == 6
+    assert store.ids[6] == "ord_7"
 
 
 def test_what_comes_late_undoes_nothing() -> None:

@@ -51,7 +51,7 @@ async def test_the_demos_dishes_are_there_to_compare(
         await window.sees("Pad thai", "shown", "on the menu")
         view = panel_of(window).view
         await wait_until(lambda: view.compares and view.settled, what="before and after")
-        await wait_until(lambda: panel_of(window).uploads.count == 8, what="the list")
+        await wait_until(lambda: panel_of(window).uploads.option_count == 8, what="the list")
         await window.sees("◆", "before", "after")
         await window.press("down")
         await wait_until(lambda: view.compares and view.settled, what="the next one")

@@ -1,27 +1,43 @@
 """What is done to a photo after a question: chosen, saved, deleted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from server.features.uploads.schemas import NewUpload
 from tui.common.dialogs.confirm import ConfirmScreen
+from tui.common.panel import Panel
 from tui.common.sanitize import plain
 from tui.common.uploads import format as uploads_format
 from tui.common.uploads.dialogs import PickScreen, SaveScreen
 from tui.common.uploads.jobs import JobState, UploadJob
 from tui.common.uploads.local_picture import LocalPicture
-from tui.common.uploads.manager import UploadManager
+from tui.common.uploads.manager import Row, UploadManager
 
-if TYPE_CHECKING:
-    from tui.common.uploads.panel import PhotoPanel
+
+class PhotosInView(Protocol):
+    """What the actions need of the panel that shows the photos."""
+
+    @property
+    def row(self) -> Row | None:
+        """The photo in view."""
+
+    def about(self, row: Row) -> str:
+        """What a photo is for, as shown."""
+
+    def file_name(self, row: Row) -> str:
+        """The name of its file, or what it is for."""
+
+    def run_told(self, group: str, work: Coroutine[object, object, None]) -> None:
+        """Run a worker that shows its error as a toast."""
 
 
 class PhotoActions:
-    """The questions, and what follows from their answers."""
+    """The dialogs of the photo panel, and what follows from their answers."""
 
-    def __init__(self, panel: "PhotoPanel", manager: UploadManager) -> None:
+    def __init__(self, panel: Panel, photos: PhotosInView, manager: UploadManager) -> None:
         self._panel = panel
+        self._photos = photos
         self._manager = manager
         self._folder: Path | None = None
         """Where the last picture was."""
@@ -44,7 +60,7 @@ class PhotoActions:
 
     def save(self) -> None:
         """Write the picture in view to a file: what came out, else what went in."""
-        panel, row = self._panel, self._panel.row
+        panel, row = self._panel, self._photos.row
         if isinstance(row, UploadJob) or row is None:
             panel.notify("There is no picture to save yet.", title=panel.TITLE)
             return
@@ -53,26 +69,28 @@ class PhotoActions:
             panel.notify("The server has no picture of it any more.", title=panel.TITLE)
             return
         suffix = ".png" if row.result_url else f".{row.media_type.rpartition('/')[2]}"
-        stem = Path(panel.file_name(row)).stem or "photo"
+        stem = Path(self._photos.file_name(row)).stem or "photo"
         name = plain(f"{stem}-tiffin{suffix}")
         panel.app.push_screen(SaveScreen(lambda: panel.api.picture(url), name), self._saved)
 
     def delete(self) -> None:
         """Delete the photo in view, or give up sending it."""
-        panel, row = self._panel, self._panel.row
+        panel, row = self._panel, self._photos.row
         if isinstance(row, UploadJob):
             self._drop(row)
         elif row is not None:
             panel.app.push_screen(
                 ConfirmScreen(
                     "Delete a photo",
-                    uploads_format.deletion_question(row, panel.about(row)),
+                    uploads_format.deletion_question(row, self._photos.about(row)),
                     yes="Delete it",
                     no="Keep it",
                     danger=True,
                 ),
                 lambda sure: (
-                    panel.run_told("photo-delete", self._manager.delete(row)) if sure else None
+                    self._photos.run_told("photo-delete", self._manager.delete(row))
+                    if sure
+                    else None
                 ),
             )
 
@@ -80,7 +98,7 @@ class PhotoActions:
         if job.state is JobState.REFUSED:
             self._manager.drop(job)
             return
-        question = f"{self._panel.about(job)}: the photo has not arrived yet."
+        question = f"{self._photos.about(job)}: the photo has not arrived yet."
         self._panel.app.push_screen(
             ConfirmScreen("Stop the upload", question, yes="Stop it", no="Continue", danger=True),
             lambda sure: self._manager.drop(job) if sure else None,

@@ -19,7 +19,7 @@ class UploadList(RowList):
     """How far each is, what it is for, how long ago it was sent."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "choose", show=False),
+        Binding("enter", "select", show=False),
         Binding("left", "slide(-1)", "Compare", key_display="← →"),
         Binding("right", "slide(1)", "Compare", show=False),
     ]
@@ -38,23 +38,19 @@ class UploadList(RowList):
         self._about = about
         self._now = datetime.now(UTC)
 
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        return len(self.rows)
+    def row_ids(self) -> Sequence[str]:
+        """The photos, newest first."""
+        return [row.id for row in self.rows]
 
     @property
     def row(self) -> Row | None:
-        """The one in focus."""
-        return self.rows[self.cursor] if 0 <= self.cursor < self.count else None
+        """The highlighted one."""
+        return None if self.highlighted is None else self.rows[self.highlighted]
 
     def show(self, rows: Sequence[Row], in_view: str, now: datetime) -> None:
-        """Show these, the cursor on the one of that id if it is there."""
+        """Show these, with the one of that id highlighted if it is there."""
         self.rows, self._now = rows, now
-        at = next((at for at, row in enumerate(rows) if row.id == in_view), None)
-        if at is not None and at != self.cursor:
-            self.cursor = at
-        self.renew()
+        self.highlight(in_view)
 
     def action_slide(self, steps: int) -> None:
         """Compare without leaving the list."""

@@ -117,7 +117,7 @@ class PhotoPanel(Panel):
         self.pictures = BeforeAfter(
             self.manager, self.services.picture_cache, self._run, self._changed
         )
-        self.actions = PhotoActions(self, self.manager)
+        self.actions = PhotoActions(self, self, self.manager)
         self._run("photo-list", self.manager.read())
         self.set_interval(BEAT_SECONDS, self._beat)
         self.needs_redraw = True
@@ -203,15 +203,15 @@ class PhotoPanel(Panel):
         if self.actions is not None:
             self.actions.delete()
 
-    @on(RowList.Moved, "#uploads")
-    def _cursor_moved(self, event: RowList.Moved) -> None:
+    @on(RowList.OptionHighlighted, "#uploads")
+    def _cursor_moved(self, event: RowList.OptionHighlighted) -> None:
         event.stop()
         row = self.uploads.row
         if row is not None and self.manager is not None and row.id != self.manager.in_view:
             self.manager.in_view = row.id
             self._changed()
 
-    @on(RowList.Chosen, "#uploads")
+    @on(RowList.OptionSelected, "#uploads")
     def _chosen(self) -> None:
         self.action_list()
 

@@ -1,61 +1,54 @@
-"""A list of rows drawn on demand: only what is in view is ever built."""
+"""Textual's `OptionList` for rows that change: the highlight stays on its row, by id."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import ClassVar
 
 from textual import events
 from textual.actions import SkipAction
-from textual.binding import Binding, BindingType
+from textual.cache import LRUCache
 from textual.content import Content
-from textual.geometry import Region, Size
+from textual.css.styles import RulesMap
 from textual.message import Message
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
-from textual.visual import Visual
+from textual.style import Style
+from textual.visual import RenderOptions, Visual
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
 
 from tui.common.format import centred
 
-STRIPS_KEPT = 500
+STRIPS_CACHED = 500
 
 
-class RowList(ScrollView, can_focus=True):
-    """Rows of `ROW_LINES` lines under a header that stays, with one row in focus.
+class RowList(OptionList):
+    """Rows of `ROW_LINES` lines, drawn when they come into view, for the width there is.
 
-    A subclass says how many rows there are (`count`), draws one (`draw`), and calls `renew()` when
-    its data has changed. Rows that are not `selectable` are passed over by the keys.
+    A subclass says which rows there are (`row_ids`), draws one (`draw`), and calls `redraw()` when
+    its data has changed. Rows that are not `selectable` are passed over by the keys. At either end
+    the arrow keys are left to the screen; a second click on a row selects it, as Enter does.
     """
 
     ROW_LINES: ClassVar[int] = 1
-    HEADER: ClassVar[bool] = False
     ALLOW_MAXIMIZE = False
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"row-list--cursor", "row-list--header"}
     DEFAULT_CSS = """
     RowList {
-        background: $surface; height: 1fr; scrollbar-size-vertical: 1; overflow-x: hidden;
-        & > .row-list--header { color: $wire-ink; }
-        & > .row-list--cursor { background: $panel; }
-        &:focus > .row-list--cursor {
+        height: 1fr; border: none; padding: 0; background: $surface; scrollbar-size-vertical: 1;
+        &:focus { border: none; background-tint: transparent 0%; }
+        & > .option-list--option-hover { background: $surface; }
+        & > .option-list--option-disabled { color: $foreground; }
+        & > .option-list--option-highlighted { background: $panel; text-style: none; }
+        &:focus > .option-list--option-highlighted {
             background: $block-cursor-background; color: $block-cursor-foreground;
+            text-style: none;
         }
-        &:nocolor:focus > .row-list--cursor { text-style: reverse; }
+        &:nocolor:focus > .option-list--option-highlighted { text-style: reverse; }
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "step(-1)", "Up", show=False),
-        Binding("down", "step(1)", "Down", show=False),
-        Binding("pageup", "leaf(-1)", "Page up", show=False),
-        Binding("pagedown", "leaf(1)", "Page down", show=False),
-        Binding("home", "end(-1)", "First", show=False),
-        Binding("end", "end(1)", "Last", show=False),
-    ]
 
-    cursor: reactive[int] = reactive(0, repaint=False)
-    """The row in focus."""
-
-    class Moved(Message):
-        """Another row is in focus."""
+    class Scrolled(Message):
+        """Other rows have come into view."""
 
         def __init__(self, row_list: "RowList") -> None:
             super().__init__()
@@ -66,185 +59,193 @@ class RowList(ScrollView, can_focus=True):
             """The list, for `on`."""
             return self.row_list
 
-    class Chosen(Moved):
-        """A row was opened with enter, or by a second click."""
-
-    class Scrolled(Moved):
-        """Other rows came into view."""
-
     message: reactive[Content] = reactive(Content(""))
-    """What to say while there are no rows."""
+    """What an empty list says."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._strips: dict[Hashable, Strip] = {}
-        self._painted: tuple[tuple[int, str], list[Hashable]] = ((0, ""), [])
+        self._rows: list[tuple[str, bool]] = []
+        """Id of each row, and whether it is selectable, as the options have it."""
+        self.strips: LRUCache[Hashable, list[Strip]] = LRUCache(STRIPS_CACHED)
+        """Rows as they were drawn."""
 
-    @property
-    def count(self) -> int:
-        """How many rows there are."""
+    def row_ids(self) -> Sequence[str]:
+        """The id of each row, top to bottom."""
         raise NotImplementedError
 
     def draw(self, index: int, width: int, focused: bool) -> list[Content]:
-        """The lines of a row, none wider than `width`; `focused` is whether it is the cursor's."""
+        """The lines of a row, none wider than `width`; `focused` if it has highlight and focus."""
         raise NotImplementedError
 
-    def draw_header(self, width: int) -> Content:
-        """The line above the rows."""
-        return Content("")
-
     def row_key(self, index: int) -> Hashable:
-        """What a row's looks depend on, to draw it once only; None draws it every time."""
+        """What the looks of a row depend on; one with an equal key is not drawn again."""
         return None
 
     def selectable(self, index: int) -> bool:
-        """Whether the cursor may rest there."""
+        """Whether the row can be highlighted."""
         return True
 
-    def renew(self) -> None:
-        """The data has changed: measure and paint."""
-        lines = self.count * self.ROW_LINES + self._head
-        if self.virtual_size.height != lines or self.virtual_size.width != self.size.width:
-            self.virtual_size = Size(self.size.width, lines)
-        if self.count and not 0 <= self.cursor < self.count:
-            self.cursor = max(0, min(self.cursor, self.count - 1))
-        self._repaint()
+    @property
+    def highlighted_id(self) -> str | None:
+        """The id of the highlighted row."""
+        option = self.highlighted_option
+        return None if option is None else option.id
 
-    def _repaint(self) -> None:
-        """Paint the rows that look different from the last time; all where rows have moved."""
-        first = self.scroll_offset.y // self.ROW_LINES
-        last = min(self.count, first + self.size.height // self.ROW_LINES + 2)
-        keys = [self.row_key(at) for at in range(first, last)]
-        header = self.draw_header(self.size.width).plain if self.HEADER else ""
-        top = (first, header)
-        before, self._painted = self._painted, (top, keys)
-        if before[0] != top or len(before[1]) != len(keys) or None in keys or not keys:
-            self.refresh()
+    def highlight(self, row_id: str) -> None:
+        """Draw the rows as they are now, and highlight the one of that id, if there is one."""
+        self.redraw()
+        self._highlight(row_id)
+
+    def _highlight(self, row_id: str | None) -> None:
+        for index, (known, selectable) in enumerate(self._rows):
+            if known == row_id and selectable:
+                self.highlighted = index
+
+    def redraw(self) -> None:
+        """The data has changed: repaint the rows in view that look different."""
+        rows = [(row_id, self.selectable(at)) for at, row_id in enumerate(self.row_ids())]
+        known = len(self._rows)
+        if known and rows[:known] == self._rows:
+            self.add_options(self._options_for(rows, known))
+            self._rows = rows
+        else:
+            self._replace_rows(rows)
             return
-        for at, (was, now) in enumerate(zip(before[1], keys, strict=True), first):
-            if was != now:
-                self.refresh_lines(self._head + at * self.ROW_LINES, self.ROW_LINES)
+        # Stock repaints the whole list when one row changes, some 10 kB for a terminal; here its
+        # cache is emptied and only the changed lines are painted.
+        self._option_render_cache.clear()
+        for index in self._rows_in_view():
+            row, key = self.options[index].prompt, self.row_key(index)
+            if isinstance(row, _Row) and (key is None or key != row.key):
+                self.refresh_lines(index * self.ROW_LINES, self.ROW_LINES)
 
-    def rest_on_first(self) -> None:
-        """Put the cursor on the first row that may have it."""
-        self.cursor = next((at for at in range(self.count) if self.selectable(at)), 0)
+    def _options_for(self, rows: list[tuple[str, bool]], first: int = 0) -> list[Option]:
+        return [
+            Option(_Row(self, index), id=row_id, disabled=not selectable)
+            for index, (row_id, selectable) in enumerate(rows[first:], first)
+        ]
+
+    def _replace_rows(self, rows: list[tuple[str, bool]]) -> None:
+        kept, at, offset = self.highlighted_id, self.highlighted or 0, self.scroll_offset.y
+        self._rows = rows
+        self.set_options(self._options_for(rows))
+        if not rows:
+            self.refresh(layout=self.styles.auto_dimensions)
+            return
+        if self.is_mounted:
+            self.scroll_to(y=offset, animate=False, immediate=True)
+        self._highlight(kept)
+        if self.highlighted is None:
+            at = min(at, len(rows) - 1)
+            nearest = self._next_selectable(at, 1)
+            self.highlighted = self._next_selectable(at, -1) if nearest is None else nearest
+
+    def _rows_in_view(self) -> range:
+        first = self.scroll_offset.y // self.ROW_LINES
+        return range(first, min(len(self._rows), first + self.size.height // self.ROW_LINES + 2))
 
     @property
     def rows_to_end(self) -> int:
-        """How many rows there are below the window."""
-        shown = (self.scroll_offset.y + self.size.height - self._head) // self.ROW_LINES
-        return self.count - shown
+        """How many rows there are below those in view."""
+        return len(self._rows) - (self.scroll_offset.y + self.size.height) // self.ROW_LINES
 
-    # -- moving
+    def render_line(self, y: int) -> Strip:
+        """A line of a row, or of the message while there are none."""
+        if self._rows:
+            return super().render_line(y)
+        width, style = self.scrollable_content_region.width, self.visual_style
+        line = centred(self.message, y, width, self.size.height)
+        strips = Visual.to_strips(self, line, width, 1, style, pad=True)
+        return strips[0] if strips else Strip.blank(width, style.rich_style)
 
-    def action_step(self, distance: int) -> None:
-        """One row up or down; at either end the key is left to whoever else wants it."""
-        if not self._go(self.cursor + distance, distance):
-            raise SkipAction
+    def notify_style_update(self) -> None:
+        """The theme has changed."""
+        self.strips.clear()
+        super().notify_style_update()
 
-    def action_leaf(self, direction: int) -> None:
-        """A window's height up or down."""
-        rows = max(1, (self.size.height - self._head) // self.ROW_LINES - 1)
-        self._go(max(0, min(self.count - 1, self.cursor + direction * rows)), direction)
+    # -- keys and mouse
 
-    def action_end(self, direction: int) -> None:
-        """To the first or the last row."""
-        self._go(0 if direction < 0 else self.count - 1, -direction)
-
-    def _go(self, index: int, direction: int) -> bool:
-        while 0 <= index < self.count and not self.selectable(index):
+    def _next_selectable(self, index: int, direction: int) -> int | None:
+        while 0 <= index < len(self._rows):
+            if self._rows[index][1]:
+                return index
             index += direction
-        there = 0 <= index < self.count
-        if there:
-            self.cursor = index
-        return there
+        return None
 
-    def watch_cursor(self) -> None:
-        """Keep the cursor in view and tell of it."""
-        self._show_cursor()
-        self.refresh()
-        self.post_message(self.Moved(self))
+    def _step(self, direction: int) -> None:
+        index = -1 if self.highlighted is None else self.highlighted
+        following = self._next_selectable(index + direction, direction)
+        if following is None:
+            raise SkipAction
+        self.highlighted = following
+
+    def action_cursor_up(self) -> None:
+        """The row above."""
+        self._step(-1)
+
+    def action_cursor_down(self) -> None:
+        """The row below."""
+        self._step(1)
+
+    def on_click(self, event: events.Click) -> None:
+        """Highlight a row; select it with the second click."""
+        event.prevent_default()
+        index = event.style.meta.get("option")
+        if index is None or not self._rows[index][1]:
+            return
+        if self.highlighted == index and event.chain == 2:
+            self.action_select()
+        self.highlighted = index
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Tell of rows that came into view."""
+        """Tell of rows that have come into view."""
         super().watch_scroll_y(old_value, new_value)
         if round(old_value) != round(new_value):
             self.post_message(self.Scrolled(self))
 
     def on_resize(self) -> None:
-        """Rows are drawn for the width there is."""
-        self.renew()
-        self._show_cursor()
+        """Keep the highlight in view."""
+        self.scroll_to_highlight()
         self.post_message(self.Scrolled(self))
 
-    def on_click(self, event: events.Click) -> None:
-        """Put the cursor there; open it if it is there already or clicked twice."""
-        at = (event.y + self.scroll_offset.y - self._head) // self.ROW_LINES
-        if event.y < self._head or not 0 <= at < self.count or not self.selectable(at):
-            return
-        if self.cursor == at and event.chain == 2:
-            self.post_message(self.Chosen(self))
-        self.cursor = at
 
-    def action_choose(self) -> None:
-        """Open the row in focus."""
-        if 0 <= self.cursor < self.count and self.selectable(self.cursor):
-            self.post_message(self.Chosen(self))
+class _Row(Visual):
+    """A row whose lines are drawn when they are needed."""
 
-    def _show_cursor(self) -> None:
-        height = self.size.height - self._head
-        if height <= 0 or not self.count:
-            return
-        top = self.cursor * self.ROW_LINES
-        region = Region(0, top, max(1, self.size.width), self.ROW_LINES)
-        offset = self.scroll_offset.y
-        if region.y < offset:
-            self.scroll_to(y=region.y, animate=False)
-        elif region.bottom > offset + height:
-            self.scroll_to(y=region.bottom - height, animate=False)
+    def __init__(self, rows: RowList, index: int) -> None:
+        self._rows = rows
+        self._index = index
+        self.key: Hashable = None
+        """Of the row as it was last drawn."""
 
-    # -- painting
+    def render_strips(
+        self, width: int, height: int | None, style: Style, options: RenderOptions
+    ) -> list[Strip]:
+        """The row's lines; drawn once for each key, width and style."""
+        rows, index = self._rows, self._index
+        blank = Strip.blank(width, style.rich_style)
+        if index >= len(rows.row_ids()):  # it is gone, and the list not redrawn yet
+            return [blank] * rows.ROW_LINES
+        focused = index == rows.highlighted and rows.has_focus
+        self.key = rows.row_key(index)
+        cached = (self.key, width, style, focused)
+        strips = rows.strips.get(cached) if self.key is not None else None
+        if strips is None:
+            strips = [
+                drawn[0].adjust_cell_length(width, style.rich_style) if drawn else blank
+                for line in rows.draw(index, width, focused)
+                for drawn in [line.render_strips(width, 1, style, options)]
+            ]
+            gap = Strip.blank(width, rows.visual_style.rich_style)
+            strips += [gap] * (rows.ROW_LINES - len(strips))
+            if self.key is not None:
+                rows.strips[cached] = strips
+        return strips
 
-    @property
-    def _head(self) -> int:
-        return 1 if self.HEADER else 0
+    def get_optimal_width(self, rules: RulesMap, container_width: int) -> int:
+        """All the width there is."""
+        return container_width
 
-    def render_line(self, y: int) -> Strip:
-        """The header, a line of a row, or nothing."""
-        width = self.scrollable_content_region.width
-        if not self.count:
-            return self._strip(centred(self.message, y, width, self.size.height), width)
-        if y < self._head:
-            return self._strip(self.draw_header(width), width, "row-list--header")
-        index, line = divmod(y - self._head + self.scroll_offset.y, self.ROW_LINES)
-        if index >= self.count:
-            return self._strip(Content(""), width)
-        at_cursor = index == self.cursor
-        key = self.row_key(index)
-        known = (key, line, width, at_cursor, self.has_focus)
-        strip = self._strips.get(known) if key is not None else None
-        if strip is None:
-            strip = self._row_line(index, line, width, at_cursor)
-            if key is not None:
-                if len(self._strips) >= STRIPS_KEPT:
-                    self._strips.clear()
-                self._strips[known] = strip
-        return strip
-
-    def notify_style_update(self) -> None:
-        """Another theme, other inks."""
-        super().notify_style_update()
-        self._strips.clear()
-
-    def _row_line(self, index: int, line: int, width: int, at_cursor: bool) -> Strip:
-        lines = self.draw(index, width, at_cursor and self.has_focus)
-        if line >= len(lines):
-            return self._strip(Content(""), width)
-        return self._strip(lines[line], width, "row-list--cursor" if at_cursor else None)
-
-    def _strip(self, content: Content, width: int, component: str | None = None) -> Strip:
-        style = self.get_visual_style(component) if component else self.visual_style
-        strips = Visual.to_strips(self, content, width, 1, style, pad=True, apply_selection=False)
-        base = self.rich_style if component is None else style.rich_style
-        strip = strips[0] if strips else Strip.blank(width, base)
-        return strip.adjust_cell_length(width, base)
+    def get_height(self, rules: RulesMap, width: int) -> int:
+        """The same for every row."""
+        return self._rows.ROW_LINES

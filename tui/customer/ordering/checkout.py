@@ -94,9 +94,9 @@ class Checkout(Vertical):
         else:
             self.query_one("#send", Button).focus()
 
-    def renew(self) -> None:
+    def redraw(self) -> None:
         """The basket has changed."""
-        self.query_one(BasketList).renew()
+        self.query_one(BasketList).redraw()
         self._show_total()
 
     def content(self) -> "PlaceOrder":

@@ -1,6 +1,7 @@
 """The menu to fill a basket from, the basket beside it, the photo and the note of a dish."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -11,7 +12,7 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
-from textual.widgets import Input, Label
+from textual.widgets import Input, Label, OptionList
 
 from server.features.restaurants.schemas import MenuItem
 from tui.common.client.errors import ClientError
@@ -80,21 +81,20 @@ class DishList(RowList):
             self.post_message(self.NoteWanted(item))
 
     def _item(self) -> MenuItem | None:
-        if not (0 <= self.cursor < self.count and self.selectable(self.cursor)):
-            return None
-        return self.dish(self.cursor)
+        at = self.highlighted
+        return None if at is None else self.dish(at)
 
     def _set(self, item: MenuItem, quantity: int) -> None:
         if self.basket is not None:
             self.basket.set_quantity(item, quantity)
             self.post_message(self.Changed())
-            self.renew()
+            self.redraw()
 
 
 class MenuList(DishList):
     """Quantity, dish, description, price. Sold-out dishes cannot be selected."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "add", "Add"), *QUANTITY_BINDINGS]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Add"), *QUANTITY_BINDINGS]
 
     def __init__(self) -> None:
         super().__init__(id="menu")
@@ -102,10 +102,9 @@ class MenuList(DishList):
         self._money = 0
         """Cells of the longest price."""
 
-    @property
-    def count(self) -> int:
-        """How many dishes there are."""
-        return len(self.items)
+    def row_ids(self) -> Sequence[str]:
+        """The dishes, as the menu has them."""
+        return [item.id for item in self.items]
 
     def dish(self, index: int) -> MenuItem:
         """The dish of that row."""
@@ -117,17 +116,17 @@ class MenuList(DishList):
 
     def show(self, items: list[MenuItem], basket: Basket) -> None:
         """Show this menu, to fill this basket."""
-        other = basket is not self.basket
+        if basket is not self.basket:
+            self.highlighted = None
         self.items, self.basket = items, basket
         self._money = max((len(human_money(item.price_cents)) for item in items), default=0)
         if not items:
             self.message = Content("There is nothing on this menu yet. Esc leads back.")
-        self.renew()
-        if other or not (self.items and self.selectable(self.cursor)):
-            self.rest_on_first()
+        self.redraw()
 
-    def action_add(self) -> None:
-        """Add one of the selected dish."""
+    @on(OptionList.OptionSelected)
+    def _add(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
         self.action_more(1)
 
     def draw(self, index: int, width: int, focused: bool) -> list[Content]:
@@ -166,10 +165,9 @@ class BasketList(DishList):
         super().__init__(id="basket")
         self.message = Content("The basket is empty. Esc leads back to the menu.")
 
-    @property
-    def count(self) -> int:
-        """How many lines there are."""
-        return len(self.basket.lines) if self.basket else 0
+    def row_ids(self) -> Sequence[str]:
+        """The dishes in the basket."""
+        return list(self.basket.lines) if self.basket else []
 
     def dish(self, index: int) -> MenuItem:
         """The dish of that row."""
@@ -179,7 +177,7 @@ class BasketList(DishList):
     def show(self, basket: Basket) -> None:
         """Show this basket."""
         self.basket = basket
-        self.renew()
+        self.redraw()
 
     def draw(self, index: int, width: int, focused: bool) -> list[Content]:
         """One line."""

@@ -1,6 +1,6 @@
 """The restaurants to order from, two lines each."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import ClassVar, TypeVar
 
 from rich.cells import cell_len
@@ -22,7 +22,7 @@ class RestaurantList(RowList):
     """Name, cuisine, minutes, and what is in a basket; the second line is a description."""
 
     ROW_LINES = 3
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "Menu")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Menu")]
 
     def __init__(self, baskets: Mapping[str, Basket]) -> None:
         super().__init__(id="restaurants")
@@ -32,22 +32,16 @@ class RestaurantList(RowList):
         """The delivery address of the profile."""
         self.message = Content.assemble(("Reading the restaurants …", "$wire-ink"))
 
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        return len(self.restaurants)
-
-    @property
-    def restaurant(self) -> RestaurantSummary:
-        """The one in focus."""
-        return self.restaurants[self.cursor]
+    def row_ids(self) -> Sequence[str]:
+        """The restaurants, as the server lists them."""
+        return [restaurant.id for restaurant in self.restaurants]
 
     def show(self, restaurants: list[RestaurantSummary]) -> None:
         """Show these."""
         self.restaurants = restaurants
         if not restaurants:
             self.message = Content("No restaurant delivers here yet.")
-        self.renew()
+        self.redraw()
 
     def draw(self, index: int, width: int, focused: bool) -> list[Content]:
         """One restaurant, and a blank line."""
@@ -90,7 +84,7 @@ async def load_for(rows: RowList, ask: Callable[[], Awaitable[ResultT]]) -> Resu
         rows.message = Content.assemble(
             ("✕ ", "bold $error"), message_for(error), (f"\n{again}", "$wire-ink")
         )
-        rows.renew()
+        rows.redraw()
 
     try:
         return await retry(ask, backoff=Backoff(cap=MAX_RETRY_SECONDS), on_error=show)

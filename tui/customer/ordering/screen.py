@@ -196,10 +196,9 @@ class NewOrderScreen(Dialog[Order]):
             rows.known = account.address if account else None
             rows.show(found)
 
-    @on(RowList.Chosen, "#restaurants")
-    def _chosen(self, event: RowList.Chosen) -> None:
-        event.stop()
-        restaurant = self.query_one(RestaurantList).restaurant
+    @on(RowList.OptionSelected, "#restaurants")
+    def _restaurant_selected(self, event: RowList.OptionSelected) -> None:
+        restaurant = self.query_one(RestaurantList).restaurants[event.option_index]
         basket = self._baskets.get(restaurant.id) or Basket(restaurant)
         self._open(basket)
         self._run(self._read_menu(basket), "menu")
@@ -239,10 +238,10 @@ class NewOrderScreen(Dialog[Order]):
         if changes:
             self.say(" ".join(changes), ink="$warning")
 
-    @on(RowList.Moved, "#menu")
-    def _dish_in_focus(self) -> None:
+    @on(RowList.OptionHighlighted, "#menu")
+    def _show_photo(self) -> None:
         menu = self.query_one(MenuList)
-        dish = menu.dish(menu.cursor) if 0 <= menu.cursor < menu.count else None
+        dish = None if menu.highlighted is None else menu.dish(menu.highlighted)
         self.query_one(DishPhoto).look(dish)
 
     # -- filling
@@ -253,7 +252,7 @@ class NewOrderScreen(Dialog[Order]):
         box = self.query_one(".box")
         if basket is None or self.page == "restaurants":
             box.border_subtitle = ""
-            self.query_one(RestaurantList).renew()
+            self.query_one(RestaurantList).redraw()
             return
         box.border_subtitle = Content(
             f"{basket.count} {'dish' if basket.count == 1 else 'dishes'} · "
@@ -262,10 +261,10 @@ class NewOrderScreen(Dialog[Order]):
             else "basket empty"
         )
         self.query_one(BasketSummary).show(basket)
-        self.query_one(MenuList).renew()
-        self._dish_in_focus()
+        self.query_one(MenuList).redraw()
+        self._show_photo()
         if self.page == "checkout":
-            self.query_one(Checkout).renew()
+            self.query_one(Checkout).redraw()
 
     @on(DishList.NoteWanted)
     def _note_wanted(self, event: DishList.NoteWanted) -> None:

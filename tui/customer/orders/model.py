@@ -1,6 +1,6 @@
 """The orders that the panel knows, newest first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from server.features.orders.schemas import Order, OrderPage, TrackedStatus
 
@@ -38,9 +38,10 @@ class OrderStore:
         """The order of that id, if it is known."""
         return None if order_id is None else self._orders.get(order_id)
 
-    def index(self, order_id: str | None) -> int | None:
-        """The row of that order, if it is known."""
-        return None if order_id is None else self._rows.get(order_id)
+    @property
+    def ids(self) -> Sequence[str]:
+        """The id of each order, by row."""
+        return self._ids
 
     def open(self) -> list[Order]:
         """The orders that are not over, newest first."""

@@ -21,7 +21,7 @@ from tui.customer.orders.dialogs import CancelScreen
 from tui.customer.orders.feed import OrderFeed
 from tui.customer.orders.format import status_message, why_not_cancellable
 from tui.customer.orders.model import OrderStore
-from tui.customer.orders.table import OrderTable
+from tui.customer.orders.table import OrderTable, OrderTableHeader
 
 if TYPE_CHECKING:
     from tui.customer.ordering.basket import Basket
@@ -64,7 +64,9 @@ class OrdersPanel(Panel):
         """The table, and the selected order below it."""
         # Here, not in start(): the table may ask for a redraw before.
         self.feed = OrderFeed(self.store, self.api, self.session, self.wire, self)
-        yield OrderTable(self.store)
+        table = OrderTable(self.store)
+        yield OrderTableHeader(table)
+        yield table
         yield OrderDetails()
 
     def start(self) -> None:
@@ -96,7 +98,7 @@ class OrdersPanel(Panel):
         """Select the newest open order."""
         open_orders = self.store.open()
         if open_orders:
-            self._table.view(open_orders[0].id)
+            self._table.highlight(open_orders[0].id)
 
     def on_status_changed(self, order: Order) -> None:
         """Show a toast, except for the customer's own cancellation."""
@@ -118,6 +120,7 @@ class OrdersPanel(Panel):
 
     @on(RowList.Scrolled)
     def _scrolled(self) -> None:
+        self.query_one(OrderTableHeader).redraw()
         if self._table.wants_more:
             self.feed.load_older()
 
@@ -128,7 +131,8 @@ class OrdersPanel(Panel):
         table, feed, now = self._table, self.feed, datetime.now(UTC)
         feed.track_open()
         table.message = orders_format.empty_message(self.store, feed.error)
-        table.renew()
+        table.redraw()
+        self.query_one(OrderTableHeader).redraw()
         order, open_orders = table.order, self.store.open()
         self.query_one(OrderDetails).show(order)
         self._show_tracked_meter(order)
@@ -156,8 +160,8 @@ class OrdersPanel(Panel):
             return order
         return next((each for each in self.store if self.feed.tracker.is_tracked(each.id)), None)
 
-    @on(RowList.Moved)
-    def _cursor_moved(self) -> None:
+    @on(RowList.OptionHighlighted)
+    def _highlighted(self) -> None:
         self.needs_redraw = True
 
     # -- keys
@@ -237,7 +241,7 @@ class OrdersPanel(Panel):
             return
         known = order.id in self.store
         self.feed.put(order)
-        self._table.view(order.id)
+        self._table.highlight(order.id)
         self._table.focus()
         if not known:
             self.notify(
@@ -245,7 +249,7 @@ class OrdersPanel(Panel):
                 title=f"Order #{order.number:04d} placed",
             )
 
-    @on(RowList.Chosen)
+    @on(RowList.OptionSelected)
     def show_details(self) -> None:
         """Open everything about the selected order."""
         from tui.customer.orders.dialogs import OrderScreen

@@ -1,11 +1,12 @@
 """The table of orders: number, restaurant, status, total, age."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from datetime import UTC, datetime
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.widget import Widget
 
 from server.features.orders.schemas import Order
 from tui.common.format import fit, human_money
@@ -22,54 +23,35 @@ NEAR_THE_END = 15
 
 
 class OrderTable(RowList):
-    """Draws the book. The order in view is kept by its id, so that a new one does not move it."""
+    """Draws the store."""
 
-    HEADER = True
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "Details")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Details")]
 
     def __init__(self, store: OrderStore) -> None:
         super().__init__(id="order-table")
         self.store = store
-        self._id: str | None = None
         self._money = 7
 
-    @property
-    def count(self) -> int:
-        """How many orders are known."""
-        return len(self.store)
+    def row_ids(self) -> Sequence[str]:
+        """The orders, newest first."""
+        return self.store.ids
 
     @property
     def order(self) -> Order | None:
-        """The order in view."""
-        return self.store.get(self._id)
+        """The selected order."""
+        return self.store.get(self.highlighted_id)
 
     @property
     def wants_more(self) -> bool:
-        """Whether older orders should be asked for: the end is near and there are any."""
+        """Whether older orders should be read: the end is near and there are any."""
         return self.store.older is not None and self.rows_to_end <= NEAR_THE_END
 
-    def view(self, order_id: str) -> None:
-        """Bring an order into view."""
-        self._id = order_id
-        self.renew()
-
-    def renew(self) -> None:
-        """Find the order in view again, measure, paint."""
-        orders = [self.store.at(row) for row in range(min(200, self.count))]
+    def redraw(self) -> None:
+        """Measure the totals, then draw."""
+        orders = [self.store.at(row) for row in range(min(200, len(self.store)))]
         dearest = max((order.total_cents for order in orders), default=0)
         self._money = max(5, len(human_money(dearest)))
-        row = self.store.index(self._id)
-        if row is not None and row != self.cursor:
-            self.cursor = row
-        super().renew()
-        if row is None and self.count:
-            self._id = self.store.at(self.cursor).id
-
-    def watch_cursor(self) -> None:
-        """The order under the cursor is the one in view."""
-        if self.cursor < self.count:
-            self._id = self.store.at(self.cursor).id
-        super().watch_cursor()
+        super().redraw()
 
     def row_key(self, index: int) -> Hashable:
         """The order as it is now, and its age."""
@@ -78,8 +60,11 @@ class OrderTable(RowList):
         late = is_late(order, now)
         return order.id, order.version, order.status, late, age(placed_at(order), now), self._money
 
-    def draw_header(self, width: int) -> Content:
-        """The names of the columns."""
+    def header(self) -> Content:
+        """The names of the columns; nothing over an empty table."""
+        width = self.scrollable_content_region.width
+        if not self.option_count:
+            return Content("")
         number, name, status, money, aged = self._cells(width)
         total = f"{'Total':>{money}}" if money else ""
         return Content(
@@ -125,3 +110,29 @@ class OrderTable(RowList):
         if room - money - aged < LEAST_NAME_CELLS:
             money, status, room = 0, STATUS_CELLS, room + GAP
         return number, max(LEAST_NAME_CELLS, room - money - aged), status, money, aged
+
+
+class OrderTableHeader(Widget):
+    """The line above the table."""
+
+    DEFAULT_CSS = """
+    OrderTableHeader { height: 1; color: $wire-ink; background: $surface; }
+    OrderTableHeader.-empty { display: none; }
+    """
+
+    def __init__(self, table: OrderTable) -> None:
+        super().__init__()
+        self._table = table
+        self._drawn = Content("")
+
+    def redraw(self) -> None:
+        """Repaint if the columns have changed."""
+        header = self._table.header()
+        if header != self._drawn:
+            self._drawn = header
+            self.set_class(not header, "-empty")
+            self.refresh()
+
+    def render(self) -> Content:
+        """The names of the columns."""
+        return self._drawn

@@ -1,6 +1,6 @@
 """The desk's queue as rows: who waits, how long, about what, and who has it."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from datetime import datetime
 from typing import ClassVar
 
@@ -20,53 +20,36 @@ LONG_SECONDS = 120.0
 
 
 class QueueList(RowList):
-    """A chat a row. It keeps to the chat under the cursor when rows come and go."""
+    """A chat a row."""
 
     DEFAULT_CSS = "QueueList { height: 1fr; }"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "Take up")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Take up")]
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(id="queue")
         self._queue = queue
-        self._rows: list[Chat] = []
-        self._chosen_id: str | None = None
+        self._chats: list[Chat] = []
         self.in_view: str | None = None
         """The chat that is shown beside."""
         self.now = datetime.now().astimezone()
 
-    @property
-    def count(self) -> int:
-        """How many chats there are."""
-        return len(self._rows)
+    def row_ids(self) -> Sequence[str]:
+        """The chats, in the queue's order."""
+        return [chat.id for chat in self._chats]
 
     @property
     def chat(self) -> Chat | None:
-        """The one under the cursor."""
-        return self._rows[self.cursor] if 0 <= self.cursor < len(self._rows) else None
+        """The highlighted one."""
+        return None if self.highlighted is None else self._chats[self.highlighted]
 
-    def follow(self, now: datetime) -> None:
+    def redraw(self) -> None:
         """Show the queue as it is."""
-        self.now = now
-        self._rows = list(self._queue)
-        at = next((n for n, chat in enumerate(self._rows) if chat.id == self._chosen_id), None)
-        if at is not None and at != self.cursor:
-            self.cursor = at
-        self.renew()
-        self._note()
-
-    def go(self, chat_id: str) -> None:
-        """Put the cursor on that chat."""
-        self._chosen_id = chat_id
-        self.follow(self.now)
-
-    def watch_cursor(self) -> None:
-        """Remember which chat it is on."""
-        super().watch_cursor()
-        self._note()
+        self._chats = list(self._queue)
+        super().redraw()
 
     def row_key(self, index: int) -> Hashable:
         """Anything that is drawn."""
-        chat = self._rows[index]
+        chat = self._chats[index]
         return (
             chat.id,
             waited(chat, self.now),
@@ -78,7 +61,7 @@ class QueueList(RowList):
 
     def draw(self, index: int, width: int, focused: bool) -> list[Content]:
         """Glyph, customer, subject; how long they wait, how much is unread, who has it."""
-        chat = self._rows[index]
+        chat = self._chats[index]
         mine = self._queue.is_mine(chat)
         opened = is_open(chat)
         glyph, ink = ("✓", "$wire-ink")
@@ -120,7 +103,3 @@ class QueueList(RowList):
                 right,
             )
         ]
-
-    def _note(self) -> None:
-        chat = self.chat
-        self._chosen_id = None if chat is None else chat.id

@@ -113,9 +113,10 @@ class SupportPanel(TalkPanel):
         self._go_on()
         self.rows.in_view = None if self.talk is None else self.talk.id
         self.rows.message = support_text.words_for_empty(self.feed)
-        self.rows.follow(now)
+        self.rows.now = now
+        self.rows.redraw()
         if not self.has_class("-beside"):
-            self.rows.styles.height = min(max(LEAST_ROWS, self.rows.count), self._most_rows)
+            self.rows.styles.height = min(max(LEAST_ROWS, self.rows.option_count), self._most_rows)
         talk = self.talk
         source = talk or self.feed
         self.show_meter(source.meter if source is not None else None)
@@ -232,7 +233,7 @@ class SupportPanel(TalkPanel):
         if (chat := self.rows.chat) is not None:
             self.look_into(chat)
 
-    @on(RowList.Chosen)
+    @on(RowList.OptionSelected)
     def _chosen(self) -> None:
         chat = self.rows.chat
         if chat is None:
@@ -268,7 +269,7 @@ class SupportPanel(TalkPanel):
         """Have it in view, and in the queue also once it is closed."""
         self.queue.kept.add(chat.id)
         self.queue.put(chat)
-        self.rows.go(chat.id)
+        self.rows.highlight(chat.id)
         talk = self.talk_of(chat)
         talk.chat = chat
         self.view(talk)

@@ -28,11 +28,11 @@ from server.features.announcements.schemas import (
 )
 from server.features.announcements.service import AnnouncementService, topic_for
 from server.realtime import log_topic, topic
+from server.realtime.broker import MemoryBroker
 from server.realtime.event import Event
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
-from server.realtime.memory_broker import MemoryBroker
-from server.realtime.subscription import Subscription
+from server.realtime.topic import Subscription
 from support.live_server import settings_for
 from support.sparing import spare_the_disk
 from support.waiting import wait_until
