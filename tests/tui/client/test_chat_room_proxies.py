@@ -12,7 +12,7 @@ from support.proxy import Proxy, proxy_to
 from support.waiting import wait_until
 from tui.common.chat.session import Talk
 from tui.common.client.api import Api
-from tui.common.client.chat_room import BLOCKED
+from tui.common.client.chat_stream import BLOCKED
 from tui.common.client.meter import Pattern, State, Wire
 from tui.common.client.probation import Patience
 from tui.common.client.retry import Backoff

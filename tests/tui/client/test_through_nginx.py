@@ -18,7 +18,7 @@ from support.room import open_chat
 from support.town import PASSWORD
 from support.waiting import wait_until
 from tui.common.client.api import Api
-from tui.common.client.chat_room import BLOCKED, ChatStream
+from tui.common.client.chat_stream import BLOCKED, ChatStream
 from tui.common.client.fallback import FallbackStream, LogStream
 from tui.common.client.locations import LocationStream
 from tui.common.client.meter import Pattern, State, Wire

@@ -23,7 +23,7 @@ from tui.common.client.retry import Backoff, short_message, sync_loop
 
 if TYPE_CHECKING:
     from tui.common.client.api import Api
-    from tui.common.client.chat_room import ChatStream
+    from tui.common.client.chat_stream import ChatStream
     from tui.common.client.probation import Patience
     from tui.common.client.session import Session
 
@@ -201,7 +201,7 @@ class Talk:
         return page.cursor
 
     async def _stay(self, cursor: str) -> None:
-        from tui.common.client.chat_room import ChatStream
+        from tui.common.client.chat_stream import ChatStream
 
         async with ChatStream(
             self._session,

@@ -54,7 +54,8 @@ from server.features.uploads.schemas import (
 )
 from tui.common.client.errors import ApiError, Unreachable
 from tui.common.client.files import FileForm, Progress, read_file
-from tui.common.client.http import API_PREFIX, ModelT, parse, parse_object
+from tui.common.client.http import API_PREFIX
+from tui.common.client.request import ModelT, parse, parse_object
 from tui.common.client.retry import parse_retry_after, retry
 
 if TYPE_CHECKING:

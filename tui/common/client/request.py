@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tui.common.client.errors import ApiError, Unreachable
 from tui.common.client.retry import parse_retry_after
@@ -28,6 +30,9 @@ WORDS_LONG = 1000
 """Characters of what a server says about an error, as much as there is room for."""
 FIELDS_TOLD = 10
 """Of a request, whose errors are told."""
+
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,3 +206,29 @@ def _phrase(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:
         return "unknown status"
+
+
+def parse(model: type[ModelT], reply: Reply, what: str = "") -> ModelT:
+    """The answer as that model, called `what` in words. Raises `Unreachable`."""
+    try:
+        return model.model_validate_json(reply.body)
+    except ValidationError as fault:
+        raise _not_understood(what or model.__name__, fault) from fault
+
+
+def parse_object(what: str, reply: Reply) -> dict[str, Any]:
+    """The answer as some JSON object. Raises `Unreachable`."""
+    try:
+        return TypeAdapter(dict[str, Any]).validate_json(reply.body)
+    except ValidationError as fault:
+        raise _not_understood(what, fault) from fault
+
+
+def _not_understood(what: str, fault: ValidationError) -> Unreachable:
+    first = fault.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the whole"
+    return Unreachable(
+        f"The server's answer was no {what} that this version understands ({where}: "
+        f"{first['msg']}). Are client and server of the same version?",
+        "answer not understood",
+    )

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from pydantic import BaseModel, Secret
 
     from server.features.accounts import schemas
-    from tui.common.client.channel import Channel
     from tui.common.client.http import RequestOptions
     from tui.common.client.token_store import TokenStore
+    from tui.common.client.websocket import Channel
 
 __all__ = [
     "ApiError",

@@ -13,12 +13,12 @@ from server.features.chat.frame_schemas import ClosedFrame, TakenFrame
 from server.features.chat.schemas import Chat, ChatMessage, ChatStatus
 from server.features.orders.schemas import CANCELLABLE, Order, OrderStatus
 from tui.common.client.api import Api
+from tui.common.client.chat_room import Room
 from tui.common.client.errors import ApiError, ClientError, ResetStream
 from tui.common.client.fallback import LogStream
 from tui.common.client.meter import Pattern
 from tui.common.client.retry import sync_loop
 from tui.common.client.session import Session
-from tui.common.client.websocket import Room
 
 WAIT_SECONDS = 6.0
 """So long a person has before the autopilot answers, at pace 1."""
