@@ -24,9 +24,9 @@ from server.features.chat.schemas import ChatMessage
 from server.features.shared.schemas import ProblemDetails
 from tui.common.client.errors import ApiError, ClientError, ResetStream, Unreachable
 from tui.common.client.meter import State
-from tui.common.client.outbox import ECHO_SECONDS, Outbox, Sender, Unsent
+from tui.common.client.outbox import ECHO_SECONDS, Outbox, OutboxSender, UnsentMessage
 from tui.common.client.stream import Stream
-from tui.common.client.websocket import Channel, Closed
+from tui.common.client.websocket import Closed, WebSocket
 
 if TYPE_CHECKING:
     from server.features.chat.frame_schemas import ClientFrame
@@ -43,7 +43,7 @@ QUIET_SECONDS = 0.25
 CURSORS_KEPT = 1024
 
 
-class Room(Stream[Channel, ServerFrame]):
+class Room(Stream[WebSocket, ServerFrame]):
     """`async for frame in room`, inside `async with`, for ever.
 
     `cursor` is where to begin (a history's cursor; None for the present) and moves with each frame
@@ -75,7 +75,7 @@ class Room(Stream[Channel, ServerFrame]):
         self.outbox = Outbox() if outbox is None else outbox
         self._silence = silence
         self._seen: deque[str] = deque([cursor] if cursor else [], maxlen=CURSORS_KEPT)
-        self.sender = Sender(self.outbox, echo)
+        self.sender = OutboxSender(self.outbox, echo)
         self.sends = True
         """Whether it sends; else it only reads."""
         self._writing: asyncio.Task[None] | None = None
@@ -97,9 +97,9 @@ class Room(Stream[Channel, ServerFrame]):
         if writing is not None:
             await asyncio.wait({writing})
 
-    def say(self, text: str) -> Unsent:
+    def say(self, text: str) -> UnsentMessage:
         """Send a message; its `client_id` is that of the frame that brings it back."""
-        message = Unsent(text)
+        message = UnsentMessage(text)
         self.outbox.put(message)
         return message
 
@@ -114,13 +114,13 @@ class Room(Stream[Channel, ServerFrame]):
 
     # -- reading
 
-    async def _more(self) -> None:
-        channel = self._link or await self._begin()
-        news = await channel.receive()
+    async def _receive(self) -> None:
+        socket = self._connection or await self._open_connection()
+        news = await socket.receive()
         if isinstance(news, Closed):
-            if (dropped := self._why_dropped()) is not None:
+            if (dropped := self._pop_drop_error()) is not None:
                 raise dropped
-            await self._ended(news, channel.token)
+            await self._ended(news, socket.token)
             return
         now = time.monotonic()
         self._replaying = self._replaying and now - self._heard_at < QUIET_SECONDS
@@ -129,12 +129,12 @@ class Room(Stream[Channel, ServerFrame]):
             self._let_in = True
             self._rejected = None
             self._backoff.opened()
-            self._note_open(State.LIVE)
+            self._set_open(State.LIVE)
         if news is not None:
             self._read_frame(news)
-        self._sound(heartbeat=news is None)
+        self._on_received(heartbeat=news is None)
 
-    def go_on_from(self, cursor: str | None) -> None:
+    def resume_from(self, cursor: str | None) -> None:
         """Open the next connection from there; what was read and not handed out is dropped."""
         self._drop()
         self._pending.clear()
@@ -154,21 +154,21 @@ class Room(Stream[Channel, ServerFrame]):
         if self._writing is not None:
             self._writing.cancel()
             self._writing = None
-        if sends and self._link is not None:
-            writing = self.sender.run(_Frames(self._link))
+        if sends and self._connection is not None:
+            writing = self.sender.run(_Frames(self._connection))
             self._writing = asyncio.create_task(writing, name=f"room {self.chat_id}")
 
-    async def _begin(self) -> Channel:
+    async def _open_connection(self) -> WebSocket:
         if self._meter.state is not State.CONNECTING:
             self._meter.set_state(State.CONNECTING)
-        self._sent()
-        channel = await self._standing(
+        self._on_sent()
+        socket = await self._connect(
             self._session.connect(
                 f"/chats/{self.chat_id}/ws",
                 meter=self._meter,
                 params={"after": self.cursor} if self.cursor else None,
                 silence=self._silence,
-                epoch=self._bound(),
+                epoch=self._bind_epoch(),
                 rejected=self._rejected,
             )
         )
@@ -177,7 +177,7 @@ class Room(Stream[Channel, ServerFrame]):
         self._replaying = self._lost_before
         self._heard_at = time.monotonic()
         self.send_on(sends=self.sends)
-        return channel
+        return socket
 
     def _drop(self) -> None:
         if self._writing is not None:
@@ -188,8 +188,8 @@ class Room(Stream[Channel, ServerFrame]):
 
     def drop_connection(self) -> None:
         """Break the connection now, as a network does it; it comes back by itself."""
-        if self._link is not None:
-            self._link.drop()
+        if self._connection is not None:
+            self._connection.drop()
         super().drop_connection()
 
     def _read_frame(self, text: str) -> None:
@@ -221,14 +221,14 @@ class Room(Stream[Channel, ServerFrame]):
     def _came(self, message: ChatMessage) -> None:
         account = self._session.account
         if account is not None and message.sender.id == account.id:
-            self.sender.settle(message.client_id)
+            self.sender.confirm(message.client_id)
         if message.again:
             self._pending.append(message)
         elif message.cursor not in self._seen:
             self._seen.append(message.cursor)
             self._pending.append(message)
 
-    def _take(self, news: ServerFrame) -> None:
+    def _deliver(self, news: ServerFrame) -> None:
         if isinstance(news, ResetFrame):
             self._finish(State.CONNECTING, "reading the history again")
             raise ResetStream("Too much has happened since; reading the history again.")
@@ -245,10 +245,10 @@ class Room(Stream[Channel, ServerFrame]):
         wait = AGAIN_SECONDS if frame.retry_after_ms is None else frame.retry_after_ms / 1000
         mine = frame.client_id is None or frame.client_id in self.outbox
         if again and mine:
-            self.sender.again(frame.client_id, wait)
+            self.sender.resend_later(frame.client_id, wait)
             return
         if frame.client_id is not None:
-            self.sender.settle(frame.client_id)
+            self.sender.confirm(frame.client_id)
         self._pending.append(frame)
 
     def _note_read(self, frame: ReadFrame) -> None:
@@ -301,16 +301,16 @@ class Room(Stream[Channel, ServerFrame]):
                 retry_after,
             )
 
-    def _gives_up(self, error: ClientError) -> bool:
+    def _gives_up_on(self, error: ClientError) -> bool:
         closed_for_good = isinstance(error, ApiError) and error.problem.type == FINAL
-        return closed_for_good or super()._gives_up(error)
+        return closed_for_good or super()._gives_up_on(error)
 
 
 class _Frames:
     """A WebSocket as what frames go out through."""
 
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
+    def __init__(self, socket: WebSocket) -> None:
+        self._channel = socket
 
     async def send(self, frame: ClientFrame) -> None:
         """Raises `Unreachable`."""

@@ -21,9 +21,9 @@ from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.fallback import FallbackStream
 from tui.common.client.long_polling import EventPoll, json_text
 from tui.common.client.meter import Pattern
-from tui.common.client.probation import Watched
+from tui.common.client.probation import MonitoredStream
 from tui.common.client.retry import Backoff, is_permanent
-from tui.common.client.websocket import Channel
+from tui.common.client.websocket import WebSocket
 
 if TYPE_CHECKING:
     import asyncio
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from server.features.shared.schemas import EventPage
     from tui.common.client.meter import Meter
     from tui.common.client.outbox import Outbox
-    from tui.common.client.probation import Patience
+    from tui.common.client.probation import Timeouts
     from tui.common.client.session import Session
 
 BLOCKED = "this network does not pass WebSockets: messages come by long polling, typing does not"
 
 
-class WatchedRoom(Watched[Channel, ServerFrame], Room):
+class MonitoredRoom(MonitoredStream[WebSocket, ServerFrame], Room):
     """The socket, as a primary stream."""
 
 
@@ -60,11 +60,11 @@ class ChatStream(FallbackStream[ServerFrame]):
         outbox: Outbox,
         backoff: Backoff | None = None,
         on_carrier: Callable[[], None] | None = None,
-        patience: Patience | None = None,
+        timeouts: Timeouts | None = None,
     ) -> None:
         """`name` is that of the meter."""
         super().__init__(
-            session, name, Pattern.WEBSOCKET, cursor, on_carrier=on_carrier, patience=patience
+            session, name, Pattern.WEBSOCKET, cursor, on_carrier=on_carrier, timeouts=timeouts
         )
         self._chat_id = chat_id
         self._outbox = outbox
@@ -82,11 +82,11 @@ class ChatStream(FallbackStream[ServerFrame]):
             self._socket.read(cursor)
 
     @property
-    def _socket(self) -> WatchedRoom | None:
-        return cast("WatchedRoom | None", self._primary)
+    def _socket(self) -> MonitoredRoom | None:
+        return cast("MonitoredRoom | None", self._primary)
 
-    def _open_primary(self, cursor: str | None) -> WatchedRoom:
-        room = WatchedRoom(
+    def _open_primary(self, cursor: str | None) -> MonitoredRoom:
+        room = MonitoredRoom(
             self._session,
             self._chat_id,
             self._primary_meter,
@@ -94,7 +94,7 @@ class ChatStream(FallbackStream[ServerFrame]):
             outbox=self._outbox,
             backoff=self._backoff,
         )
-        return room.watch(self, self._patience)
+        return room.watch(self, self._timeouts)
 
     def _open_poll(self, meter: Meter, cursor: str | None) -> EventPoll:
         path = f"/chats/{self._chat_id}/events"
@@ -132,7 +132,7 @@ class ChatStream(FallbackStream[ServerFrame]):
         if room is None or account is None:
             return
         if isinstance(frame, ChatMessage) and frame.sender.id == account.id:
-            room.sender.settle(frame.client_id)
+            room.sender.confirm(frame.client_id)
         elif isinstance(frame, ReadFrame):
             for mark in frame.reads:
                 if mark.reader.id == account.id:
@@ -169,7 +169,7 @@ class _Requests:
                 await self._session.request(
                     "POST", f"{self._path}/messages", json=message, meter=self._meter
                 )
-                self._sender.settle(frame.client_id)
+                self._sender.confirm(frame.client_id)
             elif isinstance(frame, SendRead):
                 mark = NewReadMark.model_construct(cursor=frame.cursor)
                 await self._session.request(
@@ -181,9 +181,9 @@ class _Requests:
         except ClientError as error:
             if not is_permanent(error):
                 wait = self._backoff.lost(getattr(error, "retry_after", None))
-                self._sender.again(client_id, wait)
+                self._sender.resend_later(client_id, wait)
             elif client_id is not None and isinstance(error, ApiError):
-                self._sender.settle(client_id)
+                self._sender.confirm(client_id)
                 self._stream.refuse(client_id, error.problem.detail or error.message)
 
     def drop(self) -> None:

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from tui.common.client.errors import ApiError, ClientError, ResetStream
 from tui.common.client.long_polling import EventPoll, json_text
 from tui.common.client.meter import Pattern, State
-from tui.common.client.probation import Patience, Watched, WatchedEvents
+from tui.common.client.probation import MonitoredEventStream, MonitoredStream, Timeouts
 from tui.common.client.retry import Backoff, is_permanent, short_message
 from tui.common.client.sse import ServerSentEvent
-from tui.common.client.stream import News, NewsT
+from tui.common.client.stream import AsyncReader, ItemT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -40,7 +40,7 @@ AT_HAND = 4096
 """News that may wait for a slow reader; more is left to the connection."""
 
 
-class FallbackStream(News[NewsT]):
+class FallbackStream(AsyncReader[ItemT]):
     """`async for news in stream`, inside `async with`: by the primary pattern, or by long polling.
 
     Raises `ResetStream` when the server cannot go on from the cursor, `ApiError` when it refuses
@@ -60,7 +60,7 @@ class FallbackStream(News[NewsT]):
         cursor: str | None = None,
         *,
         on_carrier: Callable[[], None] | None = None,
-        patience: Patience | None = None,
+        timeouts: Timeouts | None = None,
     ) -> None:
         """`name` is that of the meter, `pattern` the primary one."""
         self.name = name
@@ -71,10 +71,10 @@ class FallbackStream(News[NewsT]):
         self._session = session
         self._pattern = pattern
         self._on_carrier = on_carrier
-        self._patience = patience or Patience()
+        self._timeouts = timeouts or Timeouts()
         self._primary_meter = session.wire.meter(name, pattern)
         self._poll_meter: Meter | None = None
-        self._primary: Watched[Any, Any] | None = None
+        self._primary: MonitoredStream[Any, Any] | None = None
         self._poll: LongPoll[Any] | None = None
         self._polling: asyncio.Task[None] | None = None
         self._poll_backoff = Backoff()
@@ -90,7 +90,7 @@ class FallbackStream(News[NewsT]):
         self._granted = False
         """Whether the server has ever told this account anything here."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._unread: deque[NewsT] = deque()
+        self._unread: deque[ItemT] = deque()
         self._changed = asyncio.Event()
         self._space = asyncio.Event()
         self._space.set()
@@ -99,7 +99,7 @@ class FallbackStream(News[NewsT]):
 
     # -- what a subclass says
 
-    def _open_primary(self, cursor: str | None) -> Watched[Any, Any]:
+    def _open_primary(self, cursor: str | None) -> MonitoredStream[Any, Any]:
         """Nothing is asked before it is read; `watch` it for this."""
         raise NotImplementedError
 
@@ -126,7 +126,7 @@ class FallbackStream(News[NewsT]):
 
     # -- reading
 
-    async def __anext__(self) -> NewsT:
+    async def __anext__(self) -> ItemT:
         while True:
             if self._unread:
                 news = self._unread.popleft()
@@ -165,7 +165,7 @@ class FallbackStream(News[NewsT]):
         self._unread.clear()
         await self._halt()
 
-    def _hand_out(self, news: Iterable[NewsT]) -> None:
+    def _hand_out(self, news: Iterable[ItemT]) -> None:
         if not self._finished:
             self._unread.extend(news)
             if len(self._unread) >= AT_HAND:
@@ -202,7 +202,7 @@ class FallbackStream(News[NewsT]):
         self._moved = False
         self._aside.clear()
         if self._polled and self._primary is not None:
-            self._primary.go_on_from(self.cursor)
+            self._primary.resume_from(self.cursor)
 
     def alive(self) -> None:
         """The primary is heard: the poll is not needed."""
@@ -211,7 +211,7 @@ class FallbackStream(News[NewsT]):
         self._refusal = None
         self._stop_polling()
         if self._moved and self._primary is not None:
-            self._primary.go_on_from(self.cursor)
+            self._primary.resume_from(self.cursor)
             self._aside.clear()
         self._back_to_primary()
 
@@ -360,17 +360,17 @@ class LogStream(FallbackStream[ServerSentEvent]):
         cursor: str | None,
         *,
         on_carrier: Callable[[], None] | None = None,
-        patience: Patience | None = None,
+        timeouts: Timeouts | None = None,
     ) -> None:
         """The paths may have parameters; `name` is that of the meter."""
         super().__init__(
-            session, name, Pattern.SSE, cursor, on_carrier=on_carrier, patience=patience
+            session, name, Pattern.SSE, cursor, on_carrier=on_carrier, timeouts=timeouts
         )
         self._stream_path, self._poll_path = stream_path, poll_path
 
-    def _open_primary(self, cursor: str | None) -> WatchedEvents:
-        stream = WatchedEvents(self._session, self._stream_path, self._primary_meter, cursor)
-        return stream.watch(self, self._patience)
+    def _open_primary(self, cursor: str | None) -> MonitoredEventStream:
+        stream = MonitoredEventStream(self._session, self._stream_path, self._primary_meter, cursor)
+        return stream.watch(self, self._timeouts)
 
     def _open_poll(self, meter: Meter, cursor: str | None) -> EventPoll:
         return EventPoll(self._session, self._poll_path, meter, cursor, backoff=self._poll_backoff)

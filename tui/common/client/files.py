@@ -21,7 +21,7 @@ PATH_LONG = 100
 """Characters of a path in a sentence: of one that is longer its end."""
 
 
-def read_regular(path: Path, most: int) -> bytes:
+def read_regular(path: Path, max_bytes: int) -> bytes:
     """At most so many bytes of a regular file.
 
     Raises OSError, also for a pipe, a device or whatever else might let one wait for ever or give
@@ -32,7 +32,7 @@ def read_regular(path: Path, most: int) -> bytes:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OSError(errno.EINVAL, "it is no regular file", str(path))
         with os.fdopen(handle, "rb", closefd=False) as file:
-            return file.read(most)
+            return file.read(max_bytes)
     finally:
         os.close(handle)
 
@@ -102,20 +102,20 @@ class FileForm:
             self._progress(sent, len(self._content))
 
 
-async def read_file(path: Path, most: int) -> bytes:
+async def read_file(path: Path, max_bytes: int) -> bytes:
     """The file's content; `~` is one's home.
 
-    Raises `UnfitFile` in words, also where it is larger than `most` bytes.
+    Raises `UnfitFile` in words, also where it is larger than `max_bytes` bytes.
     """
 
     def read() -> bytes:
         if path.is_dir():
             raise UnfitFile(f"{path} is a folder. Name a file in it.")
-        content = read_regular(path, most + 1)
-        if len(content) > most:
+        content = read_regular(path, max_bytes + 1)
+        if len(content) > max_bytes:
             raise UnfitFile(
                 f"{path.name} has {path.stat().st_size / 1024 / 1024:.1f} MiB; at most"
-                f" {most / 1024 / 1024:g} are taken. Make it smaller, or choose another."
+                f" {max_bytes / 1024 / 1024:g} are taken. Make it smaller, or choose another."
             )
         if not content:
             raise UnfitFile(f"{path.name} is empty. Choose another.")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from tui.common.client.address import proxy_for
 from tui.common.client.errors import Unreachable, unreachable
-from tui.common.client.request import Exchange
+from tui.common.client.request import RequestContext
 from tui.common.client.retry import read_http_date
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tui.common.client.files import FileForm
     from tui.common.client.meter import Meter
-    from tui.common.client.websocket import Channel
+    from tui.common.client.websocket import WebSocket
 
 API_PREFIX = "/api/v1"
 CONNECT_SECONDS = 5.0
@@ -88,7 +88,7 @@ class HttpClient:
         self.clock = ServerClock()
         self._http: aiohttp.ClientSession | None = None
         self._closed = False
-        self._farewells: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
         """WebSockets that are being closed."""
 
     async def send(
@@ -106,7 +106,7 @@ class HttpClient:
         silence: float | None = None,
         on_sent: Callable[[], None] | None = None,
         redirects: bool = False,
-    ) -> Exchange:
+    ) -> RequestContext:
         """Send one request and return as the answer's head is here, whatever its status.
 
         `path` is relative to `/api/v1`. Of `json` only the fields that were set travel; `form` is
@@ -128,7 +128,7 @@ class HttpClient:
         query = "&".join(f"{name}={value}" for name, value in (params or {}).items())
         joint = "&" if "?" in path else "?"
         what = f"{method} {path}{joint}{query}" if query else f"{method} {path}"
-        exchange = Exchange(self.in_words, meter, what, size, on_sent)
+        request = RequestContext(self.in_words, meter, what, size, on_sent)
         timeout = aiohttp.ClientTimeout(
             total=total,
             connect=2 * CONNECT_SECONDS,
@@ -145,19 +145,19 @@ class HttpClient:
                     headers=_headers(headers, kind, size, token),
                     timeout=timeout,
                     allow_redirects=redirects,
-                    trace_request_ctx=exchange,
+                    trace_request_ctx=request,
                 )
-            exchange.answered(response)
+            request.answered(response)
             if "Age" not in response.headers:  # a cache's `Date` is as old as what it kept
-                self.clock.note(response.headers.get("Date"), exchange.latency_ms / 1000)
+                self.clock.note(response.headers.get("Date"), request.latency_ms / 1000)
             if 300 <= response.status < 400:
                 raise self._elsewhere(response)
             if response.status < 300 and response.headers.get("Content-Encoding", KEPT) != KEPT:
                 raise self._compressed(response)
         except BaseException:
-            exchange.close()
+            request.close()
             raise
-        return exchange
+        return request
 
     async def connect(
         self,
@@ -167,7 +167,7 @@ class HttpClient:
         token: str,
         params: Mapping[str, str] | None = None,
         silence: float | None = None,
-    ) -> Channel:
+    ) -> WebSocket:
         """Open a WebSocket, which may be silent for `silence` seconds.
 
         Raises `Unreachable`, and `ApiError` where the handshake is refused by HTTP.
@@ -176,7 +176,7 @@ class HttpClient:
             await asyncio.to_thread(import_module, "aiohttp")
         import aiohttp
 
-        from tui.common.client.websocket import Channel, refused
+        from tui.common.client.websocket import WebSocket, refused
 
         http = self._open()
         try:
@@ -193,13 +193,13 @@ class HttpClient:
             if isinstance(error.__cause__, aiohttp.WSServerHandshakeError):
                 raise refused(error.__cause__, self.base_url) from error
             raise
-        return Channel(socket, meter, f"GET {path}", token, self._farewells, silence)
+        return WebSocket(socket, meter, f"GET {path}", token, self._closing, silence)
 
     async def close(self) -> None:
         """Close every connection; nothing can be sent after that."""
         self._closed = True
-        if self._farewells:
-            await asyncio.wait(self._farewells)
+        if self._closing:
+            await asyncio.wait(self._closing)
         if self._http is not None:
             await self._http.close()
 
@@ -236,7 +236,7 @@ class HttpClient:
         import aiohttp
 
         assert isinstance(params, aiohttp.TraceRequestRedirectParams)
-        if not isinstance(getattr(context, "trace_request_ctx", None), Exchange):
+        if not isinstance(getattr(context, "trace_request_ctx", None), RequestContext):
             params.response.close()
             raise self._elsewhere(params.response)
 
@@ -272,11 +272,11 @@ async def _on_head_sent(_session: object, context: object, params: object) -> No
     import aiohttp
 
     assert isinstance(params, aiohttp.TraceRequestHeadersSentParams)
-    exchange = getattr(context, "trace_request_ctx", None)
-    if isinstance(exchange, Exchange):
+    request = getattr(context, "trace_request_ctx", None)
+    if isinstance(request, RequestContext):
         line = len(f"{params.method} {params.url.raw_path_qs} HTTP/1.1\r\n")
         headers = sum(len(f"{name}: {value}\r\n") for name, value in params.headers.items())
-        exchange.head_sent(line + headers + 2)
+        request.head_sent(line + headers + 2)
 
 
 def _headers(

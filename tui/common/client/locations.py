@@ -9,7 +9,7 @@ from tui.common.client.errors import ApiError, ClientError, ResetStream
 from tui.common.client.fallback import FallbackStream
 from tui.common.client.long_polling import HOLD_SECONDS, LongPoll
 from tui.common.client.meter import Pattern
-from tui.common.client.probation import WatchedEvents
+from tui.common.client.probation import MonitoredEventStream
 from tui.common.client.retry import Backoff, short_message
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from server.features.drivers.schemas import DriverLocation
     from tui.common.client.meter import Meter
-    from tui.common.client.probation import Patience
+    from tui.common.client.probation import Timeouts
     from tui.common.client.session import Session
 
 LOCATION = "location"
@@ -65,7 +65,7 @@ class LocationPoll(LongPoll["DriverLocation"]):
     def _name(self, news: DriverLocation) -> str:
         return f"location {news.seq}"
 
-    def _take(self, news: DriverLocation) -> None:
+    def _deliver(self, news: DriverLocation) -> None:
         self.newest = news
 
 
@@ -86,18 +86,18 @@ class LocationStream(FallbackStream["DriverLocation"]):
         name: str,
         *,
         on_carrier: Callable[[], None] | None = None,
-        patience: Patience | None = None,
+        timeouts: Timeouts | None = None,
     ) -> None:
-        super().__init__(session, name, Pattern.SSE, on_carrier=on_carrier, patience=patience)
+        super().__init__(session, name, Pattern.SSE, on_carrier=on_carrier, timeouts=timeouts)
         self.driver_id = driver_id
         self.ended: str | None = None
         """`delivered`, `cancelled`, `reassigned` (another driver brings it), or `over`."""
         self._newest: DriverLocation | None = None
 
-    def _open_primary(self, cursor: str | None) -> WatchedEvents:
+    def _open_primary(self, cursor: str | None) -> MonitoredEventStream:
         path = f"/drivers/{self.driver_id}/location/stream"
-        stream = WatchedEvents(self._session, path, self._primary_meter, cursor)
-        return stream.watch(self, self._patience)
+        stream = MonitoredEventStream(self._session, path, self._primary_meter, cursor)
+        return stream.watch(self, self._timeouts)
 
     def _open_poll(self, meter: Meter, cursor: str | None) -> LocationPoll:
         return LocationPoll(

@@ -8,10 +8,10 @@ from typing import ClassVar, Protocol, Self
 
 from tui.common.client.errors import ApiError, ClientError, NoStream, SignedOut
 from tui.common.client.meter import State
-from tui.common.client.request import Exchange
+from tui.common.client.request import RequestContext
 from tui.common.client.retry import Backoff, is_permanent, short_message
 from tui.common.client.sse import EventStream, ServerSentEvent
-from tui.common.client.stream import LinkT, NewsT, Stream
+from tui.common.client.stream import ConnectionT, ItemT, Stream
 
 ROUND_TRIPS = 4
 """A connection, its TLS, the request and its answer."""
@@ -22,7 +22,7 @@ HELD_BACK = "the stream is held back on its way"
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Timeouts:
     """How long a stream may stay silent, and how soon one that did is tried again; in seconds."""
 
     first_sound: float = 2.0
@@ -41,7 +41,7 @@ class Patience:
     again_at_most: float = 120.0
 
 
-class Owner(Protocol):
+class HealthListener(Protocol):
     """Who has another way to the news."""
 
     AT_ONCE: ClassVar[bool]
@@ -57,7 +57,7 @@ class Owner(Protocol):
         """It is not, for that reason; `blocked` where something on the way is in doubt."""
 
 
-class Watched(Stream[LinkT, NewsT]):
+class MonitoredStream(Stream[ConnectionT, ItemT]):
     """A primary stream that tells its owner whether it is heard. Mixed into one of another kind.
 
     The owner is told `alive` once it is heard, and `doubts` with the reason when it is refused,
@@ -67,11 +67,11 @@ class Watched(Stream[LinkT, NewsT]):
     some proxy's, the poll finds out.
     """
 
-    def watch(self, owner: Owner, patience: Patience) -> Self:
+    def watch(self, owner: HealthListener, timeouts: Timeouts) -> Self:
         """From before it is read on: tell that owner."""
         self._owner = owner
-        self._patience = patience
-        self._again = Backoff(patience.again, patience.again_at_most)
+        self._timeouts = timeouts
+        self._again = Backoff(timeouts.again, timeouts.again_at_most)
         self.alive = False
         self._on_trial = False
         self._asked_at: float | None = None
@@ -86,7 +86,7 @@ class Watched(Stream[LinkT, NewsT]):
         self._longest_gap = 0.0
         return self
 
-    async def __anext__(self) -> NewsT:
+    async def __anext__(self) -> ItemT:
         try:
             return await super().__anext__()
         except BaseException:
@@ -98,40 +98,40 @@ class Watched(Stream[LinkT, NewsT]):
         self._rest()
         await super().aclose()
 
-    async def _begin(self) -> LinkT:
+    async def _open_connection(self) -> ConnectionT:
         self._owner.begins()
         self._asked_at = self._first_at = self._beat_at = None
         self._expect()
-        return await super()._begin()
+        return await super()._open_connection()
 
-    def _sent(self) -> None:
+    def _on_sent(self) -> None:
         if self._asked_at is None:
             self._asked_at = _now()
             self._unreachable = False
             self._expect()
-            self._listen()
+            self._restart_silence_timer()
 
-    def _note_open(self, state: State) -> None:
-        """The head alone proves nothing; `_sound` says when the stream stands."""
+    def _set_open(self, state: State) -> None:
+        """The head alone proves nothing; `_on_received` says when the stream stands."""
 
-    def _sound(self, *, heartbeat: bool) -> None:
+    def _on_received(self, *, heartbeat: bool) -> None:
         now = _now()
         if self._first_at is None:
             self._first_at = now
-            self._on_trial = self._on_trial or self._is_late(self._patience.prompt)
+            self._on_trial = self._on_trial or self._is_late(self._timeouts.prompt)
         if heartbeat:
-            self._beat(now)
-        self._listen()
-        if self.alive or (self._on_trial and now - self._first_at < self._patience.settled):
+            self._on_heartbeat(now)
+        self._restart_silence_timer()
+        if self.alive or (self._on_trial and now - self._first_at < self._timeouts.settled):
             return
         self._rest()
         self.alive = True
         self._on_trial = False
         self._again.reset()
-        super()._note_open(State.LIVE)
+        super()._set_open(State.LIVE)
         self._owner.alive()
 
-    def _gives_up(self, error: ClientError) -> bool:
+    def _gives_up_on(self, error: ClientError) -> bool:
         return isinstance(error, SignedOut)
 
     def _delay(self, error: ClientError) -> float:
@@ -176,12 +176,12 @@ class Watched(Stream[LinkT, NewsT]):
 
     def _unheard(self) -> bool:
         """Whether the connection that is over brought nothing that could be believed."""
-        return not self.alive and self._is_late(self._patience.first_sound)
+        return not self.alive and self._is_late(self._timeouts.first_sound)
 
     def _expect(self, delay: float = 0.0) -> None:
         """It has so long to be heard after `delay`, unless it is in doubt anyway."""
         if self._doubting is None and not self._doubted:
-            seconds = self._at_least(self._patience.first_sound)
+            seconds = self._at_least(self._timeouts.first_sound)
             self._doubting = asyncio.get_running_loop().call_later(
                 delay + seconds, self._miss, f"nothing came for {seconds:.3g} s"
             )
@@ -204,20 +204,20 @@ class Watched(Stream[LinkT, NewsT]):
             self._doubting.cancel()
             self._doubting = None
 
-    def _listen(self) -> None:
+    def _restart_silence_timer(self) -> None:
         """From now on it may be silent for so long."""
         if self._listening is not None:
             self._listening.cancel()
-        seconds = self._patience.silence
+        seconds = self._timeouts.silence
         if self._gaps >= GAPS_TO_TELL:
-            seconds = min(seconds, self._longest_gap + self._patience.late)
+            seconds = min(seconds, self._longest_gap + self._timeouts.late)
         loop = asyncio.get_running_loop()
-        self._listening = loop.call_later(seconds, self._give_up, seconds)
+        self._listening = loop.call_later(seconds, self._on_silence, seconds)
 
-    def _give_up(self, seconds: float) -> None:
+    def _on_silence(self, seconds: float) -> None:
         self._gaps, self._longest_gap = 0, 0.0  # it may be another server's by now
         self._on_trial = True
-        self._lose(
+        self._fail_connection(
             NoStream(
                 f"Nothing has come for {seconds:.0f} seconds, not even a heartbeat. Something "
                 f"between here and the server at {self._session.base_url} holds the stream back.",
@@ -225,14 +225,14 @@ class Watched(Stream[LinkT, NewsT]):
             )
         )
 
-    def _beat(self, now: float) -> None:
+    def _on_heartbeat(self, now: float) -> None:
         if self._beat_at is not None:
             self._gaps += 1
             self._longest_gap = max(self._longest_gap, now - self._beat_at)
         self._beat_at = now
 
 
-class WatchedEvents(Watched[Exchange, ServerSentEvent], EventStream):
+class MonitoredEventStream(MonitoredStream[RequestContext, ServerSentEvent], EventStream):
     """The events of a path, as a primary stream."""
 
 

@@ -44,7 +44,7 @@ class Reply:
     body: bytes
 
 
-class Exchange:
+class RequestContext:
     """One request and its answer, open until `close`.
 
     `in_words` turns what the network raises into `Unreachable`.
@@ -95,25 +95,25 @@ class Exchange:
         headers = sum(len(name) + len(value) + 4 for name, value in response.raw_headers)
         self._received(status_line + headers + 2)
 
-    async def read(self, most: int = ANSWER_BYTES) -> bytes:
-        """The rest of the body; closes. Raises `Unreachable`, also for more than `most` bytes."""
+    async def read(self, max_bytes: int = ANSWER_BYTES) -> bytes:
+        """The rest of the body; closes. Raises `Unreachable`, also for more than `max_bytes`."""
         body = bytearray()
         try:
             while more := await self.chunk():
                 body += more
-                if len(body) > most:
+                if len(body) > max_bytes:
                     raise Unreachable(
-                        f"The server's answer has more than {most / 1024 / 1024:g} MiB; the rest "
-                        "was not read.",
+                        f"The server's answer has more than {max_bytes / 1024 / 1024:g} MiB; "
+                        "the rest was not read.",
                         "answer too large",
                     )
         finally:
             self.close()
         return bytes(body)
 
-    async def reply(self, most: int = ANSWER_BYTES) -> Reply:
+    async def reply(self, max_bytes: int = ANSWER_BYTES) -> Reply:
         """The whole answer to a request that was to be answered at once, noted on the meter."""
-        body = await self.read(most)
+        body = await self.read(max_bytes)
         self._meter.measured(self.latency_ms)
         self._meter.event(f"{self.response.status} {self._what.partition('?')[0]}", self.size)
         return Reply(self.response.status, self.response.headers, body)
@@ -126,7 +126,7 @@ class Exchange:
             self._received(len(data))
         return data
 
-    async def gather(self, seconds: float) -> None:
+    async def coalesce(self, seconds: float) -> None:
         """Let the kernel collect what comes for so long, so that one read brings it all."""
         connection = self.response.connection
         transport = None if connection is None else connection.transport

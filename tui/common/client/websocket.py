@@ -54,7 +54,7 @@ class Socket(aiohttp.ClientWebSocketResponse[Any]):
         self._response.close()
 
 
-class Channel:
+class WebSocket:
     """An open WebSocket that carries text. Silent for `silence` seconds, it is dropped.
 
     A ping every ten seconds keeps it from being silent; what the answers take is the latency.
@@ -66,7 +66,7 @@ class Channel:
         meter: Meter,
         what: str,
         token: str,
-        farewells: set[asyncio.Task[None]],
+        closing: set[asyncio.Task[None]],
         silence: float | None = None,
     ) -> None:
         assert isinstance(socket, Socket)
@@ -74,7 +74,7 @@ class Channel:
         """What it was opened with."""
         self._socket = socket
         self._meter = meter
-        self._farewells = farewells
+        self._closing = closing
         self._silence = silence
         self._loop = asyncio.get_running_loop()
         self._silent = False
@@ -88,8 +88,8 @@ class Channel:
         meter.sent(what, asked)
         meter.received(answered)
         meter.opened()
-        self._beating = asyncio.create_task(self._beat(), name="pings")
-        self._listen()
+        self._beating = asyncio.create_task(self._ping_forever(), name="pings")
+        self._restart_silence_timer()
 
     async def receive(self) -> str | Closed | None:
         """The next text; None for a sign of life without one, `Closed` for the server's end.
@@ -102,7 +102,7 @@ class Channel:
         message = await self._socket.receive()
         if message.type in _ENDED:
             return self._ended(message)
-        self._listen()
+        self._restart_silence_timer()
         data = message.data.encode() if message.type is WSMsgType.TEXT else message.data
         size = _frame_size(len(data))
         self._meter.received(size)
@@ -128,22 +128,22 @@ class Channel:
             await self._socket.send_str(text)
         except (aiohttp.ClientError, OSError) as fault:
             raise _lost() from fault
-        self._meter.said(what, _frame_size(len(text.encode())) + 4)
+        self._meter.sent_frame(what, _frame_size(len(text.encode())) + 4)
 
     def close(self) -> None:
         """Say goodbye, and let go of the connection."""
         if not self._open:
             return
         self._rest()
-        task = asyncio.ensure_future(self._say_goodbye())
-        self._farewells.add(task)
-        task.add_done_callback(self._farewells.discard)
+        task = asyncio.ensure_future(self._close_handshake())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     def drop(self) -> None:
         """Break the connection, as a network does it."""
         self._socket.drop()
 
-    async def _say_goodbye(self) -> None:
+    async def _close_handshake(self) -> None:
         with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
             # aiohttp's own bound begins anew with every frame that comes meanwhile.
             async with asyncio.timeout(GOODBYE_SECONDS):
@@ -172,7 +172,7 @@ class Channel:
         if self._listening is not None:
             self._listening.cancel()
 
-    async def _beat(self) -> None:
+    async def _ping_forever(self) -> None:
         # The first at once: it shows that the server has let us in, and how far away it is.
         while True:
             if self._pinged_at is None:
@@ -181,18 +181,18 @@ class Channel:
                     await self._socket.ping(b"tiffin")
                 except (aiohttp.ClientError, OSError):
                     return  # whoever reads finds out
-                self._meter.said("ping", _frame_size(6) + 4)
+                self._meter.sent_frame("ping", _frame_size(6) + 4)
             await asyncio.sleep(PING_SECONDS)
 
-    def _listen(self) -> None:
+    def _restart_silence_timer(self) -> None:
         """From now on it may be silent for so long."""
         if self._listening is not None:
             self._listening.cancel()
             self._listening = None
         if self._silence is not None and self._open:
-            self._listening = self._loop.call_later(self._silence, self._give_up)
+            self._listening = self._loop.call_later(self._silence, self._on_silence)
 
-    def _give_up(self) -> None:
+    def _on_silence(self) -> None:
         self._silent = True
         self._socket.drop()
 
