@@ -14,7 +14,7 @@ from support.town import PASSWORD
 from support.waiting import PATIENCE, wait_until
 from tui.common.client.locations import LocationStream
 from tui.common.client.meter import Pattern, Wire
-from tui.common.client.probation import Timeouts
+from tui.common.client.monitored import Timeouts
 from tui.common.client.session import Session
 
 SLACK = 3.0

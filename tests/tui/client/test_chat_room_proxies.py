@@ -14,7 +14,7 @@ from tui.common.chat.session import Talk
 from tui.common.client.api import Api
 from tui.common.client.chat_stream import BLOCKED
 from tui.common.client.meter import Pattern, State, Wire
-from tui.common.client.probation import Timeouts
+from tui.common.client.monitored import Timeouts
 from tui.common.client.retry import Backoff
 from tui.common.client.session import Session
 

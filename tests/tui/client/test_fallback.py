@@ -15,7 +15,7 @@ from support.waiting import wait_until
 from tui.common.client.errors import ApiError, ResetStream
 from tui.common.client.fallback import LogStream
 from tui.common.client.meter import Pattern, State
-from tui.common.client.probation import Timeouts
+from tui.common.client.monitored import Timeouts
 from tui.common.client.session import Session
 
 STREAM, POLL = "/log/stream", "/log/events"
@@ -186,14 +186,14 @@ async def test_a_probe_that_the_poll_has_overtaken_goes_on_from_where_that_is(
     log.head = 1
     log.grow(2)
     await wait_until(lambda: probed.is_set() and seen == [1, 2, 3])
-    log.grow()
-    await wait_until(lambda: seen == [1, 2, 3, 4])
+    log.grow(2)
+    await wait_until(lambda: seen == [1, 2, 3, 4, 5])
     overtaken.set()
     await wait_until(lambda: stream.carrier is Pattern.SSE)
     log.grow(2)
-    await wait_until(lambda: len(seen) >= 6)
-    assert seen == [1, 2, 3, 4, 5, 6]
-    assert faulty.last_event_ids[-1] == "c-4"
+    await wait_until(lambda: len(seen) >= 7)
+    assert seen == [1, 2, 3, 4, 5, 6, 7]
+    assert faulty.last_event_ids[-1] == "c-5"
     reading.cancel()
     await asyncio.wait({reading})
 

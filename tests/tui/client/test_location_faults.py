@@ -12,7 +12,7 @@ from faulty_server import FaultyServer, for_ever, open_stream, problem
 from support.waiting import wait_until
 from tui.common.client.locations import LocationStream
 from tui.common.client.meter import Pattern, State, Wire
-from tui.common.client.probation import Timeouts
+from tui.common.client.monitored import Timeouts
 from tui.common.client.session import ApiError, Session
 
 STREAM = "/drivers/d-1/location/stream"

@@ -24,7 +24,7 @@ from tui.common.client.retry import Backoff, short_message, sync_loop
 if TYPE_CHECKING:
     from tui.common.client.api import Api
     from tui.common.client.chat_stream import ChatStream
-    from tui.common.client.probation import Timeouts
+    from tui.common.client.monitored import Timeouts
     from tui.common.client.session import Session
 
 PAGE = 50

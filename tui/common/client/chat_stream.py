@@ -21,7 +21,7 @@ from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.fallback import FallbackStream
 from tui.common.client.long_polling import EventPoll, json_text
 from tui.common.client.meter import Pattern
-from tui.common.client.probation import MonitoredStream
+from tui.common.client.monitored import MonitoredStream
 from tui.common.client.retry import Backoff, is_permanent
 from tui.common.client.websocket import WebSocket
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from server.features.chat.frame_schemas import ClientFrame
     from server.features.shared.schemas import EventPage
     from tui.common.client.meter import Meter
+    from tui.common.client.monitored import Timeouts
     from tui.common.client.outbox import Outbox
-    from tui.common.client.probation import Timeouts
     from tui.common.client.session import Session
 
 BLOCKED = "this network does not pass WebSockets: messages come by long polling, typing does not"
@@ -94,40 +94,40 @@ class ChatStream(FallbackStream[ServerFrame]):
             outbox=self._outbox,
             backoff=self._backoff,
         )
-        return room.watch(self, self._timeouts)
+        return room.monitor(self, self._timeouts)
 
     def _open_poll(self, meter: Meter, cursor: str | None) -> EventPoll:
         path = f"/chats/{self._chat_id}/events"
         return EventPoll(self._session, path, meter, cursor, backoff=self._poll_backoff)
 
-    def _poll_begins(self, meter: Meter) -> None:
+    def _on_poll_started(self, meter: Meter) -> None:
         room = self._socket
         if room is not None:
             room.send_on(sends=False)
             requests = _Requests(self, self._session, self._chat_id, meter, room)
             self._posting = self._start(room.sender.run(requests))
 
-    def _poll_ends(self) -> None:
+    def _on_poll_stopped(self) -> None:
         if self._posting is not None:
             self._posting.cancel()
             self._posting = None
         if self._socket is not None:
             self._socket.send_on(sends=True)
 
-    def _from_poll(self, news: Any) -> None:
-        page = cast("EventPage", news)
-        self.cursor, self._moved = page.cursor, True
+    def _from_poll(self, item: Any) -> None:
+        page = cast("EventPage", item)
+        self.cursor = page.cursor
         for event in page.events:
             try:
                 frame = read_server_frame(json_text(event.data))
             except ValueError:  # of a newer server: no reason to lose the others
                 continue
             if frame is not None:
-                self._note_own(frame)
-                self._hand_out((frame,))
+                self._confirm_sent(frame)
+                self._deliver((frame,))
 
-    def _note_own(self, frame: ServerFrame) -> None:
-        """What has come of what was sent."""
+    def _confirm_sent(self, frame: ServerFrame) -> None:
+        """The outbox need not keep what has come back."""
         room, account = self._socket, self._session.account
         if room is None or account is None:
             return
@@ -143,10 +143,10 @@ class ChatStream(FallbackStream[ServerFrame]):
         frame = ErrorFrame(
             code=ErrorCode.INVALID, detail=detail, chat_id=self._chat_id, client_id=client_id
         )
-        self._hand_out((frame,))
+        self._deliver((frame,))
 
-    def _why(self, words: str, *, blocked: bool) -> str:
-        return BLOCKED if blocked else f"no WebSocket: {words}"
+    def _explain(self, reason: str, *, blocked: bool) -> str:
+        return BLOCKED if blocked else f"no WebSocket: {reason}"
 
 
 class _Requests:
