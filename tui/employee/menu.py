@@ -57,7 +57,7 @@ class MenuScreen(Dialog[None]):
         """The dishes, the description of the selected one, a line for results."""
         with Vertical(classes="box") as box:
             box.border_title = "Menu"
-            box.border_subtitle = KEYS
+            box.border_subtitle = Content(KEYS)
             yield OptionList(id="dishes")
             yield Static("", id="about", markup=False)
             yield StatusLine("Reading the menu …")
