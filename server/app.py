@@ -1,10 +1,12 @@
 """The application: the only module that knows every feature and service."""
 
 import gc
+import json
 import logging
 import sys
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
+from functools import cache
 from importlib.metadata import version
 from typing import Protocol
 
@@ -29,7 +31,7 @@ from server.core.retention import Retention
 from server.core.routing import Router
 from server.core.services import SERVICES, Services
 from server.core.serving import Runner
-from server.demo import build_town, hang_photos, refuse_town
+from server.demo import add_photos, build_town, refuse_demo_database
 from server.features.accounts import setup as accounts
 from server.features.announcements import setup as announcements
 from server.features.chat import setup as chat
@@ -98,6 +100,12 @@ OPERATIONS = [
 ]
 
 
+@cache
+def _document() -> bytes:
+    """The OpenAPI document, made when it is first asked for: it takes longer than the start."""
+    return json.dumps(document(OPERATIONS, ProblemDetails, version("tiffin"))).encode()
+
+
 def create_app(settings: Settings) -> web.Application:
     """The application with every feature; nothing is opened before it starts."""
     app = web.Application(middlewares=[access_middleware], client_max_size=BODY_BYTES)
@@ -114,14 +122,14 @@ def create_app(settings: Settings) -> web.Application:
         for router in feature.routers:
             router.add_to(app)
     services[SocketIo].add_to(app)
-    add_document(app, document(OPERATIONS, ProblemDetails, version("tiffin")))
+    add_document(app, _document)
     add_health(app)
 
     async def run(app: web.Application) -> AsyncIterator[None]:
         for name in await migrate(settings.database_path):
             logger.info("migrated: %s", name)
         if not settings.demo:
-            await refuse_town(settings)
+            await refuse_demo_database(settings)
         async with services.opened():
             if settings.demo:
                 await _build_demo(settings, services)
@@ -243,7 +251,7 @@ async def _build_demo(settings: Settings, services: Services) -> None:
     database = services[Database]
     try:
         await build_town(settings, database)
-        await hang_photos(database, services[UploadService].blobs)
+        await add_photos(database, services[UploadService].blobs)
     except (OSError, Problem) as error:
         # Such as a full disk. Under gunicorn, one worker that does not start ends all others.
         logger.error("the demo's town is not complete until the next start: %s", error)

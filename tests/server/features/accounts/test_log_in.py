@@ -83,6 +83,7 @@ async def test_wrong_credentials_all_get_the_same_answer(
     assert answer.json["detail"] == "The e-mail or the password is wrong."
 
 
+@pytest.mark.usefixtures("full_hashes")
 async def test_an_unknown_email_takes_as_long_as_a_wrong_password(ada: Rest) -> None:
     async def cheapest(email: str) -> float:
         """Seconds of the processor, hashing in its thread included: whatever else the machine has
@@ -171,6 +172,7 @@ async def test_the_demo_log_in_gives_the_first_of_the_role(data_dir: Path) -> No
         (await nobody.post("/auth/demo", {"role": "admin"})).must(422)
 
 
+@pytest.mark.usefixtures("full_hashes")
 async def test_a_password_made_with_other_parameters_is_hashed_anew(
     ada: Rest, sql: Sql, accounts: AccountService
 ) -> None:
@@ -186,6 +188,7 @@ async def test_a_password_made_with_other_parameters_is_hashed_anew(
     await ada.another().log_in("ada@example.org", PASSWORD)
 
 
+@pytest.mark.usefixtures("full_hashes")
 async def test_nothing_secret_is_stored_in_the_clear(ada: Rest, sql: Sql) -> None:
     stored = str(await sql("SELECT * FROM accounts, sessions, refresh_tokens"))
     assert PASSWORD not in stored

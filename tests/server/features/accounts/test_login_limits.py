@@ -9,7 +9,7 @@ import pytest
 from server.core.clock import now
 from server.core.database import Database, Transaction
 from server.core.errors import Problem
-from server.features.accounts import passwords, service
+from server.features.accounts import service
 from server.features.accounts.schemas import Session
 from server.features.accounts.service import AccountService, drop_expired
 from server.features.accounts.sessions import Origin
@@ -22,11 +22,9 @@ ADA = "ada@example.org"
 
 
 @pytest.fixture
-async def server(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LiveServer]:
+async def server(data_dir: Path) -> AsyncIterator[LiveServer]:
     """Two wrong passwords are free at an address, and four of strangers at an account; an account
     has three sessions."""
-    # A slow machine would take as long over one as the shortest wait.
-    monkeypatch.setattr(passwords, "MEMORY_KIB", 64)
     settings = settings_for(
         data_dir, login_failures=2, login_failures_per_account=4, max_sessions_per_account=3
     )

@@ -10,6 +10,8 @@ from server.core.errors import Problem
 from server.features.accounts import passwords as module
 from server.features.accounts.passwords import Passwords, fault_of
 
+pytestmark = pytest.mark.usefixtures("full_hashes")
+
 
 @pytest.fixture
 def passwords():
