@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 from multidict import CIMultiDictProxy
 
-from tui.common.client.token_store import Remembered, TokenStore
+from tui.common.client.token_store import StoredToken, TokenStore
 
 API = "/api/v1"
 
@@ -146,7 +146,7 @@ class Rest:
         """The session one has as an app finds it that has signed in before."""
         store = TokenStore(path)
         async with store.locked():
-            await store.write(Remembered(self.grant["refresh_token"], self.grant["account"]["id"]))
+            await store.write(StoredToken(self.grant["refresh_token"], self.grant["account"]["id"]))
         return store
 
     async def delete_account(self) -> Answer:
