@@ -28,7 +28,7 @@ from tui.common.client.api import Api
 from tui.common.client.meter import State, Wire
 from tui.common.client.session import Session
 from tui.common.client.token_store import TokenStore
-from tui.common.tracking.trip import Ride
+from tui.common.tracking.trip import Trip
 from tui.customer.app import CustomerApp
 from tui.demo.processes import Child, free_port, wait_ready
 from tui.employee.app import EmployeeApp
@@ -169,12 +169,12 @@ class Town:
             await asyncio.wait(riding)
 
 
-async def _at_the_counter(api: Api, order: dict[str, Any]) -> Ride:
+async def _at_the_counter(api: Api, order: dict[str, Any]) -> Trip:
     counter, door = (Point.model_validate(_place(order[end])) for end in ("restaurant", "address"))
     driver = next(one for one in await api.drivers() if one.id == order["driver"]["id"])
     for _ in range(2):  # twice, since one position that far off might be a mistake
         await api.put_location(driver.id, DriverPosition(lat=counter.lat, lng=counter.lng))
-    return Ride(api, driver, (door,), interval=1, start=counter)
+    return Trip(api, driver, (door,), interval=1, start=counter)
 
 
 def _place(found: dict[str, Any]) -> dict[str, Any]:
@@ -270,7 +270,7 @@ async def main(names: list[str]) -> None:
                     (OUT / f"{name}.svg").write_text(drawn, encoding="utf-8")
                     print(OUT.name, name)
         finally:
-            server.let_go()
+            server.request_end()
             server.end()
 
 
