@@ -14,16 +14,18 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Button, Input, Label, Static
 
-from tui.common.dialogs.base import LEAST_ROWS, TooSmall
 from tui.common.sanitize import plain
 from tui.common.services import Services, services_of
 from tui.common.widgets.key_bar import KeyBar
+from tui.common.widgets.status_line import Kind, StatusLine
+from tui.common.widgets.too_small import LEAST_ROWS, TooSmall
 
 if TYPE_CHECKING:
     from pydantic import Secret
 
 
-RETRY_SECONDS = (1, 2, 3, 5)
+LONGEST_WAIT_SECONDS = 5.0
+"""Between two attempts: somebody is waiting."""
 
 Attempt = Callable[[], Awaitable[bool]]
 
@@ -49,11 +51,11 @@ class LoginScreen(Screen[bool]):
         & .-registering .new { display: block; }
         & #buttons { height: auto; margin-top: 1; }
         & #buttons > Button { margin-right: 2; }
-        & #words { height: auto; min-height: 2; margin-top: 1; }
-        &.-short #words { min-height: 1; }
+        & StatusLine { min-height: 2; }
+        &.-short StatusLine { min-height: 1; }
         &.-low {
             & > .card { padding: 0 3; }
-            & #words, & .or, & .row, & #buttons { margin-top: 0; }
+            & StatusLine, & .or, & .row, & #buttons { margin-top: 0; }
         }
     }
     """
@@ -119,25 +121,21 @@ class LoginScreen(Screen[bool]):
             with Horizontal(id="buttons"):
                 yield Button("Log in", id="log-in", compact=True)
                 if role == "customer":
-                    yield Button("I am new here", id="new", compact=True)
-            yield Static("", id="words", markup=False)
+                    yield Button("Create account", id="new", compact=True)
+            yield StatusLine()
         yield KeyBar()
         yield TooSmall()
 
     def on_mount(self) -> None:
         """Say why one is here."""
         if self._first_words:
-            self.say(self._first_words, error=self._resuming)
+            self.show_status(self._first_words, "error" if self._resuming else "info")
         if self._resuming:
             self._try(self._resume)
 
-    # -- what is shown
-
-    def say(self, words: str, *, error: bool = True) -> None:
-        """Show `words` below the form; none clears them."""
-        mark = ("✕ ", "bold $error") if error else ("", "")
-        line = Content.assemble(mark, (plain(words), "$foreground")) if words else Content("")
-        self.query_one("#words", Static).update(line)
+    def show_status(self, message: str, kind: Kind = "error") -> None:
+        """Show a message below the form; "" clears it."""
+        self.query_one(StatusLine).show(message, kind)
 
     # -- what is done
 
@@ -155,9 +153,9 @@ class LoginScreen(Screen[bool]):
         card.toggle_class("-registering")
         self.query_one("#log-in", Button).label = "Register" if self._registering else "Log in"
         self.query_one("#new", Button).label = (
-            "Log in instead" if self._registering else "I am new here"
+            "Log in instead" if self._registering else "Create account"
         )
-        self.say("")
+        self.show_status("")
         self.query_one("#name" if self._registering else "#email", Input).focus()
 
     @on(Input.Submitted)
@@ -171,7 +169,7 @@ class LoginScreen(Screen[bool]):
         """Give up an attempt that waits for the server."""
         self.workers.cancel_group(self, "attempt")
         self._busy = False
-        self.say("")
+        self.show_status("")
 
     @property
     def _registering(self) -> bool:
@@ -187,37 +185,44 @@ class LoginScreen(Screen[bool]):
     async def _attempt(self, attempt: Attempt) -> None:
         await self._ready.wait()
         from tui.common.client.errors import ClientError, Unreachable
-        from tui.common.client.retry import is_permanent
+        from tui.common.client.retry import Backoff, is_permanent, retry
 
-        tries = 0
-        while True:
+        async def attempt_once() -> bool:
             self._busy = True
-            try:
-                done = await attempt()
-            except ClientError as error:
-                self._busy = False
-                insist = isinstance(error, Unreachable) or attempt == self._resume
-                if is_permanent(error) or not insist:
-                    self._refused(error)
-                    return
-                pause = RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)]
-                tries += 1
-                self.say(f"{error.message} Trying again every few seconds; esc stops.")
-                await asyncio.sleep(pause)
-                continue
-            except ValueError as invalid:
-                self._refused(invalid)
-                return
-            finally:
-                self._busy = False
-            if done and self.is_attached:
-                self.dismiss(True)
+            return await attempt()
+
+        def is_final(error: ClientError) -> bool:
+            insist = isinstance(error, Unreachable) or attempt == self._resume
+            return is_permanent(error) or not insist
+
+        def show(error: ClientError, wait: float | None) -> None:
+            self._busy = False
+            if wait is None:
+                self._refused(error)
+            else:
+                self.show_status(f"{error.message} Trying again every few seconds; esc stops.")
+
+        try:
+            done = await retry(
+                attempt_once,
+                backoff=Backoff(base=1, cap=LONGEST_WAIT_SECONDS),
+                on_error=show,
+                is_final=is_final,
+            )
+        except ClientError:
             return
+        except ValueError as invalid:
+            self._refused(invalid)
+            return
+        finally:
+            self._busy = False
+        if done and self.is_attached:
+            self.dismiss(True)
 
     def _refused(self, error: Exception) -> None:
         from tui.common.format import field_of, message_for
 
-        self.say(message_for(error))
+        self.show_status(message_for(error))
         self._point_at(field_of(error))
 
     def _point_at(self, field: str | None) -> None:
@@ -236,7 +241,7 @@ class LoginScreen(Screen[bool]):
         from server.features.accounts.schemas import Role
         from tui.common.client.errors import ApiError
 
-        self.say("Signing in …", error=False)
+        self.show_status("Signing in …", "info")
         try:
             await self.services.session.demo(Role(self.services.role))
         except ApiError as error:
@@ -244,22 +249,22 @@ class LoginScreen(Screen[bool]):
                 raise
             self.query_one("#demo", Button).disabled = True
             self.query_one("#email", Input).focus()
-            self.say("This server runs no demo. Log in with an account.")
+            self.show_status("This server runs no demo. Log in with an account.")
             return False
         return True
 
     async def _log_in(self) -> bool:
         for field, name in (("email", "e-mail address"), ("password", "password")):
             if not self._typed(field).strip():
-                self.say(f"Type your {name}.")
+                self.show_status(f"Type your {name}.")
                 self._point_at(field)
                 return False
-        self.say("Signing in …", error=False)
+        self.show_status("Signing in …", "info")
         await self.services.session.log_in(self._typed("email").strip(), self._password())
         return await self._has_right_role()
 
     async def _register(self) -> bool:
-        self.say("Registering …", error=False)
+        self.show_status("Registering …", "info")
         await self.services.session.register(
             self._typed("email").strip(), self._password(), self._typed("name").strip()
         )
@@ -268,7 +273,7 @@ class LoginScreen(Screen[bool]):
     async def _resume(self) -> bool:
         if await self.services.session.resume():
             return True
-        self.say(self.services.session.notice or "Please log in.", error=False)
+        self.show_status(self.services.session.notice or "Please log in.", "info")
         return False
 
     async def _has_right_role(self) -> bool:
@@ -277,7 +282,9 @@ class LoginScreen(Screen[bool]):
         if account is None or account.role == role:
             return True
         await self.services.session.log_out()
-        self.say(f"This is {_a(str(account.role))}'s account: open it with tiffin-{account.role}.")
+        self.show_status(
+            f"This is {_a(str(account.role))}'s account: open it with tiffin-{account.role}."
+        )
         return False
 
 
@@ -326,10 +333,10 @@ class ServerLine(Static):
                 self._refuse()
                 return
             except (OSError, TimeoutError):
-                self._say("no answer, looking again", "◌", "$warning")
+                self._say("not responding, retrying", "◌", "$warning")
                 await asyncio.sleep(PROBE_SECONDS)
             else:
-                self._say("there", "●", "$success")
+                self._say("online", "●", "$success")
                 return
 
     def _refuse(self) -> None:

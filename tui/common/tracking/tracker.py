@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from server.features.drivers.schemas import Point
 from tui.common.client.errors import ClientError
-from tui.common.client.retry import Backoff, is_permanent
+from tui.common.client.retry import retry
 from tui.common.format import message_for
 from tui.common.tracking.track import DriverTrack, point_of
 
@@ -93,23 +93,23 @@ class DriverTracker:
 
     async def _keep_route(self) -> None:
         """Ask for a route whenever the track needs one."""
-        backoff = Backoff()
         while True:
             await self._moved.wait()
             self._moved.clear()
-            track, target = self.track, self.track.target
-            if not track.needs_route or track.newest is None or target is None:
-                continue
             try:
-                route = await self._api.route(point_of(track.newest), target)
-            except ClientError as error:
-                if is_permanent(error):
-                    return  # no routes on this server: the straight distance is shown
-                await asyncio.sleep(backoff.lost(getattr(error, "retry_after", None)))
-                self._moved.set()
-                continue
-            backoff.reset()
-            if track.target == target:
-                track.set_route(route)
-                self._on_change()
-            await asyncio.sleep(ROUTE_SECONDS)
+                requested = await retry(self._update_route)
+            except ClientError:
+                return  # no routes on this server: the straight distance is shown
+            if requested:
+                await asyncio.sleep(ROUTE_SECONDS)
+
+    async def _update_route(self) -> bool:
+        """Ask for a route if the track needs one; whether it did."""
+        track, target = self.track, self.track.target
+        if not track.needs_route or track.newest is None or target is None:
+            return False
+        route = await self._api.route(point_of(track.newest), target)
+        if track.target == target:
+            track.set_route(route)
+            self._on_change()
+        return True

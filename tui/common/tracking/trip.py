@@ -10,7 +10,7 @@ from typing import TypeVar
 from server.features.drivers.schemas import DriverOnDuty, DriverPosition, Point
 from tui.common.client.api import Api
 from tui.common.client.errors import ApiError, ClientError, Unreachable
-from tui.common.client.retry import Backoff, is_permanent
+from tui.common.client.retry import Backoff, retry
 from tui.common.tracking.track import Fix, Polyline, point_of
 
 SPEEDS = {"bicycle": 6.0, "cargo bike": 5.0, "scooter": 9.0}
@@ -158,37 +158,35 @@ class Trip:
         return Polyline(points)
 
     async def _leg(self, start: Point, end: Point) -> Sequence[Point]:
-        while True:
-            try:
-                return (await _in_time(self._api.route(start, end))).points
-            except ApiError as error:
-                if error.status in NO_ROUTE:
-                    return (end,)
-                if is_permanent(error):
-                    raise
-                await self._pause(self._delay_after(error))
-            except Unreachable as error:
-                await self._pause(self._delay_after(error))
+        try:
+            route = await self._until_accepted(lambda: self._api.route(start, end))
+        except ApiError as error:
+            if error.status in NO_ROUTE:
+                return (end,)
+            raise
+        return route.points
 
     async def _move(self, polyline: Polyline) -> None:
-        await self._pause(0)
-        while True:
+        now = 0.0
+        arrived = False
+
+        async def report() -> None:
+            nonlocal now, arrived
             now = time.monotonic()
             done = min(self.metres_done, polyline.metres)
             arrived = done >= polyline.metres - NEAR_ENOUGH
-            try:
-                await self._report(
-                    polyline.at(polyline.metres if arrived else done), stopped=arrived
-                )
-            except (ApiError, Unreachable) as error:
-                if is_permanent(error):
-                    raise
-                await self._pause(self._delay_after(error))
-                continue
-            if arrived:
-                return
-            until = min(now + self._interval, self._began_at + polyline.metres / self.speed)
-            await self._pause(until - time.monotonic())
+            metres = polyline.metres if arrived else done
+            await self._report(polyline.at(metres), stopped=arrived)
+
+        await self._pause(0)
+        while not arrived:
+            await self._until_accepted(report)
+            self._backoff.reset()
+            self.error, self.error_since = None, None
+            self._changed()
+            if not arrived:
+                until = min(now + self._interval, self._began_at + polyline.metres / self.speed)
+                await self._pause(until - time.monotonic())
 
     async def _report(self, fix: Fix, *, stopped: bool) -> None:
         position = DriverPosition(
@@ -197,15 +195,15 @@ class Trip:
             heading=fix.heading,
             speed_mps=0.0 if stopped else self.speed,
         )
-        await _in_time(self._api.put_location(self._driver.id, position))
-        self._backoff.reset()
-        self.error, self.error_since = None, None
-        self._changed()
+        await self._api.put_location(self._driver.id, position)
 
-    def _delay_after(self, error: ApiError | Unreachable) -> float:
-        """Seconds until the next attempt."""
-        self._record(error)
-        return self._backoff.lost(error.retry_after)
+    async def _until_accepted(self, send: Callable[[], Awaitable[T]]) -> T:
+        return await retry(
+            lambda: _in_time(send()),
+            backoff=self._backoff,
+            on_error=lambda error, wait: None if wait is None else self._record(error),
+            sleep=self._pause,
+        )
 
     def _record(self, error: ClientError) -> None:
         self.error = error

@@ -141,8 +141,9 @@ class RowList(OptionList):
             self.highlighted = self._next_selectable(at, -1) if nearest is None else nearest
 
     def _rows_in_view(self) -> range:
-        first = self.scroll_offset.y // self.ROW_LINES
-        return range(first, min(len(self._rows), first + self.size.height // self.ROW_LINES + 2))
+        top = self.scroll_offset.y
+        end = -(-(top + self.size.height) // self.ROW_LINES)
+        return range(top // self.ROW_LINES, min(len(self._rows), end))
 
     @property
     def rows_to_end(self) -> int:
@@ -198,7 +199,7 @@ class RowList(OptionList):
         self.highlighted = index
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Tell of rows that have come into view."""
+        """Report that other rows are in view."""
         super().watch_scroll_y(old_value, new_value)
         if round(old_value) != round(new_value):
             self.post_message(self.Scrolled(self))

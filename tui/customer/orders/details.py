@@ -10,12 +10,11 @@ from textual.content import Content
 from textual.widget import Widget
 
 from server.features.orders.schemas import Order, OrderStatus
-from tui.common.format import fit, human_money
+from tui.common.format import clock_time, fit, human_money
 from tui.common.sanitize import plain
 from tui.common.widgets.stepper import Stepper
 from tui.customer.orders.format import (
     arrival,
-    clock_time,
     in_minutes,
     is_late,
     items_in_short,
@@ -198,7 +197,7 @@ def _priced(lead: str, text: str, cents: int, width: int, style: str = "") -> Co
 def _count_dishes(order: Order, now: datetime) -> str:
     count = sum(item.quantity for item in order.items)
     dishes = "1 dish" if count == 1 else f"{count} dishes"
-    return f"#{order.number:04d} of {clock_time(placed_at(order), now)}, {dishes}"
+    return f"#{order.number:04d} placed {clock_time(placed_at(order), now)}, {dishes}"
 
 
 def _arrival_colour(order: Order, now: datetime) -> str:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from server.features.drivers.schemas import DriverOnDuty, Point
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.client.api import Api
-from tui.common.client.errors import ApiError, ClientError, Unreachable
-from tui.common.client.retry import Backoff
+from tui.common.client.errors import ApiError, ClientError
+from tui.common.client.retry import Backoff, retry
 from tui.common.tracking.planner import TOO_FAR_METRES, TripPlanner, left_at
 from tui.common.tracking.track import metres_between, point_of
 from tui.demo.autopilot.rules import Delivery, touched_by_person
@@ -23,6 +23,10 @@ SIGNED_OUT_SECONDS = 1.0
 """The same where the autopilot has to sign in again."""
 
 log = logging.getLogger("autopilot")
+
+
+class _NotOnDutyError(ClientError):
+    """The server does not list the driver."""
 
 
 class DriverBot:
@@ -105,24 +109,25 @@ class DriverBot:
 
     async def _find_driver(self) -> tuple[DriverOnDuty, float]:
         """The driver as the server knows them, and the seconds between two positions."""
-        backoff = Backoff(cap=8)
-        while True:
-            retry_after = None
-            try:
-                page = await self._api.drivers_on_duty()
-            except ClientError as error:
-                if self._error_since is None:
-                    self._error_since = time.monotonic()
-                if isinstance(error, ApiError | Unreachable):
-                    retry_after = error.retry_after
-            else:
-                driver = next((one for one in page.items if one.id == self._driver_id), None)
-                self._refused = driver is None
-                if driver is not None:
-                    self._error_since = None
-                    return driver, page.interval_seconds
+
+        async def read() -> tuple[DriverOnDuty, float]:
+            page = await self._api.drivers_on_duty()
+            driver = next((one for one in page.items if one.id == self._driver_id), None)
+            self._refused = driver is None
+            if driver is None:
+                raise _NotOnDutyError("This driver is not on duty.")
+            return driver, page.interval_seconds
+
+        def on_error(error: ClientError, _wait: float | None) -> None:
+            if self._error_since is None and not isinstance(error, _NotOnDutyError):
+                self._error_since = time.monotonic()
             self._on_change()
-            await asyncio.sleep(backoff.lost(retry_after))
+
+        found = await retry(
+            read, backoff=Backoff(cap=8), on_error=on_error, is_final=lambda _error: False
+        )
+        self._error_since = None
+        return found
 
     def _on_position(self) -> None:
         since = self._planner.error_since if self._planner is not None else None

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from textual.content import Content
 
+from tui.common.format import human_minutes
 from tui.common.sanitize import plain
 from tui.common.tracking import format as tracking_format
 from tui.common.tracking.planner import TripPlanner
@@ -51,7 +52,7 @@ def activity_text(state: DriverState, now: datetime) -> str:
         left = state.track.seconds_left(now) if state.track.target is not None else None
         if left is None or state.track.is_stale(now):
             return "on the way"
-        return f"on the way · {tracking_format.human_minutes(left)}"
+        return f"on the way · {human_minutes(left)}"
     if activity is Activity.AT_THE_DOOR:
         return "at the door"
     if activity is Activity.EXPECTED:

@@ -9,7 +9,7 @@ from textual import events, on
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.worker import Worker, WorkerState
+from textual.worker import Worker
 
 from server.features.drivers.schemas import Point
 from server.features.orders.schemas import Order
@@ -70,7 +70,7 @@ class DriversPanel(Panel):
         Binding("a", "assign", "Assign"),
         Binding("s", "simulate", "Simulate trip"),
         Binding("m", "map", "Map"),
-        Binding("r,f5", "reload", "Refresh", key_display="r"),
+        Binding("r,f5", "retry", "Refresh", key_display="r"),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -100,7 +100,7 @@ class DriversPanel(Panel):
             self.view.message = NO_RESTAURANT
             return
         self.controller = DriversController(
-            self.session, self.api, self.driver_list, self._run, self._toast, self._changed
+            self.session, self.api, self.driver_list, self._run, self.toast, self._changed
         )
         self._run("map", load_basemap(self.api, self._set_basemap))
         self.set_interval(UPDATE_SECONDS, self._on_timer)
@@ -130,7 +130,7 @@ class DriversPanel(Panel):
                 "Along the streets, to the doors and back",
                 self.action_simulate,
             )
-        yield SystemCommand("Refresh the drivers", "Read the list again now", self.action_reload)
+        yield SystemCommand("Refresh the drivers", "Read the list again now", self.action_retry)
 
     def redraw(self) -> None:
         """Draw list, map, card and edge."""
@@ -146,14 +146,6 @@ class DriversPanel(Panel):
         """The driver under the cursor."""
         return self.driver_list.get(self.view.driver_id)
 
-    def _toast(self, message: str, *, subject: str = "", warning: bool = False) -> None:
-        self.notify(
-            message,
-            title=f"{self.TITLE}: {subject}" if subject else self.TITLE,
-            severity="warning" if warning else "information",
-            timeout=8,
-        )
-
     # -- keys
 
     def action_follow(self) -> None:
@@ -162,7 +154,7 @@ class DriversPanel(Panel):
         if state is None:
             return
         if state.track.newest is None:
-            self._toast(f"{drivers_format.no_location(state)}, so the map cannot follow.")
+            self.toast(f"{drivers_format.no_location(state)}, so the map cannot follow.")
             return
         self._draw()
         self.map.action_follow()
@@ -176,7 +168,7 @@ class DriversPanel(Panel):
             return
         kitchen, orders = self._kitchen, self._open_orders()
         if kitchen is None or orders is None:
-            self._toast(TOO_EARLY)
+            self.toast(TOO_EARLY)
             return
 
         def on_choice(order: Order | None) -> None:
@@ -192,7 +184,7 @@ class DriversPanel(Panel):
             return
         self._update()
         if restaurant is None or self._open_orders() is None:
-            self._toast(TOO_EARLY)
+            self.toast(TOO_EARLY)
             return
         self.controller.trips.toggle(state, point_of(restaurant), self.map.basemap)
 
@@ -203,7 +195,7 @@ class DriversPanel(Panel):
         self.app.stylesheet.update_nodes([self, self.view, self.map])
         self.screen.set_focus(self.view if on_map else self.map)
 
-    def action_reload(self) -> None:
+    def action_retry(self) -> None:
         """Read the drivers again now."""
         if self.controller is not None:
             self.controller.reload()
@@ -272,12 +264,6 @@ class DriversPanel(Panel):
 
     def _run(self, group: str, work: Coroutine[object, object, None]) -> Worker[None]:
         return self.run_worker(work, group=group, exit_on_error=False)
-
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """Report a worker that failed: a bug must not look like a quiet evening."""
-        if event.state is WorkerState.ERROR:
-            message = f"{event.worker.group} stopped by an error: {event.worker.error!r}. "
-            self._toast(f"{message}Log out and in again.", subject="error", warning=True)
 
     # -- the kitchen's panel
 

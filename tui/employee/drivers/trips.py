@@ -63,8 +63,8 @@ CLOCK_SLACK = timedelta(seconds=2.5)
 class Notify(Protocol):
     """Shows a toast."""
 
-    def __call__(self, message: str, *, subject: str, warning: bool = False) -> None:
-        """A newer toast with the same `subject` replaces this one."""
+    def __call__(self, message: str, *, about: str, error: bool = False) -> None:
+        """A newer toast `about` the same replaces this one."""
 
 
 class Trips:
@@ -107,8 +107,8 @@ class Trips:
                 f"{state.driver.name} is reporting real positions; a simulated trip would mix "
                 "with them. Press the key again within "
                 f"{CONFIRM_SECONDS:.0f} s to start it anyway.",
-                subject=state.driver.name,
-                warning=True,
+                about=state.driver.name,
+                error=True,
             )
         else:
             self._start(state, base, basemap)
@@ -137,7 +137,7 @@ class Trips:
             self._notify(
                 f"{name} is at the door with #{order.number}, {order.address.text}. "
                 "Mark it as delivered in the kitchen.",
-                subject=f"#{order.number}",
+                about=f"#{order.number}",
             )
 
         planner = self._planners[state.id] = TripPlanner(
@@ -164,11 +164,11 @@ class Trips:
             self._changed()
         if planner.refusal is not None:
             message = f"{driver.name}'s trip has ended: {planner.refusal.message}"
-            self._notify(message, subject=driver.name, warning=True)
+            self._notify(message, about=driver.name, error=True)
         elif is_back:
-            self._notify(f"{driver.name} is back at the restaurant.", subject=driver.name)
+            self._notify(f"{driver.name} is back at the restaurant.", about=driver.name)
         else:
-            self._notify(f"{driver.name}'s trip is stopped.", subject=driver.name)
+            self._notify(f"{driver.name}'s trip is stopped.", about=driver.name)
 
     def _reports_positions(self, state: DriverState) -> bool:
         """Whether positions of the driver come in that are not ours."""
