@@ -11,10 +11,10 @@ from server.core.errors import Problem, unavailable
 from server.core.lifecycle import Component, SupervisedTask
 from server.core.logging import log_failure
 from server.realtime.broker import Broker
+from server.realtime.ephemeral_topic import EPHEMERAL, EphemeralTopic
 from server.realtime.event import Cursor, Event
 from server.realtime.log import EventLog
-from server.realtime.log_topic import LogTopic, Rings
-from server.realtime.passing_topic import PASSING, PassingTopic
+from server.realtime.log_topic import LogTopic, RingMemory
 from server.realtime.state_topic import STATE, States, StateTopic
 from server.realtime.topic import Sink, Subscription, Topic
 
@@ -37,12 +37,12 @@ class Hub(Component):
         log: EventLog,
         broker: Broker,
         sweep_seconds: float,
-        rings: Rings | None = None,
+        rings: RingMemory | None = None,
     ) -> None:
         self.log = log
         self.states = States(database)
         self.gaps = 0
-        self.rings = rings or Rings(0, 0)
+        self.ring_memory = rings or RingMemory(0, 0)
         self._database = database
         self._broker = broker
         self._sweep_seconds = sweep_seconds
@@ -50,10 +50,10 @@ class Hub(Component):
         self._opening: dict[str, asyncio.Task[Topic]] = {}
         self._sweeper = SupervisedTask("sweep", self._sweep_for_ever)
         self.tasks = (*broker.tasks, self._sweeper)
-        self._suspicious = asyncio.Event()
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._sweep_requested = asyncio.Event()
+        self._unsubscribing: set[asyncio.Task[None]] = set()
         broker.deliver = self._receive
-        broker.reconnected = self.suspect
+        broker.reconnected = self.request_sweep
         database.publish = self._publish
 
     async def open(self) -> None:
@@ -65,7 +65,7 @@ class Hub(Component):
     async def close(self) -> None:
         """Stop the sweep, forget every topic, and close the broker."""
         await self._sweeper.stop()
-        for task in (*self._opening.values(), *self._leaving):
+        for task in (*self._opening.values(), *self._unsubscribing):
             task.cancel()
         for topic in self._topics.values():
             topic.close()
@@ -96,7 +96,7 @@ class Hub(Component):
         """
         topic = await self._topic(name)
         cursor = Cursor.parse(after) if after is not None else None
-        seq = topic.present if after is None else -1
+        seq = topic.start_seq if after is None else -1
         if cursor is not None and (cursor.epoch, cursor.topic) == (self.log.epoch, name):
             seq = cursor.seq
         subscription = Subscription(topic, seq, sink)
@@ -121,7 +121,7 @@ class Hub(Component):
         topic = await self._topic(name)
         future: asyncio.Future[Event | None] = asyncio.get_running_loop().create_future()
         topic.waiters.setdefault(subject, {})[future] = None
-        topic.left_at = None
+        topic.idle_since = None
         try:
             yield future
         finally:
@@ -131,30 +131,30 @@ class Hub(Component):
                 topic.waiters.pop(subject)
             future.cancel()
 
-    def pass_on(self, name: str, type: str, data: str, subject: str = "") -> None:
+    def broadcast(self, name: str, type: str, data: str, subject: str = "") -> None:
         """Tell whoever listens to that passing topic now, in any process; `data` is JSON text."""
-        assert name.startswith(PASSING), name
+        assert name.startswith(EPHEMERAL), name
         self._publish([Event(name, 0, type, subject, data, to_text(now()))])
 
-    def forget(self, name: str) -> None:
+    def drop_ring(self, name: str) -> None:
         """The topic's stored events were rewritten."""
         if topic := self._topics.get(name):
-            topic.forget()
+            topic.drop_ring()
 
-    def forget_all(self) -> None:
+    def drop_rings(self) -> None:
         """Any topic's stored events may have been rewritten."""
         for topic in self._topics.values():
-            topic.forget()
+            topic.drop_ring()
 
-    def suspect(self) -> None:
+    def request_sweep(self) -> None:
         """Sweep now: events may have been lost."""
-        self._suspicious.set()
+        self._sweep_requested.set()
 
     async def _topic(self, name: str) -> Topic:
         opening = self._opening.get(name)
         topic = self._topics.get(name)
         if opening is None and topic is not None:
-            topic.left_at = None
+            topic.idle_since = None
             return topic
         if opening is None:
             opening = asyncio.create_task(self._open_topic(name), name=f"open {name}")
@@ -172,10 +172,10 @@ class Hub(Component):
         topic: Topic
         if name.startswith(STATE):
             topic = StateTopic(name, self.states)
-        elif name.startswith(PASSING):
-            topic = PassingTopic(name)
+        elif name.startswith(EPHEMERAL):
+            topic = EphemeralTopic(name)
         else:
-            topic = LogTopic(name, self.log, self.rings)
+            topic = LogTopic(name, self.log, self.ring_memory)
         self._topics[name] = topic
         try:
             await self._broker.subscribe(name)
@@ -191,7 +191,7 @@ class Hub(Component):
             self._broker.publish(events)
         except Exception:
             logger.exception("the broker did not take %d events", len(events))
-            self.suspect()
+            self.request_sweep()
 
     def _receive(self, event: Event) -> None:
         topic = self._topics.get(event.topic)
@@ -205,23 +205,23 @@ class Hub(Component):
         while True:
             try:
                 async with asyncio.timeout(self._sweep_seconds):
-                    await self._suspicious.wait()
+                    await self._sweep_requested.wait()
             except TimeoutError:
                 pass
             try:
                 version = await self._database.data_version()
-                if version != seen or self._suspicious.is_set():
-                    self._suspicious.clear()
+                if version != seen or self._sweep_requested.is_set():
+                    self._sweep_requested.clear()
                     await self._sweep()
                     seen = version
                 self._tidy()
-                self._leave(loop.time())
+                self._close_idle(loop.time())
                 failing = False
             except Exception as error:
                 if not failing:  # told once an outage, not twice a second
                     log_failure(logger, error, "the sweep failed; it will be tried again")
                 failing = True
-                self._suspicious.clear()
+                self._sweep_requested.clear()
                 seen = -1
 
     async def _sweep(self) -> None:
@@ -235,18 +235,18 @@ class Hub(Component):
         """Where filling a gap failed nothing may have moved since: try again anyway."""
         for topic in self._topics.values():
             topic.hint(0)
-            topic.cool()
+            topic.drop_encoded()
 
-    def _leave(self, now: float) -> None:
+    def _close_idle(self, now: float) -> None:
         for name, topic in list(self._topics.items()):
             if not topic.idle or name in self._opening:
                 continue
-            if topic.left_at is None:
-                topic.left_at = now
-            elif now - topic.left_at > LINGER_SECONDS:
+            if topic.idle_since is None:
+                topic.idle_since = now
+            elif now - topic.idle_since > LINGER_SECONDS:
                 del self._topics[name]
                 topic.close()
                 # The sweep does not wait for a broker that may be slow to answer.
                 leaving = asyncio.create_task(self._broker.unsubscribe(name), name=f"leave {name}")
-                self._leaving.add(leaving)
-                leaving.add_done_callback(self._leaving.discard)
+                self._unsubscribing.add(leaving)
+                leaving.add_done_callback(self._unsubscribing.discard)

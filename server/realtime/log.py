@@ -20,7 +20,7 @@ HEADS_A_QUERY = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class LogPage:
     """A topic's head, where its history begins, and events from it, in one snapshot."""
 
     head: int
@@ -96,28 +96,28 @@ class EventLog:
 
         return await self._database.read(fn)
 
-    async def read(self, topic: str, after: int, limit: int) -> Stretch:
+    async def read(self, topic: str, after: int, limit: int) -> LogPage:
         """The events after that `seq`, at most `limit`, with head and trim mark."""
 
-        async def fn(tx: Transaction) -> Stretch:
+        async def fn(tx: Transaction) -> LogPage:
             row = await _queries.topic(tx, topic=topic)
             if row is None:
-                return Stretch(0, 0, ())
+                return LogPage(0, 0, ())
             rows = await _queries.events_after(tx, topic=topic, after=after, limit=limit)
-            return Stretch(row["seq"], row["trimmed"], [Event(**event) for event in rows])
+            return LogPage(row["seq"], row["trimmed"], [Event(**event) for event in rows])
 
         return await self._database.read(fn)
 
-    async def newest(self, topic: str, count: int) -> Stretch:
+    async def newest(self, topic: str, count: int) -> LogPage:
         """The topic's last `count` events, with head and trim mark."""
 
-        async def fn(tx: Transaction) -> Stretch:
+        async def fn(tx: Transaction) -> LogPage:
             row = await _queries.topic(tx, topic=topic)
             if row is None:
-                return Stretch(0, 0, ())
+                return LogPage(0, 0, ())
             after = max(row["trimmed"], row["seq"] - count)
             rows = await _queries.events_after(tx, topic=topic, after=after, limit=count)
-            return Stretch(row["seq"], row["trimmed"], [Event(**event) for event in rows])
+            return LogPage(row["seq"], row["trimmed"], [Event(**event) for event in rows])
 
         return await self._database.read(fn)
 

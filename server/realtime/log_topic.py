@@ -6,7 +6,7 @@ from collections import OrderedDict, deque
 
 from server.core.logging import log_failure
 from server.realtime.event import Event
-from server.realtime.log import EventLog, Stretch
+from server.realtime.log import EventLog, LogPage
 from server.realtime.topic import Topic
 
 logger = logging.getLogger(__name__)
@@ -19,15 +19,15 @@ PAGE_BYTES = 256 * 1024
 """What it is to bring, by what the one before has brought: a reader takes 64 KiB at a time."""
 
 
-class Rings:
+class RingMemory:
     """What the recent events of all topics of a process take in memory, and the bounds of that.
 
-    `most_a_topic` and `most` are bytes, 0 is no bound. Beyond `most`, the topic in which nothing
+    `max_per_topic` and `most` are bytes, 0 is no bound. Beyond `most`, the topic in which nothing
     has happened for the longest time loses its recent events, which can be read from the log.
     """
 
-    def __init__(self, most_a_topic: int, most: int) -> None:
-        self.most_a_topic = most_a_topic
+    def __init__(self, max_per_topic: int, most: int) -> None:
+        self.max_per_topic = max_per_topic
         self.bytes = 0
         self._most = most
         self._topics: OrderedDict[LogTopic, None] = OrderedDict()
@@ -38,9 +38,9 @@ class Rings:
         self._topics[topic] = None
         self._topics.move_to_end(topic)
         while self._most and self.bytes > self._most:
-            next(iter(self._topics)).forget()
+            next(iter(self._topics)).drop_ring()
 
-    def forget(self, topic: "LogTopic", size: int) -> None:
+    def remove(self, topic: "LogTopic", size: int) -> None:
         """The topic has let go of all it kept."""
         self.bytes -= size
         self._topics.pop(topic, None)
@@ -49,7 +49,7 @@ class Rings:
 class LogTopic(Topic):
     """The ring is contiguous and ends at `head`; a gap is filled from the log, once for all."""
 
-    def __init__(self, name: str, log: EventLog, rings: Rings) -> None:
+    def __init__(self, name: str, log: EventLog, rings: RingMemory) -> None:
         super().__init__(name)
         self._log = log
         self._rings = rings
@@ -58,10 +58,10 @@ class LogTopic(Topic):
         self._page = PAGE
         self._warm = 0
         """The `seq` of the first event of the ring that may have something `encoded`; 0: none."""
-        self._loads: dict[tuple[int, int], asyncio.Task[Stretch]] = {}
+        self._loads: dict[tuple[int, int], asyncio.Task[LogPage]] = {}
 
     @property
-    def present(self) -> int:
+    def start_seq(self) -> int:
         """After everything there is."""
         return self.head
 
@@ -79,7 +79,7 @@ class LogTopic(Topic):
     def close(self) -> None:
         """Stop filling, and keep nothing."""
         super().close()
-        self.forget()
+        self.drop_ring()
         for task in self._loads.values():
             task.cancel()
 
@@ -93,7 +93,7 @@ class LogTopic(Topic):
         self._warm = min(self._warm or cursor + 1, cursor + 1)
         return [self._ring[i] for i in range(len(self._ring) - missing, len(self._ring))]
 
-    async def load(self, cursor: int) -> Stretch:
+    async def load(self, cursor: int) -> LogPage:
         """A page of the log that holds the event after that `seq`; one read for all who ask."""
         size = self._page
         start = cursor // size * size
@@ -109,7 +109,7 @@ class LogTopic(Topic):
         self.hint(stretch.head)
         return stretch
 
-    async def _read(self, after: int, count: int) -> Stretch:
+    async def _read(self, after: int, count: int) -> LogPage:
         """So many events after that `seq`; how large they are says how many the next read asks
         for."""
         stretch = await self._log.read(self.name, after, count)
@@ -118,13 +118,13 @@ class LogTopic(Topic):
             self._page = max(1, min(PAGE, PAGE_BYTES // average))
         return stretch
 
-    def forget(self) -> None:
+    def drop_ring(self) -> None:
         """Keep no recent events: whoever asks for them reads them from the log."""
         self._ring.clear()
-        self._rings.forget(self, self._bytes)
+        self._rings.remove(self, self._bytes)
         self._bytes = 0
 
-    def cool(self) -> None:
+    def drop_encoded(self) -> None:
         """Drop what was encoded of events that were given out since the last time."""
         if self._warm and self._ring:
             first = self._ring[0].seq
@@ -132,7 +132,7 @@ class LogTopic(Topic):
                 self._ring[i].encoded.clear()
         self._warm = 0
 
-    def _fits(self, event: Event) -> bool:
+    def _is_next(self, event: Event) -> bool:
         return event.seq == self.head + 1
 
     def _advance(self, event: Event) -> None:
@@ -145,7 +145,7 @@ class LogTopic(Topic):
         self._ring.append(event)
         self._bytes += event.size
         added = event.size
-        most = self._rings.most_a_topic
+        most = self._rings.max_per_topic
         while len(self._ring) > RING or (most and self._bytes > most and len(self._ring) > 1):
             dropped = self._ring.popleft().size
             self._bytes -= dropped
@@ -156,7 +156,7 @@ class LogTopic(Topic):
         """What lies before is gone: whoever has not had it yet finds that out by reading on, and
         who waits for a subject is told to look again, as it may have been about that."""
         self.head = seq
-        self.forget()
+        self.drop_ring()
         for subscription in tuple(self.subscriptions):
             if subscription.live:
                 subscription.catch_up()

@@ -297,7 +297,7 @@ class _Standing:
 
     def failed(self, error: Exception) -> bool:
         """It has not; gives whether that is news."""
-        before, (level, self.state) = self.state, in_words(error)
+        before, (level, self.state) = self.state, describe_error(error)
         self.known.set()
         news = before in ("ok", "connecting") or (level == logging.ERROR and before != self.state)
         if news:
@@ -305,7 +305,7 @@ class _Standing:
         return news
 
 
-def in_words(error: Exception) -> tuple[int, str]:
+def describe_error(error: Exception) -> tuple[int, str]:
     """How bad it is, for the log, and what to do about it.
 
     Nothing of what Redis answered but connection errors, which name the address alone: a server or

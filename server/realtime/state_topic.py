@@ -9,7 +9,7 @@ from server.core.database import Database, Transaction
 from server.core.logging import log_failure
 from server.core.queries import load_queries
 from server.realtime.event import Event
-from server.realtime.log import Stretch
+from server.realtime.log import LogPage
 from server.realtime.topic import Topic
 
 _queries = load_queries(__file__, "states.sql")
@@ -43,14 +43,14 @@ class States:
         )
         if not isinstance(data, str):
             text = data(seq)
-            await self.keep(tx, topic, text)
+            await self.replace_data(tx, topic, text)
         event = Event(topic, seq, type, subject, text, at)
         tx.announce(event)
         return event
 
-    async def keep(self, tx: Transaction, topic: str, data: str) -> None:
-        """Other data for the present state, which nobody is told: not news, but worth knowing."""
-        await _queries.keep_state(tx, topic=topic, data=data)
+    async def replace_data(self, tx: Transaction, topic: str, data: str) -> None:
+        """Replace the state's data without publishing it."""
+        await _queries.replace_state_data(tx, topic=topic, data=data)
 
     async def drop(self, tx: Transaction, topic: str) -> None:
         """Forget the topic; it must not come again, as it would count from 1."""
@@ -80,7 +80,7 @@ class StateTopic(Topic):
         self._newest: Event | None = None
 
     @property
-    def present(self) -> int:
+    def start_seq(self) -> int:
         """Before everything: the state that there is comes first."""
         return 0
 
@@ -98,24 +98,24 @@ class StateTopic(Topic):
             return None
         return [self._newest] if self._newest is not None and cursor < self.head else []
 
-    async def load(self, cursor: int) -> Stretch:
+    async def load(self, cursor: int) -> LogPage:
         """Whether the state has come as far as a reader who claims to know more than this
         process; no events, as `recent` has the newest once it is known here."""
         newest = await self._states.read(self.name)
         head = newest.seq if newest is not None else 0
         if newest is not None and head > self.head:
             self._advance(newest)
-        return Stretch(cursor if cursor <= head else head, 0, ())
+        return LogPage(cursor if cursor <= head else head, 0, ())
 
-    def forget(self) -> None:
+    def drop_ring(self) -> None:
         """Nothing: a state is replaced, never rewritten."""
 
-    def cool(self) -> None:
+    def drop_encoded(self) -> None:
         """Of the newest, encode anew for whoever comes next."""
         if self._newest is not None:
             self._newest.encoded.clear()
 
-    def _fits(self, event: Event) -> bool:
+    def _is_next(self, event: Event) -> bool:
         return event.seq > self.head
 
     def _advance(self, event: Event) -> None:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from server.core.logging import log_failure
 from server.realtime.event import Event
-from server.realtime.log import Stretch
+from server.realtime.log import LogPage
 
 logger = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ class Subscription:
             self._task = None
 
 
-AT_ONCE = 100
+DIRECT_READERS = 100
 """Readers that an event is written to in one go; more get it in slices."""
 SLICE_SECONDS = 0.0005
 """How long a slice may hold the loop. What else there is to do has its turn in between."""
@@ -157,7 +157,7 @@ class Topic(ABC):
         self.head = 0
         self.subscriptions: dict[Subscription, None] = {}
         self.waiters: dict[str, dict[asyncio.Future[Event | None], None]] = {}
-        self.left_at: float | None = None
+        self.idle_since: float | None = None
         self._open = False
         self._wanted = 0
         self._filling: asyncio.Task[None] | None = None
@@ -170,7 +170,7 @@ class Topic(ABC):
 
     @property
     @abstractmethod
-    def present(self) -> int:
+    def start_seq(self) -> int:
         """The `seq` after which a reader without a cursor begins."""
 
     @abstractmethod
@@ -186,7 +186,7 @@ class Topic(ABC):
     def join(self, subscription: Subscription) -> None:
         """Events are offered to it from now on, while it is live."""
         self.subscriptions[subscription] = None
-        self.left_at = None
+        self.idle_since = None
 
     def leave(self, subscription: Subscription) -> None:
         """The opposite; harmless if it was not there."""
@@ -194,7 +194,7 @@ class Topic(ABC):
 
     def receive(self, event: Event) -> None:
         """An event from the broker: the next one, one that is known, or the far side of a gap."""
-        if self._open and self._fits(event):
+        if self._open and self._is_next(event):
             self._advance(event)
         else:
             self.hint(event.seq)
@@ -210,19 +210,19 @@ class Topic(ABC):
         """What a reader at that `seq` needs now, or None where that is not to be had from here."""
 
     @abstractmethod
-    async def load(self, cursor: int) -> Stretch:
+    async def load(self, cursor: int) -> LogPage:
         """The same from the database."""
 
     @abstractmethod
-    def forget(self) -> None:
+    def drop_ring(self) -> None:
         """What is stored was rewritten: read it again when somebody asks."""
 
     @abstractmethod
-    def cool(self) -> None:
+    def drop_encoded(self) -> None:
         """Drop what was encoded of the events kept: nobody has read them for a while."""
 
     @abstractmethod
-    def _fits(self, event: Event) -> bool:
+    def _is_next(self, event: Event) -> bool:
         """Whether it may follow what is known."""
 
     @abstractmethod
@@ -232,7 +232,7 @@ class Topic(ABC):
     def _advance(self, event: Event) -> None:
         self.head = event.seq
         if self._delivering is None:
-            if len(self.subscriptions) > AT_ONCE:
+            if len(self.subscriptions) > DIRECT_READERS:
                 self._delivering = asyncio.create_task(self._deliver(), name=f"deliver {self.name}")
             else:
                 for subscription in tuple(self.subscriptions):

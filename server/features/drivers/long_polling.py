@@ -41,23 +41,23 @@ async def follow_location(
     def news(location: DriverLocation | None) -> DriverLocation | None:
         return location if location is not None and location.seq != after else None
 
-    async def look() -> DriverLocation | None:
+    async def fetch() -> DriverLocation | None:
         return news(await drivers.newest(identity, id))
 
-    def changed(event: Event) -> DriverLocation | None:
-        # To a customer nothing is told that was not asked about: `look` does.
+    def from_event(event: Event) -> DriverLocation | None:
+        # To a customer nothing is told that was not asked about: `fetch` does.
         return news(location_in(event)) if leave is None else None
 
-    held = await long_polling.hold(
+    result = await long_polling.hold(
         request,
         service(request, Hub),
         topic_of_driver(id),
         "",
         timeout=min(timeout, service(request, Settings).long_poll_seconds),
-        look=look,
-        changed=changed,
+        fetch=fetch,
+        from_event=from_event,
         until=leave.over if leave else None,
     )
-    if held.over is not None:
+    if result.over is not None:
         raise not_found("driver")
-    return held.answer
+    return result.answer

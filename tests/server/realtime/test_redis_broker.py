@@ -346,11 +346,11 @@ async def test_what_passes_and_comes_once_more_much_later_is_old(
     open_node: OpenNode, redis_url: str
 ) -> None:
     here, there = await two(open_node, redis_url, SLOW_SWEEP)
-    topic = "passing/chat:1"
+    topic = "ephemeral/chat:1"
     far = await subscribed(there, topic)
     old = Event(topic, 0, "typing", "", '"old"', to_text(now() - timedelta(seconds=61)))
     here.broker.publish([old])
-    here.hub.pass_on(topic, "typing", '"new"')
+    here.hub.broadcast(topic, "typing", '"new"')
     await wait_until(lambda: far.events, 5)
     assert [event.data for event in far.events] == ['"new"']
 

@@ -13,7 +13,7 @@ from server.core.serving import Server
 from server.realtime.hub import Hub
 from server.transports import socketio as transport
 from server.transports.connections import Connections, End
-from server.transports.duplex import BUFFER
+from server.transports.outlet import BUFFER
 from server.transports.socketio_engine import HARD_BUFFER
 from support.cast import Cast, cast_of
 from support.idle_reader import idle_reader
@@ -270,7 +270,7 @@ async def test_a_seat_that_is_taken_while_the_session_ends_is_given_back(data_di
             session = await identified(cast.customer)
             (known,) = door_of(server)._sessions.values()
             joining = asyncio.create_task(session.post(f'42["join",{{"chat_id":"{chat_id}"}}]'))
-            while not known.places:  # noqa: ASYNC110
+            while not known.rooms:  # noqa: ASYNC110
                 await asyncio.sleep(0)
             known.end(End.REVOKED)
             await joining

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 AGAIN_SECONDS = 1.0
 
 
-class Follower(Component, ABC):
+class TopicReader(Component, ABC):
     """A sink that takes up its topic again whatever happens; there is always room in it."""
 
     def __init__(self, hub: Hub, topic: str) -> None:
@@ -31,7 +31,7 @@ class Follower(Component, ABC):
         """Act on the event; True."""
 
     @abstractmethod
-    def lost(self) -> None:
+    def on_gap(self) -> None:
         """Events may have been missed until here, where it follows again."""
 
     async def open(self) -> None:
@@ -63,7 +63,7 @@ class Follower(Component, ABC):
             try:
                 await self.open()
                 # Only now: what happened before would be missed by what is done about the loss.
-                self.lost()
+                self.on_gap()
                 return
             except Problem:  # the database is out of reach
                 pass
@@ -72,7 +72,7 @@ class Follower(Component, ABC):
             await asyncio.sleep(AGAIN_SECONDS)
 
 
-class Rewrites(Follower):
+class RewriteReader(TopicReader):
     """Follows `REWRITES`: the hub forgets its copies of the topics named there.
 
     What is read from the log later has been rewritten already.
@@ -83,9 +83,9 @@ class Rewrites(Follower):
 
     def write(self, event: Event) -> bool:
         """Forget that topic's events."""
-        self._hub.forget(json.loads(event.data)["topic"])
+        self._hub.drop_ring(json.loads(event.data)["topic"])
         return True
 
-    def lost(self) -> None:
+    def on_gap(self) -> None:
         """Any topic may have been rewritten."""
-        self._hub.forget_all()
+        self._hub.drop_rings()

@@ -5,16 +5,16 @@ from datetime import timedelta
 
 from server.core.clock import now, to_text
 from server.realtime.event import Event
-from server.realtime.log import Stretch
+from server.realtime.log import LogPage
 from server.realtime.topic import Topic
 
-PASSING = "passing/"
+EPHEMERAL = "ephemeral/"
 """Begins the name of every passing topic, so that each process knows it for one."""
-PASSES = timedelta(seconds=60)
+MAX_AGE = timedelta(seconds=60)
 """What is older tells nothing any more; the clocks of several machines differ."""
 
 
-class PassingTopic(Topic):
+class EphemeralTopic(Topic):
     """Events are numbered as they arrive here; a reader that has no room misses them.
 
     The broker is all that carries them, so without Redis they stay within their process.
@@ -23,7 +23,7 @@ class PassingTopic(Topic):
     gapless = False
 
     @property
-    def present(self) -> int:
+    def start_seq(self) -> int:
         """After everything: there is no history."""
         return self.head
 
@@ -34,7 +34,7 @@ class PassingTopic(Topic):
     def receive(self, event: Event) -> None:
         """Whatever comes is new, but for what is sent once more much later: it has no `seq` to be
         known by."""
-        if event.at >= to_text(now() - PASSES):
+        if event.at >= to_text(now() - MAX_AGE):
             self._advance(replace(event, seq=self.head + 1))
 
     def hint(self, seq: int) -> None:
@@ -44,17 +44,17 @@ class PassingTopic(Topic):
         """Nothing: what has passed is gone."""
         return []
 
-    async def load(self, cursor: int) -> Stretch:
+    async def load(self, cursor: int) -> LogPage:
         """Nothing."""
-        return Stretch(cursor, 0, ())
+        return LogPage(cursor, 0, ())
 
-    def forget(self) -> None:
+    def drop_ring(self) -> None:
         """Nothing is remembered."""
 
-    def cool(self) -> None:
+    def drop_encoded(self) -> None:
         """Nothing is kept."""
 
-    def _fits(self, event: Event) -> bool:
+    def _is_next(self, event: Event) -> bool:
         return True
 
     async def _fill(self) -> None:
