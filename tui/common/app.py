@@ -16,7 +16,6 @@ from textual.widgets import Static
 from tui.common.auth_flow import AuthFlow, Client
 from tui.common.base_app import BaseApp
 from tui.common.client.meter import Wire
-from tui.common.dialogs.base import LEAST_COLUMNS, LEAST_ROWS, TooSmall
 from tui.common.panel import Panel
 from tui.common.panel_grid import PanelGrid
 from tui.common.sanitize import plain
@@ -25,6 +24,7 @@ from tui.common.theme import DAY, NIGHT
 from tui.common.throttle import Pace
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.tab_strip import TabStrip
+from tui.common.widgets.too_small import LEAST_COLUMNS, LEAST_ROWS, TooSmall
 from tui.common.widgets.top_bar import TopBar
 
 if TYPE_CHECKING:
@@ -76,11 +76,16 @@ class TiffinApp(BaseApp, ServicesApp):
         Binding("x", "cut", "Cut line"),
         Binding("f2", "account", "Account"),
         Binding("t", "theme", "Theme"),
+        Binding("i", "explain_news", "How this panel gets its news", show=False),
         Binding("question_mark", "help", "Help", key_display="?"),
-        Binding("ctrl+right,f6", "cycle(1)", "Next panel", show=False, priority=True),
-        Binding("ctrl+left,shift+f6", "cycle(-1)", "Previous panel", show=False, priority=True),
-        Binding("f8", "take_note", "Mark the alert as read", show=False, priority=True),
-        Binding("escape", "leave", "Leave field", show=False),
+        Binding("f1", "help", "Help", show=False, priority=True),
+        # in a field these move by words
+        Binding("ctrl+right", "cycle(1)", "Next panel", show=False),
+        Binding("ctrl+left", "cycle(-1)", "Previous panel", show=False),
+        Binding("f6", "cycle(1)", "Next panel", show=False, priority=True),
+        Binding("shift+f6", "cycle(-1)", "Previous panel", show=False, priority=True),
+        Binding("f8", "acknowledge", "Mark the alert as read", show=False, priority=True),
+        Binding("escape", "leave_field", "Leave field", show=False),
         Binding("ctrl+q", "quit", "Quit", priority=True),
     ]
 
@@ -304,7 +309,9 @@ class TiffinApp(BaseApp, ServicesApp):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys of the panels only where panels are."""
-        if action in ("panel", "cycle", "zoom", "cut", "account", "leave"):
+        if action in (
+            "panel", "cycle", "zoom", "cut", "account", "leave_field", "explain_news"
+        ):  # fmt: skip
             return len(self.screen_stack) == 1 and bool(self.panels)
         return True
 
@@ -352,23 +359,41 @@ class TiffinApp(BaseApp, ServicesApp):
         question = ConfirmScreen("Quit", " ".join(unsent), yes="Quit", no="Stay", danger=True)
         self.push_screen(question, answered)
 
-    def action_take_note(self) -> None:
+    def action_acknowledge(self) -> None:
         """Acknowledge what stands as a toast, wherever one is."""
         any(panel.acknowledge() for panel in self.panels)
 
-    def action_leave(self) -> None:
-        """Out of a field, so that single keys are keys again."""
-        self.screen.set_focus(None)
+    def action_leave_field(self) -> None:
+        """Out of a field into the rest of its panel, so that single keys are keys again."""
+        if self.grid.main is not None:
+            self.grid.main.leave_field()
 
     def action_theme(self) -> None:
         """Day or night."""
         self.theme = DAY.name if self.theme == NIGHT.name else NIGHT.name
 
     def action_help(self) -> None:
-        """Keys, and how to read the wire line."""
-        from tui.common.dialogs.help import HelpScreen
+        """Keys, those that work here first, and how to read the wire line; and back."""
+        from tui.common.dialogs.help import HelpScreen, keys_of
 
-        self.push_screen(HelpScreen(self.panels))
+        if isinstance(self.screen, HelpScreen):
+            self.screen.dismiss(None)
+        elif len(self.screen_stack) == 1 and (front := self.grid.main) is not None:
+            others = [panel for panel in self.panels if panel is not front]
+            self.push_screen(HelpScreen(front.TITLE, front.KEYS, others))
+        else:
+            self.push_screen(HelpScreen("Keys here", keys_of(self.screen), self.panels))
+
+    def action_help_quit(self) -> None:
+        """On ctrl+c where there is nothing to copy."""
+        self.notify("Press ctrl+q to quit.", title="Quit")
+
+    def action_explain_news(self) -> None:
+        """How the panel in front gets its news."""
+        from tui.common.dialogs.help import NewsScreen
+
+        if self.grid.main is not None:
+            self.push_screen(NewsScreen(self.grid.main))
 
     def action_account(self) -> None:
         """Profile, password, sessions, log out, delete."""

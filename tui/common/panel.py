@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.app import ComposeResult, SystemCommand
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.css.query import NoMatches
 from textual.message import Message
-from textual.widgets import Static
+from textual.widgets import Input, Static, TextArea
+from textual.worker import Worker, WorkerState
 
-from tui.common.client.meter import Pattern
+from tui.common.client.meter import Pattern, State
 from tui.common.sanitize import plain
 from tui.common.services import Services, services_of
 from tui.common.widgets.wire_line import WireLine
@@ -47,6 +49,7 @@ class Panel(Vertical):
     KEYS: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Keys and what they do, for the help screen."""
     ALLOW_MAXIMIZE = False
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("r,f5", "retry", "Try again", show=False)]
 
     DEFAULT_CSS = """
     Panel {
@@ -147,6 +150,17 @@ class Panel(Vertical):
     def redraw(self) -> None:
         """Paint what has changed since the last time. Called at most 20 times a second."""
 
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """An error of our own in a feed must not look like a feed without news."""
+        error = event.worker.error
+        if event.state is WorkerState.ERROR and error is not None:
+            self.worker_failed(event.worker.group, f"Stopped by an error: {error!r}.")
+
+    def worker_failed(self, group: str, message: str) -> None:
+        """A worker has ended with an error that is no `ClientError`; say so."""
+        self.meter.set_state(State.DOWN, "stopped by an error")
+        self.notify(f"{message} Log out and in again.", title=self.TITLE, severity="error")
+
     def drop_connection(self) -> None:
         """Drop the connection of the stream in view; it comes back by itself."""
         self.notify("This panel holds no connection to cut.", title=self.TITLE)
@@ -155,6 +169,10 @@ class Panel(Vertical):
         """What would be lost with this window, in a sentence; "" where there is nothing."""
         return ""
 
+    def action_retry(self) -> None:
+        """Read again what is shown, now: by default what another window may have changed."""
+        self.refresh_remote()
+
     def acknowledge(self) -> bool:
         """Acknowledge what it shows over everything else; False where there is nothing."""
         return False
@@ -162,6 +180,15 @@ class Panel(Vertical):
     def commands(self) -> Iterable[SystemCommand]:
         """What the command palette offers of this panel."""
         return ()
+
+    def toast(self, message: str, *, about: str = "", error: bool = False) -> None:
+        """Show a toast; a newer one `about` the same takes its place."""
+        self.notify(
+            message,
+            title=f"{self.TITLE}: {about}" if about else self.TITLE,
+            severity="warning" if error else "information",
+            timeout=8,
+        )
 
     def set_summary(self, summary: Content | str) -> None:
         """What the panel says as a card, two lines. A plain string is text, never markup."""
@@ -225,6 +252,15 @@ class Panel(Vertical):
             return
         for widget in self.query("*"):
             if widget.focusable and widget.display:
+                self.screen.set_focus(widget)
+                return
+
+    def leave_field(self) -> None:
+        """Give the focus from a field to the rest of the panel; nothing where no field has it."""
+        if not isinstance(self.screen.focused, Input | TextArea):
+            return
+        for widget in self.query("*"):
+            if widget.focusable and widget.display and not isinstance(widget, Input | TextArea):
                 self.screen.set_focus(widget)
                 return
 

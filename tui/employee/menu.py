@@ -15,10 +15,11 @@ from textual.widgets.option_list import Option
 
 from server.features.restaurants.schemas import MenuItem, MenuItemChange, NewMenuItem
 from tui.common.client.errors import ApiError, ClientError
-from tui.common.dialogs.base import Dialog, TooSmall
+from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.confirm import ConfirmScreen
 from tui.common.format import field_of, fit, human_money, message_for
 from tui.common.sanitize import in_one_line, plain
+from tui.common.widgets.status_line import StatusLine
 from tui.employee.uploads import DishPhotoPanel
 
 KEYS = "space sold out · a adds · e edits · p photo · del removes · esc closes"
@@ -32,7 +33,7 @@ class MenuScreen(Dialog[None]):
         & > .box { width: 76; height: 80%; }
         & OptionList { height: 1fr; }
         & #about { height: 2; color: $wire-ink; margin-top: 1; }
-        & #words { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
+        & StatusLine { height: 1; margin-top: 0; text-wrap: nowrap; text-overflow: ellipsis; }
     }
     """
     AUTO_FOCUS = "OptionList"
@@ -52,7 +53,7 @@ class MenuScreen(Dialog[None]):
         self._dishes: list[MenuItem] = []
         self._busy = False
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> ComposeResult:
         """The dishes, the one in focus in full, a line of news."""
         with Vertical(classes="box") as box:
             box.border_title = "Menu"
@@ -61,8 +62,7 @@ class MenuScreen(Dialog[None]):
             )
             yield OptionList(id="dishes")
             yield Static("", id="about", markup=False)
-            yield Static("Reading the menu …", id="words", markup=False)
-        yield TooSmall()
+            yield StatusLine("Reading the menu …")
 
     def on_mount(self) -> None:
         """Read the menu."""
@@ -71,11 +71,6 @@ class MenuScreen(Dialog[None]):
     def on_resize(self) -> None:
         """The prices stay at the right edge."""
         self.call_after_refresh(self._fill)
-
-    def say(self, words: str, *, error: bool = False) -> None:
-        """Show `words` at the foot."""
-        mark = ("✕ ", "bold $error") if error else ("✓ ", "bold $success")
-        self.query_one("#words", Static).update(Content.assemble(mark, plain(words)))
 
     @property
     def dish(self) -> MenuItem | None:
@@ -121,7 +116,7 @@ class MenuScreen(Dialog[None]):
         if dish is not None:
             panel = self.app.screen_stack[0].query_one(DishPhotoPanel)
             words = f"{dish.name}: the photo is on its way; panel {panel.number} follows it."
-            panel.offer_for(dish, lambda: self.say(words))
+            panel.offer_for(dish, lambda: self.show_status(words, "done"))
 
     def action_remove(self) -> None:
         """Take the dish in focus off the menu."""
@@ -147,11 +142,11 @@ class MenuScreen(Dialog[None]):
         try:
             await work
         except ApiError as refusal:
-            self.say(refusal.message, error=True)
+            self.show_status(refusal.message)
             if refusal.status == 404 and self._dishes:
                 await self._read()
         except ClientError as error:
-            self.say(f"{error.message} Try again.", error=True)
+            self.show_status(f"{error.message} Try again.")
         finally:
             self._busy = False
 
@@ -159,7 +154,9 @@ class MenuScreen(Dialog[None]):
         await self._read()
         sold_out = sum(not dish.available for dish in self._dishes)
         count = f"{len(self._dishes)} dishes" if len(self._dishes) != 1 else "1 dish"
-        self.say(f"{count}, {sold_out or 'none'} sold out." if self._dishes else "No dish yet.")
+        self.show_status(
+            f"{count}, {sold_out or 'none'} sold out." if self._dishes else "No dish yet.", "done"
+        )
 
     async def _read(self) -> None:
         restaurant = await self.services.api.restaurant(self._restaurant_id)
@@ -171,13 +168,15 @@ class MenuScreen(Dialog[None]):
         change = MenuItemChange(available=not dish.available)
         changed = await self.services.api.change_menu_item(self._restaurant_id, dish.id, change)
         self._saved(changed)
-        self.say(f"{dish.name}: {'there again' if changed.available else 'sold out'}.")
+        self.show_status(
+            f"{dish.name}: {'there again' if changed.available else 'sold out'}.", "done"
+        )
 
     async def _remove(self, dish: MenuItem) -> None:
         await self.services.api.remove_menu_item(self._restaurant_id, dish.id)
         self._dishes = [one for one in self._dishes if one.id != dish.id]
         self._fill()
-        self.say(f"{dish.name} is off the menu.")
+        self.show_status(f"{dish.name} is off the menu.", "done")
 
     def _saved(self, dish: MenuItem | None) -> None:
         if dish is None:
@@ -189,7 +188,7 @@ class MenuScreen(Dialog[None]):
         else:
             self._dishes.append(dish)
             self._fill(len(self._dishes) - 1)
-        self.say(f"{dish.name} is saved.")
+        self.show_status(f"{dish.name} is saved.", "done")
 
     def _fill(self, at: int | None = None) -> None:
         dishes = self.query_one(OptionList)
@@ -228,7 +227,6 @@ class DishScreen(Dialog[MenuItem]):
         & .row { height: 1; margin-bottom: 1; }
         & .row > Label { width: 13; color: $title; }
         & .row > Input { width: 1fr; }
-        & #words { height: auto; min-height: 1; margin-top: 1; }
     }
     """
     AUTO_FOCUS = "#name"
@@ -239,7 +237,7 @@ class DishScreen(Dialog[MenuItem]):
         self._restaurant_id = restaurant_id
         self._dish = dish
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> ComposeResult:
         """Three fields and a button."""
         dish = self._dish
         values = ("", "", "")
@@ -253,8 +251,7 @@ class DishScreen(Dialog[MenuItem]):
                     yield Label(label, markup=False)
                     yield Input(in_one_line(value), id=field, compact=True, max_length=longest)
             yield Button("Save", id="save", variant="primary", compact=True)
-            yield Static("", id="words", markup=False)
-        yield TooSmall()
+            yield StatusLine()
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
@@ -273,7 +270,7 @@ class DishScreen(Dialog[MenuItem]):
         except Exception as error:
             words = message_for(error)
             if self.is_attached:
-                self._say(words)
+                self.show_status(words)
                 self._point_at(field_of(error))
             return
         if self.is_attached:
@@ -291,10 +288,6 @@ class DishScreen(Dialog[MenuItem]):
             return await api.add_menu_item(self._restaurant_id, new)
         change = MenuItemChange(name=name, description=description, price_cents=cents)
         return await api.change_menu_item(self._restaurant_id, self._dish.id, change)
-
-    def _say(self, words: str) -> None:
-        line = Content.assemble(("✕ ", "bold $error"), plain(words))
-        self.query_one("#words", Static).update(line)
 
     def _point_at(self, field: str | None) -> None:
         if field in {key for key, *_ in FIELDS}:

@@ -10,19 +10,20 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import OptionList, Static
+from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from server.features.restaurants.schemas import MenuItem
 from server.features.uploads.schemas import NewUpload, Upload, UploadPurpose
 from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.retry import Backoff, is_permanent
-from tui.common.dialogs.base import Dialog, TooSmall
+from tui.common.dialogs.base import Dialog
 from tui.common.format import fit, message_for
 from tui.common.sanitize import plain
 from tui.common.uploads.jobs import UploadJob
 from tui.common.uploads.manager import Row
 from tui.common.uploads.panel import PhotoPanel
+from tui.common.widgets.status_line import StatusLine
 
 NO_DISH = "A dish no longer on the menu"
 
@@ -96,7 +97,7 @@ class PhotoSubjectScreen(Dialog["MenuItem | Literal['avatar']"]):
     PhotoSubjectScreen {
         & > .box { width: 60; height: 70%; }
         & OptionList { height: 1fr; }
-        & #words { height: auto; min-height: 1; max-height: 3; margin-top: 1; }
+        & StatusLine { max-height: 3; }
     }
     """
     AUTO_FOCUS = "OptionList"
@@ -110,14 +111,13 @@ class PhotoSubjectScreen(Dialog["MenuItem | Literal['avatar']"]):
         self._restaurant_id = restaurant_id
         self._dishes: list[MenuItem] = []
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> ComposeResult:
         """The dishes, and a line for what is wrong."""
         with Vertical(classes="box") as box:
             box.border_title = "A photo of what?"
             box.border_subtitle = "enter chooses · esc closes"
             yield OptionList(id="dishes")
-            yield Static("Reading the menu …", id="words", markup=False)
-        yield TooSmall()
+            yield StatusLine("Reading the menu …")
 
     def on_mount(self) -> None:
         """Read the menu."""
@@ -144,8 +144,7 @@ class PhotoSubjectScreen(Dialog["MenuItem | Literal['avatar']"]):
             except SignedOut:
                 return
             except ClientError as error:
-                line = Content.assemble(("✕ ", "bold $error"), message_for(error))
-                self.query_one("#words", Static).update(line)
+                self.show_status(message_for(error))
                 if is_permanent(error):
                     return
                 await asyncio.sleep(backoff.lost())
@@ -163,7 +162,7 @@ class PhotoSubjectScreen(Dialog["MenuItem | Literal['avatar']"]):
         first = next((at for at, dish in enumerate(dishes) if dish.photo_url is None), 0)
         options.highlighted = first
         words = f"{missing} without a photo." if missing else "Every dish has its photo."
-        self.query_one("#words", Static).update(Content.assemble((words, "$wire-ink")))
+        self.show_status(words, "info")
 
 
 def subject_line(dish: MenuItem, width: int) -> Content:

@@ -29,6 +29,7 @@ class EchoPanel(Panel):
         self.count = 0
         self.flushes = 0
         self.cuts = 0
+        self.refreshes = 0
         self.started = 0
         self.stopped = 0
 
@@ -46,6 +47,9 @@ class EchoPanel(Panel):
 
     def drop_connection(self) -> None:
         self.cuts += 1
+
+    def refresh_remote(self) -> None:
+        self.refreshes += 1
 
     def redraw(self) -> None:
         self.flushes += 1

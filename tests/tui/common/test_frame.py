@@ -5,6 +5,7 @@ import pytest
 from frame_window import EchoPanel, Window, numbered, settled, signed_in
 from textual.color import Color
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from support.live_server import LiveServer
 from support.screen import sees, shown
@@ -145,6 +146,91 @@ async def test_digits_in_a_field_are_digits_until_esc(
         await wait_until(lambda: app.grid.main is app.panels[1])
 
 
+async def test_a_field_keeps_the_keys_that_move_in_it(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        field = app.echo.query_one("#echo", Input)
+        field.focus()
+        await pilot.pause()
+        await pilot.press(*"one two", "ctrl+left")
+        assert app.focused is field
+        assert field.cursor_position == len("one ")
+        await pilot.press("f6")
+        await wait_until(lambda: app.grid.main is app.panels[1])
+
+
+async def test_esc_leaves_a_field_for_its_panel_and_nothing_else(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        knock = app.echo.query_one("#knock")
+        for start in ("#echo", "#knock"):
+            app.echo.query_one(start).focus()
+            await pilot.pause()
+            await pilot.press("escape")
+            assert app.focused is knock
+
+
+@pytest.mark.parametrize("key", ["r", "f5"])
+async def test_a_panel_reads_again_when_asked(
+    demo_server: LiveServer, tmp_path: Path, key: str
+) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        before = app.echo.refreshes
+        await pilot.press(key)
+        assert app.echo.refreshes == before + 1
+
+
+async def test_help_is_there_in_fields_and_dialogs_and_says_what_works_here(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        app.echo.query_one("#echo").focus()
+        await pilot.pause()
+        await pilot.press("f1")
+        await sees(app, "knock")
+        text = shown(app)
+        assert text.index("knock") < text.index("zoom panel")
+        await pilot.press("f1")
+        await wait_until(lambda: len(app.screen_stack) == 1)
+        await pilot.press("f2")
+        await sees(app, "Change password")
+        await pilot.press("f1")
+        await sees(app, "Keys here")
+        await pilot.press("q")
+        await wait_until(lambda: len(app.screen_stack) == 2)
+
+
+async def test_keys_that_do_nothing_under_a_dialog_are_not_offered(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        await sees(app, "z Zoom")
+        await pilot.press("question_mark")
+        await wait_until(lambda: "z Zoom" not in shown(app))
+        await pilot.press("q")
+        await sees(app, "z Zoom")
+
+
+async def test_i_explains_how_the_panel_gets_its_news(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        app.echo.meter.sent("GET /echo", 120)
+        await pilot.press("i")
+        for words in ("How Echo gets its news", "until something changes", "120 B"):
+            await sees(app, words)
+        await pilot.press("i")
+        await wait_until(lambda: len(app.screen_stack) == 1)
+
+
+async def test_ctrl_c_says_how_to_quit(demo_server: LiveServer, tmp_path: Path) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        await pilot.press("ctrl+c")
+        await sees(app, "Press ctrl+q to quit.")
+
+
 async def test_x_cuts_the_line_of_the_panel_in_front(
     demo_server: LiveServer, tmp_path: Path
 ) -> None:
@@ -230,7 +316,7 @@ async def test_the_top_bar_tells_when_a_line_is_away(
         app.echo.meter.set_state(State.WAITING)
         await sees(app, "◐ all live")
         app.echo.meter.retrying("refused", 5)
-        await sees(app, "◌ 1 of 1 away")
+        await sees(app, "◌ 1 of 1 offline")
 
 
 async def test_a_thousand_events_are_a_few_paintings(

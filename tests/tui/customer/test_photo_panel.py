@@ -92,7 +92,7 @@ async def test_a_photo_of_a_cup_from_the_file_to_the_avatar(
             await wait_until(lambda: avatar.settled and avatar.picture_region.height > 3)
             form = app.screen.query_one("#profile").region
             assert avatar.region in form, "beside the profile, and no higher"
-            assert app.screen.query_one("#words").region.bottom < app.size.height
+            assert app.screen.query_one("StatusLine").region.bottom < app.size.height
         async with Rest(url) as guest:
             (await (await guest.demo("customer")).delete(f"/uploads/{in_view(app).id}")).must(204)
         await app.api.me()

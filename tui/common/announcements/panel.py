@@ -6,14 +6,13 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.worker import Worker, WorkerState
 
 from server.features.announcements.schemas import ReadAnnouncement, Scope, Severity
 from tui.common.announcements import format as announcement_text
 from tui.common.announcements.feed import STREAM, AnnouncementFeed
 from tui.common.announcements.list import AnnouncementList
 from tui.common.announcements.model import AnnouncementBook
-from tui.common.client.meter import Pattern, State
+from tui.common.client.meter import Pattern
 from tui.common.panel import Panel
 from tui.common.sanitize import plain
 
@@ -41,7 +40,6 @@ class AnnouncementsPanel(Panel):
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "acknowledge", "Mark read"),
-        Binding("r", "reload", "Reload", show=False),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -195,7 +193,7 @@ class AnnouncementsPanel(Panel):
         if (announcement := self.rows.at_cursor) is not None:
             self.feed.acknowledge(announcement)
 
-    def action_reload(self) -> None:
+    def action_retry(self) -> None:
         """Read the newest again, and follow from there."""
         self.feed.reload()
 
@@ -204,10 +202,9 @@ class AnnouncementsPanel(Panel):
         """The list."""
         return self.query_one(AnnouncementList)
 
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """A feed that broke by a mistake of ours must not look like a quiet day."""
-        if event.state is WorkerState.ERROR and event.worker.group == STREAM:
-            words = f"stopped by an error: {event.worker.error!r}. Press r to read again."
-            self.meter.set_state(State.DOWN, words)
-            self.feed.error = words
+    def worker_failed(self, group: str, message: str) -> None:
+        """Where it was the stream, say it in the list, too."""
+        super().worker_failed(group, message)
+        if group == STREAM:
+            self.feed.error = f"{message} Press r to read again."
             self.changed()

@@ -4,7 +4,6 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from textual import on
-from textual.worker import Worker, WorkerState
 
 from server.features.chat.schemas import Chat, ChatMessage
 from tui.common.chat.session import Talk
@@ -195,13 +194,12 @@ class TalkPanel(Panel):
     def _refused(self, event: ChatPane.Refused) -> None:
         self.notify(event.words, title=self.TITLE, severity="warning")
 
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """A talk that broke by a mistake of ours must not look like a quiet one."""
-        group = event.worker.group
-        if event.state is WorkerState.ERROR and group.startswith(TALK):
-            talk = self.talks.get(group.removeprefix(TALK))
-            if talk is not None:
-                talk.over = True
-                talk.error = f"Stopped by an error: {event.worker.error!r}."
-                talk.meter.set_state(State.DOWN, "stopped by an error")
-                self.changed()
+    def worker_failed(self, group: str, message: str) -> None:
+        """Where it was a chat, say it in the chat, too."""
+        super().worker_failed(group, message)
+        talk = self.talks.get(group.removeprefix(TALK)) if group.startswith(TALK) else None
+        if talk is not None:
+            talk.over = True
+            talk.error = message
+            talk.meter.set_state(State.DOWN, "stopped by an error")
+            self.changed()

@@ -11,12 +11,14 @@ from textual.content import Content
 from textual.widgets import Button, Input, Label, Static
 
 from tui.common.client.errors import ClientError
-from tui.common.dialogs.base import LEAST_ROWS, Dialog, TooSmall
+from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.sessions import SessionsScreen
 from tui.common.sanitize import in_one_line, plain
 from tui.common.services import services_of
 from tui.common.uploads.bitmap import NotDrawable
 from tui.common.widgets.picture import PictureView
+from tui.common.widgets.status_line import StatusLine
+from tui.common.widgets.too_small import LEAST_ROWS
 
 if TYPE_CHECKING:
     from server.features.accounts.schemas import Account, ProfileChange
@@ -49,13 +51,12 @@ class AccountScreen(Dialog[None]):
         &.-short .heading { margin: 1 0 0 0; }
         & .buttons { height: auto; }
         & .buttons > Button { margin-right: 2; }
-        & #words { height: auto; min-height: 1; margin-top: 1; }
     }
     """
     AUTO_FOCUS = "#name"
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (LEAST_ROWS, "-short"), (27, "-tall")]  # noqa: RUF012
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> ComposeResult:
         """Three parts and a line for what came of it."""
         with Vertical(classes="box") as box:
             box.border_title = "Account"
@@ -74,7 +75,7 @@ class AccountScreen(Dialog[None]):
                     yield Button("Photo …", id="photo", compact=True)
                 yield Button("Sessions …", id="sessions", compact=True)
             yield Static("Password", classes="heading", markup=False)
-            for field, label in (("current_password", "Now"), ("new_password", "New")):
+            for field, label in (("current_password", "Current"), ("new_password", "New")):
                 with Horizontal(classes="row"):
                     yield Label(label, markup=False)
                     yield Input(id=field, password=True, compact=True, max_length=1024)
@@ -82,8 +83,7 @@ class AccountScreen(Dialog[None]):
                 yield Button("Change password", id="change", compact=True)
                 yield Button("Log out", id="log-out", compact=True)
                 yield Button("Delete account …", id="delete", variant="error", compact=True)
-            yield Static("", id="words", markup=False)
-        yield TooSmall()
+            yield StatusLine()
 
     def on_mount(self) -> None:
         """Show what is known, then ask the server."""
@@ -92,13 +92,6 @@ class AccountScreen(Dialog[None]):
             self._fill(account)
         self._do(self._load)
         self.set_interval(AVATAR_SECONDS, self._look)
-
-    def say(self, words: str, *, error: bool = True) -> None:
-        """Show `words` at the foot of the box."""
-        mark = ("✕ ", "bold $error") if error else ("✓ ", "bold $success")
-        self.query_one("#words", Static).update(
-            Content.assemble(mark, plain(words)) if words else Content("")
-        )
 
     def _fill(self, account: "Account") -> None:
         self.query_one("#who", Static).update(
@@ -131,9 +124,9 @@ class AccountScreen(Dialog[None]):
         try:
             await action()
         except Exception as error:
-            words = message_for(error)
+            message = message_for(error)
             if self.is_attached:
-                self.say(words)
+                self.show_status(message)
                 self._point_at(field_of(error))
 
     def _point_at(self, field: str | None) -> None:
@@ -156,7 +149,7 @@ class AccountScreen(Dialog[None]):
         photos = self._photos()
         if photos is not None:
             words = f"Your photo is on its way; panel {photos.number} follows it."
-            photos.offer_avatar(lambda: self.say(words, error=False))
+            photos.offer_avatar(lambda: self.show_status(words, "done"))
 
     def _photos(self) -> "PhotoPanel | None":
         from tui.common.uploads.panel import PhotoPanel
@@ -199,7 +192,7 @@ class AccountScreen(Dialog[None]):
         account = await self.services.api.change_profile(self._profile())
         self.services.show_account(account)
         self._fill(account)
-        self.say("Saved.", error=False)
+        self.show_status("Saved.", "done")
 
     def _profile(self) -> "ProfileChange":
         from server.features.accounts.schemas import ProfileChange
@@ -226,7 +219,7 @@ class AccountScreen(Dialog[None]):
         await self.services.api.change_password(*(Secret(field.value) for field in fields))
         for field in fields:
             field.value = ""
-        self.say("Password changed.", error=False)
+        self.show_status("Password changed.", "done")
 
 
 LONGEST = 240
@@ -278,7 +271,7 @@ class DeleteAccountScreen(Dialog[bool]):
         & .row { height: 1; margin-top: 1; }
         & .row > Label { width: 11; color: $title; }
         & .row > Input { width: 1fr; }
-        & #trouble { height: auto; color: $error; padding-left: 11; }
+        & StatusLine { min-height: 0; margin-top: 0; padding-left: 11; }
         & .buttons { height: auto; margin-top: 1; align-horizontal: right; }
         & Button { margin-left: 2; }
     }
@@ -289,7 +282,7 @@ class DeleteAccountScreen(Dialog[bool]):
         Binding("right", "app.focus_next", show=False),
     ]
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> ComposeResult:
         """The question, the password, two buttons."""
         with Vertical(classes="box") as box:
             box.border_title = "Delete account"
@@ -302,11 +295,10 @@ class DeleteAccountScreen(Dialog[bool]):
             with Horizontal(classes="row"):
                 yield Label("Password", markup=False)
                 yield Input(id="password", password=True, compact=True, max_length=1024)
-            yield Static("", id="trouble", markup=False)
+            yield StatusLine()
             with Horizontal(classes="buttons"):
                 yield Button("Keep it", id="no", compact=True)
                 yield Button("Delete it", id="yes", variant="error", compact=True)
-        yield TooSmall()
 
     @on(Input.Submitted)
     def _submitted(self) -> None:
@@ -329,7 +321,7 @@ class DeleteAccountScreen(Dialog[bool]):
         try:
             await self.services.api.delete_account(Secret(password.value))
         except ClientError as error:
-            self.query_one("#trouble", Static).update(Content(plain(message_for(error))))
+            self.show_status(message_for(error))
             if field_of(error) == "password":
                 password.focus()
         else:

@@ -3,18 +3,22 @@
 from functools import cached_property
 from typing import ClassVar, TypeVar
 
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widget import Widget
 
 from tui.common.services import Services, services_of
+from tui.common.widgets.status_line import Kind, StatusLine
+from tui.common.widgets.too_small import TooSmall
 
 ResultT = TypeVar("ResultT")
 
 
 class Dialog(ModalScreen[ResultT]):
-    """Centred box, dimmed surroundings, esc closes with None."""
+    """Centred box, dimmed surroundings, esc closes with None.
+
+    A subclass yields its box in `body()`, and in it a `StatusLine` if it calls `show_status`.
+    """
 
     DEFAULT_CSS = """
     Dialog {
@@ -29,6 +33,8 @@ class Dialog(ModalScreen[ResultT]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Close"),
+        Binding("q", "close", show=False),
+        Binding("question_mark", "app.help", show=False),
         Binding("down", "app.focus_next", show=False),
         Binding("up", "app.focus_previous", show=False),
         Binding("ctrl+q", "app.quit", show=False),
@@ -39,30 +45,20 @@ class Dialog(ModalScreen[ResultT]):
         """What the app offers to its dialogs."""
         return services_of(self)
 
+    def compose(self) -> ComposeResult:
+        """The box, and what covers it in a window that is too small."""
+        yield from self.body()
+        yield TooSmall()
+
+    def body(self) -> ComposeResult:
+        """The box."""
+        yield from ()
+
+    def show_status(self, message: str, kind: Kind = "error") -> None:
+        """Show what came of the last action; "" clears it. Does nothing once it is closed."""
+        if self.is_attached:
+            self.query_one(StatusLine).show(message, kind)
+
     def action_close(self) -> None:
         """Leave without an answer."""
         self.dismiss(None)
-
-
-LEAST_COLUMNS = 56
-LEAST_ROWS = 16
-
-
-class TooSmall(Widget):
-    """Covers its screen while the window is below 56x16."""
-
-    DEFAULT_CSS = """
-    TooSmall {
-        display: none; layer: cover; width: 100%; height: 100%; background: $background;
-        content-align: center middle; text-align: center;
-    }
-    """
-
-    def render(self) -> Content:
-        """The size there is and the size that is needed."""
-        columns, rows = self.app.size
-        return Content.assemble(
-            ("This window is too small", "bold"),
-            f"\n{columns}x{rows}; tiffin needs {LEAST_COLUMNS}x{LEAST_ROWS}\n",
-            ("ctrl+q quits", "$wire-ink"),
-        )

@@ -9,7 +9,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Button, Static
 
-from tui.common.dialogs.base import Dialog, TooSmall
+from tui.common.dialogs.base import Dialog
 from tui.common.sanitize import plain
 
 
@@ -38,7 +38,7 @@ class ConfirmScreen(Dialog[bool]):
         self._heading, self._question = plain(title), plain(question, newlines=True)
         self._yes, self._no, self._danger = plain(yes), plain(no), danger
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> ComposeResult:
         """The question and two buttons."""
         with Vertical(classes="box danger" if self._danger else "box") as box:
             box.border_title = Content(self._heading)
@@ -52,7 +52,6 @@ class ConfirmScreen(Dialog[bool]):
                     variant="error" if self._danger else "primary",
                     compact=True,
                 )
-        yield TooSmall()
 
     @on(Button.Pressed)
     def _answer(self, event: Button.Pressed) -> None:

@@ -1,49 +1,73 @@
-"""All keys, the patterns, and how to read a wire line."""
+"""The help: all keys, the patterns, how to read a wire line, and how a panel gets its news."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+import time
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.cells import cell_len
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
+from textual.screen import Screen
 from textual.widgets import Static
 
 from tui.common.client.meter import Pattern, State
-from tui.common.dialogs.base import Dialog, TooSmall
+from tui.common.dialogs.base import Dialog
+from tui.common.format import human_age, human_bytes, human_latency
+from tui.common.sanitize import plain
 from tui.common.theme import PATTERN_INK, STATE_GLYPH
 
 if TYPE_CHECKING:
     from tui.common.panel import Panel
 
-GENERAL = (
+Keys = Sequence[tuple[str, str]]
+"""What is pressed, and what it does."""
+
+GENERAL: Keys = (
+    ("1 … 6", "go to a panel"),
     ("tab ⇧tab", "next field, the one before"),
     ("^← ^→", "next panel, the one before"),
     ("z", "zoom panel, and back"),
+    ("r f5", "try again, read again"),
     ("x", "cut its line, see it return"),
+    ("i", "how it gets its news"),
     ("t", "day / night"),
     ("f2", "account, log out"),
+    ("f8", "mark an alert as read"),
     ("^p", "all commands"),
+    ("? f1", "help"),
     ("esc", "leave field, close"),
     ("^z", "to the shell, until fg"),
     ("^q", "quit"),
 )
-STATES = (
-    (State.LIVE, "live"),
-    (State.WAITING, "waiting on a held request"),
-    (State.RETRY, "reconnecting"),
-    (State.DOWN, "down"),
-    (State.IDLE, "not in use"),
-)
-PATTERNS = (
-    (Pattern.LONG_POLL, "the server holds a request\nuntil something changes"),
-    (Pattern.SSE, "one stream, server to you"),
-    (Pattern.WEBSOCKET, "one stream, both ways"),
-    (Pattern.SHORT_POLL, "ask again, when the server says"),
-    (Pattern.REST, "one request, one answer"),
-)
+STATES = {
+    State.LIVE: "live",
+    State.WAITING: "waiting on a held request",
+    State.CONNECTING: "connecting",
+    State.RETRY: "reconnecting",
+    State.DOWN: "down",
+    State.IDLE: "not in use",
+}
+PATTERNS = {
+    Pattern.LONG_POLL: "the server holds a request\nuntil something changes",
+    Pattern.SSE: "one stream, server to you",
+    Pattern.WEBSOCKET: "one stream, both ways",
+    Pattern.SHORT_POLL: "ask again, when the server says",
+    Pattern.REST: "one request, one answer",
+}
 KEY_CELLS = 9
+CLOCK_SECONDS = 0.5
+
+
+def keys_of(screen: Screen[Any]) -> Keys:
+    """The keys of a dialog that have a description."""
+    found = {
+        active.binding.action: active.binding
+        for active in screen.active_bindings.values()
+        if active.enabled and active.binding.description and not isinstance(active.node, App)
+    }
+    return [(screen.app.get_key_display(one), one.description) for one in found.values()]
 
 
 class HelpScreen(Dialog[None]):
@@ -60,17 +84,19 @@ class HelpScreen(Dialog[None]):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("question_mark,q", "close", "Close", show=False),
+        Binding("question_mark", "close", show=False),
         Binding("down", "scroll(1)", show=False),
         Binding("up", "scroll(-1)", show=False),
     ]
 
-    def __init__(self, panels: Sequence["Panel"] = ()) -> None:
+    def __init__(self, title: str, keys: Keys, panels: Iterable["Panel"]) -> None:
+        """`keys` work where the help was called, and come first; then those of `panels`."""
         super().__init__()
-        self._panels = [(panel.TITLE, panel.KEYS) for panel in panels if panel.KEYS]
-        self._count = len(panels)
+        groups = [(title, keys), ("Keys everywhere", GENERAL)]
+        groups += [(panel.TITLE, panel.KEYS) for panel in panels]
+        self._groups = [group for group in groups if group[1]]
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> ComposeResult:
         """Keys on the left, the wire on the right."""
         with VerticalScroll(classes="box") as box:
             box.border_title = "Help"
@@ -79,50 +105,93 @@ class HelpScreen(Dialog[None]):
                 with Vertical(classes="keys"):
                     yield Static(self._keys())
                 with Vertical(classes="reading"):
-                    yield Static(self._reading())
-        yield TooSmall()
+                    yield Static(_reading())
 
     def action_scroll(self, lines: int) -> None:
         """Up and down where it does not fit."""
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
 
     def _keys(self) -> Content:
-        numbers = [("1 … " + str(self._count), "go to a panel")] if self._count else []
-        groups: list[tuple[str, Sequence[tuple[str, str]]]] = [("Keys", [*numbers, *GENERAL])]
-        groups += self._panels
         lines: list[Content] = []
-        for title, keys in groups:
+        for title, keys in self._groups:
             if lines:
                 lines.append(Content(""))
             lines.append(Content.assemble((title, "bold")))
             lines += [_row(key, words) for key, words in keys]
         return Content("\n").join(lines)
 
-    def _reading(self) -> Content:
-        lines = [Content.assemble(("Reading the wire line", "bold"))]
-        lines += [
-            Content.assemble(STATE_GLYPH[state], ("  ", ""), (words, "")) for state, words in STATES
+
+class NewsScreen(Dialog[None]):
+    """The pattern that brings a panel its news, and what it has cost so far; kept current."""
+
+    DEFAULT_CSS = "NewsScreen > .box { width: 62; }"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("i,enter", "close", show=False)]
+
+    def __init__(self, panel: "Panel") -> None:
+        super().__init__()
+        self._panel = panel
+
+    def body(self) -> ComposeResult:
+        """The lines."""
+        with Vertical(classes="box") as box:
+            box.border_title = Content(f"How {self._panel.TITLE} gets its news")
+            box.border_subtitle = "esc closes"
+            yield Static(self._lines())
+
+    def on_mount(self) -> None:
+        """Keep the figures current."""
+        self.set_interval(CLOCK_SECONDS, lambda: self.query_one(Static).update(self._lines()))
+
+    def _lines(self) -> Content:
+        meter = self._panel.meter
+        rows: list[tuple[str, str]] = [
+            ("requests", str(meter.requests)),
+            ("events", str(meter.events)),
+            ("received", human_bytes(meter.bytes)),
+            ("sent", human_bytes(meter.bytes_sent)),
+            ("reconnected", f"{meter.reconnects}×, {meter.replayed} events replayed"),
         ]
-        lines += [
-            Content(""),
-            Content("Then: events, bytes, age of the last,"),
-            Content("and the latency of round trips."),
-            Content(""),
-            Content.assemble(("Patterns", "bold")),
-        ]
-        for pattern, words in PATTERNS:
-            for at, line in enumerate(words.split("\n")):
-                name = str(pattern) if at == 0 else ""
-                lines.append(
-                    Content.assemble((f"{name:<12}", f"bold {PATTERN_INK[pattern]}"), line)
-                )
-        lines += [
-            Content(""),
-            Content.assemble(("Text", "bold")),
-            _row("drag", "select"),
-            _row("^c", "copy the selection"),
-        ]
-        return Content("\n").join(lines)
+        if meter.last_event_at is not None:
+            rows.append(("last event", f"{human_age(time.monotonic() - meter.last_event_at)} ago"))
+        if meter.latencies:
+            rows.append(("round trip", human_latency(meter.latencies[-1])))
+        detail = f": {plain(meter.detail)}" if meter.detail else ""
+        return Content("\n").join(
+            [
+                Content.assemble((str(meter.pattern), f"bold {PATTERN_INK[meter.pattern]}")),
+                Content(f"{PATTERNS[meter.pattern]}"),
+                Content(""),
+                Content.assemble(STATE_GLYPH[meter.state], "  ", f"{STATES[meter.state]}{detail}"),
+                Content(""),
+                *(Content.assemble((f"{name:<14}", "$title"), value) for name, value in rows),
+            ]
+        )
+
+
+def _reading() -> Content:
+    lines = [Content.assemble(("Reading the wire line", "bold"))]
+    lines += [
+        Content.assemble(STATE_GLYPH[state], ("  ", ""), (words, ""))
+        for state, words in STATES.items()
+    ]
+    lines += [
+        Content(""),
+        Content("Then: events, bytes, age of the last,"),
+        Content("and the latency of round trips."),
+        Content(""),
+        Content.assemble(("Patterns", "bold")),
+    ]
+    for pattern, words in PATTERNS.items():
+        for at, line in enumerate(words.split("\n")):
+            name = str(pattern) if at == 0 else ""
+            lines.append(Content.assemble((f"{name:<12}", f"bold {PATTERN_INK[pattern]}"), line))
+    lines += [
+        Content(""),
+        Content.assemble(("Text", "bold")),
+        _row("drag", "select"),
+        _row("^c", "copy the selection"),
+    ]
+    return Content("\n").join(lines)
 
 
 def _row(key: str, words: str) -> Content:

@@ -14,10 +14,11 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Button, Input, Label, Static
 
-from tui.common.dialogs.base import LEAST_ROWS, TooSmall
 from tui.common.sanitize import plain
 from tui.common.services import Services, services_of
 from tui.common.widgets.key_bar import KeyBar
+from tui.common.widgets.status_line import Kind, StatusLine
+from tui.common.widgets.too_small import LEAST_ROWS, TooSmall
 
 if TYPE_CHECKING:
     from pydantic import Secret
@@ -49,11 +50,11 @@ class LoginScreen(Screen[bool]):
         & .-registering .new { display: block; }
         & #buttons { height: auto; margin-top: 1; }
         & #buttons > Button { margin-right: 2; }
-        & #words { height: auto; min-height: 2; margin-top: 1; }
-        &.-short #words { min-height: 1; }
+        & StatusLine { min-height: 2; }
+        &.-short StatusLine { min-height: 1; }
         &.-low {
             & > .card { padding: 0 3; }
-            & #words, & .or, & .row, & #buttons { margin-top: 0; }
+            & StatusLine, & .or, & .row, & #buttons { margin-top: 0; }
         }
     }
     """
@@ -119,25 +120,21 @@ class LoginScreen(Screen[bool]):
             with Horizontal(id="buttons"):
                 yield Button("Log in", id="log-in", compact=True)
                 if role == "customer":
-                    yield Button("I am new here", id="new", compact=True)
-            yield Static("", id="words", markup=False)
+                    yield Button("Create account", id="new", compact=True)
+            yield StatusLine()
         yield KeyBar()
         yield TooSmall()
 
     def on_mount(self) -> None:
         """Say why one is here."""
         if self._first_words:
-            self.say(self._first_words, error=self._resuming)
+            self.show_status(self._first_words, "error" if self._resuming else "info")
         if self._resuming:
             self._try(self._resume)
 
-    # -- what is shown
-
-    def say(self, words: str, *, error: bool = True) -> None:
-        """Show `words` below the form; none clears them."""
-        mark = ("✕ ", "bold $error") if error else ("", "")
-        line = Content.assemble(mark, (plain(words), "$foreground")) if words else Content("")
-        self.query_one("#words", Static).update(line)
+    def show_status(self, message: str, kind: Kind = "error") -> None:
+        """Show a message below the form; "" clears it."""
+        self.query_one(StatusLine).show(message, kind)
 
     # -- what is done
 
@@ -155,9 +152,9 @@ class LoginScreen(Screen[bool]):
         card.toggle_class("-registering")
         self.query_one("#log-in", Button).label = "Register" if self._registering else "Log in"
         self.query_one("#new", Button).label = (
-            "Log in instead" if self._registering else "I am new here"
+            "Log in instead" if self._registering else "Create account"
         )
-        self.say("")
+        self.show_status("")
         self.query_one("#name" if self._registering else "#email", Input).focus()
 
     @on(Input.Submitted)
@@ -171,7 +168,7 @@ class LoginScreen(Screen[bool]):
         """Give up an attempt that waits for the server."""
         self.workers.cancel_group(self, "attempt")
         self._busy = False
-        self.say("")
+        self.show_status("")
 
     @property
     def _registering(self) -> bool:
@@ -202,7 +199,7 @@ class LoginScreen(Screen[bool]):
                     return
                 pause = RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)]
                 tries += 1
-                self.say(f"{error.message} Trying again every few seconds; esc stops.")
+                self.show_status(f"{error.message} Trying again every few seconds; esc stops.")
                 await asyncio.sleep(pause)
                 continue
             except ValueError as invalid:
@@ -217,7 +214,7 @@ class LoginScreen(Screen[bool]):
     def _refused(self, error: Exception) -> None:
         from tui.common.format import field_of, message_for
 
-        self.say(message_for(error))
+        self.show_status(message_for(error))
         self._point_at(field_of(error))
 
     def _point_at(self, field: str | None) -> None:
@@ -236,7 +233,7 @@ class LoginScreen(Screen[bool]):
         from server.features.accounts.schemas import Role
         from tui.common.client.errors import ApiError
 
-        self.say("Signing in …", error=False)
+        self.show_status("Signing in …", "info")
         try:
             await self.services.session.demo(Role(self.services.role))
         except ApiError as error:
@@ -244,22 +241,22 @@ class LoginScreen(Screen[bool]):
                 raise
             self.query_one("#demo", Button).disabled = True
             self.query_one("#email", Input).focus()
-            self.say("This server runs no demo. Log in with an account.")
+            self.show_status("This server runs no demo. Log in with an account.")
             return False
         return True
 
     async def _log_in(self) -> bool:
         for field, name in (("email", "e-mail address"), ("password", "password")):
             if not self._typed(field).strip():
-                self.say(f"Type your {name}.")
+                self.show_status(f"Type your {name}.")
                 self._point_at(field)
                 return False
-        self.say("Signing in …", error=False)
+        self.show_status("Signing in …", "info")
         await self.services.session.log_in(self._typed("email").strip(), self._password())
         return await self._has_right_role()
 
     async def _register(self) -> bool:
-        self.say("Registering …", error=False)
+        self.show_status("Registering …", "info")
         await self.services.session.register(
             self._typed("email").strip(), self._password(), self._typed("name").strip()
         )
@@ -268,7 +265,7 @@ class LoginScreen(Screen[bool]):
     async def _resume(self) -> bool:
         if await self.services.session.resume():
             return True
-        self.say(self.services.session.notice or "Please log in.", error=False)
+        self.show_status(self.services.session.notice or "Please log in.", "info")
         return False
 
     async def _has_right_role(self) -> bool:
@@ -277,7 +274,9 @@ class LoginScreen(Screen[bool]):
         if account is None or account.role == role:
             return True
         await self.services.session.log_out()
-        self.say(f"This is {_a(str(account.role))}'s account: open it with tiffin-{account.role}.")
+        self.show_status(
+            f"This is {_a(str(account.role))}'s account: open it with tiffin-{account.role}."
+        )
         return False
 
 
@@ -326,10 +325,10 @@ class ServerLine(Static):
                 self._refuse()
                 return
             except (OSError, TimeoutError):
-                self._say("no answer, looking again", "◌", "$warning")
+                self._say("not responding, retrying", "◌", "$warning")
                 await asyncio.sleep(PROBE_SECONDS)
             else:
-                self._say("there", "●", "$success")
+                self._say("online", "●", "$success")
                 return
 
     def _refuse(self) -> None:

@@ -7,11 +7,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import OptionList, Static
+from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from tui.common.dialogs.base import Dialog, TooSmall
+from tui.common.dialogs.base import Dialog
 from tui.common.sanitize import plain
+from tui.common.widgets.status_line import StatusLine
 
 if TYPE_CHECKING:
     from server.features.accounts.schemas import ActiveSession
@@ -24,7 +25,7 @@ class SessionsScreen(Dialog[None]):
     SessionsScreen {
         & > .box { width: 66; }
         & OptionList { max-height: 14; }
-        & #words { height: auto; color: $wire-ink; }
+        & StatusLine { margin-top: 0; }
     }
     """
     AUTO_FOCUS = "OptionList"
@@ -37,7 +38,7 @@ class SessionsScreen(Dialog[None]):
         super().__init__()
         self._found: list[ActiveSession] = []
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> ComposeResult:
         """The list, and a line for what came of it."""
         with Vertical(classes="box") as box:
             box.border_title = "Sessions"
@@ -45,8 +46,7 @@ class SessionsScreen(Dialog[None]):
             sessions = OptionList()
             sessions.styles.height = "auto"
             yield sessions
-            yield Static("Reading your sessions …", id="words", markup=False)
-        yield TooSmall()
+            yield StatusLine("Reading your sessions …")
 
     def on_mount(self) -> None:
         """Read them."""
@@ -77,8 +77,7 @@ class SessionsScreen(Dialog[None]):
         try:
             await action()
         except ClientError as error:
-            if self.is_attached:
-                self._say(message_for(error))
+            self.show_status(message_for(error))
 
     async def _end(self, session_id: str) -> None:
         from tui.common.client.errors import ApiError
@@ -103,10 +102,7 @@ class SessionsScreen(Dialog[None]):
         rows.clear_options()
         rows.add_options([Option(_row(session)) for session in self._found])
         rows.highlighted = min(at, len(self._found) - 1) if self._found else None
-        self._say(words)
-
-    def _say(self, words: str) -> None:
-        self.query_one("#words", Static).update(Content(plain(words)))
+        self.show_status(words, "info")
 
 
 def _row(session: "ActiveSession") -> Content:

@@ -18,10 +18,11 @@ from textual.widgets import DirectoryTree, Input, Static
 
 from tui.common.client.errors import ClientError
 from tui.common.client.files import UnfitFile, home, in_short
-from tui.common.dialogs.base import Dialog, TooSmall
+from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.confirm import ConfirmScreen
 from tui.common.sanitize import in_one_line, plain
 from tui.common.uploads.local_picture import LocalPicture, inspect, looks_like_picture, path_of
+from tui.common.widgets.status_line import StatusLine
 
 
 class PictureTree(DirectoryTree):
@@ -52,7 +53,7 @@ class PickScreen(Dialog[LocalPicture]):
             scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0;
             &:focus { background-tint: transparent 0%; }
         }
-        & #words { height: auto; min-height: 1; max-height: 3; margin-top: 1; }
+        & StatusLine { max-height: 3; }
     }
     PickScreen.-short > .box { height: 100%; padding: 0 2; }
     """
@@ -67,7 +68,7 @@ class PickScreen(Dialog[LocalPicture]):
         self._heading = plain(title)
         self._looking = False
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> ComposeResult:
         """The path, the folders, a line for what is wrong."""
         with Vertical(classes="box") as box:
             box.border_title = Content(self._heading)
@@ -77,14 +78,7 @@ class PickScreen(Dialog[LocalPicture]):
                 "JPEG, PNG or WebP, at most 10 MiB and 25 megapixels", id="hint", markup=False
             )
             yield PictureTree(_first_folder(self._folder))
-            yield Static("", id="words", markup=False)
-        yield TooSmall()
-
-    def say(self, words: str, *, error: bool = True) -> None:
-        """Show `words` at the foot."""
-        mark = ("✕ ", "bold $error") if error else ("", "")
-        line = Content.assemble(mark, (plain(words), "" if error else "$wire-ink"))
-        self.query_one("#words", Static).update(line if words else Content(""))
+            yield StatusLine()
 
     def action_reload(self) -> None:
         """Look at the folder again."""
@@ -92,7 +86,7 @@ class PickScreen(Dialog[LocalPicture]):
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
-        self.say("")
+        self.show_status("")
         path = self.query_one(PathField).path
         if event.value.endswith("/") and path is not None and _is_folder(path):
             self.query_one(PictureTree).path = path
@@ -116,15 +110,14 @@ class PickScreen(Dialog[LocalPicture]):
     def _take(self, path: Path | None) -> None:
         if not self._looking:
             self._looking = True
-            self.say("Looking at it …", error=False)
+            self.show_status("Looking at it …", "info")
             self.run_worker(self._look(path), group="pick", exit_on_error=False)
 
     async def _look(self, path: Path | None) -> None:
         try:
             local_picture = await inspect(path)
         except UnfitFile as error:
-            if self.is_attached:
-                self.say(error.message)
+            self.show_status(error.message)
         else:
             if self.is_attached:
                 self.dismiss(local_picture)
@@ -151,11 +144,6 @@ def _is_offered(path: Path) -> bool:
 class SaveScreen(Dialog[Path]):
     """Fetches the picture and writes it; answers with where it is, None when closed."""
 
-    DEFAULT_CSS = """
-    SaveScreen {
-        & #words { height: auto; min-height: 1; margin-top: 1; }
-    }
-    """
     AUTO_FOCUS = "#path"
     SCOPED_CSS: ClassVar[bool] = True
 
@@ -166,7 +154,7 @@ class SaveScreen(Dialog[Path]):
         self._file_name = name
         self._busy = False
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> ComposeResult:
         """The path, and a line for what is wrong."""
         with Vertical(classes="box") as box:
             box.border_title = "Save the picture"
@@ -174,19 +162,13 @@ class SaveScreen(Dialog[Path]):
             field = PathField(id="path")
             field.show(home() / self._file_name)
             yield field
-            yield Static("", id="words", markup=False)
-        yield TooSmall()
-
-    def say(self, words: str, *, error: bool = True) -> None:
-        """Show `words` at the foot."""
-        mark = ("✕ ", "bold $error") if error else ("", "")
-        self.query_one("#words", Static).update(Content.assemble(mark, plain(words)))
+            yield StatusLine()
 
     @on(Input.Submitted)
     def _submitted(self) -> None:
         path = self.query_one(PathField).path
         if path is None:
-            self.say("Type where to save it.")
+            self.show_status("Type where to save it.")
             return
         # Where one may not look there is nothing to be seen, and writing fails in words.
         if os.path.isdir(path):
@@ -203,7 +185,7 @@ class SaveScreen(Dialog[Path]):
     def _start(self, path: Path) -> None:
         if not self._busy:
             self._busy = True
-            self.say("Saving …", error=False)
+            self.show_status("Saving …", "info")
             self.run_worker(self._save(path), group="save", exit_on_error=False)
 
     async def _save(self, path: Path) -> None:
@@ -221,8 +203,7 @@ class SaveScreen(Dialog[Path]):
             return
         finally:
             self._busy = False
-        if self.is_attached:
-            self.say(words)
+        self.show_status(words)
 
 
 def _write(path: Path, content: bytes) -> None:

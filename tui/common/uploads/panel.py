@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.widgets import Static
-from textual.worker import Worker, WorkerState
+from textual.worker import Worker
 
 from server.features.uploads.schemas import NewUpload, Upload, UploadPurpose, UploadStatus
 from tui.common.client.errors import ClientError, SignedOut
@@ -72,7 +72,6 @@ class PhotoPanel(Panel):
         Binding("s", "save", "Save"),
         Binding("delete,backspace", "delete", "Delete"),
         Binding("l", "list", "List", show=False),
-        Binding("r", "reload", "Reload", show=False),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -186,7 +185,7 @@ class PhotoPanel(Panel):
             self.app.stylesheet.update_nodes([self, self.uploads, self.view])
             self.screen.set_focus(shown)
 
-    def action_reload(self) -> None:
+    def action_retry(self) -> None:
         """Read the list again."""
         if self.manager is not None and self.pictures is not None:
             self._run("photo-list", self.manager.read(), exclusive=True)
@@ -331,9 +330,3 @@ class PhotoPanel(Panel):
         self, group: str, work: Coroutine[object, object, None], *, exclusive: bool = False
     ) -> Worker[None]:
         return self.run_worker(work, group=group, exclusive=exclusive, exit_on_error=False)
-
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """What broke by a mistake of ours must not look like a photo that takes long."""
-        if event.state is WorkerState.ERROR:
-            what = f"{event.worker.group} stopped by an error: {event.worker.error!r}. "
-            self.notify(f"{what}Log out and in again.", title=self.TITLE, severity="error")

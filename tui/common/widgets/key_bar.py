@@ -38,6 +38,7 @@ class KeyBar(Widget):
     def on_mount(self) -> None:
         """Follow the screen's bindings."""
         self.screen.bindings_updated_signal.subscribe(self, self._changed)
+        self.app.screen_change_signal.subscribe(self, lambda _: self.refresh())
         self._changed(self.screen)
 
     def _changed(self, screen: "Screen[object]") -> None:
@@ -64,6 +65,9 @@ class KeyBar(Widget):
 
     def render(self) -> Content:
         """The keys that fit, the palette at the right edge."""
+        self._places = []
+        if not self.screen.is_current:  # under a dialog, these keys do nothing
+            return Content("")
         width = self.content_size.width
         palette: Item | None = ("^p", "palette", self._palette) if self._palette else None
         room = width - (_cells(palette) if palette else 0)
@@ -75,7 +79,6 @@ class KeyBar(Widget):
             chosen.append(item)
             room -= _cells(item)
         shown = [_draw(item) for item in [*chosen, *self._always]]
-        self._places = []
         at = 0
         for item in [*chosen, *self._always]:
             self._places.append((range(at, at + _cells(item) - 2), item[2]))

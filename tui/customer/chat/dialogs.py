@@ -6,7 +6,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Input, Label, OptionList, Static
+from textual.widgets import Input, Label, OptionList
 from textual.widgets.option_list import Option
 
 from server.features.chat.schemas import Chat, ChatStatus, NewChat
@@ -14,9 +14,10 @@ from server.features.orders.schemas import Order
 from server.text import shows
 from tui.common.chat.session import Talk
 from tui.common.client.errors import ClientError
-from tui.common.dialogs.base import Dialog, TooSmall
+from tui.common.dialogs.base import Dialog
 from tui.common.format import fit, message_for
 from tui.common.sanitize import in_one_line
+from tui.common.widgets.status_line import StatusLine
 
 PAGES = 10
 
@@ -28,7 +29,8 @@ class ChatsScreen(Dialog[Chat]):
     ChatsScreen {
         & > .box { width: 72; }
         & OptionList { max-height: 16; }
-        & #words { color: $wire-ink; height: auto; }
+        & StatusLine { margin-top: 0; }
+        & StatusLine.-empty { display: none; }
     }
     """
     AUTO_FOCUS = "OptionList"
@@ -39,7 +41,7 @@ class ChatsScreen(Dialog[Chat]):
         self._talks = talks
         self._chats: list[Chat] = []
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> ComposeResult:
         """The list, and a line for what is wrong with it."""
         with Vertical(classes="box") as box:
             box.border_title = "Your chats"
@@ -47,8 +49,7 @@ class ChatsScreen(Dialog[Chat]):
             chats = OptionList()
             chats.styles.height = "auto"
             yield chats
-            yield Static("Reading your chats …", id="words", markup=False)
-        yield TooSmall()
+            yield StatusLine("Reading your chats …")
 
     def on_mount(self) -> None:
         """Read them all."""
@@ -56,21 +57,19 @@ class ChatsScreen(Dialog[Chat]):
 
     async def _read(self) -> None:
         api = self.services.api
-        words = self.query_one("#words", Static)
         found, before = self.query_one(OptionList), None
         for _ in range(PAGES):
             try:
                 page = await api.chats(before=before)
             except ClientError as error:
-                words.update(message_for(error))
+                self.show_status(message_for(error))
                 return
             self._chats += page.items
             found.add_options([Option(self._row(chat)) for chat in page.items])
             before = page.next
             if before is None:
                 break
-        words.update("" if self._chats else "There is none yet.")
-        words.display = not self._chats
+        self.show_status("" if self._chats else "There is none yet.", "info")
         if self._chats and found.highlighted is None:
             found.highlighted = 0
 
@@ -106,8 +105,8 @@ class NewChatScreen(Dialog[NewChat]):
         & Label { color: $title; margin-top: 1; }
         & Label.first { margin-top: 0; }
         & OptionList { max-height: 7; }
-        & #words { color: $warning; height: auto; display: none; }
-        & #words.-shown { display: block; }
+        & StatusLine { margin-top: 0; }
+        & StatusLine.-empty { display: none; }
     }
     """
     AUTO_FOCUS = "Input"
@@ -119,7 +118,7 @@ class NewChatScreen(Dialog[NewChat]):
         self._subject = begun.subject if begun is not None else ""
         self._orders: list[Order] = []
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> ComposeResult:
         """A subject, and the orders."""
         with Vertical(classes="box") as box:
             box.border_title = "Ask support"
@@ -135,8 +134,7 @@ class NewChatScreen(Dialog[NewChat]):
             orders = OptionList(Option("None of them"), id="orders")
             orders.styles.height = "auto"
             yield orders
-            yield Static("", id="words", markup=False)
-        yield TooSmall()
+            yield StatusLine()
 
     def on_mount(self) -> None:
         """The orders come when they come."""
@@ -147,7 +145,9 @@ class NewChatScreen(Dialog[NewChat]):
         try:
             self._orders = (await self.services.api.orders(limit=ORDERS)).items
         except ClientError as error:
-            self._say(f"Your orders cannot be read just now: {message_for(error)}")
+            self.show_status(
+                f"Your orders cannot be read just now: {message_for(error)}", "warning"
+            )
             return
         found = self.query_one(OptionList)
         found.add_options([Option(_in_short(order)) for order in self._orders])
@@ -165,15 +165,10 @@ class NewChatScreen(Dialog[NewChat]):
         if not shows(subject) and order is not None:
             subject = fit(f"Order #{order.number:04d}, {order.restaurant.name}", SUBJECT_MOST)
         if not shows(subject):
-            self._say("Say in a few words what it is about, or choose an order.")
+            self.show_status("Say in a few words what it is about, or choose an order.", "warning")
             self.query_one(Input).focus()
             return
         self.dismiss(NewChat(subject=subject, order_id=None if order is None else order.id))
-
-    def _say(self, words: str) -> None:
-        line = self.query_one("#words", Static)
-        line.update(words)
-        line.add_class("-shown")
 
 
 def _in_short(order: Order) -> Content:

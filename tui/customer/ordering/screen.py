@@ -14,19 +14,20 @@ from server.features.orders.schemas import Order, PlaceOrder
 from server.features.restaurants.schemas import Restaurant
 from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.retry import is_permanent
-from tui.common.dialogs.base import Dialog, TooSmall
+from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.confirm import ConfirmScreen
 from tui.common.format import field_of, fit, message_for
 from tui.common.sanitize import plain
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.row_list import RowList
+from tui.common.widgets.status_line import StatusLine
 from tui.customer.ordering.basket import Basket
 from tui.customer.ordering.checkout import SAFE_TO_RETRY, Checkout, menu_in_refusal, place_order
 from tui.customer.ordering.menu import BasketSummary, DishList, DishNote, DishPhoto, MenuList
 from tui.customer.ordering.restaurants import RestaurantList, load_for
 from tui.customer.orders.format import euros
 
-PAGES = {"restaurants": "Restaurant", "dishes": "Dishes", "checkout": "Send"}
+PAGES = {"restaurants": "Restaurant", "dishes": "Dishes", "checkout": "Checkout"}
 NAME_CELLS = 40
 
 
@@ -76,7 +77,7 @@ class NewOrderScreen(Dialog[Order]):
         &.-snug #beside { display: block; width: 24; }
         &.-medium #beside { display: block; width: 30; }
         &.-snug #beside > BasketSummary, &.-medium #beside > BasketSummary { display: none; }
-        & #words { height: auto; max-height: 4; }
+        & StatusLine { min-height: 0; max-height: 4; margin-top: 0; }
     }
     NewOrderScreen.-wide #beside { display: block; }
     """
@@ -94,7 +95,7 @@ class NewOrderScreen(Dialog[Order]):
         self._basket: Basket | None = None
         self._sending = False
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> ComposeResult:
         """Three pages in one box, a line for messages, the keys."""
         with Vertical(classes="box") as box:
             box.border_title = "New order"
@@ -109,9 +110,8 @@ class NewOrderScreen(Dialog[Order]):
                             yield BasketSummary()
                     yield DishNote()
                 yield Checkout()
-            yield Static("", id="words", markup=False)
+            yield StatusLine()
         yield KeyBar()
-        yield TooSmall()
 
     def on_resize(self, event: events.Resize) -> None:
         """A narrow window has just room for the photo beside the menu."""
@@ -133,7 +133,7 @@ class NewOrderScreen(Dialog[Order]):
 
     def _show_page(self, page: str) -> None:
         self.query_one(ContentSwitcher).current = page
-        self.say("")
+        self.show_status("")
         self.query_one(DishNote).display = False
         name = self._basket.restaurant.name if self._basket and page != "restaurants" else ""
         self.query_one(Breadcrumb).show(page, name)
@@ -157,7 +157,7 @@ class NewOrderScreen(Dialog[Order]):
     def action_checkout(self) -> None:
         """Go to the checkout, unless the basket is empty."""
         if self._basket is None or not self._basket.lines:
-            self.say("The basket is empty. Choose a dish with enter.")
+            self.show_status("The basket is empty. Choose a dish with enter.")
             return
         account = self.services.session.account
         self.query_one(Checkout).show(self._basket, account.address if account else None)
@@ -170,7 +170,7 @@ class NewOrderScreen(Dialog[Order]):
             self.query_one(MenuList).focus()
         elif self._sending:
             self.workers.cancel_group(self, "send")
-            self.say(f"{STOPPED} {SAFE_TO_RETRY}", ink="$warning")
+            self.show_status(f"{STOPPED} {SAFE_TO_RETRY}", "warning")
         elif self.page == "checkout":
             self._show_page("dishes")
         elif self.page == "dishes":
@@ -178,13 +178,6 @@ class NewOrderScreen(Dialog[Order]):
             self._show_page("restaurants")
         else:
             self.dismiss(None)
-
-    def say(self, words: str, *, ink: str = "$error") -> None:
-        """Show a message at the foot of the box."""
-        mark = {"$error": "✕ ", "$warning": "! "}.get(ink, "")
-        self.query_one("#words", Static).update(
-            Content.assemble((mark, f"bold {ink}"), plain(words)) if words else Content("")
-        )
 
     # -- loading
 
@@ -223,7 +216,7 @@ class NewOrderScreen(Dialog[Order]):
         menu.show(restaurant.menu, basket)
         self._basket_changed()
         if changes:
-            self.say(" ".join(changes), ink="$warning")
+            self.show_status(" ".join(changes), "warning")
 
     async def _order_again(self, order: Order) -> None:
         rows = self.query_one(RestaurantList)
@@ -236,7 +229,7 @@ class NewOrderScreen(Dialog[Order]):
         if basket.lines:
             self.action_checkout()
         if changes:
-            self.say(" ".join(changes), ink="$warning")
+            self.show_status(" ".join(changes), "warning")
 
     @on(RowList.OptionHighlighted, "#menu")
     def _show_photo(self) -> None:
@@ -285,7 +278,7 @@ class NewOrderScreen(Dialog[Order]):
     @on(Checkout.Edited)
     def _edited(self) -> None:
         if not self._sending:
-            self.say("")
+            self.show_status("")
 
     # -- sending
 
@@ -297,17 +290,17 @@ class NewOrderScreen(Dialog[Order]):
         checkout = self.query_one(Checkout)
         words, field = checkout.problem
         if words:
-            self.say(words)
+            self.show_status(words)
             checkout.point_at(field)
             return
         try:
             content = checkout.content()
         except ValueError as error:
-            self.say(message_for(error))
+            self.show_status(message_for(error))
             checkout.point_at(field_of(error))
             return
         self._sending = True
-        self.say(SENDING, ink="$wire-ink")
+        self.show_status(SENDING, "info")
         self._run(self._send(self._basket, content), "send")
 
     async def _send(self, basket: Basket, content: PlaceOrder) -> None:
@@ -317,7 +310,9 @@ class NewOrderScreen(Dialog[Order]):
             return
         except ClientError as error:
             final = is_permanent(error)
-            self.say(message_for(error) if final else f"{message_for(error)} {SAFE_TO_RETRY}")
+            self.show_status(
+                message_for(error) if final else f"{message_for(error)} {SAFE_TO_RETRY}"
+            )
             self.query_one(Checkout).point_at(field_of(error))
             if final:
                 await self._check_menu(basket, menu_in_refusal(error))
@@ -344,10 +339,10 @@ class NewOrderScreen(Dialog[Order]):
         self.query_one(MenuList).show(restaurant.menu, basket)
         self._basket_changed()
         if changes:
-            self.say(" ".join(changes), ink="$warning")
+            self.show_status(" ".join(changes), "warning")
             self._ask(basket, changes, before)
         elif menu_refused:
-            self.say("The menu has changed meanwhile. Look at the basket, then send it.")
+            self.show_status("The menu has changed meanwhile. Look at the basket, then send it.")
 
     def _ask(self, basket: Basket, changes: list[str], before: int) -> None:
         """Show what has changed since it was sent, and ask whether to order anyway."""

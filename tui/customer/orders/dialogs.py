@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.widgets import Button, Input, Static
 
 from server.features.orders.schemas import CANCELLABLE, Order
-from tui.common.dialogs.base import Dialog, TooSmall
+from tui.common.dialogs.base import Dialog
 from tui.common.format import fit, human_money
 from tui.common.sanitize import in_one_line, plain
 from tui.common.widgets.key_bar import KeyBar
@@ -69,7 +69,7 @@ class OrderScreen(Dialog[str]):
         self._store, self._id = store, order_id
         self._drawn: object = None
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> ComposeResult:
         """Heading, stepper, and two columns, one below the other where it is narrow."""
         with VerticalScroll(classes="box", can_focus=False) as box:
             box.border_subtitle = "esc closes"
@@ -81,7 +81,6 @@ class OrderScreen(Dialog[str]):
                 with Vertical(classes="half"):
                     yield Static(id="right", markup=False)
         yield KeyBar()
-        yield TooSmall()
 
     def on_mount(self) -> None:
         """Keep it current."""
@@ -215,7 +214,7 @@ class CancelScreen(Dialog[str]):
         super().__init__()
         self._store, self._order = store, order
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> ComposeResult:
         """The question, the reason, two buttons."""
         order = self._order
         with Vertical(classes="box") as box:
@@ -226,7 +225,6 @@ class CancelScreen(Dialog[str]):
             with Horizontal():
                 yield Button("Keep it", id="keep", compact=True)
                 yield Button("Cancel the order", id="cancel", variant="error", compact=True)
-        yield TooSmall()
 
     def on_mount(self) -> None:
         """The kitchen may start to cook while this is open."""

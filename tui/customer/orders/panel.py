@@ -42,13 +42,12 @@ class OrdersPanel(Panel):
         ("enter", "details of an order"),
         ("o", "order the same again"),
         ("c", "cancel, until they cook"),
-        ("r", "read the list again"),
+        ("r", "refresh"),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "new_order", "New order"),
         Binding("o", "order_again", "Order again"),
         Binding("c", "cancel_order", "Cancel"),
-        Binding("r", "reload", "Reload", show=False),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -195,7 +194,7 @@ class OrdersPanel(Panel):
         if order.status in CANCELLABLE:
             yield SystemCommand("Cancel the order", name, self.action_cancel_order)
 
-    def action_reload(self) -> None:
+    def action_retry(self) -> None:
         """Read the newest orders again."""
         self.feed.reload()
 
@@ -245,7 +244,7 @@ class OrdersPanel(Panel):
         self._table.focus()
         if not known:
             self.notify(
-                f"Sent to {plain(order.restaurant.name)}. Now it is their turn.",
+                f"Sent to {plain(order.restaurant.name)}. Waiting for the restaurant to accept.",
                 title=f"Order #{order.number:04d} placed",
             )
 

@@ -19,12 +19,12 @@ from textual.widgets import Button, Input, Label, Static, TextArea
 from server.features.announcements.schemas import Announcement, Audience, NewAnnouncement, Severity
 from server.features.shared.schemas import Actor
 from tui.common.announcements import format as announcement_text
-from tui.common.dialogs.base import Dialog, TooSmall
+from tui.common.dialogs.base import Dialog
 from tui.common.format import field_of, message_for
-from tui.common.sanitize import plain
+from tui.common.widgets.status_line import StatusLine
 
 LASTS: tuple[tuple[str, timedelta | None], ...] = (
-    ("until withdrawn", None),
+    ("never", None),
     ("for one hour", timedelta(hours=1)),
     ("for four hours", timedelta(hours=4)),
     ("for a day", timedelta(days=1)),
@@ -146,7 +146,7 @@ class ComposeScreen(Dialog[Announcement]):
             &:focus { border: none; background: $block-cursor-background; }
         }
         & #preview { height: 4; margin-top: 1; padding: 0 1; border-top: solid $edge; }
-        & #words { height: auto; min-height: 1; width: 1fr; padding-right: 1; }
+        & StatusLine { margin-top: 0; width: 1fr; padding-right: 1; }
         & #end { height: auto; margin-top: 1; }
         &.-short #end { margin-top: 0; }
     }
@@ -165,7 +165,7 @@ class ComposeScreen(Dialog[Announcement]):
         self._draft = draft
         self._sending = False
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> ComposeResult:
         """The fields, the preview, the button."""
         draft = self._draft
         severities = [severity for severity, _ in SEVERITIES]
@@ -187,13 +187,12 @@ class ComposeScreen(Dialog[Announcement]):
                 audiences = list(Audience)
                 yield Choice(audiences, audiences.index(draft.audience), id="audience")
             with Horizontal(classes="row -close"):
-                yield Label("Stands")
+                yield Label("Expires")
                 yield Choice([word for word, _ in LASTS], draft.lasts, id="lasts")
             yield Static("", id="preview", markup=False)
             with Horizontal(id="end"):
-                yield Static("", id="words", markup=False)
+                yield StatusLine()
                 yield Button("Announce", id="send", variant="primary", compact=True)
-        yield TooSmall()
 
     def on_mount(self) -> None:
         """Show what there is of it."""
@@ -250,23 +249,20 @@ class ComposeScreen(Dialog[Announcement]):
 
     async def _send(self) -> None:
         api = self.services.api
-        self._say(Content.assemble(("◌ sending …", "$wire-ink")))
+        self.show_status("◌ sending …", "info")
         try:
             new, key = self._draft.attempt(self.services.session.server_now())
             made = await api.announce(new, key)
         except Exception as error:
             words = message_for(error)
             if self.is_attached:
-                self._say(Content.assemble(("✕ ", "bold $error"), plain(words)))
+                self.show_status(words)
                 self._point_at(field_of(error))
             return
         finally:
             self._sending = False
         if self.is_attached:
             self.dismiss(made)
-
-    def _say(self, words: Content) -> None:
-        self.query_one("#words", Static).update(words)
 
     def _point_at(self, field: str | None) -> None:
         if field in ("title", "body"):

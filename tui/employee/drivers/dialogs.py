@@ -14,7 +14,7 @@ from textual.widgets.option_list import Option
 
 from server.features.orders.schemas import Order, OrderStatus
 from server.features.restaurants.schemas import Driver
-from tui.common.dialogs.base import Dialog, TooSmall
+from tui.common.dialogs.base import Dialog
 from tui.common.format import fit
 from tui.common.sanitize import plain
 from tui.employee.kitchen.model import NAMES
@@ -50,7 +50,7 @@ class AssignScreen(Dialog[Order]):
         super().__init__()
         self._driver, self._orders = driver, orders
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> ComposeResult:
         """A line of words and the orders."""
         name = plain(self._driver.name)
         with Vertical(classes="box") as box:
@@ -61,7 +61,6 @@ class AssignScreen(Dialog[Order]):
             choice.styles.height = "auto"
             choice.display = bool(self._orders)
             yield choice
-        yield TooSmall()
 
     def on_mount(self) -> None:
         """Enter takes the first."""

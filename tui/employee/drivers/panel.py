@@ -9,7 +9,7 @@ from textual import events, on
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.worker import Worker, WorkerState
+from textual.worker import Worker
 
 from server.features.orders.schemas import Order
 from server.features.restaurants.schemas import Restaurant
@@ -69,7 +69,7 @@ class DriversPanel(Panel):
         Binding("a", "assign", "Assign"),
         Binding("s", "ride", "Simulate ride"),
         Binding("m", "map", "Map"),
-        Binding("r", "reload", "Reload"),
+        Binding("r,f5", "retry", "Reload"),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -99,7 +99,7 @@ class DriversPanel(Panel):
             self.view.words = kitchen_text.NO_RESTAURANT
             return
         self.controller = DriversController(
-            self.session, self.api, self.driver_list, self._run, self.say, self._changed
+            self.session, self.api, self.driver_list, self._run, self.toast, self._changed
         )
         self._run("map", load_basemap(self.api, self._lay))
         self.set_interval(BEAT_SECONDS, self._beat)
@@ -129,9 +129,7 @@ class DriversPanel(Panel):
                 "Along the streets, to the doors and back",
                 self.action_ride,
             )
-        yield SystemCommand(
-            "Read the roster again", "Who is on duty, and where", self.action_reload
-        )
+        yield SystemCommand("Read the roster again", "Who is on duty, and where", self.action_retry)
 
     def redraw(self) -> None:
         """Paint roster, map, card and edge."""
@@ -149,15 +147,6 @@ class DriversPanel(Panel):
         """The driver under the cursor."""
         return self.driver_list.get(self.view.driver_id)
 
-    def say(self, words: str, *, about: str = "", error: bool = False) -> None:
-        """Tell in a toast; a newer one `about` the same takes its place."""
-        self.notify(
-            words,
-            title=f"{self.TITLE}: {about}" if about else self.TITLE,
-            severity="warning" if error else "information",
-            timeout=8,
-        )
-
     # -- keys
 
     def action_follow(self) -> None:
@@ -166,7 +155,7 @@ class DriversPanel(Panel):
         if state is None:
             return
         if state.track.newest is None:
-            self.say(f"{state.driver.name} was never seen, so there is nothing to follow.")
+            self.toast(f"{state.driver.name} was never seen, so there is nothing to follow.")
             return
         self._paint()
         self.map.action_follow()
@@ -180,7 +169,7 @@ class DriversPanel(Panel):
             return
         kitchen, orders = self._kitchen, self._open_orders()
         if kitchen is None or orders is None:
-            self.say(TOO_EARLY)
+            self.toast(TOO_EARLY)
             return
 
         def answered(order: Order | None) -> None:
@@ -196,7 +185,7 @@ class DriversPanel(Panel):
             return
         self._look()
         if restaurant is None or self._open_orders() is None:
-            self.say(TOO_EARLY)
+            self.toast(TOO_EARLY)
             return
         self.controller.trip(state, point_of(restaurant), self.map.basemap)
 
@@ -207,7 +196,7 @@ class DriversPanel(Panel):
         self.app.stylesheet.update_nodes([self, self.view, self.map])
         self.screen.set_focus(self.view if there else self.map)
 
-    def action_reload(self) -> None:
+    def action_retry(self) -> None:
         """Read the roster again."""
         if self.controller is not None:
             self.controller.reload()
@@ -276,12 +265,6 @@ class DriversPanel(Panel):
 
     def _run(self, group: str, work: Coroutine[object, object, None]) -> Worker[None]:
         return self.run_worker(work, group=group, exit_on_error=False)
-
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """What broke by a mistake of ours must not look like a quiet evening."""
-        if event.state is WorkerState.ERROR:
-            words = f"{event.worker.group} stopped by an error: {event.worker.error!r}. "
-            self.say(f"{words}Log out and in again.", about="error", error=True)
 
     # -- the panel beside
 

@@ -195,7 +195,7 @@ SLACK = timedelta(seconds=2.5)
 class Say(Protocol):
     """Tells in a toast."""
 
-    def __call__(self, words: str, *, about: str, error: bool = False) -> None:
+    def __call__(self, message: str, *, about: str, error: bool = False) -> None:
         """`about` tells the toast from others: a newer one about the same takes its place."""
 
 

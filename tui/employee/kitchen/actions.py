@@ -39,7 +39,7 @@ class Host(Protocol):
     def run_change(self, change: Coroutine[object, object, None]) -> None:
         """Run this in the background."""
 
-    def say(self, words: str, *, error: bool = False) -> None:
+    def toast(self, message: str, *, error: bool = False) -> None:
         """Show a toast."""
 
     def apply_order(self, order: Order) -> None:
@@ -64,7 +64,7 @@ class OrderActions:
         if order.status is OrderStatus.PLACED:
             self._ask_minutes(order, "Accept", following)
         elif following is OrderStatus.OUT_FOR_DELIVERY and order.driver is None:
-            self._ask_driver(order, "Who brings", following)
+            self._ask_driver(order, "Assign a driver to", following)
         else:
             self._send(order, StatusChange(status=following, expected_version=order.version))
 
@@ -75,11 +75,11 @@ class OrderActions:
         elif order.status is OrderStatus.PLACED:
             self.step(order)
         else:
-            self._host.say(f"#{order.number} is cooked already; its time is the driver's now.")
+            self._host.toast(f"#{order.number} is cooked already; its time is the driver's now.")
 
     def change_driver(self, order: Order) -> None:
         """Name a driver, or another one."""
-        self._ask_driver(order, "Who brings", order.status)
+        self._ask_driver(order, "Assign a driver to", order.status)
 
     def assign(self, order: Order, driver_id: str) -> None:
         """Give it to that driver; what is ready leaves with them at once."""
@@ -136,9 +136,9 @@ class OrderActions:
             if refusal.status in (404, 409):
                 await self._report_conflict(order, refusal)
             else:
-                self._host.say(f"#{order.number}: {refusal.message}", error=True)
+                self._host.toast(f"#{order.number}: {refusal.message}", error=True)
         except ClientError as error:
-            self._host.say(
+            self._host.toast(
                 f"#{order.number} may be unchanged: {error.message} Look at it and try again.",
                 error=True,
             )
@@ -186,10 +186,10 @@ class OrderActions:
             except ClientError:
                 present = None
         if present is None:
-            self._host.say(f"#{order.number}: {refusal.message}", error=True)
+            self._host.toast(f"#{order.number}: {refusal.message}", error=True)
             return
         self._host.apply_order(present)
-        self._host.say(conflict_message(order, present, refusal.message), error=True)
+        self._host.toast(conflict_message(order, present, refusal.message), error=True)
 
 
 def order_in_conflict(refusal: ApiError) -> Order | None:

@@ -17,7 +17,7 @@ from server.features.orders.schemas import Order, OrderStatus
 from server.features.restaurants.schemas import Driver
 from server.text import shows
 from tui.common.client.errors import ClientError
-from tui.common.dialogs.base import Dialog, TooSmall
+from tui.common.dialogs.base import Dialog
 from tui.common.format import fit
 from tui.common.sanitize import in_one_line, plain
 from tui.employee.kitchen.format import format_order, items_in_short
@@ -52,7 +52,7 @@ class AcceptScreen(Dialog[int]):
         super().__init__()
         self._order, self._verb, self._minutes = order, verb, minutes
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> ComposeResult:
         """A number, and presets to pick."""
         with Vertical(classes="box") as box:
             box.border_title = Content(f"{self._verb} #{self._order.number}")
@@ -71,7 +71,6 @@ class AcceptScreen(Dialog[int]):
                     button = Button(Content(str(minutes)), name=str(minutes), compact=True)
                     button.styles.min_width = 5
                     yield button
-        yield TooSmall()
 
     def action_more(self, minutes: int) -> None:
         """Change the minutes by so many."""
@@ -137,7 +136,7 @@ class ReasonScreen(Dialog[str]):
         self._order = order
         self._new = order.status is OrderStatus.PLACED
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> ComposeResult:
         """Reasons to pick, and a field for another one."""
         reasons = REJECTIONS if self._new else CANCELLATIONS
         with Vertical(classes="box") as box:
@@ -151,7 +150,6 @@ class ReasonScreen(Dialog[str]):
             options.styles.height = "auto"
             yield options
             yield Input(placeholder="or in your own words", compact=True, max_length=500)
-        yield TooSmall()
 
     @on(OptionList.OptionSelected)
     def _picked(self, event: OptionList.OptionSelected) -> None:
@@ -185,7 +183,7 @@ class DriverScreen(Dialog[str]):
         self._order, self._verb = order, verb
         self._drivers: list[Driver] = []
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> ComposeResult:
         """A line of text and the drivers."""
         with Vertical(classes="box") as box:
             box.border_title = Content(f"{self._verb} #{self._order.number}?")
@@ -194,7 +192,6 @@ class DriverScreen(Dialog[str]):
             options = OptionList(id="drivers")
             options.styles.height = "auto"
             yield options
-        yield TooSmall()
 
     def on_mount(self) -> None:
         """Load the drivers."""
@@ -268,13 +265,12 @@ class OrderScreen(Dialog[None]):
         self._order = order
         self._present = present
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> ComposeResult:
         """The lines, and a scroll bar where there are many."""
         with VerticalScroll(classes="box") as box:
             box.border_title = Content(f"Order #{self._order.number}")
             box.border_subtitle = "esc closes"
             yield Static("", id="order", markup=False)
-        yield TooSmall()
 
     def on_mount(self) -> None:
         """Update the clock every second."""

@@ -9,10 +9,9 @@ from textual import events, on
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.worker import Worker, WorkerState
 
 from server.features.orders.schemas import Order, OrderStatus
-from tui.common.client.meter import Pattern, State
+from tui.common.client.meter import Pattern
 from tui.common.dialogs.base import Dialog
 from tui.common.panel import Panel
 from tui.employee.kitchen import format as kitchen_text
@@ -102,7 +101,6 @@ class KitchenPanel(Panel):
         Binding("s", "menu", "Menu"),
         Binding("m", "mute", "Mute"),
         Binding("n", "next_new", "Next new", show=False),
-        Binding("r", "reload", "Reload", show=False),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -149,7 +147,7 @@ class KitchenPanel(Panel):
             self.meter,
             self.request_redraw,
         )
-        self.action_reload()
+        self.action_retry()
 
     def drop_connection(self) -> None:
         """Cut the stream; what was missed is replayed when it is back."""
@@ -200,15 +198,6 @@ class KitchenPanel(Panel):
         """Run this in the background."""
         self.run_worker(change, group="kitchen-changes", exit_on_error=True)
 
-    def say(self, words: str, *, error: bool = False) -> None:
-        """Show a toast."""
-        self.notify(
-            words,
-            title=self.TITLE,
-            severity="warning" if error else "information",
-            timeout=8 if error else 5,
-        )
-
     def apply_order(self, order: Order) -> None:
         """Put an order that the server has sent onto the board."""
         self.board.apply(order)
@@ -225,7 +214,7 @@ class KitchenPanel(Panel):
 
     # -- keys
 
-    def action_reload(self) -> None:
+    def action_retry(self) -> None:
         """Read the orders again, now."""
         if self.feed is not None:
             self.run_worker(self.feed.run(), group=FEED, exclusive=True, exit_on_error=False)
@@ -343,7 +332,7 @@ class KitchenPanel(Panel):
         for order_id in cancelled - self._reported:
             order = self.board.order(order_id)
             if order is not None:
-                self.say(kitchen_text.cancelled_message(order), error=True)
+                self.toast(kitchen_text.cancelled_message(order), error=True)
                 self.alarm.ring_once()
         self._reported = cancelled
 
@@ -358,9 +347,7 @@ class KitchenPanel(Panel):
         self.set_summary(kitchen_text.summary(board, now))
         self.services.set_headline(kitchen_text.headline(board, now))
 
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+    def worker_failed(self, group: str, message: str) -> None:
         """Show that the feed has stopped by a bug: the board must not look merely quiet."""
-        if event.state is WorkerState.ERROR and event.worker.group == FEED:
-            words = f"stopped by an error: {event.worker.error!r}. Log out and in again."
-            self.meter.set_state(State.DOWN, words)
-            self.request_redraw()
+        super().worker_failed(group, message)
+        self.request_redraw()

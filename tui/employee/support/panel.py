@@ -9,7 +9,6 @@ from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.content import Content
-from textual.worker import Worker, WorkerState
 
 from server.features.chat.schemas import Chat
 from tui.common.chat import format as wording
@@ -295,11 +294,11 @@ class SupportPanel(TalkPanel):
         if self.in_view:
             self.enter()
 
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """A queue that broke by a mistake of ours must not look like a quiet evening."""
-        super().on_worker_state_changed(event)
-        if event.state is WorkerState.ERROR and event.worker.group == FEED and self.feed:
+    def worker_failed(self, group: str, message: str) -> None:
+        """Where it was the queue, say it in the queue, too."""
+        super().worker_failed(group, message)
+        if group == FEED and self.feed:
             self.feed.over = True
-            self.feed.error = f"Stopped by an error: {event.worker.error!r}. Log out and in again."
+            self.feed.error = f"{message} Log out and in again."
             self.wire.meter(QUEUE_METER, Pattern.SSE).set_state(State.DOWN, "stopped")
             self.changed()
