@@ -1,4 +1,4 @@
-"""A passing topic: told to whoever listens now, and kept nowhere."""
+"""Ephemeral topics: their events go to the present subscriptions, and are stored nowhere."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -9,22 +9,22 @@ from server.realtime.log import LogPage
 from server.realtime.topic import Topic
 
 EPHEMERAL = "ephemeral/"
-"""Begins the name of every passing topic, so that each process knows it for one."""
+"""The prefix of ephemeral topics' names."""
 MAX_AGE = timedelta(seconds=60)
-"""What is older tells nothing any more; the clocks of several machines differ."""
+"""Older events are replays; the clocks of several machines differ by less."""
 
 
 class EphemeralTopic(Topic):
-    """Events are numbered as they arrive here; a reader that has no room misses them.
+    """Events are numbered as they arrive; a reader without room misses them.
 
-    The broker is all that carries them, so without Redis they stay within their process.
+    Only the broker carries them, so without Redis they stay within their process.
     """
 
     gapless = False
 
     @property
     def start_seq(self) -> int:
-        """After everything: there is no history."""
+        """After the last event: there is no history."""
         return self.head
 
     async def open(self) -> None:
@@ -32,16 +32,16 @@ class EphemeralTopic(Topic):
         self._open = True
 
     def receive(self, event: Event) -> None:
-        """Whatever comes is new, but for what is sent once more much later: it has no `seq` to be
-        known by."""
+        """Every event is new, unless it is old: then somebody replays it, as it has no `seq` to be
+        recognised by."""
         if event.at >= to_text(now() - MAX_AGE):
             self._advance(replace(event, seq=self.head + 1))
 
     def hint(self, seq: int) -> None:
-        """There is nothing to be found anywhere."""
+        """Nothing to read."""
 
     def recent(self, cursor: int) -> list[Event]:
-        """Nothing: what has passed is gone."""
+        """Nothing: events are not kept."""
         return []
 
     async def load(self, cursor: int) -> LogPage:
@@ -49,10 +49,10 @@ class EphemeralTopic(Topic):
         return LogPage(cursor, 0, ())
 
     def drop_ring(self) -> None:
-        """Nothing is remembered."""
+        """Nothing to drop."""
 
     def drop_encoded(self) -> None:
-        """Nothing is kept."""
+        """Nothing to drop."""
 
     def _is_next(self, event: Event) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""The hub: who listens in this process, per topic, and the sweep that makes it certain."""
+"""The hub: each topic's subscriptions in this process, and the sweep that finds lost events."""
 
 import asyncio
 import logging
@@ -21,14 +21,15 @@ from server.realtime.topic import Sink, Subscription, Topic
 logger = logging.getLogger(__name__)
 
 LINGER_SECONDS = 60.0
-"""How long a topic is kept after its last listener, for those who come back."""
+"""How long a topic is kept after its last subscription, for readers that reconnect."""
 
 
 class Hub(Component):
-    """Events of committed transactions to everybody who listens here, each once and in order.
+    """Delivers the events of committed transactions to this process's subscriptions, each once
+    and in order.
 
-    The broker is a hint; the sweep compares heads with the database every `sweep_seconds` and
-    so finds whatever the broker lost.
+    The broker may lose events. The sweep compares the topics' heads with the database every
+    `sweep_seconds`, and so finds them.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Hub(Component):
         self._sweeper.start()
 
     async def close(self) -> None:
-        """Stop the sweep, forget every topic, and close the broker."""
+        """Stop the sweep, and close every topic and the broker."""
         await self._sweeper.stop()
         for task in (*self._opening.values(), *self._unsubscribing):
             task.cancel()
@@ -82,17 +83,18 @@ class Hub(Component):
 
     @property
     def topics(self) -> int:
-        """Topics this process follows."""
+        """Topics open in this process."""
         return len(self._topics)
 
     async def subscribe(self, name: str, after: str | None, sink: Sink) -> Subscription:
-        """Every event of the topic after the cursor `after` into the sink; without one, from now.
+        """Write every event of the topic after the cursor `after` to the sink; without a cursor,
+        every event from now.
 
-        Of a state topic the newest, at once and whenever there is a newer one: a sink that had no
-        room for some never gets them.
+        Of a state topic the sink gets the newest event at once, and each newer one; it misses
+        those for which it had no room.
 
-        A cursor of another epoch or topic, from the future, or from before the log's beginning
-        gets the sink's `reset`.
+        Calls the sink's `reset` for a cursor of another epoch or topic, from the future, or from
+        before the log's first event.
         """
         topic = await self._topic(name)
         cursor = Cursor.parse(after) if after is not None else None
@@ -108,15 +110,15 @@ class Hub(Component):
         return subscription
 
     def cursor_of(self, subscription: Subscription) -> str:
-        """The cursor of what its sink has been given."""
+        """The cursor of the last event its sink got."""
         return str(Cursor(self.log.epoch, subscription.topic.name, subscription.cursor))
 
     @asynccontextmanager
     async def watch(self, name: str, subject: str) -> AsyncIterator[asyncio.Future[Event | None]]:
-        """A future that the topic's next event about that subject fulfils; or None, where events
-        are gone that may have been about it: then look again.
+        """A future with the topic's next event about that subject; or with None where events were
+        missed that may have been about it: then read again.
 
-        Registered before this enters, so what is read inside and the future leave no gap.
+        It is registered before this enters, so nothing falls between it and what is read inside.
         """
         topic = await self._topic(name)
         future: asyncio.Future[Event | None] = asyncio.get_running_loop().create_future()
@@ -132,17 +134,20 @@ class Hub(Component):
             future.cancel()
 
     def broadcast(self, name: str, type: str, data: str, subject: str = "") -> None:
-        """Tell whoever listens to that passing topic now, in any process; `data` is JSON text."""
+        """Send an event to an ephemeral topic's present subscriptions, in all processes.
+
+        `data` is JSON text.
+        """
         assert name.startswith(EPHEMERAL), name
         self._publish([Event(name, 0, type, subject, data, to_text(now()))])
 
     def drop_ring(self, name: str) -> None:
-        """The topic's stored events were rewritten."""
+        """Drop the recent events of a topic whose stored events were rewritten."""
         if topic := self._topics.get(name):
             topic.drop_ring()
 
     def drop_rings(self) -> None:
-        """Any topic's stored events may have been rewritten."""
+        """Drop the recent events of every topic: any may have been rewritten."""
         for topic in self._topics.values():
             topic.drop_ring()
 
@@ -190,7 +195,7 @@ class Hub(Component):
         try:
             self._broker.publish(events)
         except Exception:
-            logger.exception("the broker did not take %d events", len(events))
+            logger.exception("the broker did not accept %d events", len(events))
             self.request_sweep()
 
     def _receive(self, event: Event) -> None:
@@ -214,11 +219,11 @@ class Hub(Component):
                     self._sweep_requested.clear()
                     await self._sweep()
                     seen = version
-                self._tidy()
+                self._refresh_topics()
                 self._close_idle(loop.time())
                 failing = False
             except Exception as error:
-                if not failing:  # told once an outage, not twice a second
+                if not failing:  # logged once an outage, not twice a second
                     log_failure(logger, error, "the sweep failed; it will be tried again")
                 failing = True
                 self._sweep_requested.clear()
@@ -231,8 +236,8 @@ class Hub(Component):
                 self.gaps += 1
                 topic.hint(seq)
 
-    def _tidy(self) -> None:
-        """Where filling a gap failed nothing may have moved since: try again anyway."""
+    def _refresh_topics(self) -> None:
+        """Retry gaps that could not be filled, and drop what is encoded."""
         for topic in self._topics.values():
             topic.hint(0)
             topic.drop_encoded()

@@ -69,7 +69,7 @@ class Doors:
     def tell(self, event: Event) -> long_polling.Entries:
         """The event as it is."""
         self.encoded += 1
-        return long_polling.as_it_is(event)
+        return long_polling.unchanged(event)
 
 
 router = Router("held")
@@ -279,7 +279,7 @@ class HeldApp:
     @asynccontextmanager
     async def follow(
         self, after: str | None = None, headers: Mapping[str, str] | None = None
-    ) -> AsyncIterator["TopicReader"]:
+    ) -> AsyncIterator["SseReader"]:
         """A stream that is open and whose subscription is made."""
         made = self.hub.made
         async with self.client.get(
@@ -288,7 +288,7 @@ class HeldApp:
             headers=self.headers() | dict(headers or {}),
         ) as answer:
             assert answer.status == 200, await answer.text()
-            follower = TopicReader(answer)
+            follower = SseReader(answer)
             assert set(await follower.block() or {}) == {"retry"}
             if not after and not (headers or {}).get("Last-Event-ID"):
                 assert set(await follower.block() or {}) == {"id"}
@@ -296,7 +296,7 @@ class HeldApp:
             yield follower
 
 
-class TopicReader:
+class SseReader:
     """The blocks of a stream as they come."""
 
     def __init__(self, answer: aiohttp.ClientResponse) -> None:

@@ -95,7 +95,7 @@ async def test_revocations_are_followed_again_when_the_database_is_back(
 ) -> None:
     from server.realtime import topic_reader
 
-    monkeypatch.setattr(topic_reader, "AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(topic_reader, "RETRY_SECONDS", 0.05)
     revocations = Revocations(app.hub, app.connections)
     await revocations.open()
     tried = 0

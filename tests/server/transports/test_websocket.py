@@ -81,8 +81,8 @@ async def test_an_event_is_encoded_once_for_all_its_readers(
     app: HeldApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[bytes] = []
-    frame = websocket.frame
-    monkeypatch.setattr(websocket, "frame", lambda text: made.append(text) or frame(text))
+    text_frame = websocket.text_frame
+    monkeypatch.setattr(websocket, "text_frame", lambda text: made.append(text) or text_frame(text))
     async with contextlib.AsyncExitStack() as stack:
         readers = [await stack.enter_async_context(opened(app)) for _ in range(20)]
         await app.append("1", "2")
@@ -342,7 +342,7 @@ async def test_what_fails_inside_ends_that_one_alone(
         assert ws.close_code == 1011
         await other.send_str("hello")
         assert "hello" in await other.receive_str(timeout=5)
-    assert "what takes the frames failed" in caplog.text
+    assert "handling a frame failed" in caplog.text
 
 
 async def test_broken_protocol_ends_that_one_alone(app: HeldApp) -> None:
