@@ -1,4 +1,4 @@
-"""The headless run and its few commands: `python -m server`."""
+"""The command line of the server: `python -m server`, or `tiffin-server`."""
 
 import argparse
 import asyncio
@@ -107,14 +107,14 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
 
 
 async def serve(settings: Settings) -> int:
-    """Serve until SIGINT or SIGTERM; tells the address on standard output once it listens."""
-    from server.app import create_app, settle
+    """Serve until SIGINT or SIGTERM; prints the address once it listens."""
+    from server.app import create_app, tune_process
     from server.core.serving import Runner
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(sign, stop.set)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
     runner = Runner(create_app(settings), settings)
     try:
         await runner.setup()
@@ -129,16 +129,16 @@ async def serve(settings: Settings) -> int:
             )
             return 1
         host, port = runner.addresses[0][:2]
-        settle()
-        _say(f"Tiffin listens on {url_of(host, port)}")
+        tune_process()
+        _print(f"Tiffin listens on {url_of(host, port)}")
         await stop.wait()
     finally:
         await runner.cleanup()
     return 0
 
 
-def _say(line: str) -> None:
-    """On standard output, from a thread: where nobody reads that any more, the server goes on."""
+def _print(line: str) -> None:
+    """Print from a thread, so that an unread pipe does not stop the server."""
 
     def write() -> None:
         with contextlib.suppress(OSError):
@@ -148,7 +148,7 @@ def _say(line: str) -> None:
 
 
 def _name(typed: str) -> str:
-    """A name, by the rule of the public interface. Raises argparse's error."""
+    """A name that is valid in the API. Raises argparse's error."""
     from pydantic import TypeAdapter, ValidationError
 
     from server.features.shared.schemas import Name
@@ -227,7 +227,7 @@ def _add_driver(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _with_database(settings: Settings, work: Callable[[Database], Awaitable[str]]) -> int:
-    """Run a command against the database, brought up to date, and print what it says."""
+    """Run a command against the migrated database, and print its result."""
 
     async def run() -> str:
         await migrate(settings.database_path)

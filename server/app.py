@@ -1,10 +1,12 @@
-"""The application: the only place where things meet."""
+"""The application: the only module that knows every feature and service."""
 
 import gc
+import json
 import logging
 import sys
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
+from functools import cache
 from importlib.metadata import version
 from typing import Protocol
 
@@ -29,7 +31,7 @@ from server.core.retention import Retention
 from server.core.routing import Router
 from server.core.services import SERVICES, Services
 from server.core.serving import Runner
-from server.demo import build_town, hang_photos, refuse_town
+from server.demo import add_photos, build_town, refuse_demo_database
 from server.features.accounts import setup as accounts
 from server.features.announcements import setup as announcements
 from server.features.chat import setup as chat
@@ -64,7 +66,7 @@ BODY_BYTES = 128 * 1024
 WORKER_BOOT_ERROR = 3
 """The exit status of a worker after which gunicorn starts no other one."""
 SWITCH_SECONDS = 0.0002
-"""After which one thread hands the interpreter to another that wants it."""
+"""How long a thread keeps the interpreter while another one wants it."""
 
 
 class Feature(Protocol):
@@ -98,6 +100,12 @@ OPERATIONS = [
 ]
 
 
+@cache
+def _document() -> bytes:
+    """The OpenAPI document, made when it is first asked for: it takes longer than the start."""
+    return json.dumps(document(OPERATIONS, ProblemDetails, version("tiffin"))).encode()
+
+
 def create_app(settings: Settings) -> web.Application:
     """The application with every feature; nothing is opened before it starts."""
     app = web.Application(middlewares=[access_middleware], client_max_size=BODY_BYTES)
@@ -107,24 +115,24 @@ def create_app(settings: Settings) -> web.Application:
             "this demo is open to every address that reaches it: anybody may act as an employee"
         )
     elif settings.demo:
-        app.middlewares.append(_this_machine_alone)
+        app.middlewares.append(_loopback_only)
     services = app[SERVICES] = _services(settings)
     for feature in FEATURES:
         feature.setup(services)
         for router in feature.routers:
             router.add_to(app)
     services[SocketIo].add_to(app)
-    add_document(app, document(OPERATIONS, ProblemDetails, version("tiffin")))
+    add_document(app, _document)
     add_health(app)
 
     async def run(app: web.Application) -> AsyncIterator[None]:
         for name in await migrate(settings.database_path):
             logger.info("migrated: %s", name)
         if not settings.demo:
-            await refuse_town(settings)
+            await refuse_demo_database(settings)
         async with services.opened():
             if settings.demo:
-                await _fill(settings, services)
+                await _build_demo(settings, services)
             yield
 
     async def drain(app: web.Application) -> None:
@@ -137,7 +145,7 @@ def create_app(settings: Settings) -> web.Application:
 
 
 def _services(settings: Settings) -> Services:
-    """What all features stand on, in the order in which it is opened."""
+    """The services below the features, in the order in which they are opened."""
     database = Database(settings.database_path)
     log = EventLog(database)
     broker = _broker(settings)
@@ -177,10 +185,9 @@ def _services(settings: Settings) -> Services:
 
 
 async def create_runner() -> web.AppRunner:
-    """For gunicorn: an AppRunner, made after the fork, that cancels the handler of a client
-    that has gone.
+    """The entry point for gunicorn, called in each worker after the fork.
 
-    Settings that cannot work are one line in the log, and end gunicorn.
+    Invalid settings are logged in one line, and end gunicorn.
     """
     try:
         return _runner(load_settings())
@@ -193,21 +200,21 @@ def _runner(settings: Settings) -> web.AppRunner:
     keep_private(settings)
     make_folder(settings.data_dir)
     configure_logging(settings.log_level, lines=settings.log_queue_lines)
-    # What gunicorn says of this worker goes the same way: it would block on its own.
-    says = logging.getLogger("gunicorn.error")
-    says.handlers.clear()
-    says.propagate = True
+    # gunicorn's own handler would block: its lines about this worker go to our log.
+    gunicorn_log = logging.getLogger("gunicorn.error")
+    gunicorn_log.handlers.clear()
+    gunicorn_log.propagate = True
     runner = Runner(create_app(settings), settings)
-    settle()
+    tune_process()
     return runner
 
 
-def settle() -> None:
-    """Make the process fit for many connections, once what lives as long as it is there.
+def tune_process() -> None:
+    """Tune the interpreter for many connections, once all permanent objects exist.
 
-    What stays is no business of the garbage collector: a thousand polls woken at once take 1.7
-    times less for it. The threads of the database need the interpreter for a moment several times
-    a query; while a broadcast keeps it busy, they would wait 5 ms each time.
+    The garbage collector ignores permanent objects, which makes waking a thousand polls 1.7 times
+    as fast. The database's threads need the interpreter several times in each query; with the
+    default interval they would wait 5 ms each time while a broadcast keeps it busy.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.collect()
@@ -227,8 +234,9 @@ def _broker(settings: Settings) -> Broker:
 
 
 @web.middleware
-async def _this_machine_alone(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """A demo lets anybody in, and under gunicorn it learns of its address by requests alone."""
+async def _loopback_only(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse other machines: anybody may log in to a demo. Under gunicorn, only requests tell
+    which address it listens on."""
     address = client_address(request)
     if address and not is_loopback(address):
         raise forbidden(
@@ -238,14 +246,14 @@ async def _this_machine_alone(request: web.Request, handler: Handler) -> web.Str
     return await handler(request)
 
 
-async def _fill(settings: Settings, services: Services) -> None:
-    """Make the demo's town."""
+async def _build_demo(settings: Settings, services: Services) -> None:
+    """Make the demo's town and its photos."""
     database = services[Database]
     try:
         await build_town(settings, database)
-        await hang_photos(database, services[UploadService].blobs)
+        await add_photos(database, services[UploadService].blobs)
     except (OSError, Problem) as error:
-        # A full disk, say. Under gunicorn one worker that does not boot ends all the others.
+        # Such as a full disk. Under gunicorn, one worker that does not start ends all others.
         logger.error("the demo's town is not complete until the next start: %s", error)
 
 
@@ -282,6 +290,6 @@ def _add_gauges(services: Services, broker: Broker) -> None:
     )
     metrics.gauge("log_lines_dropped", "Log lines that nobody read in time.", dropped_lines)
     metrics.gauge("gaps", "Gaps the sweep has found.", lambda: hub.gaps)
-    # The allocator keeps what a crowd has needed for the next one, so that the process' size says
-    # little about what is in use.
+    # The allocator keeps memory that a crowd has needed, so the size of the process says little
+    # about what is in use.
     metrics.gauge("memory_blocks", "Blocks of memory in use.", sys.getallocatedblocks)

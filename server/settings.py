@@ -25,7 +25,7 @@ KEPT = (
     *("blobs", "arriving", "jwt-secret", "demo-password", "demo-accounts.json"),
     *("server.log", "autopilot.log"),
 )
-"""What is in the data folder beside the database."""
+"""Files and folders in the data folder beside the database."""
 SECRET_BYTES = 32
 _MAKE_ONE = 'make one with `python -c "import secrets; print(secrets.token_urlsafe(48))"`'
 
@@ -38,7 +38,7 @@ _REDIS_URL = (
 
 
 class SettingsError(Exception):
-    """Settings that cannot work, in words for the person who set them."""
+    """Invalid settings, with a message for the operator."""
 
 
 def is_loopback(host: str) -> bool:
@@ -51,17 +51,17 @@ def is_loopback(host: str) -> bool:
 
 
 def url_of(host: str, port: int) -> str:
-    """Where a server listens: an IPv6 address stands in brackets (RFC 3986, RFC 6874)."""
+    """The URL of that host and port, an IPv6 address in brackets (RFC 3986, RFC 6874)."""
     if ":" in host:
         host = f"[{host.replace('%', '%25')}]"
     return f"http://{host}:{port}"
 
 
 def _is_redis_url(text: str) -> bool:
-    """Whether it means what it seems to.
+    """Whether the URL is unambiguous.
 
-    A `/`, `?` or `#` in a password would end the host, and what comes before be taken for its name
-    or port, which logs tell.
+    An unescaped `/`, `?` or `#` in a password would end the host part, and the password would be
+    taken for a host name, which is logged.
     """
     if any(not one.isprintable() or one.isspace() or one == "#" for one in text):
         return False
@@ -206,7 +206,7 @@ class Settings(BaseSettings):
     @field_validator("*", mode="before")
     @classmethod
     def _set(cls, value: object) -> object:
-        """Blanks around a value are no part of it, and one of nothing is not set."""
+        """Strip a value; an empty one counts as not set."""
         if not isinstance(value, str):
             return value
         if not value.strip():
@@ -258,12 +258,12 @@ class Settings(BaseSettings):
 
     @property
     def model_dir(self) -> Path:
-        """Where the photos' model is, which a demo shares with what is run for real."""
+        """The folder of the photos' model, which demo and real servers share."""
         return DATA_DIR if self.data_dir == DEMO_DIR else self.data_dir
 
     @property
     def token_secret(self) -> str:
-        """The secret access tokens are signed with; in demo mode made once and kept."""
+        """The secret that access tokens are signed with; a demo makes it once and stores it."""
         if self.jwt_secret:
             return self.jwt_secret.get_secret_value()
         if not self.demo:
@@ -272,26 +272,26 @@ class Settings(BaseSettings):
 
 
 def keep_private(settings: Settings) -> None:
-    """Let nobody else on this machine read what is kept.
+    """Keep other users of this machine from reading the server's files.
 
-    That is what this process makes from now on, and what earlier versions left readable. A folder
-    that is everybody's, such as /tmp, stays so.
+    That covers files made from now on, and those that earlier versions left readable. A shared
+    folder such as /tmp stays as it is.
     """
     os.umask(0o077)
     database = settings.database_path
     paths = [database.with_name(database.name + end) for end in ("", "-wal", "-shm")]
     paths += [settings.data_dir, *(settings.data_dir / name for name in KEPT)]
     for path in paths:
-        with contextlib.suppress(OSError):  # not there, or not ours
+        with contextlib.suppress(OSError):  # missing, or owned by someone else
             mode = path.lstat().st_mode
             if mode & 0o077 and not mode & stat.S_ISVTX and not stat.S_ISLNK(mode):
                 path.chmod(stat.S_IMODE(mode) & ~0o077)
 
 
 def make_folder(folder: Path) -> None:
-    """Make that folder of the data folder's, or the data folder itself, where it is missing.
+    """Create the data folder, or a folder in it, unless it exists.
 
-    Raises SettingsError where it cannot be used.
+    Raises SettingsError where it is not writable.
     """
     with _usable(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -309,10 +309,10 @@ def _usable(path: Path) -> Iterator[None]:
 
 
 def kept_secret(path: Path) -> str:
-    """The secret in that file, made by whoever comes first. Raises SettingsError.
+    """The secret in that file, which is created if it is missing. Raises SettingsError.
 
-    It is written whole under another name and then linked into place, so that of several
-    processes that start together one wins and none reads half a secret.
+    It is written under another name and then linked into place, so that of several processes that
+    start together one wins, and none reads half a secret.
     """
     with _usable(path):
         secret = _made_once(path)
@@ -324,21 +324,21 @@ def kept_secret(path: Path) -> str:
 def _made_once(path: Path) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(48))
         try:
-            os.link(draft, path)
+            os.link(temporary, path)
         except FileExistsError:
             pass
         finally:
-            draft.unlink()
+            temporary.unlink()
     return path.read_text().strip()
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Settings from the environment and these overrides. Raises SettingsError in plain words."""
+    """Settings from the environment and these overrides. Raises SettingsError."""
     try:
         return Settings(**overrides)
     except ValidationError as error:

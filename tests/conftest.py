@@ -33,6 +33,28 @@ def state_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cheap_hashes() -> Iterator[int]:
+    """Servers in this process hash passwords with little memory: much faster, and else the same.
+
+    Gives the memory in KiB that production uses; `full_hashes` puts it back for one test.
+    """
+    from server.features.accounts import passwords
+
+    full = passwords.MEMORY_KIB
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "MEMORY_KIB", 64)
+        yield full
+
+
+@pytest.fixture
+def full_hashes(monkeypatch: pytest.MonkeyPatch, cheap_hashes: int) -> None:
+    """Hash passwords as a server in production does."""
+    from server.features.accounts import passwords
+
+    monkeypatch.setattr(passwords, "MEMORY_KIB", cheap_hashes)
+
+
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """The redis-server that the whole run shares. Don't break this one: `own_redis` is for that."""

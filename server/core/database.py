@@ -1,4 +1,4 @@
-"""The database: one writer that batches, readers with snapshots, after-commit publishing."""
+"""The database: one writer that batches transactions, and readers with snapshots."""
 
 import asyncio
 import contextlib
@@ -21,42 +21,42 @@ logger = logging.getLogger(__name__)
 ResultT = TypeVar("ResultT")
 
 BATCH = 64
-"""Writers that share one commit, at most: bounds how long the first of them waits."""
+"""Transactions that share a commit, at most, which limits how long the first of them waits."""
 READERS = 3
 PUBLIC_READERS = READERS - 1
-"""How many of them requests without a token use at once: however many of these wait, who is logged
-in does not wait behind them."""
+"""How many of them requests without a token use at a time, so that logged-in users never wait
+behind a crowd of these."""
 BUSY_SECONDS = 5.0
 
 public_request: contextvars.ContextVar[bool] = contextvars.ContextVar("public", default=False)
-"""Whether a request that needs no token is handled."""
+"""Whether the present request needs no token."""
 _writing: contextvars.ContextVar[bool] = contextvars.ContextVar("writing", default=False)
 
 
 class Transaction:
-    """One transaction, as a service sees it. What is `announce`d goes out after the commit."""
+    """A transaction, as services use it. `announce`d events are published after the commit."""
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection = connection
         self.announced: list[Any] = []
 
     async def fetch(self, sql: str, parameters: Parameters) -> Sequence[Row]:
-        """Run one statement and give all its rows."""
+        """Run a statement; gives all its rows."""
         rows: Any = await self._connection.execute_fetchall(sql, dict(parameters))
         return rows  # type: ignore[no-any-return]
 
     async def execute(self, sql: str, parameters: Parameters) -> int:
-        """Run one statement and give the number of rows it touched."""
+        """Run a statement; gives the number of rows it changed."""
         cursor = await self._connection.execute(sql, dict(parameters))
         return cursor.rowcount
 
     def announce(self, event: Any) -> None:
-        """Have this published once the transaction is in the database, in commit order."""
+        """Publish this after the commit, in commit order."""
         self.announced.append(event)
 
 
 class _Write(Generic[ResultT]):
-    """A writer in the queue: its function, and who waits for the result."""
+    """A transaction in the queue: its function, and the future of its result."""
 
     __slots__ = ("announced", "fn", "future", "outcome")
 
@@ -68,7 +68,7 @@ class _Write(Generic[ResultT]):
 
 
 class Database(Component):
-    """SQLite in WAL mode. `publish` gets what committed transactions announced, in order."""
+    """SQLite in WAL mode. `publish` gets what committed transactions have announced, in order."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -94,7 +94,7 @@ class Database(Component):
             self._writer = await self._connect()
             for _ in range(READERS):
                 reader = await self._connect()
-                # A change made in a read would be rolled back without a word.
+                # Otherwise a change made in a read would be rolled back silently.
                 await reader.execute_fetchall("PRAGMA query_only=ON")
                 self._readers.put_nowait(reader)
         except BaseException:
@@ -107,8 +107,8 @@ class Database(Component):
         self._closing = True
         self._wake.set()
         await self.writer.stop(grace=None)
-        while self._queue:  # the writer had ended before
-            _settle(self._queue.popleft(), _not_now())
+        while self._queue:  # the writer has ended early
+            _settle(self._queue.popleft(), _unavailable())
         if self._reads:
             await asyncio.wait(self._reads)
         for connection in self._opened:
@@ -128,11 +128,10 @@ class Database(Component):
         return connection
 
     async def write(self, fn: Callable[[Transaction], Awaitable[ResultT]]) -> ResultT:
-        """Run `fn` whole in a write transaction, whatever becomes of the caller.
+        """Run `fn` in a write transaction, to its end even if the caller is cancelled.
 
-        `fn` awaits nothing but its transaction. It may be run alongside others in one commit;
-        when it raises, only its own part is undone. Raises Problem 503 while the database is
-        locked or full.
+        `fn` awaits nothing but its transaction. It may share a commit with others; if it raises,
+        only its own changes are undone. Raises Problem 503 while the database is locked or full.
         """
         if _writing.get():
             raise RuntimeError("a write inside a write would wait for itself")
@@ -144,11 +143,10 @@ class Database(Component):
         return await asyncio.shield(job.future)
 
     async def read(self, fn: Callable[[Transaction], Awaitable[ResultT]]) -> ResultT:
-        """Run `fn` on one snapshot of the database.
+        """Run `fn` on a snapshot of the database.
 
-        Once it has begun it is run whole, whatever becomes of the caller. One that still waits for
-        its turn when the caller is cancelled is dropped, so that clients which leave at once do not
-        hold up those that stay.
+        Once begun, it runs to its end even if the caller is cancelled. If it still waits for a
+        reader then, it is dropped, so that clients which disconnect at once do not delay others.
         """
         if self._closing:
             raise unavailable("The server is shutting down. Try again.", 2)
@@ -177,13 +175,13 @@ class Database(Component):
         try:
             return await fn(Transaction(connection))
         except sqlite3.OperationalError as error:
-            _tell(error)
-            raise _not_now() from error
+            _log(error)
+            raise _unavailable() from error
         except asyncio.CancelledError as error:
             if _is_cancelled():
                 raise
-            _tell(error)  # no caller may take it for an end of its own
-            raise _not_now() from error
+            _log(error)  # the caller must not take it for its own cancellation
+            raise _unavailable() from error
         finally:
             if connection.in_transaction:  # some errors end it by themselves
                 await connection.execute_fetchall("ROLLBACK")
@@ -198,27 +196,27 @@ class Database(Component):
                 self._readers.put_nowait(connection)
 
     async def data_version(self) -> int:
-        """A number that moves when another process, or none of our writers, has committed.
+        """A number that changes when another process has committed.
 
-        Asked on the writer's connection, where our own commits don't move it.
+        It is read on the writer's connection, whose own commits do not change it.
         """
         assert self._writer is not None
         rows: Any = await self._writer.execute_fetchall("PRAGMA data_version")
         return int(rows[0]["data_version"])
 
     async def state(self) -> str:
-        """`ok`, or why it takes no changes. Waits for no lock that a writer waits for."""
-        public_request.set(False)  # readiness waits for no crowd
+        """`ok`, or why changes fail. Waits for no lock that a writer waits for."""
+        public_request.set(False)  # readiness does not wait behind a crowd
         await self.read(lambda tx: tx.fetch("SELECT 1 AS one", {}))
         if not self.writer.running:
-            return "the writer has ended; it is begun again"
+            return "the writer has ended and is restarted"
         if self._failure and (self._trial is None or self._trial.done()):
             self._trial = asyncio.create_task(self._try(), name="trial write")
         return self._failure or "ok"
 
     async def _try(self) -> None:
-        """A write that changes nothing and needs a disk, as there may be no other to tell that
-        the trouble is over."""
+        """A write that changes no value but needs the disk, as there may be no other one that
+        notices the end of the failure."""
         sql = "UPDATE meta SET value = value"
         with contextlib.suppress(Problem):
             await self.write(lambda tx: tx.execute(sql, {}))
@@ -239,14 +237,14 @@ class Database(Component):
                 self._failure = ""
             except (Exception, asyncio.CancelledError) as error:
                 for job in batch:
-                    job.outcome, job.announced = _not_now(), []
+                    job.outcome, job.announced = _unavailable(), []
                 if _is_cancelled():
                     for job in batch:
                         _settle(job, job.outcome)
                     raise
                 failure = f"the last commit failed: {str(error) or type(error).__name__}"
-                if failure != self._failure:  # told once as long as it lasts, not with each write
-                    _tell(error)
+                if failure != self._failure:  # logged once while it lasts, not with each write
+                    _log(error)
                 self._failure = failure
             events = [event for job in batch for event in job.announced]
             if events:
@@ -258,10 +256,10 @@ class Database(Component):
                 _settle(job, job.outcome)
 
     async def _commit(self, batch: list[_Write[Any]]) -> None:
-        """One commit for all of them. Raises where the whole batch has failed."""
+        """Run the batch in one commit. Raises where the whole batch fails."""
         assert self._writer is not None
         writer = self._writer
-        if writer.in_transaction:  # left by a commit that was cut short
+        if writer.in_transaction:  # left by an interrupted commit
             await writer.execute_fetchall("ROLLBACK")
         await writer.execute_fetchall("BEGIN IMMEDIATE")
         try:
@@ -273,14 +271,14 @@ class Database(Component):
                     job.outcome = await job.fn(tx)
                     job.announced = tx.announced
                 except (Exception, asyncio.CancelledError) as error:
-                    # A full disk takes the whole batch with it.
+                    # A full disk fails the whole batch.
                     if not writer.in_transaction or _is_cancelled():
                         raise
                     await writer.execute_fetchall("ROLLBACK TO one")
                     job.outcome = error
                     if isinstance(error, (sqlite3.OperationalError, asyncio.CancelledError)):
-                        _tell(error)
-                        job.outcome = _not_now()
+                        _log(error)
+                        job.outcome = _unavailable()
                 finally:
                     _writing.reset(within)
                 await writer.execute_fetchall("RELEASE one")
@@ -306,7 +304,7 @@ def _as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def _is_cancelled() -> bool:
-    """Whether a CancelledError is meant for this task, and did not come out of what it awaited."""
+    """Whether this task is cancelled, and not only something that it awaited."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
@@ -316,12 +314,12 @@ def _settle(job: _Write[Any], outcome: Any) -> None:
         return
     if isinstance(outcome, BaseException):
         job.future.set_exception(outcome)
-        job.future.exception()  # the caller may be gone: not an error of the loop's
+        job.future.exception()  # mark it as retrieved: the caller may be gone
     else:
         job.future.set_result(outcome)
 
 
-def _tell(error: BaseException) -> None:
+def _log(error: BaseException) -> None:
     logger.error(
         "database: %s",
         str(error) or type(error).__name__,
@@ -329,5 +327,5 @@ def _tell(error: BaseException) -> None:
     )
 
 
-def _not_now() -> Problem:
+def _unavailable() -> Problem:
     return unavailable("The database cannot take this now. Nothing was changed; try again.", 1)

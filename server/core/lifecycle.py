@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Sequence
 
 logger = logging.getLogger(__name__)
 
-AGAIN_SECONDS = 1.0
+RESTART_SECONDS = 1.0
 
 
 class SupervisedTask:
@@ -51,13 +51,13 @@ class SupervisedTask:
         if task is not self._task:  # it was stopped
             return
         logger.error(
-            "the %s has ended (%s); it is begun again in %g s",
+            "the %s has ended (%s) and is restarted in %g s",
             self.name,
             "cancelled" if task.cancelled() else error or "by itself",
-            AGAIN_SECONDS,
+            RESTART_SECONDS,
             exc_info=error,
         )
-        self._again = task.get_loop().call_later(AGAIN_SECONDS, self.start)
+        self._again = task.get_loop().call_later(RESTART_SECONDS, self.start)
 
 
 class Component:

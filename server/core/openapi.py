@@ -1,10 +1,11 @@
 """The OpenAPI document, from the operations themselves."""
 
+import asyncio
 import json
 import re
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -224,12 +225,12 @@ def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
     return schema
 
 
-def add_document(app: web.Application, content: Mapping[str, Any]) -> None:
-    """Serve the document, the same bytes to everybody."""
-    encoded = json.dumps(content).encode()
+def add_document(app: web.Application, content: Callable[[], bytes]) -> None:
+    """Serve the document as `content` gives it; that may take a moment, in a thread."""
 
     async def serve(request: web.Request) -> web.Response:
         count_anonymous(request)
-        return web.Response(body=encoded, content_type="application/json", charset="utf-8")
+        body = await asyncio.to_thread(content)
+        return web.Response(body=body, content_type="application/json", charset="utf-8")
 
     app.router.add_get(f"{PREFIX}/openapi.json", serve)

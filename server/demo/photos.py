@@ -1,6 +1,7 @@
-"""The photos of the town's dishes: made by the queue's own workers once, and put where uploads are.
+"""Adds the photos of the town's dishes as uploads that are done.
 
-`python -m tools.draw_dishes` makes them anew.
+The files in the folder `photos` are results of a server's own workers; `python -m
+tools.demo_assets.dishes` makes them again.
 """
 
 import asyncio
@@ -17,75 +18,77 @@ from server.core.ids import new_id
 from server.core.queries import load_queries
 from server.features.restaurants import store as restaurants
 from server.features.uploads import store as uploads
-from server.features.uploads.blobs import Blobs, BlobTrouble
-from server.features.uploads.header import read_header
-from server.features.uploads.paths import result_path
+from server.features.uploads.blobs import BlobError, Blobs
+from server.features.uploads.image_header import read_header
+from server.features.uploads.service import result_path
 
 logger = logging.getLogger(__name__)
 
 _queries = load_queries(__file__)
 
 FOLDER = Path(__file__).with_name("photos")
-AT_ONCE = 8
-WRITING = timedelta(hours=1)
-"""After which blobs are removed that were written and then not used."""
+PARALLEL = 8
+WRITE_TIME = timedelta(hours=1)
+"""When blobs are removed that were written and then not used."""
 
 
-async def hang_photos(database: Database, blobs: Blobs) -> None:
+async def add_photos(database: Database, blobs: Blobs) -> None:
     """Give the town's dishes their photos, unless this database has had them.
 
-    As with any upload: written down, stored, and then shown, each after the other.
+    As with any upload, the blobs' names are recorded for removal before the blobs are written.
     """
     if await database.read(lambda tx: _queries.photos_claimed(tx)):
         return
     plan: Sequence[Mapping[str, str]] = json.loads((FOLDER / "photos.json").read_text("utf-8"))
     ids = [new_id("upl") for _ in plan]
-    names = [name for upload_id in ids for name in _blobs_of(upload_id)]
-    await database.write(lambda tx: uploads.unneed(tx, names, now() + WRITING))
-    gate = asyncio.Semaphore(AT_ONCE)
+    names = [name for upload_id in ids for name in _blob_names(upload_id)]
+    await database.write(lambda tx: uploads.schedule_removal(tx, names, now() + WRITE_TIME))
+    semaphore = asyncio.Semaphore(PARALLEL)
 
     async def put(upload_id: str, file: str) -> None:
-        original, result = _blobs_of(upload_id)
-        async with gate:
+        original, result = _blob_names(upload_id)
+        async with semaphore:
             await blobs.put(original, FOLDER / f"{file}.jpg", "image/jpeg")
             await blobs.put(result, FOLDER / f"{file}.png", "image/png")
 
     try:
         await asyncio.gather(
-            *(put(upload_id, one["file"]) for upload_id, one in zip(ids, plan, strict=True))
+            *(put(upload_id, entry["file"]) for upload_id, entry in zip(ids, plan, strict=True))
         )
-    except BlobTrouble as trouble:
-        logger.warning("the demo goes without its photos until the next start: %s", trouble)
+    except BlobError as error:
+        logger.warning("the demo has no photos until the next start: %s", error)
         return
 
     async def fn(tx: Transaction) -> None:
         if not await _queries.claim_photos(tx, at=to_text(now())):
-            await uploads.unneed(tx, names, now())
+            await uploads.schedule_removal(tx, names, now())
             return
-        # The first dish is the newest, so that a list begins with it.
-        for upload_id, one in reversed(list(zip(ids, plan, strict=True))):
-            await _hang(tx, upload_id, one, now())
+        # In reverse, so that lists, which show the newest first, begin with the first dish.
+        for upload_id, entry in reversed(list(zip(ids, plan, strict=True))):
+            await _add_photo(tx, upload_id, entry, now())
 
     await database.write(fn)
 
 
-async def _hang(tx: Transaction, upload_id: str, one: Mapping[str, str], at: datetime) -> None:
-    original, result = _blobs_of(upload_id)
+async def _add_photo(
+    tx: Transaction, upload_id: str, entry: Mapping[str, str], at: datetime
+) -> None:
+    original, result = _blob_names(upload_id)
     dish: Mapping[str, Any] | None = await _queries.dish(
-        tx, restaurant=one["restaurant"], name=one["dish"]
+        tx, restaurant=entry["restaurant"], name=entry["dish"]
     )
-    if dish is None or dish["photo_url"]:  # somebody has changed the menu
-        await uploads.unneed(tx, [original, result], now())
+    if dish is None or dish["photo_url"]:  # an employee has changed the menu
+        await uploads.schedule_removal(tx, [original, result], now())
         return
-    await uploads.need(tx, [original, result])
-    header = read_header(FOLDER / f"{one['file']}.png")
+    await uploads.cancel_removal(tx, [original, result])
+    header = read_header(FOLDER / f"{entry['file']}.png")
     await _queries.add_photo(
         tx,
         id=upload_id,
         account_id=dish["account_id"],
         restaurant_id=dish["restaurant_id"],
         menu_item_id=dish["id"],
-        size=(FOLDER / f"{one['file']}.jpg").stat().st_size,
+        size=(FOLDER / f"{entry['file']}.jpg").stat().st_size,
         original_blob=original,
         result_blob=result,
         width=header.width,
@@ -96,6 +99,6 @@ async def _hang(tx: Transaction, upload_id: str, one: Mapping[str, str], at: dat
     await restaurants.set_photo(tx, dish["restaurant_id"], dish["id"], result_path(upload_id))
 
 
-def _blobs_of(upload_id: str) -> tuple[str, str]:
+def _blob_names(upload_id: str) -> tuple[str, str]:
     """The names of the original and of the result."""
     return f"{upload_id}.1.original", f"{upload_id}.1.result"

@@ -11,7 +11,7 @@ SELECT value FROM meta WHERE name = 'demo_photos';
 INSERT INTO meta (name, value) VALUES ('demo_photos', :at) ON CONFLICT (name) DO NOTHING;
 
 -- name: dish^
--- The photo is the demo's employee's where that is their restaurant, else its autopilot's.
+-- The photo belongs to the demo's employee if it is their restaurant, else to its autopilot.
 SELECT menu_items.id, menu_items.restaurant_id, menu_items.photo_url, accounts.id AS account_id
 FROM menu_items
 JOIN restaurants ON restaurants.id = menu_items.restaurant_id
@@ -21,7 +21,7 @@ ORDER BY accounts.demo IS NULL, accounts.demo, accounts.created_at
 LIMIT 1;
 
 -- name: add_photo!
--- Nobody has measured how long it took: without `started_at` it tells nothing of the pace.
+-- Without `started_at` it does not count in the estimate of how long photos take.
 INSERT INTO uploads
     (id, account_id, purpose, restaurant_id, menu_item_id, status, attempts, media_type, size,
     original_blob, original_type, result_blob, width, height, shown, created_at, finished_at,

@@ -1,4 +1,4 @@
-"""A handful of restaurants with menus, accounts and history, made once a database."""
+"""Builds the demo's restaurants with menus, accounts and past orders, once a database."""
 
 import json
 import os
@@ -37,27 +37,27 @@ _queries = load_queries(__file__)
 PASSWORD_FILE = "demo-password"  # noqa: S105
 ACCOUNTS_FILE = "demo-accounts.json"
 FIRST_AUTOPILOT = 1000
-"""Among the demo's accounts: after those that the demo log-in lets in."""
+"""The autopilots' numbers among the demo's accounts follow those of the demo log-in."""
 STEP_MINUTES = (0, 1, 3, 16, 19, 31)
 """From `placed` to each step of a past order."""
 
 
-async def refuse_town(settings: Settings) -> None:
-    """Raises SettingsError where a demo has filled the database: nobody may run it for real."""
+async def refuse_demo_database(settings: Settings) -> None:
+    """Raises SettingsError where the database is a demo's, which must not be run in production."""
     async with opened_database(settings.database_path) as database:
         found = await database.read(lambda tx: _queries.town_claimed(tx))
     if found:
         raise SettingsError(
-            f"{settings.database_path} holds a demo's town, where anybody may log in as an"
-            " employee; to run for real point TIFFIN_DATA_DIR at another folder, to run the demo"
-            " add --demo"
+            f"{settings.database_path} holds a demo's town, where anyone may log in as an"
+            " employee; to run in production point TIFFIN_DATA_DIR at another folder, to run the"
+            " demo add --demo"
         )
 
 
 async def build_town(settings: Settings, database: Database) -> None:
-    """Make the town unless this database has it, and write the autopilot's accounts down.
+    """Build the town unless this database has it, and write the autopilots' accounts to a file.
 
-    Raises SettingsError where the database holds other people's accounts.
+    Raises SettingsError where the database holds accounts that are not a demo's.
     """
     plan: Mapping[str, Any] = json.loads(
         resources.files("server.demo").joinpath("town.json").read_text(encoding="utf-8")
@@ -65,8 +65,8 @@ async def build_town(settings: Settings, database: Database) -> None:
     password = kept_secret(settings.data_dir / PASSWORD_FILE)
     passwords = Passwords()
     try:
-        pilot = _autopilot_email(plan, plan["restaurants"][0]["name"])
-        known = await database.read(lambda tx: account_by_email(tx, pilot))
+        email = _autopilot_email(plan, plan["restaurants"][0]["name"])
+        known = await database.read(lambda tx: account_by_email(tx, email))
         if known is None or not await passwords.verify(known.password_hash, password):
             password_hash = await passwords.hash(password)
 
@@ -75,8 +75,8 @@ async def build_town(settings: Settings, database: Database) -> None:
                     await renew_demo_passwords(tx, password_hash)
                 elif await any_account(tx):
                     raise SettingsError(
-                        f"{settings.database_path} holds accounts that are no demo's, and a demo"
-                        " lets anybody in as an employee; point TIFFIN_DATA_DIR at another folder"
+                        f"{settings.database_path} holds accounts that are not a demo's, and a demo"
+                        " lets anyone in as an employee; point TIFFIN_DATA_DIR at another folder"
                     )
                 else:
                     await _build(tx, plan, password_hash)
@@ -90,12 +90,12 @@ async def build_town(settings: Settings, database: Database) -> None:
 async def _build(tx: Transaction, plan: Mapping[str, Any], password_hash: str) -> None:
     town: dict[str, Restaurant] = {}
     staff: dict[str, Account] = {}
-    for number, place in enumerate(plan["restaurants"], start=FIRST_AUTOPILOT):
-        restaurant_id = await restaurants.add_restaurant(tx, NewRestaurant(**place))
-        for name, description, price in place["menu"]:
+    for number, entry in enumerate(plan["restaurants"], start=FIRST_AUTOPILOT):
+        restaurant_id = await restaurants.add_restaurant(tx, NewRestaurant(**entry))
+        for name, description, price in entry["menu"]:
             dish = NewMenuItem(name=name, description=description, price_cents=price)
             await restaurants.add_menu_item(tx, restaurant_id, dish)
-        for name, vehicle in place["drivers"]:
+        for name, vehicle in entry["drivers"]:
             await restaurants.add_driver(tx, restaurant_id, name, vehicle, None)
         restaurant = await restaurants.restaurant(tx, restaurant_id)
         assert restaurant is not None
@@ -141,10 +141,10 @@ async def _build(tx: Transaction, plan: Mapping[str, Any], password_hash: str) -
         )
         for number, person in enumerate(plan["customers"], start=1)
     ]
-    for customer, place, days, lines, end in sorted(plan["history"], key=lambda one: -one[2]):
+    for customer, name, days, lines, end in sorted(plan["history"], key=lambda order: -order[2]):
         placed_at = now() - timedelta(days=days)
         await _past_order(
-            tx, town[place], customers[customer], staff[place], placed_at, lines, OrderStatus(end)
+            tx, town[name], customers[customer], staff[name], placed_at, lines, OrderStatus(end)
         )
 
 
@@ -167,14 +167,14 @@ async def _past_order(
         )
         for name, quantity in lines
     ]
-    who = Actor(id=customer.id, name=customer.name, role=customer.role)
+    buyer = Actor(id=customer.id, name=customer.name, role=customer.role)
     kitchen = Actor(id=employee.id, name=employee.name, role=employee.role)
     steps = STEPS if end is OrderStatus.DELIVERED else (OrderStatus.PLACED, end)
     timeline = [
         TimelineEntry(
             status=step,
             at=placed_at + timedelta(minutes=minutes),
-            by=who if step in (OrderStatus.PLACED, OrderStatus.CANCELLED) else kitchen,
+            by=buyer if step in (OrderStatus.PLACED, OrderStatus.CANCELLED) else kitchen,
             reason="Ordered by mistake" if step is OrderStatus.CANCELLED else None,
         )
         for step, minutes in zip(steps, STEP_MINUTES, strict=False)
@@ -206,20 +206,20 @@ async def _past_order(
 
 
 def _autopilot_email(plan: Mapping[str, Any], restaurant: str) -> str:
-    place = restaurant.lower().replace(" ", "-")
-    return f"{plan['autopilot']['email']}@{place}.tiffin.example"
+    domain = restaurant.lower().replace(" ", "-")
+    return f"{plan['autopilot']['email']}@{domain}.tiffin.example"
 
 
 def _write_accounts(path: Path, plan: Mapping[str, Any], password: str) -> None:
-    """Whole or not at all: the autopilot may be reading it."""
+    """Write the file atomically: an autopilot may be reading it."""
     accounts = [
-        {"email": _autopilot_email(plan, place["name"]), "password": password}
-        for place in plan["restaurants"]
+        {"email": _autopilot_email(plan, entry["name"]), "password": password}
+        for entry in plan["restaurants"]
     ]
     text = json.dumps(accounts, indent=2) + "\n"
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    draft.touch(mode=0o600)
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    temporary.touch(mode=0o600)
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

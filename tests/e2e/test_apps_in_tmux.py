@@ -51,7 +51,7 @@ def test_an_order_goes_from_one_terminal_through_the_other_and_back(
     employee.sees("Preparing 0", "Ready 1")
     customer.sees_line(number, "ready")
     employee.press("Enter")
-    employee.sees(f"Who brings {number}", "free")
+    employee.sees(f"Assign a driver to {number}", "free")
     employee.press("Down", "Enter")
     employee.sees("Ready 0", "On its way 1", "▸ Lotte")
     customer.sees_line(number, "on its way")

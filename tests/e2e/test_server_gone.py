@@ -104,7 +104,7 @@ def test_an_app_that_finds_no_server_says_so_and_lets_one_in_as_soon_as_it_is_th
     url = f"http://127.0.0.1:{port}"
     windows = [tmux.open("customer", url), tmux.open("employee", url)]
     for window in windows:
-        window.sees("no answer, looking again")
+        window.sees("not responding, retrying")
         window.press("Enter")
         window.sees("does not answer", "connection refused", "Trying again")
     server = start_server(demo=True, port=port)
@@ -115,7 +115,7 @@ def test_an_app_that_finds_no_server_says_so_and_lets_one_in_as_soon_as_it_is_th
     server.kill()
     windows = [tmux.open("customer", url), tmux.open("employee", url)]
     for window in windows:
-        window.sees("no answer, looking again", "does not answer", "connection refused")
+        window.sees("not responding, retrying", "does not answer", "connection refused")
     server.start()
     for window, title in zip(windows, ("1 Orders", "1 Kitchen"), strict=True):
         window.sees(title, seconds=BACK_WITHIN)

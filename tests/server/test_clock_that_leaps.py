@@ -30,7 +30,7 @@ async def run(database: Database, *statements: str, **parameters: Any) -> None:
     await database.write(fn)
 
 
-async def test_what_came_last_is_first(data_dir: Path) -> None:
+async def test_the_newest_order_is_first(data_dir: Path) -> None:
     settings = settings_for(data_dir, photo_workers=0, max_orders_per_day=2, max_chats_per_day=2)
     async with running_server(settings) as server, cast_of(server) as cast:
 
@@ -96,7 +96,7 @@ def reader(cast: Cast, name: str) -> Any:
     return cast.employee if name in ("announcements", "chats") else cast.customer
 
 
-async def test_a_start_with_the_clock_ahead_forgets_nothing(data_dir: Path) -> None:
+async def test_a_start_with_the_clock_ahead_deletes_nothing(data_dir: Path) -> None:
     """Its data is put back by 60 days, which to a server is the same."""
     settings = settings_for(data_dir)
     async with running_server(settings) as server, cast_of(server) as cast:
@@ -157,7 +157,7 @@ async def test_a_start_with_the_clock_ahead_forgets_nothing(data_dir: Path) -> N
             await wait_until(gone, what="what is old indeed is forgotten")
 
 
-async def test_it_follows_the_clock_and_never_leaps(
+async def test_retention_follows_the_clock_and_never_leaps(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moment, passed = now(), 0.0

@@ -130,7 +130,9 @@ async def test_head_is_answered_as_get_is_and_never_waits(
     await wait_until(lambda: live_server.services[Connections].held == 0)
 
 
-async def test_every_error_is_marked_and_kept_nowhere(cast: Cast, live_server: LiveServer) -> None:
+async def test_every_error_has_the_common_headers_and_is_not_cached(
+    cast: Cast, live_server: LiveServer
+) -> None:
     long = b"X-Long: " + b"a" * 9000
     for asked, status in (
         (request("GET /api/v1/me"), 401),
@@ -148,7 +150,9 @@ async def test_every_error_is_marked_and_kept_nowhere(cast: Cast, live_server: L
         assert json.loads(answer.body)["request_id"] == answer.headers["x-request-id"]
 
 
-async def test_an_upgrade_is_marked_and_takes_a_cursor_of_any_length(cast: Cast) -> None:
+async def test_an_upgrade_has_the_common_headers_and_takes_a_cursor_of_any_length(
+    cast: Cast,
+) -> None:
     path = f"/chats/{await open_chat(cast.customer)}/ws?after={'a' * 2000}"
     customer = cast.customer
     async with customer.http.ws_connect(customer.url(path), headers=customer.headers) as ws:
@@ -160,7 +164,7 @@ async def test_an_upgrade_is_marked_and_takes_a_cursor_of_any_length(cast: Cast)
         assert "cache-control" not in headers
 
 
-async def test_a_request_is_answered_whose_client_sends_nothing_more(
+async def test_a_request_of_a_half_closed_client_is_answered(
     cast: Cast, live_server: LiveServer
 ) -> None:
     token = cast.customer.token
@@ -183,7 +187,7 @@ async def test_a_request_is_answered_whose_client_sends_nothing_more(
     assert len((await cast.customer.get("/orders")).json["items"]) == 1
 
 
-async def test_what_waits_for_news_is_answered_without_any_to_one_that_may_have_gone(
+async def test_a_held_request_of_a_half_closed_client_is_answered_without_news(
     cast: Cast, live_server: LiveServer
 ) -> None:
     order = (await cast.order())["id"]

@@ -44,7 +44,7 @@ ANONYMOUS = [
 ]
 
 
-async def test_what_has_no_token_counts_against_its_address(data_dir: Path) -> None:
+async def test_requests_without_a_token_count_against_the_address(data_dir: Path) -> None:
     settings = settings_for(data_dir, anonymous_per_minute=4, trusted_proxies="127.0.0.1")
     async with running_server(settings) as server, Rest(server.url) as rest:
 
@@ -58,7 +58,7 @@ async def test_what_has_no_token_counts_against_its_address(data_dir: Path) -> N
         await asyncio.gather(*(ask(number, *route) for number, route in enumerate(ANONYMOUS)))
 
 
-async def test_who_is_signed_in_is_not_held_up_by_strangers_at_the_same_address(
+async def test_a_signed_in_client_is_not_delayed_by_strangers_at_its_address(
     data_dir: Path,
 ) -> None:
     settings = settings_for(data_dir, anonymous_per_minute=4)
@@ -79,7 +79,7 @@ async def test_who_is_signed_in_is_not_held_up_by_strangers_at_the_same_address(
         (await stranger.post("/auth/refresh", {"refresh_token": token})).must(200)
 
 
-async def test_reads_of_one_account_are_limited_and_the_dear_ones_sooner(data_dir: Path) -> None:
+async def test_reads_of_one_account_are_limited_and_expensive_ones_sooner(data_dir: Path) -> None:
     settings = settings_for(data_dir, reads_per_minute=12)
     way = "/map/route?from_lat=47.07&from_lng=15.43&to_lat=47.08&to_lng=15.44"
     async with running_server(settings) as server, Rest(server.url) as rest:
@@ -95,7 +95,7 @@ async def test_reads_of_one_account_are_limited_and_the_dear_ones_sooner(data_di
         (await bea.get("/me")).must(200)
 
 
-async def test_many_accounts_at_one_address_share_what_it_may_ask_for(data_dir: Path) -> None:
+async def test_accounts_at_one_address_share_its_limit(data_dir: Path) -> None:
     settings = settings_for(data_dir, address_per_minute=24, trusted_proxies="127.0.0.1")
     async with running_server(settings) as server, Rest(server.url) as rest:
         accounts = [await rest.another().register(f"{n}@example.org", PASSWORD) for n in range(4)]
@@ -126,7 +126,7 @@ async def test_clients_behind_a_trusted_proxy_are_counted_one_by_one(data_dir: P
             assert await try_from(address) == 429
 
 
-async def test_without_trusted_proxies_a_header_makes_nobody_another(data_dir: Path) -> None:
+async def test_without_trusted_proxies_headers_are_ignored(data_dir: Path) -> None:
     settings = settings_for(data_dir, login_per_minute=1)
     async with running_server(settings) as server, Rest(server.url) as rest:
         for number, status in ((1, 401), (2, 429)):
@@ -157,7 +157,7 @@ async def test_clients_of_a_proxy_on_a_unix_socket_are_counted_one_by_one(
         await runner.cleanup()
 
 
-async def test_a_request_whose_client_has_left_counts(data_dir: Path) -> None:
+async def test_a_request_of_a_disconnected_client_counts(data_dir: Path) -> None:
     settings = settings_for(data_dir, address_per_minute=80)  # 20 at once
     async with running_server(settings) as server, Rest(server.url) as rest:
         await rest.register("ana@example.com")
@@ -187,7 +187,7 @@ async def test_a_request_whose_client_has_left_counts(data_dir: Path) -> None:
             await asyncio.gather(*readers)
 
 
-async def test_health_is_told_to_nobody_without_end(data_dir: Path) -> None:
+async def test_health_requests_are_limited(data_dir: Path) -> None:
     settings = settings_for(data_dir, address_per_minute=12)  # three at once
     async with running_server(settings) as server, Rest(server.url) as rest:
         for _ in range(3):

@@ -257,7 +257,7 @@ async def test_every_room_by_every_kind_of_caller_through_both_doors(cast: Cast)
     "header",
     ["", "Bearer", "Bearer ", "Basic dXNlcjpwYXNz", "bearer  ", "Bearer a b", "Token x"],
 )
-async def test_authorization_that_says_nothing(live_server: LiveServer, header: str) -> None:
+async def test_an_empty_authorization_is_401(live_server: LiveServer, header: str) -> None:
     async with Rest(live_server.url) as nobody:
         answer = await nobody.get("/me", headers={"Authorization": header})
         assert answer.must(401).headers["WWW-Authenticate"] == "Bearer"

@@ -81,20 +81,20 @@ def test_cleaning_leaves_text_and_cleaning_again_changes_nothing(text: str) -> N
 
 
 @given(NASTY)
-def test_what_is_taken_as_it_is_needs_no_cleaning(text: str) -> None:
+def test_valid_text_needs_no_cleaning(text: str) -> None:
     text = line_ends(text)
     lines = text.replace("\u2028", "\n").replace("\u2029", "\n")
     assert (fault(text) is None) == (clean(text) == lines)
 
 
 @given(NASTY)
-def test_a_name_has_a_width(text: str) -> None:
+def test_a_name_has_visible_characters(text: str) -> None:
     name = taken(Name, text)
     assert name is None or wcswidth(name.replace("\t", " ")) >= 1
 
 
 @pytest.mark.parametrize("field", SHOWN)
-def test_a_field_that_shows_something(field: str) -> None:
+def test_a_field_needs_a_visible_character(field: str) -> None:
     assert {what: taken(SHOWN[field], text) for what, text in TEXTS.items()} == TEXTS
     refused = STEERING | UNSEEN | {"nothing": "", "together": "".join(UNSEEN.values())[:9]}
     assert {what: taken(SHOWN[field], text) for what, text in refused.items()} == dict.fromkeys(
@@ -102,7 +102,7 @@ def test_a_field_that_shows_something(field: str) -> None:
     )
 
 
-def test_a_note_of_nothing_is_no_note() -> None:
+def test_an_empty_note_is_no_note() -> None:
     assert {what: taken(Note, text) for what, text in TEXTS.items()} == TEXTS
     assert {what: taken(Note, text) for what, text in UNSEEN.items()} == dict.fromkeys(UNSEEN, "")
     assert {what: taken(Note, text) for what, text in STEERING.items()} == dict.fromkeys(STEERING)
@@ -125,13 +125,13 @@ def test_a_driver_is_named_by_the_same_rule(
 
 
 @pytest.mark.parametrize("field", [Name, Title])
-def test_a_line_is_one(field: Any) -> None:
+def test_a_line_has_no_line_break(field: Any) -> None:
     assert taken(field, "Maya\r\n") == "Maya"
     assert taken(field, "Maya\r\nLin") is None
     assert Address(text="12\tHarbour Street\r\n", lat=0, lng=0).text == "12\tHarbour Street"
 
 
-def test_one_fault_is_told_in_words() -> None:
+def test_one_fault_is_described() -> None:
     assert fault("a\x9b") == (
         "must not contain control characters or bidirectional overrides (U+009B)"
     )
@@ -139,12 +139,12 @@ def test_one_fault_is_told_in_words() -> None:
 
 
 @given(NASTY)
-def test_what_is_spelled_out_steers_nothing(text: str) -> None:
+def test_spelled_text_has_no_control_characters(text: str) -> None:
     assert "marks" in (fault(spelled(text)) or "marks")
     assert not set(spelled(text)) & set("\x1b\x9b\u061c\u200e\u202e\u2028\u2066\ufeff\U000e0041")
 
 
-def test_what_can_be_read_is_not_spelled_out() -> None:
+def test_readable_text_is_not_spelled_out() -> None:
     assert spelled("Zoë 漢字 a\tb\n") == "Zoë 漢字 a\tb\n"
     assert spelled("\x9b\u202e") == r"\x9b\u202e"
     assert shows("Zoë")

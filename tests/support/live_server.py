@@ -5,12 +5,15 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from aiohttp import web
 
 from server.app import create_app
+from server.core.migrate import migrate
 from server.core.services import SERVICES, Services
 from server.core.serving import Runner
 from server.settings import Settings
@@ -46,9 +49,23 @@ def settings_for(data_dir: Path, **changes: Any) -> Settings:
     return Settings(**(values | UNLIMITED | changes))
 
 
+@cache
+def _new_database() -> bytes:
+    """An SQLite file as the migrations make it."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "new.sqlite3"
+        asyncio.run(migrate(path))
+        return path.read_bytes()
+
+
 @asynccontextmanager
 async def running_server(settings: Settings) -> AsyncIterator[LiveServer]:
-    """Serve `settings` on a free port of the loopback until the block ends."""
+    """Serve `settings` on a free port of the loopback until the block ends.
+
+    A new database is a copy: to run every migration takes longer than the rest of the start.
+    """
+    if not settings.database_path.exists():
+        settings.database_path.write_bytes(await asyncio.to_thread(_new_database))
     app = create_app(settings)
     runner = Runner(app, settings)
     await runner.setup()

@@ -31,7 +31,7 @@ def photo_workers(server: int | None = None) -> list[psutil.Process]:
     found = []
     for child in psutil.Process(server).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            named = "server.features.uploads.worker" in child.cmdline()
+            named = "server.features.uploads.rembg_worker" in child.cmdline()
             if named and child.status() != psutil.STATUS_ZOMBIE:
                 found.append(child)
     return found

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import os
 import re
 import secrets
 import string
@@ -23,8 +24,9 @@ ResultT = TypeVar("ResultT")
 MEMORY_KIB = 19_456
 PASSES = 2
 LANES = 1
-AT_ONCE = 2
-"""Hashes computed at a time: each takes 19 MiB and about 30 ms of a core."""
+AT_ONCE = max(1, len(os.sched_getaffinity(0)) - 1) if hasattr(os, "sched_getaffinity") else 1
+"""Hashes computed at a time: each takes 19 MiB and about 30 ms of a core. Where there are several
+cores, one is left for everything else."""
 WAITING = 500
 """Hashes that may wait, which takes a few seconds."""
 PRODUCT = "tiffin"

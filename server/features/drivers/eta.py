@@ -1,4 +1,4 @@
-"""When what a driver carries will be there: the way still to go at the speed lately driven."""
+"""When a driver's orders will arrive: the distance that remains, at the driver's recent speed."""
 
 import asyncio
 import logging
@@ -8,44 +8,47 @@ from datetime import datetime, timedelta
 from server.core.clock import now
 from server.core.logging import log_failure
 from server.features.drivers.schemas import DriverLocation
-from server.features.drivers.ways import Way, Ways
 from server.features.orders.schemas import Order
 from server.features.orders.service import OrderService
-from server.features.shared.geo import DETOUR
+from server.geo.route_finder import RouteFinder
+from server.geo.sphere import DETOUR_FACTOR
+from server.geo.street_network import Path
 
 logger = logging.getLogger(__name__)
 
-SLOWEST = 1.0
-"""Metres a second: who stands will ride on."""
-OLD = timedelta(minutes=5)
-"""Where a driver was longer ago says nothing about when they will come."""
-STEP = timedelta(seconds=20)
+MIN_SPEED = 1.0
+"""Metres a second. A driver who stands still will move again."""
+MAX_AGE = timedelta(minutes=5)
+"""An older location says nothing about the time of arrival."""
+MIN_CHANGE = timedelta(seconds=20)
 """A smaller change is not worth an event."""
-WAYS = 1_000
-"""Orders whose way is remembered."""
+MAX_PATHS = 1_000
+"""Orders whose path is kept in memory."""
 
 
-class Etas:
-    """Keeps the `eta` of the orders on their way true to where their drivers are."""
+class EtaUpdater:
+    """Keeps the `eta` of orders on their way in line with where their drivers are."""
 
-    def __init__(self, orders: OrderService, ways: Ways) -> None:
+    def __init__(self, orders: OrderService, route_finder: RouteFinder) -> None:
         self._orders = orders
-        self._ways = ways
-        self._known: OrderedDict[str, Way] = OrderedDict()
+        self._route_finder = route_finder
+        self._paths: OrderedDict[str, Path] = OrderedDict()
+        """By order; the path that was used last is at the end."""
         self._newest: dict[str, DriverLocation] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def close(self) -> None:
-        """Stop; what was not revised yet is at the next position."""
+        """Stop. What has not been updated yet will be with the driver's next position."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        self._ways.close()
+        self._route_finder.close()
 
-    def moved(self, location: DriverLocation) -> None:
-        """Revise what this driver carries. One at a time a driver, and only by the newest."""
+    def schedule(self, location: DriverLocation) -> None:
+        """Update the driver's orders in the background: one task a driver, and only for the
+        newest location."""
         driver_id = location.driver_id
         self._newest[driver_id] = location
         if driver_id not in self._tasks:
@@ -54,38 +57,39 @@ class Etas:
     async def _run(self, driver_id: str) -> None:
         try:
             while (location := self._newest.pop(driver_id, None)) is not None:
-                await self._revise(location)
+                await self._update(location)
         except Exception as error:
-            words = "an eta could not be revised; the next position will do it"
-            log_failure(logger, error, words)
+            message = "an eta could not be updated; the next position will update it"
+            log_failure(logger, error, message)
         finally:
             del self._tasks[driver_id]
 
-    async def _revise(self, location: DriverLocation) -> None:
-        if now() - location.at > OLD:
+    async def _update(self, location: DriverLocation) -> None:
+        if now() - location.at > MAX_AGE:
             return
         for order in await self._orders.on_the_way(location.driver_id):
-            eta = arrival(location, await self._left(location, order))
-            if order.eta is None or abs(eta - order.eta) >= STEP:
+            eta = arrival(location, await self._remaining(location, order))
+            if order.eta is None or abs(eta - order.eta) >= MIN_CHANGE:
                 await self._orders.revise_eta(order.id, location.driver_id, eta)
 
-    async def _left(self, location: DriverLocation, order: Order) -> float:
-        """Metres to the order's door."""
-        here = (location.lat, location.lng)
-        way = self._known.pop(order.id, None)
-        left = way.left_from(here) if way is not None else None
-        if way is None or left is None:
-            route = await self._ways.between(here, (order.address.lat, order.address.lng))
-            if not route.along_streets:
-                return route.metres * DETOUR
-            way, left = Way(route), route.metres
-        self._known[order.id] = way
-        if len(self._known) > WAYS:
-            self._known.popitem(last=False)
-        return left
+    async def _remaining(self, location: DriverLocation, order: Order) -> float:
+        """Metres to the order's address."""
+        position = (location.lat, location.lng)
+        path = self._paths.pop(order.id, None)
+        remaining = path.remaining_from(position) if path is not None else None
+        if path is None or remaining is None:
+            door = (order.address.lat, order.address.lng)
+            path = await self._route_finder.find(position, door)
+            if not path.along_streets:
+                return path.metres * DETOUR_FACTOR
+            remaining = path.metres
+        self._paths[order.id] = path
+        if len(self._paths) > MAX_PATHS:
+            self._paths.popitem(last=False)
+        return remaining
 
 
-def arrival(location: DriverLocation, left: float) -> datetime:
-    """When somebody who was at that location will have gone that many metres."""
-    ride = timedelta(seconds=left / max(SLOWEST, location.pace_mps))
-    return max(now(), location.at + ride)
+def arrival(location: DriverLocation, remaining: float) -> datetime:
+    """When a driver who was at that location will have driven that many metres more."""
+    duration = timedelta(seconds=remaining / max(MIN_SPEED, location.pace_mps))
+    return max(now(), location.at + duration)

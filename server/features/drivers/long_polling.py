@@ -28,25 +28,24 @@ async def follow_location(
     after: Seq | None = None,
     timeout: long_polling.Seconds = 60,
 ) -> Answer[DriverLocation]:
-    """Held until the driver's location is another than that of `after`; 204 after `timeout`
-    seconds.
+    """Held until the driver's location differs from that of `after`; 204 after `timeout` seconds.
 
-    A customer may ask while the driver brings an order of theirs; what is held ends with 404 when
-    that is over.
+    A customer may ask while the driver delivers an order of theirs; a held request ends with 404
+    when the delivery is over.
     """
     drivers = service(request, DriverService)
     identity = identity_of(request)
-    leave = await drivers.admit(identity, id)
+    permission = await drivers.admit(identity, id)
 
-    def news(location: DriverLocation | None) -> DriverLocation | None:
+    def if_new(location: DriverLocation | None) -> DriverLocation | None:
         return location if location is not None and location.seq != after else None
 
     async def look() -> DriverLocation | None:
-        return news(await drivers.newest(identity, id))
+        return if_new(await drivers.newest(identity, id))
 
     def changed(event: Event) -> DriverLocation | None:
-        # To a customer nothing is told that was not asked about: `look` does.
-        return news(location_in(event)) if leave is None else None
+        # A customer's permission may have ended by now; `look` checks it.
+        return if_new(location_in(event)) if permission is None else None
 
     held = await long_polling.hold(
         request,
@@ -56,7 +55,7 @@ async def follow_location(
         timeout=min(timeout, service(request, Settings).long_poll_seconds),
         look=look,
         changed=changed,
-        until=leave.over if leave else None,
+        until=permission.ended if permission else None,
     )
     if held.over is not None:
         raise not_found("driver")

@@ -1,5 +1,5 @@
 -- name: track$
--- Takes the row first, so that two positions of one driver are judged one after the other.
+-- Locks the row, so that two positions of one driver are processed one after the other.
 INSERT INTO driver_tracks (driver_id, track) VALUES (:driver_id, '')
 ON CONFLICT (driver_id) DO UPDATE SET track = driver_tracks.track
 RETURNING track;

@@ -17,11 +17,11 @@ from server.core.routing import (
     identity_of,
 )
 from server.core.services import SERVICES, service
-from server.features.drivers.schemas import DriverOnDutyPage, DriverPosition, Route
+from server.features.drivers.schemas import DriverOnDutyPage, DriverPosition, Point, Route
 from server.features.drivers.service import DriverService
-from server.features.drivers.town_map import TownMap
-from server.features.drivers.ways import Ways
 from server.features.shared.schemas import Id, Latitude, Longitude
+from server.geo.route_finder import RouteFinder
+from server.geo.town_map import TownMap
 from server.settings import Settings
 
 router = Router("drivers")
@@ -44,10 +44,10 @@ async def list_drivers(
 
 @router.route("PUT", "/drivers/{id}/location", roles=EMPLOYEE, counted=False)
 async def put_location(request: web.Request, id: Id, position: DriverPosition) -> None:
-    """Tell where the driver is; counted by driver, apart from the account's other writes.
+    """Report where the driver is. Limited per driver, apart from the account's other writes.
 
-    The same place as before is stored but not sent on; one older than the last is ignored. `at`
-    may be ahead of the server's clock by at most a minute.
+    An unchanged position is stored but not sent to readers; one older than the last is ignored.
+    `at` may be at most a minute ahead of the server's clock.
     """
     await service(request, DriverService).locate(identity_of(request), id, position)
 
@@ -76,9 +76,14 @@ async def get_map(request: web.Request, if_none_match: Tags = None) -> web.Respo
 async def find_route(
     request: web.Request, from_lat: Lat, from_lng: Lng, to_lat: Lat, to_lng: Lng
 ) -> Route:
-    """The shortest way along the map's streets between two points, which begin and end it.
+    """The shortest route along the map's streets from one point to another, both included.
 
-    The straight line where there is no map, no street within 300 m, or none that leads there, and
-    while too many ways are looked for.
+    The straight line where there is no map, no street within 300 m or no connection, and while too
+    many routes are being searched for.
     """
-    return await service(request, Ways).between((from_lat, from_lng), (to_lat, to_lng))
+    path = await service(request, RouteFinder).find((from_lat, from_lng), (to_lat, to_lng))
+    return Route(
+        metres=round(path.metres, 1),
+        along_streets=path.along_streets,
+        points=[Point(lat=lat, lng=lng) for lat, lng in path.points],
+    )

@@ -1,4 +1,4 @@
-"""What the drivers feature says on the wire: where a driver is, and the way along the streets."""
+"""The drivers feature on the wire: where a driver is, and routes along the streets."""
 
 from typing import Annotated
 
@@ -28,7 +28,7 @@ def _is_false(value: object) -> bool:
 
 
 class DriverPosition(Wire):
-    """Where a driver is, as their device says. Without `at`: now."""
+    """Where a driver is, as their device reports it. Without `at`: now."""
 
     lat: Latitude
     lng: Longitude
@@ -38,10 +38,10 @@ class DriverPosition(Wire):
 
 
 class DriverLocation(Wire):
-    """Where a driver is, as those who watch see it. `seq` counts the driver's locations from 1.
+    """Where a driver is, as it is shown. `seq` counts the driver's locations from 1.
 
-    `pace_mps` is the speed lately driven, smoothed; before a driver has moved, what is usual for
-    the vehicle. A `suspect` one lies further off than any vehicle could have come.
+    `pace_mps` is the recent speed, smoothed; before a driver has moved, the vehicle's usual speed.
+    A `suspect` location is further from the last than any vehicle could have driven.
     """
 
     driver_id: str
@@ -56,9 +56,9 @@ class DriverLocation(Wire):
 
 
 class WatchEnd(Wire):
-    """The data of a stream's last event, `end`: the order for whose sake a customer watched.
+    """The data of a stream's last event, `end`: the order that the customer was watching.
 
-    A status that is not terminal says that another driver brings it now.
+    A status that is not terminal means that another driver delivers it now.
     """
 
     order_id: str
@@ -66,26 +66,26 @@ class WatchEnd(Wire):
 
 
 class DriverOnDuty(Driver):
-    """A driver of the restaurant, the open orders that are theirs, and where they were last."""
+    """A driver of the restaurant, their open orders, and their last location."""
 
     location: DriverLocation | None = absent()
 
 
 class DriverOnDutyPage(Page[DriverOnDuty]):
-    """The restaurant's drivers by name. Positions are sent every `interval_seconds`."""
+    """The restaurant's drivers by name. Each reports a position every `interval_seconds`."""
 
     interval_seconds: float
 
 
 class Point(Wire):
-    """A place on the map."""
+    """A position on the map."""
 
     lat: Latitude
     lng: Longitude
 
 
 class Route(Wire):
-    """A way over the map; `along_streets` is false where it is the straight line."""
+    """A route over the map; `along_streets` is false where it is the straight line."""
 
     metres: float
     along_streets: bool

@@ -1,4 +1,4 @@
-"""The rules of driver locations: which are taken, who is told, what they change."""
+"""The rules of driver locations: which are accepted, who may read them, what they change."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,7 +13,7 @@ from server.core.lifecycle import Component
 from server.core.limits import RateLimit
 from server.features.accounts.schemas import Role
 from server.features.drivers import store
-from server.features.drivers.eta import Etas
+from server.features.drivers.eta import EtaUpdater
 from server.features.drivers.schemas import (
     DriverLocation,
     DriverOnDuty,
@@ -30,17 +30,17 @@ from server.realtime.hub import Hub
 from server.realtime.state_topic import STATE
 
 LOCATION = "location"
-AHEAD = timedelta(seconds=60)
-"""By how much a device's clock may be ahead of ours."""
+MAX_CLOCK_SKEW = timedelta(seconds=60)
+"""How far a device's clock may be ahead of the server's."""
 
 
 def topic_of_driver(driver_id: str) -> str:
-    """The state topic of where a driver is."""
+    """The state topic of a driver's location."""
     return f"{STATE}driver:{driver_id}"
 
 
 def location_in(event: Event) -> DriverLocation:
-    """The location an event tells of; made once for all who wait."""
+    """The location in an event, parsed once for all of its readers."""
     found: DriverLocation | None = event.encoded.get("location")
     if found is None:
         found = event.encoded["location"] = DriverLocation.model_validate_json(event.data)
@@ -48,19 +48,19 @@ def location_in(event: Event) -> DriverLocation:
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
-    """A customer's leave to watch a driver, who brings them an order.
+class WatchPermission:
+    """A customer's permission to watch the driver who delivers an order of theirs.
 
-    `holds` asks the database whether it does. `over` returns, with the reason as JSON text, once
-    it does not, which this process may learn later than where the driver is by then.
+    `is_valid` asks the database. `ended` returns once the permission has ended, with the reason as
+    JSON text; the news of that may reach this process later than the driver's next location.
     """
 
-    holds: Callable[[], Awaitable[bool]]
-    over: Callable[[], Awaitable[str]]
+    is_valid: Callable[[], Awaitable[bool]]
+    ended: Callable[[], Awaitable[str]]
 
 
 class DriverService(Component):
-    """Where drivers are, and who may know."""
+    """Where drivers are, and who may know it."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class DriverService(Component):
         hub: Hub,
         orders: OrderService,
         restaurants: RestaurantService,
-        etas: Etas,
+        etas: EtaUpdater,
         per_minute: int,
     ) -> None:
         self._database = database
@@ -76,11 +76,11 @@ class DriverService(Component):
         self._orders = orders
         self._restaurants = restaurants
         self._etas = etas
-        self._positions = RateLimit(per_minute, "positions of this driver")
-        self._asking: dict[str, asyncio.Task[Sequence[Ride]]] = {}
+        self._position_limit = RateLimit(per_minute, "positions of this driver")
+        self._reading: dict[str, asyncio.Task[Sequence[Ride]]] = {}
 
     async def drivers(self, identity: Identity) -> Sequence[DriverOnDuty]:
-        """The employee's restaurant's drivers by name, what each carries and where they were."""
+        """The employee's restaurant's drivers by name, with their orders and last locations."""
 
         async def fn(tx: Transaction) -> list[DriverOnDuty]:
             found = []
@@ -93,47 +93,47 @@ class DriverService(Component):
         return await self._database.read(fn)
 
     async def locate(self, identity: Identity, driver_id: str, position: DriverPosition) -> None:
-        """Where the driver is now. One older than the last is ignored.
+        """Record where the driver is. A position older than the last is ignored.
 
-        Raises Problem 404, 422 for a time that is still to come, 429.
+        Raises Problem 404, 422 for a time in the future, 429.
         """
         driver = await self._database.read(lambda tx: self._driver(tx, identity, driver_id))
-        self._positions.consume(driver_id)
+        self._position_limit.consume(driver_id)
         moment = now()
         at = _in_utc(position.at) if position.at is not None else None
-        if at is not None and at > moment + AHEAD:
+        if at is not None and at > moment + MAX_CLOCK_SKEW:
             raise invalid(
                 ["at"],
-                f"This is more than {AHEAD.seconds} s ahead of the server's clock."
+                f"This is more than {MAX_CLOCK_SKEW.seconds} s ahead of the server's clock."
                 " Set the device's clock, or leave `at` out.",
             )
 
         async def fn(tx: Transaction) -> DriverLocation | None:
             before = await store.track(tx, driver_id)
-            if before is not None and before.last.at > moment + AHEAD:
-                before = None  # our own clock was put back: it is no measure
-            said = min(at or moment, moment)
-            if before is not None and said < before.last.at:
+            if before is not None and before.last.at > moment + MAX_CLOCK_SKEW:
+                before = None  # the server's clock was set back, so the stored time is no measure
+            fixed_at = min(at or moment, moment)
+            if before is not None and fixed_at < before.last.at:
                 if at is not None:
                     return None
-                said = before.last.at  # two servers' clocks differ; what was sent last is newest
-            fix = Fix(lat=position.lat, lng=position.lng, at=said)
+                fixed_at = before.last.at  # two servers' clocks differ; the later request is newer
+            fix = Fix(lat=position.lat, lng=position.lng, at=fixed_at)
             track = (
-                before.after(fix, driver.vehicle) if before else Track.begun(fix, driver.vehicle)
+                before.after(fix, driver.vehicle) if before else Track.start(fix, driver.vehicle)
             )
             await store.save_track(tx, driver_id, track)
-            return await self._tell(tx, driver_id, position, track)
+            return await self._publish(tx, driver_id, position, track)
 
         location = await self._database.write(fn)
         if location is not None and not location.suspect:
-            self._etas.moved(location)
+            self._etas.schedule(location)
 
     async def close(self) -> None:
-        """Before the database closes."""
+        """Call it before the database closes."""
         await self._etas.close()
 
     async def newest(self, identity: Identity, driver_id: str) -> DriverLocation | None:
-        """Where the driver is, for who may know. Raises Problem 404."""
+        """Where the driver is; None where they have not reported yet. Raises Problem 404."""
 
         async def fn(tx: Transaction) -> Event | None:
             if identity.role == Role.EMPLOYEE:
@@ -145,10 +145,10 @@ class DriverService(Component):
         event = await self._database.read(fn)
         return location_in(event) if event is not None else None
 
-    async def admit(self, identity: Identity, driver_id: str) -> Leave | None:
-        """The leave by which a customer may watch; None for employees, who always may.
+    async def admit(self, identity: Identity, driver_id: str) -> WatchPermission | None:
+        """A customer's permission to watch; None for employees, who always may.
 
-        Raises Problem 404 where the account may not now.
+        Raises Problem 404 where the account may not watch now.
         """
         if identity.role == Role.EMPLOYEE:
             await self._database.read(lambda tx: self._driver(tx, identity, driver_id))
@@ -157,15 +157,15 @@ class DriverService(Component):
         if not rides:
             raise not_found("driver")
 
-        async def holds() -> bool:
+        async def is_valid() -> bool:
             if _rides_to(identity, await self._rides(driver_id)):
                 return True
-            self._hub.suspect()  # the order's end has not come here yet
+            self._hub.suspect()  # the event of the order's end has not arrived here yet
             return False
 
-        return Leave(holds, lambda: self._over(identity, driver_id, rides[0]))
+        return WatchPermission(is_valid, lambda: self._ended(identity, driver_id, rides[0]))
 
-    async def _over(self, identity: Identity, driver_id: str, ride: Ride) -> str:
+    async def _ended(self, identity: Identity, driver_id: str, ride: Ride) -> str:
         while True:
             async with self._hub.watch(topic_of(ride.restaurant_id), ride.order_id) as change:
                 rides = _rides_to(identity, await self._rides(driver_id))
@@ -178,17 +178,16 @@ class DriverService(Component):
             ride = rides[0]
 
     async def _rides(self, driver_id: str) -> Sequence[Ride]:
-        """What that driver brings to whom, read after this was called: one read for all who ask
-        at once."""
+        """The driver's deliveries, as of now or later: callers that ask at once share one read."""
 
         async def read() -> Sequence[Ride]:
-            del self._asking[driver_id]  # who asks from here on needs a read that begins later
+            del self._reading[driver_id]  # later callers need a read that begins later
             return await self._database.read(lambda tx: self._orders.rides(tx, driver_id))
 
-        asking = self._asking.get(driver_id)
-        if asking is None:
-            asking = self._asking[driver_id] = asyncio.create_task(read(), name="rides")
-        return await asyncio.shield(asking)
+        reading = self._reading.get(driver_id)
+        if reading is None:
+            reading = self._reading[driver_id] = asyncio.create_task(read(), name="rides")
+        return await asyncio.shield(reading)
 
     async def _driver(self, tx: Transaction, identity: Identity, driver_id: str) -> Driver:
         driver = await self._restaurants.driver_of(tx, identity.restaurant_id or "", driver_id)
@@ -196,10 +195,10 @@ class DriverService(Component):
             raise not_found("driver")
         return driver
 
-    async def _tell(
+    async def _publish(
         self, tx: Transaction, driver_id: str, position: DriverPosition, track: Track
     ) -> DriverLocation:
-        """Put the location where it is seen; one that is the same as before, without a word."""
+        """Publish the location; an unchanged one is stored without an event."""
         states, topic = self._hub.states, topic_of_driver(driver_id)
 
         def location(seq: int) -> DriverLocation:
@@ -213,7 +212,7 @@ class DriverService(Component):
                 speed_mps=speed,
                 seq=seq,
                 at=track.last.at,
-                pace_mps=round(track.pace, 2),
+                pace_mps=round(track.recent_speed, 2),
                 suspect=track.suspect,
             )
 
@@ -237,7 +236,7 @@ def _rides_to(customer: Identity, rides: Sequence[Ride]) -> list[Ride]:
 
 
 def _in_utc(moment: datetime) -> datetime:
-    """Raises Problem 422 where the moment lies outside of what a calendar has."""
+    """Raises Problem 422 where the time in UTC is outside of the calendar."""
     try:
         return moment.astimezone(UTC)
     except OverflowError:

@@ -23,17 +23,16 @@ async def stream_location(
     after: sse.After = None,
     last_event_id: sse.LastEventId = None,
 ) -> web.StreamResponse:
-    """`location`: where the driver is, at once and whenever they have moved; a slow reader gets
-    the newest.
+    """`location`: where the driver is, at once and after each move; a slow reader gets the newest.
 
-    A customer may watch while the driver brings an order of theirs; then `end`
-    `{"order_id", "status"}` tells what became of it, and the stream is over.
+    A customer may watch while the driver delivers an order of theirs. After that, `end`
+    `{"order_id", "status"}` says what became of the order, and the stream ends.
     """
-    leave = await service(request, DriverService).admit(identity_of(request), id)
+    permission = await service(request, DriverService).admit(identity_of(request), id)
     return await sse.stream(
         request,
         topic_of_driver(id),
         last_event_id or after,
-        until=leave.over if leave else None,
-        allowed=leave.holds if leave else None,
+        until=permission.ended if permission else None,
+        allowed=permission.is_valid if permission else None,
     )

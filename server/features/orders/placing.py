@@ -17,8 +17,8 @@ from server.features.orders.schemas import (
 )
 from server.features.restaurants.schemas import RestaurantSummary
 from server.features.restaurants.service import RestaurantService
-from server.features.shared.geo import in_km, metres
 from server.features.shared.schemas import Actor, Address
+from server.geo.sphere import distance, format_km
 
 
 def actor(identity: Identity) -> Actor:
@@ -96,13 +96,13 @@ async def new_order(
 def check_reach(restaurant: RestaurantSummary, address: Address) -> None:
     """Raises Problem 422 where the address is outside of the restaurant's delivery radius."""
     radius = restaurant.delivery_radius_m
-    away = metres(restaurant.lat, restaurant.lng, address.lat, address.lng)
+    away = distance((restaurant.lat, restaurant.lng), (address.lat, address.lng))
     if radius and away > radius:
         problem = invalid(
             ["address"],
-            f"{restaurant.name} delivers within {in_km(radius)}, and this address is"
-            f" {in_km(away)} away. Choose a restaurant nearer to it, or put the address' place on"
-            " the map right.",
+            f"{restaurant.name} delivers within {format_km(radius)}, and this address is"
+            f" {format_km(away)} away. Choose a restaurant nearer to it, or correct the address'"
+            " position on the map.",
         )
         problem.kind = "out-of-reach"
         raise problem

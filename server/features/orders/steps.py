@@ -20,7 +20,7 @@ from server.features.orders.schemas import (
     TimelineEntry,
 )
 from server.features.restaurants.service import RestaurantService
-from server.features.shared.geo import DETOUR, metres
+from server.geo.sphere import DETOUR_FACTOR, distance
 
 METRES_A_MINUTE = 300.0
 """A bicycle in town, 18 km/h."""
@@ -173,5 +173,5 @@ def _times(
 def _delivery_time(order: Order) -> timedelta:
     """From the restaurant's door to the customer's, by bicycle."""
     restaurant, address = order.restaurant, order.address
-    distance = metres(restaurant.lat, restaurant.lng, address.lat, address.lng) * DETOUR
-    return HANDOVER + timedelta(minutes=round(distance / METRES_A_MINUTE))
+    straight = distance((restaurant.lat, restaurant.lng), (address.lat, address.lng))
+    return HANDOVER + timedelta(minutes=round(straight * DETOUR_FACTOR / METRES_A_MINUTE))

@@ -1,4 +1,4 @@
-"""What restaurants say on the wire: menus and the roster of drivers."""
+"""Schemas of restaurants: menus and drivers."""
 
 from typing import Annotated
 
@@ -73,7 +73,7 @@ class MenuItem(Wire):
 
     @property
     def offer(self) -> tuple[str, str, int]:
-        """What somebody who orders it relies on: name, description, price."""
+        """What a customer orders: name, description, price."""
         return self.name, self.description, self.price_cents
 
 
@@ -102,7 +102,7 @@ class MenuItemChange(Wire):
 
 
 class CarriedOrder(Wire):
-    """An order in a driver's hands."""
+    """An open order that a driver carries."""
 
     id: Id
     number: Whole

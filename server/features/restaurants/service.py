@@ -88,11 +88,11 @@ class RestaurantService:
         await self._database.write(fn)
 
     async def summary_of(self, tx: Transaction, restaurant_id: str) -> RestaurantSummary | None:
-        """In another feature's transaction: one without its menu."""
+        """In another feature's transaction: a restaurant without its menu."""
         return await store.summary(tx, restaurant_id)
 
     async def restaurant_of(self, tx: Transaction, restaurant_id: str) -> Restaurant | None:
-        """In another feature's transaction: one with its menu."""
+        """In another feature's transaction: a restaurant with its menu."""
         return await store.restaurant(tx, restaurant_id)
 
     async def dish_of(self, tx: Transaction, restaurant_id: str, item_id: str) -> MenuItem | None:
@@ -111,7 +111,7 @@ class RestaurantService:
         return await store.next_number(tx, restaurant_id)
 
     async def drivers_of(self, tx: Transaction, restaurant_id: str) -> list[Driver]:
-        """In another feature's transaction: the roster, without what they carry."""
+        """In another feature's transaction: the drivers, without the orders they carry."""
         return await store.drivers(tx, restaurant_id)
 
     async def driver_of(self, tx: Transaction, restaurant_id: str, driver_id: str) -> Driver | None:
@@ -139,7 +139,7 @@ async def restaurant_named(database: Database, name: str) -> str:
 
 
 async def add_restaurant(database: Database, new: NewRestaurant) -> str:
-    """Open a restaurant; gives its id. Raises Problem 409 where the name is taken."""
+    """Add a restaurant; gives its id. Raises Problem 409 where the name is taken."""
 
     async def fn(tx: Transaction) -> str:
         if await store.id_of(tx, new.name):
@@ -157,7 +157,7 @@ async def set_radius(database: Database, restaurant_id: str, metres: int) -> Non
 async def add_driver(
     database: Database, restaurant_id: str, name: str, vehicle: str, phone: str | None
 ) -> str:
-    """Put a driver on the roster; gives their id."""
+    """Add a driver; gives their id."""
     return await database.write(
         lambda tx: store.add_driver(tx, restaurant_id, name, vehicle, phone)
     )

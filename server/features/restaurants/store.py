@@ -1,4 +1,4 @@
-"""Restaurants, dishes and drivers, in rows and out of them."""
+"""Restaurants, dishes and drivers: rows in and out."""
 
 from server.core.clock import now, to_text
 from server.core.database import Transaction
@@ -43,7 +43,7 @@ async def id_of(tx: Transaction, name: str) -> str | None:
 
 
 async def add_restaurant(tx: Transaction, new: NewRestaurant) -> str:
-    """A new one; gives its id."""
+    """Insert a restaurant; gives its id."""
     restaurant_id = new_id("rst")
     await _queries.insert_restaurant(tx, id=restaurant_id, **new.model_dump())
     return restaurant_id
@@ -114,7 +114,7 @@ async def remove_menu_item(tx: Transaction, restaurant_id: str, item_id: str) ->
 
 
 async def drivers(tx: Transaction, restaurant_id: str) -> list[Driver]:
-    """The restaurant's drivers, by name; what they carry is the orders' to say."""
+    """The restaurant's drivers, by name, without the orders they carry."""
     return [Driver(**row) for row in await _queries.drivers(tx, restaurant_id=restaurant_id)]
 
 

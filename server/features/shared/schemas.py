@@ -1,4 +1,4 @@
-"""What every feature's wire is built from: text, times, pages, problems."""
+"""The parts of all schemas: text, times, pages, problems."""
 
 import contextlib
 from datetime import UTC, datetime
@@ -29,7 +29,7 @@ def absent() -> Any:
 
 
 def left_alone() -> Any:
-    """A field of a change that is not null, and stays as it is where it is left out: None here."""
+    """A field of a change that cannot be null; left out, it is None here and stays as it is."""
     return Field(default=None)
 
 
@@ -39,7 +39,7 @@ def _rfc3339(moment: datetime) -> str:
 
 Timestamp = Annotated[
     AwareDatetime,
-    # Nearer to the ends of the calendar, another zone or a minute more is an OverflowError.
+    # Near the ends of the calendar, a conversion to another zone raises OverflowError.
     Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9000, 1, 1, tzinfo=UTC)),
     PlainSerializer(_rfc3339, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
@@ -48,7 +48,7 @@ Timestamp = Annotated[
 
 
 def _moment(said: object) -> datetime:
-    """A date and time in words, not a number, which pydantic would take for seconds since 1970."""
+    """A date and time as text, not a number, which pydantic would take for seconds since 1970."""
     if isinstance(said, datetime):
         return said
     if isinstance(said, str) and "-" in said.strip()[1:]:
@@ -58,7 +58,7 @@ def _moment(said: object) -> datetime:
 
 
 GivenTime = Annotated[Timestamp, BeforeValidator(_moment)]
-"""A time that a client says: RFC 3339 and nothing else."""
+"""A time from a client: RFC 3339 and nothing else."""
 
 
 def _line_ends(text: object) -> object:
@@ -88,13 +88,13 @@ def _empty_if_unseen(text: str) -> str:
 
 
 LINE_ENDS = BeforeValidator(_line_ends)
-"""CR LF and CR become LF; behind the constraints, so that it comes before them."""
+"""CR LF and CR become LF. It stands after the constraints, and so is applied before them."""
 ONE_LINE = AfterValidator(_one_line)
 """Text, tabs included, without a line break."""
 LINES = AfterValidator(_lines)
 """Text, line breaks and tabs included."""
 SHOWN = AfterValidator(_shown)
-"""Something can be seen of it."""
+"""Text with at least one visible character."""
 
 Name = Annotated[
     str,
@@ -116,16 +116,15 @@ Latitude = Annotated[float, Field(ge=-90, le=90)]
 Longitude = Annotated[float, Field(ge=-180, le=180)]
 """WGS 84 degrees."""
 Whole = Annotated[int, Field(ge=-(2**53), le=2**53), WithJsonSchema({"type": "integer"})]
-"""A number in an answer, as large as every JSON reader takes it: with more, a client's arithmetic
-may fail."""
+"""A whole number in an answer, within the range that every JSON reader represents exactly."""
 Cents = Annotated[int, Field(ge=0, le=10_000_000)]
 """Money in minor units."""
 
 
 class Wire(BaseModel):
-    """Anything that travels to or from a client.
+    """The base of all schemas.
 
-    An error about one of them does not quote it: tracebacks and logs are no place for passwords.
+    Validation errors do not quote the input, so that no password gets into tracebacks and logs.
     """
 
     model_config = ConfigDict(

@@ -1,4 +1,4 @@
-"""Blobs in Azure Blob Storage, given out by short-lived signed URLs."""
+"""Blobs in Azure Blob Storage, read through short-lived signed URLs."""
 
 import asyncio
 import base64
@@ -19,24 +19,30 @@ from azure.storage.blob import BlobSasPermissions, ContentSettings, generate_blo
 from azure.storage.blob.aio import ContainerClient, LinearRetry
 
 from server.core.clock import now
-from server.features.uploads.blobs import LINK_SECONDS, BlobMissing, BlobTrouble, Outage, checked
+from server.features.uploads.blobs import (
+    URL_SECONDS,
+    BlobError,
+    BlobNotFound,
+    OutageLog,
+    checked_name,
+)
 
-# At INFO the client would write down every request's headers.
+# At INFO the client logs the headers of every request.
 logging.getLogger("azure").setLevel(logging.WARNING)
 
 CALL_SECONDS = 30.0
-"""For one blob of some megabytes, attempts included."""
+"""For one blob of a few megabytes, retries included."""
 RETRY_SECONDS = 1
 STATE_SECONDS = 1.5
-"""Less than readiness waits for it, so that the words are ours."""
+"""Less than readiness waits, so that the message is ours."""
 CLOCK_SECONDS = 60
-"""By which the store's clock may be behind ours."""
+"""How far the store's clock may be behind ours."""
 
 
 class AzureBlobs:
-    """The blob port over one container, which is made when it is first written to.
+    """The blob port over one container, which is created when it is first written to.
 
-    Raises ValueError, without any of it, for a connection string that is none.
+    Raises ValueError for an invalid connection string, without quoting it.
     """
 
     def __init__(self, connection_string: str, container: str) -> None:
@@ -44,7 +50,7 @@ class AzureBlobs:
             self._container = ContainerClient.from_connection_string(
                 connection_string,
                 container,
-                # The client's own policy waits 15 s before it tries again.
+                # The client's default policy waits 15 s before it retries.
                 retry_policy=LinearRetry(
                     backoff=RETRY_SECONDS, retry_total=2, random_jitter_range=0
                 ),
@@ -53,8 +59,8 @@ class AzureBlobs:
             )
         except ValueError:
             raise ValueError(
-                "is no connection string: copy it whole, AccountName=…;AccountKey=… and what"
-                " else there is, from the storage account's access keys"
+                "is not a connection string: copy all of it, AccountName=…;AccountKey=… and the"
+                " rest, from the storage account's access keys"
             ) from None
         key = getattr(self._container.credential, "account_key", None)
         if not isinstance(key, str):
@@ -62,93 +68,93 @@ class AzureBlobs:
         try:
             base64.b64decode(key, validate=True)
         except ValueError:
-            raise ValueError("its AccountKey is not whole: that is base64") from None
+            raise ValueError("its AccountKey is not complete: it must be base64") from None
         self._key = key
-        self._made = False
-        self.outage = Outage()
+        self._created = False
+        self.outage = OutageLog()
 
     async def put(self, name: str, path: Path, media_type: str) -> None:
-        """Store a copy of that file."""
+        """Store a copy of the file."""
         data = await asyncio.to_thread(path.read_bytes)  # 10 MiB at most
         async with self._call():
-            if not self._made:
-                await self._make()
+            if not self._created:
+                await self._create()
             await self._container.upload_blob(
-                checked(name),
+                checked_name(name),
                 data,
                 overwrite=True,
                 content_settings=ContentSettings(content_type=media_type),
             )
 
     async def fetch(self, name: str, path: Path) -> None:
-        """Write the blob into that file."""
+        """Write the blob into the file."""
         async with self._call():
             try:
-                download = await self._container.download_blob(checked(name))
+                download = await self._container.download_blob(checked_name(name))
                 data = await download.readall()
             except ResourceNotFoundError:
-                raise BlobMissing(name) from None
+                raise BlobNotFound(name) from None
         await asyncio.to_thread(path.write_bytes, data)
 
     async def remove(self, name: str) -> None:
-        """Remove it, if it is there."""
+        """Remove the blob, if it exists."""
         async with self._call():
             try:
-                await self._container.delete_blob(checked(name))
+                await self._container.delete_blob(checked_name(name))
             except ResourceNotFoundError:
                 return
 
     async def state(self) -> str:
-        """Whether the container is there, or can be made."""
+        """Whether the container exists or can be created."""
         try:
             async with asyncio.timeout(STATE_SECONDS):
-                await self._make()
+                await self._create()
         except TimeoutError:
             return f"no answer from the blob store within {STATE_SECONDS:g} s"
         except AzureError as error:
-            return _in_words(error)
+            return _reason_of(error)
         return "ok"
 
-    async def check_room(self) -> None:
-        """There is always some."""
+    async def check_space(self) -> None:
+        """There is always enough."""
 
     async def sweep(self) -> None:
-        """The service does that by itself."""
+        """The service does this itself."""
 
     async def close(self) -> None:
         """Close the connections."""
         await self._container.close()
 
-    def file(self, name: str) -> Path | None:
-        """It lies elsewhere."""
+    def local_path(self, name: str) -> Path | None:
+        """None: the store is elsewhere."""
         return None
 
-    def link(self, name: str, media_type: str) -> str | None:
-        """A signed URL, good for reading this one blob."""
-        begins = now() - timedelta(seconds=CLOCK_SECONDS)
+    def signed_url(self, name: str, media_type: str) -> str | None:
+        """A URL that permits reading this one blob."""
+        valid_from = now() - timedelta(seconds=CLOCK_SECONDS)
         signature = generate_blob_sas(
             account_name=str(self._container.account_name),
             container_name=self._container.container_name,
-            blob_name=checked(name),
+            blob_name=checked_name(name),
             account_key=self._key,
             permission=BlobSasPermissions(read=True),
-            start=begins,
-            expiry=now() + timedelta(seconds=LINK_SECONDS),
+            start=valid_from,
+            expiry=now() + timedelta(seconds=URL_SECONDS),
             content_type=media_type,
-            cache_control=f"private, max-age={LINK_SECONDS}",
-            # Who holds the link may read the photo: no wire may show it, but to a stand-in without
-            # TLS, as the connection string has it.
+            cache_control=f"private, max-age={URL_SECONDS}",
+            # Whoever has the URL can read the photo, so it is for TLS alone, unless the connection
+            # string names a store without TLS, such as Azurite.
             protocol="https" if self._container.url.startswith("https://") else "https,http",
         )
         return f"{self._container.url}/{quote(name)}?{signature}"
 
-    async def _make(self) -> None:
+    async def _create(self) -> None:
         try:
             if not await self._container.exists():
                 await self._container.create_container()
         except ResourceExistsError:
-            pass  # another process was quicker
-        self._made = True
+            pass  # another process was faster
+        self._created = True
 
     @asynccontextmanager
     async def _call(self) -> AsyncIterator[None]:
@@ -156,19 +162,19 @@ class AzureBlobs:
             async with asyncio.timeout(CALL_SECONDS):
                 yield
         except TimeoutError:
-            words = f"no answer from the blob store within {CALL_SECONDS:g} s"
+            reason = f"no answer from the blob store within {CALL_SECONDS:g} s"
         except AzureError as error:
             if getattr(error, "error_code", None) == "ContainerNotFound":
-                self._made = False
-            words = _in_words(error)
+                self._created = False
+            reason = _reason_of(error)
         else:
             return
-        self.outage.met(words)
-        raise BlobTrouble(words)
+        self.outage.report(reason)
+        raise BlobError(reason)
 
 
-def _in_words(error: AzureError) -> str:
-    """Without the store's address or anything that was signed."""
+def _reason_of(error: AzureError) -> str:
+    """What went wrong, without the store's address or a signature."""
     if isinstance(error, HttpResponseError) and error.status_code:
         code = getattr(error, "error_code", None) or error.reason
         return f"the blob store answered {error.status_code} ({code})"

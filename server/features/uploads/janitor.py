@@ -1,4 +1,4 @@
-"""Removes what nothing needs any more: deleted blobs, old originals, files of killed servers."""
+"""Removes what is not needed any more: deleted blobs, old originals, files of killed servers."""
 
 import asyncio
 import contextlib
@@ -16,20 +16,20 @@ from server.core.logging import log_failure
 from server.core.retention import Retention
 from server.core.temp_files import remove_abandoned
 from server.features.uploads import store
-from server.features.uploads.blobs import Blobs, BlobTrouble
+from server.features.uploads.blobs import BlobError, Blobs
 from server.features.uploads.schemas import UploadStatus
 
 logger = logging.getLogger(__name__)
 
-EVERY_SECONDS = 2.0
-AT_ONCE = 100
+CLEAN_SECONDS = 2.0
+BATCH = 100
 SWEEP_SECONDS = 15.0
-"""Between two looks for files of servers that were killed."""
+"""Between two searches for files of servers that were killed."""
 
 
 class Janitor:
-    """Several processes may clean at once. Originals go as long after their upload was final as
-    `kept` says for its status."""
+    """Several processes may clean at once. `kept` says for each final status how long after it the
+    original is removed."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Janitor:
         self.task = SupervisedTask("photo janitor", self._run)
 
     def wake(self) -> None:
-        """Something was deleted."""
+        """A blob is to be removed: clean now."""
         self._wake.set()
 
     async def open(self) -> None:
@@ -61,28 +61,28 @@ class Janitor:
         await self.task.stop()
 
     async def clean(self) -> None:
-        """Do once what there is to do."""
+        """Remove everything that is due."""
         for status, kept in self._kept.items():
             while await self._drop_originals(status, self._retention.now() - kept):
                 pass
-        while names := await self._database.read(lambda tx: store.unneeded(tx, now(), AT_ONCE)):
+        while names := await self._database.read(lambda tx: store.removals_due(tx, now(), BATCH)):
             for name in names:
                 await self._blobs.remove(name)
             await self._forget(names)
 
     async def _drop_originals(self, status: UploadStatus, before: datetime) -> bool:
-        ids = await self._database.read(lambda tx: store.old_originals(tx, status, before, AT_ONCE))
+        ids = await self._database.read(lambda tx: store.old_originals(tx, status, before, BATCH))
         if not ids:
             return False
 
         async def fn(tx: Transaction) -> None:
-            await store.unneed(tx, await store.drop_originals(tx, ids, now()), now())
+            await store.schedule_removal(tx, await store.drop_originals(tx, ids, now()), now())
 
         await self._database.write(fn)
         return True
 
     async def _forget(self, names: list[str]) -> None:
-        await self._database.write(lambda tx: store.need(tx, names))
+        await self._database.write(lambda tx: store.cancel_removal(tx, names))
 
     async def _run(self) -> None:
         while True:
@@ -90,12 +90,12 @@ class Janitor:
             try:
                 await self._sweep()
                 await self.clean()
-            except BlobTrouble:
-                pass  # the store has told of it
+            except BlobError:
+                pass  # the store has reported it
             except Exception as error:
                 log_failure(logger, error, "photos: cleaning failed; it will be tried again")
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(EVERY_SECONDS):
+                async with asyncio.timeout(CLEAN_SECONDS):
                     await self._wake.wait()
 
     async def _sweep(self) -> None:

@@ -22,15 +22,15 @@ AND (arrival < :place OR (arrival = :place AND id < :id))
 ORDER BY arrival DESC, id DESC
 LIMIT :limit;
 
--- name: kept_by^
+-- name: usage_of^
 SELECT COUNT(*) AS uploads, COALESCE(SUM(original_bytes + result_bytes), 0) AS bytes,
     COUNT(CASE WHEN status IN ('queued', 'processing') THEN 1 END) AS pending
 FROM uploads WHERE account_id = :account_id;
 
--- name: ready$
+-- name: any_ready$
 SELECT 1 AS found FROM uploads WHERE status = 'queued' AND due_at IS NULL LIMIT 1;
 
--- name: pause_over$
+-- name: any_pause_over$
 SELECT 1 AS found FROM uploads WHERE due_at <= :now OR due_at > :latest LIMIT 1;
 
 -- name: any_paused$
@@ -40,7 +40,7 @@ SELECT 1 AS found FROM uploads WHERE due_at IS NOT NULL LIMIT 1;
 UPDATE uploads SET due_at = NULL WHERE due_at <= :now OR due_at > :latest;
 
 -- name: claim^
--- The outer condition is asked again once a row that another worker has locked is free.
+-- The outer condition is checked again once a row that another worker has locked is free.
 UPDATE uploads
 SET status = 'processing', attempts = attempts + 1, beat = 0, started_at = :now
 WHERE status = 'queued' AND id = (
@@ -51,17 +51,17 @@ WHERE status = 'queued' AND id = (
 )
 RETURNING *;
 
--- name: go_on!
+-- name: advance_turn!
 UPDATE upload_turns SET turn = :turn WHERE turn < :turn;
 
--- name: at_work
+-- name: active_attempts
 SELECT id, attempts, beat FROM uploads WHERE status = 'processing';
 
--- name: take_back!
+-- name: reclaim!
 UPDATE uploads SET status = 'queued'
 WHERE id = :id AND attempts = :attempts AND beat = :beat AND status = 'processing';
 
--- name: give_up!
+-- name: fail_exhausted!
 UPDATE uploads SET status = 'failed', error = :error, finished_at = :now
 WHERE id = :id AND status = 'queued'
 AND (attempts - waits - excused >= :most OR attempts - waits >= :most_of_all);
@@ -108,7 +108,7 @@ UPDATE uploads SET shown = 1 WHERE id = :id;
 -- name: delete_upload!
 DELETE FROM uploads WHERE id = :id;
 
--- name: leave_dishes_their_photos!
+-- name: disown_dish_photos!
 UPDATE uploads SET account_id = NULL
 WHERE account_id = :account_id AND shown = 1 AND purpose = 'menu_item';
 
@@ -116,7 +116,7 @@ WHERE account_id = :account_id AND shown = 1 AND purpose = 'menu_item';
 DELETE FROM uploads WHERE account_id = :account_id
 RETURNING *;
 
--- name: ahead$
+-- name: count_ahead$
 SELECT COUNT(*) FROM (
     SELECT 1 FROM uploads
     WHERE status = 'queued' AND due_at IS NULL
@@ -124,12 +124,12 @@ SELECT COUNT(*) FROM (
     LIMIT :most
 ) AS before_it;
 
--- name: queued$
+-- name: count_queued$
 SELECT COUNT(*) FROM (
     SELECT 1 FROM uploads WHERE status = 'queued' AND due_at IS NULL LIMIT :most
 ) AS waiting;
 
--- name: recent
+-- name: recently_done
 SELECT started_at, finished_at FROM uploads
 WHERE status = 'done' AND original_removed_at IS NULL AND started_at IS NOT NULL
 ORDER BY finished_at DESC
@@ -146,12 +146,12 @@ UPDATE uploads SET original_removed_at = :now, original_bytes = 0
 WHERE id = :id AND original_removed_at IS NULL
 RETURNING original_blob;
 
--- name: unneed!
+-- name: schedule_removal!
 INSERT INTO unneeded_blobs (name, due_at) VALUES (:name, :due_at)
 ON CONFLICT (name) DO UPDATE SET due_at = excluded.due_at;
 
--- name: need!
+-- name: cancel_removal!
 DELETE FROM unneeded_blobs WHERE name = :name;
 
--- name: unneeded
+-- name: removals_due
 SELECT name FROM unneeded_blobs WHERE due_at <= :now ORDER BY due_at LIMIT :limit;

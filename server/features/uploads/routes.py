@@ -8,6 +8,7 @@ from server.core.errors import not_found
 from server.core.forms import FormLimits, received_form
 from server.core.routing import (
     ANY_ROLE,
+    PREFIX,
     Answer,
     Before,
     IdempotencyKey,
@@ -17,20 +18,19 @@ from server.core.routing import (
 )
 from server.core.services import service
 from server.features.shared.schemas import Id
-from server.features.uploads.judge import judge_head
-from server.features.uploads.paths import upload_path
+from server.features.uploads.image_header import check_head
 from server.features.uploads.schemas import MAX_BYTES, AcceptedUpload, NewUpload, UploadPage
-from server.features.uploads.service import Picture, ReceivedFile, UploadService
+from server.features.uploads.service import ReceivedFile, StoredPicture, UploadService
 from server.transports.short_polling import progress
 
 router = Router("uploads")
 
 RESULT_SECONDS = 3600
-PIECE = 64 * 1024
-"""Bytes of a picture that are in memory at once."""
-PHOTOS = ("image/jpeg", "image/png", "image/webp")
+CHUNK_BYTES = 64 * 1024
+"""Of a picture, in memory at a time."""
+PHOTO_TYPES = ("image/jpeg", "image/png", "image/webp")
 EMPTY = (302, 304)
-"""What is answered where the store is elsewhere, and where the client has it already."""
+"""The answers where the store is elsewhere, and where the client has the picture already."""
 
 
 @router.route("POST", "/uploads", roles=ANY_ROLE, status=202, form=NewUpload, problems=(403, 409))
@@ -39,69 +39,69 @@ async def send_upload(
 ) -> Answer[AcceptedUpload]:
     """Send a photo: JPEG, PNG or WebP, at most 10 MiB and 25 megapixels.
 
-    It gets its background removed, and is then the dish's photo or the avatar. The same key and
-    content again gives the same upload.
+    Its background is removed, and then it becomes the dish's photo or the avatar. The same key with
+    the same content gives the same upload.
     """
     uploads = service(request, UploadService)
-    who = identity_of(request)
-    with uploads.arriving(who):
+    identity = identity_of(request)
+    with uploads.receiving(identity):
         async with received_form(
             request,
             NewUpload,
             limits=service(request, FormLimits),
             max_bytes=MAX_BYTES,
-            check_head=judge_head,
+            check_head=check_head,
         ) as form:
             file = ReceivedFile(form.path, form.size, form.sha256)
-            accepted, seconds = await uploads.accept(who, form.fields, file, idempotency_key)
-    return progress(accepted, seconds, status=202, location=upload_path(accepted.id))
+            accepted, seconds = await uploads.accept(identity, form.fields, file, idempotency_key)
+    return progress(accepted, seconds, status=202, location=f"{PREFIX}/uploads/{accepted.id}")
 
 
 @router.route("GET", "/uploads", roles=ANY_ROLE)
 async def list_uploads(
     request: web.Request, before: Before = None, limit: Limit = 50
 ) -> UploadPage:
-    """One's own uploads, newest first."""
+    """The account's uploads, newest first."""
     return await service(request, UploadService).uploads(identity_of(request), before, limit)
 
 
 @router.route("DELETE", "/uploads/{id}", roles=ANY_ROLE)
 async def delete_upload(request: web.Request, id: Id) -> None:
-    """Delete an upload and its pictures; where it was shown, the dish or avatar has none then."""
+    """Delete an upload and its pictures. Where it was shown, the dish or account loses it."""
     await service(request, UploadService).delete(identity_of(request), id)
 
 
-@router.route("GET", "/uploads/{id}/original", roles=ANY_ROLE, media=PHOTOS, empty=EMPTY)
+@router.route("GET", "/uploads/{id}/original", roles=ANY_ROLE, media=PHOTO_TYPES, empty=EMPTY)
 async def get_original(request: web.Request, id: Id) -> web.StreamResponse:
-    """The photo: to its owner, and to anyone signed in once it is a dish's photo or an avatar.
+    """The photo, for its owner, and for anyone signed in while it is a dish's photo or an avatar.
 
-    As it was sent until it is done; from then on upright, smaller and without its metadata.
+    As it was sent until it is done; after that upright, smaller and without its metadata.
     """
     picture = await service(request, UploadService).original(identity_of(request), id)
-    return await _given_out(request, picture)
+    return await _serve(request, picture)
 
 
 @router.route("GET", "/uploads/{id}/result", roles=ANY_ROLE, media=("image/png",), empty=EMPTY)
 async def get_result(request: web.Request, id: Id) -> web.StreamResponse:
-    """The photo without its background, as a PNG: to whom the original is given."""
+    """The photo without its background, as a PNG, for the same readers as the original."""
     picture = await service(request, UploadService).result(identity_of(request), id)
-    return await _given_out(request, picture)
+    return await _serve(request, picture)
 
 
-async def _given_out(request: web.Request, picture: Picture) -> web.StreamResponse:
+async def _serve(request: web.Request, picture: StoredPicture) -> web.StreamResponse:
     blobs = service(request, UploadService).blobs
-    link = blobs.link(picture.blob, picture.media_type)
-    if link is not None:
-        return web.Response(status=302, headers={"Location": link})
-    kept = f"max-age={RESULT_SECONDS}" if picture.final else "no-cache"
+    url = blobs.signed_url(picture.blob, picture.media_type)
+    if url is not None:
+        return web.Response(status=302, headers={"Location": url})
+    caching = f"max-age={RESULT_SECONDS}" if picture.final else "no-cache"
     headers = {
-        "Cache-Control": f"private, {kept}",
+        "Cache-Control": f"private, {caching}",
         "Content-Type": picture.media_type,
-        # Whatever a stranger has sent, it is a picture or nothing.
+        # A stranger has sent it: a browser may show it as a picture and do nothing else.
         "Content-Security-Policy": "default-src 'none'; sandbox",
     }
-    file = blobs.file(picture.blob)
-    assert file is not None
-    if not await asyncio.to_thread(file.is_file):  # it was removed while we looked it up
+    path = blobs.local_path(picture.blob)
+    assert path is not None
+    if not await asyncio.to_thread(path.is_file):  # it was removed meanwhile
         raise not_found("picture")
-    return web.FileResponse(file, chunk_size=PIECE, headers=headers)
+    return web.FileResponse(path, chunk_size=CHUNK_BYTES, headers=headers)

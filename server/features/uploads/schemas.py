@@ -1,4 +1,4 @@
-"""What uploads say on the wire: a photo, how far its background's removal is, and its limits."""
+"""Uploads on the wire: a photo, the progress of its background's removal, and the limits."""
 
 from enum import StrEnum
 
@@ -9,11 +9,11 @@ from server.features.shared.schemas import Id, Page, Timestamp, Whole, Wire, abs
 MAX_BYTES = 10 * 1024 * 1024
 """Of the file as it is sent."""
 MAX_PIXELS = 25_000_000
-"""Width times height, as the file's header tells them."""
+"""Width times height, by the file's header."""
 
 
 class UploadStatus(StrEnum):
-    """Where an upload stands."""
+    """The state of an upload."""
 
     QUEUED = "queued"
     PROCESSING = "processing"
@@ -22,19 +22,19 @@ class UploadStatus(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether nothing can follow."""
+        """Whether the state cannot change any more."""
         return self in (UploadStatus.DONE, UploadStatus.FAILED)
 
 
 class UploadPurpose(StrEnum):
-    """What the photo becomes once it is done."""
+    """What the photo is used for once it is done."""
 
     AVATAR = "avatar"
     MENU_ITEM = "menu_item"
 
 
 class NewUpload(Wire):
-    """The fields beside the `file`; `menu_item_id` is the dish of a `menu_item`, else left out."""
+    """The fields besides the `file`; `menu_item_id` is the dish of a `menu_item`, else left out."""
 
     purpose: UploadPurpose
     menu_item_id: Id | None = None
@@ -58,10 +58,10 @@ class AcceptedUpload(Wire):
 class Upload(Wire):
     """An upload, as its owner sees it.
 
-    URLs are paths of this server. `width` and `height` are the result's, in pixels; `size` is the
-    sent file's, in bytes. `ahead` counts the photos before it while it is queued. `error` says
-    what went wrong, and what to do, where it is `failed`. What is at `original_url` is gone once
-    `original_removed_at` is set. `shown`: it is the dish's photo or the avatar at present.
+    URLs are paths on this server. `width` and `height` are the result's, in pixels; `size` is the
+    sent file's, in bytes. `ahead` counts the photos before it while it is queued. `error` says what
+    went wrong and what to do, where it is `failed`. Nothing is at `original_url` any more once
+    `original_removed_at` is set. `shown`: it is the dish's photo or the avatar now.
     """
 
     id: str
@@ -84,4 +84,4 @@ class Upload(Wire):
 
 
 class UploadPage(Page[Upload]):
-    """One's own uploads, newest first."""
+    """The account's uploads, newest first."""

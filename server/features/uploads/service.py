@@ -1,4 +1,4 @@
-"""The rules of uploads: who may send what, who may see it, and what becomes of it."""
+"""The rules of uploads: who may send what, who may see it, and when it is removed."""
 
 import asyncio
 from collections import Counter
@@ -23,14 +23,14 @@ from server.core.errors import (
 )
 from server.core.idempotency import KeyedRequest, once, stored_answer
 from server.core.ids import new_id
+from server.core.routing import PREFIX
 from server.features.accounts.schemas import Role
 from server.features.accounts.service import AccountService
 from server.features.restaurants.service import RestaurantService
 from server.features.uploads import store
-from server.features.uploads.blobs import Blobs, BlobTrouble
-from server.features.uploads.judge import judge
-from server.features.uploads.pace import Pace
-from server.features.uploads.paths import original_path, result_path
+from server.features.uploads.blobs import BlobError, Blobs
+from server.features.uploads.estimate import WaitEstimate
+from server.features.uploads.image_header import check_photo
 from server.features.uploads.schemas import (
     AcceptedUpload,
     NewUpload,
@@ -39,30 +39,30 @@ from server.features.uploads.schemas import (
     UploadPurpose,
     UploadStatus,
 )
-from server.features.uploads.store import NewRow, StoredUpload
+from server.features.uploads.store import NewUploadRow, StoredUpload
 
 ROUTE = "POST /uploads"
-PENDING = 100
+MAX_PENDING = 100
 """Photos that one account may have in the queue."""
-KEPT = 1000
-"""Photos that one account may keep."""
-WRITING = timedelta(hours=1)
-"""After which a blob that was written for an upload that never came to be is removed."""
+MAX_UPLOADS = 1000
+"""Photos that one account may store."""
+WRITE_TIME = timedelta(hours=1)
+"""When a blob that was written for an upload that was never completed is removed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shares:
-    """What uploads may take: photos that arrive in this process at once, those of them that are
-    one account's, and the bytes that an account keeps. What is 0 is no limit."""
+class UploadLimits:
+    """How many photos this process receives at once, in all and of one account, and how many bytes
+    an account may store. 0 means no limit."""
 
-    arriving: int
-    arriving_of_one: int
-    bytes_of_one: int
+    receiving: int
+    receiving_per_account: int
+    bytes_per_account: int
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedFile:
-    """A file that has arrived whole, and where it lies for the time being."""
+    """A file that has been received completely, and its temporary path."""
 
     path: Path
     size: int
@@ -70,8 +70,8 @@ class ReceivedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A blob to be given out; `final` where it never changes."""
+class StoredPicture:
+    """A blob to be served; `final` where it never changes."""
 
     blob: str
     media_type: str
@@ -79,7 +79,7 @@ class Picture:
 
 
 class _Content(NewUpload):
-    """What makes two uploads the same."""
+    """What decides whether two uploads are the same."""
 
     sha256: str
 
@@ -87,7 +87,7 @@ class _Content(NewUpload):
 class UploadService:
     """Uploads, as their owners see them.
 
-    `on_queued` is called after one was put into the queue, `on_unneeded` after one was deleted.
+    `on_queued` is called after an upload was queued, `on_removal` after one was deleted.
     """
 
     def __init__(
@@ -96,47 +96,47 @@ class UploadService:
         accounts: AccountService,
         restaurants: RestaurantService,
         blobs: Blobs,
-        pace: Pace,
-        shares: Shares,
+        estimate: WaitEstimate,
+        limits: UploadLimits,
     ) -> None:
         self.on_queued: Callable[[], None] = lambda: None
-        self.on_unneeded: Callable[[], None] = lambda: None
+        self.on_removal: Callable[[], None] = lambda: None
         self._database = database
         self._accounts = accounts
         self._restaurants = restaurants
         self.blobs = blobs
-        self._pace = pace
-        self._shares = shares
-        self._arriving: Counter[str] = Counter()
+        self._estimate = estimate
+        self._limits = limits
+        self._receiving: Counter[str] = Counter()
 
     @contextmanager
-    def arriving(self, identity: Identity) -> Iterator[None]:
-        """While a photo is received. Raises Problem 429, 503 where there are too many already."""
-        most, most_of_one = self._shares.arriving, self._shares.arriving_of_one
-        if most_of_one and self._arriving[identity.limit_key] >= most_of_one:
-            raise too_many(f"Send at most {most_of_one} photos at once.", 2)
-        if most and self._arriving.total() >= most:
+    def receiving(self, identity: Identity) -> Iterator[None]:
+        """Wraps receiving a photo. Raises Problem 429, 503 where too many are being received."""
+        most, most_per_account = self._limits.receiving, self._limits.receiving_per_account
+        if most_per_account and self._receiving[identity.limit_key] >= most_per_account:
+            raise too_many(f"Send at most {most_per_account} photos at once.", 2)
+        if most and self._receiving.total() >= most:
             raise unavailable("Too many photos arrive at the moment. Send it again.", 5)
-        self._arriving[identity.limit_key] += 1
+        self._receiving[identity.limit_key] += 1
         try:
             yield
         finally:
-            self._arriving[identity.limit_key] -= 1
-            self._arriving += Counter()  # drops those that have none
+            self._receiving[identity.limit_key] -= 1
+            self._receiving += Counter()  # drops accounts without any
 
     async def accept(
         self, identity: Identity, new: NewUpload, file: ReceivedFile, key: str | None
     ) -> tuple[AcceptedUpload, int]:
-        """Put the photo into the queue, and how many seconds it will probably take.
+        """Queue the photo; gives the upload and how many seconds it will probably take.
 
-        With an Idempotency-Key, the same one however often it is sent. Raises Problem 403, 409,
+        With an Idempotency-Key, sending it again gives the same upload. Raises Problem 403, 409,
         413, 415, 422, 429, 503.
         """
-        media_type = await asyncio.to_thread(judge, file.path)
+        media_type = await asyncio.to_thread(check_photo, file.path)
         content = _Content(**new.model_dump(), sha256=file.sha256)
         request = KeyedRequest.of(identity.account_id, ROUTE, key, content)
         upload_id = new_id("upl")
-        row = NewRow(
+        row = NewUploadRow(
             id=upload_id,
             account_id=identity.account_id,
             purpose=new.purpose,
@@ -154,60 +154,60 @@ class UploadService:
             if stored := await stored_answer(tx, request, AcceptedUpload):
                 return stored
             await self._check(tx, identity, new, file.size)
-            # Written down first: should all end here, somebody has to clean up.
-            await store.unneed(tx, [row.original_blob], now() + WRITING)
+            # Before the blob is written, so that it is removed if this process dies.
+            await store.schedule_removal(tx, [row.original_blob], now() + WRITE_TIME)
             return None
 
         async def queue(tx: Transaction) -> AcceptedUpload:
             await self._check(tx, identity, new, file.size)
-            if not await store.need(tx, [row.original_blob]):  # the clock was set forward
+            if not await store.cancel_removal(tx, [row.original_blob]):  # the clock was set forward
                 raise unavailable("The photo was not stored in time. Send it again.")
             await store.insert(tx, row)
             return AcceptedUpload(id=upload_id, status=UploadStatus.QUEUED)
 
         async def after(tx: Transaction) -> AcceptedUpload:
             accepted = await once(tx, request, lambda: queue(tx), AcceptedUpload, 202)
-            if accepted.id != upload_id:  # the same request was quicker
-                await store.unneed(tx, [row.original_blob], now())
+            if accepted.id != upload_id:  # the same request was faster
+                await store.schedule_removal(tx, [row.original_blob], now())
             return accepted
 
         accepted = await self._database.write(before)
         if accepted is None:
             try:
-                await self.blobs.check_room()
+                await self.blobs.check_space()
                 await self.blobs.put(row.original_blob, file.path, media_type)
-            except BlobTrouble as trouble:
+            except BlobError as error:
                 raise unavailable(
-                    f"Photos cannot be stored at the moment: {trouble}. Send it again.", 5
+                    f"Photos cannot be stored at the moment: {error}. Send it again.", 5
                 ) from None
             accepted = await self._database.write(after)
             self.on_queued()
-        return accepted, await self._database.read(lambda tx: self._left(tx, accepted.id))
+        return accepted, await self._database.read(lambda tx: self._seconds_left(tx, accepted.id))
 
     async def upload(self, identity: Identity, upload_id: str) -> tuple[Upload, int]:
-        """One of one's own, and in how many seconds it will probably be final: 0 where it is.
+        """One of the account's uploads, and in how many seconds it will probably be final.
 
         Raises Problem 404.
         """
 
         async def fn(tx: Transaction) -> tuple[Upload, int]:
             found = await self._own(tx, identity, upload_id)
-            return await _shown(tx, found), await self._pace.left(tx, found)
+            return await _as_schema(tx, found), await self._estimate.for_upload(tx, found)
 
         return await self._database.read(fn)
 
     async def uploads(self, identity: Identity, before: str | None, limit: int) -> UploadPage:
-        """A page of one's own, newest first. Raises Problem 422 for what is no page's `next`."""
+        """A page of the account's uploads, newest first. Raises Problem 422."""
         start = pages.numbered(before)
 
         async def fn(tx: Transaction) -> UploadPage:
             page, following = await store.uploads_of(tx, identity.account_id, start, limit)
-            return UploadPage(items=[await _shown(tx, one) for one in page], next=following)
+            return UploadPage(items=[await _as_schema(tx, one) for one in page], next=following)
 
         return await self._database.read(fn)
 
     async def delete(self, identity: Identity, upload_id: str) -> None:
-        """Remove it with its files; where it was shown, the dish or avatar has no picture then.
+        """Remove it with its files. Where it was shown, the dish or account loses its picture.
 
         Raises Problem 404.
         """
@@ -221,13 +221,13 @@ class UploadService:
                 assert found.menu_item_id is not None
                 await self._restaurants.set_photo(tx, found.restaurant_id, found.menu_item_id, None)
             await store.delete(tx, found.id)
-            await store.unneed(tx, found.blobs, now())
+            await store.schedule_removal(tx, found.blobs, now())
 
         await self._database.write(fn)
-        self.on_unneeded()
+        self.on_removal()
 
-    async def original(self, identity: Identity, upload_id: str) -> Picture:
-        """The photo itself: as it was sent until it is done, from then on without its metadata.
+    async def original(self, identity: Identity, upload_id: str) -> StoredPicture:
+        """The photo itself: as it was sent until it is done, after that without its metadata.
 
         Raises Problem 404.
         """
@@ -235,23 +235,23 @@ class UploadService:
         if found.original_removed_at is not None:
             raise Problem(404, "The original was removed; only the result is kept.")
         done = found.status is UploadStatus.DONE
-        return Picture(found.original_blob, found.original_type, done)
+        return StoredPicture(found.original_blob, found.original_type, done)
 
-    async def result(self, identity: Identity, upload_id: str) -> Picture:
-        """The photo without its background. Raises Problem 404, also while there is none."""
+    async def result(self, identity: Identity, upload_id: str) -> StoredPicture:
+        """The photo without its background. Raises Problem 404, also before it is done."""
         found = await self._visible(identity, upload_id)
         if found.result_blob is None:
             raise Problem(404, f"There is no result: the upload is {found.status.value}.")
-        return Picture(found.result_blob, "image/png", True)
+        return StoredPicture(found.result_blob, "image/png", True)
 
     async def scrub(self, tx: Transaction, account_id: str) -> None:
-        """Before an account goes: its uploads and their files do, but for photos of dishes."""
+        """Before an account is deleted: remove its uploads, except photos of dishes."""
         for found in await store.delete_of(tx, account_id):
-            await store.unneed(tx, found.blobs, now())
+            await store.schedule_removal(tx, found.blobs, now())
 
-    async def _left(self, tx: Transaction, upload_id: str) -> int:
+    async def _seconds_left(self, tx: Transaction, upload_id: str) -> int:
         found = await store.upload(tx, upload_id)
-        return await self._pace.left(tx, found) if found else 0
+        return await self._estimate.for_upload(tx, found) if found else 0
 
     async def _check(self, tx: Transaction, identity: Identity, new: NewUpload, size: int) -> None:
         if new.purpose is UploadPurpose.MENU_ITEM:
@@ -263,15 +263,15 @@ class UploadService:
                 is None
             ):
                 raise invalid(["menu_item_id"], "There is no such dish on your restaurant's menu.")
-        kept = await store.kept_by(tx, identity.account_id)
-        if kept.pending >= PENDING:
-            seconds = await self._pace.all(tx)
-            detail = f"{PENDING} of your photos are in the queue. Wait until some are done."
+        usage = await store.usage_of(tx, identity.account_id)
+        if usage.pending >= MAX_PENDING:
+            seconds = await self._estimate.for_queue(tx)
+            detail = f"{MAX_PENDING} of your photos are in the queue. Wait until some are done."
             raise too_many(detail, seconds)
-        if kept.uploads >= KEPT:
-            raise conflict(f"At most {KEPT} photos are kept. Delete some first.")
-        most = self._shares.bytes_of_one
-        if most and kept.bytes + size > most:
+        if usage.uploads >= MAX_UPLOADS:
+            raise conflict(f"At most {MAX_UPLOADS} photos are kept. Delete some first.")
+        most = self._limits.bytes_per_account
+        if most and usage.bytes + size > most:
             raise conflict(
                 f"Your photos would take more than {most // 1024 // 1024} MB, the most that an"
                 " account may keep. Delete some first, or wait until those in the queue are done."
@@ -290,7 +290,17 @@ class UploadService:
         return found
 
 
-async def _shown(tx: Transaction, found: StoredUpload) -> Upload:
+def original_path(upload_id: str) -> str:
+    """The URL path of the picture as it was sent."""
+    return f"{PREFIX}/uploads/{upload_id}/original"
+
+
+def result_path(upload_id: str) -> str:
+    """The URL path of the picture without its background."""
+    return f"{PREFIX}/uploads/{upload_id}/result"
+
+
+async def _as_schema(tx: Transaction, found: StoredUpload) -> Upload:
     queued = found.status is UploadStatus.QUEUED
     return Upload(
         id=found.id,
@@ -298,7 +308,7 @@ async def _shown(tx: Transaction, found: StoredUpload) -> Upload:
         purpose=found.purpose,
         menu_item_id=found.menu_item_id,
         attempts=found.tried,
-        ahead=await store.ahead(tx, found) if queued else None,
+        ahead=await store.count_ahead(tx, found) if queued else None,
         error=found.error,
         media_type=found.media_type,
         size=found.size,

@@ -13,15 +13,15 @@ from server.features.accounts.service import AccountService
 from server.features.restaurants.service import RestaurantService
 from server.features.uploads import routes, short_polling
 from server.features.uploads.blobs import Blobs
-from server.features.uploads.child import Limits
+from server.features.uploads.estimate import WaitEstimate
 from server.features.uploads.folder_blobs import FolderBlobs
 from server.features.uploads.janitor import Janitor
-from server.features.uploads.models import home_of
-from server.features.uploads.pace import Pace
-from server.features.uploads.queue import Queue
+from server.features.uploads.jobs import JobQueue
+from server.features.uploads.processor import PhotoProcessor
+from server.features.uploads.rembg_models import model_home
 from server.features.uploads.schemas import UploadStatus
-from server.features.uploads.service import Shares, UploadService
-from server.features.uploads.workers import Workers
+from server.features.uploads.service import UploadLimits, UploadService
+from server.features.uploads.worker_process import WorkerLimits
 from server.settings import Settings, SettingsError, make_folder
 
 MEGABYTE = 1024 * 1024
@@ -31,27 +31,27 @@ routers = (routes.router, short_polling.router)
 
 
 class Uploads(Component):
-    """Everything of uploads that is opened after the database and closed before it."""
+    """The parts of uploads that are opened after the database and closed before it."""
 
     def __init__(
-        self, settings: Settings, blobs: Blobs, workers: Workers, cleaner: Janitor
+        self, settings: Settings, blobs: Blobs, processor: PhotoProcessor, janitor: Janitor
     ) -> None:
-        self.workers = workers
-        self.tasks = [*workers.tasks, cleaner.task]
+        self.processor = processor
+        self.tasks = [*processor.tasks, janitor.task]
         self._folder = settings.data_dir / "arriving"
         self.blobs = blobs
-        self._cleaner = cleaner
+        self._janitor = janitor
 
     async def open(self) -> None:
-        """Start the workers and the cleaning."""
+        """Start processing and cleaning."""
         make_folder(self._folder)
-        await self._cleaner.open()
-        await self.workers.open()
+        await self._janitor.open()
+        await self.processor.open()
 
     async def close(self) -> None:
-        """End both; jobs that are not done go back into the queue."""
-        await self.workers.close()
-        await self._cleaner.close()
+        """Stop both; jobs that are not done go back into the queue."""
+        await self.processor.close()
+        await self._janitor.close()
         await self.blobs.close()
 
 
@@ -61,30 +61,32 @@ def setup(services: Services) -> None:
     accounts, restaurants = services[AccountService], services[RestaurantService]
     folder = settings.data_dir / "arriving"
     blobs = _blobs(settings)
-    limits = Limits(
+    worker_limits = WorkerLimits(
         model=settings.rembg_model,
-        home=home_of(settings.rembg_model, settings.model_dir),
+        home=model_home(settings.rembg_model, settings.model_dir),
         seconds=settings.photo_seconds,
         memory=settings.photo_memory_mb * MEGABYTE,
         jobs=settings.photo_jobs,
         folder=folder,
     )
     lease = timedelta(seconds=settings.photo_lease_seconds)
-    queue = Queue(database, accounts, restaurants, lease)
+    queue = JobQueue(database, accounts, restaurants, lease)
     longest_wait = timedelta(hours=settings.photo_wait_hours)
-    workers = Workers(queue, blobs, limits, settings.photo_workers, folder, longest_wait)
+    processor = PhotoProcessor(queue, blobs, worker_limits, settings.photo_workers, longest_wait)
     days, hours = timedelta(days=settings.original_days), settings.failed_photo_hours
     kept = {UploadStatus.DONE: days, UploadStatus.FAILED: timedelta(hours=hours) or days}
-    cleaner = Janitor(database, blobs, folder, kept, retention)
-    pace = Pace(settings.photo_workers)
-    shares = Shares(
-        arriving=settings.photos_arriving,
-        arriving_of_one=settings.photos_arriving_per_account,
-        bytes_of_one=settings.photo_mb_per_account * MEGABYTE,
+    janitor = Janitor(database, blobs, folder, kept, retention)
+    estimate = WaitEstimate(settings.photo_workers)
+    upload_limits = UploadLimits(
+        receiving=settings.photos_arriving,
+        receiving_per_account=settings.photos_arriving_per_account,
+        bytes_per_account=settings.photo_mb_per_account * MEGABYTE,
     )
-    uploads = services.add(UploadService(database, accounts, restaurants, blobs, pace, shares))
-    uploads.on_queued = workers.wake
-    uploads.on_unneeded = cleaner.wake
+    uploads = services.add(
+        UploadService(database, accounts, restaurants, blobs, estimate, upload_limits)
+    )
+    uploads.on_queued = processor.wake
+    uploads.on_removal = janitor.wake
     accounts.on_delete.append(uploads.scrub)
 
     services.add(
@@ -94,12 +96,12 @@ def setup(services: Services) -> None:
             slowest=settings.photo_bytes_per_second,
         )
     )
-    services[Readiness].checks |= {"blobs": blobs.state, "worker": workers.state}
+    services[Readiness].checks |= {"blobs": blobs.state, "worker": processor.state}
     metrics = services[Metrics]
-    metrics.gauge("photos_done", "Photos this process has finished.", lambda: workers.done)
-    metrics.gauge("photos_failed", "Photos that failed here.", lambda: workers.failed)
-    metrics.gauge("photo_kills", "Photo workers killed or lost.", lambda: workers.kills)
-    services.add(Uploads(settings, blobs, workers, cleaner))
+    metrics.gauge("photos_done", "Photos this process has finished.", lambda: processor.done)
+    metrics.gauge("photos_failed", "Photos that failed here.", lambda: processor.failed)
+    metrics.gauge("photo_kills", "Photo workers killed or lost.", lambda: processor.kills)
+    services.add(Uploads(settings, blobs, processor, janitor))
 
 
 def _blobs(settings: Settings) -> Blobs:

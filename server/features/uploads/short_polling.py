@@ -1,4 +1,4 @@
-"""How far an upload is, by short polling."""
+"""The progress of an upload, by short polling."""
 
 from aiohttp import web
 
@@ -14,6 +14,6 @@ router = Router("uploads")
 
 @router.route("GET", "/uploads/{id}", roles=ANY_ROLE)
 async def get_upload(request: web.Request, id: Id) -> Answer[Upload]:
-    """One's own upload; `Retry-After` says in how many seconds to ask again, until it is final."""
+    """One of the account's uploads. Until it is final, `Retry-After` says when to ask again."""
     upload, seconds = await service(request, UploadService).upload(identity_of(request), id)
     return progress(upload, seconds)

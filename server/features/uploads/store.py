@@ -1,4 +1,4 @@
-"""Uploads and the names of their blobs: rows in and out."""
+"""Reads and writes uploads and the names of their blobs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from server.features.uploads.schemas import UploadPurpose, UploadStatus
 
 _queries = load_queries(__file__)
 
-MOST_COUNTED = 1000
-"""Photos counted in a queue: how many more there are changes nothing for whoever waits."""
+MAX_COUNTED = 1000
+"""Where counting photos in the queue stops: the exact number of more does not matter."""
 
 
 @dataclass(frozen=True, slots=True)
-class NewRow:
-    """An upload that has just been taken."""
+class NewUploadRow:
+    """An upload that has just been accepted."""
 
     id: str
     account_id: str
@@ -33,7 +33,7 @@ class NewRow:
 
 @dataclass(frozen=True, slots=True)
 class StoredUpload:
-    """An upload with what its owner is not shown; times are UTC."""
+    """An upload with everything that is stored of it; times are UTC."""
 
     id: str
     account_id: str | None
@@ -63,19 +63,19 @@ class StoredUpload:
 
     @property
     def tried(self) -> int:
-        """The attempts that count: not those that ended because the store was away."""
+        """The attempts without those that ended because the store was away."""
         return self.attempts - self.waits
 
     @property
     def blobs(self) -> list[str]:
-        """Every blob it names."""
+        """The names of all of its blobs."""
         original = [] if self.original_removed_at else [self.original_blob]
         return original + ([self.result_blob] if self.result_blob else [])
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """What an attempt has made: the names and bytes of its blobs, and the result's pixels."""
+class ProcessedPhoto:
+    """What an attempt has produced: its blobs' names and sizes, and the result's size in pixels."""
 
     original_blob: str
     original_type: str
@@ -87,8 +87,8 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What an account keeps: its uploads, those of them that are not final, and their bytes."""
+class Usage:
+    """What an account stores: its uploads, those of them that are not final, and their bytes."""
 
     uploads: int
     pending: int
@@ -96,22 +96,22 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """An attempt that a worker has; `beat` moves for as long as the worker lives."""
+class ActiveAttempt:
+    """An attempt that a worker is busy with; `beat` grows while the worker lives."""
 
     id: str
-    attempts: int
+    number: int
     beat: int
 
 
 async def next_arrival(tx: Transaction) -> int:
-    """The number of a photo that comes now."""
+    """The arrival number of a new photo."""
     return int((await _queries.next_arrival(tx))["arrivals"])
 
 
-async def insert(tx: Transaction, new: NewRow) -> None:
-    """Add it to the queue, in the turn after its account's last there."""
-    now: Row = await _queries.next_arrival(tx)
+async def insert(tx: Transaction, new: NewUploadRow) -> None:
+    """Add it to the queue, in the turn after the last of its account."""
+    arrival: Row = await _queries.next_arrival(tx)
     last = await _queries.last_turn(tx, account_id=new.account_id)
     await _queries.insert_upload(
         tx,
@@ -124,13 +124,13 @@ async def insert(tx: Transaction, new: NewRow) -> None:
         size=new.size,
         original_blob=new.original_blob,
         created_at=to_text(new.created_at),
-        turn=now["turn"] if last is None else max(now["turn"], last + 1),
-        arrival=now["arrivals"],
+        turn=arrival["turn"] if last is None else max(arrival["turn"], last + 1),
+        arrival=arrival["arrivals"],
     )
 
 
 async def upload(tx: Transaction, upload_id: str) -> StoredUpload | None:
-    """One, whoever's."""
+    """The upload, whoever owns it."""
     row = await _queries.upload(tx, id=upload_id)
     return _upload(row) if row else None
 
@@ -138,7 +138,7 @@ async def upload(tx: Transaction, upload_id: str) -> StoredUpload | None:
 async def uploads_of(
     tx: Transaction, account_id: str, before: tuple[int, str], limit: int
 ) -> tuple[list[StoredUpload], str | None]:
-    """A page of the account's, newest first, and the next one's `before`."""
+    """A page of the account's uploads, newest first, and the `before` of the next page."""
     found = await _queries.uploads_of(
         tx, account_id=account_id, place=before[0], id=before[1], limit=limit + 1
     )
@@ -146,82 +146,87 @@ async def uploads_of(
     return [_upload(row) for row in rows], following
 
 
-async def kept_by(tx: Transaction, account_id: str) -> Kept:
-    """How much the account keeps."""
-    return Kept(**await _queries.kept_by(tx, account_id=account_id))
+async def usage_of(tx: Transaction, account_id: str) -> Usage:
+    """How much the account stores."""
+    return Usage(**await _queries.usage_of(tx, account_id=account_id))
 
 
-async def due(tx: Transaction, at: datetime, latest: datetime) -> bool:
-    """Whether there is something to take. No pause ends after `latest`: should one seem to, the
+async def any_due(tx: Transaction, at: datetime, latest: datetime) -> bool:
+    """Whether there is a job to claim. A pause that seems to end after `latest` counts as over: the
     clock was ahead when it began."""
-    if await _queries.ready(tx) is not None:
+    if await _queries.any_ready(tx) is not None:
         return True
-    found = await _queries.pause_over(tx, now=to_text(at), latest=to_text(latest))
+    found = await _queries.any_pause_over(tx, now=to_text(at), latest=to_text(latest))
     return found is not None
 
 
 async def any_paused(tx: Transaction) -> bool:
-    """Whether there is one that waits for its next attempt."""
+    """Whether an upload waits for its next attempt."""
     return await _queries.any_paused(tx) is not None
 
 
 async def end_pauses(tx: Transaction, at: datetime, latest: datetime) -> None:
-    """Make those ready whose pause is over, or has an end after `latest`."""
+    """Make uploads ready whose pause is over, or seems to end after `latest`."""
     await _queries.end_pauses(tx, now=to_text(at), latest=to_text(latest))
 
 
-async def at_work(tx: Transaction) -> list[Held]:
-    """Everything that workers have, of whatever process; as many as there are workers."""
-    return [Held(**row) for row in await _queries.at_work(tx)]
+async def active_attempts(tx: Transaction) -> list[ActiveAttempt]:
+    """The attempts that workers of all processes are busy with."""
+    return [
+        ActiveAttempt(row["id"], row["attempts"], row["beat"])
+        for row in await _queries.active_attempts(tx)
+    ]
 
 
 async def claim(tx: Transaction, at: datetime) -> StoredUpload | None:
-    """Take the one whose turn it is, which counts its attempt; None where there is none."""
+    """Claim the upload whose turn it is, and count the attempt; None where there is none."""
     row = await _queries.claim(tx, now=to_text(at))
     if row is None:
         return None
-    await _queries.go_on(tx, turn=row["turn"] + 1)
+    await _queries.advance_turn(tx, turn=row["turn"] + 1)
     return _upload(row)
 
 
-async def take_back(
-    tx: Transaction, held: Held, most: int, most_of_all: int, error: str, at: datetime
+async def reclaim(
+    tx: Transaction, lost: ActiveAttempt, most: int, most_of_all: int, error: str, at: datetime
 ) -> None:
-    """Put it back into the queue, if it still is at that beat, or fail it after so many attempts:
-    `most` that are not excused, or `most_of_all`."""
-    touched: int = await _queries.take_back(tx, id=held.id, attempts=held.attempts, beat=held.beat)
+    """Put it back into the queue, if its beat is still the same, or fail it after `most` attempts
+    that are not excused, or `most_of_all`."""
+    touched: int = await _queries.reclaim(tx, id=lost.id, attempts=lost.number, beat=lost.beat)
     if touched:
-        await _queries.give_up(
-            tx, id=held.id, most=most, most_of_all=most_of_all, error=error, now=to_text(at)
+        await _queries.fail_exhausted(
+            tx, id=lost.id, most=most, most_of_all=most_of_all, error=error, now=to_text(at)
         )
 
 
 async def renew(tx: Transaction, upload_id: str, attempts: int) -> bool:
-    """Prolong the lease; False where it is not that attempt's any more."""
+    """Renew the lease; False where the upload is not that attempt's any more."""
     touched: int = await _queries.renew(tx, id=upload_id, attempts=attempts)
     return touched > 0
 
 
-async def finish(tx: Transaction, upload_id: str, attempts: int, made: Made, at: datetime) -> bool:
-    """Be done; False where it is not that attempt's any more."""
+async def finish(
+    tx: Transaction, upload_id: str, attempts: int, photo: ProcessedPhoto, at: datetime
+) -> bool:
+    """Mark it done; False where it is not that attempt's any more."""
     touched: int = await _queries.finish(
         tx,
         id=upload_id,
         attempts=attempts,
         now=to_text(at),
-        original_blob=made.original_blob,
-        original_type=made.original_type,
-        original_bytes=made.original_bytes,
-        result_blob=made.result_blob,
-        result_bytes=made.result_bytes,
-        width=made.width,
-        height=made.height,
+        original_blob=photo.original_blob,
+        original_type=photo.original_type,
+        original_bytes=photo.original_bytes,
+        result_blob=photo.result_blob,
+        result_bytes=photo.result_bytes,
+        width=photo.width,
+        height=photo.height,
     )
     return touched > 0
 
 
 async def fail(tx: Transaction, upload_id: str, attempts: int, error: str, at: datetime) -> bool:
-    """Have failed; False where it is not that attempt's any more."""
+    """Mark it failed; False where it is not that attempt's any more."""
     touched: int = await _queries.fail(
         tx, id=upload_id, attempts=attempts, error=error, now=to_text(at)
     )
@@ -238,7 +243,7 @@ async def requeue(
     excused: bool = False,
     waits: bool = False,
 ) -> bool:
-    """Back into the queue; False where it is not that attempt's any more."""
+    """Put it back into the queue; False where it is not that attempt's any more."""
     touched: int = await _queries.requeue(
         tx,
         id=upload_id,
@@ -251,8 +256,8 @@ async def requeue(
     return touched > 0
 
 
-async def show(tx: Transaction, one: StoredUpload) -> list[StoredUpload] | None:
-    """Make it the one that is shown; gives those that no longer are, None where a newer one is."""
+async def set_shown(tx: Transaction, one: StoredUpload) -> list[StoredUpload] | None:
+    """Show it; gives those that are no longer shown, None where a newer one is shown already."""
     target = {
         "id": one.id,
         "purpose": one.purpose.value,
@@ -272,34 +277,34 @@ async def delete(tx: Transaction, upload_id: str) -> None:
 
 
 async def delete_of(tx: Transaction, account_id: str) -> list[StoredUpload]:
-    """Remove the account's rows and give them; photos that dishes show stay, as nobody's."""
-    await _queries.leave_dishes_their_photos(tx, account_id=account_id)
+    """Remove and return the account's rows. Photos that dishes show stay, without an owner."""
+    await _queries.disown_dish_photos(tx, account_id=account_id)
     return [_upload(row) for row in await _queries.delete_uploads_of(tx, account_id=account_id)]
 
 
-async def ahead(tx: Transaction, one: StoredUpload) -> int:
-    """How many come before it or are at work, counted to MOST_COUNTED."""
-    found = await _queries.ahead(tx, turn=one.turn, arrival=one.arrival, most=MOST_COUNTED)
-    return int(found) + len(await at_work(tx))
+async def count_ahead(tx: Transaction, one: StoredUpload) -> int:
+    """How many photos come before it or are being processed; MAX_COUNTED at most come before."""
+    found = await _queries.count_ahead(tx, turn=one.turn, arrival=one.arrival, most=MAX_COUNTED)
+    return int(found) + len(await active_attempts(tx))
 
 
-async def queued(tx: Transaction) -> int:
-    """How many are queued, counted to MOST_COUNTED."""
-    return int(await _queries.queued(tx, most=MOST_COUNTED))
+async def count_queued(tx: Transaction) -> int:
+    """How many are queued, MAX_COUNTED at most."""
+    return int(await _queries.count_queued(tx, most=MAX_COUNTED))
 
 
-async def recent_seconds(tx: Transaction, limit: int) -> list[float]:
-    """How long the last attempts took that were done, in seconds."""
+async def recent_durations(tx: Transaction, limit: int) -> list[float]:
+    """How long the last successful attempts took, in seconds."""
     return [
         (from_text(row["finished_at"]) - from_text(row["started_at"])).total_seconds()
-        for row in await _queries.recent(tx, limit=limit)
+        for row in await _queries.recently_done(tx, limit=limit)
     ]
 
 
 async def old_originals(
     tx: Transaction, status: UploadStatus, finished_before: datetime, limit: int
 ) -> list[str]:
-    """Uploads that had come to that end by then and whose originals are there still."""
+    """Uploads that came to that end by then and still have their originals."""
     rows = await _queries.old_originals(
         tx, status=status.value, before=to_text(finished_before), limit=limit
     )
@@ -307,27 +312,27 @@ async def old_originals(
 
 
 async def drop_originals(tx: Transaction, ids: Sequence[str], at: datetime) -> list[str]:
-    """Note that their originals are gone; gives the names of the blobs."""
+    """Mark their originals as removed; gives the names of the blobs."""
     rows = [await _queries.drop_original(tx, id=one, now=to_text(at)) for one in ids]
     return [row["original_blob"] for row in rows if row]
 
 
-async def unneed(tx: Transaction, names: Sequence[str], due_at: datetime) -> None:
-    """Have these blobs removed from then on."""
+async def schedule_removal(tx: Transaction, names: Sequence[str], due_at: datetime) -> None:
+    """Have these blobs removed at that time or after."""
     for name in names:
-        await _queries.unneed(tx, name=name, due_at=to_text(due_at))
+        await _queries.schedule_removal(tx, name=name, due_at=to_text(due_at))
 
 
-async def need(tx: Transaction, names: Sequence[str]) -> bool:
-    """Have these not removed, or remember that they are. False where one was not to be removed,
-    or already is."""
-    found = [await _queries.need(tx, name=name) for name in names]
+async def cancel_removal(tx: Transaction, names: Sequence[str]) -> bool:
+    """Forget that these blobs are to be removed. False where one of them was not scheduled or is
+    removed already."""
+    found = [await _queries.cancel_removal(tx, name=name) for name in names]
     return all(found)
 
 
-async def unneeded(tx: Transaction, at: datetime, limit: int) -> list[str]:
-    """Blobs to be removed now."""
-    return [row["name"] for row in await _queries.unneeded(tx, now=to_text(at), limit=limit)]
+async def removals_due(tx: Transaction, at: datetime, limit: int) -> list[str]:
+    """Names of blobs that are to be removed now."""
+    return [row["name"] for row in await _queries.removals_due(tx, now=to_text(at), limit=limit)]
 
 
 def _upload(row: Row) -> StoredUpload:

@@ -75,20 +75,20 @@ def request_from(
         ),
     ],
 )
-def test_the_right_most_hop_that_is_no_trusted_proxy_is_the_client(
+def test_the_right_most_untrusted_hop_is_the_client(
     headers: list[tuple[str, str]], client: str
 ) -> None:
     assert client_address(request_from(PROXY, *headers)) == client
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded"])
-def test_nobody_else_is_believed(header: str) -> None:
+def test_headers_of_an_untrusted_peer_are_ignored(header: str) -> None:
     value = "for=198.51.100.1" if header == "Forwarded" else "198.51.100.1"
     assert client_address(request_from("203.0.113.9", (header, value))) == "203.0.113.9"
     assert client_address(request_from(PROXY, (header, value), trusted=())) == PROXY
 
 
-def test_the_proxy_at_the_other_end_of_a_unix_socket_is_trusted_where_one_is() -> None:
+def test_the_proxy_of_a_unix_socket_is_trusted_if_any_proxy_is() -> None:
     told = ("X-Forwarded-For", "203.0.113.9")
     assert client_address(request_from("", told)) == "203.0.113.9"
     assert client_address(request_from("", told, trusted=())) == ""

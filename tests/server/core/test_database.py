@@ -130,7 +130,7 @@ async def cancelled_from_within(tx: Transaction) -> None:
     await future
 
 
-async def test_a_cancellation_from_within_a_write_undoes_its_own_part_alone(
+async def test_a_cancellation_inside_a_write_undoes_only_that_write(
     database: Database,
 ) -> None:
     published: list[str] = []
@@ -148,7 +148,7 @@ async def test_a_cancellation_from_within_a_write_undoes_its_own_part_alone(
     assert await database.state() == "ok"
 
 
-async def test_a_cancellation_from_within_a_read_is_no_end_of_its_caller(
+async def test_a_cancellation_inside_a_read_does_not_cancel_its_caller(
     database: Database,
 ) -> None:
     async def fn(tx: Transaction) -> None:
@@ -162,7 +162,7 @@ async def test_a_cancellation_from_within_a_read_is_no_end_of_its_caller(
     await database.read(lambda tx: tx.fetch("SELECT 1 AS one", {}))
 
 
-async def test_a_writer_that_was_cancelled_is_begun_again(database: Database) -> None:
+async def test_a_cancelled_writer_is_restarted(database: Database) -> None:
     async def cancels_the_writer(tx: Transaction) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -179,7 +179,7 @@ async def test_a_writer_that_was_cancelled_is_begun_again(database: Database) ->
     assert await database.state() == "ok"
 
 
-async def test_a_database_that_took_no_commit_says_so_until_it_takes_one(
+async def test_a_failing_database_says_so_until_a_commit_succeeds(
     database: Database, logged: io.StringIO
 ) -> None:
     await database.write(keep("before"))
@@ -210,7 +210,7 @@ async def test_a_write_inside_a_write_raises(database: Database) -> None:
     assert await database.write(keep("after")) == "after"
 
 
-async def test_what_publishing_starts_may_write(database: Database) -> None:
+async def test_a_task_started_by_publishing_may_write(database: Database) -> None:
     started: list[asyncio.Task[str]] = []
 
     def publish(events: Sequence[Any]) -> None:
@@ -243,7 +243,7 @@ async def test_publishes_after_the_commit_in_its_order_and_before_the_answer(
     assert published == names
 
 
-async def test_a_failing_publisher_harms_no_writer(database: Database) -> None:
+async def test_a_failing_publisher_does_not_fail_writes(database: Database) -> None:
     def publish(events: Sequence[Any]) -> None:
         raise ValueError("broken")
 
@@ -264,7 +264,7 @@ async def test_a_read_is_one_snapshot(database: Database) -> None:
     assert "meanwhile" in stored(database.path)
 
 
-async def test_a_cancelled_read_gives_its_connection_back(database: Database) -> None:
+async def test_a_cancelled_read_returns_its_connection(database: Database) -> None:
     entered = asyncio.Event()
 
     async def fn(tx: Transaction) -> int:
@@ -281,7 +281,7 @@ async def test_a_cancelled_read_gives_its_connection_back(database: Database) ->
     assert await asyncio.wait_for(database.read(fn), 10) == 20_000
 
 
-async def test_a_read_whose_caller_left_before_its_turn_is_not_run(database: Database) -> None:
+async def test_a_waiting_read_of_a_cancelled_caller_is_not_run(database: Database) -> None:
     let_go = asyncio.Event()
     began: list[str] = []
 
@@ -304,7 +304,7 @@ async def test_a_read_whose_caller_left_before_its_turn_is_not_run(database: Dat
     assert began == ["holds"] * database_module.READERS + ["stays"]
 
 
-async def test_reads_without_a_token_do_not_hold_up_the_others(database: Database) -> None:
+async def test_reads_without_a_token_do_not_delay_others(database: Database) -> None:
     began: list[str] = []
     free = asyncio.Event()
 
@@ -405,7 +405,7 @@ async def test_a_full_disk_fails_the_whole_batch_and_nothing_hangs(database: Dat
     assert await database.write(keep("room again")) == "room again"
 
 
-async def test_a_batch_that_the_database_rolled_back_has_failed_whole(database: Database) -> None:
+async def test_a_batch_that_the_database_rolls_back_fails_as_a_whole(database: Database) -> None:
     """Some errors (a full disk, out of memory) end the transaction behind our back."""
     published: list[str] = []
     database.publish = published.extend
@@ -431,7 +431,7 @@ async def test_a_batch_that_the_database_rolled_back_has_failed_whole(database: 
     assert await database.write(keep("fine")) == "fine"
 
 
-async def test_close_finishes_what_was_accepted_and_refuses_the_rest(database: Database) -> None:
+async def test_close_finishes_accepted_writes_and_refuses_others(database: Database) -> None:
     entered = asyncio.Event()
 
     async def first(tx: Transaction) -> str:
@@ -482,7 +482,7 @@ async def test_data_version_moves_for_others_commits_only(
     assert await database.data_version() != before
 
 
-async def test_opening_that_fails_half_way_leaves_no_thread(
+async def test_a_failed_opening_leaves_no_thread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A thread that is left would keep the process from ending."""

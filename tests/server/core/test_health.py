@@ -37,7 +37,7 @@ async def test_without_redis_a_server_is_degraded_and_still_ready(
         await wait_until(degraded)
 
 
-async def test_a_redis_that_takes_no_messages_is_told_of(
+async def test_a_redis_that_refuses_messages_is_reported(
     data_dir: Path, own_redis: RedisServer
 ) -> None:
     """Listening is not enough; the sweep carries on, so that all is served still."""
@@ -75,7 +75,7 @@ async def test_a_draining_server_is_not_ready(live_server: LiveServer, rest: Res
     (await rest.get("//healthz")).must(200)
 
 
-async def test_parts_are_asked_once_a_second_however_many_want_to_know(
+async def test_parts_are_checked_once_a_second_however_many_requests_come(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked, may_answer = 0, asyncio.Event()
@@ -102,7 +102,7 @@ async def test_parts_are_asked_once_a_second_however_many_want_to_know(
     assert asked == 3
 
 
-async def test_a_part_that_does_not_answer_holds_nobody_up(
+async def test_a_part_that_does_not_answer_delays_no_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(health, "CHECK_SECONDS", 0.05)

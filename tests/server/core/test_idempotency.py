@@ -32,7 +32,7 @@ async def send(database: Database, request: KeyedRequest, made: list[str | None]
     return (await database.write(lambda tx: once(tx, request, make, Made))).number
 
 
-async def test_sent_together_or_again_it_is_done_once(database: Database) -> None:
+async def test_simultaneous_and_repeated_requests_are_done_once(database: Database) -> None:
     made: list[str | None] = []
     answers = await asyncio.gather(*(send(database, order(), made) for _ in range(10)))
     assert set(answers) == {1}
@@ -59,7 +59,7 @@ async def test_another_content_under_the_same_key_is_422(database: Database) -> 
     assert refused.value.status == 422
 
 
-async def test_what_failed_keeps_no_answer(database: Database) -> None:
+async def test_a_failed_request_stores_no_answer(database: Database) -> None:
     async def make() -> Made:
         return Made(number=1)
 
@@ -106,16 +106,16 @@ def test_a_text_that_names_no_page_is_a_422(text: str) -> None:
 
 
 @given(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8")))
-def test_a_place_in_a_list_comes_back_whole(key: str, identifier: str) -> None:
+def test_a_position_in_a_list_survives_encoding(key: str, identifier: str) -> None:
     assert pages.parse(pages.after(key, identifier)) == (key, identifier)
 
 
-def test_halves_of_characters_are_no_place() -> None:
+def test_a_surrogate_is_no_position() -> None:
     with pytest.raises(Problem):
         pages.parse(pages.after("\ud800", "x"))
 
 
-def test_what_is_nested_deeper_than_python_reads_is_no_place() -> None:
+def test_a_too_deeply_nested_text_is_no_position() -> None:
     """It fits into a request line, and would have been a 500."""
     with pytest.raises(Problem):
         pages.parse(base64.urlsafe_b64encode(b"[" * 5000).decode())

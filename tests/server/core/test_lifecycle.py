@@ -37,12 +37,12 @@ async def returns() -> None:
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(lifecycle, "RESTART_SECONDS", 0.01)
 
 
 @pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize("end", [fails, is_cancelled_by_what_it_awaits, is_cancelled, returns])
-async def test_a_task_that_ends_is_begun_again(end: Callable[[], Awaitable[None]]) -> None:
+async def test_a_task_that_ends_is_restarted(end: Callable[[], Awaitable[None]]) -> None:
     begun, states = 0, []
 
     async def work() -> None:
@@ -67,7 +67,7 @@ async def test_a_task_that_ends_is_begun_again(end: Callable[[], Awaitable[None]
 
 
 @pytest.mark.usefixtures("at_once")
-async def test_one_that_was_stopped_stays_so() -> None:
+async def test_a_stopped_task_is_not_restarted() -> None:
     begun = 0
 
     async def work() -> None:
@@ -80,11 +80,11 @@ async def test_one_that_was_stopped_stays_so() -> None:
     await wait_until(lambda: begun > 1, 5)
     await failing.stop()
     stopped_at = begun
-    await asyncio.sleep(5 * lifecycle.AGAIN_SECONDS)
+    await asyncio.sleep(5 * lifecycle.RESTART_SECONDS)
     assert begun == stopped_at
 
 
-async def test_it_may_end_by_itself_and_is_told_again_where_it_does_not() -> None:
+async def test_a_stopped_task_may_end_by_itself_and_is_cancelled_again_otherwise() -> None:
     wake, told = asyncio.Event(), 0
 
     async def loses_a_cancellation() -> None:
@@ -112,7 +112,7 @@ async def test_it_may_end_by_itself_and_is_told_again_where_it_does_not() -> Non
         await task.stop(grace=None)
 
 
-async def test_a_server_tells_of_each_of_its_tasks_that_ended_and_recovers(
+async def test_a_server_reports_each_ended_task_and_recovers(
     live_server: LiveServer, rest: Rest
 ) -> None:
     def named(name: str) -> asyncio.Task[None] | None:

@@ -22,7 +22,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def test_refuses_one_too_many_and_says_when_there_is_room_again(clock: Clock) -> None:
+def test_one_too_many_is_refused_with_when_to_retry(clock: Clock) -> None:
     limit = RateLimit(30, "changes")
     for _ in range(30):
         limit.consume("a")
@@ -42,7 +42,7 @@ def take_all(limit: RateLimit) -> None:
         limit.consume("a")
 
 
-def test_coming_back_when_told_is_always_in_time(clock: Clock) -> None:
+def test_a_request_after_retry_after_is_accepted(clock: Clock) -> None:
     limit = RateLimit(41, "changes")  # 1.46 s a change
     for _ in range(41):
         limit.consume("a")
@@ -88,7 +88,7 @@ def test_keeps_a_bounded_number_of_keys(clock: Clock) -> None:
     assert len(limit._full) == limits.KEYS
 
 
-def test_a_flood_of_keys_frees_nobody_who_has_to_wait(clock: Clock) -> None:
+def test_a_flood_of_keys_frees_no_limited_key(clock: Clock) -> None:
     limit, delay = RateLimit(5, "changes"), GrowingDelay(5, 300)
     for _ in range(5):
         limit.consume("a")
@@ -102,7 +102,7 @@ def test_a_flood_of_keys_frees_nobody_who_has_to_wait(clock: Clock) -> None:
     assert len(delay._failures) == len(limit._full) == limits.KEYS
 
 
-def test_what_is_dear_costs_more_but_never_more_than_there_may_be(clock: Clock) -> None:
+def test_an_expensive_request_costs_more_but_never_more_than_the_limit(clock: Clock) -> None:
     limit = RateLimit(60, "requests")
     limit.consume("a", 50)
     with pytest.raises(Problem) as refused:
@@ -124,7 +124,7 @@ def test_a_limit_by_the_hour_says_so(clock: Clock) -> None:
     assert int(refused.value.headers["Retry-After"]) == 1800
 
 
-def test_less_than_all_at_once(clock: Clock) -> None:
+def test_a_share_of_the_limit_may_come_at_once(clock: Clock) -> None:
     limit = RateLimit(40, "requests", share=0.25)
     for _ in range(10):
         limit.consume("a")
@@ -136,7 +136,7 @@ def test_less_than_all_at_once(clock: Clock) -> None:
     RateLimit(1, "requests", share=0.25).consume("a")
 
 
-def test_waits_grow_with_each_failure_and_end_with_a_success(clock: Clock) -> None:
+def test_delays_grow_with_each_failure_and_end_with_a_success(clock: Clock) -> None:
     delay = GrowingDelay(3, 10)
     waits = []
     for _ in range(9):
@@ -149,7 +149,7 @@ def test_waits_grow_with_each_failure_and_end_with_a_success(clock: Clock) -> No
     assert not delay.seconds_left("a")
 
 
-def test_failures_are_held_against_a_key_for_a_day(clock: Clock) -> None:
+def test_failures_count_for_a_day(clock: Clock) -> None:
     delay = GrowingDelay(1, 300)
     for _ in range(100):
         delay.begin_attempt("a")
@@ -160,7 +160,7 @@ def test_failures_are_held_against_a_key_for_a_day(clock: Clock) -> None:
     assert delay.seconds_left("a") == 1
 
 
-def test_what_had_not_failed_is_forgiven(clock: Clock) -> None:
+def test_an_undone_attempt_does_not_count(clock: Clock) -> None:
     delay = GrowingDelay(2, 300)
     delay.begin_attempt("a")
     delay.begin_attempt("a")
@@ -170,7 +170,7 @@ def test_what_had_not_failed_is_forgiven(clock: Clock) -> None:
     assert not delay._failures.get("b")
 
 
-def test_no_free_failures_are_no_delays(clock: Clock) -> None:
+def test_zero_free_failures_cause_no_delay(clock: Clock) -> None:
     delay = GrowingDelay(0, 300)
     for _ in range(1000):
         delay.begin_attempt("a")
@@ -183,7 +183,7 @@ def test_retry_after_is_whole_seconds_and_never_too_few(seconds: float, header: 
     assert unavailable("x", seconds).headers["Retry-After"] == header
 
 
-async def test_a_key_has_a_few_turns_at_a_time_and_the_others_wait_in_line() -> None:
+async def test_a_key_has_a_few_turns_at_a_time_and_further_requests_wait() -> None:
     turns = Turns(2)
     done = await turns.acquire("a")
     kept = await turns.acquire("a")
@@ -202,14 +202,14 @@ async def test_a_key_has_a_few_turns_at_a_time_and_the_others_wait_in_line() -> 
         await waiting[2]
 
 
-async def test_no_turns_are_no_line() -> None:
+async def test_zero_turns_are_no_limit() -> None:
     turns = Turns(0)
     async with asyncio.timeout(10):
         for _ in range(100):
             await turns.acquire("a")
 
 
-def test_a_key_has_so_many_requests_in_flight() -> None:
+def test_requests_in_flight_are_limited_by_key() -> None:
     requests = InFlight(2)
     leave = requests.enter("a")
     requests.enter("a")

@@ -31,7 +31,7 @@ TOKEN = AccessTokens("x" * 32, 60).issue("acc_1", "ses_1")
         ("input_value={'email': 'a@b.c', 'password': 'hunter2'}, input_type=dict", "hunter2"),
     ],
 )
-def test_masks_what_must_not_be_read(text: str, secret: str) -> None:
+def test_secrets_are_masked(text: str, secret: str) -> None:
     assert secret not in mask(text)
 
 
@@ -44,7 +44,7 @@ def test_masks_what_must_not_be_read(text: str, secret: str) -> None:
         "order ord_Ab12 went from placed to accepted",
     ],
 )
-def test_leaves_the_rest_alone(text: str) -> None:
+def test_masking_leaves_other_text_alone(text: str) -> None:
     assert mask(text) == text
 
 

@@ -102,7 +102,7 @@ async def test_a_request_is_one_line_and_its_id_is_on_every_line(
     assert inner["request_id"] == "req-7"
 
 
-async def test_what_a_path_carries_is_masked_and_cannot_forge_a_line(
+async def test_a_path_is_masked_and_cannot_forge_a_log_line(
     client: Rest, logged: io.StringIO
 ) -> None:
     token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
@@ -113,7 +113,7 @@ async def test_what_a_path_carries_is_masked_and_cannot_forge_a_line(
     assert not [one for one in map(json.loads, logged.getvalue().splitlines()) if "forged" in one]
 
 
-async def test_a_client_that_is_gone_is_no_error(client: Rest, logged: io.StringIO) -> None:
+async def test_a_disconnected_client_is_not_an_error(client: Rest, logged: io.StringIO) -> None:
     with pytest.raises(aiohttp.ClientError):
         await client.get("/leaving")
 
@@ -130,7 +130,9 @@ async def test_a_client_that_is_gone_is_no_error(client: Rest, logged: io.String
     "sent",
     [b"GET / HTTP/9.9\r\n\r\n", b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\r\n"],
 )
-async def test_what_is_no_http_is_no_error(client: Rest, logged: io.StringIO, sent: bytes) -> None:
+async def test_a_request_that_is_not_http_is_not_an_error(
+    client: Rest, logged: io.StringIO, sent: bytes
+) -> None:
     port = int(client.base_url.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(sent)

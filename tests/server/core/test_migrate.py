@@ -42,7 +42,7 @@ def test_ten_processes_that_start_together_run_them_once(database_path: Path, ti
     assert sorted(map(int, done.stdout.split())) == [0] * 9 + [len(migrations())], done.stderr
 
 
-async def test_it_waits_for_whoever_writes_just_then(database_path: Path) -> None:
+async def test_a_migration_waits_for_a_present_writer(database_path: Path) -> None:
     with closing(sqlite3.connect(database_path, isolation_level=None)) as other:
         other.execute("CREATE TABLE theirs (a TEXT)")
         other.execute("BEGIN IMMEDIATE")
@@ -53,7 +53,7 @@ async def test_it_waits_for_whoever_writes_just_then(database_path: Path) -> Non
     assert await migrating == [name for _, name, _ in migrations()]
 
 
-async def test_with_nothing_to_do_it_waits_for_nobody(database_path: Path) -> None:
+async def test_a_migrated_database_is_opened_without_a_lock(database_path: Path) -> None:
     """So a worker comes up while another one writes, or cannot because the disk is full."""
     await migrate(database_path)
     with closing(sqlite3.connect(database_path, isolation_level=None)) as other:
@@ -67,7 +67,7 @@ async def test_a_second_run_finds_nothing_to_do(database_path: Path) -> None:
     assert await migrate(database_path) == []
 
 
-async def test_a_changed_migration_is_refused_in_words(database_path: Path) -> None:
+async def test_a_changed_migration_is_refused_with_a_message(database_path: Path) -> None:
     await migrate(database_path)
     with closing(sqlite3.connect(database_path)) as connection, connection:
         connection.execute("UPDATE migrations SET digest = 'another' WHERE number = 1")
@@ -97,13 +97,13 @@ async def test_a_failing_migration_leaves_nothing_behind(
         assert connection.execute("SELECT name FROM sqlite_master").fetchall() == []
 
 
-def test_a_file_that_is_no_database_is_refused_in_words(database_path: Path) -> None:
+def test_a_file_that_is_no_database_is_refused_with_a_message(database_path: Path) -> None:
     database_path.write_text("this is a shopping list, not a database\n" * 100)
     with pytest.raises(MigrationError, match="not a database"):
         asyncio.run(migrate(database_path))
 
 
-async def test_a_place_that_cannot_hold_it_is_refused_in_words(tmp_path: Path) -> None:
+async def test_an_unusable_path_is_refused_with_a_message(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MigrationError, match="TIFFIN_DATA_DIR"):
         await migrate(tmp_path / "file" / "deeper" / "tiffin.sqlite3")
@@ -124,7 +124,7 @@ def test_splits_scripts_into_statements() -> None:
         statements("CREATE TABLE a (b TEXT)\n")
 
 
-async def test_lists_of_before_keep_their_order_and_the_demo_gets_a_radius(
+async def test_older_lists_keep_their_order_and_the_demo_gets_a_radius(
     database_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     everything = migrations()

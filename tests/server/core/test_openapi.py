@@ -44,7 +44,7 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
     assert found
 
 
-def test_operations_have_a_name_of_their_own_and_words(document: dict[str, Any]) -> None:
+def test_operations_have_a_unique_name_and_a_description(document: dict[str, Any]) -> None:
     identifiers = [operation["operationId"] for _, _, operation in operations(document)]
     assert len(set(identifiers)) == len(identifiers)
     assert all(operation["summary"] for _, _, operation in operations(document))
@@ -58,7 +58,7 @@ def test_the_path_names_its_parameters_and_no_others(document: dict[str, Any]) -
         assert all(one["required"] for one in operation["parameters"] if one["in"] == "path")
 
 
-def test_each_error_is_problem_json_and_what_guards_may_answer_is_there(
+def test_each_error_is_problem_json_and_common_errors_are_documented(
     document: dict[str, Any],
 ) -> None:
     for path, method, operation in operations(document):
@@ -74,7 +74,7 @@ def test_each_error_is_problem_json_and_what_guards_may_answer_is_there(
             assert "404" in answers, (method, path)
 
 
-def test_what_is_not_counted_by_account_says_only_what_it_counts_itself(
+def test_an_operation_not_counted_by_account_documents_only_its_own_limits(
     document: dict[str, Any],
 ) -> None:
     found = [
@@ -90,7 +90,7 @@ def test_what_is_not_counted_by_account_says_only_what_it_counts_itself(
     assert "content" not in town_map["304"]
 
 
-def test_streams_and_empty_answers_are_told_as_they_are(document: dict[str, Any]) -> None:
+def test_streams_and_empty_answers_are_documented(document: dict[str, Any]) -> None:
     stream = document["paths"]["/api/v1/restaurants/{id}/orders/stream"]["get"]
     assert set(stream["responses"]["200"]["content"]) == {"text/event-stream"}
     held = document["paths"]["/api/v1/orders/{id}/status"]["get"]
@@ -108,7 +108,7 @@ def test_a_form_is_documented_with_its_file(document: dict[str, Any]) -> None:
     assert {"400", "413", "415", "422", "429"} <= set(operation["responses"])
 
 
-def test_generators_of_clients_take_the_document_at_its_word(document: dict[str, Any]) -> None:
+def test_the_document_suits_generators_of_clients(document: dict[str, Any]) -> None:
     """A default counts as a field that is always there, a null as a value that may come."""
     schemas = document["components"]["schemas"]
 

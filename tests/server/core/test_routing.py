@@ -204,7 +204,7 @@ ITEM = b'{"items": [{"name": "x", "quantity": %s}]}'
         '{"items": []}'.encode("utf-16"),
     ],
 )
-async def test_what_is_not_json_is_400(client: Rest, body: bytes) -> None:
+async def test_invalid_json_is_400(client: Rest, body: bytes) -> None:
     headers = {"Content-Type": "application/json"}
     problem(await client.post("/baskets", data=body, headers=headers), 400)
 
@@ -248,7 +248,7 @@ async def test_what_is_not_json_is_400(client: Rest, body: bytes) -> None:
         b'{"items": [' + b'{"name": "x"},' * 20 + b'{"name": "x"}]}',
     ],
 )
-async def test_what_is_json_but_cannot_be_is_422_with_the_fields(client: Rest, body: bytes) -> None:
+async def test_invalid_values_are_422_with_the_fields(client: Rest, body: bytes) -> None:
     headers = {"Content-Type": "application/json"}
     assert problem(await client.post("/baskets", data=body, headers=headers), 422)["errors"]
 
@@ -272,7 +272,7 @@ async def test_another_content_type_is_415(client: Rest, kind: str) -> None:
 @pytest.mark.parametrize(
     "kind", ["application/json; charset=utf-8", "APPLICATION/JSON", "application/vnd.x+json"]
 )
-async def test_json_by_any_of_its_names_is_read(client: Rest, kind: str) -> None:
+async def test_every_json_content_type_is_read(client: Rest, kind: str) -> None:
     answer = await client.post("/baskets", data=b'{"items": []}', headers={"Content-Type": kind})
     answer.must(201)
 
@@ -350,7 +350,7 @@ async def test_a_broken_chunk_is_400_also_in_the_middle(
         assert b" 400 " in await raw(client, *parts, whole=False)
 
 
-async def test_a_body_that_never_comes_is_400_in_the_end(
+async def test_a_body_that_never_arrives_is_400_after_a_while(
     client: Rest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bodies, "BODY_SECONDS", 0.2)
@@ -372,7 +372,7 @@ async def test_an_unknown_path_is_404_and_a_wrong_method_405(client: Rest) -> No
 @pytest.mark.parametrize(
     "path", ["/things/a%20b", "/things/a.b", "/things/%C3%A9", f"/things/{'x' * 65}", "/things/"]
 )
-async def test_what_no_id_can_be_is_not_there(client: Rest, path: str) -> None:
+async def test_an_invalid_id_is_404(client: Rest, path: str) -> None:
     problem(await client.get(path), 404)
 
 
@@ -387,20 +387,20 @@ async def test_a_key_out_of_bounds_is_422(client: Rest, key: str) -> None:
     problem(await client.post("/keys", headers={"Idempotency-Key": key}), 422)
 
 
-async def test_an_unexpected_error_tells_nothing_but_its_id(client: Rest) -> None:
+async def test_an_unexpected_error_reveals_only_its_id(client: Rest) -> None:
     answer = await client.get("/broken")
     assert b"hunter2" not in answer.body
     assert b"ValueError" not in answer.body
     problem(answer, 500)
 
 
-async def test_a_problem_may_have_members_and_a_type_of_its_own(client: Rest) -> None:
+async def test_a_problem_may_have_its_own_members_and_type(client: Rest) -> None:
     body = problem(await client.get("/conflict"), 409)
     assert body["order"] == {"id": "ord_1"}
     assert body["type"] == "urn:tiffin:problem:odds"
 
 
-async def test_takes_the_clients_request_id_where_it_is_a_decent_one(client: Rest) -> None:
+async def test_a_valid_request_id_of_the_client_is_used(client: Rest) -> None:
     answer = await client.get("/broken", headers={"X-Request-ID": "from-me.1"})
     assert answer.headers["X-Request-ID"] == answer.json["request_id"] == "from-me.1"
     for bad in ("x" * 65, "a b", "<script>", "caf\u00e9"):
@@ -408,7 +408,7 @@ async def test_takes_the_clients_request_id_where_it_is_a_decent_one(client: Res
         assert answer.headers["X-Request-ID"].startswith("req_")
 
 
-async def test_guards_in_their_order(client: Rest) -> None:
+async def test_guards_apply_in_order(client: Rest) -> None:
     for header in (None, "Basic x", "Bearer", "Bearer ", "Bearer a.b.c", f"bearer {token()[:-2]}"):
         headers = {"Authorization": header} if header else {}
         answer = await client.get("/mine", headers=headers)
@@ -425,7 +425,7 @@ async def test_guards_in_their_order(client: Rest) -> None:
     assert (await client.get("/mine", headers=employee)).must(200).json["name"] == "Ada"
 
 
-async def test_a_token_signed_by_another_algorithm_or_for_another_use_does_not_hold() -> None:
+async def test_a_token_signed_by_another_algorithm_or_for_another_use_is_not_valid() -> None:
     import jwt
 
     tokens = AccessTokens(SECRET, 60)
@@ -487,7 +487,7 @@ async def test_a_long_page_costs_more_than_a_short_one(client: Rest) -> None:
     (await client.get("/mine", headers=headers)).must(429)
 
 
-async def test_a_client_that_goes_before_the_answer_harms_nobody(client: Rest) -> None:
+async def test_a_client_that_disconnects_before_the_answer_harms_nobody(client: Rest) -> None:
     with pytest.raises((asyncio.TimeoutError, aiohttp.ClientError)):
         async with asyncio.timeout(0.0001):
             await client.get("/things/a")

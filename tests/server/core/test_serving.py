@@ -106,7 +106,7 @@ async def test_lists_that_nobody_reads_take_little_memory(start_server: StartSer
         assert grown < 80, f"{grown:.0f} MB for {READERS} lists"
 
 
-async def test_a_list_of_long_entries_comes_in_more_pages(start_server: StartServer) -> None:
+async def test_a_list_of_long_entries_has_shorter_pages(start_server: StartServer) -> None:
     server = start_server(env=NO_PHOTOS)
     place = await open_restaurant(server.data_dir, server.url)
     async with Rest(server.url) as rest:
@@ -145,7 +145,7 @@ async def test_pictures_that_nobody_reads_take_little_memory(start_server: Start
         assert grown < 80, f"{grown:.0f} MB for {READERS} pictures of 4 MiB"
 
 
-async def test_who_does_not_read_an_answer_is_cut_off(start_server: StartServer) -> None:
+async def test_a_client_that_does_not_read_its_answer_is_cut_off(start_server: StartServer) -> None:
     server = start_server(env={"TIFFIN_WRITE_SECONDS": "0.5"} | NO_PHOTOS)
     place = await open_restaurant(server.data_dir, server.url)
     async with Rest(server.url) as rest:
@@ -187,7 +187,7 @@ async def test_a_connection_without_a_request_is_closed(
     writer.close()
 
 
-async def test_a_head_by_the_byte_is_not_waited_for(start_server: StartServer) -> None:
+async def test_a_head_sent_byte_by_byte_times_out(start_server: StartServer) -> None:
     server = start_server(env={"TIFFIN_HEAD_SECONDS": "0.5"} | NO_PHOTOS)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     ended = asyncio.create_task(reader.read())
@@ -201,7 +201,7 @@ async def test_a_head_by_the_byte_is_not_waited_for(start_server: StartServer) -
     writer.close()
 
 
-async def test_a_head_has_an_end(start_server: StartServer) -> None:
+async def test_a_head_has_a_maximum_size(start_server: StartServer) -> None:
     server = start_server(env={"TIFFIN_HEAD_KB": "16"} | NO_PHOTOS)
     lines = b"".join(b"X-%d: %s\r\n" % (number, b"x" * 1000) for number in range(15))
     for more, status in ((b"\r\n", b"200"), (lines, b"431")):
@@ -254,7 +254,9 @@ def served(server: ServerProcess, host: str) -> bytes:
 
 
 @pytest.mark.parametrize("gunicorn", [False, True], ids=["alone", "gunicorn"])
-def test_silent_connections_shut_nobody_else_out(start_server: StartServer, gunicorn: bool) -> None:
+def test_silent_connections_do_not_shut_others_out(
+    start_server: StartServer, gunicorn: bool
+) -> None:
     server = start_server(
         gunicorn=gunicorn,
         files=256,
@@ -278,7 +280,7 @@ def test_silent_connections_shut_nobody_else_out(start_server: StartServer, guni
     assert log.count("connections refused") <= 3
 
 
-def test_who_connects_again_and_again_is_asked_to_wait(start_server: StartServer) -> None:
+def test_an_address_that_connects_too_often_has_to_wait(start_server: StartServer) -> None:
     server = start_server(env={"TIFFIN_CONNECTIONS_PER_MINUTE": "100"} | NO_PHOTOS)  # ten at once
     answers = [served(server, "127.0.0.3") for _ in range(12)]
     assert answers[0].startswith(b"HTTP/1.1 200 ")
@@ -286,7 +288,9 @@ def test_who_connects_again_and_again_is_asked_to_wait(start_server: StartServer
     assert served(server, "127.0.0.2").startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_process_has_a_limit_and_a_proxy_is_no_address(start_server: StartServer) -> None:
+def test_a_process_has_a_limit_and_proxies_are_not_counted_by_address(
+    start_server: StartServer,
+) -> None:
     server = start_server(
         env={
             "TIFFIN_MAX_SOCKETS": "20",
@@ -305,7 +309,7 @@ def test_a_process_has_a_limit_and_a_proxy_is_no_address(start_server: StartServ
         connection.close()
 
 
-async def test_an_account_has_so_many_requests_under_way(start_server: StartServer) -> None:
+async def test_requests_in_flight_are_limited_by_account(start_server: StartServer) -> None:
     server = start_server(
         env={"TIFFIN_REQUESTS_PER_ACCOUNT": "2", "TIFFIN_READS_AT_ONCE": "1"} | NO_PHOTOS
     )
@@ -362,7 +366,7 @@ async def answer_of(reader: asyncio.StreamReader) -> tuple[int, str, Any]:
 
 
 @pytest.mark.parametrize("gunicorn", [False, True], ids=["alone", "gunicorn"])
-async def test_what_has_begun_is_finished_or_told_when_the_server_stops(
+async def test_requests_in_progress_are_finished_or_refused_when_the_server_stops(
     start_server: StartServer, gunicorn: bool
 ) -> None:
     server = start_server(gunicorn=gunicorn, env={"TIFFIN_SHUTDOWN_SECONDS": "4"} | NO_PHOTOS)
@@ -450,7 +454,7 @@ async def test_a_large_read_is_parsed_in_parts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("addresses", [1, 200])
-async def test_a_crowd_does_not_hold_up_who_is_known(tmp_path: Path, addresses: int) -> None:
+async def test_a_crowd_does_not_delay_known_addresses(tmp_path: Path, addresses: int) -> None:
     """Two hundred requests from one address or many, and then one from where a valid token came,
     are read in one go."""
     answered: list[str | None] = []
@@ -501,7 +505,7 @@ async def told(server: ServerProcess, sent: bytes) -> tuple[int, str, Any]:
         writer.transport.abort()
 
 
-async def test_what_cannot_be_read_is_answered_in_words_and_takes_no_memory(
+async def test_unreadable_requests_are_answered_and_take_no_memory(
     start_server: StartServer,
 ) -> None:
     server = start_server(env=NO_PHOTOS)
@@ -535,7 +539,7 @@ async def test_what_cannot_be_read_is_answered_in_words_and_takes_no_memory(
     assert "Traceback" not in server.log_tail(500_000)
 
 
-async def test_good_requests_before_one_that_cannot_be_read_are_answered(
+async def test_requests_before_an_unreadable_one_are_answered(
     start_server: StartServer,
 ) -> None:
     server = start_server(env=NO_PHOTOS)
@@ -578,7 +582,7 @@ async def test_a_body_that_cannot_be_read_is_refused(
     ids=["too large", "not wanted", "no such path"],
 )
 @pytest.mark.parametrize("piece", [1000, 65_536], ids=["slow", "fast"])
-async def test_a_body_without_end_is_cut_off_after_the_answer(
+async def test_an_endless_body_is_cut_off_after_the_answer(
     start_server: StartServer, head: bytes, piece: int
 ) -> None:
     server = start_server(env=NO_PHOTOS)

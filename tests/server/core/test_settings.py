@@ -50,7 +50,7 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("TIFFIN_ORIGINAL_DAYS", "0", "TIFFIN_ORIGINAL_DAYS"),
     ],
 )
-def test_errors_name_the_variable_in_words(
+def test_errors_name_the_variable(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -61,7 +61,7 @@ def test_errors_name_the_variable_in_words(
     assert "pydantic" not in str(error.value)
 
 
-def test_a_setting_of_nothing_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_setting_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     unset = load_settings()
     for name in Settings.model_fields:
         for nothing in ("", "  "):
@@ -75,9 +75,7 @@ def test_a_setting_of_nothing_is_not_set(monkeypatch: pytest.MonkeyPatch) -> Non
     assert load_settings().port == 9001
 
 
-def test_blanks_around_a_value_are_no_part_of_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_values_are_stripped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TIFFIN_HOST", " ::1 ")
     monkeypatch.setenv("TIFFIN_DATA_DIR", f"{tmp_path} ")
     monkeypatch.setenv("TIFFIN_LOG_LEVEL", " debug")
@@ -104,7 +102,7 @@ def test_a_tilde_is_the_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("place", ["file", "file/below", "/proc/nowhere"])
-def test_a_folder_that_cannot_be_used_is_told_in_words(place: str, tmp_path: Path) -> None:
+def test_an_unusable_folder_is_reported_in_one_line(place: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     folder = tmp_path / place
     for use in (lambda: make_folder(folder), lambda: kept_secret(folder / "jwt-secret")):
@@ -123,12 +121,14 @@ def test_a_folder_that_cannot_be_used_is_told_in_words(place: str, tmp_path: Pat
         ("fe80::1%eth0", "http://[fe80::1%25eth0]:80"),
     ],
 )
-def test_an_address_is_told_as_a_client_takes_it(host: str, url: str) -> None:
+def test_an_ipv6_address_is_in_brackets_in_its_url(host: str, url: str) -> None:
     assert url_of(host, 80) == url
 
 
 @pytest.mark.parametrize("mode", [["--demo"], []])
-def test_the_command_tells_of_an_unusable_folder_in_a_line(mode: list[str], tmp_path: Path) -> None:
+def test_the_command_reports_an_unusable_folder_in_one_line(
+    mode: list[str], tmp_path: Path
+) -> None:
     (tmp_path / "file").touch()
     environment = {"TIFFIN_DATA_DIR": str(tmp_path / "file"), "TIFFIN_JWT_SECRET": "x" * 40}
     done = subprocess.run(
@@ -174,7 +174,7 @@ def test_a_secret_never_stands_in_an_error(monkeypatch: pytest.MonkeyPatch) -> N
         "hunter2@localhost",
     ],
 )
-def test_a_redis_url_that_means_something_else_is_refused_without_its_words(
+def test_an_ambiguous_redis_url_is_refused_without_being_quoted(
     monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     """As redis-py reads it, the beginning of a password would be a host or a port."""
@@ -198,9 +198,7 @@ def test_a_redis_url_that_means_something_else_is_refused_without_its_words(
     ],
 )
 @pytest.mark.parametrize("blank", ["", " ", "\n", "\t "])
-def test_a_redis_url_is_taken_without_blanks_around_it(
-    monkeypatch: pytest.MonkeyPatch, url: str, blank: str
-) -> None:
+def test_a_redis_url_is_stripped(monkeypatch: pytest.MonkeyPatch, url: str, blank: str) -> None:
     monkeypatch.setenv("TIFFIN_REDIS_URL", blank + url + blank)
     assert load_settings().redis_url.get_secret_value() == url
 
@@ -225,7 +223,7 @@ SECRETS = {
 
 
 @pytest.mark.parametrize(("name", "value"), [(n, v) for n, some in SECRETS.items() for v in some])
-async def test_what_cannot_be_used_is_a_line_that_names_the_setting_and_no_secret(
+async def test_an_unusable_setting_is_named_in_one_line_without_secrets(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -237,7 +235,7 @@ async def test_what_cannot_be_used_is_a_line_that_names_the_setting_and_no_secre
     assert "hunt" not in shown
 
 
-async def test_gunicorn_is_ended_by_them_with_a_line(
+async def test_invalid_settings_end_gunicorn_with_one_line(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("TIFFIN_DATA_DIR", str(tmp_path))
@@ -263,7 +261,7 @@ def test_no_secret_is_seen_in_the_settings(tmp_path: Path) -> None:
     assert settings.token_secret == "hunter2" * 6
 
 
-def test_what_is_kept_is_nobody_elses(tmp_path: Path) -> None:
+def test_stored_files_are_private(tmp_path: Path) -> None:
     """Also what an earlier version left readable for everybody."""
     data = tmp_path / "data"
     (data / "blobs").mkdir(parents=True)
@@ -280,7 +278,7 @@ def test_what_is_kept_is_nobody_elses(tmp_path: Path) -> None:
     assert modes == {path: 0o700 if path.is_dir() else 0o600 for path in modes}
 
 
-def test_every_wrong_setting_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_wrong_setting_is_reported_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIFFIN_EVENT_DAYS", "-1")
     monkeypatch.setenv("TIFFIN_LOG_LEVEL", "loud")
     with pytest.raises(SettingsError) as error:
@@ -315,7 +313,7 @@ def test_port_is_honoured_with_and_without_prefix(monkeypatch: pytest.MonkeyPatc
     assert load_settings(port=0).port == 0
 
 
-def test_no_map_is_no_map(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_empty_map_setting_is_no_map(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert load_settings().map is None
     monkeypatch.setenv("TIFFIN_MAP", "")
     assert load_settings().map is None
@@ -329,7 +327,7 @@ def test_no_map_is_no_map(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     ("url", "path"),
     [("sqlite:///town.db", "town.db"), ("sqlite:////var/town.db", "/var/town.db")],
 )
-def test_where_the_database_is(url: str, path: str, tmp_path: Path) -> None:
+def test_the_database_path_follows_the_settings(url: str, path: str, tmp_path: Path) -> None:
     assert Settings(database_url=url).database_path == Path(path)
     assert Settings(data_dir=tmp_path).database_path.parent == tmp_path
 
@@ -353,7 +351,7 @@ def test_processes_that_race_for_the_secret_keep_one(tmp_path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["jwt-secret"]
 
 
-def test_a_secret_that_was_emptied_signs_nothing(tmp_path: Path) -> None:
+def test_an_emptied_secret_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "jwt-secret").write_text("\n")
     with pytest.raises(SettingsError, match="jwt-secret"):
         kept_secret(tmp_path / "jwt-secret")
@@ -368,7 +366,7 @@ def test_no_network_of_proxies_is_the_whole_world(monkeypatch: pytest.MonkeyPatc
             load_settings()
 
 
-def test_the_operators_page_tells_of_every_setting() -> None:
+def test_the_operators_page_describes_every_setting() -> None:
     page = (ROOT / "docs" / "operating.md").read_text()
     untold = [name for name in Settings.model_fields if f"`TIFFIN_{name.upper()}`" not in page]
     assert not untold

@@ -1,4 +1,4 @@
-"""Who may log in to a demo, and that it ends with the demo."""
+"""Who may log in to a demo, and that its accounts and sessions end with it."""
 
 import json
 import socket
@@ -34,7 +34,7 @@ def accounts_in(data_dir: Path) -> dict[str, str]:
     return {account["email"]: account["password"] for account in accounts}
 
 
-async def refused_at_start(data_dir: Path, demo: bool) -> str:
+async def start_error(data_dir: Path, demo: bool) -> str:
     """Why a server does not start on that data."""
     runner = web.AppRunner(create_app(settings_for(data_dir, demo=demo)))
     try:
@@ -46,7 +46,7 @@ async def refused_at_start(data_dir: Path, demo: bool) -> str:
 
 
 def refusal(data_dir: Path, *arguments: str) -> str:
-    """The one line with which the server process ended."""
+    """The one line that the server process ends with."""
     done = subprocess.run(
         [sys.executable, "-m", "server", "--port", "0", *arguments],
         cwd=ROOT,
@@ -56,22 +56,24 @@ def refusal(data_dir: Path, *arguments: str) -> str:
         timeout=60,
     )
     assert done.returncode == 2
-    [said] = done.stderr.splitlines()
-    return said
+    [message] = done.stderr.splitlines()
+    return message
 
 
-def test_nobody_runs_for_real_on_a_demos_data(data_dir: Path, start_server: StartServer) -> None:
+def test_a_production_server_refuses_a_demos_data(
+    data_dir: Path, start_server: StartServer
+) -> None:
     start_server(demo=True).terminate()
-    said = refusal(data_dir)
-    assert "holds a demo's town" in said
-    assert "TIFFIN_DATA_DIR" in said
-    assert "--demo" in said
+    message = refusal(data_dir)
+    assert "holds a demo's town" in message
+    assert "TIFFIN_DATA_DIR" in message
+    assert "--demo" in message
 
 
-async def test_no_demo_is_built_among_real_accounts(data_dir: Path) -> None:
+async def test_a_demo_refuses_a_database_with_other_accounts(data_dir: Path) -> None:
     async with running_server(settings_for(data_dir)) as server:
         await open_restaurant(data_dir, server.url)
-    assert "accounts that are no demo's" in await refused_at_start(data_dir, demo=True)
+    assert "accounts that are not a demo's" in await start_error(data_dir, demo=True)
     async with running_server(settings_for(data_dir)) as server, Rest(server.url) as nobody:
         await nobody.register("ada@example.org")
 
@@ -99,10 +101,10 @@ async def test_a_demos_accounts_and_sessions_end_with_it(data_dir: Path) -> None
             (await held.post("/auth/refresh", {"refresh_token": token})).must(401)
 
 
-async def test_a_demo_has_passwords_of_its_own(data_dir: Path, tmp_path: Path) -> None:
+async def test_every_demo_has_its_own_passwords(data_dir: Path, tmp_path: Path) -> None:
     folders = (data_dir, tmp_path / "other")
     for folder in folders:
-        for _ in range(2):  # started again, it keeps them
+        for _ in range(2):  # a second start keeps them
             async with (
                 running_server(settings_for(folder, demo=True)) as server,
                 Rest(server.url) as nobody,
@@ -117,11 +119,11 @@ async def test_a_demo_has_passwords_of_its_own(data_dir: Path, tmp_path: Path) -
     assert not one & two
 
 
-async def test_the_accounts_of_an_earlier_demo_are_marked_and_lose_its_password(
+async def test_accounts_of_an_earlier_demo_are_marked_and_lose_its_password(
     data_dir: Path,
 ) -> None:
     async with running_server(settings_for(data_dir, demo=True)) as server:
-        pilots = accounts_in(data_dir)
+        autopilots = accounts_in(data_dir)
         async with Rest(server.url) as guest:
             await guest.register("robin@guests.tiffin.example")
     (data_dir / "demo-password").unlink()
@@ -137,18 +139,18 @@ async def test_the_accounts_of_an_earlier_demo_are_marked_and_lose_its_password(
             body = {"email": email, "password": PUBLISHED}
             (await nobody.post("/auth/login", body)).must(401)
         fresh = accounts_in(data_dir)
-        assert fresh.keys() == pilots.keys()
+        assert fresh.keys() == autopilots.keys()
         await nobody.another().log_in(KITCHEN, fresh[KITCHEN])
         maya = await nobody.another().demo("employee")
         assert maya.grant["account"]["email"] == "maya@tiffin.example"
     change(data_dir, "DELETE FROM meta WHERE name = 'demo_town'")
     async with running_server(settings_for(data_dir)) as real, Rest(real.url) as nobody:
         (await nobody.post("/auth/login", {"email": KITCHEN, "password": fresh[KITCHEN]})).must(401)
-        # A guest who registered by themselves is a customer like any other.
+        # A guest who registered is an ordinary customer.
         await nobody.another().log_in("robin@guests.tiffin.example", PUBLISHED)
 
 
-def test_what_a_server_keeps_is_nobody_elses(data_dir: Path, start_server: StartServer) -> None:
+def test_only_the_owner_can_read_the_data_folder(data_dir: Path, start_server: StartServer) -> None:
     data_dir.chmod(0o755)
     server = start_server(demo=True)
     kept = {path for path in data_dir.rglob("*") if path != server.log_path}
@@ -157,12 +159,12 @@ def test_what_a_server_keeps_is_nobody_elses(data_dir: Path, start_server: Start
     assert not readable
 
 
-async def test_a_demo_that_cannot_write_its_accounts_down_runs_without(data_dir: Path) -> None:
+async def test_a_demo_that_cannot_write_its_accounts_file_still_runs(data_dir: Path) -> None:
     path = data_dir / "demo-accounts.json"
     async with running_server(settings_for(data_dir, demo=True)):
         written = path.stat().st_mtime_ns
     async with running_server(settings_for(data_dir, demo=True)):
-        assert path.stat().st_mtime_ns == written  # nothing is written that is there already
+        assert path.stat().st_mtime_ns == written  # an unchanged file is not written again
     path.unlink()
     path.mkdir()
     settings = settings_for(data_dir, demo=True)
@@ -186,16 +188,16 @@ async def test_a_demo_that_cannot_write_its_accounts_down_runs_without(data_dir:
         ("tiffin.example", False),
     ],
 )
-def test_what_is_loopback(host: str, loopback: bool) -> None:
+def test_which_addresses_are_loopback(host: str, loopback: bool) -> None:
     assert is_loopback(host) is loopback
 
 
-def test_a_demo_is_opened_to_other_machines_only_by_saying_so(
+def test_a_demo_is_open_to_other_machines_only_on_request(
     data_dir: Path, start_server: StartServer
 ) -> None:
-    said = refusal(data_dir, "--demo", "--host", "0.0.0.0")
-    assert "0.0.0.0" in said
-    assert "--demo-public" in said
+    message = refusal(data_dir, "--demo", "--host", "0.0.0.0")
+    assert "0.0.0.0" in message
+    assert "--demo-public" in message
 
     more = {"TIFFIN_HOST": "0.0.0.0", "TIFFIN_DEMO_PUBLIC": "1"}
     server = start_server(demo=True, env=more, host=None)
@@ -203,7 +205,7 @@ def test_a_demo_is_opened_to_other_machines_only_by_saying_so(
     assert any("this demo is open to every address" in line for line in warnings)
 
 
-async def test_a_demo_serves_nobody_through_another_address(data_dir: Path) -> None:
+async def test_a_demo_refuses_requests_through_another_address(data_dir: Path) -> None:
     # Under gunicorn the application learns of its address by requests alone.
     address = _own_address()
     for public, status in ((False, 403), (True, 200)):

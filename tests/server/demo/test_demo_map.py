@@ -1,4 +1,4 @@
-"""The demo's map against the demo's places: what the apps draw and ride must fit together."""
+"""The demo's map has to fit the demo's addresses and to be one connected town."""
 
 import json
 import re
@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-METRES_A_DEGREE = radians(6_371_008.8)
+from server.geo.sphere import METRES_PER_DEGREE
+
 Point = tuple[float, float]
 
 
@@ -18,14 +19,15 @@ def read(name: str) -> Any:
 
 
 def metres(lng: float, lat: float) -> Point:
-    return lng * METRES_A_DEGREE * cos(radians(47.07)), lat * METRES_A_DEGREE
+    """Metres east and north of 0, 0, on a plane that fits the town."""
+    return lng * METRES_PER_DEGREE * cos(radians(47.07)), lat * METRES_PER_DEGREE
 
 
 TOWN = read("town.json")
 FEATURES = read("map.geojson")["features"]
 STREETS = [one for one in FEATURES if one["properties"]["kind"] == "street"]
 HOMES = [one["address"] for one in TOWN["customers"]]
-PLACES = [
+ADDRESSES = [
     *((one["address"], one["lat"], one["lng"]) for one in TOWN["restaurants"]),
     *((home["text"], home["lat"], home["lng"]) for home in HOMES),
 ]
@@ -41,20 +43,20 @@ def away(point: Point, a: Point, b: Point) -> float:
 def nearest(point: Point) -> tuple[float, str]:
     best = (inf, "")
     for street in STREETS:
-        line = [metres(*place) for place in street["geometry"]["coordinates"]]
+        line = [metres(*position) for position in street["geometry"]["coordinates"]]
         for a, b in pairwise(line):
             best = min(best, (away(point, a, b), street["properties"]["name"]))
     return best
 
 
-@pytest.mark.parametrize(("address", "lat", "lng"), PLACES)
-def test_every_place_is_on_the_street_of_its_address(address: str, lat: float, lng: float) -> None:
+@pytest.mark.parametrize(("address", "lat", "lng"), ADDRESSES)
+def test_every_address_is_on_its_street(address: str, lat: float, lng: float) -> None:
     off, street = nearest(metres(lng, lat))
     assert off < 25
     assert street == re.sub(r"^\d+ |,.*", "", address)
 
 
-def test_one_can_ride_from_every_street_to_every_other() -> None:
+def test_all_streets_are_connected() -> None:
     leader: dict[Point, Point] = {}
 
     def find(node: Point) -> Point:
@@ -69,14 +71,14 @@ def test_one_can_ride_from_every_street_to_every_other() -> None:
 
 
 def test_streets_that_cross_meet_at_a_vertex() -> None:
-    stretches = [
+    segments = [
         (tuple(a), tuple(b), metres(*a), metres(*b))
         for street in STREETS
         for a, b in pairwise(street["geometry"]["coordinates"])
     ]
     crossed = []
-    for index, (a, b, here, there) in enumerate(stretches):
-        for c, d, this, that in stretches[index + 1 :]:
+    for index, (a, b, here, there) in enumerate(segments):
+        for c, d, this, that in segments[index + 1 :]:
             if {a, b} & {c, d}:
                 continue
             if _side(here, there, this) * _side(here, there, that) < 0 and (

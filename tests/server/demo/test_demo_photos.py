@@ -1,4 +1,4 @@
-"""The demo's dishes have their photos from the first start on, and as anybody's uploads."""
+"""The demo's dishes have photos from the first start on, as ordinary uploads."""
 
 import io
 import json
@@ -14,12 +14,12 @@ from support.live_server import running_server, settings_for
 from support.rest import Rest
 from support.waiting import wait_until
 
-MOST_BYTES = 3_000_000
+MAX_BYTES = 3_000_000
 
 
 @pytest.fixture
 async def town(data_dir: Path) -> AsyncIterator[Rest]:
-    """The demo's employee, at a server whose town has just been built."""
+    """The demo's employee, at a server with a new town."""
     async with (
         running_server(settings_for(data_dir, demo=True)) as server,
         Rest(server.url) as rest,
@@ -28,26 +28,26 @@ async def town(data_dir: Path) -> AsyncIterator[Rest]:
 
 
 async def menus(rest: Rest) -> list[dict[str, Any]]:
-    places = (await rest.get("/restaurants")).must(200).json["items"]
-    return [(await rest.get(f"/restaurants/{one['id']}")).must(200).json for one in places]
+    found = (await rest.get("/restaurants")).must(200).json["items"]
+    return [(await rest.get(f"/restaurants/{one['id']}")).must(200).json for one in found]
 
 
 def local(url: str) -> str:
     return url.removeprefix("/api/v1")
 
 
-async def test_every_dish_has_a_photo_that_stands_free(town: Rest) -> None:
-    for place in await menus(town):
-        for dish in place["menu"]:
+async def test_every_dish_has_a_photo_without_background(town: Rest) -> None:
+    for restaurant in await menus(town):
+        for dish in restaurant["menu"]:
             body = (await town.get(local(dish["photo_url"]))).must(200).body
             with Image.open(io.BytesIO(body), formats=("PNG",)) as picture:
                 alpha = picture.convert("RGBA").getchannel("A")
-            assert alpha.getpixel((0, 0)) == 0, f"{dish['name']} has its table still"
+            assert alpha.getpixel((0, 0)) == 0, f"{dish['name']} still shows its table"
             opaque = sum(alpha.histogram()[240:]) / (alpha.width * alpha.height)
             assert 0.05 < opaque < 0.8, f"{dish['name']}: {opaque:.0%} is opaque"
 
 
-async def test_the_employee_finds_them_as_uploads_and_may_delete_one(
+async def test_the_photos_are_uploads_of_the_employee_who_may_delete_them(
     town: Rest, data_dir: Path
 ) -> None:
     account = town.grant["account"]
@@ -63,12 +63,10 @@ async def test_the_employee_finds_them_as_uploads_and_may_delete_one(
     after = (await town.get(f"/restaurants/{account['restaurant_id']}")).must(200).json["menu"]
     assert "photo_url" not in after[0]
     blobs = data_dir / "blobs"
-    await wait_until(
-        lambda: not list(blobs.glob(f"{first['id']}*")), what="its files are gone as well"
-    )
+    await wait_until(lambda: not list(blobs.glob(f"{first['id']}*")), what="its files are gone")
 
 
-async def test_they_come_once_and_stay_away_when_deleted(data_dir: Path) -> None:
+async def test_photos_are_added_once_and_stay_deleted(data_dir: Path) -> None:
     async def started() -> tuple[int, int]:
         async with (
             running_server(settings_for(data_dir, demo=True)) as server,
@@ -87,9 +85,9 @@ async def test_they_come_once_and_stay_away_when_deleted(data_dir: Path) -> None
     assert (again, files_again) == (count - 1, files - 1)
 
 
-def test_the_list_names_the_towns_dishes_and_is_small() -> None:
+def test_there_is_one_small_photo_of_each_dish() -> None:
     plan = json.loads((FOLDER / "photos.json").read_text("utf-8"))
     town = json.loads((FOLDER.parent / "town.json").read_text("utf-8"))
     dishes = {(one["name"], dish[0]) for one in town["restaurants"] for dish in one["menu"]}
     assert {(one["restaurant"], one["dish"]) for one in plan} == dishes
-    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < MOST_BYTES
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < MAX_BYTES

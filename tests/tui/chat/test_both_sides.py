@@ -84,7 +84,7 @@ async def test_too_long_a_message_is_counted_and_not_lost(customer: Side) -> Non
     composer.insert("y" * 10)
     await customer.sees("-3 left")
     await customer.press("enter")
-    await customer.told("take 3 away")
+    await customer.told("(3 over)")
     assert len(composer.text) == LONGEST_TEXT + 3
     await customer.press("backspace", "backspace", "backspace", "enter")
     await wait_until(lambda: composer.text == "", what="it to be sent")

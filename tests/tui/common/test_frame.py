@@ -316,7 +316,7 @@ async def test_the_top_bar_tells_when_a_line_is_away(
         app.echo.meter.set_state(State.WAITING)
         await sees(app, "◐ all live")
         app.echo.meter.retrying("refused", 5)
-        await sees(app, "◌ 1 of 1 away")
+        await sees(app, "◌ 1 of 1 offline")
 
 
 async def test_a_thousand_events_are_a_few_paintings(

@@ -107,7 +107,7 @@ async def test_a_server_that_is_away_is_said_and_waited_for(tmp_path: Path) -> N
     port = free_port()
     app = window(f"http://127.0.0.1:{port}", tmp_path)
     async with opened(app, (80, 24)) as pilot:
-        await sees(app, "no answer, looking again")
+        await sees(app, "not responding, retrying")
         await pilot.press("enter")
         await sees(app, "Trying again every few seconds")
         settings = settings_for(tmp_path / "data", demo=True)

@@ -1,3 +1,4 @@
+import pytest
 from textual.app import App, ComposeResult
 
 from tui.common.theme import NIGHT
@@ -21,7 +22,7 @@ async def drawn(status: str, reached: str = "placed", width: int = 80) -> list[s
         return stepper.render().plain.split("\n")
 
 
-async def test_steps_taken_the_one_at_hand_and_those_to_come() -> None:
+async def test_past_current_and_future_steps_are_told_apart() -> None:
     line, names = await drawn("out_for_delivery")
     assert line.count("●") == 3
     assert line.count("◉") + line.count("◎") == 1
@@ -31,7 +32,7 @@ async def test_steps_taken_the_one_at_hand_and_those_to_come() -> None:
         assert name in names
 
 
-async def test_ready_is_said_where_cooking_was() -> None:
+async def test_ready_is_shown_in_place_of_cooking() -> None:
     _, names = await drawn("ready")
     assert "Ready" in names
     assert "Cooking" not in names
@@ -42,7 +43,7 @@ async def test_a_delivered_order_has_no_step_left() -> None:
     assert line.count("●") == 5
 
 
-async def test_a_cancelled_order_says_so_after_the_step_it_had_reached() -> None:
+async def test_a_cancelled_order_is_marked_after_the_step_it_had_reached() -> None:
     line, names = await drawn("cancelled", "accepted")
     assert line.count("●") == 2
     assert line.count("✕") == 1
@@ -53,13 +54,22 @@ async def test_a_cancelled_order_says_so_after_the_step_it_had_reached() -> None
     assert names.strip().endswith("Cancelled")
 
 
-async def test_it_fits_a_narrow_panel() -> None:
-    for width in (30, 36, 44):
-        for status in ("placed", "ready", "delivered", "cancelled"):
-            for line in await drawn(status, "preparing", width):
-                assert len(line) <= width, (width, status, line)
+@pytest.mark.parametrize("width", [30, 36, 44, 45, 50, 52, 60])
+async def test_names_fit_the_width_and_stand_apart(width: int) -> None:
+    for status in ("placed", "ready", "out_for_delivery", "delivered", "cancelled"):
+        line, names = await drawn(status, "preparing", width)
+        assert max(len(line), len(names)) <= width, (status, line, names)
+        if width >= 45:
+            steps = ["Placed", "Accepted", "Cooking", "On its way", "Delivered"]
+            if status == "cancelled":
+                steps[3] = "Cancelled"
+            elif status == "ready":
+                steps[2] = "Ready"
+            assert names.split() == " ".join(steps).split(), names
 
 
-async def test_without_room_for_all_names_it_says_the_one_it_is_at() -> None:
+async def test_without_room_for_all_names_only_the_current_step_is_named() -> None:
     _, names = await drawn("accepted", width=28)
-    assert names.strip() == "Taken"
+    assert names.strip() == "Accepted"
+    _, names = await drawn("cancelled", "accepted", width=28)
+    assert names.strip() == "Cancelled"

@@ -169,7 +169,7 @@ async def test_what_cooks_is_not_cancelled_and_why(
         await pilot.press("c")
         await sees(app, "They have not begun to")
         await kitchen.step(order_id, "preparing")
-        await sees(app, "has begun to cook it")
+        await sees(app, "has started cooking")
         await pilot.press("escape")
         await wait_until(lambda: len(app.screen_stack) == 1, what="closed")
         await pilot.press("c")

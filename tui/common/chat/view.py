@@ -213,5 +213,5 @@ class ChatPane(Vertical):
 
     @on(Composer.TooLong)
     def _too_long(self, event: Composer.TooLong) -> None:
-        words = f"A message holds {LONGEST_TEXT:,} characters; take {event.excess:,} away."
+        words = f"Messages are limited to {LONGEST_TEXT:,} characters ({event.excess:,} over)."
         self.post_message(self.Refused(words))

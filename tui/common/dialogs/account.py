@@ -75,7 +75,7 @@ class AccountScreen(Dialog[None]):
                     yield Button("Photo …", id="photo", compact=True)
                 yield Button("Sessions …", id="sessions", compact=True)
             yield Static("Password", classes="heading", markup=False)
-            for field, label in (("current_password", "Now"), ("new_password", "New")):
+            for field, label in (("current_password", "Current"), ("new_password", "New")):
                 with Horizontal(classes="row"):
                     yield Label(label, markup=False)
                     yield Input(id=field, password=True, compact=True, max_length=1024)

@@ -120,7 +120,7 @@ class LoginScreen(Screen[bool]):
             with Horizontal(id="buttons"):
                 yield Button("Log in", id="log-in", compact=True)
                 if role == "customer":
-                    yield Button("I am new here", id="new", compact=True)
+                    yield Button("Create account", id="new", compact=True)
             yield StatusLine()
         yield KeyBar()
         yield TooSmall()
@@ -152,7 +152,7 @@ class LoginScreen(Screen[bool]):
         card.toggle_class("-registering")
         self.query_one("#log-in", Button).label = "Register" if self._registering else "Log in"
         self.query_one("#new", Button).label = (
-            "Log in instead" if self._registering else "I am new here"
+            "Log in instead" if self._registering else "Create account"
         )
         self.show_status("")
         self.query_one("#name" if self._registering else "#email", Input).focus()
@@ -325,10 +325,10 @@ class ServerLine(Static):
                 self._refuse()
                 return
             except (OSError, TimeoutError):
-                self._say("no answer, looking again", "◌", "$warning")
+                self._say("not responding, retrying", "◌", "$warning")
                 await asyncio.sleep(PROBE_SECONDS)
             else:
-                self._say("there", "●", "$success")
+                self._say("online", "●", "$success")
                 return
 
     def _refuse(self) -> None:

@@ -141,8 +141,9 @@ class RowList(OptionList):
             self.highlighted = self._next_selectable(at, -1) if nearest is None else nearest
 
     def _rows_in_view(self) -> range:
-        first = self.scroll_offset.y // self.ROW_LINES
-        return range(first, min(len(self._rows), first + self.size.height // self.ROW_LINES + 2))
+        top = self.scroll_offset.y
+        end = -(-(top + self.size.height) // self.ROW_LINES)
+        return range(top // self.ROW_LINES, min(len(self._rows), end))
 
     @property
     def rows_to_end(self) -> int:

@@ -1,4 +1,4 @@
-"""The five steps of an order, the one it is at, or where it was cancelled."""
+"""The five steps of an order: the current one, or where it was cancelled."""
 
 from rich.cells import cell_len
 from textual.content import Content
@@ -6,8 +6,6 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 STEPS = ("Placed", "Accepted", "Cooking", "On its way", "Delivered")
-SHORT_STEPS = ("Placed", "Taken", "Cooking", "Riding", "Here")
-ROOMY = 50
 
 STEP_OF: dict[str, int] = {
     "placed": 0,
@@ -17,13 +15,13 @@ STEP_OF: dict[str, int] = {
     "out_for_delivery": 3,
     "delivered": 4,
 }
-"""The step each status of an order stands at."""
+"""The step of each status of an order."""
 
 Part = tuple[str, str]
 
 
 class Stepper(Widget):
-    """Draws a status as five steps; the current one beats until the order is over."""
+    """Draws a status as five steps; the current one blinks while the order is open."""
 
     DEFAULT_CSS = "Stepper { height: 2; width: 1fr; }"
 
@@ -31,29 +29,29 @@ class Stepper(Widget):
     """The order's status, as the wire names it."""
     reached: reactive[str] = reactive("placed")
     """For a cancelled order: the status it had before."""
-    _beat: reactive[bool] = reactive(False)
+    _blink_on: reactive[bool] = reactive(False)
 
     def show(self, status: str, reached: str = "placed") -> None:
         """Show `status`; `reached` is the one before a cancellation."""
         self.status, self.reached = status, reached
 
     def on_mount(self) -> None:
-        """Start the beat."""
-        self.set_interval(0.6, self._pulse)
+        """Start to blink."""
+        self.set_interval(0.6, self._on_timer)
 
-    def _pulse(self) -> None:
+    def _on_timer(self) -> None:
         if self.status not in ("delivered", "cancelled") and self.is_on_screen:
-            self._beat = not self._beat
+            self._blink_on = not self._blink_on
 
     def render(self) -> Content:
         """The line of steps, and their names below."""
         width = self.content_size.width
         cancelled = self.status == "cancelled"
         at = STEP_OF.get(self.reached if cancelled else self.status, 0)
-        names = list(STEPS if width >= ROOMY else SHORT_STEPS)
+        names = list(STEPS)
         if cancelled:
             at = min(at + 1, len(names) - 1)
-            names[at] = "Cancelled" if width >= ROOMY else "Off"
+            names[at] = "Cancelled"
         elif self.status == "ready":
             names[at] = "Ready"
         places = [int(width / len(names) * (step + 0.5)) for step in range(len(names))]
@@ -72,7 +70,7 @@ class Stepper(Widget):
             elif step == at and cancelled:
                 parts.append(("✕", "bold $error"))
             elif step == at:
-                parts.append(("◎" if self._beat else "◉", "bold $primary"))
+                parts.append(("◎" if self._blink_on else "◉", "bold $primary"))
             else:
                 parts.append(("○", "$wire-ink"))
             if step + 1 < len(places):
@@ -84,18 +82,25 @@ class Stepper(Widget):
     def _labels(
         self, names: list[str], places: list[int], at: int, width: int, cancelled: bool
     ) -> list[Part]:
+        if sum(cell_len(name) + 1 for name in names) - 1 > width:
+            # there is room for the current one only
+            names = [name if step == at else "" for step, name in enumerate(names)]
+        starts: list[int] = []
+        limit = width
+        for name, place in zip(reversed(names), reversed(places), strict=True):
+            end = min(limit, place + (cell_len(name) + 1) // 2)
+            starts.insert(0, max(0, end - cell_len(name)))
+            limit = starts[0] - 1 if name else limit
         parts: list[Part] = []
         position = 0
-        if sum(cell_len(name) + 1 for name in names) > width:
-            # no room for all: the one it is at tells most
-            names = [name if step == at else "" for step, name in enumerate(names)]
-        for step, name in enumerate(names):
-            cells = cell_len(name)
-            start = max(position, min(width - cells, places[step] - cells // 2))
+        for step, (name, start) in enumerate(zip(names, starts, strict=True)):
+            if not name:
+                continue
+            start = max(start, position + 1) if position else start
             ink = "$title" if step < at else "$wire-ink"
             if step == at:
                 done = self.status == "delivered"
                 ink = "bold $error" if cancelled else "bold $success" if done else "bold $primary"
             parts += [(" " * (start - position), ""), (name, ink)]
-            position = start + cells
+            position = start + cell_len(name)
         return parts

@@ -83,7 +83,7 @@ class TopBar(Widget):
             return dots, Content("")
         lost = sum(state in (State.RETRY, State.DOWN) for state in used)
         if lost:
-            return dots, Content.assemble((f" {lost} of {len(used)} away", "$warning"))
+            return dots, Content.assemble((f" {lost} of {len(used)} offline", "$warning"))
         if State.CONNECTING in used:
             return dots, Content.assemble((" connecting", "$wire-ink"))
         return dots, Content.assemble((" all live", "$wire-ink"))

@@ -123,7 +123,7 @@ class Checkout(Vertical):
         if words:
             return f"{words} Choose one nearer to you, or set your place in the profile, f2.", None
         if not self.query_one("#address", Input).value.strip():
-            return "Type the address that it is to be brought to.", "address"
+            return "Enter a delivery address.", "address"
         return "", None
 
     @on(Input.Changed)

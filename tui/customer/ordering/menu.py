@@ -31,7 +31,7 @@ QUANTITY_BINDINGS: tuple[BindingType, ...] = (
     Binding("right", "more(1)", show=False),
     Binding("left", "more(-1)", show=False),
     *(
-        Binding(str(digit), f"quantity({digit})", "So many", show=digit == 0, key_display="0-9")
+        Binding(str(digit), f"quantity({digit})", "Quantity", show=digit == 0, key_display="0-9")
         for digit in range(10)
     ),
     Binding("delete", "quantity(0)", "None", show=False),

@@ -26,7 +26,7 @@ from tui.customer.ordering.checkout import SAFE_TO_RETRY, Checkout, menu_in_refu
 from tui.customer.ordering.menu import BasketSummary, DishList, DishNote, DishPhoto, MenuList
 from tui.customer.ordering.restaurants import RestaurantList, load_for
 
-PAGES = {"restaurants": "Restaurant", "dishes": "Dishes", "checkout": "Send"}
+PAGES = {"restaurants": "Restaurant", "dishes": "Dishes", "checkout": "Checkout"}
 NAME_CELLS = 40
 
 

@@ -197,7 +197,7 @@ def _priced(lead: str, text: str, cents: int, width: int, style: str = "") -> Co
 def _count_dishes(order: Order, now: datetime) -> str:
     count = sum(item.quantity for item in order.items)
     dishes = "1 dish" if count == 1 else f"{count} dishes"
-    return f"#{order.number:04d} of {clock_time(placed_at(order), now)}, {dishes}"
+    return f"#{order.number:04d} placed {clock_time(placed_at(order), now)}, {dishes}"
 
 
 def _arrival_colour(order: Order, now: datetime) -> str:

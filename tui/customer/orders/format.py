@@ -103,8 +103,10 @@ def why_not_cancellable(order: Order) -> str:
         return "It is cancelled already."
     if order.status is OrderStatus.DELIVERED:
         return "It is delivered already."
-    begun = "has begun to cook" if order.status is OrderStatus.PREPARING else "has cooked"
-    return f"Too late to cancel: {where} {begun} it. Call them if something is wrong."
+    begun = (
+        "has started cooking" if order.status is OrderStatus.PREPARING else "has finished cooking"
+    )
+    return f"Too late to cancel: {where} {begun}. Press 3 to ask support."
 
 
 _FAR = datetime.max.replace(tzinfo=UTC)

@@ -42,7 +42,7 @@ class OrdersPanel(Panel):
         ("enter", "details of an order"),
         ("o", "order the same again"),
         ("c", "cancel, until they cook"),
-        ("r", "read the list again"),
+        ("r", "refresh"),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "new_order", "New order"),
@@ -244,7 +244,7 @@ class OrdersPanel(Panel):
         self._table.focus()
         if not known:
             self.notify(
-                f"Sent to {plain(order.restaurant.name)}. Now it is their turn.",
+                f"Sent to {plain(order.restaurant.name)}. Waiting for the restaurant to accept.",
                 title=f"Order #{order.number:04d} placed",
             )
 

@@ -123,7 +123,7 @@ class AnnouncementDesk(AnnouncementsPanel):
 
         words = (
             f"“{announcement.title}” goes from every window of {announcement.audience},"
-            " read or not. It cannot be brought back."
+            " read or not. This can't be undone."
         )
         self.app.push_screen(
             ConfirmScreen("Withdraw", words, yes="Withdraw it", no="Keep it", danger=True),

@@ -64,7 +64,7 @@ class OrderActions:
         if order.status is OrderStatus.PLACED:
             self._ask_minutes(order, "Accept", following)
         elif following is OrderStatus.OUT_FOR_DELIVERY and order.driver is None:
-            self._ask_driver(order, "Who brings", following)
+            self._ask_driver(order, "Assign a driver to", following)
         else:
             self._send(order, StatusChange(status=following, expected_version=order.version))
 
@@ -79,7 +79,7 @@ class OrderActions:
 
     def change_driver(self, order: Order) -> None:
         """Name a driver, or another one."""
-        self._ask_driver(order, "Who brings", order.status)
+        self._ask_driver(order, "Assign a driver to", order.status)
 
     def assign(self, order: Order, driver_id: str) -> None:
         """Give it to that driver; what is ready leaves with them at once."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NO_CHATS = Content.assemble(("Nobody waits for support.", "$wire-ink"))
 READING = Content.assemble(("Reading the queue …", "$wire-ink"))
 CHOOSE = Content.assemble(
-    ("enter", "bold $primary"), " takes a chat up,\n", ("space", "bold $primary"), " looks into it."
+    ("enter", "bold $primary"), " claims a chat,\n", ("space", "bold $primary"), " peeks at it."
 )
 
 

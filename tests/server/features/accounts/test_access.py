@@ -15,7 +15,7 @@ GUARDED = [
 
 
 @pytest.mark.parametrize(("method", "path"), GUARDED)
-async def test_a_token_that_does_not_hold_is_401(ada: Rest, method: str, path: str) -> None:
+async def test_an_invalid_token_is_401(ada: Rest, method: str, path: str) -> None:
     stranger = ada.another()
     for what, token in forgeries(ada.grant["access_token"]).items():
         stranger.token = token
@@ -30,13 +30,13 @@ async def test_a_token_that_does_not_hold_is_401(ada: Rest, method: str, path: s
 @pytest.mark.parametrize(
     "header", ["", "Bearer", "Bearer ", "Basic YTpi", "Bearer a b", "Token x", "\u00ff"]
 )
-async def test_a_header_that_is_none_is_401(ada: Rest, header: str) -> None:
+async def test_an_invalid_authorization_header_is_401(ada: Rest, header: str) -> None:
     token = ada.grant["access_token"]
     for value in (header, header.replace("x", token)):
         answer = await ada.another().get("/me", headers={"Authorization": value})
         answer.must(401)
 
 
-async def test_a_token_in_the_url_is_not_looked_at(ada: Rest) -> None:
+async def test_a_token_in_the_url_is_ignored(ada: Rest) -> None:
     token = ada.grant["access_token"]
     (await ada.another().get("/me", params={"access_token": token, "token": token})).must(401)

@@ -38,7 +38,7 @@ async def test_an_email_is_taken_once(ada: Rest, database: Database) -> None:
         ("eve@example.org", PASSWORD, " ", "name"),
     ],
 )
-async def test_what_cannot_be_is_said_in_words(
+async def test_an_invalid_employee_is_refused_with_the_field(
     database: Database, email: str, password: str, name: str, field: str
 ) -> None:
     with pytest.raises(Problem) as caught:

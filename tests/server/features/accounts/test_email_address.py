@@ -26,7 +26,7 @@ def typed(email: str) -> str | None:
 @example(local="ΣΑΣ", domain="ΣΑΣ")
 @example(local="İI", domain="istanbul")
 @example(local="E\u0301", domain="e\u0301")
-def test_what_was_registered_is_found_again(local: str, domain: str) -> None:
+def test_a_registered_email_is_found_again(local: str, domain: str) -> None:
     email = f"{local}@{domain}.example"
     stored = registered(email)
     assume(stored is not None)
@@ -38,12 +38,12 @@ def test_what_was_registered_is_found_again(local: str, domain: str) -> None:
 
 
 @pytest.mark.parametrize("domain", ["kitchen.local", "shop.test", "corp.lan", "mail.internal"])
-def test_a_network_may_have_names_of_its_own(domain: str) -> None:
+def test_local_domains_are_accepted(domain: str) -> None:
     assert registered(f"Ada@{domain}") == typed(f"ada@{domain}") == f"ada@{domain}"
 
 
 @pytest.mark.parametrize("text", ["", "ada", "ada@", "\0@example.org", "a@b@example.org"])
-def test_what_is_no_address_has_no_form(text: str) -> None:
+def test_an_invalid_email_has_no_stored_form(text: str) -> None:
     assert stored_form(text) is None
 
 

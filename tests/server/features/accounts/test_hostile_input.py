@@ -59,7 +59,7 @@ async def test_strange_values_in_every_field(ada: Rest, method: str, path: str) 
 
 
 @pytest.mark.parametrize(("method", "path"), BODIES)
-async def test_bodies_that_are_none(ada: Rest, method: str, path: str) -> None:
+async def test_unreadable_bodies_are_refused(ada: Rest, method: str, path: str) -> None:
     for data, status in (
         (b"", 422 if method == "DELETE" else 400),
         (b"{", 400),
@@ -91,7 +91,7 @@ async def test_bodies_that_are_none(ada: Rest, method: str, path: str) -> None:
         "ada@-.org",
     ],
 )
-async def test_what_is_no_email_is_422(nobody: Rest, email: str) -> None:
+async def test_an_invalid_email_is_422(nobody: Rest, email: str) -> None:
     body = {"email": email, "password": PASSWORD, "name": "A"}
     answer = (await nobody.post("/auth/register", body)).must(422)
     assert answer.json["errors"][0]["loc"] == ["email"]
@@ -117,7 +117,7 @@ async def test_a_password_may_be_any_text(nobody: Rest, password: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["x" * 256, "a b", "\u00e9"])
-async def test_a_key_that_is_none_is_422(ada: Rest, key: str) -> None:
+async def test_an_invalid_idempotency_key_is_422(ada: Rest, key: str) -> None:
     grant = {"refresh_token": ada.grant["refresh_token"]}
     headers = {"Idempotency-Key": key}
     answer = (await ada.post("/auth/refresh", grant, headers=headers)).must(422)

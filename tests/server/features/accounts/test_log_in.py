@@ -54,7 +54,7 @@ async def test_two_domains_that_case_folding_would_confuse_are_two(nobody: Rest)
     await nobody.another().register("a@straße.example", PASSWORD)
 
 
-async def test_of_many_who_register_one_email_at_once_one_gets_it(nobody: Rest) -> None:
+async def test_of_simultaneous_registrations_of_one_email_one_succeeds(nobody: Rest) -> None:
     body = {"email": "ada@example.org", "password": PASSWORD, "name": "Ada"}
     answers = await asyncio.gather(*(nobody.post("/auth/register", body) for _ in range(8)))
     assert sorted(answer.status for answer in answers) == [201] + [409] * 7
@@ -83,6 +83,7 @@ async def test_wrong_credentials_all_get_the_same_answer(
     assert answer.json["detail"] == "The e-mail or the password is wrong."
 
 
+@pytest.mark.usefixtures("full_hashes")
 async def test_an_unknown_email_takes_as_long_as_a_wrong_password(ada: Rest) -> None:
     async def cheapest(email: str) -> float:
         """Seconds of the processor, hashing in its thread included: whatever else the machine has
@@ -99,14 +100,14 @@ async def test_an_unknown_email_takes_as_long_as_a_wrong_password(ada: Rest) -> 
     assert unknown > known / 3
 
 
-async def test_an_employee_brings_the_restaurant(eve: Rest) -> None:
+async def test_an_employees_session_names_the_restaurant(eve: Rest) -> None:
     account = eve.grant["account"]
     assert account["role"] == "employee"
     assert account["restaurant_id"] == RESTAURANT
     assert not {"role", "rid", "name"} & set(claims_of(eve.grant["access_token"]))
 
 
-async def test_every_log_in_is_a_session_of_its_own(ada: Rest, revoked: Revoked) -> None:
+async def test_every_log_in_is_a_new_session(ada: Rest, revoked: Revoked) -> None:
     other = await ada.another().log_in("ada@example.org", PASSWORD)
     await other.post("/auth/logout", {"refresh_token": other.grant["refresh_token"]})
     (await other.get("/me")).must(401)
@@ -144,7 +145,7 @@ async def test_nobody_logs_another_out(ada: Rest, eve: Rest, revoked: Revoked) -
     assert await revoked() == []
 
 
-async def test_a_session_that_has_expired_is_no_session(ada: Rest, sql: Sql) -> None:
+async def test_an_expired_session_is_not_valid(ada: Rest, sql: Sql) -> None:
     await sql("UPDATE sessions SET expires_at = '2020-01-01T00:00:00.000Z'")
     (await ada.get("/me")).must(401)
 
@@ -171,6 +172,7 @@ async def test_the_demo_log_in_gives_the_first_of_the_role(data_dir: Path) -> No
         (await nobody.post("/auth/demo", {"role": "admin"})).must(422)
 
 
+@pytest.mark.usefixtures("full_hashes")
 async def test_a_password_made_with_other_parameters_is_hashed_anew(
     ada: Rest, sql: Sql, accounts: AccountService
 ) -> None:
@@ -186,6 +188,7 @@ async def test_a_password_made_with_other_parameters_is_hashed_anew(
     await ada.another().log_in("ada@example.org", PASSWORD)
 
 
+@pytest.mark.usefixtures("full_hashes")
 async def test_nothing_secret_is_stored_in_the_clear(ada: Rest, sql: Sql) -> None:
     stored = str(await sql("SELECT * FROM accounts, sessions, refresh_tokens"))
     assert PASSWORD not in stored

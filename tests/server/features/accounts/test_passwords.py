@@ -10,6 +10,8 @@ from server.core.errors import Problem
 from server.features.accounts import passwords as module
 from server.features.accounts.passwords import Passwords, fault_of
 
+pytestmark = pytest.mark.usefixtures("full_hashes")
+
 
 @pytest.fixture
 def passwords():
@@ -18,7 +20,7 @@ def passwords():
     made.close()
 
 
-async def test_a_hash_is_argon2id_with_a_salt_of_its_own(passwords: Passwords) -> None:
+async def test_a_hash_is_argon2id_with_its_own_salt(passwords: Passwords) -> None:
     one, two = await passwords.hash("secret"), await passwords.hash("secret")
     assert one != two
     parameters = argon2.extract_parameters(one)
@@ -30,11 +32,11 @@ async def test_a_hash_is_argon2id_with_a_salt_of_its_own(passwords: Passwords) -
 
 
 @pytest.mark.parametrize("hashed", [None, "", "!", "$argon2id$v=19$m=19456,t=2,p=1$x$y"])
-async def test_what_is_no_hash_matches_nothing(passwords: Passwords, hashed: str | None) -> None:
+async def test_an_invalid_hash_matches_nothing(passwords: Passwords, hashed: str | None) -> None:
     assert not await passwords.verify(hashed, "")
 
 
-async def test_other_parameters_are_outdated(passwords: Passwords) -> None:
+async def test_a_hash_with_other_parameters_is_outdated(passwords: Passwords) -> None:
     old = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("secret")
     assert await passwords.verify(old, "secret")
     renewed = await passwords.renewed(old, "secret")
@@ -68,7 +70,7 @@ async def test_a_password_is_the_same_however_its_characters_are_composed(
         *("tiffin123", "Tiffin2026!", "1tiffin1", "ｐａｓｓword"),
     ],
 )
-def test_what_is_tried_first_must_not_be_chosen(password: str) -> None:
+def test_common_passwords_must_not_be_chosen(password: str) -> None:
     fault = fault_of(password, "ada.lovelace@example.org")
     assert fault is not None
     assert "Use several words" in fault
@@ -81,17 +83,17 @@ def test_what_is_tried_first_must_not_be_chosen(password: str) -> None:
         *("a tiffin of lentils", "lovelace was here", "пароль-пароль", "🍛🍜🍣🍛🍜🍣🍛🍜"),
     ],
 )
-def test_whatever_else_may_be_chosen(password: str) -> None:
+def test_any_other_password_may_be_chosen(password: str) -> None:
     assert fault_of(password, "ada.lovelace@example.org") is None
 
 
-async def test_the_decoy_is_what_a_hash_of_today_looks_like(passwords: Passwords) -> None:
+async def test_the_decoy_looks_like_a_present_hash(passwords: Passwords) -> None:
     decoy, real = module._decoy(), await passwords.hash("secret")
     assert argon2.extract_parameters(decoy) == argon2.extract_parameters(real)
     assert len(decoy) == len(real)
 
 
-async def test_who_waits_for_nothing_is_told_so(
+async def test_too_many_waiting_hashes_are_503(
     passwords: Passwords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "WAITING", 2)

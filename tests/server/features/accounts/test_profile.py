@@ -34,7 +34,7 @@ async def test_a_profile_is_filled_changed_and_emptied(ada: Rest) -> None:
     assert again.grant["account"] == plain
 
 
-async def test_what_is_not_the_profile_cannot_be_changed(eve: Rest) -> None:
+async def test_fields_outside_the_profile_cannot_be_changed(eve: Rest) -> None:
     before = eve.grant["account"]
     sent = {"id": "x", "email": "x@example.org", "role": "customer", "restaurant_id": "x"}
     assert (await eve.patch("/me", sent)).must(200).json == before
@@ -54,7 +54,7 @@ async def test_what_is_not_the_profile_cannot_be_changed(eve: Rest) -> None:
         ({"address": "there"}, ["address"]),
     ],
 )
-async def test_a_field_that_cannot_be_is_named(ada: Rest, change: Any, loc: list[str]) -> None:
+async def test_an_invalid_field_is_named(ada: Rest, change: Any, loc: list[str]) -> None:
     answer = (await ada.patch("/me", {"name": "Somebody else"} | change)).must(422)
     assert answer.json["errors"][0]["loc"] == loc
     assert (await ada.get("/me")).json == ada.grant["account"]
@@ -89,9 +89,7 @@ async def test_a_new_password_ends_every_other_session(eve: Rest, revoked: Revok
     await eve.another().log_in("eve@example.org", "a new long password")
 
 
-async def test_a_password_is_not_changed_by_who_does_not_know_it(
-    ada: Rest, revoked: Revoked
-) -> None:
+async def test_a_password_is_not_changed_without_the_old_one(ada: Rest, revoked: Revoked) -> None:
     change = {"current_password": "a guess", "new_password": "a new long password"}
     answer = (await ada.put("/me/password", change)).must(422)
     assert answer.json["errors"][0]["loc"] == ["current_password"]
@@ -102,7 +100,7 @@ async def test_a_password_is_not_changed_by_who_does_not_know_it(
     assert await revoked() == []
 
 
-async def test_a_password_of_before_that_is_refused_now_still_logs_in(
+async def test_an_old_password_that_would_be_refused_now_still_logs_in(
     ada: Rest, accounts: AccountService, sql: Sql
 ) -> None:
     common = "password1"
@@ -183,7 +181,7 @@ async def test_a_deleted_account_leaves_nothing(eve: Rest, sql: Sql, revoked: Re
     await eve.another().register("eve@example.org", PASSWORD)
 
 
-async def test_features_scrub_theirs_in_the_same_transaction(
+async def test_features_scrub_their_data_in_the_same_transaction(
     ada: Rest, accounts: AccountService, sql: Sql, revoked: Revoked
 ) -> None:
     refused, seen = True, []

@@ -83,7 +83,7 @@ async def test_reuse_ends_the_session_and_its_streams(eve: Rest, revoked: Revoke
     (await other.get("/me")).must(200)
 
 
-async def test_a_token_of_long_ago_ends_the_session_too(ada: Rest, revoked: Revoked) -> None:
+async def test_reuse_of_an_old_token_ends_the_session_too(ada: Rest, revoked: Revoked) -> None:
     token = ada.grant["refresh_token"]
     for _ in range(4):
         token = (await refresh(ada, token)).must(200).json["refresh_token"]
@@ -92,7 +92,9 @@ async def test_a_token_of_long_ago_ends_the_session_too(ada: Rest, revoked: Revo
     assert len(await revoked()) == 1
 
 
-async def test_fifty_at_once_without_a_key(ada: Rest, revoked: Revoked) -> None:
+async def test_fifty_simultaneous_refreshes_without_a_key_end_the_session(
+    ada: Rest, revoked: Revoked
+) -> None:
     answers = await asyncio.gather(*(refresh(ada) for _ in range(50)))
     [good] = [answer for answer in answers if answer.status == 200]
     assert sorted(answer.status for answer in answers) == [200] + [401] * 49
@@ -100,7 +102,9 @@ async def test_fifty_at_once_without_a_key(ada: Rest, revoked: Revoked) -> None:
     assert len(await revoked()) == 1
 
 
-async def test_fifty_at_once_with_one_key(ada: Rest, revoked: Revoked, sql: Sql) -> None:
+async def test_fifty_simultaneous_refreshes_with_one_key_are_one(
+    ada: Rest, revoked: Revoked, sql: Sql
+) -> None:
     answers = await asyncio.gather(*(refresh(ada, key="one") for _ in range(50)))
     [token] = {answer.must(200).json["refresh_token"] for answer in answers}
     (await refresh(ada, token)).must(200)
@@ -108,7 +112,7 @@ async def test_fifty_at_once_with_one_key(ada: Rest, revoked: Revoked, sql: Sql)
     assert len(await sql("SELECT * FROM refresh_tokens")) == 3
 
 
-async def test_a_lost_reply_may_be_asked_for_again(ada: Rest, sql: Sql) -> None:
+async def test_a_refresh_may_be_repeated_after_a_lost_answer(ada: Rest, sql: Sql) -> None:
     first = (await refresh(ada, key="k" * 255)).must(200).json
     await let_pass(sql, 57)
     again = (await refresh(ada, key="k" * 255)).must(200).json
@@ -118,14 +122,18 @@ async def test_a_lost_reply_may_be_asked_for_again(ada: Rest, sql: Sql) -> None:
     (await ada.get("/me")).must(200)
 
 
-async def test_but_not_after_a_minute(ada: Rest, sql: Sql, revoked: Revoked) -> None:
+async def test_a_refresh_is_not_repeated_after_a_minute(
+    ada: Rest, sql: Sql, revoked: Revoked
+) -> None:
     (await refresh(ada, key="one")).must(200)
     await let_pass(sql, 61)
     (await refresh(ada, key="one")).must(401)
     assert len(await revoked()) == 1
 
 
-async def test_nor_once_what_it_gave_was_used(ada: Rest, revoked: Revoked) -> None:
+async def test_a_refresh_is_not_repeated_once_its_token_was_used(
+    ada: Rest, revoked: Revoked
+) -> None:
     first = (await refresh(ada, key="one")).must(200).json
     (await refresh(ada, first["refresh_token"], key="two")).must(200)
     (await refresh(ada, key="one")).must(401)
@@ -153,7 +161,9 @@ async def test_an_expired_token_is_401_and_no_theft(ada: Rest, sql: Sql, revoked
     assert await revoked() == []
 
 
-async def test_expired_ones_are_dropped(ada: Rest, sql: Sql, database: Database) -> None:
+async def test_expired_sessions_and_tokens_are_deleted(
+    ada: Rest, sql: Sql, database: Database
+) -> None:
     other = await ada.another().log_in("ada@example.org", PASSWORD)
     (await refresh(other)).must(200)
     assert await database.write(lambda tx: drop_expired(tx, now())) == 0
@@ -179,7 +189,7 @@ async def test_reuse_is_logged_without_a_token(ada: Rest, caplog: pytest.LogCapt
     assert PASSWORD not in said
 
 
-async def test_a_spent_token_is_known_when_nothing_is_kept_of_it(
+async def test_a_spent_token_is_recognised_after_it_was_deleted(
     ada: Rest, sql: Sql, revoked: Revoked
 ) -> None:
     """What is stored of a session does not grow with its age."""
@@ -206,7 +216,7 @@ async def test_a_spent_token_is_known_when_nothing_is_kept_of_it(
     (await again.get("/me")).must(401)
 
 
-async def test_a_token_of_before_they_were_signed_is_as_good(
+async def test_an_unsigned_older_token_is_still_valid(
     ada: Rest, sql: Sql, revoked: Revoked
 ) -> None:
     await sql("UPDATE refresh_tokens SET digest = :digest", digest=digest_of("rt_unsigned"))

@@ -79,7 +79,7 @@ async def test_sessions_are_listed_with_where_and_by_what(ada: Rest, eve: Rest) 
     assert [one["id"] for one in await listed(eve)] == [sid(eve)]
 
 
-async def test_one_that_is_ended_ends_with_its_streams_and_sockets(
+async def test_an_ended_session_ends_with_its_streams_and_sockets(
     ada: Rest, eve: Rest, revoked: Revoked
 ) -> None:
     chat = await open_chat(ada)
@@ -104,7 +104,7 @@ async def test_one_that_is_ended_ends_with_its_streams_and_sockets(
     (await eve.get("/me")).must(401)
 
 
-async def test_all_others_are_ended_at_once(ada: Rest, eve: Rest) -> None:
+async def test_all_other_sessions_are_ended_together(ada: Rest, eve: Rest) -> None:
     others = [await eve.another().log_in("eve@example.org", PASSWORD) for _ in range(3)]
     async with kitchen_stream(others[0]) as one, kitchen_stream(others[1]) as two:
         (await eve.delete("/me/sessions")).must(204)
@@ -147,7 +147,7 @@ async def test_a_session_ends_however_often_it_is_refreshed(ada: Rest, sql: Sql)
     await refresh(ada)
 
 
-async def test_a_session_of_before_comes_through_with_its_last_refresh(
+async def test_an_older_session_is_migrated_with_its_last_refresh(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = data_dir / "tiffin.sqlite3"

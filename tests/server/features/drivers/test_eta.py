@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from server.features.drivers.eta import arrival
-from server.features.drivers.schemas import DriverLocation, Route
-from server.features.drivers.ways import Ways
+from server.features.drivers.schemas import DriverLocation
 from server.features.orders.service import OrderService
-from server.features.shared.geo import DETOUR, metres
+from server.geo.route_finder import RouteFinder
+from server.geo.sphere import DETOUR_FACTOR, LatLng, distance
+from server.geo.street_network import Path as StreetPath
 from support.cast import HOME, Cast, cast_of
 from support.event_stream import event_stream
 from support.live_server import LiveServer, running_server, settings_for
@@ -33,7 +34,7 @@ async def put(
     driver: int = 0,
     before: datetime | None = None,
 ) -> None:
-    """A position of `ago` seconds before then, or before now."""
+    """Report a position of `ago` seconds before then, or before now."""
     at = ((before or datetime.now(UTC)) - timedelta(seconds=ago)).isoformat()
     path = f"/drivers/{cast.place.drivers[driver]}/location"
     (await cast.employee.put(path, {"lat": lat, "lng": lng, "at": at})).must(204)
@@ -54,11 +55,12 @@ async def becomes(cast: Cast, order: dict[str, Any], minutes: float) -> None:
     await wait_until(is_so, 5, what=f"{minutes:.2f} minutes left")
 
 
-def straight(lat: float, lng: float, pace: float = 5) -> float:
-    return metres(lat, lng, *DOOR) * DETOUR / pace / 60
+def straight(lat: float, lng: float, speed: float = 5) -> float:
+    """Minutes to the door without a map."""
+    return distance((lat, lng), DOOR) * DETOUR_FACTOR / speed / 60
 
 
-async def test_it_is_the_way_still_to_go_at_the_pace(cast: Cast) -> None:
+async def test_the_eta_is_the_remaining_distance_at_the_recent_speed(cast: Cast) -> None:
     order = await cast.order_at("out_for_delivery")
     await put(cast, *START, ago=120)
     await becomes(cast, order, straight(*START) - 2)
@@ -70,7 +72,7 @@ async def test_it_is_the_way_still_to_go_at_the_pace(cast: Cast) -> None:
     assert (found["status"], found["version"]) == (order["status"], order["version"])
 
 
-async def test_a_change_is_told_in_the_kitchen_and_a_small_one_is_not(cast: Cast) -> None:
+async def test_only_a_change_of_20_seconds_or_more_is_an_event(cast: Cast) -> None:
     order = await cast.order_at("out_for_delivery")
     cursor = (await cast.employee.get("/orders")).json["cursor"]
     path = f"/restaurants/{cast.place.id}/orders/stream"
@@ -85,10 +87,10 @@ async def test_a_change_is_told_in_the_kitchen_and_a_small_one_is_not(cast: Cast
             await put(cast, lat, START[1], ago=20 - seconds, before=now)
         await asyncio.sleep(0.3)  # nothing to wait for: what must not come
         await cast.step(order["id"], "delivered")
-        assert (await events.next()).data["status"] == "delivered", "only news of 20 s or more"
+        assert (await events.next()).data["status"] == "delivered", "no event for less than 20 s"
 
 
-async def test_each_order_a_driver_carries_has_its_own(cast: Cast) -> None:
+async def test_each_order_of_a_driver_has_its_own_eta(cast: Cast) -> None:
     near = HOME | {"lat": 48.8595, "lng": 2.36}
     orders = [await cast.order(), await cast.order(address=near)]
     for order in orders:
@@ -98,11 +100,11 @@ async def test_each_order_a_driver_carries_has_its_own(cast: Cast) -> None:
     before = await minutes_left(cast, ready)
     await put(cast, *START)
     await becomes(cast, orders[0], straight(*START))
-    await becomes(cast, orders[1], metres(*START, 48.8595, 2.36) * DETOUR / 5 / 60)
+    await becomes(cast, orders[1], distance(START, (48.8595, 2.36)) * DETOUR_FACTOR / 5 / 60)
     assert await minutes_left(cast, ready) == pytest.approx(before, abs=0.1)
 
 
-async def test_an_old_fix_and_a_suspect_one_change_nothing(cast: Cast) -> None:
+async def test_an_old_or_suspect_location_changes_nothing(cast: Cast) -> None:
     order = await cast.order_at("out_for_delivery")
     planned = await minutes_left(cast, order)
     await put(cast, *START, ago=400)
@@ -116,10 +118,10 @@ async def test_an_old_fix_and_a_suspect_one_change_nothing(cast: Cast) -> None:
     assert await minutes_left(cast, order) == pytest.approx(straight(*START), abs=0.1)
 
 
-async def test_what_comes_too_late_for_an_order_changes_nothing(
+async def test_an_eta_that_comes_too_late_changes_nothing(
     cast: Cast, live_server: LiveServer
 ) -> None:
-    """Between reading what a driver carries and writing its eta anything may happen."""
+    """An order may change between reading it and writing its eta."""
     orders = live_server.services[OrderService]
     order = await cast.order_at("out_for_delivery")
     driver, other = cast.place.drivers
@@ -134,7 +136,7 @@ async def test_what_comes_too_late_for_an_order_changes_nothing(
     assert "eta" not in (await cast.customer.get(f"/orders/{order['id']}")).json
 
 
-async def test_it_belongs_to_who_brings_it_now(cast: Cast) -> None:
+async def test_the_eta_follows_the_driver_who_has_the_order_now(cast: Cast) -> None:
     order = await cast.order_at("out_for_delivery")
     await cast.step(order["id"], "out_for_delivery", driver_id=cast.place.drivers[1])
     planned = await minutes_left(cast, order)
@@ -160,30 +162,30 @@ async def mapped(tmp_path: Path, data_dir: Path) -> AsyncIterator[LiveServer]:
         yield server
 
 
-async def test_where_there_is_a_map_the_way_is_along_its_streets(
+async def test_with_a_map_the_remaining_distance_is_along_its_streets(
     mapped: LiveServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
-    between = Ways.between
+    searches = []
+    find = RouteFinder.find
 
-    async def counting(ways: Ways, *ends: tuple[float, float]) -> Route:
-        asked.append(ends)
-        return await between(ways, *ends)
+    async def counting(finder: RouteFinder, start: LatLng, end: LatLng) -> StreetPath:
+        searches.append((start, end))
+        return await find(finder, start, end)
 
-    monkeypatch.setattr(Ways, "between", counting)
+    monkeypatch.setattr(RouteFinder, "find", counting)
     async with cast_of(mapped) as cast:
         order = await cast.order_at("out_for_delivery")
         await put(cast, *START)
-        way = metres(*START, *CORNER) + metres(*CORNER, *DOOR)
-        await becomes(cast, order, way / 5 / 60)
-        await put(cast, *CORNER, ago=0)  # too far in no time
+        metres = distance(START, CORNER) + distance(CORNER, DOOR)
+        await becomes(cast, order, metres / 5 / 60)
+        await put(cast, *CORNER, ago=0)  # too far away in too little time
         assert (await cast.employee.get("/drivers")).json["items"][0]["location"]["suspect"]
         await put(cast, 48.85001, 2.36)
-        await becomes(cast, order, metres(*CORNER, *DOOR) / 5 / 60)
-        assert len(asked) == 1, "on the way that was found it is only followed"
+        await becomes(cast, order, distance(CORNER, DOOR) / 5 / 60)
+        assert len(searches) == 1, "a driver on the path needs no other"
         await put(cast, 48.85501, 2.355, driver=0)
         await put(cast, 48.855, 2.355, driver=0)
-        await wait_until(lambda: len(asked) == 2, 5, what="a new way from off the old one")
+        await wait_until(lambda: len(searches) == 2, 5, what="a second search")
 
 
 def at(**changes: Any) -> DriverLocation:
@@ -200,9 +202,9 @@ def at(**changes: Any) -> DriverLocation:
     return DriverLocation(**(values | changes))
 
 
-def test_who_stands_will_ride_on_and_nobody_comes_before_now() -> None:
+def test_a_driver_who_stands_will_go_on_and_no_arrival_is_in_the_past() -> None:
     now = datetime.now(UTC)
     standing = arrival(at(pace_mps=0.0), 600)
     assert standing - now == pytest.approx(timedelta(minutes=10), abs=timedelta(seconds=2))
     assert arrival(at(at=now - timedelta(hours=1)), 600) >= now - timedelta(milliseconds=2)
-    assert arrival(at(), 36e6) - now > timedelta(hours=1_999), "no figure is cut to a promise"
+    assert arrival(at(), 36e6) - now > timedelta(hours=1_999), "a long one is not cut off"

@@ -31,7 +31,7 @@ async def held(server: LiveServer, number: int = 1) -> None:
     )
 
 
-async def test_the_newest_at_once_where_it_is_not_known(cast: Cast) -> None:
+async def test_a_location_the_client_has_not_seen_is_answered_at_once(cast: Cast) -> None:
     await put(cast, 48.0)
     await put(cast, 48.001)
     for params in ({}, {"after": 0}, {"after": 1}):
@@ -40,8 +40,8 @@ async def test_the_newest_at_once_where_it_is_not_known(cast: Cast) -> None:
         assert answer.json["seq"] == 2
 
 
-async def test_it_is_held_until_the_driver_moves(cast: Cast, live_server: LiveServer) -> None:
-    waiting = asyncio.create_task(poll(cast))  # nobody has seen this driver yet
+async def test_a_poll_is_held_until_the_driver_moves(cast: Cast, live_server: LiveServer) -> None:
+    waiting = asyncio.create_task(poll(cast))  # this driver has not reported a location yet
     await held(live_server)
     await put(cast, 48.0)
     assert (await asyncio.wait_for(waiting, 5)).must(200).json["seq"] == 1
@@ -66,7 +66,7 @@ async def test_a_cursor_from_before_a_restored_backup_gets_the_newest(cast: Cast
     assert answer.must(200).json["seq"] == 1
 
 
-async def test_one_from_the_future_is_not_held_for_ever(
+async def test_a_cursor_from_the_future_is_not_held_for_ever(
     cast: Cast, live_server: LiveServer
 ) -> None:
     waiting = asyncio.create_task(poll(cast, after=900))
@@ -75,7 +75,7 @@ async def test_one_from_the_future_is_not_held_for_ever(
     assert (await asyncio.wait_for(waiting, 5)).must(200).json["seq"] == 1
 
 
-async def test_what_is_no_seq_and_a_timeout_out_of_bounds_is_422(cast: Cast) -> None:
+async def test_an_invalid_seq_or_timeout_is_422(cast: Cast) -> None:
     for after in ("-1", "1.5", "x", "", "9" * 30):
         (await poll(cast, after=after)).must(422)
     for timeout in ("0", "61", "x"):
@@ -83,7 +83,7 @@ async def test_what_is_no_seq_and_a_timeout_out_of_bounds_is_422(cast: Cast) -> 
 
 
 @pytest.mark.parametrize("ending", ["delivered", "cancelled", "another driver"])
-async def test_a_customers_ends_with_404_and_so_is_the_next(
+async def test_a_customers_poll_ends_with_404_when_the_delivery_does(
     cast: Cast, live_server: LiveServer, ending: str
 ) -> None:
     order = await cast.order_at("out_for_delivery")
@@ -99,7 +99,7 @@ async def test_a_customers_ends_with_404_and_so_is_the_next(
         await cast.step(order["id"], ending)
     (await asyncio.wait_for(waiting, 2)).must(404)
     (await poll(cast, cast.customer, after=1)).must(404)
-    assert not employees.done(), "an employee's goes on"
+    assert not employees.done(), "an employee's poll goes on"
     await put(cast, 48.001)
     (await asyncio.wait_for(employees, 5)).must(200)
     await held(live_server, 0)

@@ -26,7 +26,7 @@ async def put(cast: Cast, lat: float, driver: int = 0) -> None:
     (await cast.employee.put(path, {"lat": lat, "lng": 2.36})).must(204)
 
 
-async def test_the_newest_at_once_then_each_change(cast: Cast) -> None:
+async def test_a_stream_sends_the_newest_location_then_each_change(cast: Cast) -> None:
     await put(cast, 48.0)
     await put(cast, 48.0001)
     async with stream(cast, cast.employee) as events:
@@ -49,7 +49,7 @@ async def test_the_newest_at_once_then_each_change(cast: Cast) -> None:
         assert (second.data["lat"], second.data["seq"]) == (48.0002, 3)
 
 
-async def test_it_goes_on_after_a_cursor_in_the_header_or_the_address(cast: Cast) -> None:
+async def test_a_stream_resumes_after_a_cursor_in_the_header_or_the_query(cast: Cast) -> None:
     await put(cast, 48.0)
     async with stream(cast, cast.employee) as events:
         cursor = (await events.next()).cursor
@@ -63,7 +63,7 @@ async def test_it_goes_on_after_a_cursor_in_the_header_or_the_address(cast: Cast
         after = {"Last-Event-ID": cursor} if header else {}
         async with stream(cast, cast.employee, None if header else cursor, **after) as events:
             with pytest.raises(TimeoutError):
-                await events.next(0.2)  # what was seen is not sent again
+                await events.next(0.2)  # it has been sent already
 
 
 @pytest.mark.parametrize("ending", ["delivered", "cancelled"])
@@ -85,14 +85,14 @@ async def test_a_customer_watches_while_their_order_is_on_its_way(cast: Cast, en
         await events.over()
         assert (await kitchen.next()).data["lat"] == 48.001
         await put(cast, 48.002)
-        assert (await kitchen.next()).data["lat"] == 48.002, "an employee's goes on"
+        assert (await kitchen.next()).data["lat"] == 48.002, "an employee's stream goes on"
     async with stream(cast, cast.customer) as events:
         assert events.answer.status == 404
     path = f"/drivers/{cast.place.drivers[0]}/location"
     (await cast.customer.get(path)).must(404)
 
 
-async def test_another_driver_ends_it_too(cast: Cast) -> None:
+async def test_assigning_another_driver_ends_the_stream(cast: Cast) -> None:
     order = await cast.order_at("out_for_delivery")
     async with stream(cast, cast.customer) as events:
         await put(cast, 48.0)
@@ -106,7 +106,7 @@ async def test_another_driver_ends_it_too(cast: Cast) -> None:
     (await cast.customer.get(f"/drivers/{cast.place.drivers[1]}/location")).must(200)
 
 
-async def test_it_ends_with_the_last_of_several_orders(cast: Cast) -> None:
+async def test_the_stream_ends_with_the_last_of_several_orders(cast: Cast) -> None:
     orders = [await cast.order_at("out_for_delivery") for _ in range(3)]
     async with stream(cast, cast.customer) as events:
         await cast.step(orders[1]["id"], "delivered")
@@ -121,8 +121,8 @@ async def test_it_ends_with_the_last_of_several_orders(cast: Cast) -> None:
         await events.over()
 
 
-async def test_delivery_while_the_stream_opens_ends_it(cast: Cast) -> None:
-    """Whatever comes first, no stream is left open and no customer sees the driver ride on."""
+async def test_a_delivery_while_the_stream_opens_ends_it(cast: Cast) -> None:
+    """Whichever comes first, no stream stays open and none shows where the driver goes next."""
     for _ in range(8):
         order = await cast.order_at("out_for_delivery")
 
@@ -141,7 +141,7 @@ async def test_delivery_while_the_stream_opens_ends_it(cast: Cast) -> None:
         assert await asyncio.wait_for(watching, 3) in ("end", 404)
 
 
-async def test_a_delivery_whose_event_was_trimmed_unseen_ends_the_watching(
+async def test_a_delivery_whose_event_was_trimmed_unread_ends_the_stream(
     cast: Cast, live_server: LiveServer
 ) -> None:
     order = await cast.order_at("out_for_delivery")
@@ -149,7 +149,7 @@ async def test_a_delivery_whose_event_was_trimmed_unseen_ends_the_watching(
     path = f"/drivers/{cast.place.drivers[0]}/location"
 
     async def delivered(tx: Transaction) -> None:
-        """As by another process, and trimmed before this one looks."""
+        """As another process does it, with the event trimmed before this one reads it."""
         topic = f"restaurant:{cast.place.id}"
         await tx.execute("UPDATE orders SET status = 'delivered' WHERE id = :id", order)
         await tx.execute(
@@ -169,7 +169,7 @@ async def test_a_delivery_whose_event_was_trimmed_unseen_ends_the_watching(
         (await asyncio.wait_for(polling, 5)).must(404)
 
 
-async def test_others_see_nothing(cast: Cast) -> None:
+async def test_nobody_else_can_read_the_location(cast: Cast) -> None:
     await cast.order_at("out_for_delivery")
     await put(cast, 48.0)
     path = f"/drivers/{cast.place.drivers[0]}/location"
@@ -181,7 +181,7 @@ async def test_others_see_nothing(cast: Cast) -> None:
     (await cast.customer.get(other)).must(404)
 
 
-async def test_a_cursor_from_elsewhere_is_reset(cast: Cast) -> None:
+async def test_a_cursor_of_another_topic_is_reset(cast: Cast) -> None:
     await put(cast, 48.0)
     kitchen = (await cast.employee.get("/orders")).json["cursor"]
     for cursor in (kitchen, "garbage"):

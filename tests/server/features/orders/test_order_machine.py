@@ -73,7 +73,7 @@ async def test_every_status_and_action_for_every_caller(cast: Cast) -> None:
                     order = None
 
 
-async def test_any_sequence_of_actions_keeps_to_the_machine(cast: Cast) -> None:
+async def test_any_sequence_of_actions_follows_the_status_machine(cast: Cast) -> None:
     loop = asyncio.get_running_loop()
 
     def run(work: Coroutine[Any, Any, T]) -> T:

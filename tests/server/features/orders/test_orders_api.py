@@ -42,7 +42,7 @@ async def test_an_order_is_placed_at_todays_prices(cast: Cast) -> None:
     assert again == order
 
 
-async def test_an_account_places_so_many_orders_a_day(data_dir: Path) -> None:
+async def test_orders_of_an_account_are_limited_by_day(data_dir: Path) -> None:
     settings = settings_for(data_dir, max_orders_per_day=2)
     async with running_server(settings) as server, cast_of(server) as cast:
         key = {"Idempotency-Key": "one"}
@@ -63,7 +63,7 @@ async def test_an_account_places_so_many_orders_a_day(data_dir: Path) -> None:
         await cast.order()
 
 
-async def test_what_cannot_be_ordered(cast: Cast) -> None:
+async def test_invalid_orders_are_refused(cast: Cast) -> None:
     dish, other = cast.place.dishes
 
     async def refused(status: int, **changes: Any) -> Any:
@@ -91,7 +91,7 @@ async def test_what_cannot_be_ordered(cast: Cast) -> None:
     assert (await cast.customer.get("/orders")).json["items"] == []
 
 
-async def test_it_is_refused_where_the_menu_is_not_what_the_customer_saw(cast: Cast) -> None:
+async def test_an_order_is_refused_where_the_menu_has_changed(cast: Cast) -> None:
     dish = cast.place.dishes[0]
     path = f"/restaurants/{cast.place.id}"
 
@@ -138,7 +138,7 @@ async def test_no_price_rises_while_an_order_is_written(cast: Cast) -> None:
     assert (await cast.customer.post("/orders", body)).status == 409
 
 
-async def test_a_lost_answer_is_given_again_after_the_price_has_risen(cast: Cast) -> None:
+async def test_a_lost_answer_is_repeated_after_the_price_has_risen(cast: Cast) -> None:
     key = {"Idempotency-Key": "lost"}
     body = cast.place.basket() | {"expected_total_cents": 901}
     first = (await cast.customer.post("/orders", body, headers=key)).must(201)
@@ -147,7 +147,7 @@ async def test_a_lost_answer_is_given_again_after_the_price_has_risen(cast: Cast
     assert (await cast.customer.post("/orders", body, headers=key)).must(201).body == first.body
 
 
-async def test_it_is_refused_where_nobody_delivers(
+async def test_an_order_is_refused_out_of_reach(
     cast: Cast, live_server: LiveServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     near = {"lat": 48.86 + 4_900 / 111_195, "lng": 2.36}
@@ -200,7 +200,7 @@ async def test_the_same_key_is_the_same_order(cast: Cast) -> None:
     assert len((await cast.customer.get("/orders")).json["items"]) == 2
 
 
-async def test_pages_hold_every_order_once(cast: Cast) -> None:
+async def test_pages_contain_every_order_once(cast: Cast) -> None:
     placed = [(await cast.order())["id"] for _ in range(7)]
     for caller in (cast.customer, cast.employee):
         found: list[str] = []
@@ -294,7 +294,7 @@ async def test_the_restaurant_says_why_it_cancels(cast: Cast) -> None:
     assert seen["timeline"][-1]["reason"] == "No gas"
 
 
-async def test_a_deleted_account_leaves_no_trace_but_the_books(
+async def test_a_deleted_account_leaves_no_trace_but_the_accounts(
     cast: Cast, live_server: LiveServer
 ) -> None:
     body = cast.place.basket() | {"note": "the blue door"}

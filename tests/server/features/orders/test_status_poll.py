@@ -14,7 +14,7 @@ def held(server: LiveServer) -> int:
     return server.services[Connections].held
 
 
-async def test_it_answers_at_once_where_the_status_is_another(cast: Cast) -> None:
+async def test_a_status_poll_answers_at_once_where_the_status_differs(cast: Cast) -> None:
     order = await cast.order()
     path = f"/orders/{order['id']}/status"
     for params in ({}, {"last_status": "accepted"}, {"last_status": "delivered"}):
@@ -27,7 +27,9 @@ async def test_it_answers_at_once_where_the_status_is_another(cast: Cast) -> Non
         }
 
 
-async def test_it_holds_until_the_status_changes(cast: Cast, live_server: LiveServer) -> None:
+async def test_a_status_poll_holds_until_the_status_changes(
+    cast: Cast, live_server: LiveServer
+) -> None:
     order = await cast.order()
     path = f"/orders/{order['id']}/status"
     polls = [
@@ -47,7 +49,7 @@ async def test_it_holds_until_the_status_changes(cast: Cast, live_server: LiveSe
     assert held(live_server) == 0
 
 
-async def test_it_gives_204_at_the_timeout(cast: Cast) -> None:
+async def test_a_status_poll_gives_204_at_the_timeout(cast: Cast) -> None:
     order = await cast.order()
     started = time.monotonic()
     params = {"last_status": "placed", "timeout": "1"}
@@ -56,7 +58,7 @@ async def test_it_gives_204_at_the_timeout(cast: Cast) -> None:
     assert 0.9 < time.monotonic() - started < 3
 
 
-async def test_the_last_status_is_told_at_once(cast: Cast) -> None:
+async def test_the_last_status_is_answered_at_once(cast: Cast) -> None:
     for status in ("delivered", "cancelled"):
         order = await cast.order_at(status)
         params = {"last_status": status}
@@ -64,7 +66,7 @@ async def test_the_last_status_is_told_at_once(cast: Cast) -> None:
         assert answer.must(200).json["terminal"] is True
 
 
-async def test_what_it_refuses(cast: Cast) -> None:
+async def test_invalid_status_polls_are_refused(cast: Cast) -> None:
     order = await cast.order()
     path = f"/orders/{order['id']}/status"
     for params in ({"timeout": "0"}, {"timeout": "61"}, {"timeout": "x"}, {"last_status": "x"}):
@@ -75,7 +77,9 @@ async def test_what_it_refuses(cast: Cast) -> None:
     (await cast.customer.get("/orders/ord_none/status")).must(404)
 
 
-async def test_a_client_that_leaves_frees_its_place(cast: Cast, live_server: LiveServer) -> None:
+async def test_a_client_that_disconnects_frees_its_connection(
+    cast: Cast, live_server: LiveServer
+) -> None:
     order = await cast.order()
     path = f"/orders/{order['id']}/status"
     poll = asyncio.create_task(cast.customer.get(path, params={"last_status": "placed"}))
@@ -84,7 +88,7 @@ async def test_a_client_that_leaves_frees_its_place(cast: Cast, live_server: Liv
     await wait_until(lambda: held(live_server) == 0, 5)
 
 
-async def test_logging_out_ends_it(cast: Cast, live_server: LiveServer) -> None:
+async def test_logging_out_ends_the_session(cast: Cast, live_server: LiveServer) -> None:
     order = await cast.order()
     path = f"/orders/{order['id']}/status"
     poll = asyncio.create_task(cast.customer.get(path, params={"last_status": "placed"}))

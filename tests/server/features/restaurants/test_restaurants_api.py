@@ -10,7 +10,7 @@ from support.live_server import LiveServer
 from support.town import database_in
 
 
-async def test_everybody_signed_in_reads_them(cast: Cast) -> None:
+async def test_every_signed_in_account_reads_restaurants(cast: Cast) -> None:
     for caller in (cast.customer, cast.employee, cast.outsider):
         page = (await caller.get("/restaurants")).must(200).json
         assert [one["name"] for one in page["items"]] == ["Harbour Grill", "Saffron"]
@@ -34,7 +34,7 @@ async def test_everybody_signed_in_reads_them(cast: Cast) -> None:
     (await cast.customer.get("/restaurants/%00")).must(404)
 
 
-async def test_a_menu_is_changed_by_its_own_people(cast: Cast) -> None:
+async def test_a_menu_is_changed_by_its_restaurants_employees(cast: Cast) -> None:
     path = f"/restaurants/{cast.place.id}/menu"
     dish = {"name": " Samosa ", "description": "Two,\nwith chutney", "price_cents": 450}
     answer = (await cast.employee.post(path, dish)).must(201)
@@ -83,7 +83,7 @@ async def test_a_menu_is_not_changed_by_others(cast: Cast) -> None:
         {"name": "x", "price_cents": 1, "description": "y" * 501},
     ],
 )
-async def test_dishes_that_cannot_be(cast: Cast, dish: dict[str, object]) -> None:
+async def test_invalid_dishes_are_refused(cast: Cast, dish: dict[str, object]) -> None:
     (await cast.employee.post(f"/restaurants/{cast.place.id}/menu", dish)).must(422)
 
 

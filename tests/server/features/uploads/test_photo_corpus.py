@@ -9,7 +9,7 @@ import pytest
 from photo_corpus import FAILING, FINE, NAMES, READ, REFUSED, SECRET, Odd, jpeg
 from PIL import Image
 
-from server.features.uploads.picture import cut_out, keep_picture, read_picture
+from server.features.uploads.picture import cut_out, read_picture, save_picture
 from support.live_server import LiveServer, running_server, settings_for
 from support.rest import Rest
 from support.uploads import final, photo_workers, send, sent
@@ -93,7 +93,7 @@ def test_what_is_a_picture_is_read_without_what_it_says_of_itself(odd: Odd, tmp_
     assert isinstance(middle, int)
     assert isinstance(corner, int)
     assert corner - middle > 50, "the plate is not there"
-    keep_picture(picture, tmp_path / "original")
+    save_picture(picture, tmp_path / "original")
     cut_out(picture, Image.new("L", picture.size, 255), tmp_path / "result")
     for name in ("original", "result"):
         content = (tmp_path / name).read_bytes()

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from server.core import forms
-from server.features.uploads import janitor, workers
+from server.features.uploads import janitor, processor
 from support.cast import Cast, cast_of
 from support.live_server import running_server, settings_for
 from support.rest import Answer, Rest
@@ -23,8 +23,8 @@ from support.waiting import wait_until
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """What there is to do is looked for more often than it has to be."""
-    monkeypatch.setattr(janitor, "EVERY_SECONDS", 0.1)
-    monkeypatch.setattr(workers, "POLL_SECONDS", 0.1)
+    monkeypatch.setattr(janitor, "CLEAN_SECONDS", 0.1)
+    monkeypatch.setattr(processor, "POLL_SECONDS", 0.1)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A worker's process: warm, replaced after its jobs, killed when over, gone with its server."""
+"""Worker processes: kept warm, replaced, killed at their limits, gone with their server."""
 
 import asyncio
 import ctypes
@@ -17,157 +17,155 @@ import psutil
 import pytest
 from PIL import Image
 
-from server.features.uploads.child import Child, Limits, Lost
-from server.features.uploads.header import SCANS, Unreadable
-from server.features.uploads.worker import FILE_BYTES, OPEN_FILES, RESULT
+from server.features.uploads.image_header import MAX_SCANS, Unreadable
+from server.features.uploads.rembg_worker import MAX_FILE_BYTES, MAX_OPEN_FILES, RESULT
+from server.features.uploads.worker_process import WorkerLimits, WorkerLost, WorkerProcess
 from support.uploads import COFFEE, photo_workers
 from support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[4]
 
 
-def spent(worker: psutil.Process) -> float:
-    """Seconds of the processor that it has had."""
+def cpu_seconds(worker: psutil.Process) -> float:
+    """The CPU time it has used."""
     times = worker.cpu_times()
     return times.user + times.system
 
 
-def told(worker: psutil.Process, what: str) -> str:
-    """What the system says of that process."""
+def proc_file(worker: psutil.Process, what: str) -> str:
+    """A file of the process in /proc."""
     return Path(f"/proc/{worker.pid}/{what}").read_text()
 
 
 @pytest.fixture(autouse=True)
-async def nobody_elses() -> None:
-    """Workers of servers from before are gone."""
+async def no_other_workers() -> None:
+    """The workers of earlier tests' servers are gone."""
     await wait_until(lambda: not photo_workers(), 30, what="the workers of other tests are gone")
 
 
 @pytest.fixture
-def limits(tmp_path: Path) -> Limits:
+def limits(tmp_path: Path) -> WorkerLimits:
     home = Path(os.environ["U2NET_HOME"])
-    return Limits("u2netp", home, 20, 512 * 1024 * 1024, 100, tmp_path)
+    return WorkerLimits("u2netp", home, 20, 512 * 1024 * 1024, 100, tmp_path)
 
 
 @pytest.fixture
 def coffee(tmp_path: Path) -> Path:
-    """A photo where a worker may read it."""
+    """A photo in a folder that a worker may read."""
     return shutil.copy(COFFEE, tmp_path / "sent")
 
 
 @pytest.fixture
-async def child(limits: Limits) -> AsyncIterator[Child]:
-    child = Child(limits)
-    yield child
-    await child.close()
+async def process(limits: WorkerLimits) -> AsyncIterator[WorkerProcess]:
+    process = WorkerProcess(limits)
+    yield process
+    await process.close()
 
 
-async def test_one_warm_process_that_outlives_deaths_and_bad_files(
-    child: Child, coffee: Path, tmp_path: Path
+async def test_a_process_is_kept_warm_over_bad_files_and_replaced_when_it_dies(
+    process: WorkerProcess, coffee: Path, tmp_path: Path
 ) -> None:
-    """One test for all of it: a process takes a while to start."""
-    assert not photo_workers(), "none is started before there is a job"
-    cut = await child.process(coffee, tmp_path)
-    assert (cut.width, cut.height) == (600, 400)
+    """One test, since a process takes a while to start."""
+    assert not photo_workers(), "none starts before there is a job"
+    cutout = await process.process(coffee, tmp_path)
+    assert (cutout.width, cutout.height) == (600, 400)
     assert (tmp_path / RESULT).read_bytes().startswith(b"\x89PNG")
     [worker] = photo_workers()
-    assert worker.nice() > 0, "the event loop goes first"
+    assert worker.nice() > 0, "the event loop has priority"
     text = tmp_path / "text"
     text.write_text("no picture")
     with pytest.raises(Unreadable):
-        await child.process(text, tmp_path)
-    await child.process(coffee, tmp_path)
+        await process.process(text, tmp_path)
+    await process.process(coffee, tmp_path)
     assert [one.pid for one in photo_workers()] == [worker.pid], "it is kept warm"
-    assert child.kills == 0
+    assert process.kills == 0
 
-    worker.send_signal(signal.SIGKILL)  # while it waits: the next job does not notice
-    await wait_until(lambda: not child.alive)
-    await child.process(coffee, tmp_path)
+    worker.send_signal(signal.SIGKILL)  # while it is idle: the next job does not notice
+    await wait_until(lambda: not process.alive)
+    await process.process(coffee, tmp_path)
     [second] = photo_workers()
     assert second.pid != worker.pid
 
-    before = spent(second)
-    work = asyncio.create_task(child.process(coffee, tmp_path))
-    await wait_until(lambda: spent(second) > before + 0.03, every=0.002, what="it is at work")
-    second.send_signal(signal.SIGKILL)  # over its job
-    with pytest.raises(Lost, match="may be fine") as lost:
+    before = cpu_seconds(second)
+    work = asyncio.create_task(process.process(coffee, tmp_path))
+    await wait_until(lambda: cpu_seconds(second) > before + 0.03, every=0.002, what="it is working")
+    second.send_signal(signal.SIGKILL)  # during its job
+    with pytest.raises(WorkerLost, match="may be fine") as lost:
         await work
-    assert lost.value.excused, "whoever killed it, it was not the photo"
-    assert child.kills >= 1
+    assert lost.value.excused, "the photo did not kill it"
+    assert process.kills >= 1
 
 
-async def test_a_crash_is_not_an_end_from_outside(
-    child: Child, coffee: Path, tmp_path: Path
-) -> None:
-    await child.process(coffee, tmp_path)
+async def test_a_crash_is_not_excused(process: WorkerProcess, coffee: Path, tmp_path: Path) -> None:
+    await process.process(coffee, tmp_path)
     [worker] = photo_workers()
-    before = spent(worker)
-    work = asyncio.create_task(child.process(coffee, tmp_path))
-    await wait_until(lambda: spent(worker) > before + 0.03, every=0.002, what="it is at work")
+    before = cpu_seconds(worker)
+    work = asyncio.create_task(process.process(coffee, tmp_path))
+    await wait_until(lambda: cpu_seconds(worker) > before + 0.03, every=0.002, what="it is working")
     worker.send_signal(signal.SIGSEGV)
-    with pytest.raises(Lost, match="failed") as lost:
+    with pytest.raises(WorkerLost, match="failed") as lost:
         await work
-    assert lost.value.again
+    assert lost.value.retry
     assert not lost.value.excused
 
 
 def costly() -> bytes:
-    """Two seconds of the processor: as many scans as are taken, of 25 megapixels each."""
+    """Two seconds of CPU time: as many scans as are accepted, of 25 megapixels each."""
     file = io.BytesIO()
     Image.new("L", (5000, 5000), 128).save(file, "JPEG", progressive=True, quality=50)
     content = file.getvalue()
     scans = content.count(b"\xff\xda")
     last = content[content.rindex(b"\xff\xda") : -2]
-    return content[:-2] + last * (SCANS - scans) + b"\xff\xd9"
+    return content[:-2] + last * (MAX_SCANS - scans) + b"\xff\xd9"
 
 
-async def test_over_its_time_over_its_memory_and_after_its_jobs(
-    limits: Limits, coffee: Path, tmp_path: Path
+async def test_a_process_ends_at_its_limits_of_time_memory_and_jobs(
+    limits: WorkerLimits, coffee: Path, tmp_path: Path
 ) -> None:
     sent = tmp_path / "costly"
     sent.write_bytes(await asyncio.to_thread(costly))
-    slow = Child(replace(limits, seconds=0.1))
-    with pytest.raises(Lost, match=r"0\.[13] s") as late:
+    slow = WorkerProcess(replace(limits, seconds=0.1))
+    with pytest.raises(WorkerLost, match=r"0\.[13] s") as late:
         await slow.process(sent, tmp_path)
-    assert not late.value.again, "it would take as long once more"
-    large = Child(replace(limits, memory=30 * 1024 * 1024))
-    with pytest.raises(Lost, match="more than 30 MB") as much:
+    assert not late.value.retry, "it would take as long again"
+    large = WorkerProcess(replace(limits, memory=30 * 1024 * 1024))
+    with pytest.raises(WorkerLost, match="more than 30 MB") as much:
         await large.process(coffee, tmp_path)
-    assert not much.value.again
+    assert not much.value.retry
     assert (slow.kills, large.kills) == (1, 1)
-    await wait_until(lambda: not photo_workers(), what="those that were over are gone")
-    short = Child(replace(limits, jobs=1))
+    await wait_until(lambda: not photo_workers(), what="the killed ones are gone")
+    short = WorkerProcess(replace(limits, jobs=1))
     await short.process(coffee, tmp_path)
     [first] = photo_workers()
     await short.process(coffee, tmp_path)
     assert first.pid not in {one.pid for one in photo_workers()}
-    assert short.kills == 0, "a replacement is no kill"
+    assert short.kills == 0, "a replacement is not a kill"
     await short.close()
     await wait_until(lambda: not photo_workers())
 
 
-async def test_it_holds_no_secret_and_may_do_little(
-    child: Child, coffee: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_process_holds_no_secret_and_has_few_rights(
+    process: WorkerProcess, coffee: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it gets is an allow-list; what its libraries leave in a home is nothing."""
+    """Its environment is an allow-list, and its libraries leave nothing in a home directory."""
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("TIFFIN_JWT_SECRET", "a-secret")
     monkeypatch.setenv("TIFFIN_AZURE_STORAGE_CONNECTION_STRING", "AccountKey=a-secret")
     monkeypatch.setenv("SOMEBODY_ELSES_TOKEN", "a-secret")
-    await child.process(coffee, tmp_path)
+    await process.process(coffee, tmp_path)
     [worker] = photo_workers()
-    found = told(worker, "environ").split("\0")
+    found = proc_file(worker, "environ").split("\0")
     assert not [one for one in found if "TIFFIN" in one or "a-secret" in one]
     assert "ORT_DISABLE_TELEMETRY=1" in found
-    assert list(home.iterdir()) == [], "onnxruntime keeps a device id there otherwise"
-    assert int(told(worker, "oom_score_adj")) > 0, "the kernel ends the server last"
-    assert "NoNewPrivs:\t1" in told(worker, "status")
+    assert list(home.iterdir()) == [], "onnxruntime stores a device id there otherwise"
+    assert int(proc_file(worker, "oom_score_adj")) > 0, "the kernel ends the server last"
+    assert "NoNewPrivs:\t1" in proc_file(worker, "status")
     for limit, most in (
         (psutil.RLIMIT_CORE, 0),
-        (psutil.RLIMIT_FSIZE, FILE_BYTES),
-        (psutil.RLIMIT_NOFILE, OPEN_FILES),
+        (psutil.RLIMIT_FSIZE, MAX_FILE_BYTES),
+        (psutil.RLIMIT_NOFILE, MAX_OPEN_FILES),
     ):
         assert worker.rlimit(limit) == (most, most)
     assert worker.rlimit(psutil.RLIMIT_CPU)[0] < 60
@@ -177,7 +175,7 @@ async def test_it_holds_no_secret_and_may_do_little(
 CONFINED = """
 import socket, subprocess, sys
 from pathlib import Path
-from server.features.uploads.worker import confine
+from server.features.uploads.rembg_worker import confine
 
 own, other = Path(sys.argv[1]), Path(sys.argv[2])
 confine(reads=[Path(sys.prefix), Path(sys.base_prefix)], writes=own)
@@ -201,7 +199,7 @@ for name, act in {
 """
 
 
-def test_whoever_takes_it_over_reaches_nothing_else(tmp_path: Path) -> None:
+def test_a_process_that_is_taken_over_reaches_nothing_else(tmp_path: Path) -> None:
     own, other = tmp_path / "own", tmp_path / "other"
     for folder in (own, other):
         folder.mkdir()
@@ -224,12 +222,12 @@ def test_whoever_takes_it_over_reaches_nothing_else(tmp_path: Path) -> None:
 SERVER = """
 import asyncio, sys
 from pathlib import Path
-from server.features.uploads.child import Child, Limits
+from server.features.uploads.worker_process import WorkerProcess, WorkerLimits
 
 async def main():
     folder = Path(sys.argv[3])
-    child = Child(Limits("u2netp", Path(sys.argv[1]), 20, 512 << 20, 100, folder))
-    await child.process(Path(sys.argv[2]), folder)
+    process = WorkerProcess(WorkerLimits("u2netp", Path(sys.argv[1]), 20, 512 << 20, 100, folder))
+    await process.process(Path(sys.argv[2]), folder)
     print("warm", flush=True)
     await asyncio.sleep(60)
 
@@ -238,10 +236,10 @@ if __name__ == "__main__":
 """
 
 
-def test_a_worker_ends_with_a_server_that_was_killed(
-    limits: Limits, coffee: Path, tmp_path: Path
+def test_a_process_ends_with_a_server_that_was_killed(
+    limits: WorkerLimits, coffee: Path, tmp_path: Path
 ) -> None:
-    script = tmp_path / "server_of_a_kind.py"
+    script = tmp_path / "minimal_server.py"
     script.write_text(SERVER)
     arguments = [str(limits.home), str(coffee), str(tmp_path)]
     with subprocess.Popen(

@@ -13,7 +13,7 @@ import pytest
 from server.core.temp_files import lock
 from server.features.uploads import azure_blobs
 from server.features.uploads.azure_blobs import AzureBlobs
-from server.features.uploads.blobs import BlobMissing, Blobs, BlobTrouble, checked
+from server.features.uploads.blobs import BlobError, BlobNotFound, Blobs, checked_name
 from server.features.uploads.folder_blobs import FolderBlobs
 from server.features.uploads.schemas import MAX_BYTES
 from server.settings import SettingsError
@@ -39,7 +39,7 @@ async def test_in_out_over_and_away(blobs: Blobs, tmp_path: Path) -> None:
     assert await blobs.state() == "ok"
     source.write_bytes(b"another")
     await blobs.put("upl_0.sent", source, "image/png")
-    with pytest.raises(BlobMissing):
+    with pytest.raises(BlobNotFound):
         await blobs.fetch("upl_1.sent", target)
     for content in (b"first", b"second" * 100_000, b""):
         source.write_bytes(content)
@@ -49,7 +49,7 @@ async def test_in_out_over_and_away(blobs: Blobs, tmp_path: Path) -> None:
         assert target.read_bytes() == content
     await blobs.remove("upl_1.sent")
     await blobs.remove("upl_1.sent")
-    with pytest.raises(BlobMissing):
+    with pytest.raises(BlobNotFound):
         await blobs.fetch("upl_1.sent", target)
 
 
@@ -72,11 +72,11 @@ async def test_many_at_once(blobs: Blobs, tmp_path: Path) -> None:
 async def test_a_name_is_never_a_path(blobs: Blobs, tmp_path: Path, name: str) -> None:
     source = tmp_path / "source"
     source.write_bytes(b"x")
-    with pytest.raises(ValueError, match="no name for a blob"):
+    with pytest.raises(ValueError, match="is not a name for a blob"):
         await blobs.put(name, source, "image/png")
-    with pytest.raises(ValueError, match="no name for a blob"):
+    with pytest.raises(ValueError, match="is not a name for a blob"):
         await blobs.fetch(name, tmp_path / "target")
-    assert checked("upl_abc.1.result") == "upl_abc.1.result"
+    assert checked_name("upl_abc.1.result") == "upl_abc.1.result"
 
 
 async def test_half_a_blob_is_never_seen(tmp_path: Path) -> None:
@@ -85,9 +85,9 @@ async def test_half_a_blob_is_never_seen(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(b"whole")
     await blobs.put("upl_1", source, "image/png")
-    with pytest.raises(BlobTrouble):
+    with pytest.raises(BlobError):
         await blobs.put("upl_1", tmp_path, "image/png")
-    assert blobs.file("upl_1").read_bytes() == b"whole"
+    assert blobs.local_path("upl_1").read_bytes() == b"whole"
     files = [path.name for path in (tmp_path / "blobs").rglob("*") if path.is_file()]
     assert files == ["upl_1"]
 
@@ -104,16 +104,16 @@ async def test_a_folder_whose_disk_is_not_mounted_has_lost_nothing(tmp_path: Pat
             folder.mkdir()
         for blobs in (before, FolderBlobs(folder)):  # and as one that is started now sees it
             for call in (blobs.fetch("upl_1", target), blobs.remove("upl_1")):
-                with pytest.raises(BlobTrouble, match="not mounted"):
+                with pytest.raises(BlobError, match="not mounted"):
                     await call
-        with pytest.raises(BlobTrouble, match="not mounted"):
+        with pytest.raises(BlobError, match="not mounted"):
             await before.put("upl_2", source, "image/png")
         assert "not mounted" in await before.state()
     folder.rmdir()
     (tmp_path / "disk").rename(folder)
     assert await before.state() == "ok"
     await before.fetch("upl_1", target)
-    with pytest.raises(BlobMissing):
+    with pytest.raises(BlobNotFound):
         await before.fetch("upl_2", target)
 
 
@@ -137,7 +137,7 @@ async def test_a_folder_without_room_says_so_to_the_operator_alone(
     )
     (tmp_path / "blobs").rmdir()
     (tmp_path / "blobs").write_text("no folder")
-    with pytest.raises(BlobTrouble) as trouble:
+    with pytest.raises(BlobError) as trouble:
         await blobs.put("upl_1", tmp_path / "blobs", "image/png")
     assert str(trouble.value) == "not a directory"
 
@@ -148,11 +148,11 @@ async def test_a_disk_that_is_nearly_full_takes_nothing_new_but_ends_what_was_be
     blobs = FolderBlobs(tmp_path / "blobs", reserve=1 << 60)
     source = tmp_path / "source"
     source.write_bytes(b"x")
-    with pytest.raises(BlobTrouble, match="the disk is nearly full"):
-        await blobs.check_room()
+    with pytest.raises(BlobError, match="the disk is nearly full"):
+        await blobs.check_space()
     assert "no room" in await blobs.state()
     await blobs.put("upl_1.1.result", source, "image/png")  # in place of what was sent
-    await FolderBlobs(tmp_path / "blobs", reserve=1).check_room()
+    await FolderBlobs(tmp_path / "blobs", reserve=1).check_space()
 
 
 async def test_drafts_of_killed_servers_are_swept(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ async def test_a_store_that_does_not_answer_is_told_in_words(
             blobs.fetch("upl_1", tmp_path / "target"),
             blobs.remove("upl_1"),
         ):
-            with pytest.raises(BlobTrouble, match="blob store") as trouble:
+            with pytest.raises(BlobError, match="blob store") as trouble:
                 await call
             assert "sig=" not in str(trouble.value)
         assert "blob store" in await blobs.state()
@@ -223,7 +223,7 @@ def test_a_connection_string_that_is_none(data_dir: Path, wrong: str) -> None:
 async def test_a_link_is_for_tls_where_the_store_has_it(scheme: str, wires: str) -> None:
     endpoint = f"BlobEndpoint={scheme}://127.0.0.1:1/{ACCOUNT};"
     blobs = AzureBlobs(f"AccountName={ACCOUNT};AccountKey={KEY};{endpoint}", "photos")
-    link = blobs.link("upl_1.original", "image/jpeg") or ""
+    link = blobs.signed_url("upl_1.original", "image/jpeg") or ""
     await blobs.close()
     assert link.startswith(f"{scheme}://")
     assert wires in link

@@ -1,4 +1,4 @@
-"""What a header says, held against what Pillow reads."""
+"""What a header says, compared with what Pillow reads."""
 
 import io
 from pathlib import Path
@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from server.features.uploads.header import Unreadable, media_type_of, read_header
+from server.features.uploads.image_header import Unreadable, media_type_of, read_header
 
 KINDS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 ON_DISK = settings(
@@ -25,7 +25,7 @@ ON_DISK = settings(
     lossless=st.booleans(),
     words=st.binary(max_size=3000),
 )
-def test_it_says_what_pillow_says(
+def test_a_header_says_what_pillow_reads(
     tmp_path: Path, kind: str, mode: str, width: int, height: int, lossless: bool, words: bytes
 ) -> None:
     picture = Image.new("RGB" if kind == "JPEG" and mode == "RGBA" else mode, (width, height), 7)
@@ -43,7 +43,9 @@ def test_it_says_what_pillow_says(
     content=st.binary(max_size=400),
     kind=st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFFxxxxWEBP"]),
 )
-def test_any_bytes_give_a_header_or_words(tmp_path: Path, content: bytes, kind: bytes) -> None:
+def test_any_bytes_give_a_header_or_are_unreadable(
+    tmp_path: Path, content: bytes, kind: bytes
+) -> None:
     path = tmp_path / "picture"
     path.write_bytes(kind + content)
     try:
@@ -56,7 +58,9 @@ def test_any_bytes_give_a_header_or_words(tmp_path: Path, content: bytes, kind: 
 
 @ON_DISK
 @given(data=st.data(), kind=st.sampled_from(sorted(KINDS)))
-def test_a_cut_header_is_no_header(tmp_path: Path, data: st.DataObject, kind: str) -> None:
+def test_a_truncated_header_gives_no_wrong_size(
+    tmp_path: Path, data: st.DataObject, kind: str
+) -> None:
     file = io.BytesIO()
     Image.new("RGB", (40, 30)).save(file, kind)
     whole = file.getvalue()
@@ -73,6 +77,6 @@ def test_a_cut_header_is_no_header(tmp_path: Path, data: st.DataObject, kind: st
     ("head", "name"),
     [(b"%PDF-1.7", "a PDF"), (b"GIF89a", "a GIF"), (b"  <SVG ", "an SVG"), (b"", "an empty file")],
 )
-def test_it_is_named_what_it_is(head: bytes, name: str) -> None:
+def test_other_types_are_named(head: bytes, name: str) -> None:
     with pytest.raises(Unreadable, match=name):
         media_type_of(head)

@@ -10,8 +10,8 @@ import pytest
 from photo_corpus import bare_png, chunk, jpeg, plate, png, saved, webp, with_chunks
 from PIL import Image, ImageCms
 
-from server.features.uploads.header import Unreadable
-from server.features.uploads.picture import PROFILE_BYTES, read_picture
+from server.features.uploads.image_header import Unreadable
+from server.features.uploads.picture import MAX_PROFILE_BYTES, read_picture
 
 GROUND, RIM, MEAT = (196, 164, 132), (250, 250, 245), (160, 40, 20)
 AT = ((3, 3), (60, 90), (120, 90))
@@ -43,7 +43,7 @@ def wrong(kind: bytes, data: bytes) -> bytes:
     return chunk(kind, data)[:-4] + bytes(4)
 
 
-LONG = b"x" * (PROFILE_BYTES + 1)
+LONG = b"x" * (MAX_PROFILE_BYTES + 1)
 PACKED = zlib.compress(LONG)
 BESIDE = {
     "zTXt over a megabyte": chunk(b"zTXt", b"workflow\0\0" + PACKED),

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from server.features.drivers.grid import Place
-from server.features.drivers.streets import Streets
+from server.geo.sphere import LatLng
+from server.geo.street_network import StreetNetwork
 
-LARGEST = 64 * 1024 * 1024
-"""Bytes: every client reads the whole file."""
+MAX_BYTES = 64 * 1024 * 1024
+"""Every client reads the whole file."""
 OSM_KINDS = (
     ("highway", None, "street"),
     ("waterway", None, "water"),
@@ -20,8 +20,8 @@ OSM_KINDS = (
     ("landuse", "grass", "park"),
     ("landuse", "forest", "park"),
 )
-"""What the tags of OpenStreetMap, any value or that one, are called here."""
-DEPTHS = {
+"""OpenStreetMap's tags, with any value or with this one, and the kind that they stand for here."""
+GEOMETRY_DEPTHS = {
     "Point": 0,
     "LineString": 1,
     "MultiPoint": 1,
@@ -29,28 +29,29 @@ DEPTHS = {
     "MultiLineString": 2,
     "MultiPolygon": 3,
 }
-"""How many lists a geometry's positions lie in."""
+"""How deeply lists are nested around the positions of a geometry."""
 
 
 @dataclass(frozen=True)
 class TownMap:
-    """The file's bytes, a tag that changes with them, and its streets."""
+    """The file's bytes, an entity tag that changes with them, and its streets."""
 
     content: bytes
     etag: str
-    streets: Streets
+    streets: StreetNetwork
 
     @classmethod
     def read(cls, path: Path) -> "TownMap":
-        """Raises ValueError, in words, where the file cannot be read or is no map."""
+        """Raises ValueError, which says why, where the file cannot be read or is not a map."""
         try:
-            if path.stat().st_size > LARGEST:
-                raise ValueError(f"{path} is larger than {LARGEST >> 20} MiB; cut out one town")
+            if path.stat().st_size > MAX_BYTES:
+                raise ValueError(f"{path} is larger than {MAX_BYTES >> 20} MiB; cut out one town")
             content = path.read_bytes()
         except OSError as error:
             raise ValueError(f"{path} cannot be read ({error.strerror})") from None
         try:
-            streets = Streets(list(streets_in(json.loads(content, parse_constant=_refuse))))
+            document = json.loads(content, parse_constant=_refuse_constant)
+            streets = StreetNetwork(list(streets_in(document)))
         except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
             raise ValueError(f"{path} is not JSON; a map is a GeoJSON file") from None
         except ValueError as error:
@@ -58,8 +59,11 @@ class TownMap:
         return cls(content, f'"{hashlib.sha256(content).hexdigest()[:32]}"', streets)
 
 
-def streets_in(document: object) -> Iterator[list[Place]]:
-    """The lines of every street in a GeoJSON FeatureCollection. Raises ValueError in words."""
+def streets_in(document: object) -> Iterator[list[LatLng]]:
+    """The lines of every street in a GeoJSON FeatureCollection.
+
+    Raises ValueError, which says what is wrong.
+    """
     if not isinstance(document, dict) or document.get("type") != "FeatureCollection":
         raise ValueError("it must be a GeoJSON FeatureCollection")
     features = document.get("features")
@@ -73,18 +77,18 @@ def streets_in(document: object) -> Iterator[list[Place]]:
 
 
 def kind_of(properties: Mapping[str, Any]) -> str | None:
-    """What a feature is: its own `kind`, or what OpenStreetMap's tags make it."""
+    """A feature's own `kind`, or the one that its OpenStreetMap tags stand for."""
     kind = properties.get("kind")
     if kind is not None:
         return kind if isinstance(kind, str) else None
-    for tag, wanted, found in OSM_KINDS:
+    for tag, wanted, osm_kind in OSM_KINDS:
         value = properties.get(tag)
         if isinstance(value, str) and value not in ("", "no") and wanted in (None, value):
-            return found
+            return osm_kind
     return None
 
 
-def _streets_of(feature: object) -> Iterator[list[Place]]:
+def _streets_of(feature: object) -> Iterator[list[LatLng]]:
     if not isinstance(feature, dict) or feature.get("type") != "Feature":
         raise ValueError('it must have the type "Feature"')
     properties, geometry = feature.get("properties") or {}, feature.get("geometry")
@@ -96,28 +100,30 @@ def _streets_of(feature: object) -> Iterator[list[Place]]:
     if not isinstance(geometry, dict):
         raise ValueError("`geometry` must be an object")
     shape = geometry.get("type")
-    if shape not in DEPTHS:
+    if shape not in GEOMETRY_DEPTHS:
         return
-    coordinates = _checked(geometry.get("coordinates"), DEPTHS[shape])
+    coordinates = _positions(geometry.get("coordinates"), GEOMETRY_DEPTHS[shape])
     if kind == "street":
         lines = {"LineString": [coordinates], "MultiLineString": coordinates}.get(shape, [])
         yield from (line for line in lines if len(line) > 1)
 
 
-def _checked(coordinates: Any, depth: int) -> Any:
-    """The coordinates with a Place for every position."""
+def _positions(coordinates: Any, depth: int) -> Any:
+    """The coordinates with a LatLng for every position."""
     if not isinstance(coordinates, list):
         raise ValueError("`coordinates` must be lists of [longitude, latitude]")
     if depth:
-        return [_checked(inner, depth - 1) for inner in coordinates]
+        return [_positions(inner, depth - 1) for inner in coordinates]
     numbers = coordinates[:2]
     if len(numbers) < 2 or any(type(one) not in (int, float) for one in numbers):
         raise ValueError("a position must be [longitude, latitude]")
     lng, lat = numbers
     if not (abs(lng) <= 180 and abs(lat) <= 90):
-        raise ValueError(f"[{lng}, {lat}] is no place: WGS 84 degrees, longitude before latitude")
+        raise ValueError(
+            f"[{lng}, {lat}] is not a position in WGS 84 degrees, longitude before latitude"
+        )
     return (float(lat), float(lng))
 
 
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no number")
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a number")

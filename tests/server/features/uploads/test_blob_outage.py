@@ -1,4 +1,4 @@
-"""A store that is away is no fault of the photos': they wait for it, and all are processed."""
+"""While their store is away photos wait, and then all of them are processed."""
 
 import base64
 import sqlite3
@@ -11,43 +11,43 @@ from typing import Any
 import pytest
 
 from server.core import health
-from server.features.uploads import queue, workers
-from server.features.uploads.queue import MOST_ATTEMPTS
+from server.features.uploads import jobs, processor
+from server.features.uploads.jobs import MAX_TOTAL_ATTEMPTS
 from support.azurite import KEY, Azurite
 from support.live_server import running_server, settings_for
 from support.rest import Rest
 from support.uploads import done, final, sent
 from support.waiting import wait_until
 
-TOLD = "the blob store cannot be used"
+OUTAGE = "the blob store cannot be used"
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Attempts follow each other more quickly than an operator mends a store."""
-    monkeypatch.setattr(workers, "STORE_SECONDS", (0.02,) * 5)
-    monkeypatch.setattr(workers, "POLL_SECONDS", 0.05)
+    """Retries follow each other quickly."""
+    monkeypatch.setattr(processor, "STORE_RETRY_SECONDS", (0.02,) * 5)
+    monkeypatch.setattr(processor, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(health, "REMEMBERED_SECONDS", 0.0)
-    monkeypatch.setattr(queue, "SHORTEST_WAIT", timedelta(seconds=0.02))
-    monkeypatch.setattr(queue, "LONGEST_WAIT", timedelta(seconds=0.02))
+    monkeypatch.setattr(jobs, "MIN_WAIT", timedelta(seconds=0.02))
+    monkeypatch.setattr(jobs, "MAX_WAIT", timedelta(seconds=0.02))
 
 
 @pytest.fixture
 async def ana(data_dir: Path) -> AsyncIterator[Rest]:
-    """At a server that takes photos and leaves them in the queue."""
+    """At a server that accepts photos and leaves them in the queue."""
     settings = settings_for(data_dir, photo_workers=0)
     async with running_server(settings) as server, Rest(server.url) as rest:
         yield await rest.register("ana@example.com")
 
 
 async def waits(rest: Rest, worker: Rest, upload_id: str, words: str) -> None:
-    """That photo waits, the worker's readiness says for what, and the photo says nothing of it."""
+    """The photo waits, readiness says why, and the photo itself does not."""
 
-    async def told() -> bool:
+    async def reported() -> bool:
         parts = (await worker.get("//readyz")).must(200).json["parts"]
         return words in parts["worker"]
 
-    await wait_until(told, 20, every=0.05, what=f"readiness says {words!r}")
+    await wait_until(reported, 20, every=0.05, what=f"readiness says {words!r}")
     upload = (await rest.get(f"/uploads/{upload_id}")).must(200).json
     assert upload["status"] in ("queued", "processing")
     assert upload["attempts"] <= 1
@@ -57,31 +57,31 @@ async def waits(rest: Rest, worker: Rest, upload_id: str, words: str) -> None:
 async def works(worker: Rest) -> None:
     """Readiness says that no photo waits any more."""
 
-    async def told() -> bool:
+    async def reported() -> bool:
         return bool((await worker.get("//readyz")).json["parts"]["worker"] == "ok")
 
-    await wait_until(told, 20, every=0.05, what="no photo waits any more")
+    await wait_until(reported, 20, every=0.05, what="no photo waits any more")
 
 
 def attempts(data_dir: Path, upload_id: str) -> int:
-    """How often a worker has really taken it."""
+    """How often a worker has claimed it."""
     with closing(sqlite3.connect(data_dir / "tiffin.sqlite3")) as database:
         asked = "SELECT attempts FROM uploads WHERE id = ?"
         return int(database.execute(asked, (upload_id,)).fetchone()[0])
 
 
-async def test_photos_outlive_whatever_is_wrong_with_their_store(
+async def test_photos_survive_any_outage_of_their_store(
     ana: Rest, data_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     ids = [await sent(ana) for _ in range(2)]
     store, away = data_dir / "blobs", data_dir / "away"
     store.rename(away)
-    store.mkdir()  # where its disk is not mounted
+    store.mkdir()  # as if its disk is not mounted
     settings = settings_for(data_dir, photo_workers=1)
     async with running_server(settings) as server, Rest(server.url) as worker:
 
         async def tried_often() -> bool:
-            return attempts(data_dir, ids[0]) > MOST_ATTEMPTS
+            return attempts(data_dir, ids[0]) > MAX_TOTAL_ATTEMPTS
 
         await waits(ana, worker, ids[0], "a disk is not mounted")
         await wait_until(tried_often, 20, what="it is tried again and again")
@@ -91,20 +91,20 @@ async def test_photos_outlive_whatever_is_wrong_with_their_store(
         store.unlink()
         (away / ".drafts").rename(data_dir / ".drafts")
         (away / ".drafts").write_text("no folder")
-        away.rename(store)  # it can be read, and nothing can be written
+        away.rename(store)  # it can be read but not written
         await waits(ana, worker, ids[0], "file exists")
         (store / ".drafts").unlink()
         for upload_id in ids:
-            assert (await done(ana, upload_id))["attempts"] == 1, "none of that was an attempt"
+            assert (await done(ana, upload_id))["attempts"] == 1, "no outage counts as an attempt"
         await works(worker)
-    told = [record for record in caplog.records if TOLD in record.message]
-    assert len(told) == 1, "an outage is told once"
-    assert str(store) in told[0].message
+    outages = [record for record in caplog.records if OUTAGE in record.message]
+    assert len(outages) == 1, "an outage is logged once"
+    assert str(store) in outages[0].message
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-async def test_what_is_final(ana: Rest, data_dir: Path) -> None:
-    """A picture that is gone from a store that works, and one that has waited for too long."""
+async def test_a_missing_blob_and_too_long_a_wait_are_final(ana: Rest, data_dir: Path) -> None:
+    """A photo whose file is gone from a working store, and one that has waited for too long."""
     gone, unreadable = [await sent(ana) for _ in range(2)]
     (data_dir / "blobs" / f"{gone}.sent").unlink()
     (data_dir / "blobs" / f"{unreadable}.sent").unlink()
@@ -120,16 +120,17 @@ async def test_what_is_final(ana: Rest, data_dir: Path) -> None:
         await works(worker)
 
 
-async def test_a_key_that_the_store_refuses(azurite: Azurite, data_dir: Path) -> None:
-    """Of one process: another that has the right one takes the photo."""
+async def test_a_photo_waits_for_a_process_whose_key_the_store_accepts(
+    azurite: Azurite, data_dir: Path
+) -> None:
     right = {"azure_storage_connection_string": azurite.connection_string}
     other = base64.b64encode(b"some other key").decode()
     wrong = {"azure_storage_connection_string": azurite.connection_string.replace(KEY, other)}
     common: dict[str, Any] = {"blob_container": "refused"}
-    taking = settings_for(data_dir, photo_workers=0, **right, **common)
+    accepting = settings_for(data_dir, photo_workers=0, **right, **common)
     refused = settings_for(data_dir, photo_workers=1, **wrong, **common)
     async with (
-        running_server(taking) as one,
+        running_server(accepting) as one,
         Rest(one.url) as ana,
         running_server(refused) as two,
         Rest(two.url) as worker,

@@ -1,0 +1,173 @@
+from collections.abc import Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from textual.app import App, ComposeResult
+from textual.content import Content
+from textual.geometry import Region
+from textual.widgets import Input
+
+from tui.common.theme import NIGHT
+from tui.common.widgets.row_list import RowList
+
+
+class Names(RowList):
+    """Names, of which those in `gone` cannot be selected."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names = [f"row {number}" for number in range(30)]
+        self.versions: dict[str, int] = {}
+        self.gone: set[str] = set()
+        self.drawn: list[str] = []
+        self.repainted: list[int] = []
+        self.message = Content("Nothing here.")
+
+    def row_ids(self) -> Sequence[str]:
+        return self.names
+
+    def selectable(self, index: int) -> bool:
+        return self.names[index] not in self.gone
+
+    def row_key(self, index: int) -> object:
+        return self.names[index], self.versions.get(self.names[index])
+
+    def draw(self, index: int, width: int, focused: bool) -> list[Content]:
+        name = self.names[index]
+        self.drawn.append(name)
+        return [Content(f"{name}{self.versions.get(name, ''):>{width - len(name)}}")]
+
+    def refresh(self, *regions: Region, **options: Any) -> "Names":
+        self.repainted += [region.y for region in regions] or [-1]
+        super().refresh(*regions, **options)
+        return self
+
+
+class Window(App[None]):
+    def __init__(self) -> None:
+        super().__init__()
+        self.selected: list[str | None] = []
+
+    def compose(self) -> ComposeResult:
+        yield Names()
+        yield Input()
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return NIGHT.variables
+
+    def on_option_list_option_selected(self, event: RowList.OptionSelected) -> None:
+        self.selected.append(event.option_id)
+
+
+@asynccontextmanager
+async def names_shown() -> Any:
+    app = Window()
+    async with app.run_test(size=(40, 13)) as pilot:
+        rows = app.query_one(Names)
+        rows.redraw()
+        rows.focus()
+        await pilot.pause()
+        yield rows, pilot
+
+
+def lines(rows: Names) -> list[str]:
+    return [rows.render_line(y).text.rstrip() for y in range(rows.size.height)]
+
+
+async def test_the_highlight_stays_on_its_row_when_rows_come_and_go() -> None:
+    async with names_shown() as (rows, pilot):
+        await pilot.press("down", "down")
+        assert rows.highlighted_id == "row 2"
+        rows.names = ["new", *rows.names]
+        rows.redraw()
+        assert (rows.highlighted_id, rows.highlighted) == ("row 2", 3)
+        rows.names = [name for name in rows.names if name != "row 2"]
+        rows.redraw()
+        assert rows.highlighted_id == "row 3", "the one that took its place"
+        rows.names = []
+        rows.redraw()
+        assert rows.highlighted is None
+        assert any("Nothing here." in line for line in lines(rows))
+
+
+async def test_the_list_does_not_scroll_when_a_row_comes_in_above() -> None:
+    async with names_shown() as (rows, pilot):
+        await pilot.press("end", *["up"] * 4)
+        await pilot.pause()
+        offset = rows.scroll_offset.y
+        assert offset
+        rows.names = ["new", *rows.names]
+        rows.redraw()
+        await pilot.pause()
+        assert rows.scroll_offset.y == offset
+        assert rows.highlighted_id == "row 25"
+
+
+async def test_rows_added_at_the_end_leave_highlight_and_scroll_alone() -> None:
+    async with names_shown() as (rows, pilot):
+        await pilot.press("end")
+        await pilot.pause()
+        before = rows.scroll_offset.y, rows.highlighted
+        rows.names = [*rows.names, "older"]
+        rows.redraw()
+        await pilot.pause()
+        assert (rows.scroll_offset.y, rows.highlighted) == before
+        assert rows.rows_to_end == 1
+
+
+async def test_only_a_row_that_has_changed_is_repainted_and_drawn() -> None:
+    async with names_shown() as (rows, pilot):
+        rows.drawn.clear()
+        rows.repainted.clear()
+        rows.versions["row 4"] = 7
+        rows.versions["row 29"] = 7  # out of view
+        rows.redraw()
+        await pilot.pause()
+        assert rows.repainted == [4]
+        assert rows.drawn == ["row 4"]
+        rows.redraw()
+        assert rows.repainted == [4]
+        await pilot.press("end")
+        await pilot.pause()
+        assert lines(rows)[-1].startswith("row 29 ")
+        assert lines(rows)[-1].endswith(" 7")
+
+
+async def test_keys_pass_over_rows_that_cannot_be_selected() -> None:
+    async with names_shown() as (rows, pilot):
+        rows.gone = {"row 0", "row 1", "row 3"}
+        rows.redraw()
+        assert rows.highlighted_id == "row 2"
+        await pilot.press("down")
+        assert rows.highlighted_id == "row 4"
+        await pilot.press("up", "up")
+        assert rows.highlighted_id == "row 2"
+
+
+async def test_arrow_keys_at_an_end_are_left_to_the_screen() -> None:
+    async with names_shown() as (rows, pilot):
+        passed: list[str] = []
+        rows.app.bind("down", "bell")
+        rows.app.bell = lambda: passed.append("down")
+        await pilot.press("end", "down")
+        assert rows.highlighted_id == "row 29", "it does not wrap around"
+        assert passed == ["down"]
+
+
+async def test_rows_are_drawn_for_the_new_width_after_a_resize() -> None:
+    async with names_shown() as (rows, pilot):
+        rows.versions["row 0"] = 7
+        rows.redraw()
+        await pilot.resize_terminal(24, 13)
+        await pilot.pause()
+        assert len(rows.render_line(0).text.rstrip()) == rows.scrollable_content_region.width
+
+
+async def test_enter_and_a_second_click_select() -> None:
+    async with names_shown() as (rows, pilot):
+        await pilot.press("down", "enter")
+        await pilot.click(Names, offset=(3, 5))
+        assert rows.highlighted_id == "row 5"
+        assert rows.app.selected == ["row 1"]
+        await pilot.click(Names, offset=(3, 5), times=2)
+        assert rows.app.selected == ["row 1", "row 5"]
