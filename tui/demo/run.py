@@ -191,5 +191,5 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    REPORT.watch()
+    REPORT.install()
     sys.exit(main())
