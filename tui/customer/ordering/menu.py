@@ -16,14 +16,13 @@ from textual.widgets import Input, Label, OptionList
 
 from server.features.restaurants.schemas import MenuItem
 from tui.common.client.errors import ClientError
-from tui.common.format import fit, human_money
+from tui.common.format import euros, fit, human_money
 from tui.common.sanitize import in_one_line, plain
 from tui.common.services import services_of
 from tui.common.uploads.bitmap import NotDrawable
 from tui.common.widgets.picture import PictureView
 from tui.common.widgets.row_list import RowList
 from tui.customer.ordering.basket import Basket
-from tui.customer.orders.format import euros
 
 QUANTITY_CELLS = 5
 QUANTITY_BINDINGS: tuple[BindingType, ...] = (
@@ -81,7 +80,7 @@ class DishList(RowList):
             self.post_message(self.NoteWanted(item))
 
     def _item(self) -> MenuItem | None:
-        at = self.highlighted
+        at = self.highlighted_index
         return None if at is None else self.dish(at)
 
     def _set(self, item: MenuItem, quantity: int) -> None:
@@ -123,6 +122,10 @@ class MenuList(DishList):
         if not items:
             self.message = Content("There is nothing on this menu yet. Esc leads back.")
         self.redraw()
+
+    def filter_key(self, index: int) -> str:
+        """Name and description."""
+        return f"{self.items[index].name} {self.items[index].description}"
 
     @on(OptionList.OptionSelected)
     def _add(self, event: OptionList.OptionSelected) -> None:

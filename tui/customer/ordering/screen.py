@@ -16,16 +16,15 @@ from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.retry import is_permanent
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.confirm import ConfirmScreen
-from tui.common.format import field_of, fit, message_for
+from tui.common.format import euros, field_of, fit, message_for
 from tui.common.sanitize import plain
 from tui.common.widgets.key_bar import KeyBar
-from tui.common.widgets.row_list import RowList
+from tui.common.widgets.row_list import FilterField, RowList
 from tui.common.widgets.status_line import StatusLine
 from tui.customer.ordering.basket import Basket
 from tui.customer.ordering.checkout import SAFE_TO_RETRY, Checkout, menu_in_refusal, place_order
 from tui.customer.ordering.menu import BasketSummary, DishList, DishNote, DishPhoto, MenuList
 from tui.customer.ordering.restaurants import RestaurantList, load_for
-from tui.customer.orders.format import euros
 
 PAGES = {"restaurants": "Restaurant", "dishes": "Dishes", "checkout": "Checkout"}
 NAME_CELLS = 40
@@ -110,6 +109,7 @@ class NewOrderScreen(Dialog[Order]):
                             yield BasketSummary()
                     yield DishNote()
                 yield Checkout()
+            yield FilterField()
             yield StatusLine()
         yield KeyBar()
 
@@ -132,6 +132,7 @@ class NewOrderScreen(Dialog[Order]):
         return self.query_one(ContentSwitcher).current or "restaurants"
 
     def _show_page(self, page: str) -> None:
+        self.query_one(FilterField).clear()
         self.query_one(ContentSwitcher).current = page
         self.show_status("")
         self.query_one(DishNote).display = False
@@ -191,7 +192,8 @@ class NewOrderScreen(Dialog[Order]):
 
     @on(RowList.OptionSelected, "#restaurants")
     def _restaurant_selected(self, event: RowList.OptionSelected) -> None:
-        restaurant = self.query_one(RestaurantList).restaurants[event.option_index]
+        rows = self.query_one(RestaurantList)
+        restaurant = next(one for one in rows.restaurants if one.id == event.option_id)
         basket = self._baskets.get(restaurant.id) or Basket(restaurant)
         self._open(basket)
         self._run(self._read_menu(basket), "menu")
@@ -234,7 +236,8 @@ class NewOrderScreen(Dialog[Order]):
     @on(RowList.OptionHighlighted, "#menu")
     def _show_photo(self) -> None:
         menu = self.query_one(MenuList)
-        dish = None if menu.highlighted is None else menu.dish(menu.highlighted)
+        at = menu.highlighted_index
+        dish = None if at is None else menu.dish(at)
         self.query_one(DishPhoto).look(dish)
 
     # -- filling
