@@ -225,7 +225,8 @@ def is_single_width(text: str) -> bool:
 def wrap(text: str, width: int, *, single_width: bool) -> list[str]:
     """The lines of `text`, each at most `width` cells wide, broken at spaces where there are any.
 
-    `single_width` is `is_single_width(text)`. Only a character that is wider than `width` makes a wider line.
+    `single_width` is `is_single_width(text)`. Only a character that is wider than `width` makes a
+    wider line.
     """
     lines: list[str] = []
     for paragraph in text.split("\n"):

@@ -13,7 +13,7 @@ from server.features.chat.schemas import ChatMessage
 from server.features.shared.schemas import Actor
 from tui.common.chat.layout import DAY_LINES, EDGE, LinePosition, MessageLayout
 from tui.common.chat.model import Conversation, PendingMessage
-from tui.common.format import fit
+from tui.common.format import fit, hours_minutes
 from tui.common.styles import Inks, Line, Part
 
 STRIPS_KEPT = 2000
@@ -115,7 +115,7 @@ def name_of(who: Actor) -> str:
 
 
 def _heading(entry: _Entry, width: int, selected: bool) -> list[Part]:
-    time = f"{entry.at.astimezone():%H:%M}"
+    time = hours_minutes(entry.at)
     ink = "title" if selected else "wire-ink"
     if not entry.own:
         return [(fit(entry.who, max(4, width - 8)), ink), (f"  {time}", ink)]

@@ -1,9 +1,8 @@
 """A ride in few words: for the map's corner, for a card, for a table."""
 
 from datetime import datetime
-from math import ceil
 
-from tui.common.format import human_age
+from tui.common.format import human_age, human_distance, human_minutes
 from tui.common.tracking.track import DriverTrack
 
 NOW_SECONDS = 5.0
@@ -47,17 +46,3 @@ def ago(track: DriverTrack, now: datetime) -> str:
     """`2 s ago`: how old the newest position is."""
     seconds = track.age(now)
     return f"{seconds:.0f} s ago" if seconds < 99.5 else f"{human_age(seconds)} ago"
-
-
-def human_minutes(seconds: float) -> str:
-    """`6 min`, rounded up as a waiter would; `45 s`, `now`."""
-    if seconds < NOW_SECONDS:
-        return "now"
-    if seconds < 59.5:
-        return f"{seconds:.0f} s"
-    return f"{ceil(seconds / 60)} min" if seconds <= 7200 else f"{ceil(seconds / 3600)} h"
-
-
-def human_distance(metres: float) -> str:
-    """`1.6 km`, `240 m`."""
-    return f"{metres / 1000:.1f} km" if metres >= 995 else f"{round(metres, -1):.0f} m"

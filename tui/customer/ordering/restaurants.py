@@ -66,7 +66,7 @@ class RestaurantList(RowList):
 
 
 MAX_RETRY_SECONDS = 4.0
-"""Longest wait between two attempts: somebody is waiting."""
+"""Longest pause between two attempts: the customer is waiting."""
 
 ResultT = TypeVar("ResultT")
 

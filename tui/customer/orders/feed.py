@@ -227,7 +227,7 @@ class OrderTracker:
         return order_id in self._polls
 
     def drop_connection(self, order_id: str) -> bool:
-        """Drop the held request of that order; whether there is a poll to drop it from."""
+        """Drop the held request of that order; False if it is not polled."""
         poll = self._polls.get(order_id)
         if poll is not None:
             poll.drop_connection()

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from textual.content import Content
 
+from tui.common.format import human_minutes
 from tui.common.sanitize import plain
 from tui.common.tracking import format as words
 from tui.common.tracking.tracker import DriverTracker
@@ -45,7 +46,7 @@ def about(state: DriverState, now: datetime) -> str:
     if standing is Standing.RIDING:
         left = state.track.seconds_left(now) if state.track.target is not None else None
         late = state.track.is_stale(now)
-        return "on the way" if left is None or late else f"on the way · {words.human_minutes(left)}"
+        return "on the way" if left is None or late else f"on the way · {human_minutes(left)}"
     if standing is Standing.AT_THE_DOOR:
         return "at the door"
     if standing is Standing.AWAITED:

@@ -63,7 +63,7 @@ class KitchenFeed:
         return self._meter if self._stream is None else self._stream.meter
 
     def drop_connection(self) -> bool:
-        """Drop the connection; it comes back by itself. False where there is none to drop."""
+        """Drop the connection, which then reconnects; False if there is none."""
         if self._stream is None:
             return False
         self._stream.drop_connection()
@@ -101,8 +101,8 @@ class KitchenFeed:
     async def _read(self) -> str:
         horizon = datetime.now(UTC) - LOOK_BACK
         page = await self._api.orders(limit=PAGE)
-        # The first page's cursor is the oldest: the stream repeats what the later pages have
-        # already, and the versions tell.
+        # The first page's cursor is the oldest: the stream repeats what the later pages have, and
+        # the board drops what it has already.
         cursor = page.cursor
         found = list(page.items)
         while page.next is not None and not _is_past(page, horizon):

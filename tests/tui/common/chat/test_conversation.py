@@ -76,14 +76,14 @@ def test_each_message_once_in_order_and_ones_own_unsent_ones_last(data: st.DataO
             log.append(message(len(log), ANA, written[sent].client_id))
             sent += 1
         elif step == "tell" and told < len(log):
-            view.take(log[told], 0)
+            view.apply(log[told], 0)
             told += 1
         elif step == "repeat" and view.messages:
             at = data.draw(st.integers(0, len(view.messages) - 1))
-            view.take(view.messages[at], 0)
+            view.apply(view.messages[at], 0)
         elif step == "again" and sent:
             own = next(one for one in log if one.client_id == written[sent - 1].client_id)
-            view.take(own.model_copy(update={"again": True}), 0)
+            view.apply(own.model_copy(update={"again": True}), 0)
         elif step == "older" and view.before is not None:
             view.prepend_page(page(log, int(view.before), 3))
         elif step == "reset":
@@ -105,7 +105,7 @@ def test_each_message_once_in_order_and_ones_own_unsent_ones_last(data: st.DataO
     while view.before is not None:
         view.prepend_page(page(log, int(view.before), 3))
     for left in log[told:]:
-        view.take(left, 0)
+        view.apply(left, 0)
     assert view.messages == log
     assert [draft.message for draft in view.pending] == written[sent:]
 
@@ -144,7 +144,7 @@ def test_a_draft_that_the_history_already_has_is_none() -> None:
 def test_another_persons_client_id_is_not_ones_own() -> None:
     view = conversation()
     view.add_pending(UnsentMessage("mine", "same"))
-    view.take(message(1, MAYA, "same"), 0)
+    view.apply(message(1, MAYA, "same"), 0)
     assert [draft.message.text for draft in view.pending] == ["mine"]
 
 
@@ -168,10 +168,10 @@ def test_read_marks_say_how_far_others_have_read_and_what_one_has_not() -> None:
     log = [message(0, ANA), message(1), message(2, ANA), message(3)]
     view = conversation(*log)
     assert (view.unread, view.read_by_others) == (2, -1)
-    view.take(read((MAYA, log[2]), (ANA, log[1])), 0)
+    view.apply(read((MAYA, log[2]), (ANA, log[1])), 0)
     assert (view.unread, view.read_by_others) == (1, 2)
     assert view.last_unread == log[3]
-    view.take(read((MAYA, log[2]), (ANA, log[3])), 0)
+    view.apply(read((MAYA, log[2]), (ANA, log[3])), 0)
     assert view.unread == 0
     assert view.last_unread is None
 
@@ -179,12 +179,12 @@ def test_read_marks_say_how_far_others_have_read_and_what_one_has_not() -> None:
 def test_a_mark_may_come_before_its_message_and_never_goes_back() -> None:
     log = [message(number, ANA) for number in range(3)]
     view = conversation(log[0])
-    view.take(read((MAYA, log[2])), 0)
+    view.apply(read((MAYA, log[2])), 0)
     assert view.read_by_others == -1
-    view.take(log[1], 0)
-    view.take(log[2], 0)
+    view.apply(log[1], 0)
+    view.apply(log[2], 0)
     assert view.read_by_others == 2
-    view.take(read((MAYA, log[0])), 0)
+    view.apply(read((MAYA, log[0])), 0)
     assert view.read_by_others == 2
 
 
@@ -192,7 +192,7 @@ def test_a_mark_in_older_history_is_found_when_that_is_there() -> None:
     log = [message(number, ANA) for number in range(6)]
     view = Conversation(ANA.id)
     view.apply_newest_page(page(log, 6, 2))
-    view.take(read((MAYA, log[3])), 0)
+    view.apply(read((MAYA, log[3])), 0)
     assert view.read_by_others == view.first - 1
     view.prepend_page(page(log, 4, 2))
     assert view.messages[view.read_by_others - view.first] == log[3]
@@ -200,26 +200,26 @@ def test_a_mark_in_older_history_is_found_when_that_is_there() -> None:
 
 def test_a_mark_on_what_is_no_message_is_good_for_those_before_it() -> None:
     view = conversation(message(1, ANA))
-    view.take(TakenFrame(chat_id="c", cursor="taken", by=MAYA, at=NOON), 0)
+    view.apply(TakenFrame(chat_id="c", cursor="taken", by=MAYA, at=NOON), 0)
     mark = ReadMark(reader=MAYA, cursor="taken", at=NOON)
-    view.take(ReadFrame(chat_id="c", reads=[mark]), 0)
+    view.apply(ReadFrame(chat_id="c", reads=[mark]), 0)
     assert view.read_by_others == 0
 
 
 def test_typing_runs_out_and_ends_with_a_message() -> None:
     view = conversation()
-    view.take(TypingFrame(chat_id="c", sender=MAYA), 100)
-    view.take(TypingFrame(chat_id="c", sender=ANA), 100)
+    view.apply(TypingFrame(chat_id="c", sender=MAYA), 100)
+    view.apply(TypingFrame(chat_id="c", sender=ANA), 100)
     assert view.typing(100 + TYPING_SECONDS - 0.1) == [MAYA]
     assert view.typing(100 + TYPING_SECONDS) == []
-    view.take(TypingFrame(chat_id="c", sender=MAYA), 200)
-    view.take(message(1), 201)
+    view.apply(TypingFrame(chat_id="c", sender=MAYA), 200)
+    view.apply(message(1), 201)
     assert view.typing(201) == []
 
 
 def test_presence_is_who_is_there_now() -> None:
     view = conversation()
-    view.take(PresenceFrame(chat_id="c", present=[ANA, MAYA]), 0)
+    view.apply(PresenceFrame(chat_id="c", present=[ANA, MAYA]), 0)
     assert view.present == [ANA, MAYA]
-    view.take(PresenceFrame(chat_id="c", present=[ANA]), 0)
+    view.apply(PresenceFrame(chat_id="c", present=[ANA]), 0)
     assert view.present == [ANA]

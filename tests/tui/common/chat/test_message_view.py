@@ -241,7 +241,7 @@ def test_laying_out_bit_by_bit_is_laying_out_at_once(
             assert last[0] == layout.text_of(layout.count - 1)
     else:
         for message in log:
-            by_bits.take(message, 0)
+            by_bits.apply(message, 0)
             layout.update(by_bits, width)
     at_once = Conversation(ANA.id)
     if log:
@@ -251,7 +251,7 @@ def test_laying_out_bit_by_bit_is_laying_out_at_once(
     other.update(at_once, width)
     assert layout.lines == other.lines
     assert [layout.position_at(line) for line in range(layout.lines)] == [
-        other.at(line) for line in range(other.lines)
+        other.position_at(line) for line in range(other.lines)
     ]
     for index in range(layout.count):
         place = layout.position_at(layout.top_of(index))
