@@ -1,6 +1,8 @@
-"""How data becomes text on the screen: nothing that steers a terminal, numbers short."""
+"""How data becomes text on the screen: cut to width, with short numbers, ages, times and money."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
+from math import ceil
 
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
@@ -40,14 +42,52 @@ def human_bytes(count: float) -> str:
 
 
 def human_age(seconds: float) -> str:
-    """How long ago: `0.7s`, `42s`, `9m`, `5h`, `2d`."""
+    """How long ago: `0.7s`, `42s`, `9m`, `5h`, `2d`, `3y`."""
     if seconds < 9.95:
         return f"{max(0.0, seconds):.1f}s"
-    if seconds < 100:
-        return f"{seconds:.0f}s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f}m"
-    return f"{seconds / 3600:.0f}h" if seconds < 129_600 else f"{seconds / 86_400:.0f}d"
+    return f"{seconds:.0f}s" if seconds < 100 else _coarse_age(seconds)
+
+
+def age(moment: datetime, now: datetime) -> str:
+    """How long ago, in at most four cells: `now`, `4m`, `5h`, `12d`, `3y`."""
+    seconds = (now - moment).total_seconds()
+    return "now" if seconds < 60 else _coarse_age(seconds)
+
+
+def _coarse_age(seconds: float) -> str:
+    for length, unit, limit in ((60, "m", 5400), (3600, "h", 129_600), (86_400, "d", 34_560_000)):
+        if seconds < limit:
+            return f"{seconds / length:.0f}{unit}"
+    return f"{seconds / 31_557_600:.0f}y"
+
+
+def hours_minutes(moment: datetime) -> str:
+    """The local time of day: `12:46`."""
+    return f"{moment.astimezone():%H:%M}"
+
+
+def clock_time(moment: datetime, now: datetime | None = None) -> str:
+    """The local time, `12:46`; with the date if it is not today: `3 Nov 12:46`."""
+    local = moment.astimezone()
+    today = (now or datetime.now(UTC)).astimezone().date()
+    if local.date() == today:
+        return hours_minutes(moment)
+    year = f" {local.year}" if local.year != today.year else ""
+    return f"{local.day} {local:%b}{year} {local:%H:%M}"
+
+
+def human_minutes(seconds: float) -> str:
+    """How long something takes: `6 min`, rounded up; `45 s`, `now` below five seconds, `3 h`."""
+    if seconds < 5:
+        return "now"
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    return f"{ceil(seconds / 60)} min" if seconds <= 7200 else f"{ceil(seconds / 3600)} h"
+
+
+def human_distance(metres: float) -> str:
+    """`1.6 km`, `240 m`."""
+    return f"{metres / 1000:.1f} km" if metres >= 995 else f"{round(metres, -1):.0f} m"
 
 
 def human_latency(milliseconds: float) -> str:
@@ -58,11 +98,16 @@ def human_latency(milliseconds: float) -> str:
 
 
 def human_money(cents: int) -> str:
-    """Minor units as euros: `24.80`."""
+    """Minor units without the currency: `24.80`."""
     return f"{cents / 100:.2f}"
 
 
-def spark(values: Iterable[float], width: int, low: float | None = None) -> str:
+def euros(cents: int) -> str:
+    """Minor units as `€ 24.80`."""
+    return f"€ {human_money(cents)}"
+
+
+def sparkline(values: Iterable[float], width: int, low: float | None = None) -> str:
     """The last `width` values as blocks of rising height, right-aligned in `width` cells.
 
     `low` is the value drawn as the lowest block; by default the smallest of them.

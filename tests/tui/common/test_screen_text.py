@@ -15,7 +15,7 @@ from wcwidth import wcwidth
 from server.text import clean, shows
 from tui.common.base_app import BaseApp
 from tui.common.chat.layout import legible
-from tui.common.format import fit, human_age, human_bytes, human_latency, spark
+from tui.common.format import fit, human_age, human_bytes, human_latency, sparkline
 from tui.common.sanitize import anchored, in_one_line, plain
 
 CLUSTERS = (
@@ -169,7 +169,7 @@ def test_latencies() -> None:
 
 
 def test_a_sparkline_is_as_wide_as_asked_and_rises_with_its_values() -> None:
-    assert spark([], 4) == "    "
-    assert spark([1, 2, 3], 5) == "  ▁▄█"
-    assert spark([5, 5], 2, low=0) == "██"
-    assert spark([1], 0) == ""
+    assert sparkline([], 4) == "    "
+    assert sparkline([1, 2, 3], 5) == "  ▁▄█"
+    assert sparkline([5, 5], 2, low=0) == "██"
+    assert sparkline([1], 0) == ""

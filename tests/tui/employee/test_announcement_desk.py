@@ -54,10 +54,12 @@ async def test_composed_by_keys_read_and_counted_live(
     async with kitchen_window(demo_server.url, tmp_path, size) as window:
         await at_desk(window)
         await composing(window)
-        await window.press(*"Rain", "tab", *"Slow", "enter", *"down", "tab", "right")
+        await window.press(*"Rain", "tab", *"Slow", "enter", *"down", "tab")
+        await window.press("enter", "down", "enter")
         await window.sees("● Rain", "NOTICE Slow down", "warning: also a toast")
-        await window.press("tab", "right", "tab", "right")
-        await window.sees("◂ customers ▸", "◂ for one hour ▸")
+        for _ in ("audience", "expires"):
+            await window.press("tab", "enter", "down", "enter")
+        await window.sees("customers", "in one hour")
         await window.press("ctrl+s")
         await window.sees("NOTICE for customers: Slow down", "0 of ")
         items = (await guest.get("/announcements")).must(200).json["items"]

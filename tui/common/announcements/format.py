@@ -6,7 +6,7 @@ from textual.content import Content
 
 from server.features.announcements.schemas import Announcement, ReadAnnouncement, Severity
 from tui.common.announcements.model import AnnouncementBook
-from tui.common.format import fit
+from tui.common.format import age, clock_time, fit
 from tui.common.sanitize import plain
 
 LABELS: dict[Severity, tuple[str, str]] = {
@@ -22,22 +22,6 @@ LABEL_CELLS = 6
 TOAST_CHARACTERS = 240
 SMALL_TOAST_CHARACTERS = 100
 """Where the window has little room: a toast covers what is below it."""
-
-
-def age(moment: datetime, now: datetime) -> str:
-    """How long ago: `now`, `12m`, `3h`, `2d`."""
-    minutes = int((now - moment).total_seconds() // 60)
-    if minutes < 1:
-        return "now"
-    if minutes < 90:
-        return f"{minutes}m"
-    return f"{minutes // 60}h" if minutes < 36 * 60 else f"{minutes // 1440}d"
-
-
-def clock(moment: datetime, now: datetime) -> str:
-    """Local time, with the day where that is another."""
-    moment, now = moment.astimezone(), now.astimezone()
-    return moment.strftime("%H:%M" if moment.date() == now.date() else "%a %d %b %H:%M")
 
 
 def head_line(announcement: Announcement, width: int, now: datetime, *, unread: bool) -> Content:
@@ -87,9 +71,9 @@ def whole_lines(
 ) -> list[Content]:
     """Label and times, then the text, wrapped."""
     word, ink = LABELS[announcement.severity]
-    times = clock(announcement.published_at, now)
+    times = clock_time(announcement.published_at, now)
     if announcement.expires_at is not None:
-        times += f", until {clock(announcement.expires_at, now)}"
+        times += f", until {clock_time(announcement.expires_at, now)}"
     lines = [
         Content.assemble(
             INDENT,

@@ -13,7 +13,7 @@ from server.features.chat.schemas import ChatMessage
 from server.features.shared.schemas import Actor
 from tui.common.chat.layout import DAY_LINES, EDGE, Layout, Place
 from tui.common.chat.model import Conversation, Draft
-from tui.common.format import fit
+from tui.common.format import fit, hours_minutes
 from tui.common.styles import Inks, Line, Part
 
 STRIPS_KEPT = 2000
@@ -113,7 +113,7 @@ def name_of(who: Actor) -> str:
 
 
 def _heading(entry: _Entry, width: int, selected: bool) -> list[Part]:
-    time = f"{entry.at.astimezone():%H:%M}"
+    time = hours_minutes(entry.at)
     ink = "title" if selected else "wire-ink"
     if not entry.own:
         return [(fit(entry.who, max(4, width - 8)), ink), (f"  {time}", ink)]

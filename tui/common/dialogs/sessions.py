@@ -11,6 +11,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from tui.common.dialogs.base import Dialog
+from tui.common.format import clock_time
 from tui.common.sanitize import plain
 from tui.common.widgets.status_line import StatusLine
 
@@ -106,7 +107,7 @@ class SessionsScreen(Dialog[None]):
 
 
 def _row(session: "ActiveSession") -> Content:
-    used, begun = (at.astimezone() for at in (session.last_used_at, session.created_at))
+    used, begun = clock_time(session.last_used_at), clock_time(session.created_at)
     name = plain(session.client or "") or "unknown client"
     where = plain(session.address or "") or "unknown address"
     return Content.assemble(
@@ -115,5 +116,5 @@ def _row(session: "ActiveSession") -> Content:
         f" · {where}",
         (" · this one" if session.current else "", "$success"),
         "\n  ",
-        (f"used {used:%d %b %H:%M} · since {begun:%d %b}", "$wire-ink"),
+        (f"used {used} · since {begun}", "$wire-ink"),
     )

@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from tui.common.client.meter import State
-from tui.common.format import fit, human_age, human_bytes, human_latency, spark
+from tui.common.format import fit, human_age, human_bytes, human_latency, sparkline
 from tui.common.sanitize import plain
 from tui.common.theme import PATTERN_INK, STATE_GLYPH
 
@@ -80,7 +80,7 @@ class WireLine(Widget):
         if wide:
             right = f" {right}"
             room -= 1
-        drawn = spark(meter.latencies, wide, low=0.0)
+        drawn = sparkline(meter.latencies, wide, low=0.0)
         return Content.assemble(
             *head, *tail, " " * max(1, room + 1 - wide), (drawn, hue), (right, "$foreground")
         )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 from textual.widget import Widget
 
-from tui.common.format import human_bytes, human_latency, spark
+from tui.common.format import human_bytes, human_latency, sparkline
 from tui.common.theme import PATTERN_INK
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class PatternTable(Widget):
             (f" {figure:>{size}}", ink)
             for figure, ink, (_, size) in zip(figures, inks, columns, strict=False)
         ]
-        drawn = spark(self._latencies(total.pattern, wide), wide, low=0.0)
+        drawn = sparkline(self._latencies(total.pattern, wide), wide, low=0.0)
         return Content.assemble(
             (f"{total.pattern:<{NAME_CELLS}}", f"bold {hue}"),
             *cells,

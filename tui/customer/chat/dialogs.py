@@ -15,7 +15,7 @@ from server.text import shows
 from tui.common.chat.session import Talk
 from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
-from tui.common.format import fit, message_for
+from tui.common.format import clock_time, fit, message_for
 from tui.common.sanitize import in_one_line
 from tui.common.widgets.status_line import StatusLine
 
@@ -83,7 +83,7 @@ class ChatsScreen(Dialog[Chat]):
         return Content.assemble(
             ("● " if is_open else "✓ ", "$success" if is_open else "$wire-ink"),
             (fit(chat.subject, 38, pad=True), "bold" if unread else ""),
-            (f" {when.astimezone():%d %b %H:%M} ", "$wire-ink"),
+            (f" {clock_time(when):>12} ", "$wire-ink"),
             (new, "bold $primary"),
         )
 

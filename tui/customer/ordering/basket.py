@@ -8,10 +8,9 @@ from server.features.drivers.schemas import Point
 from server.features.orders.schemas import Order, OrderedItem, PlaceOrder
 from server.features.restaurants.schemas import MenuItem, Restaurant, RestaurantSummary
 from server.features.shared.schemas import Address
+from tui.common.format import euros, human_distance
 from tui.common.sanitize import plain
-from tui.common.tracking.format import human_distance
 from tui.common.tracking.track import metres_between
-from tui.customer.orders.format import euros
 
 MAX_QUANTITY = 99
 MAX_LINES = 50

@@ -12,11 +12,10 @@ from textual.widgets import Button, Input, Label, Static
 from server.features.restaurants.schemas import Restaurant
 from tui.common.client.errors import ApiError
 from tui.common.client.retry import is_permanent
-from tui.common.format import field_of
+from tui.common.format import euros, field_of
 from tui.common.sanitize import in_one_line, plain
 from tui.customer.ordering.basket import address_for, map_note, out_of_reach
 from tui.customer.ordering.menu import BasketList
-from tui.customer.orders.format import euros
 
 if TYPE_CHECKING:
     from server.features.orders.schemas import Order, PlaceOrder
@@ -190,9 +189,7 @@ async def place_order(api: "Api", basket: "Basket", content: "PlaceOrder") -> "t
             used = refusal.status == 422 and field_of(refusal) == "Idempotency-Key"
             if used and attempts:
                 continue
-            # A 409 with Retry-After: the same request is still running on the server.
-            running = refusal.status == 409 and refusal.retry_after is not None
-            if is_permanent(refusal) and not used and not running:
+            if is_permanent(refusal) and not used:
                 basket.on_refused(attempt)
             raise
 

@@ -16,14 +16,13 @@ from textual.widgets import Input, Label, OptionList
 
 from server.features.restaurants.schemas import MenuItem
 from tui.common.client.errors import ClientError
-from tui.common.format import fit, human_money
+from tui.common.format import euros, fit, human_money
 from tui.common.sanitize import in_one_line, plain
 from tui.common.services import services_of
 from tui.common.uploads.bitmap import NotDrawable
 from tui.common.widgets.picture import PictureView
 from tui.common.widgets.row_list import RowList
 from tui.customer.ordering.basket import Basket
-from tui.customer.orders.format import euros
 
 QUANTITY_CELLS = 5
 QUANTITY_BINDINGS: tuple[BindingType, ...] = (

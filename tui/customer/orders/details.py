@@ -10,12 +10,11 @@ from textual.content import Content
 from textual.widget import Widget
 
 from server.features.orders.schemas import Order, OrderStatus
-from tui.common.format import fit, human_money
+from tui.common.format import clock_time, fit, human_money
 from tui.common.sanitize import plain
 from tui.common.widgets.stepper import Stepper
 from tui.customer.orders.format import (
     arrival,
-    clock_time,
     in_minutes,
     is_late,
     items_in_short,

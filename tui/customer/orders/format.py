@@ -6,7 +6,7 @@ from math import ceil
 from textual.content import Content
 
 from server.features.orders.schemas import STEPS, Order, OrderStatus, TimelineEntry
-from tui.common.format import human_money
+from tui.common.format import clock_time
 from tui.common.sanitize import plain
 from tui.common.widgets.stepper import STEP_OF
 from tui.common.widgets.stepper import STEPS as STEP_NAMES
@@ -22,32 +22,6 @@ STATUS_LOOKS: dict[OrderStatus, tuple[str, str, str]] = {
     OrderStatus.CANCELLED: ("✕", "Cancelled", "$error"),
 }
 """Glyph, name and colour of each status; the glyph is enough without colour."""
-
-
-def euros(cents: int) -> str:
-    """Minor units as `€ 24.80`."""
-    return f"€ {human_money(cents)}"
-
-
-def clock_time(moment: datetime, now: datetime | None = None) -> str:
-    """The local time, `12:46`; with the date if it is not today: `3 Nov 12:46`."""
-    local = moment.astimezone()
-    today = (now or datetime.now(UTC)).astimezone().date()
-    if local.date() == today:
-        return f"{local:%H:%M}"
-    year = f" {local.year}" if local.year != today.year else ""
-    return f"{local.day} {local:%b}{year} {local:%H:%M}"
-
-
-def age(moment: datetime, now: datetime) -> str:
-    """How long ago, in at most four cells: `now`, `4m`, `5h`, `12d`, `3y`."""
-    seconds = max(0.0, (now - moment).total_seconds())
-    if seconds < 60:
-        return "now"
-    for length, unit, limit in ((60, "m", 5400), (3600, "h", 129_600), (86_400, "d", 34_560_000)):
-        if seconds < limit:
-            return f"{seconds / length:.0f}{unit}"
-    return f"{seconds / 31_557_600:.0f}y"
 
 
 def in_minutes(eta: datetime, now: datetime) -> str:

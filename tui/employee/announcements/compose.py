@@ -1,20 +1,16 @@
 """An announcement that is being written: kept until it has been sent."""
 
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar
+from typing import ClassVar, TypeVar, cast
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.events import Click
-from textual.message import Message
-from textual.widget import Widget
-from textual.widgets import Button, Input, Label, Static, TextArea
+from textual.widgets import Button, Input, Label, Select, Static, TextArea
 
 from server.features.announcements.schemas import Announcement, Audience, NewAnnouncement, Severity
 from server.features.shared.schemas import Actor
@@ -23,25 +19,25 @@ from tui.common.dialogs.base import Dialog
 from tui.common.format import field_of, message_for
 from tui.common.widgets.status_line import StatusLine
 
-LASTS: tuple[tuple[str, timedelta | None], ...] = (
+LIFETIMES: tuple[tuple[str, timedelta | None], ...] = (
     ("never", None),
-    ("for one hour", timedelta(hours=1)),
-    ("for four hours", timedelta(hours=4)),
-    ("for a day", timedelta(days=1)),
-    ("for a week", timedelta(days=7)),
+    ("in one hour", timedelta(hours=1)),
+    ("in four hours", timedelta(hours=4)),
+    ("in a day", timedelta(days=1)),
+    ("in a week", timedelta(days=7)),
 )
-"""How long it may stand."""
+"""When it expires, from now on."""
 
 
 @dataclass
 class Draft:
-    """The fields as they are filled in; `lasts` is a place in LASTS."""
+    """The fields as they are filled in; `expires` is an index of LIFETIMES."""
 
     title: str = ""
     body: str = ""
     severity: Severity = Severity.INFO
     audience: Audience = Audience.EVERYONE
-    lasts: int = 0
+    expires: int = 0
     _tried: tuple[object, ...] = ()
     _attempt: tuple[NewAnnouncement, str] | None = None
 
@@ -56,67 +52,18 @@ class Draft:
         The same again while no field has changed: an answer may have been lost. Raises
         ValidationError.
         """
-        fields = (self.title, self.body, self.severity, self.audience, self.lasts)
+        fields = (self.title, self.body, self.severity, self.audience, self.expires)
         if self._attempt is None or fields != self._tried:
-            lasts = LASTS[self.lasts][1]
+            lifetime = LIFETIMES[self.expires][1]
             new = NewAnnouncement(
                 title=self.title,
                 body=self.body,
                 severity=self.severity,
                 audience=self.audience,
-                expires_at=now + lasts if lasts is not None else None,
+                expires_at=now + lifetime if lifetime is not None else None,
             )
             self._tried, self._attempt = fields, (new, str(uuid.uuid4()))
         return self._attempt
-
-
-class Choice(Widget, can_focus=True):
-    """`◂ value ▸`; left, right and space change it."""
-
-    DEFAULT_CSS = """
-    Choice {
-        height: 1; width: 1fr; padding: 0 1; background: $panel; text-wrap: nowrap;
-        &:focus { background: $block-cursor-background; color: $block-cursor-foreground; }
-        &:nocolor:focus { text-style: underline; }
-    }
-    """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "turn(-1)", "Before", show=False),
-        Binding("right,space", "turn(1)", "Next", show=False),
-    ]
-
-    class Changed(Message):
-        """Another value is chosen."""
-
-        def __init__(self, choice: "Choice") -> None:
-            super().__init__()
-            self.choice = choice
-
-        @property
-        def control(self) -> "Choice":
-            """The field, for `on`."""
-            return self.choice
-
-    def __init__(self, values: Sequence[str], index: int, *, id: str) -> None:
-        super().__init__(id=id)
-        self._values = values
-        self.index = index
-
-    def render(self) -> Content:
-        """The value between two arrows."""
-        return Content.assemble(
-            ("◂ ", "$wire-ink"), (self._values[self.index], "bold"), (" ▸", "$wire-ink")
-        )
-
-    def action_turn(self, step: int) -> None:
-        """The next value, or the one before."""
-        self.index = (self.index + step) % len(self._values)
-        self.refresh()
-        self.post_message(self.Changed(self))
-
-    def on_click(self, event: Click) -> None:
-        """The next value; the one before at the left edge."""
-        self.action_turn(-1 if event.x <= 2 else 1)
 
 
 SEVERITIES = (
@@ -125,6 +72,32 @@ SEVERITIES = (
     (Severity.CRITICAL, "critical: a toast until read"),
 )
 TITLE_CHARACTERS = 120
+
+
+ValueT = TypeVar("ValueT")
+
+
+class Choice(Select[ValueT]):
+    """A `Select` whose value left and right change at once, also while keys come in fast."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "step(-1)", "Before", show=False),
+        Binding("right", "step(1)", "Next", show=False),
+    ]
+
+    def __init__(self, options: list[tuple[str, ValueT]], value: ValueT, *, id: str) -> None:
+        super().__init__(options, value=value, allow_blank=False, compact=True, id=id)
+        self._values = [value for _, value in options]
+
+    def action_step(self, distance: int) -> None:
+        """The next value, or the one before; around the ends."""
+        at = self._values.index(self.chosen) + distance
+        self.value = self._values[at % len(self._values)]
+
+    @property
+    def chosen(self) -> ValueT:
+        """The value; there always is one."""
+        return cast("ValueT", self.value)
 
 
 class ComposeScreen(Dialog[Announcement]):
@@ -145,6 +118,10 @@ class ComposeScreen(Dialog[Announcement]):
             width: 1fr; height: 5; border: none; padding: 0 1; background: $panel;
             &:focus { border: none; background: $block-cursor-background; }
         }
+        & Select { width: 1fr; }
+        & Select > SelectCurrent { background: $panel; padding: 0 1; }
+        & Select:focus > SelectCurrent { background: $block-cursor-background; }
+        & Select:nocolor:focus > SelectCurrent { text-style: underline; }
         & #preview { height: 4; margin-top: 1; padding: 0 1; border-top: solid $edge; }
         & StatusLine { margin-top: 0; width: 1fr; padding-right: 1; }
         & #end { height: auto; margin-top: 1; }
@@ -168,7 +145,6 @@ class ComposeScreen(Dialog[Announcement]):
     def body(self) -> ComposeResult:
         """The fields, the preview, the button."""
         draft = self._draft
-        severities = [severity for severity, _ in SEVERITIES]
         with Vertical(classes="box") as box:
             box.border_title = "Announce"
             box.border_subtitle = "tab goes on · ^s announces · esc keeps it for later"
@@ -180,15 +156,15 @@ class ComposeScreen(Dialog[Announcement]):
                 yield TextArea(draft.body, id="body", tab_behavior="focus", soft_wrap=True)
             with Horizontal(classes="row"):
                 yield Label("Severity")
-                words = [word for _, word in SEVERITIES]
-                yield Choice(words, severities.index(draft.severity), id="severity")
+                options = [(name, severity) for severity, name in SEVERITIES]
+                yield Choice(options, draft.severity, id="severity")
             with Horizontal(classes="row -close"):
                 yield Label("For")
-                audiences = list(Audience)
-                yield Choice(audiences, audiences.index(draft.audience), id="audience")
+                yield Choice([(str(one), one) for one in Audience], draft.audience, id="audience")
             with Horizontal(classes="row -close"):
                 yield Label("Expires")
-                yield Choice([word for word, _ in LASTS], draft.lasts, id="lasts")
+                times = [(name, at) for at, (name, _) in enumerate(LIFETIMES)]
+                yield Choice(times, draft.expires, id="expires")
             yield Static("", id="preview", markup=False)
             with Horizontal(id="end"):
                 yield StatusLine()
@@ -212,15 +188,9 @@ class ComposeScreen(Dialog[Announcement]):
         self._draft.body = event.text_area.text
         self._show()
 
-    @on(Choice.Changed)
-    def _chosen(self, event: Choice.Changed) -> None:
-        draft, index = self._draft, event.choice.index
-        if event.choice.id == "severity":
-            draft.severity = SEVERITIES[index][0]
-        elif event.choice.id == "audience":
-            draft.audience = list(Audience)[index]
-        else:
-            draft.lasts = index
+    @on(Select.Changed)
+    def _selected(self) -> None:
+        self._read_fields()
         self._show()
 
     @on(Input.Submitted, "#title")
@@ -235,17 +205,17 @@ class ComposeScreen(Dialog[Announcement]):
         """Announce it; once, however often that is pressed."""
         if not self._sending:
             self._sending = True
-            self._take()
+            self._read_fields()
             self.run_worker(self._send(), group="announce", exit_on_error=True)
 
-    def _take(self) -> None:
-        """The fields as they are now; word of the last change may still be on its way."""
+    def _read_fields(self) -> None:
+        """Put the fields into the draft; the message of the last change may not have come yet."""
         draft = self._draft
         draft.title = self.query_one("#title", Input).value
         draft.body = self.query_one("#body", TextArea).text
-        draft.severity = SEVERITIES[self.query_one("#severity", Choice).index][0]
-        draft.audience = list(Audience)[self.query_one("#audience", Choice).index]
-        draft.lasts = self.query_one("#lasts", Choice).index
+        draft.severity = self.query_one("#severity", Choice).chosen
+        draft.audience = self.query_one("#audience", Choice).chosen
+        draft.expires = self.query_one("#expires", Choice).chosen
 
     async def _send(self) -> None:
         api = self.services.api

@@ -18,7 +18,7 @@ from server.features.restaurants.schemas import Driver
 from server.text import shows
 from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
-from tui.common.format import fit
+from tui.common.format import fit, hours_minutes
 from tui.common.sanitize import in_one_line, plain
 from tui.employee.kitchen.format import format_order, items_in_short
 
@@ -85,9 +85,9 @@ class AcceptScreen(Dialog[int]):
         if minutes is None:
             words = Content.assemble((f"minutes: 1 to {MOST}", "$warning"))
         else:
-            end = datetime.now().astimezone() + timedelta(minutes=minutes)
+            end = datetime.now(UTC) + timedelta(minutes=minutes)
             usual = " · as usual" if minutes == self._minutes else ""
-            words = Content(f"minutes: at {end:%H:%M}{usual}")
+            words = Content(f"minutes: at {hours_minutes(end)}{usual}")
         self.query_one("#until", Static).update(words)
 
     @on(Input.Submitted)

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from textual.content import Content
 
 from server.features.orders.schemas import Order, OrderItem, OrderStatus
-from tui.common.format import fit, human_money
+from tui.common.format import fit, hours_minutes, human_money
 from tui.common.sanitize import plain
 from tui.employee.kitchen.model import COLUMNS, NAMES, OrderBoard, Urgency, deadline, due
 
@@ -157,7 +157,7 @@ def heading(order: Order, now: datetime, width: int) -> Content:
         (f"  {NAMES[order.status]}", "bold"),
         ("  ", ""),
     ]
-    words, ink = format_clock(order, now)
+    words, ink = formathours_minutes(order, now)
     total = f"  {human_money(order.total_cents)}"
     room = width - sum(cell_len(text) for text, _ in parts)
     if cell_len(words) > room:
@@ -168,10 +168,10 @@ def heading(order: Order, now: datetime, width: int) -> Content:
     return Content.assemble(*parts)
 
 
-def format_clock(order: Order, now: datetime) -> tuple[str, str]:
+def formathours_minutes(order: Order, now: datetime) -> tuple[str, str]:
     """The order's clock as text, and its colour."""
     if order.status.terminal:
-        return f"at {_clock(order.timeline[-1].at)}", "$wire-ink"
+        return f"at {hours_minutes(order.timeline[-1].at)}", "$wire-ink"
     clock = due(order, now)
     ink = CLOCK_INK[clock.urgency]
     end = deadline(order)
@@ -180,8 +180,8 @@ def format_clock(order: Order, now: datetime) -> tuple[str, str]:
     cooking = order.status in (OrderStatus.ACCEPTED, OrderStatus.PREPARING)
     what = "ready by" if cooking else "at the door"
     if clock.urgency is Urgency.LATE:
-        return f"{clock.glyph} late {clock.text}, {what} {_clock(end)}", ink
-    return f"{clock.glyph} {clock.text} left, {what} {_clock(end)}", ink
+        return f"{clock.glyph} late {clock.text}, {what} {hours_minutes(end)}", ink
+    return f"{clock.glyph} {clock.text} left, {what} {hours_minutes(end)}", ink
 
 
 def items(order: Order, width: int) -> list[Content]:
@@ -219,7 +219,7 @@ def timeline(order: Order, width: int) -> list[Content]:
     lines: list[Content] = []
     for entry in order.timeline:
         ink = "$error" if entry.status is OrderStatus.CANCELLED else "$foreground"
-        at, name = _clock(entry.at), NAMES[entry.status]
+        at, name = hours_minutes(entry.at), NAMES[entry.status]
         if entry.status is OrderStatus.PLACED:
             name = "Placed"
         who = fit(f" {entry.by.name}", width - len(at) - 1 - len(name))
@@ -268,7 +268,3 @@ def _note_lines(note: str, width: int, lead: str) -> list[Content]:
 
 def _cut(lines: list[Content], width: int) -> list[Content]:
     return [line.truncate(width, ellipsis=True) for line in lines]
-
-
-def _clock(moment: datetime) -> str:
-    return moment.astimezone().strftime("%H:%M")
