@@ -1,4 +1,4 @@
-"""What README's figures come from: `python -m benchmarks.<name>`; results/ has what came out."""
+"""The benchmarks of README's figures: `python -m benchmarks.<name>`; results/ has the output."""
 
 import sys
 from pathlib import Path

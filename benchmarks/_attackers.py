@@ -1,4 +1,4 @@
-"""The attacks of `benchmarks.attacks`, each in a process that does nothing else."""
+"""The attacks of `benchmarks.attacks`, each in a process of its own."""
 
 import asyncio
 import io
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import aiohttp
 
 ADDRESS = "127.0.0.2"
-"""The attacker's own; the loopback network has more than one."""
+"""The attacker's address; the loopback network has many."""
 API = "/api/v1"
 
 
 @dataclass(frozen=True)
 class Target:
-    """A server, and what a stranger may have there."""
+    """A server, and what an attacker may have there."""
 
     port: int
     token: str
@@ -28,7 +28,7 @@ class Target:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The server's address."""
         return f"http://127.0.0.1:{self.port}"
 
 
@@ -42,7 +42,7 @@ def attack(name: str, target: Target) -> None:
 
 
 async def connect(target: Target, *, small: bool = False) -> socket.socket:
-    """A connection from the attacker's address; a `small` one has room for little."""
+    """A connection from the attacker's address; a `small` one has a small buffer."""
     connection = socket.socket()
     if small:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -59,7 +59,7 @@ def head(path: str, token: str = "", method: str = "GET", more: str = "") -> byt
 
 
 async def upgraded(target: Target, path: str, token: str = "") -> socket.socket:
-    """A WebSocket as far as the answer to its handshake."""
+    """A WebSocket, opened up to the handshake's answer."""
     loop = asyncio.get_running_loop()
     connection = await connect(target)
     more = (
@@ -83,7 +83,7 @@ def frame(opcode: int, payload: bytes = b"", *, final: bool = True) -> bytes:
 def flood_of(
     *frames: bytes, opening: bytes = b"", sockets: int = 1, socketio: bool = False
 ) -> Attack:
-    """The same frames as fast as they are taken; a socket that is closed is opened again."""
+    """Send the same frames as fast as possible; reopen closed sockets."""
 
     async def run(target: Target) -> None:
         block = b"".join(frames)
@@ -114,14 +114,14 @@ def flood_of(
 
 
 async def swallow(connection: socket.socket) -> None:
-    """Read and forget."""
+    """Read and discard."""
     loop = asyncio.get_running_loop()
     while await loop.sock_recv(connection, 65_536):
         pass
 
 
 def unread(path: str, connections: int, *, known: bool = True) -> Attack:
-    """Ask on so many connections and read nothing."""
+    """Send requests on that many connections and read nothing."""
 
     async def run(target: Target) -> None:
         async def one() -> None:
@@ -141,7 +141,7 @@ def unread(path: str, connections: int, *, known: bool = True) -> Attack:
 
 
 def silent(begun: bytes, connections: int = 2000) -> Attack:
-    """Open connections, send that and nothing more."""
+    """Open connections, send that and nothing else."""
 
     async def run(target: Target) -> None:
         loop = asyncio.get_running_loop()
@@ -192,7 +192,7 @@ def requests(
 
 
 def from_many_addresses(addresses: int) -> Attack:
-    """Log-ins, junk refreshes, documents and unknown paths, each kind from so many addresses."""
+    """Log-ins, junk refreshes, documents and unknown paths, each kind from that many addresses."""
     kinds = (
         ("POST", f"{API}/auth/login", _log_in),
         ("POST", f"{API}/auth/refresh", _refresh),
@@ -215,7 +215,7 @@ def from_many_addresses(addresses: int) -> Attack:
 
 
 def abandoned(request: Callable[[Target, int], bytes], at_once: int = 20) -> Attack:
-    """Ask and leave at once, again and again, each time on a connection of its own."""
+    """Send a request and close the connection at once, again and again."""
 
     async def run(target: Target) -> None:
         async def one(number: int) -> None:
@@ -238,14 +238,14 @@ def abandoned(request: Callable[[Target, int], bytes], at_once: int = 20) -> Att
 
 
 def junk_refresh(target: Target, number: int) -> bytes:
-    """A refresh with a token that nobody has."""
+    """A refresh with an unknown token."""
     body = json.dumps(_refresh(number)).encode()
     more = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
     return head(f"{API}/auth/refresh", method="POST", more=more) + body
 
 
 async def chat_flood(target: Target) -> None:
-    """The longest messages on all the sockets that an account may have."""
+    """The longest messages, on as many sockets as an account may have."""
     text = "\u263a" * 4000
 
     async def one(number: int) -> None:
@@ -277,7 +277,7 @@ async def chat_flood(target: Target) -> None:
 
 
 def progressive_jpeg(scans: int) -> bytes:
-    """A small picture whose scans are told again and again."""
+    """A small picture with many repeated scans."""
     from PIL import Image
 
     picture = io.BytesIO()
@@ -293,7 +293,7 @@ def progressive_jpeg(scans: int) -> bytes:
 
 
 async def photo_flood(target: Target) -> None:
-    """Photos that are dear to decode, as many as are taken."""
+    """Photos that are expensive to decode, as many as are accepted."""
     data = progressive_jpeg(4000)
     connector = aiohttp.TCPConnector(limit=0, local_addr=(ADDRESS, 0))
     headers = {"Authorization": f"Bearer {target.token}"}
@@ -309,7 +309,7 @@ async def photo_flood(target: Target) -> None:
 
 
 async def slow_uploads(target: Target) -> None:
-    """A hundred photos that arrive by the byte."""
+    """A hundred photos, sent byte by byte."""
     more = "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 9000000\r\n"
     begun = b'--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\navatar\r\n'
     begun += b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'

@@ -24,7 +24,7 @@ DISHES = ("Green curry", "Jasmine rice", "Papaya salad", "Pad see ew", "Mango wi
 
 
 def made_up(number: int, status: OrderStatus, change: int) -> Order:
-    """The order of that number, 0 to 49, as it looks at `status`."""
+    """The order of that number, 0 to 49, at `status`."""
     began = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=20 * (ORDERS - number))
     customer = {"id": f"acc_{number:022d}", "name": f"Customer {number}"}
     cook = {"id": "acc_cook", "name": "Robin", "role": "employee"}
@@ -91,7 +91,7 @@ class Load:
         return before, between, after
 
     def set_rate(self, rate: int) -> None:
-        """Events a second from now on."""
+        """Set the number of events a second."""
         self.rate = rate
         self._wanted.set()
 
@@ -103,7 +103,7 @@ class Load:
         ]
 
     def event(self) -> bytes:
-        """The next change, as it goes over the wire."""
+        """The next change as sent on the wire."""
         self.sent += 1
         number = self.sent % ORDERS
         turn = self.sent // ORDERS
@@ -135,7 +135,7 @@ class Load:
 
 
 def application(load: Load) -> web.Application:
-    """Everything the app asks for."""
+    """Everything the app requests."""
     account = {
         "id": "acc_robin",
         "email": "robin@load.example",

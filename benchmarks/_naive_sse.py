@@ -1,4 +1,4 @@
-"""A fan-out as it is often written: a queue and a `json.dumps` a client."""
+"""A fan-out as often written: a queue and a `json.dumps` for each client."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ CLIENTS: set[asyncio.Queue[dict[str, Any]]] = set()
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
-    """Every event that is posted from now on."""
+    """Stream every event posted from now on."""
     queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     CLIENTS.add(queue)
     try:
@@ -28,7 +28,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
 
 
 async def publish(request: web.Request) -> web.Response:
-    """An event to everybody."""
+    """Send an event to every client."""
     event = await request.json()
     for queue in CLIENTS:
         queue.put_nowait(event)
@@ -36,12 +36,12 @@ async def publish(request: web.Request) -> web.Response:
 
 
 async def ready(request: web.Request) -> web.Response:
-    """How many listen."""
+    """The number of clients."""
     return web.json_response(len(CLIENTS))
 
 
 async def serve(port: int) -> None:
-    """For ever."""
+    """Serve until killed."""
     app = web.Application()
     app.add_routes(
         [

@@ -16,7 +16,7 @@ import pyte
 
 ROOT = Path(__file__).resolve().parent.parent
 PRIVATE = re.compile(rb"\x1b\[[<>=?][0-9;]*\$?[a-zA-Z]")
-"""Sequences that ask or tell the terminal something and draw nothing; pyte stumbles over them."""
+"""Sequences that query or set the terminal and draw nothing; pyte cannot parse them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Terminal:
             self.read(0.2, until=lambda _: True)
 
     def close(self) -> None:
-        """End it at once."""
+        """Kill it."""
         os.kill(self.pid, signal.SIGKILL)
         os.close(self._master)
         os.waitpid(self.pid, 0)
@@ -105,11 +105,11 @@ class Screen:
         self._stream = pyte.ByteStream(self._screen)
 
     def feed(self, data: bytes) -> None:
-        """More bytes."""
+        """Feed more bytes."""
         self._stream.feed(PRIVATE.sub(b"", data))
 
     def text(self) -> str:
-        """Its lines."""
+        """The screen's lines."""
         return "\n".join(self._screen.display)
 
     def places(self, glyph: str) -> frozenset[tuple[int, int]]:
@@ -123,7 +123,7 @@ class Screen:
 
 
 def app_environment(home: Path) -> dict[str, str]:
-    """The environment of an app that remembers nothing and has a terminal with all colours."""
+    """The environment of an app without stored data, in a terminal with all colours."""
     inherited = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     return inherited | {
         "HOME": str(home),

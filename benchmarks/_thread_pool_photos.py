@@ -25,19 +25,19 @@ def cut_out(content: bytes) -> bytes:
 
 
 async def upload(request: web.Request) -> web.Response:
-    """The picture without its background, once it is done."""
+    """The picture without its background."""
     content = await request.read()
     result = await asyncio.get_running_loop().run_in_executor(POOL, cut_out, content)
     return web.Response(body=result, content_type="image/png")
 
 
 async def ping(request: web.Request) -> web.Response:
-    """As little as a server can do."""
+    """The cheapest request."""
     return web.json_response({"status": "ok"})
 
 
 def main() -> None:
-    """Serve on the port that is named."""
+    """Serve on the given port."""
     app = web.Application(client_max_size=20 * 1024 * 1024)
     app.router.add_post("/photos", upload)
     app.router.add_get("/healthz", ping)

@@ -1,4 +1,4 @@
-"""What a server at its default settings makes others feel of a stranger who does his worst.
+"""What a server at its default settings lets other clients feel of an attacker.
 
 The server runs on one core, the attacker on the other, from an address and accounts of his own.
 Beside each attack somebody else asks for their profile again and again: how long that takes, and
@@ -31,15 +31,15 @@ SERVER_CORE, OTHER_CORE = 0, 1
 MAP = Path(__file__).resolve().parents[1] / "server" / "demo" / "map.geojson"
 ORDERS = 200
 PAUSE_SECONDS = 0.06
-"""Between two requests of the other's, who has a limit too."""
+"""Between two requests of the other client, which has a limit too."""
 FILES = 1024
-"""The server's limit of open files, as most systems set it."""
+"""The server's limit of open files, the default of most systems."""
 LEAVES_SECONDS = 8.0
 """After which memory that the attacker used has to be back."""
 
 
 async def seed(folder: Path) -> Target:
-    """Accounts, and a customer with the longest list of orders that can be had."""
+    """Create accounts, and a customer with the longest possible list of orders."""
     server = ServerProcess(folder)
     server.start()
     try:
@@ -68,7 +68,7 @@ async def seed(folder: Path) -> Target:
 
 @contextlib.contextmanager
 def on_core(core: int) -> Iterator[None]:
-    """What is started meanwhile runs on that core alone."""
+    """Processes started within run on that core alone."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
     try:
@@ -78,7 +78,7 @@ def on_core(core: int) -> Iterator[None]:
 
 
 class Memory:
-    """A process' resident memory in megabytes, watched."""
+    """Watches a process' resident memory, in megabytes."""
 
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)
@@ -97,7 +97,7 @@ class Memory:
                 self.most = max(self.most, self.now())
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop watching."""
         self._stop.set()
         self._thread.join()
 
@@ -153,7 +153,7 @@ async def suffer(folder: Path, target: Target, name: str, seconds: float) -> str
 
 
 def main() -> None:
-    """Every attack, one after the other, each against a server started anew."""
+    """Every attack, one after the other, each against a new server."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--only", nargs="*", default=list(ATTACKS), choices=list(ATTACKS))

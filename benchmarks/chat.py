@@ -1,4 +1,4 @@
-"""Support chat through both doors: round trips, and messages a second of the server's CPU time.
+"""Support chat over both transports: round trips, and messages a second of the server's CPU time.
 
 A message is stored, told to both members of its room and to the desk's queue.
 """
@@ -24,12 +24,12 @@ from support.socketio_client import SocketIoClient, socketio_client
 from support.town import PASSWORD, Place, open_restaurant
 
 AT_ONCE = 5
-"""Messages of one member on their way at one time."""
+"""One participant's messages in flight at a time."""
 TEXT = "Hello, my soup has not come yet, though it was to be here at eight. Could you look?"
 
 
 class Member(ABC):
-    """Somebody in a room, whichever door it was."""
+    """A participant in a room, over either transport."""
 
     @abstractmethod
     async def say(self, name: str) -> None:
@@ -87,7 +87,7 @@ DOORS = {"WebSocket": native, "Socket.IO": by_events}
 
 
 async def round_trips(writer: Member, reader: Member, count: int) -> list[list[float]]:
-    """Seconds until a message is back at its sender, and until it is with the other."""
+    """Seconds until a message is back at its sender, and until the other has it."""
     times: list[list[float]] = [[], []]
 
     async def heard(member: Member, name: str) -> float:
@@ -107,7 +107,7 @@ async def round_trips(writer: Member, reader: Member, count: int) -> list[list[f
 
 
 async def talk(member: Member, name: str, count: int, all_told: int) -> None:
-    """Say so many, some at once, and hear everything that is said in the room."""
+    """Send that many messages, some at a time, and receive all of the room's."""
     said = under_way = 0
     for _ in range(all_told):
         while said < count and under_way < AT_ONCE:
@@ -119,7 +119,7 @@ async def talk(member: Member, name: str, count: int, all_told: int) -> None:
 async def measure(
     name: str, server: ServerProcess, place: Place, rooms: int, trips: int, each: int
 ) -> None:
-    """Print what that door takes."""
+    """Print the transport's figures."""
     door = DOORS[name]
     process = psutil.Process(server.pid)
     async with AsyncExitStack() as stack:
@@ -158,7 +158,7 @@ async def measure(
 
 
 def main() -> None:
-    """Measure one door after the other, each at a server of its own."""
+    """Measure both transports, each at a server of its own."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rooms", type=int, default=20, help="with two members each (20)")
     parser.add_argument("--trips", type=int, default=500, help="messages one by one (500)")

@@ -1,4 +1,4 @@
-"""The server's CPU time for one delivery of an event, with many streams, beside the usual way."""
+"""The CPU time of the server to deliver one event to many streams, and that of a naive server."""
 
 import argparse
 import asyncio
@@ -45,7 +45,7 @@ def running(**settings: Any) -> Iterator[ServerProcess]:
 async def streams(
     port: int, path: str, token: str | None, number: int
 ) -> AsyncIterator[list[RawRequest]]:
-    """So many open streams."""
+    """That many open streams."""
     opened = []
     try:
         for _ in range(number):

@@ -1,4 +1,4 @@
-"""What photos cost: pictures a second, megabytes kept, and what everybody else feels of them."""
+"""The cost of photos: pictures a second, memory, and the delay for other requests."""
 
 import argparse
 import asyncio
@@ -46,7 +46,7 @@ class Felt:
 
 
 async def pinging(url: str, felt: list[float]) -> None:
-    """Ask the server at that URL all the time how it is."""
+    """Ping the server at that URL all the time."""
     async with aiohttp.ClientSession() as http:
         while True:
             began = time.perf_counter()

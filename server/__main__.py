@@ -15,16 +15,16 @@ from typing import Any
 from aiohttp import web
 
 from server.core.database import Database, opened_database
-from server.core.errors import Problem, unfit
+from server.core.errors import Problem, validation_problem
 from server.core.logging import configure_logging
 from server.core.migrate import MigrationError, migrate
 from server.settings import (
     Settings,
     SettingsError,
     is_loopback,
-    keep_private,
     load_settings,
     make_folder,
+    restrict_permissions,
     url_of,
 )
 
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = load_settings(**_overrides(options))
-        keep_private(settings)
+        restrict_permissions(settings)
         configure_logging(settings.log_level, lines=settings.log_queue_lines)
         return int(options.run(options, settings))
     except (SettingsError, MigrationError) as error:
@@ -185,7 +185,7 @@ def _add_restaurant(options: argparse.Namespace, settings: Settings) -> int:
     try:
         new = NewRestaurant(**{name: value for name, value in fields.items() if value is not None})
     except ValidationError as error:
-        for wrong in unfit(error).errors or ():
+        for wrong in validation_problem(error).errors or ():
             option = str(wrong["loc"][0]).replace("_", "-")
             print(f"tiffin: --{option}: {wrong['msg']}", file=sys.stderr)
         return 2

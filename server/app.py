@@ -51,9 +51,9 @@ from server.settings import (
     Settings,
     SettingsError,
     is_loopback,
-    keep_private,
     load_settings,
     make_folder,
+    restrict_permissions,
 )
 from server.transports.connections import Connections, Revocations
 from server.transports.duplex import AccountPaces
@@ -197,7 +197,7 @@ async def create_runner() -> web.AppRunner:
 
 
 def _runner(settings: Settings) -> web.AppRunner:
-    keep_private(settings)
+    restrict_permissions(settings)
     make_folder(settings.data_dir)
     configure_logging(settings.log_level, lines=settings.log_queue_lines)
     # gunicorn's own handler would block: its lines about this worker go to our log.

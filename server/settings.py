@@ -268,10 +268,10 @@ class Settings(BaseSettings):
             return self.jwt_secret.get_secret_value()
         if not self.demo:
             raise SettingsError(f"TIFFIN_JWT_SECRET is required outside demo mode; {_MAKE_ONE}")
-        return kept_secret(self.data_dir / "jwt-secret")
+        return stored_secret(self.data_dir / "jwt-secret")
 
 
-def keep_private(settings: Settings) -> None:
+def restrict_permissions(settings: Settings) -> None:
     """Keep other users of this machine from reading the server's files.
 
     That covers files made from now on, and those that earlier versions left readable. A shared
@@ -308,7 +308,7 @@ def _usable(path: Path) -> Iterator[None]:
         raise SettingsError(f"{path}: {why}; choose another TIFFIN_DATA_DIR") from None
 
 
-def kept_secret(path: Path) -> str:
+def stored_secret(path: Path) -> str:
     """The secret in that file, which is created if it is missing. Raises SettingsError.
 
     It is written under another name and then linked into place, so that of several processes that

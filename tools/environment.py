@@ -1,8 +1,7 @@
-"""Makes `.venv` what a lock file says, once: nothing but the standard library, for any pip.
+"""Installs a lock file into `.venv`, once; needs the standard library alone and works with any pip.
 
-`run` is what the server and the apps need, `dev` also what the tests and checks need. A stamp
-inside remembers what went in, so that the next time takes no time. Several at once wait for each
-other.
+`run` is what the server and the apps need, `dev` also what the tests and checks need. A stamp file
+records what was installed, so that the next run takes no time. Concurrent runs wait for each other.
 """
 
 import fcntl
@@ -28,7 +27,7 @@ def main() -> int:
     if kind not in LOCKS:
         say("usage: tools/setup run|dev")
         return 2
-    # The lock is on a file that is always there, so that it leaves nothing behind.
+    # A file that always exists, so that the lock leaves nothing behind.
     with (ROOT / "Makefile").open() as makefile:
         try:
             fcntl.flock(makefile, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -39,7 +38,7 @@ def main() -> int:
             renew(kind)
         except subprocess.CalledProcessError as failure:
             say(f"Setting up failed (exit code {failure.returncode}).")
-            say("With the network back, the same command goes on. To start over: make clean")
+            say("When the network is back, run the same command again. To start over: make clean")
             return 1
         except KeyboardInterrupt:
             return 130
@@ -47,18 +46,18 @@ def main() -> int:
 
 
 def renew(kind: str) -> None:
-    """Bring `.venv` to the lock, by the shortest way that leaves nothing else in it."""
+    """Bring `.venv` to the lock with as little work as possible, and nothing else in it."""
     wanted = {name: digest(path) for name, path in LOCKS.items()}
     project = project_digest()
     stamp = read_stamp()
-    if not sound(stamp):
+    if not is_intact(stamp):
         if HOME.exists():
-            say("Making .venv again: it was unfinished, broken or not made by make.")
+            say("Making .venv again: it was incomplete, broken or not made by make.")
         make_empty()
         stamp = {}
     if stamp.get(kind) != wanted[kind]:
-        # The development lock holds the other one whole. Anything else may have left packages
-        # behind that no lock names any more.
+        # The development lock contains all of the other one. After any other change packages may
+        # be left that the lock does not name.
         if stamp and not (kind == "dev" and stamp.get("run") == wanted["run"]):
             say("The lock file has changed; making .venv again.")
             make_empty()
@@ -70,9 +69,9 @@ def renew(kind: str) -> None:
         return
     forget_stamp()
     install("--no-deps", "--editable", ".")
-    draft = STAMP.with_suffix(".draft")
-    draft.write_text(json.dumps(stamp | {"project": project, "home": str(HOME)}))
-    draft.replace(STAMP)
+    temporary = STAMP.with_suffix(".tmp")
+    temporary.write_text(json.dumps(stamp | {"project": project, "home": str(HOME)}))
+    temporary.replace(STAMP)
 
 
 def read_stamp() -> dict[str, str]:
@@ -83,8 +82,8 @@ def read_stamp() -> dict[str, str]:
     return stamp if isinstance(stamp, dict) else {}
 
 
-def sound(stamp: dict[str, str]) -> bool:
-    """Whether what is there was finished here, and still runs."""
+def is_intact(stamp: dict[str, str]) -> bool:
+    """Whether `.venv` was completed here and still runs."""
     if not stamp or stamp.get("home") != str(HOME):
         return False
     check = "import sys, pip; sys.exit(sys.version_info < (3, 11))"
@@ -109,7 +108,7 @@ def forget_stamp() -> None:
 
 
 def install(*arguments: str) -> None:
-    """pip, kept from settings that would put things elsewhere."""
+    """Run pip without settings that would install elsewhere."""
     environment = os.environ | {
         "PIP_USER": "0",
         "PIP_REQUIRE_VIRTUALENV": "0",
@@ -127,7 +126,7 @@ def digest(path: Path) -> str:
 
 
 def project_digest() -> str:
-    """Of the parts of pyproject.toml that an installation depends on."""
+    """A digest of the parts of pyproject.toml that an installation depends on."""
     parts = tomllib.loads((ROOT / "pyproject.toml").read_text())
     kept = {name: parts.get(name) for name in ("build-system", "project")}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()

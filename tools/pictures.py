@@ -1,6 +1,6 @@
-"""The pictures in README: the running apps against a running demo server, as SVG.
+"""Takes the pictures in README: the running apps at a running demo server, as SVG.
 
-Where a picture shows a ride, somebody rides: from the counter on, for as long as it is watched.
+Where a picture shows a driver on the way, the driver really drives, from the restaurant on.
 
 `make pictures` writes docs/pictures; `python -m tools.pictures NAME...` only some of them.
 """
@@ -28,7 +28,7 @@ from tui.common.client.api import Api
 from tui.common.client.meter import State, Wire
 from tui.common.client.session import Session
 from tui.common.client.token_store import TokenStore
-from tui.common.tracking.trip import Ride
+from tui.common.tracking.trip import Trip
 from tui.customer.app import CustomerApp
 from tui.demo.processes import Child, free_port, wait_ready
 from tui.employee.app import EmployeeApp
@@ -36,39 +36,39 @@ from tui.employee.app import EmployeeApp
 ROOT = Path(__file__).resolve().parent.parent
 COFFEE = (ROOT / "tests" / "pictures" / "coffee.jpg").read_bytes()
 OUT = ROOT / "docs" / "pictures"
-WAY = ("accepted", "preparing", "ready", "out_for_delivery")
-SECONDS = 30.0
+STEPS = ("accepted", "preparing", "ready", "out_for_delivery")
+TIMEOUT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture: whose window, how large, and which keys are pressed before it is taken."""
+    """One picture: of which app, how large, and which keys are pressed before it is taken."""
 
     app: type[TiffinApp]
     size: tuple[int, int]
     keys: tuple[str, ...] = ()
-    watched: float = 0.0
-    """Seconds for which the drivers ride before it is taken."""
+    drive_seconds: float = 0.0
+    """How long the drivers drive before it is taken."""
 
 
 PICTURES = {
-    "customer-wide": Picture(CustomerApp, (160, 48), watched=40),
-    "customer-day": Picture(CustomerApp, (160, 48), ("t",), watched=40),
+    "customer-wide": Picture(CustomerApp, (160, 48), drive_seconds=40),
+    "customer-day": Picture(CustomerApp, (160, 48), ("t",), drive_seconds=40),
     "customer-medium": Picture(CustomerApp, (100, 30)),
     "customer-narrow": Picture(CustomerApp, (80, 24)),
-    "driver-wide": Picture(CustomerApp, (160, 48), ("2", "z"), watched=40),
-    "driver-medium": Picture(CustomerApp, (100, 30), ("2",), watched=40),
-    "driver-narrow": Picture(CustomerApp, (80, 24), ("2",), watched=40),
+    "driver-wide": Picture(CustomerApp, (160, 48), ("2", "z"), drive_seconds=40),
+    "driver-medium": Picture(CustomerApp, (100, 30), ("2",), drive_seconds=40),
+    "driver-narrow": Picture(CustomerApp, (80, 24), ("2",), drive_seconds=40),
     "customer-menu": Picture(CustomerApp, (100, 30), ("n",)),
     "customer-wire": Picture(CustomerApp, (100, 30), ("6",)),
     "chat-medium": Picture(CustomerApp, (100, 30), ("3",)),
     "announcements-narrow": Picture(CustomerApp, (80, 24), ("4",)),
     "photo-medium": Picture(CustomerApp, (100, 30), ("5",)),
-    "employee-wide": Picture(EmployeeApp, (160, 48), watched=40),
+    "employee-wide": Picture(EmployeeApp, (160, 48), drive_seconds=40),
     "employee-medium": Picture(EmployeeApp, (100, 30)),
     "employee-narrow": Picture(EmployeeApp, (80, 24)),
-    "drivers-medium": Picture(EmployeeApp, (100, 30), ("2",), watched=40),
-    "drivers-narrow": Picture(EmployeeApp, (80, 24), ("2",), watched=40),
+    "drivers-medium": Picture(EmployeeApp, (100, 30), ("2",), drive_seconds=40),
+    "drivers-narrow": Picture(EmployeeApp, (80, 24), ("2",), drive_seconds=40),
     "support-medium": Picture(EmployeeApp, (100, 30), ("3", "space")),
     "dish-photo-narrow": Picture(EmployeeApp, (80, 24), ("5",)),
     "help": Picture(CustomerApp, (100, 30), ("question_mark",)),
@@ -77,18 +77,18 @@ PICTURES = {
 
 @dataclass
 class Town:
-    """The demo's town over its public API, made busy."""
+    """The demo's town over its public API."""
 
     http: aiohttp.ClientSession
     url: str
     password: str
-    """Of every account in it."""
+    """The password of every account."""
     tokens: dict[str, str] = field(default_factory=dict)
-    under_way: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    """Who may say where its driver is, and the order."""
+    on_the_way: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """Orders, each with the employee who reports its driver's position."""
 
     async def call(self, method: str, path: str, body: Any = None, who: str = "") -> Any:
-        """One request as `who`; gives the JSON of the answer."""
+        """Send a request as `who`; gives the JSON of the answer."""
         headers = {"Authorization": f"Bearer {self.tokens[who]}"} if who else {}
         url = f"{self.url}/api/v1{path}"
         async with self.http.request(method, url, json=body, headers=headers) as answer:
@@ -96,22 +96,22 @@ class Town:
             return await answer.json()
 
     async def log_in(self, who: str, email: str) -> None:
-        """Be one of the town's people."""
+        """Log `who` in."""
         body = {"email": email, "password": self.password}
         self.tokens[who] = (await self.call("POST", "/auth/login", body))["access_token"]
 
     async def say(self, who: str, chat_id: str, text: str) -> None:
-        """Something in a chat, until it has come back."""
+        """Send a chat message and wait until it comes back."""
         url = f"{self.url}/api/v1/chats/{chat_id}/ws"
         headers = {"Authorization": f"Bearer {self.tokens[who]}"}
         async with self.http.ws_connect(url, headers=headers) as span:
             client_id = uuid.uuid4().hex
             await span.send_json({"type": "message", "client_id": client_id, "text": text})
-            while (await span.receive_json(timeout=SECONDS)).get("client_id") != client_id:
+            while (await span.receive_json(timeout=TIMEOUT_SECONDS)).get("client_id") != client_id:
                 continue
 
     async def send_avatar(self, who: str, picture: bytes) -> None:
-        """A photo of oneself, until it is done."""
+        """Upload an avatar and wait until it is done."""
         headers = {"Authorization": f"Bearer {self.tokens[who]}"}
         form = aiohttp.FormData({"purpose": "avatar"})
         form.add_field("file", picture, filename="me.jpg")
@@ -119,7 +119,7 @@ class Town:
         async with self.http.post(url, data=form, headers=headers) as answer:
             answer.raise_for_status()
             sent = await answer.json()
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while sent["status"] in ("queued", "processing"):
             if time.monotonic() > deadline:
                 raise TimeoutError("the avatar was not done in time")
@@ -128,10 +128,10 @@ class Town:
         if sent["status"] != "done":
             raise RuntimeError(sent["error"])
 
-    async def order(self, who: str, place: str, dishes: list[int], steps: int) -> None:
-        """An order taken that many steps along by the restaurant's own people."""
-        town = (await self.call("GET", "/restaurants", who=who))["items"]
-        found = next(one for one in town if one["name"] == place)
+    async def order(self, who: str, restaurant: str, dishes: list[int], steps: int) -> None:
+        """Place an order and take it that many steps further as the restaurant."""
+        restaurants = (await self.call("GET", "/restaurants", who=who))["items"]
+        found = next(one for one in restaurants if one["name"] == restaurant)
         menu = (await self.call("GET", f"/restaurants/{found['id']}", who=who))["menu"]
         me = await self.call("GET", "/me", who=who)
         body = {
@@ -141,48 +141,48 @@ class Town:
             "note": "The bell is a bit weak, please ring twice." if who == "ana" else None,
         }
         order = await self.call("POST", "/orders", body, who)
-        slug = place.lower().replace(" ", "-")
-        await self.log_in(place, f"robin@{slug}.tiffin.example")
-        drivers = (await self.call("GET", "/drivers", who=place))["items"]
-        for step in WAY[:steps]:
+        slug = restaurant.lower().replace(" ", "-")
+        await self.log_in(restaurant, f"robin@{slug}.tiffin.example")
+        drivers = (await self.call("GET", "/drivers", who=restaurant))["items"]
+        for step in STEPS[:steps]:
             change = {"status": step}
             if step == "out_for_delivery":
                 change["driver_id"] = min(drivers, key=lambda one: len(one["carrying"]))["id"]
-            order = await self.call("POST", f"/orders/{order['id']}/status", change, place)
-        if order["status"] == WAY[-1]:
-            self.under_way.append((f"robin@{slug}.tiffin.example", order))
+            order = await self.call("POST", f"/orders/{order['id']}/status", change, restaurant)
+        if order["status"] == STEPS[-1]:
+            self.on_the_way.append((f"robin@{slug}.tiffin.example", order))
 
     @asynccontextmanager
-    async def riding(self) -> AsyncIterator[None]:
-        """Every driver is at the counter; inside, they ride to the door."""
+    async def driving(self) -> AsyncIterator[None]:
+        """While the context is open, every driver drives from the restaurant to the customer."""
         async with AsyncExitStack() as stack:
-            rides = []
-            for email, order in self.under_way:
+            trips = []
+            for email, order in self.on_the_way:
                 session = Session(self.url, Wire())
                 stack.push_async_callback(session.close)
                 await session.log_in(email, self.password)
-                rides.append(await _at_the_counter(Api(session), order))
-            riding = [asyncio.create_task(ride.run()) for ride in rides]
+                trips.append(await _trip_from_restaurant(Api(session), order))
+            driving = [asyncio.create_task(trip.run()) for trip in trips]
             yield
-            for task in riding:
+            for task in driving:
                 task.cancel()
-            await asyncio.wait(riding)
+            await asyncio.wait(driving)
 
 
-async def _at_the_counter(api: Api, order: dict[str, Any]) -> Ride:
-    counter, door = (Point.model_validate(_place(order[end])) for end in ("restaurant", "address"))
+async def _trip_from_restaurant(api: Api, order: dict[str, Any]) -> Trip:
+    start, door = (Point.model_validate(_position(order[end])) for end in ("restaurant", "address"))
     driver = next(one for one in await api.drivers() if one.id == order["driver"]["id"])
-    for _ in range(2):  # twice, since one position that far off might be a mistake
-        await api.put_location(driver.id, DriverPosition(lat=counter.lat, lng=counter.lng))
-    return Ride(api, driver, (door,), interval=1, start=counter)
+    for _ in range(2):  # twice, since one position that far away counts as suspect
+        await api.put_location(driver.id, DriverPosition(lat=start.lat, lng=start.lng))
+    return Trip(api, driver, (door,), interval=1, start=start)
 
 
-def _place(found: dict[str, Any]) -> dict[str, Any]:
+def _position(found: dict[str, Any]) -> dict[str, Any]:
     return {"lat": found["lat"], "lng": found["lng"]}
 
 
 async def make_busy(town: Town) -> None:
-    """Three orders of the customer in the pictures, and others for the kitchen in them."""
+    """Place three orders of the customer in the pictures, and others for the kitchen."""
     for who in ("ana", "bram", "chiara", "maya"):
         await town.log_in(who, f"{who}@tiffin.example")
     await town.order("bram", "Thai Basil", [3, 5], 4)
@@ -196,7 +196,7 @@ async def make_busy(town: Town) -> None:
     await town.order("chiara", "Thai Basil", [1, 3], 0)
 
 
-TALK = (
+CHAT = (
     ("ana", "Hello! Could the rider ring twice? The bell is a bit weak."),
     ("maya", "Of course, I have put it into the notes for Lotte. Anything else you need?"),
     ("ana", "Extra napkins would be lovely."),
@@ -210,41 +210,41 @@ NEWS = (
 
 
 async def make_sociable(town: Town) -> None:
-    """A talk with support, some announcements, and an avatar whose background is gone."""
+    """Add a chat with support, announcements, and an avatar without background."""
     for title, body, severity in NEWS:
         new = {"title": title, "body": body, "severity": severity, "audience": "everyone"}
         await town.call("POST", "/announcements", new, "maya")
     chat = await town.call("POST", "/chats", {"subject": "A weak bell"}, "ana")
     await town.call("POST", f"/chats/{chat['id']}/take", {}, "maya")
-    for who, text in TALK:
+    for who, text in CHAT:
         await town.say(who, chat["id"], text)
     await town.send_avatar("ana", COFFEE)
 
 
-async def until(fact: Callable[[], object], what: str) -> None:
-    """Wait for a fact."""
-    deadline = time.monotonic() + SECONDS
-    while not fact():
+async def wait_until(condition: Callable[[], object], what: str) -> None:
+    """Wait for a condition."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {SECONDS:g} s: {what}")
+            raise TimeoutError(f"not within {TIMEOUT_SECONDS:g} s: {what}")
         await asyncio.sleep(0.05)
 
 
 async def take(picture: Picture, url: str, folder: Path, town: Town) -> str:
-    """Run the app, log in with Enter, press the keys, and give the screen as SVG."""
-    riding = town.riding() if picture.watched else contextlib.nullcontext()
+    """Run the app, log in with Enter, press the keys; gives the screen as SVG."""
+    driving = town.driving() if picture.drive_seconds else contextlib.nullcontext()
     app = picture.app(url, tokens=TokenStore(folder / f"{picture.app.ROLE}.json"))
-    async with riding, app.run_test(size=picture.size, notifications=True) as pilot:
-        await until(lambda: len(app.screen_stack) > 1 or app.panels, "the log-in screen")
+    async with driving, app.run_test(size=picture.size, notifications=True) as pilot:
+        await wait_until(lambda: len(app.screen_stack) > 1 or app.panels, "the log-in screen")
         if not app.panels:
             await pilot.press("enter")
-        await until(lambda: app.panels, "the panels")
-        await until(
+        await wait_until(lambda: app.panels, "the panels")
+        await wait_until(
             lambda: app.panels[0].meter.state in (State.LIVE, State.WAITING), "a live panel"
         )
         for key in picture.keys:
             await pilot.press(key)
-        await pilot.pause(1.0 + picture.watched)
+        await pilot.pause(1.0 + picture.drive_seconds)
         drawn = app.export_screenshot(title=f"tiffin-{picture.app.ROLE}")
     return re.sub(r"@font-face\s*\{[^}]*\}", "", drawn)
 

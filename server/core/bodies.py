@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import http_exceptions, web
 from pydantic import BaseModel, ValidationError
 
-from server.core.errors import Problem, malformed, unavailable, unfit
+from server.core.errors import Problem, malformed, unavailable, validation_problem
 from server.core.services import service
 
 BODY_SECONDS = 20.0
@@ -78,7 +78,7 @@ async def read_body(request: web.Request, model: type[BaseModel]) -> BaseModel:
         # Strict: `true` is not 1, and a string is not a number. A time or an enum is a string.
         body = model.model_validate_json(sent, strict=True)
     except ValidationError as error:
-        raise unfit(error) from None
+        raise validation_problem(error) from None
     _check_json(sent)
     return body
 

@@ -92,7 +92,7 @@ def invalid(loc: Sequence[str | int], msg: str) -> Problem:
     return Problem(422, msg, errors=[{"loc": list(loc), "msg": msg}])
 
 
-def unfit(error: ValidationError) -> Problem:
+def validation_problem(error: ValidationError) -> Problem:
     """400 where the JSON itself is broken, else 422 with every field that is wrong."""
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     if problems[0]["type"] == "json_invalid":

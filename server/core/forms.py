@@ -15,7 +15,7 @@ from aiohttp import BodyPartReader, MultipartReader, http_exceptions, web
 from pydantic import BaseModel, ValidationError
 
 from server.core.bodies import BodyDeadlines
-from server.core.errors import Problem, invalid, malformed, unavailable, unfit
+from server.core.errors import Problem, invalid, malformed, unavailable, validation_problem
 from server.core.services import service
 from server.core.temp_files import check_free_space, lock
 
@@ -123,7 +123,7 @@ async def received_form(
         try:
             fields = model.model_validate(sent)
         except ValidationError as error:
-            raise unfit(error) from None
+            raise validation_problem(error) from None
         if size is None:
             raise invalid(["file"], "Send the file in a part named `file`.")
         yield Form(fields, Path(file.name), size, digest)

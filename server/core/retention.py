@@ -64,19 +64,19 @@ class Retention(Component):
         self._asked_at = asked_at
         return min(clock, self._reached + AT_ONCE)
 
-    async def keep(self) -> None:
+    async def save(self) -> None:
         """Store the time reached."""
         self.now()
         assert self._reached is not None
         reached = to_text(self._reached)
-        await self._database.write(lambda tx: _queries.keep_reached(tx, reached=reached))
+        await self._database.write(lambda tx: _queries.save_reached(tx, reached=reached))
 
     async def _run(self) -> None:
         while True:
             try:
                 for job in self.jobs:
                     await job(self.now())
-                await self.keep()
+                await self.save()
             except Exception as error:
                 log_failure(logger, error, "upkeep failed; it will be tried again")
             await asyncio.sleep(PAUSE_SECONDS)

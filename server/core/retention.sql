@@ -1,6 +1,6 @@
 -- name: reached$
 SELECT value FROM meta WHERE name = 'retention_time';
 
--- name: keep_reached!
+-- name: save_reached!
 INSERT INTO meta (name, value) VALUES ('retention_time', :reached)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value;

@@ -14,7 +14,7 @@ from server.core.addresses import address_key
 from server.core.auth import Gate, Identity, StaleToken
 from server.core.bodies import read_body
 from server.core.database import public_request
-from server.core.errors import Problem, forbidden, not_found, unfit
+from server.core.errors import Problem, forbidden, not_found, validation_problem
 from server.core.limits import RequestLimits
 from server.core.services import service
 
@@ -269,7 +269,7 @@ class Operation:
             headers = {name.lower(): value for name, value in request.headers.items()}
             bound |= dict(self.header_model.model_validate(headers))
         except ValidationError as error:
-            raise unfit(error) from None
+            raise validation_problem(error) from None
         if self.body is not None:
             bound[self._body_name] = await read_body(request, self.body)
         return bound

@@ -30,7 +30,7 @@ from server.features.orders.schemas import (
 from server.features.restaurants import store as restaurants
 from server.features.restaurants.schemas import NewMenuItem, NewRestaurant, Restaurant
 from server.features.shared.schemas import Actor, Address
-from server.settings import Settings, SettingsError, kept_secret
+from server.settings import Settings, SettingsError, stored_secret
 
 _queries = load_queries(__file__)
 
@@ -62,7 +62,7 @@ async def build_town(settings: Settings, database: Database) -> None:
     plan: Mapping[str, Any] = json.loads(
         resources.files("server.demo").joinpath("town.json").read_text(encoding="utf-8")
     )
-    password = kept_secret(settings.data_dir / PASSWORD_FILE)
+    password = stored_secret(settings.data_dir / PASSWORD_FILE)
     passwords = Passwords()
     try:
         email = _autopilot_email(plan, plan["restaurants"][0]["name"])

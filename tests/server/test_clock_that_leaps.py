@@ -175,7 +175,7 @@ async def test_retention_follows_the_clock_and_never_leaps(
         assert kept.now() == begun + hour, "asking often is no way ahead"
         passed = 3600.0
         assert kept.now() == begun + 7 * hour
-        await kept.keep()
+        await kept.save()
         await kept.close()
         again = Retention(database)
         await again.open()

@@ -1,4 +1,4 @@
-"""The menu, to say what is sold out, and to change it."""
+"""The menu dialog: mark dishes as sold out, add, change and remove them."""
 
 import re
 from collections.abc import Coroutine
@@ -22,11 +22,11 @@ from tui.common.sanitize import in_one_line, plain
 from tui.common.widgets.status_line import StatusLine
 from tui.employee.uploads import DishPhotoPanel
 
-KEYS = "space sold out · a adds · e edits · p photo · del removes · esc closes"
+KEYS = "enter edits · space sold out · a adds · p photo · del removes · esc closes"
 
 
 class MenuScreen(Dialog[None]):
-    """Every change is sent at once; the line at the foot says what came of it."""
+    """Every change is sent at once; the line at the foot shows its result."""
 
     DEFAULT_CSS = """
     MenuScreen {
@@ -54,32 +54,30 @@ class MenuScreen(Dialog[None]):
         self._busy = False
 
     def body(self) -> ComposeResult:
-        """The dishes, the one in focus in full, a line of news."""
+        """The dishes, the description of the selected one, a line for results."""
         with Vertical(classes="box") as box:
             box.border_title = "Menu"
-            box.border_subtitle = (
-                "space sold out · a adds · e edits · p photo · del removes · esc closes"
-            )
+            box.border_subtitle = KEYS
             yield OptionList(id="dishes")
             yield Static("", id="about", markup=False)
             yield StatusLine("Reading the menu …")
 
     def on_mount(self) -> None:
-        """Read the menu."""
-        self._do(self._load())
+        """Load the menu."""
+        self._run(self._load())
 
     def on_resize(self) -> None:
-        """The prices stay at the right edge."""
+        """Keep the prices at the right edge."""
         self.call_after_refresh(self._fill)
 
     @property
     def dish(self) -> MenuItem | None:
-        """The dish in focus."""
+        """The selected dish."""
         at = self.query_one(OptionList).highlighted
         return self._dishes[at] if at is not None and at < len(self._dishes) else None
 
     def action_cursor(self, distance: int) -> None:
-        """To the next dish."""
+        """Select the next dish, or the one before."""
         dishes = self.query_one(OptionList)
         if distance > 0:
             dishes.action_cursor_down()
@@ -87,13 +85,13 @@ class MenuScreen(Dialog[None]):
             dishes.action_cursor_up()
 
     def action_sold_out(self) -> None:
-        """Sold out, or there again."""
+        """Mark the dish as sold out, or as available again."""
         if self.dish is not None:
-            self._do(self._toggle(self.dish))
+            self._run(self._toggle(self.dish))
 
     @on(OptionList.OptionSelected)
-    def _chosen(self) -> None:
-        self.action_sold_out()
+    def _selected(self) -> None:
+        self.action_edit()
 
     @on(OptionList.OptionHighlighted)
     def _describe(self) -> None:
@@ -101,17 +99,17 @@ class MenuScreen(Dialog[None]):
         self.query_one("#about", Static).update(plain(about))
 
     def action_add(self) -> None:
-        """A new dish, at the menu's end."""
+        """Add a dish at the end of the menu."""
         if self._dishes or not self._busy:
             self.app.push_screen(DishScreen(self._restaurant_id), self._saved)
 
     def action_edit(self) -> None:
-        """Change the dish in focus."""
+        """Change the selected dish."""
         if self.dish is not None:
             self.app.push_screen(DishScreen(self._restaurant_id, self.dish), self._saved)
 
     def action_photo(self) -> None:
-        """Give the dish in focus its photo."""
+        """Upload a photo of the selected dish."""
         dish = self.dish
         if dish is not None:
             panel = self.app.screen_stack[0].query_one(DishPhotoPanel)
@@ -119,26 +117,26 @@ class MenuScreen(Dialog[None]):
             panel.offer_for(dish, lambda: self.show_status(words, "done"))
 
     def action_remove(self) -> None:
-        """Take the dish in focus off the menu."""
+        """Remove the selected dish from the menu."""
         dish = self.dish
         if dish is None:
             return
         question = f"“{dish.name}” leaves the menu for good. For today only, say it is sold out."
         self.app.push_screen(
             ConfirmScreen("Remove a dish", question, yes="Remove it", no="Keep it", danger=True),
-            lambda sure: self._do(self._remove(dish)) if sure else None,
+            lambda sure: self._run(self._remove(dish)) if sure else None,
         )
 
-    # -- what is sent
+    # -- requests
 
-    def _do(self, work: Coroutine[object, object, None]) -> None:
+    def _run(self, work: Coroutine[object, object, None]) -> None:
         if self._busy:
             work.close()
             return
         self._busy = True
-        self.run_worker(self._told(work), group="menu", exit_on_error=True)
+        self.run_worker(self._report(work), group="menu", exit_on_error=True)
 
-    async def _told(self, work: Coroutine[object, object, None]) -> None:
+    async def _report(self, work: Coroutine[object, object, None]) -> None:
         try:
             await work
         except ApiError as refusal:
@@ -195,13 +193,13 @@ class MenuScreen(Dialog[None]):
         at = dishes.highlighted if at is None else at
         width = max(20, dishes.scrollable_content_region.width - 2)
         dishes.clear_options()
-        dishes.add_options([Option(dish_line(dish, width)) for dish in self._dishes])
+        dishes.add_options([Option(format_dish(dish, width)) for dish in self._dishes])
         if self._dishes:
             dishes.highlighted = min(at or 0, len(self._dishes) - 1)
 
 
-def dish_line(dish: MenuItem, width: int) -> Content:
-    """Whether it is there, its name, its price at the right edge."""
+def format_dish(dish: MenuItem, width: int) -> Content:
+    """Whether it is available, its name, its price at the right edge."""
     price = human_money(dish.price_cents).rjust(7)
     off = "" if dish.available else " sold out"
     name = fit(dish.name, width - 2 - len(off) - len(price))
@@ -219,7 +217,7 @@ FIELDS = (("name", "Name", 80), ("description", "Description", 500), ("price_cen
 
 
 class DishScreen(Dialog[MenuItem]):
-    """Saves, and answers the dish as the server has it; None when closed."""
+    """Saves a dish and answers it as the server has it; None when closed."""
 
     DEFAULT_CSS = """
     DishScreen {
@@ -232,7 +230,7 @@ class DishScreen(Dialog[MenuItem]):
     AUTO_FOCUS = "#name"
 
     def __init__(self, restaurant_id: str, dish: MenuItem | None = None) -> None:
-        """`dish` is the one to change; None for a new one."""
+        """`dish` is the one to change; None to add one."""
         super().__init__()
         self._restaurant_id = restaurant_id
         self._dish = dish
@@ -271,7 +269,7 @@ class DishScreen(Dialog[MenuItem]):
             words = message_for(error)
             if self.is_attached:
                 self.show_status(words)
-                self._point_at(field_of(error))
+                self._focus_field(field_of(error))
             return
         if self.is_attached:
             self.dismiss(dish)
@@ -281,7 +279,7 @@ class DishScreen(Dialog[MenuItem]):
         name, description, price = (self.query_one(f"#{key}", Input).value for key, *_ in FIELDS)
         cents = cents_of(price)
         if cents is None:
-            self._point_at("price_cents")
+            self._focus_field("price_cents")
             raise ClientError("Give the price as a number: 12.50.")
         if self._dish is None:
             new = NewMenuItem(name=name, description=description, price_cents=cents)
@@ -289,7 +287,7 @@ class DishScreen(Dialog[MenuItem]):
         change = MenuItemChange(name=name, description=description, price_cents=cents)
         return await api.change_menu_item(self._restaurant_id, self._dish.id, change)
 
-    def _point_at(self, field: str | None) -> None:
+    def _focus_field(self, field: str | None) -> None:
         if field in {key for key, *_ in FIELDS}:
             self.query_one(f"#{field}", Input).focus()
 

@@ -1,6 +1,5 @@
 """The employee's panel "Photo": photos of the restaurant's dishes, and one's own avatar."""
 
-import asyncio
 from collections.abc import Callable
 from typing import ClassVar, Literal
 
@@ -16,7 +15,7 @@ from textual.widgets.option_list import Option
 from server.features.restaurants.schemas import MenuItem
 from server.features.uploads.schemas import NewUpload, Upload, UploadPurpose
 from tui.common.client.errors import ClientError, SignedOut
-from tui.common.client.retry import Backoff, is_permanent
+from tui.common.client.retry import Backoff, retry
 from tui.common.dialogs.base import Dialog
 from tui.common.format import fit, message_for
 from tui.common.sanitize import plain
@@ -137,20 +136,19 @@ class PhotoSubjectScreen(Dialog["MenuItem | Literal['avatar']"]):
         self.dismiss(self._dishes[at] if at < len(self._dishes) else AVATAR)
 
     async def _read(self) -> None:
-        backoff = Backoff(cap=4.0)
-        while True:
-            try:
-                restaurant = await self.services.api.restaurant(self._restaurant_id)
-            except SignedOut:
-                return
-            except ClientError as error:
+        def show(error: ClientError, _wait: float | None) -> None:
+            if not isinstance(error, SignedOut):
                 self.show_status(message_for(error))
-                if is_permanent(error):
-                    return
-                await asyncio.sleep(backoff.lost())
-            else:
-                self._show(restaurant.menu)
-                return
+
+        try:
+            restaurant = await retry(
+                lambda: self.services.api.restaurant(self._restaurant_id),
+                backoff=Backoff(cap=4.0),
+                on_error=show,
+            )
+        except ClientError:
+            return
+        self._show(restaurant.menu)
 
     def _show(self, dishes: list[MenuItem]) -> None:
         self._dishes = dishes

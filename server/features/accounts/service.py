@@ -11,7 +11,14 @@ from pydantic import Secret, ValidationError
 from server.core.auth import AccessTokens, Identity
 from server.core.clock import now
 from server.core.database import Database, Transaction
-from server.core.errors import Problem, conflict, invalid, not_found, unauthorized, unfit
+from server.core.errors import (
+    Problem,
+    conflict,
+    invalid,
+    not_found,
+    unauthorized,
+    validation_problem,
+)
 from server.core.ids import new_id
 from server.core.lifecycle import Component
 from server.core.limits import RateLimit
@@ -31,6 +38,7 @@ from server.features.accounts.schemas import (
 )
 from server.features.accounts.sessions import Origin, Sessions, ended
 from server.features.accounts.store import NewAccount, StoredAccount
+from server.features.shared.schemas import Actor
 from server.realtime.log import EventLog
 from server.settings import Settings
 
@@ -297,6 +305,11 @@ class AccountService(Component):
         return stored
 
 
+def actor(identity: Identity) -> Actor:
+    """The caller, as other features store who did something."""
+    return Actor(id=identity.account_id, name=identity.name, role=identity.role)
+
+
 def _check(loc: Sequence[str], password: str, email: str) -> None:
     """Raises Problem 422 for a password that must not be chosen."""
     if fault := fault_of(password, email):
@@ -330,7 +343,7 @@ async def add_employee(
     try:
         given = Registration(email=email, password=Secret(password), name=name)
     except ValidationError as error:
-        raise unfit(error) from None
+        raise validation_problem(error) from None
     _check(["password"], password, given.email)
     passwords = Passwords()
     try:

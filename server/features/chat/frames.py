@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from server.core.errors import Problem, unfit
+from server.core.errors import Problem, validation_problem
 from server.features.chat.frame_schemas import (
     ErrorCode,
     PresenceFrame,
@@ -77,12 +77,16 @@ def unreadable(problem: ValidationError, client_id: str | None) -> Said:
     """What was sent is no frame: what is wrong with it, in words."""
     kind = problem.errors(include_url=False, include_input=False, include_context=False)[0]["type"]
     if kind == "json_invalid":
-        return _error(ErrorCode.BAD_JSON, unfit(problem).detail.replace("body", "frame"), client_id)
+        return _error(
+            ErrorCode.BAD_JSON,
+            validation_problem(problem).detail.replace("body", "frame"),
+            client_id,
+        )
     if kind.startswith("union_tag"):
         return _error(
             ErrorCode.UNKNOWN_TYPE, "`type` must be `message`, `typing` or `read`.", client_id
         )
-    return _error(ErrorCode.INVALID, _where(unfit(problem)), client_id)
+    return _error(ErrorCode.INVALID, _where(validation_problem(problem)), client_id)
 
 
 def refused(problem: Problem, chat_id: str | None, client_id: str | None) -> Said:

@@ -9,6 +9,7 @@ from server.core.database import Database, Transaction
 from server.core.errors import invalid
 from server.core.limits import RateLimit
 from server.features.accounts.schemas import Role
+from server.features.accounts.service import actor
 from server.features.chat import store
 from server.features.chat.frame_schemas import SendMessage
 from server.features.chat.room_state import marks_moved
@@ -21,7 +22,7 @@ from server.features.chat.schemas import (
     QueueEvent,
     Unread,
 )
-from server.features.chat.service import ChatService, actor, refusal, topic_of
+from server.features.chat.service import ChatService, refusal, topic_of
 from server.features.chat.store import Mark, StoredMessage
 from server.features.shared.schemas import Actor, Wire
 from server.realtime.event import Cursor

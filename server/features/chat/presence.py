@@ -15,9 +15,9 @@ from server.core.database import Database, Transaction
 from server.core.errors import Problem
 from server.core.lifecycle import Component, SupervisedTask
 from server.core.logging import log_failure
+from server.features.accounts.service import actor
 from server.features.chat.names import Names
 from server.features.chat.room_state import Lease, put_state, read_state, state_topic_of
-from server.features.chat.service import actor
 from server.realtime.state_topic import States
 
 logger = logging.getLogger(__name__)

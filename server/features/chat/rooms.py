@@ -6,6 +6,7 @@ from functools import partial
 
 from server.core.auth import Identity
 from server.core.limits import RateLimit
+from server.features.accounts.service import actor
 from server.features.chat import frames
 from server.features.chat.frame_schemas import ClientFrame, SendMessage, SendRead
 from server.features.chat.messages import MessageService, Posted
@@ -13,7 +14,7 @@ from server.features.chat.names import Names
 from server.features.chat.presence import Presence
 from server.features.chat.room_state import state_topic_of
 from server.features.chat.schemas import ChatMessage
-from server.features.chat.service import ChatService, actor, topic_of
+from server.features.chat.service import ChatService, topic_of
 from server.realtime.event import Event
 from server.realtime.hub import Hub
 from server.realtime.passing_topic import PASSING

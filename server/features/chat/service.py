@@ -11,6 +11,7 @@ from server.core.idempotency import KeyedRequest, once
 from server.core.ids import new_id
 from server.core.limits import check_day
 from server.features.accounts.schemas import Role
+from server.features.accounts.service import actor
 from server.features.chat import store
 from server.features.chat.schemas import (
     Chat,
@@ -35,11 +36,6 @@ CUSTOMERS = 50_000
 def topic_of(chat_id: str) -> str:
     """The topic of what happens in a room."""
     return f"chat:{chat_id}"
-
-
-def actor(identity: Identity) -> Actor:
-    """Who asks, as a chat remembers it."""
-    return Actor(id=identity.account_id, name=identity.name, role=identity.role)
 
 
 class StepData(Wire):

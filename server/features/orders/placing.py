@@ -5,7 +5,7 @@ from server.core.clock import now
 from server.core.database import Transaction
 from server.core.errors import Problem, conflict, invalid
 from server.core.ids import new_id
-from server.features.accounts.service import AccountService
+from server.features.accounts.service import AccountService, actor
 from server.features.orders.schemas import (
     Order,
     OrderCustomer,
@@ -17,13 +17,8 @@ from server.features.orders.schemas import (
 )
 from server.features.restaurants.schemas import RestaurantSummary
 from server.features.restaurants.service import RestaurantService
-from server.features.shared.schemas import Actor, Address
+from server.features.shared.schemas import Address
 from server.geo.sphere import distance, format_km
-
-
-def actor(identity: Identity) -> Actor:
-    """The caller, as an order stores it."""
-    return Actor(id=identity.account_id, name=identity.name, role=identity.role)
 
 
 async def new_order(

@@ -9,7 +9,7 @@ from server.core.clock import now
 from server.core.database import Transaction
 from server.core.errors import Problem, conflict, invalid
 from server.features.accounts.schemas import Role
-from server.features.orders.placing import actor
+from server.features.accounts.service import actor
 from server.features.orders.schemas import (
     CANCELLABLE,
     STEPS,

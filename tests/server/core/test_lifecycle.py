@@ -112,6 +112,40 @@ async def test_a_stopped_task_may_end_by_itself_and_is_cancelled_again_otherwise
         await task.stop(grace=None)
 
 
+async def test_components_are_opened_in_order_and_closed_in_reverse_also_where_one_fails() -> None:
+    calls: list[str] = []
+
+    class First(Component):
+        async def open(self) -> None:
+            calls.append("open first")
+
+        async def close(self) -> None:
+            calls.append("close first")
+
+    class Second(First):
+        async def open(self) -> None:
+            calls.append("open second")
+
+        async def close(self) -> None:
+            calls.append("close second")
+
+    class Failing(Component):
+        async def open(self) -> None:
+            raise OSError("no such disk")
+
+    services = Services(First(), Second())
+    async with services.opened():
+        assert isinstance(services[First], First)
+    opened = ["open first", "open second", "close second", "close first"]
+    assert calls == opened
+    services.add(Failing())
+    calls.clear()
+    with pytest.raises(OSError, match="no such disk"):
+        async with services.opened():
+            pass
+    assert calls == opened
+
+
 async def test_a_server_reports_each_ended_task_and_recovers(
     live_server: LiveServer, rest: Rest
 ) -> None:

@@ -12,9 +12,9 @@ from server.app import create_app, create_runner
 from server.settings import (
     Settings,
     SettingsError,
-    kept_secret,
     load_settings,
     make_folder,
+    stored_secret,
     url_of,
 )
 
@@ -105,7 +105,7 @@ def test_a_tilde_is_the_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 def test_an_unusable_folder_is_reported_in_one_line(place: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     folder = tmp_path / place
-    for use in (lambda: make_folder(folder), lambda: kept_secret(folder / "jwt-secret")):
+    for use in (lambda: make_folder(folder), lambda: stored_secret(folder / "jwt-secret")):
         with pytest.raises(SettingsError) as error:
             use()
         assert str(error.value).startswith(str(folder))
@@ -268,7 +268,7 @@ def test_stored_files_are_private(tmp_path: Path) -> None:
     for name in ("tiffin.sqlite3", "tiffin.sqlite3-wal", "jwt-secret", "server.log"):
         (data / name).touch()
     run = (
-        "import os, pathlib\nfrom server.settings import keep_private, load_settings\n"
+        "import os, pathlib\nfrom server.settings import restrict_permissions, load_settings\n"
         "settings = load_settings()\nkeep_private(settings)\n"
         "(settings.data_dir / 'made').touch()\n(settings.data_dir / 'folder').mkdir()\n"
     )
@@ -335,26 +335,26 @@ def test_the_database_path_follows_the_settings(url: str, path: str, tmp_path: P
 def test_processes_that_race_for_the_secret_keep_one(tmp_path: Path) -> None:
     path = tmp_path / "data" / "jwt-secret"
     run = (
-        "import os, pathlib, sys, time\nfrom server.settings import kept_secret\n"
+        "import os, pathlib, sys, time\nfrom server.settings import stored_secret\n"
         "start = time.monotonic() + 0.1\n"
         "for _ in range(8):\n"
         "    if os.fork() == 0:\n"
         "        while time.monotonic() < start: pass\n"
-        "        os.write(1, kept_secret(pathlib.Path(sys.argv[1])).encode() + b'\\n')\n"
+        "        os.write(1, stored_secret(pathlib.Path(sys.argv[1])).encode() + b'\\n')\n"
         "        os._exit(0)\n"
         "for _ in range(8): os.wait()\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", run, str(path)], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
-    assert done.stdout.split() == [kept_secret(path)] * 8, done.stderr
+    assert done.stdout.split() == [stored_secret(path)] * 8, done.stderr
     assert [file.name for file in path.parent.iterdir()] == ["jwt-secret"]
 
 
 def test_an_emptied_secret_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "jwt-secret").write_text("\n")
     with pytest.raises(SettingsError, match="jwt-secret"):
-        kept_secret(tmp_path / "jwt-secret")
+        stored_secret(tmp_path / "jwt-secret")
 
 
 def test_no_network_of_proxies_is_the_whole_world(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from support.proxy import proxy_to
 from support.rest import Rest
 from support.waiting import wait_until
 from tui.common.client.meter import State
-from tui.common.client.outbox import Unsent
+from tui.common.client.outbox import UnsentMessage
 
 SUBJECT = "Where is my order?"
 
@@ -125,7 +125,7 @@ async def test_an_account_that_is_deleted_leaves_nothing(
 ) -> None:
     password = (demo_server.settings.data_dir / PASSWORD_FILE).read_text().strip()
     async with customer_side(demo_server.url, tmp_path) as side:
-        side.panel.store.write("cht-elsewhere", Unsent("never sent"))
+        side.panel.store.write("cht-elsewhere", UnsentMessage("never sent"))
         assert kept(tmp_path)
         await side.press("escape", "f2")
         await side.sees("Delete account")

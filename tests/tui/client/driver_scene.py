@@ -14,7 +14,7 @@ from support.town import PASSWORD
 from support.waiting import PATIENCE, wait_until
 from tui.common.client.locations import LocationStream
 from tui.common.client.meter import Pattern, Wire
-from tui.common.client.probation import Patience
+from tui.common.client.monitored import Timeouts
 from tui.common.client.session import Session
 
 SLACK = 3.0
@@ -135,10 +135,10 @@ async def scene_of(server: LiveServer) -> AsyncIterator[Scene]:
         await session.close()
 
 
-def stream_in(scene: Scene, session: Session | None = None, **patience: float) -> LocationStream:
+def stream_in(scene: Scene, session: Session | None = None, **timeouts: float) -> LocationStream:
     """The driver's locations, for the employee unless told another; nothing is asked yet."""
     return LocationStream(
-        session or scene.session, scene.driver_id, "Driver", patience=Patience(**patience)
+        session or scene.session, scene.driver_id, "Driver", timeouts=Timeouts(**timeouts)
     )
 
 

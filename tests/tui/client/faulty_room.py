@@ -82,12 +82,12 @@ class FaultyRoom:
         try:
             async for raw in socket:
                 if raw.type is WSMsgType.TEXT:
-                    await self._take(socket, json.loads(raw.data))
+                    await self._deliver(socket, json.loads(raw.data))
         finally:
             self.sockets.discard(socket)
         return socket
 
-    async def _take(self, socket: web.WebSocketResponse, frame: dict[str, Any]) -> None:
+    async def _deliver(self, socket: web.WebSocketResponse, frame: dict[str, Any]) -> None:
         self.frames.append(frame)
         if self.on_frame is not None and await self.on_frame(socket, frame):
             return

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tui.common.client.meter import Wire
 from tui.common.client.session import Session
-from tui.common.client.token_store import Remembered, TokenStore
+from tui.common.client.token_store import StoredToken, TokenStore
 
 
 async def renew(path: Path, url: str, times: int) -> None:
@@ -26,7 +26,7 @@ async def count(path: Path, times: int) -> None:
         async with store.locked():
             found = await store.read()
             assert found is not None
-            await store.write(Remembered(str(int(found.refresh_token) + 1), found.account_id))
+            await store.write(StoredToken(str(int(found.refresh_token) + 1), found.account_id))
 
 
 async def hold(path: Path) -> None:

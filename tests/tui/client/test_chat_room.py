@@ -19,11 +19,11 @@ from support.live_server import running_server, settings_for
 from support.rest import Rest
 from support.room import history, open_chat
 from support.waiting import wait_until
+from tui.common.client.chat_room import Room
 from tui.common.client.meter import Meter, Pattern, State, Wire
 from tui.common.client.outbox import Outbox
 from tui.common.client.retry import Backoff
 from tui.common.client.session import ApiError, ResetStream, Session, SignedOut
-from tui.common.client.websocket import Room
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from support.proxy import Proxy, proxy_to
 from support.waiting import wait_until
 from tui.common.chat.session import Talk
 from tui.common.client.api import Api
-from tui.common.client.chat_room import BLOCKED
+from tui.common.client.chat_stream import BLOCKED
 from tui.common.client.meter import Pattern, State, Wire
-from tui.common.client.probation import Patience
+from tui.common.client.monitored import Timeouts
 from tui.common.client.retry import Backoff
 from tui.common.client.session import Session
 
@@ -126,9 +126,9 @@ async def test_without_a_websocket_each_sides_view_is_what_is_kept(demo_server: 
         customer, employee = map(Api, sessions)
         chat = await customer.open_chat(NewChat(subject="No upgrade"), "no-upgrade")
         await employee.take_chat(chat.id)
-        quick = Patience(again=0.2, again_at_most=0.2)
+        quick = Timeouts(again=0.2, again_at_most=0.2)
         talks = [
-            Talk(session, api, chat, backoff=Backoff(0.02, 0.1), patience=quick)
+            Talk(session, api, chat, backoff=Backoff(0.02, 0.1), timeouts=quick)
             for session, api in zip(sessions, (customer, employee), strict=True)
         ]
         proxy.without_upgrade()

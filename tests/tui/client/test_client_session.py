@@ -128,7 +128,7 @@ async def test_a_token_is_renewed_shortly_before_it_expires(
     await session.request("GET", "/thing")
     assert faulty.refreshes == 0
     # As if so much time had passed that it is good for two seconds more.
-    grant = session._grant
+    grant = session._tokens
     passed = grant._expires_at - time.monotonic() - 2
     grant._expires_at -= passed
     grant._early_at -= passed
@@ -146,7 +146,7 @@ async def test_renewing_early_may_fail_while_the_token_holds(
     session = Session(faulty.url, wire)
     await session.log_in("ana@example.com", "correct horse")
     # As if sixteen of the twenty seconds had passed.
-    session._grant._early_at = time.monotonic()
+    session._tokens._early_at = time.monotonic()
 
     async def broken() -> None:
         raise web.HTTPBadGateway
@@ -402,10 +402,10 @@ async def test_logging_out_tells_the_server_and_forgets(
     signed_out: list[str] = []
     session.on_signed_out = signed_out.append
     await session.log_in("ana@example.com", "correct horse")
-    remembered = await store.read()
-    assert remembered is not None
+    stored = await store.read()
+    assert stored is not None
     assert await session.log_out() == ""
-    assert told == [remembered.refresh_token]
+    assert told == [stored.refresh_token]
     assert await store.read() is None
     assert session.account is None
     assert signed_out == []
@@ -439,7 +439,7 @@ async def test_logging_out_with_an_expired_token_renews_it_first(
     faulty.on("POST", "/auth/logout", log_out)
     session = Session(faulty.url, wire, TokenStore(tmp_path / "tokens.json"))
     await session.log_in("ana@example.com", "correct horse")
-    session._grant._early_at = session._grant._expires_at = time.monotonic()
+    session._tokens._early_at = session._tokens._expires_at = time.monotonic()
     assert await session.log_out() == ""
     assert len(told) == 1
     assert told[0] in faulty.refreshable

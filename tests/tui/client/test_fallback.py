@@ -15,11 +15,11 @@ from support.waiting import wait_until
 from tui.common.client.errors import ApiError, ResetStream
 from tui.common.client.fallback import LogStream
 from tui.common.client.meter import Pattern, State
-from tui.common.client.probation import Patience
+from tui.common.client.monitored import Timeouts
 from tui.common.client.session import Session
 
 STREAM, POLL = "/log/stream", "/log/events"
-QUICK = Patience(
+QUICK = Timeouts(
     first_sound=0.3, prompt=0.2, silence=0.4, settled=0.02, again=0.05, again_at_most=0.1
 )
 BEAT = 0.1
@@ -115,8 +115,8 @@ Make = Callable[..., LogStream]
 def make(session: Session) -> Make:
     """A reader of it, quick to doubt."""
 
-    def make(patience: Patience = QUICK) -> LogStream:
-        return LogStream(session, STREAM, POLL, "Log", "c-0", patience=patience)
+    def make(timeouts: Timeouts = QUICK) -> LogStream:
+        return LogStream(session, STREAM, POLL, "Log", "c-0", timeouts=timeouts)
 
     return make
 
@@ -186,14 +186,14 @@ async def test_a_probe_that_the_poll_has_overtaken_goes_on_from_where_that_is(
     log.head = 1
     log.grow(2)
     await wait_until(lambda: probed.is_set() and seen == [1, 2, 3])
-    log.grow()
-    await wait_until(lambda: seen == [1, 2, 3, 4])
+    log.grow(2)
+    await wait_until(lambda: seen == [1, 2, 3, 4, 5])
     overtaken.set()
     await wait_until(lambda: stream.carrier is Pattern.SSE)
     log.grow(2)
-    await wait_until(lambda: len(seen) >= 6)
-    assert seen == [1, 2, 3, 4, 5, 6]
-    assert faulty.last_event_ids[-1] == "c-4"
+    await wait_until(lambda: len(seen) >= 7)
+    assert seen == [1, 2, 3, 4, 5, 6, 7]
+    assert faulty.last_event_ids[-1] == "c-5"
     reading.cancel()
     await asyncio.wait({reading})
 
@@ -253,7 +253,7 @@ async def test_a_server_without_the_fallback_is_waited_for(log: Log, make: Make)
 async def test_what_comes_late_has_to_be_heard_once_more(log: Log, make: Make) -> None:
     """An answer that is held back until there is enough of it may pass its first bytes on in
     time."""
-    stream, seen = make(Patience(first_sound=0.8, prompt=0.1, again=30)), list[int]()
+    stream, seen = make(Timeouts(first_sound=0.8, prompt=0.1, again=30)), list[int]()
 
     async def serve(request: web.Request) -> web.StreamResponse:
         response = await open_stream(log.faulty, request)
@@ -277,7 +277,7 @@ async def test_what_comes_late_has_to_be_heard_once_more(log: Log, make: Make) -
 async def test_a_far_server_has_four_round_trips(log: Log, make: Make, session: Session) -> None:
     for _ in range(40):
         session._rest_meter().measured(250.0)
-    stream, seen = make(Patience(first_sound=0.1)), list[int]()
+    stream, seen = make(Timeouts(first_sound=0.1)), list[int]()
     log.turn("held")
     began = asyncio.get_running_loop().time()
     reading = asyncio.create_task(read(stream, seen))

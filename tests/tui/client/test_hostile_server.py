@@ -13,12 +13,12 @@ from faulty_server import FaultyServer
 from support.hostile_server import ENDLESS, HEAD, answer, hostile
 from support.waiting import wait_until
 from tui.common.client.api import Api
-from tui.common.client.channel import FRAMES_AT_A_TIME
+from tui.common.client.chat_room import Room
 from tui.common.client.meter import Pattern, State, Wire
 from tui.common.client.request import ANSWER_BYTES, WORDS_LONG
 from tui.common.client.session import ApiError, Session, Unreachable
 from tui.common.client.sse import EVENT_BYTES, EventStream, EventTooLarge, SSEParser
-from tui.common.client.websocket import Room
+from tui.common.client.websocket import FRAMES_AT_A_TIME
 
 ME = {"id": "1", "email": "a@example.com", "name": "A", "role": "customer"}
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"

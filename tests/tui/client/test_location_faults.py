@@ -12,12 +12,12 @@ from faulty_server import FaultyServer, for_ever, open_stream, problem
 from support.waiting import wait_until
 from tui.common.client.locations import LocationStream
 from tui.common.client.meter import Pattern, State, Wire
-from tui.common.client.probation import Patience
+from tui.common.client.monitored import Timeouts
 from tui.common.client.session import ApiError, Session
 
 STREAM = "/drivers/d-1/location/stream"
 POLL = "/drivers/d-1/location"
-QUICK = Patience(first_sound=5, again=0.4)
+QUICK = Timeouts(first_sound=5, again=0.4)
 
 
 def location(seq: int, minute: int | None = None) -> dict[str, object]:
@@ -87,7 +87,7 @@ def driver(faulty: FaultyServer) -> Driver:
 @pytest.fixture
 async def watcher(session: Session) -> AsyncIterator[Watcher]:
     """Somebody who reads, quick to doubt."""
-    async with watching(LocationStream(session, "d-1", "Driver", patience=QUICK)) as watcher:
+    async with watching(LocationStream(session, "d-1", "Driver", timeouts=QUICK)) as watcher:
         yield watcher
 
 
@@ -107,7 +107,7 @@ async def test_whatever_answers_in_the_streams_place_the_poll_carries(
 ) -> None:
     driver.streams = [REFUSALS[words]]
     driver.polls = [location(1), location(2), None]
-    stream = LocationStream(session, "d-1", "Driver", patience=Patience(first_sound=30))
+    stream = LocationStream(session, "d-1", "Driver", timeouts=Timeouts(first_sound=30))
     async with watching(stream) as watcher:
         await watcher.sees(2)  # at once, and not after the time for the first sound
         assert watcher.carriers == [Pattern.SSE, Pattern.LONG_POLL]
@@ -151,8 +151,8 @@ async def test_a_stream_that_always_ends_at_once_is_not_stormed(
     driver.streams = [sse("location", location(1))]
     driver.close_streams = True
     driver.polls = [location(2), None]
-    patience = Patience(first_sound=0.5, again=0.4)
-    async with watching(LocationStream(session, "d-1", "Driver", patience=patience)) as watcher:
+    timeouts = Timeouts(first_sound=0.5, again=0.4)
+    async with watching(LocationStream(session, "d-1", "Driver", timeouts=timeouts)) as watcher:
         await asyncio.sleep(2.5)
         assert faulty.count("GET", STREAM) <= 6
         await wait_until(lambda: watcher.seqs == [1, 2])
@@ -241,7 +241,7 @@ async def test_what_both_refuse_at_first_is_a_refusal(
     driver: Driver, session: Session, faulty: FaultyServer, status: int
 ) -> None:
     driver.streams, driver.polls = [problem(status)], [problem(status)]
-    async with LocationStream(session, "d-1", "Driver", patience=QUICK) as stream:
+    async with LocationStream(session, "d-1", "Driver", timeouts=QUICK) as stream:
         with pytest.raises(ApiError):
             await asyncio.wait_for(anext(stream), 5)
         assert stream.meter.state is State.DOWN
@@ -251,7 +251,7 @@ async def test_what_both_refuse_at_first_is_a_refusal(
 async def test_a_403_after_access_is_a_fault(driver: Driver, session: Session) -> None:
     driver.streams = [sse("location", location(1)), problem(403)]
     driver.polls = [problem(403)]
-    async with LocationStream(session, "d-1", "Driver", patience=QUICK) as stream:
+    async with LocationStream(session, "d-1", "Driver", timeouts=QUICK) as stream:
         assert (await anext(stream)).seq == 1
         driver.end_all()
         with pytest.raises(ApiError):
@@ -277,7 +277,7 @@ async def test_a_callback_that_fails_is_the_readers_trouble(
     def fail() -> None:
         raise LookupError("no such panel")
 
-    stream = LocationStream(session, "d-1", "Driver", on_carrier=fail, patience=QUICK)
+    stream = LocationStream(session, "d-1", "Driver", on_carrier=fail, timeouts=QUICK)
     async with stream:
         with pytest.raises(LookupError):
             await asyncio.wait_for(anext(stream), 5)

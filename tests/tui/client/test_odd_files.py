@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tui.common.client.files import UnfitFile, home, read_file, read_regular
-from tui.common.client.outbox import OutboxStore, Unsent
+from tui.common.client.outbox import OutboxStore, UnsentMessage
 from tui.common.client.token_store import BrokenTokenFile, TokenStore, TokenStoreError
 
 
@@ -82,13 +82,13 @@ async def test_a_token_of_half_characters_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [kind for kind in ODD if kind != "under a file"])
 def test_what_lies_beside_unsent_messages_is_left_alone(kind: str, tmp_path: Path) -> None:
     store = OutboxStore(tmp_path, "acc-1")
-    store.write("cht-1", Unsent("hello"))
+    store.write("cht-1", UnsentMessage("hello"))
     (folder,) = tmp_path.iterdir()
     if kind != "long name":
         odd(kind, folder / "00000000000000000000.json")
     again = OutboxStore(tmp_path, "acc-1")
     assert [message.text for message in again.read("cht-1")] == ["hello"]
-    again.write("cht-1", Unsent("more"))
+    again.write("cht-1", UnsentMessage("more"))
     again.clear()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tui.common.client.outbox import Outbox, OutboxStore, Unsent
+from tui.common.client.outbox import Outbox, OutboxStore, UnsentMessage
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def test_the_next_window_finds_what_is_unsent_in_its_order(
     store: OutboxStore, tmp_path: Path
 ) -> None:
     box = Outbox(store, "cht-1")
-    written = [Unsent(f"{number}\n\U0001f35c") for number in range(20)]
+    written = [UnsentMessage(f"{number}\n\U0001f35c") for number in range(20)]
     for message in written:
         box.put(message)
     assert box.remove(written[3].client_id)
@@ -40,19 +40,19 @@ def test_the_next_window_finds_what_is_unsent_in_its_order(
 def test_what_is_written_later_stays_behind_though_the_clock_went_back(
     store: OutboxStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Outbox(store, "cht-1").put(Unsent("first"))
+    Outbox(store, "cht-1").put(UnsentMessage("first"))
     monkeypatch.setattr("time.time_ns", lambda: 1)
-    Outbox(again(tmp_path), "cht-1").put(Unsent("second"))
+    Outbox(again(tmp_path), "cht-1").put(UnsentMessage("second"))
     assert [one.text for one in Outbox(again(tmp_path), "cht-1")] == ["first", "second"]
 
 
 def test_chats_and_accounts_are_kept_apart(store: OutboxStore, tmp_path: Path) -> None:
     for chat, text in (("cht-1", "a"), ("../cht-2", "b"), ("cht-1", "c")):
-        store.write(chat, Unsent(text))
+        store.write(chat, UnsentMessage(text))
     assert again(tmp_path).chats() == ["../cht-2", "cht-1"]
     assert [one.text for one in again(tmp_path).read("../cht-2")] == ["b"]
     other = again(tmp_path, "../../acc-2")
-    other.write("cht-1", Unsent("theirs"))
+    other.write("cht-1", UnsentMessage("theirs"))
     assert [one.text for one in again(tmp_path).read("cht-1")] == ["a", "c"]
     store.clear()
     assert again(tmp_path).chats() == []
@@ -67,7 +67,7 @@ def test_chats_and_accounts_are_kept_apart(store: OutboxStore, tmp_path: Path) -
 def test_what_cannot_be_read_is_in_nobodys_way(
     store: OutboxStore, tmp_path: Path, content: str
 ) -> None:
-    store.write("cht-1", Unsent("good"))
+    store.write("cht-1", UnsentMessage("good"))
     fields = json.loads(files(tmp_path)[0].read_text())
     folder = files(tmp_path)[0].parent
     (folder / "0.json").write_text(content)
@@ -80,7 +80,7 @@ def test_what_cannot_be_read_is_in_nobodys_way(
 def test_without_a_disk_it_lives_as_long_as_its_window(tmp_path: Path) -> None:
     (tmp_path / "unsent").write_text("a file where the folder should be")
     box = Outbox(again(tmp_path), "cht-1")
-    box.put(message := Unsent("all the same"))
+    box.put(message := UnsentMessage("all the same"))
     assert list(box) == [message]
     assert box.remove(message.client_id)
     assert again(tmp_path).chats() == []
@@ -89,7 +89,7 @@ def test_without_a_disk_it_lives_as_long_as_its_window(tmp_path: Path) -> None:
 def test_what_cannot_be_kept_is_known_until_it_is_sent(tmp_path: Path) -> None:
     (tmp_path / "unsent").write_text("no folder")
     store = OutboxStore(tmp_path / "unsent", "acc-1")
-    message = Unsent("hello")
+    message = UnsentMessage("hello")
     box = Outbox(store, "cht-1")
     box.put(message)
     assert store.unkept == {message.client_id}
@@ -103,7 +103,7 @@ def test_a_full_disk_keeps_no_half_of_a_message(store: OutboxStore, tmp_path: Pa
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
     try:
-        store.write("cht-1", Unsent("x" * 1000))
+        store.write("cht-1", UnsentMessage("x" * 1000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, ignored)

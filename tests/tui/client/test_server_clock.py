@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from faulty_server import FaultyServer
 
-from tui.common.client.retry import ServerClock
+from tui.common.client.http import ServerClock
 from tui.common.client.session import Session
 
 

@@ -7,7 +7,7 @@ from aiohttp import web
 from faulty_server import FaultyServer, after, event, open_stream
 
 from tui.common.client.meter import Pattern, Wire
-from tui.common.client.request import Exchange
+from tui.common.client.request import RequestContext
 from tui.common.client.retry import Backoff
 from tui.common.client.session import Session
 from tui.common.client.sse import EventStream
@@ -20,14 +20,14 @@ TOTAL = 400
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The size of every read."""
     sizes: list[int] = []
-    read = Exchange.chunk
+    read = RequestContext.chunk
 
-    async def counted(self: Exchange) -> bytes:
+    async def counted(self: RequestContext) -> bytes:
         chunk = await read(self)
         sizes.append(len(chunk))
         return chunk
 
-    monkeypatch.setattr(Exchange, "chunk", counted)
+    monkeypatch.setattr(RequestContext, "chunk", counted)
     return sizes
 
 

@@ -18,11 +18,11 @@ from support.room import open_chat
 from support.town import PASSWORD
 from support.waiting import wait_until
 from tui.common.client.api import Api
-from tui.common.client.chat_room import BLOCKED, ChatStream
+from tui.common.client.chat_stream import BLOCKED, ChatStream
 from tui.common.client.fallback import FallbackStream, LogStream
 from tui.common.client.locations import LocationStream
 from tui.common.client.meter import Pattern, State, Wire
-from tui.common.client.outbox import Outbox, Unsent
+from tui.common.client.outbox import Outbox, UnsentMessage
 from tui.common.client.session import Session
 
 INTERVAL = 0.5
@@ -173,7 +173,7 @@ async def chat(scene: Scene, url: str) -> Feed:
     async def change(number: int) -> str:
         text = f"Message {number}"
         if number % 2:
-            outbox.put(Unsent(text))
+            outbox.put(UnsentMessage(text))
         else:
             body = {"client_id": str(number), "text": text}
             (await scene.cast.employee.post(f"/chats/{chat_id}/messages", body)).must(201)

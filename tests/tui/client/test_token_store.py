@@ -17,8 +17,8 @@ from tui.common.client.meter import Wire
 from tui.common.client.session import Session, SignedOut, Unreachable
 from tui.common.client.token_store import (
     BrokenTokenFile,
-    Remembered,
     StoreBusy,
+    StoredToken,
     TokenStore,
     TokenStoreError,
 )
@@ -76,9 +76,9 @@ async def test_nothing_is_remembered_at_first(store: TokenStore) -> None:
 
 
 async def test_what_is_written_is_read_and_private(store: TokenStore) -> None:
-    remembered = Remembered("token", "acc-1", "key")
-    await store.write(remembered)
-    assert await store.read() == remembered
+    stored = StoredToken("token", "acc-1", "key")
+    await store.write(stored)
+    assert await store.read() == stored
     assert store.path.stat().st_mode & 0o777 == 0o600
     assert store.path.parent.stat().st_mode & 0o777 == 0o700
     await store.delete()
@@ -87,7 +87,7 @@ async def test_what_is_written_is_read_and_private(store: TokenStore) -> None:
 
 
 async def test_a_file_that_others_could_read_is_closed_to_them(store: TokenStore) -> None:
-    await store.write(Remembered("token", "acc-1"))
+    await store.write(StoredToken("token", "acc-1"))
     store.path.chmod(0o644)
     await store.read()
     assert store.path.stat().st_mode & 0o777 == 0o600
@@ -139,7 +139,7 @@ def test_each_app_and_server_has_its_own_file(
 
 
 async def test_two_processes_never_write_over_each_other(store: TokenStore) -> None:
-    await store.write(Remembered("0", "acc-1"))
+    await store.write(StoredToken("0", "acc-1"))
     windows = [await window("count", store.path, 60) for _ in range(2)]
     for process in windows:
         await finished(process)
@@ -307,7 +307,7 @@ async def test_a_full_disk_does_not_leave_a_used_token_behind(
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", full)
         with pytest.raises(TokenStoreError, match="No space left"):
-            await store.write(Remembered("x", "y"))
+            await store.write(StoredToken("x", "y"))
     faulty.revoke_access()
     await session.request("GET", "/thing")
     assert faulty.used_twice == 0

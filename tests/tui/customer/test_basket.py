@@ -39,7 +39,7 @@ def basket() -> Basket:
     return Basket(a_restaurant())
 
 
-def test_quantities_add_up(basket: Basket) -> None:
+def test_quantities_and_total_add_up(basket: Basket) -> None:
     basket.set_quantity(a_dish(1), 3)
     basket.set_quantity(a_dish(2), 1)
     basket.set_quantity(a_dish(2), 0)
@@ -64,7 +64,7 @@ def test_no_price_is_cut(basket: Basket, width: int) -> None:
             assert row.plain.endswith(f" {price} ")
 
 
-def test_a_note_brings_its_dish_along(basket: Basket) -> None:
+def test_a_note_adds_its_dish_to_the_basket(basket: Basket) -> None:
     basket.set_note(a_dish(1), "")
     assert not basket.lines
     basket.set_note(a_dish(1), "no nuts")
@@ -74,7 +74,7 @@ def test_a_note_brings_its_dish_along(basket: Basket) -> None:
     assert basket.content(HOME).items[0].note is None
 
 
-def test_an_order_again_is_at_todays_prices_without_what_is_sold_out() -> None:
+def test_ordering_again_uses_todays_prices_and_skips_sold_out_dishes() -> None:
     menu = a_restaurant(a_dish(1, price_cents=1000), a_dish(2, available=False))
     basket, changes = Basket.from_order(an_order(1), menu)
     assert changes == [
@@ -85,7 +85,7 @@ def test_an_order_again_is_at_todays_prices_without_what_is_sold_out() -> None:
     assert (basket.count, basket.total_cents) == (2, 2000)
 
 
-def test_the_basket_follows_the_menu(basket: Basket) -> None:
+def test_the_basket_is_updated_from_the_menu(basket: Basket) -> None:
     for number in (1, 2, 3, 4):
         basket.set_quantity(a_dish(number), 1)
     other = a_dish(4, name="Soup", description="With peanuts", version=2)
@@ -111,7 +111,7 @@ def test_the_basket_follows_the_menu(basket: Basket) -> None:
     assert [item.expected_version for item in sent.items] == [2, 1, 2]
 
 
-def test_the_key_is_of_the_basket(basket: Basket) -> None:
+def test_the_key_changes_only_when_nothing_is_unconfirmed(basket: Basket) -> None:
     key = basket.key
     basket.set_quantity(a_dish(1), 1)
     assert basket.key == key
@@ -127,7 +127,7 @@ def test_the_key_is_of_the_basket(basket: Basket) -> None:
     assert basket.key != key
 
 
-def test_it_says_who_does_not_deliver_there() -> None:
+def test_a_restaurant_that_is_too_far_is_explained() -> None:
     restaurant = a_restaurant()
     assert out_of_reach(restaurant, HOME) == ""
     assert out_of_reach(restaurant, None) == ""
@@ -136,7 +136,7 @@ def test_it_says_who_does_not_deliver_there() -> None:
     assert out_of_reach(near, HOME.model_copy(update={"lat": 47.01, "lng": 15.0})) == ""
 
 
-def test_an_address_has_the_profiles_place_or_one_near_the_restaurant() -> None:
+def test_an_address_has_the_profiles_coordinates_or_some_near_the_restaurant() -> None:
     restaurant = a_restaurant()
     assert address_for("The attic", HOME, restaurant) == Address(
         text="The attic", lat=47.1, lng=15.1
@@ -146,7 +146,7 @@ def test_an_address_has_the_profiles_place_or_one_near_the_restaurant() -> None:
     assert 0 < abs(near.lat - restaurant.lat) + abs(near.lng - restaurant.lng) < 0.02
 
 
-def test_it_says_where_the_driver_is_sent() -> None:
+def test_the_map_note_explains_which_coordinates_are_used() -> None:
     assert map_note(" 1 Quay Street ", HOME) == ""
     assert "your profile" in map_note("The attic", HOME)
     assert "near the restaurant" in map_note("The attic", None)

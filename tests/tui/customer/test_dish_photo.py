@@ -28,7 +28,7 @@ async def shows_one(app: CustomerApp) -> None:
 
 
 @pytest.mark.parametrize("size", [WIDE, MEDIUM, NARROW])
-async def test_it_goes_along_with_the_cursor(
+async def test_the_photo_changes_with_the_selected_dish(
     demo_server: LiveServer, tmp_path: Path, size: tuple[int, int]
 ) -> None:
     async with customer_window(demo_server.url, tmp_path, size) as (app, pilot):
@@ -41,9 +41,7 @@ async def test_it_goes_along_with_the_cursor(
         await wait_until(lambda: picture_of(app).after is first, what="the first, not fetched anew")
 
 
-async def test_where_there_is_no_room_nothing_is_fetched(
-    demo_server: LiveServer, tmp_path: Path
-) -> None:
+async def test_without_room_no_photo_is_fetched(demo_server: LiveServer, tmp_path: Path) -> None:
     async with (
         proxy_to(demo_server.url) as proxy,
         customer_window(proxy.url, tmp_path, (72, 24)) as (app, pilot),
@@ -56,7 +54,7 @@ async def test_where_there_is_no_room_nothing_is_fetched(
         await shows_one(app)
 
 
-async def test_a_dish_without_one_says_so_and_one_that_is_broken_too(
+async def test_a_missing_and_a_broken_photo_are_explained(
     demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path, data_dir: Path
 ) -> None:
     uploads = (await kitchen.rest.get("/uploads")).must(200).json["items"]
@@ -72,7 +70,7 @@ async def test_a_dish_without_one_says_so_and_one_that_is_broken_too(
         await shows_one(app)
 
 
-async def test_the_menu_never_waits_for_it(demo_server: LiveServer, tmp_path: Path) -> None:
+async def test_the_menu_does_not_wait_for_a_photo(demo_server: LiveServer, tmp_path: Path) -> None:
     async with (
         proxy_to(demo_server.url) as proxy,
         customer_window(proxy.url, tmp_path) as (app, pilot),

@@ -39,7 +39,7 @@ async def at_page(app: CustomerApp, page: str) -> None:
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW])
-async def test_an_order_by_keyboard_alone(
+async def test_an_order_is_placed_by_keyboard_alone(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path, size: tuple[int, int]
 ) -> None:
     restaurant = await kitchen.restaurant()
@@ -66,7 +66,7 @@ async def test_an_order_by_keyboard_alone(
         assert not orders_of(app).baskets
 
 
-async def test_what_is_sold_out_is_told_and_passed_over(
+async def test_a_sold_out_dish_is_marked_and_cannot_be_selected(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     restaurant = await kitchen.restaurant()
@@ -83,7 +83,7 @@ async def test_what_is_sold_out_is_told_and_passed_over(
         assert menu.highlighted == 1
 
 
-async def test_data_is_text_and_nothing_else(
+async def test_dish_names_are_never_markup(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     dish = {"name": "[red]Hot[/] \u200fone", "price_cents": 500, "description": "[@click=quit]x[/]"}
@@ -100,7 +100,7 @@ async def test_data_is_text_and_nothing_else(
         assert "\u200f" not in shown(app)
 
 
-async def test_what_sells_out_meanwhile_is_said_and_the_basket_kept(
+async def test_a_dish_that_sells_out_meanwhile_is_reported_and_the_basket_kept(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     restaurant = await kitchen.restaurant()
@@ -122,7 +122,7 @@ async def test_what_sells_out_meanwhile_is_said_and_the_basket_kept(
         assert [item["menu_item_id"] for item in order["items"]] == [restaurant["menu"][1]["id"]]
 
 
-async def test_another_price_is_shown_and_asked_about(
+async def test_a_changed_price_is_shown_before_the_order_is_placed(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     restaurant = await kitchen.restaurant()
@@ -163,7 +163,7 @@ async def test_another_price_is_shown_and_asked_about(
         assert [item["name"] for item in order["items"]] == [first["name"], "Another dish"]
 
 
-async def test_a_restaurant_that_is_too_far_says_so_before(
+async def test_a_restaurant_that_is_too_far_is_marked_and_takes_no_order(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     restaurant = await kitchen.restaurant()
@@ -181,7 +181,7 @@ async def test_a_restaurant_that_is_too_far_says_so_before(
         assert not await orders_at(guest)
 
 
-async def test_what_is_missing_is_said_in_place(
+async def test_missing_input_is_reported_on_its_page(
     demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     await kitchen.rest.another().register("neil@example.com", PASSWORD)
@@ -203,7 +203,7 @@ async def test_what_is_missing_is_said_in_place(
         await sees(app, "waiting for the kitchen")
 
 
-async def test_baskets_wait_until_one_comes_back(
+async def test_a_basket_is_kept_when_the_dialog_is_closed(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     restaurant = await kitchen.restaurant()
@@ -217,7 +217,7 @@ async def test_baskets_wait_until_one_comes_back(
         await sees(app, "4 dishes · €")
 
 
-async def test_again_brings_the_same_dishes(
+async def test_order_again_fills_a_basket_with_the_same_dishes(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     restaurant = await kitchen.restaurant()
@@ -318,7 +318,7 @@ async def test_a_lost_reply_never_makes_two_orders(
         await losing.close()
 
 
-async def test_pressing_twice_is_one_order(
+async def test_pressing_the_button_twice_places_one_order(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     restaurant = await kitchen.restaurant()
@@ -333,7 +333,7 @@ async def test_pressing_twice_is_one_order(
         assert len(await orders_at(guest)) == 1
 
 
-async def test_a_server_that_is_gone_keeps_the_basket(
+async def test_the_basket_is_kept_while_the_server_is_gone(
     demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tui.common.client.api.PLACING_ATTEMPTS", 2)

@@ -31,16 +31,16 @@ def test_age_is_short(seconds: int, words: str) -> None:
     ("seconds", "words"),
     [(600, "10 min"), (301, "6 min"), (5, "1 min"), (-30, "1 min"), (-250, "4 min late")],
 )
-def test_minutes_are_rounded_as_a_waiter_would(seconds: int, words: str) -> None:
+def test_minutes_are_rounded_up(seconds: int, words: str) -> None:
     assert in_minutes(NOON + timedelta(seconds=seconds), NOON) == words
 
 
-def test_money() -> None:
+def test_money_is_shown_in_euros() -> None:
     assert euros(2480) == "€ 24.80"
     assert euros(5) == "€ 0.05"
 
 
-def test_arrival_tells_when_or_what_became_of_it() -> None:
+def test_arrival_says_when_or_how_the_order_ended() -> None:
     eta = NOON + timedelta(minutes=5)
     cooking = an_order(1, "preparing", eta=eta)
     local = f"{eta.astimezone():%H:%M}"
@@ -52,7 +52,7 @@ def test_arrival_tells_when_or_what_became_of_it() -> None:
     assert arrival(an_order(1, "delivered"), NOON).startswith("delivered ")
 
 
-def test_every_status_has_a_glyph_a_word_and_news() -> None:
+def test_every_status_has_a_glyph_a_name_and_a_message() -> None:
     assert set(STATUS_LOOKS) == set(OrderStatus)
     glyphs = [glyph for glyph, _, _ in STATUS_LOOKS.values()]
     assert len(set(glyphs)) == len(glyphs)
@@ -66,7 +66,7 @@ def test_a_cancellation_gives_its_reason() -> None:
     assert status_before_end(order) == "placed"
 
 
-def test_data_steers_no_terminal() -> None:
+def test_control_characters_are_removed_and_markup_is_text() -> None:
     evil = {"id": "r", "name": "\x1b[31mRed\u202e [b]x[/b]", "lat": 0, "lng": 0}
     order = an_order(1, "accepted", restaurant=evil)
     words = status_message(order, NOON) + orders_format.headline(order, NOON).plain
@@ -75,13 +75,13 @@ def test_data_steers_no_terminal() -> None:
     assert "[b]x[/b]" in words
 
 
-def test_who_took_a_step() -> None:
+def test_the_customers_own_step_is_by_you() -> None:
     order = an_order(1, "accepted")
     assert [actor_name(step, order) for step in order.timeline] == ["you", "Maya"]
 
 
 @pytest.mark.parametrize("status", [*WAY, "cancelled"])
-def test_what_cannot_be_cancelled_is_explained(status: str) -> None:
+def test_an_order_that_cannot_be_cancelled_is_explained(status: str) -> None:
     order = an_order(1, status)
     assert (order.status in CANCELLABLE) is (status in ("placed", "accepted"))
     assert why_not_cancellable(order).endswith(".")
@@ -96,7 +96,7 @@ def test_the_headline_is_of_the_order_furthest_along() -> None:
     assert orders_format.headline(None, NOON).plain == ""
 
 
-def test_an_empty_table_says_why() -> None:
+def test_an_empty_table_explains_itself() -> None:
     store = OrderStore()
     assert "Reading" in orders_format.empty_message(store, "").plain
     assert "No answer." in orders_format.empty_message(store, "No answer.").plain

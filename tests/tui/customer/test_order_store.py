@@ -18,7 +18,7 @@ def numbers(store: OrderStore) -> list[int]:
     return [order.number for order in store]
 
 
-def test_newest_first_however_they_come() -> None:
+def test_orders_are_newest_first_in_whatever_order_they_come() -> None:
     store = OrderStore()
     store.put_first_page(a_page(an_order(5), an_order(4), older="x"))
     store.put_older_page(a_page(an_order(3), an_order(2)))
@@ -28,7 +28,7 @@ def test_newest_first_however_they_come() -> None:
     assert store.older is None
 
 
-def test_the_servers_order_counts_and_no_clock() -> None:
+def test_orders_keep_the_servers_order_when_its_clock_is_set_back() -> None:
     """The clock was put back between each of them and the next."""
     store = OrderStore()
     store.put_first_page(a_page(an_order(4), an_order(5), older="x"))
@@ -43,7 +43,7 @@ def test_the_servers_order_counts_and_no_clock() -> None:
     assert store.ids[6] == "ord_7"
 
 
-def test_what_comes_late_undoes_nothing() -> None:
+def test_an_older_version_is_ignored() -> None:
     store = OrderStore()
     store.put(an_order(1, "preparing"))
     store.put(an_order(1, "accepted"))
@@ -52,7 +52,7 @@ def test_what_comes_late_undoes_nothing() -> None:
     assert store.at(0).status == "preparing"
 
 
-def test_an_answer_of_the_poll_moves_the_order() -> None:
+def test_an_answer_of_the_poll_changes_the_status() -> None:
     store = OrderStore()
     order = an_order(1)
     store.put(order)
@@ -74,7 +74,7 @@ def test_reading_again_keeps_the_older_pages() -> None:
     assert store.older == "y"
 
 
-def test_a_hole_between_old_and_new_is_never_shown() -> None:
+def test_known_orders_are_dropped_where_pages_would_be_missing_in_between() -> None:
     store = OrderStore()
     store.put_first_page(a_page(an_order(2), an_order(1)))
     store.put_first_page(a_page(an_order(9), an_order(8), older="z"))
@@ -82,7 +82,7 @@ def test_a_hole_between_old_and_new_is_never_shown() -> None:
     assert store.older == "z"
 
 
-def test_open_orders_are_those_that_something_can_follow() -> None:
+def test_finished_orders_are_not_open() -> None:
     store = OrderStore()
     page = a_page(an_order(4, "cancelled"), an_order(3, "delivered"), an_order(2, "ready"))
     store.put_first_page(page)

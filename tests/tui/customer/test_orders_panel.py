@@ -40,7 +40,7 @@ async def a_placed_order(guest: Rest, kitchen: Kitchen, **changes: object) -> st
 
 
 @pytest.mark.parametrize("size", [WIDE, MEDIUM, NARROW])
-async def test_every_step_of_the_kitchen_is_seen(
+async def test_every_step_of_the_kitchen_is_shown(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path, size: tuple[int, int]
 ) -> None:
     order_id = await a_placed_order(guest, kitchen)
@@ -65,7 +65,7 @@ async def test_every_step_of_the_kitchen_is_seen(
         assert orders_of(app).store.get(order_id).driver is not None  # type: ignore[union-attr]
 
 
-async def test_a_cut_line_comes_back_and_misses_nothing(
+async def test_a_cut_poll_reconnects_and_misses_nothing(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     order_id = await a_placed_order(guest, kitchen)
@@ -85,7 +85,7 @@ async def test_a_cut_line_comes_back_and_misses_nothing(
         await wait_until(lambda: meter.reconnects >= 1, what="back")
 
 
-async def test_nothing_open_means_nothing_to_cut(
+async def test_without_an_open_order_there_is_nothing_to_cut(
     demo_server: LiveServer, guest: Rest, tmp_path: Path
 ) -> None:
     async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
@@ -93,7 +93,7 @@ async def test_nothing_open_means_nothing_to_cut(
         await told(app, "No order is open")
 
 
-async def test_somebody_new_is_told_how_to_order(demo_server: LiveServer, tmp_path: Path) -> None:
+async def test_a_new_customer_is_told_how_to_order(demo_server: LiveServer, tmp_path: Path) -> None:
     async with Rest(demo_server.url) as rest:
         await rest.register("neil@example.com", PASSWORD)
     window = customer_window(demo_server.url, tmp_path, NARROW, email="neil@example.com")
@@ -128,7 +128,7 @@ async def test_scrolling_reads_the_older_pages(
         assert table_of(app).order == first
 
 
-async def test_details_tell_all_and_stay_live(
+async def test_details_show_everything_and_stay_current(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     order_id = await a_placed_order(guest, kitchen, note="Ring [b]twice[/b]")
@@ -160,7 +160,7 @@ async def test_cancelling_asks_first(
         assert order["timeline"][-1]["reason"] == "ill"
 
 
-async def test_what_cooks_is_not_cancelled_and_why(
+async def test_an_order_that_is_cooked_cannot_be_cancelled_and_says_why(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     order_id = await a_placed_order(guest, kitchen)
@@ -191,7 +191,7 @@ async def test_a_refused_cancellation_is_explained(
         await told(app, "not cancelled Too late to cancel")
 
 
-async def test_a_server_that_goes_and_comes_back(
+async def test_the_panel_recovers_when_the_server_is_back(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     order_id = await a_placed_order(guest, kitchen)
@@ -211,7 +211,7 @@ async def test_a_server_that_goes_and_comes_back(
             await sees(app, "● Accepted")
 
 
-async def test_a_summary_for_the_card(
+async def test_the_card_shows_a_summary(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     order_id = await a_placed_order(guest, kitchen)

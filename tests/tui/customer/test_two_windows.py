@@ -21,7 +21,7 @@ async def come_back(app: CustomerApp) -> None:
     await wait_until(lambda: app.app_focus, what="the focus to come")
 
 
-async def test_an_order_of_another_window_is_followed(
+async def test_an_order_placed_in_another_window_is_followed(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     async with customer_window(demo_server.url, tmp_path) as (app, _):
@@ -34,7 +34,7 @@ async def test_an_order_of_another_window_is_followed(
         assert orders_of(app).store.get(order["id"]) is not None
 
 
-async def test_a_chat_of_another_window_is_entered(
+async def test_a_chat_started_in_another_window_is_entered(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     async with customer_window(demo_server.url, tmp_path) as (app, _):

@@ -17,7 +17,7 @@ def numbers(board: OrderBoard, status: OrderStatus) -> list[int]:
 # -- the board
 
 
-def test_a_snapshot_goes_into_columns_the_most_urgent_first() -> None:
+def test_a_snapshot_fills_the_columns_most_urgent_first() -> None:
     board = OrderBoard()
     late = an_order(3, S.PREPARING, ready_by=NOON + timedelta(minutes=5))
     soon = an_order(2, S.PREPARING, ready_by=NOON + timedelta(minutes=9))
@@ -29,7 +29,7 @@ def test_a_snapshot_goes_into_columns_the_most_urgent_first() -> None:
     assert board.delivered_today(NOON + timedelta(days=1)) == 0
 
 
-def test_only_news_of_the_same_or_a_higher_version_is_taken() -> None:
+def test_an_older_version_is_ignored_and_the_same_version_is_stored() -> None:
     board = OrderBoard()
     placed = an_order(1)
     accepted = moved(placed, S.ACCEPTED)
@@ -40,7 +40,7 @@ def test_only_news_of_the_same_or_a_higher_version_is_taken() -> None:
     assert board.order("ord_1") is later
 
 
-def test_what_is_over_stays_over() -> None:
+def test_a_finished_order_stays_finished() -> None:
     board = OrderBoard()
     order = an_order(1, S.OUT_FOR_DELIVERY)
     board.apply(order)
@@ -50,7 +50,7 @@ def test_what_is_over_stays_over() -> None:
     assert board.delivered_today(NOON) == 1
 
 
-def test_a_new_order_is_unseen_until_it_is_looked_at_or_taken_up() -> None:
+def test_a_new_order_is_unseen_until_it_is_looked_at_or_accepted() -> None:
     board = OrderBoard()
     board.apply(an_order(1))
     board.apply(an_order(2))
@@ -61,7 +61,7 @@ def test_a_new_order_is_unseen_until_it_is_looked_at_or_taken_up() -> None:
     assert board.unseen == frozenset()
 
 
-def test_a_second_snapshot_rings_for_what_came_meanwhile_alone() -> None:
+def test_after_a_second_snapshot_only_orders_that_came_meanwhile_are_unseen() -> None:
     board = OrderBoard()
     board.replace([an_order(1)])
     board.mark_seen("ord_1")
@@ -69,7 +69,7 @@ def test_a_second_snapshot_rings_for_what_came_meanwhile_alone() -> None:
     assert board.unseen == {"ord_2"}
 
 
-def test_an_order_a_customer_calls_off_stays_until_it_is_dismissed() -> None:
+def test_an_order_the_customer_cancels_stays_until_it_is_dismissed() -> None:
     board = OrderBoard(account_id=MAYA.id)
     accepted = an_order(1, S.ACCEPTED)
     board.apply(accepted)
@@ -83,7 +83,7 @@ def test_an_order_a_customer_calls_off_stays_until_it_is_dismissed() -> None:
     assert numbers(board, S.ACCEPTED) == []
 
 
-def test_what_one_calls_off_oneself_goes_at_once() -> None:
+def test_an_order_the_employee_cancels_goes_at_once() -> None:
     board = OrderBoard(account_id=MAYA.id)
     accepted = an_order(1, S.ACCEPTED)
     board.apply(accepted)
@@ -103,7 +103,7 @@ def test_the_cursor_follows_its_order_where_others_move_it() -> None:
     assert cursor.status is S.ACCEPTED
 
 
-def test_after_ones_own_step_it_stays_in_the_column() -> None:
+def test_after_the_employees_own_step_the_cursor_stays_in_the_column() -> None:
     board, cursor = _two_new()
     cursor.advance()
     board.apply(moved(an_order(1), S.ACCEPTED))
@@ -116,7 +116,7 @@ def test_after_ones_own_step_it_stays_in_the_column() -> None:
     assert cursor.status is S.ACCEPTED
 
 
-def test_it_goes_by_columns_and_rows_and_stops_at_the_ends() -> None:
+def test_the_cursor_moves_by_columns_and_rows_and_stops_at_the_ends() -> None:
     board, cursor = _two_new()
     cursor.move(-1, 0)
     assert cursor.order_id == "ord_1"
@@ -131,7 +131,7 @@ def test_it_goes_by_columns_and_rows_and_stops_at_the_ends() -> None:
     assert cursor.status is S.OUT_FOR_DELIVERY
 
 
-def test_when_its_order_is_gone_it_takes_a_neighbour() -> None:
+def test_when_its_order_is_gone_the_cursor_selects_a_neighbour() -> None:
     board, cursor = _two_new()
     board.account_id = ANA.id
     board.apply(moved(an_order(1), S.CANCELLED, by=ANA))
@@ -190,7 +190,7 @@ def test_amber_is_five_minutes_at_most_and_one_at_least() -> None:
     assert due(quick, accepted + timedelta(minutes=2)).urgency is Urgency.SOON
 
 
-def test_once_cooked_the_clock_is_the_customers() -> None:
+def test_once_cooked_the_clock_counts_to_the_arrival() -> None:
     order = an_order(1, S.READY, ready_by=NOON, eta=NOON + timedelta(minutes=30))
     assert due(order, NOON + timedelta(minutes=10)).text == "20m"
 
@@ -203,7 +203,7 @@ def test_a_new_order_shows_how_long_it_waits() -> None:
     assert due(order, NOON - timedelta(minutes=5)).text == "0:00", "a clock that is behind"
 
 
-def test_long_spans_are_hours() -> None:
+def test_long_spans_are_shown_in_hours() -> None:
     assert short_span(timedelta(minutes=119)) == "119m"
     assert short_span(timedelta(minutes=125)) == "2h05"
 
@@ -211,7 +211,7 @@ def test_long_spans_are_hours() -> None:
 # -- the bell
 
 
-def test_the_bell_repeats_until_nothing_is_unseen() -> None:
+def test_the_alarm_repeats_until_nothing_is_unseen() -> None:
     rings: list[float] = []
     now = 0.0
     alarm = Alarm(lambda: rings.append(now), every=4)
@@ -226,7 +226,7 @@ def test_the_bell_repeats_until_nothing_is_unseen() -> None:
     assert rings == [0, 4, 8, 9]
 
 
-def test_a_muted_bell_is_silent_until_it_is_not() -> None:
+def test_a_muted_alarm_is_silent_until_it_is_unmuted() -> None:
     rings: list[int] = []
     alarm = Alarm(lambda: rings.append(1), every=1)
     alarm.muted = True

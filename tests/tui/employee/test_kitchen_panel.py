@@ -27,7 +27,7 @@ async def town(demo_server: LiveServer) -> AsyncIterator[Town]:
         yield await a_town(rest)
 
 
-async def test_an_empty_board_says_so_and_a_new_order_appears_and_rings(
+async def test_a_new_order_appears_on_an_empty_board_and_rings(
     demo_server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     async with kitchen_window(demo_server.url, tmp_path) as window:
@@ -66,7 +66,7 @@ def test_control_characters_never_reach_the_terminal() -> None:
     assert all(char.isprintable() for line in shown for char in line), shown
 
 
-async def test_an_order_goes_all_the_way_by_keyboard(
+async def test_an_order_is_taken_through_every_status_by_keyboard(
     demo_server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     order = await town.place(dishes=2)
@@ -99,7 +99,7 @@ async def test_an_order_goes_all_the_way_by_keyboard(
         await window.sees("No open orders.", "1 done today")
 
 
-async def test_minutes_of_ones_own_are_the_kitchens(
+async def test_minutes_typed_by_the_cook_are_until_the_order_is_ready(
     demo_server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     order = await town.place()
@@ -142,7 +142,7 @@ async def test_an_order_is_rejected_with_a_reason(
         )
 
 
-async def test_a_conflict_is_told_in_words_and_shows_the_present_order(
+async def test_a_conflict_is_explained_and_the_current_order_shown(
     demo_server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     order = await town.bring(await town.place(), S.ACCEPTED)
@@ -157,7 +157,7 @@ async def test_a_conflict_is_told_in_words_and_shows_the_present_order(
         assert (await town.now(order)).status is S.PREPARING
 
 
-async def test_a_driver_is_named_and_exchanged(
+async def test_a_driver_is_assigned_and_replaced(
     demo_server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     order = await town.bring(await town.place(), S.ACCEPTED)
@@ -184,7 +184,7 @@ async def test_a_driver_is_named_and_exchanged(
         assert len(set(named)) == 2
 
 
-async def test_what_a_customer_calls_off_stays_until_it_is_cleared(
+async def test_an_order_the_customer_cancels_stays_until_it_is_cleared(
     demo_server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     order = await town.bring(await town.place(), S.ACCEPTED)
@@ -196,7 +196,7 @@ async def test_what_a_customer_calls_off_stays_until_it_is_cleared(
         await wait_until(lambda: window.kitchen.board.order(order.id) is None, what="cleared")
 
 
-async def test_a_cut_line_comes_back_with_what_was_missed(
+async def test_a_cut_stream_replays_what_was_missed(
     demo_server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     async with proxy_to(demo_server.url) as proxy, kitchen_window(proxy.url, tmp_path) as window:
@@ -210,7 +210,7 @@ async def test_a_cut_line_comes_back_with_what_was_missed(
         await window.sees("back, 1 replayed")
 
 
-async def test_two_windows_see_the_same_and_one_is_quicker(
+async def test_of_two_windows_the_slower_one_is_told_of_the_conflict(
     demo_server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     order = await town.place()
@@ -233,7 +233,7 @@ async def test_two_windows_see_the_same_and_one_is_quicker(
         assert (present.status, present.version) == (S.ACCEPTED, 2)
 
 
-async def test_a_dish_is_sold_out_and_back_and_the_menu_changed(
+async def test_dishes_are_sold_out_added_changed_and_removed(
     demo_server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     async def dish(name: str) -> dict[str, object] | None:
@@ -253,7 +253,7 @@ async def test_a_dish_is_sold_out_and_back_and_the_menu_changed(
         await window.press("a", *"Laab [b]", "enter", *"hot", "enter", *"9,5", "enter")
         await window.sees("Laab [b] is saved.", "9.50")
         assert (await dish("Laab [b]") or {})["price_cents"] == 950
-        await window.press("e", "tab", "tab")
+        await window.press("enter", "tab", "tab")
         window.app.screen.query_one("#price_cents", Input).value = "dear"
         await window.press("enter")
         await window.sees("Give the price as a number")
@@ -296,7 +296,7 @@ async def test_every_size_shows_the_order_and_all_counts(
         assert window.kitchen.cursor.order_id == new.id
 
 
-async def test_as_a_card_it_shows_the_board_or_two_lines(
+async def test_the_card_shows_the_board_or_two_lines(
     demo_server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     order = await town.place()
@@ -330,7 +330,7 @@ async def _beats(blink_on: bool, window: object) -> None:
         blink_on = view.blink_on
 
 
-async def test_a_server_that_is_away_is_told_and_it_is_back_by_itself(
+async def test_the_panel_warns_while_the_server_is_away_and_recovers(
     start_server: StartServer, tmp_path: Path
 ) -> None:
     server = await asyncio.to_thread(start_server, demo=True)

@@ -1,6 +1,5 @@
 """Keeps the book true: a snapshot, every event after it, older pages; tells what has been read."""
 
-import asyncio
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,7 +14,7 @@ from server.features.announcements.schemas import (
 )
 from tui.common.announcements.model import AnnouncementStore
 from tui.common.client.errors import ApiError, ClientError, SignedOut
-from tui.common.client.retry import Backoff, is_permanent, sync_loop
+from tui.common.client.retry import retry, sync_loop
 from tui.common.format import message_for
 
 if TYPE_CHECKING:
@@ -100,9 +99,9 @@ class AnnouncementFeed:
         return True
 
     async def _run(self) -> None:
-        await sync_loop(self._read, self._follow, self._meter, self._on_error)
+        await sync_loop(self._read, self._follow, meter=self._meter, on_error=self._on_error)
 
-    def _on_error(self, error: ClientError) -> None:
+    def _on_error(self, error: ClientError, _wait: float | None) -> None:
         if not isinstance(error, SignedOut):
             self.error = message_for(error)
             self._reader.changed()
@@ -167,22 +166,16 @@ class AnnouncementFeed:
             self._reader.changed()
 
     async def _send_acknowledgement(self, announcement: ReadAnnouncement) -> None:
-        backoff = Backoff()
-        while True:
-            try:
-                await self._api.acknowledge(announcement.id)
-            except SignedOut:
-                return
-            except ClientError as error:
-                if not is_permanent(error):
-                    await asyncio.sleep(backoff.lost(getattr(error, "retry_after", None)))
-                    continue
-                if isinstance(error, ApiError) and error.status == 404:
-                    self._announcements.withdraw(announcement.id)  # or expired: gone either way
-                else:
-                    self._announcements.reject_read(announcement.id)
-                    self._reader.acknowledge_failed(announcement, message_for(error))
-            else:
-                self._announcements.confirm_read(announcement.id)
-            self._reader.changed()
+        try:
+            await retry(lambda: self._api.acknowledge(announcement.id))
+        except SignedOut:
             return
+        except ClientError as error:
+            if isinstance(error, ApiError) and error.status == 404:
+                self._announcements.withdraw(announcement.id)  # or expired: gone either way
+            else:
+                self._announcements.reject_read(announcement.id)
+                self._reader.acknowledge_failed(announcement, message_for(error))
+        else:
+            self._announcements.confirm_read(announcement.id)
+        self._reader.changed()

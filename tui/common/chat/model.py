@@ -17,7 +17,7 @@ from server.features.chat.frame_schemas import (
 )
 from server.features.chat.schemas import ChatMessage, MessagePage
 from server.features.shared.schemas import Actor
-from tui.common.client.outbox import Unsent
+from tui.common.client.outbox import UnsentMessage
 
 TYPING_SECONDS = 5.0
 """Who types says so every two seconds; longer than this after the last word they have stopped."""
@@ -27,7 +27,7 @@ TYPING_SECONDS = 5.0
 class Draft:
     """A message of one's own that has not come back: on its way, or refused for that reason."""
 
-    message: Unsent
+    message: UnsentMessage
     refusal: str = ""
 
 
@@ -129,7 +129,7 @@ class Conversation:
         self._place_marks()
         self.revision += 1
 
-    def write(self, message: Unsent) -> None:
+    def write(self, message: UnsentMessage) -> None:
         """A message of one's own is on its way."""
         if message.client_id not in self._client_ids:
             self.drafts.append(Draft(message))

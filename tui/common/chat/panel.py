@@ -1,6 +1,6 @@
 """What the panels of both sides of a chat share: talks that run, one of them in view."""
 
-import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from textual import on
@@ -11,7 +11,7 @@ from tui.common.chat.view import ChatPane
 from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.meter import Pattern, State
 from tui.common.client.outbox import Outbox
-from tui.common.client.retry import Backoff, is_permanent
+from tui.common.client.retry import retry
 from tui.common.dialogs.confirm import ConfirmScreen
 from tui.common.format import fit, message_for
 from tui.common.panel import Panel
@@ -89,21 +89,15 @@ class TalkPanel(Panel):
 
     async def take_up_unsent(self) -> None:
         """Enter the rooms that something written in an earlier window is for."""
-        backoff = Backoff()
         for chat_id in self.store.chats():
-            while True:
-                try:
-                    chat = await self.api.chat(chat_id)
-                except ClientError as error:
-                    if is_permanent(error):
-                        break
-                    await asyncio.sleep(backoff.lost(getattr(error, "retry_after", None)))
-                    continue
-                if self.pane.composer.has_focus:
-                    self.talk_of(chat)
-                else:
-                    self.look_into(chat)
-                break
+            try:
+                chat = await retry(partial(self.api.chat, chat_id))
+            except ClientError:
+                continue
+            if self.pane.composer.has_focus:
+                self.talk_of(chat)
+            else:
+                self.look_into(chat)
 
     def leave(self, talk: Talk) -> None:
         """Out of that room."""

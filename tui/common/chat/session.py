@@ -18,13 +18,13 @@ from server.features.shared.schemas import Actor
 from tui.common.chat.model import Conversation
 from tui.common.client.errors import ClientError
 from tui.common.client.meter import Meter, Pattern
-from tui.common.client.outbox import Outbox, Unsent
-from tui.common.client.retry import Backoff, in_short, is_permanent, sync_loop
+from tui.common.client.outbox import Outbox, UnsentMessage
+from tui.common.client.retry import Backoff, short_message, sync_loop
 
 if TYPE_CHECKING:
     from tui.common.client.api import Api
-    from tui.common.client.chat_room import ChatStream
-    from tui.common.client.probation import Patience
+    from tui.common.client.chat_stream import ChatStream
+    from tui.common.client.monitored import Timeouts
     from tui.common.client.session import Session
 
 PAGE = 50
@@ -48,7 +48,7 @@ class Talk:
         on_change: Callable[[], None] = lambda: None,
         on_message: Callable[[Talk, ChatMessage], None] = lambda _talk, _message: None,
         backoff: Backoff | None = None,
-        patience: Patience | None = None,
+        timeouts: Timeouts | None = None,
     ) -> None:
         self.chat = chat
         """As it was heard of last; `learn` renews it."""
@@ -75,7 +75,7 @@ class Talk:
         self._on_change = on_change
         self._on_message = on_message
         self._backoff = backoff
-        self._patience = patience
+        self._patience = timeouts
         self._room: ChatStream | None = None
 
     @property
@@ -122,7 +122,7 @@ class Talk:
 
     async def run(self) -> None:
         """Read the history and stay in the room, again after each reset."""
-        await sync_loop(self._read, self._stay, self._meter, self._note)
+        await sync_loop(self._read, self._stay, meter=self._meter, on_error=self._on_error)
 
     async def read_older(self) -> None:
         """Fetch the page above, where there is one and it is not being fetched already."""
@@ -134,7 +134,7 @@ class Talk:
         try:
             page = await self._api.messages(self.id, before, OLDER)
         except ClientError as error:
-            self.older_error = in_short(error)
+            self.older_error = short_message(error)
         else:
             self.older_error = ""
             if generation == self.conversation.generation and before == self.conversation.before:
@@ -145,7 +145,7 @@ class Talk:
 
     def say(self, text: str) -> None:
         """Send a message; it waits here while there is no connection."""
-        message = Unsent(text)
+        message = UnsentMessage(text)
         self.conversation.write(message)
         self.outbox.put(message)
         self._on_change()
@@ -182,9 +182,9 @@ class Talk:
         self.chat = chat
         self._on_change()
 
-    def _note(self, error: ClientError) -> None:
+    def _on_error(self, error: ClientError, wait: float | None) -> None:
         self.error = error.message
-        self.over = is_permanent(error)
+        self.over = wait is None
         self._on_change()
 
     async def _read(self) -> str:
@@ -201,7 +201,7 @@ class Talk:
         return page.cursor
 
     async def _stay(self, cursor: str) -> None:
-        from tui.common.client.chat_room import ChatStream
+        from tui.common.client.chat_stream import ChatStream
 
         async with ChatStream(
             self._session,
@@ -211,7 +211,7 @@ class Talk:
             outbox=self.outbox,
             backoff=self._backoff,
             on_carrier=self._on_change,
-            patience=self._patience,
+            timeouts=self._patience,
         ) as self._room:
             try:
                 async for frame in self._room:

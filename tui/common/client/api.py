@@ -54,7 +54,8 @@ from server.features.uploads.schemas import (
 )
 from tui.common.client.errors import ApiError, Unreachable
 from tui.common.client.files import FileForm, Progress, read_file
-from tui.common.client.http import API_PREFIX, ModelT, parse, parse_object
+from tui.common.client.http import API_PREFIX
+from tui.common.client.request import ModelT, parse, parse_object
 from tui.common.client.retry import parse_retry_after, retry
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class Api:
             headers = {"Idempotency-Key": idempotency_key}
             return await self._ask(Order, "POST", "/orders", json=basket, headers=headers)
 
-        return await retry(send, PLACING_ATTEMPTS)
+        return await retry(send, attempts=PLACING_ATTEMPTS)
 
     async def cancel(self, order_id: str, reason: str | None = None) -> Order:
         """Call one's own order off; `ApiError` 409 once it is being prepared."""
@@ -298,7 +299,7 @@ class Api:
             return parse(AcceptedUpload, reply)
 
         seconds: list[float] = []
-        accepted = await retry(send, PLACING_ATTEMPTS)
+        accepted = await retry(send, attempts=PLACING_ATTEMPTS)
         return accepted, seconds[-1]
 
     async def upload(self, upload_id: str) -> Upload:

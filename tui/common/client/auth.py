@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tui.common.client.errors import ApiError, SignedOut, Unreachable
 from tui.common.client.retry import is_permanent
-from tui.common.client.token_store import Keeping, Remembered, StoreBusy
+from tui.common.client.token_store import SafeTokenStore, StoreBusy, StoredToken
 
 if TYPE_CHECKING:
     from server.features.accounts import schemas
@@ -28,7 +28,7 @@ REFUSALS = frozenset({400, 401, 403, 422})
 NOBODY = "You are not signed in."
 
 
-class Grant:
+class TokenManager:
     """Access and refresh token of one sign-in, shared with other windows through `store`.
 
     The file leads: whoever renews takes the refresh token from it, under its lock, since another
@@ -38,7 +38,7 @@ class Grant:
 
     def __init__(self, refresh: Refresh, store: TokenStore | None) -> None:
         self._refresh = refresh
-        self._keeping = Keeping(store)
+        self._store = SafeTokenStore(store)
         self._access: str | None = None
         self._token: str | None = None
         self._key: str | None = None
@@ -55,7 +55,7 @@ class Grant:
     @property
     def notice(self) -> str:
         """Words about the file: why nobody is signed in, or why it cannot be kept."""
-        return self._keeping.notice
+        return self._store.notice
 
     async def access(self, rejected: str | None = None) -> str:
         """An access token that is good for a while; another than `rejected`, which got a 401.
@@ -80,42 +80,42 @@ class Grant:
             raise SignedOut(self._gone)
         return self._access
 
-    async def adopt(self, granted: schemas.Session, asked_at: float) -> None:
+    async def set(self, granted: schemas.Session, asked_at: float) -> None:
         """A new sign-in, kept in the file too; `asked_at` is `time.monotonic()` of the request."""
         await self.close()
         self.epoch += 1
-        self._keeping.notice = ""
-        self._take(granted, asked_at)
+        self._store.notice = ""
+        self._apply(granted, asked_at)
         try:
-            async with self._keeping.locked():
+            async with self._store.locked():
                 await self._save(granted)
         except StoreBusy as error:
-            self._keeping.notice = error.message
+            self._store.notice = error.message
 
     async def resume(self) -> bool:
         """Sign in with what the file remembers; False, with `notice` set, where that is refused.
 
         Raises `Unreachable` and `ApiError` where the server could not decide.
         """
-        remembered = await self._keeping.look()
-        if remembered is None:
+        stored = await self._store.look()
+        if stored is None:
             return False
         self.epoch += 1
         self.account = None
-        self._token = remembered.refresh_token
+        self._token = stored.refresh_token
         self._access = None
-        self._keeping.ours = True
+        self._store.ours = True
         try:
             await self._renewed()
         except (Unreachable, ApiError):
             self._token = None
             raise
         except SignedOut as refusal:
-            self._keeping.notice = refusal.message
+            self._store.notice = refusal.message
             return False
         return True
 
-    async def give_up(self, tell: Callable[[str], Awaitable[None]] | None = None) -> None:
+    async def sign_out(self, tell: Callable[[str], Awaitable[None]] | None = None) -> None:
         """Forget the sign-in here and in the file, having told the server by `tell` if given.
 
         `tell` gets the newest refresh token; what it raises is raised when all is forgotten.
@@ -123,11 +123,11 @@ class Grant:
         if self._renewal is not None:
             await asyncio.wait({self._renewal})
         try:
-            async with self._keeping.locked():
-                await self._give_up(tell)
+            async with self._store.locked():
+                await self._sign_out(tell)
         except StoreBusy:
             # Whoever hangs on to the lock must not keep anybody signed in.
-            await self._give_up(tell)
+            await self._sign_out(tell)
         finally:
             self._clear(NOBODY)
 
@@ -151,7 +151,7 @@ class Grant:
 
     async def _renew(self) -> None:
         try:
-            async with self._keeping.locked():
+            async with self._store.locked():
                 await self._renew_alone()
         except StoreBusy as error:
             raise Unreachable(error.message, "sign-in file locked") from error
@@ -163,7 +163,7 @@ class Grant:
             raise
 
     async def _renew_alone(self) -> None:
-        found = await self._keeping.found(self.account.id if self.account else None)
+        found = await self._store.found(self.account.id if self.account else None)
         if found is not None:
             self._token, self._key = found.refresh_token, found.idempotency_key
         if self._token is None:
@@ -171,14 +171,14 @@ class Grant:
         if self._key is None:
             self._key = uuid.uuid4().hex
             if found is not None:
-                await self._keeping.note(replace(found, idempotency_key=self._key))
+                await self._store.note(replace(found, idempotency_key=self._key))
         asked_at = time.monotonic()
         try:
             granted = await self._refresh(self._token, self._key)
         except ApiError as refusal:
             if refusal.status in REFUSALS:
                 if found is not None:
-                    await self._keeping.delete()
+                    await self._store.delete()
                 why = refusal.message.rstrip(".")
                 raise SignedOut(
                     f"Your sign-in has ended ({why}). Please sign in again."
@@ -189,15 +189,15 @@ class Grant:
                     f"The sign-in could not be renewed: {refusal.message}", "sign-in not renewed"
                 ) from refusal
             raise
-        self._take(granted, asked_at)
+        self._apply(granted, asked_at)
         if found is not None:
             await self._save(granted)
 
-    async def _give_up(self, tell: Callable[[str], Awaitable[None]] | None) -> None:
+    async def _sign_out(self, tell: Callable[[str], Awaitable[None]] | None) -> None:
         account_id = self.account.id if self.account else None
         token = self._token
         try:
-            found = await self._keeping.found(account_id)
+            found = await self._store.found(account_id)
             if found is not None:
                 token = found.refresh_token
         except SignedOut:
@@ -207,9 +207,9 @@ class Grant:
                 await tell(token)
         finally:
             if account_id is not None:
-                await self._keeping.delete(account_id)
+                await self._store.delete(account_id)
 
-    def _take(self, granted: schemas.Session, asked_at: float) -> None:
+    def _apply(self, granted: schemas.Session, asked_at: float) -> None:
         self.account = granted.account
         self._access = granted.access_token
         self._token = granted.refresh_token
@@ -220,11 +220,11 @@ class Grant:
         self._early_at = self._expires_at - early
 
     async def _save(self, granted: schemas.Session) -> None:
-        await self._keeping.save(Remembered(granted.refresh_token, granted.account.id))
+        await self._store.save(StoredToken(granted.refresh_token, granted.account.id))
 
     def _clear(self, words: str) -> None:
         self.epoch += 1
         self.account = None
         self._access = self._token = self._key = None
-        self._keeping.ours = False
+        self._store.ours = False
         self._gone = words

@@ -1,190 +1,342 @@
-"""A chat's room: by WebSocket, or where none comes through by long polling and requests."""
+"""A chat's room over a WebSocket that comes back by itself, losing and repeating nothing."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+import asyncio
+import random
+import time
+from collections import deque
+from typing import TYPE_CHECKING
 
 from server.features.chat.frame_schemas import (
+    CloseCode,
+    ClosedFrame,
     ErrorCode,
     ErrorFrame,
-    NewMessage,
-    NewReadMark,
     ReadFrame,
-    SendMessage,
-    SendRead,
+    ReopenedFrame,
+    ResetFrame,
     ServerFrame,
+    TakenFrame,
     read_server_frame,
 )
 from server.features.chat.schemas import ChatMessage
-from tui.common.client.channel import Channel
-from tui.common.client.errors import ApiError, ClientError, SignedOut
-from tui.common.client.fallback import FallbackStream
-from tui.common.client.long_polling import EventPoll, json_text
-from tui.common.client.meter import Pattern
-from tui.common.client.probation import Watched
-from tui.common.client.retry import Backoff, is_permanent
-from tui.common.client.websocket import Room
+from server.features.shared.schemas import ProblemDetails
+from tui.common.client.errors import ApiError, ClientError, ResetStream, Unreachable
+from tui.common.client.meter import State
+from tui.common.client.outbox import ECHO_SECONDS, Outbox, OutboxSender, UnsentMessage
+from tui.common.client.stream import Stream
+from tui.common.client.websocket import Closed, WebSocket
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Callable
-
     from server.features.chat.frame_schemas import ClientFrame
-    from server.features.shared.schemas import EventPage
     from tui.common.client.meter import Meter
-    from tui.common.client.outbox import Outbox
-    from tui.common.client.probation import Patience
+    from tui.common.client.retry import Backoff
     from tui.common.client.session import Session
 
-BLOCKED = "this network does not pass WebSockets: messages come by long polling, typing does not"
+SILENCE_SECONDS = 25.0
+"""More than two pings of ours and one of the server's."""
+AGAIN_SECONDS = 1.0
+"""Until a message is sent again that could not be taken, where the server names no time."""
+QUIET_SECONDS = 0.25
+"""What arrives on a reopened room until nothing has come for so long counts as replayed."""
+CURSORS_KEPT = 1024
 
 
-class WatchedRoom(Watched[Channel, ServerFrame], Room):
-    """The socket, as a primary stream."""
+class Room(Stream[WebSocket, ServerFrame]):
+    """`async for frame in room`, inside `async with`, for ever.
 
+    `cursor` is where to begin (a history's cursor; None for the present) and moves with each frame
+    that has one. What is put into the outbox is sent one after the other, each when the one before
+    has come back: so it arrives once and in order whatever breaks. A message that the server does
+    not want comes as an `ErrorFrame` with its `client_id`; one it cannot take just now is sent
+    again.
 
-class ChatStream(FallbackStream[ServerFrame]):
-    """`async for frame in stream`, inside `async with`: as `Room`, whatever carries it.
-
-    What is put into the outbox arrives once and in order also where the carrier changes in the
-    middle. Without a socket, messages and read marks are sent as requests, and typing is not.
+    Raises `ResetStream` when the server cannot go on from the cursor (read the history, open a new
+    room with the same outbox), `ApiError` when it refuses for good, `SignedOut`.
     """
 
     def __init__(
         self,
         session: Session,
         chat_id: str,
-        name: str,
-        cursor: str | None,
+        meter: Meter,
+        cursor: str | None = None,
         *,
-        outbox: Outbox,
+        outbox: Outbox | None = None,
+        silence: float = SILENCE_SECONDS,
+        echo: float = ECHO_SECONDS,
         backoff: Backoff | None = None,
-        on_carrier: Callable[[], None] | None = None,
-        patience: Patience | None = None,
     ) -> None:
-        """`name` is that of the meter."""
-        super().__init__(
-            session, name, Pattern.WEBSOCKET, cursor, on_carrier=on_carrier, patience=patience
-        )
-        self._chat_id = chat_id
-        self._outbox = outbox
-        self._backoff = backoff
-        self._posting: asyncio.Task[None] | None = None
+        """`silence` and `echo` are seconds."""
+        super().__init__(session, meter, backoff)
+        self.chat_id = chat_id
+        self.cursor = cursor
+        self.outbox = Outbox() if outbox is None else outbox
+        self._silence = silence
+        self._seen: deque[str] = deque([cursor] if cursor else [], maxlen=CURSORS_KEPT)
+        self.sender = OutboxSender(self.outbox, echo)
+        self.sends = True
+        """Whether it sends; else it only reads."""
+        self._writing: asyncio.Task[None] | None = None
+        self._let_in = False
+        self._replaying = False
+        self._heard_at = 0.0
+        self._rejected: str | None = None
+        """The token with which the last connection was closed."""
+
+    async def __aenter__(self) -> Room:
+        self.outbox.on_put = self.sender.wake
+        return self
+
+    async def aclose(self) -> None:
+        """End for good and close the connection. What is unsent stays in the outbox."""
+        self.outbox.on_put = None
+        writing = self._writing
+        await super().aclose()
+        if writing is not None:
+            await asyncio.wait({writing})
+
+    def say(self, text: str) -> UnsentMessage:
+        """Send a message; its `client_id` is that of the frame that brings it back."""
+        message = UnsentMessage(text)
+        self.outbox.put(message)
+        return message
 
     def typing(self) -> None:
-        """Tell that the user is typing, where there is a socket."""
-        if self.carrier is Pattern.WEBSOCKET and self._socket is not None:
-            self._socket.typing()
+        """Tell that the user is typing, at most every two seconds, and only while connected."""
+        if self._let_in:
+            self.sender.typing()
 
     def read(self, cursor: str) -> None:
         """Tell that everything up to this message has been seen, if need be once it is back."""
-        if self._socket is not None:
-            self._socket.read(cursor)
+        self.sender.read(cursor)
+
+    # -- reading
+
+    async def _receive(self) -> None:
+        socket = self._connection or await self._open_connection()
+        news = await socket.receive()
+        if isinstance(news, Closed):
+            if (dropped := self._pop_drop_error()) is not None:
+                raise dropped
+            await self._ended(news, socket.token)
+            return
+        now = time.monotonic()
+        self._replaying = self._replaying and now - self._heard_at < QUIET_SECONDS
+        self._heard_at = now
+        if not self._let_in:
+            self._let_in = True
+            self._rejected = None
+            self._backoff.opened()
+            self._set_open(State.LIVE)
+        if news is not None:
+            self._read_frame(news)
+        self._on_received(heartbeat=news is None)
+
+    def resume_from(self, cursor: str | None) -> None:
+        """Open the next connection from there; what was read and not handed out is dropped."""
+        self._drop()
+        self._pending.clear()
+        self._seen.clear()
+        if cursor:
+            self._seen.append(cursor)
+        self.cursor = cursor
 
     @property
-    def _socket(self) -> WatchedRoom | None:
-        return cast("WatchedRoom | None", self._primary)
+    def position(self) -> str | None:
+        """The cursor after all that was handed out."""
+        return self.cursor
 
-    def _open_primary(self, cursor: str | None) -> WatchedRoom:
-        room = WatchedRoom(
-            self._session,
-            self._chat_id,
-            self._primary_meter,
-            cursor,
-            outbox=self._outbox,
-            backoff=self._backoff,
+    def send_on(self, *, sends: bool) -> None:
+        """From now on send what there is to send, or leave that to somebody else."""
+        self.sends = sends
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
+        if sends and self._connection is not None:
+            writing = self.sender.run(_Frames(self._connection))
+            self._writing = asyncio.create_task(writing, name=f"room {self.chat_id}")
+
+    async def _open_connection(self) -> WebSocket:
+        if self._meter.state is not State.CONNECTING:
+            self._meter.set_state(State.CONNECTING)
+        self._on_sent()
+        socket = await self._connect(
+            self._session.connect(
+                f"/chats/{self.chat_id}/ws",
+                meter=self._meter,
+                params={"after": self.cursor} if self.cursor else None,
+                silence=self._silence,
+                epoch=self._bind_epoch(),
+                rejected=self._rejected,
+            )
         )
-        return room.watch(self, self._patience)
+        self.accepted = True
+        self._let_in = False
+        self._replaying = self._lost_before
+        self._heard_at = time.monotonic()
+        self.send_on(sends=self.sends)
+        return socket
 
-    def _open_poll(self, meter: Meter, cursor: str | None) -> EventPoll:
-        path = f"/chats/{self._chat_id}/events"
-        return EventPoll(self._session, path, meter, cursor, backoff=self._poll_backoff)
+    def _drop(self) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
+        self._let_in = False
+        super()._drop()
 
-    def _poll_begins(self, meter: Meter) -> None:
-        room = self._socket
-        if room is not None:
-            room.send_on(sends=False)
-            requests = _Requests(self, self._session, self._chat_id, meter, room)
-            self._posting = self._start(room.sender.run(requests))
+    def drop_connection(self) -> None:
+        """Break the connection now, as a network does it; it comes back by itself."""
+        if self._connection is not None:
+            self._connection.drop()
+        super().drop_connection()
 
-    def _poll_ends(self) -> None:
-        if self._posting is not None:
-            self._posting.cancel()
-            self._posting = None
-        if self._socket is not None:
-            self._socket.send_on(sends=True)
-
-    def _from_poll(self, news: Any) -> None:
-        page = cast("EventPage", news)
-        self.cursor, self._moved = page.cursor, True
-        for event in page.events:
-            try:
-                frame = read_server_frame(json_text(event.data))
-            except ValueError:  # of a newer server: no reason to lose the others
-                continue
-            if frame is not None:
-                self._note_own(frame)
-                self._hand_out((frame,))
-
-    def _note_own(self, frame: ServerFrame) -> None:
-        """What has come of what was sent."""
-        room, account = self._socket, self._session.account
-        if room is None or account is None:
+    def _read_frame(self, text: str) -> None:
+        try:
+            frame = read_server_frame(text)
+        except ValueError:
+            frame = None
+        size = len(text.encode())
+        if frame is None:  # of a newer server: no reason to lose the others
+            self._meter.frame("unknown", size)
             return
-        if isinstance(frame, ChatMessage) and frame.sender.id == account.id:
-            room.sender.settle(frame.client_id)
-        elif isinstance(frame, ReadFrame):
-            for mark in frame.reads:
-                if mark.reader.id == account.id:
-                    room.sender.confirm_read(mark.cursor)
+        if isinstance(frame, ResetFrame):
+            self._pending.append(frame)
+            return
+        self._meter.event(frame.type, size, replayed=self._replaying)
+        if isinstance(frame, ErrorFrame):
+            self._refused(frame)
+        elif isinstance(frame, ChatMessage):
+            self._came(frame)
+        else:
+            if isinstance(frame, ReadFrame):
+                self._note_read(frame)
+            if isinstance(frame, TakenFrame | ClosedFrame | ReopenedFrame):
+                if frame.cursor in self._seen:
+                    return
+                self._seen.append(frame.cursor)
+            self._pending.append(frame)
 
-    def refuse(self, client_id: str, detail: str) -> None:
-        """The server does not want that message."""
-        frame = ErrorFrame(
-            code=ErrorCode.INVALID, detail=detail, chat_id=self._chat_id, client_id=client_id
-        )
-        self._hand_out((frame,))
+    def _came(self, message: ChatMessage) -> None:
+        account = self._session.account
+        if account is not None and message.sender.id == account.id:
+            self.sender.confirm(message.client_id)
+        if message.again:
+            self._pending.append(message)
+        elif message.cursor not in self._seen:
+            self._seen.append(message.cursor)
+            self._pending.append(message)
 
-    def _why(self, words: str, *, blocked: bool) -> str:
-        return BLOCKED if blocked else f"no WebSocket: {words}"
+    def _deliver(self, news: ServerFrame) -> None:
+        if isinstance(news, ResetFrame):
+            self._finish(State.CONNECTING, "reading the history again")
+            raise ResetStream("Too much has happened since; reading the history again.")
+        if isinstance(news, ChatMessage | TakenFrame | ClosedFrame | ReopenedFrame) and not (
+            isinstance(news, ChatMessage) and news.again
+        ):
+            self.cursor = news.cursor
+
+    # -- what has come of what was sent
+
+    def _refused(self, frame: ErrorFrame) -> None:
+        """It is sent again, or told to whoever sent it."""
+        again = frame.code in {code.value for code in ErrorCode if code.again}
+        wait = AGAIN_SECONDS if frame.retry_after_ms is None else frame.retry_after_ms / 1000
+        mine = frame.client_id is None or frame.client_id in self.outbox
+        if again and mine:
+            self.sender.resend_later(frame.client_id, wait)
+            return
+        if frame.client_id is not None:
+            self.sender.confirm(frame.client_id)
+        self._pending.append(frame)
+
+    def _note_read(self, frame: ReadFrame) -> None:
+        account = self._session.account
+        for mark in frame.reads:
+            if account is not None and mark.reader.id == account.id:
+                self.sender.confirm_read(mark.cursor)
+
+    # -- coming back
+
+    async def _ended(self, closed: Closed, token: str) -> None:
+        """The server has closed the connection: come back, or raise why not."""
+        self._drop()
+        code, retry_after = closed.code, closed.retry_after
+        if code == CloseCode.TOO_LARGE and self.sender.in_flight is not None:
+            # Sent again, it would end every connection.
+            self._refused(
+                ErrorFrame(
+                    code=ErrorCode.TOO_LARGE,
+                    detail="The message is too long for the server.",
+                    chat_id=self.chat_id,
+                    client_id=self.sender.in_flight,
+                )
+            )
+        if code == CloseCode.UNAUTHORIZED:
+            if self._rejected is not None:  # a new token did not help
+                raise _refusal(closed)
+            self._rejected = token
+            await self._wait("token renewed", self._delay_after_end())
+        elif 4400 <= code < 4500 and code != CloseCode.STALLED:
+            raise _refusal(closed)
+        elif code == CloseCode.STALLED:
+            await self._wait("too slow to read", self._delay_after_end())
+        elif code in (CloseCode.NORMAL, CloseCode.GOING_AWAY, 1005):
+            words = (
+                "the server is going away"
+                if code == CloseCode.GOING_AWAY
+                else "the server ended it"
+            )
+            delay = self._delay_after_end()
+            if retry_after is not None:
+                delay = max(delay, retry_after * random.uniform(1.0, 1.1))  # noqa: S311 not a secret
+            await self._wait(words, delay)
+        else:
+            raise Unreachable(
+                f"The server has closed the chat's connection ({code} {closed.reason}).".replace(
+                    " )", ")"
+                ),
+                closed.reason or f"closed with {code}",
+                retry_after,
+            )
+
+    def _gives_up_on(self, error: ClientError) -> bool:
+        closed_for_good = isinstance(error, ApiError) and error.problem.type == FINAL
+        return closed_for_good or super()._gives_up_on(error)
 
 
-class _Requests:
-    """Requests as what frames go out through; each is answered before the next one leaves."""
+class _Frames:
+    """A WebSocket as what frames go out through."""
 
-    def __init__(
-        self, stream: ChatStream, session: Session, chat_id: str, meter: Meter, room: Room
-    ) -> None:
-        self._stream, self._session, self._meter = stream, session, meter
-        self._path = f"/chats/{chat_id}"
-        self._sender = room.sender
-        self._backoff = Backoff()
+    def __init__(self, socket: WebSocket) -> None:
+        self._channel = socket
 
     async def send(self, frame: ClientFrame) -> None:
-        """Whether it arrives is noted with the sender."""
-        client_id = frame.client_id if isinstance(frame, SendMessage) else None
-        try:
-            if isinstance(frame, SendMessage):
-                message = NewMessage.model_construct(client_id=frame.client_id, text=frame.text)
-                await self._session.request(
-                    "POST", f"{self._path}/messages", json=message, meter=self._meter
-                )
-                self._sender.settle(frame.client_id)
-            elif isinstance(frame, SendRead):
-                mark = NewReadMark.model_construct(cursor=frame.cursor)
-                await self._session.request(
-                    "POST", f"{self._path}/read", json=mark, meter=self._meter
-                )
-            self._backoff.reset()
-        except SignedOut:
-            return  # the poll finds out
-        except ClientError as error:
-            if not is_permanent(error):
-                wait = self._backoff.lost(getattr(error, "retry_after", None))
-                self._sender.again(client_id, wait)
-            elif client_id is not None and isinstance(error, ApiError):
-                self._sender.settle(client_id)
-                self._stream.refuse(client_id, error.problem.detail or error.message)
+        """Raises `Unreachable`."""
+        await self._channel.send(frame.model_dump_json(), frame.type)
 
     def drop(self) -> None:
-        """There is no connection."""
+        """Let whoever reads see that it is broken."""
+        self._channel.drop()
+
+
+FINAL = "about:blank#close"
+
+
+def _refusal(closed: Closed) -> ApiError:
+    """A close code that is final, as the HTTP status it stands for."""
+    words = {
+        CloseCode.UNAUTHORIZED: "You are not signed in any more.",
+        CloseCode.FORBIDDEN: "This chat is not open to you.",
+        CloseCode.NOT_FOUND: "There is no such chat of yours.",
+    }
+    detail = words.get(closed.code, f"The server refused the chat ({closed.code}).")
+    problem = ProblemDetails(
+        type=FINAL,
+        title=closed.reason or "refused",
+        status=closed.code - 4000,
+        detail=detail,
+        request_id="",
+    )
+    return ApiError(problem)

@@ -63,3 +63,87 @@ def _in_words(problem: ProblemDetails) -> str:
         )
         words = f"{words} ({fields})" if words else fields
     return words or f"The server answered with HTTP {problem.status}."
+
+
+def unreachable(base_url: str, fault: Exception, connect_seconds: float) -> Unreachable:
+    """What an exception of aiohttp or of the system means for one who uses `base_url`."""
+    import aiohttp
+
+    server = f"The server at {base_url}"
+    match fault:
+        # A resolver's: a part of the name is empty, or longer than 63 characters.
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError() | UnicodeError():
+            return Unreachable(
+                f"{base_url} is not an address. It should look like http://localhost:8080; "
+                "give it with --server.",
+                "not an address",
+            )
+        case aiohttp.ClientConnectorDNSError():
+            return Unreachable(
+                f"{server} is not known to the network: its name cannot be looked up. "
+                "Check the address and your connection.",
+                "unknown host",
+            )
+        case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch():
+            return Unreachable(
+                f"{server} cannot prove who it is, or does not speak TLS. "
+                "Check that the address begins with the right http:// or https://.",
+                "TLS failed",
+            )
+        case aiohttp.ClientProxyConnectionError():
+            reason = _os_words(fault.os_error)
+            return Unreachable(
+                f"The proxy on the way to {base_url} does not answer ({reason}). Check HTTP_PROXY "
+                "and HTTPS_PROXY, or name the server in NO_PROXY.",
+                f"proxy: {reason}",
+            )
+        case aiohttp.ClientHttpProxyError():
+            return Unreachable(
+                f"The proxy on the way to {base_url} refuses (HTTP {fault.status}). Check "
+                "HTTP_PROXY and HTTPS_PROXY, or name the server in NO_PROXY.",
+                f"proxy refuses (HTTP {fault.status})",
+            )
+        case aiohttp.ClientConnectorError():
+            reason = _os_words(fault.os_error)
+            return Unreachable(
+                f"{server} does not answer ({reason}). Check that it runs and that the address "
+                "is right.",
+                reason,
+            )
+        case aiohttp.ConnectionTimeoutError():
+            return Unreachable(
+                f"{server} does not answer (no connection within {connect_seconds:g} seconds). "
+                "Check the address and your network.",
+                "no connection in time",
+            )
+        case TimeoutError():
+            return Unreachable(
+                f"{server} has gone silent (no answer in time). It may be overloaded; "
+                "try again in a moment.",
+                "no answer in time",
+            )
+        case aiohttp.ClientResponseError():
+            what = (fault.message or "not HTTP")[:200]
+            return Unreachable(
+                f"What answers at {base_url} is not a Tiffin server, or a broken one ({what}). "
+                "Check the address.",
+                "not understood",
+            )
+        case ValueError():
+            return Unreachable(
+                f"Nothing can be sent to the server at {base_url} ({str(fault)[:200]}). "
+                "Check the address, and whether client and server are of the same version.",
+                "cannot be sent",
+            )
+    return Unreachable(
+        f"The connection to the server at {base_url} was lost. Try again.", "connection lost"
+    )
+
+
+def _os_words(fault: OSError) -> str:
+    if isinstance(fault, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(fault, ConnectionResetError):
+        return "connection reset"
+    words = (fault.strerror or "no connection").strip()
+    return words[:1].lower() + words[1:]

@@ -1,17 +1,14 @@
 """One fallback for every stream: long polling, on the same log and from the same cursor.
 
-A feed is carried by its primary pattern, server-sent events or a chat's WebSocket, wherever that
-comes through. The server writes a first byte at once, so where a request is refused, or no byte of
-its body has come within max(2 s, 4 round trips), something on the way refuses it or holds it back:
-then a long poll goes on from the reader's cursor. (A server that cannot be reached at all is waited
-for: a poll would not reach it either.) The poll carries, and its meter says why, until the primary
-comes through again, which is tried after 15 s and then ever more seldom, every 2 min at last. Such
-a probe is one more request, from the cursor that has been reached; what it brings is kept aside
-until it is believed, which takes two sounds some time apart where sounds were held back before.
-Then the poll is let go. If that has moved the cursor meanwhile, the probe's connection is opened
-anew from there, otherwise what was kept aside comes next. So only one of the two ever hands out
-news, the cursor moves with what is handed out, and nothing is lost or repeated. What both refuse is
-refused for good.
+A feed is read by its primary transport: server-sent events, or a chat's WebSocket. The server sends
+a first byte at once; so where the primary is refused, or no byte has come within max(2 s, 4 round
+trips) of asking or of a loss, something on the way blocks it, and a long poll takes over from the
+reader's cursor. (A server that cannot be reached at all is waited for: a poll would not reach it
+either.) Meanwhile the primary is tried again after 15 s, then less and less often, at last every
+2 min; what it brings is dropped. Once it is healthy (see `monitored`) the poll stops, and the
+primary is opened once more from the reader's cursor, unless that is where it is already. So only
+one of the two delivers at any time, the cursor moves with what is delivered, and nothing is lost or
+repeated. What both refuse is refused for good.
 """
 
 from __future__ import annotations
@@ -23,10 +20,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from tui.common.client.errors import ApiError, ClientError, ResetStream
 from tui.common.client.long_polling import EventPoll, json_text
 from tui.common.client.meter import Pattern, State
-from tui.common.client.probation import Patience, Watched, WatchedEvents
-from tui.common.client.retry import Backoff, in_short, is_permanent
+from tui.common.client.monitored import MonitoredEventStream, MonitoredStream, Timeouts
+from tui.common.client.retry import Backoff, is_permanent, short_message
 from tui.common.client.sse import ServerSentEvent
-from tui.common.client.stream import News, NewsT
+from tui.common.client.stream import AsyncReader, ItemT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -36,12 +33,12 @@ if TYPE_CHECKING:
     from tui.common.client.meter import Meter
     from tui.common.client.session import Session
 
-AT_HAND = 4096
-"""News that may wait for a slow reader; more is left to the connection."""
+MAX_UNREAD = 4096
+"""Items that may wait for a slow reader; more are left in the connection."""
 
 
-class FallbackStream(News[NewsT]):
-    """`async for news in stream`, inside `async with`: by the primary pattern, or by long polling.
+class FallbackStream(AsyncReader[ItemT]):
+    """`async for item in stream`, inside `async with`: by the primary transport, or by polling.
 
     Raises `ResetStream` when the server cannot go on from the cursor, `ApiError` when it refuses
     for good, `SignedOut`. `on_carrier` is called in the loop whenever `carrier` and `meter` have
@@ -49,8 +46,9 @@ class FallbackStream(News[NewsT]):
     them again.
     """
 
-    AT_ONCE: ClassVar[bool] = False
-    """Whether the poll carries from each loss on, instead of leaving it a moment to come back."""
+    NEWEST_ONLY: ClassVar[bool] = False
+    """Whether only the newest item counts: then the poll takes over at each loss, and both
+    transports deliver."""
 
     def __init__(
         self,
@@ -60,115 +58,112 @@ class FallbackStream(News[NewsT]):
         cursor: str | None = None,
         *,
         on_carrier: Callable[[], None] | None = None,
-        patience: Patience | None = None,
+        timeouts: Timeouts | None = None,
     ) -> None:
-        """`name` is that of the meter, `pattern` the primary one."""
+        """`name` is that of the meter, `pattern` the primary transport's."""
         self.name = name
         self.carrier = pattern
-        """What brings the news now."""
+        """What delivers now."""
         self.cursor = cursor
-        """Where the poll goes on, and the primary after it."""
+        """Where the poll is, and where the primary began."""
         self._session = session
         self._pattern = pattern
         self._on_carrier = on_carrier
-        self._patience = patience or Patience()
+        self._timeouts = timeouts or Timeouts()
         self._primary_meter = session.wire.meter(name, pattern)
         self._poll_meter: Meter | None = None
-        self._primary: Watched[Any, Any] | None = None
+        self._primary: MonitoredStream[Any, Any] | None = None
         self._poll: LongPoll[Any] | None = None
-        self._polling: asyncio.Task[None] | None = None
+        self._poll_task: asyncio.Task[None] | None = None
         self._poll_backoff = Backoff()
-        self._polled = False
-        """Whether the poll has run since the primary was last believed."""
-        self._moved = False
-        """Whether it has brought anything since the primary's connection was asked for."""
-        self._aside: list[Any] = []
-        """What the primary has brought and is not believed yet."""
-        self._refusal: ClientError | None = None
-        """The primary's, for good."""
-        self._poll_refused: ClientError | None = None
-        self._granted = False
-        """Whether the server has ever told this account anything here."""
+        self._refusals: dict[Pattern, ClientError] = {}
+        """What the transports were refused with, for good."""
+        self._accepted = False
+        """Whether a transport that is closed by now was accepted."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._unread: deque[NewsT] = deque()
+        self._unread: deque[ItemT] = deque()
         self._changed = asyncio.Event()
         self._space = asyncio.Event()
         self._space.set()
         self._finished = False
         self._fault: BaseException | None = None
 
-    # -- what a subclass says
+    # -- for subclasses
 
-    def _open_primary(self, cursor: str | None) -> Watched[Any, Any]:
-        """Nothing is asked before it is read; `watch` it for this."""
+    def _open_primary(self, cursor: str | None) -> MonitoredStream[Any, Any]:
+        """Make the primary stream, monitored for this; it connects when it is read."""
         raise NotImplementedError
 
     def _open_poll(self, meter: Meter, cursor: str | None) -> LongPoll[Any]:
         raise NotImplementedError
 
-    def _from_primary(self, news: Any) -> None:
-        """Hand out what the primary has brought."""
-        self._hand_out((news,))
+    def _from_primary(self, item: Any) -> None:
+        """Deliver what the primary has brought."""
+        self._deliver((item,))
 
-    def _from_poll(self, news: Any) -> None:
-        """Hand out what the poll has brought, and move the cursor."""
+    def _from_poll(self, item: Any) -> None:
+        """Deliver what the poll has brought, and move the cursor."""
         raise NotImplementedError
 
-    def _poll_begins(self, meter: Meter) -> None:
-        """It carries from now on."""
+    def _on_poll_started(self, meter: Meter) -> None:
+        """The poll has taken over."""
 
-    def _poll_ends(self) -> None:
-        """It carries no more."""
+    def _on_poll_stopped(self) -> None:
+        """The primary delivers again."""
 
-    def _why(self, words: str, *, blocked: bool) -> str:
-        """What the poll's meter says of why it carries."""
-        return f"no stream: {words}"
+    def _explain(self, reason: str, *, blocked: bool) -> str:
+        """What the poll's meter shows while the poll delivers."""
+        return f"no stream: {reason}"
+
+    def _on_refused(self, error: ClientError) -> None:
+        """Both transports are refused."""
+        self._end(error)
 
     # -- reading
 
-    async def __anext__(self) -> NewsT:
+    async def __anext__(self) -> ItemT:
         while True:
             if self._unread:
-                news = self._unread.popleft()
+                item = self._unread.popleft()
                 if not self._unread:
                     self._space.set()
-                return news
+                return item
             if self._finished:
-                await self._conclude()
+                await self._finish()
                 raise StopAsyncIteration
             if not self._tasks:
-                self._set_carrier(self._pattern)
+                self._set_transport(self._pattern)
                 self._start(self._follow())
             self._changed.clear()
             try:
                 await self._changed.wait()
             except asyncio.CancelledError:
-                await self._halt()
+                await self._stop()
                 raise
 
     @property
     def meter(self) -> Meter:
-        """The meter of what carries now."""
+        """The meter of the transport that delivers now."""
         if self.carrier is self._pattern or self._poll_meter is None:
             return self._primary_meter
         return self._poll_meter
 
     def drop_connection(self) -> None:
-        """Drop the connection that carries; it comes back by itself."""
-        carrier = self._primary if self.carrier is self._pattern else self._poll
-        if carrier is not None:
-            carrier.drop_connection()
+        """Drop the connection that delivers; it comes back by itself."""
+        transport = self._primary if self.carrier is self._pattern else self._poll
+        if transport is not None:
+            transport.drop_connection()
 
     async def aclose(self) -> None:
         """End for good and close the connections."""
         self._finished = True
         self._unread.clear()
-        await self._halt()
+        await self._stop()
 
-    def _hand_out(self, news: Iterable[NewsT]) -> None:
+    def _deliver(self, items: Iterable[ItemT]) -> None:
         if not self._finished:
-            self._unread.extend(news)
-            if len(self._unread) >= AT_HAND:
+            self._unread.extend(items)
+            if len(self._unread) >= MAX_UNREAD:
                 self._space.clear()
             self._changed.set()
 
@@ -180,107 +175,100 @@ class FallbackStream(News[NewsT]):
         except ClientError as error:
             self._end(error)
         else:
-            # Where it is not over, it has been told not to come back.
-            self.doubts("no more events", None, blocked=True)
+            # If this is not the end, the server has said not to open it again.
+            self.on_suspect("no more events", None, blocked=True)
 
     async def _read_primary(self) -> None:
         """Read the primary to its end. Raises `ResetStream`, `SignedOut`."""
         primary = self._primary = self._open_primary(self.cursor)
         try:
             async with primary:
-                async for news in primary:
-                    if self._polling is not None:
-                        self._aside.append(news)
-                    else:
-                        self._from_primary(news)
+                async for item in primary:
+                    if self._poll is None or self.NEWEST_ONLY:
+                        self._from_primary(item)
                         await self._space.wait()
         finally:
-            self._granted = self._granted or primary.accepted
+            self._accepted = self._accepted or primary.accepted
 
-    def begins(self) -> None:
-        """The primary is about to ask for a connection."""
-        self._moved = False
-        self._aside.clear()
-        if self._polled and self._primary is not None:
-            self._primary.go_on_from(self.cursor)
+    def on_connecting(self) -> None:
+        """The primary opens a connection: while the poll delivers, from where that is."""
+        if self._poll is not None and self._primary is not None:
+            self._primary.resume_from(self.cursor)
 
-    def alive(self) -> None:
-        """The primary is heard: the poll is not needed."""
-        if self._finished:
-            return
-        self._refusal = None
-        self._stop_polling()
-        if self._moved and self._primary is not None:
-            self._primary.go_on_from(self.cursor)
-            self._aside.clear()
-        self._back_to_primary()
+    def on_healthy(self) -> None:
+        """The primary is healthy: the poll is not needed."""
+        if not self._finished:
+            self._refusals.pop(self._pattern, None)
+            self._return_to_primary()
 
-    def _back_to_primary(self) -> None:
-        """What it has kept aside comes next, and its cursor is the cursor."""
-        aside, self._aside = self._aside, []
-        for news in aside:
-            self._from_primary(news)
-        self._polled = self._moved = False
-        self._set_carrier(self._pattern)
-
-    def doubts(self, words: str, error: ClientError | None, *, blocked: bool) -> None:
-        """The primary does not carry, for that reason: let the poll."""
+    def on_suspect(self, reason: str, error: ClientError | None, *, blocked: bool) -> None:
+        """The primary brings nothing, for that reason: let the poll deliver."""
         if self._finished:
             return
         if error is not None and is_permanent(error):
-            self._refusal = error
-        if self._poll_refused is not None:
-            if self._refusal is not None:
-                self._refused(self._refusal)
+            self._refusals[self._pattern] = error
+        if Pattern.LONG_POLL in self._refusals:
+            if self._pattern in self._refusals:
+                self._on_refused(self._refusals[self._pattern])
             return
-        if self._poll is None:
-            if self._primary is not None and not self._polled:
-                self.cursor = self._primary.position
-            self._polled = True
-            # Made once it is needed: a pattern that is not in use is none of the wire's business.
-            meter = self._session.wire.meter(f"{self.name} (poll)", Pattern.LONG_POLL)
-            self._poll_meter = meter
-            meter.set_state(State.CONNECTING)
-            self._poll = self._open_poll(meter, self.cursor)
-            self._polling = self._start(self._ask(self._poll, meter))
-            self._poll_begins(meter)
-        self._poll.explain(self._why(words, blocked=blocked))
-        self._set_carrier(Pattern.LONG_POLL)
+        poll = self._poll or self._start_fallback()
+        poll.explain(self._explain(reason, blocked=blocked))
+        self._set_transport(Pattern.LONG_POLL)
 
     # -- the poll
 
-    async def _ask(self, poll: LongPoll[Any], meter: Meter) -> None:
-        """Poll until it is let go."""
+    def _start_fallback(self) -> LongPoll[Any]:
+        if self._primary is not None:
+            self.cursor = self._primary.position
+        # Made when it is needed: the wire shows only what is in use.
+        meter = self._session.wire.meter(f"{self.name} (poll)", Pattern.LONG_POLL)
+        meter.set_state(State.CONNECTING)
+        poll = self._open_poll(meter, self.cursor)
+        self._poll, self._poll_meter = poll, meter
+        self._poll_task = self._start(self._read_poll(poll, meter))
+        self._on_poll_started(meter)
+        return poll
+
+    async def _read_poll(self, poll: LongPoll[Any], meter: Meter) -> None:
         try:
             async with poll:
-                async for news in poll:
-                    self._from_poll(news)
+                async for item in poll:
+                    self._from_poll(item)
                     await self._space.wait()
         except ApiError as error:
             if self._finished or poll is not self._poll:
                 return
-            if poll.accepted or self._refusal is not None:
+            if poll.accepted:
                 meter.set_state(State.IDLE)
-                self._refused(self._refusal if not poll.accepted and self._refusal else error)
-                return
-            # It may be a server of before: the primary has the last word.
-            self._poll_refused = error
-            self._poll = self._polling = None
-            self._poll_ends()
-            self._back_to_primary()
+                self._on_refused(error)
+            elif self._pattern in self._refusals:
+                meter.set_state(State.IDLE)
+                self._on_refused(self._refusals[self._pattern])
+            else:  # an older server without this poll: only the primary is left
+                self._refusals[Pattern.LONG_POLL] = error
+                self._poll_task = None
+                self._return_to_primary()
         except ClientError as error:
             self._end(error)
 
-    def _stop_polling(self) -> None:
-        if self._polling is not None:
-            self._polling.cancel()
-            self._polling = None
-            self._poll_ends()
+    def _stop_fallback(self) -> None:
         if self._poll is not None:
-            self._granted = self._granted or self._poll.accepted
+            if self._poll_task is not None:
+                self._poll_task.cancel()
+                self._poll_task = None
+            self._accepted = self._accepted or self._poll.accepted
             self._poll = None
+            self._on_poll_stopped()
 
-    def _set_carrier(self, carrier: Pattern) -> None:
+    def _return_to_primary(self) -> None:
+        if self._poll is not None:
+            self._stop_fallback()
+            primary = self._primary
+            if primary is not None and not self.NEWEST_ONLY and primary.position != self.cursor:
+                primary.resume_from(self.cursor)
+        self._set_transport(self._pattern)
+
+    def _set_transport(self, carrier: Pattern) -> None:
         if carrier is not self.carrier:
             self.carrier = carrier
             if self._on_carrier is not None:
@@ -290,24 +278,20 @@ class FallbackStream(News[NewsT]):
 
     @property
     def _has_access(self) -> bool:
-        """Whether the server has ever told this account anything here."""
-        streams = (self._primary, self._poll)
-        return self._granted or any(one is not None and one.accepted for one in streams)
-
-    def _refused(self, error: ClientError) -> None:
-        """Both say so: it is for good."""
-        self._end(error)
+        """Whether the server has ever accepted this account here."""
+        transports = (self._primary, self._poll)
+        return self._accepted or any(one is not None and one.accepted for one in transports)
 
     def _end(self, fault: BaseException | None = None) -> None:
-        """Nothing comes any more; the reader finds out, and lets go of the connections."""
+        """Deliver nothing more; the reader wakes up and closes the connections."""
         if not self._finished:
             self._finished = True
             self._fault = fault
             self._changed.set()
 
-    async def _conclude(self) -> None:
-        """Close the connections and say why there is nothing more, where that was a fault."""
-        await self._halt()
+    async def _finish(self) -> None:
+        """Close the connections, and raise the error that ended the stream."""
+        await self._stop()
         fault, self._fault = self._fault, None
         if fault is None:
             return
@@ -317,39 +301,37 @@ class FallbackStream(News[NewsT]):
             if isinstance(fault, ResetStream):
                 meter.set_state(State.CONNECTING, "reading everything again")
             else:
-                words = in_short(fault) if isinstance(fault, ClientError) else "failed"
+                words = short_message(fault) if isinstance(fault, ClientError) else "failed"
                 meter.set_state(State.DOWN, words)
         raise fault
 
     def _start(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=f"{self.name} stream")
         self._tasks.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self._on_task_done)
         return task
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (fault := task.exception()) is not None:
             self._end(fault)
 
-    async def _halt(self) -> None:
-        """Close all connections. What has been handed out by then moves the cursor."""
-        primary = self._primary
-        if primary is not None and not self._polled:
-            self.cursor = primary.position
+    async def _stop(self) -> None:
+        """Close all connections; reading on opens them from the cursor."""
+        if self._primary is not None and self._poll is None:
+            self.cursor = self._primary.position
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        self._stop_polling()
+        self._stop_fallback()
         self._primary = None
-        self._polled = False
         self._space.set()
 
 
 class LogStream(FallbackStream[ServerSentEvent]):
-    """The events of a log after `cursor`: by a stream, else by polling its other path."""
+    """The events of a log after `cursor`: by server-sent events, else by polling its other path."""
 
     def __init__(
         self,
@@ -360,24 +342,24 @@ class LogStream(FallbackStream[ServerSentEvent]):
         cursor: str | None,
         *,
         on_carrier: Callable[[], None] | None = None,
-        patience: Patience | None = None,
+        timeouts: Timeouts | None = None,
     ) -> None:
         """The paths may have parameters; `name` is that of the meter."""
         super().__init__(
-            session, name, Pattern.SSE, cursor, on_carrier=on_carrier, patience=patience
+            session, name, Pattern.SSE, cursor, on_carrier=on_carrier, timeouts=timeouts
         )
         self._stream_path, self._poll_path = stream_path, poll_path
 
-    def _open_primary(self, cursor: str | None) -> WatchedEvents:
-        stream = WatchedEvents(self._session, self._stream_path, self._primary_meter, cursor)
-        return stream.watch(self, self._patience)
+    def _open_primary(self, cursor: str | None) -> MonitoredEventStream:
+        stream = MonitoredEventStream(self._session, self._stream_path, self._primary_meter, cursor)
+        return stream.monitor(self, self._timeouts)
 
     def _open_poll(self, meter: Meter, cursor: str | None) -> EventPoll:
         return EventPoll(self._session, self._poll_path, meter, cursor, backoff=self._poll_backoff)
 
-    def _from_poll(self, news: Any) -> None:
-        page = cast("EventPage", news)
-        self.cursor, self._moved = page.cursor, True
-        self._hand_out(
+    def _from_poll(self, item: Any) -> None:
+        page = cast("EventPage", item)
+        self.cursor = page.cursor
+        self._deliver(
             ServerSentEvent(one.type, json_text(one.data), page.cursor) for one in page.events
         )

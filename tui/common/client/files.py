@@ -21,7 +21,7 @@ PATH_LONG = 100
 """Characters of a path in a sentence: of one that is longer its end."""
 
 
-def read_regular(path: Path, most: int) -> bytes:
+def read_regular(path: Path, max_bytes: int) -> bytes:
     """At most so many bytes of a regular file.
 
     Raises OSError, also for a pipe, a device or whatever else might let one wait for ever or give
@@ -32,12 +32,12 @@ def read_regular(path: Path, most: int) -> bytes:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OSError(errno.EINVAL, "it is no regular file", str(path))
         with os.fdopen(handle, "rb", closefd=False) as file:
-            return file.read(most)
+            return file.read(max_bytes)
     finally:
         os.close(handle)
 
 
-def in_short(path: Path) -> str:
+def short_path(path: Path) -> str:
     """A path in a sentence, which must not be pushed out of sight by it."""
     text = str(path)
     return text if len(text) <= PATH_LONG else f"…{text[1 - PATH_LONG :]}"
@@ -102,20 +102,20 @@ class FileForm:
             self._progress(sent, len(self._content))
 
 
-async def read_file(path: Path, most: int) -> bytes:
+async def read_file(path: Path, max_bytes: int) -> bytes:
     """The file's content; `~` is one's home.
 
-    Raises `UnfitFile` in words, also where it is larger than `most` bytes.
+    Raises `UnfitFile` in words, also where it is larger than `max_bytes` bytes.
     """
 
     def read() -> bytes:
         if path.is_dir():
             raise UnfitFile(f"{path} is a folder. Name a file in it.")
-        content = read_regular(path, most + 1)
-        if len(content) > most:
+        content = read_regular(path, max_bytes + 1)
+        if len(content) > max_bytes:
             raise UnfitFile(
                 f"{path.name} has {path.stat().st_size / 1024 / 1024:.1f} MiB; at most"
-                f" {most / 1024 / 1024:g} are taken. Make it smaller, or choose another."
+                f" {max_bytes / 1024 / 1024:g} are taken. Make it smaller, or choose another."
             )
         if not content:
             raise UnfitFile(f"{path.name} is empty. Choose another.")
@@ -126,10 +126,10 @@ async def read_file(path: Path, most: int) -> bytes:
     try:
         return await asyncio.to_thread(read)
     except FileNotFoundError:
-        raise UnfitFile(f"There is no file {in_short(path)}.") from None
+        raise UnfitFile(f"There is no file {short_path(path)}.") from None
     except (OSError, ValueError) as fault:
         reason = getattr(fault, "strerror", None) or fault
-        raise UnfitFile(f"{in_short(path)} cannot be read: {reason}.") from None
+        raise UnfitFile(f"{short_path(path)} cannot be read: {reason}.") from None
 
 
 def _at_home(path: Path) -> Path:

@@ -6,24 +6,22 @@ import asyncio
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
-
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from typing import TYPE_CHECKING, TypedDict
 
 from tui.common.client.address import proxy_for
-from tui.common.client.errors import Unreachable
-from tui.common.client.request import Exchange
-from tui.common.client.retry import ServerClock
+from tui.common.client.errors import Unreachable, unreachable
+from tui.common.client.request import RequestContext
+from tui.common.client.retry import read_http_date
 
 if TYPE_CHECKING:
     import aiohttp
     from pydantic import BaseModel
 
-    from tui.common.client.channel import Channel
     from tui.common.client.files import FileForm
     from tui.common.client.meter import Meter
-    from tui.common.client.request import Reply
+    from tui.common.client.websocket import WebSocket
 
 API_PREFIX = "/api/v1"
 CONNECT_SECONDS = 5.0
@@ -32,6 +30,41 @@ KEPT = "identity"
 """The content encoding that is none."""
 CLOSE_SECONDS = 1.0
 """A server may take so long to answer the end of a WebSocket."""
+
+
+TOLERANCE_SECONDS = 2.0
+"""As far as the two may be apart without a correction: `Date` is in whole seconds, and takes its
+time on the way."""
+SLOWEST_SECONDS = 1.0
+"""An answer that took longer says too little: it may have been held, here, there or in between."""
+
+
+class ServerClock:
+    """This machine's clock, corrected by the `Date` of the newest quick answer.
+
+    Until there is one, and within two seconds, it is this machine's clock.
+    """
+
+    def __init__(self) -> None:
+        self._ahead = timedelta(0)
+
+    def note(self, date: str | None, took: float) -> None:
+        """An answer with that `Date` has just come, `took` seconds after its request left."""
+        if date is None or not 0 <= took <= SLOWEST_SECONDS:
+            return
+        said = read_http_date(date)
+        if said is None:
+            return
+        # In the middle of the second it names, and of the way there and back.
+        shown = said + timedelta(seconds=0.5)
+        self._ahead = shown - (datetime.now(UTC) - timedelta(seconds=took / 2))
+
+    def now(self) -> datetime:
+        """The time there, in UTC."""
+        here = datetime.now(UTC)
+        if abs(self._ahead.total_seconds()) <= TOLERANCE_SECONDS:
+            return here
+        return here + self._ahead
 
 
 class RequestOptions(TypedDict, total=False):
@@ -55,7 +88,7 @@ class HttpClient:
         self.clock = ServerClock()
         self._http: aiohttp.ClientSession | None = None
         self._closed = False
-        self._farewells: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
         """WebSockets that are being closed."""
 
     async def send(
@@ -73,7 +106,7 @@ class HttpClient:
         silence: float | None = None,
         on_sent: Callable[[], None] | None = None,
         redirects: bool = False,
-    ) -> Exchange:
+    ) -> RequestContext:
         """Send one request and return as the answer's head is here, whatever its status.
 
         `path` is relative to `/api/v1`. Of `json` only the fields that were set travel; `form` is
@@ -95,7 +128,7 @@ class HttpClient:
         query = "&".join(f"{name}={value}" for name, value in (params or {}).items())
         joint = "&" if "?" in path else "?"
         what = f"{method} {path}{joint}{query}" if query else f"{method} {path}"
-        exchange = Exchange(self.in_words, meter, what, size, on_sent)
+        request = RequestContext(self.in_words, meter, what, size, on_sent)
         timeout = aiohttp.ClientTimeout(
             total=total,
             connect=2 * CONNECT_SECONDS,
@@ -112,19 +145,19 @@ class HttpClient:
                     headers=_headers(headers, kind, size, token),
                     timeout=timeout,
                     allow_redirects=redirects,
-                    trace_request_ctx=exchange,
+                    trace_request_ctx=request,
                 )
-            exchange.answered(response)
+            request.answered(response)
             if "Age" not in response.headers:  # a cache's `Date` is as old as what it kept
-                self.clock.note(response.headers.get("Date"), exchange.latency_ms / 1000)
+                self.clock.note(response.headers.get("Date"), request.latency_ms / 1000)
             if 300 <= response.status < 400:
                 raise self._elsewhere(response)
             if response.status < 300 and response.headers.get("Content-Encoding", KEPT) != KEPT:
                 raise self._compressed(response)
         except BaseException:
-            exchange.close()
+            request.close()
             raise
-        return exchange
+        return request
 
     async def connect(
         self,
@@ -134,7 +167,7 @@ class HttpClient:
         token: str,
         params: Mapping[str, str] | None = None,
         silence: float | None = None,
-    ) -> Channel:
+    ) -> WebSocket:
         """Open a WebSocket, which may be silent for `silence` seconds.
 
         Raises `Unreachable`, and `ApiError` where the handshake is refused by HTTP.
@@ -143,7 +176,7 @@ class HttpClient:
             await asyncio.to_thread(import_module, "aiohttp")
         import aiohttp
 
-        from tui.common.client.channel import Channel, refused
+        from tui.common.client.websocket import WebSocket, refused
 
         http = self._open()
         try:
@@ -160,13 +193,13 @@ class HttpClient:
             if isinstance(error.__cause__, aiohttp.WSServerHandshakeError):
                 raise refused(error.__cause__, self.base_url) from error
             raise
-        return Channel(socket, meter, f"GET {path}", token, self._farewells, silence)
+        return WebSocket(socket, meter, f"GET {path}", token, self._closing, silence)
 
     async def close(self) -> None:
         """Close every connection; nothing can be sent after that."""
         self._closed = True
-        if self._farewells:
-            await asyncio.wait(self._farewells)
+        if self._closing:
+            await asyncio.wait(self._closing)
         if self._http is not None:
             await self._http.close()
 
@@ -176,7 +209,7 @@ class HttpClient:
         if self._http is None:
             import aiohttp
 
-            from tui.common.client.channel import Socket
+            from tui.common.client.websocket import Socket
 
             trace = aiohttp.TraceConfig()
             trace.on_request_headers_sent.append(_on_head_sent)
@@ -203,7 +236,7 @@ class HttpClient:
         import aiohttp
 
         assert isinstance(params, aiohttp.TraceRequestRedirectParams)
-        if not isinstance(getattr(context, "trace_request_ctx", None), Exchange):
+        if not isinstance(getattr(context, "trace_request_ctx", None), RequestContext):
             params.response.close()
             raise self._elsewhere(params.response)
 
@@ -239,11 +272,11 @@ async def _on_head_sent(_session: object, context: object, params: object) -> No
     import aiohttp
 
     assert isinstance(params, aiohttp.TraceRequestHeadersSentParams)
-    exchange = getattr(context, "trace_request_ctx", None)
-    if isinstance(exchange, Exchange):
+    request = getattr(context, "trace_request_ctx", None)
+    if isinstance(request, RequestContext):
         line = len(f"{params.method} {params.url.raw_path_qs} HTTP/1.1\r\n")
         headers = sum(len(f"{name}: {value}\r\n") for name, value in params.headers.items())
-        exchange.head_sent(line + headers + 2)
+        request.head_sent(line + headers + 2)
 
 
 def _headers(
@@ -256,116 +289,3 @@ def _headers(
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
     return headers
-
-
-ModelT = TypeVar("ModelT", bound=BaseModel)
-
-
-def parse(model: type[ModelT], reply: Reply, what: str = "") -> ModelT:
-    """The answer as that model, called `what` in words. Raises `Unreachable`."""
-    try:
-        return model.model_validate_json(reply.body)
-    except ValidationError as fault:
-        raise _not_understood(what or model.__name__, fault) from fault
-
-
-def parse_object(what: str, reply: Reply) -> dict[str, Any]:
-    """The answer as some JSON object. Raises `Unreachable`."""
-    try:
-        return TypeAdapter(dict[str, Any]).validate_json(reply.body)
-    except ValidationError as fault:
-        raise _not_understood(what, fault) from fault
-
-
-def _not_understood(what: str, fault: ValidationError) -> Unreachable:
-    first = fault.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "the whole"
-    return Unreachable(
-        f"The server's answer was no {what} that this version understands ({where}: "
-        f"{first['msg']}). Are client and server of the same version?",
-        "answer not understood",
-    )
-
-
-def unreachable(base_url: str, fault: Exception, connect_seconds: float) -> Unreachable:
-    """What an exception of aiohttp or of the system means for one who uses `base_url`."""
-    import aiohttp
-
-    server = f"The server at {base_url}"
-    match fault:
-        # A resolver's: a part of the name is empty, or longer than 63 characters.
-        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError() | UnicodeError():
-            return Unreachable(
-                f"{base_url} is not an address. It should look like http://localhost:8080; "
-                "give it with --server.",
-                "not an address",
-            )
-        case aiohttp.ClientConnectorDNSError():
-            return Unreachable(
-                f"{server} is not known to the network: its name cannot be looked up. "
-                "Check the address and your connection.",
-                "unknown host",
-            )
-        case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch():
-            return Unreachable(
-                f"{server} cannot prove who it is, or does not speak TLS. "
-                "Check that the address begins with the right http:// or https://.",
-                "TLS failed",
-            )
-        case aiohttp.ClientProxyConnectionError():
-            reason = _os_words(fault.os_error)
-            return Unreachable(
-                f"The proxy on the way to {base_url} does not answer ({reason}). Check HTTP_PROXY "
-                "and HTTPS_PROXY, or name the server in NO_PROXY.",
-                f"proxy: {reason}",
-            )
-        case aiohttp.ClientHttpProxyError():
-            return Unreachable(
-                f"The proxy on the way to {base_url} refuses (HTTP {fault.status}). Check "
-                "HTTP_PROXY and HTTPS_PROXY, or name the server in NO_PROXY.",
-                f"proxy refuses (HTTP {fault.status})",
-            )
-        case aiohttp.ClientConnectorError():
-            reason = _os_words(fault.os_error)
-            return Unreachable(
-                f"{server} does not answer ({reason}). Check that it runs and that the address "
-                "is right.",
-                reason,
-            )
-        case aiohttp.ConnectionTimeoutError():
-            return Unreachable(
-                f"{server} does not answer (no connection within {connect_seconds:g} seconds). "
-                "Check the address and your network.",
-                "no connection in time",
-            )
-        case TimeoutError():
-            return Unreachable(
-                f"{server} has gone silent (no answer in time). It may be overloaded; "
-                "try again in a moment.",
-                "no answer in time",
-            )
-        case aiohttp.ClientResponseError():
-            what = (fault.message or "not HTTP")[:200]
-            return Unreachable(
-                f"What answers at {base_url} is not a Tiffin server, or a broken one ({what}). "
-                "Check the address.",
-                "not understood",
-            )
-        case ValueError():
-            return Unreachable(
-                f"Nothing can be sent to the server at {base_url} ({str(fault)[:200]}). "
-                "Check the address, and whether client and server are of the same version.",
-                "cannot be sent",
-            )
-    return Unreachable(
-        f"The connection to the server at {base_url} was lost. Try again.", "connection lost"
-    )
-
-
-def _os_words(fault: OSError) -> str:
-    if isinstance(fault, ConnectionRefusedError):
-        return "connection refused"
-    if isinstance(fault, ConnectionResetError):
-        return "connection reset"
-    words = (fault.strerror or "no connection").strip()
-    return words[:1].lower() + words[1:]

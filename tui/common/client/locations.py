@@ -9,15 +9,15 @@ from tui.common.client.errors import ApiError, ClientError, ResetStream
 from tui.common.client.fallback import FallbackStream
 from tui.common.client.long_polling import HOLD_SECONDS, LongPoll
 from tui.common.client.meter import Pattern
-from tui.common.client.probation import WatchedEvents
-from tui.common.client.retry import Backoff, in_short
+from tui.common.client.monitored import MonitoredEventStream
+from tui.common.client.retry import Backoff, short_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from server.features.drivers.schemas import DriverLocation
     from tui.common.client.meter import Meter
-    from tui.common.client.probation import Patience
+    from tui.common.client.monitored import Timeouts
     from tui.common.client.session import Session
 
 LOCATION = "location"
@@ -65,7 +65,7 @@ class LocationPoll(LongPoll["DriverLocation"]):
     def _name(self, news: DriverLocation) -> str:
         return f"location {news.seq}"
 
-    def _take(self, news: DriverLocation) -> None:
+    def _deliver(self, news: DriverLocation) -> None:
         self.newest = news
 
 
@@ -77,7 +77,7 @@ class LocationStream(FallbackStream["DriverLocation"]):
     refuses for good, `SignedOut`.
     """
 
-    AT_ONCE = True
+    NEWEST_ONLY = True
 
     def __init__(
         self,
@@ -86,18 +86,18 @@ class LocationStream(FallbackStream["DriverLocation"]):
         name: str,
         *,
         on_carrier: Callable[[], None] | None = None,
-        patience: Patience | None = None,
+        timeouts: Timeouts | None = None,
     ) -> None:
-        super().__init__(session, name, Pattern.SSE, on_carrier=on_carrier, patience=patience)
+        super().__init__(session, name, Pattern.SSE, on_carrier=on_carrier, timeouts=timeouts)
         self.driver_id = driver_id
         self.ended: str | None = None
         """`delivered`, `cancelled`, `reassigned` (another driver brings it), or `over`."""
         self._newest: DriverLocation | None = None
 
-    def _open_primary(self, cursor: str | None) -> WatchedEvents:
+    def _open_primary(self, cursor: str | None) -> MonitoredEventStream:
         path = f"/drivers/{self.driver_id}/location/stream"
-        stream = WatchedEvents(self._session, path, self._primary_meter, cursor)
-        return stream.watch(self, self._patience)
+        stream = MonitoredEventStream(self._session, path, self._primary_meter, cursor)
+        return stream.monitor(self, self._timeouts)
 
     def _open_poll(self, meter: Meter, cursor: str | None) -> LocationPoll:
         return LocationPoll(
@@ -110,38 +110,38 @@ class LocationStream(FallbackStream["DriverLocation"]):
             try:
                 return await super()._read_primary()
             except ResetStream as error:
-                self.doubts(in_short(error), None, blocked=False)
+                self.on_suspect(short_message(error), None, blocked=False)
                 self.cursor = None  # there is no snapshot to read: a new stream tells the newest
                 await asyncio.sleep(backoff.ended())
 
-    def _from_primary(self, news: Any) -> None:
+    def _from_primary(self, item: Any) -> None:
         from server.features.drivers.schemas import DriverLocation
 
-        if news.type == END:
-            self.ended = _reason(news.data)
+        if item.type == END:
+            self.ended = _end_reason(item.data)
             self._end()
-        elif news.type == LOCATION:
+        elif item.type == LOCATION:
             try:
-                self._hand_out((DriverLocation.model_validate_json(news.data),))
+                self._deliver((DriverLocation.model_validate_json(item.data),))
             except ValueError:  # of a newer server: no reason to lose the others
                 return
 
-    def _from_poll(self, news: Any) -> None:
-        self._hand_out((news,))
+    def _from_poll(self, item: Any) -> None:
+        self._deliver((item,))
 
-    def _hand_out(self, news: Iterable[DriverLocation]) -> None:
-        newer = [location for location in news if is_newer(location, self._newest)]
+    def _deliver(self, items: Iterable[DriverLocation]) -> None:
+        newer = [location for location in items if is_newer(location, self._newest)]
         if newer and not self._finished:
             self._newest = newer[-1]
             self._unread.clear()
-            super()._hand_out(newer[-1:])
+            super()._deliver(newer[-1:])
 
-    def _refused(self, error: ClientError) -> None:
+    def _on_refused(self, error: ClientError) -> None:
         if isinstance(error, ApiError) and error.status == NOT_FOUND and self._has_access:
             self.ended = OVER
             self._end()
         else:
-            super()._refused(error)
+            super()._on_refused(error)
 
 
 def is_newer(location: DriverLocation, known: DriverLocation | None) -> bool:
@@ -151,7 +151,7 @@ def is_newer(location: DriverLocation, known: DriverLocation | None) -> bool:
     return location.seq < known.seq and location.at > known.at
 
 
-def _reason(data: str) -> str:
+def _end_reason(data: str) -> str:
     """What the last event says."""
     from server.features.drivers.schemas import WatchEnd
 

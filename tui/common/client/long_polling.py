@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from tui.common.client.errors import ApiError, ResetStream, Unreachable
 from tui.common.client.meter import State
 from tui.common.client.retry import HEALTHY_AFTER, parse_retry_after
-from tui.common.client.stream import NewsT, Poll
+from tui.common.client.stream import ItemT, Poll
 
 if TYPE_CHECKING:
     from server.features.orders.schemas import OrderStatus, TrackedStatus
     from server.features.shared.schemas import EventPage
     from tui.common.client.errors import ClientError
     from tui.common.client.meter import Meter
-    from tui.common.client.request import Exchange
+    from tui.common.client.request import RequestContext
     from tui.common.client.retry import Backoff
     from tui.common.client.session import Session
 
@@ -29,7 +29,7 @@ TOO_EARLY_SECONDS = 0.5
 BUSY = "the server is busy and let us go early"
 
 
-class LongPoll(Poll[NewsT]):
+class LongPoll(Poll[ItemT]):
     """`async for news in poll`; subclasses say what is asked for and what is news.
 
     What the reader knows is sent along, as the acknowledgement; without it the first answer comes
@@ -65,31 +65,31 @@ class LongPoll(Poll[NewsT]):
         """What the reader has, as parameters; empty where that is nothing."""
         raise NotImplementedError
 
-    def _is_news(self, news: NewsT) -> bool:
+    def _is_news(self, news: ItemT) -> bool:
         raise NotImplementedError
 
-    async def _more(self) -> None:
+    async def _receive(self) -> None:
         """One held request, which may bring no news."""
         known = self._known()
         asked_at = time.monotonic()
         self._sent_at = None
         try:
-            exchange = await self._open(
+            request = await self._open(
                 self.path,
                 params={"timeout": self._hold, **known},
                 headers={"Accept": "application/json"},
                 silence=self._hold + self._grace,
-                on_sent=self._sent,
+                on_sent=self._on_sent,
             )
-            body = await exchange.read()
+            body = await request.read()
         except Unreachable:
             if self._sent_at is not None and time.monotonic() - self._sent_at >= HEALTHY_AFTER:
                 self._backoff.reset()  # it was held for a while: whoever cut it is there
             raise
-        self._link = None
-        if exchange.response.status == 204:
+        self._connection = None
+        if request.response.status == 204:
             self.accepted = True
-            await self._nothing_new(exchange, time.monotonic() - asked_at)
+            await self._nothing_new(request, time.monotonic() - asked_at)
             return
         news = self._parsed(body)
         if not self._is_news(news):
@@ -98,23 +98,23 @@ class LongPoll(Poll[NewsT]):
             return
         self._backoff.reset()
         if not known:
-            self._meter.measured(exchange.latency_ms)
-        self._count(news, exchange.size)
+            self._meter.measured(request.latency_ms)
+        self._count(news, request.size)
         self._pending.append(news)
 
-    def _count(self, news: NewsT, size: int) -> None:
+    def _count(self, news: ItemT, size: int) -> None:
         """Note it on the meter."""
         self._meter.event(f"200 {self._name(news)}", size)
 
-    def _sent(self) -> None:
+    def _on_sent(self) -> None:
         self._sent_at = time.monotonic()
-        self._note_open(State.WAITING)
+        self._set_open(State.WAITING)
         if self._reason:
             self._meter.set_state(State.WAITING, self._reason)
 
-    async def _nothing_new(self, exchange: Exchange, held: float) -> None:
-        self._meter.frame("204 nothing new", exchange.size)
-        retry_after = parse_retry_after(exchange.response.headers.get("Retry-After"))
+    async def _nothing_new(self, request: RequestContext, held: float) -> None:
+        self._meter.frame("204 nothing new", request.size)
+        retry_after = parse_retry_after(request.response.headers.get("Retry-After"))
         if retry_after is not None:
             self._backoff.reset()
             await self._pause(BUSY, retry_after * random.uniform(1.0, 1.1))  # noqa: S311
@@ -171,7 +171,7 @@ class StatusPoll(LongPoll["TrackedStatus"]):
     def _name(self, news: TrackedStatus) -> str:
         return news.status.value
 
-    def _take(self, news: TrackedStatus) -> None:
+    def _deliver(self, news: TrackedStatus) -> None:
         self.last_status = news.status
         self._version = news.version
         if news.terminal:
@@ -215,14 +215,14 @@ class EventPoll(LongPoll["EventPage"]):
         for number, event in enumerate(news.events):
             self._meter.event(f"200 {event.type}", 0 if number else size)
 
-    def _take(self, news: EventPage) -> None:
+    def _deliver(self, news: EventPage) -> None:
         self.cursor = news.cursor
 
-    async def _after(self, error: ClientError) -> None:
+    async def _recover(self, error: ClientError) -> None:
         if isinstance(error, ApiError) and error.status == 410:
             self._finish(State.CONNECTING, "reading everything again")
             raise ResetStream(error.message) from error
-        await super()._after(error)
+        await super()._recover(error)
 
 
 def json_text(data: dict[str, Any]) -> str:

@@ -112,7 +112,7 @@ class Meter:
         self.retry_at = time.monotonic() + delay
         self._wire.revision += 1
 
-    def asks_again(self, delay: float) -> None:
+    def set_waiting(self, delay: float) -> None:
         """All is well; the next request is due in `delay` seconds."""
         self.state = State.WAITING
         self.detail = ""
@@ -127,7 +127,7 @@ class Meter:
         self._trim()
         self._note("out", what, size)
 
-    def said(self, what: str, size: int) -> None:
+    def sent_frame(self, what: str, size: int) -> None:
         """A message has left over a connection that stands: no request of its own."""
         self.bytes_sent += size
         self._note("out", what, size)

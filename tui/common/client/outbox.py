@@ -30,7 +30,7 @@ READ_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Unsent:
+class UnsentMessage:
     """A message on its way; the server knows by `client_id` that it is the same one again."""
 
     text: str
@@ -51,9 +51,9 @@ class Outbox:
         """Called when there is something to send."""
         self._store, self._chat_id = store, chat_id
         kept = store.read(chat_id) if store is not None else ()
-        self._unsent: dict[str, Unsent] = {message.client_id: message for message in kept}
+        self._unsent: dict[str, UnsentMessage] = {message.client_id: message for message in kept}
 
-    def __iter__(self) -> Iterator[Unsent]:
+    def __iter__(self) -> Iterator[UnsentMessage]:
         return iter(tuple(self._unsent.values()))
 
     def __len__(self) -> int:
@@ -63,11 +63,11 @@ class Outbox:
         return client_id in self._unsent
 
     @property
-    def head(self) -> Unsent | None:
+    def head(self) -> UnsentMessage | None:
         """The one to send next."""
         return next(iter(self._unsent.values()), None)
 
-    def put(self, message: Unsent) -> None:
+    def put(self, message: UnsentMessage) -> None:
         """Send this after all the others."""
         self._unsent[message.client_id] = message
         if self._store is not None:
@@ -82,7 +82,7 @@ class Outbox:
         return self._unsent.pop(client_id, None) is not None
 
 
-class Outlet(Protocol):
+class Transport(Protocol):
     """What a sender's frames go out through."""
 
     async def send(self, frame: ClientFrame) -> None:
@@ -92,7 +92,7 @@ class Outlet(Protocol):
         """It is broken."""
 
 
-class Sender:
+class OutboxSender:
     """Sends the outbox one by one, who is typing, and the newest read mark.
 
     Only when a message has come back does the next one go: with several on their way, one that
@@ -135,14 +135,14 @@ class Sender:
         if cursor == self._read:
             self._read_sent = cursor
 
-    def settle(self, client_id: str) -> None:
+    def confirm(self, client_id: str) -> None:
         """That message has come back, or is not wanted: the next may go."""
         if self.outbox.remove(client_id):
             self.in_flight = None
             self._send_at = 0.0
             self.wake()
 
-    def again(self, client_id: str | None, wait: float) -> None:
+    def resend_later(self, client_id: str | None, wait: float) -> None:
         """That message, or else what was sent besides, could not be taken: again in a while."""
         if client_id is None:
             self._read_sent = None
@@ -152,7 +152,7 @@ class Sender:
             self._send_at = time.monotonic() + wait
         self.wake()
 
-    async def run(self, outlet: Outlet) -> None:
+    async def run(self, transport: Transport) -> None:
         """Send what there is to send through this new outlet, until cancelled or it breaks."""
         self.in_flight = self._read_sent = None
         self._send_at = 0.0
@@ -162,17 +162,17 @@ class Sender:
                 if self._typing:
                     self._typing = False
                     self._typed_at = time.monotonic()
-                    await outlet.send(SendTyping())
-                waits = (await self._send_read(outlet), await self._send_message(outlet))
+                    await transport.send(SendTyping())
+                waits = (await self._send_read(transport), await self._send_message(transport))
                 pause = min((wait for wait in waits if wait is not None), default=None)
                 # Not `wait_for`: before Python 3.12 it may take a cancellation for a wake-up.
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause):
                         await self._wake.wait()
         except Unreachable:
-            outlet.drop()  # whoever reads sees it, and comes back
+            transport.drop()  # whoever reads sees it, and comes back
 
-    async def _send_read(self, outlet: Outlet) -> float | None:
+    async def _send_read(self, transport: Transport) -> float | None:
         """The read mark, if it is due; else the seconds until it is."""
         if self._read is None or self._read == self._read_sent:
             return None
@@ -180,10 +180,10 @@ class Sender:
         if wait > 0:
             return wait
         self._read_sent, self._read_at = self._read, time.monotonic()
-        await outlet.send(SendRead(cursor=self._read))
+        await transport.send(SendRead(cursor=self._read))
         return None
 
-    async def _send_message(self, outlet: Outlet) -> float | None:
+    async def _send_message(self, transport: Transport) -> float | None:
         """The first message, if it is due; the seconds until it is, or is due again."""
         head = self.outbox.head
         if head is None:
@@ -194,7 +194,7 @@ class Sender:
             self._send_at = time.monotonic() + self._echo
             # Not validated: what is wrong with it the server says in better words.
             frame = SendMessage.model_construct(client_id=head.client_id, text=head.text)
-            await outlet.send(frame)
+            await transport.send(frame)
             wait = self._echo
         return wait
 
@@ -222,11 +222,11 @@ class OutboxStore:
         """The ids of the chats with something unsent, the one written in last at the end."""
         return list(dict.fromkeys(chat_id for chat_id, _ in reversed(self._read())))[::-1]
 
-    def read(self, chat_id: str) -> list[Unsent]:
+    def read(self, chat_id: str) -> list[UnsentMessage]:
         """What is unsent in that chat, in the order it was written."""
         return [message for found, message in self._read() if found == chat_id]
 
-    def write(self, chat_id: str, message: Unsent) -> None:
+    def write(self, chat_id: str, message: UnsentMessage) -> None:
         """Keep it, behind all others."""
         self._last = max(time.time_ns(), self._last + 1)
         path = self._folder / f"{self._last:020d}.json"
@@ -262,7 +262,7 @@ class OutboxStore:
                 path.unlink(missing_ok=True)
             self._folder.rmdir()
 
-    def _read(self) -> list[tuple[str, Unsent]]:
+    def _read(self) -> list[tuple[str, UnsentMessage]]:
         """Chats and messages; what cannot be read is left alone."""
         found = []
         with contextlib.suppress(OSError):
@@ -274,7 +274,7 @@ class OutboxStore:
         return found
 
 
-def _load(path: Path) -> tuple[str, Unsent] | None:
+def _load(path: Path) -> tuple[str, UnsentMessage] | None:
     try:
         fields = json.loads(read_regular(path, LARGEST_FILE))
         chat_id, client_id, text = (fields[key] for key in ("chat_id", "client_id", "text"))
@@ -284,6 +284,6 @@ def _load(path: Path) -> tuple[str, Unsent] | None:
         written_at = datetime.fromisoformat(fields["written_at"])
         # One that is no time in any zone cannot be shown.
         written_at.astimezone()
-        return chat_id, Unsent(text, client_id, written_at)
+        return chat_id, UnsentMessage(text, client_id, written_at)
     except (OSError, ValueError, TypeError, KeyError, RecursionError, OverflowError):
         return None

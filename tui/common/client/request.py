@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tui.common.client.errors import ApiError, Unreachable
 from tui.common.client.retry import parse_retry_after
@@ -30,6 +32,9 @@ FIELDS_TOLD = 10
 """Of a request, whose errors are told."""
 
 
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """A whole answer below 400; header names are case-insensitive."""
@@ -39,7 +44,7 @@ class Reply:
     body: bytes
 
 
-class Exchange:
+class RequestContext:
     """One request and its answer, open until `close`.
 
     `in_words` turns what the network raises into `Unreachable`.
@@ -90,25 +95,25 @@ class Exchange:
         headers = sum(len(name) + len(value) + 4 for name, value in response.raw_headers)
         self._received(status_line + headers + 2)
 
-    async def read(self, most: int = ANSWER_BYTES) -> bytes:
-        """The rest of the body; closes. Raises `Unreachable`, also for more than `most` bytes."""
+    async def read(self, max_bytes: int = ANSWER_BYTES) -> bytes:
+        """The rest of the body; closes. Raises `Unreachable`, also for more than `max_bytes`."""
         body = bytearray()
         try:
             while more := await self.chunk():
                 body += more
-                if len(body) > most:
+                if len(body) > max_bytes:
                     raise Unreachable(
-                        f"The server's answer has more than {most / 1024 / 1024:g} MiB; the rest "
-                        "was not read.",
+                        f"The server's answer has more than {max_bytes / 1024 / 1024:g} MiB; "
+                        "the rest was not read.",
                         "answer too large",
                     )
         finally:
             self.close()
         return bytes(body)
 
-    async def reply(self, most: int = ANSWER_BYTES) -> Reply:
+    async def reply(self, max_bytes: int = ANSWER_BYTES) -> Reply:
         """The whole answer to a request that was to be answered at once, noted on the meter."""
-        body = await self.read(most)
+        body = await self.read(max_bytes)
         self._meter.measured(self.latency_ms)
         self._meter.event(f"{self.response.status} {self._what.partition('?')[0]}", self.size)
         return Reply(self.response.status, self.response.headers, body)
@@ -121,7 +126,7 @@ class Exchange:
             self._received(len(data))
         return data
 
-    async def gather(self, seconds: float) -> None:
+    async def coalesce(self, seconds: float) -> None:
         """Let the kernel collect what comes for so long, so that one read brings it all."""
         connection = self.response.connection
         transport = None if connection is None else connection.transport
@@ -201,3 +206,29 @@ def _phrase(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:
         return "unknown status"
+
+
+def parse(model: type[ModelT], reply: Reply, what: str = "") -> ModelT:
+    """The answer as that model, called `what` in words. Raises `Unreachable`."""
+    try:
+        return model.model_validate_json(reply.body)
+    except ValidationError as fault:
+        raise _not_understood(what or model.__name__, fault) from fault
+
+
+def parse_object(what: str, reply: Reply) -> dict[str, Any]:
+    """The answer as some JSON object. Raises `Unreachable`."""
+    try:
+        return TypeAdapter(dict[str, Any]).validate_json(reply.body)
+    except ValidationError as fault:
+        raise _not_understood(what, fault) from fault
+
+
+def _not_understood(what: str, fault: ValidationError) -> Unreachable:
+    first = fault.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the whole"
+    return Unreachable(
+        f"The server's answer was no {what} that this version understands ({where}: "
+        f"{first['msg']}). Are client and server of the same version?",
+        "answer not understood",
+    )

@@ -1,12 +1,13 @@
-"""When to come back after a loss, and after which errors not to."""
+"""Retries: when to try again after an error, and after which errors not to"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -25,22 +26,31 @@ HEALTHY_AFTER = 1.0
 AnswerT = TypeVar("AnswerT")
 CursorT = TypeVar("CursorT")
 
+OnError = Callable[[ClientError, float | None], None]
+"""Called with an error and the seconds until the next attempt; None where there is none."""
+
 _TEMPORARY = frozenset({408, 425, 429})
 
 
 def is_permanent(error: BaseException) -> bool:
     """Whether asking again the same way is bound to end the same way.
 
-    Every 4xx but 408, 425 and 429, and being signed out; 401 is final too, as a session renews its
-    token and asks once more before it lets one through. Servers that fail (5xx) come back.
+    Every 4xx but 408, 425, 429 and one with a `Retry-After`, and being signed out. 401 is permanent
+    too: a session renews its token and asks once more before it raises one.
     """
     if isinstance(error, ApiError):
-        return error.status < 500 and error.status not in _TEMPORARY
+        temporary = error.status in _TEMPORARY or error.retry_after is not None
+        return error.status < 500 and not temporary
     return isinstance(error, SignedOut)
 
 
-def in_short(error: ClientError) -> str:
-    """The trouble in as few words as a wire line has room for."""
+def retry_after_of(error: ClientError) -> float | None:
+    """The seconds that the server asks to wait after this error, where it does."""
+    return error.retry_after if isinstance(error, ApiError | Unreachable) else None
+
+
+def short_message(error: ClientError) -> str:
+    """The error in as few words as a wire line has room for."""
     if isinstance(error, Unreachable):
         return error.reason
     if isinstance(error, ApiError):
@@ -59,6 +69,21 @@ def parse_retry_after(value: str | None) -> float | None:
     if moment is None:
         return None
     return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), SERVER_SAYS_AT_MOST)
+
+
+_YEARS = range(1970, 9000)
+"""A date outside of them is no time of any clock, and arithmetic with it may leave the calendar."""
+
+
+def read_http_date(text: str) -> datetime | None:
+    """The moment that a header's date names, in UTC; None for what is none."""
+    try:
+        moment = parsedate_to_datetime(text)
+        # A zone need not be said, and is UTC then.
+        moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return moment if moment.year in _YEARS else None
 
 
 class Backoff:
@@ -116,102 +141,71 @@ class Backoff:
         return max(wait, asked * random.uniform(1.0, 1.1))  # noqa: S311 not a secret
 
 
-async def retry(send: Callable[[], Awaitable[AnswerT]], attempts: int) -> AnswerT:
-    """Send, and once more where it can be that no answer came or it was not now; so for what may
-    arrive more than once. Raises what the last of the attempts did, or what is final."""
-    backoff = Backoff()
+async def retry(
+    attempt: Callable[[], Awaitable[AnswerT]],
+    *,
+    attempts: int | None = None,
+    backoff: Backoff | None = None,
+    on_error: OnError = lambda _error, _wait: None,
+    is_final: Callable[[ClientError], bool] = is_permanent,
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+) -> AnswerT:
+    """What `attempt` returns, tried until it succeeds; for what may be done more than once.
+
+    Raises its error where that `is_final`, and after `attempts`. Between two attempts it waits as
+    `backoff` and the server's `Retry-After` say; `sleep` is called for each wait, and may end it
+    early or raise.
+    """
+    backoff = backoff or Backoff()
+    failed = 0
     while True:
         try:
-            return await send()
-        except (ApiError, Unreachable) as error:
-            # A 409 that names a time is the same send, still running on the server.
-            still_running = (
-                isinstance(error, ApiError)
-                and error.status == 409
-                and error.retry_after is not None
-            )
-            hopeless = is_permanent(error) and not still_running
-            if hopeless or backoff.attempt >= attempts - 1:
+            return await attempt()
+        except ClientError as error:
+            failed += 1
+            if is_final(error) or failed == attempts:
+                on_error(error, None)
                 raise
-            await asyncio.sleep(backoff.lost(error.retry_after))
+            wait = backoff.lost(retry_after_of(error))
+            on_error(error, wait)
+        await sleep(wait)
 
 
 async def sync_loop(
     read: Callable[[], Awaitable[CursorT]],
     follow: Callable[[CursorT], Awaitable[None]],
-    meter: Meter,
-    on_trouble: Callable[[ClientError], None],
+    *,
+    meter: Meter | None = None,
+    on_error: OnError = lambda _error, _wait: None,
+    is_final: Callable[[ClientError], bool] = is_permanent,
+    cap: float = CAP_SECONDS,
 ) -> None:
-    """Read a snapshot and follow what comes after it, until the server refuses for good.
+    """Read a snapshot and follow the events after it, until an error `is_final`.
 
-    `read` takes the snapshot and gives its cursor, `follow` reads on from there; after a reset both
-    begin anew. `on_trouble` is called with whatever stands in the way, also with what is final; the
-    meter is down then.
+    `read` applies the snapshot and returns its cursor; `follow` reads events from there. After an
+    error, a reset and a `follow` that returns, both start over. `meter` shows the state. `cap` is
+    the longest wait in seconds.
     """
-    backoff = Backoff()
-    while True:
-        meter.set_state(State.CONNECTING)
-        try:
-            cursor = await read()
-            backoff.opened()
+    backoff = Backoff(cap=cap)
+
+    async def read_and_follow() -> None:
+        if meter is not None:
+            meter.set_state(State.CONNECTING)
+        cursor = await read()
+        backoff.opened()
+        with contextlib.suppress(ResetStream):
             await follow(cursor)
-        except ResetStream:
-            await asyncio.sleep(backoff.ended())
-        except ClientError as error:
-            if is_permanent(error):
-                meter.set_state(State.DOWN, in_short(error))
-                on_trouble(error)
-                return
-            wait = backoff.lost(getattr(error, "retry_after", None))
-            meter.retrying(in_short(error), wait)
-            on_trouble(error)
-            await asyncio.sleep(wait)
 
+    def show(error: ClientError, wait: float | None) -> None:
+        if meter is not None and wait is None:
+            meter.set_state(State.DOWN, short_message(error))
+        elif meter is not None and wait is not None:
+            meter.retrying(short_message(error), wait)
+        on_error(error, wait)
 
-TOLERANCE_SECONDS = 2.0
-"""As far as the two may be apart without a correction: `Date` is in whole seconds, and takes its
-time on the way."""
-SLOWEST_SECONDS = 1.0
-"""An answer that took longer says too little: it may have been held, here, there or in between."""
-
-_YEARS = range(1970, 9000)
-"""A date outside of them is no time of any clock, and arithmetic with it may leave the calendar."""
-
-
-def read_http_date(text: str) -> datetime | None:
-    """The moment that a header's date names, in UTC; None for what is none."""
-    try:
-        moment = parsedate_to_datetime(text)
-        # A zone need not be said, and is UTC then.
-        moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return moment if moment.year in _YEARS else None
-
-
-class ServerClock:
-    """This machine's clock, corrected by the `Date` of the newest quick answer.
-
-    Until there is one, and within two seconds, it is this machine's clock.
-    """
-
-    def __init__(self) -> None:
-        self._ahead = timedelta(0)
-
-    def note(self, date: str | None, took: float) -> None:
-        """An answer with that `Date` has just come, `took` seconds after its request left."""
-        if date is None or not 0 <= took <= SLOWEST_SECONDS:
+    while True:
+        try:
+            await retry(read_and_follow, backoff=backoff, on_error=show, is_final=is_final)
+        except ClientError:
             return
-        said = read_http_date(date)
-        if said is None:
-            return
-        # In the middle of the second it names, and of the way there and back.
-        shown = said + timedelta(seconds=0.5)
-        self._ahead = shown - (datetime.now(UTC) - timedelta(seconds=took / 2))
-
-    def now(self) -> datetime:
-        """The time there, in UTC."""
-        here = datetime.now(UTC)
-        if abs(self._ahead.total_seconds()) <= TOLERANCE_SECONDS:
-            return here
-        return here + self._ahead
+        await asyncio.sleep(backoff.ended())

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tui.common.client.address import clean_address
-from tui.common.client.auth import Grant
+from tui.common.client.auth import TokenManager
 from tui.common.client.errors import ApiError, ClientError, ResetStream, SignedOut, Unreachable
 from tui.common.client.http import HttpClient
 from tui.common.client.meter import Meter, Pattern, State, Wire
-from tui.common.client.request import ANSWER_BYTES, Exchange, Reply
-from tui.common.client.retry import in_short
+from tui.common.client.request import ANSWER_BYTES, Reply, RequestContext
+from tui.common.client.retry import short_message
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from pydantic import BaseModel, Secret
 
     from server.features.accounts import schemas
-    from tui.common.client.channel import Channel
     from tui.common.client.http import RequestOptions
     from tui.common.client.token_store import TokenStore
+    from tui.common.client.websocket import WebSocket
 
 __all__ = [
     "ApiError",
@@ -54,26 +54,26 @@ class Session:
         self.base_url = clean_address(base_url)
         self.wire = wire
         self._client = HttpClient(self.base_url)
-        self._grant = Grant(self._send_refresh, store)
+        self._tokens = TokenManager(self._send_refresh, store)
 
     @property
     def account(self) -> schemas.Account | None:
         """Who is signed in."""
-        return self._grant.account
+        return self._tokens.account
 
     @account.setter
     def account(self, account: schemas.Account | None) -> None:
-        self._grant.account = account
+        self._tokens.account = account
 
     @property
     def notice(self) -> str:
         """Words about the remembered sign-in: why there is none, or why it cannot be kept."""
-        return self._grant.notice
+        return self._tokens.notice
 
     @property
     def epoch(self) -> int:
-        """Grows with every sign-in and sign-out; given to `exchange`, it binds it to this one."""
-        return self._grant.epoch
+        """Grows with every sign-in and sign-out; given to `open_request`, it ties it to it."""
+        return self._tokens.epoch
 
     @property
     def round_trip(self) -> float:
@@ -83,11 +83,11 @@ class Session:
     @property
     def on_signed_out(self) -> Callable[[str], None] | None:
         """Called with words when the server ends the sign-in."""
-        return self._grant.on_signed_out
+        return self._tokens.on_signed_out
 
     @on_signed_out.setter
     def on_signed_out(self, callback: Callable[[str], None] | None) -> None:
-        self._grant.on_signed_out = callback
+        self._tokens.on_signed_out = callback
 
     def server_now(self) -> datetime:
         """The time in UTC by the server's clock, as far as its answers have told it.
@@ -121,7 +121,7 @@ class Session:
         False where there is nothing or it is refused; `notice` then says why, "" if there was
         nothing. `Unreachable` and `ApiError` mean that it may be tried again.
         """
-        return await self._grant.resume()
+        return await self._tokens.resume()
 
     async def log_out(self) -> str:
         """Sign out here whatever happens. Returns words if the server could not be told, or ""."""
@@ -139,23 +139,23 @@ class Session:
 
         try:
             # First, as renewing needs the file's lock that giving up holds.
-            await self._grant.access()
-            await self._grant.give_up(tell)
+            await self._tokens.access()
+            await self._tokens.sign_out(tell)
         except SignedOut:
-            await self._grant.give_up()
+            await self._tokens.sign_out()
         except ClientError as error:
-            await self._grant.give_up()
+            await self._tokens.sign_out()
             if not (isinstance(error, ApiError) and error.status == 401):
                 return f"Signed out here, but the server does not know: {error.message}"
         return ""
 
     async def forget(self) -> None:
         """Sign out here without telling the server, as after deleting the account."""
-        await self._grant.give_up()
+        await self._tokens.sign_out()
 
     async def close(self) -> None:
         """Close every connection. What is remembered stays."""
-        await self._grant.close()
+        await self._tokens.close()
         await self._client.close()
 
     async def request(
@@ -165,19 +165,19 @@ class Session:
         *,
         meter: Meter | None = None,
         renew: bool = True,
-        most: int = ANSWER_BYTES,
+        max_bytes: int = ANSWER_BYTES,
         **options: Unpack[RequestOptions],
     ) -> Reply:
         """Send one request and read its whole answer; `path` and options are `HttpClient.send`'s.
 
-        An answer of more than `most` bytes is `Unreachable`.
+        An answer of more than `max_bytes` bytes is `Unreachable`.
         """
         meter = meter or self._rest_meter()
-        with _noted(meter):
-            exchange = await self.exchange(method, path, meter=meter, renew=renew, **options)
-            return await exchange.reply(most)
+        with show_state(meter):
+            request = await self.open_request(method, path, meter=meter, renew=renew, **options)
+            return await request.reply(max_bytes)
 
-    async def exchange(
+    async def open_request(
         self,
         method: str,
         path: str,
@@ -186,7 +186,7 @@ class Session:
         epoch: int | None = None,
         renew: bool = True,
         **options: Unpack[RequestOptions],
-    ) -> Exchange:
+    ) -> RequestContext:
         """Send one request and return with the answer's head; the caller reads and closes.
 
         A 401 is answered by renewing the token and asking once more, unless `renew` is False. With
@@ -195,13 +195,13 @@ class Session:
         epoch = self.epoch if epoch is None else epoch
         rejected: str | None = None
         while True:
-            token = await self._grant.access(rejected)
+            token = await self._tokens.access(rejected)
             if epoch != self.epoch:
                 raise SignedOut("That sign-in is over.")
-            exchange = await self._client.send(method, path, meter=meter, token=token, **options)
-            if exchange.response.status < 400:
-                return exchange
-            problem = await exchange.problem()
+            request = await self._client.send(method, path, meter=meter, token=token, **options)
+            if request.response.status < 400:
+                return request
+            problem = await request.problem()
             if problem.status != 401 or rejected is not None or not renew:
                 raise problem
             rejected = token
@@ -215,15 +215,15 @@ class Session:
         silence: float | None = None,
         epoch: int | None = None,
         rejected: str | None = None,
-    ) -> Channel:
-        """Open a WebSocket; the caller closes it. `epoch` is as in `exchange`.
+    ) -> WebSocket:
+        """Open a WebSocket; the caller closes it. `epoch` is as in `open_request`.
 
         `rejected` is the token of a channel that was closed because of it: another one is used.
         `silence` is how many seconds the channel may be silent for.
         """
         epoch = self.epoch if epoch is None else epoch
         while True:
-            token = await self._grant.access(rejected)
+            token = await self._tokens.access(rejected)
             if epoch != self.epoch:
                 raise SignedOut("That sign-in is over.")
             try:
@@ -239,7 +239,7 @@ class Session:
     async def _sign_in(self, path: str, form: BaseModel) -> schemas.Account:
         asked_at = time.monotonic()
         granted = await self._ask(path, json=form)
-        await self._grant.adopt(granted, asked_at)
+        await self._tokens.set(granted, asked_at)
         return granted.account
 
     async def _send_refresh(self, refresh_token: str, key: str) -> schemas.Session:
@@ -254,11 +254,11 @@ class Session:
         from server.features.accounts.schemas import Session as Granted
 
         meter = self._rest_meter()
-        with _noted(meter):
-            exchange = await self._client.send("POST", path, meter=meter, **options)
-            if exchange.response.status >= 400:
-                raise await exchange.problem()
-            reply = await exchange.reply()
+        with show_state(meter):
+            request = await self._client.send("POST", path, meter=meter, **options)
+            if request.response.status >= 400:
+                raise await request.problem()
+            reply = await request.reply()
             try:
                 return Granted.model_validate_json(reply.body)
             except ValueError as fault:
@@ -273,7 +273,7 @@ class Session:
 
 
 @contextmanager
-def _noted(meter: Meter) -> Iterator[None]:
+def show_state(meter: Meter) -> Iterator[None]:
     """Show on a meter of single requests whether the one inside has got through.
 
     The meter of a stream is left alone: its state is the stream's.
@@ -286,7 +286,7 @@ def _noted(meter: Meter) -> Iterator[None]:
     try:
         yield
     except Unreachable as error:
-        meter.set_state(State.DOWN, in_short(error))
+        meter.set_state(State.DOWN, short_message(error))
         raise
     except BaseException as fault:
         if isinstance(fault, ApiError) or not meter.connections:

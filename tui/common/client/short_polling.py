@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tui.common.client.meter import State
 from tui.common.client.retry import parse_retry_after
-from tui.common.client.stream import NewsT, Poll
+from tui.common.client.stream import ItemT, Poll
 
 if TYPE_CHECKING:
     from server.features.uploads.schemas import Upload
@@ -24,7 +24,7 @@ SILENCE_SECONDS = 10.0
 """Before a poll that nobody answers is given up: the server is not meant to wait."""
 
 
-class ShortPoll(Poll[NewsT]):
+class ShortPoll(Poll[ItemT]):
     """`async for news in poll`; subclasses say what is asked for and what is final.
 
     Handed out is the first answer, each that differs from the one before, and the final one, after
@@ -47,54 +47,54 @@ class ShortPoll(Poll[NewsT]):
         self.polls = 0
         """Answers so far."""
         self._wait_before = first_wait
-        self._known: NewsT | None = None
+        self._known: ItemT | None = None
         self._unchanged = 0
         self._cut_next = False
 
     def drop_connection(self) -> None:
         """Drop the request under way, or the next one as soon as it has left; it is sent again."""
-        self._cut_next = self._opening is None and self._link is None
+        self._cut_next = self._opening is None and self._connection is None
         super().drop_connection()
 
-    def _is_final(self, news: NewsT) -> bool:
+    def _is_final(self, news: ItemT) -> bool:
         raise NotImplementedError
 
     async def _rest(self) -> None:
         """Wait until the next poll is due."""
         delay, self._wait_before = self._wait_before, 0.0
         if delay > 0:
-            self._meter.asks_again(delay)
+            self._meter.set_waiting(delay)
             await asyncio.sleep(delay)
 
-    async def _more(self) -> None:
+    async def _receive(self) -> None:
         """One poll, once it is due; it may find nothing changed."""
         await self._rest()
-        exchange = await self._open(
+        request = await self._open(
             self.path,
             headers={"Accept": "application/json"},
             silence=SILENCE_SECONDS,
-            on_sent=self._sent,
+            on_sent=self._on_sent,
         )
-        self._note_open(State.LIVE)
-        body = await exchange.read()
-        self._link = None
+        self._set_open(State.LIVE)
+        body = await request.read()
+        self._connection = None
         news = self._parsed(body)
         self.polls += 1
         self._backoff.reset()
-        self._meter.measured(exchange.latency_ms)
-        self._meter.event(f"200 {self._name(news)}", exchange.size)
+        self._meter.measured(request.latency_ms)
+        self._meter.event(f"200 {self._name(news)}", request.size)
         changed, self._known = news != self._known, news
         if self._is_final(news):
             self._finish(State.IDLE)
             self._pending.append(news)
             return
         self._unchanged = 0 if changed else self._unchanged + 1
-        retry_after = parse_retry_after(exchange.response.headers.get("Retry-After"))
+        retry_after = parse_retry_after(request.response.headers.get("Retry-After"))
         self._wait_before = self._interval(retry_after)
         if changed:
             self._pending.append(news)
 
-    def _sent(self) -> None:
+    def _on_sent(self) -> None:
         if self._cut_next:
             self.drop_connection()
 

@@ -14,7 +14,7 @@ from tui.common.client.stream import RequestStream
 
 if TYPE_CHECKING:
     from tui.common.client.meter import Meter
-    from tui.common.client.request import Exchange
+    from tui.common.client.request import RequestContext
     from tui.common.client.retry import Backoff
     from tui.common.client.session import Session
 
@@ -176,17 +176,17 @@ class EventStream(RequestStream[ServerSentEvent]):
         self._rushing = False
         self._heard_at = 0.0
 
-    async def _more(self) -> None:
-        exchange = self._link or await self._begin()
+    async def _receive(self) -> None:
+        request = self._connection or await self._open_connection()
         if self._rushing:
-            await exchange.gather(GATHER_SECONDS)
-        chunk = await exchange.chunk()
+            await request.coalesce(GATHER_SECONDS)
+        chunk = await request.chunk()
         now = time.monotonic()
         self._rushing = now - self._heard_at < RUSH_SECONDS
         self._replaying = self._replaying and now - self._heard_at < QUIET_SECONDS
         self._heard_at = now
         if not chunk:
-            if (dropped := self._why_dropped()) is not None:
+            if (dropped := self._pop_drop_error()) is not None:
                 raise dropped
             self._drop()
             await self._wait("the server ended the stream", self._delay_after_end())
@@ -209,9 +209,9 @@ class EventStream(RequestStream[ServerSentEvent]):
                 self._remember(event)
                 self._pending.append(event)
                 self._meter.event(event.type, event.size, replayed=self._replaying)
-        self._sound(heartbeat=self._parser.comments > comments)
+        self._on_received(heartbeat=self._parser.comments > comments)
 
-    def go_on_from(self, cursor: str | None) -> None:
+    def resume_from(self, cursor: str | None) -> None:
         """Open the next connection from there; what was read and not handed out is dropped."""
         self._drop()
         self._pending.clear()
@@ -224,7 +224,7 @@ class EventStream(RequestStream[ServerSentEvent]):
         """The cursor after all that was handed out."""
         return self.cursor if self._pending else self._parser.last_event_id or None
 
-    async def _begin(self) -> Exchange:
+    async def _open_connection(self) -> RequestContext:
         # An id that was emptied is none, and is not sent.
         self.cursor = self.position
         self._parser = SSEParser(self.cursor or "")
@@ -233,10 +233,10 @@ class EventStream(RequestStream[ServerSentEvent]):
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-cache"}
         if self.cursor:
             headers["Last-Event-ID"] = self.cursor
-        exchange = await self._open(
-            self.path, headers=headers, silence=self._silence, on_sent=self._sent
+        request = await self._open(
+            self.path, headers=headers, silence=self._silence, on_sent=self._on_sent
         )
-        response = exchange.response
+        response = request.response
         if response.status == 204:
             # By the standard: no more events, and do not come back.
             self._finish(State.IDLE)
@@ -254,15 +254,15 @@ class EventStream(RequestStream[ServerSentEvent]):
                 f"not a stream ({response.content_type})",
             )
         self.accepted = True
-        self._meter.measured(exchange.latency_ms)
+        self._meter.measured(request.latency_ms)
         self._replaying = self._lost_before
         self._rushing = False
         self._heard_at = time.monotonic()
         self._backoff.opened()
-        self._note_open(State.LIVE)
-        return exchange
+        self._set_open(State.LIVE)
+        return request
 
-    def _take(self, news: ServerSentEvent) -> None:
+    def _deliver(self, news: ServerSentEvent) -> None:
         if news.type == RESET:
             self._finish(State.CONNECTING, "reading the snapshot again")
             raise ResetStream("Too much has happened since; reading everything again.")

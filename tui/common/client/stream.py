@@ -9,30 +9,30 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from tui.common.client.errors import ApiError, ClientError, Unreachable
 from tui.common.client.meter import State
-from tui.common.client.retry import Backoff, in_short, is_permanent
+from tui.common.client.retry import Backoff, is_permanent, short_message
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from tui.common.client.meter import Meter
-    from tui.common.client.request import Exchange
+    from tui.common.client.request import RequestContext
     from tui.common.client.session import Session
 
 CUT = "cut by you"
 
 
-class Link(Protocol):
+class Connection(Protocol):
     """A connection that stands."""
 
     def close(self) -> None:
         """Let go of it."""
 
 
-LinkT = TypeVar("LinkT", bound=Link)
-NewsT = TypeVar("NewsT")
+ConnectionT = TypeVar("ConnectionT", bound=Connection)
+ItemT = TypeVar("ItemT")
 
 
-class News(Generic[NewsT]):
+class AsyncReader(Generic[ItemT]):
     """What is read by `async for news in it`, inside `async with`."""
 
     async def __aenter__(self) -> Self:
@@ -49,7 +49,7 @@ class News(Generic[NewsT]):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> NewsT:
+    async def __anext__(self) -> ItemT:
         raise NotImplementedError
 
     async def aclose(self) -> None:
@@ -57,11 +57,11 @@ class News(Generic[NewsT]):
         raise NotImplementedError
 
 
-class Stream(News[NewsT], Generic[LinkT, NewsT]):
+class Stream(AsyncReader[ItemT], Generic[ConnectionT, ItemT]):
     """One connection that is opened again and again, and an iterator over what it brings.
 
     Meant for one reader, inside `async with`. Cancelling the reader closes the connection; reading
-    on opens it again. Subclasses say in `_more` how it is read.
+    on opens it again. Subclasses say in `_receive` how it is read.
     """
 
     def __init__(self, session: Session, meter: Meter, backoff: Backoff | None = None) -> None:
@@ -69,33 +69,33 @@ class Stream(News[NewsT], Generic[LinkT, NewsT]):
         self._meter = meter
         self._backoff = backoff or Backoff()
         self._epoch: int | None = None
-        self._link: LinkT | None = None
-        self._opening: asyncio.Task[LinkT] | None = None
-        self._pending: deque[NewsT] = deque()
+        self._connection: ConnectionT | None = None
+        self._opening: asyncio.Task[ConnectionT] | None = None
+        self._pending: deque[ItemT] = deque()
         self._dropped: Unreachable | None = None
         self._lost_before = False
         self._finished = False
         self.accepted = False
         """Whether the server has ever answered with what was asked for."""
 
-    async def __anext__(self) -> NewsT:
+    async def __anext__(self) -> ItemT:
         try:
             while not self._pending:
                 if self._finished:
                     raise StopAsyncIteration
                 try:
-                    await self._more()
+                    await self._receive()
                 except ClientError as error:
-                    await self._after(error)
+                    await self._recover(error)
         except asyncio.CancelledError:
             self._drop()
             self._meter.set_state(State.IDLE)
             raise
         news = self._pending.popleft()
-        self._take(news)
+        self._deliver(news)
         return news
 
-    def go_on_from(self, cursor: str | None) -> None:
+    def resume_from(self, cursor: str | None) -> None:
         """Open the next connection from there; what was read and not handed out is dropped."""
         raise NotImplementedError
 
@@ -104,35 +104,37 @@ class Stream(News[NewsT], Generic[LinkT, NewsT]):
         """The cursor after all that was handed out."""
         raise NotImplementedError
 
-    async def _begin(self) -> LinkT:
+    async def _open_connection(self) -> ConnectionT:
         """Open the connection."""
         raise NotImplementedError
 
-    def _sent(self) -> None:
+    def _on_sent(self) -> None:
         """The request for it has left."""
 
-    def _sound(self, *, heartbeat: bool) -> None:
+    def _on_received(self, *, heartbeat: bool) -> None:
         """Something has come over it, a heartbeat or not."""
 
-    async def _more(self) -> None:
+    async def _receive(self) -> None:
         """Read what has come into `_pending`, opening the connection first where there is none."""
         raise NotImplementedError
 
-    def _take(self, news: NewsT) -> None:
+    def _deliver(self, news: ItemT) -> None:
         """The reader gets it now. Raises where it is not meant for the reader."""
 
     def drop_connection(self) -> None:
         """Drop the connection now; it comes back by itself. Nothing happens where there is none."""
-        self._lose(Unreachable("You have cut the connection; it comes back by itself.", CUT))
+        self._fail_connection(
+            Unreachable("You have cut the connection; it comes back by itself.", CUT)
+        )
 
-    def _lose(self, error: Unreachable) -> None:
+    def _fail_connection(self, error: Unreachable) -> None:
         """Drop the connection as if that had happened to it."""
         if self._opening is not None:
             self._dropped = error
             self._opening.cancel()
-        elif self._link is not None:
+        elif self._connection is not None:
             self._dropped = error
-            self._link.close()
+            self._connection.close()
 
     async def aclose(self) -> None:
         """End for good and close the connection."""
@@ -143,36 +145,36 @@ class Stream(News[NewsT], Generic[LinkT, NewsT]):
         if self._meter.state is not State.DOWN:
             self._meter.set_state(State.IDLE)
 
-    def _bound(self) -> int:
+    def _bind_epoch(self) -> int:
         """The sign-in that this belongs to: the one at which it was first opened."""
         if self._epoch is None:
             self._epoch = self._session.epoch
         return self._epoch
 
-    async def _standing(self, opening: Coroutine[Any, Any, LinkT]) -> LinkT:
+    async def _connect(self, opening: Coroutine[Any, Any, ConnectionT]) -> ConnectionT:
         """Wait until the connection stands, so that `drop_connection` can end the wait."""
         self._dropped = None  # what was meant by it is gone
         opened = self._opening = asyncio.ensure_future(opening)
         try:
-            self._link = await opened
+            self._connection = await opened
         except asyncio.CancelledError:
             if opened.done() and not opened.cancelled() and opened.exception() is None:
                 opened.result().close()  # it stood just as we were cancelled
             task = asyncio.current_task()
             if (task is not None and task.cancelling()) or not (self._dropped or self._finished):
                 raise
-            raise self._why_dropped() or Unreachable("This has been closed.", "closed") from None
+            raise self._pop_drop_error() or Unreachable("This has been closed.", "closed") from None
         finally:
             self._opening = None
-        if (dropped := self._why_dropped()) is not None:
+        if (dropped := self._pop_drop_error()) is not None:
             self._drop()
             raise dropped
-        return self._link
+        return self._connection
 
     def _drop(self) -> None:
-        if self._link is not None:
-            self._link.close()
-            self._link = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def _finish(self, state: State, detail: str = "") -> None:
         """Bring no more, and close the connection."""
@@ -181,31 +183,31 @@ class Stream(News[NewsT], Generic[LinkT, NewsT]):
         self._drop()
         self._meter.set_state(state, detail)
 
-    def _why_dropped(self) -> Unreachable | None:
+    def _pop_drop_error(self) -> Unreachable | None:
         """Why we dropped the connection ourselves; asked once."""
         error, self._dropped = self._dropped, None
         return error
 
-    def _note_open(self, state: State) -> None:
+    def _set_open(self, state: State) -> None:
         """The stream stands, in `state`."""
         if self._lost_before:
             self._lost_before = False
             self._meter.reconnected()
         self._meter.set_state(state)
 
-    async def _after(self, error: ClientError) -> None:
+    async def _recover(self, error: ClientError) -> None:
         """Wait until it is time to ask again. Raises `error` where there is no use in that."""
         self._drop()
         if self._finished:
             return
-        error = self._why_dropped() or error
-        if self._gives_up(error):
+        error = self._pop_drop_error() or error
+        if self._gives_up_on(error):
             self._finished = True
-            self._meter.set_state(State.DOWN, in_short(error))
+            self._meter.set_state(State.DOWN, short_message(error))
             raise error
-        await self._wait(in_short(error), self._delay(error))
+        await self._wait(short_message(error), self._delay(error))
 
-    def _gives_up(self, error: ClientError) -> bool:
+    def _gives_up_on(self, error: ClientError) -> bool:
         """Whether to ask no more after that."""
         return is_permanent(error)
 
@@ -225,7 +227,7 @@ class Stream(News[NewsT], Generic[LinkT, NewsT]):
         self._meter.set_state(State.CONNECTING, detail)
 
 
-class RequestStream(Stream["Exchange", NewsT]):
+class RequestStream(Stream["RequestContext", ItemT]):
     """A stream whose connection is one request with a long answer."""
 
     async def _open(
@@ -236,10 +238,10 @@ class RequestStream(Stream["Exchange", NewsT]):
         headers: Mapping[str, str] | None = None,
         silence: float,
         on_sent: Callable[[], None] | None = None,
-    ) -> Exchange:
+    ) -> RequestContext:
         """Send the request and wait for the answer's head."""
-        return await self._standing(
-            self._session.exchange(
+        return await self._connect(
+            self._session.open_request(
                 "GET",
                 path,
                 meter=self._meter,
@@ -248,12 +250,12 @@ class RequestStream(Stream["Exchange", NewsT]):
                 total=None,
                 silence=silence,
                 on_sent=on_sent,
-                epoch=self._bound(),
+                epoch=self._bind_epoch(),
             )
         )
 
 
-class Poll(RequestStream[NewsT]):
+class Poll(RequestStream[ItemT]):
     """One answer, asked for again and again; subclasses say what `path` answers with, and when to
     ask."""
 
@@ -261,15 +263,15 @@ class Poll(RequestStream[NewsT]):
         super().__init__(session, meter, backoff)
         self.path = path
 
-    def _parse(self, body: bytes) -> NewsT:
+    def _parse(self, body: bytes) -> ItemT:
         """Raises ValueError."""
         raise NotImplementedError
 
-    def _name(self, news: NewsT) -> str:
+    def _name(self, news: ItemT) -> str:
         """What it is on the wire."""
         raise NotImplementedError
 
-    def _parsed(self, body: bytes) -> NewsT:
+    def _parsed(self, body: bytes) -> ItemT:
         """The news that has come; from a server that is one of ours."""
         try:
             news = self._parse(body)

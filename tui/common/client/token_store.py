@@ -45,7 +45,7 @@ class StoreBusy(TokenStoreError):
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class StoredToken:
     """A sign-in on disk.
 
     `idempotency_key` is set from before a refresh is sent until its answer is saved, so that
@@ -93,13 +93,13 @@ class TokenStore:
         finally:
             os.close(lock)
 
-    async def read(self) -> Remembered | None:
+    async def read(self) -> StoredToken | None:
         """What is remembered, None if nothing is. Raises `BrokenTokenFile` too."""
         return await asyncio.to_thread(self._read)
 
-    async def write(self, remembered: Remembered) -> None:
+    async def write(self, stored: StoredToken) -> None:
         """Replace the file; call it inside `locked`."""
-        await asyncio.to_thread(self._write, remembered)
+        await asyncio.to_thread(self._write, stored)
 
     async def delete(self) -> None:
         """Forget; call it inside `locked`."""
@@ -130,7 +130,7 @@ class TokenStore:
                 raise _cannot("locked", self.lock_path, fault) from fault
             raise
 
-    def _read(self) -> Remembered | None:
+    def _read(self) -> StoredToken | None:
         try:
             raw = read_regular(self.path, LARGEST_FILE)
             if self.path.stat().st_mode & 0o077:
@@ -141,26 +141,26 @@ class TokenStore:
             raise _cannot("read", self.path, fault) from fault
         try:
             fields = json.loads(raw)
-            remembered = Remembered(
+            stored = StoredToken(
                 fields["refresh_token"], fields["account_id"], fields.get("idempotency_key")
             )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            remembered = None
-        if remembered is None or not _sound(remembered):
+            stored = None
+        if stored is None or not _is_valid(stored):
             raise BrokenTokenFile(
                 f"The remembered sign-in in {self.path} cannot be read, so you are signed out. "
                 "Sign in again and it is written anew."
             )
-        return remembered
+        return stored
 
-    def _write(self, remembered: Remembered) -> None:
+    def _write(self, stored: StoredToken) -> None:
         temporary = None
         try:
             self._make_folder()
             # mkstemp makes it 0600 from the start.
             handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name)
             with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(asdict(remembered), file)
+                json.dump(asdict(stored), file)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, self.path)
@@ -180,13 +180,13 @@ class TokenStore:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def _sound(remembered: Remembered) -> bool:
-    key = remembered.idempotency_key
+def _is_valid(stored: StoredToken) -> bool:
+    key = stored.idempotency_key
     return (
-        isinstance(remembered.refresh_token, str)
-        and 0 < len(remembered.refresh_token) <= 512
-        and remembered.refresh_token.isascii()  # half a character could never be sent
-        and isinstance(remembered.account_id, str)
+        isinstance(stored.refresh_token, str)
+        and 0 < len(stored.refresh_token) <= 512
+        and stored.refresh_token.isascii()  # half a character could never be sent
+        and isinstance(stored.account_id, str)
         and (key is None or (isinstance(key, str) and key.isascii() and key.isprintable()))
     )
 
@@ -207,7 +207,7 @@ def _unlock(taking: asyncio.Future[int]) -> None:
 ELSEWHERE = "You have signed out in another window."
 
 
-class Keeping:
+class SafeTokenStore:
     """A sign-in's hold on a file that other windows use too.
 
     A file that cannot be used is no reason to stop: `notice` says so, and the sign-in goes on in
@@ -240,7 +240,7 @@ class Keeping:
             self._without(error)
             yield
 
-    async def look(self) -> Remembered | None:
+    async def look(self) -> StoredToken | None:
         """What is remembered, None if nothing is or nothing that can be read; `notice` says why."""
         self.notice = ""
         if self._store is None:
@@ -251,7 +251,7 @@ class Keeping:
             self.notice = error.message
             return None
 
-    async def found(self, account_id: str | None) -> Remembered | None:
+    async def found(self, account_id: str | None) -> StoredToken | None:
         """The file's sign-in, if it is this account's (None: whoever's it is).
 
         Raises `SignedOut` where the file has been ours and is now gone or broken.
@@ -259,7 +259,7 @@ class Keeping:
         if self._store is None or not self._usable:
             return None
         try:
-            remembered = await self._store.read()
+            stored = await self._store.read()
         except BrokenTokenFile as error:
             if self.ours:
                 raise SignedOut(error.message) from error
@@ -267,27 +267,27 @@ class Keeping:
         except TokenStoreError as error:
             self._without(error)
             return None
-        if remembered is None:
+        if stored is None:
             if self.ours:
                 raise SignedOut(ELSEWHERE)
             return None
-        self.ours = account_id is None or remembered.account_id == account_id
-        return remembered if self.ours else None
+        self.ours = account_id is None or stored.account_id == account_id
+        return stored if self.ours else None
 
-    async def save(self, remembered: Remembered) -> None:
+    async def save(self, stored: StoredToken) -> None:
         """Put a new sign-in or a new token there; what was there is used up."""
-        if not await self.note(remembered) and self._usable:
+        if not await self.note(stored) and self._usable:
             words = self.notice
             # A used token left behind would look like theft when the next window sends it.
             await self.delete()
             self.notice = words
 
-    async def note(self, remembered: Remembered) -> bool:
+    async def note(self, stored: StoredToken) -> bool:
         """Replace the file; whether that went well."""
         if self._store is None or not self._usable:
             return False
         try:
-            await self._store.write(remembered)
+            await self._store.write(stored)
         except TokenStoreError as error:
             self._without(error)
             return False
@@ -300,8 +300,8 @@ class Keeping:
             return
         try:
             if account_id is not None:
-                remembered = await self._store.read()
-                if remembered is None or remembered.account_id != account_id:
+                stored = await self._store.read()
+                if stored is None or stored.account_id != account_id:
                     return
             await self._store.delete()
         except TokenStoreError as error:

@@ -1,342 +1,253 @@
-"""A chat's room over a WebSocket that comes back by itself, losing and repeating nothing."""
+"""One WebSocket, counted on a meter as its frames cross the wire."""
 
 from __future__ import annotations
 
 import asyncio
-import random
+import contextlib
+import json
 import time
-from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
-from server.features.chat.frame_schemas import (
-    CloseCode,
-    ClosedFrame,
-    ErrorCode,
-    ErrorFrame,
-    ReadFrame,
-    ReopenedFrame,
-    ResetFrame,
-    ServerFrame,
-    TakenFrame,
-    read_server_frame,
-)
-from server.features.chat.schemas import ChatMessage
+import aiohttp
+from aiohttp import WSMsgType
+
 from server.features.shared.schemas import ProblemDetails
-from tui.common.client.channel import Channel, Closed
-from tui.common.client.errors import ApiError, ClientError, ResetStream, Unreachable
-from tui.common.client.meter import State
-from tui.common.client.outbox import ECHO_SECONDS, Outbox, Sender, Unsent
-from tui.common.client.stream import Stream
+from tui.common.client.errors import ApiError, NoStream, Unreachable
+from tui.common.client.retry import SERVER_SAYS_AT_MOST, parse_retry_after
 
 if TYPE_CHECKING:
-    from server.features.chat.frame_schemas import ClientFrame
     from tui.common.client.meter import Meter
-    from tui.common.client.retry import Backoff
-    from tui.common.client.session import Session
 
-SILENCE_SECONDS = 25.0
-"""More than two pings of ours and one of the server's."""
-AGAIN_SECONDS = 1.0
-"""Until a message is sent again that could not be taken, where the server names no time."""
-QUIET_SECONDS = 0.25
-"""What arrives on a reopened room until nothing has come for so long counts as replayed."""
-CURSORS_KEPT = 1024
+PING_SECONDS = 10.0
+PONG_SECONDS = 0.1
+"""Between two answers to pings: of many in a row, one has to be answered (RFC 6455, 5.5.3)."""
+GOODBYE_SECONDS = 2.0
+"""For the end of a WebSocket, whatever the server still sends."""
+FRAMES_AT_A_TIME = 32
+"""Read before others have their turn."""
+ABNORMAL = 1006
+_ENDED = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
 
 
-class Room(Stream[Channel, ServerFrame]):
-    """`async for frame in room`, inside `async with`, for ever.
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """How a WebSocket was ended by the server; `retry_after` is in seconds."""
 
-    `cursor` is where to begin (a history's cursor; None for the present) and moves with each frame
-    that has one. What is put into the outbox is sent one after the other, each when the one before
-    has come back: so it arrives once and in order whatever breaks. A message that the server does
-    not want comes as an `ErrorFrame` with its `client_id`; one it cannot take just now is sent
-    again.
+    code: int
+    reason: str = ""
+    retry_after: float | None = None
 
-    Raises `ResetStream` when the server cannot go on from the cursor (read the history, open a new
-    room with the same outbox), `ApiError` when it refuses for good, `SignedOut`.
+
+class Socket(aiohttp.ClientWebSocketResponse[Any]):
+    """A WebSocket of aiohttp that can also be dropped, as a network does it."""
+
+    @property
+    def head(self) -> aiohttp.ClientResponse:
+        """The answer to the handshake."""
+        return self._response
+
+    def drop(self) -> None:
+        """Close the connection at once, without the closing handshake."""
+        self._response.close()
+
+
+class WebSocket:
+    """An open WebSocket that carries text. Silent for `silence` seconds, it is dropped.
+
+    A ping every ten seconds keeps it from being silent; what the answers take is the latency.
     """
 
     def __init__(
         self,
-        session: Session,
-        chat_id: str,
+        socket: aiohttp.ClientWebSocketResponse[Any],
         meter: Meter,
-        cursor: str | None = None,
-        *,
-        outbox: Outbox | None = None,
-        silence: float = SILENCE_SECONDS,
-        echo: float = ECHO_SECONDS,
-        backoff: Backoff | None = None,
+        what: str,
+        token: str,
+        closing: set[asyncio.Task[None]],
+        silence: float | None = None,
     ) -> None:
-        """`silence` and `echo` are seconds."""
-        super().__init__(session, meter, backoff)
-        self.chat_id = chat_id
-        self.cursor = cursor
-        self.outbox = Outbox() if outbox is None else outbox
+        assert isinstance(socket, Socket)
+        self.token = token
+        """What it was opened with."""
+        self._socket = socket
+        self._meter = meter
+        self._closing = closing
         self._silence = silence
-        self._seen: deque[str] = deque([cursor] if cursor else [], maxlen=CURSORS_KEPT)
-        self.sender = Sender(self.outbox, echo)
-        self.sends = True
-        """Whether it sends; else it only reads."""
-        self._writing: asyncio.Task[None] | None = None
-        self._let_in = False
-        self._replaying = False
-        self._heard_at = 0.0
-        self._rejected: str | None = None
-        """The token with which the last connection was closed."""
+        self._loop = asyncio.get_running_loop()
+        self._silent = False
+        self._open = True
+        self._received = 0
+        self._ponged_at = -PONG_SECONDS
+        self._pinged_at: float | None = None
+        self._beating: asyncio.Task[None] | None = None
+        self._listening: asyncio.TimerHandle | None = None
+        asked, answered = _head_sizes(socket.head)
+        meter.sent(what, asked)
+        meter.received(answered)
+        meter.opened()
+        self._beating = asyncio.create_task(self._ping_forever(), name="pings")
+        self._restart_silence_timer()
 
-    async def __aenter__(self) -> Room:
-        self.outbox.on_put = self.sender.wake
-        return self
+    async def receive(self) -> str | Closed | None:
+        """The next text; None for a sign of life without one, `Closed` for the server's end.
 
-    async def aclose(self) -> None:
-        """End for good and close the connection. What is unsent stays in the outbox."""
-        self.outbox.on_put = None
-        writing = self._writing
-        await super().aclose()
-        if writing is not None:
-            await asyncio.wait({writing})
+        Raises `Unreachable` where the connection is lost.
+        """
+        self._received += 1
+        if self._received % FRAMES_AT_A_TIME == 0:
+            await asyncio.sleep(0)  # a flood of frames must not keep everything else waiting
+        message = await self._socket.receive()
+        if message.type in _ENDED:
+            return self._ended(message)
+        self._restart_silence_timer()
+        data = message.data.encode() if message.type is WSMsgType.TEXT else message.data
+        size = _frame_size(len(data))
+        self._meter.received(size)
+        if message.type is WSMsgType.TEXT:
+            text: str = message.data
+            return text
+        if message.type is WSMsgType.PING:
+            self._meter.frame("ping", size)
+            if (now := time.monotonic()) - self._ponged_at >= PONG_SECONDS:
+                self._ponged_at = now
+                with contextlib.suppress(aiohttp.ClientError, OSError):
+                    await self._socket.pong(message.data)
+        elif message.type is WSMsgType.PONG:
+            self._meter.frame("pong", size)
+            if self._pinged_at is not None:
+                self._meter.measured((time.perf_counter() - self._pinged_at) * 1000)
+                self._pinged_at = None
+        return None
 
-    def say(self, text: str) -> Unsent:
-        """Send a message; its `client_id` is that of the frame that brings it back."""
-        message = Unsent(text)
-        self.outbox.put(message)
-        return message
-
-    def typing(self) -> None:
-        """Tell that the user is typing, at most every two seconds, and only while connected."""
-        if self._let_in:
-            self.sender.typing()
-
-    def read(self, cursor: str) -> None:
-        """Tell that everything up to this message has been seen, if need be once it is back."""
-        self.sender.read(cursor)
-
-    # -- reading
-
-    async def _more(self) -> None:
-        channel = self._link or await self._begin()
-        news = await channel.receive()
-        if isinstance(news, Closed):
-            if (dropped := self._why_dropped()) is not None:
-                raise dropped
-            await self._ended(news, channel.token)
-            return
-        now = time.monotonic()
-        self._replaying = self._replaying and now - self._heard_at < QUIET_SECONDS
-        self._heard_at = now
-        if not self._let_in:
-            self._let_in = True
-            self._rejected = None
-            self._backoff.opened()
-            self._note_open(State.LIVE)
-        if news is not None:
-            self._read_frame(news)
-        self._sound(heartbeat=news is None)
-
-    def go_on_from(self, cursor: str | None) -> None:
-        """Open the next connection from there; what was read and not handed out is dropped."""
-        self._drop()
-        self._pending.clear()
-        self._seen.clear()
-        if cursor:
-            self._seen.append(cursor)
-        self.cursor = cursor
-
-    @property
-    def position(self) -> str | None:
-        """The cursor after all that was handed out."""
-        return self.cursor
-
-    def send_on(self, *, sends: bool) -> None:
-        """From now on send what there is to send, or leave that to somebody else."""
-        self.sends = sends
-        if self._writing is not None:
-            self._writing.cancel()
-            self._writing = None
-        if sends and self._link is not None:
-            writing = self.sender.run(_Frames(self._link))
-            self._writing = asyncio.create_task(writing, name=f"room {self.chat_id}")
-
-    async def _begin(self) -> Channel:
-        if self._meter.state is not State.CONNECTING:
-            self._meter.set_state(State.CONNECTING)
-        self._sent()
-        channel = await self._standing(
-            self._session.connect(
-                f"/chats/{self.chat_id}/ws",
-                meter=self._meter,
-                params={"after": self.cursor} if self.cursor else None,
-                silence=self._silence,
-                epoch=self._bound(),
-                rejected=self._rejected,
-            )
-        )
-        self.accepted = True
-        self._let_in = False
-        self._replaying = self._lost_before
-        self._heard_at = time.monotonic()
-        self.send_on(sends=self.sends)
-        return channel
-
-    def _drop(self) -> None:
-        if self._writing is not None:
-            self._writing.cancel()
-            self._writing = None
-        self._let_in = False
-        super()._drop()
-
-    def drop_connection(self) -> None:
-        """Break the connection now, as a network does it; it comes back by itself."""
-        if self._link is not None:
-            self._link.drop()
-        super().drop_connection()
-
-    def _read_frame(self, text: str) -> None:
+    async def send(self, text: str, what: str) -> None:
+        """Send a text that is `what` in the log. Raises `Unreachable`."""
         try:
-            frame = read_server_frame(text)
-        except ValueError:
-            frame = None
-        size = len(text.encode())
-        if frame is None:  # of a newer server: no reason to lose the others
-            self._meter.frame("unknown", size)
+            await self._socket.send_str(text)
+        except (aiohttp.ClientError, OSError) as fault:
+            raise _lost() from fault
+        self._meter.sent_frame(what, _frame_size(len(text.encode())) + 4)
+
+    def close(self) -> None:
+        """Say goodbye, and let go of the connection."""
+        if not self._open:
             return
-        if isinstance(frame, ResetFrame):
-            self._pending.append(frame)
-            return
-        self._meter.event(frame.type, size, replayed=self._replaying)
-        if isinstance(frame, ErrorFrame):
-            self._refused(frame)
-        elif isinstance(frame, ChatMessage):
-            self._came(frame)
-        else:
-            if isinstance(frame, ReadFrame):
-                self._note_read(frame)
-            if isinstance(frame, TakenFrame | ClosedFrame | ReopenedFrame):
-                if frame.cursor in self._seen:
-                    return
-                self._seen.append(frame.cursor)
-            self._pending.append(frame)
-
-    def _came(self, message: ChatMessage) -> None:
-        account = self._session.account
-        if account is not None and message.sender.id == account.id:
-            self.sender.settle(message.client_id)
-        if message.again:
-            self._pending.append(message)
-        elif message.cursor not in self._seen:
-            self._seen.append(message.cursor)
-            self._pending.append(message)
-
-    def _take(self, news: ServerFrame) -> None:
-        if isinstance(news, ResetFrame):
-            self._finish(State.CONNECTING, "reading the history again")
-            raise ResetStream("Too much has happened since; reading the history again.")
-        if isinstance(news, ChatMessage | TakenFrame | ClosedFrame | ReopenedFrame) and not (
-            isinstance(news, ChatMessage) and news.again
-        ):
-            self.cursor = news.cursor
-
-    # -- what has come of what was sent
-
-    def _refused(self, frame: ErrorFrame) -> None:
-        """It is sent again, or told to whoever sent it."""
-        again = frame.code in {code.value for code in ErrorCode if code.again}
-        wait = AGAIN_SECONDS if frame.retry_after_ms is None else frame.retry_after_ms / 1000
-        mine = frame.client_id is None or frame.client_id in self.outbox
-        if again and mine:
-            self.sender.again(frame.client_id, wait)
-            return
-        if frame.client_id is not None:
-            self.sender.settle(frame.client_id)
-        self._pending.append(frame)
-
-    def _note_read(self, frame: ReadFrame) -> None:
-        account = self._session.account
-        for mark in frame.reads:
-            if account is not None and mark.reader.id == account.id:
-                self.sender.confirm_read(mark.cursor)
-
-    # -- coming back
-
-    async def _ended(self, closed: Closed, token: str) -> None:
-        """The server has closed the connection: come back, or raise why not."""
-        self._drop()
-        code, retry_after = closed.code, closed.retry_after
-        if code == CloseCode.TOO_LARGE and self.sender.in_flight is not None:
-            # Sent again, it would end every connection.
-            self._refused(
-                ErrorFrame(
-                    code=ErrorCode.TOO_LARGE,
-                    detail="The message is too long for the server.",
-                    chat_id=self.chat_id,
-                    client_id=self.sender.in_flight,
-                )
-            )
-        if code == CloseCode.UNAUTHORIZED:
-            if self._rejected is not None:  # a new token did not help
-                raise _refusal(closed)
-            self._rejected = token
-            await self._wait("token renewed", self._delay_after_end())
-        elif 4400 <= code < 4500 and code != CloseCode.STALLED:
-            raise _refusal(closed)
-        elif code == CloseCode.STALLED:
-            await self._wait("too slow to read", self._delay_after_end())
-        elif code in (CloseCode.NORMAL, CloseCode.GOING_AWAY, 1005):
-            words = (
-                "the server is going away"
-                if code == CloseCode.GOING_AWAY
-                else "the server ended it"
-            )
-            delay = self._delay_after_end()
-            if retry_after is not None:
-                delay = max(delay, retry_after * random.uniform(1.0, 1.1))  # noqa: S311 not a secret
-            await self._wait(words, delay)
-        else:
-            raise Unreachable(
-                f"The server has closed the chat's connection ({code} {closed.reason}).".replace(
-                    " )", ")"
-                ),
-                closed.reason or f"closed with {code}",
-                retry_after,
-            )
-
-    def _gives_up(self, error: ClientError) -> bool:
-        closed_for_good = isinstance(error, ApiError) and error.problem.type == FINAL
-        return closed_for_good or super()._gives_up(error)
-
-
-class _Frames:
-    """A WebSocket as what frames go out through."""
-
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-
-    async def send(self, frame: ClientFrame) -> None:
-        """Raises `Unreachable`."""
-        await self._channel.send(frame.model_dump_json(), frame.type)
+        self._rest()
+        task = asyncio.ensure_future(self._close_handshake())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     def drop(self) -> None:
-        """Let whoever reads see that it is broken."""
-        self._channel.drop()
+        """Break the connection, as a network does it."""
+        self._socket.drop()
+
+    async def _close_handshake(self) -> None:
+        with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+            # aiohttp's own bound begins anew with every frame that comes meanwhile.
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await self._socket.close()
+        self._socket.drop()
+
+    def _ended(self, message: aiohttp.WSMessage) -> Closed:
+        self._rest()
+        if self._silent:
+            raise Unreachable(
+                f"The server has gone silent (nothing for {self._silence:.0f} seconds).",
+                "gone silent",
+            )
+        if message.type is not WSMsgType.CLOSE or message.data == ABNORMAL:
+            raise _lost()
+        reason, retry_after = _read_reason(message.extra or "")
+        return Closed(message.data, reason, retry_after)
+
+    def _rest(self) -> None:
+        if not self._open:
+            return
+        self._open = False
+        self._meter.closed()
+        if self._beating is not None:
+            self._beating.cancel()
+        if self._listening is not None:
+            self._listening.cancel()
+
+    async def _ping_forever(self) -> None:
+        # The first at once: it shows that the server has let us in, and how far away it is.
+        while True:
+            if self._pinged_at is None:
+                self._pinged_at = time.perf_counter()
+                try:
+                    await self._socket.ping(b"tiffin")
+                except (aiohttp.ClientError, OSError):
+                    return  # whoever reads finds out
+                self._meter.sent_frame("ping", _frame_size(6) + 4)
+            await asyncio.sleep(PING_SECONDS)
+
+    def _restart_silence_timer(self) -> None:
+        """From now on it may be silent for so long."""
+        if self._listening is not None:
+            self._listening.cancel()
+            self._listening = None
+        if self._silence is not None and self._open:
+            self._listening = self._loop.call_later(self._silence, self._on_silence)
+
+    def _on_silence(self) -> None:
+        self._silent = True
+        self._socket.drop()
 
 
-FINAL = "about:blank#close"
-
-
-def _refusal(closed: Closed) -> ApiError:
-    """A close code that is final, as the HTTP status it stands for."""
-    words = {
-        CloseCode.UNAUTHORIZED: "You are not signed in any more.",
-        CloseCode.FORBIDDEN: "This chat is not open to you.",
-        CloseCode.NOT_FOUND: "There is no such chat of yours.",
-    }
-    detail = words.get(closed.code, f"The server refused the chat ({closed.code}).")
-    problem = ProblemDetails(
-        type=FINAL,
-        title=closed.reason or "refused",
-        status=closed.code - 4000,
-        detail=detail,
-        request_id="",
+def refused(fault: aiohttp.WSServerHandshakeError, base_url: str) -> ApiError | Unreachable:
+    """What an answer means that is no handshake."""
+    if fault.status < 400 or fault.status == HTTPStatus.UPGRADE_REQUIRED:
+        return NoStream(
+            f"No WebSocket comes through to the server at {base_url} (HTTP {fault.status}). "
+            "Something in between does not pass it on.",
+            f"no WebSocket (HTTP {fault.status})",
+        )
+    headers: Mapping[str, str] = fault.headers or {}
+    phrase = next((one.phrase for one in HTTPStatus if one == fault.status), "Error")
+    return ApiError(
+        ProblemDetails(
+            type="about:blank",
+            title=phrase,
+            status=fault.status,
+            detail=f"The server refused the WebSocket with HTTP {fault.status} {phrase}.",
+            request_id=headers.get("X-Request-ID", ""),
+        ),
+        parse_retry_after(headers.get("Retry-After")),
     )
-    return ApiError(problem)
+
+
+def _lost() -> Unreachable:
+    return Unreachable("The connection to the server was lost.", "connection lost")
+
+
+def _frame_size(payload: int) -> int:
+    """Bytes of a frame that is not masked (RFC 6455, 5.2)."""
+    return payload + (2 if payload < 126 else 4 if payload < 65_536 else 10)
+
+
+def _head_sizes(head: aiohttp.ClientResponse) -> tuple[int, int]:
+    """Bytes of the handshake: of the request's head, and of the answer's."""
+    request = head.request_info
+    line = len(f"GET {request.url.raw_path_qs} HTTP/1.1\r\n")
+    asked = sum(len(f"{name}: {value}\r\n") for name, value in request.headers.items())
+    status_line = len(f"HTTP/1.1 {head.status} {head.reason or ''}\r\n")
+    answered = sum(len(name) + len(value) + 4 for name, value in head.raw_headers)
+    return line + asked + 2, status_line + answered + 2
+
+
+def _read_reason(text: str) -> tuple[str, float | None]:
+    """The words of a close frame's reason, and in how many seconds to come back."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return text, None
+    if not isinstance(found, dict):
+        return text, None
+    milliseconds = found.get("retry_after_ms")
+    wait = None
+    if isinstance(milliseconds, int | float) and milliseconds >= 0:
+        wait = min(milliseconds / 1000, SERVER_SAYS_AT_MOST)
+    return str(found.get("reason", "")), wait

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from pydantic import Secret
 
 
-RETRY_SECONDS = (1, 2, 3, 5)
+LONGEST_WAIT_SECONDS = 5.0
+"""Between two attempts: somebody is waiting."""
 
 Attempt = Callable[[], Awaitable[bool]]
 
@@ -186,32 +187,39 @@ class LoginScreen(Screen[bool]):
     async def _attempt(self, attempt: Attempt) -> None:
         await self._ready.wait()
         from tui.common.client.errors import ClientError, Unreachable
-        from tui.common.client.retry import is_permanent
+        from tui.common.client.retry import Backoff, is_permanent, retry
 
-        tries = 0
-        while True:
+        async def attempt_once() -> bool:
             self._busy = True
-            try:
-                done = await attempt()
-            except ClientError as error:
-                self._busy = False
-                insist = isinstance(error, Unreachable) or attempt == self._resume
-                if is_permanent(error) or not insist:
-                    self._refused(error)
-                    return
-                pause = RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)]
-                tries += 1
+            return await attempt()
+
+        def is_final(error: ClientError) -> bool:
+            insist = isinstance(error, Unreachable) or attempt == self._resume
+            return is_permanent(error) or not insist
+
+        def show(error: ClientError, wait: float | None) -> None:
+            self._busy = False
+            if wait is None:
+                self._refused(error)
+            else:
                 self.show_status(f"{error.message} Trying again every few seconds; esc stops.")
-                await asyncio.sleep(pause)
-                continue
-            except ValueError as invalid:
-                self._refused(invalid)
-                return
-            finally:
-                self._busy = False
-            if done and self.is_attached:
-                self.dismiss(True)
+
+        try:
+            done = await retry(
+                attempt_once,
+                backoff=Backoff(base=1, cap=LONGEST_WAIT_SECONDS),
+                on_error=show,
+                is_final=is_final,
+            )
+        except ClientError:
             return
+        except ValueError as invalid:
+            self._refused(invalid)
+            return
+        finally:
+            self._busy = False
+        if done and self.is_attached:
+            self.dismiss(True)
 
     def _refused(self, error: Exception) -> None:
         from tui.common.format import field_of, message_for

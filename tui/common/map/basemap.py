@@ -9,7 +9,7 @@ from math import isfinite, sqrt
 from typing import TYPE_CHECKING, Any
 
 from tui.common.client.errors import ClientError
-from tui.common.client.retry import Backoff, is_permanent
+from tui.common.client.retry import retry
 from tui.common.map.geometry import LatLng, Mercator, to_lat_lng, to_mercator
 from tui.common.sanitize import plain
 
@@ -281,16 +281,10 @@ def _box(points: Sequence[Mercator] | Iterable[Mercator]) -> Box:
 async def load_basemap(api: "Api", show: Callable[[Basemap], None]) -> None:
     """Hand the ground to `show`, as soon as it is there; not at all where the server has no map,
     or none that this version understands."""
-    backoff = Backoff()
-    while True:
-        try:
-            town = await api.town_map()
-        except ClientError as error:
-            if is_permanent(error):
-                return
-            await asyncio.sleep(backoff.lost(getattr(error, "retry_after", None)))
-            continue
-        break
+    try:
+        town = await retry(api.town_map)
+    except ClientError:
+        return
     if town is None:
         return
     try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from server.features.drivers.schemas import Point
 from tui.common.client.errors import ClientError
-from tui.common.client.retry import Backoff, is_permanent
+from tui.common.client.retry import retry
 from tui.common.format import message_for
 from tui.common.tracking.track import DriverTrack, point_of
 
@@ -94,23 +94,23 @@ class DriverTracker:
 
     async def _lead(self) -> None:
         """Keep the way ahead known."""
-        backoff = Backoff()
         while True:
             await self._moved.wait()
             self._moved.clear()
-            track, target = self.track, self.track.target
-            if not track.wants_way or track.newest is None or target is None:
-                continue
             try:
-                route = await self._api.route(point_of(track.newest), target)
-            except ClientError as error:
-                if is_permanent(error):
-                    return  # a server that knows no ways: the straight distance has to do
-                await asyncio.sleep(backoff.lost(getattr(error, "retry_after", None)))
-                self._moved.set()
-                continue
-            backoff.reset()
-            if track.target == target:
-                track.lead(route)
-                self._on_change()
-            await asyncio.sleep(WAY_SECONDS)
+                asked = await retry(self._update_way)
+            except ClientError:
+                return  # a server without routes: the straight distance has to do
+            if asked:
+                await asyncio.sleep(WAY_SECONDS)
+
+    async def _update_way(self) -> bool:
+        """Ask for the way ahead if it is wanted; whether it was."""
+        track, target = self.track, self.track.target
+        if not track.wants_way or track.newest is None or target is None:
+            return False
+        route = await self._api.route(point_of(track.newest), target)
+        if track.target == target:
+            track.lead(route)
+            self._on_change()
+        return True

@@ -10,7 +10,7 @@ from typing import TypeVar
 from server.features.drivers.schemas import DriverOnDuty, DriverPosition, Point
 from tui.common.client.api import Api
 from tui.common.client.errors import ApiError, ClientError, Unreachable
-from tui.common.client.retry import Backoff, is_permanent
+from tui.common.client.retry import Backoff, retry
 from tui.common.tracking.track import Fix, Polyline
 
 SPEEDS = {"bicycle": 6.0, "cargo bike": 5.0, "scooter": 9.0}
@@ -156,52 +156,51 @@ class Trip:
         return Polyline(points)
 
     async def _leg(self, start: Point, end: Point) -> Sequence[Point]:
-        while True:
-            try:
-                return (await _in_time(self._api.route(start, end))).points
-            except ApiError as error:
-                if error.status in NO_WAYS:
-                    return (end,)
-                if is_permanent(error):
-                    raise
-                await self._pause(self._waits(error))
-            except Unreachable as error:
-                await self._pause(self._waits(error))
+        try:
+            route = await self._until_accepted(lambda: self._api.route(start, end))
+        except ApiError as error:
+            if error.status in NO_WAYS:
+                return (end,)
+            raise
+        return route.points
 
     async def _move(self, polyline: Polyline) -> None:
-        await self._pause(0)
-        while True:
+        now = 0.0
+        there = False
+
+        async def report() -> None:
+            nonlocal now, there
             now = time.monotonic()
             done = min(self.metres_done, polyline.metres)
             there = done >= polyline.metres - NEAR_ENOUGH
-            try:
-                await self._say(polyline.at(polyline.metres if there else done), standing=there)
-            except (ApiError, Unreachable) as error:
-                if is_permanent(error):
-                    raise
-                await self._pause(self._waits(error))
-                continue
-            if there:
-                return
-            until = min(now + self._interval, self._began_at + polyline.metres / self.speed)
-            await self._pause(until - time.monotonic())
+            await self._report(polyline.at(polyline.metres if there else done), standing=there)
 
-    async def _say(self, fix: Fix, *, standing: bool) -> None:
+        await self._pause(0)
+        while not there:
+            await self._until_accepted(report)
+            self._backoff.reset()
+            self.error, self.trouble_since = None, None
+            self._tell()
+            if not there:
+                until = min(now + self._interval, self._began_at + polyline.metres / self.speed)
+                await self._pause(until - time.monotonic())
+
+    async def _report(self, fix: Fix, *, standing: bool) -> None:
         position = DriverPosition(
             lat=fix.lat,
             lng=fix.lng,
             heading=fix.heading,
             speed_mps=0.0 if standing else self.speed,
         )
-        await _in_time(self._api.put_location(self._driver.id, position))
-        self._backoff.reset()
-        self.error, self.trouble_since = None, None
-        self._tell()
+        await self._api.put_location(self._driver.id, position)
 
-    def _waits(self, error: ApiError | Unreachable) -> float:
-        """Seconds until the next attempt."""
-        self._note(error)
-        return self._backoff.lost(error.retry_after)
+    async def _until_accepted(self, send: Callable[[], Awaitable[T]]) -> T:
+        return await retry(
+            lambda: _in_time(send()),
+            backoff=self._backoff,
+            on_error=lambda error, wait: None if wait is None else self._note(error),
+            sleep=self._pause,
+        )
 
     def _note(self, error: ClientError) -> None:
         self.error = error

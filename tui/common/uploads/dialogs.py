@@ -17,7 +17,7 @@ from textual.suggester import Suggester
 from textual.widgets import DirectoryTree, Input, Static
 
 from tui.common.client.errors import ClientError
-from tui.common.client.files import UnfitFile, home, in_short
+from tui.common.client.files import UnfitFile, home, short_path
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.confirm import ConfirmScreen
 from tui.common.sanitize import in_one_line, plain
@@ -196,7 +196,7 @@ class SaveScreen(Dialog[Path]):
             words = f"{error.message} Nothing was saved."
         except (OSError, ValueError) as fault:
             reason = getattr(fault, "strerror", None) or fault
-            words = f"{in_short(path)} cannot be written: {reason}."
+            words = f"{short_path(path)} cannot be written: {reason}."
         else:
             if self.is_attached:
                 self.dismiss(path)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from server.features.uploads.schemas import AcceptedUpload, NewUpload
 from tui.common.client.errors import ClientError, Unreachable
 from tui.common.client.meter import State
-from tui.common.client.retry import Backoff, in_short, is_permanent
+from tui.common.client.retry import retry, short_message
 from tui.common.client.stream import CUT
 from tui.common.format import message_for
 from tui.common.uploads.local_picture import LocalPicture
@@ -77,29 +77,30 @@ class UploadJob:
             self.sent = sent
             changed()
 
-        backoff = Backoff()
-        while True:
+        async def attempt() -> tuple[AcceptedUpload, float]:
+            if self.state is JobState.WAITING:
+                meter.set_state(State.CONNECTING)
             self.state, self.sent, self.words = JobState.SENDING, 0, ""
             changed()
-            try:
-                arrived = await self._answer(api, progress)
-            except ClientError as error:
-                self.words = message_for(error)
-                if is_permanent(error) and getattr(error, "retry_after", None) is None:
-                    self.state = JobState.REFUSED
-                    meter.set_state(State.IDLE)
-                    changed()
-                    return None
-                delay = backoff.lost(getattr(error, "retry_after", None))
-                self.state, self.again_at = JobState.WAITING, time.monotonic() + delay
-                meter.retrying(in_short(error), delay)
-                changed()
-                await asyncio.sleep(delay)
-                meter.set_state(State.CONNECTING)
-            else:
-                self.state = JobState.ARRIVED
+            return await self._answer(api, progress)
+
+        def show(error: ClientError, wait: float | None) -> None:
+            self.words = message_for(error)
+            if wait is None:
+                self.state = JobState.REFUSED
                 meter.set_state(State.IDLE)
-                return arrived
+            else:
+                self.state, self.again_at = JobState.WAITING, time.monotonic() + wait
+                meter.retrying(short_message(error), wait)
+            changed()
+
+        try:
+            arrived = await retry(attempt, on_error=show)
+        except ClientError:
+            return None
+        self.state = JobState.ARRIVED
+        meter.set_state(State.IDLE)
+        return arrived
 
     async def _answer(
         self, api: "Api", progress: Callable[[int, int], None]

@@ -1,6 +1,6 @@
 """What stands behind the panel for photos: parcels on their way, uploads, and the poll."""
 
-import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from textual.worker import Worker
 from server.features.uploads.schemas import NewUpload, Upload, UploadPurpose, UploadStatus
 from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.meter import State
-from tui.common.client.retry import Backoff, is_permanent
+from tui.common.client.retry import retry
 from tui.common.client.short_polling import INTERVAL_SECONDS, UploadPoll
 from tui.common.format import message_for
 from tui.common.uploads.bitmap import Bitmap
@@ -88,22 +88,16 @@ class UploadManager:
 
     async def read(self) -> None:
         """Read the list until there is an answer."""
-        backoff = Backoff()
-        while True:
-            try:
-                await self.store.read()
-            except SignedOut:
-                return
-            except ClientError as error:
+
+        def show(error: ClientError, _wait: float | None) -> None:
+            if not isinstance(error, SignedOut):
                 self.words = message_for(error)
                 self._changed()
-                if is_permanent(error):
-                    return
-                await asyncio.sleep(backoff.lost(getattr(error, "retry_after", None)))
-            else:
-                self.words = ""
-                self._changed()
-                return
+
+        with contextlib.suppress(ClientError):
+            await retry(self.store.read, on_error=show)
+            self.words = ""
+            self._changed()
 
     async def read_on(self) -> None:
         """Older uploads; what goes wrong is tried again when they are looked for again."""
@@ -144,16 +138,8 @@ class UploadManager:
             del self.previews[next(iter(self.previews))]
 
     async def _read(self, upload_id: str) -> None:
-        backoff = Backoff()
-        while True:
-            try:
-                self._put(await self._api.upload(upload_id))
-            except ClientError as error:
-                if is_permanent(error):
-                    return
-                await asyncio.sleep(backoff.lost(getattr(error, "retry_after", None)))
-            else:
-                return
+        with contextlib.suppress(ClientError):
+            self._put(await retry(lambda: self._api.upload(upload_id)))
 
     # -- following
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from server.features.uploads.schemas import Upload, UploadStatus
 from tui.common.client.errors import ClientError, SignedOut
-from tui.common.client.retry import Backoff, is_permanent
+from tui.common.client.retry import retry
 from tui.common.format import message_for
 from tui.common.uploads.bitmap import LONGEST, Bitmap, NotDrawable, decode
 from tui.common.uploads.jobs import UploadJob
@@ -126,22 +126,23 @@ class BeforeAfter:
             self._changed()
 
     async def _fetched(self, url: str, version: str) -> Bitmap | None:
-        backoff = Backoff()
-        while True:
-            try:
-                return await self._cache.picture(url, version=version)
-            except NotDrawable as error:
-                self.error = f"{error} It cannot be shown here; s saves it."
-                return None
-            except SignedOut:
-                return None
-            except ClientError as error:
+        def show(error: ClientError, _wait: float | None) -> None:
+            if not isinstance(error, SignedOut):
                 self.error = message_for(error)
                 self._changed()
-                if is_permanent(error):
-                    return None
-                await asyncio.sleep(backoff.lost(getattr(error, "retry_after", None)))
-                self.error = ""
+
+        async def fetch() -> Bitmap:
+            picture = await self._cache.picture(url, version=version)
+            self.error = ""
+            return picture
+
+        try:
+            return await retry(fetch, on_error=show)
+        except NotDrawable as error:
+            self.error = f"{error} It cannot be shown here; s saves it."
+        except ClientError:
+            pass  # shown above, or signed out
+        return None
 
 
 def _key(row: Upload | None) -> object:

@@ -199,7 +199,7 @@ class RowList(OptionList):
         self.highlighted = index
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Tell of rows that have come into view."""
+        """Report that other rows are in view."""
         super().watch_scroll_y(old_value, new_value)
         if round(old_value) != round(new_value):
             self.post_message(self.Scrolled(self))

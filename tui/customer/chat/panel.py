@@ -1,6 +1,5 @@
 """The customer's panel "Chat": support, one conversation in view."""
 
-import asyncio
 import time
 import uuid
 from collections.abc import Iterable
@@ -18,7 +17,7 @@ from tui.common.chat.session import Talk
 from tui.common.chat.view import ChatPane
 from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.meter import State
-from tui.common.client.retry import Backoff, is_permanent
+from tui.common.client.retry import retry
 from tui.common.format import message_for
 from tui.common.sanitize import plain
 from tui.customer.chat.dialogs import ChatsScreen, NewChatScreen
@@ -78,25 +77,23 @@ class ChatPanel(TalkPanel):
         self.changed()
 
     async def _load(self) -> None:
-        backoff = Backoff()
-        while not self.loaded:
-            try:
-                page = await self.api.chats(limit=20)
-            except ClientError as error:
-                self.pane.nothing = Content.assemble((plain(error.message), "$warning"))
-                self.changed()
-                if is_permanent(error):
-                    self.meter.set_state(State.DOWN, "no chats")
-                    return
-                await asyncio.sleep(backoff.lost(getattr(error, "retry_after", None)))
-                continue
-            self.loaded = True
-            self.pane.nothing = NO_CHAT
-            # The newest last, so that it is the one in view.
-            talks = [self.talk_of(chat) for chat in reversed(page.items) if is_open(chat)][-4:]
-            if self.talk is None:
-                self.view(self._to_begin_with(page.items, talks))
+        def failed(error: ClientError, wait: float | None) -> None:
+            self.pane.nothing = Content.assemble((plain(error.message), "$warning"))
             self.changed()
+            if wait is None:
+                self.meter.set_state(State.DOWN, "no chats")
+
+        try:
+            page = await retry(lambda: self.api.chats(limit=20), on_error=failed)
+        except ClientError:
+            return
+        self.loaded = True
+        self.pane.nothing = NO_CHAT
+        # The newest last, so that it is the one in view.
+        talks = [self.talk_of(chat) for chat in reversed(page.items) if is_open(chat)][-4:]
+        if self.talk is None:
+            self.view(self._to_begin_with(page.items, talks))
+        self.changed()
 
     def _to_begin_with(self, chats: list[Chat], talks: list[Talk]) -> Talk | None:
         """Where something is unsent; else the newest that is open, else the newest."""

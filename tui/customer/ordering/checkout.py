@@ -189,9 +189,7 @@ async def place_order(api: "Api", basket: "Basket", content: "PlaceOrder") -> "t
             used = refusal.status == 422 and field_of(refusal) == "Idempotency-Key"
             if used and attempts:
                 continue
-            # A 409 with Retry-After: the same request is still running on the server.
-            running = refusal.status == 409 and refusal.retry_after is not None
-            if is_permanent(refusal) and not used and not running:
+            if is_permanent(refusal) and not used:
                 basket.on_refused(attempt)
             raise
 

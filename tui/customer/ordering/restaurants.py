@@ -1,6 +1,5 @@
 """The restaurants to order from, two lines each."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import ClassVar, TypeVar
 
@@ -11,7 +10,7 @@ from textual.content import Content
 from server.features.restaurants.schemas import RestaurantSummary
 from server.features.shared.schemas import Address
 from tui.common.client.errors import ClientError, SignedOut
-from tui.common.client.retry import Backoff, is_permanent
+from tui.common.client.retry import Backoff, retry
 from tui.common.format import fit, message_for
 from tui.common.widgets.row_list import RowList
 from tui.customer.ordering.basket import Basket, out_of_reach
@@ -67,7 +66,7 @@ class RestaurantList(RowList):
 
 
 MAX_RETRY_SECONDS = 4.0
-"""Longest wait between two attempts: somebody is waiting."""
+"""Longest pause between two attempts: the customer is waiting."""
 
 ResultT = TypeVar("ResultT")
 
@@ -77,19 +76,17 @@ async def load_for(rows: RowList, ask: Callable[[], Awaitable[ResultT]]) -> Resu
 
     `rows` shows the error.
     """
-    backoff = Backoff(cap=MAX_RETRY_SECONDS)
-    while True:
-        try:
-            return await ask()
-        except SignedOut:
-            return None
-        except ClientError as error:
-            permanent = is_permanent(error)
-            again = "Esc leads back." if permanent else "Trying again by itself; esc leads back."
-            rows.message = Content.assemble(
-                ("✕ ", "bold $error"), message_for(error), (f"\n{again}", "$wire-ink")
-            )
-            rows.redraw()
-            if permanent:
-                return None
-            await asyncio.sleep(backoff.lost())
+
+    def show(error: ClientError, wait: float | None) -> None:
+        if isinstance(error, SignedOut):
+            return
+        again = "Esc leads back." if wait is None else "Trying again by itself; esc leads back."
+        rows.message = Content.assemble(
+            ("✕ ", "bold $error"), message_for(error), (f"\n{again}", "$wire-ink")
+        )
+        rows.redraw()
+
+    try:
+        return await retry(ask, backoff=Backoff(cap=MAX_RETRY_SECONDS), on_error=show)
+    except ClientError:
+        return None

@@ -1,13 +1,12 @@
 """Keeps the store current: reads pages of orders, polls the open ones, reports what changes."""
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Protocol
 
 from server.features.orders.schemas import Order, TrackedStatus
 from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.meter import Pattern
-from tui.common.client.retry import Backoff, is_permanent
+from tui.common.client.retry import retry
 from tui.common.format import message_for
 from tui.common.sanitize import plain
 from tui.customer.orders.model import OrderStore
@@ -94,26 +93,21 @@ class OrderFeed:
             return
 
     async def _load(self) -> None:
-        backoff = Backoff()
-        while True:
-            try:
-                page = await self._api.orders()
-            except SignedOut:
-                return
-            except ClientError as error:
-                self.error = message_for(error)
-                self._listener.request_redraw()
-                if is_permanent(error):
-                    return
-                await asyncio.sleep(backoff.lost(getattr(error, "retry_after", None)))
-                continue
-            break
+        try:
+            page = await retry(self._api.orders, on_error=self._on_load_error)
+        except ClientError:
+            return
         first = not self.store.loaded
         self.error = self.older_error = ""
         self.store.put_first_page(page)
         self._listener.request_redraw()
         if first:
             self._listener.on_loaded()
+
+    def _on_load_error(self, error: ClientError, _wait: float | None) -> None:
+        if not isinstance(error, SignedOut):
+            self.error = message_for(error)
+            self._listener.request_redraw()
 
     async def _check_for_new(self) -> None:
         try:
@@ -149,19 +143,15 @@ class OrderFeed:
 
     async def _refresh_moved(self, order_id: str) -> None:
         """Read the whole order, then report it; report first where reading fails."""
-        backoff = Backoff()
-        while True:
-            try:
-                order = await self._api.order(order_id)
-            except ClientError as error:
-                self._report(order_id)
-                if is_permanent(error):
-                    return
-                await asyncio.sleep(backoff.lost())
-                continue
-            self.put(order)
-            self._report(order_id)
+        try:
+            order = await retry(
+                lambda: self._api.order(order_id),
+                on_error=lambda _error, _wait: self._report(order_id),
+            )
+        except ClientError:
             return
+        self.put(order)
+        self._report(order_id)
 
     def _report(self, order_id: str) -> None:
         order = self.store.get(order_id)
@@ -237,7 +227,7 @@ class OrderTracker:
         return order_id in self._polls
 
     def drop_connection(self, order_id: str) -> bool:
-        """Drop the held request of that order; whether there is a poll to drop it from."""
+        """Drop the held request of that order; False if it is not polled."""
         poll = self._polls.get(order_id)
         if poll is not None:
             poll.drop_connection()

@@ -12,8 +12,8 @@ from enum import Enum, auto
 from server.features.drivers.schemas import DriverOnDuty, Point
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.client.api import Api
-from tui.common.client.errors import ApiError, ClientError, Unreachable
-from tui.common.client.retry import Backoff
+from tui.common.client.errors import ApiError, ClientError
+from tui.common.client.retry import Backoff, retry
 from tui.common.tracking.track import metres_between, point_of
 from tui.common.tracking.trip import Trip, TripEnd
 from tui.demo.autopilot.rules import (
@@ -32,6 +32,10 @@ SIGNED_OUT_SECONDS = 1.0
 """The same where the autopilot has to sign in again."""
 
 log = logging.getLogger("autopilot")
+
+
+class _NotOnDutyError(ClientError):
+    """The server does not list the driver."""
 
 
 class StopKind(Enum):
@@ -144,25 +148,26 @@ class DriverBot:
 
     async def _look_up(self) -> tuple[DriverOnDuty, float]:
         """The driver as the server knows them, and the seconds between two positions."""
-        backoff = Backoff(cap=8)
-        while True:
-            retry_after = None
-            try:
-                page = await self._api.drivers_on_duty()
-            except ClientError as error:
-                if self._trouble_since is None:
-                    self._trouble_since = time.monotonic()
-                if isinstance(error, ApiError | Unreachable):
-                    retry_after = error.retry_after
-            else:
-                driver = next((one for one in page.items if one.id == self._driver_id), None)
-                self._refused = driver is None
-                if driver is not None:
-                    self._trouble_since = None
-                    self._place(driver)
-                    return driver, page.interval_seconds
+
+        async def look_up() -> tuple[DriverOnDuty, float]:
+            page = await self._api.drivers_on_duty()
+            driver = next((one for one in page.items if one.id == self._driver_id), None)
+            self._refused = driver is None
+            if driver is None:
+                raise _NotOnDutyError("This driver is not on duty.")
+            return driver, page.interval_seconds
+
+        def failed(error: ClientError, _wait: float | None) -> None:
+            if self._trouble_since is None and not isinstance(error, _NotOnDutyError):
+                self._trouble_since = time.monotonic()
             self._on_change()
-            await asyncio.sleep(backoff.lost(retry_after))
+
+        driver, interval = await retry(
+            look_up, backoff=Backoff(cap=8), on_error=failed, is_final=lambda _error: False
+        )
+        self._trouble_since = None
+        self._place(driver)
+        return driver, interval
 
     def _place(self, driver: DriverOnDuty) -> None:
         """Begin where the driver was last, if that is anywhere near."""

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 from server.features.accounts.schemas import Credentials, Role
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.client.api import Api
-from tui.common.client.errors import ApiError, ClientError, ResetStream, Unreachable
+from tui.common.client.errors import ApiError, ClientError, Unreachable
 from tui.common.client.fallback import LogStream
 from tui.common.client.meter import Wire
-from tui.common.client.retry import Backoff, is_permanent
+from tui.common.client.retry import is_permanent, sync_loop
 from tui.common.client.session import Session
 from tui.common.tracking.track import point_of
 from tui.demo.autopilot.drivers import DriverBots
@@ -30,6 +30,10 @@ PAGES_READ = 10
 """Pages of 200 orders in which open ones are looked for."""
 
 log = logging.getLogger("autopilot")
+
+
+class _CannotWorkError(ClientError):
+    """Wrong password, or no employee of a restaurant: trying again is of no use."""
 
 
 class Autopilot:
@@ -55,6 +59,7 @@ class Autopilot:
         self._pace = pace
         self._turn = turn or NewsTurn()
         self._name = credentials.email
+        self._restaurant_id = ""
         self._later: dict[str, float] = {}
         self._news = asyncio.Event()
         self.driver_bots = DriverBots(self.api, pace, self._news.set)
@@ -68,20 +73,13 @@ class Autopilot:
 
         Returns when coming back is of no use: wrong password, no employee.
         """
-        backoff = Backoff(cap=15)
-        while True:
-            try:
-                restaurant_id = await self._restaurant()
-                if restaurant_id is None:
-                    return
-                await self._shift(restaurant_id, backoff)
-            except ResetStream:
-                log.info("%s: reading the board again", self._name)
-                await asyncio.sleep(backoff.ended())
-            except ClientError as error:
-                wait = backoff.lost(getattr(error, "retry_after", None))
-                log.warning("%s: %s Again in %.1f s.", self._name, error.message, wait)
-                await asyncio.sleep(wait)
+        await sync_loop(
+            self._begin_shift,
+            self._shift,
+            on_error=self._on_error,
+            is_final=lambda error: isinstance(error, _CannotWorkError),
+            cap=15,
+        )
 
     async def close(self) -> None:
         """Stop the drivers, log out, if the server listens, and close the connections."""
@@ -92,8 +90,14 @@ class Autopilot:
                     await self.session.log_out()
         await self.session.close()
 
-    async def _restaurant(self) -> str | None:
-        """Where this account works, logged in; None where it cannot work at all."""
+    def _on_error(self, error: ClientError, wait: float | None) -> None:
+        if wait is None:
+            log.error("%s: %s", self._name, error.message)
+        else:
+            log.warning("%s: %s Again in %.1f s.", self._name, error.message, wait)
+
+    async def _log_in(self) -> str:
+        """Log in where needed; the restaurant of this account. Raises `_CannotWorkError`."""
         account = self.session.account
         if account is None:
             try:
@@ -103,18 +107,20 @@ class Autopilot:
             except ApiError as refusal:
                 if not is_permanent(refusal):
                     raise
-                log.error("%s: %s", self._name, refusal.message)
-                return None
+                raise _CannotWorkError(refusal.message) from refusal
         if account.role is not Role.EMPLOYEE or not account.restaurant_id:
-            log.error("%s: not an employee of a restaurant; nothing to do here", self._name)
-            return None
+            raise _CannotWorkError("not an employee of a restaurant; nothing to do here")
         self._own_ids.add(account.id)
         return account.restaurant_id
 
-    async def _shift(self, restaurant_id: str, backoff: Backoff) -> None:
+    async def _begin_shift(self) -> str | None:
+        self._restaurant_id = await self._log_in()
         cursor = await self._read_board()
-        backoff.opened()
         log.info("%s: on duty, %d open orders", self._name, len(self.orders))
+        return cursor
+
+    async def _shift(self, cursor: str | None) -> None:
+        restaurant_id = self._restaurant_id
         hands = [
             asyncio.create_task(self._follow(restaurant_id, cursor)),
             asyncio.create_task(self._work()),

@@ -13,12 +13,12 @@ from server.features.chat.frame_schemas import ClosedFrame, TakenFrame
 from server.features.chat.schemas import Chat, ChatMessage, ChatStatus
 from server.features.orders.schemas import CANCELLABLE, Order, OrderStatus
 from tui.common.client.api import Api
+from tui.common.client.chat_room import Room
 from tui.common.client.errors import ApiError, ClientError, ResetStream
 from tui.common.client.fallback import LogStream
 from tui.common.client.meter import Pattern
-from tui.common.client.retry import Backoff, is_permanent
+from tui.common.client.retry import sync_loop
 from tui.common.client.session import Session
-from tui.common.client.websocket import Room
 
 WAIT_SECONDS = 6.0
 """So long a person has before the autopilot answers, at pace 1."""
@@ -76,33 +76,33 @@ class Assistant:
 
     async def run(self, restaurant_id: str) -> None:
         """Watch the queue until cancelled; returns where the server knows no chats."""
-        backoff = Backoff(cap=15)
+
+        async def read() -> str | None:
+            self._restaurant = (await self._api.restaurant(restaurant_id)).name
+            return await self._read_queue()
+
+        def failed(error: ClientError, wait: float | None) -> None:
+            if wait is None:
+                log.info("no support from here: %s", error.message)
+
         try:
-            while True:
-                try:
-                    self._restaurant = (await self._api.restaurant(restaurant_id)).name
-                    await self._watch(backoff)
-                except ResetStream:
-                    await asyncio.sleep(backoff.ended())
-                except ClientError as error:
-                    if is_permanent(error):
-                        log.info("no support from here: %s", error.message)
-                        return
-                    await asyncio.sleep(backoff.lost(getattr(error, "retry_after", None)))
+            await sync_loop(read, self._watch, on_error=failed, cap=15)
         finally:
             tasks = list(self._tasks.values())
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _watch(self, backoff: Backoff) -> None:
+    async def _read_queue(self) -> str | None:
         page = await self._api.open_chats()
-        backoff.opened()
         self._chats = {chat.id: chat for chat in page.items}
         for chat in page.items:
             self._consider(chat)
+        return page.cursor
+
+    async def _watch(self, cursor: str | None) -> None:
         async with LogStream(
-            self._session, "/chats/stream", "/chats/events", "support queue", page.cursor
+            self._session, "/chats/stream", "/chats/events", "support queue", cursor
         ) as stream:
             async for event in stream:
                 try:

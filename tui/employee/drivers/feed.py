@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tui.common.client.errors import ClientError
-from tui.common.client.retry import Backoff, is_permanent
+from tui.common.client.retry import retry
 from tui.common.format import message_for
 from tui.employee.drivers.model import DriverList
 
@@ -40,19 +40,14 @@ class DriversFeed:
 
     async def run(self) -> None:
         """Read, and read again whenever it is time."""
-        backoff = Backoff()
         while True:
-            self._asked.clear()
             try:
-                page = await self._api.drivers_on_duty()
-            except ClientError as error:
-                self.error = message_for(error)
-                self.over = is_permanent(error)
-                self._changed()
-                wait = backoff.lost(getattr(error, "retry_after", None))
-                await self._pause(None if self.over else wait)
+                page = await retry(
+                    self._api.drivers_on_duty, on_error=self._on_error, sleep=self._pause
+                )
+            except ClientError:
+                await self._pause(None)
                 continue
-            backoff.reset()
             self._roster.read(page)
             self.loaded, self.error, self.over = True, "", False
             self._changed()
@@ -60,9 +55,16 @@ class DriversFeed:
             while not await self._pause(seconds) and not self.again:
                 pass
 
+    def _on_error(self, error: ClientError, wait: float | None) -> None:
+        self.error = message_for(error)
+        self.over = wait is None
+        self._changed()
+
     async def _pause(self, seconds: float | None) -> bool:
         """So long, or until somebody asks; whether somebody did."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._asked.wait()
-        return self._asked.is_set()
+        asked = self._asked.is_set()
+        self._asked.clear()
+        return asked

@@ -59,7 +59,7 @@ class OrderActions:
         self._host = host
 
     def step(self, order: Order) -> None:
-        """The usual next step, with the question that belongs to it."""
+        """Take the next step, after asking for what it needs."""
         following = STEPS[STEPS.index(order.status) + 1]
         if order.status is OrderStatus.PLACED:
             self._ask_minutes(order, "Accept", following)
@@ -69,7 +69,7 @@ class OrderActions:
             self._send(order, StatusChange(status=following, expected_version=order.version))
 
     def change_minutes(self, order: Order) -> None:
-        """Another time for an order that is being made."""
+        """Change the time of an order that is being made."""
         if order.status in (OrderStatus.ACCEPTED, OrderStatus.PREPARING):
             self._ask_minutes(order, "More time for", order.status)
         elif order.status is OrderStatus.PLACED:
@@ -78,11 +78,11 @@ class OrderActions:
             self._host.toast(f"#{order.number} is cooked already; its time is the driver's now.")
 
     def change_driver(self, order: Order) -> None:
-        """Name a driver, or another one."""
+        """Assign a driver, or another one."""
         self._ask_driver(order, "Assign a driver to", order.status)
 
     def assign(self, order: Order, driver_id: str) -> None:
-        """Give it to that driver; what is ready leaves with them at once."""
+        """Assign that driver; a ready order leaves at once."""
         ready = order.status is OrderStatus.READY
         status = OrderStatus.OUT_FOR_DELIVERY if ready else order.status
         self._send(
@@ -91,7 +91,7 @@ class OrderActions:
         )
 
     def reject(self, order: Order) -> None:
-        """Reject a new order, or call an accepted one off; either wants a reason."""
+        """Reject a new order, or cancel an accepted one; both need a reason."""
         self._host.ask(
             ReasonScreen(order),
             lambda reason: self._send(
@@ -156,29 +156,30 @@ class OrderActions:
     async def _with_minutes(
         self, order: Order, status: OrderStatus, minutes: int, usual: int
     ) -> None:
-        """The minutes are the kitchen's; what is sent goes to the door, so the ride is added.
+        """Send minutes until the order is ready: the server takes them until it is delivered.
 
-        The server knows the ride once it has accepted the order: `eta` less `ready_by`.
+        So the trip is added, which the server knows once the order is accepted: `eta` less
+        `ready_by`.
         """
         if status is not order.status:
             change = StatusChange(status=status, expected_version=order.version)
             order = await self._change(order, change)
             if minutes == usual:
                 return
-        ride = 0
+        trip = 0
         if order.eta is not None and order.ready_by is not None:
-            ride = round((order.eta - order.ready_by).total_seconds() / 60)
+            trip = round((order.eta - order.ready_by).total_seconds() / 60)
         await self._change(
             order,
             StatusChange(
                 status=status,
                 expected_version=order.version,
-                eta_minutes=minutes + ride,
+                eta_minutes=minutes + trip,
             ),
         )
 
     async def _report_conflict(self, order: Order, refusal: ApiError) -> None:
-        """Say what stands in the way, and show the order as it is now."""
+        """Explain the conflict, and show the order as it is now."""
         present = order_in_conflict(refusal)
         if present is None and refusal.status != 404:
             try:
@@ -193,7 +194,7 @@ class OrderActions:
 
 
 def order_in_conflict(refusal: ApiError) -> Order | None:
-    """The present order that a conflict carries."""
+    """The current order, if the conflict carries it."""
     extra = refusal.problem.model_extra or {}
     try:
         return Order.model_validate(extra.get("order"))
@@ -202,7 +203,7 @@ def order_in_conflict(refusal: ApiError) -> Order | None:
 
 
 def conflict_message(seen: Order, present: Order, words: str) -> str:
-    """Why a step was refused: who has changed the order since it was seen, and to what."""
+    """Why a change was refused: who has changed the order since, and to what."""
     number = f"#{present.number}"
     if present.version == seen.version:
         return f"{number}: {words}"

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from server.features.orders.schemas import Order, OrderPage
 from server.features.restaurants.schemas import Restaurant
 from tui.common.client.errors import ClientError
-from tui.common.client.retry import is_permanent, sync_loop
+from tui.common.client.retry import sync_loop
 from tui.employee.kitchen.model import OrderBoard
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class KitchenFeed:
         return self._meter if self._stream is None else self._stream.meter
 
     def drop_connection(self) -> bool:
-        """Drop the connection; it comes back by itself. False where there is none to drop."""
+        """Drop the connection, which then reconnects; False if there is none."""
         if self._stream is None:
             return False
         self._stream.drop_connection()
@@ -79,7 +79,7 @@ class KitchenFeed:
                 self.restaurant = await self._api.restaurant(self._restaurant_id)
             return cursor
 
-        await sync_loop(read, self._follow, self._meter, self._on_error)
+        await sync_loop(read, self._follow, meter=self._meter, on_error=self._on_error)
 
     def apply_events(self) -> None:
         """Bring the board up to date with what has come.
@@ -93,16 +93,16 @@ class KitchenFeed:
             except ValidationError:  # from a newer server; the others still count
                 continue
 
-    def _on_error(self, error: ClientError) -> None:
+    def _on_error(self, error: ClientError, wait: float | None) -> None:
         self.error = error.message
-        self.stopped = is_permanent(error)
+        self.stopped = wait is None
         self._request_redraw()
 
     async def _read(self) -> str:
         horizon = datetime.now(UTC) - LOOK_BACK
         page = await self._api.orders(limit=PAGE)
-        # The first page's cursor is the oldest: the stream repeats what the later pages have
-        # already, and the versions tell.
+        # The first page's cursor is the oldest: the stream repeats what the later pages have, and
+        # the board drops what it has already.
         cursor = page.cursor
         found = list(page.items)
         while page.next is not None and not _is_past(page, horizon):

@@ -118,7 +118,7 @@ class KitchenPanel(Panel):
         self._status: tuple[object, ...] = ()
         """What badge, summary and headline were last made of."""
         self._reported: frozenset[str] = frozenset()
-        """Cancelled orders that a toast has told of."""
+        """Cancelled orders that a toast was shown for."""
         self._second = 0
         self._redrawn_at = 0.0
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from server.features.chat.schemas import Chat, ChatStatus, QueueEvent
 from tui.common.client.errors import ClientError
 from tui.common.client.fallback import LogStream
-from tui.common.client.retry import is_permanent, sync_loop
+from tui.common.client.retry import sync_loop
 
 if TYPE_CHECKING:
     from tui.common.client.api import Api
@@ -142,11 +142,11 @@ class QueueFeed:
 
     async def run(self) -> None:
         """Read the queue and follow it from there, again after each reset."""
-        await sync_loop(self._read, self._follow, self._meter, self._note)
+        await sync_loop(self._read, self._follow, meter=self._meter, on_error=self._on_error)
 
-    def _note(self, error: ClientError) -> None:
+    def _on_error(self, error: ClientError, wait: float | None) -> None:
         self.error = error.message
-        self.over = is_permanent(error)
+        self.over = wait is None
         self._changed()
 
     async def _read(self) -> str | None:

@@ -34,7 +34,7 @@ async def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     await found.close()
 
 
-async def test_in_out_over_and_away(blobs: Blobs, tmp_path: Path) -> None:
+async def test_a_blob_is_stored_read_replaced_and_removed(blobs: Blobs, tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     assert await blobs.state() == "ok"
     source.write_bytes(b"another")
@@ -53,7 +53,7 @@ async def test_in_out_over_and_away(blobs: Blobs, tmp_path: Path) -> None:
         await blobs.fetch("upl_1.sent", target)
 
 
-async def test_many_at_once(blobs: Blobs, tmp_path: Path) -> None:
+async def test_many_blobs_are_stored_at_once(blobs: Blobs, tmp_path: Path) -> None:
     async def one(number: int) -> None:
         source, target = tmp_path / f"s{number}", tmp_path / f"t{number}"
         source.write_bytes(bytes([number]) * 10_000)
@@ -80,7 +80,7 @@ async def test_a_name_is_never_a_path(blobs: Blobs, tmp_path: Path, name: str) -
 
 
 async def test_half_a_blob_is_never_seen(tmp_path: Path) -> None:
-    """A copy that fails in its middle leaves the one before."""
+    """A copy that fails half-way leaves the blob before it."""
     blobs = FolderBlobs(tmp_path / "blobs")
     source = tmp_path / "source"
     source.write_bytes(b"whole")
@@ -92,8 +92,8 @@ async def test_half_a_blob_is_never_seen(tmp_path: Path) -> None:
     assert files == ["upl_1"]
 
 
-async def test_a_folder_whose_disk_is_not_mounted_has_lost_nothing(tmp_path: Path) -> None:
-    """Neither what is in it nor what is to be removed from it; and nothing new is put beside it."""
+async def test_nothing_is_lost_while_a_disk_is_not_mounted(tmp_path: Path) -> None:
+    """Neither blobs nor removals, and no new blob is written under the mount point."""
     folder, source, target = tmp_path / "blobs", tmp_path / "source", tmp_path / "target"
     source.write_bytes(b"x")
     before = FolderBlobs(folder)
@@ -117,7 +117,7 @@ async def test_a_folder_whose_disk_is_not_mounted_has_lost_nothing(tmp_path: Pat
         await before.fetch("upl_2", target)
 
 
-async def test_many_may_put_the_first_blob_into_a_folder(tmp_path: Path) -> None:
+async def test_several_may_store_the_first_blob_at_once(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(b"x")
     for number in range(100):
@@ -125,7 +125,7 @@ async def test_many_may_put_the_first_blob_into_a_folder(tmp_path: Path) -> None
         await asyncio.gather(*(blobs.put(f"upl_{one}", source, "image/png") for one in range(6)))
 
 
-async def test_a_folder_without_room_says_so_to_the_operator_alone(
+async def test_only_the_operator_reads_that_a_folder_has_no_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blobs = FolderBlobs(tmp_path / "blobs")
@@ -142,7 +142,7 @@ async def test_a_folder_without_room_says_so_to_the_operator_alone(
     assert str(trouble.value) == "not a directory"
 
 
-async def test_a_disk_that_is_nearly_full_takes_nothing_new_but_ends_what_was_begun(
+async def test_a_nearly_full_disk_takes_no_new_blob_but_completes_others(
     tmp_path: Path,
 ) -> None:
     blobs = FolderBlobs(tmp_path / "blobs", reserve=1 << 60)
@@ -177,14 +177,14 @@ async def test_drafts_of_killed_servers_are_swept(tmp_path: Path) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Azure's adapter gives up soon."""
+    """Azure's adapter gives up early."""
     monkeypatch.setattr(azure_blobs, "RETRY_SECONDS", 0)
     monkeypatch.setattr(azure_blobs, "CALL_SECONDS", 0.4)
     monkeypatch.setattr(azure_blobs, "STATE_SECONDS", 0.3)
 
 
 @pytest.mark.parametrize("silent", [False, True], ids=["away", "silent"])
-async def test_a_store_that_does_not_answer_is_told_in_words(
+async def test_a_store_that_does_not_answer_is_a_readable_error(
     tmp_path: Path, impatient: None, silent: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     nowhere = Azurite(tmp_path)  # not started
@@ -210,7 +210,7 @@ async def test_a_store_that_does_not_answer_is_told_in_words(
 
 
 @pytest.mark.parametrize("wrong", ["nonsense", "AccountName=x;BlobEndpoint=http://127.0.0.1:1/x"])
-def test_a_connection_string_that_is_none(data_dir: Path, wrong: str) -> None:
+def test_an_invalid_connection_string_stops_the_start(data_dir: Path, wrong: str) -> None:
     from server.app import create_app
 
     with pytest.raises(SettingsError, match="TIFFIN_AZURE_STORAGE_CONNECTION_STRING"):
@@ -220,7 +220,7 @@ def test_a_connection_string_that_is_none(data_dir: Path, wrong: str) -> None:
 @pytest.mark.parametrize(
     ("scheme", "wires"), [("https", "spr=https&"), ("http", "spr=https%2Chttp&")]
 )
-async def test_a_link_is_for_tls_where_the_store_has_it(scheme: str, wires: str) -> None:
+async def test_a_signed_url_requires_tls_where_the_store_has_it(scheme: str, wires: str) -> None:
     endpoint = f"BlobEndpoint={scheme}://127.0.0.1:1/{ACCOUNT};"
     blobs = AzureBlobs(f"AccountName={ACCOUNT};AccountKey={KEY};{endpoint}", "photos")
     link = blobs.signed_url("upl_1.original", "image/jpeg") or ""
@@ -229,8 +229,8 @@ async def test_a_link_is_for_tls_where_the_store_has_it(scheme: str, wires: str)
     assert wires in link
 
 
-async def test_a_photo_by_way_of_azure(azurite: Azurite, data_dir: Path) -> None:
-    """From the upload to a link that anybody may follow for a while, and to nothing left."""
+async def test_a_photo_in_azure(azurite: Azurite, data_dir: Path) -> None:
+    """From the upload to a URL that anyone may read for a while, and to its removal."""
     settings = settings_for(
         data_dir,
         azure_storage_connection_string=azurite.connection_string,
@@ -270,7 +270,7 @@ async def test_a_photo_by_way_of_azure(azurite: Azurite, data_dir: Path) -> None
         assert not (data_dir / "blobs").exists()
 
 
-async def test_without_its_store_a_server_takes_no_photos_and_serves_the_rest(
+async def test_without_its_store_a_server_refuses_photos_and_serves_the_rest(
     data_dir: Path, tmp_path: Path, impatient: None
 ) -> None:
     nowhere = Azurite(tmp_path).connection_string

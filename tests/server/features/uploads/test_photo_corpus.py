@@ -19,7 +19,7 @@ MOST_MEGABYTES = 900
 
 
 def worker_peaks() -> list[float]:
-    """What each of this server's workers has at most needed so far, in MB."""
+    """The peak memory of each of this server's workers, in MB."""
     found = []
     for process in photo_workers():
         status = Path(f"/proc/{process.pid}/status").read_text()
@@ -50,7 +50,9 @@ def test_the_corpus_is_large_enough() -> None:
     assert len({odd.name for odd in everything}) == len(everything)
 
 
-async def test_what_is_no_picture_is_refused_at_once(ana: Rest, server: LiveServer) -> None:
+async def test_a_file_that_is_not_a_picture_is_refused_at_once(
+    ana: Rest, server: LiveServer
+) -> None:
     for odd in REFUSED:
         answer = await send(ana, odd.make(), name=odd.file_name, kind=odd.media_type)
         assert answer.status == odd.becomes, f"{odd.name}: {answer.status} {answer.body[:300]!r}"
@@ -63,10 +65,8 @@ async def test_what_is_no_picture_is_refused_at_once(ana: Rest, server: LiveServ
 
 
 @pytest.mark.timeout(240)
-async def test_what_looks_like_a_picture_ends_well_or_in_words(
-    ana: Rest, server: LiveServer
-) -> None:
-    """All at once, as a crowd would."""
+async def test_an_odd_picture_is_done_or_fails_with_a_reason(ana: Rest, server: LiveServer) -> None:
+    """All are sent at once."""
     odds = [*FAILING, *FINE]
     ids = {}
     for odd in odds:
@@ -84,7 +84,7 @@ async def test_what_looks_like_a_picture_ends_well_or_in_words(
 
 
 @pytest.mark.parametrize("odd", READ, ids=lambda odd: odd.name)
-def test_what_is_a_picture_is_read_without_what_it_says_of_itself(odd: Odd, tmp_path: Path) -> None:
+def test_a_picture_loses_its_metadata(odd: Odd, tmp_path: Path) -> None:
     (tmp_path / "sent").write_bytes(odd.make())
     picture = read_picture(tmp_path / "sent")
     assert picture.size == odd.size
@@ -139,7 +139,7 @@ def _files(folder: Path, *, blobs: bool) -> set[str]:
     return {path.name for path in paths if ("blobs" in path.parts) is blobs}
 
 
-async def test_a_name_leads_nowhere(data_dir: Path) -> None:
+async def test_a_file_name_is_never_a_path(data_dir: Path) -> None:
     settings = settings_for(data_dir, photo_workers=0)
     async with running_server(settings) as server, Rest(server.url) as rest:
         await rest.register("ana@example.com")

@@ -21,7 +21,7 @@ GREYS = tuple((value,) * 3 for value in (170, 250, 74))
 
 @pytest.fixture
 def read(tmp_path: Path) -> Callable[[bytes], Image.Image]:
-    """Reads what a file with that content shows."""
+    """Gives a reader of pictures from bytes."""
 
     def picture(content: bytes) -> Image.Image:
         path = tmp_path / "sent"
@@ -80,7 +80,7 @@ BESIDE = {
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 @pytest.mark.parametrize("beside", BESIDE)
-def test_a_png_is_whole_whatever_stands_beside_its_pixels(
+def test_a_png_is_read_whatever_its_other_chunks_are(
     read: Callable[[bytes], Image.Image], beside: str
 ) -> None:
     picture = read(with_chunks(BESIDE[beside]))
@@ -89,7 +89,7 @@ def test_a_png_is_whole_whatever_stands_beside_its_pixels(
 
 
 @pytest.mark.parametrize("kind", [b"IHDR", b"PLTE"])
-def test_what_a_png_cannot_be_shown_without_has_to_be_right(
+def test_a_png_with_a_broken_critical_chunk_is_refused(
     read: Callable[[bytes], Image.Image], kind: bytes
 ) -> None:
     content = bytearray(saved(plate().quantize(8), "PNG"))
@@ -100,7 +100,7 @@ def test_what_a_png_cannot_be_shown_without_has_to_be_right(
         read(bytes(content))
 
 
-def test_a_png_without_its_last_bytes_is_whole_as_long_as_its_pixels_are(
+def test_a_truncated_png_is_read_if_its_pixels_are_complete(
     read: Callable[[bytes], Image.Image],
 ) -> None:
     for content in (png(), saved(plate(), "PNG", compress_level=0)):
@@ -111,7 +111,7 @@ def test_a_png_without_its_last_bytes_is_whole_as_long_as_its_pixels_are(
 
 
 def deep(colour: int, mode: str, *clear: int, depth: int = 16) -> bytes:
-    """The plate with so many bits a channel; `clear` is the colour that is transparent."""
+    """The plate with that many bits a channel; `clear` is the transparent colour."""
     picture = plate(mode)
     length = picture.width * len(picture.getbands())
     content = picture.tobytes()
@@ -130,7 +130,7 @@ def deep(colour: int, mode: str, *clear: int, depth: int = 16) -> bytes:
 
 
 def packed(row: bytes, depth: int) -> bytes:
-    """Several pixels a byte, their upper bits."""
+    """Several pixels in a byte, by their upper bits."""
     count = 8 // depth
     return bytes(
         sum((row[at + n] >> 8 - depth) << (8 - depth - n * depth) for n in range(count))
@@ -160,7 +160,7 @@ DEEP = [
 @pytest.mark.parametrize(
     ("content", "colours", "alpha"), [one[1:] for one in DEEP], ids=[one[0] for one in DEEP]
 )
-def test_depths_and_the_transparent_colour(
+def test_all_depths_and_transparent_colours_are_read(
     read: Callable[[bytes], Image.Image],
     content: bytes,
     colours: tuple[tuple[int, ...], ...] | None,
@@ -185,7 +185,7 @@ CUTS = [
 
 
 @pytest.mark.parametrize("content", [one[1] for one in CUTS], ids=[one[0] for one in CUTS])
-def test_a_jpeg_is_whole_as_long_as_its_lines_are(
+def test_a_truncated_jpeg_is_read_if_its_lines_are_complete(
     read: Callable[[bytes], Image.Image], content: bytes
 ) -> None:
     whole = read(content)
@@ -261,10 +261,10 @@ PROFILES = [
 @pytest.mark.parametrize(
     ("content", "colours"), [one[1:] for one in PROFILES], ids=[one[0] for one in PROFILES]
 )
-def test_colours_are_as_their_profile_means_them(
+def test_colours_follow_their_profile(
     read: Callable[[bytes], Image.Image], content: bytes, colours: list[tuple[int, ...]]
 ) -> None:
-    """And where it means others, or nothing, as they are."""
+    """A profile that is broken or for other colours is ignored."""
     picture = read(content)
     shows(picture, colours, most=9)
     with Image.open(io.BytesIO(content)) as sent:

@@ -1,4 +1,4 @@
-"""Uploads over REST: who may, what for, once however often, and what becomes of it."""
+"""Uploads over REST: permissions, idempotency, results and removal."""
 
 import asyncio
 import io
@@ -22,14 +22,14 @@ from support.waiting import wait_until
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What there is to do is looked for more often than it has to be."""
+    """Poll more often than in production."""
     monkeypatch.setattr(janitor, "CLEAN_SECONDS", 0.1)
     monkeypatch.setattr(processor, "POLL_SECONDS", 0.1)
 
 
 @pytest.fixture
 async def idle(data_dir: Path) -> AsyncIterator[Cast]:
-    """A server that takes photos and leaves them in the queue."""
+    """A server that accepts photos and leaves them in the queue."""
     settings = settings_for(data_dir, photo_workers=0, photos_arriving_per_account=10)
     async with running_server(settings) as server, cast_of(server) as cast:
         yield cast
@@ -37,21 +37,21 @@ async def idle(data_dir: Path) -> AsyncIterator[Cast]:
 
 @pytest.fixture
 async def cast(data_dir: Path) -> AsyncIterator[Cast]:
-    """A server with one worker: for single photos, a second would only have to start too."""
+    """A server with one worker, which is enough for single photos."""
     settings = settings_for(data_dir, photo_workers=1)
     async with running_server(settings) as server, cast_of(server) as found:
         yield found
 
 
 async def dish_of(cast: Cast, number: int = 0) -> dict[str, Any]:
-    """A dish as everybody sees it."""
+    """A dish as the public sees it."""
     menu = (await cast.stranger.get(f"/restaurants/{cast.place.id}")).must(200).json["menu"]
     found: dict[str, Any] = menu[number]
     return found
 
 
 async def test_a_photo_of_food_loses_its_background(cast: Cast, data_dir: Path) -> None:
-    """A real photograph, a cup on a wooden table: from its sending to its deletion."""
+    """A real photograph, a cup on a wooden table, from the upload to its deletion."""
     accepted = await send(cast.customer)
     answer = accepted.must(202).json
     assert answer["status"] == "queued"
@@ -94,7 +94,7 @@ async def test_a_photo_of_food_loses_its_background(cast: Cast, data_dir: Path) 
 
 
 async def strangers_see_nothing(cast: Cast, path: str) -> None:
-    """Of an upload of the customer's that is not done yet."""
+    """Nobody else sees an upload of the customer's that is not done yet."""
     for nosy in (cast.stranger, cast.employee):
         for method, of_it in (
             ("GET", ""),
@@ -109,7 +109,7 @@ async def strangers_see_nothing(cast: Cast, path: str) -> None:
         assert (await nosy.get("/uploads")).json["items"] == []
 
 
-async def test_how_far_it_is_and_when_to_ask_again(idle: Cast) -> None:
+async def test_an_upload_says_its_progress_and_when_to_ask_again(idle: Cast) -> None:
     ids = [await sent(idle.customer) for _ in range(4)]
     waits = []
     for number, upload_id in enumerate(ids):
@@ -133,7 +133,7 @@ async def test_the_same_key_and_content_is_one_upload(idle: Cast) -> None:
     assert len((await idle.customer.get("/uploads")).json["items"]) == 1
 
 
-async def test_a_crowd_with_one_key_is_one_upload(idle: Cast, data_dir: Path) -> None:
+async def test_concurrent_requests_with_one_key_are_one_upload(idle: Cast, data_dir: Path) -> None:
     answers = await asyncio.gather(*(send(idle.customer, key="k-1") for _ in range(8)))
     assert {answer.status for answer in answers} == {202}
     assert len({answer.json["id"] for answer in answers}) == 1
@@ -159,7 +159,7 @@ async def test_a_dish_gets_its_photo(cast: Cast) -> None:
     assert "photo_url" not in await dish_of(cast)
 
 
-async def test_who_may_photograph_what(idle: Cast) -> None:
+async def test_only_employees_may_send_photos_of_their_restaurants_dishes(idle: Cast) -> None:
     dish = idle.place.dishes[0]
     (await send(idle.customer, dish=dish)).must(403)
     assert (await send(idle.outsider, dish=dish)).must(422).json["errors"][0]["loc"] == [
@@ -182,7 +182,7 @@ FIELDS: list[tuple[dict[str, str], int]] = [
 ]
 
 
-async def test_the_fields_of_the_form(idle: Cast) -> None:
+async def test_invalid_form_fields_are_refused(idle: Cast) -> None:
     for fields, status in FIELDS:
         form = form_of(COFFEE.read_bytes(), fields)
         url = idle.customer.url("/uploads")
@@ -212,7 +212,7 @@ BODIES = [
 ]
 
 
-async def test_bodies_that_are_no_form(idle: Cast) -> None:
+async def test_bodies_that_are_not_forms_are_refused(idle: Cast) -> None:
     for body, kind, status in BODIES:
         headers = {"Content-Type": kind}
         answer = await idle.customer.post("/uploads", data=body, headers=headers)
@@ -220,8 +220,8 @@ async def test_bodies_that_are_no_form(idle: Cast) -> None:
         assert answer.headers["Content-Type"].startswith("application/problem+json")
 
 
-async def test_too_large_is_said_before_all_of_it_has_come(idle: Cast) -> None:
-    """The answer to a head that announces too much: not a byte of the body is waited for."""
+async def test_too_large_a_body_is_refused_by_its_head(idle: Cast) -> None:
+    """No byte of the body is waited for."""
     reader, writer = await asyncio.open_connection(
         "127.0.0.1", int(idle.customer.base_url.rpartition(":")[2])
     )
@@ -235,10 +235,8 @@ async def test_too_large_is_said_before_all_of_it_has_come(idle: Cast) -> None:
     writer.close()
 
 
-async def test_a_disk_that_takes_nothing_is_told_without_its_place(
-    idle: Cast, data_dir: Path
-) -> None:
-    """Of the folder where files arrive, then of that where they are kept."""
+async def test_a_disk_error_is_reported_without_its_path(idle: Cast, data_dir: Path) -> None:
+    """First of the folder that receives files, then of the store."""
     for folder in (data_dir / "arriving", data_dir / "blobs"):
         shutil.rmtree(folder, ignore_errors=True)
         folder.write_text("no folder")
@@ -251,8 +249,8 @@ async def test_a_disk_that_takes_nothing_is_told_without_its_place(
     (await send(idle.customer)).must(202)
 
 
-async def test_one_account_cannot_take_every_place(idle: Cast) -> None:
-    """Eleven forms that have begun and do not go on: one is too many, of this account."""
+async def test_one_account_cannot_occupy_all_uploads(idle: Cast) -> None:
+    """Of eleven stalled forms of one account one is too many."""
     head = (
         "POST /api/v1/uploads HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\n"
         "Content-Type: multipart/form-data; boundary=x\r\n"
@@ -280,11 +278,11 @@ async def test_one_account_cannot_take_every_place(idle: Cast) -> None:
     async def taken() -> bool:
         return (await send(idle.customer)).status == 202
 
-    # Sooner than a form that is silent would be given up.
+    # Sooner than a silent form times out.
     await wait_until(taken, 10, every=0.1, what="their places are free again")
 
 
-async def test_pages_of_ones_own(idle: Cast) -> None:
+async def test_uploads_are_listed_in_pages(idle: Cast) -> None:
     ids = [await sent(idle.customer) for _ in range(5)]
     await sent(idle.stranger)
     first = (await idle.customer.get("/uploads?limit=2")).must(200).json
@@ -294,7 +292,7 @@ async def test_pages_of_ones_own(idle: Cast) -> None:
     (await idle.customer.get("/uploads?before=nonsense")).must(422)
 
 
-async def test_an_account_takes_its_files_along_but_dishes_keep_theirs(
+async def test_deleting_an_account_removes_its_files_but_not_dishes_photos(
     cast: Cast, data_dir: Path
 ) -> None:
     await done(cast.customer, await sent(cast.customer))
@@ -314,7 +312,7 @@ async def test_an_account_takes_its_files_along_but_dishes_keep_theirs(
     await blobs_gone(data_dir, left=2)
 
 
-async def test_originals_go_after_their_time(data_dir: Path) -> None:
+async def test_originals_are_removed_after_their_time(data_dir: Path) -> None:
     settings = settings_for(data_dir, photo_workers=1, original_days=0.1 / 86_400)
     async with running_server(settings) as server, Rest(server.url) as ana:
         await ana.register("ana@example.com")
@@ -331,10 +329,10 @@ async def test_originals_go_after_their_time(data_dir: Path) -> None:
         await blobs_gone(data_dir, left=1)
 
 
-async def test_what_a_failed_photo_was_sent_as_goes_soon(
+async def test_the_original_of_a_failed_photo_is_removed_soon(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Long before the original of one that is done would: nobody will look at it."""
+    """Long before the original of a photo that is done."""
     monkeypatch.setenv("U2NET_HOME", str(tmp_path))  # without a model they all fail
     settings = settings_for(
         data_dir, photo_workers=1, photo_lease_seconds=0.2, failed_photo_hours=0.1 / 3600
@@ -348,7 +346,7 @@ async def test_what_a_failed_photo_was_sent_as_goes_soon(
         (await ana.get(f"/uploads/{upload_id}/original")).must(404)
 
 
-async def test_an_account_keeps_so_many_bytes(data_dir: Path) -> None:
+async def test_an_account_can_store_a_limited_number_of_bytes(data_dir: Path) -> None:
     settings = settings_for(data_dir, photo_workers=0, photo_mb_per_account=1)
     async with running_server(settings) as server, cast_of(server) as cast:
         content = COFFEE.read_bytes() + bytes(600 * 1024)
@@ -361,8 +359,8 @@ async def test_an_account_keeps_so_many_bytes(data_dir: Path) -> None:
         await sent(cast.customer, content)
 
 
-async def test_a_disk_that_is_nearly_full_takes_no_photo(data_dir: Path) -> None:
-    """And everything else goes on: the rest of the disk is the database's."""
+async def test_a_nearly_full_disk_takes_no_photo(data_dir: Path) -> None:
+    """Everything else goes on: the rest of the disk is for the database."""
     settings = settings_for(data_dir, photo_workers=0, disk_reserve_mb=1 << 40)
     async with running_server(settings) as server, Rest(server.url) as ana:
         await ana.register("ana@example.com")
@@ -375,10 +373,10 @@ async def test_a_disk_that_is_nearly_full_takes_no_photo(data_dir: Path) -> None
         (await ana.patch("/me", {"name": "Ana"})).must(200)
 
 
-async def test_a_store_that_is_nearly_full_takes_no_photo(
+async def test_a_nearly_full_store_takes_no_photo(
     idle: Cast, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where it is on another disk than the files that arrive."""
+    """The store is on another disk than the folder that receives files."""
     usage = shutil.disk_usage
 
     def full(path: Path) -> Any:
@@ -390,10 +388,10 @@ async def test_a_store_that_is_nearly_full_takes_no_photo(
     assert (await idle.customer.get("/uploads")).json["items"] == []
 
 
-async def test_a_sender_that_is_too_slow_gives_its_place_back(
+async def test_too_slow_a_sender_is_disconnected(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A byte now and then is not enough, whatever the longest silence is."""
+    """A byte now and then is not enough."""
     monkeypatch.setattr(forms, "SILENCE_SECONDS", 0.5)
     settings = settings_for(
         data_dir, photo_workers=0, photos_arriving_per_account=1, photo_bytes_per_second=100_000
@@ -419,7 +417,7 @@ async def test_a_sender_that_is_too_slow_gives_its_place_back(
         writer.close()
 
 
-async def test_without_a_model_photos_fail_in_words_and_the_rest_is_served(
+async def test_without_a_model_photos_fail_and_the_rest_is_served(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("U2NET_HOME", str(tmp_path))
@@ -437,25 +435,25 @@ async def test_without_a_model_photos_fail_in_words_and_the_rest_is_served(
             upload = await final(ana, await sent(ana))
             assert (upload["status"], upload["attempts"]) == ("failed", 1)
             assert "model" in upload["error"]
-            assert str(tmp_path) not in upload["error"], "paths are no customer's business"
+            assert str(tmp_path) not in upload["error"], "a customer sees no paths"
             (await ana.get(f"/uploads/{upload['id']}/result")).must(404)
         (await ana.get("/restaurants")).must(200)
 
 
 def blobs_in(data_dir: Path) -> list[Path]:
-    """Every file of the store, half-written ones included."""
+    """Every file of the store, unfinished ones included."""
     return [path for path in (data_dir / "blobs").rglob("*") if path.is_file()]
 
 
 async def blobs_gone(data_dir: Path, left: int = 0) -> None:
-    """So many files are left in the store."""
+    """Wait until that many files are left in the store."""
     await wait_until(lambda: len(blobs_in(data_dir)) == left, 15, what=f"{left} blobs are left")
 
 
 async def test_a_process_without_a_model_leaves_photos_to_one_that_has_it(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many, and whichever of them they were sent to: without it, a job is never taken."""
+    """A process without the model never claims a job while another has it."""
     settings = settings_for(data_dir, photo_workers=1)
     async with AsyncExitStack() as stack:
         with monkeypatch.context() as without:

@@ -15,7 +15,7 @@ from server.features.chat.frame_schemas import (
 from server.features.chat.schemas import ChatMessage, MessagePage
 from server.features.shared.schemas import Actor
 from tui.common.chat.model import TYPING_SECONDS, Conversation
-from tui.common.client.outbox import Unsent
+from tui.common.client.outbox import UnsentMessage
 
 ANA = Actor(id="ana", name="Ana", role="customer")
 MAYA = Actor(id="maya", name="Maya", role="employee")
@@ -63,14 +63,14 @@ def test_each_message_once_in_order_and_ones_own_unsent_ones_last(data: st.DataO
     view = Conversation(ANA.id)
     view.begin(page(log, len(log), 4))
     told = len(log)
-    written: list[Unsent] = []
+    written: list[UnsentMessage] = []
     sent = 0
     steps = st.sampled_from(["other", "write", "send", "tell", "repeat", "older", "again", "reset"])
     for step in data.draw(st.lists(steps, max_size=40)):
         if step == "other":
             log.append(message(len(log)))
         elif step == "write":
-            written.append(Unsent(f"mine {len(written)}", f"mine-{len(written)}"))
+            written.append(UnsentMessage(f"mine {len(written)}", f"mine-{len(written)}"))
             view.write(written[-1])
         elif step == "send" and sent < len(written):
             log.append(message(len(log), ANA, written[sent].client_id))
@@ -125,7 +125,7 @@ def test_pages_go_in_front_and_the_numbers_stay() -> None:
 def test_a_history_that_does_not_go_on_takes_the_old_ones_place() -> None:
     view = conversation(message(1), message(2))
     generation = view.generation
-    view.write(Unsent("mine", "mine-1"))
+    view.write(UnsentMessage("mine", "mine-1"))
     view.begin(page([message(7), message(8)], 2, 50))
     assert texts(view) == ["message 7", "message 8"]
     assert view.generation == generation + 1
@@ -134,7 +134,7 @@ def test_a_history_that_does_not_go_on_takes_the_old_ones_place() -> None:
 
 def test_a_draft_that_the_history_already_has_is_none() -> None:
     view = conversation()
-    view.write(Unsent("mine", "mine-1"))
+    view.write(UnsentMessage("mine", "mine-1"))
     view.begin(page([message(1, ANA, "mine-1")], 1, 50))
     assert not view.drafts
     assert view.has("mine-1")
@@ -142,14 +142,14 @@ def test_a_draft_that_the_history_already_has_is_none() -> None:
 
 def test_another_persons_client_id_is_not_ones_own() -> None:
     view = conversation()
-    view.write(Unsent("mine", "same"))
+    view.write(UnsentMessage("mine", "same"))
     view.take(message(1, MAYA, "same"), 0)
     assert [draft.message.text for draft in view.drafts] == ["mine"]
 
 
 def test_a_refused_draft_stays_with_its_reason_until_it_is_discarded() -> None:
     view = conversation()
-    view.write(Unsent("mine", "mine-1"))
+    view.write(UnsentMessage("mine", "mine-1"))
     view.refuse("mine-1", "The chat is closed.")
     assert view.drafts[0].refusal == "The chat is closed."
     found = view.discard("mine-1")

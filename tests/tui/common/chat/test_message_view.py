@@ -17,7 +17,7 @@ from server.features.chat.schemas import ChatMessage
 from support.waiting import wait_until
 from tui.common.chat.layout import Layout
 from tui.common.chat.model import Conversation
-from tui.common.client.outbox import Unsent
+from tui.common.client.outbox import UnsentMessage
 
 
 def conversation(*messages: ChatMessage, before: str | None = None) -> Conversation:
@@ -61,8 +61,8 @@ async def test_what_stands_where_there_are_no_messages_is_painted_when_it_change
 
 async def test_what_is_on_its_way_or_refused_is_marked() -> None:
     talk = conversation(said(1))
-    talk.write(Unsent("on its way", "a"))
-    talk.write(Unsent("not wanted", "b"))
+    talk.write(UnsentMessage("on its way", "a"))
+    talk.write(UnsentMessage("not wanted", "b"))
     talk.refuse("b", "The chat is closed.")
     app = ChatWindow(talk)
     async with app.run_test(size=(70, 20)) as pilot:
@@ -263,7 +263,7 @@ def test_laying_out_bit_by_bit_is_laying_out_at_once(
 async def test_a_window_painted_before_it_has_followed_shows_what_it_showed() -> None:
     """As when the focus moves: nothing says that the conversation is measured first."""
     talk = conversation(*(said(number) for number in range(3)), before="older")
-    talk.write(Unsent("not wanted", "a"))
+    talk.write(UnsentMessage("not wanted", "a"))
     app = ChatWindow(talk)
     async with app.run_test(size=(60, 30)) as pilot:
         await pilot.pause()

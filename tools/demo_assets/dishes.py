@@ -1,10 +1,10 @@
-"""Makes the photos of the demo town's dishes: paints each, and sends it through the server.
+"""Makes the photos of the demo town's dishes: paints each and sends it through a server.
 
-A server of its own takes them in as it takes anybody's; what its workers make of them is shrunk to
-what a menu needs and kept in server/demo/photos, with a list of what is there. The pictures are
-painted by tools/dish_recipes.py, each always the same, and are under this repository's licence.
+The server processes them as it does any photo. The results are shrunk to what a menu needs and
+stored in server/demo/photos, with a list. `recipes` paints the pictures, always the same ones;
+they are under this repository's licence.
 
-`python -m tools.draw_dishes` makes all of them, `python -m tools.draw_dishes NAME...` some.
+`python -m tools.demo_assets.dishes` makes all of them, with NAME... only some.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from typing import Any
 from PIL import Image
 
 from server.features.uploads.schemas import NewUpload, Upload, UploadPurpose, UploadStatus
-from tools.dish_recipes import RECIPES, painted
+from tools.demo_assets.recipes import RECIPES, painted
 from tools.model import home
 from tui.common.client.api import Api
 from tui.common.client.meter import Pattern, Wire
@@ -30,12 +30,12 @@ from tui.common.client.session import Session
 from tui.common.client.short_polling import UploadPoll
 from tui.demo.processes import Child, free_port, wait_ready
 
-OUT = Path(__file__).resolve().parent.parent / "server" / "demo" / "photos"
+OUT = Path(__file__).resolve().parents[2] / "server" / "demo" / "photos"
 LIST = "photos.json"
 SIZE = (360, 270)
 COLOURS = 224
-CLEAR = (0.2, 0.93)
-"""The share of a result that may be transparent: else the model has taken the wrong thing away."""
+TRANSPARENT = (0.2, 0.93)
+"""The share of a result that may be transparent. Outside of it the model has failed."""
 
 
 def main() -> int:
@@ -44,7 +44,7 @@ def main() -> int:
         print(f"no recipe for {', '.join(sorted(unknown))}", file=sys.stderr)
         return 2
     OUT.mkdir(exist_ok=True)
-    model = home()  # before the data folder is another one
+    model = home()  # before the data folder changes
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
         os.environ |= {
@@ -82,7 +82,7 @@ async def make(url: str, data: Path, names: list[str]) -> int:
     print(f"{len(found)} photos, {size / 1e6:.2f} MB")
     bad = set(names) - {one["dish"] for result in results for one in result}
     if bad:
-        print(f"not kept, as the wrong part was taken away: {', '.join(sorted(bad))}")
+        print(f"not stored, as the model removed the wrong part: {', '.join(sorted(bad))}")
     return 1 if bad else 0
 
 
@@ -97,8 +97,8 @@ async def of_restaurant(
     try:
         me = await session.log_in(account["email"], account["password"])
         assert me.restaurant_id is not None
-        place = await api.restaurant(me.restaurant_id)
-        for dish in place.menu:
+        restaurant = await api.restaurant(me.restaurant_id)
+        for dish in restaurant.menu:
             if dish.name not in names:
                 continue
             photo = data / f"{slug(dish.name)}.jpg"
@@ -109,23 +109,25 @@ async def of_restaurant(
             meter = wire.meter("photos", Pattern.SHORT_POLL)
             async with UploadPoll(session, accepted.id, meter, first_wait=seconds) as poll:
                 upload = [news async for news in poll][-1]
-            if await kept(api, dish.name, upload):
-                made.append({"restaurant": place.name, "dish": dish.name, "file": slug(dish.name)})
+            if await store(api, dish.name, upload):
+                made.append(
+                    {"restaurant": restaurant.name, "dish": dish.name, "file": slug(dish.name)}
+                )
     finally:
         await session.close()
     return made
 
 
-async def kept(api: Api, dish: str, upload: Upload) -> bool:
-    """Write down what was made of it, where it is what it should be."""
+async def store(api: Api, dish: str, upload: Upload) -> bool:
+    """Store the photo and its result, unless the model has failed; gives whether it was stored."""
     if upload.status is not UploadStatus.DONE or upload.result_url is None:
         raise SystemExit(f"{dish}: {upload.error}")
     before = Image.open(io.BytesIO(await api.picture(upload.original_url))).convert("RGB")
     after = Image.open(io.BytesIO(await api.picture(upload.result_url))).convert("RGBA")
     histogram = after.getchannel("A").histogram()
-    clear = sum(histogram[:16]) / (after.width * after.height)
-    print(f"{dish}: {clear:.0%} transparent")
-    if not CLEAR[0] < clear < CLEAR[1]:
+    transparent = sum(histogram[:16]) / (after.width * after.height)
+    print(f"{dish}: {transparent:.0%} transparent")
+    if not TRANSPARENT[0] < transparent < TRANSPARENT[1]:
         return False
     name = slug(dish)
     before.resize(SIZE, Image.Resampling.LANCZOS).save(OUT / f"{name}.jpg", quality=82)
@@ -135,7 +137,7 @@ async def kept(api: Api, dish: str, upload: Upload) -> bool:
 
 
 def slug(name: str) -> str:
-    """A file's name."""
+    """The dish's name as a file name."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
 

@@ -1,4 +1,4 @@
-"""Paints food from above: shapes with light from the top left, on a plate, on a table."""
+"""Paints food from above: shapes lit from the top left, on a plate, on a table."""
 
 import math
 import random
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-WIDE, HIGH = 960, 720
+WIDTH, HEIGHT = 960, 720
 LIGHT = (0.55, 0.83)
-FINE = 2
-"""How much finer outlines are drawn than pixels are."""
+OVERSAMPLING = 2
+"""How much finer than pixels outlines are drawn."""
 
 Rgb = tuple[int, int, int]
 Point = tuple[float, float]
@@ -18,41 +18,46 @@ Outline = Sequence[Point]
 
 
 class Painter:
-    """One picture; everything in it comes from its seed. Coordinates are pixels."""
+    """One picture, determined by its seed. Coordinates are pixels."""
 
     def __init__(self, seed: str) -> None:
-        self.chance = random.Random(seed)
-        self._noise = np.random.default_rng(self.chance.getrandbits(32))
-        self.pixels = np.zeros((HIGH, WIDE, 3))
+        self.random = random.Random(seed)
+        self._noise = np.random.default_rng(self.random.getrandbits(32))
+        self.pixels = np.zeros((HEIGHT, WIDTH, 3))
 
     def image(self) -> Image.Image:
-        """The picture as a camera would have it: a little soft, darker at its corners."""
-        y, x = np.mgrid[0:HIGH, 0:WIDE]
-        away = np.hypot((x - WIDE * 0.45) / WIDE, (y - HIGH * 0.42) / HIGH)
+        """The picture as a camera takes it: slightly soft, darker at the corners."""
+        y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
+        away = np.hypot((x - WIDTH * 0.45) / WIDTH, (y - HEIGHT * 0.42) / HEIGHT)
         lit = self.pixels * (1.08 - 0.5 * away[..., None] ** 2)
         lit += self._noise.normal(0, 2.0, lit.shape)
         return Image.fromarray(np.clip(lit, 0, 255).astype(np.uint8)).filter(
             ImageFilter.GaussianBlur(0.6)
         )
 
-    # -- the ground
+    # -- the table
 
     def wood(self, colour: Rgb) -> None:
         """A table of planks."""
-        plank = HIGH / 5
-        y = np.mgrid[0:HIGH, 0:WIDE][0]
-        grain = self._clouds(HIGH, WIDE, (3, 120)) * 0.5 + self._clouds(HIGH, WIDE, (1.2, 40)) * 0.5
+        plank = HEIGHT / 5
+        y = np.mgrid[0:HEIGHT, 0:WIDTH][0]
+        grain = (
+            self._clouds(HEIGHT, WIDTH, (3, 120)) * 0.5
+            + self._clouds(HEIGHT, WIDTH, (1.2, 40)) * 0.5
+        )
         tone = 1 + 0.16 * grain
         for number in range(6):
             rows = (y >= number * plank) & (y < (number + 1) * plank)
-            tone[rows] *= self.chance.uniform(0.88, 1.08)
+            tone[rows] *= self.random.uniform(0.88, 1.08)
         tone[(y % plank) < 3] *= 0.55
         self.pixels = np.array(colour, float) * tone[..., None]
 
     def slate(self, colour: Rgb) -> None:
-        """A smooth, mottled ground."""
+        """A smooth, mottled surface."""
         tone = (
-            1 + 0.10 * self._clouds(HIGH, WIDE, (30, 30)) + 0.05 * self._clouds(HIGH, WIDE, (2, 2))
+            1
+            + 0.10 * self._clouds(HEIGHT, WIDTH, (30, 30))
+            + 0.05 * self._clouds(HEIGHT, WIDTH, (2, 2))
         )
         self.pixels = np.array(colour, float) * tone[..., None]
 
@@ -69,17 +74,17 @@ class Painter:
         shadow: float = 0.35,
         drop: float = 6,
     ) -> None:
-        """A shape that rises from the ground by `bulge`, and throws a shadow `drop` pixels long."""
+        """A shape that bulges by `bulge` and casts a shadow `drop` pixels long."""
         margin = 12 + 3 * drop
         left = max(0, math.floor(min(x for x, _ in outline) - margin))
         top = max(0, math.floor(min(y for _, y in outline) - margin))
-        right = min(WIDE, math.ceil(max(x for x, _ in outline) + margin))
-        bottom = min(HIGH, math.ceil(max(y for _, y in outline) + margin))
+        right = min(WIDTH, math.ceil(max(x for x, _ in outline) + margin))
+        bottom = min(HEIGHT, math.ceil(max(y for _, y in outline) + margin))
         if right - left < 3 or bottom - top < 3:
             return
         size = (right - left, bottom - top)
-        mask = Image.new("L", (size[0] * FINE, size[1] * FINE))
-        corners = [((x - left) * FINE, (y - top) * FINE) for x, y in outline]
+        mask = Image.new("L", (size[0] * OVERSAMPLING, size[1] * OVERSAMPLING))
+        corners = [((x - left) * OVERSAMPLING, (y - top) * OVERSAMPLING) for x, y in outline]
         ImageDraw.Draw(mask).polygon(corners, fill=255)
         mask = mask.resize(size, Image.Resampling.LANCZOS)
         area = self.pixels[top:bottom, left:right]
@@ -110,13 +115,13 @@ class Painter:
     def blob(
         self, at: Point, radius: float, colour: Rgb, *, rough: float = 0.18, **how: float
     ) -> None:
-        """A lump: a circle that is none."""
+        """A lump: an irregular circle."""
         self.stamp(self.lump(at, radius, radius, rough), colour, **how)
 
     def lump(self, at: Point, wide: float, high: float, rough: float) -> Outline:
         """The outline of a lump."""
         waves = [
-            (turns, self.chance.uniform(-rough, rough) / turns**0.5, self.chance.uniform(0, 6.28))
+            (turns, self.random.uniform(-rough, rough) / turns**0.5, self.random.uniform(0, 6.28))
             for turns in (2, 3, 5, 7)
         ]
         points = []
@@ -129,7 +134,7 @@ class Painter:
         return points
 
     def stroke(self, points: Outline, width: float, colour: Rgb, **how: float) -> None:
-        """A line with round ends, as thick as a noodle."""
+        """A thick line with round ends."""
         left, right = [], []
         for at, (x, y) in enumerate(points):
             ax, ay = points[max(0, at - 1)]
@@ -142,36 +147,36 @@ class Painter:
             self.disc(end, width / 2, colour, **(how | {"shadow": 0}))
         self.stamp([*left, *reversed(right)], colour, **how)
 
-    def about(self, colour: Rgb, by: float = 0.12) -> Rgb:
-        """Nearly that colour."""
-        light = self.chance.uniform(1 - by, 1 + by)
+    def vary(self, colour: Rgb, by: float = 0.12) -> Rgb:
+        """A random variation of the colour."""
+        light = self.random.uniform(1 - by, 1 + by)
         r, g, b = (
-            max(0, min(255, round(part * light * self.chance.uniform(1 - by / 3, 1 + by / 3))))
+            max(0, min(255, round(part * light * self.random.uniform(1 - by / 3, 1 + by / 3))))
             for part in colour
         )
         return r, g, b
 
-    def spots(self, at: Point, radius: float, count: int, apart: float = 0.0) -> list[Point]:
-        """Places within a circle; none nearer to another than `apart`, where that can be."""
+    def scatter(self, at: Point, radius: float, count: int, apart: float = 0.0) -> list[Point]:
+        """Random points within a circle, `apart` pixels from each other where that is possible."""
         found: list[Point] = []
         for _ in range(count * 30):
             if len(found) == count:
                 break
-            far, angle = radius * math.sqrt(self.chance.random()), self.chance.uniform(0, math.tau)
+            far, angle = radius * math.sqrt(self.random.random()), self.random.uniform(0, math.tau)
             x, y = at[0] + far * math.cos(angle), at[1] + far * math.sin(angle)
             if all(math.hypot(x - a, y - b) >= apart for a, b in found):
                 found.append((x, y))
         return found
 
     def _clouds(self, high: int, wide: int, size: tuple[float, float]) -> np.ndarray:
-        """Noise about 0, as coarse as `size` says: rows, columns."""
+        """Noise around 0 with a grain of `size` pixels: rows, columns."""
         rows, columns = max(2, round(high / size[0])), max(2, round(wide / size[1]))
         small = Image.fromarray(self._noise.normal(0, 1, (rows, columns)).astype(np.float32))
         return np.asarray(small.resize((wide, high), Image.Resampling.BICUBIC))
 
 
 def oval(at: Point, wide: float, high: float, turn: float = 0.0) -> Outline:
-    """An ellipse's outline, turned by so many radians."""
+    """An ellipse's outline, turned by `turn` radians."""
     cos, sin = math.cos(turn), math.sin(turn)
     points = []
     for step in range(72):

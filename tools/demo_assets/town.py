@@ -1,7 +1,7 @@
-"""The demo's town: an invented place, drawn the same each time, as server/demo/map.geojson.
+"""Draws the demo's town, an invented place, always the same, as server/demo/map.geojson.
 
-`python -m tools.draw_town` writes the file. What makes the town itself, its river, its main
-streets and its parks, is set here; the blocks between them are cut by rule (`town_plan`).
+`python -m tools.demo_assets.town` writes the file. The river, the main streets and the parks are
+set here; the blocks between them are cut by rules (`town_plan`).
 """
 
 import json
@@ -11,8 +11,8 @@ from math import atan2, cos, degrees, dist, hypot, pi, radians
 from pathlib import Path
 from random import Random
 
-from tools.town_names import NAMES
-from tools.town_plan import (
+from server.geo.sphere import METRES_PER_DEGREE
+from tools.demo_assets.town_plan import (
     Face,
     Piece,
     Plan,
@@ -24,12 +24,13 @@ from tools.town_plan import (
     subdivide,
 )
 
-OUT = Path(__file__).resolve().parent.parent / "server" / "demo" / "map.geojson"
-MIDDLE = (47.0700, 15.4400)
-METRES_A_DEGREE = radians(6_371_008.8)
+OUT = Path(__file__).resolve().parents[2] / "server" / "demo" / "map.geojson"
+CENTRE = (47.0700, 15.4400)
 SEED = 8
 EDGE = 1750.0
+"""Metres from the centre to each side of the map."""
 REACH = 1330.0
+"""Metres from the centre at which streets end in the fields."""
 
 RIVER = [
     (-1900, 1010), (-1450, 830), (-1100, 740), (-780, 715), (-480, 612), (-250, 420), (-40, 262),
@@ -93,6 +94,35 @@ PARKS = {
 }  # fmt: skip
 
 
+STREET_NAMES = """
+Acorn Street,Alder Lane,Almond Street,Anchor Street,Apple Row,Arch Lane,Ash Grove,Baker Street,
+Barley Street,Basket Lane,Bay Street,Beech Avenue,Bell Lane,Birch Street,Blossom Street,
+Boatman's Row,Bramble Lane,Broom Street,Burnet Lane,Butcher's Row,Candle Street,Carter's Lane,
+Castle View,Cedar Street,Cherry Street,Church Lane,Clay Street,Clover Lane,Cobbler's Row,
+College Street,Cooper Street,Copper Lane,Corn Street,Cottage Lane,Cross Street,Crown Street,
+Cutler Street,Dairy Lane,Damson Street,Dove Street,Dyer's Lane,East Street,Elder Street,Elm Row,
+Falcon Street,Farrier Street,Fennel Lane,Fern Street,Fiddler's Lane,Field Street,Fig Lane,
+Fir Street,Fisher Street,Flax Street,Forge Lane,Foundry Street,Fountain Street,Fox Lane,
+Garden Street,Garnet Street,Gate Street,Ginger Lane,Glover Street,Grange Road,Green Lane,
+Guild Street,Hare Street,Harvest Lane,Hawthorn Street,Hay Lane,Hazel Street,Heather Street,
+Heron Street,Hill Street,Holly Lane,Honey Lane,Hop Street,Iris Street,Ivy Lane,Jasmine Street,
+Juniper Street,Kestrel Lane,King's Lane,Kiln Street,Lantern Street,Larch Road,Lark Street,
+Laurel Street,Lavender Lane,Lemon Street,Library Street,Lilac Street,Lime Street,Linen Lane,
+Locksmith Lane,Loom Street,Magpie Lane,Maple Street,Market Street,Mason Street,Meadow Lane,
+Mercer Street,Mint Street,Moss Lane,Mulberry Street,Museum Street,Myrtle Street,Needle Lane,
+New Street,North Street,Nutmeg Lane,Oak Street,Olive Street,Orchid Lane,Osier Lane,Otter Street,
+Oven Lane,Owl Street,Paper Street,Peach Street,Pear Lane,Pepper Street,Pilgrim Street,Pine Street,
+Plum Street,Poplar Road,Poppy Lane,Potter Street,Primrose Lane,Quarry Road,Quince Street,
+Raven Street,Reed Lane,Robin Lane,Rope Walk,Rosemary Lane,Rowan Street,Rye Street,Saddler Street,
+Saffron Street,Sage Lane,Salt Street,School Lane,Shepherd Street,Silver Street,Smith Street,
+Sorrel Lane,South Street,Spinner Street,Spruce Street,Star Street,Stone Lane,Swan Street,
+Tanner Street,Tailor's Row,Thistle Lane,Thyme Street,Tower Street,Turner Street,Vale Road,
+Vine Street,Walnut Street,Weaver Street,Well Lane,West Street,Wheat Street,Willow Street,
+Wool Street,Wren Lane,Yarrow Street,Yew Lane
+"""
+"""For the streets that have none above, the longest first."""
+
+
 def draw() -> dict[str, object]:
     """The town as GeoJSON."""
     river, canal = smooth(RIVER), smooth(CANAL)
@@ -122,8 +152,10 @@ def draw() -> dict[str, object]:
     ]
     for piece in pieces:
         more: dict[str, object] = {"bridge": True} if piece.bridge else {}
-        words = {"kind": "street", "name": piece.name, "class": piece.kind, **more}
-        features.append(_feature("LineString", _thinned(piece.points, plan.junctions), **words))
+        properties = {"kind": "street", "name": piece.name, "class": piece.kind, **more}
+        features.append(
+            _feature("LineString", _thinned(piece.points, plan.junctions), **properties)
+        )
     return {"type": "FeatureCollection", "name": "The town of Tiffin", "features": features}
 
 
@@ -134,7 +166,7 @@ def _flood(plan: Plan, line: list[Point]) -> None:
 
 
 def _build(plan: Plan) -> list[tuple[str, Face]]:
-    """Cut every block that is too large; what is kept green is returned."""
+    """Cut every block that is too large; gives the parks."""
     random = Random(SEED)
     parks: list[tuple[str, Face]] = []
     todo = sorted(plan.faces, key=lambda face: -face.area())
@@ -160,13 +192,13 @@ def _park_in(face: Face) -> str | None:
 
 
 def _block(face: Face) -> float:
-    """Square metres from which on a block is cut in two: more of them further out."""
+    """The square metres above which a block is cut in two; blocks are larger further out."""
     out = hypot(*(sum(axis) / len(face.ring) for axis in zip(*face.ring, strict=True)))
     return 42_000 if out < 650 else 62_000 if out < 1000 else 150_000 if out < 1250 else 480_000
 
 
 def _meet(plan: Plan) -> None:
-    """Give every street a vertex wherever another one ends on it."""
+    """Give every street a vertex where another one ends on it."""
     for piece in plan.pieces:
         for junction in plan.junctions:
             if junction in piece.points:
@@ -178,7 +210,7 @@ def _meet(plan: Plan) -> None:
 
 
 def _joined(pieces: list[Piece]) -> list[list[Piece]]:
-    """The pieces by street: those of one name, else those that go straight on from each other."""
+    """The pieces by street: those with the same name, else those that continue straight on."""
     streets = [[piece] for piece in pieces]
     again = True
     while again:
@@ -193,7 +225,7 @@ def _joined(pieces: list[Piece]) -> list[list[Piece]]:
 
 
 def _append(street: list[Piece], other: list[Piece]) -> bool:
-    """Whether the other goes on where this ends; then it is part of it."""
+    """Add the other street where it continues this one; gives whether it does."""
     for line in (street, _turned(street)):
         for following in (other, _turned(other)):
             a, b = line[-1], following[0]
@@ -211,15 +243,15 @@ def _turned(street: list[Piece]) -> list[Piece]:
 
 
 def _bend(line: list[Point], following: list[Point]) -> float:
-    """Degrees by which one turns."""
+    """The turn between the two lines, in degrees."""
     (a, b), (c, d) = line[-2:], following[:2]
     turn = atan2(d[1] - c[1], d[0] - c[0]) - atan2(b[1] - a[1], b[0] - a[0])
     return abs(degrees((turn + pi) % (2 * pi) - pi))
 
 
 def _named(streets: list[list[Piece]]) -> list[Piece]:
-    """One line for each stretch of street on land or on a bridge; the long ones get names."""
-    names = iter(name.strip() for name in NAMES.replace("\n", " ").split(","))
+    """One line for each part of a street on land or on a bridge, all with names."""
+    names = iter(name.strip() for name in STREET_NAMES.replace("\n", " ").split(","))
     lines: list[Piece] = []
     for street in sorted(streets, key=lambda one: -sum(length(piece.points) for piece in one)):
         name = street[0].name or next(names)
@@ -233,7 +265,7 @@ def _named(streets: list[list[Piece]]) -> list[Piece]:
 
 
 def _thinned(line: list[Point], keep: list[Point], metres: float = 0.7) -> list[Point]:
-    """The line without the vertices that change its course by less than that."""
+    """The line without the vertices that change it by less than `metres`."""
     if len(line) < 3:
         return line
     inner = range(1, len(line) - 1)
@@ -263,13 +295,13 @@ def _degrees(value: object) -> object:
         return [_degrees(one) for one in value]
     assert isinstance(value, tuple)
     x, y = value
-    lat = MIDDLE[0] + y / METRES_A_DEGREE
-    lng = MIDDLE[1] + x / METRES_A_DEGREE / cos(radians(MIDDLE[0]))
+    lat = CENTRE[0] + y / METRES_PER_DEGREE
+    lng = CENTRE[1] + x / METRES_PER_DEGREE / cos(radians(CENTRE[0]))
     return [round(lng, 6), round(lat, 6)]
 
 
 def main() -> None:
-    """Write the file, a feature a line."""
+    """Write the file, one feature a line."""
     town = draw()
     features = town.pop("features")
     assert isinstance(features, list)

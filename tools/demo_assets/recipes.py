@@ -1,10 +1,10 @@
-"""How each dish of the demo's town looks."""
+"""Paints each dish of the demo's town."""
 
 import math
 from collections.abc import Callable
 
-from tools import dish_parts as d
-from tools.dish_painter import Painter, Rgb, arc, oval, slab
+from tools.demo_assets import ingredients as d
+from tools.demo_assets.painter import Painter, Rgb, arc, oval, slab
 
 MX, MY = d.MIDDLE
 MEAT = (128, 74, 42)
@@ -15,7 +15,7 @@ CLAY = (150, 84, 54)
 
 
 def around(count: int, far: float, turn: float = 0.3) -> list[tuple[float, float]]:
-    """Places on a circle."""
+    """Points on a circle."""
     return [
         (
             MX + far * math.cos(turn + step / count * math.tau),
@@ -47,8 +47,8 @@ def green_curry(p: Painter) -> None:
 def pad_kra_pao(p: Painter) -> None:
     d.plate(p, colour=(96, 116, 122))
     d.rice(p, (MX - 90, MY + 20), 125)
-    for at in p.spots((MX + 85, MY + 10), 118, 150):
-        p.blob(at, p.chance.uniform(9, 17), p.about(MEAT, 0.2), gloss=0.35, drop=3)
+    for at in p.scatter((MX + 85, MY + 10), 118, 150):
+        p.blob(at, p.random.uniform(9, 17), p.vary(MEAT, 0.2), gloss=0.35, drop=3)
     d.leaves(p, 10, 150, 26)
     d.crumbs(p, 22, 160, 9, d.CHILLI, (MX + 85, MY + 10))
     d.egg(p, (MX - 50, MY - 30), 96)
@@ -80,7 +80,7 @@ def spring_rolls(p: Painter) -> None:
     for step in range(6):
         x = MX - 250 + step * 66
         shape = slab((x, MY - 20 + 12 * (step % 2)), 27, 118, 0.12, 0.5)
-        p.stamp(shape, p.about((214, 150, 72), 0.06), bulge=0.9, gloss=0.3, grain=0.2, drop=10)
+        p.stamp(shape, p.vary((214, 150, 72), 0.06), bulge=0.9, gloss=0.3, grain=0.2, drop=10)
     d.dip(p, (MX + 235, MY), 92, (220, 84, 40))
     d.crumbs(p, 14, 60, 6, d.CHILLI, (MX + 235, MY))
 
@@ -90,7 +90,7 @@ def mango_rice(p: Painter) -> None:
     d.rice(p, (MX - 80, MY), 128)
     for step in range(7):
         shape = oval((MX + 60 + step * 17, MY - 90 + step * 30), 92, 24, -0.35)
-        p.stamp(shape, p.about((252, 178, 40), 0.05), bulge=0.6, gloss=0.4, drop=5)
+        p.stamp(shape, p.vary((252, 178, 40), 0.05), bulge=0.6, gloss=0.4, drop=5)
     d.swirl(p, CREAM, 70, (MX - 80, MY), 9)
     d.crumbs(p, 26, 90, 5, (70, 60, 44), (MX - 80, MY))
 
@@ -130,9 +130,9 @@ def _marinara(p: Painter) -> None:
 
 
 def _prosciutto(p: Painter) -> None:
-    for at in p.spots(d.MIDDLE, 180, 9, 80):
+    for at in p.scatter(d.MIDDLE, 180, 9, 80):
         shape = p.lump(at, 74, 46, 0.28)
-        p.stamp(shape, p.about((222, 112, 100), 0.08), bulge=0.5, gloss=0.3, grain=0.16)
+        p.stamp(shape, p.vary((222, 112, 100), 0.08), bulge=0.5, gloss=0.3, grain=0.16)
     d.leaves(p, 26, 210, 32, (74, 134, 50))
     d.crumbs(p, 24, 210, 14, (250, 236, 196))
 
@@ -170,20 +170,20 @@ def falafel(p: Painter) -> None:
     d.swirl(p, (206, 168, 84), 60, (MX + 105, MY - 75), 7)
     d.lumps(p, 8, 62, 24, (206, 68, 112), (MX - 130, MY + 85), rough=0.25)
     for at in ((MX - 10, MY + 40), (MX + 75, MY + 70), (MX + 15, MY + 125), (MX + 105, MY + 145)):
-        p.blob(at, 48, p.about((140, 88, 42), 0.08), rough=0.08, bulge=0.8, grain=0.34, drop=8)
+        p.blob(at, 48, p.vary((140, 88, 42), 0.08), rough=0.08, bulge=0.8, grain=0.34, drop=8)
     d.leaves(p, 10, 190, 24, d.CORIANDER)
 
 
 def poke(p: Painter) -> None:
     d.bowl(p, d.RICE, colour=(34, 40, 48))
     d.rice(p, d.MIDDLE, 195, 420)
-    for at in p.spots((MX - 80, MY - 60), 95, 14, 36):
-        shape = slab(at, 30, 26, p.chance.uniform(0, 1.5), 0.3)
-        p.stamp(shape, p.about(d.SALMON, 0.06), bulge=0.5, gloss=0.5, drop=5)
+    for at in p.scatter((MX - 80, MY - 60), 95, 14, 36):
+        shape = slab(at, 30, 26, p.random.uniform(0, 1.5), 0.3)
+        p.stamp(shape, p.vary(d.SALMON, 0.06), bulge=0.5, gloss=0.5, drop=5)
     for step in range(7):
         shape = oval((MX + 60 + step * 17, MY - 110 + step * 22), 62, 17, -0.5)
-        p.stamp(shape, p.about(d.AVOCADO, 0.06), bulge=0.4, gloss=0.2, drop=4)
-    for at in p.spots((MX + 60, MY + 120), 68, 12, 32):
+        p.stamp(shape, p.vary(d.AVOCADO, 0.06), bulge=0.4, gloss=0.2, drop=4)
+    for at in p.scatter((MX + 60, MY + 120), 68, 12, 32):
         p.disc(at, 27, (74, 132, 58), bulge=0.3, drop=3)
         p.disc(at, 22, (214, 232, 176), bulge=0.1, shadow=0)
     d.lumps(p, 26, 62, 13, (120, 184, 66), (MX - 110, MY + 105), gloss=0.4)
@@ -195,30 +195,30 @@ def roots(p: Painter) -> None:
     d.lumps(p, 60, 180, 12, (110, 84, 48), gloss=0.1)
     d.lumps(p, 12, 165, 36, (150, 30, 72), gloss=0.4)
     for colour in ((236, 128, 42), (238, 214, 160)):
-        for at in p.spots(d.MIDDLE, 165, 9, 60):
-            shape = slab(at, 56, 15, p.chance.uniform(0, 3), 0.6)
-            p.stamp(shape, p.about(colour, 0.1), bulge=0.7, gloss=0.3, drop=6)
+        for at in p.scatter(d.MIDDLE, 165, 9, 60):
+            shape = slab(at, 56, 15, p.random.uniform(0, 3), 0.6)
+            p.stamp(shape, p.vary(colour, 0.1), bulge=0.7, gloss=0.3, drop=6)
     d.lumps(p, 14, 165, 18, (250, 248, 240), rough=0.3)
     d.leaves(p, 12, 170, 20, d.CORIANDER)
 
 
 def caesar(p: Painter) -> None:
     d.bowl(p, (176, 200, 112), colour=(66, 84, 104))
-    for at in p.spots(d.MIDDLE, 180, 30, 36):
-        p.blob(at, p.chance.uniform(40, 66), p.about((150, 190, 84), 0.16), rough=0.3, gloss=0.15)
-    for at in p.spots(d.MIDDLE, 165, 11, 52):
-        shape = slab(at, 27, 25, p.chance.uniform(0, 1.5), 0.3)
-        p.stamp(shape, p.about((216, 160, 86), 0.08), bulge=0.7, grain=0.24, drop=6)
-    for at in p.spots(d.MIDDLE, 120, 5, 72):
-        shape = slab(at, 74, 24, p.chance.uniform(0, 3), 0.5)
-        p.stamp(shape, p.about((232, 196, 144), 0.05), bulge=0.5, gloss=0.2, grain=0.1, drop=7)
+    for at in p.scatter(d.MIDDLE, 180, 30, 36):
+        p.blob(at, p.random.uniform(40, 66), p.vary((150, 190, 84), 0.16), rough=0.3, gloss=0.15)
+    for at in p.scatter(d.MIDDLE, 165, 11, 52):
+        shape = slab(at, 27, 25, p.random.uniform(0, 1.5), 0.3)
+        p.stamp(shape, p.vary((216, 160, 86), 0.08), bulge=0.7, grain=0.24, drop=6)
+    for at in p.scatter(d.MIDDLE, 120, 5, 72):
+        shape = slab(at, 74, 24, p.random.uniform(0, 3), 0.5)
+        p.stamp(shape, p.vary((232, 196, 144), 0.05), bulge=0.5, gloss=0.2, grain=0.1, drop=7)
     d.crumbs(p, 40, 180, 12, (250, 240, 206))
 
 
 def _soup(soup: Rgb, cream: Rgb, crockery: Rgb, bits: Rgb) -> Callable[[Painter], None]:
     def paint(p: Painter) -> None:
         d.bowl(p, soup, colour=crockery)
-        d.crumbs(p, 120, 205, 7, p.about(soup, 0.2))
+        d.crumbs(p, 120, 205, 7, p.vary(soup, 0.2))
         d.swirl(p, cream, 120, width=10)
         d.crumbs(p, 40, 190, 6, bits)
         d.leaves(p, 7, 130, 24, d.CORIANDER)
@@ -282,8 +282,8 @@ def _rolls(core: Rgb, second: Rgb, inside_out: bool) -> Callable[[Painter], None
 def miso(p: Painter) -> None:
     d.bowl(p, (206, 160, 92), colour=(52, 20, 22))
     d.lumps(p, 18, 200, 50, (220, 178, 112), rough=0.3, bulge=0.1, shadow=0)
-    for at in p.spots(d.MIDDLE, 165, 10, 60):
-        shape = slab(at, 30, 28, p.chance.uniform(0, 1.5), 0.15)
+    for at in p.scatter(d.MIDDLE, 165, 10, 60):
+        shape = slab(at, 30, 28, p.random.uniform(0, 1.5), 0.15)
         p.stamp(shape, (250, 244, 230), bulge=0.5, grain=0.03, drop=6)
     d.lumps(p, 9, 170, 26, (40, 74, 50), rough=0.4)
     d.rounds(p, 20, 180, 12, (96, 164, 66), (222, 240, 190))
@@ -291,19 +291,19 @@ def miso(p: Painter) -> None:
 
 def edamame(p: Painter) -> None:
     d.bowl(p, (74, 122, 50), colour=(212, 206, 194))
-    for at in p.spots(d.MIDDLE, 185, 44, 26):
-        turn = p.chance.uniform(0, 3.14)
-        p.stamp(oval(at, 70, 18, turn), p.about((104, 164, 62), 0.14), bulge=0.8, gloss=0.3, drop=6)
+    for at in p.scatter(d.MIDDLE, 185, 44, 26):
+        turn = p.random.uniform(0, 3.14)
+        p.stamp(oval(at, 70, 18, turn), p.vary((104, 164, 62), 0.14), bulge=0.8, gloss=0.3, drop=6)
         for step in (-36, 0, 36):
             bean = (at[0] + step * math.cos(turn), at[1] + step * math.sin(turn))
-            p.disc(bean, 14, p.about((124, 184, 76), 0.1), bulge=0.6, gloss=0.3, shadow=0)
+            p.disc(bean, 14, p.vary((124, 184, 76), 0.1), bulge=0.6, gloss=0.3, shadow=0)
     d.crumbs(p, 60, 190, 4, (250, 250, 248))
 
 
 def karaage(p: Painter) -> None:
     d.plate(p, colour=(60, 74, 88))
-    for at in p.spots(d.MIDDLE, 135, 9, 82):
-        p.blob(at, 58, p.about((186, 110, 46), 0.1), rough=0.2, bulge=0.9, grain=0.34, drop=10)
+    for at in p.scatter(d.MIDDLE, 135, 9, 82):
+        p.blob(at, 58, p.vary((186, 110, 46), 0.1), rough=0.2, bulge=0.9, grain=0.34, drop=10)
     d.citrus(p, (MX - 165, MY + 95), 54, (246, 214, 70))
     d.dip(p, (MX + 165, MY - 105), 70, (250, 242, 214))
     d.leaves(p, 6, 150, 24, d.CORIANDER)
@@ -312,7 +312,7 @@ def karaage(p: Painter) -> None:
 def mochi(p: Painter) -> None:
     d.stone(p, 340, 200)
     for at in ((MX - 165, MY + 10), (MX, MY - 20), (MX + 165, MY + 12)):
-        p.disc(at, 84, p.about((150, 178, 92), 0.05), bulge=0.9, gloss=0.25, grain=0.05, drop=14)
+        p.disc(at, 84, p.vary((150, 178, 92), 0.05), bulge=0.9, gloss=0.25, grain=0.05, drop=14)
         d.crumbs(p, 40, 70, 3, (110, 142, 56), at)
     d.crumbs(p, 140, 260, 3, (122, 154, 66))
 
@@ -333,8 +333,8 @@ def quesadilla(p: Painter) -> None:
         start = step * math.pi / 2 + 0.3
         tip = (MX + 14 * math.cos(start + 0.78), MY + 14 * math.sin(start + 0.78))
         wedge = [tip, *arc(tip, 190, start + 0.06, start + 1.5)]
-        p.stamp(wedge, p.about((228, 182, 106), 0.05), bulge=0.5, grain=0.16, drop=9)
-        for place in p.spots(
+        p.stamp(wedge, p.vary((228, 182, 106), 0.05), bulge=0.5, grain=0.16, drop=9)
+        for place in p.scatter(
             (MX + 105 * math.cos(start + 0.78), MY + 105 * math.sin(start + 0.78)), 58, 9
         ):
             p.blob(place, 13, (160, 98, 44), rough=0.4, bulge=0.1, shadow=0)
@@ -345,12 +345,12 @@ def quesadilla(p: Painter) -> None:
 def guacamole(p: Painter) -> None:
     d.plate(p, 325)
     for at in around(15, 195):
-        turn = p.chance.uniform(0, 6)
+        turn = p.random.uniform(0, 6)
         chip = [
             (at[0] + 70 * math.cos(turn + k * 2.09), at[1] + 70 * math.sin(turn + k * 2.09))
             for k in range(3)
         ]
-        p.stamp(chip, p.about((240, 192, 92), 0.08), bulge=0.4, grain=0.2, drop=8)
+        p.stamp(chip, p.vary((240, 192, 92), 0.08), bulge=0.4, grain=0.2, drop=8)
     d.dip(p, d.MIDDLE, 150, (142, 172, 70), (58, 52, 50))
     d.lumps(p, 24, 105, 16, (158, 186, 84), rough=0.3)
     d.lumps(p, 10, 95, 11, d.TOMATO)
@@ -365,9 +365,9 @@ def elote(p: Painter) -> None:
             for column in range(-12, 13):
                 x = MX + column * 15.5 + 7 * (row % 2)
                 at = (x, y + row * 13 * (1 - (column / 17) ** 2) + (x - MX) * 0.06)
-                burnt = p.chance.random() < 0.16
+                burnt = p.random.random() < 0.16
                 colour = (142, 84, 30) if burnt else (250, 208, 70)
-                p.disc(at, 8.6, p.about(colour, 0.08), bulge=0.7, gloss=0.5, drop=2)
+                p.disc(at, 8.6, p.vary(colour, 0.08), bulge=0.7, gloss=0.5, drop=2)
         d.crumbs(p, 46, 150, 7, (250, 246, 230), (MX, y + number))
         d.crumbs(p, 26, 150, 5, d.CHILLI, (MX, y))
     d.citrus(p, (MX + 195, MY + 20), 46)
@@ -379,7 +379,7 @@ def churros(p: Painter) -> None:
         x = MX - 255 + step * 78
         for rib in (-16, 0, 16):
             line = [(x + rib + 30 * t, MY - 150 + 300 * t) for t in (0, 0.35, 0.7, 1)]
-            p.stroke(line, 22, p.about((200, 130, 62), 0.06), bulge=0.9, grain=0.2, drop=9)
+            p.stroke(line, 22, p.vary((200, 130, 62), 0.06), bulge=0.9, grain=0.2, drop=9)
         d.crumbs(p, 46, 110, 3, (250, 244, 230), (x + 14, MY))
     d.dip(p, (MX + 190, MY + 40), 98, (104, 58, 34))
 
@@ -396,9 +396,9 @@ def horchata(p: Painter) -> None:
 def dosa(p: Painter) -> None:
     d.plate(p, 320, (70, 96, 70))
     p.stamp(slab((MX, MY + 40), 290, 62, -0.12, 0.6), (212, 142, 66), bulge=0.9, grain=0.2, drop=16)
-    for at in p.spots((MX, MY + 40), 220, 50):
+    for at in p.scatter((MX, MY + 40), 220, 50):
         if abs(at[1] - MY - 40) < 46:
-            p.blob(at, 12, p.about((236, 184, 104), 0.1), rough=0.4, bulge=0.1, shadow=0)
+            p.blob(at, 12, p.vary((236, 184, 104), 0.1), rough=0.4, bulge=0.1, shadow=0)
     d.dip(p, (MX - 130, MY - 110), 66, (244, 240, 226))
     d.dip(p, (MX + 10, MY - 140), 66, SAMBAR)
     d.dip(p, (MX + 145, MY - 105), 60, (108, 150, 74))
@@ -416,7 +416,7 @@ def biryani(p: Painter) -> None:
 def idli(p: Painter) -> None:
     d.plate(p, 300, (62, 104, 74))
     for at in ((MX - 95, MY - 80), (MX + 55, MY - 105), (MX - 120, MY + 70), (MX + 20, MY + 55)):
-        p.disc(at, 78, p.about((250, 246, 236), 0.02), bulge=0.8, gloss=0.1, grain=0.06, drop=12)
+        p.disc(at, 78, p.vary((250, 246, 236), 0.02), bulge=0.8, gloss=0.1, grain=0.06, drop=12)
     d.dip(p, (MX + 165, MY + 70), 84, SAMBAR)
     d.crumbs(p, 26, 150, 6, (70, 40, 30), (MX - 40, MY))
     d.leaves(p, 5, 130, 22, (60, 110, 50))
@@ -434,9 +434,9 @@ def dal(p: Painter) -> None:
 def palak(p: Painter) -> None:
     d.bowl(p, (64, 96, 40), colour=(176, 112, 62))
     d.lumps(p, 50, 200, 24, (72, 106, 44), rough=0.3, bulge=0.3)
-    for at in p.spots(d.MIDDLE, 160, 13, 62):
-        shape = slab(at, 36, 32, p.chance.uniform(0, 1.5), 0.25)
-        p.stamp(shape, p.about((250, 240, 212), 0.04), bulge=0.6, grain=0.08, drop=8)
+    for at in p.scatter(d.MIDDLE, 160, 13, 62):
+        shape = slab(at, 36, 32, p.random.uniform(0, 1.5), 0.25)
+        p.stamp(shape, p.vary((250, 240, 212), 0.04), bulge=0.6, grain=0.08, drop=8)
     d.swirl(p, CREAM, 110, width=6)
 
 
@@ -444,9 +444,9 @@ def naan(p: Painter) -> None:
     d.board(p, 390, 250)
     shape = [(x + 34 * (x - MX) / 260, y * 1.0) for x, y in p.lump(d.MIDDLE, 265, 170, 0.07)]
     p.stamp(shape, (236, 196, 128), bulge=0.8, gloss=0.15, grain=0.14, drop=14)
-    for at in p.spots(d.MIDDLE, 165, 26, 30):
-        colour = (178, 112, 52) if p.chance.random() < 0.6 else (112, 66, 34)
-        p.blob(at, p.chance.uniform(9, 26), p.about(colour, 0.1), rough=0.35, bulge=0.3, shadow=0)
+    for at in p.scatter(d.MIDDLE, 165, 26, 30):
+        colour = (178, 112, 52) if p.random.random() < 0.6 else (112, 66, 34)
+        p.blob(at, p.random.uniform(9, 26), p.vary(colour, 0.1), rough=0.35, bulge=0.3, shadow=0)
     d.crumbs(p, 40, 165, 8, (250, 236, 200))
     d.leaves(p, 14, 165, 16, d.CORIANDER)
 
@@ -454,7 +454,7 @@ def naan(p: Painter) -> None:
 def gulab(p: Painter) -> None:
     d.bowl(p, (214, 128, 48), colour=(232, 224, 214))
     for at in around(3, 88, 0.6):
-        p.disc(at, 82, p.about((132, 60, 26), 0.05), bulge=0.9, gloss=0.7, grain=0.08, drop=12)
+        p.disc(at, 82, p.vary((132, 60, 26), 0.05), bulge=0.9, gloss=0.7, grain=0.08, drop=12)
     d.crumbs(p, 30, 150, 8, (142, 178, 78))
     d.leaves(p, 5, 150, 20, (214, 96, 120))
 
@@ -525,7 +525,7 @@ TABLES: tuple[tuple[str, Rgb], ...] = (
 
 
 def painted(name: str, table: int) -> Painter:
-    """That dish, on one of the tables."""
+    """The dish, on one of the tables."""
     painter = Painter(name)
     kind, colour = TABLES[table % len(TABLES)]
     if kind == "wood":

@@ -1,4 +1,4 @@
-"""The geometry of an invented town: land, cut into ever smaller blocks by its streets."""
+"""The geometry of an invented town: land that streets cut into ever smaller blocks."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -7,15 +7,15 @@ from math import atan2, cos, dist, hypot, inf, pi, sin
 from random import Random
 
 Point = tuple[float, float]
-"""Metres east and north of the town's middle."""
+"""Metres east and north of the town's centre."""
 
 SAME = 0.05
-"""Metres within which a point is on a line."""
+"""A point this many metres from a line is on it."""
 
 
 @dataclass
 class Piece:
-    """A stretch of street from one place where streets may meet to the next."""
+    """A part of a street between two points where streets may meet."""
 
     points: list[Point]
     name: str = ""
@@ -25,7 +25,7 @@ class Piece:
 
 @dataclass
 class Face:
-    """A piece of land or water with streets, or the world's end, around it."""
+    """A piece of land or water between streets or the edges of the map."""
 
     ring: list[Point]
     water: bool = False
@@ -48,7 +48,7 @@ class Face:
         return any(from_segment(point, a, b)[0] < SAME for a, b in edges(self.ring))
 
     def split(self, line: Sequence[Point]) -> tuple["Face", "Face"]:
-        """Both sides of a line that leads from border to border."""
+        """The parts on both sides of a line from border to border."""
         ring = with_vertex(with_vertex(self.ring, line[0]), line[-1])
         start, end = ring.index(line[0]), ring.index(line[-1])
         around = ring[start:] + ring[:start]
@@ -60,16 +60,16 @@ class Face:
 
 @dataclass
 class Plan:
-    """The faces so far, the streets between them, and where these meet."""
+    """The faces so far, the streets between them, and the junctions of the streets."""
 
     faces: list[Face]
     pieces: list[Piece] = field(default_factory=list)
     junctions: list[Point] = field(default_factory=list)
 
     def cut(self, line: Sequence[Point], name: str, kind: str, snap: float = 14.0) -> None:
-        """Lead a street through every face it crosses; over water it is a bridge.
+        """Add a street through every face that it crosses; over water it is a bridge.
 
-        Ends that lie inside a face are left off.
+        Ends inside a face are cut off.
         """
         todo, done = [(face, -1.0) for face in self.faces], []
         while todo:
@@ -83,7 +83,7 @@ class Plan:
         self.faces = done
 
     def add(self, piece: Piece) -> None:
-        """Take up a street; where its ends are, others may join."""
+        """Add a street; other streets may join at its ends."""
         self.pieces.append(piece)
         for end in (piece.points[0], piece.points[-1]):
             if end not in self.junctions:
@@ -100,7 +100,7 @@ class Plan:
         return point
 
     def on_street(self, point: Point) -> bool:
-        """Whether a street that was led so far goes by here."""
+        """Whether the point is on a street of the plan."""
         return any(
             from_segment(point, a, b)[0] < SAME
             for piece in self.pieces
@@ -110,7 +110,7 @@ class Plan:
     def _crossings(
         self, face: Face, line: Sequence[Point], snap: float, since: float
     ) -> Iterator[tuple[list[Point], float]]:
-        """The stretches of a line that lead through a face, and how far along it each ends."""
+        """The parts of a line that cross a face, and how far along the line each ends."""
         hits: list[tuple[float, Point]] = []
         for index, (a, b) in enumerate(pairwise(line)):
             for c, d in edges(face.ring):
@@ -129,7 +129,7 @@ class Plan:
 
 
 def subdivide(plan: Plan, face: Face, random: Random, reach: float) -> tuple[Face, Face] | None:
-    """Lead a street across the longer side of a face; None where none will go."""
+    """Cut a face in two by a street across its longer side; None where no street fits."""
     for turned in (0.0, pi / 2, 0.3, -0.3, 0.7):
         chord = _chord(plan, face, random, turned)
         if chord is None:
@@ -176,7 +176,7 @@ def _chord(plan: Plan, face: Face, random: Random, turned: float) -> list[Point]
 
 
 def _shortened(line: list[Point], reach: float) -> list[Point]:
-    """A street that ends in the fields: none of it further than `reach` from the middle."""
+    """The part of a street within `reach` metres of the centre: it ends in the fields."""
     kept = [line[0]]
     for point in line[1:-1]:
         if hypot(*point) > reach:
@@ -190,7 +190,7 @@ def _away(point: Point, face: Face) -> float:
 
 
 def _box(ring: list[Point]) -> tuple[float, float, float, float]:
-    """Of the narrowest rectangle around: angle and extent of its long axis, middle of the other."""
+    """The smallest rectangle around: angle and extent of the long axis, middle of the other."""
     best = (inf, 0.0, 0.0, 0.0, 0.0)
     for a, b in edges(ring):
         angle = atan2(b[1] - a[1], b[0] - a[0])
@@ -204,7 +204,7 @@ def _box(ring: list[Point]) -> tuple[float, float, float, float]:
 
 
 def smooth(points: Sequence[Point], step: float = 22.0) -> list[Point]:
-    """A Catmull-Rom curve through the points, with a vertex every `step` metres or so."""
+    """A Catmull-Rom curve through the points, with a vertex about every `step` metres."""
     around = [points[0], *points, points[-1]]
     curve: list[Point] = [points[0]]
     for p, a, b, n in zip(around, around[1:], around[2:], around[3:], strict=False):
@@ -240,7 +240,7 @@ def length(line: Sequence[Point]) -> float:
 
 
 def between(a: Point, b: Point, t: float) -> Point:
-    """The point that far, 0 to 1, on the way from `a` to `b`."""
+    """The point at the fraction `t` of the way from `a` to `b`."""
     return (a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t)
 
 
@@ -256,7 +256,7 @@ def halfway(line: Sequence[Point]) -> Point:
 
 
 def crossing(a: Point, b: Point, c: Point, d: Point) -> float | None:
-    """How far along a-b, 0 to 1, it crosses c-d; None where it does not."""
+    """The fraction of a-b at which it crosses c-d; None where it does not."""
     rx, ry, sx, sy = b[0] - a[0], b[1] - a[1], d[0] - c[0], d[1] - c[1]
     cross = rx * sy - ry * sx
     if not cross:
