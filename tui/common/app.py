@@ -22,7 +22,7 @@ from tui.common.services import ServicesApp
 from tui.common.theme import DAY, NIGHT
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.tab_strip import TabStrip
-from tui.common.widgets.too_small import LEAST_COLUMNS, LEAST_ROWS, TooSmall
+from tui.common.widgets.too_small import HEIGHTS, WIDTHS, TooSmall
 from tui.common.widgets.top_bar import TopBar
 
 if TYPE_CHECKING:
@@ -51,17 +51,8 @@ class TiffinApp(BaseApp, ServicesApp):
     CSS_PATH: ClassVar[list[str | PurePath]] = [FRAME_CSS]
     CONTENT_CSS: ClassVar[Path | None] = None
     """The app's own styles, read after the first paint."""
-    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 Textual has it so
-        (0, "-tiny"),
-        (LEAST_COLUMNS, "-narrow"),
-        (92, "-medium"),
-        (132, "-wide"),
-    ]
-    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
-        (0, "-flat"),
-        (LEAST_ROWS, "-short"),
-        (38, "-tall"),
-    ]
+    HORIZONTAL_BREAKPOINTS = WIDTHS
+    VERTICAL_BREAKPOINTS = HEIGHTS
     ENABLE_COMMAND_PALETTE = True
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -199,10 +190,6 @@ class TiffinApp(BaseApp, ServicesApp):
     def get_default_screen(self) -> Screen[Any]:
         """The one with the panels."""
         return MainScreen(id="_default")
-
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Our own variables, needed before our themes are there."""
-        return NIGHT.variables
 
     def on_mount(self) -> None:
         """Draw first; only then import and connect."""

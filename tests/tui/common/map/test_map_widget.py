@@ -4,7 +4,7 @@ from functools import partial
 from itertools import product
 
 import pytest
-from map_scenes import HOME, SHOP, MapWindow, demo_ground, ride
+from map_overlays import HOME, SHOP, MapWindow, demo_basemap, ride
 from textual.events import MouseScrollUp
 from textual.geometry import Size
 
@@ -14,7 +14,7 @@ from tui.common.map.render import RenderedBasemap, draw
 from tui.common.map.widget import changed_regions
 from tui.common.theme import DAY
 
-BASEMAP = demo_ground()
+BASEMAP = demo_basemap()
 BRAILLE = range(0x2801, 0x2900)
 
 
