@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
@@ -17,14 +16,14 @@ from tui.common.auth_flow import AuthFlow, Client
 from tui.common.base_app import BaseApp
 from tui.common.client.meter import Wire
 from tui.common.panel import Panel
-from tui.common.panel_grid import PanelGrid
+from tui.common.panel_grid import MainScreen, PanelGrid
 from tui.common.sanitize import plain
 from tui.common.services import ServicesApp
 from tui.common.theme import DAY, NIGHT
 from tui.common.throttle import Pace
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.tab_strip import TabStrip
-from tui.common.widgets.too_small import LEAST_COLUMNS, LEAST_ROWS, TooSmall
+from tui.common.widgets.too_small import HEIGHTS, WIDTHS, TooSmall
 from tui.common.widgets.top_bar import TopBar
 
 if TYPE_CHECKING:
@@ -54,17 +53,8 @@ class TiffinApp(BaseApp, ServicesApp):
     CSS_PATH: ClassVar[list[str | PurePath]] = [FRAME_CSS]
     CONTENT_CSS: ClassVar[Path | None] = None
     """The app's own styles, read after the first paint."""
-    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 Textual has it so
-        (0, "-tiny"),
-        (LEAST_COLUMNS, "-narrow"),
-        (92, "-medium"),
-        (132, "-wide"),
-    ]
-    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
-        (0, "-flat"),
-        (LEAST_ROWS, "-short"),
-        (38, "-tall"),
-    ]
+    HORIZONTAL_BREAKPOINTS = WIDTHS
+    VERTICAL_BREAKPOINTS = HEIGHTS
     ENABLE_COMMAND_PALETTE = True
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -204,10 +194,6 @@ class TiffinApp(BaseApp, ServicesApp):
     def get_default_screen(self) -> Screen[Any]:
         """The one with the panels."""
         return MainScreen(id="_default")
-
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Our own variables, needed before our themes are there."""
-        return NIGHT.variables
 
     def on_mount(self) -> None:
         """Draw first; only then import and connect."""
@@ -412,13 +398,3 @@ class TiffinApp(BaseApp, ServicesApp):
         if self.auth.client is None:
             raise RuntimeError("the client is made after the first paint; wait for the log-in")
         return self.auth.client
-
-
-class MainScreen(Screen[None]):
-    """A screen that is not painted whole for every change of focus.
-
-    The widgets that gain and lose it paint themselves; a whole screen of panels takes as long as a
-    key press is allowed to.
-    """
-
-    focused: Reactive[Widget | None] = Reactive(None, repaint=False)

@@ -15,6 +15,7 @@ from server.text import clean, fault
 from tui.common.crash import REPORT
 from tui.common.sanitize import in_one_line, plain
 from tui.common.terminal import TerminalApp
+from tui.common.theme import NIGHT
 
 if TYPE_CHECKING:
     from textual.command import Provider
@@ -97,6 +98,10 @@ class BaseApp(TerminalApp):
         """Without the one for ANSI colours: there are none here, and looking costs each frame."""
         filters = super().get_line_filters()
         return [one for one in filters if not isinstance(one, ANSIToTruecolor)]
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Our own variables, needed before our themes are there."""
+        return NIGHT.variables
 
     # -- internal errors
 

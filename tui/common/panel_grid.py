@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from textual import events
 from textual.containers import Container
 from textual.message import Message
+from textual.reactive import Reactive
+from textual.screen import Screen
+from textual.widget import Widget
 
 from tui.common.panel import Panel
 
@@ -114,3 +117,13 @@ class PanelGrid(Container):
             # only these look at the two classes; all that is below would cost a tenth of a second
             self.app.stylesheet.update_nodes([other, *other.children])
         self.post_message(self.Changed())
+
+
+class MainScreen(Screen[None]):
+    """A screen that is not painted whole for every change of focus.
+
+    The widgets that gain and lose it paint themselves; a whole screen of panels takes as long as a
+    key press is allowed to.
+    """
+
+    focused: Reactive[Widget | None] = Reactive(None, repaint=False)
