@@ -206,7 +206,7 @@ def _written_of(entry: ChatMessage | Draft) -> _Written:
         text, at = entry.message.text, entry.message.written_at
     else:
         text, at = entry.text, entry.sent_at
-    text = legible(text)
+    text = plain(text, newlines=True)
     return _Written(entry, text, is_plain(text), at.astimezone().toordinal())
 
 
@@ -283,8 +283,3 @@ def _wrap_by_cells(paragraph: str, width: int) -> list[str]:
     if line:
         lines.append(line.rstrip(" "))
     return lines
-
-
-def legible(text: str) -> str:
-    """What is drawn of it: line breaks stay, a tab is four spaces."""
-    return plain(text, newlines=True)
