@@ -212,9 +212,9 @@ async def test_the_keys_move_the_map_and_nothing_is_cut_where_nothing_rides(
         await sees(app, "nothing on its way")
         await pilot.press("x")
         await sees(app, "No driver on the way")
-        before = map_of(app).grounds_drawn
+        before = map_of(app).basemap_draws
         await pilot.press("plus", "left", "0")
-        await wait_until(lambda: map_of(app).grounds_drawn > before, what="moved")
+        await wait_until(lambda: map_of(app).basemap_draws > before, what="moved")
         trip = await ride_of(guest, kitchen)
         await trip.put(trip.restaurant["lat"], trip.restaurant["lng"])
         orders_of(app).feed.reload()

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from server.text import MARKS_AT_MOST, fault
-from tui.common.chat.layout import count_lines, graphemes, is_plain, wrap
+from tui.common.chat.layout import count_lines, graphemes, is_single_width, wrap
 from tui.common.sanitize import plain
 
 FAMILY = "👨‍👩‍👧"
@@ -45,12 +45,12 @@ def test_nothing_that_is_shown_steers_the_terminal(text: str) -> None:
 @example("🇩🇪🇩🇪🇩🇪", 3)
 def test_lines_are_no_wider_than_they_may_be_and_lose_nothing(text: str, width: int) -> None:
     text = plain(text, newlines=True)
-    simple = is_plain(text)
-    lines = wrap(text, width, plain=simple)
+    single_width = is_single_width(text)
+    lines = wrap(text, width, single_width=single_width)
     widest = max((cells for _, cells in graphemes(text.replace("\n", ""))), default=0)
     assert all(cell_len(line) <= max(width, widest) for line in lines)
     assert "".join(lines).replace(" ", "") == text.replace("\n", "").replace(" ", "")
-    assert len(lines) == count_lines(text, width, plain=simple)
+    assert len(lines) == count_lines(text, width, single_width=single_width)
     assert len(lines) >= text.count("\n") + 1
 
 
@@ -58,7 +58,7 @@ def test_lines_are_no_wider_than_they_may_be_and_lose_nothing(text: str, width: 
 def test_nothing_that_is_one_character_to_the_eye_is_torn(text: str, width: int) -> None:
     text = plain(text, newlines=True)
     whole = [piece for part in text.split("\n") for piece, _ in graphemes(part) if piece != " "]
-    lines = wrap(text, width, plain=is_plain(text))
+    lines = wrap(text, width, single_width=is_single_width(text))
     found = [piece for line in lines for piece, _ in graphemes(line) if piece != " "]
     assert found == whole
 
@@ -68,22 +68,25 @@ WORDS = st.lists(st.text(alphabet="ab", min_size=1, max_size=9), max_size=12).ma
 
 @given(st.lists(WORDS, max_size=3).map("\n".join), st.integers(1, 20))
 def test_both_ways_to_wrap_agree(text: str, width: int) -> None:
-    assert is_plain(text)
-    by_pattern = wrap(text, width, plain=True)
-    by_cells = wrap(text, width, plain=False)
+    assert is_single_width(text)
+    by_pattern = wrap(text, width, single_width=True)
+    by_cells = wrap(text, width, single_width=False)
     assert by_pattern == by_cells
 
 
 def test_words_are_kept_whole_where_they_fit() -> None:
     text = "Great, thank you! Could the rider ring twice? The bell is a bit weak."
     lines = ["Great, thank you! Could the rider", "ring twice? The bell is a bit weak."]
-    assert wrap(text, 35, plain=True) == lines
+    assert wrap(text, 35, single_width=True) == lines
 
 
 def test_arabic_keeps_its_marks_and_its_order() -> None:
     text = "السَّلَامُ عَلَيْكُمْ"
     assert plain(text, newlines=True) == text
-    assert [cell_len(line) <= 8 for line in wrap(text, 8, plain=is_plain(text))] == [True, True]
+    assert [cell_len(line) <= 8 for line in wrap(text, 8, single_width=is_single_width(text))] == [
+        True,
+        True,
+    ]
 
 
 def test_heaps_of_marks_are_cut() -> None:

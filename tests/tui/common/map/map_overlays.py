@@ -1,4 +1,4 @@
-"""What the tests of the map share: the demo's ground, scenes on it, a window with a map in it."""
+"""What the tests of the map share: the demo's basemap, overlays on it, a window with a map."""
 
 import json
 from importlib import resources
@@ -19,7 +19,9 @@ def demo_basemap() -> Basemap:
     return Basemap.parse(json.loads(text))
 
 
-def ride(part: float = 0.5, hud: str = "6 min · 1.6 km · 24 km/h", **driver: object) -> Overlay:
+def trip_overlay(
+    part: float = 0.5, hud: str = "6 min · 1.6 km · 24 km/h", **driver: object
+) -> Overlay:
     """A driver so far along the straight way from the restaurant to the home."""
     at = LatLng(
         SHOP.lat + (HOME.lat - SHOP.lat) * part,
