@@ -178,7 +178,7 @@ class Assistant:
         order = await self._order(chat)
         await asyncio.sleep(think)
         now = datetime.now(UTC)
-        room.say(greeting(chat, order, now) if text is None else answer(text, order, now))
+        room.send(greeting(chat, order, now) if text is None else answer(text, order, now))
 
     async def _order(self, chat: Chat) -> Order | None:
         """The order it is about, where this restaurant may see it."""
