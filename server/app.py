@@ -43,10 +43,10 @@ from server.features.shared.schemas import ProblemDetails
 from server.features.uploads import setup as uploads
 from server.features.uploads.service import UploadService
 from server.realtime.broker import Broker, MemoryBroker
-from server.realtime.follower import Rewrites
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
-from server.realtime.log_topic import Rings
+from server.realtime.log_topic import RingMemory
+from server.realtime.topic_reader import RewriteReader
 from server.settings import (
     Settings,
     SettingsError,
@@ -56,7 +56,7 @@ from server.settings import (
     restrict_permissions,
 )
 from server.transports.connections import Connections, Revocations
-from server.transports.duplex import AccountPaces
+from server.transports.frame_limits import FrameLimits
 from server.transports.heartbeat import Heartbeat
 from server.transports.socketio import SocketIo
 
@@ -149,7 +149,7 @@ def _services(settings: Settings) -> Services:
     database = Database(settings.database_path)
     log = EventLog(database)
     broker = _broker(settings)
-    rings = Rings(settings.topic_memory_kb * 1024, settings.topics_memory_mb * 1024 * 1024)
+    rings = RingMemory(settings.topic_memory_kb * 1024, settings.topics_memory_mb * 1024 * 1024)
     hub = Hub(database, log, broker, settings.sweep_seconds, rings)
     retention = Retention(database)
     events_kept = timedelta(days=settings.event_days)
@@ -159,7 +159,7 @@ def _services(settings: Settings) -> Services:
     ]
     connections = Connections(settings.max_connections, settings.max_streams_per_account)
     gate = Gate(AccessTokens(settings.token_secret, settings.access_token_seconds))
-    paces = AccountPaces(settings)
+    frame_limits = FrameLimits(settings)
     services = Services(
         settings,
         database,
@@ -168,14 +168,14 @@ def _services(settings: Settings) -> Services:
         hub,
         hub.states,
         Heartbeat(settings.heartbeat_seconds),
-        Rewrites(hub),
+        RewriteReader(hub),
         Revocations(hub, connections),
         connections,
         gate,
         RequestLimits(settings),
         BodyDeadlines(),
-        paces,
-        SocketIo(settings, gate, connections, paces),
+        frame_limits,
+        SocketIo(settings, gate, connections, frame_limits),
         Readiness(),
         Metrics(),
     )
@@ -281,7 +281,7 @@ def _add_gauges(services: Services, broker: Broker) -> None:
     metrics.gauge(
         "recent_event_bytes",
         "Memory that recent events take, without what is encoded of them.",
-        lambda: hub.rings.bytes,
+        lambda: hub.ring_memory.bytes,
     )
     metrics.gauge(
         "broker_messages_rejected",

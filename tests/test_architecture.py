@@ -21,8 +21,6 @@ FEATURES = ROOT / "server" / "features"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DOORS = {"long_polling", "sse", "websocket", "socketio", "short_polling"}
 LONGEST_FILE = 400
-CIRCLES_ALLOWED_IN = ("tui",)
-"""Packages whose imports may still form circles."""
 
 
 def source_files() -> list[Path]:
@@ -149,8 +147,6 @@ def test_a_circle_of_imports_is_found() -> None:
 @pytest.mark.parametrize("top", ["server", "tui"])
 def test_no_modules_import_each_other_in_a_circle(top: str) -> None:
     """Imports for type checking count: whoever reads one module has to read all of a circle."""
-    if top in CIRCLES_ALLOWED_IN:
-        pytest.skip(f"{top} may still have circles")
     assert circles(import_graph(top)) == []
 
 

@@ -270,7 +270,7 @@ async def main(names: list[str]) -> None:
                     (OUT / f"{name}.svg").write_text(drawn, encoding="utf-8")
                     print(OUT.name, name)
         finally:
-            server.let_go()
+            server.request_end()
             server.end()
 
 

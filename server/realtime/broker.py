@@ -18,7 +18,7 @@ class Broker(Protocol):
     reconnected: Callable[[], None]
     """Called when events may have been lost; the hub sets it."""
     rejected: int
-    """Messages so far that were not one of ours."""
+    """Messages so far that no process of this server sent."""
 
     @property
     def tasks(self) -> Sequence[SupervisedTask]:
@@ -34,11 +34,11 @@ class Broker(Protocol):
         ...
 
     def publish(self, events: Sequence[Event]) -> None:
-        """Send these on, in order, without waiting."""
+        """Send these, in order, without waiting."""
         ...
 
     async def subscribe(self, topic: str) -> None:
-        """Returns once events of the topic arrive here, or it is clear that they won't for now."""
+        """Returns once events of the topic arrive, or it is clear that they won't for now."""
         ...
 
     async def unsubscribe(self, topic: str) -> None:
@@ -47,7 +47,7 @@ class Broker(Protocol):
 
     @property
     def state(self) -> str:
-        """`ok`, or what is wrong, in words."""
+        """`ok`, or a description of the error."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""An event of the log, and the cursor that names a place in it."""
+"""An event, and the cursor that marks a position in its topic."""
 
 import base64
 import binascii
@@ -10,15 +10,15 @@ from typing import Any
 from pydantic_core import from_json
 
 OVERHEAD = 600
-"""Bytes of an event beyond its data: the object, its dictionary and its short texts."""
+"""Bytes of an event besides its data: the object, its dictionary and its short strings."""
 
 
 @dataclass(slots=True, eq=False)
 class Event:
-    """One change. `data` is its JSON text, made once; `subject` what within the topic it is about.
+    """One change. `data` is JSON text; `subject` is what in the topic it is about.
 
-    `encoded` keeps what a transport made of it, so that an event is encoded once however many read
-    it at about the same time; the hub's next sweep drops that, as it takes several times its data.
+    `encoded` keeps what a transport made of it, so that it is encoded once for all its readers. The
+    hub's next sweep drops that, as it takes several times the memory of the data.
     """
 
     topic: str
@@ -32,15 +32,15 @@ class Event:
 
     @property
     def size(self) -> int:
-        """Bytes it takes in memory at most, without what is `encoded`: always the same."""
+        """Bytes it takes in memory at most, without `encoded`: always the same."""
         if not self._size:
             text = sys.getsizeof(self.data)
-            # Python keeps the UTF-8 of a text that is not ASCII beside it, once it was asked for.
+            # Python also keeps the UTF-8 of a string that is not ASCII, once it was encoded.
             self._size = OVERHEAD + (text if self.data.isascii() else 2 * text)
         return self._size
 
     def to_message(self) -> str:
-        """The text a broker carries."""
+        """The message a broker carries."""
         return json.dumps(
             [self.topic, self.seq, self.type, self.subject, self.data, self.at],
             ensure_ascii=False,
@@ -49,7 +49,7 @@ class Event:
 
     @classmethod
     def from_message(cls, text: str | bytes) -> "Event":
-        """The event such a text carries. Raises ValueError for anything else."""
+        """The event in such a message. Raises ValueError for anything else."""
         match from_json(text):
             case [str(topic), int(seq), str(kind), str(subject), str(data), str(at)]:
                 return cls(topic, seq, kind, subject, data, at)
@@ -70,7 +70,7 @@ class Cursor:
 
     @classmethod
     def parse(cls, text: str) -> "Cursor | None":
-        """The cursor in that text, or None where there is none."""
+        """The cursor in that text, or None where it is no cursor."""
         try:
             plain = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
             epoch, seq, topic = plain.split(".", 2)

@@ -1,4 +1,4 @@
-"""The hub: who listens in this process, per topic, and the sweep that makes it certain."""
+"""The hub: each topic's subscriptions in this process, and the sweep that finds lost events."""
 
 import asyncio
 import logging
@@ -11,24 +11,25 @@ from server.core.errors import Problem, unavailable
 from server.core.lifecycle import Component, SupervisedTask
 from server.core.logging import log_failure
 from server.realtime.broker import Broker
+from server.realtime.ephemeral_topic import EPHEMERAL, EphemeralTopic
 from server.realtime.event import Cursor, Event
 from server.realtime.log import EventLog
-from server.realtime.log_topic import LogTopic, Rings
-from server.realtime.passing_topic import PASSING, PassingTopic
+from server.realtime.log_topic import LogTopic, RingMemory
 from server.realtime.state_topic import STATE, States, StateTopic
 from server.realtime.topic import Sink, Subscription, Topic
 
 logger = logging.getLogger(__name__)
 
 LINGER_SECONDS = 60.0
-"""How long a topic is kept after its last listener, for those who come back."""
+"""How long a topic is kept after its last subscription, for readers that reconnect."""
 
 
 class Hub(Component):
-    """Events of committed transactions to everybody who listens here, each once and in order.
+    """Delivers the events of committed transactions to this process's subscriptions, each once
+    and in order.
 
-    The broker is a hint; the sweep compares heads with the database every `sweep_seconds` and
-    so finds whatever the broker lost.
+    The broker may lose events. The sweep compares the topics' heads with the database every
+    `sweep_seconds`, and so finds them.
     """
 
     def __init__(
@@ -37,12 +38,12 @@ class Hub(Component):
         log: EventLog,
         broker: Broker,
         sweep_seconds: float,
-        rings: Rings | None = None,
+        rings: RingMemory | None = None,
     ) -> None:
         self.log = log
         self.states = States(database)
         self.gaps = 0
-        self.rings = rings or Rings(0, 0)
+        self.ring_memory = rings or RingMemory(0, 0)
         self._database = database
         self._broker = broker
         self._sweep_seconds = sweep_seconds
@@ -50,10 +51,10 @@ class Hub(Component):
         self._opening: dict[str, asyncio.Task[Topic]] = {}
         self._sweeper = SupervisedTask("sweep", self._sweep_for_ever)
         self.tasks = (*broker.tasks, self._sweeper)
-        self._suspicious = asyncio.Event()
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._sweep_requested = asyncio.Event()
+        self._unsubscribing: set[asyncio.Task[None]] = set()
         broker.deliver = self._receive
-        broker.reconnected = self.suspect
+        broker.reconnected = self.request_sweep
         database.publish = self._publish
 
     async def open(self) -> None:
@@ -63,9 +64,9 @@ class Hub(Component):
         self._sweeper.start()
 
     async def close(self) -> None:
-        """Stop the sweep, forget every topic, and close the broker."""
+        """Stop the sweep, and close every topic and the broker."""
         await self._sweeper.stop()
-        for task in (*self._opening.values(), *self._leaving):
+        for task in (*self._opening.values(), *self._unsubscribing):
             task.cancel()
         for topic in self._topics.values():
             topic.close()
@@ -82,21 +83,22 @@ class Hub(Component):
 
     @property
     def topics(self) -> int:
-        """Topics this process follows."""
+        """Topics open in this process."""
         return len(self._topics)
 
     async def subscribe(self, name: str, after: str | None, sink: Sink) -> Subscription:
-        """Every event of the topic after the cursor `after` into the sink; without one, from now.
+        """Write every event of the topic after the cursor `after` to the sink; without a cursor,
+        every event from now.
 
-        Of a state topic the newest, at once and whenever there is a newer one: a sink that had no
-        room for some never gets them.
+        Of a state topic the sink gets the newest event at once, and each newer one; it misses
+        those for which it had no room.
 
-        A cursor of another epoch or topic, from the future, or from before the log's beginning
-        gets the sink's `reset`.
+        Calls the sink's `reset` for a cursor of another epoch or topic, from the future, or from
+        before the log's first event.
         """
         topic = await self._topic(name)
         cursor = Cursor.parse(after) if after is not None else None
-        seq = topic.present if after is None else -1
+        seq = topic.start_seq if after is None else -1
         if cursor is not None and (cursor.epoch, cursor.topic) == (self.log.epoch, name):
             seq = cursor.seq
         subscription = Subscription(topic, seq, sink)
@@ -108,20 +110,20 @@ class Hub(Component):
         return subscription
 
     def cursor_of(self, subscription: Subscription) -> str:
-        """The cursor of what its sink has been given."""
+        """The cursor of the last event its sink got."""
         return str(Cursor(self.log.epoch, subscription.topic.name, subscription.cursor))
 
     @asynccontextmanager
     async def watch(self, name: str, subject: str) -> AsyncIterator[asyncio.Future[Event | None]]:
-        """A future that the topic's next event about that subject fulfils; or None, where events
-        are gone that may have been about it: then look again.
+        """A future with the topic's next event about that subject; or with None where events were
+        missed that may have been about it: then read again.
 
-        Registered before this enters, so what is read inside and the future leave no gap.
+        It is registered before this enters, so nothing falls between it and what is read inside.
         """
         topic = await self._topic(name)
         future: asyncio.Future[Event | None] = asyncio.get_running_loop().create_future()
         topic.waiters.setdefault(subject, {})[future] = None
-        topic.left_at = None
+        topic.idle_since = None
         try:
             yield future
         finally:
@@ -131,30 +133,33 @@ class Hub(Component):
                 topic.waiters.pop(subject)
             future.cancel()
 
-    def pass_on(self, name: str, type: str, data: str, subject: str = "") -> None:
-        """Tell whoever listens to that passing topic now, in any process; `data` is JSON text."""
-        assert name.startswith(PASSING), name
+    def broadcast(self, name: str, type: str, data: str, subject: str = "") -> None:
+        """Send an event to an ephemeral topic's present subscriptions, in all processes.
+
+        `data` is JSON text.
+        """
+        assert name.startswith(EPHEMERAL), name
         self._publish([Event(name, 0, type, subject, data, to_text(now()))])
 
-    def forget(self, name: str) -> None:
-        """The topic's stored events were rewritten."""
+    def drop_ring(self, name: str) -> None:
+        """Drop the recent events of a topic whose stored events were rewritten."""
         if topic := self._topics.get(name):
-            topic.forget()
+            topic.drop_ring()
 
-    def forget_all(self) -> None:
-        """Any topic's stored events may have been rewritten."""
+    def drop_rings(self) -> None:
+        """Drop the recent events of every topic: any may have been rewritten."""
         for topic in self._topics.values():
-            topic.forget()
+            topic.drop_ring()
 
-    def suspect(self) -> None:
+    def request_sweep(self) -> None:
         """Sweep now: events may have been lost."""
-        self._suspicious.set()
+        self._sweep_requested.set()
 
     async def _topic(self, name: str) -> Topic:
         opening = self._opening.get(name)
         topic = self._topics.get(name)
         if opening is None and topic is not None:
-            topic.left_at = None
+            topic.idle_since = None
             return topic
         if opening is None:
             opening = asyncio.create_task(self._open_topic(name), name=f"open {name}")
@@ -172,10 +177,10 @@ class Hub(Component):
         topic: Topic
         if name.startswith(STATE):
             topic = StateTopic(name, self.states)
-        elif name.startswith(PASSING):
-            topic = PassingTopic(name)
+        elif name.startswith(EPHEMERAL):
+            topic = EphemeralTopic(name)
         else:
-            topic = LogTopic(name, self.log, self.rings)
+            topic = LogTopic(name, self.log, self.ring_memory)
         self._topics[name] = topic
         try:
             await self._broker.subscribe(name)
@@ -190,8 +195,8 @@ class Hub(Component):
         try:
             self._broker.publish(events)
         except Exception:
-            logger.exception("the broker did not take %d events", len(events))
-            self.suspect()
+            logger.exception("the broker did not accept %d events", len(events))
+            self.request_sweep()
 
     def _receive(self, event: Event) -> None:
         topic = self._topics.get(event.topic)
@@ -205,23 +210,23 @@ class Hub(Component):
         while True:
             try:
                 async with asyncio.timeout(self._sweep_seconds):
-                    await self._suspicious.wait()
+                    await self._sweep_requested.wait()
             except TimeoutError:
                 pass
             try:
                 version = await self._database.data_version()
-                if version != seen or self._suspicious.is_set():
-                    self._suspicious.clear()
+                if version != seen or self._sweep_requested.is_set():
+                    self._sweep_requested.clear()
                     await self._sweep()
                     seen = version
-                self._tidy()
-                self._leave(loop.time())
+                self._refresh_topics()
+                self._close_idle(loop.time())
                 failing = False
             except Exception as error:
-                if not failing:  # told once an outage, not twice a second
+                if not failing:  # logged once an outage, not twice a second
                     log_failure(logger, error, "the sweep failed; it will be tried again")
                 failing = True
-                self._suspicious.clear()
+                self._sweep_requested.clear()
                 seen = -1
 
     async def _sweep(self) -> None:
@@ -231,22 +236,22 @@ class Hub(Component):
                 self.gaps += 1
                 topic.hint(seq)
 
-    def _tidy(self) -> None:
-        """Where filling a gap failed nothing may have moved since: try again anyway."""
+    def _refresh_topics(self) -> None:
+        """Retry gaps that could not be filled, and drop what is encoded."""
         for topic in self._topics.values():
             topic.hint(0)
-            topic.cool()
+            topic.drop_encoded()
 
-    def _leave(self, now: float) -> None:
+    def _close_idle(self, now: float) -> None:
         for name, topic in list(self._topics.items()):
             if not topic.idle or name in self._opening:
                 continue
-            if topic.left_at is None:
-                topic.left_at = now
-            elif now - topic.left_at > LINGER_SECONDS:
+            if topic.idle_since is None:
+                topic.idle_since = now
+            elif now - topic.idle_since > LINGER_SECONDS:
                 del self._topics[name]
                 topic.close()
                 # The sweep does not wait for a broker that may be slow to answer.
                 leaving = asyncio.create_task(self._broker.unsubscribe(name), name=f"leave {name}")
-                self._leaving.add(leaving)
-                leaving.add_done_callback(self._leaving.discard)
+                self._unsubscribing.add(leaving)
+                leaving.add_done_callback(self._unsubscribing.discard)

@@ -1,4 +1,4 @@
-"""The event log: appended to in the transaction of the change, read from any cursor."""
+"""The event log: changes append to it in their transaction, readers read it from any cursor."""
 
 import json
 import secrets
@@ -13,22 +13,22 @@ from server.realtime.event import Cursor, Event
 _queries = load_queries(__file__, "log.sql")
 
 REWRITES = "rewrites"
-"""The topic that tells which topics' stored events were rewritten: `{"topic": name}`."""
+"""The topic of rewritten topics: `{"topic": name}`."""
 
-HEADS_A_QUERY = 400
+HEADS_PER_QUERY = 400
 """Topics named in one statement; SQLite allows 32,766 parameters, PostgreSQL's drivers as many."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """A topic's head, where its history begins, and events from it, in one snapshot."""
+class LogPage:
+    """Events of a topic with its head, and the `seq` before its first event, in one snapshot."""
 
     head: int
     trimmed: int
     events: Sequence[Event]
 
     def continues(self, cursor: int) -> bool:
-        """Whether a reader at that `seq` misses nothing by going on with these events."""
+        """Whether these events follow that `seq` without a gap."""
         if not self.trimmed <= cursor <= self.head:
             return False
         return cursor == self.head or any(event.seq == cursor + 1 for event in self.events)
@@ -42,7 +42,7 @@ class EventLog:
         self.epoch = ""
 
     async def open(self) -> None:
-        """Read the database's epoch, or give it one."""
+        """Read the database's epoch, or set one."""
 
         async def fn(tx: Transaction) -> str:
             await _queries.keep_meta(tx, name="epoch", value=secrets.token_hex(6))
@@ -53,9 +53,9 @@ class EventLog:
     async def append(
         self, tx: Transaction, topic: str, type: str, data: str, subject: str = ""
     ) -> Event:
-        """Add an event (`data` is JSON text) in the transaction of the change that caused it.
+        """Append an event (`data` is JSON text) in the transaction of the change it describes.
 
-        It is published after the commit. Gives the event with its `seq`, gapless per topic.
+        It is published after the commit. Its `seq` counts up by one per topic.
         """
         seq = await _queries.count_up(tx, topic=topic)
         event = Event(topic, seq, type, subject, data, to_text(now()))
@@ -71,11 +71,11 @@ class EventLog:
         return int(row["seq"]) if row else 0
 
     async def cursor(self, tx: Transaction, topic: str) -> str:
-        """The cursor that belongs to whatever else this transaction reads."""
+        """The topic's cursor as of this transaction."""
         return str(Cursor(self.epoch, topic, await self.head(tx, topic)))
 
     def cursor_of(self, event: Event) -> str:
-        """The cursor of a reader that has seen this event last."""
+        """The cursor of a reader whose last event is this one."""
         return str(Cursor(self.epoch, event.topic, event.seq))
 
     async def heads(self, topics: Sequence[str]) -> dict[str, int]:
@@ -83,8 +83,8 @@ class EventLog:
 
         async def fn(tx: Transaction) -> dict[str, int]:
             found: dict[str, int] = {}
-            for start in range(0, len(topics), HEADS_A_QUERY):
-                names = {f"t{i}": t for i, t in enumerate(topics[start : start + HEADS_A_QUERY])}
+            for start in range(0, len(topics), HEADS_PER_QUERY):
+                names = {f"t{i}": t for i, t in enumerate(topics[start : start + HEADS_PER_QUERY])}
                 holders = ", ".join(f":{name}" for name in names)
                 sql = (
                     f"SELECT name, seq FROM topics WHERE name IN ({holders})"  # noqa: S608
@@ -96,36 +96,36 @@ class EventLog:
 
         return await self._database.read(fn)
 
-    async def read(self, topic: str, after: int, limit: int) -> Stretch:
+    async def read(self, topic: str, after: int, limit: int) -> LogPage:
         """The events after that `seq`, at most `limit`, with head and trim mark."""
 
-        async def fn(tx: Transaction) -> Stretch:
+        async def fn(tx: Transaction) -> LogPage:
             row = await _queries.topic(tx, topic=topic)
             if row is None:
-                return Stretch(0, 0, ())
+                return LogPage(0, 0, ())
             rows = await _queries.events_after(tx, topic=topic, after=after, limit=limit)
-            return Stretch(row["seq"], row["trimmed"], [Event(**event) for event in rows])
+            return LogPage(row["seq"], row["trimmed"], [Event(**event) for event in rows])
 
         return await self._database.read(fn)
 
-    async def newest(self, topic: str, count: int) -> Stretch:
+    async def newest(self, topic: str, count: int) -> LogPage:
         """The topic's last `count` events, with head and trim mark."""
 
-        async def fn(tx: Transaction) -> Stretch:
+        async def fn(tx: Transaction) -> LogPage:
             row = await _queries.topic(tx, topic=topic)
             if row is None:
-                return Stretch(0, 0, ())
+                return LogPage(0, 0, ())
             after = max(row["trimmed"], row["seq"] - count)
             rows = await _queries.events_after(tx, topic=topic, after=after, limit=count)
-            return Stretch(row["seq"], row["trimmed"], [Event(**event) for event in rows])
+            return LogPage(row["seq"], row["trimmed"], [Event(**event) for event in rows])
 
         return await self._database.read(fn)
 
     async def trim(self, before: str) -> int:
-        """Drop events from before that time (RFC 3339); gives how many topics were touched.
+        """Drop events from before that time (RFC 3339); gives the number of topics changed.
 
-        A topic keeps everything from its first event that is younger: what comes later in it is
-        no older, whatever the clock has said meanwhile.
+        A topic keeps everything from its first younger event on, even where the clock was set
+        back in between.
         """
 
         async def fn(tx: Transaction) -> int:
@@ -142,9 +142,9 @@ class EventLog:
         return await self._database.write(fn)
 
     async def rewrite(self, tx: Transaction, subject: str, change: Callable[[str], str]) -> None:
-        """Put the data of every stored event about that subject through `change`.
+        """Replace the data of every stored event about that subject by `change` of it.
 
-        Every process that keeps copies of these topics' events is told to forget them.
+        Every process drops its copies of these topics' events.
         """
         topics = set()
         for row in await _queries.events_about(tx, subject=subject):

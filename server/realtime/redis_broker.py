@@ -1,4 +1,4 @@
-"""The broker between processes: Redis Pub/Sub, one connection and one listener a process."""
+"""The broker between processes: Redis Pub/Sub, with one listener per process."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 QUEUE = 10_000
 QUEUE_BYTES = 16 * 1024 * 1024
-"""Messages kept for a Redis that is slow; the oldest go first, and the sweeps find them."""
+"""Messages kept for a slow Redis; the oldest are dropped first, and the sweeps find them."""
 PIPELINE = 500
 CONFIRM_SECONDS = 1.0
 PUBLISH_SECONDS = 2.0
@@ -38,44 +38,44 @@ CANCEL_SECONDS = 1.0
 """A task that has not ended this long after its cancellation is cancelled again."""
 PING_SECONDS = 3.0
 SILENCE_SECONDS = 9.0
-"""A stopped Redis breaks no connection: without an answer for this long it counts as gone."""
-AGAIN_SECONDS = 0.2
-TRY_SECONDS = 1.0
-"""While nothing is taken, it is tried again after the first of these for the next message, after
-both without one."""
+"""A suspended Redis breaks no connection: without an answer for this long it counts as gone."""
+RETRY_SECONDS = 0.2
+IDLE_RETRY_SECONDS = 1.0
+"""While publishing fails, it is retried after RETRY_SECONDS if there is a message, after both if
+not."""
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
-LABEL = b"tiffin redis events v1"
-"""What the key is for that signs messages, so that it is no other use's of the same secret."""
+KEY_LABEL = b"tiffin redis events v1"
+"""Derives the signing key, so that it differs from other keys made of the same secret."""
 SIGNATURE_BYTES = 32
-TELL_SECONDS = 60.0
-"""Between two warnings of messages that are not ours: whoever sends them may send many."""
+WARNING_SECONDS = 60.0
+"""Between two warnings of messages with a bad signature, as there may be many."""
 
 
 class RedisBroker:
     """Events of this process go straight to its own hub, and through Redis to all others.
 
-    Channels carry the database's epoch, so that two databases on one Redis never meet. A message
-    is a signature (HMAC-SHA-256), the sender's mark, a line feed, and the event. The signature is
-    by a key made of the server's `secret`, over the channel too: whoever can publish on that Redis
-    can forge no event and move none to another topic, and of a replayed one `seq` says that it is
-    known. What is not signed so is dropped, counted and told.
+    Channel names contain the database's epoch, so that servers with different databases can share
+    a Redis. A message is a signature (HMAC-SHA-256), the sender's id, a line feed, and the event.
+    The key is made of the server's `secret`, and the channel is signed too: others who can publish
+    on that Redis cannot forge an event or move one to another topic, and a replayed one has a known
+    `seq`. A message with another signature is dropped, counted and logged.
     """
 
     def __init__(self, url: str, secret: str) -> None:
-        """Raises ValueError, without any of it, for a URL that redis-py cannot use."""
+        """Raises ValueError, which does not quote it, for a URL that redis-py cannot use."""
         self.deliver: Callable[[Event], None] = lambda event: None
         self.reconnected: Callable[[], None] = lambda: None
-        self._listens = _Standing("listening to Redis")
-        self._publishes = _Standing("publishing to Redis")
+        self._listens = _Link("listening to Redis")
+        self._publishes = _Link("publishing to Redis")
         self.rejected = 0
-        self._rejected_told = 0
-        self._told_at = -TELL_SECONDS
-        key = hmac.digest(secret.encode(), LABEL, "sha256")
-        self._keyed = hmac.new(key, digestmod="sha256")  # copied for each: half of the cost
+        self._rejected_logged = 0
+        self._warned_at = -WARNING_SECONDS
+        key = hmac.digest(secret.encode(), KEY_LABEL, "sha256")
+        self._keyed = hmac.new(key, digestmod="sha256")  # copied for each message: half of the cost
         self._prefix = ""
-        self._mark = secrets.token_hex(8).encode()
-        no_retry = Retry(NoBackoff(), 0)  # coming back is this class's own work
+        self._sender = secrets.token_hex(8).encode()
+        no_retry = Retry(NoBackoff(), 0)  # this class reconnects by itself
         try:
             self._listening = Redis.from_url(
                 url, retry=no_retry, socket_connect_timeout=2, health_check_interval=0
@@ -100,11 +100,11 @@ class RedisBroker:
 
     @property
     def state(self) -> str:
-        """`ok` while it listens and the last message was taken, else what is wrong, in words."""
+        """`ok` while it listens and the last message was accepted, else what is wrong."""
         return self._listens.state if self._listens.state != "ok" else self._publishes.state
 
     async def open(self, epoch: str) -> None:
-        """Start listening and publishing; waits a moment until both are known to work, or not."""
+        """Start listening and publishing; waits up to a second until both work or fail."""
         self._prefix = f"tiffin:{epoch}:"
         for task in self.tasks:
             task.start()
@@ -120,21 +120,21 @@ class RedisBroker:
         await self._publishing.aclose()
 
     def publish(self, events: Sequence[Event]) -> None:
-        """To this process now, to the others with whatever else this tick brings."""
+        """Deliver to this process now, and to the others in this tick's pipeline."""
         for event in events:
             channel = self._prefix + event.topic
-            message = self._mark + b"\n" + event.to_message().encode()
+            message = self._sender + b"\n" + event.to_message().encode()
             message = self._signature(channel, message) + message
             self._queue.append((channel, message))
             self._queue_bytes += len(message)
         while len(self._queue) > QUEUE or self._queue_bytes > QUEUE_BYTES:
-            self._take()
+            self._pop()
         self._queued.set()
         for event in events:
             self.deliver(event)
 
     async def subscribe(self, topic: str) -> None:
-        """Returns when Redis has confirmed, or after a second without: the sweep covers that."""
+        """Returns when Redis has confirmed, or after a second: the sweep covers the rest."""
         channel = self._prefix + topic
         self._wanted.add(channel)
         confirmed = self._confirmed.setdefault(channel, asyncio.Event())
@@ -144,16 +144,16 @@ class RedisBroker:
             async with asyncio.timeout(CONFIRM_SECONDS):
                 await self._pubsub.subscribe(channel)
                 await confirmed.wait()
-        except Exception as error:  # the connection may be taken down in the middle of it
+        except Exception as error:  # the connection may end meanwhile
             logger.warning("subscribing to %s: %s", topic, error or "no answer from Redis")
 
     async def unsubscribe(self, topic: str) -> None:
-        """No longer wanted, also not by the next connection."""
+        """Unsubscribe, also on later connections."""
         channel = self._prefix + topic
         self._wanted.discard(channel)
         self._confirmed.pop(channel, None)
         if self._pubsub is not None:
-            with contextlib.suppress(Exception):  # the next connection won't have it anyway
+            with contextlib.suppress(Exception):  # the next connection won't subscribe to it
                 async with asyncio.timeout(CONFIRM_SECONDS):
                     await self._pubsub.unsubscribe(channel)
 
@@ -162,14 +162,14 @@ class RedisBroker:
         while True:
             pubsub = self._listening.pubsub()
             try:
-                # A channel of our own keeps the connection subscribed while nobody listens.
-                asked = frozenset(self._wanted)
-                await pubsub.subscribe(self._prefix, *asked)
+                # This channel keeps the connection subscribed while no topic is wanted.
+                requested = frozenset(self._wanted)
+                await pubsub.subscribe(self._prefix, *requested)
                 self._pubsub = pubsub
-                if late := self._wanted - asked:  # came while we were connecting
+                if late := self._wanted - requested:  # added while connecting
                     await pubsub.subscribe(*late)
                 await self._listen(pubsub)
-            except Exception as error:  # whatever it was: a process must not stay deaf for good
+            except Exception as error:  # of any kind: the listener must not stop for good
                 attempt = 0 if self._listens.state == "ok" else attempt + 1
                 if self._listens.failed(error) and not isinstance(error, (RedisError, OSError)):
                     logger.exception("listening to Redis failed")
@@ -179,40 +179,40 @@ class RedisBroker:
                     confirmed.clear()
                 with contextlib.suppress(RedisError, OSError):
                     await pubsub.aclose()  # type: ignore[no-untyped-call]
-            await asyncio.sleep(pause(attempt))
+            await asyncio.sleep(backoff(attempt))
 
     async def _listen(self, pubsub: PubSub) -> None:
         loop = asyncio.get_running_loop()
-        heard = pinged = loop.time()
+        received = pinged = loop.time()
         while True:
             message = await pubsub.get_message(timeout=1.0)
             now = loop.time()
             if message is None:
-                if now - heard > SILENCE_SECONDS:
+                if now - received > SILENCE_SECONDS:
                     raise TimeoutError("no answer")
-                if now - max(heard, pinged) > PING_SECONDS:
+                if now - max(received, pinged) > PING_SECONDS:
                     pinged = now
                     async with asyncio.timeout(PING_SECONDS):
                         await pubsub.ping()
                 continue
-            heard = now
+            received = now
             channel = _text(message["channel"]) if message["channel"] else ""
             if message["type"] == "message" and channel == self._prefix:
-                pass  # somebody tries whether publishing works
+                pass  # a process probes whether publishing works
             elif message["type"] == "message":
-                self._arrived(channel, message["data"])
+                self._receive(channel, message["data"])
             elif message["type"] == "subscribe" and channel == self._prefix:
-                # The first time, and again where the library connected anew by itself:
-                # either way messages may have been lost before.
-                self._listens.works()
+                # At first, and again where the library has reconnected by itself: messages may
+                # have been lost before.
+                self._listens.succeeded()
                 self.reconnected()
             elif message["type"] == "subscribe" and channel in self._confirmed:
                 self._confirmed[channel].set()
 
-    def _arrived(self, channel: str, data: bytes) -> None:
+    def _receive(self, channel: str, data: bytes) -> None:
         signature, message = data[:SIGNATURE_BYTES], data[SIGNATURE_BYTES:]
-        mark, _, text = message.partition(b"\n")
-        if mark == self._mark:
+        sender, _, text = message.partition(b"\n")
+        if sender == self._sender:
             return
         if not hmac.compare_digest(signature, self._signature(channel, message)):
             self._reject()
@@ -232,15 +232,15 @@ class RedisBroker:
     def _reject(self) -> None:
         self.rejected += 1
         now = asyncio.get_running_loop().time()
-        if now - self._told_at < TELL_SECONDS:
+        if now - self._warned_at < WARNING_SECONDS:
             return
         logger.warning(
             "%d messages on our Redis channels were not signed by this server's secret and were"
             " dropped: another process has another TIFFIN_JWT_SECRET or is of another version, or"
             " somebody else writes to this Redis. The sweep finds what was lost.",
-            self.rejected - self._rejected_told,
+            self.rejected - self._rejected_logged,
         )
-        self._told_at, self._rejected_told = now, self.rejected
+        self._warned_at, self._rejected_logged = now, self.rejected
 
     async def _publish_for_ever(self) -> None:
         while True:
@@ -255,8 +255,8 @@ class RedisBroker:
                 self._queue.clear()
                 self._queue_bytes = 0
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.sleep(AGAIN_SECONDS)
-                    async with asyncio.timeout(TRY_SECONDS):
+                    await asyncio.sleep(RETRY_SECONDS)
+                    async with asyncio.timeout(IDLE_RETRY_SECONDS):
                         await self._queued.wait()
 
     async def _publish_some(self) -> None:
@@ -264,23 +264,23 @@ class RedisBroker:
             if self._publishes.state != "ok":
                 pipeline.publish(self._prefix, b"")
             for _ in range(min(PIPELINE, len(self._queue))):
-                pipeline.publish(*self._take())
+                pipeline.publish(*self._pop())
             async with asyncio.timeout(PUBLISH_SECONDS):
-                # An error that it raises by itself would hold the message.
+                # The error that it would raise contains the message.
                 answers = await pipeline.execute(raise_on_error=False)
         for answer in answers:
             if isinstance(answer, Exception):
                 raise answer
-        self._publishes.works()
+        self._publishes.succeeded()
 
-    def _take(self) -> tuple[str, bytes]:
+    def _pop(self) -> tuple[str, bytes]:
         channel, message = self._queue.popleft()
         self._queue_bytes -= len(message)
         return channel, message
 
 
-class _Standing:
-    """How one of the two ways stands, told in the log where that changes."""
+class _Link:
+    """Whether publishing or listening works; changes are logged."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -288,16 +288,16 @@ class _Standing:
         self.known = asyncio.Event()
         """Set once it has worked or failed."""
 
-    def works(self) -> None:
-        """It has worked just now."""
+    def succeeded(self) -> None:
+        """It has just worked."""
         if self.state not in ("ok", "connecting"):
             logger.info("%s works again", self._what)
         self.state = "ok"
         self.known.set()
 
     def failed(self, error: Exception) -> bool:
-        """It has not; gives whether that is news."""
-        before, (level, self.state) = self.state, in_words(error)
+        """It has failed; gives whether that was logged, as it is new."""
+        before, (level, self.state) = self.state, describe_error(error)
         self.known.set()
         news = before in ("ok", "connecting") or (level == logging.ERROR and before != self.state)
         if news:
@@ -305,11 +305,11 @@ class _Standing:
         return news
 
 
-def in_words(error: Exception) -> tuple[int, str]:
-    """How bad it is, for the log, and what to do about it.
+def describe_error(error: Exception) -> tuple[int, str]:
+    """The log level of an error, and what to do about it.
 
-    Nothing of what Redis answered but connection errors, which name the address alone: a server or
-    proxy that does not know a command repeats it, password or message and all.
+    Quotes only connection errors, which contain the address alone: a server or proxy that does not
+    know a command repeats it, with the password or the message.
     """
     text = str(error)
     if isinstance(error, AuthenticationError):
@@ -347,9 +347,9 @@ def in_words(error: Exception) -> tuple[int, str]:
     return logging.WARNING, f"no connection to Redis: {text}"
 
 
-def pause(attempt: int) -> float:
-    """Seconds before that attempt to connect again: doubling up to a limit, and never alike."""
-    doubled = FIRST_PAUSE * (1 << min(attempt, 16))  # for hours on end, without overflowing
+def backoff(attempt: int) -> float:
+    """Seconds before that attempt to reconnect: doubling up to a limit, with jitter."""
+    doubled = FIRST_PAUSE * (1 << min(attempt, 16))  # never overflows
     return min(LONGEST_PAUSE, doubled) * random.uniform(0.5, 1.5)  # noqa: S311
 
 

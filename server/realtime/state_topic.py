@@ -1,4 +1,4 @@
-"""State topics: one row each, of which only the newest matters."""
+"""State topics: one row each, the newest event and no history."""
 
 import asyncio
 import logging
@@ -9,13 +9,13 @@ from server.core.database import Database, Transaction
 from server.core.logging import log_failure
 from server.core.queries import load_queries
 from server.realtime.event import Event
-from server.realtime.log import Stretch
+from server.realtime.log import LogPage
 from server.realtime.topic import Topic
 
 _queries = load_queries(__file__, "states.sql")
 
 STATE = "state/"
-"""Begins the name of every state topic, so that each process knows it for one."""
+"""The prefix of state topics' names."""
 
 
 class States:
@@ -32,9 +32,9 @@ class States:
         data: str | Callable[[int], str],
         subject: str = "",
     ) -> Event:
-        """The topic's state from now on, published after the commit.
+        """Set the topic's state, and publish it after the commit.
 
-        `data` is JSON text, or what makes it of the new `seq`, which counts up from 1.
+        `data` is JSON text, or a function that makes it from the new `seq`, which counts from 1.
         """
         assert topic.startswith(STATE), topic
         text, at = data if isinstance(data, str) else "", to_text(now())
@@ -43,17 +43,17 @@ class States:
         )
         if not isinstance(data, str):
             text = data(seq)
-            await self.keep(tx, topic, text)
+            await self.replace_data(tx, topic, text)
         event = Event(topic, seq, type, subject, text, at)
         tx.announce(event)
         return event
 
-    async def keep(self, tx: Transaction, topic: str, data: str) -> None:
-        """Other data for the present state, which nobody is told: not news, but worth knowing."""
-        await _queries.keep_state(tx, topic=topic, data=data)
+    async def replace_data(self, tx: Transaction, topic: str, data: str) -> None:
+        """Replace the state's data without publishing it."""
+        await _queries.replace_state_data(tx, topic=topic, data=data)
 
     async def drop(self, tx: Transaction, topic: str) -> None:
-        """Forget the topic; it must not come again, as it would count from 1."""
+        """Delete the topic; its name must not be used again, as `seq` would begin at 1."""
         await _queries.drop_state(tx, topic=topic)
 
     async def newest(self, tx: Transaction, topic: str) -> Event | None:
@@ -70,7 +70,7 @@ logger = logging.getLogger(__name__)
 
 
 class StateTopic(Topic):
-    """Whoever is behind gets the newest; what lay between is of no use to anybody."""
+    """A reader that is behind gets the newest event only."""
 
     gapless = False
 
@@ -80,8 +80,8 @@ class StateTopic(Topic):
         self._newest: Event | None = None
 
     @property
-    def present(self) -> int:
-        """Before everything: the state that there is comes first."""
+    def start_seq(self) -> int:
+        """Before the first event, so that a reader gets the present state."""
         return 0
 
     async def open(self) -> None:
@@ -93,29 +93,29 @@ class StateTopic(Topic):
         self.hint(self._wanted)
 
     def recent(self, cursor: int) -> list[Event] | None:
-        """The newest, if the reader has not had it; None for a reader from the future."""
+        """The newest event, if the reader does not have it; None for a cursor beyond it."""
         if cursor > self.head:
             return None
         return [self._newest] if self._newest is not None and cursor < self.head else []
 
-    async def load(self, cursor: int) -> Stretch:
-        """Whether the state has come as far as a reader who claims to know more than this
-        process; no events, as `recent` has the newest once it is known here."""
+    async def load(self, cursor: int) -> LogPage:
+        """Check a cursor that is beyond this process's head against the database; no events, as
+        `recent` has the newest once it is known here."""
         newest = await self._states.read(self.name)
         head = newest.seq if newest is not None else 0
         if newest is not None and head > self.head:
             self._advance(newest)
-        return Stretch(cursor if cursor <= head else head, 0, ())
+        return LogPage(cursor if cursor <= head else head, 0, ())
 
-    def forget(self) -> None:
-        """Nothing: a state is replaced, never rewritten."""
+    def drop_ring(self) -> None:
+        """Nothing to do: a state is replaced, never rewritten."""
 
-    def cool(self) -> None:
-        """Of the newest, encode anew for whoever comes next."""
+    def drop_encoded(self) -> None:
+        """Drop what is encoded of the newest event."""
         if self._newest is not None:
             self._newest.encoded.clear()
 
-    def _fits(self, event: Event) -> bool:
+    def _is_next(self, event: Event) -> bool:
         return event.seq > self.head
 
     def _advance(self, event: Event) -> None:

@@ -5,7 +5,7 @@ ON CONFLICT (topic) DO UPDATE SET seq = states.seq + 1, type = excluded.type,
     subject = excluded.subject, data = excluded.data, at = excluded.at
 RETURNING seq;
 
--- name: keep_state!
+-- name: replace_state_data!
 UPDATE states SET data = :data WHERE topic = :topic;
 
 -- name: state^

@@ -1,4 +1,4 @@
-"""A topic as one process knows it, and its subscriptions: a cursor and a sink each, live or
+"""A topic as one process knows it, and its subscriptions: each a cursor and a sink, live or
 catching up."""
 
 import asyncio
@@ -9,20 +9,20 @@ from typing import Protocol
 
 from server.core.logging import log_failure
 from server.realtime.event import Event
-from server.realtime.log import Stretch
+from server.realtime.log import LogPage
 
 logger = logging.getLogger(__name__)
 
 
 class Sink(Protocol):
-    """Where a subscription's events go: a connection, a queue, in a test a list."""
+    """Where a subscription's events go: a connection, a page, in a test a list."""
 
     def write(self, event: Event) -> bool:
-        """Take the event; False where there is no room, and then it was not taken."""
+        """Accept the event, or give False where there is no room."""
         ...
 
     async def ready(self) -> None:
-        """Returns once there is room. Raises ConnectionError where there never will be."""
+        """Returns once there is room. Raises ConnectionError where the reader has gone."""
         ...
 
     def reset(self) -> None:
@@ -30,15 +30,15 @@ class Sink(Protocol):
         ...
 
     def fail(self) -> None:
-        """The events cannot be had now: end, so that the reader comes back."""
+        """The events cannot be read now: end, so that the reader reconnects."""
         ...
 
 
 class Subscription:
-    """Every event of the topic after `cursor`, each once and in order, into the sink.
+    """Writes every event of the topic after `cursor` to the sink, each once and in order.
 
-    Live, the topic brings each event as it comes. Catching up, a task of the subscription's own
-    reads on from the cursor, and the topic leaves it alone.
+    While it is live, the topic offers each new event. While it is catching up, its own task reads
+    on from the cursor, and the topic offers nothing.
     """
 
     __slots__ = ("_task", "closed", "cursor", "live", "sink", "topic")
@@ -52,7 +52,7 @@ class Subscription:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Go live at once where the topic's ring reaches back far enough, else catch up."""
+        """Go live at once where the topic's recent events reach back far enough, else catch up."""
         if not self._go_live():
             self.catch_up()
 
@@ -60,15 +60,15 @@ class Subscription:
         """The topic's next event, while live."""
         if event.seq > self.cursor:
             fits = event.seq == self.cursor + 1 or not self.topic.gapless
-            self._give([event] if fits else None)
+            self._write_or_catch_up([event] if fits else None)
 
     def advance(self) -> None:
-        """Whatever lies between the cursor and the topic's head, while live."""
+        """The events between the cursor and the topic's head, while live."""
         if self.live and self.cursor < self.topic.head:
-            self._give(self.topic.recent(self.cursor))
+            self._write_or_catch_up(self.topic.recent(self.cursor))
 
     def catch_up(self) -> None:
-        """Leave the live ones, and come back to them from a task."""
+        """Stop being live, and catch up in a task."""
         self.live = False
         if self._task is None and not self.closed:
             self._task = asyncio.create_task(self._run(), name="catch-up")
@@ -82,19 +82,19 @@ class Subscription:
             self._task.cancel()
             self._task = None
 
-    def _give(self, events: list[Event] | None) -> None:
-        """Write these; where there is no room, or None are to be had, catch up."""
+    def _write_or_catch_up(self, events: list[Event] | None) -> None:
+        """Write these; catch up where there is no room, or where they are None."""
         try:
-            taken = events is not None and self._take(events)
-        except Exception:  # one reader's trouble must not become that of those after it
+            written = events is not None and self._write(events)
+        except Exception:  # one reader's error must not reach the next ones
             logger.exception("a reader of %s failed", self.topic.name)
             self.live = False
             self.sink.fail()
             return
-        if not taken:
+        if not written:
             self.catch_up()
 
-    def _take(self, events: list[Event]) -> bool:
+    def _write(self, events: list[Event]) -> bool:
         """Write these; False where the sink is full."""
         for event in events:
             if event.seq <= self.cursor:
@@ -105,9 +105,9 @@ class Subscription:
         return True
 
     def _go_live(self) -> bool:
-        """Without an await, so that nothing can come between comparing and going live."""
+        """Has no await, so that no event falls between comparing and going live."""
         events = self.topic.recent(self.cursor)
-        if events is None or not self._take(events):
+        if events is None or not self._write(events):
             return False
         self.live = True
         return True
@@ -119,16 +119,16 @@ class Subscription:
                 if self.closed or self._go_live():
                     return
                 if self.topic.recent(self.cursor) is not None:
-                    await asyncio.sleep(0)  # a sink may be ready at once, and full again
+                    await asyncio.sleep(0)  # a sink may be ready, and full again, without waiting
                     continue
-                stretch = await self.topic.load(self.cursor)
-                if not stretch.continues(self.cursor):
+                page = await self.topic.load(self.cursor)
+                if not page.continues(self.cursor):
                     self.sink.reset()
                     return
-                self._take([event for event in stretch.events if event.seq <= self.topic.head])
-                del stretch  # nobody is to keep a page in memory by reading slowly
+                self._write([event for event in page.events if event.seq <= self.topic.head])
+                del page  # a slow reader should not keep a page in memory
         except asyncio.CancelledError:
-            if not self.closed:  # not by us, and nobody would ever wake this reader again
+            if not self.closed:  # not by `close`, and nothing else would end this reader
                 self.sink.fail()
             raise
         except ConnectionError:
@@ -140,24 +140,24 @@ class Subscription:
             self._task = None
 
 
-AT_ONCE = 100
-"""Readers that an event is written to in one go; more get it in slices."""
+DIRECT_READERS = 100
+"""Up to this many subscriptions get an event at once; more get it in slices."""
 SLICE_SECONDS = 0.0005
-"""How long a slice may hold the loop. What else there is to do has its turn in between."""
+"""How long a slice may block the loop; other tasks run between slices."""
 
 
 class Topic(ABC):
-    """What the topics of the log and state topics have in common."""
+    """What log, state and ephemeral topics have in common."""
 
     gapless = True
-    """Whether a reader needs every event; else the newest will do."""
+    """Whether readers need every event; else the newest is enough."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.head = 0
         self.subscriptions: dict[Subscription, None] = {}
         self.waiters: dict[str, dict[asyncio.Future[Event | None], None]] = {}
-        self.left_at: float | None = None
+        self.idle_since: float | None = None
         self._open = False
         self._wanted = 0
         self._filling: asyncio.Task[None] | None = None
@@ -165,74 +165,74 @@ class Topic(ABC):
 
     @property
     def idle(self) -> bool:
-        """Whether nobody listens here any more."""
+        """Whether it has no subscription or waiter left."""
         return not self.subscriptions and not self.waiters
 
     @property
     @abstractmethod
-    def present(self) -> int:
+    def start_seq(self) -> int:
         """The `seq` after which a reader without a cursor begins."""
 
     @abstractmethod
     async def open(self) -> None:
-        """Read how far it has come. The broker must be delivering already."""
+        """Read the head. The broker must be delivering already."""
 
     def close(self) -> None:
-        """Stop filling and delivering."""
+        """Stop filling gaps and delivering."""
         for task in (self._filling, self._delivering):
             if task is not None:
                 task.cancel()
 
     def join(self, subscription: Subscription) -> None:
-        """Events are offered to it from now on, while it is live."""
+        """Add a subscription."""
         self.subscriptions[subscription] = None
-        self.left_at = None
+        self.idle_since = None
 
     def leave(self, subscription: Subscription) -> None:
-        """The opposite; harmless if it was not there."""
+        """Remove it; harmless if it is not there."""
         self.subscriptions.pop(subscription, None)
 
     def receive(self, event: Event) -> None:
-        """An event from the broker: the next one, one that is known, or the far side of a gap."""
-        if self._open and self._fits(event):
+        """An event from the broker: the next one, a known one, or one after a gap."""
+        if self._open and self._is_next(event):
             self._advance(event)
         else:
             self.hint(event.seq)
 
     def hint(self, seq: int) -> None:
-        """The topic is said to reach that far."""
+        """The head may be at `seq` already: read on if it is not known here."""
         self._wanted = max(self._wanted, seq)
         if self._open and self._wanted > self.head and self._filling is None:
             self._filling = asyncio.create_task(self._fill(), name=f"fill {self.name}")
 
     @abstractmethod
     def recent(self, cursor: int) -> list[Event] | None:
-        """What a reader at that `seq` needs now, or None where that is not to be had from here."""
+        """The events a reader at that `seq` needs, or None where they are not in memory."""
 
     @abstractmethod
-    async def load(self, cursor: int) -> Stretch:
-        """The same from the database."""
+    async def load(self, cursor: int) -> LogPage:
+        """The next of them from the database."""
 
     @abstractmethod
-    def forget(self) -> None:
-        """What is stored was rewritten: read it again when somebody asks."""
+    def drop_ring(self) -> None:
+        """Drop the events in memory: the stored ones were rewritten."""
 
     @abstractmethod
-    def cool(self) -> None:
-        """Drop what was encoded of the events kept: nobody has read them for a while."""
+    def drop_encoded(self) -> None:
+        """Drop what is encoded of the events in memory."""
 
     @abstractmethod
-    def _fits(self, event: Event) -> bool:
-        """Whether it may follow what is known."""
+    def _is_next(self, event: Event) -> bool:
+        """Whether it can be delivered next."""
 
     @abstractmethod
     async def _fill(self) -> None:
-        """Read on to `_wanted`, then forget the task."""
+        """Read on to `_wanted`, then clear `_filling`."""
 
     def _advance(self, event: Event) -> None:
         self.head = event.seq
         if self._delivering is None:
-            if len(self.subscriptions) > AT_ONCE:
+            if len(self.subscriptions) > DIRECT_READERS:
                 self._delivering = asyncio.create_task(self._deliver(), name=f"deliver {self.name}")
             else:
                 for subscription in tuple(self.subscriptions):
@@ -243,9 +243,9 @@ class Topic(ABC):
                 future.set_result(event)
 
     async def _deliver(self) -> None:
-        """Bring everybody who is live to the head, however often that moves meanwhile.
+        """Bring all live subscriptions to the head, also where it moves meanwhile.
 
-        Who is live and waits for a turn is behind the head until then, and nowhere else.
+        Only here may a live subscription be behind the head.
         """
         try:
             head = -1

@@ -1,4 +1,4 @@
-"""Held connections: who has how many, how many there may be, and what ends them."""
+"""Held connections: how many each account has, how many it may have, and what ends them."""
 
 import asyncio
 import contextlib
@@ -11,14 +11,14 @@ from enum import StrEnum
 from server.core.auth import Claims
 from server.core.errors import too_many, unavailable
 from server.realtime.event import Event
-from server.realtime.follower import Follower
 from server.realtime.hub import Hub
+from server.realtime.topic_reader import TopicReader
 
 logger = logging.getLogger(__name__)
 
 AUTH_TOPIC = "auth"
 PRESSURE = 0.8
-"""Share of the connections above which the longest waiting polls are let go."""
+"""Share of the connections above which the polls that have waited longest are released."""
 
 
 class End(StrEnum):
@@ -39,10 +39,10 @@ class End(StrEnum):
 class Connections:
     """Every held request and stream of this process, by session."""
 
-    def __init__(self, most: int, most_an_account: int) -> None:
+    def __init__(self, limit: int, limit_per_account: int) -> None:
         self.draining = False
-        self._most = most
-        self._most_an_account = most_an_account
+        self._limit = limit
+        self._limit_per_account = limit_per_account
         self._by_session: dict[str, dict[Callable[[End], None], None]] = {}
         self._by_account: Counter[str] = Counter()
         self._polls: dict[Callable[[End], None], None] = {}
@@ -62,18 +62,18 @@ class Connections:
     def hold(
         self, claims: Claims, end: Callable[[End], None], *, poll: bool = False
     ) -> Iterator[None]:
-        """A place for a connection; `end` is called, once or more, when it has to go.
+        """A slot for a connection; `end` is called, once or more, when it has to end.
 
-        Raises Problem 503 where the process is full or draining, 429 where the account has its
-        fill.
+        Raises Problem 503 where the process is full or draining, 429 where the account holds as
+        many as it may.
         """
         if self.draining:
             raise unavailable("The server is shutting down. Come back in a moment.", 1)
-        if self._held >= self._most:
+        if self._held >= self._limit:
             raise unavailable("The server holds as many connections as it may.", 5)
-        if self._by_account[claims.limit_key] >= self._most_an_account:
+        if self._by_account[claims.limit_key] >= self._limit_per_account:
             raise too_many(
-                f"This account has {self._most_an_account} streams and held requests open,"
+                f"This account has {self._limit_per_account} streams and held requests open,"
                 " which is all it may. Close one.",
                 5,
             )
@@ -85,7 +85,7 @@ class Connections:
         expiry = asyncio.get_running_loop().call_later(
             max(0.0, claims.seconds_left), end, End.EXPIRED
         )
-        self._relieve()
+        self._release_longest_poll()
         try:
             yield
         finally:
@@ -100,15 +100,15 @@ class Connections:
             if not session:
                 del self._by_session[claims.session_id]
 
-    def _relieve(self) -> None:
-        """Under pressure the poll that has waited longest makes room."""
-        if self._held > PRESSURE * self._most and self._polls:
+    def _release_longest_poll(self) -> None:
+        """Under pressure, release the poll that has waited longest."""
+        if self._held > PRESSURE * self._limit and self._polls:
             longest = next(iter(self._polls))
             del self._polls[longest]
             longest(End.RELEASED)
 
     def revoke(self, session_id: str) -> None:
-        """End what that session has open here."""
+        """End the connections of that session in this process."""
         for end in tuple(self._by_session.get(session_id, ())):
             end(End.REVOKED)
 
@@ -119,33 +119,33 @@ class Connections:
                 end(why)
 
     def drain(self) -> None:
-        """End everything and take nothing more."""
+        """End everything and accept nothing more."""
         self.draining = True
         self.end_all(End.DRAINING)
 
 
 class Unidentified:
-    """Connections whose client has not said yet who it is, of this process; 0 is no limit."""
+    """Connections of this process whose client has not identified itself; a limit of 0 is none."""
 
-    def __init__(self, most: int, most_an_address: int) -> None:
-        self._most = most
-        self._most_an_address = most_an_address
+    def __init__(self, limit: int, limit_per_address: int) -> None:
+        self._limit = limit
+        self._limit_per_address = limit_per_address
         self._by_address: Counter[str] = Counter()
         self.held = 0
 
     @contextlib.contextmanager
-    def place(self, address: str) -> Iterator[None]:
-        """A place for one from that address.
+    def slot(self, address: str) -> Iterator[None]:
+        """A slot for one from that address.
 
-        Raises Problem 503 where there are too many, 429 where the address has its fill.
+        Raises Problem 503 where there are too many, 429 where the address has as many as it may.
         """
-        if self._most and self.held >= self._most:
+        if self._limit and self.held >= self._limit:
             raise unavailable(
                 "Too many clients have connected and not said who they are. Try again in 5 s.", 5
             )
-        if self._most_an_address and self._by_address[address] >= self._most_an_address:
+        if self._limit_per_address and self._by_address[address] >= self._limit_per_address:
             raise too_many(
-                f"{self._most_an_address} clients of this address have connected and not said who"
+                f"{self._limit_per_address} clients of this address have connected and not said who"
                 " they are. Try again in 5 s, and send the access token at once.",
                 5,
             )
@@ -160,10 +160,10 @@ class Unidentified:
                 del self._by_address[address]
 
 
-class Revocations(Follower):
-    """Follows the topic `auth`: `session.revoked` `{"sessions": [...]}`.
+class Revocations(TopicReader):
+    """Reads the topic `auth`: `session.revoked` `{"sessions": [...]}`.
 
-    From now on is enough: whoever connects later is checked against the database.
+    It starts from now: a later connection is checked against the database.
     """
 
     def __init__(self, hub: Hub, connections: Connections) -> None:
@@ -176,6 +176,6 @@ class Revocations(Follower):
             self._connections.revoke(session_id)
         return True
 
-    def lost(self) -> None:
-        """Any session may have been revoked: every stream is asked to come back."""
+    def on_gap(self) -> None:
+        """Any session may have been revoked, so every stream has to reconnect."""
         self._connections.end_all(End.RESET)

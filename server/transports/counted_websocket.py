@@ -1,5 +1,5 @@
-"""aiohttp's WebSocket with every frame counted, and held to RFC 6455 where aiohttp is not: too many
-frames end it, and answers to pings are few."""
+"""aiohttp's WebSocket with limits: it counts every frame, ends where too many come, answers few
+pings, and keeps to RFC 6455 where aiohttp does not."""
 
 import asyncio
 import base64
@@ -13,24 +13,20 @@ from aiohttp.web_request import BaseRequest
 
 from server.core.errors import Problem, malformed
 from server.settings import Settings
-from server.transports.duplex import (
-    CLOSE_SECONDS,
-    CODES,
-    HARD_BYTES,
-    PATIENCE,
-    AccountPace,
-    CloseCode,
-    Pace,
-)
+from server.transports.frame_limits import MAX_REFUSALS, AccountLimits, FrameLimit
+from server.transports.outbox import CODES, FRAME_BYTES, CloseCode
+from server.transports.outlet import CLOSE_SECONDS
 
+HARD_BYTES = 2 * FRAME_BYTES
+"""Beyond this a frame is not even read to its end."""
 QUEUE_BYTES = 8 * 1024
-"""aiohttp parses ahead of whoever reads up to twice this, and counts 128 bytes for each frame."""
+"""aiohttp parses up to twice this ahead of the reader, and counts 128 bytes for each frame."""
 TURN_BYTES = 16 * 1024
 FRAME_COST = 4 * 1024
-"""After TURN_BYTES of frames, each FRAME_COST and its size, others have their turn: of frames that
-are refused four take some 0.2 ms, so that thirty sockets of one client do not hold up anybody."""
+"""A connection yields to others after TURN_BYTES, where each frame counts FRAME_COST and its size:
+four refused frames take some 0.2 ms, so thirty sockets of one client hold up nobody."""
 _NEVER_SENT = (1004, 1005, 1006, 1015)
-"""Close codes that only tell what was not received."""
+"""Close codes that RFC 6455 (7.4.1) reserves for local use."""
 LAST_CLOSE_CODE = 4999
 _REASONS = {
     int(code): json.dumps({"reason": reason}).encode()
@@ -40,8 +36,8 @@ _REASONS = {
 
 
 def check_upgrade(request: BaseRequest, instead: Problem | None = None) -> None:
-    """Raises Problem 426 or 400, or the one to raise instead, where the request is no handshake
-    (RFC 6455, 4.2.1)."""
+    """Raises Problem 426 or 400, or `instead`, where the request is no handshake (RFC 6455,
+    4.2.1)."""
     headers = request.headers
     connection = headers.get("Connection", "").lower().split(",")
     if headers.get("Upgrade", "").strip().lower() != "websocket" or "upgrade" not in (
@@ -72,17 +68,17 @@ def _is_key(text: str) -> bool:
 
 
 class CountingReader(WebSocketReader):
-    """aiohttp's parser, which stops at a client that sends frames too fast, and at some that it
-    lets pass itself.
+    """aiohttp's parser, which stops at a client that sends frames too fast, and at invalid frames
+    that aiohttp accepts.
 
-    It counts as it parses: a continuation frame is never seen outside of it, and aiohttp reads on
-    while it waits for the answer to a close. Messages have some to spare, since who reads them may
-    want to refuse a few in words.
+    It counts while it parses: continuation frames are not seen outside of it, and aiohttp reads on
+    while it waits for the answer to a close. Messages have a larger burst, so that the reader can
+    refuse some with a reason.
     """
 
-    messages: Pace
-    others: Pace
-    account: AccountPace | None = None
+    messages: FrameLimit
+    others: FrameLimit
+    account: AccountLimits | None = None
     _in_message = False
 
     def _handle_frame(
@@ -101,20 +97,20 @@ class CountingReader(WebSocketReader):
             if code in _NEVER_SENT or code > LAST_CLOSE_CODE:
                 raise WebSocketError(CloseCode.PROTOCOL, f"nobody sends the code {code} (7.4)")
         message = fin and opcode in (WSMsgType.TEXT, WSMsgType.BINARY)
-        if (self.messages if message else self.others).take(len(payload)):
+        if (self.messages if message else self.others).consume(len(payload)):
             if self.account is not None:
-                self.account.cut_off()
+                self.account.on_cut_off()
             raise WebSocketError(CloseCode.POLICY, "too many frames")
         super()._handle_frame(fin, opcode, payload, compressed)
 
 
 class CountedWebSocket(web.WebSocketResponse):
-    """A WebSocket that speaks JSON: whole frames out, nothing compressed."""
+    """A WebSocket that sends whole, uncompressed frames."""
 
     _parser: CountingReader
 
-    def __init__(self, settings: Settings, account: AccountPace | None = None) -> None:
-        # Compressed frames could not be shared, and short ones gain nothing.
+    def __init__(self, settings: Settings, account: AccountLimits | None = None) -> None:
+        # Compressed frames cannot be shared between clients, and short ones gain nothing.
         super().__init__(
             timeout=CLOSE_SECONDS, autoping=False, compress=False, max_msg_size=HARD_BYTES
         )
@@ -127,28 +123,28 @@ class CountedWebSocket(web.WebSocketResponse):
     def _post_start(
         self, request: BaseRequest, protocol: str | None, writer: WebSocketWriter
     ) -> None:
-        """What aiohttp does once it has sent the head, with a reader that counts."""
+        """As aiohttp does after it has sent the response's head, but with the counting reader."""
         self._ws_protocol = protocol
         self._writer = writer
         loop = asyncio.get_running_loop()
         self._reader = WebSocketDataQueue(request.protocol, QUEUE_BYTES, loop=loop)
         parser = CountingReader(self._reader, HARD_BYTES, compress=False, decode_text=True)
-        parser.messages = Pace(self._settings.frames_per_second, spare=2 * PATIENCE)
-        parser.others = Pace(self._settings.control_frames_per_second)
+        parser.messages = FrameLimit(self._settings.frames_per_second, extra_burst=2 * MAX_REFUSALS)
+        parser.others = FrameLimit(self._settings.control_frames_per_second)
         self._parser = parser
         if self._account is not None:
-            self.join(self._account)
+            self.count_for(self._account)
         request.protocol.set_parser(parser)
         request.protocol.keep_alive(False)
 
-    def join(self, account: AccountPace) -> None:
+    def count_for(self, account: AccountLimits) -> None:
         """What is sent counts for that account too."""
         self._account = self._parser.account = account
-        self._parser.messages.whole = account.messages
-        self._parser.others.whole = account.others
+        self._parser.messages.shared = account.messages
+        self._parser.others.shared = account.others
 
     async def receive(self, timeout: float | None = None) -> WSMessage:
-        """The next message, as aiohttp has it; a ping is answered already."""
+        """The next message, as aiohttp gives it; a ping is answered already."""
         if self._turn <= 0:
             self._turn = TURN_BYTES
             await asyncio.sleep(0)
@@ -156,7 +152,8 @@ class CountedWebSocket(web.WebSocketResponse):
         size = len(message.data) if isinstance(message.data, str | bytes | bytearray) else 0
         self._turn -= FRAME_COST + size
         if message.type is WSMsgType.ERROR:
-            message.data.__traceback__ = None  # it would hold the connection until a collection
+            # It would keep the connection in memory until a collection.
+            message.data.__traceback__ = None
         if message.type is WSMsgType.PING:
             self._ping = bytes(message.data)
             if self._answering is None:
@@ -164,7 +161,7 @@ class CountedWebSocket(web.WebSocketResponse):
         return message
 
     def _pong(self) -> None:
-        """Answer the newest ping, which answers those before it too (RFC 6455, 5.5.3)."""
+        """Answer the newest ping: that is enough for those before it (RFC 6455, 5.5.3)."""
         self._answering = None
         transport = self._req.transport if self._req is not None else None
         if self._ping is None or self._closed or transport is None or transport.is_closing():
@@ -178,7 +175,7 @@ class CountedWebSocket(web.WebSocketResponse):
     async def close(
         self, *, code: int = CloseCode.NORMAL, message: bytes = b"", drain: bool = True
     ) -> bool:
-        """Close it, as aiohttp does, which gives no reason where its parser has found one."""
+        """Close it as aiohttp does, with a reason also where the parser ended it."""
         closed = await super().close(
             code=code, message=message or _REASONS.get(code, b""), drain=drain
         )

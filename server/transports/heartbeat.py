@@ -10,7 +10,7 @@ from server.core.lifecycle import Component, SupervisedTask
 logger = logging.getLogger(__name__)
 
 SLICES = 10
-"""Parts of an interval: ten thousand streams are not all written to in one tick of the loop."""
+"""Parts of an interval, so that ten thousand streams are not written to in one tick."""
 
 
 class Heartbeat(Component):
@@ -23,22 +23,22 @@ class Heartbeat(Component):
         self.tasks = (SupervisedTask("heartbeat", self._beat),)
 
     @contextlib.contextmanager
-    def beating(self, comment: Callable[[], None]) -> Iterator[None]:
-        """A member for as long as this lasts."""
+    def calling(self, beat: Callable[[], None]) -> Iterator[None]:
+        """A member while inside."""
         self._next = (self._next + 1) % SLICES
         members = self._slices[self._next]
-        members[comment] = None
+        members[beat] = None
         try:
             yield
         finally:
-            del members[comment]
+            del members[beat]
 
     async def _beat(self) -> None:
         while True:
             for members in self._slices:
                 await asyncio.sleep(self._pause)
-                for comment in tuple(members):
+                for beat in tuple(members):
                     try:
-                        comment()
-                    except Exception:  # one connection's trouble must not silence the others
+                        beat()
+                    except Exception:  # one connection's error must not stop the others' heartbeat
                         logger.exception("a heartbeat failed")

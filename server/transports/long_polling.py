@@ -21,18 +21,18 @@ from server.transports.connections import Connections, End
 FoundT = TypeVar("FoundT")
 
 PAGE_EVENTS = 100
-"""Events in an answer at most; who is further behind asks again at once."""
+"""Events in an answer at most; a reader that is further behind asks again at once."""
 PAGE_BYTES = 256 * 1024
-"""Beyond this much an answer takes no more events: it is kept in memory until it has been read."""
-BETWEEN = "~"
-"""Between the cursors of several topics that are read together; no cursor contains it."""
+"""An answer of this size takes no more events: it stays in memory until it has been read."""
+SEPARATOR = "~"
+"""Between the cursors of topics that are read together; no cursor contains it."""
 
 Seconds = Annotated[int, Field(ge=1, le=60)]
-"""A door's parameter: how long to hold the request."""
+"""A route's parameter: how long to hold the request."""
 
 
 class Wait:
-    """How long one request may be held, the place it has meanwhile, and what ends it early."""
+    """How long one request may be held, its slot meanwhile, and what ends it early."""
 
     def __init__(self, request: web.Request, timeout: float) -> None:
         """`timeout` is in seconds from now; a HEAD does not wait."""
@@ -40,32 +40,32 @@ class Wait:
         self._request = request
         self._deadline = self._loop.time() + (timeout if request.method != "HEAD" else 0)
         self._ended: asyncio.Future[End] = self._loop.create_future()
-        self._place = contextlib.ExitStack()
+        self._slot = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._place.close()
+        self._slot.close()
 
     async def begin(self) -> None:
-        """Take a place, once. Raises Problem 401, 429, 503."""
+        """Take a slot, once. Raises Problem 401, 429, 503."""
         if self._request.get(HELD):
             return
         mark_held(self._request, lambda: self._end(End.RELEASED))
         identity = identity_of(self._request)
         connections = service(self._request, Connections)
-        self._place.enter_context(connections.hold(identity, self._end, poll=True))
-        # Registered before it is checked: a revocation in between is seen one way or the other.
+        self._slot.enter_context(connections.hold(identity, self._end, poll=True))
+        # Registered first and checked then, so no revocation falls in between.
         await service(self._request, Gate).check(identity)
 
-    async def until(self, *news: asyncio.Future[Any]) -> None:
+    async def until(self, *futures: asyncio.Future[Any]) -> None:
         """Returns when one of these is done, the time is up, or the request has to end.
 
-        Raises Problem 401 where its token or session ended: what happened at the same time is not
-        for its holder.
+        Raises Problem 401 where its token or session ended: its holder must not get what happened
+        at the same time.
         """
-        ends: tuple[asyncio.Future[Any], ...] = (*news, self._ended)
+        ends: tuple[asyncio.Future[Any], ...] = (*futures, self._ended)
         await asyncio.wait(
             ends,
             timeout=max(0.0, self._deadline - self._loop.time()),
@@ -97,8 +97,8 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
-class Held(Generic[FoundT]):
-    """How a hold ended: with what was found, or with nothing and a time to come back after.
+class PollResult(Generic[FoundT]):
+    """What a held request found; or nothing, and after how many seconds to ask again.
 
     `over` is what `until` returned, where that ended it.
     """
@@ -123,16 +123,16 @@ async def hold(
     subject: str,
     *,
     timeout: float,
-    look: Callable[[], Awaitable[FoundT | None]],
-    changed: Callable[[Event], FoundT | None],
+    fetch: Callable[[], Awaitable[FoundT | None]],
+    from_event: Callable[[Event], FoundT | None],
     until: Callable[[], Awaitable[str]] | None = None,
-) -> Held[FoundT]:
-    """Answer at once with what `look` finds, else hold for an event that `changed` makes
-    something of, or until `until` returns; `timeout` in seconds.
+) -> PollResult[FoundT]:
+    """Answer at once with what `fetch` finds; else hold until `from_event` finds something in an
+    event, or `until` returns; `timeout` in seconds.
 
-    It registers first and looks then, so nothing falls between; it looks again after an event
-    that `changed` makes nothing of, and where events were missed. Raises Problem 401 where the
-    token ends meanwhile.
+    It subscribes first and fetches then, so nothing falls in between. It fetches again after an
+    event in which `from_event` finds nothing, and where events were missed. Raises Problem 401
+    where the token ends meanwhile.
     """
     over: asyncio.Future[str]
     over = (
@@ -143,55 +143,55 @@ async def hold(
     try:
         with Wait(request, timeout) as wait:
             while True:
-                async with hub.watch(topic, subject) as change:
-                    found = await look()
+                async with hub.watch(topic, subject) as next_event:
+                    found = await fetch()
                     if found is not None:
-                        return Held(found)
+                        return PollResult(found)
                     await wait.begin()
-                    await wait.until(change, over)
-                if change.done() and not change.cancelled():  # left alone, it is cancelled by now
-                    event = change.result()
-                    found = changed(event) if event is not None else None
+                    await wait.until(next_event, over)
+                if next_event.done() and not next_event.cancelled():  # else `watch` cancelled it
+                    event = next_event.result()
+                    found = from_event(event) if event is not None else None
                     if found is not None:
-                        return Held(found)
+                        return PollResult(found)
                 elif over.done():
-                    return Held(None, over=over.result())
+                    return PollResult(None, over=over.result())
                 elif wait.released:
-                    return Held(None, retry_after=1)
+                    return PollResult(None, retry_after=1)
                 if wait.over:
-                    return Held(None)
+                    return PollResult(None)
     finally:
         over.cancel()
 
 
-Told = Iterable[tuple[str, str]]
-"""What an event tells a reader: types, and data as JSON text."""
+Entries = Iterable[tuple[str, str]]
+"""What a reader gets of an event: types, and data as JSON text."""
 
 
-def as_it_is(event: Event) -> Told:
+def unchanged(event: Event) -> Entries:
     """The event's own type and data."""
     return ((event.type, event.data),)
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A topic to be read, and what its events tell; the same for whoever reads it, or nothing."""
+    """A topic to read, and what its readers get of each event, which is the same for all."""
 
     topic: str
-    tell: Callable[[Event], Told] = as_it_is
+    entries_of: Callable[[Event], Entries] = unchanged
 
 
 def first_of(cursor: str | None) -> str | None:
-    """Of the cursor of several topics, that of the first; what other doors go on from."""
-    return cursor.partition(BETWEEN)[0] if cursor is not None else None
+    """The first topic's part of a cursor, with which other transports go on."""
+    return cursor.partition(SEPARATOR)[0] if cursor is not None else None
 
 
 class Page:
-    """What one answer will tell."""
+    """The events of one answer."""
 
     def __init__(self) -> None:
         self.events: list[bytes] = []
-        self.news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.filled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done once there is something to answer."""
         self.problem: Problem | None = None
         self._bytes = 0
@@ -204,14 +204,14 @@ class Page:
         )
 
     def add(self, events: Iterable[bytes]) -> None:
-        """Tell these too."""
+        """Add these entries."""
         for event in events:
             self.events.append(event)
             self._bytes += len(event)
             self._wake()
 
-    def aside(self, type: str, data: str) -> None:
-        """Tell what is no event of a topic: it moves no cursor."""
+    def send_out_of_band(self, type: str, data: str) -> None:
+        """Add what is no event of a topic: it moves no cursor."""
         if not self.full:
             self.add([_encoded(type, data)])
 
@@ -221,12 +221,12 @@ class Page:
         self._wake()
 
     def _wake(self) -> None:
-        if not self.news.done():
-            self.news.set_result(None)
+        if not self.filled.done():
+            self.filled.set_result(None)
 
 
 class _PageSink:
-    """A page as the sink of one of the topics it tells of."""
+    """A page as the sink of one of its topics."""
 
     def __init__(self, page: Page, source: Source) -> None:
         self._page = page
@@ -238,13 +238,13 @@ class _PageSink:
             return False
         encoded: list[bytes] | None = event.encoded.get("poll")
         if encoded is None:
-            encoded = [_encoded(type, data) for type, data in self._source.tell(event)]
+            encoded = [_encoded(type, data) for type, data in self._source.entries_of(event)]
             event.encoded["poll"] = encoded
         self._page.add(encoded)
         return True
 
     async def ready(self) -> None:
-        """At once while there is room; a full page never has any again."""
+        """Returns at once while there is room; a full page never has any again."""
         if self._page.full:
             await asyncio.get_running_loop().create_future()
 
@@ -264,38 +264,38 @@ async def read(
     timeout: float,
     *,
     admit: Callable[[], Awaitable[None]] | None = None,
-    beside: Callable[[Page], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
+    during: Callable[[Page], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
 ) -> web.Response:
-    """Answer `{"events": [{"type", "data"}], "cursor"}`: what the topics told after the cursor
-    `after`, at once or as soon as there is something; 204 after `timeout` seconds. Without a
-    cursor the answer comes at once and has no events: it says where to begin.
+    """Answer `{"events": [{"type", "data"}], "cursor"}`: the topics' events after the cursor
+    `after`, at once or as soon as there is one; 204 after `timeout` seconds. Without a cursor the
+    answer comes at once and has no events: it says where to begin.
 
-    Every event of a stream of the same topic, once and in the same order, page after page. The
-    cursor of the first source will do for all: of a state topic comes the newest then. `admit` is
-    asked again before a held request is answered; inside `beside`, entered for as long as it waits,
-    somebody else may tell it something aside.
+    Page after page, a reader gets every event of a stream of the same topics, once and in the same
+    order. The cursor of the first topic alone is enough; a state topic then gives its newest
+    event. `admit` is called again before a held request is answered. `during` is entered while the
+    request is held, and may add something out of band.
 
     Raises Problem 401, 429, 503, 410 (`reset`) where the cursor cannot be honoured.
     """
-    hub, page, places = service(request, Hub), Page(), []
+    hub, page, subscriptions = service(request, Hub), Page(), []
     timeout = min(timeout, service(request, Settings).long_poll_seconds)
-    cursors: list[str | None] = [*after.split(BETWEEN)] if after is not None else [None]
+    cursors: list[str | None] = [*after.split(SEPARATOR)] if after is not None else [None]
     with Wait(request, timeout) as wait, contextlib.ExitStack() as stack:
         for source in sources:
             cursor = cursors.pop(0) if cursors else None
-            place = await hub.subscribe(source.topic, cursor, _PageSink(page, source))
-            stack.callback(place.close)
+            subscription = await hub.subscribe(source.topic, cursor, _PageSink(page, source))
+            stack.callback(subscription.close)
             if after is None:
-                return _answer([], hub.cursor_of(place))
-            places.append(place)
+                return _answer([], hub.cursor_of(subscription))
+            subscriptions.append(subscription)
         if cursors:
             raise reset()
-        if not page.news.done():
+        if not page.filled.done():
             await wait.begin()
-            with beside(page):
-                await wait.until(page.news)
-            if page.news.done():
-                # A right may have ended in another process, and what tells of it be on its way.
+            with during(page):
+                await wait.until(page.filled)
+            if page.filled.done():
+                # A right may have ended in another process, and the news of it be on its way.
                 await service(request, Gate).check(identity_of(request))
                 if admit is not None:
                     await admit()
@@ -303,7 +303,7 @@ async def read(
         if page.problem is not None:
             raise page.problem
         if page.events:
-            return _answer(page.events, BETWEEN.join(map(hub.cursor_of, places)))
+            return _answer(page.events, SEPARATOR.join(map(hub.cursor_of, subscriptions)))
         retry = {"Retry-After": "1"} if wait.released else {}
         return web.Response(status=204, headers=retry)
 

@@ -1,4 +1,4 @@
-"""Short polling: answers at once how far something is, and says when to ask again."""
+"""Short polling: an answer at once, which says when to ask again."""
 
 from typing import TypeVar
 
@@ -12,9 +12,9 @@ BodyT = TypeVar("BodyT", bound=BaseModel)
 def progress(
     body: BodyT, seconds: int, *, status: int | None = None, location: str | None = None
 ) -> Answer[BodyT]:
-    """The state of a task that will probably be final in so many seconds; 0 where it is.
+    """The state of a job that should be finished in `seconds`; 0 where it is finished.
 
-    Until then the answer carries `Retry-After`: a client that keeps to it asks once or twice,
+    Until then the answer carries `Retry-After`: a client that follows it asks once or twice,
     however long the queue is.
     """
     headers = {}

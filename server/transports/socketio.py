@@ -1,4 +1,4 @@
-"""Socket.IO: python-socketio's sessions, with a bounded way out, a pace, and tokens that end."""
+"""Socket.IO: python-socketio with bounded outboxes, frame limits, and tokens that expire."""
 
 import asyncio
 import contextlib
@@ -21,20 +21,17 @@ from server.core.routing import HELD, count_anonymous
 from server.settings import Settings
 from server.transports.connections import Connections, End, Unidentified
 from server.transports.counted_websocket import check_upgrade
-from server.transports.duplex import (
-    CLOSE_SECONDS,
+from server.transports.frame_limits import MAX_REFUSALS, FrameLimit, FrameLimits
+from server.transports.outbox import (
     CODES,
     FRAME_BYTES,
-    PATIENCE,
-    RETRY_MS,
-    AccountPaces,
     CloseCode,
-    Pace,
-    Said,
+    Frame,
     client_id_of,
     code_of,
     error,
 )
+from server.transports.outlet import CLOSE_SECONDS, RETRY_MS
 from server.transports.socketio_engine import (
     BINARY,
     PACKETS,
@@ -44,7 +41,7 @@ from server.transports.socketio_engine import (
     is_packet,
     quiet,
     read_post,
-    take_posted,
+    receive_posted,
 )
 from server.transports.socketio_session import Session
 
@@ -53,35 +50,35 @@ logger = logging.getLogger(__name__)
 ResultT = TypeVar("ResultT")
 
 PATH, METHODS = "/socket.io/", ("GET", "POST", "OPTIONS")
-PLACE = web.RequestKey("place", ExitStack)
-"""A handshake's place among those that have not said who they are."""
-STAYS_AWAY = (End.EXPIRED, End.REVOKED, End.TOO_LARGE, End.TOO_FAST)
-"""After these a client must not come back by itself: it is disconnected, not just cut off."""
+SLOT = web.RequestKey("slot", ExitStack)
+"""A handshake's slot among the clients that have not identified themselves."""
+FINAL = (End.EXPIRED, End.REVOKED, End.TOO_LARGE, End.TOO_FAST)
+"""After these a client must not reconnect by itself: it is disconnected, not just cut off."""
 
 Handle = Callable[[Session, Any], Awaitable[Mapping[str, Any]]]
 """Acts on an event's first argument and gives the acknowledgement. Raises Refused."""
 
 
 class Refused(Exception):
-    """An event was not taken; what to say about it."""
+    """An event was refused; the frame that says why."""
 
-    def __init__(self, said: Said) -> None:
-        super().__init__(said.text)
-        self.said = said
+    def __init__(self, frame: Frame) -> None:
+        super().__init__(frame.text)
+        self.frame = frame
 
 
 class SocketIo:
-    """The server of Socket.IO, at PATH. What its events mean is what `on` says."""
+    """The Socket.IO server at PATH. `on` registers what handles its events."""
 
     def __init__(
-        self, settings: Settings, gate: Gate, connections: Connections, paces: AccountPaces
+        self, settings: Settings, gate: Gate, connections: Connections, limits: FrameLimits
     ) -> None:
-        self._gate, self._connections, self._paces = gate, connections, paces
+        self._gate, self._connections, self._limits = gate, connections, limits
         self._settings = settings
         self._unidentified = Unidentified(
             settings.max_unidentified, settings.max_unidentified_per_address
         )
-        self._places: dict[str, ExitStack] = {}
+        self._slots: dict[str, ExitStack] = {}
         self._handlers: dict[str, Handle] = {}
         self._sessions: dict[str, Session] = {}
         self._by_engine: dict[str, Session] = {}
@@ -89,39 +86,39 @@ class SocketIo:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._server = Server(
             async_mode="aiohttp",
-            async_handlers=False,  # a sender's events are taken one after the other
+            async_handlers=False,  # a sender's events are handled one after the other
             ping_interval=settings.heartbeat_seconds,
-            # The server's own patience: a ping waits behind what a slow line still has to carry.
+            # The server's own timeout: on a slow line a ping waits behind what was sent before.
             ping_timeout=settings.stalled_reader_seconds,
             max_http_buffer_size=FRAME_BYTES,
-            http_compression=False,  # it would hold the loop for every answer to a poll
+            http_compression=False,  # it would block the loop for every answer to a poll
             engineio_logger=quiet,
         )
-        self._server.arrived = self._arrived
-        self._server.departed = self._departed
-        self._server.unreadable = self._unreadable
-        self._server.take = self._event
-        self._server.closing = lambda: self._connections.draining
+        self._server.on_connect = self._on_engine_connect
+        self._server.on_disconnect = self._on_engine_disconnect
+        self._server.on_invalid = self._on_invalid
+        self._server.on_event = self._event
+        self._server.is_draining = lambda: self._connections.draining
         self._server.eio.settings = settings
-        self._server.eio.sessions_end = self._end
-        self._server.eio.unreadable = self._unreadable
+        self._server.eio.on_end = self._end
+        self._server.eio.on_invalid = self._on_invalid
         self._server.on("connect", self._connect)
         self._server.on("disconnect", self._disconnect)
 
     def add_to(self, app: web.Application) -> None:
-        """Put PATH into the application's route table."""
+        """Add PATH to the application's routes."""
         app.add_routes(web.route(method, PATH, self._serve) for method in METHODS)
 
     def on(self, name: str, handle: Handle) -> None:
-        """Events of that name go there."""
+        """Have `handle` handle events of that name."""
         self._handlers[name] = handle
 
     async def close(self) -> None:
-        """End what is left, and stop looking after it. No client is told to stay away."""
+        """End what is left. No client is told not to reconnect."""
         for session in [*self._sessions.values()]:
             session.end(End.DRAINING)
         for eio_sid in [*self._server.eio.sockets]:
-            self._dismiss(eio_sid)
+            self._cut_unidentified(eio_sid)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
         if self._server.eio.service_task_handle is not None:
@@ -139,25 +136,25 @@ class SocketIo:
             if sid is None and request.method == "GET":
                 if self._connections.draining:
                     raise unavailable("The server is shutting down. Come back in a moment.", 1)
-                stack.enter_context(self._unidentified.place(address_key(request)))
-                request[PLACE] = stack
+                stack.enter_context(self._unidentified.slot(address_key(request)))
+                request[SLOT] = stack
             elif sid is not None and sid in self._server.eio.sockets and not upgrades:
                 stack.enter_context(self._alone(sid, request.method))
             work: Coroutine[Any, Any, web.StreamResponse] = self._server.handle_request(request)
             try:
                 if request.method == "POST":
-                    return await self._take_post(request, work)
+                    return await self._handle_post(request, work)
                 if not upgrades:
                     return await work
-            except (KeyError, ValueError):  # what engineio makes of a session that has just ended
+            except (KeyError, ValueError):  # engineio's answer where the session has just ended
                 raise malformed("The session has ended. Connect again.") from None
-            # A client that goes ends its own connection; cancelled in the middle of an event,
-            # engineio would take that for an error of ours.
+            # A client that goes cancels its request; in the middle of an event engineio would
+            # take that for an error of the server.
             return await asyncio.shield(self._start(work))
 
     @contextlib.contextmanager
     def _alone(self, sid: str, method: str) -> Iterator[None]:
-        """One poll and one POST of a session at a time, as Engine.IO's protocol has it."""
+        """One poll and one POST of a session at a time, as Engine.IO's protocol requires."""
         if (sid, method) in self._busy:
             raise malformed(f"One {method} of a session at a time. Wait for the answer.")
         self._busy.add((sid, method))
@@ -166,18 +163,18 @@ class SocketIo:
         finally:
             self._busy.discard((sid, method))
 
-    async def _take_post(
+    async def _handle_post(
         self, request: web.Request, work: Coroutine[Any, Any, web.StreamResponse]
     ) -> web.StreamResponse:
-        """Take every packet of it, or none, and say so: each counts as a frame of a WebSocket."""
+        """Accept all of its packets or none: each counts as a frame of a WebSocket."""
         sid = request.query.get("sid", "")
         if sid not in self._server.eio.sockets:
-            return await work  # which refuses it, unread
+            return await work  # which refuses it without reading it
         with contextlib.closing(work):
             try:
                 packets = request[PACKETS] = await read_post(request)
             except UnicodeDecodeError:
-                self._unreadable(sid, "bad_json")
+                self._on_invalid(sid, "bad_json")
                 raise malformed("The body is not UTF-8.") from None
             except Problem as problem:
                 if problem.status == 413:
@@ -203,17 +200,17 @@ class SocketIo:
                 engine = self._engine_of(sid)
             except KeyError:  # it has gone, or the server is ending
                 return False
-            account = self._paces.admit(claims.limit_key)
-            patience = self._settings.stalled_reader_seconds
-            session = Session(sid, engine, engine.pace, patience)
-            session.held.enter_context(self._connections.hold(claims, session.end))
+            account = self._limits.admit(claims.limit_key)
+            stalled_seconds = self._settings.stalled_reader_seconds
+            session = Session(sid, engine, engine.limit, stalled_seconds)
+            session.slot.enter_context(self._connections.hold(claims, session.end))
             try:
-                # Registered before it is checked, as with the other transports.
+                # Registered first and checked then, as with the other transports.
                 session.identity = await self._gate.check(claims)
                 if engine.closing or engine.closed:
-                    raise ConnectionResetError("the client has gone in between")
+                    raise ConnectionResetError("the client has gone meanwhile")
             except BaseException:
-                session.held.close()
+                session.slot.close()
                 raise
         except Problem as problem:
             self._count_refused(sid)
@@ -224,22 +221,22 @@ class SocketIo:
         except ConnectionError:
             return False
         except Exception:
-            logger.exception("a client could not be let in")
+            logger.exception("a client could not be connected")
             return False
-        account.join(session, session.pace)
+        account.add(session, session.limit)
         engine.account = account
-        if (wire := _wire_of(engine)) is not None:
-            wire.join(account)
+        if (websocket := _websocket_of(engine)) is not None:
+            websocket.count_for(account)
         self._sessions[sid] = self._by_engine[engine.sid] = session
-        self._leave_place(engine.sid)
+        self._release_slot(engine.sid)
         self._start(self._until_ended(session))
         return None
 
     def _count_refused(self, sid: str) -> None:
-        """A client may try once more, with a newer token; stock clients connect again for that."""
+        """A client may try once more with a newer token; stock clients reconnect for that."""
         engine = self._engine_of(sid)
         if engine.refused:
-            self._dismiss(engine.sid)
+            self._cut_unidentified(engine.sid)
         engine.refused = True
 
     async def _disconnect(self, sid: str, reason: object = None) -> None:
@@ -254,20 +251,20 @@ class SocketIo:
         named = client_id_of(sent)
         more = {"client_id": named} if named else {}
         try:
-            if session.behind:  # who does not read is not listened to either
+            if session.backlogged:  # a client that does not read is not read from
                 await session.ready()
-            if wait := session.pace.take():
-                if session.pace.exhausted:
+            if wait := session.limit.consume():
+                if session.limit.exhausted:
                     session.end(End.TOO_FAST)
-                raise Refused(session.pace.refusal(wait, named))
+                raise Refused(session.limit.refusal(wait, named))
             handle = self._handlers.get(name)
             if handle is None:
                 detail = f"There are these events, and no others: {', '.join(self._handlers)}."
                 raise Refused(error("unknown_type", detail, **more))
             return await handle(session, sent)
         except Refused as refused:
-            session.say(refused.said)
-            found: Mapping[str, Any] = json.loads(refused.said.text)
+            session.send(refused.frame)
+            found: Mapping[str, Any] = json.loads(refused.frame.text)
             return found
         except ConnectionError:
             return None
@@ -279,104 +276,106 @@ class SocketIo:
     async def _until_ended(self, session: Session) -> None:
         try:
             why = await session.ended
-            for place in [*session.places]:
-                await session.leave(place)
+            for room in [*session.rooms]:
+                await session.leave(room)
             if why is not End.OVER:
                 await self._finish(session, why)
         finally:
-            session.held.close()
+            session.slot.close()
             del self._sessions[session.sid]
             if self._by_engine.get(session.engine.sid) is session:
                 del self._by_engine[session.engine.sid]
-                self._wait_again(session.engine)
+                self._wait_for_token_again(session.engine)
 
     async def _finish(self, session: Session, why: End) -> None:
         code, reason = CODES[why]
         members: dict[str, Any] = {"code": int(code), "reason": reason}
         if code in (CloseCode.GOING_AWAY, CloseCode.FAILED):
             members["retry_after_ms"] = random.randint(*RETRY_MS)  # noqa: S311
-        session.goodbye(members)
-        wire = _wire_of(session.engine)
+        session.send_goodbye(members)
+        websocket = _websocket_of(session.engine)
         with contextlib.suppress(TimeoutError, ConnectionError, OSError):
             async with asyncio.timeout(CLOSE_SECONDS):
-                stays_away = why in STAYS_AWAY
-                if stays_away:
+                final = why in FINAL
+                if final:
                     await self._server.disconnect(session.sid)
-                # Told that the session is over, Python's client would not come back. A poll that is
-                # held takes everything along; there can be no other.
-                await session.engine.close(wait=wire is not None, abort=not stays_away)
-                if wire is not None:
-                    await wire.end(int(code), json.dumps(members).encode())
-        if wire is not None:
-            wire.abort()
+                # Python's client does not reconnect once it is told that the session is over. The
+                # one poll that may be held carries everything that waits.
+                await session.engine.close(wait=websocket is not None, abort=not final)
+                if websocket is not None:
+                    await websocket.close_with(int(code), json.dumps(members).encode())
+        if websocket is not None:
+            websocket.abort()
 
-    def _arrived(self, eio_sid: str, request: web.Request) -> None:
+    def _on_engine_connect(self, eio_sid: str, request: web.Request) -> None:
         engine = self._server.eio.sockets[eio_sid]
         engine.address = address_key(request)
         engine.refused = False
         engine.account = None
-        engine.pace = Pace(self._settings.frames_per_second)
-        engine.posts = Pace(self._settings.frames_per_second, spare=2 * PATIENCE)
+        engine.limit = FrameLimit(self._settings.frames_per_second)
+        engine.posts = FrameLimit(self._settings.frames_per_second, extra_burst=2 * MAX_REFUSALS)
         engine.queue.overflow = partial(self._end, eio_sid, End.STALLED)
-        engine.queue.tell_heartbeat(self._settings.heartbeat_seconds)
-        engine.handle_post_request = partial(take_posted, engine)
-        self._wait_for_token(engine, request[PLACE].pop_all())
+        engine.queue.set_heartbeat(self._settings.heartbeat_seconds)
+        engine.handle_post_request = partial(receive_posted, engine)
+        self._wait_for_token(engine, request[SLOT].pop_all())
 
-    def _wait_for_token(self, engine: Any, place: ExitStack) -> None:
-        """Keep that place for a client until it has said who it is, or its time is over."""
+    def _wait_for_token(self, engine: Any, slot: ExitStack) -> None:
+        """Keep the slot until the client has identified itself, or its time is over."""
         if self._settings.identify_seconds:
             loop = asyncio.get_running_loop()
-            timer = loop.call_later(self._settings.identify_seconds, self._dismiss, engine.sid)
-            place.callback(timer.cancel)
-        self._places[engine.sid] = place
+            timer = loop.call_later(
+                self._settings.identify_seconds, self._cut_unidentified, engine.sid
+            )
+            slot.callback(timer.cancel)
+        self._slots[engine.sid] = slot
 
-    def _wait_again(self, engine: Any) -> None:
-        """A client may leave its session and say once more who it is, but not stay without one."""
+    def _wait_for_token_again(self, engine: Any) -> None:
+        """A client may end its session and identify itself again, but not stay without one."""
         if engine.closing or engine.closed:
             return
         with ExitStack() as stack:
             try:
-                stack.enter_context(self._unidentified.place(engine.address))
+                stack.enter_context(self._unidentified.slot(engine.address))
             except Problem:
                 self._start(self._cut(engine))
             else:
                 self._wait_for_token(engine, stack.pop_all())
 
-    def _leave_place(self, eio_sid: str) -> None:
-        if (place := self._places.pop(eio_sid, None)) is not None:
-            place.close()
+    def _release_slot(self, eio_sid: str) -> None:
+        if (slot := self._slots.pop(eio_sid, None)) is not None:
+            slot.close()
 
-    def _departed(self, eio_sid: str) -> None:
-        self._leave_place(eio_sid)
-        self._server.eio.forget(eio_sid)
+    def _on_engine_disconnect(self, eio_sid: str) -> None:
+        self._release_slot(eio_sid)
+        self._server.eio.remove(eio_sid)
 
-    def _dismiss(self, eio_sid: str) -> None:
-        """One that never said who it is, or was not believed."""
+    def _cut_unidentified(self, eio_sid: str) -> None:
+        """Cut a client that has not identified itself, or whose tokens were refused."""
         engine = self._server.eio.sockets.get(eio_sid)
         if engine is not None and eio_sid not in self._by_engine:
             self._start(self._cut(engine))
 
     async def _cut(self, engine: Any) -> None:
         await engine.close(wait=False, abort=self._connections.draining)
-        if (wire := _wire_of(engine)) is not None:
+        if (websocket := _websocket_of(engine)) is not None:
             with contextlib.suppress(TimeoutError, ConnectionError, OSError):
                 async with asyncio.timeout(CLOSE_SECONDS):
-                    await wire.end(CloseCode.UNAUTHORIZED, b"")
-            wire.abort()
+                    await websocket.close_with(CloseCode.UNAUTHORIZED, b"")
+            websocket.abort()
 
-    def _unreadable(self, eio_sid: str, code: str) -> None:
+    def _on_invalid(self, eio_sid: str, code: str) -> None:
         if (session := self._by_engine.get(eio_sid)) is not None:
-            session.say(_UNREADABLE[code])
-            if session.pace.take() and session.pace.exhausted:
+            session.send(_INVALID[code])
+            if session.limit.consume() and session.limit.exhausted:
                 session.end(End.TOO_FAST)
         else:
-            self._dismiss(eio_sid)
+            self._cut_unidentified(eio_sid)
 
     def _end(self, eio_sid: str, why: End) -> None:
         if (session := self._by_engine.get(eio_sid)) is not None:
             session.end(why)
         else:
-            self._dismiss(eio_sid)
+            self._cut_unidentified(eio_sid)
 
     def _engine_of(self, sid: str) -> Any:
         eio_sid = self._server.manager.eio_sid_from_sid(sid, "/")
@@ -389,12 +388,12 @@ class SocketIo:
         return task
 
 
-def _wire_of(engine: Any) -> BoundedWebSocket | None:
-    """Its WebSocket, once it is on one."""
-    return getattr(engine, "wire", None)
+def _websocket_of(engine: Any) -> BoundedWebSocket | None:
+    """Its WebSocket, if it uses one."""
+    return getattr(engine, "websocket", None)
 
 
-_UNREADABLE = {
+_INVALID = {
     "binary": BINARY,
     "bad_json": error("bad_json", "This is no event of Socket.IO's."),
 }

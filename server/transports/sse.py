@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import random
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated
@@ -16,6 +15,7 @@ from aiohttp_sse import EventSourceResponse
 from pydantic import BeforeValidator
 
 from server.core.auth import Gate
+from server.core.connection import KERNEL_BUFFER
 from server.core.errors import Problem
 from server.core.logging import log_failure
 from server.core.routing import Header, identity_of, mark_held
@@ -27,16 +27,12 @@ from server.realtime.topic import Subscription
 from server.settings import Settings
 from server.transports.connections import Connections, End
 from server.transports.heartbeat import Heartbeat
+from server.transports.outlet import BUFFER, CLOSE_SECONDS, RETRY_MS, Outlet
 
 logger = logging.getLogger(__name__)
 
-BUFFER = 64 * 1024
-"""Bytes that may wait for a reader in this process; beyond, it is catching up."""
-KERNEL_BUFFER = 64 * 1024
 STATE_KERNEL_BUFFER = 16 * 1024
-"""Of a state only the newest is worth anything, so that little is ever under way."""
-EOF_SECONDS = 5.0
-RETRY_MS = (500, 2500)
+"""Only the newest state is worth anything, so few bytes should be on their way."""
 RESET = b"event: reset\ndata: {}\n\n"
 COMMENT = b": keep-alive\n\n"
 
@@ -44,9 +40,9 @@ NO_CURSOR = "-"
 LONGEST_CURSOR = 1024
 
 
-def _sent(cursor: object) -> object:
-    """Nothing is no cursor, and what can be none gets a reset as one that is gone does: a reader
-    sends back whatever it was told."""
+def _cursor(cursor: object) -> object:
+    """An empty cursor is none. One that cannot be a cursor gets a reset, as an expired one does: a
+    reader sends back what it was sent."""
     if not isinstance(cursor, str):
         return cursor
     cursor = cursor.strip()
@@ -54,16 +50,16 @@ def _sent(cursor: object) -> object:
     return (cursor or None) if usable else NO_CURSOR
 
 
-After = Annotated[str | None, BeforeValidator(_sent)]
-"""A door's parameter: the cursor to go on from."""
+After = Annotated[str | None, BeforeValidator(_cursor)]
+"""A route's parameter: the cursor to go on from."""
 LastEventId = Annotated[After, Header("Last-Event-ID")]
-"""The same, as a reader that comes back sends it by itself: newer than `after`, so it wins."""
+"""The same, as browsers send it when they reconnect: newer than `after`, so it wins."""
 Until = Callable[[], Awaitable[str]]
-"""Returns when there is nothing more to tell, with the reason as JSON text."""
+"""Returns when the stream is over, with the reason as JSON text."""
 Allowed = Callable[[], Awaitable[bool]]
-"""Whether the reader may still be told anything, asked anew before each event."""
+"""Whether the reader may still get events, asked before each one."""
 ALLOWED_SECONDS = 1.0
-"""How old such an answer may be: the process may have been stopped since it asked."""
+"""How old the answer of an Allowed may be: the process may have been suspended since."""
 
 
 class EventSource(EventSourceResponse):
@@ -87,7 +83,7 @@ class EventSource(EventSourceResponse):
 
 
 def encode(hub: Hub, event: Event) -> bytes:
-    """The event as `text/event-stream` has it; made once and kept with the event."""
+    """The event as `text/event-stream`; made once and kept with the event."""
     text: bytes | None = event.encoded.get("sse")
     if text is None:
         data = event.data.replace("\n", "\ndata: ")
@@ -103,7 +99,7 @@ def chunk(data: bytes) -> bytes:
 
 
 class SseSink:
-    """A connection as a subscription's sink."""
+    """An event stream as a subscription's sink."""
 
     def __init__(
         self,
@@ -115,34 +111,31 @@ class SseSink:
         newest_only: bool = False,
         allowed: Allowed | None = None,
     ) -> None:
-        assert request.transport is not None
         self.ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
-        self._transport: asyncio.Transport = request.transport
-        self._writer = writer
+        self._outlet = Outlet(
+            request.transport,
+            writer,
+            stalled_seconds,
+            0 if newest_only else BUFFER,
+            STATE_KERNEL_BUFFER if newest_only else KERNEL_BUFFER,
+        )
+        self._transport = self._outlet.transport
         self._hub = hub
         self._chunked = request.version >= (1, 1)
-        self._stalled_seconds = stalled_seconds
-        self._drained: asyncio.Task[None] | None = None
         self._allowed = allowed
-        self._asked_at = -ALLOWED_SECONDS
-        self._buffer = 0 if newest_only else BUFFER
-        self._transport.set_write_buffer_limits(high=self._buffer)
-        connection: socket.socket | None = self._transport.get_extra_info("socket")
-        if connection is not None:
-            kernel_buffer = STATE_KERNEL_BUFFER if newest_only else KERNEL_BUFFER
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, kernel_buffer)
+        self._allowed_at = -ALLOWED_SECONDS
 
     def write(self, event: Event) -> bool:
-        """Hand it to the transport; False while too many bytes wait there, before `ready` has asked
-        whether it may be told, and once it ends: what comes after a revocation may be no more for
-        this reader."""
+        """Hand it to the transport. False while too many bytes wait there, before `ready` has
+        asked whether the reader is allowed to get it, and once the stream ends: after a revocation
+        this reader may get nothing more."""
         # A closed transport of uvloop's raises when it is written to.
-        if self._transport.is_closing() or self._behind or self.ended.done():
+        if self._transport.is_closing() or self._outlet.backlogged or self.ended.done():
             return False
         if self._allowed is not None:
-            if time.monotonic() - self._asked_at >= ALLOWED_SECONDS:
+            if time.monotonic() - self._allowed_at >= ALLOWED_SECONDS:
                 return False
-            self._asked_at = -ALLOWED_SECONDS
+            self._allowed_at = -ALLOWED_SECONDS
         if self._chunked:
             data: bytes | None = event.encoded.get("sse chunk")
             if data is None:
@@ -152,72 +145,58 @@ class SseSink:
         self._transport.write(data)
         return True
 
-    def place(self, subscription: Subscription) -> None:
+    def send_cursor(self, subscription: Subscription) -> None:
         """Tell a reader without a cursor where it begins: it may be cut before its first event."""
         self._send(f"id: {self._hub.cursor_of(subscription)}\n\n".encode())
 
-    def aside(self, type: str, data: str) -> None:
-        """Tell what is no event of the topic: it moves no cursor, and who is behind misses it."""
-        if not self.ended.done() and not self._behind:
+    def send_out_of_band(self, type: str, data: str) -> None:
+        """Send what is no event of the topic: it moves no cursor, and a backlogged reader misses
+        it."""
+        if not self.ended.done() and not self._outlet.backlogged:
             self._send(f"event: {type}\ndata: {data}\n\n".encode())
 
-    def comment(self) -> None:
-        """A heartbeat, where the reader is not behind anyway."""
-        if not self.ended.done() and not self._behind:
+    def send_comment(self) -> None:
+        """Send a heartbeat, unless the reader is backlogged."""
+        if not self.ended.done() and not self._outlet.backlogged:
             self._send(COMMENT)
 
     async def ready(self) -> None:
-        """Waits for the reader; one without any progress for so long is cut off. Where it is to be
-        asked whether the reader may be told more, asks; if not, waits for the end.
+        """Returns once the reader has read what waits, and is allowed to get more; drops one that
+        reads nothing for `stalled_seconds`. A reader that is no longer allowed waits for its end.
 
-        Raises ConnectionError where it is gone, or has been told the end.
+        Raises ConnectionError where the reader has gone or the stream has ended.
         """
         if self.ended.done():
             raise ConnectionResetError("the stream has ended")
-        if self._behind or self._allowed is None:
-            await self._until_drained()
+        if self._outlet.backlogged or self._allowed is None:
+            await self._drain()
         if self._transport.is_closing():
             raise ConnectionResetError("the reader has gone")
         if self._allowed is not None:
             asked_at = time.monotonic()
             try:
                 allowed = await self._allowed()
-            except Problem as problem:  # nobody can say for now: the reader comes back
+            except Problem as problem:  # unknown for now, so the reader has to come back
                 raise ConnectionError(problem.detail) from None
             if not allowed:
                 await self.ended
                 raise ConnectionResetError("the stream has ended")
-            self._asked_at = asked_at
-
-    @property
-    def _behind(self) -> bool:
-        return self._transport.get_write_buffer_size() > self._buffer
-
-    async def _until_drained(self) -> None:
-        # All who wait for a connection of aiohttp's share one future, which a cancelled one of
-        # them takes away from the others: so this one is left to wait to its end.
-        if self._drained is None or self._drained.done():
-            self._drained = asyncio.create_task(self._drain(), name="drain")
-        while not self._transport.is_closing():
-            before = self._transport.get_write_buffer_size()
-            await asyncio.wait({self._drained}, timeout=self._stalled_seconds)
-            if self._drained.done():
-                break
-            if self._transport.get_write_buffer_size() >= before:
-                self.end(End.STALLED)
-                self._transport.abort()
+            self._allowed_at = asked_at
 
     async def _drain(self) -> None:
-        with contextlib.suppress(ConnectionError):
-            await self._writer.drain()
+        try:
+            await self._outlet.drain()
+        except TimeoutError:
+            self.end(End.STALLED)
+            self.abort()
 
     def reset(self) -> None:
         """Tell the reader to read the snapshot again, and end."""
         self._send(RESET)
         self.end(End.RESET)
 
-    def over(self, data: str) -> None:
-        """There is nothing more to tell: say why, as JSON text, and end."""
+    def finish(self, data: str) -> None:
+        """Send a last event `end` with that JSON text, and end."""
         self._send(f"event: end\ndata: {data}\n\n".encode())
         self.end(End.OVER)
 
@@ -234,8 +213,8 @@ class SseSink:
         if not self.ended.done():
             self.ended.set_result(why)
 
-    def finish(self) -> None:
-        """Nothing may be left here once the response is over: only then is it waited for."""
+    def flush_on_drain(self) -> None:
+        """Make the writer's last drain wait until nothing is left here."""
         if not self._transport.is_closing():
             self._transport.set_write_buffer_limits(high=0)
 
@@ -244,8 +223,8 @@ class SseSink:
             self._transport.write(chunk(data) if self._chunked else data)
 
 
-Beside = Callable[[SseSink], contextlib.AbstractContextManager[object]]
-"""Goes around a stream, with its sink at hand."""
+During = Callable[[SseSink], contextlib.AbstractContextManager[object]]
+"""Entered while a stream is open, with its sink."""
 
 
 async def stream(
@@ -255,15 +234,14 @@ async def stream(
     *,
     until: Until | None = None,
     allowed: Allowed | None = None,
-    beside: Beside = contextlib.nullcontext,
+    during: During = contextlib.nullcontext,
 ) -> web.StreamResponse:
     """Answer with the topic's events after the cursor `after` (without one: from now), for as
     long as the token holds, the reader stays and `until` has not returned.
 
-    What `until` returns, JSON text, is the data of a last event `end`. What ends a right to read
-    may reach this process later than an event does: with `allowed` no event is sent that it was
-    not asked about, and where it says no, `until` must return soon. Inside `beside`, somebody else
-    may tell the reader something aside.
+    What `until` returns, JSON text, is the data of a last event `end`. The end of a right to read
+    may reach this process later than an event does, so `allowed` is asked before each event; where
+    it says no, `until` must return soon. `during` may send the reader something out of band.
     """
     identity = identity_of(request)
     hub = service(request, Hub)
@@ -279,7 +257,7 @@ async def stream(
 
     mark_held(request, lambda: end(End.RELEASED))
     with service(request, Connections).hold(identity, end):
-        # Registered before it is checked: a revocation in between is seen one way or the other.
+        # Registered first and checked then, so no revocation falls in between.
         await service(request, Gate).check(identity)
         response = EventSource(send_timeout=stalled_seconds)
         writer = await response.prepare(request)
@@ -294,25 +272,25 @@ async def stream(
         )
         for why in pending:
             sink.end(why)
-        with beside(sink), service(request, Heartbeat).beating(sink.comment):
+        with during(sink), service(request, Heartbeat).calling(sink.send_comment):
             try:
                 subscription = await hub.subscribe(topic, after, sink)
-            except Problem as problem:  # no place for it: the answer is under way already
+            except Problem as problem:  # the response has begun, so it can only end
                 logger.warning("a stream of %s could not begin: %s", topic, problem)
             else:
                 if after is None:
-                    sink.place(subscription)
+                    sink.send_cursor(subscription)
                 try:
                     async with _watched(until, sink):
                         await sink.ended
                 finally:
                     subscription.close()
         try:
-            async with asyncio.timeout(EOF_SECONDS):
-                sink.finish()
+            async with asyncio.timeout(CLOSE_SECONDS):
+                sink.flush_on_drain()
                 await response.write_eof()
         except TimeoutError:
-            sink.abort()  # or aiohttp would go on waiting for this reader
+            sink.abort()  # else aiohttp would wait for this reader for ever
         except ConnectionError:
             pass
     return response
@@ -320,7 +298,7 @@ async def stream(
 
 @contextlib.asynccontextmanager
 async def _watched(until: Until | None, sink: SseSink) -> AsyncIterator[None]:
-    """Inside, `until` runs beside the stream and ends it when it returns."""
+    """While inside, `until` runs, and the stream ends when it returns."""
     if until is None:
         yield
         return
@@ -330,10 +308,10 @@ async def _watched(until: Until | None, sink: SseSink) -> AsyncIterator[None]:
         if not watch.cancelled():
             failure = watch.exception()
             if failure is None:
-                sink.over(watch.result())
+                sink.finish(watch.result())
                 return
-            log_failure(logger, failure, "what ends a stream failed")
-        sink.fail()  # without it nothing would end the stream
+            log_failure(logger, failure, "watching for the end of a stream failed")
+        sink.fail()  # nothing else would end the stream
 
     watch.add_done_callback(done)
     try:

@@ -1,4 +1,4 @@
-"""WebSocket: one reader, and frames encoded once and written straight to the transport."""
+"""WebSocket: one task reads, and frames are encoded once and written straight to the transport."""
 
 import asyncio
 import contextlib
@@ -19,23 +19,19 @@ from server.core.services import service
 from server.settings import Settings
 from server.transports.connections import Connections, End
 from server.transports.counted_websocket import CountedWebSocket, check_upgrade
-from server.transports.duplex import (
-    BUFFER,
-    CLOSE_SECONDS,
+from server.transports.frame_limits import FrameLimit, FrameLimits
+from server.transports.heartbeat import Heartbeat
+from server.transports.outbox import (
     CODES,
     FRAME_BYTES,
-    RETRY_MS,
-    AccountPaces,
     CloseCode,
-    Lane,
-    Pace,
-    Said,
-    bound,
+    Frame,
+    Outbox,
     client_id_in,
     code_of,
     error,
 )
-from server.transports.heartbeat import Heartbeat
+from server.transports.outlet import CLOSE_SECONDS, RETRY_MS, Outlet
 
 logger = logging.getLogger(__name__)
 
@@ -43,12 +39,12 @@ PING = b"\x89\x00"
 
 Receive = Callable[[str], Awaitable[None]]
 """Acts on a text frame; what it raises ends the connection."""
-Attend = Callable[["WebSocketLane"], AbstractAsyncContextManager[Receive]]
-"""Enters, with the way out to the client, and gives what takes its frames; leaves at the end."""
+Attend = Callable[["WebSocketOutbox"], AbstractAsyncContextManager[Receive]]
+"""Lasts as long as the connection: is given its outbox, and gives what handles its frames."""
 
 
-def frame(text: bytes) -> bytes:
-    """A text frame as a server sends it: whole, unmasked (RFC 6455, 5.2)."""
+def text_frame(text: bytes) -> bytes:
+    """A text frame as a server sends it: in one piece, unmasked (RFC 6455, 5.2)."""
     size = len(text)
     if size < 126:
         return b"\x81%c%b" % (size, text)
@@ -57,130 +53,116 @@ def frame(text: bytes) -> bytes:
     return b"\x81\x7f%b%b" % (size.to_bytes(8, "big"), text)
 
 
-class WebSocketLane(Lane):
-    """A WebSocket as a lane. What is said is encoded once for all who are told it."""
+class WebSocketOutbox(Outbox):
+    """A WebSocket's outbox. A frame is encoded once for all who get it."""
 
     def __init__(
         self, request: web.Request, writer: AbstractStreamWriter, stalled_seconds: float
     ) -> None:
         super().__init__()
-        assert request.transport is not None
-        self._transport: asyncio.Transport = request.transport
-        self._writer = writer
+        self._outlet = Outlet(request.transport, writer, stalled_seconds)
+        self._transport = self._outlet.transport
         self._stalled_seconds = stalled_seconds
-        self._drained: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
-        self._heard = self._loop.time()
-        bound(self._transport)
+        self._last_received = self._loop.time()
 
     @property
     def open(self) -> bool:
-        """Until it is ended or gone."""
+        """Until it is ended, or the client has gone."""
         return not self.ended.done() and not self._transport.is_closing()
 
     @property
-    def behind(self) -> bool:
+    def backlogged(self) -> bool:
         """Whether more than BUFFER bytes wait here."""
-        return self._transport.get_write_buffer_size() > BUFFER
+        return self._outlet.backlogged
 
-    def say(self, said: Said) -> None:
+    def send(self, frame: Frame) -> None:
         """Write it, unless the connection is ending."""
         if self.open:
-            data: bytes | None = said.encoded.get("ws")
+            data: bytes | None = frame.encoded.get("ws")
             if data is None:
-                data = said.encoded["ws"] = frame(said.text.encode())
+                data = frame.encoded["ws"] = text_frame(frame.text.encode())
             self._transport.write(data)
 
-    def heard(self) -> None:
+    def received(self) -> None:
         """The client has sent something, if only a pong: it is alive and reads."""
-        self._heard = self._loop.time()
+        self._last_received = self._loop.time()
 
-    def beat(self) -> None:
-        """A ping; one who has not answered any for so long reads no more."""
-        if not self.open or self.behind:
+    def ping(self) -> None:
+        """Send a ping; end a client that has sent nothing for `stalled_seconds`."""
+        if not self.open or self.backlogged:
             return
-        if self._loop.time() - self._heard > self._stalled_seconds:
+        if self._loop.time() - self._last_received > self._stalled_seconds:
             self.end(End.STALLED)
         else:
             self._transport.write(PING)
 
     async def ready(self) -> None:
-        """Waits for the client to read."""
-        # See SseSink.ready: the future that aiohttp lets one wait for must not be cancelled.
-        if self._drained is None or self._drained.done():
-            self._drained = asyncio.create_task(self._drain(), name="drain")
-        while self.open:
-            before = self._transport.get_write_buffer_size()
-            await asyncio.wait({self._drained}, timeout=self._stalled_seconds)
-            if self._drained.done():
-                self.heard()
-                break
-            if self._transport.get_write_buffer_size() >= before:
-                self.end(End.STALLED)
+        """Returns once the client has read what waits here."""
+        try:
+            await self._outlet.drain()
+        except TimeoutError:
+            self.end(End.STALLED)
         if not self.open:
             raise ConnectionResetError("the client has gone")
+        self.received()
 
-    async def _drain(self) -> None:
-        with contextlib.suppress(ConnectionError):
-            await self._writer.drain()
-
-    def give_up(self) -> None:
-        """Drop what still waits: the transport would wait for ever for one that does not read."""
+    def drop_unsent(self) -> None:
+        """Drop the connection if anything waits: the transport would wait for ever for a client
+        that does not read."""
         if self._transport.get_write_buffer_size():
             self._transport.abort()
 
 
 async def serve(request: web.Request, attend: Attend) -> web.StreamResponse:
-    """Take the WebSocket, for as long as the token holds and the client stays.
+    """Serve a WebSocket for as long as the token holds and the client stays.
 
-    Raises Problem where it cannot be taken; see `refuse`.
+    Raises Problem where it is refused; see `refuse`.
     """
     check_upgrade(request)
     identity, settings = identity_of(request), service(request, Settings)
-    account = service(request, AccountPaces).admit(identity.limit_key)
-    lane: WebSocketLane | None = None
+    account = service(request, FrameLimits).admit(identity.limit_key)
+    outbox: WebSocketOutbox | None = None
     pending: list[End] = []
 
     def end(why: End) -> None:
-        if lane is None:
+        if outbox is None:
             pending.append(why)
         else:
-            lane.end(why)
+            outbox.end(why)
 
     mark_held(request, lambda: end(End.RELEASED))
     with service(request, Connections).hold(identity, end):
-        # Registered before it is checked: a revocation in between is seen one way or the other.
+        # Registered first and checked then, so no revocation falls in between.
         request[IDENTITY] = await service(request, Gate).check(identity)
         ws = CountedWebSocket(settings, account)
         writer = await ws.prepare(request)
-        lane = WebSocketLane(request, writer, settings.stalled_reader_seconds)
-        pace = Pace(settings.frames_per_second)
-        account.join(lane, pace)
+        outbox = WebSocketOutbox(request, writer, settings.stalled_reader_seconds)
+        limit = FrameLimit(settings.frames_per_second)
+        account.add(outbox, limit)
         for why in pending:
-            lane.end(why)
-        with service(request, Heartbeat).beating(lane.beat):
+            outbox.end(why)
+        with service(request, Heartbeat).calling(outbox.ping):
             try:
-                async with attend(lane) as receive:
-                    await _converse(ws, lane, receive, pace)
+                async with attend(outbox) as receive:
+                    await _read_until_ended(ws, outbox, receive, limit)
             except Problem as problem:
-                lane.end(End.FAILED)
-                await _close(ws, lane, code_of(problem), _reason_of(problem))
+                outbox.end(End.FAILED)
+                await _close(ws, outbox, code_of(problem), _reason_of(problem))
                 return ws
-        await _end(ws, lane)
+        await _end(ws, outbox)
     return ws
 
 
 async def refuse(request: web.Request, problem: Problem) -> web.StreamResponse:
-    """The problem as a close code: a WebSocket's client sees no other answer.
+    """Answer with the problem as a close code: a browser's WebSocket shows no other answer.
 
-    To a request that is no handshake it is raised as it is.
+    Raises the problem itself where the request is no handshake.
     """
     check_upgrade(request, problem)
     mark_held(request)
     identity = request.get(IDENTITY)
-    account = (
-        service(request, AccountPaces).of(identity.limit_key) if identity is not None else None
-    )
+    account = service(request, FrameLimits).of(identity.limit_key) if identity is not None else None
     ws = CountedWebSocket(service(request, Settings), account)
     await ws.prepare(request)
     with contextlib.suppress(TimeoutError):
@@ -189,76 +171,80 @@ async def refuse(request: web.Request, problem: Problem) -> web.StreamResponse:
     return ws
 
 
-async def _converse(
-    ws: web.WebSocketResponse, lane: WebSocketLane, receive: Receive, pace: Pace
+async def _read_until_ended(
+    ws: web.WebSocketResponse, outbox: WebSocketOutbox, receive: Receive, limit: FrameLimit
 ) -> None:
-    """Read until the client leaves or the lane is ended."""
-    reading = asyncio.create_task(_read(ws, lane, receive, pace), name="websocket reader")
+    """Read until the client leaves or the connection is ended."""
+    reading = asyncio.create_task(_read(ws, outbox, receive, limit), name="websocket reader")
     try:
-        await asyncio.wait((reading, lane.ended), return_when=asyncio.FIRST_COMPLETED)
-        if reading.done() and not lane.ended.done():
-            _judge(reading, lane)
+        await asyncio.wait((reading, outbox.ended), return_when=asyncio.FIRST_COMPLETED)
+        if reading.done() and not outbox.ended.done():
+            _end_after(reading, outbox)
     finally:
         reading.cancel()
 
 
-def _judge(reading: asyncio.Task[None], lane: WebSocketLane) -> None:
+def _end_after(reading: asyncio.Task[None], outbox: WebSocketOutbox) -> None:
     failure = reading.exception()
     if failure is not None and not isinstance(failure, ConnectionError):
-        log_failure(logger, failure, "what takes the frames failed")
-    lane.end(End.OVER if failure is None else End.FAILED)
+        log_failure(logger, failure, "handling a frame failed")
+    outbox.end(End.OVER if failure is None else End.FAILED)
 
 
 async def _read(
-    ws: web.WebSocketResponse, lane: WebSocketLane, receive: Receive, pace: Pace
+    ws: web.WebSocketResponse, outbox: WebSocketOutbox, receive: Receive, limit: FrameLimit
 ) -> None:
-    while not lane.ended.done():
-        if lane.behind:  # who does not read is not listened to either
-            await lane.ready()
+    while not outbox.ended.done():
+        if outbox.backlogged:  # a client that does not read is not read from
+            await outbox.ready()
         message = await ws.receive()
-        lane.heard()
+        outbox.received()
         match message.type:
             case WSMsgType.TEXT | WSMsgType.BINARY:
-                await _take(message, lane, receive, pace)
+                await _handle(message, outbox, receive, limit)
             case WSMsgType.PING | WSMsgType.PONG:
                 pass
             case _:
                 return
 
 
-async def _take(message: WSMessage, lane: WebSocketLane, receive: Receive, pace: Pace) -> None:
+async def _handle(
+    message: WSMessage, outbox: WebSocketOutbox, receive: Receive, limit: FrameLimit
+) -> None:
     text = message.data if message.type is WSMsgType.TEXT else None
     size = len(message.data if text is None else text.encode())
     if size > FRAME_BYTES:
-        lane.say(error("too_large", f"A frame holds {FRAME_BYTES} bytes at most."))
-        lane.end(End.TOO_LARGE)
-    elif wait := pace.take(size):
-        lane.say(pace.refusal(wait, client_id_in(text)))
-        if pace.exhausted:
-            lane.end(End.TOO_FAST)
+        outbox.send(error("too_large", f"A frame holds {FRAME_BYTES} bytes at most."))
+        outbox.end(End.TOO_LARGE)
+    elif wait := limit.consume(size):
+        outbox.send(limit.refusal(wait, client_id_in(text)))
+        if limit.exhausted:
+            outbox.end(End.TOO_FAST)
     elif text is None:
-        lane.say(error("binary", "Send text frames: this connection speaks JSON."))
+        outbox.send(error("binary", "Send text frames: this connection speaks JSON."))
     else:
         await receive(text)
 
 
-async def _end(ws: web.WebSocketResponse, lane: WebSocketLane) -> None:
-    why = lane.ended.result()
+async def _end(ws: web.WebSocketResponse, outbox: WebSocketOutbox) -> None:
+    why = outbox.ended.result()
     code, reason = CODES[why]
     members: dict[str, object] = {"reason": reason}
     if code in (CloseCode.GOING_AWAY, CloseCode.FAILED):
         members["retry_after_ms"] = random.randint(*RETRY_MS)  # noqa: S311
-    await _close(ws, lane, code, json.dumps(members).encode())
+    await _close(ws, outbox, code, json.dumps(members).encode())
 
 
-async def _close(ws: web.WebSocketResponse, lane: WebSocketLane, code: int, reason: bytes) -> None:
-    """Tell the code to a client that still reads; one that does not is dropped soon."""
+async def _close(
+    ws: web.WebSocketResponse, outbox: WebSocketOutbox, code: int, reason: bytes
+) -> None:
+    """Send the code to a client that still reads; drop one that does not."""
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
             await ws.close(code=code, message=reason)
     except (TimeoutError, ConnectionError):
         pass
-    lane.give_up()
+    outbox.drop_unsent()
 
 
 def _reason_of(problem: Problem) -> bytes:

@@ -148,7 +148,7 @@ def test_a_port_that_is_taken_is_gone_around_in_words(start_demo: StartDemo) -> 
         taken = squatter.getsockname()[1]
         demo = start_demo(port=taken)
         url = demo.open()
-        assert f"Port {taken} is taken" in demo.text()
+        assert f"Port {taken} is in use" in demo.text()
         assert not url.endswith(f":{taken}")
         insisting = start_demo("--port", str(taken))
         assert insisting.process.wait(timeout=15) == 1
@@ -159,7 +159,7 @@ def test_a_port_that_is_taken_is_gone_around_in_words(start_demo: StartDemo) -> 
 def test_what_is_no_port_is_refused_in_words(start_demo: StartDemo, port: str) -> None:
     demo = start_demo("--port", port)
     assert demo.process.wait(timeout=15) == 1
-    assert "is no port" in demo.text()
+    assert "is not a port" in demo.text()
     assert "Traceback" not in demo.text()
 
 

@@ -16,7 +16,7 @@ from server.core.migrate import migrate
 from server.realtime.broker import MemoryBroker
 from server.realtime.event import Event
 from server.realtime.hub import Hub
-from server.realtime.log import EventLog, Stretch
+from server.realtime.log import EventLog, LogPage
 from support.metrics import figure
 from support.rest import Rest
 from support.server_process import StartServer
@@ -39,7 +39,7 @@ class SlowLog(EventLog):
         self.reads = 0
         self.failing = False
 
-    async def read(self, topic: str, after: int, limit: int) -> Stretch:
+    async def read(self, topic: str, after: int, limit: int) -> LogPage:
         self.reads += 1
         if self.failing:
             raise OSError("the disk says no")

@@ -2,11 +2,14 @@
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import aiohttp
 from multidict import CIMultiDictProxy
+
+from tui.common.client.token_store import StoredToken, TokenStore
 
 API = "/api/v1"
 
@@ -138,6 +141,13 @@ class Rest:
         self.password = password
         body = {"email": email, "password": password, "name": name or email.partition("@")[0]}
         return self._be(await self.post("/auth/register", body), 201)
+
+    async def keep_in(self, path: Path) -> TokenStore:
+        """The session one has as an app finds it that has signed in before."""
+        store = TokenStore(path)
+        async with store.locked():
+            await store.write(StoredToken(self.grant["refresh_token"], self.grant["account"]["id"]))
+        return store
 
     async def delete_account(self) -> Answer:
         """Delete the account one is."""

@@ -1,7 +1,7 @@
-"""Runs a module for as long as another process holds the other end of its standard input.
+"""Runs a module until the parent process ends.
 
-`python -m tui.demo.parent_guard MODULE ARGUMENTS...`: when the pipe closes, however its holder
-ended, the process gets a SIGTERM, and is gone after ten more seconds at most.
+`python -m tui.demo.parent_guard MODULE ARGUMENTS...`: the parent holds the other end of standard
+input. When that pipe closes, this process gets a SIGTERM, and is killed after ten more seconds.
 """
 
 import os
@@ -14,7 +14,7 @@ import time
 GRACE_SECONDS = 10.0
 
 
-def _hold_on() -> None:
+def _wait_for_parent() -> None:
     while True:
         try:
             if not os.read(0, 4096):
@@ -27,11 +27,11 @@ def _hold_on() -> None:
 
 
 def main() -> None:
-    """Tie this process to its standard input, then be the module named."""
+    """Watch standard input in a thread, and run the module."""
     if len(sys.argv) < 2:
         sys.exit("usage: python -m tui.demo.parent_guard MODULE ARGUMENTS...")
     del sys.argv[0]
-    threading.Thread(target=_hold_on, name="tether", daemon=True).start()
+    threading.Thread(target=_wait_for_parent, name="parent-guard", daemon=True).start()
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 

@@ -1,4 +1,4 @@
-"""The demo's processes behind the screen: a server and an autopilot, tied to this one's life."""
+"""The demo's child processes: a server and an autopilot that end with this process."""
 
 import os
 import signal
@@ -15,28 +15,29 @@ LOG_BYTES = 4_000_000
 TAIL_LINES = 20
 
 
-class BackstageError(Exception):
-    """The demo cannot go on; the text says why and what to do."""
+class DemoError(Exception):
+    """The demo cannot go on; the message says why and what to do."""
 
 
 class Child:
-    """A Python module in a process that ends when we do, printing into a file.
+    """A Python module in a process that ends with this one, printing into a file.
 
-    Its standard input is a pipe that only we hold: the kernel closes that however we end.
+    Its standard input is a pipe that only this process holds, and that the kernel closes however
+    this process ends.
     """
 
     def __init__(self, log_path: Path, module: str, *arguments: str) -> None:
         self.log_path = log_path
         mode = "wb" if log_path.exists() and log_path.stat().st_size > LOG_BYTES else "ab"
         with log_path.open(mode) as log:
-            self._began = log.tell()
+            self._log_start = log.tell()
             self._process = subprocess.Popen(  # noqa: S603 our own modules, no shell
                 [sys.executable, "-m", "tui.demo.parent_guard", module, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 env=os.environ | {"PYTHONUNBUFFERED": "1"},
-                # Out of the terminal's reach: ctrl-c is for the app, not for its server.
+                # Not in the terminal's foreground group: ctrl-c is for the app alone.
                 start_new_session=True,
             )
 
@@ -47,7 +48,7 @@ class Child:
 
     @property
     def running(self) -> bool:
-        """Whether it is there."""
+        """Whether it has not ended."""
         return self._process.poll() is None
 
     @property
@@ -56,20 +57,20 @@ class Child:
         return self._process.poll()
 
     def last_lines(self) -> str:
-        """The end of what it printed since it was started here."""
+        """The last lines it has printed since this start."""
         with self.log_path.open("rb") as log:
-            log.seek(self._began)
+            log.seek(self._log_start)
             lines = log.read().decode(errors="replace").splitlines()
         return "\n".join(f"  {line}" for line in lines[-TAIL_LINES:]) or "  (it printed nothing)"
 
-    def let_go(self) -> None:
+    def request_end(self) -> None:
         """Ask it to end."""
         if self._process.stdin is not None:
             self._process.stdin.close()
 
     def end(self, seconds: float = 6) -> None:
-        """Ask it to end, wait so long, then make it."""
-        self.let_go()
+        """Ask it to end; after so many seconds kill it."""
+        self.request_end()
         try:
             self._process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
@@ -78,25 +79,25 @@ class Child:
 
 
 def demo_folder() -> Path:
-    """Where the demo keeps its data: TIFFIN_DATA_DIR, as the server reads it, or its own.
+    """Where the demo keeps its data: TIFFIN_DATA_DIR, as the server reads it, or a default.
 
-    Raises OSError where that names a user who has no home.
+    Raises OSError where that names a user without a home.
     """
     named = os.environ.get("TIFFIN_DATA_DIR", "").strip()
     try:
         return Path(named or ".services/demo").expanduser()
     except RuntimeError:
-        raise OSError(f"{named}: there is no such user's home") from None
+        raise OSError(f"{named}: that user has no home") from None
 
 
 def port_is_free(port: int) -> bool:
-    """Whether a server could listen there: nobody answers and the port can be bound."""
+    """Whether a server could listen there: nothing answers and the port can be bound."""
     with socket.socket() as probe:
         probe.settimeout(1)
         if probe.connect_ex(("127.0.0.1", port)) == 0:
             return False
     with socket.socket() as probe:
-        # As servers do: a port that has only just been left counts as free.
+        # As servers do: a port that was closed a moment ago counts as free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -106,7 +107,7 @@ def port_is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Any free port of the loopback."""
+    """A free port of the loopback interface."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -114,16 +115,16 @@ def free_port() -> int:
 
 
 def wait_ready(server: Child, url: str, seconds: float = READY_SECONDS) -> None:
-    """Return once the server is ready; BackstageError with its last lines where it is not."""
+    """Return once the server is ready. Raises DemoError, with its last lines, if it never is."""
     deadline = time.monotonic() + seconds
     while True:
         if not server.running:
-            raise BackstageError(
+            raise DemoError(
                 f"The server ended at once (exit code {server.returncode}). Its last lines:\n"
                 f"{server.last_lines()}\nThe whole log is {server.log_path}."
             )
         try:
-            # Settings of a proxy are not for a server on this machine.
+            # A proxy from the environment must not be asked for this machine.
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
             with opener.open(f"{url}/readyz", timeout=2) as answer:
                 if answer.status == 200:
@@ -131,7 +132,7 @@ def wait_ready(server: Child, url: str, seconds: float = READY_SECONDS) -> None:
         except (OSError, urllib.error.URLError):
             pass
         if time.monotonic() > deadline:
-            raise BackstageError(
+            raise DemoError(
                 f"The server was not ready after {seconds:.0f} seconds. Its last lines:\n"
                 f"{server.last_lines()}\nThe whole log is {server.log_path}."
             )

@@ -1,4 +1,4 @@
-"""The demo in one command: a town's server, an autopilot for its kitchens, the customer app."""
+"""The demo in one command: a server with a town, autopilots for it, and the customer app."""
 
 import argparse
 import contextlib
@@ -13,8 +13,8 @@ from types import FrameType
 
 from tui.common.crash import REPORT
 from tui.demo.processes import (
-    BackstageError,
     Child,
+    DemoError,
     demo_folder,
     free_port,
     port_is_free,
@@ -25,33 +25,33 @@ USUAL_PORT = 8080
 PORTS = range(1, 65536)
 INTERVAL = "TIFFIN_DRIVER_INTERVAL_SECONDS"
 INTERVAL_SECONDS = 2
-"""Between two positions of a driver: whoever looks on wants to see them move."""
+"""Between two positions of a driver: short, so that one sees them move."""
 LAST_RESORT_SECONDS = 20.0
 PARENT_SECONDS = 0.5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line. Returns the exit code; nothing that was started here outlives it."""
+    """The command line. Returns the exit code; every process it starts has ended by then."""
     parser = argparse.ArgumentParser(prog="python -m tui.demo.run", description=__doc__)
     parser.add_argument("--port", type=int, default=None, help="default: 8080, or any free one")
     parser.add_argument(
-        "--pace", type=float, default=1.0, help="of the kitchens; 2 is half as fast"
+        "--pace", type=float, default=1.0, help="of the kitchens; 2 takes twice as long"
     )
     parser.add_argument(
         "--with-parent", action="store_true", help="end when the process that started this one does"
     )
     options = parser.parse_args(arguments)
     if options.with_parent:
-        _end_with(os.getppid())
+        _end_with_parent(os.getppid())
     try:
         port = _choose_port(options.port)
-        with _told_to_stop():
+        with _signals_raise_exit():
             return _run(port, options.pace, os.isatty(0) and os.isatty(1))
-    except BackstageError as error:
-        _say(str(error))
+    except DemoError as error:
+        _print(str(error))
         return 1
-    except OSError as fault:
-        _say(f"The demo cannot use its folder, or start its processes: {fault}.")
+    except OSError as error:
+        _print(f"The demo cannot use its folder, or start its processes: {error}.")
         return 1
     except KeyboardInterrupt:
         return 130
@@ -60,29 +60,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(port: int, pace: float, on_screen: bool) -> int:
     url = f"http://127.0.0.1:{port}"
     data_dir = demo_folder()
-    os.umask(0o077)  # what is kept and logged is nobody else's
+    os.umask(0o077)  # data and logs are private
     data_dir.mkdir(parents=True, exist_ok=True)
     if not os.environ.get(INTERVAL, "").strip():
         os.environ[INTERVAL] = str(INTERVAL_SECONDS)
     children: list[Child] = []
     try:
-        _say(_how_to_open(url, on_screen))
+        _print(_how_to_open(url, on_screen))
         server = Child(
             data_dir / "server.log",
             *("server", "--demo", "--host", "127.0.0.1", "--port", str(port)),
         )
         children.append(server)
         wait_ready(server, url)
-        pilot = Child(
+        autopilot = Child(
             data_dir / "autopilot.log",
             *("tui.demo.autopilot", "--server", url, "--pace", str(pace)),
             *("--accounts", str(data_dir / "demo-accounts.json")),
         )
-        children.append(pilot)
+        children.append(autopilot)
         if on_screen:
             return _customer_app(url, _employee_hint(url))
-        _say(f"The town is open at {url}. Ctrl-c, or a SIGTERM, closes it.")
-        return _stay(server)
+        _print(f"The town is open at {url}. Ctrl-c or a SIGTERM closes it.")
+        return _wait_for(server)
     finally:
         _end(children)
 
@@ -90,16 +90,16 @@ def _run(port: int, pace: float, on_screen: bool) -> int:
 def _choose_port(wished: int | None) -> int:
     if wished is not None:
         if wished not in PORTS:
-            raise BackstageError(f"{wished} is no port; they go from 1 to {PORTS[-1]}.")
+            raise DemoError(f"{wished} is not a port; ports are 1 to {PORTS[-1]}.")
         if not port_is_free(wished):
-            raise BackstageError(f"Port {wished} is taken; name another one or none.")
+            raise DemoError(f"Port {wished} is in use; name another one or none.")
         return wished
     usual = (os.environ.get("TIFFIN_PORT") or os.environ.get("PORT") or "").strip()
     port = int(usual) if usual.isascii() and usual.isdecimal() else USUAL_PORT
     if port in PORTS and port_is_free(port):
         return port
     other = free_port()
-    _say(f"Port {port} is taken, so the demo's server uses {other}.")
+    _print(f"Port {port} is in use, so the demo's server uses {other}.")
     return other
 
 
@@ -121,37 +121,36 @@ def _server(url: str) -> str:
 
 
 def _customer_app(url: str, hint: str) -> int:
-    # In this very process, so that it cannot be left behind. By name, since what both apps share
-    # must not import either.
+    # In this process, so that it cannot be left running. By name, because the demo imports no app.
     sys.argv = ["tiffin-customer", "--server", url, "--hint", hint]
     try:
         runpy.run_module("tui.customer", run_name="__main__", alter_sys=True)
     except SystemExit as end:
         if isinstance(end.code, str):
-            _say(end.code)
+            _print(end.code)
             return 1
         return end.code or 0
     return 0
 
 
-def _stay(server: Child) -> int:
+def _wait_for(server: Child) -> int:
     pause = threading.Event()
     while server.running:
         pause.wait(0.3)
-    raise BackstageError(
+    raise DemoError(
         f"The server ended (exit code {server.returncode}). Its last lines:\n{server.last_lines()}"
     )
 
 
 def _end(children: list[Child]) -> None:
     for child in reversed(children):
-        child.let_go()
+        child.request_end()
     for child in reversed(children):
         child.end()
 
 
-def _end_with(parent: int) -> None:
-    """Take the death of `parent`, of which no signal tells, for a SIGTERM."""
+def _end_with_parent(parent: int) -> None:
+    """Send this process a SIGTERM when `parent` ends, which no signal reports."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -162,34 +161,34 @@ def _end_with(parent: int) -> None:
 
 
 @contextlib.contextmanager
-def _told_to_stop() -> Iterator[None]:
-    """Turn the signals that end a process into SystemExit, once, so that `finally` blocks run."""
+def _signals_raise_exit() -> Iterator[None]:
+    """Turn the first SIGTERM or SIGHUP into SystemExit, so that `finally` blocks run."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        for sign in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(sign, signal.SIG_IGN)
-        # A screen that hangs on a terminal that is gone must not keep us: the children's pipes
-        # close with this process.
+        for each in signals:
+            signal.signal(each, signal.SIG_IGN)
+        # If the app hangs on a closed terminal, end anyway: the children's pipes close with this
+        # process.
         last_resort = threading.Timer(LAST_RESORT_SECONDS, os._exit, (128 + number,))
         last_resort.daemon = True
         last_resort.start()
         raise SystemExit(128 + number)
 
-    signs = (signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(sign, stop) for sign in signs]
+    signals = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(each, stop) for each in signals]
     try:
         yield
     finally:
-        for sign, handler in zip(signs, before, strict=True):
-            signal.signal(sign, handler)
+        for each, handler in zip(signals, before, strict=True):
+            signal.signal(each, handler)
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     with contextlib.suppress(OSError):
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    REPORT.watch()
+    REPORT.install()
     sys.exit(main())

@@ -22,8 +22,6 @@ from tui.common.sanitize import in_one_line, plain
 from tui.common.widgets.status_line import StatusLine
 from tui.employee.uploads import DishPhotoPanel
 
-KEYS = "enter edits · space sold out · a adds · p photo · del removes · esc closes"
-
 
 class MenuScreen(Dialog[None]):
     """Every change is sent at once; the line at the foot shows its result."""
@@ -57,7 +55,9 @@ class MenuScreen(Dialog[None]):
         """The dishes, the description of the selected one, a line for results."""
         with Vertical(classes="box") as box:
             box.border_title = "Menu"
-            box.border_subtitle = KEYS
+            box.border_subtitle = (
+                "enter edits · space sold out · a adds · p photo · del removes · esc closes"
+            )
             yield OptionList(id="dishes")
             yield Static("", id="about", markup=False)
             yield StatusLine("Reading the menu …")

@@ -1,10 +1,10 @@
-"""Announcements by long polling, for a reader that no stream reaches."""
+"""Announcements by long polling, for readers that get no stream."""
 
 from aiohttp import web
 
 from server.core.routing import ANY_ROLE, Router, identity_of
 from server.core.services import service
-from server.features.announcements.marks import Marks
+from server.features.announcements.ack_relay import AckRelay
 from server.features.announcements.schemas import Scope
 from server.features.announcements.service import topic_for
 from server.features.shared.schemas import EventPage
@@ -29,11 +29,11 @@ async def poll_announcements(
     410 (`type` `urn:tiffin:problem:reset`): read `GET /announcements` again and go on with its
     cursor.
     """
-    who, marks = identity_of(request), service(request, Marks)
+    who, acks = identity_of(request), service(request, AckRelay)
     return await long_polling.read(
         request,
         [Source(topic_for(who, scope))],
         after,
         timeout,
-        beside=lambda page: marks.shown(who.account_id, page, newest=False),
+        during=lambda page: acks.sending(who.account_id, page, newest=False),
     )

@@ -7,7 +7,7 @@ from server.core.retention import Retention
 from server.core.services import Services
 from server.features.accounts.service import AccountService
 from server.features.announcements import long_polling, routes, sse
-from server.features.announcements.marks import Marks
+from server.features.announcements.ack_relay import AckRelay
 from server.features.announcements.service import AnnouncementService
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
@@ -23,7 +23,7 @@ def setup(services: Services) -> None:
     announcements = services.add(
         AnnouncementService(services[Database], services[EventLog], services[States], accounts)
     )
-    services.add(Marks(services[Hub]))
+    services.add(AckRelay(services[Hub]))
     accounts.on_delete.append(announcements.scrub)
     kept = timedelta(days=services[Settings].event_days)
     services[Retention].jobs.append(lambda at: announcements.drop_gone(at - kept))

@@ -1,4 +1,4 @@
-"""Announcements as a stream for their audience, and their acknowledgements for the sender."""
+"""Announcements as a stream for their audience, and a stream of how many acknowledged one."""
 
 from contextlib import AbstractContextManager
 
@@ -6,7 +6,7 @@ from aiohttp import web
 
 from server.core.routing import ANY_ROLE, EMPLOYEE, Router, identity_of
 from server.core.services import service
-from server.features.announcements.marks import Marks
+from server.features.announcements.ack_relay import AckRelay
 from server.features.announcements.schemas import Scope
 from server.features.announcements.service import (
     AnnouncementService,
@@ -44,12 +44,12 @@ async def stream_announcements(
     cursor.
     """
     who = identity_of(request)
-    marks = service(request, Marks)
+    acks = service(request, AckRelay)
 
-    def beside(sink: SseSink) -> AbstractContextManager[None]:
-        return marks.shown(who.account_id, sink)
+    def during(sink: SseSink) -> AbstractContextManager[None]:
+        return acks.sending(who.account_id, sink)
 
-    return await sse.stream(request, topic_for(who, scope), last_event_id or after, beside=beside)
+    return await sse.stream(request, topic_for(who, scope), last_event_id or after, during=during)
 
 
 @router.route(

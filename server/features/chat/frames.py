@@ -1,4 +1,4 @@
-"""What a room's events tell a client: the frames both doors send."""
+"""The frames that a room's events become, over WebSocket, Socket.IO and long polling alike."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ from server.features.chat.service import topic_of
 from server.features.shared.schemas import Actor
 from server.realtime.event import Cursor, Event
 from server.realtime.log import EventLog
-from server.transports.duplex import Said, error
+from server.transports.outbox import Frame, error
 
 _KINDS = {"chat-closed": ErrorCode.CHAT_CLOSED, "chat-taken": ErrorCode.TAKEN}
 _STATUSES = {
@@ -28,38 +28,40 @@ _STATUSES = {
 }
 
 
-def happened(log: EventLog, event: Event) -> Sequence[Said]:
-    """An event of the log: its data with its type and its cursor; made once."""
-    found: tuple[Said] | None = event.encoded.get("frames")
+def of_event(log: EventLog, event: Event) -> Sequence[Frame]:
+    """An event of the log: its data, type and cursor; made once."""
+    found: tuple[Frame] | None = event.encoded.get("frames")
     if found is None:
         text = f'{{"type":"{event.type}","cursor":"{log.cursor_of(event)}",{event.data[1:]}'
-        found = event.encoded["frames"] = (Said(event.type, text),)
+        found = event.encoded["frames"] = (Frame(event.type, text),)
     return found
 
 
-def standing(log: EventLog, chat_id: str, event: Event) -> Sequence[Said]:
-    """The state of the room: who is there, and the read marks; made once."""
-    found: tuple[Said, Said] | None = event.encoded.get("frames")
+def state(log: EventLog, chat_id: str, event: Event) -> Sequence[Frame]:
+    """The state of the room: who is present, and the read markers; made once."""
+    found: tuple[Frame, Frame] | None = event.encoded.get("frames")
     if found is None:
-        state = state_in(event)
-        presence = PresenceFrame(chat_id=chat_id, present=state.present)
+        room = state_in(event)
+        presence = PresenceFrame(chat_id=chat_id, present=room.present)
         topic = topic_of(chat_id)
         reads = [
-            ReadMark(reader=mark.who, cursor=str(Cursor(log.epoch, topic, mark.seq)), at=mark.at)
-            for mark in state.marks
+            ReadMark(
+                reader=marker.who, cursor=str(Cursor(log.epoch, topic, marker.seq)), at=marker.at
+            )
+            for marker in room.marks
         ]
         found = event.encoded["frames"] = (
-            Said("presence", presence.model_dump_json()),
-            Said("read", ReadFrame(chat_id=chat_id, reads=reads).model_dump_json()),
+            Frame("presence", presence.model_dump_json()),
+            Frame("read", ReadFrame(chat_id=chat_id, reads=reads).model_dump_json()),
         )
     return found
 
 
-def typing(event: Event) -> Sequence[Said]:
-    """Somebody types; made once."""
-    found: tuple[Said] | None = event.encoded.get("frames")
+def typing(event: Event) -> Sequence[Frame]:
+    """Somebody is typing; made once."""
+    found: tuple[Frame] | None = event.encoded.get("frames")
     if found is None:
-        found = event.encoded["frames"] = (Said("typing", event.data),)
+        found = event.encoded["frames"] = (Frame("typing", event.data),)
     return found
 
 
@@ -68,13 +70,13 @@ def typing_data(chat_id: str, sender: Actor) -> str:
     return TypingFrame(chat_id=chat_id, sender=sender).model_dump_json()
 
 
-def reset(chat_id: str) -> Said:
+def reset(chat_id: str) -> Frame:
     """The cursor cannot be honoured."""
-    return Said("reset", ResetFrame(chat_id=chat_id).model_dump_json())
+    return Frame("reset", ResetFrame(chat_id=chat_id).model_dump_json())
 
 
-def unreadable(problem: ValidationError, client_id: str | None) -> Said:
-    """What was sent is no frame: what is wrong with it, in words."""
+def unreadable(problem: ValidationError, client_id: str | None) -> Frame:
+    """What was sent is no valid frame, and why."""
     kind = problem.errors(include_url=False, include_input=False, include_context=False)[0]["type"]
     if kind == "json_invalid":
         return _error(
@@ -89,8 +91,8 @@ def unreadable(problem: ValidationError, client_id: str | None) -> Said:
     return _error(ErrorCode.INVALID, _where(validation_problem(problem)), client_id)
 
 
-def refused(problem: Problem, chat_id: str | None, client_id: str | None) -> Said:
-    """What was sent was not taken, and why."""
+def refused(problem: Problem, chat_id: str | None, client_id: str | None) -> Frame:
+    """What was sent was refused, and why."""
     code = _KINDS.get(problem.kind or "") or _STATUSES.get(problem.status, ErrorCode.INVALID)
     again = problem.headers.get("Retry-After")
     return _error(code, problem.detail, client_id, chat_id, int(again) * 1000 if again else None)
@@ -102,7 +104,7 @@ def _error(
     client_id: str | None,
     chat_id: str | None = None,
     retry_after_ms: int | None = None,
-) -> Said:
+) -> Frame:
     more = {"chat_id": chat_id, "client_id": client_id, "retry_after_ms": retry_after_ms}
     return error(code.value, detail, **{key: value for key, value in more.items() if value})
 
@@ -112,7 +114,7 @@ def _where(problem: Problem) -> str:
     first = next(iter(problem.errors or ()), None)
     if first is None:
         return problem.detail
-    if not first["loc"]:  # Socket.IO's are no JSON text, and pydantic speaks of our classes there
+    if not first["loc"]:  # pydantic would name our classes
         return "frame: Input should be an object."
-    place = [str(part) for part in first["loc"] if part not in ("message", "typing", "read")]
-    return f"{'.'.join(place) or 'frame'}: {first['msg']}."
+    path = [str(part) for part in first["loc"] if part not in ("message", "typing", "read")]
+    return f"{'.'.join(path) or 'frame'}: {first['msg']}."

@@ -1,4 +1,4 @@
-"""Chats by long polling: the desk's queue, and a room for whom no socket reaches."""
+"""Chats by long polling: the support queue, and a room for clients that get no socket."""
 
 from aiohttp import web
 
@@ -14,12 +14,12 @@ from server.features.chat.service import QUEUE, topic_of
 from server.features.shared.schemas import EventPage, Id
 from server.realtime.event import Event
 from server.transports import long_polling, sse
-from server.transports.long_polling import Source, Told
+from server.transports.long_polling import Entries, Source
 
 router = Router("chat")
 
 POLL_LINGER_SECONDS = 5.0
-"""How long who polls counts as there between two requests."""
+"""How long a client that polls counts as present between two requests."""
 
 
 @router.route("GET", "/chats/events", roles=EMPLOYEE, empty=(204,), problems=(410,))
@@ -52,19 +52,19 @@ async def poll_room(
     log = rooms.hub.log
     await rooms.chats.admit(identity, id)
 
-    def happened(event: Event) -> Told:
-        return ((said.name, said.text) for said in frames.happened(log, event))
+    def events(event: Event) -> Entries:
+        return ((frame.name, frame.text) for frame in frames.of_event(log, event))
 
-    def standing(event: Event) -> Told:
-        return ((said.name, said.text) for said in frames.standing(log, id, event))
+    def state(event: Event) -> Entries:
+        return ((frame.name, frame.text) for frame in frames.state(log, id, event))
 
     return await long_polling.read(
         request,
-        [Source(topic_of(id), happened), Source(state_topic_of(id), standing)],
+        [Source(topic_of(id), events), Source(state_topic_of(id), state)],
         after,
         timeout,
         admit=lambda: rooms.chats.admit(identity, id),
-        beside=lambda page: rooms.presence.being_in(id, identity, POLL_LINGER_SECONDS),
+        during=lambda page: rooms.presence.lease(id, identity, POLL_LINGER_SECONDS),
     )
 
 

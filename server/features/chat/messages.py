@@ -1,4 +1,4 @@
-"""The messages of a chat: written, kept for ever, and read."""
+"""The messages of a chat, which are kept for ever, and how far they were read."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from server.features.accounts.schemas import Role
 from server.features.accounts.service import actor
 from server.features.chat import store
 from server.features.chat.frame_schemas import SendMessage
-from server.features.chat.room_state import marks_moved
+from server.features.chat.room_state import put_markers
 from server.features.chat.schemas import (
     Chat,
     ChatMessage,
@@ -23,7 +23,7 @@ from server.features.chat.schemas import (
     Unread,
 )
 from server.features.chat.service import ChatService, refusal, topic_of
-from server.features.chat.store import Mark, StoredMessage
+from server.features.chat.store import StoredMessage, StoredReadMarker
 from server.features.shared.schemas import Actor, Wire
 from server.realtime.event import Cursor
 from server.realtime.log import EventLog
@@ -32,8 +32,8 @@ from server.realtime.state_topic import States
 PREVIEW = 160
 """Characters of the last message that a list of chats shows."""
 FRAME_COST = 256
-"""Bytes that anything sent counts for beyond its own: a message is stored with its sender and its
-times. Who types or reads all the time sends a hundred a minute."""
+"""Bytes that a frame counts for beyond its own: a message is stored with its sender and its times.
+Constant typing and reading makes a hundred frames a minute."""
 
 
 class MessageData(Wire):
@@ -48,7 +48,7 @@ class MessageData(Wire):
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A message that is stored; `again` where it had been before."""
+    """A stored message; `again` where it had been stored before."""
 
     message: ChatMessage
     seq: int
@@ -56,7 +56,7 @@ class Posted:
 
 
 class MessageService:
-    """What is written in the chats, one event each in the chat's topic."""
+    """Messages, each one event in its chat's topic."""
 
     def __init__(
         self,
@@ -73,8 +73,8 @@ class MessageService:
         self._sent = RateLimit(bytes_per_minute, "bytes of chat by this account")
 
     def count(self, identity: Identity, size: int) -> None:
-        """Count so many bytes that an account sends into a chat, whatever they are. A door does
-        that before it reads them: what is refused must cost little.
+        """Count so many bytes that an account sends into a chat. Callers do so before they parse
+        them, as a refusal must be cheap.
 
         Raises Problem 429 where that is too much.
         """
@@ -104,7 +104,7 @@ class MessageService:
         return await self._database.read(fn)
 
     async def post(self, identity: Identity, chat_id: str, sent: SendMessage) -> Posted:
-        """The message, stored and told to the room; the same `client_id` again is the same one.
+        """Store a message and publish it to the room; a repeated `client_id` gives the first one.
 
         Raises Problem 404, 409 where the chat is closed or another employee's.
         """
@@ -131,37 +131,37 @@ class MessageService:
             await store.insert_message(tx, chat_id, stored)
             chat = _after_message(chat, stored)
             await store.save(tx, chat)
-            await self._chats.tell_queue(tx, QueueEvent.UPDATED, chat)
+            await self._chats.publish_to_queue(tx, QueueEvent.UPDATED, chat)
             return Posted(self._message(chat_id, stored), event.seq, again=False)
 
         return await self._database.write(fn)
 
     async def read(self, identity: Identity, chat_id: str, cursor: str) -> None:
-        """Everything up to that cursor has been seen; a mark never goes back.
+        """Everything up to that cursor has been read; a read marker never goes back.
 
         Raises Problem 404, 422 for a cursor that is not this room's.
         """
-        place = Cursor.parse(cursor)
+        read_to = Cursor.parse(cursor)
 
         async def fn(tx: Transaction) -> None:
             chat = await self._chats.locked(tx, identity, chat_id)
             topic = topic_of(chat_id)
             head = await self._log.head(tx, topic)
             if (
-                place is None
-                or (place.epoch, place.topic) != (self._log.epoch, topic)
-                or place.seq > head
+                read_to is None
+                or (read_to.epoch, read_to.topic) != (self._log.epoch, topic)
+                or read_to.seq > head
             ):
                 raise invalid(["cursor"], "This is no cursor of a message in this chat.")
-            mark = Mark(actor(identity), place.seq, now())
-            if not await store.move_mark(tx, chat_id, mark):
+            marker = StoredReadMarker(actor(identity), read_to.seq, now())
+            if not await store.move_read_marker(tx, chat_id, marker):
                 return
-            await marks_moved(tx, self._states, chat_id)
-            counted = await self._chats.counted(tx, chat)
+            await put_markers(tx, self._states, chat_id)
+            counted = await self._chats.with_unread(tx, chat)
             if counted.unread != chat.unread:
                 await store.save(tx, counted)
                 if counted.unread.support != chat.unread.support:
-                    await self._chats.tell_queue(tx, QueueEvent.UPDATED, counted)
+                    await self._chats.publish_to_queue(tx, QueueEvent.UPDATED, counted)
 
         await self._database.write(fn)
 

@@ -1,4 +1,4 @@
-"""A chat and its events without what tells of one account."""
+"""Removes an account's name and words from chats and their events."""
 
 import json
 from functools import partial
@@ -7,7 +7,7 @@ from typing import Any
 from server.core.clock import now
 from server.core.database import Transaction
 from server.features.chat import store
-from server.features.chat.room_state import marks_moved
+from server.features.chat.room_state import put_markers
 from server.features.chat.schemas import Chat, ChatStatus, QueueEvent
 from server.features.chat.service import ChatService
 from server.realtime.log import EventLog
@@ -20,17 +20,17 @@ REMOVED = "(deleted)"
 async def scrub(
     chats: ChatService, log: EventLog, states: States, tx: Transaction, account_id: str
 ) -> None:
-    """Before an account goes: its name and words leave the chats and their events.
+    """Remove an account that is being deleted from the chats and their events.
 
-    A customer's own chats are closed and emptied on both sides: they speak of nobody else.
+    A customer's own chats are closed, and the words of both sides removed.
     """
     for chat_id in await store.chats_naming(tx, account_id):
         chat = await store.locked(tx, chat_id)
-        assert chat is not None, "a message goes with its chat"
+        assert chat is not None, "chats are never deleted"
         whole = chat.customer.id == account_id
         await store.remove_texts(tx, chat_id, account_id, DELETED, REMOVED, all_of_them=whole)
-        await store.drop_mark(tx, chat_id, account_id)
-        await marks_moved(tx, states, chat_id, without=account_id)
+        await store.drop_read_marker(tx, chat_id, account_id)
+        await put_markers(tx, states, chat_id, without=account_id)
         chat = without(chat, account_id)
         if whole and chat.status is ChatStatus.OPEN:
             await chats.end(tx, chat, chat.customer)
@@ -40,7 +40,7 @@ async def scrub(
                 changes["waiting_since"] = now()
             chat = chat.model_copy(update=changes)
             await store.save(tx, chat)
-            await chats.tell_queue(tx, QueueEvent.UPDATED, chat)
+            await chats.publish_to_queue(tx, QueueEvent.UPDATED, chat)
         else:
             await store.save(tx, chat)
         await log.rewrite(tx, chat_id, partial(rewritten, account_id=account_id, whole=whole))

@@ -78,14 +78,14 @@ WHERE chat_id = :chat_id AND sender_role <> 'customer' AND seq > :seq;
 SELECT COUNT(*) FROM chat_messages
 WHERE chat_id = :chat_id AND sender_role = 'customer' AND seq > :seq;
 
--- name: move_mark!
+-- name: move_read_marker!
 INSERT INTO chat_reads (chat_id, account_id, name, role, seq, at)
 VALUES (:chat_id, :account_id, :name, :role, :seq, :at)
 ON CONFLICT (chat_id, account_id) DO UPDATE
 SET name = excluded.name, seq = excluded.seq, at = excluded.at
 WHERE chat_reads.seq < excluded.seq;
 
--- name: marks
+-- name: read_markers
 SELECT account_id, name, role, seq, at FROM chat_reads
 WHERE chat_id = :chat_id
 ORDER BY role, account_id;
@@ -105,5 +105,5 @@ UPDATE chat_messages SET text = :removed WHERE chat_id = :chat_id;
 UPDATE chat_messages SET text = :removed, sender_name = :name
 WHERE chat_id = :chat_id AND sender_id = :account_id;
 
--- name: drop_mark!
+-- name: drop_read_marker!
 DELETE FROM chat_reads WHERE chat_id = :chat_id AND account_id = :account_id;

@@ -1,4 +1,4 @@
-"""What of a room only the newest matters: who is there, and how far everybody has read."""
+"""A room's state: who is present, and how far everybody has read."""
 
 from collections.abc import Sequence
 
@@ -13,14 +13,14 @@ ROOM = "room"
 
 
 class Lease(Wire):
-    """Somebody is there, says the process `holder`, and will say so again before `until`."""
+    """Somebody is present through the process `holder`, which renews this before `until`."""
 
     who: Actor
     holder: str
     until: Timestamp
 
 
-class Mark(Wire):
+class ReadMarker(Wire):
     """How far somebody has read."""
 
     who: Actor
@@ -29,19 +29,19 @@ class Mark(Wire):
 
 
 class RoomState(Wire):
-    """The state topic of a room."""
+    """The data of a room's state topic."""
 
     leases: tuple[Lease, ...] = ()
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[ReadMarker, ...] = ()
 
     @property
     def present(self) -> list[Actor]:
-        """Who is there, each once, the customer first."""
+        """Who is present, each once, the customer first."""
         found = {lease.who.id: lease.who for lease in self.leases}
         return sorted(found.values(), key=lambda who: (who.role, who.name, who.id))
 
     def with_leases_of(self, holder: str, leases: Sequence[Lease]) -> "RoomState":
-        """With these for that holder's, and of all others' only what has not run out."""
+        """With these as that holder's, and without expired ones of others."""
         moment = now()
         others = [one for one in self.leases if one.holder != holder and one.until > moment]
         return self.model_copy(update={"leases": (*others, *leases)})
@@ -53,7 +53,7 @@ def state_topic_of(chat_id: str) -> str:
 
 
 def state_in(event: Event | None) -> RoomState:
-    """The state an event tells of; made once for all who listen."""
+    """The state in an event; parsed once for all subscribers."""
     if event is None:
         return RoomState()
     found: RoomState | None = event.encoded.get("room")
@@ -63,19 +63,19 @@ def state_in(event: Event | None) -> RoomState:
 
 
 async def read_state(tx: Transaction, states: States, chat_id: str) -> RoomState:
-    """The room as it is."""
+    """The room's present state."""
     return state_in(await states.newest(tx, state_topic_of(chat_id)))
 
 
 async def put_state(tx: Transaction, states: States, chat_id: str, state: RoomState) -> None:
-    """Make it the room's state, and tell who listens."""
+    """Make it the room's state, and publish it."""
     await states.put(tx, state_topic_of(chat_id), ROOM, state.model_dump_json(), chat_id)
 
 
-async def marks_moved(tx: Transaction, states: States, chat_id: str, without: str = "") -> None:
-    """Put the marks that the rows have now into the room's state; an account that goes leaves."""
-    rows = await store.marks(tx, chat_id)
-    marks = tuple(Mark(who=row.reader, seq=row.seq, at=row.at) for row in rows)
+async def put_markers(tx: Transaction, states: States, chat_id: str, without: str = "") -> None:
+    """Put the stored read markers into the room's state; the account `without` leaves the room."""
+    rows = await store.read_markers(tx, chat_id)
+    markers = tuple(ReadMarker(who=row.reader, seq=row.seq, at=row.at) for row in rows)
     state = await read_state(tx, states, chat_id)
     leases = tuple(lease for lease in state.leases if lease.who.id != without)
-    await put_state(tx, states, chat_id, RoomState(leases=leases, marks=marks))
+    await put_state(tx, states, chat_id, RoomState(leases=leases, marks=markers))

@@ -1,4 +1,4 @@
-"""The room of a chat as one connection has it, whichever door it came through."""
+"""The room of a chat as one connection has it, over WebSocket and Socket.IO alike."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
@@ -10,84 +10,73 @@ from server.features.accounts.service import actor
 from server.features.chat import frames
 from server.features.chat.frame_schemas import ClientFrame, SendMessage, SendRead
 from server.features.chat.messages import MessageService, Posted
-from server.features.chat.names import Names
+from server.features.chat.names import CurrentNames
 from server.features.chat.presence import Presence
 from server.features.chat.room_state import state_topic_of
 from server.features.chat.schemas import ChatMessage
 from server.features.chat.service import ChatService, topic_of
+from server.realtime.ephemeral_topic import EPHEMERAL
 from server.realtime.event import Event
 from server.realtime.hub import Hub
-from server.realtime.passing_topic import PASSING
 from server.realtime.topic import Subscription
-from server.transports.duplex import Lane, Said
 from server.transports.long_polling import first_of
+from server.transports.outbox import Frame, Outbox, OutboxSink
 
 
 def typing_topic_of(chat_id: str) -> str:
-    """The passing topic of who is typing."""
-    return f"{PASSING}chat:{chat_id}"
+    """The ephemeral topic of who is typing."""
+    return f"{EPHEMERAL}chat:{chat_id}"
 
 
-class Seat:
+class Participant:
     """A connection in a room."""
 
     def __init__(
-        self, rooms: "Rooms", identity: Identity, chat_id: str, lane: Lane, place: Subscription
+        self,
+        rooms: "Rooms",
+        identity: Identity,
+        chat_id: str,
+        outbox: Outbox,
+        subscription: Subscription,
     ) -> None:
         self._rooms = rooms
         self._identity = identity
         self._chat_id = chat_id
-        self._lane = lane
-        self._place = place
+        self._outbox = outbox
+        self._subscription = subscription
 
     @property
     def cursor(self) -> str:
-        """How far this connection has been told what happened."""
-        return self._rooms.hub.cursor_of(self._place)
-
-    @property
-    def _who(self) -> Identity:
-        return self._rooms.names.now(self._identity)
+        """The last event of the chat that this connection got."""
+        return self._rooms.hub.cursor_of(self._subscription)
 
     def count(self, size: int) -> None:
-        """Count what the client sends, before it is read. Raises Problem 429."""
+        """Count what the client sends, before it is parsed. Raises Problem 429."""
         self._rooms.messages.count(self._identity, size)
 
-    async def take(self, frame: ClientFrame) -> ChatMessage | None:
-        """Act on what the client sent; gives its message, if it is one.
+    async def handle(self, frame: ClientFrame) -> ChatMessage | None:
+        """Act on a client's frame; gives its message, if it is one.
 
         Raises Problem 404, 409, 422, 429, 503.
         """
         if isinstance(frame, SendMessage):
             return await self._post(frame)
+        who = self._rooms.names.current(self._identity)
         if isinstance(frame, SendRead):
-            await self._rooms.messages.read(self._who, self._chat_id, frame.cursor)
+            await self._rooms.messages.read(who, self._chat_id, frame.cursor)
         else:
-            who = actor(self._who)
-            data = frames.typing_data(self._chat_id, who)
-            self._rooms.hub.pass_on(typing_topic_of(self._chat_id), "typing", data, who.id)
+            sender = actor(who)
+            data = frames.typing_data(self._chat_id, sender)
+            self._rooms.hub.broadcast(typing_topic_of(self._chat_id), "typing", data, sender.id)
         return None
 
     async def _post(self, frame: SendMessage) -> ChatMessage:
         posted = await self._rooms.post(self._identity, self._chat_id, frame)
-        if posted.again and posted.seq <= self._place.cursor:
-            # Its event lies behind this connection: without a word its sender would wait for ever.
+        if posted.again and posted.seq <= self._subscription.cursor:
+            # The connection has had its event, so without this its sender would wait for ever.
             again = posted.message.model_copy(update={"again": True})
-            self._lane.say(Said("message", again.model_dump_json()))
+            self._outbox.send(Frame("message", again.model_dump_json()))
         return posted.message
-
-
-class _Changes:
-    """What of a room's state this connection has not been told yet."""
-
-    def __init__(self) -> None:
-        self._told: dict[str, str] = {}
-
-    def of(self, saids: Sequence[Said]) -> list[Said]:
-        """Those that say something new."""
-        news = [said for said in saids if self._told.get(said.name) != said.text]
-        self._told |= {said.name: said.text for said in news}
-        return news
 
 
 class Rooms:
@@ -99,7 +88,7 @@ class Rooms:
         chats: ChatService,
         messages: MessageService,
         presence: Presence,
-        names: Names,
+        names: CurrentNames,
         writes: RateLimit,
     ) -> None:
         self.hub = hub
@@ -110,9 +99,12 @@ class Rooms:
         self.writes = writes
 
     async def post(self, identity: Identity, chat_id: str, frame: SendMessage) -> Posted:
-        """A message, also of one who is not in the room. Raises Problem 404, 409, 429, 503."""
+        """Store a message; its sender need not be in the room.
+
+        Raises Problem 404, 409, 429, 503.
+        """
         self.writes.consume(identity.limit_key)
-        return await self.messages.post(self.names.now(identity), chat_id, frame)
+        return await self.messages.post(self.names.current(identity), chat_id, frame)
 
     @asynccontextmanager
     async def enter(
@@ -120,38 +112,48 @@ class Rooms:
         identity: Identity,
         chat_id: str,
         after: str | None,
-        lane: Lane,
+        outbox: Outbox,
         reset: Callable[[], None],
-    ) -> AsyncIterator[Seat]:
-        """Everything that happens after the cursor `after` (without one: from now) goes to the
-        lane, and the room's state and who types; `reset` is called for a cursor that is no good.
+    ) -> AsyncIterator[Participant]:
+        """Send the outbox the chat's events after the cursor `after` (without one: from now), the
+        room's state, and who types; `reset` is called where the cursor cannot be honoured.
 
         Raises Problem 404, 503.
         """
         await self.chats.admit(identity, chat_id)
-        log, changes = self.hub.log, _Changes()
+        log = self.hub.log
+        sent_state: dict[str, str] = {}
 
-        def standing(event: Event) -> Sequence[Said]:
-            return changes.of(frames.standing(log, chat_id, event))
+        def changed_state(event: Event) -> Sequence[Frame]:
+            """The parts of the room's state that this connection does not have yet."""
+            parts = frames.state(log, chat_id, event)
+            changed = [part for part in parts if sent_state.get(part.name) != part.text]
+            sent_state.update((part.name, part.text) for part in changed)
+            return changed
 
-        def typing(event: Event) -> Sequence[Said]:
+        def typing_of_others(event: Event) -> Sequence[Frame]:
             return frames.typing(event) if event.subject != identity.account_id else ()
 
-        def cannot_go_on() -> None:
-            lane.say(frames.reset(chat_id))
+        def send_reset() -> None:
+            outbox.send(frames.reset(chat_id))
             reset()
 
         with ExitStack() as stack:
-            happened = lane.sink(partial(frames.happened, log), cannot_go_on)
-            # A cursor of a poll also tells of the state, which comes at once here.
-            place = await self.hub.subscribe(topic_of(chat_id), first_of(after), happened)
-            stack.callback(place.close)
-            # The state comes at once: whoever has been told it misses nothing from then on.
-            for topic, translate in (
-                (typing_topic_of(chat_id), typing),
-                (state_topic_of(chat_id), standing),
-            ):
-                sink = lane.sink(translate, cannot_go_on)
-                stack.callback((await self.hub.subscribe(topic, None, sink)).close)
-            stack.enter_context(self.presence.being_in(chat_id, identity))
-            yield Seat(self, identity, chat_id, lane, place)
+
+            async def subscribe(
+                topic: str, cursor: str | None, translate: Callable[[Event], Sequence[Frame]]
+            ) -> Subscription:
+                sink = OutboxSink(outbox, translate, send_reset)
+                subscription = await self.hub.subscribe(topic, cursor, sink)
+                stack.callback(subscription.close)
+                return subscription
+
+            # A long poll's cursor also counts the state, which comes at once here.
+            events = await subscribe(
+                topic_of(chat_id), first_of(after), partial(frames.of_event, log)
+            )
+            await subscribe(typing_topic_of(chat_id), None, typing_of_others)
+            # Last, as it sends the state at once: a client that has it misses nothing from then on.
+            await subscribe(state_topic_of(chat_id), None, changed_state)
+            stack.enter_context(self.presence.lease(chat_id, identity))
+            yield Participant(self, identity, chat_id, outbox, events)

@@ -1,4 +1,4 @@
-"""The rules of support chat: who may see one, take it up, write in it, close it."""
+"""The rules of support chat: who may see, claim, write in, close and reopen one."""
 
 from collections import OrderedDict
 
@@ -27,14 +27,14 @@ from server.features.shared.schemas import Actor, Wire
 from server.realtime.log import EventLog
 
 QUEUE = "chats"
-"""The topic of the desk's queue."""
+"""The topic of the support queue."""
 OPEN_ROUTE = "POST /chats"
 CUSTOMERS = 50_000
-"""Chats whose customer is kept in memory: that never changes."""
+"""Chats whose customer is kept in memory; a chat's customer never changes."""
 
 
 def topic_of(chat_id: str) -> str:
-    """The topic of what happens in a room."""
+    """The topic of a chat's events."""
     return f"chat:{chat_id}"
 
 
@@ -49,8 +49,8 @@ class StepData(Wire):
 class ChatService:
     """Chats of customers with support.
 
-    Any employee may look into any chat. Once one of them has taken it up, only they write in it;
-    until then whoever comes may answer, which does not end the customer's wait.
+    Any employee may read any chat. Once one of them has claimed it, only that one may write in
+    it. Until then any of them may answer, which does not end the customer's wait.
     """
 
     def __init__(
@@ -71,16 +71,16 @@ class ChatService:
         self._customers: OrderedDict[str, str] = OrderedDict()
 
     async def open(self, identity: Identity, new: NewChat, key: str | None) -> Chat:
-        """A new chat; with an Idempotency-Key, the same one however often it is sent.
+        """Open a chat; a repeated Idempotency-Key gives the first one.
 
-        Raises Problem 409 where the account has all the chats open that it may, 422 where the
+        Raises Problem 409 where the account has as many chats open as it may, 422 where the
         order is not the customer's, 429 where it has opened as many as it may within a day.
         """
         request = KeyedRequest.of(identity.account_id, OPEN_ROUTE, key, new)
 
         async def open_chat(tx: Transaction) -> Chat:
             moment = now()
-            await self._check_room_for_one(tx, identity.account_id)
+            await self._check_open_chats(tx, identity.account_id)
             if most := self._most_a_day:
                 first = await store.first_of_last(tx, identity.account_id, most)
                 advice = " Open one of them again to go on there."
@@ -96,7 +96,7 @@ class ChatService:
                 unread=Unread(customer=0, support=0),
             )
             await store.insert(tx, chat)
-            await self.tell_queue(tx, QueueEvent.OPENED, chat)
+            await self.publish_to_queue(tx, QueueEvent.OPENED, chat)
             return chat
 
         return await self._database.write(lambda tx: once(tx, request, lambda: open_chat(tx), Chat))
@@ -145,9 +145,9 @@ class ChatService:
             raise not_found("chat")
 
     async def take(self, identity: Identity, chat_id: str) -> Chat:
-        """The chat, which that employee has from now on.
+        """Claim the chat for that employee.
 
-        Raises Problem 404, 409 with the chat where somebody else has it, or it is closed.
+        Raises Problem 404, 409 with the chat where somebody else has claimed it, or it is closed.
         """
 
         async def fn(tx: Transaction) -> Chat:
@@ -160,13 +160,13 @@ class ChatService:
                 raise refusal(chat, "The chat is closed. Open it again first.")
             moment, who = now(), actor(identity)
             taken = chat.model_copy(update={"employee": who, "taken_at": moment})
-            taken = await self.counted(tx, taken)
+            taken = await self.with_unread(tx, taken)
             return await self._step(tx, taken, "taken", who, QueueEvent.UPDATED)
 
         return await self._database.write(fn)
 
     async def close(self, identity: Identity, chat_id: str) -> Chat:
-        """The chat, closed: it takes no more messages. Raises Problem 404."""
+        """Close the chat: it accepts no more messages. Raises Problem 404."""
 
         async def fn(tx: Transaction) -> Chat:
             chat = await self.locked(tx, identity, chat_id)
@@ -177,16 +177,16 @@ class ChatService:
         return await self._database.write(fn)
 
     async def reopen(self, identity: Identity, chat_id: str) -> Chat:
-        """The chat, back in the queue for whoever takes it up.
+        """Put the chat back into the queue, unclaimed.
 
-        Raises Problem 404, 409 where its customer has all the chats open that they may.
+        Raises Problem 404, 409 where its customer has as many chats open as they may.
         """
 
         async def fn(tx: Transaction) -> Chat:
             chat = await self.locked(tx, identity, chat_id)
             if chat.status is ChatStatus.OPEN:
                 return chat
-            await self._check_room_for_one(tx, chat.customer.id)
+            await self._check_open_chats(tx, chat.customer.id)
             changes = {
                 "status": ChatStatus.OPEN,
                 "employee": None,
@@ -201,7 +201,7 @@ class ChatService:
         return await self._database.write(fn)
 
     async def end(self, tx: Transaction, chat: Chat, by: Actor) -> Chat:
-        """The chat, closed by that account."""
+        """Close the chat on behalf of that account."""
         changes = {
             "status": ChatStatus.CLOSED,
             "closed_at": now(),
@@ -211,7 +211,7 @@ class ChatService:
         closed = chat.model_copy(update=changes)
         return await self._step(tx, closed, "closed", by, QueueEvent.CLOSED)
 
-    async def _check_room_for_one(self, tx: Transaction, customer_id: str) -> None:
+    async def _check_open_chats(self, tx: Transaction, customer_id: str) -> None:
         """Raises Problem 409."""
         if (
             self._most_open
@@ -227,25 +227,26 @@ class ChatService:
     async def _step(
         self, tx: Transaction, chat: Chat, kind: str, by: Actor, event: QueueEvent
     ) -> Chat:
-        """Keep the chat, and tell room and queue."""
+        """Store the chat, and publish the step to its room and to the queue."""
         await store.save(tx, chat)
         data = StepData(chat_id=chat.id, by=by, at=to_text(now())).model_dump_json()
         await self._log.append(tx, topic_of(chat.id), kind, data, subject=chat.id)
-        await self.tell_queue(tx, event, chat)
+        await self.publish_to_queue(tx, event, chat)
         return chat
 
-    async def tell_queue(self, tx: Transaction, event: QueueEvent, chat: Chat) -> None:
-        """Tell the desk."""
+    async def publish_to_queue(self, tx: Transaction, event: QueueEvent, chat: Chat) -> None:
+        """Publish the chat to the support queue."""
         await self._log.append(tx, QUEUE, event.value, chat.model_dump_json(), subject=chat.id)
 
-    async def counted(self, tx: Transaction, chat: Chat) -> Chat:
-        """With what each side has not read: of support, whoever has the chat; else anybody."""
+    async def with_unread(self, tx: Transaction, chat: Chat) -> Chat:
+        """The chat with its unread counts: support has read what its employee has, or, before a
+        chat is claimed, what any employee has."""
         seqs = {"customer": 0, "support": 0}
-        for mark in await store.marks(tx, chat.id):
-            if mark.reader.id == chat.customer.id:
-                seqs["customer"] = mark.seq
-            elif chat.employee is None or mark.reader.id == chat.employee.id:
-                seqs["support"] = max(seqs["support"], mark.seq)
+        for marker in await store.read_markers(tx, chat.id):
+            if marker.reader.id == chat.customer.id:
+                seqs["customer"] = marker.seq
+            elif chat.employee is None or marker.reader.id == chat.employee.id:
+                seqs["support"] = max(seqs["support"], marker.seq)
         unread = Unread(
             customer=await store.unread_by_customer(tx, chat.id, seqs["customer"]),
             support=await store.unread_by_support(tx, chat.id, seqs["support"]),
@@ -264,8 +265,8 @@ class ChatService:
         return ChatOrder(id=order.id, number=order.number, restaurant=order.restaurant.name)
 
     async def locked(self, tx: Transaction, identity: Identity, chat_id: str) -> Chat:
-        """The chat, to oneself for the rest of the transaction; who asks is in it by the name they
-        have now. Raises Problem 404."""
+        """The chat, locked for the rest of the transaction, with the caller's current name in it.
+        Raises Problem 404."""
         chat, who = _seen_by(identity, await store.locked(tx, chat_id)), actor(identity)
         known = {"customer": chat.customer, "employee": chat.employee}
         renamed = {side: who for side, one in known.items() if one and one.id == who.id}
@@ -284,7 +285,7 @@ def _seen_by(identity: Identity, chat: Chat | None) -> Chat:
 
 
 def refusal(chat: Chat, detail: str, kind: str | None = None) -> Problem:
-    """409, with the chat as it is."""
+    """A Problem 409 that carries the chat."""
     problem = conflict(detail, chat=chat.model_dump(mode="json"))
     problem.kind = kind
     return problem

@@ -8,7 +8,7 @@ from server.core.services import Services
 from server.features.accounts.service import AccountService
 from server.features.chat import long_polling, privacy, routes, socketio, sse, websocket
 from server.features.chat.messages import MessageService
-from server.features.chat.names import Names
+from server.features.chat.names import CurrentNames
 from server.features.chat.presence import Presence
 from server.features.chat.rooms import Rooms
 from server.features.chat.service import ChatService
@@ -36,9 +36,9 @@ def setup(services: Services) -> None:
     messages = services.add(
         MessageService(database, log, states, chats, settings.chat_bytes_per_minute)
     )
-    names = services.add(Names(hub))
+    names = services.add(CurrentNames(hub))
     presence = services.add(Presence(database, states, names, settings.presence_seconds))
     writes = services[RequestLimits].writes
     rooms = services.add(Rooms(hub, chats, messages, presence, names, writes))
-    socketio.Door(services[SocketIo], rooms)
+    socketio.SocketIoChat(services[SocketIo], rooms)
     services[AccountService].on_delete.append(partial(privacy.scrub, chats, log, states))

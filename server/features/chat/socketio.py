@@ -1,4 +1,4 @@
-"""A room over Socket.IO: the same rooms, entered by an event instead of an address."""
+"""The same rooms over Socket.IO, entered by an event instead of a URL."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -18,24 +18,24 @@ from server.features.chat.frame_schemas import (
     SendReadIn,
     SendTyping,
 )
-from server.features.chat.rooms import Rooms, Seat
+from server.features.chat.rooms import Participant, Rooms
 from server.features.shared.schemas import Wire
-from server.transports.duplex import client_id_of, error
+from server.transports.outbox import client_id_of, error
 from server.transports.socketio import Refused, SocketIo
 from server.transports.socketio_session import Session
 
 SentT = TypeVar("SentT", bound=Wire)
 
-MOST_ROOMS = 32
+MAX_ROOMS = 32
 """Rooms one connection may be in."""
 
 
-class Door:
+class SocketIoChat:
     """The events `join`, `message`, `typing`, `read` and `leave`."""
 
     def __init__(self, server: SocketIo, rooms: Rooms) -> None:
         self._rooms = rooms
-        self._seats: dict[tuple[str, str], Seat] = {}
+        self._participants: dict[tuple[str, str], Participant] = {}
         server.on("join", self.join)
         server.on("message", self.message)
         server.on("typing", self.typing)
@@ -43,92 +43,92 @@ class Door:
         server.on("leave", self.leave)
 
     async def join(self, session: Session, sent: Any) -> Mapping[str, Any]:
-        """Enter a room, or once more from another cursor; `cursor` tells how far one is."""
-        wanted = _read(JoinRoom, sent)
+        """Enter a room, or enter it again from another cursor; gives the `cursor` it begins at."""
+        wanted = _parse(JoinRoom, sent)
         chat_id = wanted.chat_id
         await session.leave(chat_id)
-        if len(session.places) >= MOST_ROOMS:
+        if len(session.rooms) >= MAX_ROOMS:
             raise Refused(
-                error("invalid", f"A connection may be in {MOST_ROOMS} rooms. Leave one first.")
+                error("invalid", f"A connection may be in {MAX_ROOMS} rooms. Leave one first.")
             )
 
         try:
-            seat = await session.enter(
-                chat_id, self._seated(session, chat_id, wanted.after or None)
+            participant = await session.enter(
+                chat_id, self._room(session, chat_id, wanted.after or None)
             )
         except Problem as problem:
             raise Refused(frames.refused(problem, chat_id, None)) from None
-        return _acknowledged(seat.cursor)
+        return _acknowledged(participant.cursor)
 
     @asynccontextmanager
-    async def _seated(
+    async def _room(
         self, session: Session, chat_id: str, after: str | None
-    ) -> AsyncIterator[Seat]:
+    ) -> AsyncIterator[Participant]:
         def reset() -> None:
-            session.part(chat_id)
+            session.leave_soon(chat_id)
 
-        async with self._rooms.enter(session.identity, chat_id, after, session, reset) as seat:
-            self._seats[session.sid, chat_id] = seat
+        entering = self._rooms.enter(session.identity, chat_id, after, session, reset)
+        async with entering as participant:
+            self._participants[session.sid, chat_id] = participant
             try:
-                yield seat
+                yield participant
             finally:
-                del self._seats[session.sid, chat_id]
+                del self._participants[session.sid, chat_id]
 
     async def message(self, session: Session, sent: Any) -> Mapping[str, Any]:
-        """A message; `cursor` is its own, also where it had been sent before.
+        """A message; gives its `cursor`, also where it had been sent before.
 
-        It is taken before a `join` too: stock clients send what they had buffered as soon as they
-        are connected again.
+        It may come before a `join`: stock clients send their buffer as soon as they reconnect.
         """
         frame = self._counted(session, SendMessageTo, sent)
-        taken = SendMessage(client_id=frame.client_id, text=frame.text)
-        return await self._take(session, frame.chat_id, taken, sent)
+        message = SendMessage(client_id=frame.client_id, text=frame.text)
+        return await self._handle(session, frame.chat_id, message, sent)
 
     async def typing(self, session: Session, sent: Any) -> Mapping[str, Any]:
-        """Somebody types."""
+        """Somebody is typing."""
         frame = self._counted(session, InRoom, sent)
-        return await self._take(session, frame.chat_id, SendTyping(), sent)
+        return await self._handle(session, frame.chat_id, SendTyping(), sent)
 
     async def read(self, session: Session, sent: Any) -> Mapping[str, Any]:
-        """A read mark."""
+        """Somebody has read up to a cursor."""
         frame = self._counted(session, SendReadIn, sent)
-        return await self._take(session, frame.chat_id, SendRead(cursor=frame.cursor), sent)
+        return await self._handle(session, frame.chat_id, SendRead(cursor=frame.cursor), sent)
 
     async def leave(self, session: Session, sent: Any) -> Mapping[str, Any]:
-        """Leave a room, if one is there."""
-        await session.leave(_read(InRoom, sent).chat_id)
+        """Leave a room, if the client is in it."""
+        await session.leave(_parse(InRoom, sent).chat_id)
         return _acknowledged(None)
 
     def _counted(self, session: Session, model: type[SentT], sent: Any) -> SentT:
-        """What was sent, once it has been counted. Raises Refused."""
+        """Count what was sent, and parse it. Raises Refused."""
         texts = [one for one in sent.values() if isinstance(one, str)] if type(sent) is dict else []
         try:
             size = sum(len(text.encode(errors="replace")) for text in texts)
             self._rooms.messages.count(session.identity, size)
         except Problem as problem:
             raise Refused(frames.refused(problem, None, client_id_of(sent))) from None
-        return _read(model, sent)
+        return _parse(model, sent)
 
-    async def _take(
+    async def _handle(
         self, session: Session, chat_id: str, frame: SendMessage | SendTyping | SendRead, sent: Any
     ) -> Mapping[str, Any]:
-        named = client_id_of(sent)
-        seat = self._seats.get((session.sid, chat_id))
+        client_id = client_id_of(sent)
+        participant = self._participants.get((session.sid, chat_id))
         try:
-            if seat is not None:
-                message = await seat.take(frame)
+            if participant is not None:
+                message = await participant.handle(frame)
             elif isinstance(frame, SendMessage):
                 message = (await self._rooms.post(session.identity, chat_id, frame)).message
             else:
-                more = {"client_id": named} if named else {}
+                more = {"client_id": client_id} if client_id else {}
                 raise Refused(error("not_found", "Join this chat first.", chat_id=chat_id, **more))
         except Problem as problem:
-            raise Refused(frames.refused(problem, chat_id, named)) from None
+            raise Refused(frames.refused(problem, chat_id, client_id)) from None
         return _acknowledged(message.cursor if message is not None else None)
 
 
-def _read(model: type[SentT], sent: Any) -> SentT:
-    """What was sent, as that model. Raises Refused."""
+def _parse(model: type[SentT], sent: Any) -> SentT:
+    """Parse what was sent as that model. Raises Refused."""
     try:
         return model.model_validate(sent, strict=True)
     except ValidationError as problem:

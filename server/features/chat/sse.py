@@ -1,4 +1,4 @@
-"""The desk's queue as a stream: chats as they are opened, changed and closed."""
+"""The support queue as a stream: chats as they are opened, changed and closed."""
 
 from aiohttp import web
 

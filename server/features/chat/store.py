@@ -14,7 +14,7 @@ from server.features.shared.schemas import Actor
 _queries = load_queries(__file__)
 
 NEWEST = 2**63 - 1
-"""No message has this `seq`: where history begins."""
+"""Above the `seq` of every message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class StoredMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class StoredReadMarker:
     """How far an account has read."""
 
     reader: Actor
@@ -129,7 +129,7 @@ async def customer_of(tx: Transaction, chat_id: str) -> str | None:
 
 
 async def open_chats_of(tx: Transaction, customer_id: str, most: int) -> int:
-    """How many chats of that customer are open; it counts to `most`."""
+    """How many chats of that customer are open, counted up to `most`."""
     return int(await _queries.open_chats_of(tx, customer_id=customer_id, most=most))
 
 
@@ -155,13 +155,13 @@ async def insert(tx: Transaction, chat: Chat) -> None:
 
 
 async def locked(tx: Transaction, chat_id: str) -> Chat | None:
-    """One chat, to oneself for the rest of the transaction (PostgreSQL needs that)."""
+    """One chat, locked for the rest of the transaction (PostgreSQL needs that)."""
     row = await _queries.locked_chat(tx, id=chat_id)
     return _chat(row) if row else None
 
 
 async def save(tx: Transaction, chat: Chat) -> None:
-    """The chat as it is now."""
+    """Store the chat's present fields."""
     await _queries.update_chat(tx, **_changing(chat))
 
 
@@ -183,7 +183,7 @@ async def insert_message(tx: Transaction, chat_id: str, message: StoredMessage) 
 async def message_of(
     tx: Transaction, chat_id: str, sender_id: str, client_id: str
 ) -> StoredMessage | None:
-    """What that sender has sent there under that `client_id`."""
+    """That sender's message with that `client_id`."""
     row = await _queries.message_by_client_id(
         tx, chat_id=chat_id, sender_id=sender_id, client_id=client_id
     )
@@ -211,34 +211,34 @@ async def unread_by_support(tx: Transaction, chat_id: str, seq: int) -> int:
     return int(await _queries.unread_by_support(tx, chat_id=chat_id, seq=seq))
 
 
-async def move_mark(tx: Transaction, chat_id: str, mark: Mark) -> bool:
-    """Whether the reader's mark has moved: it never goes back."""
-    moved = await _queries.move_mark(
+async def move_read_marker(tx: Transaction, chat_id: str, marker: StoredReadMarker) -> bool:
+    """Whether the reader's marker has moved; it never goes back."""
+    moved = await _queries.move_read_marker(
         tx,
         chat_id=chat_id,
-        account_id=mark.reader.id,
-        name=mark.reader.name,
-        role=mark.reader.role,
-        seq=mark.seq,
-        at=to_text(mark.at),
+        account_id=marker.reader.id,
+        name=marker.reader.name,
+        role=marker.reader.role,
+        seq=marker.seq,
+        at=to_text(marker.at),
     )
     return bool(moved)
 
 
-async def marks(tx: Transaction, chat_id: str) -> list[Mark]:
-    """Everybody's marks."""
+async def read_markers(tx: Transaction, chat_id: str) -> list[StoredReadMarker]:
+    """Everybody's read markers."""
     return [
-        Mark(
+        StoredReadMarker(
             Actor(id=row["account_id"], name=row["name"], role=row["role"]),
             row["seq"],
             from_text(row["at"]),
         )
-        for row in await _queries.marks(tx, chat_id=chat_id)
+        for row in await _queries.read_markers(tx, chat_id=chat_id)
     ]
 
 
 async def chats_naming(tx: Transaction, account_id: str) -> list[str]:
-    """The ids of every chat that tells of this account."""
+    """The ids of all chats that name this account."""
     rows = await _queries.chats_naming(tx, account_id=account_id, mention=f'%"{account_id}"%')
     return [row["id"] for row in rows]
 
@@ -246,7 +246,7 @@ async def chats_naming(tx: Transaction, account_id: str) -> list[str]:
 async def remove_texts(
     tx: Transaction, chat_id: str, account_id: str, name: str, removed: str, *, all_of_them: bool
 ) -> None:
-    """Another name for that sender, and other words for what they wrote, or for everything."""
+    """Replace that sender's name, and the text of their messages, or of all messages."""
     await _queries.remove_texts_of(
         tx, chat_id=chat_id, account_id=account_id, name=name, removed=removed
     )
@@ -254,6 +254,6 @@ async def remove_texts(
         await _queries.remove_texts(tx, chat_id=chat_id, removed=removed)
 
 
-async def drop_mark(tx: Transaction, chat_id: str, account_id: str) -> None:
+async def drop_read_marker(tx: Transaction, chat_id: str, account_id: str) -> None:
     """Forget how far that account has read."""
-    await _queries.drop_mark(tx, chat_id=chat_id, account_id=account_id)
+    await _queries.drop_read_marker(tx, chat_id=chat_id, account_id=account_id)

@@ -1,4 +1,4 @@
-"""A room over WebSocket: which room, who may enter, and what its frames mean."""
+"""A room over WebSocket."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,9 +15,9 @@ from server.features.chat.rooms import Rooms
 from server.features.shared.schemas import Id
 from server.transports import websocket
 from server.transports.connections import End
-from server.transports.duplex import client_id_in
+from server.transports.outbox import client_id_in
 from server.transports.sse import After
-from server.transports.websocket import Receive, WebSocketLane
+from server.transports.websocket import Receive, WebSocketOutbox
 
 router = Router("chat")
 
@@ -45,20 +45,20 @@ async def converse(request: web.Request, id: Id, after: After = None) -> web.Str
     await rooms.chats.admit(identity_of(request), id)
 
     @asynccontextmanager
-    async def attend(lane: WebSocketLane) -> AsyncIterator[Receive]:
+    async def attend(outbox: WebSocketOutbox) -> AsyncIterator[Receive]:
         def reset() -> None:
-            lane.end(End.RESET)
+            outbox.end(End.RESET)
 
-        async with rooms.enter(identity_of(request), id, after, lane, reset) as seat:
+        async with rooms.enter(identity_of(request), id, after, outbox, reset) as participant:
 
             async def receive(text: str) -> None:
                 try:
-                    seat.count(len(text.encode()))
-                    await seat.take(read_client_frame(text))
+                    participant.count(len(text.encode()))
+                    await participant.handle(read_client_frame(text))
                 except ValidationError as error:
-                    lane.say(frames.unreadable(error, client_id_in(text)))
+                    outbox.send(frames.unreadable(error, client_id_in(text)))
                 except Problem as problem:
-                    lane.say(frames.refused(problem, id, client_id_in(text)))
+                    outbox.send(frames.refused(problem, id, client_id_in(text)))
 
             yield receive
 

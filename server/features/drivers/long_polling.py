@@ -40,23 +40,23 @@ async def follow_location(
     def if_new(location: DriverLocation | None) -> DriverLocation | None:
         return location if location is not None and location.seq != after else None
 
-    async def look() -> DriverLocation | None:
+    async def fetch() -> DriverLocation | None:
         return if_new(await drivers.newest(identity, id))
 
-    def changed(event: Event) -> DriverLocation | None:
-        # A customer's permission may have ended by now; `look` checks it.
+    def from_event(event: Event) -> DriverLocation | None:
+        # A customer's permission may have ended by now; `fetch` checks it.
         return if_new(location_in(event)) if permission is None else None
 
-    held = await long_polling.hold(
+    result = await long_polling.hold(
         request,
         service(request, Hub),
         topic_of_driver(id),
         "",
         timeout=min(timeout, service(request, Settings).long_poll_seconds),
-        look=look,
-        changed=changed,
+        fetch=fetch,
+        from_event=from_event,
         until=permission.ended if permission else None,
     )
-    if held.over is not None:
+    if result.over is not None:
         raise not_found("driver")
-    return held.answer
+    return result.answer

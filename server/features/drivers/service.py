@@ -160,7 +160,7 @@ class DriverService(Component):
         async def is_valid() -> bool:
             if _rides_to(identity, await self._rides(driver_id)):
                 return True
-            self._hub.suspect()  # the event of the order's end has not arrived here yet
+            self._hub.request_sweep()  # the event of the order's end has not arrived here yet
             return False
 
         return WatchPermission(is_valid, lambda: self._ended(identity, driver_id, rides[0]))
@@ -225,7 +225,7 @@ class DriverService(Component):
                 track.suspect,
             ):
                 same = location(known.seq)
-                await states.keep(tx, topic, same.model_dump_json())
+                await states.replace_data(tx, topic, same.model_dump_json())
                 return same
         put = await states.put(tx, topic, LOCATION, lambda seq: location(seq).model_dump_json())
         return location(put.seq)

@@ -1,4 +1,4 @@
-"""A restaurant's orders by long polling, for a kitchen that no stream reaches."""
+"""A restaurant's orders by long polling, for kitchens that get no stream."""
 
 from aiohttp import web
 

@@ -50,23 +50,23 @@ async def list_orders(
             " `GET /restaurants/{id}/orders/events`."
         )
 
-    async def look() -> OrderPage | None:
+    async def fetch() -> OrderPage | None:
         found = await orders.changed(identity, after, limit)
         if found is not None and request.get(HELD):
             # What tells of the session's end may be on its way from another process.
             await service(request, Gate).check(identity)
         return found
 
-    held = await long_polling.hold(
+    result = await long_polling.hold(
         request,
         service(request, Hub),
         topic_of_customer(identity.account_id),
         "",
         timeout=min(timeout, service(request, Settings).long_poll_seconds),
-        look=look,
-        changed=lambda event: None,
+        fetch=fetch,
+        from_event=lambda event: None,
     )
-    return held.answer
+    return result.answer
 
 
 @router.route("GET", "/orders/{id}/status", roles=ANY_ROLE, empty=(204,))
@@ -84,19 +84,19 @@ async def follow_status(
     def news(now: TrackedStatus) -> TrackedStatus | None:
         return now if now.terminal or now.status is not last_status else None
 
-    async def look() -> TrackedStatus | None:
+    async def fetch() -> TrackedStatus | None:
         return news(await orders.tracked(identity, id))
 
-    def changed(event: Event) -> TrackedStatus | None:
+    def from_event(event: Event) -> TrackedStatus | None:
         return news(tracked_in(event))
 
-    held = await long_polling.hold(
+    result = await long_polling.hold(
         request,
         service(request, Hub),
         topic,
         id,
         timeout=min(timeout, service(request, Settings).long_poll_seconds),
-        look=look,
-        changed=changed,
+        fetch=fetch,
+        from_event=from_event,
     )
-    return held.answer
+    return result.answer

@@ -9,7 +9,7 @@ from server.core.migrate import migrate
 from server.realtime.broker import Broker, MemoryBroker
 from server.realtime.event import Cursor, Event
 from server.realtime.hub import Hub
-from server.realtime.log import EventLog, Stretch
+from server.realtime.log import EventLog, LogPage
 
 TOPIC = "restaurant:res_1"
 OpenNode = Callable[..., Awaitable["Node"]]
@@ -20,11 +20,11 @@ class CountingLog(EventLog):
 
     reads = 0
 
-    async def read(self, topic: str, after: int, limit: int) -> Stretch:
+    async def read(self, topic: str, after: int, limit: int) -> LogPage:
         self.reads += 1
         return await super().read(topic, after, limit)
 
-    async def newest(self, topic: str, count: int) -> Stretch:
+    async def newest(self, topic: str, count: int) -> LogPage:
         self.reads += 1
         return await super().newest(topic, count)
 

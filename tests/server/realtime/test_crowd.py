@@ -12,7 +12,7 @@ from server.realtime.event import Event
 from server.realtime.topic import Subscription
 from support.waiting import wait_until
 
-CROWD = 3 * topic.AT_ONCE
+CROWD = 3 * topic.DIRECT_READERS
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +88,7 @@ async def test_readers_come_and_go_in_the_middle_of_a_round(open_node: OpenNode)
     def happens() -> None:
         for _, subscription in left:
             subscription.close()
-        node.hub.forget(TOPIC)
+        node.hub.drop_ring(TOPIC)
         joining.append(asyncio.create_task(node.hub.subscribe(TOPIC, node.cursor(0), late)))
 
     middle.happens = happens

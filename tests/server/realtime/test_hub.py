@@ -12,7 +12,7 @@ from server.core.errors import Problem
 from server.realtime import hub as hub_module
 from server.realtime import log_topic as topic_module
 from server.realtime.event import Event
-from server.realtime.log import Stretch
+from server.realtime.log import LogPage
 from support.waiting import wait_until
 
 
@@ -49,7 +49,7 @@ async def test_a_gap_whose_filling_is_cancelled_is_filled_by_the_next_sweep(
     await other.hub.subscribe(TOPIC, None, sink)
     read, reads = other.log.read, 0
 
-    async def cancelled_once(topic: str, after: int, limit: int) -> Stretch:
+    async def cancelled_once(topic: str, after: int, limit: int) -> LogPage:
         nonlocal reads
         reads += 1
         if reads == 1:
@@ -282,7 +282,7 @@ class Gate:
         self._read = node.log.read
         node.log.read = self.read  # type: ignore[method-assign]
 
-    async def read(self, topic: str, after: int, limit: int) -> Stretch:
+    async def read(self, topic: str, after: int, limit: int) -> LogPage:
         if self.errors:
             raise self.errors.pop()
         stretch = await self._read(topic, after, limit)
@@ -341,7 +341,7 @@ async def test_catching_up_that_fails_ends_the_reader(node: Node) -> None:
     gate.opened.set()
     gate.errors.append(Problem(503, "The database is busy."))
     await node.append()
-    node.hub.forget(TOPIC)
+    node.hub.drop_ring(TOPIC)
     sink.give(None)
     await wait_until(lambda: sink.failures == 1, 5)
 
@@ -362,7 +362,7 @@ async def test_a_subscription_waits_out_a_topic_that_is_being_opened(node: Node)
 async def test_a_topic_that_cannot_be_opened_is_a_503_and_no_ruin(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def no(topic: str, count: int) -> Stretch:
+    async def no(topic: str, count: int) -> LogPage:
         raise sqlite3.OperationalError("disk I/O error")
 
     with monkeypatch.context() as patch:
@@ -477,7 +477,7 @@ async def test_rewritten_events_are_read_again(node: Node) -> None:
         await node.log.rewrite(tx, "ord_1", lambda data: '{"name":"gone"}')
 
     await node.database.write(scrub)
-    node.hub.forget(TOPIC)
+    node.hub.drop_ring(TOPIC)
     sink = ListSink()
     await node.hub.subscribe(TOPIC, node.cursor(0), sink)
     await wait_until(lambda: sink.seqs == [1], 5)
@@ -503,16 +503,16 @@ async def test_an_exception_of_the_broker_is_made_good_by_the_sweep(
 
 
 async def test_what_passes_is_told_now_and_kept_nowhere(node: Node) -> None:
-    topic = "passing/room"
+    topic = "ephemeral/room"
     early, full, late = ListSink(), ListSink(room=1), ListSink()
     await node.hub.subscribe(topic, None, early)
     await node.hub.subscribe(topic, None, full)
-    node.hub.pass_on(topic, "typing", '"one"', "ana")
-    node.hub.pass_on(topic, "typing", '"two"')
+    node.hub.broadcast(topic, "typing", '"one"', "ana")
+    node.hub.broadcast(topic, "typing", '"two"')
     full.give(None)
     await wait_until(lambda: live(node, topic) == 2, what="the full one listens again")
     await node.hub.subscribe(topic, None, late)
-    node.hub.pass_on(topic, "typing", '"three"')
+    node.hub.broadcast(topic, "typing", '"three"')
     assert [event.data for event in early.events] == ['"one"', '"two"', '"three"']
     assert [event.data for event in full.events] == ['"one"', '"three"']
     assert [event.data for event in late.events] == ['"three"']

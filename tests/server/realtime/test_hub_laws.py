@@ -101,7 +101,7 @@ def small_scale(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     """So that few events reach the log's pages behind the ring, and few readers are a crowd."""
     monkeypatch.setattr(log_topic, "RING", 4)
     monkeypatch.setattr(log_topic, "PAGE", 3)
-    monkeypatch.setattr(topic, "AT_ONCE", request.param)
+    monkeypatch.setattr(topic, "DIRECT_READERS", request.param)
     monkeypatch.setattr(topic, "SLICE_SECONDS", 0.0)
 
 
@@ -121,8 +121,8 @@ class Run:
 
     def __init__(self, world: World, bounds: tuple[int, int]) -> None:
         self.world = world
-        self.most_a_topic, self.most = bounds
-        self.rings = log_topic.Rings(*bounds)
+        self.max_per_topic, self.most = bounds
+        self.ring_memory = log_topic.RingMemory(*bounds)
         number = next(world.numbers)
         self.topics = [f"restaurant:{number}a", f"restaurant:{number}b"]
         self.heads = dict.fromkeys(self.topics, 0)
@@ -130,7 +130,7 @@ class Run:
         self.readers: list[Reader] = []
         self.broker = WildBroker()
         world.writing.publish = self.broker.in_flight.extend
-        self.hub = Hub(world.listening, world.listening_log, self.broker, 0.02, self.rings)
+        self.hub = Hub(world.listening, world.listening_log, self.broker, 0.02, self.ring_memory)
 
     async def append(self, which: int, count: int, fails: bool) -> None:
         name = self.topics[which]
@@ -197,9 +197,9 @@ class Run:
             case ("trim",):
                 await self.trim()
             case ("sweep",):
-                self.hub.suspect()
-            case ("forget", which):
-                self.hub.forget(self.topics[which])
+                self.hub.request_sweep()
+            case ("drop", which):
+                self.hub.drop_ring(self.topics[which])
             case ("turn", turns):  # less than a round of slices takes
                 for _ in range(turns):
                     await asyncio.sleep(0)
@@ -215,11 +215,11 @@ class Run:
             for topic in self.hub._topics.values()
             if isinstance(topic, log_topic.LogTopic)
         ]
-        assert self.rings.bytes == sum(map(sum, rings))
-        assert self.rings.bytes <= (self.most or INFINITE)
+        assert self.ring_memory.bytes == sum(map(sum, rings))
+        assert self.ring_memory.bytes <= (self.most or INFINITE)
         for ring in rings:
             assert len(ring) <= log_topic.RING
-            assert sum(ring) <= (self.most_a_topic or INFINITE) or len(ring) == 1
+            assert sum(ring) <= (self.max_per_topic or INFINITE) or len(ring) == 1
 
     def settled(self, reader: Reader) -> bool:
         if reader.closed or reader.sink.resets:
@@ -260,7 +260,7 @@ class Run:
                 if reader.subscription:
                     reader.subscription.close()
             await self.hub.close()
-            assert self.rings.bytes == 0
+            assert self.ring_memory.bytes == 0
 
 
 OPENINGS = ("cursor", "cursor", "cursor", "now", "future", "epoch", "topic", "garbage")
@@ -279,7 +279,7 @@ step = st.one_of(
     st.tuples(st.just("unsubscribe"), st.integers(0, 10)),
     st.tuples(st.just("let run"), st.integers(1, 4)),
     st.tuples(st.just("turn"), st.integers(1, 3)),
-    st.sampled_from([("sweep",), ("trim",), ("forget", 0), ("forget", 1)]),
+    st.sampled_from([("sweep",), ("trim",), ("drop", 0), ("forget", 1)]),
 )
 
 

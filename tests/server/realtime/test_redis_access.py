@@ -17,7 +17,7 @@ from hub_node import OpenNode
 from test_redis_broker import SECRET, SLOW_SWEEP, arrives, subscribed
 
 from server.realtime.event import Event
-from server.realtime.redis_broker import RedisBroker, in_words
+from server.realtime.redis_broker import RedisBroker, describe_error
 from support.redis_server import RedisServer
 from support.waiting import wait_until
 
@@ -194,4 +194,4 @@ def test_what_a_server_repeats_is_not_told() -> None:
     from redis.exceptions import ResponseError
 
     said = "unknown command `HELLO`, with args beginning with: `3`, `AUTH`, `default`, `hunter2`"
-    assert "hunter2" not in in_words(ResponseError(said))[1]
+    assert "hunter2" not in describe_error(ResponseError(said))[1]

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from server.core.clock import now, to_text
 from server.realtime import redis_broker
 from server.realtime.event import Event
-from server.realtime.redis_broker import RedisBroker, pause
+from server.realtime.redis_broker import RedisBroker, backoff
 from support.ports import free_port
 from support.redis_server import RedisServer
 from support.waiting import wait_until
@@ -346,11 +346,11 @@ async def test_what_passes_and_comes_once_more_much_later_is_old(
     open_node: OpenNode, redis_url: str
 ) -> None:
     here, there = await two(open_node, redis_url, SLOW_SWEEP)
-    topic = "passing/chat:1"
+    topic = "ephemeral/chat:1"
     far = await subscribed(there, topic)
     old = Event(topic, 0, "typing", "", '"old"', to_text(now() - timedelta(seconds=61)))
     here.broker.publish([old])
-    here.hub.pass_on(topic, "typing", '"new"')
+    here.hub.broadcast(topic, "typing", '"new"')
     await wait_until(lambda: far.events, 5)
     assert [event.data for event in far.events] == ['"new"']
 
@@ -377,10 +377,10 @@ async def test_an_error_while_delivering_does_not_end_listening(
 
 
 def test_pauses_grow_to_a_limit_for_hours_on_end() -> None:
-    assert pause(0) < 0.1
+    assert backoff(0) < 0.1
     for attempt in (10, 1024, 100_000):
-        assert 1 <= pause(attempt) <= 3
-    assert len({pause(20) for _ in range(20)}) > 1
+        assert 1 <= backoff(attempt) <= 3
+    assert len({backoff(20) for _ in range(20)}) > 1
 
 
 async def test_closing_takes_no_longer_because_redis_does_not_answer(

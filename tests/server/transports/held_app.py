@@ -33,9 +33,10 @@ from server.realtime.topic import Sink, Subscription
 from server.settings import Settings
 from server.transports import long_polling, sse, websocket
 from server.transports.connections import Connections, End, Revocations
-from server.transports.duplex import AccountPaces, Said
+from server.transports.frame_limits import FrameLimits
 from server.transports.heartbeat import Heartbeat
-from server.transports.websocket import Receive, WebSocketLane
+from server.transports.outbox import Frame, OutboxSink
+from server.transports.websocket import Receive, WebSocketOutbox
 from support.server_process import UNLIMITED
 from support.waiting import wait_until
 
@@ -65,10 +66,10 @@ class Doors:
         if self.shut:
             raise not_found("door")
 
-    def tell(self, event: Event) -> long_polling.Told:
+    def tell(self, event: Event) -> long_polling.Entries:
         """The event as it is."""
         self.encoded += 1
-        return long_polling.as_it_is(event)
+        return long_polling.unchanged(event)
 
 
 router = Router("held")
@@ -89,24 +90,24 @@ async def door(request: web.Request, last: str, timeout: float = 5) -> Answer[Do
     """Held until the door is no longer as it was."""
     doors = service(request, Doors)
 
-    async def look() -> Door | None:
+    async def fetch() -> Door | None:
         doors.looks += 1
         return Door(state=doors.state) if doors.state != last else None
 
-    def changed(event: Event) -> Door | None:
+    def from_event(event: Event) -> Door | None:
         state = event.data.strip('"')
         return Door(state=state) if state != last else None
 
-    held = await long_polling.hold(
+    result = await long_polling.hold(
         request,
         service(request, Hub),
         TOPIC,
         "door",
         timeout=timeout,
-        look=look,
-        changed=changed,
+        fetch=fetch,
+        from_event=from_event,
     )
-    return held.answer
+    return result.answer
 
 
 @router.route("GET", "/events", roles=ANY_ROLE, empty=(204,))
@@ -124,23 +125,23 @@ async def talk(request: web.Request, after: str | None = None) -> web.StreamResp
     """The topic, and an echo."""
     doors = service(request, Doors)
 
-    def told(event: Event) -> Sequence[Said]:
-        found: tuple[Said] | None = event.encoded.get("said")
+    def frames_of(event: Event) -> Sequence[Frame]:
+        found: tuple[Frame] | None = event.encoded.get("frames")
         if found is None:
             text = f'{{"seq":{event.seq},"data":{event.data}}}'
-            found = event.encoded["said"] = (Said("told", text),)
+            found = event.encoded["frames"] = (Frame("told", text),)
         return found
 
     @asynccontextmanager
-    async def attend(lane: WebSocketLane) -> AsyncIterator[Receive]:
-        lane.ended.add_done_callback(lambda ended: doors.ends.append(ended.result().value))
-        sink = lane.sink(told, lambda: lane.end(End.RESET))
+    async def attend(outbox: WebSocketOutbox) -> AsyncIterator[Receive]:
+        outbox.ended.add_done_callback(lambda ended: doors.ends.append(ended.result().value))
+        sink = OutboxSink(outbox, frames_of, lambda: outbox.end(End.RESET))
         subscription = await service(request, Hub).subscribe(TOPIC, after or None, sink)
 
         async def receive(text: str) -> None:
             if text == "fail":
                 raise RuntimeError("as it was told to")
-            lane.say(Said("echo", json.dumps({"echo": text})))
+            outbox.send(Frame("echo", json.dumps({"echo": text})))
 
         try:
             yield receive
@@ -198,7 +199,7 @@ class HeldApp:
             self.gate,
             RequestLimits(settings),
             BodyDeadlines(),
-            AccountPaces(settings),
+            FrameLimits(settings),
             Metrics(),
             self.doors,
         ):
@@ -278,7 +279,7 @@ class HeldApp:
     @asynccontextmanager
     async def follow(
         self, after: str | None = None, headers: Mapping[str, str] | None = None
-    ) -> AsyncIterator["Follower"]:
+    ) -> AsyncIterator["SseReader"]:
         """A stream that is open and whose subscription is made."""
         made = self.hub.made
         async with self.client.get(
@@ -287,7 +288,7 @@ class HeldApp:
             headers=self.headers() | dict(headers or {}),
         ) as answer:
             assert answer.status == 200, await answer.text()
-            follower = Follower(answer)
+            follower = SseReader(answer)
             assert set(await follower.block() or {}) == {"retry"}
             if not after and not (headers or {}).get("Last-Event-ID"):
                 assert set(await follower.block() or {}) == {"id"}
@@ -295,7 +296,7 @@ class HeldApp:
             yield follower
 
 
-class Follower:
+class SseReader:
     """The blocks of a stream as they come."""
 
     def __init__(self, answer: aiohttp.ClientResponse) -> None:

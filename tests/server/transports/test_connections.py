@@ -8,7 +8,7 @@ from held_app import HeldApp
 from server.core.auth import Claims
 from server.core.errors import Problem
 from server.realtime.event import Event
-from server.realtime.log import Stretch
+from server.realtime.log import LogPage
 from server.transports.connections import AUTH_TOPIC, Connections, End, Revocations
 from server.transports.heartbeat import Heartbeat
 from support.waiting import wait_until
@@ -74,7 +74,7 @@ async def test_revocations_go_on_after_their_topic_was_lost(app: HeldApp) -> Non
     await revocations.open()
     read, fails = app.log.read, True
 
-    async def unreadable(topic: str, after: int, limit: int) -> Stretch:
+    async def unreadable(topic: str, after: int, limit: int) -> LogPage:
         if fails:
             raise Problem(503, "The database cannot take this now.")
         return await read(topic, after, limit)
@@ -93,9 +93,9 @@ async def test_revocations_go_on_after_their_topic_was_lost(app: HeldApp) -> Non
 async def test_revocations_are_followed_again_when_the_database_is_back(
     app: HeldApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from server.realtime import follower
+    from server.realtime import topic_reader
 
-    monkeypatch.setattr(follower, "AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(topic_reader, "RETRY_SECONDS", 0.05)
     revocations = Revocations(app.hub, app.connections)
     await revocations.open()
     tried = 0
@@ -133,7 +133,7 @@ async def test_a_heartbeat_calls_each_member_and_survives_a_broken_one() -> None
 
     with ExitStack() as stack:
         for number in range(25):
-            stack.enter_context(heartbeat.beating(partial(beat, number)))
+            stack.enter_context(heartbeat.calling(partial(beat, number)))
         await wait_until(lambda: min(beats) >= 3, 5)
         assert max(beats) - min(beats) <= 1
     seen = list(beats)

@@ -296,7 +296,7 @@ async def test_what_cannot_be_gone_on_from_is_gone(app: HeldApp) -> None:
         {"type": "changed", "data": 3},
     ]
     await app.log.trim("9999")
-    app.hub.forget(TOPIC)
+    app.hub.drop_ring(TOPIC)
     assert (await events(app, at))[0] == 410
     assert (await events(app, app.cursor(3), timeout=0.1))[0] == 204
 

@@ -13,7 +13,7 @@ from held_app import TOPIC, HeldApp, OpenApp
 
 from server.core.auth import Claims, Identity
 from server.core.database import Transaction
-from server.transports import sse
+from server.transports import outlet, sse
 from server.transports.connections import AUTH_TOPIC
 from support.waiting import wait_until
 
@@ -272,8 +272,8 @@ async def test_a_slow_reader_costs_bounded_memory_and_gets_everything(app: HeldA
     async with idle_reader(app) as connection, app.follow() as quick:
         for _ in range(120):
             await app.append(*[KILOBYTES_8] * 5)
-            assert app.buffered < 3 * sse.BUFFER
-        assert app.buffered > sse.BUFFER / 2, "nothing has piled up"
+            assert app.buffered < 3 * outlet.BUFFER
+        assert app.buffered > outlet.BUFFER / 2, "nothing has piled up"
         for _ in range(600):
             assert await quick.event()
         assert await read_events(connection, 600) == list(range(1, 601))
@@ -317,7 +317,7 @@ async def test_a_stalled_reader_with_little_to_read_is_cut_as_well(open_app: Ope
         # Until the kernel takes no more; on a busy machine it may be cut by then.
         while app.buffered < 4096 and app.connections.held:
             await app.append(KILOBYTES_8)
-        assert app.buffered <= sse.BUFFER
+        assert app.buffered <= outlet.BUFFER
         await wait_until(lambda: app.connections.held == 0, 8, what="the reader is cut")
 
 
@@ -341,7 +341,7 @@ async def test_the_end_comes_also_to_one_who_is_behind(open_app: OpenApp) -> Non
 async def test_a_draining_server_waits_for_nobody_who_does_not_read(
     open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sse, "EOF_SECONDS", 0.3)
+    monkeypatch.setattr(sse, "CLOSE_SECONDS", 0.3)
     app = await open_app()
     async with idle_reader(app), app.follow() as follower:
         for _ in range(300):

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from held_app import HeldApp, OpenApp
 
-from server.transports import duplex, websocket
+from server.transports import frame_limits, outlet, websocket
 from support.raw_websocket import (
     BINARY,
     CLOSE,
@@ -81,8 +81,8 @@ async def test_an_event_is_encoded_once_for_all_its_readers(
     app: HeldApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[bytes] = []
-    frame = websocket.frame
-    monkeypatch.setattr(websocket, "frame", lambda text: made.append(text) or frame(text))
+    text_frame = websocket.text_frame
+    monkeypatch.setattr(websocket, "text_frame", lambda text: made.append(text) or text_frame(text))
     async with contextlib.AsyncExitStack() as stack:
         readers = [await stack.enter_async_context(opened(app)) for _ in range(20)]
         await app.append("1", "2")
@@ -95,8 +95,8 @@ async def test_a_slow_member_costs_bounded_memory_and_gets_everything(app: HeldA
     async with idle(app) as slow, opened(app) as quick:
         for _ in range(120):
             await app.append(*[KILOBYTES_8] * 5)
-            assert app.buffered < 3 * duplex.BUFFER
-        assert app.buffered > duplex.BUFFER / 2, "nothing has piled up"
+            assert app.buffered < 3 * outlet.BUFFER
+        assert app.buffered > outlet.BUFFER / 2, "nothing has piled up"
         for _ in range(600):
             await quick.receive_str(timeout=5)
         assert await seqs(slow, 600) == list(range(1, 601))
@@ -233,16 +233,20 @@ async def test_who_was_cut_off_comes_back_to_less(
     open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What an account may send, and be refused, is not as much again with each connection."""
-    monkeypatch.setattr(duplex, "AWAY_SECONDS", 0.0)
+    monkeypatch.setattr(frame_limits, "LONGEST_LOCKOUT_SECONDS", 0.0)
     app = await open_app(frames_per_second=20, sockets_at_full_pace=1)
     code, first, _ = await flooded(app)
-    assert (code, first["echo"] >= 100, first["error"] > duplex.PATIENCE) == (1008, True, True)
+    assert (code, first["echo"] >= 100, first["error"] > frame_limits.MAX_REFUSALS) == (
+        1008,
+        True,
+        True,
+    )
     code, second, _ = await flooded(app)
     assert code == 1008
     assert second["error"] < first["error"] / 2
     assert second["echo"] < first["echo"] / 2
     code, other, _ = await flooded(await open_app(frames_per_second=20))
-    assert (code, other["error"] > duplex.PATIENCE) == (1008, True), "no limit an account"
+    assert (code, other["error"] > frame_limits.MAX_REFUSALS) == (1008, True), "no limit an account"
 
 
 async def test_who_was_cut_off_has_to_wait(open_app: OpenApp) -> None:
@@ -268,7 +272,7 @@ async def test_a_flood_at_a_closed_door_is_cut_off(app: HeldApp) -> None:
         assert (await ws.end())[0] == 4401
         await ws.end()
         await asyncio.gather(sending, return_exceptions=True)
-        assert time.monotonic() - began < 0.8 * duplex.CLOSE_SECONDS, "it is listened to"
+        assert time.monotonic() - began < 0.8 * outlet.CLOSE_SECONDS, "it is listened to"
 
 
 async def test_a_long_message_in_parts_and_lively_pings_are_no_flood(open_app: OpenApp) -> None:
@@ -290,7 +294,7 @@ async def test_who_does_not_read_is_not_listened_to_either(app: HeldApp) -> None
         sending = asyncio.create_task(_flood(ws))
         await asyncio.wait({sending}, timeout=1)
         assert not sending.done(), "answers pile up somewhere"
-        assert app.buffered < 3 * duplex.BUFFER
+        assert app.buffered < 3 * outlet.BUFFER
         sending.cancel()
 
 
@@ -338,7 +342,7 @@ async def test_what_fails_inside_ends_that_one_alone(
         assert ws.close_code == 1011
         await other.send_str("hello")
         assert "hello" in await other.receive_str(timeout=5)
-    assert "what takes the frames failed" in caplog.text
+    assert "handling a frame failed" in caplog.text
 
 
 async def test_broken_protocol_ends_that_one_alone(app: HeldApp) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 from textual.events import Paste
 from textual.pilot import Pilot
 
+from support.rest import Rest
 from support.screen import misses, sees, shown, told
 from support.waiting import PATIENCE, wait_until
 from tui.common.app import TiffinApp
 from tui.common.chat.panel import ConversationPanel
 from tui.common.client.meter import State
-from tui.common.client.token_store import TokenStore
 from tui.customer.app import CustomerApp
 from tui.customer.chat.panel import ChatPanel
 from tui.employee.app import EmployeeApp
@@ -84,8 +84,6 @@ class Side:
 async def _window(app: TiffinApp, size: tuple[int, int]) -> AsyncIterator[Side]:
     async with app.run_test(size=size, notifications=True) as pilot:
         side = Side(app, pilot)
-        await wait_until(lambda: app.focused is not None, what="the log-in's button in focus")
-        await pilot.press("enter")
         await wait_until(lambda: len(app.panels) > 0, what="the panels")
         await wait_until(lambda: app.focused is not None, what="the focus in a panel")
         yield side
@@ -96,7 +94,9 @@ async def customer_side(
     url: str, folder: Path, size: tuple[int, int] = WIDE
 ) -> AsyncIterator[Side]:
     """The demo's customer, with the chats read."""
-    app = CustomerApp(url, tokens=TokenStore(folder / "customer.json"))
+    async with Rest(url) as rest:
+        tokens = await (await rest.demo("customer")).keep_in(folder / "customer.json")
+    app = CustomerApp(url, tokens=tokens)
     async with _window(app, size) as side:
         panel = side.panel
         assert isinstance(panel, ChatPanel)
@@ -109,7 +109,9 @@ async def employee_side(
     url: str, folder: Path, size: tuple[int, int] = WIDE
 ) -> AsyncIterator[Side]:
     """The demo's employee, with the queue read."""
-    app = EmployeeApp(url, tokens=TokenStore(folder / "employee.json"))
+    async with Rest(url) as rest:
+        tokens = await (await rest.demo("employee")).keep_in(folder / "employee.json")
+    app = EmployeeApp(url, tokens=tokens)
     async with _window(app, size) as side:
         panel = side.panel
         assert isinstance(panel, SupportPanel)

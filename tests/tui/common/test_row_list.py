@@ -5,10 +5,9 @@ from typing import Any
 from textual.app import App, ComposeResult
 from textual.content import Content
 from textual.geometry import Region
-from textual.widgets import Input
 
 from tui.common.theme import NIGHT
-from tui.common.widgets.row_list import RowList
+from tui.common.widgets.row_list import FilterField, RowList
 
 
 class Names(RowList):
@@ -25,6 +24,9 @@ class Names(RowList):
 
     def row_ids(self) -> Sequence[str]:
         return self.names
+
+    def filter_key(self, index: int) -> str:
+        return self.names[index]
 
     def selectable(self, index: int) -> bool:
         return self.names[index] not in self.gone
@@ -50,7 +52,7 @@ class Window(App[None]):
 
     def compose(self) -> ComposeResult:
         yield Names()
-        yield Input()
+        yield FilterField()
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return NIGHT.variables
@@ -171,3 +173,34 @@ async def test_enter_and_a_second_click_select() -> None:
         assert rows.app.selected == ["row 1"]
         await pilot.click(Names, offset=(3, 5), times=2)
         assert rows.app.selected == ["row 1", "row 5"]
+
+
+async def test_a_filter_shows_the_rows_that_match_until_it_is_cleared() -> None:
+    async with names_shown() as (rows, pilot):
+        await pilot.press(*["down"] * 12, "slash", *"1")
+        assert [option.id for option in rows.options][:3] == ["row 1", "row 10", "row 11"]
+        assert rows.highlighted_id == "row 12"
+        await pilot.press(*"9")
+        assert [option.id for option in rows.options] == ["row 19"]
+        assert (rows.highlighted, rows.highlighted_index) == (0, 19)
+        assert lines(rows)[0] == "row 19"
+        await pilot.press("enter")
+        assert rows.has_focus
+        rows.versions["row 19"] = 7
+        rows.redraw()
+        await pilot.pause()
+        assert lines(rows)[0].endswith(" 7"), "a filtered row stays current"
+        await pilot.press("enter", "escape")
+        assert rows.app.selected == ["row 19"]
+        assert rows.option_count == 30
+        assert rows.highlighted_id == "row 19"
+        assert not rows.app.query_one(FilterField).display
+
+
+async def test_a_filter_without_matches_says_how_to_clear_it() -> None:
+    async with names_shown() as (rows, pilot):
+        await pilot.press("slash", *"[b]x")
+        assert any("Nothing matches “[b]x”." in line for line in lines(rows))
+        await pilot.press("escape")
+        assert rows.option_count == 30
+        assert rows.has_focus

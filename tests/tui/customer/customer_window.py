@@ -7,12 +7,9 @@ from typing import Any
 
 from textual.pilot import Pilot
 from textual.screen import Screen
-from textual.widgets import Input
 
 from support.rest import Rest
 from support.waiting import wait_until
-from tui.common.client.token_store import TokenStore
-from tui.common.dialogs.login import LoginScreen
 from tui.customer.app import CustomerApp
 from tui.customer.ordering.menu import MenuList
 from tui.customer.ordering.restaurants import RestaurantList
@@ -48,18 +45,12 @@ async def focus(screen: Screen[Any], selector: str) -> None:
 async def customer_window(
     url: str, store: Path, size: tuple[int, int] = WIDE, *, email: str | None = None
 ) -> AsyncIterator[tuple[CustomerApp, Pilot[None]]]:
-    """A window that has come in, as the demo's customer or by e-mail and `PASSWORD`."""
-    app = CustomerApp(url, tokens=TokenStore(store / "tokens.json"))
+    """A window of somebody who has signed in: the demo's customer, or by e-mail and `PASSWORD`."""
+    async with Rest(url) as rest:
+        who = rest.demo("customer") if email is None else rest.log_in(email, PASSWORD)
+        tokens = await (await who).keep_in(store / "tokens.json")
+    app = CustomerApp(url, tokens=tokens)
     async with app.run_test(size=size, notifications=True) as pilot:
-        await wait_until(lambda: isinstance(app.screen, LoginScreen), what="the log-in screen")
-        await wait_until(lambda: app.focused is not None, what="its button in focus")
-        if email is not None:
-            app.screen.query_one("#email", Input).value = email
-            field = app.screen.query_one("#password", Input)
-            field.value = PASSWORD
-            field.focus()
-            await wait_until(lambda: app.focused is field, what="the password in focus")
-        await pilot.press("enter")
         await wait_until(lambda: len(app.panels) > 0, what="the panels")
         await wait_until(lambda: orders_of(app).store.loaded, what="the orders")
         await wait_until(lambda: table_of(app).has_focus, what="the table in focus")

@@ -74,7 +74,7 @@ async def driver_window(
     """A window with this panel in front and the ground on its map."""
     async with customer_window(url, store, size) as (app, pilot):
         await pilot.press("2")
-        await wait_until(lambda: map_of(app).basemap is not None, what="the ground")
+        await wait_until(lambda: map_of(app).basemap is not None, what="the map")
         yield app, pilot
 
 
@@ -211,10 +211,10 @@ async def test_the_keys_move_the_map_and_nothing_is_cut_where_nothing_rides(
     async with driver_window(demo_server.url, tmp_path) as (app, pilot):
         await sees(app, "nothing on its way")
         await pilot.press("x")
-        await sees(app, "No driver is on the way")
-        before = map_of(app).grounds_drawn
+        await sees(app, "No driver on the way")
+        before = map_of(app).basemap_draws
         await pilot.press("plus", "left", "0")
-        await wait_until(lambda: map_of(app).grounds_drawn > before, what="moved")
+        await wait_until(lambda: map_of(app).basemap_draws > before, what="moved")
         trip = await ride_of(guest, kitchen)
         await trip.put(trip.restaurant["lat"], trip.restaurant["lng"])
         orders_of(app).feed.reload()

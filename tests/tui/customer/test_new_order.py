@@ -195,7 +195,7 @@ async def test_missing_input_is_reported_on_its_page(
         await at_page(app, "checkout")
         await focus(screen, "#send")
         await pilot.press("enter")
-        await sees(app, "Type the address")
+        await sees(app, "Enter a delivery address.")
         await pilot.press(*"The attic")
         await sees(app, "near the restaurant")
         await focus(screen, "#send")
@@ -215,6 +215,29 @@ async def test_a_basket_is_kept_when_the_dialog_is_closed(
         await wait_until(lambda: len(app.screen_stack) == 1, what="closed")
         await to_menu(app, pilot, restaurant["name"])
         await sees(app, "4 dishes · €")
+
+
+async def test_restaurants_and_dishes_are_filtered_by_typing(
+    demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    place = await kitchen.restaurant()
+    dish = place["menu"][3]
+    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+        await pilot.press("n")
+        await sees(app, place["name"])
+        await pilot.press("slash", *place["name"], "enter", "enter")
+        await at_page(app, "dishes")
+        menu = app.screen.query_one(MenuList)
+        await wait_until(lambda: menu.option_count and menu.has_focus, what="the menu")
+        await pilot.press("slash", *dish["name"], "enter", "2")
+        basket = orders_of(app).baskets[kitchen.id]
+        assert [(line.item.id, line.quantity) for line in basket.lines.values()] == [
+            (dish["id"], 2)
+        ]
+        await pilot.press("escape")
+        assert menu.option_count == len(place["menu"])
+        assert isinstance(app.screen, NewOrderScreen)
+        assert app.screen.page == "dishes", "esc clears the filter before it goes back"
 
 
 async def test_order_again_fills_a_basket_with_the_same_dishes(

@@ -128,6 +128,24 @@ async def test_scrolling_reads_the_older_pages(
         assert table_of(app).order == first
 
 
+async def test_orders_are_filtered_by_typing(
+    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    order_id = await a_placed_order(guest, kitchen)
+    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+        table = table_of(app)
+        await pilot.press("end")
+        all_of_them = table.option_count
+        assert all_of_them > 1
+        await pilot.press("slash", *"placed", "enter")
+        assert [option.id for option in table.options] == [order_id]
+        await kitchen.step(order_id, "accepted", eta_minutes=30)
+        await sees(app, "Nothing matches “placed”. Esc clears the filter.")
+        await pilot.press("escape")
+        await sees(app, "● Accepted")
+        assert table.option_count == all_of_them
+
+
 async def test_details_show_everything_and_stay_current(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:

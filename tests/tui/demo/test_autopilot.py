@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from autopilot_at_work import at_work
+from running_autopilot import running_autopilot
 
 from server.features.accounts.schemas import Credentials
 from support.live_server import LiveServer, running_server, settings_for
@@ -75,7 +75,7 @@ async def test_orders_from_before_and_during_its_shift_are_delivered(
     live_server: LiveServer, place: Place, guest: Rest
 ) -> None:
     before = await placed(guest, place)
-    async with at_work(live_server.url, place.employees[0]) as pilot:
+    async with running_autopilot(live_server.url, place.employees[0]) as pilot:
         during = await placed(guest, place)
         for order in (before, during):
             order = await at_status(guest, order["id"], "delivered")
@@ -95,7 +95,7 @@ async def test_it_keeps_off_what_a_person_has_stepped(
     for status in STEPS[1 : hand_over_at + 1]:
         driver = {"driver_id": place.drivers[0]} if status == "out_for_delivery" else {}
         mine = await step(person, mine["id"], status, **driver)
-    async with at_work(live_server.url, place.employees[0]):
+    async with running_autopilot(live_server.url, place.employees[0]):
         # Placed later and delivered: by then it has had every occasion to touch the other one.
         later = await placed(guest, place)
         await at_status(guest, later["id"], "delivered")
@@ -107,11 +107,11 @@ async def test_it_lets_go_of_its_own_order_once_a_person_took_a_step(
     live_server: LiveServer, place: Place, guest: Rest, person: Rest
 ) -> None:
     order = await placed(guest, place)
-    async with at_work(live_server.url, place.employees[0], pace=0.05) as pilot:
+    async with running_autopilot(live_server.url, place.employees[0], pace=0.05) as pilot:
         await at_status(guest, order["id"], "preparing")
         await step(person, order["id"], "ready")
         await wait_until(lambda: pilot.orders[order["id"]].status == "ready")
-    async with at_work(live_server.url, place.employees[0]):
+    async with running_autopilot(live_server.url, place.employees[0]):
         later = await placed(guest, place)
         await at_status(guest, later["id"], "delivered")
         now = await at_status(guest, order["id"], "ready")
@@ -123,7 +123,7 @@ async def test_it_keeps_off_an_order_whose_driver_a_person_named(
 ) -> None:
     order = await placed(guest, place)
     named = await step(person, order["id"], "placed", driver_id=place.drivers[1])
-    async with at_work(live_server.url, place.employees[0]):
+    async with running_autopilot(live_server.url, place.employees[0]):
         later = await placed(guest, place)
         await at_status(guest, later["id"], "delivered")
         now = await at_status(guest, order["id"], "placed")
@@ -134,7 +134,7 @@ async def test_a_restaurant_without_drivers_waits_at_ready_and_goes_on_working(
     live_server: LiveServer, data_dir: Path, guest: Rest
 ) -> None:
     lonely = await open_restaurant(data_dir, live_server.url, "Lonely", drivers=0)
-    async with at_work(live_server.url, lonely.employees[0]):
+    async with running_autopilot(live_server.url, lonely.employees[0]):
         first, second = await placed(guest, lonely), await placed(guest, lonely)
         await at_status(guest, first["id"], "ready")
         await at_status(guest, second["id"], "ready")
@@ -144,7 +144,7 @@ async def test_full_hands_are_no_reason_to_stop_delivering(
     live_server: LiveServer, data_dir: Path, guest: Rest
 ) -> None:
     busy = await open_restaurant(data_dir, live_server.url, "Busy", drivers=1)
-    async with at_work(live_server.url, busy.employees[0]):
+    async with running_autopilot(live_server.url, busy.employees[0]):
         orders = [await placed(guest, busy) for _ in range(6)]
         for order in orders:
             await at_status(guest, order["id"], "delivered", seconds=30)
@@ -154,7 +154,7 @@ async def test_a_cancelled_order_is_forgotten(
     live_server: LiveServer, place: Place, guest: Rest
 ) -> None:
     order = await placed(guest, place)
-    async with at_work(live_server.url, place.employees[0], pace=1) as pilot:
+    async with running_autopilot(live_server.url, place.employees[0], pace=1) as pilot:
         await wait_until(lambda: order["id"] in pilot.orders)
         (await guest.post(f"/orders/{order['id']}/cancel", {})).must(200)
         await wait_until(lambda: not pilot.orders)
@@ -164,7 +164,7 @@ async def test_two_autopilots_in_one_kitchen_do_not_trip_over_each_other(
     live_server: LiveServer, place: Place, guest: Rest
 ) -> None:
     email = place.employees[0]
-    async with at_work(live_server.url, email), at_work(live_server.url, email):
+    async with running_autopilot(live_server.url, email), running_autopilot(live_server.url, email):
         orders = [await placed(guest, place) for _ in range(4)]
         for order in orders:
             order = await at_status(guest, order["id"], "delivered", seconds=20)
@@ -176,7 +176,10 @@ async def test_it_comes_back_after_the_server_and_goes_on(
 ) -> None:
     server = start_server()
     place = await open_restaurant(data_dir, server.url)
-    async with at_work(server.url, place.employees[0], pace=0.02), Rest(server.url) as guest:
+    async with (
+        running_autopilot(server.url, place.employees[0], pace=0.02),
+        Rest(server.url) as guest,
+    ):
         await guest.register("ada@example.com")
         first = await placed(guest, place)
         await has_come_to(guest, first["id"], "accepted")

@@ -12,14 +12,14 @@ from support.rest import Rest
 from support.town import PASSWORD, open_restaurant
 from support.waiting import wait_until
 from tui.demo.autopilot.__main__ import work
-from tui.demo.autopilot.news import EVERY_SECONDS, STANDS, TEXTS, choose, seconds_to_wait
+from tui.demo.autopilot.news import EVERY_SECONDS, LIFETIME, TEXTS, choose, seconds_to_wait
 
 TITLES = [title for _, _, title, _ in TEXTS]
 
 
 def test_there_are_more_texts_than_can_stand_at_once() -> None:
     assert len(set(TITLES)) == len(TEXTS)
-    assert STANDS.total_seconds() / EVERY_SECONDS < len(TEXTS) * 0.8
+    assert LIFETIME.total_seconds() / EVERY_SECONDS < len(TEXTS) * 0.8
     for severity, audience, title, body in TEXTS:
         NewAnnouncement(title=title, body=body, severity=severity, audience=audience)
         assert severity is not Severity.CRITICAL
@@ -33,7 +33,7 @@ def test_one_after_the_other_and_none_twice() -> None:
     standing.append(an_announcement(3, title="A person's"))
     new = choose(standing, [], NOON)
     assert new is not None
-    assert (new.title, new.expires_at) == (TITLES[5], NOON + STANDS)
+    assert (new.title, new.expires_at) == (TITLES[5], NOON + LIFETIME)
     new = choose(standing, [TITLES[5]], NOON)  # which somebody has withdrawn
     assert new is not None
     assert new.title == TITLES[6]

@@ -16,11 +16,10 @@ from server.features.orders.schemas import (
 )
 from server.features.restaurants.schemas import CarriedOrder
 from server.features.shared.schemas import Actor, Address
+from tui.common.tracking.planner import LONGEST_TRIP_SECONDS, TOO_FAR_METRES
 from tui.demo.autopilot.rules import (
     FULL_HANDS,
-    LONGEST_TRIP_SECONDS,
     STEP_SECONDS,
-    TOO_FAR_METRES,
     Delivery,
     change_for,
     choose_driver,
@@ -137,7 +136,7 @@ def test_nothing_is_done_with_what_is_over() -> None:
 def test_what_is_on_its_way_waits_for_its_driver_alone() -> None:
     order = order_of(CUSTOMER, *[PILOT] * 4, driver=True, age=10_000)
     assert decide(order, OWN, NOW) is None
-    assert decide(order, OWN, NOW, delivery=Delivery.RIDING) is None
+    assert decide(order, OWN, NOW, delivery=Delivery.ON_THE_WAY) is None
     fresh = order_of(CUSTOMER, *[PILOT] * 4, driver=True)
     there = decide(fresh, OWN, NOW, delivery=Delivery.AT_THE_DOOR)
     assert there is not None

@@ -22,7 +22,7 @@ from tui.common.client.api import Api
 from tui.common.client.meter import State, Wire
 from tui.common.client.session import Session
 from tui.demo.autopilot.__main__ import work
-from tui.demo.autopilot.support import answer, greeting, wants_an_answer
+from tui.demo.autopilot.support import answer, greeting, needs_answer
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 QUICK = 0.03
@@ -237,8 +237,8 @@ def test_it_answers_only_where_nobody_has_the_chat_or_the_last_word() -> None:
         Actor(id="ada", name="Ada", role="customer"),
         Actor(id="kim", name="Kim", role="employee"),
     )
-    assert wants_an_answer(chat_of())
-    assert wants_an_answer(chat_of(last_message=LastMessage(sender=ada, text="?", sent_at=NOW)))
-    assert not wants_an_answer(chat_of(last_message=LastMessage(sender=kim, text=".", sent_at=NOW)))
-    assert not wants_an_answer(chat_of(employee=kim))
-    assert not wants_an_answer(chat_of(status=ChatStatus.CLOSED))
+    assert needs_answer(chat_of())
+    assert needs_answer(chat_of(last_message=LastMessage(sender=ada, text="?", sent_at=NOW)))
+    assert not needs_answer(chat_of(last_message=LastMessage(sender=kim, text=".", sent_at=NOW)))
+    assert not needs_answer(chat_of(employee=kim))
+    assert not needs_answer(chat_of(status=ChatStatus.CLOSED))

@@ -7,10 +7,10 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from server.features.orders.schemas import Order, OrderStatus
+from support.rest import Rest
 from support.screen import sees, shown
 from support.waiting import PATIENCE, wait_until
 from tui.common.client.meter import State
-from tui.common.client.token_store import TokenStore
 from tui.employee.app import EmployeeApp
 from tui.employee.kitchen.panel import KitchenPanel
 
@@ -84,12 +84,11 @@ async def kitchen_window(
     url: str, folder: Path, size: tuple[int, int] = (160, 48)
 ) -> AsyncIterator[KitchenWindow]:
     """Signed in as the demo's employee, with the board up and live."""
-    app = EmployeeApp(url, tokens=TokenStore(folder / "employee.json"))
+    async with Rest(url) as rest:
+        tokens = await (await rest.demo("employee")).keep_in(folder / "employee.json")
+    app = EmployeeApp(url, tokens=tokens)
     async with app.run_test(size=size, notifications=True) as pilot:
         window = KitchenWindow(app, pilot)
-        await wait_until(
-            lambda: app.auth.ready.is_set() and len(app.screen_stack) > 1, what="the log-in screen"
-        )
-        await pilot.press("enter")
         await window.live()
+        await wait_until(lambda: app.focused is not None, what="the focus in a panel")
         yield window

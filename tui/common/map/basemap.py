@@ -1,4 +1,4 @@
-"""Many short lines, and which of them are near: a grid over them."""
+"""What lies under the overlay: a town's streets, waters and parks, read from GeoJSON."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,12 +21,13 @@ Box = tuple[float, float, float, float]
 Segment = tuple[int, float, float, float, float]
 """Its owner, and from where to where."""
 
-MANY_CELLS = 64
+MAX_CELLS = 64
+"""A segment that lies in more cells of the grid is checked in every search."""
 
 
 @dataclass(frozen=True)
 class Segments:
-    """Segments in the order of their owners."""
+    """Line segments in the order of their owners, and a grid that finds those in a box."""
 
     all: tuple[Segment, ...] = ()
     _west: float = 0.0
@@ -34,13 +35,13 @@ class Segments:
     _side: float = 1.0
     _cells: dict[tuple[int, int], list[int]] = field(default_factory=dict)
     _long: tuple[int, ...] = ()
-    """Those that would lie in very many cells: looked at each time."""
+    """Those that lie in more than `MAX_CELLS` cells."""
 
     @classmethod
     def of(
         cls, pairs: Iterable[tuple[int, tuple[float, float], tuple[float, float]]]
     ) -> "Segments":
-        """From owner, start and end of each."""
+        """From owner, start and end of each segment."""
         every = tuple((owner, *a, *b) for owner, a, b in pairs)
         if not every:
             return cls()
@@ -54,7 +55,7 @@ class Segments:
         for number, (_, ax, ay, bx, by) in enumerate(every):
             columns = range(int((min(ax, bx) - west) / side), int((max(ax, bx) - west) / side) + 1)
             rows = range(int((min(ay, by) - south) / side), int((max(ay, by) - south) / side) + 1)
-            if len(columns) * len(rows) > MANY_CELLS:
+            if len(columns) * len(rows) > MAX_CELLS:
                 long.append(number)
                 continue
             for column in columns:
@@ -63,7 +64,7 @@ class Segments:
         return cls(every, west, south, side, cells, tuple(long))
 
     def near(self, box: Box) -> list[Segment]:
-        """Those that may touch the box, each once, in their order."""
+        """The segments that may touch the box, each once, in their order."""
         west, south, east, north = box
         first, last = int((west - self._west) // self._side), int((east - self._west) // self._side)
         low, high = (
@@ -89,7 +90,7 @@ class Segments:
 
 
 class Kind(IntEnum):
-    """What a dot of the ground shows. Streets are in the order in which they are drawn."""
+    """What a dot of the basemap shows. Streets are in the order in which they are drawn."""
 
     LAND = 0
     PARK = 1
@@ -103,7 +104,7 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A street or a narrow water."""
+    """A street, or a water given as a line."""
 
     points: tuple[Mercator, ...]
     kind: Kind
@@ -146,9 +147,9 @@ class Basemap:
 
     @classmethod
     def parse(cls, geojson: Mapping[str, Any]) -> "Basemap":
-        """Read a FeatureCollection. What is unknown or spoilt in it is left out.
+        """Read a FeatureCollection. Unknown or invalid features are left out.
 
-        Raises ValueError, in words, where it is no FeatureCollection at all.
+        Raises ValueError, with a message for the user, if it is not a FeatureCollection.
         """
         if not isinstance(geojson, Mapping) or geojson.get("type") != "FeatureCollection":
             raise ValueError("the map is no GeoJSON FeatureCollection")
@@ -163,7 +164,7 @@ class Basemap:
                     lines.append(drawn)
                 else:
                     areas.append(drawn)
-        # Parks lie under water: a pond in a park is wet.
+        # Water is drawn over parks, so that a pond in a park shows.
         areas.sort(key=lambda area: area.kind)
         streets = sorted((line for line in lines if line.kind != Kind.WATER), key=_order)
         pairs = ((at, a, b) for at, line in enumerate(streets) for a, b in pairwise(line.points))
@@ -175,8 +176,8 @@ class Basemap:
         )
 
     def middle(self) -> tuple[LatLng, ...]:
-        """South-west and north-east of the middle half of the streets, or of all there is: worth
-        a look where nothing else is to be seen. Empty if nothing is."""
+        """South-west and north-east corner of the middle half of the streets, or else of waters and
+        parks: shown while the overlay is empty. Empty for an empty map."""
         drawn: tuple[Line | Area, ...] = self.streets or (*self.waters, *self.areas)
         boxes = [one.box for one in drawn]
         if not boxes:
@@ -192,7 +193,7 @@ def _order(line: Line) -> int:
 
 
 def _read(feature: object) -> Iterator[Line | Area]:
-    """The lines and areas of a feature; none where it is not understood."""
+    """The lines and areas of a feature; none if it is unknown or invalid."""
     if not isinstance(feature, Mapping):
         return
     tags, geometry = feature.get("properties"), feature.get("geometry")
@@ -255,7 +256,7 @@ def _width(kind: Kind, tags: Mapping[str, Any]) -> float:
 
 
 def _points(line: object) -> tuple[Mercator, ...]:
-    """The places of a line that are places."""
+    """The valid positions of a line."""
     if not isinstance(line, list):
         return ()
     found: list[Mercator] = []

@@ -1,4 +1,4 @@
-"""A bitmap of small numbers: areas and lines filled in, a byte a dot."""
+"""Drawing in dots: a bitmap of areas and lines, its cells as quadrants, lines in braille."""
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,20 +16,21 @@ Dot = tuple[float, float]
 
 THIN = 1.4
 CRISP = 3.5
-"""Dots. A narrower line would be a blur wherever it lies across two rows of quadrants."""
+"""Dots. Lines wider than `THIN` and narrower than `CRISP` keep to whole quadrants: across two
+rows of them they would be a blur."""
 
 
 class Bitmap:
-    """`wide` by `high` dots, all 0 at first. Whatever is outside is clipped."""
+    """`wide` by `high` dots, a byte each, all 0 at first. What lies outside is clipped."""
 
     def __init__(self, wide: int, high: int) -> None:
         self.wide, self.high = wide, high
         self.dots = bytearray(wide * high)
 
     def fill(self, rings: Iterable[Sequence[Dot]], value: int, tall: int = 1) -> None:
-        """Fill what is inside of an odd number of the rings.
+        """Fill what is inside an odd number of the rings.
 
-        `tall` rows are always filled alike: 2 keeps to whole quadrants of a cell.
+        `tall` rows are always filled together: 2 keeps to whole quadrants of a cell.
         """
         crossings: dict[int, list[float]] = {}
         for ring in rings:
@@ -61,7 +62,7 @@ class Bitmap:
         if width <= THIN or long == 0.0:
             self._thin(ax, ay, bx, by, value)
             return
-        # A little longer at both ends, so that bends have no gaps.
+        # A little longer at both ends, so that there are no gaps at bends.
         along = width * 0.35 / long
         ex, ey = (bx - ax) * along, (by - ay) * along
         ox, oy = (by - ay) * width / 2 / long, (ax - bx) * width / 2 / long
@@ -88,7 +89,7 @@ class Bitmap:
 def clip(
     a: Dot, b: Dot, left: float, top: float, right: float, bottom: float
 ) -> tuple[Dot, Dot] | None:
-    """The part of a line that is in the rectangle, after Liang and Barsky; None where none is."""
+    """The part of a line inside the rectangle (Liang-Barsky); None if there is none."""
     (ax, ay), (bx, by) = a, b
     dx, dy = bx - ax, by - ay
     start, end = 0.0, 1.0
@@ -108,20 +109,20 @@ def clip(
 
 
 Cell = tuple[str, Style, Rgb]
-"""A character, its style, and the one colour that stands for the cell's ground."""
+"""A character, its style, and the mean colour of the cell, to draw over."""
 
 QUADRANTS = " ▘▝▀▖▌▞▛▗▚▐▜▄▙▟█"
 """By bits: top left, top right, bottom left, bottom right."""
 TEXTURES = {Kind.WATER: "≈", Kind.PARK: "·"}
-"""Without colours; what has none is drawn in its shape."""
+"""Without colours; the other kinds are drawn in their shape."""
 STREETS = (Kind.BRIDGE, Kind.MAIN, Kind.SIDE, Kind.PATH)
 
 
 class Quadrants:
-    """Turns the eight dots of a cell into a character. Each pattern of dots is solved once."""
+    """Turns the eight dots of a cell into a character. Each pattern is solved once."""
 
     def __init__(self, colours: Sequence[Rgb], ink: Rgb, mono: bool) -> None:
-        """`colours` by `Kind`; `ink` is what textures tend to, where `mono` asks for them."""
+        """`colours` by `Kind`; `ink` is mixed into textures, which `mono` asks for."""
         self._colours = colours
         self._ink = ink
         self._mono = mono
@@ -150,19 +151,19 @@ class Quadrants:
             return self._grid(left, right)
         if self._mono:
             return self._texture(left, right)
-        # A quadrant is two dots high; where these differ it is what is between.
+        # A quadrant is two dots high; where these differ it has the colour between.
         quarters = [
             mix(self._colours[column[top]], self._colours[column[top + 1]], 0.5)
             for top, column in product((0, 2), (left, right))
         ]
-        # The first quarter is paper in each of the eight ways to make two groups of the four.
+        # Of the eight ways to split four quadrants in two groups, the closest to their colours.
         bits, ink, basemap = min(
             (self._split(quarters, 2 * bits) for bits in range(8)), key=lambda found: found[0]
         )[1:]
         return QUADRANTS[bits], style(ink, basemap), paper
 
     def _split(self, quarters: list[Rgb], bits: int) -> tuple[int, int, Rgb, Rgb]:
-        """How far off the quarters are when those with a bit get one colour, the others another."""
+        """How far the quadrants differ from two colours, one for those whose bit is set."""
         drawn = [quarter for at, quarter in enumerate(quarters) if bits >> at & 1]
         bare = [quarter for at, quarter in enumerate(quarters) if not bits >> at & 1]
         ink, basemap = self._mean(drawn or bare), self._mean(bare)
@@ -170,7 +171,7 @@ class Quadrants:
         return off, bits, ink, basemap
 
     def _grid(self, left: list[int], right: list[int]) -> Cell:
-        """Fine lines, that nobody may take for streets."""
+        """Fine lines that cannot be taken for streets."""
         across = any(a == b == Kind.GRID for a, b in zip(left, right, strict=True))
         down = {Kind.GRID} in (set(left), set(right))
         land = self._colours[Kind.LAND]
@@ -212,7 +213,7 @@ def _apart(a: Rgb, b: Rgb) -> int:
 _ORDER: Literal["little", "big"] = sys.byteorder
 
 BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
-"""Of a dot, by its row and column in the cell."""
+"""Of a braille dot, by its row and column in the cell."""
 BRAILLE = 0x2800
 ON, OFF = 5.0, 4.0
 """A dash and the gap after it, in dots."""
@@ -226,7 +227,7 @@ class BrailleLines:
         self.masks: dict[int, int] = {}
 
     def draw(self, dots: Iterable[Dot], *, dashed: bool = False, broad: bool = False) -> None:
-        """A line two dots wide, or three, through these dots; what is out of view is skipped."""
+        """Draw a line through these dots, two dots wide or three, as far as it is in view."""
         wide, high = 2.0 * self.columns, 4.0 * self.rows
         last: Dot | None = None
         gone = 0.0

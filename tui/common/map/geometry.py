@@ -1,4 +1,4 @@
-"""What is shown on the ground: markers, the way behind, the way ahead, a line of words."""
+"""Geometry of the map: the overlay's data, the Mercator plane, the window on it, scales."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ MarkerKind = Literal["driver", "restaurant", "home"]
 
 
 class LatLng(NamedTuple):
-    """A place in WGS 84 degrees, both finite."""
+    """A position in WGS 84 degrees, both finite."""
 
     lat: float
     lng: float
@@ -18,31 +18,31 @@ class LatLng(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """One pill on the map."""
+    """One marker on the map."""
 
     kind: MarkerKind
     label: str
-    """May be empty; anything a person could type, made harmless where it is drawn."""
+    """May be empty, or any text that a person typed: it is sanitized when drawn."""
     at: LatLng
     heading: float | None = None
     """Degrees clockwise from north; for a driver only."""
     stale: bool = False
-    """There is no news of it: drawn hollow."""
+    """The position is old: drawn as `?`."""
     chosen: bool = False
-    """The one that is watched: it is followed, lies on top, and its label is placed first."""
+    """The map follows it; it lies on top, and its label is placed first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """All that lies over the ground. Two equal scenes look alike."""
+    """Everything drawn over the basemap. Equal overlays look the same."""
 
     markers: tuple[Marker, ...] = ()
     trail: tuple[LatLng, ...] = ()
-    """The way driven, oldest first: solid."""
+    """The way driven, oldest first; drawn solid."""
     route: tuple[LatLng, ...] = ()
-    """The way still to go, next first: dashed."""
+    """The way ahead, next first; drawn dashed."""
     hud: str = ""
-    """A few words for the corner, as `6 min · 1.6 km · 24 km/h`; empty for none."""
+    """Text for the corner, as `6 min · 1.6 km · 24 km/h`; empty for none."""
 
     @property
     def watched(self) -> Marker | None:
@@ -54,38 +54,38 @@ class Overlay:
         return drivers[0] if len(drivers) == 1 else None
 
     def lat_lngs(self) -> tuple[LatLng, ...]:
-        """Every place that should be in view."""
+        """Every position that should be in view."""
         return (*(marker.at for marker in self.markers), *self.trail, *self.route)
 
 
 EARTH_METRES = 6_371_008.8
 LARGEST_LAT = 85.05
-"""Mercator has no poles; beyond this a place is drawn here."""
+"""Degrees. Mercator has no poles: positions beyond this are drawn at it."""
 FINEST, COARSEST = 0.25, 20_000.0
-"""Metres a dot."""
+"""Metres a dot, at the closest and the widest zoom."""
 CLOSE = 3.0
-"""Metres a dot at which one place alone is shown."""
+"""Metres a dot for a single position, and the least for several."""
 
 Mercator = tuple[float, float]
-"""A place in the Mercator plane: radians east, and as much north as keeps angles true."""
+"""A point of the Mercator plane: radians east, and north so that angles are kept."""
 
 
 @lru_cache(4096)
 def to_mercator(lat_lng: LatLng) -> Mercator:
-    """Where a place lies in the plane."""
+    """The point of the plane at that position."""
     lat = min(LARGEST_LAT, max(-LARGEST_LAT, lat_lng.lat))
     return radians(lat_lng.lng), asinh(tan(radians(lat)))
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A window on the plane. A cell is 2 by 4 dots; a dot is about square on a terminal."""
+    """A window on the plane. A cell is 2 by 4 dots; a dot is about square in a terminal."""
 
     columns: int
     rows: int
     x: float = 0.0
     y: float = 0.0
-    """The middle, in the plane."""
+    """Its centre, in the plane."""
     scale: float = EARTH_METRES / CLOSE
     """Dots a radian of the plane."""
 
@@ -104,18 +104,18 @@ class View:
         """On the ground, at the middle's latitude."""
         return EARTH_METRES / (self.scale * cosh(self.y))
 
-    def dot(self, place: Mercator) -> tuple[float, float]:
-        """Right and down from the top left corner, the shorter way round the globe."""
-        east = remainder(place[0] - self.x, 2 * pi)
-        return east * self.scale + self.columns, (self.y - place[1]) * self.scale + 2 * self.rows
+    def dot(self, point: Mercator) -> tuple[float, float]:
+        """Dots right and down from the top left corner, the shorter way round the globe."""
+        east = remainder(point[0] - self.x, 2 * pi)
+        return east * self.scale + self.columns, (self.y - point[1]) * self.scale + 2 * self.rows
 
     def cell(self, lat_lng: LatLng) -> tuple[int, int]:
-        """Column and row of a place; outside of the window where it is not in view."""
+        """Column and row of a position; outside the window where it is not in view."""
         x, y = self.dot(to_mercator(lat_lng))
         return int(x // 2), int(y // 4)
 
     def box(self, margin: float = 0.0) -> tuple[float, float, float, float]:
-        """West, south, east and north in the plane, `margin` dots more each way."""
+        """West, south, east and north in the plane, `margin` dots wider on each side."""
         half_wide, half_high = (
             (self.columns + margin) / self.scale,
             (2 * self.rows + margin) / self.scale,
@@ -123,19 +123,19 @@ class View:
         return self.x - half_wide, self.y - half_high, self.x + half_wide, self.y + half_high
 
     def moved(self, right: float, down: float) -> "View":
-        """The window so many dots further."""
+        """The window moved by so many dots."""
         y = self.y - down / self.scale
         highest = to_mercator(LatLng(LARGEST_LAT, 0))[1]
         x = remainder(self.x + right / self.scale, 2 * pi)
         return replace(self, x=x, y=min(highest, max(-highest, y)))
 
     def centred(self, lat_lng: LatLng) -> "View":
-        """The window with this place in its middle."""
+        """The window with this position in its centre."""
         x, y = to_mercator(lat_lng)
         return replace(self, x=x, y=y)
 
     def zoomed(self, factor: float, at: tuple[float, float] | None = None) -> "View":
-        """The window at `factor` times the size; what is at that dot (the middle) stays there."""
+        """The window at `factor` times the scale; the dot `at`, or the centre, stays in place."""
         per_metre = EARTH_METRES / cosh(self.y)
         scale = min(per_metre / FINEST, max(per_metre / COARSEST, self.scale * factor))
         if at is None:
@@ -145,33 +145,33 @@ class View:
         return replace(self, scale=scale).moved(right * grown, down * grown)
 
     def resized(self, columns: int, rows: int) -> "View":
-        """The same middle and scale in a window of another size."""
+        """The same centre and scale in a window of another size."""
         return replace(self, columns=columns, rows=rows)
 
     def holds(self, lat_lngs: Iterable[LatLng], margin: float) -> bool:
-        """Whether every place is in view, so many dots from the edge."""
+        """Whether every position is in view, at least `margin` dots from the edge."""
         for lat_lng in lat_lngs:
             x, y = self.dot(to_mercator(lat_lng))
             if not (
                 margin <= x <= self.wide - margin and margin <= y <= self.high - margin
-            ):  # also where the window is smaller than its margins
+            ):  # also false in a window smaller than its margins
                 return False
         return True
 
     @classmethod
-    def fit(cls, lat_lngs: Iterable[LatLng], columns: int, rows: int) -> "View":
-        """The closest window that has every place in it, with room for labels around."""
-        places = [to_mercator(lat_lng) for lat_lng in lat_lngs]
-        if not places:
+    def enclosing(cls, lat_lngs: Iterable[LatLng], columns: int, rows: int) -> "View":
+        """The closest window with every position in it, and room for labels around them."""
+        points = [to_mercator(lat_lng) for lat_lng in lat_lngs]
+        if not points:
             return cls(columns, rows)
-        origin = places[0][0]
+        origin = points[0][0]
         west = south = inf
         east = north = -inf
-        for x, y in places:
+        for x, y in points:
             x = origin + remainder(x - origin, 2 * pi)
             west, east = min(west, x), max(east, x)
             south, north = min(south, y), max(north, y)
-        right, down = fit_margins(columns, rows)
+        right, down = margins(columns, rows)
         x, y = (west + east) / 2, (south + north) / 2
         closest = EARTH_METRES / cosh(y) / CLOSE
         scale = closest
@@ -183,18 +183,18 @@ class View:
         return cls(columns, rows, remainder(x, 2 * pi), y, max(widest, scale))
 
 
-def fit_margins(columns: int, rows: int) -> tuple[float, float]:
-    """Dots left free at the sides and above and below when places are fitted in."""
+def margins(columns: int, rows: int) -> tuple[float, float]:
+    """Dots kept free at each side, and above and below, by `View.enclosing`."""
     return min(columns * 0.3, max(6.0, columns * 0.18)), min(rows * 0.8, max(6.0, rows * 0.42))
 
 
-def to_lat_lng(place: Mercator) -> LatLng:
-    """The place that lies there."""
-    return LatLng(atan(sinh(place[1])) * 180 / pi, place[0] * 180 / pi)
+def to_lat_lng(point: Mercator) -> LatLng:
+    """The position of a point of the plane."""
+    return LatLng(atan(sinh(point[1])) * 180 / pi, point[0] * 180 / pi)
 
 
 GRID_DOTS = 26.0
-"""The least between two lines of the grid."""
+"""At least, between two lines of the grid."""
 
 
 def round_metres(most: float) -> float:
@@ -208,7 +208,7 @@ def round_metres(most: float) -> float:
 
 
 def grid_metres(view: View) -> float:
-    """Between two lines of the grid."""
+    """Metres between two lines of the grid."""
     least = GRID_DOTS * view.metres_a_dot
     metres = round_metres(least)
     steps = (metres * times for times in (1, 2, 2.5, 5, 10))
@@ -227,7 +227,7 @@ def human_metres(metres: float) -> str:
 
 
 def scale_bar(view: View, square: bool) -> str:
-    """A bar and what it is long; where `square`, the width of the grid's squares."""
+    """A bar and its length; where `square`, the width of the grid's squares instead."""
     if square:
         metres = grid_metres(view)
         words = f" {human_metres(metres)} a square "

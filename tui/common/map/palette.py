@@ -1,4 +1,4 @@
-"""The map's colours, from the theme, and how they are mixed."""
+"""The map's colours, taken from the theme, and how they are mixed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ NAMES = (
 
 @dataclass(frozen=True)
 class Palette:
-    """A colour for each thing on the map; `mono` where they must not matter."""
+    """A colour for each thing on the map; `mono` where nothing may depend on colour."""
 
     colours: Mapping[str, Rgb]
     mono: bool = False
 
     @classmethod
     def of(cls, variables: Mapping[str, str], dark: bool, mono: bool = False) -> "Palette":
-        """From a theme's `map-*` variables; a theme without them gets this project's own."""
+        """From a theme's `map-*` variables; for one missing or invalid, from our own theme."""
         own = (NIGHT if dark else DAY).variables
         return cls(
             {name: _rgb(variables.get(f"map-{name}"), own[f"map-{name}"]) for name in NAMES}, mono
@@ -39,7 +39,7 @@ class Palette:
         return self.colours[name]
 
     def basemap(self, metres_a_dot: float) -> tuple[Rgb, ...]:
-        """A colour for each `Kind`. Small streets fade as they come to lie close together."""
+        """A colour for each `Kind`. Small streets fade where they lie close together."""
         land = self["land"]
         near = min(1.0, max(0.0, (26.0 - metres_a_dot) / 20.0))
         side = mix(land, self["side"], 0.45 + 0.55 * near)
@@ -50,7 +50,7 @@ class Palette:
 
 
 def mix(a: Rgb, b: Rgb, part: float) -> Rgb:
-    """So much of `b` in `a`, 0 to 1."""
+    """`a` with the share `part` of `b`, 0 to 1."""
     return (
         round(a[0] + (b[0] - a[0]) * part),
         round(a[1] + (b[1] - a[1]) * part),
@@ -60,7 +60,7 @@ def mix(a: Rgb, b: Rgb, part: float) -> Rgb:
 
 @lru_cache(8192)
 def style(ink: Rgb, paper: Rgb, bold: bool = False) -> Style:
-    """The one style object for these."""
+    """The style of these colours, made once."""
     return Style(color=_rich(ink), bgcolor=_rich(paper), bold=bold or None)
 
 

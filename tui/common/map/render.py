@@ -1,4 +1,7 @@
-"""Markers and words over the ground, and where there is room for them."""
+"""Renders the basemap, and over it trail, route, markers, labels and corner text.
+
+Drawn by hand: no stock widget draws in quadrants and braille.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -48,14 +51,14 @@ class Span(NamedTuple):
 
 @dataclass
 class Occupied:
-    """What is taken in a window."""
+    """The cells of a window that are in use."""
 
     columns: int
     rows: int
     taken: list[Span] = field(default_factory=list)
 
     def free(self, span: Span) -> bool:
-        """Whether it is in the window, and nothing in it."""
+        """Whether it is in the window and unused."""
         inside = (
             0 <= span.row < self.rows
             and span.column >= 0
@@ -63,8 +66,8 @@ class Occupied:
         )
         return inside and not any(span.meets(other) for other in self.taken)
 
-    def take(self, span: Span) -> bool:
-        """Take it if it is free."""
+    def reserve(self, span: Span) -> bool:
+        """Use it if it is free; False where it is not."""
         if not self.free(span):
             return False
         self.taken.append(span)
@@ -72,7 +75,7 @@ class Occupied:
 
 
 def glyph(marker: Marker) -> str:
-    """One character: an arrow along the heading, `?` for one without news."""
+    """One character: an arrow along the heading; `?` for a stale one."""
     if marker.stale:
         return "?"
     if marker.kind == "driver" and marker.heading is not None:
@@ -86,13 +89,13 @@ def pill(marker: Marker, mono: bool) -> str:
 
 
 def label(marker: Marker, columns: int) -> str:
-    """What is written beside a marker; empty where the window is too narrow for words."""
-    words = fit(marker.label.strip(), min(LABEL_CELLS, columns // 3))
-    return f" {words} " if words and columns >= 24 else ""
+    """The text beside a marker; empty where the window is too narrow for labels."""
+    text = fit(marker.label.strip(), min(LABEL_CELLS, columns // 3))
+    return f" {text} " if text and columns >= 24 else ""
 
 
-def around(at: Span, cells: int) -> Iterator[Span]:
-    """Where the words of a marker may stand, the best first."""
+def label_spans(at: Span, cells: int) -> Iterator[Span]:
+    """Where a marker's label may be, the best first."""
     row, column = at.row, at.column
     middle = column + at.cells // 2 - cells // 2
     yield Span(row, column + at.cells, cells)
@@ -104,33 +107,33 @@ def around(at: Span, cells: int) -> Iterator[Span]:
         yield Span(other, column + at.cells - cells, cells)
 
 
-def corners(columns: int, rows: int, words: str) -> Iterator[Span]:
-    """Where a line of words may stand at the window's edge, the best first."""
-    cells = cell_len(words)
+def corner_spans(columns: int, rows: int, text: str) -> Iterator[Span]:
+    """Where the corner text may be, the best first."""
+    cells = cell_len(text)
     for row in (0, max(0, rows - 1)):
         yield Span(row, columns - cells, cells)
         yield Span(row, 0, cells)
 
 
 THINNEST = {Kind.MAIN: 2.0, Kind.BRIDGE: 1.5}
-"""Dots; whatever else is never less than one."""
-COARSEST = {Kind.PATH: 9.0, Kind.SIDE: 70.0}
+"""Dots; other streets are at least one dot wide."""
+HIDDEN_FROM = {Kind.PATH: 9.0, Kind.SIDE: 70.0}
 """Metres a dot from which on they are left out."""
-NAMED = 4.5
-"""Metres a dot up to which streets bear their names."""
+NAMES_UP_TO = 4.5
+"""Metres a dot up to which street names are drawn."""
 
 
 @dataclass(frozen=True)
 class RenderedBasemap:
-    """Rows of cells. Drawn once a window, and kept."""
+    """Rows of cells. Drawn once for each window, and kept."""
 
     rows: list[list[Cell]]
     names: list[tuple[Span, str]]
-    """Of streets, where they may be written."""
+    """Of streets, where they may be drawn."""
 
     @classmethod
     def draw(cls, basemap: Basemap | None, view: View, palette: Palette) -> "RenderedBasemap":
-        """Streets, waters and parks; without a ground a grid of known width."""
+        """Streets, waters and parks; without a basemap a grid of known width."""
         bitmap = Bitmap(view.wide, view.high)
         if basemap is None:
             _grid(bitmap, view)
@@ -138,7 +141,11 @@ class RenderedBasemap:
             _areas(bitmap, basemap, view)
             _streets(bitmap, basemap, view)
         quadrants = Quadrants(palette.basemap(view.metres_a_dot), palette["name"], palette.mono)
-        names = list(_street_names(basemap, view)) if basemap and view.metres_a_dot <= NAMED else []
+        names = (
+            list(_street_names(basemap, view))
+            if basemap and view.metres_a_dot <= NAMES_UP_TO
+            else []
+        )
         return cls(list(quadrants.rows(bitmap)), names)
 
 
@@ -158,7 +165,7 @@ def _streets(bitmap: Bitmap, basemap: Basemap, view: View) -> None:
     metres_a_dot = view.metres_a_dot
     widths = [
         max(THINNEST.get(street.kind, 1.0), street.metres / metres_a_dot)
-        if metres_a_dot <= COARSEST.get(street.kind, metres_a_dot)
+        if metres_a_dot <= HIDDEN_FROM.get(street.kind, metres_a_dot)
         else 0.0
         for street in basemap.streets
     ]
@@ -173,7 +180,7 @@ def _streets(bitmap: Bitmap, basemap: Basemap, view: View) -> None:
 
 
 def _grid(bitmap: Bitmap, view: View) -> None:
-    """Lines that stay where they are in the world, a round number of metres apart."""
+    """Lines fixed to the globe, a round number of metres apart."""
     step = grid_metres(view) * cosh(view.y) / EARTH_METRES
     west, south, east, north = view.box()
     for number in range(ceil(west / step), floor(east / step) + 1):
@@ -185,7 +192,7 @@ def _grid(bitmap: Bitmap, view: View) -> None:
 
 
 def _street_names(basemap: Basemap, view: View) -> Iterator[tuple[Span, str]]:
-    """Where a street runs level for long enough to bear its name: the main ones first."""
+    """Where a street is level for long enough to hold its name; main streets first."""
     done: set[str] = set()
     west, south, east, north = view.box()
     for street in reversed(basemap.streets):
@@ -200,12 +207,12 @@ def _street_names(basemap: Basemap, view: View) -> Iterator[tuple[Span, str]]:
 
 
 def _level(view: View, dots: list[Dot], cells: int) -> Span | None:
-    """Where so many cells fit on the line through these dots without leaving its row."""
+    """Where the line through these dots stays in one row for so many cells."""
     if dots[0][0] > dots[-1][0]:
         dots = dots[::-1]
     half = float(cells)
     for (ax, _), (bx, _) in pairwise(dots):
-        # A stretch may be shorter than the name; what counts is where the line is at its ends.
+        # A segment may be shorter than the name: the line's row at the name's ends counts.
         x = (max(ax, 0.0) + min(bx, view.wide)) / 2
         if not half + 2 <= x <= view.wide - half - 2 or bx <= ax:
             continue
@@ -224,8 +231,8 @@ def _height(dots: list[Dot], x: float) -> float | None:
     return None
 
 
-CLOSE = 4.0
-"""Metres a dot up to which there is room for a broad trail."""
+BROAD_UP_TO = 4.0
+"""Metres a dot up to which the trail is broad."""
 
 Drawn = dict[int, tuple[str, Style]]
 """By cell, row by row: text and style. Text of several cells is followed by empty ones."""
@@ -234,7 +241,7 @@ Drawn = dict[int, tuple[str, Style]]
 def draw(
     overlay: Overlay, view: View, rendered: RenderedBasemap, palette: Palette, square: bool
 ) -> Drawn:
-    """What lies over the ground; `square` where that is a plain grid."""
+    """The overlay's cells; `square` where the basemap is a plain grid."""
     drawn: Drawn = {}
     _lines(drawn, overlay, view, rendered, palette)
     occupied = Occupied(view.columns, view.rows)
@@ -252,10 +259,12 @@ def draw(
         occupied,
         style(mix(paper, palette["label-ink"], 0.75), paper),
     )
-    order = sorted(at, key=_weight)
+    order = sorted(at, key=_priority)
     for marker in reversed(order):
         words = label(marker, view.columns)
-        found = (span for span in around(at[marker], cell_len(words)) if occupied.take(span))
+        found = (
+            span for span in label_spans(at[marker], cell_len(words)) if occupied.reserve(span)
+        )
         place = next(found, None) if words else None
         if place is not None:
             ink = mix(paper, palette["label-ink"], 0.6 if marker.stale else 1.0)
@@ -280,7 +289,7 @@ def _lines(
             continue
         lines = BrailleLines(view.columns, view.rows)
         dots = [view.dot(to_mercator(lat_lng)) for lat_lng in lat_lngs]
-        lines.draw(dots, dashed=dashed, broad=not dashed and view.metres_a_dot < CLOSE)
+        lines.draw(dots, dashed=dashed, broad=not dashed and view.metres_a_dot < BROAD_UP_TO)
         for cell, mask in lines.masks.items():
             row, column = divmod(cell, view.columns)
             basemap: Rgb = rendered.rows[row][column][2]
@@ -288,26 +297,26 @@ def _lines(
 
 
 def _names(drawn: Drawn, occupied: Occupied, rendered: RenderedBasemap, palette: Palette) -> None:
-    """Streets' names, as far as nothing is in their way."""
+    """Street names, where nothing else is drawn."""
     columns = occupied.columns
     for span, name in rendered.names:
         start = span.row * columns + span.column
         lines = any(cell in drawn for cell in range(start - 1, start + span.cells + 1))
-        if not lines and occupied.take(span):
+        if not lines and occupied.reserve(span):
             papers = [cell[2] for cell in rendered.rows[span.row][span.column :][: span.cells]]
             paper = papers[len(papers) // 2]
             _put(drawn, columns, span, name, style(mix(paper, palette["name"], 0.9), paper))
 
 
 def _marker_span(marker: Marker, view: View) -> Span | None:
-    """The cells of its pill; None where it is out of view."""
+    """The cells of the marker; None where it is out of view."""
     column, row = view.cell(marker.at)
     if not (0 <= column < view.columns and 0 <= row < view.rows):
         return None
     return Span(row, column - PILL // 2, PILL)
 
 
-def _weight(marker: Marker) -> tuple[bool, bool]:
+def _priority(marker: Marker) -> tuple[bool, bool]:
     return marker.chosen, marker.kind == "driver"
 
 
@@ -320,24 +329,24 @@ def _pill_style(marker: Marker, palette: Palette) -> Style:
     return style(palette["pill-ink"], paper, True)
 
 
-def _corner(drawn: Drawn, words: str, occupied: Occupied, ink: Style) -> None:
-    text = f" {fit(words, occupied.columns - 2)} " if words and occupied.columns > 8 else ""
+def _corner(drawn: Drawn, hud: str, occupied: Occupied, ink: Style) -> None:
+    text = f" {fit(hud, occupied.columns - 2)} " if hud and occupied.columns > 8 else ""
     if not text.strip() or occupied.rows < 3:
         return
-    for span in corners(occupied.columns, occupied.rows, text):
-        if occupied.take(span):
+    for span in corner_spans(occupied.columns, occupied.rows, text):
+        if occupied.reserve(span):
             _put(drawn, occupied.columns, span, text, ink)
             return
 
 
-def _bar(drawn: Drawn, words: str, occupied: Occupied, ink: Style) -> None:
-    if not words or occupied.rows < 5:
+def _bar(drawn: Drawn, bar: str, occupied: Occupied, ink: Style) -> None:
+    if not bar or occupied.rows < 5:
         return
-    cells = cell_len(words)
+    cells = cell_len(bar)
     for column in (0, occupied.columns - cells):
         span = Span(occupied.rows - 1, column, cells)
-        if occupied.take(span):
-            _put(drawn, occupied.columns, span, words, ink)
+        if occupied.reserve(span):
+            _put(drawn, occupied.columns, span, bar, ink)
             return
 
 

@@ -1,4 +1,4 @@
-"""A ride in few words: for the map's corner, for a card, for a table."""
+"""A driver's trip in a few words: for the map's corner, a card, a table."""
 
 from datetime import datetime
 
@@ -6,35 +6,35 @@ from tui.common.format import human_age, human_distance, human_minutes
 from tui.common.tracking.track import DriverTrack
 
 NOW_SECONDS = 5.0
-"""Less than that is now."""
+"""Less than that is shown as `now`."""
 
 
-def figures(track: DriverTrack, now: datetime) -> str:
-    """`6 min · 1.6 km · 24 km/h · 2s ago`, as much of it as is known; "" before anything is."""
+def trip_line(track: DriverTrack, now: datetime) -> str:
+    """`6 min · 1.6 km · 24 km/h · 2 s ago`, as far as it is known; "" without a location."""
     if track.newest is None:
         return ""
-    parts = [*lead(track, now)]
+    parts = eta_parts(track, now)
     if track.is_stale(now):
         parts.append(f"last seen {ago(track, now)}")
     else:
         parts += [speed(track), ago(track, now)]
-    if track.doubt is not None:
+    if track.suspect is not None:
         parts.append("doubtful position")
     return " · ".join(parts)
 
 
-def lead(track: DriverTrack, now: datetime) -> list[str]:
-    """How long it will take, and how far it is; empty without a target."""
+def eta_parts(track: DriverTrack, now: datetime) -> list[str]:
+    """Time and distance to the target; empty without one."""
     seconds, metres = track.seconds_left(now), track.metres_left
     if seconds is None or metres is None:
         return []
     if seconds < NOW_SECONDS and track.is_stale(now):
-        return [human_distance(metres)]  # by the clock they are there, but nobody has seen it
+        return [human_distance(metres)]  # the arrival is only assumed
     return [human_minutes(seconds), human_distance(metres)]
 
 
 def speed(track: DriverTrack) -> str:
-    """`24 km/h`: what the newest location says, else what was lately driven."""
+    """`24 km/h`: as the newest location says, else the recent average."""
     newest = track.newest
     if newest is None:
         return ""
@@ -43,6 +43,6 @@ def speed(track: DriverTrack) -> str:
 
 
 def ago(track: DriverTrack, now: datetime) -> str:
-    """`2 s ago`: how old the newest position is."""
+    """`2 s ago`: the age of the newest location."""
     seconds = track.age(now)
     return f"{seconds:.0f} s ago" if seconds < 99.5 else f"{human_age(seconds)} ago"

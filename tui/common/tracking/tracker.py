@@ -1,4 +1,4 @@
-"""Watches one driver: reads their locations into a journey, and asks for the way to its target."""
+"""Watches one driver: reads their locations into a track, and asks for the route ahead."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,15 +16,14 @@ if TYPE_CHECKING:
     from tui.common.client.meter import Meter
     from tui.common.client.session import Session
 
-WAY_SECONDS = 3.0
-"""At least, between two questions for the way: somebody who rides in circles is off it often."""
+ROUTE_SECONDS = 3.0
+"""At least, between two requests for a route: a driver who circles leaves it often."""
 
 
 class DriverTracker:
-    """Runs until the driver may not be watched any more, or is cancelled.
+    """Runs until the server ends the stream, or it is cancelled.
 
-    `on_change` is called in the loop with each piece of news; what has changed is in `track`,
-    `meter`, `ended` and `error`.
+    `on_change` is called on the event loop whenever `track`, `meter`, `ended` or `error` changes.
     """
 
     def __init__(
@@ -40,9 +39,9 @@ class DriverTracker:
         self.driver_id = driver_id
         self.track = track or DriverTrack()
         self.ended: str | None = None
-        """Why there is nothing more to see: as `LocationStream.ended`."""
+        """Why the stream ended, as `LocationStream.ended`."""
         self.error = ""
-        """Why the server does not tell, in words."""
+        """Why the server refuses the locations; "" where it does not."""
         self._session, self._api, self._name = session, api, name
         self._on_change = on_change
         self._stream: LocationStream | None = None
@@ -50,16 +49,16 @@ class DriverTracker:
 
     @property
     def meter(self) -> "Meter | None":
-        """The meter of what brings the locations now; None before it runs."""
+        """The meter of the transport in use; None before it runs."""
         return None if self._stream is None else self._stream.meter
 
     @property
     def over(self) -> bool:
-        """Whether nothing more will come."""
+        """Whether no more locations will come."""
         return self.ended is not None or bool(self.error)
 
     def drop_connection(self) -> bool:
-        """Drop the connection; it comes back by itself. False where there is none."""
+        """Drop the connection; it reconnects on its own. False where there is none."""
         if self._stream is None or self.over:
             return False
         self._stream.drop_connection()
@@ -71,46 +70,46 @@ class DriverTracker:
         self._moved.set()
 
     async def run(self) -> None:
-        """Read to the end. Raises `SignedOut`."""
+        """Read to the end. Raises SignedOut."""
         from tui.common.client.locations import LocationStream
 
         stream = self._stream = LocationStream(
             self._session, self.driver_id, self._name, on_carrier=self._on_change
         )
-        leading = asyncio.create_task(self._lead(), name=f"way of {self.driver_id}")
+        routing = asyncio.create_task(self._keep_route(), name=f"route {self.driver_id}")
         try:
             async with stream:
                 self._on_change()
                 async for location in stream:
-                    self.track.take(location)
+                    self.track.add(location)
                     self._moved.set()
                     self._on_change()
             self.ended = stream.ended
         except ClientError as error:
             self.error = message_for(error)
         finally:
-            leading.cancel()
+            routing.cancel()
             self._on_change()
 
-    async def _lead(self) -> None:
-        """Keep the way ahead known."""
+    async def _keep_route(self) -> None:
+        """Ask for a route whenever the track needs one."""
         while True:
             await self._moved.wait()
             self._moved.clear()
             try:
-                asked = await retry(self._update_way)
+                requested = await retry(self._update_route)
             except ClientError:
-                return  # a server without routes: the straight distance has to do
-            if asked:
-                await asyncio.sleep(WAY_SECONDS)
+                return  # no routes on this server: the straight distance is shown
+            if requested:
+                await asyncio.sleep(ROUTE_SECONDS)
 
-    async def _update_way(self) -> bool:
-        """Ask for the way ahead if it is wanted; whether it was."""
+    async def _update_route(self) -> bool:
+        """Ask for a route if the track needs one; whether it did."""
         track, target = self.track, self.track.target
-        if not track.wants_way or track.newest is None or target is None:
+        if not track.needs_route or track.newest is None or target is None:
             return False
         route = await self._api.route(point_of(track.newest), target)
         if track.target == target:
-            track.lead(route)
+            track.set_route(route)
             self._on_change()
         return True

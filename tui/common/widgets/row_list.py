@@ -1,10 +1,12 @@
-"""Textual's `OptionList` for rows that change: the highlight stays on its row, by id."""
+"""Textual's `OptionList` for rows that change: the highlight stays on its row; `/` filters them."""
 
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
-from textual import events
+from textual import events, on
 from textual.actions import SkipAction
+from textual.binding import Binding, BindingType
 from textual.cache import LRUCache
 from textual.content import Content
 from textual.css.styles import RulesMap
@@ -13,12 +15,22 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.style import Style
 from textual.visual import RenderOptions, Visual
-from textual.widgets import OptionList
+from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
 from tui.common.format import centred
+from tui.common.sanitize import plain
 
 STRIPS_CACHED = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A row that is shown: its id, its index in the data, and whether it is selectable."""
+
+    id: str
+    index: int
+    selectable: bool
 
 
 class RowList(OptionList):
@@ -26,11 +38,16 @@ class RowList(OptionList):
 
     A subclass says which rows there are (`row_ids`), draws one (`draw`), and calls `redraw()` when
     its data has changed. Rows that are not `selectable` are passed over by the keys. At either end
-    the arrow keys are left to the screen; a second click on a row selects it, as Enter does.
+    the arrow keys are left to the screen; a second click on a row selects it, as Enter does. Rows
+    can be filtered if the list has a `filter_key` and there is a `FilterField` beside it.
     """
 
     ROW_LINES: ClassVar[int] = 1
     ALLOW_MAXIMIZE = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "filter", "Filter", key_display="/"),
+        Binding("escape", "clear_filter", "Clear filter"),
+    ]
 
     DEFAULT_CSS = """
     RowList {
@@ -64,8 +81,10 @@ class RowList(OptionList):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._rows: list[tuple[str, bool]] = []
-        """Id of each row, and whether it is selectable, as the options have it."""
+        self.filter_text = ""
+        """Only rows whose `filter_key` contains this are shown."""
+        self._rows: list[_Shown] = []
+        """The rows as the options have them."""
         self.strips: LRUCache[Hashable, list[Strip]] = LRUCache(STRIPS_CACHED)
         """Rows as they were drawn."""
 
@@ -85,6 +104,15 @@ class RowList(OptionList):
         """Whether the row can be highlighted."""
         return True
 
+    def filter_key(self, index: int) -> str | None:
+        """The text that a filter searches; None for a list that cannot be filtered."""
+        return None
+
+    @property
+    def highlighted_index(self) -> int | None:
+        """The index of the highlighted row in the data."""
+        return None if self.highlighted is None else self._rows[self.highlighted].index
+
     @property
     def highlighted_id(self) -> str | None:
         """The id of the highlighted row."""
@@ -97,13 +125,17 @@ class RowList(OptionList):
         self._highlight(row_id)
 
     def _highlight(self, row_id: str | None) -> None:
-        for index, (known, selectable) in enumerate(self._rows):
-            if known == row_id and selectable:
-                self.highlighted = index
+        for at, row in enumerate(self._rows):
+            if row.id == row_id and row.selectable:
+                self.highlighted = at
 
     def redraw(self) -> None:
         """The data has changed: repaint the rows in view that look different."""
-        rows = [(row_id, self.selectable(at)) for at, row_id in enumerate(self.row_ids())]
+        rows = [
+            _Shown(row_id, index, self.selectable(index))
+            for index, row_id in enumerate(self.row_ids())
+            if not self.filter_text or self._matches(index)
+        ]
         known = len(self._rows)
         if known and rows[:known] == self._rows:
             self.add_options(self._options_for(rows, known))
@@ -114,18 +146,21 @@ class RowList(OptionList):
         # Stock repaints the whole list when one row changes, some 10 kB for a terminal; here its
         # cache is emptied and only the changed lines are painted.
         self._option_render_cache.clear()
-        for index in self._rows_in_view():
-            row, key = self.options[index].prompt, self.row_key(index)
+        for at in self._rows_in_view():
+            row, key = self.options[at].prompt, self.row_key(rows[at].index)
             if isinstance(row, _Row) and (key is None or key != row.key):
-                self.refresh_lines(index * self.ROW_LINES, self.ROW_LINES)
+                self.refresh_lines(at * self.ROW_LINES, self.ROW_LINES)
 
-    def _options_for(self, rows: list[tuple[str, bool]], first: int = 0) -> list[Option]:
+    def _matches(self, index: int) -> bool:
+        return self.filter_text.casefold() in (self.filter_key(index) or "").casefold()
+
+    def _options_for(self, rows: list[_Shown], first: int = 0) -> list[Option]:
         return [
-            Option(_Row(self, index), id=row_id, disabled=not selectable)
-            for index, (row_id, selectable) in enumerate(rows[first:], first)
+            Option(_Row(self, row.index), id=row.id, disabled=not row.selectable)
+            for row in rows[first:]
         ]
 
-    def _replace_rows(self, rows: list[tuple[str, bool]]) -> None:
+    def _replace_rows(self, rows: list[_Shown]) -> None:
         kept, at, offset = self.highlighted_id, self.highlighted or 0, self.scroll_offset.y
         self._rows = rows
         self.set_options(self._options_for(rows))
@@ -155,7 +190,12 @@ class RowList(OptionList):
         if self._rows:
             return super().render_line(y)
         width, style = self.scrollable_content_region.width, self.visual_style
-        line = centred(self.message, y, width, self.size.height)
+        message = self.message
+        if self.filter_text:
+            message = Content(
+                f"Nothing matches “{plain(self.filter_text)}”. Esc clears the filter."
+            )
+        line = centred(message, y, width, self.size.height)
         strips = Visual.to_strips(self, line, width, 1, style, pad=True)
         return strips[0] if strips else Strip.blank(width, style.rich_style)
 
@@ -168,7 +208,7 @@ class RowList(OptionList):
 
     def _next_selectable(self, index: int, direction: int) -> int | None:
         while 0 <= index < len(self._rows):
-            if self._rows[index][1]:
+            if self._rows[index].selectable:
                 return index
             index += direction
         return None
@@ -188,11 +228,33 @@ class RowList(OptionList):
         """The row below."""
         self._step(1)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Filter only what can be filtered; clear a filter only where there is one."""
+        if action == "filter":
+            return len(self.row_ids()) > 0 and self.filter_key(0) is not None
+        if action == "clear_filter":
+            return self.filter_text != ""
+        return True
+
+    def action_filter(self) -> None:
+        """Open the filter field."""
+        self._filter_field.open(self)
+
+    def action_clear_filter(self) -> None:
+        """Show all rows."""
+        self._filter_field.clear()
+
+    @property
+    def _filter_field(self) -> "FilterField":
+        """The nearest one: a list with a `filter_key` has one beside it."""
+        fields = (field for node in self.ancestors for field in node.query(FilterField))
+        return next(fields)
+
     def on_click(self, event: events.Click) -> None:
         """Highlight a row; select it with the second click."""
         event.prevent_default()
         index = event.style.meta.get("option")
-        if index is None or not self._rows[index][1]:
+        if index is None or not self._rows[index].selectable:
             return
         if self.highlighted == index and event.chain == 2:
             self.action_select()
@@ -227,7 +289,7 @@ class _Row(Visual):
         blank = Strip.blank(width, style.rich_style)
         if index >= len(rows.row_ids()):  # it is gone, and the list not redrawn yet
             return [blank] * rows.ROW_LINES
-        focused = index == rows.highlighted and rows.has_focus
+        focused = index == rows.highlighted_index and rows.has_focus
         self.key = rows.row_key(index)
         cached = (self.key, width, style, focused)
         strips = rows.strips.get(cached) if self.key is not None else None
@@ -250,3 +312,53 @@ class _Row(Visual):
     def get_height(self, rules: RulesMap, width: int) -> int:
         """The same for every row."""
         return self._rows.ROW_LINES
+
+
+class FilterField(Input):
+    """A field that filters a list while one types. Enter goes back to the list, Esc clears."""
+
+    DEFAULT_CSS = "FilterField { display: none; height: 1; margin: 0 1; width: 1fr; }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "clear", "Clear filter"),
+        Binding("down", "submit", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__(compact=True, max_length=60, placeholder="filter")
+        self._rows: RowList | None = None
+
+    def open(self, rows: RowList) -> None:
+        """Filter this list from now on."""
+        self._rows = rows
+        self.value = rows.filter_text
+        self.display = True
+        self.focus()
+
+    def clear(self) -> None:
+        """Show all rows, and hide the field."""
+        if self._rows is None:
+            return
+        rows, self._rows = self._rows, None
+        rows.filter_text = self.value = ""
+        rows.redraw()
+        if self.has_focus:
+            rows.focus()
+        self.display = False
+        rows.refresh_bindings()
+
+    def action_clear(self) -> None:
+        """Show all rows."""
+        self.clear()
+
+    @on(Input.Changed)
+    def _filter(self, event: Input.Changed) -> None:
+        event.stop()
+        if self._rows is not None:
+            self._rows.filter_text = self.value.strip()
+            self._rows.redraw()
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        if self._rows is not None:
+            self._rows.focus()

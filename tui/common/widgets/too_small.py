@@ -1,10 +1,13 @@
-"""What a window shows instead of its contents while it is below 56x16."""
+"""The sizes a window may have, and what it shows below the least of them, 56x16."""
 
 from textual.content import Content
 from textual.widget import Widget
 
 LEAST_COLUMNS = 56
 LEAST_ROWS = 16
+WIDTHS = [(0, "-tiny"), (LEAST_COLUMNS, "-narrow"), (92, "-medium"), (132, "-wide")]
+HEIGHTS = [(0, "-flat"), (LEAST_ROWS, "-short"), (38, "-tall")]
+"""Classes that a screen has from so many columns and rows on."""
 
 
 class TooSmall(Widget):

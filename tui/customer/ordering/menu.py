@@ -80,7 +80,7 @@ class DishList(RowList):
             self.post_message(self.NoteWanted(item))
 
     def _item(self) -> MenuItem | None:
-        at = self.highlighted
+        at = self.highlighted_index
         return None if at is None else self.dish(at)
 
     def _set(self, item: MenuItem, quantity: int) -> None:
@@ -122,6 +122,10 @@ class MenuList(DishList):
         if not items:
             self.message = Content("There is nothing on this menu yet. Esc leads back.")
         self.redraw()
+
+    def filter_key(self, index: int) -> str:
+        """Name and description."""
+        return f"{self.items[index].name} {self.items[index].description}"
 
     @on(OptionList.OptionSelected)
     def _add(self, event: OptionList.OptionSelected) -> None:

@@ -43,6 +43,11 @@ class RestaurantList(RowList):
             self.message = Content("No restaurant delivers here yet.")
         self.redraw()
 
+    def filter_key(self, index: int) -> str:
+        """Name, cuisine and description."""
+        restaurant = self.restaurants[index]
+        return f"{restaurant.name} {restaurant.cuisine} {restaurant.description}"
+
     def draw(self, index: int, width: int, focused: bool) -> list[Content]:
         """One restaurant, and a blank line."""
         restaurant = self.restaurants[index]

@@ -19,7 +19,7 @@ from tui.common.dialogs.confirm import ConfirmScreen
 from tui.common.format import euros, field_of, fit, message_for
 from tui.common.sanitize import plain
 from tui.common.widgets.key_bar import KeyBar
-from tui.common.widgets.row_list import RowList
+from tui.common.widgets.row_list import FilterField, RowList
 from tui.common.widgets.status_line import StatusLine
 from tui.customer.ordering.basket import Basket
 from tui.customer.ordering.checkout import SAFE_TO_RETRY, Checkout, menu_in_refusal, place_order
@@ -109,6 +109,7 @@ class NewOrderScreen(Dialog[Order]):
                             yield BasketSummary()
                     yield DishNote()
                 yield Checkout()
+            yield FilterField()
             yield StatusLine()
         yield KeyBar()
 
@@ -131,6 +132,7 @@ class NewOrderScreen(Dialog[Order]):
         return self.query_one(ContentSwitcher).current or "restaurants"
 
     def _show_page(self, page: str) -> None:
+        self.query_one(FilterField).clear()
         self.query_one(ContentSwitcher).current = page
         self.show_status("")
         self.query_one(DishNote).display = False
@@ -190,7 +192,8 @@ class NewOrderScreen(Dialog[Order]):
 
     @on(RowList.OptionSelected, "#restaurants")
     def _restaurant_selected(self, event: RowList.OptionSelected) -> None:
-        restaurant = self.query_one(RestaurantList).restaurants[event.option_index]
+        rows = self.query_one(RestaurantList)
+        restaurant = next(one for one in rows.restaurants if one.id == event.option_id)
         basket = self._baskets.get(restaurant.id) or Basket(restaurant)
         self._open(basket)
         self._run(self._read_menu(basket), "menu")
@@ -233,7 +236,8 @@ class NewOrderScreen(Dialog[Order]):
     @on(RowList.OptionHighlighted, "#menu")
     def _show_photo(self) -> None:
         menu = self.query_one(MenuList)
-        dish = None if menu.highlighted is None else menu.dish(menu.highlighted)
+        at = menu.highlighted_index
+        dish = None if at is None else menu.dish(at)
         self.query_one(DishPhoto).look(dish)
 
     # -- filling

@@ -14,7 +14,7 @@ from tui.common.client.meter import Pattern
 from tui.common.format import message_for
 from tui.common.panel import Panel
 from tui.common.sanitize import plain
-from tui.common.widgets.row_list import RowList
+from tui.common.widgets.row_list import FilterField, RowList
 from tui.customer.orders import format as orders_format
 from tui.customer.orders.details import OrderDetails
 from tui.customer.orders.dialogs import CancelScreen
@@ -42,6 +42,7 @@ class OrdersPanel(Panel):
         ("enter", "details of an order"),
         ("o", "order the same again"),
         ("c", "cancel, until they cook"),
+        ("/", "filter the orders; esc clears"),
         ("r", "refresh"),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -66,6 +67,7 @@ class OrdersPanel(Panel):
         table = OrderTable(self.store)
         yield OrderTableHeader(table)
         yield table
+        yield FilterField()
         yield OrderDetails()
 
     def start(self) -> None:
@@ -240,6 +242,7 @@ class OrdersPanel(Panel):
             return
         known = order.id in self.store
         self.feed.put(order)
+        self.query_one(FilterField).clear()
         self._table.highlight(order.id)
         self._table.focus()
         if not known:

@@ -44,7 +44,8 @@ class OrderTable(RowList):
     @property
     def wants_more(self) -> bool:
         """Whether older orders should be read: the end is near and there are any."""
-        return self.store.older is not None and self.rows_to_end <= NEAR_THE_END
+        near = self.rows_to_end <= NEAR_THE_END
+        return near and self.store.older is not None and not self.filter_text
 
     def redraw(self) -> None:
         """Measure the totals, then draw."""
@@ -71,6 +72,13 @@ class OrderTable(RowList):
             f" {'Order':<{number}}{'Restaurant':<{name}}{'Status':<{status}}{total}"
             + (f"{'Age':>{aged}}" if aged else "")
         )
+
+    def filter_key(self, index: int) -> str:
+        """Number, restaurant, status and dishes."""
+        order = self.store.at(index)
+        dishes = " ".join(item.name for item in order.items)
+        status = STATUS_LOOKS[order.status][1]
+        return f"#{order.number:04d} {order.restaurant.name} {status} {dishes}"
 
     def draw(self, index: int, width: int, focused: bool) -> list[Content]:
         """One order."""

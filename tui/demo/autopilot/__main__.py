@@ -1,4 +1,4 @@
-"""An employee and drivers without a screen, at a believable pace, over the public API."""
+"""Runs autopilots over the public API: employees and drivers at a believable pace."""
 
 import argparse
 import asyncio
@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Secret, TypeAdapter
 
 from server.features.accounts.schemas import Credentials
 from tui.demo.autopilot.kitchen import Autopilot
-from tui.demo.autopilot.news import NewsTurn
+from tui.demo.autopilot.news import Newsroom
 from tui.demo.autopilot.support import ChatClaims
 from tui.demo.processes import demo_folder
 
@@ -22,28 +22,34 @@ log = logging.getLogger("autopilot")
 
 
 async def work(server: str, accounts: Sequence[Credentials], pace: float = 1) -> None:
-    """Put an autopilot at each account's restaurant; returns when all have been refused."""
+    """Run an autopilot for each account; returns when all have been refused."""
     own_ids: set[str] = set()
-    turn, claims = NewsTurn(), ChatClaims()
-    pilots = [Autopilot(server, account, own_ids, pace, turn, claims) for account in accounts]
+    newsroom, claims = Newsroom(), ChatClaims()
+    autopilots = [
+        Autopilot(server, account, own_ids, pace, newsroom, claims) for account in accounts
+    ]
     try:
-        await asyncio.gather(*(pilot.run() for pilot in pilots))
+        await asyncio.gather(*(autopilot.run() for autopilot in autopilots))
     finally:
-        await asyncio.gather(*(pilot.close() for pilot in pilots), return_exceptions=True)
+        closing = (autopilot.close() for autopilot in autopilots)
+        await asyncio.gather(*closing, return_exceptions=True)
 
 
 def read_accounts(path: Path) -> list[Credentials]:
-    """The accounts in a JSON file `[{"email": ..., "password": ...}]`; ValueError in words."""
+    """The accounts in a JSON file `[{"email": ..., "password": ...}]`.
+
+    Raises ValueError with a message for the user.
+    """
     try:
         accounts = TypeAdapter(list[Credentials], config=ConfigDict(hide_input_in_errors=True))
         return accounts.validate_python(json.loads(path.read_text()))
     except FileNotFoundError:
         raise ValueError(
-            f"{path} is not there: `python -m server --demo` writes it, or name accounts "
-            "with --account EMAIL:PASSWORD."
+            f"There is no {path}: `python -m server --demo` writes it. Or name accounts with "
+            "--account EMAIL:PASSWORD."
         ) from None
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path} is no list of accounts: {error}") from None
+        raise ValueError(f"{path} is not a list of accounts: {error}") from None
 
 
 def _account(text: str) -> Credentials:
@@ -64,7 +70,7 @@ def _pace(text: str) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line. Returns 0 when told to stop, 1 when refused, 2 when there is no account."""
+    """The command line. Returns 0 after a signal, 1 when refused, 2 when there is no account."""
     parser = argparse.ArgumentParser(prog="python -m tui.demo.autopilot", description=__doc__)
     parser.add_argument("--server", default="http://127.0.0.1:8080", metavar="URL")
     parser.add_argument("--accounts", type=Path, metavar="FILE")
@@ -78,14 +84,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         log.error("%s", error)
         return 2
-    return asyncio.run(_until_told(work(options.server, accounts, options.pace)))
+    return asyncio.run(_run_until_signal(work(options.server, accounts, options.pace)))
 
 
-async def _until_told(job: Coroutine[None, None, None]) -> int:
+async def _run_until_signal(job: Coroutine[None, None, None]) -> int:
     task = asyncio.ensure_future(job)
     loop = asyncio.get_running_loop()
-    for sign in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(sign, task.cancel)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, task.cancel)
     try:
         await task
     except asyncio.CancelledError:

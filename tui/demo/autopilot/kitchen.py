@@ -1,4 +1,4 @@
-"""An employee without a screen: one account at work in its restaurant's kitchen."""
+"""The autopilot: one employee's account that runs its restaurant without a screen."""
 
 import asyncio
 import contextlib
@@ -18,26 +18,26 @@ from tui.common.client.retry import is_permanent, sync_loop
 from tui.common.client.session import Session
 from tui.common.tracking.track import point_of
 from tui.demo.autopilot.drivers import DriverBots
-from tui.demo.autopilot.news import NewsTurn
+from tui.demo.autopilot.news import Newsroom
 from tui.demo.autopilot.rules import Step, change_for, choose_driver, soonest
 from tui.demo.autopilot.support import Assistant, ChatClaims
 
-BREATH_SECONDS = 1.0
-"""Between two steps of one kitchen, at pace 1: what is overdue does not happen all at once."""
-LATER_SECONDS = 5.0
-"""Until an order is looked at again that had no driver or was refused, at pace 1."""
-PAGES_READ = 10
-"""Pages of 200 orders in which open ones are looked for."""
+STEP_GAP_SECONDS = 1.0
+"""Between two steps of one kitchen, at pace 1: overdue ones do not happen all at once."""
+POSTPONE_SECONDS = 5.0
+"""Until an order that had no driver or was refused is tried again, at pace 1."""
+MAX_PAGES = 10
+"""Of 200 orders each, in which open ones are looked for."""
 
 log = logging.getLogger("autopilot")
 
 
 class _CannotWorkError(ClientError):
-    """Wrong password, or no employee of a restaurant: trying again is of no use."""
+    """Wrong password, or not an employee of a restaurant: trying again cannot help."""
 
 
 class Autopilot:
-    """One account at work in its restaurant, until cancelled or refused for good."""
+    """One account at work in its restaurant, until cancelled or refused permanently."""
 
     def __init__(
         self,
@@ -45,44 +45,44 @@ class Autopilot:
         credentials: Credentials,
         own_ids: set[str],
         pace: float = 1,
-        turn: NewsTurn | None = None,
+        newsroom: Newsroom | None = None,
         claims: ChatClaims | None = None,
     ) -> None:
-        """`turn` is shared by those of whom one announces things, `claims` by those that answer
-        chats together; without a desk none are answered."""
+        """`newsroom` and `claims` are shared by the autopilots of one process; without `claims`
+        no chats are answered."""
         self.session = Session(server, Wire())
         self.api = Api(self.session)
         self.orders: dict[str, Order] = {}
-        """The open orders by id, as last heard."""
+        """The open orders by id."""
         self._credentials = credentials
         self._own_ids = own_ids
         self._pace = pace
-        self._turn = turn or NewsTurn()
+        self._newsroom = newsroom or Newsroom()
         self._name = credentials.email
         self._restaurant_id = ""
-        self._later: dict[str, float] = {}
+        self._postponed: dict[str, float] = {}
         self._news = asyncio.Event()
         self.driver_bots = DriverBots(self.api, pace, self._news.set)
-        """Those who bring what has left."""
+        """Deliver what has left."""
         self._assistant = (
             None if claims is None else Assistant(self.session, self.api, claims, own_ids, pace)
         )
 
     async def run(self) -> None:
-        """Work, and after any trouble start over from what the server says.
+        """Work; after an error start again from what the server says.
 
-        Returns when coming back is of no use: wrong password, no employee.
+        Returns when that cannot help: wrong password, no employee.
         """
         await sync_loop(
             self._begin_shift,
-            self._shift,
+            self._run_shift,
             on_error=self._on_error,
             is_final=lambda error: isinstance(error, _CannotWorkError),
             cap=15,
         )
 
     async def close(self) -> None:
-        """Stop the drivers, log out, if the server listens, and close the connections."""
+        """Stop the drivers, log out if the server answers, and close the connections."""
         await self.driver_bots.close()
         with contextlib.suppress(ClientError, TimeoutError):
             if self.session.account is not None:
@@ -94,10 +94,10 @@ class Autopilot:
         if wait is None:
             log.error("%s: %s", self._name, error.message)
         else:
-            log.warning("%s: %s Again in %.1f s.", self._name, error.message, wait)
+            log.warning("%s: %s Retrying in %.1f s.", self._name, error.message, wait)
 
     async def _log_in(self) -> str:
-        """Log in where needed; the restaurant of this account. Raises `_CannotWorkError`."""
+        """Log in if needed. Returns the account's restaurant. Raises `_CannotWorkError`."""
         account = self.session.account
         if account is None:
             try:
@@ -115,69 +115,70 @@ class Autopilot:
 
     async def _begin_shift(self) -> str | None:
         self._restaurant_id = await self._log_in()
-        cursor = await self._read_board()
-        log.info("%s: on duty, %d open orders", self._name, len(self.orders))
+        cursor = await self._read_orders()
+        log.info("%s: started, %d open orders", self._name, len(self.orders))
         return cursor
 
-    async def _shift(self, cursor: str | None) -> None:
+    async def _run_shift(self, cursor: str | None) -> None:
         restaurant_id = self._restaurant_id
-        hands = [
-            asyncio.create_task(self._follow(restaurant_id, cursor)),
+        tasks = [
+            asyncio.create_task(self._read_events(restaurant_id, cursor)),
             asyncio.create_task(self._work()),
             asyncio.create_task(
-                self._turn.announce_for_ever(self.session, self.api, self._pace, self._name)
+                self._newsroom.announce(self.session, self.api, self._pace, self._name)
             ),
         ]
-        # It minds its own troubles: a kitchen goes on without it.
-        aside = [] if self._assistant is None else [self._assistant.run(restaurant_id)]
-        besides = [asyncio.create_task(work) for work in aside]
+        # It handles its own errors: a kitchen goes on without it.
+        optional = []
+        if self._assistant is not None:
+            optional.append(asyncio.create_task(self._assistant.run(restaurant_id)))
         try:
-            done, _ = await asyncio.wait(hands, return_when=asyncio.FIRST_COMPLETED)
-            for hand in done:
-                hand.result()
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
         finally:
-            for hand in (*hands, *besides):
-                hand.cancel()
-            await asyncio.gather(*hands, *besides, return_exceptions=True)
+            for task in (*tasks, *optional):
+                task.cancel()
+            await asyncio.gather(*tasks, *optional, return_exceptions=True)
 
-    async def _read_board(self) -> str | None:
-        # The first page's cursor is the oldest: what later pages already know comes once more by
-        # the stream, and the versions tell.
+    async def _read_orders(self) -> str | None:
+        # The first page's cursor is the oldest: the stream repeats what later pages already have,
+        # and the versions tell.
         page = await self.api.orders(limit=200)
         cursor, found = page.cursor, list(page.items)
-        for _ in range(PAGES_READ - 1):
+        for _ in range(MAX_PAGES - 1):
             if page.next is None:
                 break
             page = await self.api.orders(before=page.next, limit=200)
             found += page.items
-        # All at once: drivers are on the road meanwhile, with what is open here.
+        # Replaced at once: the drivers on the road read it.
         self.orders = {order.id: order for order in found if not order.status.terminal}
-        self._later.clear()
-        self._told()
+        self._postponed.clear()
+        self._on_change()
         return cursor
 
-    async def _follow(self, restaurant_id: str, cursor: str | None) -> None:
+    async def _read_events(self, restaurant_id: str, cursor: str | None) -> None:
         path = f"/restaurants/{restaurant_id}/orders"
         async with LogStream(
             self.session, f"{path}/stream", f"{path}/events", "kitchen", cursor
         ) as stream:
             async for event in stream:
                 try:
-                    self._note(Order.model_validate_json(event.data))
+                    self._apply(Order.model_validate_json(event.data))
                 except ValidationError:
-                    log.debug("%s: passing over an event %r", self._name, event.type)
+                    log.debug("%s: ignored an event %r", self._name, event.type)
         raise Unreachable("The stream of orders has ended.")
 
-    def _note(self, order: Order) -> None:
+    def _apply(self, order: Order) -> None:
         known = self.orders.get(order.id)
         if order.status.terminal:
             self.orders.pop(order.id, None)
-            self._later.pop(order.id, None)
+            self._postponed.pop(order.id, None)
         elif known is None or order.version >= known.version:
             self.orders[order.id] = order
-        self._told()
+        self._on_change()
 
-    def _told(self) -> None:
+    def _on_change(self) -> None:
         self.driver_bots.update(self.orders.values(), self._own_ids)
         self._news.set()
 
@@ -185,28 +186,30 @@ class Autopilot:
         while True:
             self._news.clear()
             now = time.monotonic()
-            waiting = {key: at for key, at in self._later.items() if at > now}
-            at_hand = [order for order in self.orders.values() if order.id not in waiting]
+            postponed = {key: at for key, at in self._postponed.items() if at > now}
+            due = [order for order in self.orders.values() if order.id not in postponed]
             step = soonest(
-                at_hand, self._own_ids, datetime.now(UTC), self._pace, self.driver_bots.delivery
+                due, self._own_ids, datetime.now(UTC), self._pace, self.driver_bots.delivery
             )
             if step is not None and step.seconds <= 0:
-                await self._take(step)
-                await asyncio.sleep(BREATH_SECONDS * self._pace)
+                await self._take_step(step)
+                await asyncio.sleep(STEP_GAP_SECONDS * self._pace)
                 continue
-            until = [at - now for at in waiting.values()] + ([step.seconds] if step else [])
+            until = [at - now for at in postponed.values()] + ([step.seconds] if step else [])
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(until, default=None)):
                     await self._news.wait()
 
-    async def _take(self, step: Step) -> None:
+    async def _take_step(self, step: Step) -> None:
         order, driver = step.order, None
         if step.to is OrderStatus.OUT_FOR_DELIVERY:
             drivers = await self.api.drivers()
-            driver = choose_driver(drivers, point_of(order.restaurant), self.driver_bots.persons)
+            driver = choose_driver(
+                drivers, point_of(order.restaurant), self.driver_bots.with_persons
+            )
             if driver is None:
                 log.info("%s: #%d waits for a driver", self._name, order.number)
-                self._put_off(order)
+                self._postpone(order)
                 return
         try:
             changed = await self.api.set_status(order.id, change_for(step, driver, self._pace))
@@ -214,22 +217,22 @@ class Autopilot:
             if not is_permanent(refusal) or refusal.status == 401:
                 raise
             log.info("%s: #%d %s", self._name, order.number, refusal.message)
-            await self._look_again(order)
+            await self._refresh_order(order)
         else:
             log.info("%s: #%d %s", self._name, order.number, changed.status)
-            self._note(changed)
+            self._apply(changed)
 
-    async def _look_again(self, order: Order) -> None:
-        # Somebody was quicker, or the step is not to be had: what the server says now decides.
-        self._put_off(order)
+    async def _refresh_order(self, order: Order) -> None:
+        # Somebody was quicker, or the step is not allowed: the order as it is now decides.
+        self._postpone(order)
         try:
-            self._note(await self.api.order(order.id))
+            self._apply(await self.api.order(order.id))
         except ApiError as error:
             if error.status != 404:
                 raise
             self.orders.pop(order.id, None)
-            self._later.pop(order.id, None)
-            self._told()
+            self._postponed.pop(order.id, None)
+            self._on_change()
 
-    def _put_off(self, order: Order) -> None:
-        self._later[order.id] = time.monotonic() + LATER_SECONDS * self._pace
+    def _postpone(self, order: Order) -> None:
+        self._postponed[order.id] = time.monotonic() + POSTPONE_SECONDS * self._pace

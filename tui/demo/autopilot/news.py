@@ -1,4 +1,4 @@
-"""What the autopilot announces now and then, and when."""
+"""What the autopilots announce, and when."""
 
 import asyncio
 import logging
@@ -23,12 +23,12 @@ from tui.common.client.session import Session
 log = logging.getLogger("autopilot")
 
 FIRST_SECONDS = 20.0
-"""From the beginning of the shift to the first one, at pace 1, where none is recent."""
+"""From the start to the first one, at pace 1, where none is recent."""
 EVERY_SECONDS = 600.0
 """From one to the next, at pace 1; up to SPREAD shorter or longer."""
 SPREAD = 0.2
-STANDS = timedelta(hours=3)
-"""After that it is gone by itself."""
+LIFETIME = timedelta(hours=3)
+"""After that an announcement expires."""
 
 _E, _C, _S = Audience.EVERYONE, Audience.CUSTOMERS, Audience.EMPLOYEES
 _INFO, _WARNING = Severity.INFO, Severity.WARNING
@@ -58,24 +58,24 @@ TEXTS: tuple[tuple[Severity, Audience, str, str], ...] = (
     (_WARNING, _C, "Busy evening", "Kitchens take a little longer than they say. Thank you."),
     (_INFO, _S, "Thank you for a calm noon", "Nothing was late. That is worth saying."),
 )
-"""Severity, audience, title, text: more of them than can stand at once."""
+"""Severity, audience, title, text: more of them than are current at any time."""
 
 
-class NewsTurn:
-    """Whose turn it is to announce: of all autopilots of one process one at a time."""
+class Newsroom:
+    """Shared by the autopilots of one process, of which one at a time announces."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
-        self._said: deque[str] = deque(maxlen=len(TEXTS) // 2)
-        """Titles, also of what somebody has withdrawn since."""
+        self._recent: deque[str] = deque(maxlen=len(TEXTS) // 2)
+        """Titles, also of announcements that were withdrawn since."""
 
-    async def announce_for_ever(self, session: Session, api: Api, pace: float, name: str) -> None:
-        """Wait for the turn, then announce until cancelled or in trouble."""
+    async def announce(self, session: Session, api: Api, pace: float, name: str) -> None:
+        """Wait until no other autopilot announces, then announce until cancelled or an error."""
         async with self._lock:
             await asyncio.sleep(FIRST_SECONDS * pace)
             while True:
                 try:
-                    wait = await self._look(session, api, pace, name)
+                    wait = await self._announce_if_due(session, api, pace, name)
                 except ApiError as refusal:
                     if not is_permanent(refusal) or refusal.status == 401:
                         raise
@@ -83,47 +83,46 @@ class NewsTurn:
                     wait = EVERY_SECONDS * pace
                 await asyncio.sleep(wait * random.uniform(1, 1 + SPREAD))  # noqa: S311
 
-    async def _look(self, session: Session, api: Api, pace: float, name: str) -> float:
-        """Announce something if it is time; gives the seconds until it is again."""
-        # Read anew each time: people announce and withdraw too.
+    async def _announce_if_due(self, session: Session, api: Api, pace: float, name: str) -> float:
+        """Announce something if it is due; returns the seconds until the next is."""
+        # Read each time: people announce and withdraw too.
         page = await api.announcements(Scope.ALL, limit=200)
         wait = seconds_to_wait(page.items, session.server_now(), pace)
         if wait > 0:
             return wait
-        new = choose(page.items, self._said, session.server_now())
+        new = choose(page.items, self._recent, session.server_now())
         if new is not None:
             await api.announce(new, str(uuid.uuid4()))
-            self._said.append(new.title)
+            self._recent.append(new.title)
             log.info("%s: announced “%s”", name, new.title)
         return EVERY_SECONDS * pace
 
 
-def seconds_to_wait(standing: Iterable[Announcement], now: datetime, pace: float) -> float:
-    """Until the next is due: some time after the last of ours, whoever of us made it."""
+def seconds_to_wait(current: Iterable[Announcement], now: datetime, pace: float) -> float:
+    """Until the next is due, counted from the last that any autopilot made."""
     ours = {title for _, _, title, _ in TEXTS}
-    last = max((one.published_at for one in standing if one.title in ours), default=None)
+    last = max((one.published_at for one in current if one.title in ours), default=None)
     if last is None:
         return 0.0
     return max(0.0, EVERY_SECONDS * (1 - SPREAD) * pace - (now - last).total_seconds())
 
 
 def choose(
-    standing: Iterable[Announcement], said: Iterable[str], now: datetime
+    current: Iterable[Announcement], recent: Iterable[str], now: datetime
 ) -> NewAnnouncement | None:
-    """The one of TEXTS after the last, that neither stands nor was said lately; None where there
-    is none."""
-    titles = [one.title for one in sorted(standing, key=lambda one: one.published_at)]
-    titles += said
-    places = {title: place for place, (_, _, title, _) in enumerate(TEXTS)}
-    last = [places[title] for title in titles if title in places][-1:]
-    begin = last[0] + 1 if last else 0
-    for severity, audience, title, body in (*TEXTS[begin:], *TEXTS[:begin]):
+    """The next of TEXTS that is neither current nor recent; None where there is none."""
+    titles = [one.title for one in sorted(current, key=lambda one: one.published_at)]
+    titles += recent
+    indices = {title: index for index, (_, _, title, _) in enumerate(TEXTS)}
+    last = [indices[title] for title in titles if title in indices][-1:]
+    first = last[0] + 1 if last else 0
+    for severity, audience, title, body in (*TEXTS[first:], *TEXTS[:first]):
         if title not in titles:
             return NewAnnouncement(
                 title=title,
                 body=body,
                 severity=severity,
                 audience=audience,
-                expires_at=now + STANDS,
+                expires_at=now + LIFETIME,
             )
     return None

@@ -1,4 +1,4 @@
-"""What the autopilot does with an order, and when: rules without a network."""
+"""What the autopilot does with an order, and when: rules without a clock or network."""
 
 import hashlib
 import math
@@ -9,7 +9,8 @@ from enum import Enum, auto
 
 from server.features.drivers.schemas import DriverOnDuty, Point
 from server.features.orders.schemas import STEPS, Order, OrderStatus, StatusChange
-from tui.common.tracking.track import metres_between, point_of
+from tui.common.tracking.planner import LONGEST_TRIP_SECONDS, TOO_FAR_METRES, is_at
+from tui.common.tracking.track import DETOUR, metres_between, point_of
 from tui.common.tracking.trip import FASTEST, USUAL_SPEED
 
 STEP_SECONDS = {
@@ -19,35 +20,23 @@ STEP_SECONDS = {
     OrderStatus.READY: 12.0,
     OrderStatus.OUT_FOR_DELIVERY: 30.0,
 }
-"""How long an order stays at each status, at pace 1; the last only where nobody can ride."""
+"""How long an order stays at each status, at pace 1; at the last only where no driver can go."""
 
 SPREAD = 0.2
 """Each stay is up to this share shorter or longer, so that orders do not march in step."""
 
 FULL_HANDS = 3
-"""Orders a driver carries before another one has to wait for somebody to come back."""
-
-AT_PLACE_METRES = 100.0
-"""Who is nearer to a place than that is there."""
-
-TOO_FAR_METRES = 20_000.0
-"""Beyond that nobody rides: half a minute's stay stands for the way."""
-
-LONGEST_TRIP_SECONDS = 240.0
-"""Seconds of one ride, at pace 1: for a longer way the driver is faster."""
-
-DETOUR = 1.3
-"""Streets are longer than the straight line."""
+"""The most orders a driver carries; another one waits for a driver to come back."""
 
 
 class Delivery(Enum):
     """How far an order that is on its way has come."""
 
-    RIDING = auto()
+    ON_THE_WAY = auto()
     """Its driver is on the road, or has another door to go to first."""
     AT_THE_DOOR = auto()
     STRANDED = auto()
-    """There is no way to ride."""
+    """No driver can get it to the door."""
 
 
 @dataclass(frozen=True)
@@ -67,23 +56,23 @@ def next_status(status: OrderStatus) -> OrderStatus | None:
 
 
 def touched_by_person(order: Order, own_ids: Collection[str]) -> bool:
-    """Whether some other employee has had a hand in this order, however long ago.
+    """Whether another employee has ever changed this order.
 
-    The autopilot names a driver only with the step to `out_for_delivery`. So a driver before that,
-    or a version beyond the steps of the timeline (a driver named or exchanged at a status that
-    stayed), is somebody else's doing too, whoever it says has done it.
+    The autopilot assigns a driver only in the step to `out_for_delivery`. So a driver before that,
+    or a version beyond the steps of the timeline (a driver assigned or replaced without a step),
+    is a person's doing too.
     """
     actors = [entry.by for entry in order.timeline]
     if order.driver is not None and order.driver.assigned_by is not None:
         actors.append(order.driver.assigned_by)
     if any(actor.role == "employee" and actor.id not in own_ids for actor in actors):
         return True
-    named_early = order.driver is not None and order.status in STEPS[:4]
-    return named_early or order.version > len(order.timeline)
+    assigned_early = order.driver is not None and order.status in STEPS[:4]
+    return assigned_early or order.version > len(order.timeline)
 
 
 def stay_seconds(order: Order, pace: float) -> float:
-    """How long this order stays where it is: the same answer whoever asks, and when."""
+    """How long this order stays at its status: the same for every autopilot, at any time."""
     seed = hashlib.sha256(f"{order.id} {order.status}".encode()).digest()
     spread = 1 + SPREAD * (seed[0] / 127.5 - 1)
     return STEP_SECONDS[order.status] * spread * pace
@@ -94,13 +83,13 @@ def decide(
     own_ids: Collection[str],
     now: datetime,
     pace: float = 1,
-    delivery: Delivery = Delivery.RIDING,
+    delivery: Delivery = Delivery.ON_THE_WAY,
 ) -> Step | None:
-    """The step to take with this order, or None where the autopilot has nothing to do yet, or ever.
+    """The next step of this order, or None where the autopilot has nothing to do now, or ever.
 
     `pace` stretches the time (2 is half as fast). The wait is never longer than the whole stay,
-    so that a clock that differs from the server's does no harm. What is on its way waits for
-    nothing but its driver, unless that one is stranded.
+    so that a clock that differs from the server's does no harm. An order on its way waits only
+    for its driver, unless it is stranded.
     """
     following = next_status(order.status)
     if following is None or touched_by_person(order, own_ids):
@@ -117,9 +106,9 @@ def soonest(
     own_ids: Collection[str],
     now: datetime,
     pace: float = 1,
-    delivery_of: Callable[[Order], Delivery] = lambda _: Delivery.RIDING,
+    delivery_of: Callable[[Order], Delivery] = lambda _: Delivery.ON_THE_WAY,
 ) -> Step | None:
-    """Of all these orders' steps the one due first; of those overdue, the oldest order's."""
+    """The step that is due first; of several overdue ones that of the oldest order."""
     steps = [
         step for order in orders if (step := decide(order, own_ids, now, pace, delivery_of(order)))
     ]
@@ -127,37 +116,32 @@ def soonest(
 
 
 def choose_driver(
-    drivers: Iterable[DriverOnDuty], restaurant: Point, persons: Collection[str] = ()
+    drivers: Iterable[DriverOnDuty], restaurant: Point, with_persons: Collection[str] = ()
 ) -> DriverOnDuty | None:
-    """Who is to bring an order: one who is at the restaurant, or has never been anywhere, before
-    one who has to come back first; of those the one who carries least, the first in the roster
-    among equals. Drivers in `persons`, ids, are out for people and come last. None if all are full.
+    """The driver for an order: one who is at the restaurant, or was never seen, before one who
+    has to come back first; of those the one who carries least, and of equals the first. Drivers
+    in `with_persons` (ids) deliver for people and come last. None if all are full.
     """
 
-    def reluctance(driver: DriverOnDuty) -> tuple[bool, bool, int]:
+    def priority(driver: DriverOnDuty) -> tuple[bool, bool, int]:
         away = driver.location is not None and not is_at(restaurant, point_of(driver.location))
-        return driver.id in persons, away, len(driver.carrying)
+        return driver.id in with_persons, away, len(driver.carrying)
 
     free = [driver for driver in drivers if len(driver.carrying) < FULL_HANDS]
-    return min(free, key=reluctance, default=None)
-
-
-def is_at(place: Point, here: Point) -> bool:
-    """Whether somebody here is there."""
-    return metres_between(place, here) <= AT_PLACE_METRES
+    return min(free, key=priority, default=None)
 
 
 def trip_seconds(order: Order, pace: float) -> float:
-    """About how long the ride from the restaurant to the door takes, hurried as it will be."""
+    """About how long the trip from the restaurant to the door takes, at the speed of `Trip`."""
     metres = metres_between(point_of(order.restaurant), point_of(order.address))
     if metres > TOO_FAR_METRES:
         return STEP_SECONDS[OrderStatus.OUT_FOR_DELIVERY] * pace
-    way = metres * DETOUR
-    return max(min(way / USUAL_SPEED, LONGEST_TRIP_SECONDS) * pace, way / FASTEST)
+    length = metres * DETOUR
+    return max(min(length / USUAL_SPEED, LONGEST_TRIP_SECONDS) * pace, length / FASTEST)
 
 
 def change_for(step: Step, driver: DriverOnDuty | None = None, pace: float = 1) -> StatusChange:
-    """What to ask of the server. Its `expected_version` loses to anybody who was quicker."""
+    """The request for that step. Its `expected_version` loses to anybody who was quicker."""
     minutes = None
     if step.to is OrderStatus.ACCEPTED:
         ahead = STEPS[STEPS.index(OrderStatus.ACCEPTED) : -2]

@@ -1,4 +1,4 @@
-"""The autopilot at the support desk: it answers a chat until a person has time for it."""
+"""The autopilot's support assistant: answers a chat until a person claims it."""
 
 import asyncio
 import logging
@@ -21,40 +21,39 @@ from tui.common.client.retry import sync_loop
 from tui.common.client.session import Session
 
 WAIT_SECONDS = 6.0
-"""So long a person has before the autopilot answers, at pace 1."""
+"""From a customer's first message to the greeting, at pace 1: time for a person to answer."""
 THINK_SECONDS = 2.0
 """From a customer's message to the answer, at pace 1."""
-STRANGER = 2.0
-"""A pilot of another restaurant, which cannot see the order, waits so many times longer."""
-ANSWERS_AT_MOST = 30
-"""In one chat: whoever goes on beyond that is no customer who wants to know something."""
+OTHER_RESTAURANT = 2.0
+"""The assistant of another restaurant, which cannot see the order, waits that many times longer."""
+MAX_ANSWERS = 30
+"""In one chat: a longer one is no customer who wants to know something."""
 
 log = logging.getLogger("autopilot")
 
 
 class ChatClaims:
-    """What the autopilots of one process know of each other: who answers where."""
+    """The chats that the assistants of one process answer: each has one assistant at most."""
 
     def __init__(self) -> None:
         self._claimed: set[str] = set()
 
     def claim(self, chat_id: str) -> bool:
-        """Whether the chat is free for whoever asks; from now on it is theirs."""
+        """Claim the chat; False where another assistant has it."""
         if chat_id in self._claimed:
             return False
         self._claimed.add(chat_id)
         return True
 
     def release(self, chat_id: str) -> None:
-        """Nobody answers there any more."""
+        """Leave the chat to the others."""
         self._claimed.discard(chat_id)
 
 
 class Assistant:
-    """Answers chats that nobody has taken up, without taking them up itself.
+    """Answers chats that no person has claimed, without claiming them on the server.
 
-    So they stay in the queue, and whoever takes one has it at once: the assistant says no more
-    there. It also stays out where a person has written.
+    So they stay in the queue. As soon as a person claims or writes in one, the assistant leaves.
     """
 
     def __init__(
@@ -75,18 +74,18 @@ class Assistant:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def run(self, restaurant_id: str) -> None:
-        """Watch the queue until cancelled; returns where the server knows no chats."""
+        """Watch the queue until cancelled; returns where the server has no chats."""
 
         async def read() -> str | None:
             self._restaurant = (await self._api.restaurant(restaurant_id)).name
             return await self._read_queue()
 
-        def failed(error: ClientError, wait: float | None) -> None:
+        def on_error(error: ClientError, wait: float | None) -> None:
             if wait is None:
-                log.info("no support from here: %s", error.message)
+                log.info("no support assistant: %s", error.message)
 
         try:
-            await sync_loop(read, self._watch, on_error=failed, cap=15)
+            await sync_loop(read, self._watch_queue, on_error=on_error, cap=15)
         finally:
             tasks = list(self._tasks.values())
             for task in tasks:
@@ -97,10 +96,10 @@ class Assistant:
         page = await self._api.open_chats()
         self._chats = {chat.id: chat for chat in page.items}
         for chat in page.items:
-            self._consider(chat)
+            self._start_if_needed(chat)
         return page.cursor
 
-    async def _watch(self, cursor: str | None) -> None:
+    async def _watch_queue(self, cursor: str | None) -> None:
         async with LogStream(
             self._session, "/chats/stream", "/chats/events", "support queue", cursor
         ) as stream:
@@ -110,45 +109,45 @@ class Assistant:
                 except ValidationError:
                     continue
                 self._chats[chat.id] = chat
-                self._consider(chat)
+                self._start_if_needed(chat)
 
-    def _consider(self, chat: Chat) -> None:
-        if chat.id not in self._tasks and wants_an_answer(chat):
-            task = asyncio.create_task(self._wait_and_attend(chat), name=f"chat {chat.id}")
+    def _start_if_needed(self, chat: Chat) -> None:
+        if chat.id not in self._tasks and needs_answer(chat):
+            task = asyncio.create_task(self._wait_and_answer(chat), name=f"chat {chat.id}")
             self._tasks[chat.id] = task
             task.add_done_callback(lambda task: self._done(chat.id, task))
 
     def _done(self, chat_id: str, task: asyncio.Task[None]) -> None:
         self._tasks.pop(chat_id, None)
-        if task.cancelled() or (fault := task.exception()) is None:
+        if task.cancelled() or (error := task.exception()) is None:
             return
-        if isinstance(fault, ClientError | ResetStream):
-            log.info("left a chat: %s", fault)
+        if isinstance(error, ClientError | ResetStream):
+            log.info("left a chat: %s", error)
         else:
-            log.error("left a chat", exc_info=fault)
+            log.error("left a chat", exc_info=error)
 
-    async def _wait_and_attend(self, chat: Chat) -> None:
-        # Not all autopilots of a town at the same moment.
+    async def _wait_and_answer(self, chat: Chat) -> None:
+        # At random, so that not all assistants of a town try at the same moment.
         wait = WAIT_SECONDS * self._pace * random.uniform(1.0, 1.5)  # noqa: S311
         is_ours = chat.order is None or chat.order.restaurant == self._restaurant
-        await asyncio.sleep(wait if is_ours else wait * STRANGER)
-        if not wants_an_answer(self._chats[chat.id]) or not self._claims.claim(chat.id):
+        await asyncio.sleep(wait if is_ours else wait * OTHER_RESTAURANT)
+        if not needs_answer(self._chats[chat.id]) or not self._claims.claim(chat.id):
             return
         try:
-            await self._attend(self._chats[chat.id])
+            await self._answer_chat(self._chats[chat.id])
         finally:
             self._claims.release(chat.id)
 
-    async def _attend(self, chat: Chat) -> None:
-        """Answer until a person has it."""
+    async def _answer_chat(self, chat: Chat) -> None:
+        """Answer until a person claims the chat, writes in it, or closes it."""
         page = await self._api.messages(chat.id)
         if touched_by_person(page.items, self._own_ids):
             return
         meter = self._session.wire.meter("support chat", Pattern.WEBSOCKET)
         async with Room(self._session, chat.id, meter, page.cursor) as room:
             replying: asyncio.Task[None] | None = None
-            said = sum(one.sender.id in self._own_ids for one in page.items)
-            if not said:
+            sent = sum(one.sender.id in self._own_ids for one in page.items)
+            if not sent:
                 replying = asyncio.create_task(self._reply(room, chat, None))
             elif page.items and page.items[0].sender.id == chat.customer.id:
                 replying = asyncio.create_task(self._reply(room, chat, page.items[0].text))
@@ -158,10 +157,10 @@ class Assistant:
                         case TakenFrame() | ClosedFrame():
                             return
                         case ChatMessage() if frame.sender.id == chat.customer.id:
-                            if said >= ANSWERS_AT_MOST:
+                            if sent >= MAX_ANSWERS:
                                 return
                             if replying is None or replying.done():
-                                said += 1
+                                sent += 1
                                 replying = asyncio.create_task(self._reply(room, chat, frame.text))
                         case ChatMessage() if frame.sender.id not in self._own_ids:
                             return
@@ -171,17 +170,17 @@ class Assistant:
                     await asyncio.gather(replying, return_exceptions=True)
 
     async def _reply(self, room: Room, chat: Chat, text: str | None) -> None:
-        """Say the greeting, or an answer to that."""
-        think = THINK_SECONDS * self._pace
-        await asyncio.sleep(think / 4)
+        """Send an answer to `text`; without it, the greeting."""
+        seconds = THINK_SECONDS * self._pace
+        await asyncio.sleep(seconds / 4)
         room.typing()
-        order = await self._order(chat)
-        await asyncio.sleep(think)
+        order = await self._order_of(chat)
+        await asyncio.sleep(seconds)
         now = datetime.now(UTC)
         room.send(greeting(chat, order, now) if text is None else answer(text, order, now))
 
-    async def _order(self, chat: Chat) -> Order | None:
-        """The order it is about, where this restaurant may see it."""
+    async def _order_of(self, chat: Chat) -> Order | None:
+        """The order the chat is about, where this restaurant may see it."""
         if chat.order is None or chat.order.restaurant != self._restaurant:
             return None
         try:
@@ -192,7 +191,7 @@ class Assistant:
 
 EMPLOYEE = "employee"
 
-_STANDING = {
+_STATUS_TEXTS = {
     OrderStatus.PLACED: "is with {restaurant}, who have not accepted it yet",
     OrderStatus.ACCEPTED: "has been accepted by {restaurant}; they begin to cook soon",
     OrderStatus.PREPARING: "is being prepared by {restaurant}",
@@ -201,7 +200,7 @@ _STANDING = {
     OrderStatus.DELIVERED: "has been delivered",
     OrderStatus.CANCELLED: "was cancelled",
 }
-_WORDS = {
+_TOPICS = {
     "person": r"\b(person|human|agent|somebody|someone|people|employee|manager|staff|real)\b",
     "driver": r"\b(driver|rider|courier|who brings|bike)\b",
     "cancel": r"\b(cancel|call (it )?off|refund|money back)\b",
@@ -211,8 +210,8 @@ _WORDS = {
 }
 
 
-def wants_an_answer(chat: Chat) -> bool:
-    """Whether nobody has this chat, and its customer had the last word or nobody any."""
+def needs_answer(chat: Chat) -> bool:
+    """Whether nobody has claimed this chat, and the last message, if any, is its customer's."""
     if chat.status is not ChatStatus.OPEN or chat.employee is not None:
         return False
     last = chat.last_message
@@ -220,59 +219,56 @@ def wants_an_answer(chat: Chat) -> bool:
 
 
 def touched_by_person(history: Sequence[ChatMessage], own_ids: Collection[str]) -> bool:
-    """Whether a person at the desk has written; the autopilot stays out of it then.
-
-    `history` is the newest first.
-    """
+    """Whether an employee other than the autopilots has written."""
     return any(one.sender.role == EMPLOYEE and one.sender.id not in own_ids for one in history)
 
 
 def greeting(chat: Chat, order: Order | None, now: datetime) -> str:
-    """The first words: who this is and is not, what it can tell, and that a person will come."""
+    """The first message: that this is no person, what it knows, and that a person will come."""
     first = chat.customer.name.split()[0] if chat.customer.name.split() else "there"
-    words = [
+    sentences = [
         f"Hello {first}, I am the automatic assistant, not a person.",
         "A colleague takes over as soon as one is free; your chat keeps its place in the queue.",
     ]
     if order is not None:
-        words.append(f"Until then: {standing(order, now)}")
+        sentences.append(f"Until then: {order_status(order, now)}")
     elif chat.order is not None:
-        words.append("I cannot look into that order from here, but they can.")
+        sentences.append("I cannot look into that order from here, but they can.")
     else:
-        words.append("Until then, tell me what happened, so that they find it all here.")
-    return " ".join(words)
+        sentences.append("Until then, tell me what happened, so that they find it all here.")
+    return " ".join(sentences)
 
 
 def answer(text: str, order: Order | None, now: datetime) -> str:
-    """What to say to that. It claims nothing but what the order says."""
-    about = {name for name, words in _WORDS.items() if re.search(words, text, re.IGNORECASE)}
-    if "person" in about:
+    """The answer to a message. It says nothing that the order does not say."""
+    topics = {name for name, found in _TOPICS.items() if re.search(found, text, re.IGNORECASE)}
+    if "person" in topics:
         return (
             "Of course. Everybody at the desk sees that you are waiting, and a person takes over "
             "as soon as one is free. I am only the automatic assistant."
         )
     if order is None:
-        if about == {"thanks"}:
+        if topics == {"thanks"}:
             return "You are welcome."
         return "Thank you, I have kept that for my colleague, who will answer you here."
-    if "cancel" in about:
-        return _cancelling(order)
-    if "driver" in about:
-        return _driver(order, now)
-    if about & {"order", "hello"}:
-        return standing(order, now)
-    if "thanks" in about:
+    if "cancel" in topics:
+        return _cancel_answer(order)
+    if "driver" in topics:
+        return _driver_answer(order, now)
+    if topics & {"order", "hello"}:
+        return order_status(order, now)
+    if "thanks" in topics:
         return "You are welcome."
     return (
         "I can only tell how your order stands, as I am an automatic assistant. I have kept your "
-        f"message for my colleague. {standing(order, now)}"
+        f"message for my colleague. {order_status(order, now)}"
     )
 
 
-def standing(order: Order, now: datetime) -> str:
-    """How the order stands, in a sentence."""
-    words = _STANDING[order.status].format(restaurant=order.restaurant.name)
-    sentence = f"Your order #{order.number:04d} {words}"
+def order_status(order: Order, now: datetime) -> str:
+    """The order's status, as a sentence."""
+    status = _STATUS_TEXTS[order.status].format(restaurant=order.restaurant.name)
+    sentence = f"Your order #{order.number:04d} {status}"
     if order.status is OrderStatus.OUT_FOR_DELIVERY and order.driver is not None:
         sentence += f" with {order.driver.name}"
     if order.status is OrderStatus.CANCELLED and order.timeline and order.timeline[-1].reason:
@@ -288,7 +284,7 @@ def standing(order: Order, now: datetime) -> str:
     return f"{sentence}."
 
 
-def _cancelling(order: Order) -> str:
+def _cancel_answer(order: Order) -> str:
     number = f"#{order.number:04d}"
     if order.status in CANCELLABLE:
         return (
@@ -303,7 +299,7 @@ def _cancelling(order: Order) -> str:
     )
 
 
-def _driver(order: Order, now: datetime) -> str:
+def _driver_answer(order: Order, now: datetime) -> str:
     if order.driver is None:
-        return f"No driver has your order yet. {standing(order, now)}"
-    return f"{order.driver.name} brings your order. {standing(order, now)}"
+        return f"No driver has your order yet. {order_status(order, now)}"
+    return f"{order.driver.name} brings your order. {order_status(order, now)}"

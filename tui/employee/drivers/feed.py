@@ -1,4 +1,4 @@
-"""Keeps the roster as the server has it: read at the start, when asked, and where it must be."""
+"""Keeps the driver list current: read at the start, on request, and where no stream does."""
 
 import asyncio
 import contextlib
@@ -14,32 +14,32 @@ if TYPE_CHECKING:
     from tui.common.client.api import Api
 
 LEAST_SECONDS = 5.0
-"""Between two readings for the sake of drivers whom no stream shows."""
+"""Between two readings for drivers without a stream."""
 
 
 class DriversFeed:
-    """Runs until cancelled; `changed` is called with each answer, good or bad."""
+    """Runs until cancelled; `changed` is called with each answer or error."""
 
     def __init__(self, api: "Api", driver_list: DriverList, changed: Callable[[], None]) -> None:
         self.loaded = False
-        """Whether the roster has been read at least once."""
+        """Whether the list has been read at least once."""
         self.error = ""
-        """Why it could not be read the last time, in words."""
+        """Why the last reading failed; "" if it did not."""
         self.over = False
-        """Whether it is not tried again by itself."""
-        self.again = False
-        """Whether to read it every so often: there are drivers whom no stream shows."""
+        """Whether it is read again only on request."""
+        self.repeats = False
+        """Whether to read it regularly, since some drivers have no stream."""
         self._api = api
-        self._roster = driver_list
+        self._driver_list = driver_list
         self._changed = changed
-        self._asked = asyncio.Event()
+        self._requested = asyncio.Event()
 
-    def ask(self) -> None:
-        """Read it once more, now."""
-        self._asked.set()
+    def reload(self) -> None:
+        """Read it again now."""
+        self._requested.set()
 
     async def run(self) -> None:
-        """Read, and read again whenever it is time."""
+        """Read, and read again when it is time."""
         while True:
             try:
                 page = await retry(
@@ -48,11 +48,11 @@ class DriversFeed:
             except ClientError:
                 await self._pause(None)
                 continue
-            self._roster.read(page)
+            self._driver_list.update(page)
             self.loaded, self.error, self.over = True, "", False
             self._changed()
             seconds = max(LEAST_SECONDS, page.interval_seconds)
-            while not await self._pause(seconds) and not self.again:
+            while not await self._pause(seconds) and not self.repeats:
                 pass
 
     def _on_error(self, error: ClientError, wait: float | None) -> None:
@@ -61,10 +61,10 @@ class DriversFeed:
         self._changed()
 
     async def _pause(self, seconds: float | None) -> bool:
-        """So long, or until somebody asks; whether somebody did."""
+        """Wait for so long, or for a request; whether there was one."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._asked.wait()
-        asked = self._asked.is_set()
-        self._asked.clear()
-        return asked
+                await self._requested.wait()
+        requested = self._requested.is_set()
+        self._requested.clear()
+        return requested

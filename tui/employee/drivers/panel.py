@@ -1,4 +1,4 @@
-"""The panel "Drivers": what each is about, and all of them on the map, as they move."""
+"""The panel "Drivers": a list of what each is doing, and a map on which they move."""
 
 import time
 from collections.abc import Coroutine, Iterable
@@ -11,65 +11,66 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.worker import Worker
 
+from server.features.drivers.schemas import Point
 from server.features.orders.schemas import Order
 from server.features.restaurants.schemas import Restaurant
 from tui.common.client.meter import Pattern
 from tui.common.map.basemap import Basemap, load_basemap
+from tui.common.map.geometry import Marker, Overlay
 from tui.common.map.widget import TownMap
 from tui.common.panel import Panel
-from tui.common.tracking.track import point_of
+from tui.common.tracking.planner import TOO_FAR_METRES
+from tui.common.tracking.track import driver_marker, lat_lng, lat_lngs, metres_between, point_of
 from tui.employee.drivers import format as drivers_format
-from tui.employee.drivers import map as driver_map
 from tui.employee.drivers.controller import DriversController
-from tui.employee.drivers.dialogs import AssignScreen, takeable
-from tui.employee.drivers.layout import Layout, layout_for
+from tui.employee.drivers.dialogs import AssignScreen, assignable
 from tui.employee.drivers.model import DriverList, DriverState
-from tui.employee.drivers.view import DriverListView
-from tui.employee.kitchen import format as kitchen_text
+from tui.employee.drivers.view import DriverListView, MapPosition, map_position
+from tui.employee.kitchen.format import NO_RESTAURANT
 from tui.employee.kitchen.model import COLUMNS
 from tui.employee.kitchen.panel import KitchenPanel
 from tui.employee.staleness import Banner
 
-BEAT_SECONDS = 0.5
-"""How often ages are drawn again, and the board is looked at."""
-PAINT_SECONDS = 0.2
-"""In a storm: a map that changes faster cannot be read."""
-TOO_EARLY = "The open orders are still being read; try again in a moment."
+UPDATE_SECONDS = 0.5
+"""Between two readings of the kitchen's board; ages are drawn again with each."""
+DRAW_SECONDS = 0.2
+"""At least, between two drawings: a map that changes faster cannot be read."""
+TOO_EARLY = "The open orders are still loading; try again in a moment."
 
 
 class DriversPanel(Panel):
-    """A roster and a map; the driver under the cursor is the one who is watched on it."""
+    """A list and a map; the map follows the driver under the cursor."""
 
     TITLE = "Drivers"
     PATTERN = Pattern.SSE
     CARD_BODY = (44, 18)
     KEYS = (
-        ("↑↓", "go among the drivers"),
-        ("enter f", "follow on the map, and back"),
-        ("a", "give the driver an order"),
-        ("s", "simulate a ride, or stop it"),
-        ("m", "to the map, and back"),
-        ("+ - 0", "zoom the map; all of it"),
-        ("r", "read the roster again"),
+        ("↑↓", "choose a driver"),
+        ("enter f", "follow on the map, or show all of it"),
+        ("a", "assign an order to the driver"),
+        ("s", "simulate a trip, or stop it"),
+        ("m", "to the map, or back to the list"),
+        ("+ - 0", "zoom the map, or show all of it"),
+        ("r F5", "refresh the drivers"),
     )
     DEFAULT_CSS = """
     DriversPanel {
         & > .body { padding: 0; }
         & Banner { padding: 0 1; }
-        & #stage { height: 1fr; layout: vertical; }
-        &.-right #stage { layout: horizontal; }
-        &.-right #roster { width: 48%; max-width: 56; }
-        &.-bare TownMap { display: none; }
-        &.-bare.-map TownMap { display: block; }
-        &.-bare.-map #roster { display: none; }
+        & #list-and-map { height: 1fr; layout: vertical; }
+        &.-beside #list-and-map { layout: horizontal; }
+        &.-beside #drivers { width: 48%; max-width: 56; }
+        &.-one TownMap { display: none; }
+        &.-one.-map TownMap { display: block; }
+        &.-one.-map #drivers { display: none; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "follow", "Follow"),
         Binding("a", "assign", "Assign"),
-        Binding("s", "ride", "Simulate ride"),
+        Binding("s", "simulate", "Simulate trip"),
         Binding("m", "map", "Map"),
-        Binding("r,f5", "retry", "Reload"),
+        Binding("r,f5", "retry", "Refresh", key_display="r"),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -79,68 +80,66 @@ class DriversPanel(Panel):
         self.map = TownMap()
         self.controller: DriversController | None = None
         self._kitchen: KitchenPanel | None = None
-        self._moved_by_hand = False
-        self._painted_at = 0.0
-        self._layout: Layout | None = None
+        self._selected_by_user = False
+        self._drawn_at = 0.0
+        self._position: MapPosition | None = None
 
     def body(self) -> ComposeResult:
-        """A line for trouble, the roster, the map."""
+        """A warning line, the list, the map."""
         yield Banner()
-        with Container(id="stage"):
+        with Container(id="list-and-map"):
             yield self.view
             yield self.map
 
     def start(self) -> None:
-        """Read roster and map, and look at the board beside."""
+        """Read the drivers and the map; the open orders are the kitchen's."""
         self.needs_redraw = True
         self._kitchen = self.screen.query_one(KitchenPanel)
         account = self.session.account
         if account is None or account.restaurant_id is None:
-            self.view.words = kitchen_text.NO_RESTAURANT
+            self.view.message = NO_RESTAURANT
             return
         self.controller = DriversController(
             self.session, self.api, self.driver_list, self._run, self.toast, self._changed
         )
-        self._run("map", load_basemap(self.api, self._lay))
-        self.set_interval(BEAT_SECONDS, self._beat)
+        self._run("map", load_basemap(self.api, self._set_basemap))
+        self.set_interval(UPDATE_SECONDS, self._on_timer)
 
     def stop(self) -> None:
-        """Nobody rides on without this window."""
+        """Stop the simulated trips of this window."""
         if self.controller is not None:
             self.controller.close()
 
     def drop_connection(self) -> None:
-        """Drop the stream of the driver in view, or the poll that stands in for it."""
-        tracker = self.controller.watch_of(self.state) if self.controller is not None else None
+        """Drop the stream of the selected driver, or the poll that replaces it."""
+        tracker = self.controller.tracker_of(self.state) if self.controller is not None else None
         if tracker is None or not tracker.drop_connection():
-            self.notify("There is no connection to cut just now.", title=self.TITLE)
+            self.notify("No driver is being tracked; nothing to cut.", title=self.TITLE)
 
     def commands(self) -> Iterable[SystemCommand]:
-        """What the palette offers of it."""
+        """What the command palette offers."""
         if self.state is not None:
             yield SystemCommand(
-                "Follow the driver", "Close by on the map, or back to the whole", self.action_follow
+                "Follow the driver", "On the map, or show all of it", self.action_follow
             )
             yield SystemCommand(
-                "Give the driver an order", "What is open and not theirs yet", self.action_assign
+                "Assign an order to the driver", "One that has not left yet", self.action_assign
             )
             yield SystemCommand(
-                "Simulate a ride of the driver, or stop it",
+                "Simulate a trip of the driver, or stop it",
                 "Along the streets, to the doors and back",
-                self.action_ride,
+                self.action_simulate,
             )
-        yield SystemCommand("Read the roster again", "Who is on duty, and where", self.action_retry)
+        yield SystemCommand("Refresh the drivers", "Read the list again now", self.action_retry)
 
     def redraw(self) -> None:
-        """Paint roster, map, card and edge."""
-        beat = time.monotonic()
-        if beat - self._painted_at < PAINT_SECONDS:
+        """Draw list, map, card and edge."""
+        now = time.monotonic()
+        if now - self._drawn_at < DRAW_SECONDS:
             self.needs_redraw = True
             return
-        self._painted_at = beat
-        self._paint()
-
-    # -- what others use
+        self._drawn_at = now
+        self._draw()
 
     @property
     def state(self) -> DriverState | None:
@@ -150,20 +149,20 @@ class DriversPanel(Panel):
     # -- keys
 
     def action_follow(self) -> None:
-        """Follow the driver on the map, close by, or show everything again."""
+        """Follow the driver on the map, or show all of it again."""
         state = self.state
         if state is None:
             return
         if state.track.newest is None:
-            self.toast(f"{state.driver.name} was never seen, so there is nothing to follow.")
+            self.toast(f"{drivers_format.no_location(state)}, so the map cannot follow.")
             return
-        self._paint()
+        self._draw()
         self.map.action_follow()
-        if self.has_class("-bare") and not self.has_class("-map"):
+        if self.has_class("-one") and not self.has_class("-map"):
             self.action_map()
 
     def action_assign(self) -> None:
-        """Give the driver an order."""
+        """Assign an order to the driver."""
         state = self.state
         if state is None:
             return
@@ -172,89 +171,89 @@ class DriversPanel(Panel):
             self.toast(TOO_EARLY)
             return
 
-        def answered(order: Order | None) -> None:
+        def on_choice(order: Order | None) -> None:
             if order is not None:
                 kitchen.actions.assign(order, state.id)
 
-        self.app.push_screen(AssignScreen(state.driver, takeable(orders, state.id)), answered)
+        self.app.push_screen(AssignScreen(state.driver, assignable(orders, state.id)), on_choice)
 
-    def action_ride(self) -> None:
-        """Start a simulated ride of the driver, or stop it."""
+    def action_simulate(self) -> None:
+        """Start a simulated trip of the driver, or stop it."""
         state, restaurant = self.state, self._restaurant
         if state is None or self.controller is None:
             return
-        self._look()
+        self._update()
         if restaurant is None or self._open_orders() is None:
             self.toast(TOO_EARLY)
             return
-        self.controller.trip(state, point_of(restaurant), self.map.basemap)
+        self.controller.trips.toggle(state, point_of(restaurant), self.map.basemap)
 
     def action_map(self) -> None:
-        """To the map, so that its keys work, and back to the roster."""
-        there = self.map.has_focus or self.has_class("-bare", "-map")
-        self.set_class(not there, "-map", update=False)
+        """Move the focus to the map, so that its keys work, or back to the list."""
+        on_map = self.map.has_focus or self.has_class("-one", "-map")
+        self.set_class(not on_map, "-map", update=False)
         self.app.stylesheet.update_nodes([self, self.view, self.map])
-        self.screen.set_focus(self.view if there else self.map)
+        self.screen.set_focus(self.view if on_map else self.map)
 
     def action_retry(self) -> None:
-        """Read the roster again."""
+        """Read the drivers again now."""
         if self.controller is not None:
             self.controller.reload()
 
     @on(DriverListView.Moved)
-    def _moved(self) -> None:
-        self._moved_by_hand = True
+    def _on_moved(self) -> None:
+        self._selected_by_user = True
         self._changed()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Where the map has room."""
+        """Place the map where there is room for it."""
         super().on_resize(event)
-        self._fit()
+        self._arrange()
         self._changed()
 
-    # -- what happens by itself
+    # -- updates
 
-    def _beat(self) -> None:
-        """Ages have changed, and maybe the orders."""
-        by_itself = not self._moved_by_hand and not self.has_focus_within
-        if self.controller is not None and by_itself:
-            self.view.driver_id = self.controller.lead(self.state)
-        self._look()
+    def _on_timer(self) -> None:
+        """Select the most urgent driver, and apply the board."""
+        if self.controller is not None and not self._selected_by_user and not self.has_focus_within:
+            self.view.driver_id = self.controller.default_selection(self.state)
+        self._update()
         self._changed()
 
-    def _look(self) -> None:
-        """Look at the orders as the kitchen's board has them."""
+    def _update(self) -> None:
+        """Apply the orders as the kitchen's board has them."""
         if self.controller is not None:
-            self.controller.look(self._open_orders(), self.view.driver_id)
+            self.controller.update(self._open_orders(), self.view.driver_id)
 
-    def _paint(self) -> None:
+    def _draw(self) -> None:
         now, controller = self._now(), self.controller
         if controller is None:
             self.view.show(())
             return
-        self.view.words = drivers_format.words_for_empty(controller.feed)
-        self.query_one(Banner).show(drivers_format.words_for_old(controller.feed))
+        self.view.message = drivers_format.empty_message(controller.feed)
+        self.query_one(Banner).show(drivers_format.stale_message(controller.feed))
         self.view.show([controller.row(one) for one in self.driver_list.states])
-        self._fit()
+        self._arrange()
         state = self.state
-        tracker = controller.watch_of(state)
-        corner = drivers_format.corner(state, tracker, now)
-        self.map.show(driver_map.overlay(self.driver_list, state, self._restaurant, corner, now))
+        tracker = controller.tracker_of(state)
+        corner = drivers_format.map_corner(state, tracker, now)
+        self.map.show(overlay_of(self.driver_list, state, self._restaurant, corner, now))
         self.set_summary(drivers_format.summary(self.driver_list, controller.feed, now))
-        self.set_badge(self.driver_list.out_count, drivers_format.note(self.driver_list, state))
+        self.set_badge(self.driver_list.out_count, drivers_format.footer(self.driver_list, state))
         self.show_meter(tracker.meter if tracker is not None else None)
 
-    def _fit(self) -> None:
-        """Roster and map where there is room for them."""
+    def _arrange(self) -> None:
+        """Place the map where there is room for it."""
         width, height = self.content_size
-        layout = layout_for(width, height, len(self.driver_list.states), self.view.lines_wanted)
-        if layout != self._layout:
-            self._layout = layout
-            self.set_class(layout.right, "-right")
-            self.set_class(not layout.below and not layout.right, "-bare")
-            self.view.styles.height = layout.roster_lines or "1fr"
+        count = len(self.driver_list.states)
+        position = map_position(width, height, count, self.view.lines_wanted)
+        if position != self._position:
+            self._position = position
+            self.set_class(position.beside, "-beside")
+            self.set_class(not position.below and not position.beside, "-one")
+            self.view.styles.height = position.list_lines or "1fr"
 
-    def _lay(self, basemap: Basemap) -> None:
+    def _set_basemap(self, basemap: Basemap) -> None:
         self.map.basemap = basemap
 
     def _changed(self) -> None:
@@ -266,10 +265,10 @@ class DriversPanel(Panel):
     def _run(self, group: str, work: Coroutine[object, object, None]) -> Worker[None]:
         return self.run_worker(work, group=group, exit_on_error=False)
 
-    # -- the panel beside
+    # -- the kitchen's panel
 
     def _open_orders(self) -> list[Order] | None:
-        """As the kitchen's board has them; None while it has not been read."""
+        """As the kitchen's board has them; None before it is loaded."""
         kitchen = self._kitchen
         if kitchen is None or kitchen.feed is None or not kitchen.feed.loaded:
             return None
@@ -280,3 +279,39 @@ class DriversPanel(Panel):
     def _restaurant(self) -> Restaurant | None:
         feed = self._kitchen.feed if self._kitchen is not None else None
         return feed.restaurant if feed is not None else None
+
+
+def overlay_of(
+    driver_list: DriverList,
+    selected: DriverState | None,
+    restaurant: Restaurant | None,
+    corner: str,
+    now: datetime,
+) -> Overlay:
+    """The restaurant, every driver near it, and of the selected driver the doors, trail and
+    route."""
+    home = None if restaurant is None else point_of(restaurant)
+    markers: list[Marker] = []
+    if restaurant is not None:
+        markers.append(Marker("restaurant", restaurant.name, lat_lng(restaurant)))
+    for state in driver_list.states:
+        if state is not selected and _is_near(state, home):
+            other = driver_marker(state.driver.name, state.track, now, chosen=False)
+            markers += [other] if other is not None else []
+    if selected is None:
+        return Overlay(tuple(markers), hud=corner)
+    markers += [Marker("home", f"#{one.number}", lat_lng(one.address)) for one in selected.doors]
+    driver = driver_marker(selected.driver.name, selected.track, now, chosen=True)
+    if driver is None:
+        return Overlay(tuple(markers), hud=corner)
+    track = selected.track
+    return Overlay((*markers, driver), lat_lngs(track.trail), lat_lngs(track.ahead), corner)
+
+
+def _is_near(state: DriverState, home: Point | None) -> bool:
+    """Whether the driver belongs on the map: one last seen in another country would shrink the
+    town to a dot."""
+    newest = state.track.newest
+    if newest is None or home is None:
+        return newest is not None
+    return metres_between(point_of(newest), home) <= TOO_FAR_METRES

@@ -1,4 +1,7 @@
-"""One driver in the roster: two lines of text, a third for what is special, and their ink."""
+"""The list of drivers: how a row is drawn, the list itself, and its size beside the map.
+
+Drawn by hand: rows are two to four lines high, and ages change in all of them every half second.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,13 +20,13 @@ from textual.widget import Widget
 from tui.common.format import fit
 from tui.common.sanitize import plain
 from tui.common.styles import Inks, Line, Part
+from tui.common.tracking.planner import TripPlanner
 from tui.employee.drivers import format as drivers_format
 from tui.employee.drivers.model import DriverState
-from tui.employee.drivers.trips import TripPlanner
 from tui.employee.kitchen.format import wrap
 
 ROW_LINES = 2
-"""Of a driver about whom there is nothing special."""
+"""Of a driver without a simulated trip or an error."""
 INDENT = 4
 """Cells before the lines below the first: bar, gap, glyph, gap."""
 GAUGE_CELLS = 10
@@ -32,12 +35,12 @@ LEAST_NAME_CELLS = 8
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A driver and what this window has to do with them."""
+    """A driver, with the simulated trip and the error that belong to their row."""
 
     state: DriverState
     planner: TripPlanner | None = None
     error: str = ""
-    """Why the server does not tell where they are."""
+    """Why the server refuses the driver's locations."""
 
     @property
     def height(self) -> int:
@@ -45,7 +48,7 @@ class Row:
         return ROW_LINES + (self.planner is not None) + bool(self.error)
 
 
-def paint(
+def draw_row(
     row: Row, width: int, now: datetime, inks: Inks, *, selected: bool, focused: bool
 ) -> list[Line]:
     """The row's lines, all `width` cells wide."""
@@ -55,55 +58,60 @@ def paint(
         ground = "block-cursor-background" if focused else "panel"
     bar: Part = ("▌", "primary") if selected else (" ", "")
     room = width - INDENT - 1
-    glyph, ink = drivers_format.LOOKS[state.standing(now)]
-    about = drivers_format.about(state, now)
-    name = fit(state.driver.name, max(LEAST_NAME_CELLS, room - cell_len(about) - 1))
-    about = fit(about, room - cell_len(name) - 1)
+    glyph, ink = drivers_format.ACTIVITY_LOOKS[state.activity(now)]
+    activity = drivers_format.activity_text(state, now)
+    name = fit(state.driver.name, max(LEAST_NAME_CELLS, room - cell_len(activity) - 1))
+    activity = fit(activity, room - cell_len(name) - 1)
     title = "bold block-cursor-foreground" if selected and focused else "bold"
-    about_ink = ink if not state.items else f"bold {ink}"
-    seen, seen_ink = drivers_format.seen(state, now)
-    seen = fit(seen, room)
-    has = [one for one in (drivers_format.load(state), plain(state.driver.vehicle)) if one]
-    left = fit(" · ".join(has), room - cell_len(seen) - 1)
+    activity_ink = ink if not state.orders else f"bold {ink}"
+    age, age_ink = drivers_format.location_age(state, now)
+    age = fit(age, room)
+    parts = (drivers_format.order_numbers(state), plain(state.driver.vehicle))
+    left = fit(" · ".join(filter(None, parts)), room - cell_len(age) - 1)
     lead: list[Part] = [bar, (" " * (INDENT - 1), "")]
     lines = [
-        [bar, (" ", ""), (f"{glyph} ", ink), (name, title), *_right(room, name, about, about_ink)],
-        [*lead, (left, "wire-ink"), *_right(room, left, seen, seen_ink)],
+        [
+            bar,
+            (" ", ""),
+            (f"{glyph} ", ink),
+            (name, title),
+            *_right(room, name, activity, activity_ink),
+        ],
+        [*lead, (left, "wire-ink"), *_right(room, left, age, age_ink)],
     ]
     if row.planner is not None:
-        lines.append([*lead, *_trip(row.planner, room)])
+        lines.append([*lead, *_trip_line(row.planner, room)])
     if row.error:
         lines.append([*lead, (fit(f"✕ {row.error}", room), "bold error")])
     return [inks.line(parts, width, ground) for parts in lines]
 
 
-def _right(room: int, left: str, words: str, ink: str) -> list[Part]:
-    return [(" " * max(1, room - cell_len(left) - cell_len(words)), ""), (words, ink)]
+def _right(room: int, left: str, right: str, ink: str) -> list[Part]:
+    return [(" " * max(1, room - cell_len(left) - cell_len(right)), ""), (right, ink)]
 
 
-def _trip(planner: TripPlanner, room: int) -> list[Part]:
-    """What a simulated ride is about, and a gauge of the way to its goal."""
-    words, error = drivers_format.trip(planner)
-    if error or planner.stopping:
-        return [(fit(words, room), "bold warning" if error else "secondary")]
+def _trip_line(planner: TripPlanner, room: int) -> list[Part]:
+    """What a simulated trip is doing, and a gauge of the way to its next stop."""
+    status, failing = drivers_format.trip_status(planner)
+    if failing or planner.stopping:
+        return [(fit(status, room), "bold warning" if failing else "secondary")]
     share = f"{planner.progress * 100:3.0f}%"
     done = round(planner.progress * GAUGE_CELLS)
     spare = room - GAUGE_CELLS - len(share) - 2
-    if cell_len(words) > spare:
-        words = fit(words, room - len(share) - 1)
-        return [(words, "secondary"), *_right(room, words, share, "secondary")]
-    gap = " " * (spare + 1 - cell_len(words))
+    if cell_len(status) > spare:
+        status = fit(status, room - len(share) - 1)
+        return [(status, "secondary"), *_right(room, status, share, "secondary")]
+    gap = " " * (spare + 1 - cell_len(status))
     return [
-        (words, "secondary"), (gap, ""), ("━" * done, "secondary"),
+        (status, "secondary"), (gap, ""), ("━" * done, "secondary"),
         ("╌" * (GAUGE_CELLS - done), "wire-sep"), (f" {share}", "secondary"),
     ]  # fmt: skip
 
 
 class DriverListView(Widget, can_focus=True):
-    """A few lines a driver, one driver under the cursor: by id, so that it stays on the driver
-    when others come or go."""
+    """A few lines for each driver. The cursor stays on its driver when others come or go."""
 
-    DEFAULT_CSS = "RosterView { width: 1fr; height: 1fr; background: $surface; }"
+    DEFAULT_CSS = "DriverListView { width: 1fr; height: 1fr; background: $surface; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move(-1)", show=False),
         Binding("down", "move(1)", show=False),
@@ -114,36 +122,36 @@ class DriverListView(Widget, can_focus=True):
     ]
 
     class Moved(Message):
-        """A person has moved the cursor."""
+        """The user has moved the cursor."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
-        super().__init__(id="roster")
-        self.words = ""
-        """What to say where there is no driver."""
+        super().__init__(id="drivers")
+        self.message = ""
+        """What an empty list says."""
         self.driver_id: str | None = None
-        """Who is under the cursor."""
+        """The driver under the cursor."""
         self._clock = clock
         self._rows: Sequence[Row] = ()
         self._top = 0
         self._inks: Inks | None = None
         self._lines: list[Line] = []
         self._width = 0
-        self._places: list[tuple[range, str]] = []
+        self._row_lines: list[tuple[range, str]] = []
 
     @property
     def lines_wanted(self) -> int:
-        """How many lines the whole roster takes."""
+        """How many lines all rows take."""
         return sum(row.height for row in self._rows)
 
     def show(self, rows: Sequence[Row]) -> None:
-        """These are the rows from now on. The cursor stays on its driver, else on the first."""
+        """Replace the rows. The cursor stays on its driver, or goes to the first."""
         self._rows = rows
-        if self._at is None:
+        if self._cursor is None:
             self.driver_id = rows[0].state.id if rows else None
         self.repaint()
 
     def repaint(self) -> None:
-        """Show what has changed with the next frame."""
+        """Draw what has changed with the next frame."""
         if not self.size:
             return
         old, width = self._lines, self._width
@@ -162,7 +170,7 @@ class DriverListView(Widget, can_focus=True):
         return Strip(self._lines[y], self._width)
 
     def notify_style_update(self) -> None:
-        """Another theme, other inks."""
+        """Drop the styles of the theme before."""
         super().notify_style_update()
         self._inks = None
         self._lines = []
@@ -177,51 +185,51 @@ class DriverListView(Widget, can_focus=True):
 
     def action_move(self, down: int) -> None:
         """Move the cursor by so many drivers."""
-        at = self._at
+        at = self._cursor
         if at is not None:
-            self._go(self._rows[min(max(at + down, 0), len(self._rows) - 1)].state.id)
+            self._select(self._rows[min(max(at + down, 0), len(self._rows) - 1)].state.id)
 
     def on_click(self, event: events.Click) -> None:
         """Put the cursor where the mouse is."""
-        for place, driver_id in self._places:
-            if event.y in place:
-                self._go(driver_id)
+        for lines, driver_id in self._row_lines:
+            if event.y in lines:
+                self._select(driver_id)
                 return
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """The wheel goes down the roster."""
+        """Move the cursor down."""
         event.stop()
         self.action_move(1)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """The wheel goes up the roster."""
+        """Move the cursor up."""
         event.stop()
         self.action_move(-1)
 
     @property
-    def _at(self) -> int | None:
+    def _cursor(self) -> int | None:
         ids = (row.state.id for row in self._rows)
         return next((at for at, one in enumerate(ids) if one == self.driver_id), None)
 
-    def _go(self, driver_id: str) -> None:
+    def _select(self, driver_id: str) -> None:
         self.driver_id = driver_id
         self.repaint()
         self.post_message(self.Moved())
 
     def _paint(self) -> None:
-        """Draw what is in view: whole rows from the first one on that leaves the cursor's in it."""
+        """Draw whole rows, from the first one that leaves the cursor's row in view."""
         inks = self._inks = self._inks or Inks(self.app.theme_variables)
         width, height = self.size
         now = self._clock()
-        self._width, self._places = width, []
+        self._width, self._row_lines = width, []
         lines = self._empty(inks) if not self._rows else []
         self._top = self._first(height)
         for row in self._rows[self._top :]:
             if len(lines) >= height:
                 break
             selected = row.state.id == self.driver_id
-            drawn = paint(row, width, now, inks, selected=selected, focused=self.has_focus)
-            self._places.append((range(len(lines), len(lines) + len(drawn)), row.state.id))
+            drawn = draw_row(row, width, now, inks, selected=selected, focused=self.has_focus)
+            self._row_lines.append((range(len(lines), len(lines) + len(drawn)), row.state.id))
             lines += drawn
         del lines[height:]
         lines += [inks.line([], width)] * (height - len(lines))
@@ -235,14 +243,14 @@ class DriverListView(Widget, can_focus=True):
     def _empty(self, inks: Inks) -> list[Line]:
         width = self.size.width
         return [
-            inks.line([(f" {line}", "wire-ink")], width) for line in wrap(self.words, width - 2)
+            inks.line([(f" {line}", "wire-ink")], width) for line in wrap(self.message, width - 2)
         ]
 
     def _first(self, height: int) -> int:
-        """The row to begin with; the last line is kept for what does not fit."""
+        """The first row to draw; the last line is kept for the number of those that do not fit."""
         if self.lines_wanted <= height:
             return 0
-        at = self._at or 0
+        at = self._cursor or 0
         top = min(self._top, at)
         heights = [row.height for row in self._rows]
         while top < at and sum(heights[top : at + 1]) > height - 1:
@@ -252,7 +260,40 @@ class DriverListView(Widget, can_focus=True):
         return top
 
     def _hidden(self, height: int) -> int:
-        """How many rows from the first one on are not wholly in view."""
+        """How many rows below the first one drawn do not fit."""
         ends = list(accumulate(row.height for row in self._rows[self._top :]))
         room = height if self._top == 0 and ends and ends[-1] <= height else height - 1
         return sum(end > room for end in ends)
+
+
+BESIDE_FROM_COLUMNS = 64
+"""A map beside the list needs so much, and is worth it where a low panel has many drivers."""
+WIDE_COLUMNS = 100
+"""From this width on the map is beside the list, however high the panel is."""
+LOW_ROWS = 28
+BELOW_FROM_ROWS = 14
+"""A lower panel has room for one of the two alone."""
+LIST_SHARE = 0.42
+"""Of the height, where the map is below."""
+MIN_LIST_LINES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class MapPosition:
+    """The map `below` the list, `beside` it, or (neither) in its place."""
+
+    below: bool = False
+    beside: bool = False
+    list_lines: int = 0
+    """Height of the list where the map is below; else it has the whole height."""
+
+
+def map_position(width: int, height: int, drivers: int, lines: int) -> MapPosition:
+    """For a panel of so many cells inside, and a list that takes so many `lines` in all."""
+    most = int(height * LIST_SHARE)
+    crowded = height < LOW_ROWS and ROW_LINES * drivers >= most
+    if width >= (BESIDE_FROM_COLUMNS if crowded else WIDE_COLUMNS):
+        return MapPosition(beside=True)
+    if height < BELOW_FROM_ROWS:
+        return MapPosition()
+    return MapPosition(below=True, list_lines=min(max(MIN_LIST_LINES, most), lines + 1))

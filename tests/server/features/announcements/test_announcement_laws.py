@@ -103,7 +103,7 @@ def small_scale(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that few events reach behind the ring, and few readers are a crowd."""
     monkeypatch.setattr(log_topic, "RING", 4)
     monkeypatch.setattr(log_topic, "PAGE", 3)
-    monkeypatch.setattr(topic, "AT_ONCE", 1)
+    monkeypatch.setattr(topic, "DIRECT_READERS", 1)
     monkeypatch.setattr(topic, "SLICE_SECONDS", 0.0)
 
 
@@ -232,9 +232,9 @@ class Run:
                 self.readers[who].cut()
             case ("come back", who):
                 self.readers[who].come_back()
-            case ("forget", _):
+            case ("drop", _):
                 for name in ("customers", "employees", "all"):
-                    self.hub.forget(f"announcements:{name}")
+                    self.hub.drop_ring(f"announcements:{name}")
             case ("turn", turns):  # less than a round of slices takes
                 for _ in range(turns):
                     await asyncio.sleep(0)
@@ -289,7 +289,7 @@ step = st.one_of(
     st.tuples(st.just("cut"), who),
     st.tuples(st.just("turn"), st.integers(1, 3)),
     st.tuples(st.just("come back"), who),
-    st.tuples(st.just("forget"), st.just(0)),
+    st.tuples(st.just("drop"), st.just(0)),
     st.tuples(st.just("let run"), st.integers(1, 4)),
 )
 

@@ -12,7 +12,7 @@ from server.features.chat.frame_schemas import CloseCode, CloseReason, read_serv
 from server.features.chat.messages import FRAME_COST
 from server.realtime.hub import Hub
 from server.realtime.log_topic import LogTopic
-from server.transports import duplex
+from server.transports import outbox
 from support.cast import Cast, cast_of
 from support.live_server import running_server, settings_for
 from support.rest import Rest
@@ -535,6 +535,6 @@ async def enters(rest: Rest, chat_id: str) -> bool:
 
 
 def test_the_codes_are_those_of_the_transport() -> None:
-    for name, code in vars(duplex.CloseCode).items():
+    for name, code in vars(outbox.CloseCode).items():
         if name.isupper():
             assert getattr(CloseCode, name) == code

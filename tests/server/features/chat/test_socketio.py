@@ -11,7 +11,7 @@ import socketio
 
 from server.features.chat.frame_schemas import GoodbyeFrame
 from server.realtime.hub import Hub
-from server.transports import duplex, socketio_engine
+from server.transports import outlet, socketio_engine
 from server.transports import socketio as transport
 from server.transports.connections import Connections
 from support.cast import Cast, cast_of
@@ -335,8 +335,8 @@ async def test_a_member_that_does_not_read_costs_bounded_memory_and_gets_everyth
                 await desk.say(text, str(number))
                 await desk.next("message")
             queue = member.queue(server)
-            assert queue.bytes <= duplex.BUFFER + 8192
-            assert queue.bytes > duplex.BUFFER / 2, "nothing has piled up"
+            assert queue.bytes <= outlet.BUFFER + 8192
+            assert queue.bytes > outlet.BUFFER / 2, "nothing has piled up"
             names = await member.read(300)
             assert names == [str(number) for number in range(300)]
             await desk.say("live again", "live")

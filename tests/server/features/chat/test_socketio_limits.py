@@ -13,7 +13,7 @@ from server.core.serving import Server
 from server.realtime.hub import Hub
 from server.transports import socketio as transport
 from server.transports.connections import Connections, End
-from server.transports.duplex import BUFFER
+from server.transports.outlet import BUFFER
 from server.transports.socketio_engine import HARD_BUFFER
 from support.cast import Cast, cast_of
 from support.idle_reader import idle_reader
@@ -69,7 +69,7 @@ async def test_clients_that_do_not_say_who_they_are_are_few(data_dir: Path) -> N
         third = await handshake(nobody)
         assert await third.post("1") == 200
         await handshake(nobody)
-        door_of(server)._unidentified._most = 2
+        door_of(server)._unidentified._limit = 2
         async with nobody.http.get(nobody.url(POLLING)) as answer:
             assert answer.status == 503
             assert "Try again" in (await answer.json(content_type=None))["detail"]
@@ -261,7 +261,7 @@ async def test_answers_that_nobody_reads_end_it(
         await wait_until(lambda: server.services[Connections].held == 0, 10)
 
 
-async def test_a_seat_that_is_taken_while_the_session_ends_is_given_back(data_dir: Path) -> None:
+async def test_a_room_entered_while_the_session_ends_is_left_again(data_dir: Path) -> None:
     async with running_server(settings_for(data_dir)) as server, cast_of(server) as cast:
         hub = server.services[Hub]
         chat_id = await open_chat(cast.customer)
@@ -270,13 +270,13 @@ async def test_a_seat_that_is_taken_while_the_session_ends_is_given_back(data_di
             session = await identified(cast.customer)
             (known,) = door_of(server)._sessions.values()
             joining = asyncio.create_task(session.post(f'42["join",{{"chat_id":"{chat_id}"}}]'))
-            while not known.places:  # noqa: ASYNC110
+            while not known.rooms:  # noqa: ASYNC110
                 await asyncio.sleep(0)
             known.end(End.REVOKED)
             await joining
             await wait_until(lambda: not door_of(server)._sessions, 10, what="it has ended")
         await wait_until(lambda: hub.listeners == listeners, 5, what="every seat is free")
-        assert not door_of(server)._handlers["join"].__self__._seats  # type: ignore[attr-defined]
+        assert not door_of(server)._handlers["join"].__self__._participants  # type: ignore[attr-defined]
         async with room(cast.employee, chat_id, settled=False) as desk:
             while [one["role"] for one in (await desk.next("presence"))["present"]] != ["employee"]:
                 pass

@@ -14,7 +14,7 @@ import pytest
 
 from server.transports import socketio as transport
 from server.transports.connections import Connections
-from server.transports.duplex import FRAME_BYTES
+from server.transports.outbox import FRAME_BYTES
 from support.cast import Cast, cast_of
 from support.live_server import LiveServer, running_server, settings_for
 from support.raw_websocket import CLOSE, framed, raw_websocket

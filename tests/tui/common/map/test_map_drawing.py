@@ -109,7 +109,7 @@ def test_round_distances(most: float, metres: float) -> None:
 
 def test_a_scale_bar_is_as_long_as_it_says() -> None:
     for factor in (0.01, 0.3, 1.0, 4.0):
-        view = View.fit([LatLng(47, 15), LatLng(47.01, 15.02)], 100, 30).zoomed(factor)
+        view = View.enclosing([LatLng(47, 15), LatLng(47.01, 15.02)], 100, 30).zoomed(factor)
         bar, words = scale_bar(view, square=False).split(maxsplit=1)
         number, unit = words.split()
         metres = float(number) * (1000 if unit == "km" else 1)

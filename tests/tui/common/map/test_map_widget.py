@@ -4,7 +4,7 @@ from functools import partial
 from itertools import product
 
 import pytest
-from map_scenes import HOME, SHOP, MapWindow, demo_ground, ride
+from map_overlays import HOME, SHOP, MapWindow, demo_basemap, trip_overlay
 from textual.events import MouseScrollUp
 from textual.geometry import Size
 
@@ -14,7 +14,7 @@ from tui.common.map.render import RenderedBasemap, draw
 from tui.common.map.widget import changed_regions
 from tui.common.theme import DAY
 
-BASEMAP = demo_ground()
+BASEMAP = demo_basemap()
 BRAILLE = range(0x2801, 0x2900)
 
 
@@ -23,7 +23,7 @@ def braille(text: str) -> int:
 
 
 async def test_it_shows_who_is_where_and_what_is_known() -> None:
-    app = MapWindow(BASEMAP, ride())
+    app = MapWindow(BASEMAP, trip_overlay())
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.pause()
         text = app.text()
@@ -35,30 +35,30 @@ async def test_it_shows_who_is_where_and_what_is_known() -> None:
 
 
 async def test_a_driver_that_moves_costs_no_drawing_of_the_ground() -> None:
-    app = MapWindow(BASEMAP, ride(0.0))
+    app = MapWindow(BASEMAP, trip_overlay(0.0))
     async with app.run_test(size=(160, 48)) as pilot:
         await pilot.pause()
-        assert app.map.grounds_drawn == 1
+        assert app.map.basemap_draws == 1
         before = app.text()
         for step in range(1, 21):
-            app.map.show(ride(step / 20, hud=f"{20 - step} min"))
+            app.map.show(trip_overlay(step / 20, hud=f"{20 - step} min"))
             await pilot.pause()
-        assert app.map.grounds_drawn == 1
+        assert app.map.basemap_draws == 1
         assert app.text() != before
         assert "0 min" in app.lines()[0]
 
 
 async def test_only_what_changed_is_painted_and_all_of_it() -> None:
-    app = MapWindow(BASEMAP, ride(0.5))
+    app = MapWindow(BASEMAP, trip_overlay(0.5))
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.pause()
         painted: list[int] = []
         original = app.map.render_line
         app.map.render_line = lambda y: painted.append(y) or original(y)  # type: ignore
-        app.map.show(ride(0.5, hud="5 min · 1.5 km · 24 km/h"))
+        app.map.show(trip_overlay(0.5, hud="5 min · 1.5 km · 24 km/h"))
         await pilot.pause()
         assert set(painted) == {0}
-        app.map.show(ride(0.55, hud="5 min · 1.4 km · 24 km/h"))
+        app.map.show(trip_overlay(0.55, hud="5 min · 1.4 km · 24 km/h"))
         await pilot.pause()
         assert len(set(painted)) < 20
         app.map.render_line = original  # type: ignore[method-assign]
@@ -69,16 +69,16 @@ async def test_only_what_changed_is_painted_and_all_of_it() -> None:
 
 
 async def test_the_same_scene_again_is_no_work() -> None:
-    app = MapWindow(BASEMAP, ride())
+    app = MapWindow(BASEMAP, trip_overlay())
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         overlay = app.map.overlay
-        app.map.show(ride())
+        app.map.show(trip_overlay())
         assert app.map.overlay is overlay
 
 
 async def test_keys_zoom_move_follow_and_show_the_whole_again() -> None:
-    app = MapWindow(BASEMAP, ride(0.3))
+    app = MapWindow(BASEMAP, trip_overlay(0.3))
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.pause()
         whole = app.text()
@@ -89,9 +89,9 @@ async def test_keys_zoom_move_follow_and_show_the_whole_again() -> None:
         await pilot.press("left")
         assert not app.map.following
         moved = app.text()
-        app.map.show(ride(0.9))
+        app.map.show(trip_overlay(0.9))
         assert "⌂" not in app.text(), "a map that was moved stays"
-        app.map.show(ride(0.3))
+        app.map.show(trip_overlay(0.3))
         assert app.text() == moved
         await pilot.press("0")
         assert app.text() == whole
@@ -106,21 +106,21 @@ async def test_keys_zoom_move_follow_and_show_the_whole_again() -> None:
 
 
 async def test_the_one_followed_stays_near_the_middle_and_the_ground_is_drawn_seldom() -> None:
-    app = MapWindow(BASEMAP, ride(0.0))
+    app = MapWindow(BASEMAP, trip_overlay(0.0))
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.press("f")
-        drawn = app.map.grounds_drawn
+        drawn = app.map.basemap_draws
         for step in range(51):
-            app.map.show(ride(step / 50))
+            app.map.show(trip_overlay(step / 50))
             row = next(at for at, line in enumerate(app.lines()) if "▶" in line)
             column = app.lines()[row].index("▶")
             assert 8 <= row <= 22
             assert 25 <= column <= 75
-        assert app.map.grounds_drawn - drawn < 15
+        assert app.map.basemap_draws - drawn < 15
 
 
 async def test_the_wheel_zooms_and_a_drag_moves() -> None:
-    app = MapWindow(BASEMAP, ride())
+    app = MapWindow(BASEMAP, trip_overlay())
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         whole = app.text()
@@ -135,26 +135,26 @@ async def test_the_wheel_zooms_and_a_drag_moves() -> None:
 
 
 async def test_it_follows_the_windows_size_and_the_theme() -> None:
-    app = MapWindow(BASEMAP, ride())
+    app = MapWindow(BASEMAP, trip_overlay())
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.resize_terminal(60, 20)
         await pilot.pause()
         assert [len(line) for line in app.lines()] == [60] * 20
         assert all(part in app.text() for part in "◆⌂▶")
         before = app.map.render_line(5)
-        drawn = app.map.grounds_drawn
+        drawn = app.map.basemap_draws
         app.theme = DAY.name
         await pilot.pause()
         assert app.map.render_line(5) != before
-        assert app.map.grounds_drawn == drawn + 1
+        assert app.map.basemap_draws == drawn + 1
         app.map.blur()
         await pilot.pause()
         app.lines()
-        assert app.map.grounds_drawn == drawn + 1, "the same colours are no reason"
+        assert app.map.basemap_draws == drawn + 1, "the same colours are no reason"
 
 
 async def test_news_that_stay_away_are_seen_in_the_pill() -> None:
-    app = MapWindow(BASEMAP, ride(stale=True, hud="no news for 22 s"))
+    app = MapWindow(BASEMAP, trip_overlay(stale=True, hud="no news for 22 s"))
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         text = app.text()
@@ -164,7 +164,7 @@ async def test_news_that_stay_away_are_seen_in_the_pill() -> None:
 
 
 async def test_without_a_ground_there_is_a_grid_and_no_street() -> None:
-    app = MapWindow(None, ride())
+    app = MapWindow(None, trip_overlay())
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         assert "m a square" in app.text()
@@ -179,7 +179,7 @@ async def test_without_a_ground_there_is_a_grid_and_no_street() -> None:
 
 async def test_without_colour_all_is_told_by_glyphs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "NO_COLOR", "1")
-    app = MapWindow(BASEMAP, ride())
+    app = MapWindow(BASEMAP, trip_overlay())
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.pause()
         assert app.no_color
@@ -192,7 +192,7 @@ async def test_without_colour_all_is_told_by_glyphs(monkeypatch: pytest.MonkeyPa
     ("heading", "arrow"), [(0, "▲"), (90, "▶"), (181, "▼"), (269, "◀"), (350, "▲")]
 )
 async def test_the_arrow_points_where_the_driver_goes(heading: float, arrow: str) -> None:
-    app = MapWindow(None, ride(heading=float(heading)))
+    app = MapWindow(None, trip_overlay(heading=float(heading)))
     async with app.run_test(size=(60, 16)) as pilot:
         await pilot.pause()
         assert f" {arrow} " in app.text()
@@ -224,7 +224,7 @@ WORDS = ["寿司カゼ 🍣", "Ken\x1b[31m\x07", "‮drow", "a" * 300, "👩‍�
 
 @pytest.mark.parametrize("words", WORDS)
 async def test_any_words_keep_every_line_as_wide_as_the_window(words: str) -> None:
-    app = MapWindow(BASEMAP, ride(label=words, hud=words))
+    app = MapWindow(BASEMAP, trip_overlay(label=words, hud=words))
     async with app.run_test(size=(61, 17)) as pilot:
         for size in ((61, 17), (30, 8), (9, 3)):
             await pilot.resize_terminal(*size)
@@ -285,20 +285,20 @@ async def test_an_empty_scene_shows_the_town_and_nothing_at_all_is_fine() -> Non
 
 def test_drawing_is_a_function_of_its_arguments() -> None:
     palette = Palette.of({}, dark=True)
-    view = View.fit(ride().lat_lngs(), 80, 24)
+    view = View.enclosing(trip_overlay().lat_lngs(), 80, 24)
     rendered = RenderedBasemap.draw(BASEMAP, view, palette)
-    assert draw(ride(), view, rendered, palette, False) == draw(
-        ride(), view, rendered, palette, False
+    assert draw(trip_overlay(), view, rendered, palette, False) == draw(
+        trip_overlay(), view, rendered, palette, False
     )
     assert RenderedBasemap.draw(BASEMAP, view, palette) == rendered
 
 
 def test_words_that_change_are_painted_to_their_end() -> None:
     palette = Palette.of({}, dark=True)
-    view = View.fit(ride().lat_lngs(), 80, 24)
+    view = View.enclosing(trip_overlay().lat_lngs(), 80, 24)
     rendered = RenderedBasemap.draw(None, view, palette)
     before, after = (
-        draw(ride(label=name, hud=hud), view, rendered, palette, True)
+        draw(trip_overlay(label=name, hud=hud), view, rendered, palette, True)
         for name, hud in (("Kenneth", "12 min"), ("Cynthia", "11 min"))
     )
     regions = {region.y: region for region in changed_regions(before, after, 80)}
@@ -310,16 +310,16 @@ def test_words_that_change_are_painted_to_their_end() -> None:
 
 async def test_the_window_is_kept_until_much_closer_would_do() -> None:
     def approach(part: float) -> Overlay:
-        return Overlay(tuple(one for one in ride(part).markers if one.kind != "restaurant"))
+        return Overlay(tuple(one for one in trip_overlay(part).markers if one.kind != "restaurant"))
 
     app = MapWindow(BASEMAP, approach(0.0))
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.pause()
         for step in range(31):
             app.map.show(approach(step / 100))
-        assert app.map.grounds_drawn == 1
+        assert app.map.basemap_draws == 1
         for step in range(30, 81):
             app.map.show(approach(step / 100))
-        assert 2 <= app.map.grounds_drawn <= 5
-        app.map.show(ride(0.8))
+        assert 2 <= app.map.basemap_draws <= 5
+        app.map.show(trip_overlay(0.8))
         assert "◆" in app.text(), "who comes into the scene comes into view"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.features.drivers.schemas import DriverLocation, Point, Route
-from tui.common.tracking import format as words
+from tui.common.tracking import format as tracking_format
 from tui.common.tracking.track import DETOUR, DriverTrack, Polyline, metres_between
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -27,8 +27,8 @@ def seen(seq: int, lat: float, lng: float, **more: object) -> DriverLocation:
 def led() -> DriverTrack:
     """At A, and the way by B to C is known."""
     track = DriverTrack(C)
-    track.take(seen(1, A.lat, A.lng))
-    track.lead(Route(metres=0, along_streets=True, points=[A, B, C]))
+    track.add(seen(1, A.lat, A.lng))
+    track.set_route(Route(metres=0, along_streets=True, points=[A, B, C]))
     return track
 
 
@@ -36,18 +36,18 @@ def test_the_way_behind_follows_the_corners_of_the_way_ahead() -> None:
     track = led()
     whole = track.metres_left
     assert whole == pytest.approx(Polyline([A, B, C]).metres)
-    track.take(seen(2, 47.005, 15.02))
+    track.add(seen(2, 47.005, 15.02))
     assert list(track.trail) == [A, B, Point(lat=47.005, lng=15.02)]
     assert track.ahead[0].lat == pytest.approx(47.005, abs=1e-6)
     assert track.ahead[-1] == C
     assert track.metres_left == pytest.approx(metres_between(track.trail[-1], C), rel=1e-3)
-    assert not track.wants_way
+    assert not track.needs_route
 
 
 def test_who_leaves_the_way_gets_another_one() -> None:
     track = led()
-    track.take(seen(2, 47.005, 15.0))
-    assert track.wants_way
+    track.add(seen(2, 47.005, 15.0))
+    assert track.needs_route
     assert track.ahead == ()
     straight = metres_between(Point(lat=47.005, lng=15.0), C)
     assert track.metres_left == pytest.approx(straight * DETOUR)
@@ -56,31 +56,31 @@ def test_who_leaves_the_way_gets_another_one() -> None:
 def test_one_in_doubt_moves_nothing() -> None:
     track = led()
     before = track.newest, track.trail, track.metres_left
-    track.take(seen(2, 10.0, 10.0, suspect=True))
+    track.add(seen(2, 10.0, 10.0, suspect=True))
     assert (track.newest, track.trail, track.metres_left) == before
-    assert "doubtful" in words.figures(track, NOON + timedelta(seconds=3))
-    track.take(seen(3, A.lat, A.lng + 0.0001))
-    assert "doubtful" not in words.figures(track, NOON + timedelta(seconds=3))
+    assert "doubtful" in tracking_format.trip_line(track, NOON + timedelta(seconds=3))
+    track.add(seen(3, A.lat, A.lng + 0.0001))
+    assert "doubtful" not in tracking_format.trip_line(track, NOON + timedelta(seconds=3))
 
 
 def test_another_target_wants_another_way() -> None:
     track = led()
     track.target = C
-    assert not track.wants_way
+    assert not track.needs_route
     track.target = A
-    assert track.wants_way
+    assert track.needs_route
     track.target = None
-    assert not track.wants_way
+    assert not track.needs_route
     assert track.metres_left is None
-    assert words.lead(track, NOON) == []
+    assert tracking_format.eta_parts(track, NOON) == []
 
 
 def test_a_straight_line_is_no_way_to_draw() -> None:
     track = DriverTrack(C)
-    track.take(seen(1, A.lat, A.lng))
-    track.lead(Route(metres=0, along_streets=False, points=[A, C]))
+    track.add(seen(1, A.lat, A.lng))
+    track.set_route(Route(metres=0, along_streets=False, points=[A, C]))
     assert track.ahead == ()
-    assert not track.wants_way
+    assert not track.needs_route
     assert track.metres_left == pytest.approx(metres_between(A, C) * DETOUR)
 
 
@@ -98,12 +98,15 @@ def test_time_runs_down_between_two_positions() -> None:
 
 def test_words_say_how_old_it_is() -> None:
     track = led()
-    track.take(seen(2, A.lat, A.lng + 0.0001, speed_mps=5.0))
-    assert words.figures(track, NOON + timedelta(seconds=4)) == "9 min · 2.6 km · 18 km/h · 2 s ago"
+    track.add(seen(2, A.lat, A.lng + 0.0001, speed_mps=5.0))
+    assert (
+        tracking_format.trip_line(track, NOON + timedelta(seconds=4))
+        == "9 min · 2.6 km · 18 km/h · 2 s ago"
+    )
     assert not track.is_stale(NOON + timedelta(seconds=17))
     assert track.is_stale(NOON + timedelta(seconds=17.1))
-    assert "last seen 30 s ago" in words.figures(track, NOON + timedelta(seconds=32))
-    assert words.figures(DriverTrack(C), NOON) == ""
+    assert "last seen 30 s ago" in tracking_format.trip_line(track, NOON + timedelta(seconds=32))
+    assert tracking_format.trip_line(DriverTrack(C), NOON) == ""
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
@@ -112,7 +115,7 @@ def test_along_the_way_what_is_behind_and_ahead_is_the_whole(shares: list[float]
     polyline = Polyline([A, B, C])
     for seq, share in enumerate(sorted(shares), 2):
         here = polyline.at(share * polyline.metres)
-        track.take(seen(seq, here.lat, here.lng))
+        track.add(seen(seq, here.lat, here.lng))
     assert track.newest is not None
     behind = Polyline(track.trail).metres
     left = track.metres_left

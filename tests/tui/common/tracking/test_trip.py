@@ -146,7 +146,7 @@ async def test_while_the_server_is_away_it_moves_on_and_never_jumps(
     await wait_until(lambda: len(front.taken) >= 3)
     front.refuse = status
     await wait_until(lambda: trip.error is not None)
-    assert trip.trouble_since is not None
+    assert trip.error_since is not None
     before, shut_at = front.taken[-1], time.monotonic()
     await wait_until(lambda: trip.metres_done > 40 * (1 + shut_at - before.at))
     tries = len(front.sent)
@@ -158,7 +158,7 @@ async def test_while_the_server_is_away_it_moves_on_and_never_jumps(
     assert between(before, after) == pytest.approx(FASTEST * (after.at - before.at), abs=4)
     # aiohttp asks twice where a connection that it had kept breaks.
     assert tries < 60, "it hammers a server that is away"
-    assert (trip.error, trip.trouble_since) == (None, None)
+    assert (trip.error, trip.error_since) == (None, None)
     # One position for the whole absence, then one an interval as ever.
     for a, b in pairwise(front.taken[3:]):
         assert b.at - a.at > 0.05

@@ -3,7 +3,7 @@ import random
 from typing import Any
 
 import pytest
-from map_scenes import demo_ground
+from map_overlays import demo_basemap
 
 from tui.common.map.basemap import Basemap, Kind, Segments
 
@@ -21,7 +21,7 @@ def feature(shape: str, coordinates: Any, **properties: Any) -> dict[str, Any]:
 
 
 def test_the_demo_town_has_all_kinds() -> None:
-    basemap = demo_ground()
+    basemap = demo_basemap()
     assert {line.kind for line in basemap.streets} >= {Kind.MAIN, Kind.SIDE, Kind.BRIDGE}
     assert {area.kind for area in basemap.areas} == {Kind.WATER, Kind.PARK}
     assert basemap.waters

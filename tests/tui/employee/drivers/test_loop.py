@@ -1,4 +1,4 @@
-"""Where a driver goes who has nothing to bring."""
+"""The loop of a driver who has nothing to deliver."""
 
 import json
 from importlib import resources
@@ -26,7 +26,7 @@ def basemap() -> Basemap:
 
 
 @given(towards=BEARINGS)
-def test_without_a_map_it_is_a_triangle(towards: float) -> None:
+def test_without_a_map_a_loop_is_a_triangle(towards: float) -> None:
     first, second = loop_from(BASE, None, towards)
     for a, b in ((BASE, first), (first, second), (second, BASE)):
         assert metres_between(a, b) == pytest.approx(SIDE_METRES, rel=0.01)
@@ -34,7 +34,7 @@ def test_without_a_map_it_is_a_triangle(towards: float) -> None:
 
 
 @given(towards=BEARINGS)
-def test_on_a_map_it_leads_by_corners_of_streets_that_are_near(
+def test_on_a_map_a_loop_passes_corners_of_streets_in_reach(
     basemap: Basemap, towards: float
 ) -> None:
     ends = {
@@ -49,13 +49,13 @@ def test_on_a_map_it_leads_by_corners_of_streets_that_are_near(
     assert metres_between(first, second) >= NEAREST_METRES
 
 
-def test_where_no_street_is_near_it_is_a_triangle(basemap: Basemap) -> None:
+def test_where_no_street_is_near_a_loop_is_a_triangle(basemap: Basemap) -> None:
     nowhere = Point(lat=0, lng=0)
     assert loop_from(nowhere, basemap, 30) == loop_from(nowhere, None, 30)
 
 
 @given(lat=st.floats(-90, 90), lng=st.floats(-180, 180), towards=BEARINGS)
-def test_every_place_on_earth_has_a_round(lat: float, lng: float, towards: float) -> None:
+def test_a_loop_can_start_anywhere_on_earth(lat: float, lng: float, towards: float) -> None:
     for corner in loop_from(Point(lat=lat, lng=lng), Basemap(), towards):
         assert -90 <= corner.lat <= 90
         assert -180 <= corner.lng <= 180

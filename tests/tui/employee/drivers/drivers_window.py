@@ -1,4 +1,4 @@
-"""The employee's window with the drivers in front, at a server whose map has two streets."""
+"""The employee's window with the drivers panel in front, at a server with a map of two streets."""
 
 import json
 from collections.abc import AsyncIterator
@@ -53,7 +53,7 @@ async def town_with_streets(data_dir: Path, **changes: Any) -> AsyncIterator[Liv
 
 
 async def seen_at(town: Town, driver_id: str, where: Point, *, ago: float = 0) -> None:
-    """The driver's own device says where they were, so many seconds ago."""
+    """The driver's own device reports where they were, so many seconds ago."""
     at = (datetime.now(UTC) - timedelta(seconds=ago)).isoformat()
     body = {"lat": where.lat, "lng": where.lng, "at": at}
     (await town.employee.put(f"/drivers/{driver_id}/location", body)).must(204)
@@ -87,7 +87,7 @@ class DriversWindow(KitchenWindow):
 
     @property
     def controller(self) -> DriversController:
-        """What stands behind it."""
+        """The panel's controller."""
         assert self.drivers.controller is not None
         return self.drivers.controller
 
@@ -98,14 +98,14 @@ class DriversWindow(KitchenWindow):
         return state
 
     def lines_of(self, name: str) -> str:
-        """The two lines of that driver in the roster."""
+        """The two lines of that driver in the list."""
         lines = self.text.split("\n")
         at = next(at for at, line in enumerate(lines) if f" {name} " in line)
         return "\n".join(lines[at : at + 2])
 
-    async def told(self, words: str) -> None:
-        """Wait for a toast with these words."""
-        await told(self.app, words)
+    async def told(self, text: str) -> None:
+        """Wait for a toast with this text."""
+        await told(self.app, text)
 
     async def choose(self, driver: dict[str, Any]) -> None:
         """Put the cursor on that driver, by keys."""
@@ -114,12 +114,12 @@ class DriversWindow(KitchenWindow):
             if self.drivers.view.driver_id == driver["id"]:
                 return
             await self.press("down")
-        raise AssertionError(f"{driver['name']} is not on the roster")
+        raise AssertionError(f"{driver['name']} is not in the list")
 
     async def knows(self, driver: dict[str, Any], count: int) -> None:
-        """Wait until the panel has it that the driver carries so many orders."""
+        """Wait until the panel knows that the driver has so many orders."""
         await wait_until(
-            lambda: len(self.state(driver).items) == count, what=f"{driver['name']} carries {count}"
+            lambda: len(self.state(driver).orders) == count, what=f"{driver['name']} has {count}"
         )
 
 
@@ -127,12 +127,12 @@ class DriversWindow(KitchenWindow):
 async def drivers_window(
     url: str, folder: Path, size: tuple[int, int] = (160, 48)
 ) -> AsyncIterator[DriversWindow]:
-    """Signed in as the demo's employee, with the roster read and the drivers in front."""
+    """Signed in as the demo's employee, with the drivers loaded and their panel in front."""
     async with kitchen_window(url, folder, size) as kitchen:
         window = DriversWindow(kitchen.app, kitchen.pilot)
         await wait_until(
             lambda: window.controller.feed.loaded and len(window.controller.trackers) > 0,
-            what="the roster",
+            what="the drivers",
         )
         await window.press("2")
         yield window

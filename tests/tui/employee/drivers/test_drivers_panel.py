@@ -29,11 +29,11 @@ from support.server_process import StartServer
 from support.town import database_in
 from support.waiting import wait_until
 from tui.common.client.meter import Meter, State
-from tui.common.tracking import trip as trip
-from tui.employee.drivers import feed as roster_feed
-from tui.employee.drivers.controller import MOST
+from tui.common.tracking import trip
+from tui.employee.drivers import feed
+from tui.employee.drivers.controller import MAX_STREAMS
 from tui.employee.drivers.dialogs import AssignScreen
-from tui.employee.drivers.panel import PAINT_SECONDS
+from tui.employee.drivers.panel import DRAW_SECONDS
 
 S = OrderStatus
 QUICK = 60.0
@@ -63,7 +63,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def hire(data_dir: Path, restaurant_id: str, *names: str) -> list[str]:
-    """More drivers on the roster: their ids."""
+    """Add drivers to the restaurant. Returns their ids."""
 
     async def each(database: Database) -> list[str]:
         return [await add_driver(database, restaurant_id, one, "bicycle", None) for one in names]
@@ -72,12 +72,14 @@ async def hire(data_dir: Path, restaurant_id: str, *names: str) -> list[str]:
         return await each(database)
 
 
-async def test_the_roster_tells_what_each_driver_is_about(
+async def test_the_list_shows_what_each_driver_is_doing(
     server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     first, second = town.drivers[:2]
     async with drivers_window(server.url, tmp_path) as window:
-        await window.sees("Ken", "Lotte", "bicycle", "scooter", "never seen", "0 of 2 on the way")
+        await window.sees(
+            "Ken", "Lotte", "bicycle", "scooter", "no location yet", "0 of 2 on the way"
+        )
         assert window.text.count(" free") == 2
         out = await order_to(town, north(150), S.OUT_FOR_DELIVERY)
         cooking = await order_to(town, north(90), S.PREPARING)
@@ -94,7 +96,7 @@ async def test_the_roster_tells_what_each_driver_is_about(
         assert window.drivers.badge == 0
 
 
-async def test_a_driver_who_moves_is_seen_to_move(
+async def test_a_new_position_moves_the_driver_on_the_map(
     server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     driver = town.drivers[0]
@@ -103,14 +105,14 @@ async def test_a_driver_who_moves_is_seen_to_move(
         await window.choose(driver)
         await seen_at(town, driver["id"], BASE)
         await window.sees(" s ago", "Thai Basil", "190 m")
-        here = window.drivers.map.overlay.watched
-        assert here is not None
+        before = window.drivers.map.overlay.watched
+        assert before is not None
         await seen_at(town, driver["id"], north(60))
         await window.sees("130 m")
         overlay = window.drivers.map.overlay
         assert overlay.watched is not None
         assert overlay.watched.at.lat == pytest.approx(north(60).lat)
-        assert overlay.watched.at != here.at
+        assert overlay.watched.at != before.at
         assert len(overlay.trail) >= 2
         assert overlay.route[-1].lat == pytest.approx(north(190).lat)
         homes = [marker.label for marker in overlay.markers if marker.kind == "home"]
@@ -122,7 +124,7 @@ async def test_a_driver_who_moves_is_seen_to_move(
         await wait_until(lambda: window.drivers.meter.reconnects == 1, what="back after the cut")
 
 
-async def test_a_position_that_is_old_is_called_stale_in_words(
+async def test_an_old_location_is_called_stale(
     server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     first, second = town.drivers[:2]
@@ -139,7 +141,7 @@ async def test_a_position_that_is_old_is_called_stale_in_words(
         assert not markers["Lotte"].stale
 
 
-async def test_the_cursor_is_the_one_who_is_watched_and_followed(
+async def test_the_map_follows_the_driver_under_the_cursor(
     server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     first, second = town.drivers[:2]
@@ -147,7 +149,7 @@ async def test_the_cursor_is_the_one_who_is_watched_and_followed(
     async with drivers_window(server.url, tmp_path) as window:
         await window.choose(second)
         await window.press("enter")
-        await window.sees("Lotte was never seen")
+        await window.sees("No location from Lotte yet")
         assert not window.drivers.map.following
         await window.choose(first)
         await window.press("enter")
@@ -164,7 +166,7 @@ async def test_the_cursor_is_the_one_who_is_watched_and_followed(
         assert len(offered) == len(set(offered)) == 4
 
 
-async def test_the_one_on_the_way_is_in_view_until_somebody_chooses(
+async def test_the_driver_on_the_way_is_selected_until_the_user_selects_one(
     server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     first, second = town.drivers[:2]
@@ -180,7 +182,7 @@ async def test_the_one_on_the_way_is_in_view_until_somebody_chooses(
         assert window.drivers.view.driver_id == first["id"]
 
 
-async def test_an_order_is_given_to_a_driver(
+async def test_an_order_is_assigned_to_a_driver(
     server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     driver = town.drivers[0]
@@ -192,7 +194,7 @@ async def test_an_order_is_given_to_a_driver(
         await window.choose(driver)
         await window.press("a")
         assert isinstance(window.app.screen, AssignScreen)
-        await window.sees("leaves with Ken at once", "9 North Street", "nobody yet")
+        await window.sees("leaves with Ken at once", "9 North Street", "no driver yet")
         choice = window.app.screen.query_one(OptionList)
         assert choice.option_count == 2, "one that nobody has accepted is not for a driver yet"
         await window.press("enter")
@@ -207,12 +209,12 @@ async def test_an_order_is_given_to_a_driver(
         assert now.driver is not None
         assert now.driver.id == driver["id"]
         await window.press("a")
-        await window.sees("nothing that Ken could take")
+        await window.sees("No order can be assigned to Ken")
         await window.press("escape", "down", "a")
         await window.sees("Ken has it")
 
 
-async def test_whoever_is_slower_with_an_order_is_told(
+async def test_the_slower_of_two_assignments_is_reported(
     server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     first, second = town.drivers[:2]
@@ -221,7 +223,7 @@ async def test_whoever_is_slower_with_an_order_is_told(
         await wait_until(lambda: window.kitchen.board.open_count == 1, what="the board")
         await window.choose(first)
         await window.press("a")
-        await window.sees("nobody yet")
+        await window.sees("no driver yet")
         await town.step(order, S.OUT_FOR_DELIVERY, driver_id=second["id"])
         await window.press("enter")
         await window.told("Nothing was changed by you")
@@ -230,7 +232,7 @@ async def test_whoever_is_slower_with_an_order_is_told(
 
 
 @pytest.mark.usefixtures("_quick")
-async def test_a_simulated_ride_goes_to_the_door_and_back(
+async def test_a_simulated_trip_goes_to_the_door_and_back(
     server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     driver = town.drivers[0]
@@ -246,21 +248,21 @@ async def test_a_simulated_ride_goes_to_the_door_and_back(
             what="it moves",
         )
         assert abs(overlay.overlay.watched.at.lng - BASE.lng) < 1e-6, "along the street"  # type: ignore[union-attr]
-        await window.told(f"Ken is at the door with #{order.number}, 9 North Street. It can be")
+        await window.told(f"Ken is at the door with #{order.number}, 9 North Street. Mark")
         await window.sees("simulated: back to the rest")
         await window.told("Ken is back at the restaurant.")
-        assert window.controller.trips.of(driver["id"]) is None
+        assert window.controller.trips.get(driver["id"]) is None
         where = (await town.employee.get("/drivers")).must(200).json["items"][0]["location"]
         assert where["lat"] == pytest.approx(BASE.lat, abs=1e-5)
 
 
 @pytest.mark.usefixtures("_quick")
-async def test_who_has_nothing_to_bring_rides_a_round_on_the_streets_until_it_is_stopped(
+async def test_a_driver_without_orders_drives_a_loop_on_the_streets_until_stopped(
     server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     driver = town.drivers[1]
     async with drivers_window(server.url, tmp_path) as window:
-        await wait_until(lambda: window.drivers.map.basemap is not None, what="the ground")
+        await wait_until(lambda: window.drivers.map.basemap is not None, what="the map")
         await window.choose(driver)
         await window.press("s")
         await window.sees("simulated: on a round")
@@ -273,7 +275,7 @@ async def test_who_has_nothing_to_bring_rides_a_round_on_the_streets_until_it_is
         on_first = abs(track.newest.lng - BASE.lng) < 1e-6
         assert on_first or abs(track.newest.lat - CORNER.lat) < 1e-6
         await window.press("s")
-        await window.told("Lotte's ride is stopped where they are.")
+        await window.told("Lotte's trip is stopped.")
         await wait_until(lambda: "simulated" not in window.text, what="the row is as ever")
         # Our own last position is nobody else's: no question is asked.
         await window.press("s")
@@ -281,7 +283,7 @@ async def test_who_has_nothing_to_bring_rides_a_round_on_the_streets_until_it_is
 
 
 @pytest.mark.usefixtures("_quick")
-async def test_somebody_elses_positions_want_a_second_key(
+async def test_real_positions_need_a_second_key_press(
     server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     driver = town.drivers[0]
@@ -291,8 +293,8 @@ async def test_somebody_elses_positions_want_a_second_key(
         try:
             await wait_until(lambda: window.state(driver).track.newest, what="a position")
             await window.press("s")
-            await window.told("Ken's own positions are coming in")
-            assert window.controller.trips.of(driver["id"]) is None
+            await window.told("Ken is reporting real positions")
+            assert window.controller.trips.get(driver["id"]) is None
             await window.press("s")
             await window.sees("simulated: on a round")
             trips = window.controller.trips
@@ -309,7 +311,9 @@ async def _drive(town: Town, driver_id: str) -> None:
 
 
 @pytest.mark.usefixtures("_quick")
-async def test_rides_end_with_the_log_out(server: LiveServer, town: Town, tmp_path: Path) -> None:
+async def test_simulated_trips_end_with_the_log_out(
+    server: LiveServer, town: Town, tmp_path: Path
+) -> None:
     driver = town.drivers[0]
     async with drivers_window(server.url, tmp_path) as window:
         await window.choose(driver)
@@ -321,7 +325,7 @@ async def test_rides_end_with_the_log_out(server: LiveServer, town: Town, tmp_pa
         await wait_until(lambda: len(trips) == 0, what="nobody rides on")
 
 
-async def test_while_the_server_is_away_that_is_told_and_all_goes_on_by_itself(
+async def test_an_outage_is_shown_and_all_goes_on_after_it(
     start_server: StartServer, tmp_path: Path
 ) -> None:
     server = await asyncio.to_thread(
@@ -331,33 +335,35 @@ async def test_while_the_server_is_away_that_is_told_and_all_goes_on_by_itself(
         await window.press("s")
         await window.sees("simulated: on a round")
         await asyncio.to_thread(server.kill)
-        await window.sees("in trouble:")
+        await window.sees("failing:")
         await window.press("r")
-        await window.sees("The roster could not be read again")
+        await window.sees("The drivers could not be read again")
         assert "▌ ○ Ken" in window.text, "what was known stays in view"
         await asyncio.to_thread(server.start)
-        for words in ("in trouble:", "could not be read again"):
+        for words in ("failing:", "could not be read again"):
             await wait_until(
                 lambda words=words: words not in window.text, 20, what=f"no more {words!r}"
             )
         assert "simulated: on a round" in window.text
 
 
-async def test_twelve_streams_are_enough_and_the_others_are_read(
+async def test_twelve_drivers_have_streams_and_the_others_are_read(
     server: LiveServer,
     town: Town,
     tmp_path: Path,
     data_dir: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(roster_feed, "LEAST_SECONDS", 0.5)
+    monkeypatch.setattr(feed, "LEAST_SECONDS", 0.5)
     names = [f"Driver {number:02d}" for number in range(13)]
     ids = await hire(data_dir, town.restaurant_id, *names)
     out = await order_to(town, north(100), S.READY)
     await town.step(out, S.OUT_FOR_DELIVERY, driver_id=ids[-1])
     async with drivers_window(server.url, tmp_path) as window:
         await wait_until(lambda: window.state({"id": ids[-1]}).out, what="the last is on the way")
-        await wait_until(lambda: len(window.controller.trackers) == MOST, what="twelve streams")
+        await wait_until(
+            lambda: len(window.controller.trackers) == MAX_STREAMS, what="twelve streams"
+        )
 
         def live(streams: bool) -> list[Meter]:
             """Those of drivers, which come and go with who is watched, or all others."""
@@ -365,28 +371,28 @@ async def test_twelve_streams_are_enough_and_the_others_are_read(
             found = [one for one in meters if ("Driver" in one.name) is streams]
             return [one for one in found if one.state is State.LIVE]
 
-        await wait_until(lambda: len(live(True)) == MOST, what="all live")
+        await wait_until(lambda: len(live(True)) == MAX_STREAMS, what="all live")
 
-        async def no_more() -> bool:
+        async def no_others() -> bool:
             others = live(False)
-            return await figure(town.employee, "held_connections") == MOST + len(others)
+            return await figure(town.employee, "held_connections") == MAX_STREAMS + len(others)
 
-        await wait_until(no_more, what="these, and those of other panels")
-        watched = window.controller.trackers.of
+        await wait_until(no_others, what="these, and those of other panels")
+        watched = window.controller.trackers.get
         await wait_until(lambda: watched(ids[-1]), what="who carries something comes first")
         unwatched = next(one for one in ids if watched(one) is None)
-        # Without a stream it takes the next reading of the roster.
+        # Without a stream the next reading of the list shows it.
         await seen_at(town, unwatched, north(50))
         state = window.state({"id": unwatched})
-        await wait_until(lambda: state.track.newest, 8, what="seen by the roster")
+        await wait_until(lambda: state.track.newest, 8, what="seen by the list")
         await window.press("end")
         last = window.drivers.view.driver_id
         assert last is not None
         await wait_until(lambda: watched(last), what="the one in view is watched")
-        assert len(window.controller.trackers) == MOST
+        assert len(window.controller.trackers) == MAX_STREAMS
 
 
-async def test_a_driver_who_is_new_is_found_by_the_board_and_by_asking(
+async def test_a_new_driver_is_found_by_the_board_and_by_refreshing(
     server: LiveServer, town: Town, tmp_path: Path, data_dir: Path
 ) -> None:
     async with drivers_window(server.url, tmp_path) as window:
@@ -411,7 +417,7 @@ async def test_a_name_that_steers_terminals_is_harmless(
         await window.choose({"id": driver_id, "name": name})
         await window.sees("[2JEve [red]b[/red]")
         await window.press("a")
-        await window.sees("Which order for [2JEve [red]b[/red]")
+        await window.sees("Assign an order to [2JEve [red]b[/red]")
         await window.press("enter")
         await window.sees(f"#{order.number} · bicycle")
         await window.press("s")
@@ -420,7 +426,7 @@ async def test_a_name_that_steers_terminals_is_harmless(
 
 
 @pytest.mark.parametrize("drivers", [2, 9])
-async def test_every_size_shows_roster_and_map(
+async def test_every_size_shows_list_and_map(
     server: LiveServer, town: Town, tmp_path: Path, data_dir: Path, drivers: int
 ) -> None:
     await hire(data_dir, town.restaurant_id, *(f"Extra {at}" for at in range(drivers - 2)))
@@ -431,9 +437,9 @@ async def test_every_size_shows_roster_and_map(
         for size in ((160, 48), (100, 30), (80, 24), (160, 48)):
             await window.pilot.resize_terminal(*size)
             await window.sees("▶ Ken", "on the way", "Thai Basil", "Lotte")
-            here = window.drivers.map
+            town_map = window.drivers.map
             await wait_until(
-                lambda here=here: here.size.width >= 30 and here.size.height >= 10,  # type: ignore[misc]
+                lambda town_map=town_map: town_map.size.width >= 30 and town_map.size.height >= 10,  # type: ignore[misc]
                 what=f"a map at {size}",
             )
         await window.pilot.resize_terminal(56, 16)
@@ -446,7 +452,7 @@ async def test_every_size_shows_roster_and_map(
         await window.sees("▶ Ken")
 
 
-async def test_as_a_card_it_says_in_two_lines_who_matters_most(
+async def test_the_card_shows_the_most_urgent_driver_in_two_lines(
     server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     driver = town.drivers[1]
@@ -461,40 +467,40 @@ async def test_as_a_card_it_says_in_two_lines_who_matters_most(
         await window.sees(f"#{order.number} · 1 on the way · 1 free")
 
 
-async def test_a_rush_of_positions_is_painted_a_few_times_a_second(
+async def test_many_positions_are_drawn_a_few_times_a_second(
     server: LiveServer, town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with drivers_window(server.url, tmp_path) as window:
         await window.choose(town.drivers[0])
-        painted = counted(monkeypatch, window)
+        drawn = counted(monkeypatch, window)
         stop = asyncio.Event()
         rushes = [asyncio.create_task(_rush(town, one["id"], stop)) for one in town.drivers[:2]]
         try:
             meter = window.drivers.meter
             await wait_until(lambda: meter.events > 20, what="a rush")
-            events, paintings, began = meter.events, len(painted), time.monotonic()
+            events, drawings, began = meter.events, len(drawn), time.monotonic()
             await wait_until(
-                lambda: meter.events > events + 150 and len(painted) > paintings,
+                lambda: meter.events > events + 150 and len(drawn) > drawings,
                 30,
                 what="more of it",
             )
             seconds = time.monotonic() - began
-            assert 1 <= len(painted) - paintings <= seconds / PAINT_SECONDS + 1
+            assert 1 <= len(drawn) - drawings <= seconds / DRAW_SECONDS + 1
         finally:
             stop.set()
             await asyncio.gather(*rushes)
 
 
 def counted(monkeypatch: pytest.MonkeyPatch, window: DriversWindow) -> list[float]:
-    """When each painting began, from now on."""
+    """When each drawing began, from now on."""
     moments: list[float] = []
-    paint = window.drivers._paint
+    draw = window.drivers._draw
 
-    def painting() -> None:
+    def counting() -> None:
         moments.append(time.monotonic())
-        paint()
+        draw()
 
-    monkeypatch.setattr(window.drivers, "_paint", painting)
+    monkeypatch.setattr(window.drivers, "_draw", counting)
     return moments
 
 

@@ -1,4 +1,4 @@
-"""A sink that follows a topic for as long as its process lives, and what needs one."""
+"""A sink that reads a topic for the life of its process, and the reader of rewritten topics."""
 
 import asyncio
 import json
@@ -14,11 +14,11 @@ from server.realtime.topic import Subscription
 
 logger = logging.getLogger(__name__)
 
-AGAIN_SECONDS = 1.0
+RETRY_SECONDS = 1.0
 
 
-class Follower(Component, ABC):
-    """A sink that takes up its topic again whatever happens; there is always room in it."""
+class TopicReader(Component, ABC):
+    """A sink that subscribes again whenever its subscription fails; it always has room."""
 
     def __init__(self, hub: Hub, topic: str) -> None:
         self._hub = hub
@@ -31,11 +31,11 @@ class Follower(Component, ABC):
         """Act on the event; True."""
 
     @abstractmethod
-    def lost(self) -> None:
-        """Events may have been missed until here, where it follows again."""
+    def on_gap(self) -> None:
+        """Called once it is subscribed again: events may have been missed before."""
 
     async def open(self) -> None:
-        """Start from now."""
+        """Subscribe from now."""
         self._subscription = await self._hub.subscribe(self._topic, None, self)
 
     async def close(self) -> None:
@@ -46,11 +46,11 @@ class Follower(Component, ABC):
         return
 
     def reset(self) -> None:
-        """What was told meanwhile is unknown: start again from now."""
-        logger.warning("the topic %s was lost; following it again", self._topic)
+        """Events may have been missed: subscribe again from now."""
+        logger.warning("the subscription to %s was lost; subscribing again", self._topic)
         if self._subscription is not None:
             self._subscription.close()
-        task = asyncio.create_task(self._follow_again(), name=f"follow {self._topic}")
+        task = asyncio.create_task(self._resubscribe(), name=f"resubscribe {self._topic}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -58,34 +58,34 @@ class Follower(Component, ABC):
         """As after a reset."""
         self.reset()
 
-    async def _follow_again(self) -> None:
+    async def _resubscribe(self) -> None:
         while True:
             try:
                 await self.open()
-                # Only now: what happened before would be missed by what is done about the loss.
-                self.lost()
+                # Only now, so that no event falls between this and the subscription.
+                self.on_gap()
                 return
             except Problem:  # the database is out of reach
                 pass
             except Exception:
-                logger.exception("following %s failed; it will be tried again", self._topic)
-            await asyncio.sleep(AGAIN_SECONDS)
+                logger.exception("subscribing to %s failed; it will be tried again", self._topic)
+            await asyncio.sleep(RETRY_SECONDS)
 
 
-class Rewrites(Follower):
-    """Follows `REWRITES`: the hub forgets its copies of the topics named there.
+class RewriteReader(TopicReader):
+    """Reads `REWRITES`: the hub drops its recent events of the topics named there.
 
-    What is read from the log later has been rewritten already.
+    Events that are read from the log afterwards are the rewritten ones.
     """
 
     def __init__(self, hub: Hub) -> None:
         super().__init__(hub, REWRITES)
 
     def write(self, event: Event) -> bool:
-        """Forget that topic's events."""
-        self._hub.forget(json.loads(event.data)["topic"])
+        """Drop that topic's events."""
+        self._hub.drop_ring(json.loads(event.data)["topic"])
         return True
 
-    def lost(self) -> None:
+    def on_gap(self) -> None:
         """Any topic may have been rewritten."""
-        self._hub.forget_all()
+        self._hub.drop_rings()

@@ -1,4 +1,4 @@
-"""What the tests of the map share: the demo's ground, scenes on it, a window with a map in it."""
+"""What the tests of the map share: the demo's basemap, overlays on it, a window with a map."""
 
 import json
 from importlib import resources
@@ -14,12 +14,14 @@ SHOP, HOME = LatLng(47.07613, 15.43387), LatLng(47.06676, 15.44717)
 WAY = (SHOP, LatLng(47.0725, 15.4405), LatLng(47.0712, 15.4414), LatLng(47.0702, 15.4470), HOME)
 
 
-def demo_ground() -> Basemap:
+def demo_basemap() -> Basemap:
     text = resources.files("server.demo").joinpath("map.geojson").read_text(encoding="utf-8")
     return Basemap.parse(json.loads(text))
 
 
-def ride(part: float = 0.5, hud: str = "6 min · 1.6 km · 24 km/h", **driver: object) -> Overlay:
+def trip_overlay(
+    part: float = 0.5, hud: str = "6 min · 1.6 km · 24 km/h", **driver: object
+) -> Overlay:
     """A driver so far along the straight way from the restaurant to the home."""
     at = LatLng(
         SHOP.lat + (HOME.lat - SHOP.lat) * part,

@@ -1,4 +1,4 @@
-"""The autopilot's drivers on the road: to every door, back, and through whatever happens there."""
+"""The autopilot's drivers on the road: to every door, back, and through what goes wrong."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from autopilot_at_work import at_work
+from running_autopilot import running_autopilot
 
 from server.features.drivers.schemas import Point
 from server.features.restaurants.service import set_radius
@@ -17,10 +17,10 @@ from support.rest import Rest
 from support.server_process import StartServer
 from support.town import PASSWORD, Place, database_in, open_restaurant
 from support.waiting import wait_until
-from tui.common.tracking import trip as trip
+from tui.common.tracking import planner, trip
 from tui.common.tracking.track import metres_between
-from tui.demo.autopilot import drivers as autopilot_courier
-from tui.demo.autopilot import rules as autopilot_rules
+from tui.demo.autopilot import drivers
+from tui.demo.autopilot.rules import Delivery
 
 BASE = Point(lat=48.86, lng=2.36)
 INTERVAL = 0.2
@@ -38,14 +38,14 @@ def door(metres: float) -> Point:
 
 @pytest.fixture(autouse=True)
 def _short_and_quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Near is nearer here, and fast is faster, so that no test takes long."""
+    """Near is nearer and fast is faster, so that no test takes long."""
     monkeypatch.setattr(trip, "FASTEST", SPEED)
-    monkeypatch.setattr(autopilot_rules, "AT_PLACE_METRES", 10)
+    monkeypatch.setattr(planner, "PICK_UP_METRES", 10)
 
 
 @pytest.fixture
 async def front(data_dir: Path) -> AsyncIterator[Front]:
-    """The way to a server whose drivers say where they are five times a second."""
+    """In front of a server whose drivers report positions five times a second."""
     settings = settings_for(data_dir, driver_interval_seconds=INTERVAL)
     async with running_server(settings) as server, front_of(server.url) as front:
         yield front
@@ -59,7 +59,7 @@ async def place(front: Front, data_dir: Path) -> Place:
 
 @pytest.fixture
 async def guest(front: Front) -> AsyncIterator[Rest]:
-    """Somebody who orders."""
+    """A customer."""
     async with Rest(front.url) as rest:
         yield await rest.register("ada@example.com")
 
@@ -80,11 +80,11 @@ async def placed(guest: Rest, place: Place, metres: float) -> str:
 
 
 async def at_status(guest: Rest, order_id: str, status: str) -> dict[str, Any]:
-    async def there() -> dict[str, Any] | None:
+    async def reached() -> dict[str, Any] | None:
         order: dict[str, Any] = (await guest.get(f"/orders/{order_id}")).must(200).json
         return order if order["status"] == status else None
 
-    order = await wait_until(there, 20, what=f"order {order_id} is {status}")
+    order = await wait_until(reached, 20, what=f"order {order_id} is {status}")
     assert order is not None
     return order
 
@@ -103,20 +103,21 @@ def from_base(one: Sent) -> float:
 
 
 def moved_steadily(taken: list[Sent]) -> None:
-    """Nobody stood about on the road, or jumped."""
+    """No position is farther from the one before than the speed allows."""
     for a, b in pairwise(taken):
         assert metres_between(a.point, b.point) < STEP + SPEED * (b.at - a.at)
 
 
-async def test_an_order_is_ridden_to_the_door_and_the_driver_comes_back(
+async def test_an_order_is_driven_to_the_door_and_the_driver_returns(
     front: Front, place: Place, guest: Rest
 ) -> None:
     order_id = await placed(guest, place, MIDDLE)
-    async with at_work(front.url, place.employees[0]) as pilot:
-        riding = autopilot_rules.Delivery.RIDING
+    async with running_autopilot(front.url, place.employees[0]) as pilot:
+        on_the_way = Delivery.ON_THE_WAY
         await wait_until(
             lambda: (
-                [pilot.driver_bots.delivery(order) for order in pilot.orders.values()] == [riding]
+                [pilot.driver_bots.delivery(order) for order in pilot.orders.values()]
+                == [on_the_way]
             ),
             20,
             every=0.005,
@@ -131,27 +132,27 @@ async def test_an_order_is_ridden_to_the_door_and_the_driver_comes_back(
     moved_steadily(front.taken)
 
 
-async def test_one_driver_goes_to_every_door_in_the_order_the_meals_left(
+async def test_one_driver_visits_every_door_in_the_order_the_orders_left(
     front: Front, place: Place, guest: Rest
 ) -> None:
     doors = {await placed(guest, place, metres): metres for metres in (MIDDLE, NEAR, 80)}
-    async with at_work(front.url, place.employees[0]):
+    async with running_autopilot(front.url, place.employees[0]):
         orders = [await at_status(guest, one, "delivered") for one in doors]
         await wait_until(lambda: front.taken[-1].point == BASE)
     left = [one["id"] for one in sorted(orders, key=lambda one: str(one["timeline"][-2]["at"]))]
-    there = [one["id"] for one in sorted(orders, key=lambda one: str(one["timeline"][-1]["at"]))]
-    assert left == there
+    arrived = [one["id"] for one in sorted(orders, key=lambda one: str(one["timeline"][-1]["at"]))]
+    assert left == arrived
     passed = [one.point for one in front.taken]
     visits = [passed.index(door(doors[order_id])) for order_id in left]
     assert visits == sorted(visits)
     moved_steadily(front.taken)
 
 
-async def test_a_meal_that_left_while_its_driver_was_away_is_picked_up_first(
+async def test_an_order_that_left_while_its_driver_was_away_is_picked_up_first(
     front: Front, place: Place, guest: Rest
 ) -> None:
     first = await placed(guest, place, MIDDLE)
-    async with at_work(front.url, place.employees[0]):
+    async with running_autopilot(front.url, place.employees[0]):
         await on_the_road(front, 40)
         second = await placed(guest, place, NEAR)
         for one in (first, second):
@@ -161,11 +162,11 @@ async def test_a_meal_that_left_while_its_driver_was_away_is_picked_up_first(
     moved_steadily(front.taken)
 
 
-async def test_on_the_way_back_a_new_order_is_taken_up(
+async def test_a_new_order_is_picked_up_on_the_way_back(
     front: Front, place: Place, guest: Rest
 ) -> None:
     first = await placed(guest, place, MIDDLE)
-    async with at_work(front.url, place.employees[0]):
+    async with running_autopilot(front.url, place.employees[0]):
         await at_status(guest, first, "delivered")
         await wait_until(lambda: from_base(front.taken[-1]) < MIDDLE - 20)
         second = await placed(guest, place, NEAR)
@@ -174,48 +175,48 @@ async def test_on_the_way_back_a_new_order_is_taken_up(
     moved_steadily(front.taken)
 
 
-async def test_a_persons_order_is_not_ridden(
+async def test_a_persons_order_is_left_to_the_person(
     front: Front, place: Place, guest: Rest, person: Rest
 ) -> None:
     order_id = await placed(guest, place, NEAR)
     for status in ("accepted", "preparing", "ready"):
         await person_does(person, order_id, status)
     await person_does(person, order_id, "out_for_delivery", driver_id=place.drivers[0])
-    async with at_work(front.url, place.employees[0]) as pilot:
-        await wait_until(lambda: pilot.driver_bots.persons == {place.drivers[0]})
-        # Placed later and delivered: by then it has had every occasion.
+    async with running_autopilot(front.url, place.employees[0]) as pilot:
+        await wait_until(lambda: pilot.driver_bots.with_persons == {place.drivers[0]})
+        # Placed later and delivered: by then the other could have been delivered too.
         later = await placed(guest, place, NEAR)
         await at_status(guest, later, "delivered")
         await at_status(guest, order_id, "out_for_delivery")
-        # Who is out for somebody else is not ridden back either.
-        await wait_until(lambda: not pilot.driver_bots.riding)
+        # A driver with a person's order is not driven back either.
+        await wait_until(lambda: not pilot.driver_bots.on_the_road)
         assert front.taken[-1].point == door(NEAR)
 
 
-async def test_an_order_whose_driver_is_exchanged_on_the_road_is_let_go_of(
+async def test_an_order_given_to_another_driver_on_the_road_is_dropped(
     front: Front, data_dir: Path, guest: Rest
 ) -> None:
     two = await open_restaurant(data_dir, front.url, "Two", employees=2, drivers=2)
     person = await guest.another().log_in(two.employees[1], PASSWORD)
     order_id = await placed(guest, two, FAR)
-    async with at_work(front.url, two.employees[0]):
+    async with running_autopilot(front.url, two.employees[0]):
         await on_the_road(front, 40)
-        rider = front.taken[-1].driver_id
-        other = next(one for one in two.drivers if one != rider)
+        driver_id = front.taken[-1].driver_id
+        other = next(one for one in two.drivers if one != driver_id)
         await person_does(person, order_id, "out_for_delivery", driver_id=other)
         await wait_until(lambda: front.taken[-1].point == BASE)
         later = await placed(guest, two, NEAR)
         await at_status(guest, later, "delivered")
         assert (await at_status(guest, order_id, "out_for_delivery"))["driver"]["id"] == other
-    assert {one.driver_id for one in front.taken} == {rider}
+    assert {one.driver_id for one in front.taken} == {driver_id}
     moved_steadily(front.taken)
 
 
-async def test_a_cancelled_order_is_not_ridden_on(
+async def test_a_cancelled_order_is_not_delivered(
     front: Front, place: Place, guest: Rest, person: Rest
 ) -> None:
     order_id = await placed(guest, place, FAR)
-    async with at_work(front.url, place.employees[0]):
+    async with running_autopilot(front.url, place.employees[0]):
         await on_the_road(front, 40)
         await person_does(person, order_id, "cancelled", reason="Fell off")
         await wait_until(lambda: front.taken[-1].point == BASE)
@@ -223,22 +224,22 @@ async def test_a_cancelled_order_is_not_ridden_on(
     moved_steadily(front.taken)
 
 
-async def test_a_restarted_autopilot_goes_on_from_where_the_driver_was(
+async def test_a_restarted_autopilot_continues_where_the_driver_was(
     front: Front, place: Place, guest: Rest
 ) -> None:
     order_id = await placed(guest, place, MIDDLE)
-    async with at_work(front.url, place.employees[0]):
+    async with running_autopilot(front.url, place.employees[0]):
         await on_the_road(front, 40)
     before = len(front.taken)
-    async with at_work(front.url, place.employees[0]):
+    async with running_autopilot(front.url, place.employees[0]):
         await at_status(guest, order_id, "delivered")
     assert metres_between(front.taken[before - 1].point, front.taken[before].point) < STEP
-    there = next(n for n, one in enumerate(front.taken) if one.point == door(MIDDLE))
-    assert min(map(from_base, front.taken[before:there])) > 30, "it has fetched the meal twice"
+    arrival = next(n for n, one in enumerate(front.taken) if one.point == door(MIDDLE))
+    assert min(map(from_base, front.taken[before:arrival])) > 30, "it has picked up the order twice"
     moved_steadily(front.taken)
 
 
-async def test_a_restarted_server_finds_the_driver_further_on(
+async def test_a_driver_moves_on_while_the_server_restarts(
     start_server: StartServer, data_dir: Path
 ) -> None:
     server = start_server(env={"TIFFIN_DRIVER_INTERVAL_SECONDS": str(INTERVAL)})
@@ -246,7 +247,7 @@ async def test_a_restarted_server_finds_the_driver_further_on(
         place = await open_restaurant(data_dir, server.url, drivers=1)
         await guest.register("ada@example.com")
         order_id = await placed(guest, place, 500)
-        async with at_work(front.url, place.employees[0]):
+        async with running_autopilot(front.url, place.employees[0]):
             await on_the_road(front, 20)
             before = front.taken[-1]
             await asyncio.to_thread(server.restart)
@@ -258,14 +259,14 @@ async def test_a_restarted_server_finds_the_driver_further_on(
 
 
 @pytest.mark.parametrize("status", [403, 503])
-async def test_no_order_hangs_because_nobody_takes_positions(
+async def test_orders_are_delivered_although_positions_are_refused(
     front: Front, place: Place, guest: Rest, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    monkeypatch.setattr(autopilot_courier, "STRANDED_SECONDS", 0.5)
-    monkeypatch.setattr(autopilot_courier, "AGAIN_SECONDS", 0.3)
+    monkeypatch.setattr(drivers, "STRANDED_SECONDS", 0.5)
+    monkeypatch.setattr(drivers, "REFUSED_SECONDS", 0.3)
     front.refuse = status
     first = await placed(guest, place, FAR)
-    async with at_work(front.url, place.employees[0]):
+    async with running_autopilot(front.url, place.employees[0]):
         await at_status(guest, first, "delivered")
         front.refuse = None
         second = await placed(guest, place, NEAR)
@@ -273,23 +274,23 @@ async def test_no_order_hangs_because_nobody_takes_positions(
         assert any(one.point == door(NEAR) for one in front.taken)
 
 
-async def test_nobody_rides_to_another_country_but_the_order_arrives(
+async def test_an_order_to_another_country_is_delivered_without_a_trip(
     front: Front, place: Place, guest: Rest, data_dir: Path
 ) -> None:
     async with database_in(data_dir) as database:
         await set_radius(database, place.id, 0)
     order_id = await placed(guest, place, 900_000)
-    async with at_work(front.url, place.employees[0]):
+    async with running_autopilot(front.url, place.employees[0]):
         await at_status(guest, order_id, "delivered")
     assert not front.sent
 
 
-async def test_a_driver_last_seen_in_another_country_begins_at_the_restaurant(
+async def test_a_driver_last_seen_in_another_country_starts_at_the_restaurant(
     front: Front, place: Place, guest: Rest, person: Rest
 ) -> None:
     path = f"/drivers/{place.drivers[0]}/location"
     (await person.request("PUT", path, {"lat": 1, "lng": 1})).must(204)
     order_id = await placed(guest, place, NEAR)
-    async with at_work(front.url, place.employees[0]):
+    async with running_autopilot(front.url, place.employees[0]):
         await at_status(guest, order_id, "delivered")
     assert metres_between(front.taken[1].point, BASE) < 1

@@ -1,4 +1,4 @@
-"""An autopilot that runs while a test looks on."""
+"""An autopilot that runs during a test."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,11 +9,11 @@ from support.town import PASSWORD
 from tui.demo.autopilot.__main__ import Autopilot
 
 QUICK = 0.01
-"""A pace at which every driver is as fast as they may be."""
+"""A pace at which every driver is as fast as allowed."""
 
 
 @asynccontextmanager
-async def at_work(url: str, email: str, pace: float = QUICK) -> AsyncIterator[Autopilot]:
+async def running_autopilot(url: str, email: str, pace: float = QUICK) -> AsyncIterator[Autopilot]:
     """The autopilot of the employee with that address, and `PASSWORD`."""
     pilot = Autopilot(url, Credentials(email=email, password=PASSWORD), set(), pace)
     job = asyncio.create_task(pilot.run())
