@@ -127,9 +127,11 @@ async def measure(count: int) -> bool:
     """Print the figures; whether every median is within a frame."""
     messages = made(count)
     # The first emoji makes rich read its tables, once for all.
-    wrap("🙂" * 80, 60, plain=False)
+    wrap("🙂" * 80, 60, single_width=False)
     conversation = Conversation("ana")
-    conversation.begin(MessagePage(items=[messages[0]], next=None, cursor=messages[0].cursor))
+    conversation.apply_newest_page(
+        MessagePage(items=[messages[0]], next=None, cursor=messages[0].cursor)
+    )
     app = Window(conversation)
     async with app.run_test(size=SIZE) as pilot:
         await pilot.pause()
@@ -137,16 +139,16 @@ async def measure(count: int) -> bool:
 
         def come() -> None:
             for message in messages[1:]:
-                conversation.take(message, 0)
-            view.renew()
+                conversation.apply(message, 0)
+            view.redraw()
             app.frame()
 
         say(f"{count:,} messages come in at once", [took(come)])
         medians = []
 
         def one_more(number: int) -> None:
-            conversation.take(messages[0].model_copy(update={"cursor": f"more-{number}"}), 0)
-            view.renew()
+            conversation.apply(messages[0].model_copy(update={"cursor": f"more-{number}"}), 0)
+            view.redraw()
             app.frame()
 
         medians.append(
@@ -166,18 +168,20 @@ async def measure(count: int) -> bool:
             app.frame()
 
         medians.append(say("a line further up", [took(line_by_line) for _ in range(STEPS)]))
-        wraps = [took(lambda w=w: view.layout_of.update(conversation, w)) for w in WIDTHS]
+        wraps = [took(lambda w=w: view.message_layout.update(conversation, w)) for w in WIDTHS]
         medians.append(say("all of it at another width", wraps))
         older = Conversation("ana")
-        older.begin(MessagePage(items=messages[:-PAGE:-1], next="x", cursor=messages[-1].cursor))
+        older.apply_newest_page(
+            MessagePage(items=messages[:-PAGE:-1], next="x", cursor=messages[-1].cursor)
+        )
         view.show(older)
         pages = []
         for end in range(len(messages) - PAGE + 1, 0, -PAGE):
             page = list(reversed(messages[max(0, end - PAGE) : end]))
 
             def put(page: list[ChatMessage] = page) -> None:
-                older.older(MessagePage(items=page, next="x", cursor=messages[-1].cursor))
-                view.renew()
+                older.prepend_page(MessagePage(items=page, next="x", cursor=messages[-1].cursor))
+                view.redraw()
                 app.frame()
 
             pages.append(took(put))

@@ -8,7 +8,7 @@ from tui.common.app import DEFAULT_SERVER, TiffinApp
 from tui.common.crash import REPORT
 
 
-def launch(app: type[TiffinApp], argv: list[str] | None = None) -> int:
+def run_app(app: type[TiffinApp], argv: list[str] | None = None) -> int:
     """Read the arguments, run the app, return the exit code: 1 after any internal error, 2 without
     a terminal, 128 and a signal's number where that ended it."""
     parser = argparse.ArgumentParser(
@@ -34,5 +34,5 @@ def launch(app: type[TiffinApp], argv: list[str] | None = None) -> int:
     try:
         window.run()
     except Exception as error:
-        REPORT.note(error)
-    return 1 if REPORT.tell() else window.return_code or 0
+        REPORT.record(error)
+    return 1 if REPORT.print_message() else window.return_code or 0

@@ -152,7 +152,7 @@ class LogTopic(Topic):
         self._rings.add(self, added)
 
     def _skip_to(self, seq: int) -> None:
-        """The events before `seq` are trimmed: subscriptions that miss them notice as they catch up,
+        """Events before `seq` are trimmed: subscriptions that miss them notice as they catch up,
         and waiters read again, as an event may have been about their subject."""
         self.head = seq
         self.drop_ring()

@@ -65,6 +65,7 @@ async def running_server(settings: Settings) -> AsyncIterator[LiveServer]:
     A new database is a copy: to run every migration takes longer than the rest of the start.
     """
     if not settings.database_path.exists():
+        settings.database_path.parent.mkdir(parents=True, exist_ok=True)
         settings.database_path.write_bytes(await asyncio.to_thread(_new_database))
     app = create_app(settings)
     runner = Runner(app, settings)

@@ -20,7 +20,6 @@ from tui.common.panel_grid import MainScreen, PanelGrid
 from tui.common.sanitize import plain
 from tui.common.services import ServicesApp
 from tui.common.theme import DAY, NIGHT
-from tui.common.throttle import Pace
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.tab_strip import TabStrip
 from tui.common.widgets.too_small import HEIGHTS, WIDTHS, TooSmall
@@ -36,10 +35,9 @@ if TYPE_CHECKING:
     from tui.common.uploads.pictures import PictureCache
 
 DEFAULT_SERVER = "http://127.0.0.1:8080"
-FLUSHES_A_SECOND = 20
-LOOK_SECONDS = 60.0
+REDRAWS_A_SECOND = 20
+REFRESH_SECONDS = 60.0
 """How often panels see what another window of the account has done."""
-TICKS_EVERY = 2  # flushes: the lines of figures need not be as quick as the panels
 
 FRAME_CSS = Path(__file__).with_name("frame.tcss")
 CONTENT_CSS = Path(__file__).with_name("content.tcss")
@@ -101,8 +99,6 @@ class TiffinApp(BaseApp, ServicesApp):
         """Said once, as a toast, when the panels are up."""
         self._quitting = False
         """Whether it is being asked."""
-        self._pace = Pace()
-        self._beats = 0
         self._revision = -1
 
     def panel_classes(self) -> Sequence[type[Panel]]:
@@ -160,17 +156,17 @@ class TiffinApp(BaseApp, ServicesApp):
     def go_to(self, panel: Widget) -> None:
         """Put a panel in front and give it the focus."""
         if isinstance(panel, Panel):
-            self.grid.bring(panel)
+            self.grid.show_panel(panel)
 
     def set_headline(self, headline: Content | str) -> None:
         """Show what matters most now in the middle of the top bar. A string is plain text."""
         self.bar.headline = Content(plain(headline)) if isinstance(headline, str) else headline
-        self.bar.tick()
+        self.bar.update()
 
     def show_account(self, account: "Account") -> None:
         """Show whose window this is."""
         self.bar.who = account.name
-        self.bar.tick()
+        self.bar.update()
 
     def log_out(self) -> None:
         """End the session and go to the log-in screen."""
@@ -197,8 +193,8 @@ class TiffinApp(BaseApp, ServicesApp):
 
     def on_mount(self) -> None:
         """Draw first; only then import and connect."""
-        self.set_interval(1 / FLUSHES_A_SECOND, self._beat)
-        self.set_interval(LOOK_SECONDS, self._refresh_remote)
+        self.set_interval(1 / REDRAWS_A_SECOND, self._redraw_panels)
+        self.set_interval(REFRESH_SECONDS, self.grid.refresh_remote)
         self.call_after_refresh(self._open)
 
     def _open(self) -> None:
@@ -244,33 +240,17 @@ class TiffinApp(BaseApp, ServicesApp):
 
     # -- painting
 
-    def _beat(self) -> None:
-        """One redraw for all that has changed since the last, however much that is."""
-        if not self.is_running or not self._pace.due():  # on the way out widgets go first
+    def _redraw_panels(self) -> None:
+        if not self.is_running or not self.grid.redraw():  # on the way out widgets go first
             return
-        self._beats += 1
-        needs_redraw = [panel for panel in self.panels if panel.needs_redraw]
-        if self._pace.busy and needs_redraw:
-            needs_redraw = [min(needs_redraw, key=lambda panel: panel.redrawn_at)]
-        for panel in needs_redraw:
-            panel.needs_redraw = False
-            panel.redrawn_at = self._beats
-            panel.redraw()
-        if self._beats % TICKS_EVERY == 0:
-            for panel in self.panels:
-                panel.tick()
-            if self._revision != self.wire.revision:
-                self._revision = self.wire.revision
-                self.bar.follow([panel.meter for panel in self.panels])
+        if self._revision != self.wire.revision:
+            self._revision = self.wire.revision
+            self.bar.follow([panel.meter for panel in self.panels])
 
     def watch_app_focus(self, focus: bool) -> None:
         """Back from another window, which may be one of this account's."""
         if focus:
-            self._refresh_remote()
-
-    def _refresh_remote(self) -> None:
-        for panel in self.panels:
-            panel.refresh_remote()
+            self.grid.refresh_remote()
 
     def on_panel_grid_changed(self) -> None:
         """Redraw the strip of tabs."""
@@ -311,7 +291,7 @@ class TiffinApp(BaseApp, ServicesApp):
         """Go to a panel."""
         panel = self.grid.by_number(number)
         if panel is not None:
-            self.grid.bring(panel)
+            self.grid.show_panel(panel)
 
     def action_cycle(self, distance: int) -> None:
         """Go to a neighbour."""

@@ -110,8 +110,8 @@ class BaseApp(TerminalApp):
         asyncio.get_running_loop().set_exception_handler(_failed_alone)
 
     def _handle_exception(self, error: Exception) -> None:
-        """End the app; `launch` says so. Textual would print the value of every variable."""
-        REPORT.note(error.error if isinstance(error, WorkerFailed) else error)
+        """End the app; `run_app` says so. Textual would print the value of every variable."""
+        REPORT.record(error.error if isinstance(error, WorkerFailed) else error)
         self._return_code = 1
         if self._exception is None:  # tests raise it again
             self._exception = error
@@ -125,7 +125,7 @@ class Workers(WorkerManager):
     def _remove_worker(self, worker: Worker[object]) -> None:
         super()._remove_worker(worker)
         if worker.state is WorkerState.ERROR and worker.error is not None:
-            REPORT.note(worker.error)
+            REPORT.record(worker.error)
 
 
 def _takes_raw(field: Widget | None) -> bool:
@@ -141,6 +141,6 @@ def _failed_alone(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> N
     error = context.get("exception")
     task = context.get("task", context.get("future"))
     if isinstance(error, Exception) and (isinstance(task, asyncio.Task) or "handle" in context):
-        REPORT.note(error)
+        REPORT.record(error)
     else:
         loop.default_exception_handler(context)

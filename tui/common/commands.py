@@ -50,7 +50,7 @@ def commands_for(app: App[Any], grid: "PanelGrid | None") -> Iterable[SystemComm
             yield SystemCommand(
                 f"Go to {panel.TITLE}",
                 f"Panel {panel.number}, fed by {panel.PATTERN}",
-                partial(grid.bring, panel),
+                partial(grid.show_panel, panel),
             )
         yield SystemCommand(
             "Show all panels" if grid.zoomed else "Zoom this panel",

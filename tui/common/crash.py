@@ -14,9 +14,9 @@ from server.text import spelled
 
 FILES_KEPT = 10
 """Crash files of a user; older ones are deleted."""
-MOST_ERRORS = 20
+MAX_ERRORS = 20
 """Errors that one process writes down; the first ones tell most."""
-MOST_CHARACTERS = 200_000
+MAX_CHARACTERS = 200_000
 """Of one error: its text may quote whatever was sent to us."""
 
 
@@ -35,10 +35,10 @@ class CrashReport:
         self._count = 0
         self._lock = threading.Lock()
 
-    def note(self, error: BaseException) -> None:
+    def record(self, error: BaseException) -> None:
         """Write an error down; the same one a second time is left out."""
         with self._lock:
-            if self._count >= MOST_ERRORS or error is self._last:
+            if self._count >= MAX_ERRORS or error is self._last:
                 return
             self._first = self._first or _in_short(error)
             self._last = error
@@ -48,7 +48,7 @@ class CrashReport:
             except OSError as fault:
                 self._why_no_file = f"{type(fault).__name__}: {fault}"
 
-    def sentence(self) -> str:
+    def message(self) -> str:
         """What to tell the person at the terminal; "" as long as nothing has crashed."""
         if not self._count:
             return ""
@@ -62,16 +62,16 @@ class CrashReport:
             f"details to a file ({self._why_no_file})."
         )
 
-    def tell(self) -> bool:
+    def print_message(self) -> bool:
         """Print the sentence on standard error; False if nothing has crashed."""
-        sentence = self.sentence()
+        sentence = self.message()
         if sentence:
             with contextlib.suppress(OSError, ValueError, AttributeError):
                 sys.stderr.write(f"{sentence}\n")
                 sys.stderr.flush()
         return bool(sentence)
 
-    def watch(self) -> None:
+    def install(self) -> None:
         """Take what ends this process or one of its threads from now on."""
         sys.excepthook = self._uncaught
         threading.excepthook = self._uncaught_in_thread
@@ -82,16 +82,16 @@ class CrashReport:
         if not isinstance(error, Exception):  # ctrl-c and the like are no crash
             sys.__excepthook__(kind, error, trace)
             return
-        self.note(error)
-        self.tell()
+        self.record(error)
+        self.print_message()
 
     def _uncaught_in_thread(self, failure: threading.ExceptHookArgs) -> None:
         if isinstance(failure.exc_value, Exception):
-            self.note(failure.exc_value)
+            self.record(failure.exc_value)
 
     def _write(self, text: str) -> None:
-        if len(text) > MOST_CHARACTERS:
-            half = MOST_CHARACTERS // 2
+        if len(text) > MAX_CHARACTERS:
+            half = MAX_CHARACTERS // 2
             text = f"{text[:half]}\n[...]\n{text[-half:]}"
         if self._path is None:
             self._path = _new_file()

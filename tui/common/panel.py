@@ -76,7 +76,7 @@ class Panel(Vertical):
         """Its place among the panels, from 1, and its key; the grid gives it."""
         self.needs_redraw = False
         self.redrawn_at = 0
-        """The app's beat of the last redraw."""
+        """The number of the last redraw."""
         self._meter: Meter | None = None
         self._line: WireLine | None = None
         self._badge = 0
@@ -135,7 +135,7 @@ class Panel(Vertical):
         yield Static(self._summary, classes="summary", markup=False)
         self._line = WireLine(self.meter, self.VERB)
         yield self._line
-        self._entitle()
+        self._update_title()
 
     def body(self) -> ComposeResult:
         """What the panel shows."""
@@ -214,7 +214,7 @@ class Panel(Vertical):
             self.border_subtitle = Content.assemble(note)
         if count != self._badge:
             self._badge = count
-            self._entitle()
+            self._update_title()
             self.post_message(self.BadgeChanged())
 
     @property
@@ -222,10 +222,10 @@ class Panel(Vertical):
         """The count beside the title."""
         return self._badge
 
-    def tick(self) -> None:
+    def update_wire_line(self) -> None:
         """Repaint the wire line if it has changed. Called by the app some times a second."""
         if self._line is not None and self._line.is_attached:
-            self._line.tick()
+            self._line.update()
 
     def refresh_remote(self) -> None:
         """See what another window of the account may have done; called once in a while, and as
@@ -264,7 +264,7 @@ class Panel(Vertical):
                 self.screen.set_focus(widget)
                 return
 
-    def _entitle(self) -> None:
+    def _update_title(self) -> None:
         title: list[tuple[str, str]] = [
             (f"{self.number}", "$wire-ink not bold"),
             (f" {self.TITLE}", ""),

@@ -10,9 +10,12 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from tui.common.panel import Panel
+from tui.common.throttle import Throttle
 
 CARD_ROWS = 4
 """Of a card: border, a line and the wire. Where so many are not to be had, there are none."""
+WIRE_LINES_EVERY = 2
+"""Redraws: figures need not be as quick as the panels."""
 COLUMNS_FOR = {1: 1, 2: 2, 3: 3, 4: 2, 5: 3, 6: 3}
 
 
@@ -33,6 +36,8 @@ class PanelGrid(Container):
         super().__init__(id="grid")
         self.panels: list[Panel] = []
         self.main: Panel | None = None
+        self._throttle = Throttle()
+        self._redraws = 0
 
     async def fill(self, panels: Sequence[Panel]) -> None:
         """Put these panels up, the first in front."""
@@ -45,9 +50,9 @@ class PanelGrid(Container):
         self.styles.grid_size_rows = -(-len(panels) // columns) if panels else 1
         self.set_class(len(panels) == 2, "-pair")
         await self.mount_all(panels)
-        self._make_room(self.size.height)
+        self._update_crowded(self.size.height)
         if self.panels:
-            self.bring(self.panels[0])
+            self.show_panel(self.panels[0])
 
     async def clear(self) -> None:
         """Take all panels down."""
@@ -57,6 +62,31 @@ class PanelGrid(Container):
         self.remove_class("-zoomed")
         await self.remove_children()
         self.post_message(self.Changed())
+
+    def redraw(self) -> bool:
+        """Redraw the panels that have changed, unless that takes too much of the processor; with
+        every second redraw the wire lines too, which is answered with True.
+        """
+        if not self._throttle.due():
+            return False
+        self._redraws += 1
+        needs_redraw = [panel for panel in self.panels if panel.needs_redraw]
+        if self._throttle.busy and needs_redraw:
+            needs_redraw = [min(needs_redraw, key=lambda panel: panel.redrawn_at)]
+        for panel in needs_redraw:
+            panel.needs_redraw = False
+            panel.redrawn_at = self._redraws
+            panel.redraw()
+        if self._redraws % WIRE_LINES_EVERY:
+            return False
+        for panel in self.panels:
+            panel.update_wire_line()
+        return True
+
+    def refresh_remote(self) -> None:
+        """Have all panels see what another window of the account may have done."""
+        for panel in self.panels:
+            panel.refresh_remote()
 
     @property
     def zoomed(self) -> bool:
@@ -71,9 +101,9 @@ class PanelGrid(Container):
 
     def on_resize(self, event: events.Resize) -> None:
         """Note whether there is room for cards beside the panel in front."""
-        self._make_room(event.size.height)
+        self._update_crowded(event.size.height)
 
-    def _make_room(self, rows: int) -> None:
+    def _update_crowded(self, rows: int) -> None:
         crowded = rows < CARD_ROWS * (len(self.panels) - 1)
         if crowded != self.has_class("-crowded"):
             self.set_class(crowded, "-crowded")
@@ -92,11 +122,11 @@ class PanelGrid(Container):
         """Go on to a neighbour, around the ends."""
         if self.main is not None:
             at = self.panels.index(self.main) + distance
-            self.bring(self.panels[at % len(self.panels)])
+            self.show_panel(self.panels[at % len(self.panels)])
 
-    def bring(self, panel: Panel, *, enter: bool = True) -> None:
+    def show_panel(self, panel: Panel, *, enter: bool = True) -> None:
         """Put `panel` in front and, with `enter`, the focus into it."""
-        self._front(panel)
+        self._set_front(panel)
         if enter:
             panel.enter()
 
@@ -104,10 +134,10 @@ class PanelGrid(Container):
         """The panel that has the focus is the one in front."""
         for node in event.widget.ancestors:
             if isinstance(node, Panel):
-                self._front(node)
+                self._set_front(node)
                 return
 
-    def _front(self, panel: Panel) -> None:
+    def _set_front(self, panel: Panel) -> None:
         if panel is self.main:
             return
         self.main = panel

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 """Each of these is quitting, with the exit code 128 and its number, as shells count."""
-LAST_RESORT_SECONDS = 8.0
+FORCE_EXIT_SECONDS = 8.0
 """For quitting after such a signal; supervisors send SIGKILL after ten."""
 TICK_SECONDS = 0.1
 """After that, an Escape was one, and no sequence's beginning."""
@@ -56,14 +56,14 @@ class TerminalDriver(LinuxDriver):
         self._before = {number: signal.getsignal(number) for number in handled}
         super().__init__(app, debug=debug, mouse=mouse, size=size)
         # Standard error may be a file that collects what goes wrong.
-        self._file = cast("TextIOWrapper", _Output(1, self._lost))
+        self._file = cast("TextIOWrapper", _Output(1, self._on_terminal_lost))
         self._on = False
         """Whether the terminal is in the app's hands."""
         self._ended = False
         for number in ENDING:
             # One that was ignored stays so, as for `nohup`.
             if self._before[number] is not signal.SIG_IGN:
-                signal.signal(number, self._told_to_end)
+                signal.signal(number, self._on_end_signal)
         self._handle_stops()
 
     def start_application_mode(self) -> None:
@@ -98,20 +98,20 @@ class TerminalDriver(LinuxDriver):
 
     # -- ending
 
-    def _told_to_end(self, number: int, _frame: FrameType | None) -> None:
+    def _on_end_signal(self, number: int, _frame: FrameType | None) -> None:
         if not self._ended:
             self._ended = True
             # Not by the loop: it may be waiting for a terminal that takes no more output.
-            last_resort = threading.Timer(LAST_RESORT_SECONDS, self._cut_off, (128 + number,))
+            last_resort = threading.Timer(FORCE_EXIT_SECONDS, self._force_exit, (128 + number,))
             last_resort.daemon = True
             last_resort.start()
             self._in_loop(lambda: self._app.exit(return_code=128 + number))
 
-    def _lost(self) -> None:
+    def _on_terminal_lost(self) -> None:
         """The terminal has gone."""
-        self._told_to_end(signal.SIGHUP, None)
+        self._on_end_signal(signal.SIGHUP, None)
 
-    def _cut_off(self, code: int) -> None:
+    def _force_exit(self, code: int) -> None:
         if self._on and select.select([], [1], [], 0.5)[1]:
             with contextlib.suppress(OSError):
                 os.write(1, RESTORE.encode())
@@ -134,7 +134,7 @@ class TerminalDriver(LinuxDriver):
                 except OSError:
                     data = b""
                 if not data:
-                    self._lost()
+                    self._on_terminal_lost()
                     return
                 events += parser.feed(decode(data))
             events += parser.tick()
@@ -145,7 +145,7 @@ class TerminalDriver(LinuxDriver):
 
     def _handle_stops(self) -> None:
         signal.signal(signal.SIGTSTP, lambda *_: self._in_loop(self.stop))
-        signal.signal(signal.SIGCONT, lambda *_: self._in_loop(self._take_again))
+        signal.signal(signal.SIGCONT, lambda *_: self._in_loop(self._retake))
 
     def stop(self, *, job: bool = False) -> None:
         """Give the terminal back, stop, and take it again when told to go on.
@@ -160,16 +160,16 @@ class TerminalDriver(LinuxDriver):
         if job:  # first, as a shell whose job has stopped takes the terminal at once
             signal.signal(signal.SIGTSTP, signal.SIG_IGN)
             os.kill(0, signal.SIGTSTP)
-        self._by_default(signal.SIGTSTP, signal.SIGCONT)
+        self._use_default_handlers(signal.SIGTSTP, signal.SIGCONT)
         signal.raise_signal(signal.SIGTSTP)
         if not self._ended:
             self._take()
 
-    def _take_again(self) -> None:
+    def _retake(self) -> None:
         """Stopped from outside, without a chance to give it back, and told to go on."""
         if not self._on:
             return
-        self._by_default(signal.SIGTSTP, signal.SIGCONT)
+        self._use_default_handlers(signal.SIGTSTP, signal.SIGCONT)
         self._wait_for_foreground()
         self._give_back()
         self._take()
@@ -190,7 +190,7 @@ class TerminalDriver(LinuxDriver):
             termios.tcsetattr(self.fileno, termios.TCSANOW, termios.tcgetattr(self.fileno))
 
     @staticmethod
-    def _by_default(*numbers: signal.Signals) -> None:
+    def _use_default_handlers(*numbers: signal.Signals) -> None:
         for number in numbers:
             signal.signal(number, signal.SIG_DFL)
 
@@ -229,7 +229,7 @@ class _Output:
 
     def __init__(self, descriptor: int, lost: Callable[[], None]) -> None:
         self._descriptor = descriptor
-        self._lost = lost
+        self._on_terminal_lost = lost
 
     def write(self, text: str) -> None:
         data = text.encode("utf-8", "replace")
@@ -239,7 +239,7 @@ class _Output:
             except BlockingIOError:  # whoever shares the terminal has made it so
                 select.select([], [self._descriptor], [])
             except OSError:
-                self._lost()
+                self._on_terminal_lost()
                 return
 
     def flush(self) -> None:

@@ -128,7 +128,7 @@ DAY = Theme(
     },
 )
 
-PATTERN_INK: dict[Pattern, str] = {
+PATTERN_COLOR: dict[Pattern, str] = {
     Pattern.LONG_POLL: "$p-long",
     Pattern.SSE: "$p-sse",
     Pattern.WEBSOCKET: "$p-ws",

@@ -13,11 +13,11 @@ def main() -> None:
     os.environ.setdefault("TEXTUAL_FPS", "120")
     from tui.common.crash import REPORT
 
-    REPORT.watch()
-    from tui.cli import launch
+    REPORT.install()
+    from tui.cli import run_app
     from tui.customer.app import CustomerApp
 
-    sys.exit(launch(CustomerApp))
+    sys.exit(run_app(CustomerApp))
 
 
 if __name__ == "__main__":

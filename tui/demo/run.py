@@ -190,5 +190,5 @@ def _print(text: str) -> None:
 
 
 if __name__ == "__main__":
-    REPORT.watch()
+    REPORT.install()
     sys.exit(main())

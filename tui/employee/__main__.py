@@ -13,11 +13,11 @@ def main() -> None:
     os.environ.setdefault("TEXTUAL_FPS", "120")
     from tui.common.crash import REPORT
 
-    REPORT.watch()
-    from tui.cli import launch
+    REPORT.install()
+    from tui.cli import run_app
     from tui.employee.app import EmployeeApp
 
-    sys.exit(launch(EmployeeApp))
+    sys.exit(run_app(EmployeeApp))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ class EmployeeApp(TiffinApp):
     def panel_classes(self) -> Sequence[type["Panel"]]:
         """The panels, in the order of their numbers."""
         from tui.common.wire.panel import WirePanel
-        from tui.employee.announcements.panel import AnnouncementDesk
+        from tui.employee.announcements.panel import EmployeeAnnouncementsPanel
         from tui.employee.drivers.panel import DriversPanel
         from tui.employee.kitchen.panel import KitchenPanel
         from tui.employee.support.panel import SupportPanel
@@ -29,7 +29,7 @@ class EmployeeApp(TiffinApp):
             KitchenPanel,
             DriversPanel,
             SupportPanel,
-            AnnouncementDesk,
+            EmployeeAnnouncementsPanel,
             DishPhotoPanel,
             WirePanel,
         )

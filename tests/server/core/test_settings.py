@@ -269,7 +269,7 @@ def test_stored_files_are_private(tmp_path: Path) -> None:
         (data / name).touch()
     run = (
         "import os, pathlib\nfrom server.settings import restrict_permissions, load_settings\n"
-        "settings = load_settings()\nkeep_private(settings)\n"
+        "settings = load_settings()\nrestrict_permissions(settings)\n"
         "(settings.data_dir / 'made').touch()\n(settings.data_dir / 'folder').mkdir()\n"
     )
     environment = os.environ | {"TIFFIN_DATA_DIR": str(data)}

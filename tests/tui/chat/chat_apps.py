@@ -11,7 +11,7 @@ from support.rest import Rest
 from support.screen import misses, sees, shown, told
 from support.waiting import PATIENCE, wait_until
 from tui.common.app import TiffinApp
-from tui.common.chat.panel import TalkPanel
+from tui.common.chat.panel import ConversationPanel
 from tui.common.client.meter import State
 from tui.customer.app import CustomerApp
 from tui.customer.chat.panel import ChatPanel
@@ -34,9 +34,9 @@ class Side:
         self.rings += 1
 
     @property
-    def panel(self) -> TalkPanel:
+    def panel(self) -> ConversationPanel:
         """Chat or Support."""
-        return next(panel for panel in self.app.panels if isinstance(panel, TalkPanel))
+        return next(panel for panel in self.app.panels if isinstance(panel, ConversationPanel))
 
     @property
     def text(self) -> str:
@@ -48,7 +48,7 @@ class Side:
         await self.pilot.press(*keys)
         await self.pilot.pause()
 
-    async def type(self, text: str) -> None:
+    async def send_typing(self, text: str) -> None:
         """Put it in at once where the focus is, and press enter."""
         field = self.app.focused
         assert field is not None
@@ -75,7 +75,7 @@ class Side:
     async def live(self) -> None:
         """Wait until the room in view stands."""
         await wait_until(
-            lambda: self.panel.talk is not None and self.panel.talk.meter.state is State.LIVE,
+            lambda: self.panel.current is not None and self.panel.current.meter.state is State.LIVE,
             what="the room to be live",
         )
 

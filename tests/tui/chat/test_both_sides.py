@@ -10,7 +10,7 @@ from server.features.chat.schemas import LONGEST_TEXT
 from support.live_server import LiveServer
 from support.rest import Rest
 from support.waiting import wait_until
-from tui.common.chat.panel import TalkPanel
+from tui.common.chat.panel import ConversationPanel
 from tui.common.client.meter import State
 from tui.customer.chat.dialogs import NewChatScreen
 from tui.employee.support.panel import SupportPanel
@@ -22,7 +22,7 @@ async def ask(customer: Side, subject: str) -> None:
     await customer.press("n")
     await wait_until(lambda: isinstance(customer.app.screen, NewChatScreen), what="the dialog")
     await customer.sees("What is it about?", "None of them")
-    await customer.type(subject)
+    await customer.send_typing(subject)
     await customer.live()
     await customer.sees(subject, "Write to support")
 
@@ -50,7 +50,7 @@ async def test_they_talk_both_ways_and_see_marks_typing_and_presence(
         rings = employee.rings
         await customer.sees("● Maya")
         await employee.sees("● Ana K.", "you")
-        await employee.type("Hello Ana")
+        await employee.send_typing("Hello Ana")
         await customer.sees("Maya", "Hello Ana")
         await employee.sees("✓✓")
         await customer.press("w", "e", "l", "l")
@@ -70,7 +70,7 @@ async def test_what_is_pasted_is_one_message_and_nothing_in_it_steers(
     customer.app.post_message(Paste("first line\r\nsecond \x1b[31mline\x07"))
     await customer.sees("first line", "second [31mline")
     await customer.press("enter")
-    await wait_until(lambda: not customer.panel.talk.outbox, what="the message to be back")  # type: ignore[union-attr]
+    await wait_until(lambda: not customer.panel.current.outbox, what="the message to be back")  # type: ignore[union-attr]
     chat = (await desk.get("/chats")).must(200).json["items"][0]
     history = (await desk.get(f"/chats/{chat['id']}/messages")).must(200).json["items"]
     assert [one["text"] for one in history] == ["first line\nsecond [31mline"]
@@ -78,7 +78,7 @@ async def test_what_is_pasted_is_one_message_and_nothing_in_it_steers(
 
 async def test_too_long_a_message_is_counted_and_not_lost(customer: Side) -> None:
     await ask(customer, "A longer story")
-    composer = customer.panel.pane.composer
+    composer = customer.panel.chat_view.composer
     composer.insert("x" * (LONGEST_TEXT - 7))
     await customer.sees("7 left")
     composer.insert("y" * 10)
@@ -99,11 +99,11 @@ async def test_a_cut_line_loses_nothing_and_is_seen(
     ):
         await both_talking(customer, employee)
         await customer.press("escape", "x")
-        await employee.type("while you were away")
+        await employee.send_typing("while you were away")
         await customer.sees("while you were away", "WebSocket · ")
-        talk = customer.panel.talk
-        assert talk is not None
-        assert talk.meter.reconnects == 1
+        chat_session = customer.panel.current
+        assert chat_session is not None
+        assert chat_session.meter.reconnects == 1
         assert customer.text.count("while you were away") == 1
 
 
@@ -118,9 +118,9 @@ async def test_a_message_where_nobody_looks_rings_and_is_counted(
         rings = employee.rings
         await customer.press("escape", "1")
         await employee.press("escape", "1")
-        talk = employee.panel.talk
-        assert talk is not None
-        talk.say("Your rider is here")
+        chat_session = employee.panel.current
+        assert chat_session is not None
+        chat_session.send("Your rider is here")
         await customer.told("Your rider is here")
         await customer.sees("Chat  1 ")
         assert customer.rings == 1
@@ -129,9 +129,9 @@ async def test_a_message_where_nobody_looks_rings_and_is_counted(
         await customer.go()
         await wait_until(lambda: customer.panel.badge == 0, what="the badge to go")
         await employee.sees("✓✓")
-        theirs = customer.panel.talk
+        theirs = customer.panel.current
         assert theirs is not None
-        theirs.say("Thank you")
+        theirs.send("Thank you")
         await employee.told("Thank you")
         await wait_until(lambda: employee.panel.badge == 1, what="the badge")
         assert employee.rings == rings + 1
@@ -159,7 +159,7 @@ async def test_only_one_takes_a_chat_up_and_the_other_sees_who(
     await employee.sees("Robin")
     await employee.press("enter")
     await employee.sees("answers here")
-    assert not employee.panel.pane.has_class("-open")
+    assert not employee.panel.chat_view.has_class("-open")
 
 
 async def test_a_chat_is_closed_and_opened_again(demo_server: LiveServer, tmp_path: Path) -> None:
@@ -173,13 +173,13 @@ async def test_a_chat_is_closed_and_opened_again(demo_server: LiveServer, tmp_pa
         await employee.press("right", "enter")
         await customer.sees("Closed by Maya.")
         await customer.press("escape")
-        assert not customer.panel.pane.has_class("-open")
+        assert not customer.panel.chat_view.has_class("-open")
         await customer.press(str(customer.panel.number), "o")
         await customer.sees("Write to support")
         await employee.sees("takes it up")
         await employee.press("t")
         await employee.sees("Write to the customer")
-        await employee.type("Back again")
+        await employee.send_typing("Back again")
         await customer.sees("Back again")
 
 
@@ -193,14 +193,14 @@ async def test_who_types_as_the_chat_is_closed_presses_no_command(
     await customer.sees("Closed by Maya. esc, then o opens it again")
     await customer.press("space", "o", "c", "n", "2", "enter")
     await customer.told("What you have written stays here.")
-    talk = customer.panel.talk
-    assert talk is not None
-    assert not talk.open
-    assert not talk.outbox
+    chat_session = customer.panel.current
+    assert chat_session is not None
+    assert not chat_session.open
+    assert not chat_session.outbox
     assert customer.app.grid.main is customer.panel
-    assert customer.panel.pane.composer.text == "hi ocn2"
+    assert customer.panel.chat_view.composer.text == "hi ocn2"
     await customer.press("escape", "o")
-    await wait_until(lambda: customer.panel.pane.composer.has_focus, what="the field again")
+    await wait_until(lambda: customer.panel.chat_view.composer.has_focus, what="the field again")
     await customer.press("enter")
     await customer.sees("hi ocn2 ▐")
 
@@ -212,26 +212,26 @@ async def test_all_of_the_history_can_be_scrolled_back_to(
     async with customer_side(demo_server.url, tmp_path) as customer:
         await customer.go()
         await customer.live()
-        talk = customer.panel.talk
-        assert talk is not None
+        chat_session = customer.panel.current
+        assert chat_session is not None
         for number in range(130):
-            talk.say(f"number {number}.")
-        await wait_until(lambda: not talk.outbox, 60, what="all to be back")
+            chat_session.send(f"number {number}.")
+        await wait_until(lambda: not chat_session.outbox, 60, what="all to be back")
     async with customer_side(demo_server.url, tmp_path) as customer:
         await customer.go()
         await customer.sees("number 129.")
-        talk = customer.panel.talk
-        assert talk is not None
-        assert talk.id == chat["id"]
-        assert len(talk.conversation.messages) == 50
-        view = customer.panel.pane.view
+        chat_session = customer.panel.current
+        assert chat_session is not None
+        assert chat_session.id == chat["id"]
+        assert len(chat_session.conversation.messages) == 50
+        view = customer.panel.chat_view.messages
         await customer.press("escape")
         assert view.has_focus
         await customer.press("home")
-        await wait_until(lambda: view.layout_of.count == 130, what="the whole history in view")
+        await wait_until(lambda: view.message_layout.count == 130, what="the whole history in view")
         await customer.press("home")
         await customer.sees("number 0.")
-        assert [one.text for one in talk.conversation.messages] == [
+        assert [one.text for one in chat_session.conversation.messages] == [
             f"number {number}." for number in range(130)
         ]
 
@@ -241,13 +241,15 @@ async def test_what_is_written_is_kept_with_each_chat(customer: Side, guest: Res
     await customer.press("o", "n", "e")
     await customer.press("escape", "n")
     await customer.sees("What is it about?")
-    await customer.type("Second")
+    await customer.send_typing("Second")
     await customer.sees("Second", "Write to support")
-    assert customer.panel.pane.composer.text == ""
+    assert customer.panel.chat_view.composer.text == ""
     await customer.press("t", "w", "o", "escape", "l")
     await customer.sees("Your chats", "First", "Second")
     await customer.press("down", "enter")
-    await wait_until(lambda: customer.panel.pane.composer.text == "one", what="the first's draft")
+    await wait_until(
+        lambda: customer.panel.chat_view.composer.text == "one", what="the first's draft"
+    )
 
 
 async def test_in_a_closed_chat_that_is_chosen_keys_are_commands(
@@ -257,17 +259,17 @@ async def test_in_a_closed_chat_that_is_chosen_keys_are_commands(
     first = (await guest.get("/chats")).must(200).json["items"][0]
     await customer.press("escape", "n")
     await customer.sees("What is it about?")
-    await customer.type("Second")
+    await customer.send_typing("Second")
     await customer.sees("Second", "Write to support")
     (await guest.post(f"/chats/{first['id']}/close")).must(200)
-    await wait_until(lambda: not customer.panel.talks[first["id"]].open, what="the news")
-    composer = customer.panel.pane.composer
+    await wait_until(lambda: not customer.panel.chat_sessions[first["id"]].open, what="the news")
+    composer = customer.panel.chat_view.composer
     await wait_until(lambda: composer.has_focus, what="the field")
     customer.panel.action_chats()  # type: ignore[attr-defined]
     await customer.sees("Your chats", "First", "Second")
     await customer.press("down", "enter")
     await customer.sees("Closed by Ana K. o opens it again")
-    assert customer.app.focused is customer.panel.pane.view
+    assert customer.app.focused is customer.panel.chat_view.messages
     await customer.press("o")
     await wait_until(lambda: composer.has_focus, what="the field again")
 
@@ -278,7 +280,7 @@ async def test_it_works_in_every_size(demo_server: LiveServer, tmp_path: Path) -
         employee_side(demo_server.url, tmp_path, (80, 24)) as employee,
     ):
         await both_talking(customer, employee)
-        await employee.type("Hello")
+        await employee.send_typing("Hello")
         await customer.sees("Hello", "WebSocket")
         for size in ((100, 30), (160, 48), (56, 16), (200, 60), (80, 24)):
             for side in (customer, employee):
@@ -294,14 +296,14 @@ async def test_it_works_in_every_size(demo_server: LiveServer, tmp_path: Path) -
 async def test_an_error_in_a_talk_is_said(customer: Side) -> None:
     await ask(customer, "Trouble")
     panel = customer.panel
-    assert isinstance(panel, TalkPanel)
-    talk = panel.talk
-    assert talk is not None
+    assert isinstance(panel, ConversationPanel)
+    chat_session = panel.current
+    assert chat_session is not None
 
     def broken(_frame: object, _now: float) -> None:
         raise RuntimeError("a mistake of ours")
 
-    talk.conversation.take = broken  # type: ignore[method-assign]
-    talk.say("boom")
+    chat_session.conversation.take = broken  # type: ignore[method-assign]
+    chat_session.send("boom")
     await customer.sees("Stopped by an error")
-    assert talk.meter.state is State.DOWN
+    assert chat_session.meter.state is State.DOWN

@@ -43,13 +43,13 @@ async def write_without_a_connection(
         side.panel.enter()
         proxy.failing(every=1)
         proxy.cut()
-        talk = side.panel.talk
-        assert talk is not None
-        await wait_until(lambda: talk.meter.state is not State.LIVE, what="the cut")
-        await side.type("one")
-        await side.type("two")
+        chat_session = side.panel.current
+        assert chat_session is not None
+        await wait_until(lambda: chat_session.meter.state is not State.LIVE, what="the cut")
+        await side.send_typing("one")
+        await side.send_typing("two")
         await side.sees("waiting")
-        assert len(talk.outbox) == 2
+        assert len(chat_session.outbox) == 2
 
 
 @pytest.mark.parametrize("role", ["customer", "employee"])
@@ -73,7 +73,8 @@ async def test_it_is_sent_by_the_next_window(
         await side.sees(SUBJECT, "one", "two")
         await side.misses("waiting")
         await wait_until(
-            lambda: side.panel.talk is not None and not side.panel.talk.outbox, what="them to go"
+            lambda: side.panel.current is not None and not side.panel.current.outbox,
+            what="them to go",
         )
     assert not kept(tmp_path)
     assert await texts(guest, chat["id"]) == ["one", "two"]
@@ -89,7 +90,7 @@ async def test_two_windows_that_have_it_send_one_message(
         await first.press("enter")
         proxy.failing(every=1)
         proxy.cut()
-        await first.type("once")
+        await first.send_typing("once")
         await first.sees("waiting")
         async with customer_side(demo_server.url, tmp_path) as second:
             await second.go()
@@ -115,7 +116,8 @@ async def test_what_is_refused_then_can_be_written_again(
         await side.press("escape", "e")
         await side.press("enter")
         await wait_until(
-            lambda: side.panel.talk is not None and not side.panel.talk.outbox, what="it to go"
+            lambda: side.panel.current is not None and not side.panel.current.outbox,
+            what="it to go",
         )
     assert await texts(guest, chat["id"]) == ["one\ntwo"]
 
@@ -125,7 +127,7 @@ async def test_an_account_that_is_deleted_leaves_nothing(
 ) -> None:
     password = (demo_server.settings.data_dir / PASSWORD_FILE).read_text().strip()
     async with customer_side(demo_server.url, tmp_path) as side:
-        side.panel.store.write("cht-elsewhere", UnsentMessage("never sent"))
+        side.panel.store.add_pending("cht-elsewhere", UnsentMessage("never sent"))
         assert kept(tmp_path)
         await side.press("escape", "f2")
         await side.sees("Delete account")
@@ -150,7 +152,7 @@ async def test_what_the_disk_does_not_keep_is_asked_about(
         side.panel.enter()
         proxy.failing(every=1)
         proxy.cut()
-        await side.type("one")
+        await side.send_typing("one")
         await side.sees("waiting")
         await side.pilot.press("ctrl+q")
         await side.sees("A chat message is not sent yet")

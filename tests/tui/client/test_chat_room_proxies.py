@@ -10,7 +10,7 @@ from server.features.chat.schemas import ChatMessage, NewChat
 from support.live_server import LiveServer
 from support.proxy import Proxy, proxy_to
 from support.waiting import wait_until
-from tui.common.chat.session import Talk
+from tui.common.chat.session import ChatSession
 from tui.common.client.api import Api
 from tui.common.client.chat_stream import BLOCKED
 from tui.common.client.meter import Pattern, State, Wire
@@ -62,33 +62,37 @@ async def test_each_sides_view_is_what_is_kept_while_connections_are_cut(
         customer, employee = map(Api, sessions)
         chat = await customer.open_chat(NewChat(subject="A bad line"), "key")
         await employee.take_chat(chat.id)
-        talks = [
-            Talk(session, api, chat, backoff=Backoff(0.02, 0.1))
+        chat_sessions = [
+            ChatSession(session, api, chat, backoff=Backoff(0.02, 0.1))
             for session, api in zip(sessions, (customer, employee), strict=True)
         ]
-        jobs = [asyncio.create_task(talk.run()) for talk in talks]
+        jobs = [asyncio.create_task(chat_session.run()) for chat_session in chat_sessions]
         cutting = asyncio.create_task(cut_now_and_then(proxies))
         for number in range(MESSAGES):
-            for name, talk in zip("ce", talks, strict=True):
-                talk.say(f"{name}{number}")
+            for name, chat_session in zip("ce", chat_sessions, strict=True):
+                chat_session.send(f"{name}{number}")
             await asyncio.sleep(random.uniform(0, 0.02))
         await wait_until(
-            lambda: not any(talk.outbox for talk in talks), 60, what="everything to be back"
+            lambda: not any(chat_session.outbox for chat_session in chat_sessions),
+            60,
+            what="everything to be back",
         )
         cutting.cancel()
         kept = await history(customer, chat.id)
-        for talk in talks:
+        for chat_session in chat_sessions:
             await wait_until(
-                lambda talk=talk: talk.conversation.messages[-1:] == kept[-1:],
+                lambda chat_session=chat_session: (
+                    chat_session.conversation.messages[-1:] == kept[-1:]
+                ),
                 what="the last message on both sides",
             )
-            assert talk.conversation.messages == kept
-            assert not talk.conversation.drafts
+            assert chat_session.conversation.messages == kept
+            assert not chat_session.conversation.pending
         for name in "ce":
             said = [one.text for one in kept if one.text.startswith(name)]
             assert said == [f"{name}{number}" for number in range(MESSAGES)]
         assert sum(proxy.cuts for proxy in proxies) >= 3
-        assert all(talk.meter.reconnects for talk in talks)
+        assert all(chat_session.meter.reconnects for chat_session in chat_sessions)
         for job in (*jobs, cutting):
             job.cancel()
             with suppress(asyncio.CancelledError):
@@ -99,17 +103,17 @@ async def test_a_proxy_that_fails_is_waited_for(demo_server: LiveServer) -> None
     async with proxy_to(demo_server.url) as proxy, signed_in(proxy.url, Role.CUSTOMER) as session:
         api = Api(session)
         chat = await api.open_chat(NewChat(subject="A bad gateway"), "key")
-        talk = Talk(session, api, chat)
-        job = asyncio.create_task(talk.run())
-        await wait_until(lambda: talk.meter.state is State.LIVE, what="the room to be live")
+        chat_session = ChatSession(session, api, chat)
+        job = asyncio.create_task(chat_session.run())
+        await wait_until(lambda: chat_session.meter.state is State.LIVE, what="the room to be live")
         proxy.failing(1)
         proxy.cut()
-        talk.say("are you there?")
+        chat_session.send("are you there?")
         await wait_until(lambda: proxy.refused >= 1, what="a refusal")
-        await wait_until(lambda: "502" in talk.meter.detail, what="the reason on the wire")
+        await wait_until(lambda: "502" in chat_session.meter.detail, what="the reason on the wire")
         proxy.passing()
-        await wait_until(lambda: not talk.outbox, 20, what="the message to be back")
-        assert [one.text for one in talk.conversation.messages] == ["are you there?"]
+        await wait_until(lambda: not chat_session.outbox, 20, what="the message to be back")
+        assert [one.text for one in chat_session.conversation.messages] == ["are you there?"]
         job.cancel()
         with suppress(asyncio.CancelledError):
             await job
@@ -127,18 +131,18 @@ async def test_without_a_websocket_each_sides_view_is_what_is_kept(demo_server: 
         chat = await customer.open_chat(NewChat(subject="No upgrade"), "no-upgrade")
         await employee.take_chat(chat.id)
         quick = Timeouts(again=0.2, again_at_most=0.2)
-        talks = [
-            Talk(session, api, chat, backoff=Backoff(0.02, 0.1), timeouts=quick)
+        chat_sessions = [
+            ChatSession(session, api, chat, backoff=Backoff(0.02, 0.1), timeouts=quick)
             for session, api in zip(sessions, (customer, employee), strict=True)
         ]
         proxy.without_upgrade()
-        jobs = [asyncio.create_task(talk.run()) for talk in talks]
-        ours, theirs = talks
+        jobs = [asyncio.create_task(chat_session.run()) for chat_session in chat_sessions]
+        ours, theirs = chat_sessions
         await wait_until(lambda: ours.meter.pattern is Pattern.LONG_POLL)
         await wait_until(lambda: ours.meter.state is State.WAITING)
         assert ours.meter.detail == BLOCKED
-        ours.say("c0")
-        theirs.say("e0")
+        ours.send("c0")
+        theirs.send("e0")
         await wait_until(lambda: len(ours.conversation.messages) == 2)
         ours.see()
         await wait_until(lambda: not ours.unread, what="one's own read mark")
@@ -148,16 +152,24 @@ async def test_without_a_websocket_each_sides_view_is_what_is_kept(demo_server: 
             if number % 7 == 0:
                 random.choice((proxy.without_upgrade, proxy.passing))()
                 proxy.cut()
-            ours.say(f"c{number}")
-            theirs.say(f"e{number}")
+            ours.send(f"c{number}")
+            theirs.send(f"e{number}")
             await asyncio.sleep(random.uniform(0, 0.06))
         proxy.passing()
-        await wait_until(lambda: not any(talk.outbox for talk in talks), 30, what="all are back")
+        await wait_until(
+            lambda: not any(chat_session.outbox for chat_session in chat_sessions),
+            30,
+            what="all are back",
+        )
         kept = await history(customer, chat.id)
-        for talk in talks:
-            await wait_until(lambda talk=talk: talk.conversation.messages[-1:] == kept[-1:])
-            assert talk.conversation.messages == kept
-            assert not talk.conversation.drafts
+        for chat_session in chat_sessions:
+            await wait_until(
+                lambda chat_session=chat_session: (
+                    chat_session.conversation.messages[-1:] == kept[-1:]
+                )
+            )
+            assert chat_session.conversation.messages == kept
+            assert not chat_session.conversation.pending
         for name in "ce":
             said = [one.text for one in kept if one.text.startswith(name)]
             assert said == [f"{name}{number}" for number in range(60)]

@@ -149,7 +149,7 @@ async def test_nothing_is_lost_or_repeated_whatever_happens_on_the_way(
     log.grow()
     await wait_until(lambda: len(seen) >= log.head)
     assert seen == list(range(1, log.head + 1))
-    assert (stream.meter.state, stream.meter.detail) == (State.LIVE, "")
+    await wait_until(lambda: (stream.meter.state, stream.meter.detail) == (State.LIVE, ""))
     reading.cancel()
     await asyncio.wait({reading})
     assert all(one.connections == 0 for one in stream._session.wire.meters.values())

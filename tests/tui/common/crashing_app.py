@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from server.features.accounts.schemas import Registration
-from tui.cli import launch
+from tui.cli import run_app
 from tui.common.app import TiffinApp
 from tui.common.crash import REPORT
 from tui.customer.app import CustomerApp
@@ -79,6 +79,6 @@ def crashing(base: type[TiffinApp], where: str) -> type[TiffinApp]:
 
 
 if __name__ == "__main__":
-    REPORT.watch()
+    REPORT.install()
     base = {"customer": CustomerApp, "employee": EmployeeApp}[sys.argv[1]]
-    sys.exit(launch(crashing(base, sys.argv[2]), ["--server", "http://127.0.0.1:9"]))
+    sys.exit(run_app(crashing(base, sys.argv[2]), ["--server", "http://127.0.0.1:9"]))

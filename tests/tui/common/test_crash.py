@@ -108,8 +108,8 @@ def test_a_crash_is_told_where_no_file_can_be_written(
     try:
         raise ValueError("hunter2")
     except ValueError as error:
-        report.note(error)
-    assert report.tell()
+        report.record(error)
+    assert report.print_message()
     told = capsys.readouterr().err
     assert "internal error, ValueError at " in told
     assert "could not write the details to a file (FileExistsError" in told
@@ -125,7 +125,7 @@ def test_old_crash_files_go_and_their_text_steers_no_terminal(
     for number in range(FILES_KEPT + 3):
         (folder / f"crash-20200101-0000{number:02d}-x.txt").write_text("")
     report = CrashReport()
-    report.note(ValueError("\x1b]0;owned\x07 \u202e \udcff"))
+    report.record(ValueError("\x1b]0;owned\x07 \u202e \udcff"))
     files = sorted(folder.glob("crash-*.txt"))
     assert len(files) == FILES_KEPT
     assert r"\x1b]0;owned\x07 \u202e \udcff" in files[-1].read_text()

@@ -199,7 +199,7 @@ async def test_an_employee_reads_it_as_it_was_written(town: Rest, tmp_path: Path
         await window.come_in("mo@example.com")
         await window.panels(1, 2, 3, 4)
         await window.palette()
-        for key in ("space", "enter", "r", "s"):
+        for key in ("space", "enter", "R", "s"):
             await window.dialog(key, panel=1)
         await window.dialog("a", panel=2)
         await window.commands("Account", "Give the driver an order", "Menu and sold out")

@@ -14,7 +14,6 @@ from wcwidth import wcwidth
 
 from server.text import clean, shows
 from tui.common.base_app import BaseApp
-from tui.common.chat.layout import legible
 from tui.common.format import fit, human_age, human_bytes, human_latency, sparkline
 from tui.common.sanitize import anchored, in_one_line, plain
 
@@ -62,7 +61,7 @@ def test_every_terminal_goes_on_where_the_row_does_and_leaves_nothing(
     field = re.sub(
         "\u200d(?![\u2600-\u2bff\U0001f000-\U0001f1e5\U0001f400-\U0001faff])", "", in_one_line(text)
     )
-    for shown in (plain(text), legible(text), field):
+    for shown in (plain(text)(text), field):
         cells = drawn_in(terminal, shown)
         end = cell_len(shown)
         assert [at for at, char in enumerate(cells) if char == "|"] == [end]
@@ -91,7 +90,7 @@ def test_nothing_that_can_be_seen_is_taken_out(text: str) -> None:
     drawn = plain(text)
     assert [char for char in drawn if shows(char) or char == "\u0301"] == seen
     assert plain(drawn) == drawn
-    assert legible(legible(text)) == legible(text)
+    assert plain(plain(text, newlines=True), newlines=True) == plain(text, newlines=True)
 
 
 def test_how_it_is_drawn() -> None:

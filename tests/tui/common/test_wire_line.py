@@ -103,7 +103,7 @@ async def test_it_repaints_only_for_what_it_shows() -> None:
     app = Line(meter)
     async with app.run_test(size=(80, 3)) as pilot:
         line = app.query_one(WireLine)
-        line.tick()
+        line.update()
         await pilot.pause()
         painted = 0
         plain_refresh = line.refresh
@@ -114,8 +114,8 @@ async def test_it_repaints_only_for_what_it_shows() -> None:
             return plain_refresh()
 
         line.refresh = counted  # type: ignore[method-assign,assignment]
-        line.tick()
+        line.update()
         assert painted == 0
         meter.received(1)
-        line.tick()
+        line.update()
         assert painted == 1

@@ -30,7 +30,7 @@ def panel_of(app: CustomerApp) -> AnnouncementsPanel:
 async def live(app: CustomerApp) -> AnnouncementsPanel:
     """The panel, once its stream stands."""
     panel = panel_of(app)
-    await wait_until(lambda: panel.book.loaded and panel.meter.state is State.LIVE, what="live")
+    await wait_until(lambda: panel.store.loaded and panel.meter.state is State.LIVE, what="live")
     return panel
 
 
@@ -64,7 +64,7 @@ async def test_history_then_what_comes(
         await sees(app, "Announcements  1")
         assert "● Rain" not in shown(app)
         assert "kitchens" not in shown(app)
-        assert [one.title for one in panel.book] == ["Bottle returns"]
+        assert [one.title for one in panel.store] == ["Bottle returns"]
 
 
 async def test_enter_marks_it_read_on_the_server(
@@ -85,7 +85,7 @@ async def test_enter_marks_it_read_on_the_server(
         await wait_until(known, what="the server knows")
     async with customer_window(demo_server.url, tmp_path / "again") as (app, _):
         await live(app)
-        assert panel_of(app).book.unread == []
+        assert panel_of(app).store.unread == []
 
 
 async def test_the_whole_text_unfolds(
@@ -106,7 +106,7 @@ async def test_the_whole_text_unfolds(
         await pilot.press("right")
         await sees(app, "End.")
         await pilot.press("up")
-        await wait_until(lambda: panel_of(app).rows.at_cursor == panel_of(app).book.at(0))
+        await wait_until(lambda: panel_of(app).rows.at_cursor == panel_of(app).store.at(0))
 
 
 async def test_a_critical_one_stands_until_it_is_acknowledged(
@@ -171,7 +171,7 @@ async def test_unfolded_the_title_is_whole_and_every_line_fits(
     async with customer_window(demo_server.url, tmp_path, size) as (app, pilot):
         panel = await live(app)
         await pilot.press(str(panel.number), "down")
-        await wait_until(lambda: panel.rows.at_cursor == panel.book.at(1), what="the second")
+        await wait_until(lambda: panel.rows.at_cursor == panel.store.at(1), what="the second")
         assert not panel.rows.show_vertical_scrollbar
         await pilot.press("up", "space")
         await sees(app, "word10", "word25", "  now")
@@ -211,9 +211,9 @@ async def test_read_while_the_server_is_away_reaches_it_later(
         await demo_server.runner.cleanup()
         await pilot.press("enter")
         await sees(app, "telling the server")
-        assert panel.book.unread == []
+        assert panel.store.unread == []
         async with served_again(demo_server):
-            await wait_until(lambda: panel.book.sending == 0, 15, what="the server knows")
+            await wait_until(lambda: panel.store.sending == 0, 15, what="the server knows")
             assert await acknowledged(kitchen, made) == 1
 
 
@@ -227,12 +227,12 @@ async def test_read_in_one_window_it_is_read_in_the_other(
         first, second = await live(one), await live(two)
         await announce(kitchen.rest, title="Shut", severity="critical")
         await announce(kitchen.rest, title="Rain")
-        await wait_until(lambda: len(first.book.unread) == len(second.book.unread) == 2)
+        await wait_until(lambda: len(first.store.unread) == len(second.store.unread) == 2)
         for app in (one, two):
             await wait_until(lambda app=app: standing(app) == ["ALERT  Shut"], what="it stands")
         await pilot.press("f8")
         await wait_until(lambda: standing(one) == [], what="the first window knows")
-        assert [item.title for item in first.book.unread] == ["Rain"]
+        assert [item.title for item in first.store.unread] == ["Rain"]
         assert first.badge == 1
 
 
@@ -243,7 +243,7 @@ async def test_what_expires_goes_by_itself(
     await announce(kitchen.rest, title="Flash sale", expires_at=soon)
     async with customer_window(demo_server.url, tmp_path) as (app, _):
         await live(app)
-        await wait_until(lambda: len(panel_of(app).book) == 0, 8, what="gone")
+        await wait_until(lambda: len(panel_of(app).store) == 0, 8, what="gone")
         await sees(app, "Nothing is announced.")
 
 
@@ -256,10 +256,10 @@ async def test_scrolling_reads_the_older_pages(
         panel = await live(app)
         await pilot.press(str(panel_of(app).number))
         await sees(app, "No. 119")
-        assert len(panel.book) == 50
+        assert len(panel.store) == 50
         for known in (100, 120, 120):
             await pilot.press("end")
-            await wait_until(lambda known=known: len(panel.book) >= known, what=f"{known} known")  # type: ignore[misc]
+            await wait_until(lambda known=known: len(panel.store) >= known, what=f"{known} known")  # type: ignore[misc]
         await pilot.press("end")
         await sees(app, "No. 0")
         await pilot.press("r", "home")

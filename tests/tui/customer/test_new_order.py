@@ -195,7 +195,7 @@ async def test_missing_input_is_reported_on_its_page(
         await at_page(app, "checkout")
         await focus(screen, "#send")
         await pilot.press("enter")
-        await sees(app, "Type the address")
+        await sees(app, "Enter a delivery address.")
         await pilot.press(*"The attic")
         await sees(app, "near the restaurant")
         await focus(screen, "#send")

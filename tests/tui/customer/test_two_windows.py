@@ -45,9 +45,9 @@ async def test_a_chat_started_in_another_window_is_entered(
         await sees(app, "First", "Nothing has been said yet.")
         second = (await guest.post("/chats", {"subject": "Second"})).must(201).json
         await come_back(app)
-        await wait_until(lambda: second["id"] in panel.talks, what="the second")
-        assert panel.talk is not None
-        assert panel.talk.id == first["id"]
-        await wait_until(lambda: panel.talks[second["id"]].loaded, what="its history")
+        await wait_until(lambda: second["id"] in panel.chat_sessions, what="the second")
+        assert panel.current is not None
+        assert panel.current.id == first["id"]
+        await wait_until(lambda: panel.chat_sessions[second["id"]].loaded, what="its history")
         (await kitchen.rest.post(f"/chats/{second['id']}/close")).must(200)
-        await wait_until(lambda: not panel.talks[second["id"]].open, what="its news")
+        await wait_until(lambda: not panel.chat_sessions[second["id"]].open, what="its news")

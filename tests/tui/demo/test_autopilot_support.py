@@ -17,7 +17,7 @@ from support.live_server import LiveServer
 from support.rest import Rest
 from support.town import PASSWORD, Place, open_restaurant
 from support.waiting import wait_until
-from tui.common.chat.session import Talk
+from tui.common.chat.session import ChatSession
 from tui.common.client.api import Api
 from tui.common.client.meter import State, Wire
 from tui.common.client.session import Session
@@ -42,15 +42,15 @@ async def driver_bots(url: str, *emails: str) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def talking(url: str, email: str, chat: dict[str, Any]) -> AsyncIterator[Talk]:
+async def talking(url: str, email: str, chat: dict[str, Any]) -> AsyncIterator[ChatSession]:
     """Somebody in that chat, with the client library."""
     session = Session(url, Wire())
     await session.log_in(email, PASSWORD)
-    talk = Talk(session, Api(session), Chat.model_validate(chat))
-    job = asyncio.create_task(talk.run())
+    chat_session = ChatSession(session, Api(session), Chat.model_validate(chat))
+    job = asyncio.create_task(chat_session.run())
     try:
-        await wait_until(lambda: talk.meter.state is State.LIVE, what="the room to be live")
-        yield talk
+        await wait_until(lambda: chat_session.meter.state is State.LIVE, what="the room to be live")
+        yield chat_session
     finally:
         job.cancel()
         with suppress(asyncio.CancelledError):
@@ -78,12 +78,14 @@ async def asked(guest: Rest, place: Place) -> dict[str, Any]:
     return chat
 
 
-def said(talk: Talk) -> list[tuple[str, str]]:
-    return [(one.sender.role, one.text) for one in talk.conversation.messages]
+def said(chat_session: ChatSession) -> list[tuple[str, str]]:
+    return [(one.sender.role, one.text) for one in chat_session.conversation.messages]
 
 
-async def heard(talk: Talk, count: int) -> None:
-    await wait_until(lambda: len(said(talk)) >= count, 20, what=f"{count} messages: {said(talk)}")
+async def heard(chat_session: ChatSession, count: int) -> None:
+    await wait_until(
+        lambda: len(said(chat_session)) >= count, 20, what=f"{count} messages: {said(chat_session)}"
+    )
 
 
 async def test_one_of_several_assistants_answers_and_says_what_it_is(
@@ -92,25 +94,27 @@ async def test_one_of_several_assistants_answers_and_says_what_it_is(
     chat = await asked(guest, place)
     async with (
         driver_bots(live_server.url, *place.employees[:2]),
-        talking(live_server.url, "ada@example.com", chat) as talk,
+        talking(live_server.url, "ada@example.com", chat) as chat_session,
     ):
-        await heard(talk, 1)
-        role, text = said(talk)[0]
+        await heard(chat_session, 1)
+        role, text = said(chat_session)[0]
         assert role == "employee"
         assert "automatic assistant, not a person" in text
         assert f"#{chat['order']['number']:04d}" in text
-        talk.say("thank you! and where is my order now?")
-        await heard(talk, 3)
-        assert "Your order" in said(talk)[2][1]
+        chat_session.send("thank you! and where is my order now?")
+        await heard(chat_session, 3)
+        assert "Your order" in said(chat_session)[2][1]
         # Nobody has it: it waits in the queue for a person all the while.
         now = (await guest.get(f"/chats/{chat['id']}")).must(200).json
         assert "employee" not in now
         assert now["waiting_since"]
-        talk.say("are you a person?")
-        await heard(talk, 5)
-        senders = {one.sender.id for one in talk.conversation.messages} - {talk.chat.customer.id}
+        chat_session.send("are you a person?")
+        await heard(chat_session, 5)
+        senders = {one.sender.id for one in chat_session.conversation.messages} - {
+            chat_session.chat.customer.id
+        }
         assert len(senders) == 1, "more than one autopilot answered"
-        assert [role for role, _ in said(talk)] == [
+        assert [role for role, _ in said(chat_session)] == [
             "employee",
             "customer",
             "employee",
@@ -126,20 +130,20 @@ async def test_the_assistant_leaves_when_a_person_claims_the_chat(
     person = await guest.another().log_in(place.employees[2], PASSWORD)
     async with (
         driver_bots(live_server.url, place.employees[0]),
-        talking(live_server.url, "ada@example.com", chat) as talk,
+        talking(live_server.url, "ada@example.com", chat) as chat_session,
     ):
-        await heard(talk, 1)
+        await heard(chat_session, 1)
         taken = (await person.post(f"/chats/{chat['id']}/take")).must(200).json
         async with talking(live_server.url, place.employees[2], taken) as other:
-            talk.say("where is my order?")
+            chat_session.send("where is my order?")
             await heard(other, 2)
-            other.say("Kim here, I look into it.")
-            await heard(talk, 3)
+            other.send("Kim here, I look into it.")
+            await heard(chat_session, 3)
             await wait_until(
-                lambda: [who.id for who in other.others] == [talk.chat.customer.id],
+                lambda: [who.id for who in other.others] == [chat_session.chat.customer.id],
                 what="the autopilot to have left the room",
             )
-            assert [role for role, _ in said(talk)] == ["employee", "customer", "employee"]
+            assert [role for role, _ in said(chat_session)] == ["employee", "customer", "employee"]
 
 
 async def test_a_chat_in_which_a_person_wrote_is_left_alone(
@@ -153,7 +157,7 @@ async def test_a_chat_in_which_a_person_wrote_is_left_alone(
         talking(live_server.url, "ada@example.com", first) as taken,
         talking(live_server.url, "ada@example.com", second) as free,
     ):
-        taken.say("hello?")
+        taken.send("hello?")
         await heard(free, 1)
         await heard(taken, 1)
         assert said(taken) == [("customer", "hello?")]

@@ -15,12 +15,14 @@ from support.waiting import wait_until
 from tui.common.client.meter import State
 from tui.common.dialogs.confirm import ConfirmScreen
 from tui.employee.announcements.compose import ComposeScreen
-from tui.employee.announcements.panel import AnnouncementDesk
+from tui.employee.announcements.panel import EmployeeAnnouncementsPanel
 
 
-def desk_of(window: KitchenWindow) -> AnnouncementDesk:
+def desk_of(window: KitchenWindow) -> EmployeeAnnouncementsPanel:
     """The panel under test."""
-    return next(panel for panel in window.app.panels if isinstance(panel, AnnouncementDesk))
+    return next(
+        panel for panel in window.app.panels if isinstance(panel, EmployeeAnnouncementsPanel)
+    )
 
 
 async def composing(window: KitchenWindow) -> ComposeScreen:
@@ -32,10 +34,10 @@ async def composing(window: KitchenWindow) -> ComposeScreen:
     return screen
 
 
-async def at_desk(window: KitchenWindow) -> AnnouncementDesk:
+async def at_desk(window: KitchenWindow) -> EmployeeAnnouncementsPanel:
     """In front of the panel, live."""
     desk = desk_of(window)
-    await wait_until(lambda: desk.book.loaded and desk.meter.state is State.LIVE, what="live")
+    await wait_until(lambda: desk.store.loaded and desk.meter.state is State.LIVE, what="live")
     await window.press(str(desk.number))
     return desk
 
@@ -92,13 +94,13 @@ async def test_withdrawn_after_a_question(
         desk = await at_desk(window)
         await composing(window)
         await window.press(*"Rain", "tab", *"Slow", "ctrl+s")
-        await wait_until(lambda: len(desk.book) == 1 and len(window.app.screen_stack) == 1)
+        await wait_until(lambda: len(desk.store) == 1 and len(window.app.screen_stack) == 1)
         for answer, left in (("enter", 1), ("right", 1), ("enter", 0)):
             if not isinstance(window.app.screen, ConfirmScreen):
                 await window.press("w")
                 await wait_until(lambda: isinstance(window.app.screen, ConfirmScreen))
             await window.press(answer)
-            await wait_until(lambda left=left: len(desk.book) == left)  # type: ignore[misc]
+            await wait_until(lambda left=left: len(desk.store) == left)  # type: ignore[misc]
         await window.sees("Nothing is announced.")
         assert (await guest.get("/announcements")).must(200).json["items"] == []
 
@@ -132,7 +134,7 @@ async def test_sent_twice_it_is_one(demo_server: LiveServer, guest: Rest, tmp_pa
         desk = await at_desk(window)
         desk.draft.title, desk.draft.body = "Rain", "Slow"
         new, key = desk.draft.attempt(window.app.session.server_now())
-        lost = await window.app.api.announce(new, key)
+        lost = await window.app.api.add(new, key)
         screen = await composing(window)
         assert screen is not None
         await window.press("ctrl+s")
@@ -158,5 +160,5 @@ async def test_what_is_for_customers_is_nothing_to_read_here(
             lambda: desk.rows.at_cursor and desk.rows.at_cursor.title == "To customers"
         )
         await window.press("enter")
-        assert desk.book.sending == 0
+        assert desk.store.sending == 0
         assert desk.badge == 1

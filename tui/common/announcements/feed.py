@@ -12,7 +12,7 @@ from server.features.announcements.schemas import (
     ReadAnnouncement,
     Scope,
 )
-from tui.common.announcements.model import AnnouncementBook
+from tui.common.announcements.model import AnnouncementStore
 from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.retry import retry, sync_loop
 from tui.common.format import message_for
@@ -30,7 +30,7 @@ STREAM = "announcements"
 class Reader(Protocol):
     """Who reads the feed. Everything is called in the loop."""
 
-    def work(self, doing: Coroutine[object, object, None], group: str) -> None:
+    def start_worker(self, doing: Coroutine[object, object, None], group: str) -> None:
         """Run this; a new one of a group replaces the one before."""
 
     def changed(self) -> None:
@@ -39,7 +39,7 @@ class Reader(Protocol):
     def arrived(self, announcement: ReadAnnouncement) -> None:
         """One has come by the stream."""
 
-    def not_acknowledged(self, announcement: ReadAnnouncement, words: str) -> None:
+    def acknowledge_failed(self, announcement: ReadAnnouncement, words: str) -> None:
         """The server will not have an acknowledgement, and why."""
 
 
@@ -48,7 +48,7 @@ class AnnouncementFeed:
 
     def __init__(
         self,
-        book: AnnouncementBook,
+        store: AnnouncementStore,
         api: "Api",
         session: "Session",
         meter: "Meter",
@@ -59,8 +59,8 @@ class AnnouncementFeed:
         """Why the newest announcements cannot be read."""
         self.older_error = ""
         """Why the page after the oldest cannot be read."""
-        self.reading_older = False
-        self._book = book
+        self.loading_older = False
+        self._announcements = store
         self._api = api
         self._session = session
         self._meter = meter
@@ -70,19 +70,21 @@ class AnnouncementFeed:
 
     def reload(self) -> None:
         """Read the newest and follow the stream from there, anew where that is being done."""
-        self._reader.work(self._run(), STREAM)
+        self._reader.start_worker(self._run(), STREAM)
 
-    def more(self) -> None:
+    def load_older(self) -> None:
         """Read one page more, unless that is being done. Where it fails, ask again."""
-        if not self.reading_older and self._book.older is not None:
-            self.reading_older = True
-            self._reader.work(self._load_older(), "announcements-older")
+        if not self.loading_older and self._announcements.older is not None:
+            self.loading_older = True
+            self._reader.start_worker(self._load_next_page(), "announcements-older")
 
     def acknowledge(self, announcement: ReadAnnouncement) -> None:
         """Take note of it here at once, and tell the server as soon as it listens."""
-        if self._book.read(announcement.id):
+        if self._announcements.mark_read(announcement.id):
             self._reader.changed()
-            self._reader.work(self._tell(announcement), f"ack-{announcement.id}")
+            self._reader.start_worker(
+                self._send_acknowledgement(announcement), f"ack-{announcement.id}"
+            )
 
     @property
     def meter(self) -> "Meter":
@@ -106,7 +108,7 @@ class AnnouncementFeed:
 
     async def _read(self) -> str:
         page = await self._api.announcements(self._scope)
-        self._book.put_newest(page, self._session.server_now())
+        self._announcements.put_first_page(page, self._session.server_now())
         self.error = self.older_error = ""
         self._reader.changed()
         return page.cursor
@@ -127,27 +129,29 @@ class AnnouncementFeed:
             try:
                 async for event in stream:
                     try:
-                        self._take(event.type, event.data)
+                        self._apply(event.type, event.data)
                     except ValidationError:  # of a newer server: no reason to lose the others
                         continue
             finally:
                 self._stream = None
 
-    def _take(self, kind: str, data: str) -> None:
+    def _apply(self, kind: str, data: str) -> None:
         if kind == "announcement":
             announcement = Announcement.model_validate_json(data)
-            if self._book.announce(announcement, self._session.server_now()):
-                found = self._book.get(announcement.id)
+            if self._announcements.add(announcement, self._session.server_now()):
+                found = self._announcements.get(announcement.id)
                 assert found is not None, "it has just been put there"
                 self._reader.arrived(found)
         elif kind == "announcement.withdrawn":
-            self._book.withdraw(AnnouncementWithdrawn.model_validate_json(data).id)
+            self._announcements.withdraw(AnnouncementWithdrawn.model_validate_json(data).id)
         elif kind == "announcement.acknowledged":
-            self._book.read_elsewhere(AnnouncementAcknowledged.model_validate_json(data).id)
+            self._announcements.mark_read_elsewhere(
+                AnnouncementAcknowledged.model_validate_json(data).id
+            )
         self._reader.changed()
 
-    async def _load_older(self) -> None:
-        cursor = self._book.older
+    async def _load_next_page(self) -> None:
+        cursor = self._announcements.older
         self._reader.changed()
         try:
             page = await self._api.announcements(self._scope, before=cursor)
@@ -155,23 +159,23 @@ class AnnouncementFeed:
             self.older_error = message_for(error)
         else:
             self.older_error = ""
-            if cursor == self._book.older:  # a snapshot meanwhile has begun anew
-                self._book.put_older(page, self._session.server_now())
+            if cursor == self._announcements.older:  # a snapshot meanwhile has begun anew
+                self._announcements.put_next_page(page, self._session.server_now())
         finally:
-            self.reading_older = False
+            self.loading_older = False
             self._reader.changed()
 
-    async def _tell(self, announcement: ReadAnnouncement) -> None:
+    async def _send_acknowledgement(self, announcement: ReadAnnouncement) -> None:
         try:
             await retry(lambda: self._api.acknowledge(announcement.id))
         except SignedOut:
             return
         except ClientError as error:
             if isinstance(error, ApiError) and error.status == 404:
-                self._book.withdraw(announcement.id)  # or expired: gone either way
+                self._announcements.withdraw(announcement.id)  # or expired: gone either way
             else:
-                self._book.refused(announcement.id)
-                self._reader.not_acknowledged(announcement, message_for(error))
+                self._announcements.reject_read(announcement.id)
+                self._reader.acknowledge_failed(announcement, message_for(error))
         else:
-            self._book.told(announcement.id)
+            self._announcements.confirm_read(announcement.id)
         self._reader.changed()

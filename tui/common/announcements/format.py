@@ -5,7 +5,7 @@ from datetime import datetime
 from textual.content import Content
 
 from server.features.announcements.schemas import Announcement, ReadAnnouncement, Severity
-from tui.common.announcements.model import AnnouncementBook
+from tui.common.announcements.model import AnnouncementStore
 from tui.common.format import age, clock_time, fit
 from tui.common.sanitize import plain
 
@@ -93,27 +93,27 @@ def in_short(text: str, *, small: bool = False) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def nothing_there(book: AnnouncementBook, error: str) -> Content:
+def nothing_there(store: AnnouncementStore, error: str) -> Content:
     """What the list says while it is empty."""
-    if error and not book.loaded:
+    if error and not store.loaded:
         return Content.assemble(
             ("✕ ", "bold $error"),
             plain(error),
             ("\nTrying again by itself; r tries now.", "$wire-ink"),
         )
-    if not book.loaded:
+    if not store.loaded:
         return Content.assemble(("Reading the announcements …", "$wire-ink"))
     return Content.assemble(("Nothing is announced.", "$wire-ink"))
 
 
-def summary(book: AnnouncementBook, error: str, now: datetime) -> Content:
+def summary(store: AnnouncementStore, error: str, now: datetime) -> Content:
     """The card's two lines: what matters most, and how much there is besides."""
-    if not len(book):
-        return nothing_there(book, error)
-    unread = book.unread
-    lead = next(iter(book.pressing or unread), None)
+    if not len(store):
+        return nothing_there(store, error)
+    unread = store.unread
+    lead = next(iter(store.unread_critical or unread), None)
     if lead is None:
-        newest = book.at(0)
+        newest = store.at(0)
         first = Content.assemble(
             (plain(newest.title), ""), (f"  {age(newest.published_at, now)}", "$wire-ink")
         )
@@ -124,18 +124,18 @@ def summary(book: AnnouncementBook, error: str, now: datetime) -> Content:
 
 
 def note(
-    book: AnnouncementBook, at_cursor: ReadAnnouncement | None, reading: bool, error: str
+    store: AnnouncementStore, at_cursor: ReadAnnouncement | None, reading: bool, error: str
 ) -> Content:
     """The lower edge: what `enter` does, or what is wrong."""
     if error:
         return Content.assemble(("◌ ", "$warning"), (plain(error), "$wire-ink"))
-    if book.sending:
+    if store.sending:
         return Content.assemble(("◌ telling the server …", "$wire-ink"))
     if reading:
         return Content.assemble(("reading older ones …", "$wire-ink"))
-    if at_cursor is not None and book.is_unread(at_cursor):
+    if at_cursor is not None and store.is_unread(at_cursor):
         return Content.assemble(("enter marks read", "$wire-ink"))
-    if not len(book):
+    if not len(store):
         return Content("")
-    more = "+" if book.older is not None else ""
-    return Content.assemble((f"{len(book)}{more} announced", "$wire-ink"))
+    more = "+" if store.older is not None else ""
+    return Content.assemble((f"{len(store)}{more} announced", "$wire-ink"))

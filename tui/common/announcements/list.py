@@ -17,7 +17,7 @@ from textual.visual import Visual
 
 from server.features.announcements.schemas import ReadAnnouncement
 from tui.common.announcements import format as announcement_text
-from tui.common.announcements.model import AnnouncementBook
+from tui.common.announcements.model import AnnouncementStore
 from tui.common.format import centred
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ Note = Callable[[ReadAnnouncement, int], Content | None]
 
 class AnnouncementList(ScrollView, can_focus=True):
     """Draws the book. The announcement under the cursor is kept by its id, so that a new one does
-    not move it; `renew()` when anything has changed."""
+    not move it; `update_lines()` when anything has changed."""
 
     ALLOW_MAXIMIZE = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {"announcement-list--cursor"}
@@ -46,8 +46,8 @@ class AnnouncementList(ScrollView, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "step(-1)", "Up", show=False),
         Binding("down", "step(1)", "Down", show=False),
-        Binding("pageup", "leaf(-1)", "Page up", show=False),
-        Binding("pagedown", "leaf(1)", "Page down", show=False),
+        Binding("pageup", "page(-1)", "Page up", show=False),
+        Binding("pagedown", "page(1)", "Page down", show=False),
         Binding("home", "end(-1)", "First", show=False),
         Binding("end", "end(1)", "Last", show=False),
         Binding("space", "fold", "Whole text"),
@@ -61,12 +61,12 @@ class AnnouncementList(ScrollView, can_focus=True):
     message: reactive[Content] = reactive(Content(""))
     """What to say while there is nothing."""
 
-    def __init__(self, book: AnnouncementBook, now: Callable[[], datetime]) -> None:
+    def __init__(self, store: AnnouncementStore, now: Callable[[], datetime]) -> None:
         super().__init__(id="announcement-list")
-        self.book = book
-        self.aside: Callable[[ReadAnnouncement], str] = lambda _: ""
+        self.store = store
+        self.label_suffix: Callable[[ReadAnnouncement], str] = lambda _: ""
         """More behind an announcement's label."""
-        self.foot: Note = lambda *_: None
+        self.footer: Note = lambda *_: None
         """A line more under the announcement that the cursor is on."""
         self._now = now
         self._id: str | None = None
@@ -79,30 +79,30 @@ class AnnouncementList(ScrollView, can_focus=True):
     @property
     def at_cursor(self) -> ReadAnnouncement | None:
         """The announcement under the cursor."""
-        return self.book.get(self._id)
+        return self.store.get(self._id)
 
     @property
     def wants_more(self) -> bool:
         """Whether older ones should be asked for: the end is near and there are any."""
         below = len(self._lines) - self.scroll_offset.y - self.size.height
-        return self.book.older is not None and below <= NEAR_THE_END
+        return self.store.older is not None and below <= NEAR_THE_END
 
-    def view(self, announcement_id: str) -> None:
+    def select(self, announcement_id: str) -> None:
         """Put the cursor on that one."""
-        row = self.book.index(announcement_id)
+        row = self.store.index(announcement_id)
         if row is not None:
             self._go(row)
 
-    def renew(self) -> None:
+    def update_lines(self) -> None:
         """Find the announcement under the cursor again, lay the lines out, paint."""
         if self._row == 0 and not self.has_focus:
             self._id = None  # nobody is reading: stay with the newest
-        row = self.book.index(self._id)
-        if row is None and len(self.book):  # it has gone: the next one takes its place
-            row = min(self._row, len(self.book) - 1)
-            self._id = self.book.at(row).id
+        row = self.store.index(self._id)
+        if row is None and len(self.store):  # it has gone: the next one takes its place
+            row = min(self._row, len(self.store) - 1)
+            self._id = self.store.at(row).id
         moved, self._row = row not in (None, self._row), row or 0
-        self._lay_out()
+        self._format_lines()
         height = max(0, len(self._lines) - 1)
         if self.virtual_size != (self.size.width, height):
             self.virtual_size = Size(self.size.width, height)
@@ -110,21 +110,21 @@ class AnnouncementList(ScrollView, can_focus=True):
             self._show_cursor()
         self.refresh()
 
-    def _lay_out(self) -> None:
+    def _format_lines(self) -> None:
         width = self.scrollable_content_region.width
         now = self._now()
         self._lines.clear()
         self._tops.clear()
-        for row, announcement in enumerate(self.book):
+        for row, announcement in enumerate(self.store):
             self._tops.append(len(self._lines))
-            unread, aside = self.book.is_unread(announcement), self.aside(announcement)
+            unread, aside = self.store.is_unread(announcement), self.label_suffix(announcement)
             if announcement.id in self._unfolded:
                 lines = announcement_text.whole_head(announcement, width, now, unread=unread)
                 lines += announcement_text.whole_lines(announcement, width, now, aside)
             else:
                 lines = [announcement_text.head_line(announcement, width, now, unread=unread)]
                 lines.append(announcement_text.short_line(announcement, width, aside))
-            foot = self.foot(announcement, width) if announcement.id == self._id else None
+            foot = self.footer(announcement, width) if announcement.id == self._id else None
             if foot is not None:
                 lines.append(foot)
             self._lines += [(row, line) for line in lines]
@@ -137,7 +137,7 @@ class AnnouncementList(ScrollView, can_focus=True):
 
         A text longer than the window is scrolled through first.
         """
-        if not len(self.book):
+        if not len(self.store):
             raise SkipAction
         top, bottom = self._extent(self._row)
         window = self.scroll_offset.y, self.scroll_offset.y + self.size.height
@@ -145,12 +145,12 @@ class AnnouncementList(ScrollView, can_focus=True):
             self.scroll_to(y=window[0] + 1, animate=False)
         elif distance < 0 and top < window[0] and bottom - top > self.size.height:
             self.scroll_to(y=window[0] - 1, animate=False)
-        elif 0 <= self._row + distance < len(self.book):
+        elif 0 <= self._row + distance < len(self.store):
             self._go(self._row + distance)
         else:
             raise SkipAction
 
-    def action_leaf(self, direction: int) -> None:
+    def action_page(self, direction: int) -> None:
         """A window's height up or down."""
         if not self._tops:
             return
@@ -160,8 +160,8 @@ class AnnouncementList(ScrollView, can_focus=True):
 
     def action_end(self, direction: int) -> None:
         """To the first or the last one."""
-        if len(self.book):
-            self._go(0 if direction < 0 else len(self.book) - 1)
+        if len(self.store):
+            self._go(0 if direction < 0 else len(self.store) - 1)
 
     def action_fold(self, unfolded: bool | None = None) -> None:
         """Show the whole text of the one under the cursor, or its beginning only."""
@@ -176,13 +176,13 @@ class AnnouncementList(ScrollView, can_focus=True):
             self._unfolded.add(self._id)
         else:
             self._unfolded.discard(self._id)
-        self.renew()
+        self.update_lines()
         self._show_cursor()
 
     def _go(self, row: int) -> None:
-        if self._id != self.book.at(row).id:
-            self._id, self._row = self.book.at(row).id, row
-            self.renew()
+        if self._id != self.store.at(row).id:
+            self._id, self._row = self.store.at(row).id, row
+            self.update_lines()
             self.post_message(self.Moved())
         self._show_cursor()
 
@@ -210,11 +210,11 @@ class AnnouncementList(ScrollView, can_focus=True):
     def watch_show_vertical_scrollbar(self) -> None:
         """The bar takes a column of the lines."""
         if self.is_attached:
-            self.call_after_refresh(self.renew)
+            self.call_after_refresh(self.update_lines)
 
     def on_resize(self) -> None:
         """Lines are laid out for the width there is."""
-        self.renew()
+        self.update_lines()
         self._show_cursor()
 
     def on_focus(self) -> None:

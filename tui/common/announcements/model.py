@@ -13,7 +13,7 @@ from server.features.announcements.schemas import (
 )
 
 
-class AnnouncementBook:
+class AnnouncementStore:
     """Announcements by id. No screen, no network.
 
     `revision` grows with every change. What somebody has just read counts as read before the
@@ -35,7 +35,7 @@ class AnnouncementBook:
         self._sending: set[str] = set()
         self._acknowledged: set[str] = set()
 
-    def belong_to(self, account: Account) -> None:
+    def set_reader(self, account: Account) -> None:
         """Whose window this is: what is for others, or by oneself, is nothing to take note of."""
         own = Audience.EMPLOYEES if account.role is Role.EMPLOYEE else Audience.CUSTOMERS
         self._own_id = account.id
@@ -79,7 +79,7 @@ class AnnouncementBook:
         return [one for one in self if self.is_unread(one)]
 
     @property
-    def pressing(self) -> list[ReadAnnouncement]:
+    def unread_critical(self) -> list[ReadAnnouncement]:
         """The critical ones among them."""
         return [one for one in self.unread if one.severity is Severity.CRITICAL]
 
@@ -88,22 +88,22 @@ class AnnouncementBook:
         """How many acknowledgements the server does not know of yet."""
         return len(self._sending)
 
-    def put_newest(self, page: AnnouncementPage, now: datetime) -> None:
+    def put_first_page(self, page: AnnouncementPage, now: datetime) -> None:
         """Begin anew with the first page: whatever is not in it is gone, or will be read again."""
         self._known.clear()
         self._ids.clear()
         self.loaded = True
         self._put(page, now)
 
-    def put_older(self, page: AnnouncementPage, now: datetime) -> None:
+    def put_next_page(self, page: AnnouncementPage, now: datetime) -> None:
         """Take up the page that `older` led to."""
         self._put(page, now)
 
-    def announce(self, announcement: Announcement, now: datetime) -> bool:
+    def add(self, announcement: Announcement, now: datetime) -> bool:
         """Take up an event of the stream; False where it has expired, or is known already."""
         if announcement.id in self._known or _is_over(announcement, now):
             return False
-        self._take(ReadAnnouncement(**(dict(announcement) | {"acknowledged": False})))
+        self._store(ReadAnnouncement(**(dict(announcement) | {"acknowledged": False})))
         self._ids.insert(0, announcement.id)
         self.revision += 1
         return True
@@ -113,7 +113,7 @@ class AnnouncementBook:
         self._withdrawn.add(announcement_id)
         self._sending.discard(announcement_id)
         if self._known.pop(announcement_id, None) is not None:
-            self._drop_unknown()
+            self._remove_unknown()
 
     def drop_expired(self, now: datetime) -> None:
         """Take out what has expired."""
@@ -121,32 +121,32 @@ class AnnouncementBook:
         for announcement_id in over:
             del self._known[announcement_id]
         if over:
-            self._drop_unknown()
+            self._remove_unknown()
 
-    def read(self, announcement_id: str) -> bool:
+    def mark_read(self, announcement_id: str) -> bool:
         """Note that one has read it, to be told to the server; False where that was known."""
         found = self._known.get(announcement_id)
         if found is None or found.acknowledged or not self.is_for_me(found):
             return False
         self._sending.add(announcement_id)
-        self._mark(announcement_id, acknowledged=True)
+        self._set_acknowledged(announcement_id, acknowledged=True)
         return True
 
-    def read_elsewhere(self, announcement_id: str) -> None:
+    def mark_read_elsewhere(self, announcement_id: str) -> None:
         """The server knows it from another window of this account, maybe before this one has the
         announcement."""
         self._acknowledged.add(announcement_id)
-        self._mark(announcement_id, acknowledged=True)
+        self._set_acknowledged(announcement_id, acknowledged=True)
 
-    def told(self, announcement_id: str) -> None:
+    def confirm_read(self, announcement_id: str) -> None:
         """The server knows it."""
         self._sending.discard(announcement_id)
         self.revision += 1
 
-    def refused(self, announcement_id: str) -> None:
+    def reject_read(self, announcement_id: str) -> None:
         """The server will not have it: unread again."""
         self._sending.discard(announcement_id)
-        self._mark(announcement_id, acknowledged=False)
+        self._set_acknowledged(announcement_id, acknowledged=False)
 
     def _put(self, page: AnnouncementPage, now: datetime) -> None:
         self.older = page.next
@@ -154,21 +154,21 @@ class AnnouncementBook:
             if announcement.id not in self._withdrawn and not _is_over(announcement, now):
                 if announcement.id not in self._known:
                     self._ids.append(announcement.id)
-                self._take(announcement)
+                self._store(announcement)
         self.revision += 1
 
-    def _take(self, announcement: ReadAnnouncement) -> None:
+    def _store(self, announcement: ReadAnnouncement) -> None:
         if announcement.id in self._sending or announcement.id in self._acknowledged:
             announcement = announcement.model_copy(update={"acknowledged": True})
         self._known[announcement.id] = announcement
 
-    def _mark(self, announcement_id: str, *, acknowledged: bool) -> None:
+    def _set_acknowledged(self, announcement_id: str, *, acknowledged: bool) -> None:
         found = self._known.get(announcement_id)
         if found is not None:
             self._known[announcement_id] = found.model_copy(update={"acknowledged": acknowledged})
         self.revision += 1
 
-    def _drop_unknown(self) -> None:
+    def _remove_unknown(self) -> None:
         self._ids = [one for one in self._ids if one in self._known]
         self.revision += 1
 

@@ -11,7 +11,7 @@ from server.features.announcements.schemas import ReadAnnouncement, Scope, Sever
 from tui.common.announcements import format as announcement_text
 from tui.common.announcements.feed import STREAM, AnnouncementFeed
 from tui.common.announcements.list import AnnouncementList
-from tui.common.announcements.model import AnnouncementBook
+from tui.common.announcements.model import AnnouncementStore
 from tui.common.client.meter import Pattern
 from tui.common.panel import Panel
 from tui.common.sanitize import plain
@@ -44,34 +44,34 @@ class AnnouncementsPanel(Panel):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.book = AnnouncementBook()
-        self._standing = ""
+        self.store = AnnouncementStore()
+        self._alert_title = ""
         """The title of the toast that stands for what is critical."""
-        self._stood_for: tuple[str, int, bool] | None = None
-        self._told: tuple[str, bool] | None = None
+        self._alert_key: tuple[str, int, bool] | None = None
+        self._cursor_key: tuple[str, bool] | None = None
 
     def body(self) -> ComposeResult:
         """The list."""
         self.feed = AnnouncementFeed(
-            self.book, self.api, self.session, self.meter, self, self.SCOPE
+            self.store, self.api, self.session, self.meter, self, self.SCOPE
         )
-        yield AnnouncementList(self.book, self.session.server_now)
+        yield AnnouncementList(self.store, self.session.server_now)
 
     def start(self) -> None:
         """Read what there is and follow."""
         if self.session.account is not None:
-            self.book.belong_to(self.session.account)
-        self.set_interval(CLOCK_SECONDS, self._look_again)
+            self.store.set_reader(self.session.account)
+        self.set_interval(CLOCK_SECONDS, self._update_ages)
         self.feed.reload()
         self.needs_redraw = True
 
     def stop(self) -> None:
         """What stands for this account does not stand for the next."""
-        self._take_toast_back()
+        self._remove_alert()
 
     # -- what the feed tells
 
-    def work(self, doing: Coroutine[object, object, None], group: str) -> None:
+    def start_worker(self, doing: Coroutine[object, object, None], group: str) -> None:
         """Run this as a worker; a new one of a group replaces the one before."""
         self.run_worker(doing, group=group, exclusive=True, exit_on_error=False)
 
@@ -81,12 +81,12 @@ class AnnouncementsPanel(Panel):
 
     def arrived(self, announcement: ReadAnnouncement) -> None:
         """Say what matters; the critical ones stand by themselves."""
-        if announcement.severity is Severity.WARNING and self.book.is_unread(announcement):
+        if announcement.severity is Severity.WARNING and self.store.is_unread(announcement):
             small = self.app.size.height < SMALL_ROWS
             words = announcement_text.in_short(announcement.body, small=small)
             self.notify(words, title=announcement.title, severity="warning", timeout=10)
 
-    def not_acknowledged(self, announcement: ReadAnnouncement, words: str) -> None:
+    def acknowledge_failed(self, announcement: ReadAnnouncement, words: str) -> None:
         """Say that it is unread again."""
         title = f"{plain(announcement.title)}: not marked as read"
         self.notify(words, title=title, severity="warning")
@@ -97,57 +97,57 @@ class AnnouncementsPanel(Panel):
         """Paint what has changed."""
         feed, rows = self.feed, self.rows
         self.show_meter(feed.meter)
-        rows.message = announcement_text.nothing_there(self.book, feed.error)
-        rows.renew()
+        rows.message = announcement_text.nothing_there(self.store, feed.error)
+        rows.update_lines()
         at_cursor = rows.at_cursor
         self.set_summary(
-            announcement_text.summary(self.book, feed.error, self.session.server_now())
+            announcement_text.summary(self.store, feed.error, self.session.server_now())
         )
-        error = feed.older_error or (feed.error if self.book.loaded else "")
-        note = announcement_text.note(self.book, at_cursor, feed.reading_older, error)
-        self.set_badge(len(self.book.unread), note)
-        self._stand()
+        error = feed.older_error or (feed.error if self.store.loaded else "")
+        note = announcement_text.note(self.store, at_cursor, feed.loading_older, error)
+        self.set_badge(len(self.store.unread), note)
+        self._show_alert()
         if rows.wants_more and not feed.older_error:
-            feed.more()
+            feed.load_older()
         told = None if at_cursor is None else (at_cursor.id, at_cursor.acknowledged)
-        if told != self._told:
-            self._told = told
+        if told != self._cursor_key:
+            self._cursor_key = told
             self.refresh_bindings()
 
-    def _stand(self) -> None:
+    def _show_alert(self) -> None:
         """One toast for all that is critical and unread: the newest, and how many besides."""
-        pressing, small = self.book.pressing, self.app.size.height < SMALL_ROWS
+        pressing, small = self.store.unread_critical, self.app.size.height < SMALL_ROWS
         stands_for = (pressing[0].id, len(pressing), small) if pressing else None
-        if stands_for == self._stood_for:
+        if stands_for == self._alert_key:
             return
-        self._take_toast_back()
+        self._remove_alert()
         if stands_for is None:
             return
         newest, more = pressing[0], len(pressing) - 1
-        self._standing = f"ALERT  {plain(newest.title)}"
-        self._stood_for = stands_for
+        self._alert_title = f"ALERT  {plain(newest.title)}"
+        self._alert_key = stands_for
         words = f"{announcement_text.in_short(newest.body, small=small)}\n\n"
         words += "f8 marks it as read."
         if more:
             words += f" There are {more} more like it." if more > 1 else " There is one more."
-        self.notify(words, title=self._standing, severity="error", timeout=FOREVER)
+        self.notify(words, title=self._alert_title, severity="error", timeout=FOREVER)
 
-    def _take_toast_back(self) -> None:
+    def _remove_alert(self) -> None:
         """Take the standing toast away."""
-        if self._standing:
-            self.services.remove_toast(self._standing)
-        self._standing, self._stood_for = "", None
+        if self._alert_title:
+            self.services.remove_toast(self._alert_title)
+        self._alert_title, self._alert_key = "", None
 
-    def _look_again(self) -> None:
-        self.book.drop_expired(self.session.server_now())
-        if self._standing and not self.services.has_toast(self._standing):
-            self._stood_for = None  # clicked away, which is no acknowledgement
+    def _update_ages(self) -> None:
+        self.store.drop_expired(self.session.server_now())
+        if self._alert_title and not self.services.has_toast(self._alert_title):
+            self._alert_key = None  # clicked away, which is no acknowledgement
         self.changed()
 
     @on(AnnouncementList.Moved)
     def _moved(self) -> None:
         if self.rows.wants_more:
-            self.feed.more()
+            self.feed.load_older()
         self.changed()
 
     # -- what can be done
@@ -155,13 +155,13 @@ class AnnouncementsPanel(Panel):
     def enter(self) -> None:
         """Go to what is most pressing."""
         super().enter()
-        if pressing := self.book.pressing:
-            self.rows.view(pressing[0].id)
+        if pressing := self.store.unread_critical:
+            self.rows.select(pressing[0].id)
 
     def acknowledge(self) -> bool:
         """Acknowledge what the toast stands for, also from within a dialog that it covers."""
-        stands_for = self.book.get(self._stood_for[0]) if self._stood_for else None
-        if stands_for is None or not self.book.is_unread(stands_for):
+        stands_for = self.store.get(self._alert_key[0]) if self._alert_key else None
+        if stands_for is None or not self.store.is_unread(stands_for):
             return False
         self.feed.acknowledge(stands_for)
         return True
@@ -180,7 +180,7 @@ class AnnouncementsPanel(Panel):
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the palette offers of it."""
-        unread = [*self.book.pressing, *self.book.unread]
+        unread = [*self.store.unread_critical, *self.store.unread]
         if unread:
             yield SystemCommand(
                 "Mark the announcement as read",

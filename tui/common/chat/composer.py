@@ -68,11 +68,11 @@ class Composer(TextArea):
         """Whether the chat takes no messages any more; the text stays."""
 
     @property
-    def room(self) -> int:
+    def remaining(self) -> int:
         """How many more characters a message holds."""
         return LONGEST_TEXT - len(self.text)
 
-    def put(self, text: str) -> None:
+    def set_text(self, text: str) -> None:
         """Have this text, with the cursor behind it."""
         if text != self.text:
             self.load_text(text)
@@ -118,5 +118,5 @@ class Composer(TextArea):
         if len(text) > LONGEST_TEXT:
             self.post_message(self.TooLong(len(text) - LONGEST_TEXT))
             return
-        self.put("")
+        self.set_text("")
         self.post_message(self.Sent(text))

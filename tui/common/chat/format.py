@@ -8,7 +8,7 @@ from textual.content import Content
 
 from server.features.chat.schemas import Chat, ChatStatus
 from server.features.shared.schemas import Actor
-from tui.common.chat.session import Talk
+from tui.common.chat.session import ChatSession
 from tui.common.format import fit, human_age
 from tui.common.sanitize import plain
 
@@ -34,21 +34,21 @@ def typing(who: Sequence[Actor]) -> Content:
     return Content.assemble((f"{names}{more} {verb} typing •••", "$secondary"))
 
 
-def nothing_said(talk: Talk) -> Content:
+def empty_text(chat_session: ChatSession) -> Content:
     """What stands where there are no messages."""
-    if talk.error:
-        return Content.assemble((plain(talk.error), "$warning"))
-    if not talk.loaded:
+    if chat_session.error:
+        return Content.assemble((plain(chat_session.error), "$warning"))
+    if not chat_session.loaded:
         return Content.assemble(("Reading the messages …", "$wire-ink"))
     return Content.assemble(("Nothing has been said yet.", "$wire-ink"))
 
 
-def no_more(talk: Talk, before: str = "") -> Content:
+def closed_reason(chat_session: ChatSession, before: str = "") -> Content:
     """Why nothing can be written; `before` is what to press before the key that helps."""
-    if talk.over:
-        return Content.assemble((plain(talk.error), "$error"))
-    if talk.chat.status is ChatStatus.CLOSED:
-        by = f" by {plain(talk.chat.closed_by.name)}" if talk.chat.closed_by else ""
+    if chat_session.over:
+        return Content.assemble((plain(chat_session.error), "$error"))
+    if chat_session.chat.status is ChatStatus.CLOSED:
+        by = f" by {plain(chat_session.chat.closed_by.name)}" if chat_session.chat.closed_by else ""
         return Content.assemble(
             (f"Closed{by}".removesuffix(".") + f". {before}", "$title"),
             ("o", "bold $primary"),
@@ -57,9 +57,9 @@ def no_more(talk: Talk, before: str = "") -> Content:
     return Content("")
 
 
-def presence(talk: Talk, nobody: str) -> Content:
+def presence(chat_session: ChatSession, nobody: str) -> Content:
     """Who else is there, for the panel's lower edge."""
-    others = talk.others
+    others = chat_session.others
     if not others:
         return Content.assemble((f"{RING} ", "$wire-ink"), (plain(nobody), "$wire-ink"))
     names = ", ".join(fit(who.name, 18) for who in others[:3])
@@ -67,7 +67,7 @@ def presence(talk: Talk, nobody: str) -> Content:
     return Content.assemble((f"{DOT} ", "$success"), (names + more, "$title"))
 
 
-def waited(chat: Chat, now: datetime) -> str:
+def waiting_time(chat: Chat, now: datetime) -> str:
     """How long the customer has waited: `4m`; "" where it is not their turn to wait."""
     if chat.waiting_since is None:
         return ""
@@ -75,13 +75,13 @@ def waited(chat: Chat, now: datetime) -> str:
     return human_age(seconds) if seconds >= 10 else f"{seconds:.0f}s"
 
 
-def last_words(talk: Talk, width: int) -> Content:
+def last_message_line(chat_session: ChatSession, width: int) -> Content:
     """Who wrote last and what, in a line."""
-    last = talk.last
+    last = chat_session.last
     if last is None:
         return Content.assemble((fit("Nothing has been said yet.", width), "$wire-ink"))
     who, text = last
-    own = who.id == talk.conversation.own_id
+    own = who.id == chat_session.conversation.own_id
     name = "you" if own else fit(who.name, 18)
     ink = "$primary" if own else "$secondary"
     room = max(0, width - cell_len(name) - 3)

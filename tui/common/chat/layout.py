@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len, get_character_cell_size
 from wcwidth import iter_graphemes
 
-from tui.common.chat.model import Draft
+from tui.common.chat.model import PendingMessage
 from tui.common.sanitize import plain
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ EDGE = 3
 """Cells of a bubble beside its text: the bar, and a space on either side."""
 DAY_LINES = 2
 """A separator, and a blank line below it."""
-AROUND = 2
+FRAME_LINES = 2
 """The line above a bubble's text that says who and when, and the blank one below it."""
 
 
@@ -37,14 +37,14 @@ class _Written:
     """What was written; its text as it is shown; whether each of its characters takes one cell;
     its day."""
 
-    entry: ChatMessage | Draft
+    entry: ChatMessage | PendingMessage
     text: str
-    plain: bool
+    single_width: bool
     day: int
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LinePosition:
     """A line within an entry: which entry, which of its lines, and whether a new day begins it."""
 
     index: int
@@ -52,7 +52,7 @@ class Place:
     new_day: bool
 
 
-class Layout:
+class MessageLayout:
     """Lines of the messages, then of the drafts; one after the other, each an entry.
 
     `update` follows the conversation. Only what has come or another width costs anything. Between
@@ -67,9 +67,9 @@ class Layout:
         self._days: list[bool] = []
         self._ends: list[int] = []
         """The line after each message's last."""
-        self._drafts: tuple[Draft, ...] = ()
-        self._draft_written: list[_Written] = []
-        self._draft_ends: list[int] = []
+        self._pending: tuple[PendingMessage, ...] = ()
+        self._pending_written: list[_Written] = []
+        self._pending_ends: list[int] = []
         self.first = 0
         """The number of the first message."""
         self.generation = -1
@@ -78,13 +78,13 @@ class Layout:
     @property
     def lines(self) -> int:
         """How many there are."""
-        ends = self._draft_ends or self._ends
+        ends = self._pending_ends or self._ends
         return ends[-1] if ends else 0
 
     @property
     def count(self) -> int:
         """How many entries there are."""
-        return len(self._ends) + len(self._draft_ends)
+        return len(self._ends) + len(self._pending_ends)
 
     def update(self, conversation: Conversation, width: int) -> int:
         """Follow the conversation; how many lines have come in above those there were.
@@ -96,20 +96,20 @@ class Layout:
         if width != self.width:
             self.width = width
             self.text_width = max(NARROWEST, min(WIDEST, int(width * SHARE) - EDGE))
-            self._follow(conversation)
+            self._read_texts(conversation)
             self._measure_all()
         elif conversation.generation != self.generation:
-            self._follow(conversation)
+            self._read_texts(conversation)
             self._measure_all()
         elif in_front:
             # Where the first one ended, as it may have lost the day above it.
             before = self._ends[0] if self._ends else None
-            self._follow(conversation)
+            self._read_texts(conversation)
             self._measure_all()
             added = 0 if before is None else self._ends[in_front] - before
         else:
             self._append(conversation)
-        self._take_drafts(conversation)
+        self._measure_pending(conversation)
         return added
 
     @property
@@ -117,43 +117,43 @@ class Layout:
         """Without the drafts."""
         return self._ends[-1] if self._ends else 0
 
-    def at(self, line: int) -> Place | None:
+    def position_at(self, line: int) -> LinePosition | None:
         """What stands in that line; None behind the end."""
         if not 0 <= line < self.lines:
             return None
         if line < self.lines_of_messages:
             index = bisect_right(self._ends, line)
             top = self._ends[index - 1] if index else 0
-            return Place(index, line - top, self._days[index])
-        place = bisect_right(self._draft_ends, line)
-        top = self._draft_ends[place - 1] if place else self.lines_of_messages
-        return Place(len(self._ends) + place, line - top, False)
+            return LinePosition(index, line - top, self._days[index])
+        place = bisect_right(self._pending_ends, line)
+        top = self._pending_ends[place - 1] if place else self.lines_of_messages
+        return LinePosition(len(self._ends) + place, line - top, False)
 
-    def top(self, index: int) -> int:
+    def top_of(self, index: int) -> int:
         """The first line of an entry."""
         if index <= len(self._ends):
             return self._ends[index - 1] if index else 0
-        return self._draft_ends[index - len(self._ends) - 1]
+        return self._pending_ends[index - len(self._ends) - 1]
 
-    def bottom(self, index: int) -> int:
+    def bottom_of(self, index: int) -> int:
         """The line after an entry's last."""
-        return self.top(index + 1)
+        return self.top_of(index + 1)
 
-    def entry(self, index: int) -> ChatMessage | Draft:
+    def entry_at(self, index: int) -> ChatMessage | PendingMessage:
         """What was written there."""
         return self._written_at(index).entry
 
     def text_of(self, index: int) -> list[str]:
         """The lines of an entry's text."""
         written = self._written_at(index)
-        return wrap(written.text, self.text_width, plain=written.plain)
+        return wrap(written.text, self.text_width, single_width=written.single_width)
 
     def _written_at(self, index: int) -> _Written:
         if index < len(self._written):
             return self._written[index]
-        return self._draft_written[index - len(self._written)]
+        return self._pending_written[index - len(self._written)]
 
-    def _follow(self, conversation: Conversation) -> None:
+    def _read_texts(self, conversation: Conversation) -> None:
         """Have the text of each message, without reading again what is known."""
         if conversation.generation != self.generation:
             self._written = []
@@ -175,8 +175,8 @@ class Layout:
             new_day = one.day != day
             day = one.day
             self._days.append(new_day)
-            lines = count_lines(one.text, width, plain=one.plain)
-            heights.append(lines + AROUND + (DAY_LINES if new_day else 0))
+            lines = count_lines(one.text, width, single_width=one.single_width)
+            heights.append(lines + FRAME_LINES + (DAY_LINES if new_day else 0))
         self._ends = list(accumulate(heights))
 
     def _append(self, conversation: Conversation) -> None:
@@ -185,49 +185,52 @@ class Layout:
             new_day = not self._written or self._written[-1].day != one.day
             self._written.append(one)
             self._days.append(new_day)
-            lines = count_lines(one.text, self.text_width, plain=one.plain)
-            height = lines + AROUND + (DAY_LINES if new_day else 0)
+            lines = count_lines(one.text, self.text_width, single_width=one.single_width)
+            height = lines + FRAME_LINES + (DAY_LINES if new_day else 0)
             self._ends.append(self.lines_of_messages + height)
 
-    def _take_drafts(self, conversation: Conversation) -> None:
-        drafts = tuple(conversation.drafts)
-        if drafts != self._drafts:
-            self._drafts = drafts
-            self._draft_written = [_written_of(draft) for draft in drafts]
+    def _measure_pending(self, conversation: Conversation) -> None:
+        pending = tuple(conversation.pending)
+        if pending != self._pending:
+            self._pending = pending
+            self._pending_written = [_written_of(draft) for draft in pending]
         at = self.lines_of_messages
-        self._draft_ends = []
-        for one in self._draft_written:
-            at += count_lines(one.text, self.text_width, plain=one.plain) + AROUND
-            self._draft_ends.append(at)
+        self._pending_ends = []
+        for one in self._pending_written:
+            at += (
+                count_lines(one.text, self.text_width, single_width=one.single_width) + FRAME_LINES
+            )
+            self._pending_ends.append(at)
 
 
-def _written_of(entry: ChatMessage | Draft) -> _Written:
-    if isinstance(entry, Draft):
+def _written_of(entry: ChatMessage | PendingMessage) -> _Written:
+    if isinstance(entry, PendingMessage):
         text, at = entry.message.text, entry.message.written_at
     else:
         text, at = entry.text, entry.sent_at
-    text = legible(text)
-    return _Written(entry, text, is_plain(text), at.astimezone().toordinal())
+    text = plain(text, newlines=True)
+    return _Written(entry, text, is_single_width(text), at.astimezone().toordinal())
 
 
 _WORDS = re.compile(r" +|[^ ]+")
 
 
-def is_plain(text: str) -> bool:
+def is_single_width(text: str) -> bool:
     """Whether every character takes exactly one cell, so that `len` tells the width."""
     return text.isascii() or all(
         char == "\n" or get_character_cell_size(char) == 1 for char in set(text)
     )
 
 
-def wrap(text: str, width: int, *, plain: bool) -> list[str]:
+def wrap(text: str, width: int, *, single_width: bool) -> list[str]:
     """The lines of `text`, each at most `width` cells wide, broken at spaces where there are any.
 
-    `plain` is `is_plain(text)`. Only a character that is wider than `width` makes a wider line.
+    `single_width` is `is_single_width(text)`. Only a character that is wider than `width` makes a
+    wider line.
     """
     lines: list[str] = []
     for paragraph in text.split("\n"):
-        if plain:
+        if single_width:
             if len(paragraph) <= width:
                 lines.append(paragraph)
             else:
@@ -239,11 +242,11 @@ def wrap(text: str, width: int, *, plain: bool) -> list[str]:
     return lines
 
 
-def count_lines(text: str, width: int, *, plain: bool) -> int:
+def count_lines(text: str, width: int, *, single_width: bool) -> int:
     """How many lines `wrap` makes."""
-    if plain and len(text) <= width and "\n" not in text:
+    if single_width and len(text) <= width and "\n" not in text:
         return 1
-    return len(wrap(text, width, plain=plain))
+    return len(wrap(text, width, single_width=single_width))
 
 
 def graphemes(text: str) -> list[tuple[str, int]]:
@@ -283,8 +286,3 @@ def _wrap_by_cells(paragraph: str, width: int) -> list[str]:
     if line:
         lines.append(line.rstrip(" "))
     return lines
-
-
-def legible(text: str) -> str:
-    """What is drawn of it: line breaks stay, a tab is four spaces."""
-    return plain(text, newlines=True)

@@ -1,4 +1,7 @@
-"""A conversation on the screen: bubbles that scroll, however many there are."""
+"""A conversation on the screen: bubbles that scroll, however many there are.
+
+Drawn by hand: a widget per message is too slow for a conversation of 10,000 messages.
+"""
 
 from datetime import datetime
 from typing import ClassVar
@@ -15,9 +18,9 @@ from textual.strip import Strip
 from textual.visual import Visual
 
 from server.text import clean
-from tui.common.chat.bubbles import Bubbles
-from tui.common.chat.layout import Layout, Place
+from tui.common.chat.layout import LinePosition, MessageLayout
 from tui.common.chat.model import Conversation
+from tui.common.chat.render import MessageRenderer
 from tui.common.format import centred
 
 NEAR = 2
@@ -26,7 +29,7 @@ DECORATION = " ▌▐"
 
 
 class MessageView(ScrollView, can_focus=True):
-    """Shows a conversation; `renew()` when that has changed. Only lines in view are ever built.
+    """Shows a conversation; `redraw()` when that has changed. Only lines in view are ever built.
 
     It stays at the end while it is there, and where it is otherwise, also when older messages come
     in above or the window gets another width.
@@ -66,8 +69,8 @@ class MessageView(ScrollView, can_focus=True):
         """The number of the message that keys have gone to."""
         self.at_end = True
         """Whether it shows the newest, and goes on doing so."""
-        self.layout_of = Layout()
-        self._bubbles: Bubbles | None = None
+        self.message_layout = MessageLayout()
+        self._cached_renderer: MessageRenderer | None = None
         self._revision = -1
         self._seen_end = 0
         """The number after the last message that has been in view at the end."""
@@ -80,40 +83,40 @@ class MessageView(ScrollView, can_focus=True):
         if conversation is self.conversation:
             return
         self.conversation = conversation
-        self.layout_of = Layout()
-        self._bubbles = None
+        self.message_layout = MessageLayout()
+        self._cached_renderer = None
         self.selected = None
         self.at_end = True
         self._anchor = None
         self._seen_end = 0 if conversation is None else conversation.end
         self._revision = -1
-        self.renew()
+        self.redraw()
 
-    def renew(self) -> None:
+    def redraw(self) -> None:
         """The conversation has changed, or the width: measure and paint."""
         conversation, width = self.conversation, self.scrollable_content_region.width
         if conversation is None or width <= 0:
-            self._stretch(0)
+            self._set_height(0)
             self.refresh()
             return
-        same_width = width == self.layout_of.width
+        same_width = width == self.message_layout.width
         if same_width and self._revision == conversation.revision:
             return
         self._revision = conversation.revision
-        layout = self.layout_of
+        layout = self.message_layout
         added = layout.update(conversation, width)
-        self._stretch(layout.lines)
+        self._set_height(layout.lines)
         if self.at_end:
-            self._go(layout.lines)
+            self._scroll_to_line(layout.lines)
         elif not same_width:
-            self._restore()
+            self._restore_position()
         elif added:
-            self._go(self.scroll_offset.y + added)
-        self._note_place()
+            self._scroll_to_line(self.scroll_offset.y + added)
+        self._remember_position()
         self.refresh()
 
     @property
-    def below(self) -> int:
+    def new_below(self) -> int:
         """How many messages of others have come since the end was last in view."""
         if self.conversation is None or self.at_end:
             return 0
@@ -125,10 +128,10 @@ class MessageView(ScrollView, can_focus=True):
 
     def action_select(self, step: int) -> None:
         """To the message before or after; beyond the last, to none."""
-        count = self.layout_of.count
+        count = self.message_layout.count
         if self.conversation is None or not count:
             return
-        first = self.layout_of.first
+        first = self.message_layout.first
         at = count if self.selected is None else self.selected - first
         at += step
         if at >= count:
@@ -137,26 +140,26 @@ class MessageView(ScrollView, can_focus=True):
             return
         at = max(0, at)
         self.selected = first + at
-        top, bottom = self.layout_of.top(at), self.layout_of.bottom(at)
+        top, bottom = self.message_layout.top_of(at), self.message_layout.bottom_of(at)
         height = self.size.height
         if top < self.scroll_offset.y:
-            self._go(top)
+            self._scroll_to_line(top)
         elif bottom > self.scroll_offset.y + height:
-            self._go(min(top, bottom - height))
+            self._scroll_to_line(min(top, bottom - height))
         self.refresh()
 
     def action_page(self, direction: int) -> None:
         """A window's height up or down."""
-        self._go(self.scroll_offset.y + direction * max(1, self.size.height - 2))
+        self._scroll_to_line(self.scroll_offset.y + direction * max(1, self.size.height - 2))
 
     def action_start(self) -> None:
         """To the oldest message that is here."""
-        self._go(0)
+        self._scroll_to_line(0)
 
     def action_latest(self) -> None:
         """To the newest message."""
         self.selected = None
-        self._go(self.layout_of.lines)
+        self._scroll_to_line(self.message_layout.lines)
         self.refresh()
 
     def action_copy(self) -> None:
@@ -171,43 +174,43 @@ class MessageView(ScrollView, can_focus=True):
         conversation = self.conversation
         if conversation is None:
             return ""
-        messages, drafts = conversation.messages, conversation.drafts
-        last = len(messages) + len(drafts) - 1
+        messages, pending = conversation.messages, conversation.pending
+        last = len(messages) + len(pending) - 1
         at = last if self.selected is None else self.selected - conversation.first
         if not 0 <= at <= last:
             return ""
         inside = at < len(messages)
-        return clean(messages[at].text if inside else drafts[at - len(messages)].message.text)
+        return clean(messages[at].text if inside else pending[at - len(messages)].message.text)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Know whether this is the end, and ask for what is above."""
         super().watch_scroll_y(old_value, new_value)
         if round(old_value) != round(new_value):
-            self._note_place()
+            self._remember_position()
             self.post_message(self.Moved())
 
     def on_resize(self) -> None:
         """Lines are as wide as the window."""
         self._revision = -1
-        self.renew()
+        self.redraw()
 
     def on_click(self, event: events.Click) -> None:
         """Go to the message there."""
-        place = self.layout_of.at(event.y + self.scroll_offset.y)
+        place = self.message_layout.position_at(event.y + self.scroll_offset.y)
         if place is not None and self.conversation is not None:
-            self.selected = self.layout_of.first + place.index
+            self.selected = self.message_layout.first + place.index
             self.refresh()
 
-    def _go(self, line: int) -> None:
+    def _scroll_to_line(self, line: int) -> None:
         self.scroll_to(y=max(0, min(line, self.max_scroll_y)), animate=False, immediate=True)
-        self._note_place()
+        self._remember_position()
 
-    def _stretch(self, lines: int) -> None:
+    def _set_height(self, lines: int) -> None:
         size = Size(self.size.width, lines)
         if self.virtual_size != size:
             self.virtual_size = size
 
-    def _note_place(self) -> None:
+    def _remember_position(self) -> None:
         conversation = self.conversation
         if conversation is None or not self.size.height:
             return
@@ -215,44 +218,44 @@ class MessageView(ScrollView, can_focus=True):
         self.at_end = y >= self.max_scroll_y
         if self.at_end:
             self._seen_end = conversation.end
-        place = self.layout_of.at(y)
+        place = self.message_layout.position_at(y)
         self._anchor = None
         if place is not None and not self.at_end:
-            self._anchor = (self.layout_of.first + place.index, place.line)
+            self._anchor = (self.message_layout.first + place.index, place.line)
         if conversation.before is not None and y < NEAR * self.size.height:
             self.post_message(self.NearTop())
 
-    def _restore(self) -> None:
+    def _restore_position(self) -> None:
         """Have the same message in the first line as before."""
         if self._anchor is None or self.conversation is None:
             return
         number, line = self._anchor
-        index = number - self.layout_of.first
-        if 0 <= index < self.layout_of.count:
-            top, bottom = self.layout_of.top(index), self.layout_of.bottom(index)
-            self._go(min(top + line, bottom - 1))
+        index = number - self.message_layout.first
+        if 0 <= index < self.message_layout.count:
+            top, bottom = self.message_layout.top_of(index), self.message_layout.bottom_of(index)
+            self._scroll_to_line(min(top + line, bottom - 1))
 
     # -- painting
 
     def render_line(self, y: int) -> Strip:
         """A line of a message, or nothing."""
         width = self.scrollable_content_region.width
-        bubbles = self._brush()
+        bubbles = self._renderer()
         conversation, line = self.conversation, y + self.scroll_offset.y
-        place = self.layout_of.at(line) if conversation is not None else None
-        if conversation is None or (place is None and not self.layout_of.count):
+        place = self.message_layout.position_at(line) if conversation is not None else None
+        if conversation is None or (place is None and not self.message_layout.count):
             return self._message_line(y, width)
-        if place is None or width != self.layout_of.width:
+        if place is None or width != self.message_layout.width:
             return bubbles.blank(width)
         strip = bubbles.strip(conversation, place, self._is_selected(place)).apply_offsets(0, line)
         selection = self.text_selection
         span = None if selection is None else selection.get_span(line)
-        return strip if span is None else self._marked(strip, *span)
+        return strip if span is None else self._highlight(strip, *span)
 
     def notify_style_update(self) -> None:
         """Another theme, other inks."""
         super().notify_style_update()
-        self._bubbles = None
+        self._cached_renderer = None
 
     def selection_updated(self, selection: Selection | None) -> None:
         """The mouse marks something."""
@@ -262,33 +265,33 @@ class MessageView(ScrollView, can_focus=True):
         """The text that the mouse has marked, without the bubbles around it."""
         if self.conversation is None:
             return None
-        lines = self.layout_of.lines
+        lines = self.message_layout.lines
         start = selection.start or Offset(0, 0)
         end = selection.end or Offset(-1, lines - 1)
         texts = []
         for line in range(max(0, start.y), min(lines, end.y + 1)):
-            place = self.layout_of.at(line)
+            place = self.message_layout.position_at(line)
             assert place is not None
-            text = self._brush().strip(self.conversation, place, False).text
+            text = self._renderer().strip(self.conversation, place, False).text
             until = end.x if line == end.y and end.x >= 0 else None
             texts.append(text[start.x if line == start.y else 0 : until].strip(DECORATION))
         return "\n".join(texts), "\n"
 
-    def _brush(self) -> Bubbles:
+    def _renderer(self) -> MessageRenderer:
         today = datetime.now().astimezone().toordinal()
-        if self._bubbles is None or self._today != today:
-            self._bubbles = Bubbles(self.layout_of, self.app.theme_variables)
+        if self._cached_renderer is None or self._today != today:
+            self._cached_renderer = MessageRenderer(self.message_layout, self.app.theme_variables)
             self._today = today
-        return self._bubbles
+        return self._cached_renderer
 
-    def _is_selected(self, place: Place) -> bool:
+    def _is_selected(self, place: LinePosition) -> bool:
         return (
             self.selected is not None
             and self.has_focus
-            and place.index == self.selected - self.layout_of.first
+            and place.index == self.selected - self.message_layout.first
         )
 
-    def _marked(self, strip: Strip, start: int, end: int) -> Strip:
+    def _highlight(self, strip: Strip, start: int, end: int) -> Strip:
         style = self.screen.get_component_rich_style("screen--selection")
         until = strip.cell_length if end == -1 else min(end, strip.cell_length)
         start = min(start, until)
@@ -298,6 +301,6 @@ class MessageView(ScrollView, can_focus=True):
     def _message_line(self, y: int, width: int) -> Strip:
         line = centred(self.message, y, width, self.size.height)
         if not line:
-            return self._brush().blank(width)
+            return self._renderer().blank(width)
         strips = Visual.to_strips(self, line, width, 1, self.visual_style, pad=True)
         return strips[0].adjust_cell_length(width, self.rich_style)

@@ -24,7 +24,7 @@ TYPING_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class PendingMessage:
     """A message of one's own that has not come back: on its way, or refused for that reason."""
 
     message: UnsentMessage
@@ -34,15 +34,15 @@ class Draft:
 class Conversation:
     """What has been said, without a screen and without a network.
 
-    `messages` is one stretch of the chat, without a gap, in the order of its cursors: history pages
-    go in front (`begin`, `older`), what happens goes behind (`take`). `drafts` come after them, in
-    the order they were written.
+    `messages` is one part of the chat without a gap, in the order of its cursors:
+    `apply_newest_page` starts it, `prepend_page` adds older messages, `apply` what happens now.
+    `pending` ones come after them, in the order they were written.
     """
 
     def __init__(self, own_id: str) -> None:
         self.own_id = own_id
         self.messages: list[ChatMessage] = []
-        self.drafts: list[Draft] = []
+        self.pending: list[PendingMessage] = []
         self.present: list[Actor] = []
         self.before: str | None = None
         """Where the next older page begins; None where there is none."""
@@ -54,7 +54,7 @@ class Conversation:
         """Grows when the messages are others than before, rather than more."""
         self.revision = 0
         """Grows with every change."""
-        self._places: dict[str, int] = {}
+        self._numbers: dict[str, int] = {}
         """The number of the last message at or before each cursor that is known."""
         self._client_ids: set[str] = set()
         """Of one's own messages."""
@@ -67,16 +67,18 @@ class Conversation:
 
     # -- what comes in
 
-    def begin(self, page: MessagePage) -> None:
+    def apply_newest_page(self, page: MessagePage) -> None:
         """The newest page of the history, read at first or again.
 
         Where it goes on from what is known it is put behind that; else it takes its place.
         """
         newest_last = list(reversed(page.items))
-        known = next((at for at, one in enumerate(newest_last) if one.cursor in self._places), None)
+        known = next(
+            (at for at, one in enumerate(newest_last) if one.cursor in self._numbers), None
+        )
         if known is None and (self.messages or newest_last):
             self.messages.clear()
-            self._places.clear()
+            self._numbers.clear()
             self._client_ids.clear()
             self._read_to.clear()
             self._others.clear()
@@ -88,36 +90,36 @@ class Conversation:
         for message in newest_last[known or 0 :]:
             self._append(message)
         # What happened since that is no message: the cursor is good for marks all the same.
-        self._places.setdefault(page.cursor, self.end - 1)
-        self._place_marks()
+        self._numbers.setdefault(page.cursor, self.end - 1)
+        self._resolve_marks()
         self.revision += 1
 
-    def older(self, page: MessagePage) -> None:
+    def prepend_page(self, page: MessagePage) -> None:
         """The page before the oldest message."""
-        found = [one for one in reversed(page.items) if one.cursor not in self._places]
+        found = [one for one in reversed(page.items) if one.cursor not in self._numbers]
         self.first -= len(found)
         self.messages[:0] = found
         others: list[int] = []
         for number, message in enumerate(found, self.first):
-            self._places[message.cursor] = number
-            if not self._note_own(message):
+            self._numbers[message.cursor] = number
+            if not self._record_own(message):
                 others.append(number)
         self._others[:0] = others
         self.before = page.next
-        self._place_marks()
+        self._resolve_marks()
         self.revision += 1
 
-    def take(self, frame: ServerFrame, now: float) -> None:
+    def apply(self, frame: ServerFrame, now: float) -> None:
         """What the room has sent, at monotonic time `now`."""
         match frame:
             case ChatMessage():
                 if frame.again:
-                    self._note_own(frame)
+                    self._record_own(frame)
                 else:
                     self._append(frame)
                 self._typing.pop(frame.sender.id, None)
             case TakenFrame() | ClosedFrame() | ReopenedFrame():
-                self._places.setdefault(frame.cursor, self.end - 1)
+                self._numbers.setdefault(frame.cursor, self.end - 1)
             case TypingFrame():
                 if frame.sender.id != self.own_id:
                     self._typing[frame.sender.id] = (frame.sender, now + TYPING_SECONDS)
@@ -126,28 +128,28 @@ class Conversation:
                 self._marks = {mark.reader.id: mark for mark in frame.reads}
             case PresenceFrame():
                 self.present = list(frame.present)
-        self._place_marks()
+        self._resolve_marks()
         self.revision += 1
 
-    def write(self, message: UnsentMessage) -> None:
+    def add_pending(self, message: UnsentMessage) -> None:
         """A message of one's own is on its way."""
         if message.client_id not in self._client_ids:
-            self.drafts.append(Draft(message))
+            self.pending.append(PendingMessage(message))
             self.revision += 1
 
-    def refuse(self, client_id: str, words: str) -> None:
+    def mark_refused(self, client_id: str, words: str) -> None:
         """The server does not want it, for that reason."""
-        self.drafts = [
-            Draft(draft.message, words) if draft.message.client_id == client_id else draft
-            for draft in self.drafts
+        self.pending = [
+            PendingMessage(draft.message, words) if draft.message.client_id == client_id else draft
+            for draft in self.pending
         ]
         self.revision += 1
 
-    def discard(self, client_id: str) -> Draft | None:
+    def discard(self, client_id: str) -> PendingMessage | None:
         """Take a draft away, as to write it again; None where there is none."""
-        found = next((d for d in self.drafts if d.message.client_id == client_id), None)
+        found = next((d for d in self.pending if d.message.client_id == client_id), None)
         if found is not None:
-            self.drafts.remove(found)
+            self.pending.remove(found)
             self.revision += 1
         return found
 
@@ -158,7 +160,7 @@ class Conversation:
         """The number after the last message's."""
         return self.first + len(self.messages)
 
-    def has(self, client_id: str) -> bool:
+    def has_own(self, client_id: str) -> bool:
         """Whether one's own message of that name is among the messages."""
         return client_id in self._client_ids
 
@@ -192,25 +194,25 @@ class Conversation:
         return self._read_to.get(self.own_id, self.first - 1)
 
     def _append(self, message: ChatMessage) -> None:
-        if message.cursor in self._places:
+        if message.cursor in self._numbers:
             return
-        self._places[message.cursor] = self.end
+        self._numbers[message.cursor] = self.end
         self.messages.append(message)
-        if not self._note_own(message):
+        if not self._record_own(message):
             self._others.append(self.end - 1)
 
-    def _note_own(self, message: ChatMessage) -> bool:
+    def _record_own(self, message: ChatMessage) -> bool:
         """Whether it is one's own, which then is no draft any more."""
         if message.sender.id != self.own_id:
             return False
         self._client_ids.add(message.client_id)
-        if self.drafts:
-            self.drafts = [d for d in self.drafts if d.message.client_id != message.client_id]
+        if self.pending:
+            self.pending = [d for d in self.pending if d.message.client_id != message.client_id]
         return True
 
-    def _place_marks(self) -> None:
+    def _resolve_marks(self) -> None:
         """Look up marks that could not be placed before; one never goes back."""
         for reader, mark in self._marks.items():
-            place = self._places.get(mark.cursor)
+            place = self._numbers.get(mark.cursor)
             if place is not None and place > self._read_to.get(reader, self.first - 1):
                 self._read_to[reader] = place

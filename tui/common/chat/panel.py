@@ -1,4 +1,4 @@
-"""What the panels of both sides of a chat share: talks that run, one of them in view."""
+"""The base of both chat panels: chat sessions that run, one of them in view."""
 
 from functools import partial
 from typing import TYPE_CHECKING
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from textual import on
 
 from server.features.chat.schemas import Chat, ChatMessage
-from tui.common.chat.session import Talk
-from tui.common.chat.view import ChatPane
+from tui.common.chat.session import ChatSession
+from tui.common.chat.view import ChatView
 from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.meter import Pattern, State
 from tui.common.client.outbox import Outbox
@@ -19,33 +19,33 @@ from tui.common.panel import Panel
 if TYPE_CHECKING:
     from tui.common.client.outbox import OutboxStore
 
-MOST_TALKS = 8
+MAX_SESSIONS = 8
 """Rooms one is in at once; beyond that the one longest not looked at is left."""
 CLOCK_SECONDS = 1.0
 """How often ages are drawn again, and who has stopped typing."""
-TALK = "talk-"
-"""The worker group of a talk is this and the chat's id."""
+SESSION_GROUP = "chat-"
+"""A session's worker group is this and the chat's id."""
 TOAST_CELLS = 120
 
 
-class TalkPanel(Panel):
+class ConversationPanel(Panel):
     """One chat in view, others running. A new message rings where nobody looks at it."""
 
     PATTERN = Pattern.WEBSOCKET
     VERB = "msgs"
 
-    pane: ChatPane
+    chat_view: ChatView
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.talks: dict[str, Talk] = {}
+        self.chat_sessions: dict[str, ChatSession] = {}
         """By chat, the one looked at last is the last."""
         self._store: OutboxStore | None = None
 
     @property
-    def talk(self) -> Talk | None:
+    def current(self) -> ChatSession | None:
         """The one in view."""
-        return self.pane.talk
+        return self.chat_view.chat_session
 
     @property
     def store(self) -> "OutboxStore":
@@ -62,138 +62,156 @@ class TalkPanel(Panel):
         messages = f"{count} chat messages are" if count > 1 else "A chat message is"
         return f"{messages} not sent yet, and could not be kept on the disk."
 
-    def talk_of(self, chat: Chat) -> Talk:
-        """The talk of that chat, which runs."""
-        talk = self.talks.pop(chat.id, None)
-        if talk is None or talk.over:
-            talk = Talk(
+    def open_session(self, chat: Chat) -> ChatSession:
+        """The running session of that chat."""
+        chat_session = self.chat_sessions.pop(chat.id, None)
+        if chat_session is None or chat_session.over:
+            chat_session = ChatSession(
                 self.session,
                 self.api,
                 chat,
                 outbox=Outbox(self.store, chat.id),
-                on_change=self.changed,
-                on_message=self.message_came,
+                on_change=self.request_redraw,
+                on_message=self.on_message_received,
             )
             self.run_worker(
-                talk.run(), group=f"{TALK}{chat.id}", exclusive=True, exit_on_error=False
+                chat_session.run(),
+                group=f"{SESSION_GROUP}{chat.id}",
+                exclusive=True,
+                exit_on_error=False,
             )
-        self.talks[chat.id] = talk
-        for other in list(self.talks.values())[:-1]:
-            if len(self.talks) > MOST_TALKS and not other.outbox and other is not self.talk:
+        self.chat_sessions[chat.id] = chat_session
+        for other in list(self.chat_sessions.values())[:-1]:
+            if (
+                len(self.chat_sessions) > MAX_SESSIONS
+                and not other.outbox
+                and other is not self.current
+            ):
                 self.leave(other)
-        return talk
+        return chat_session
 
-    def look_into(self, chat: Chat) -> None:
+    def show_chat(self, chat: Chat) -> None:
         """Have that chat in view."""
-        self.view(self.talk_of(chat))
+        self.show_session(self.open_session(chat))
 
-    async def take_up_unsent(self) -> None:
+    async def resume_unsent(self) -> None:
         """Enter the rooms that something written in an earlier window is for."""
         for chat_id in self.store.chats():
             try:
                 chat = await retry(partial(self.api.chat, chat_id))
             except ClientError:
                 continue
-            if self.pane.composer.has_focus:
-                self.talk_of(chat)
+            if self.chat_view.composer.has_focus:
+                self.open_session(chat)
             else:
-                self.look_into(chat)
+                self.show_chat(chat)
 
-    def leave(self, talk: Talk) -> None:
+    def leave(self, chat_session: ChatSession) -> None:
         """Out of that room."""
-        del self.talks[talk.id]
-        self.workers.cancel_group(self, f"{TALK}{talk.id}")
+        del self.chat_sessions[chat_session.id]
+        self.workers.cancel_group(self, f"{SESSION_GROUP}{chat_session.id}")
 
-    def view(self, talk: Talk | None) -> None:
+    def show_session(self, chat_session: ChatSession | None) -> None:
         """Have this one in view; the wire line shows its room."""
-        self.pane.show(talk)
-        if talk is not None:
-            self.talks[talk.id] = self.talks.pop(talk.id, talk)
-            self.meter = talk.meter
-        self.changed()
+        self.chat_view.show(chat_session)
+        if chat_session is not None:
+            self.chat_sessions[chat_session.id] = self.chat_sessions.pop(
+                chat_session.id, chat_session
+            )
+            self.meter = chat_session.meter
+        self.request_redraw()
         self.refresh_bindings()
 
-    def changed(self) -> None:
+    def request_redraw(self) -> None:
         """Paint with the next redraw."""
         self.needs_redraw = True
 
-    def message_came(self, talk: Talk, message: ChatMessage) -> None:
+    def on_message_received(self, chat_session: ChatSession, message: ChatMessage) -> None:
         """Somebody else has written."""
 
-    def ring(self, who: str, words: str) -> None:
+    def alert(self, who: str, words: str) -> None:
         """Bell and toast."""
         self.app.bell()
         self.notify(fit(words, TOAST_CELLS), title=who, timeout=8)
 
     def is_seen(self, chat_id: str) -> bool:
         """Whether the newest message of that chat is being looked at."""
-        talk = self.talk
-        return self.in_view and talk is not None and talk.id == chat_id and self.pane.view.at_end
+        current = self.current
+        return (
+            self.in_view
+            and current is not None
+            and current.id == chat_id
+            and self.chat_view.messages.at_end
+        )
 
     def drop_connection(self) -> None:
         """Cut the room in view; what was missed is replayed when it is back."""
-        if self.talk is None or not self.talk.drop_connection():
+        if self.current is None or not self.current.drop_connection():
             self.notify("There is no connection to cut just now.", title=self.TITLE)
 
     def enter(self) -> None:
         """To where one writes, where there is something to write."""
-        self.pane.enter()
+        self.chat_view.enter()
 
-    def what_closes(self, talk: Talk) -> str:
+    def what_closes(self, chat_session: ChatSession) -> str:
         """The words under the question whether to close it."""
         raise NotImplementedError
 
     def action_close(self) -> None:
         """Close the chat in view, once asked."""
-        talk = self.talk
-        if talk is None:
+        current = self.current
+        if current is None:
             return
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self.run_worker(self.close_talk(talk), group="step", exit_on_error=False)
+                self.run_worker(self.close_chat(current), group="step", exit_on_error=False)
 
-        asked = ConfirmScreen("Close this chat?", self.what_closes(talk), yes="Close it")
+        asked = ConfirmScreen("Close this chat?", self.what_closes(current), yes="Close it")
         self.app.push_screen(asked, answered)
 
     def action_reopen(self) -> None:
         """Go on with a closed chat; at the desk it goes back into the queue."""
-        if self.talk is not None:
-            self.run_worker(self.reopen_talk(self.talk), group="step", exit_on_error=False)
+        if self.current is not None:
+            self.run_worker(self.reopen_chat(self.current), group="step", exit_on_error=False)
 
-    async def close_talk(self, talk: Talk) -> None:
+    async def close_chat(self, chat_session: ChatSession) -> None:
         """Close its chat."""
         try:
-            talk.learn(await self.api.close_chat(talk.id))
+            chat_session.update_chat(await self.api.close_chat(chat_session.id))
         except SignedOut:
             return
         except ClientError as error:
             self.notify(message_for(error), title="Not closed", severity="warning")
 
-    async def reopen_talk(self, talk: Talk) -> None:
+    async def reopen_chat(self, chat_session: ChatSession) -> None:
         """Go on with its chat."""
         try:
-            talk.learn(await self.api.reopen_chat(talk.id))
+            chat_session.update_chat(await self.api.reopen_chat(chat_session.id))
         except SignedOut:
             return
         except ClientError as error:
             self.notify(message_for(error), title="Not opened again", severity="warning")
             return
-        self.pane.renew(in_view=self.in_view)
+        self.chat_view.redraw(in_view=self.in_view)
         self.refresh_bindings()
         if self.in_view:
             self.enter()
 
-    @on(ChatPane.Refused)
-    def _refused(self, event: ChatPane.Refused) -> None:
+    @on(ChatView.Refused)
+    def _refused(self, event: ChatView.Refused) -> None:
         self.notify(event.words, title=self.TITLE, severity="warning")
 
     def worker_failed(self, group: str, message: str) -> None:
         """Where it was a chat, say it in the chat, too."""
         super().worker_failed(group, message)
-        talk = self.talks.get(group.removeprefix(TALK)) if group.startswith(TALK) else None
-        if talk is not None:
-            talk.over = True
-            talk.error = message
-            talk.meter.set_state(State.DOWN, "stopped by an error")
-            self.changed()
+        chat_session = (
+            self.chat_sessions.get(group.removeprefix(SESSION_GROUP))
+            if group.startswith(SESSION_GROUP)
+            else None
+        )
+        if chat_session is not None:
+            chat_session.over = True
+            chat_session.error = message
+            chat_session.meter.set_state(State.DOWN, "stopped by an error")
+            self.request_redraw()

@@ -31,7 +31,7 @@ PAGE = 50
 OLDER = 200
 
 
-class Talk:
+class ChatSession:
     """Runs until cancelled or refused for good. What is written is sent as soon as it can be.
 
     `on_change` is called with each piece of news, `on_message` with each message of somebody
@@ -46,12 +46,12 @@ class Talk:
         *,
         outbox: Outbox | None = None,
         on_change: Callable[[], None] = lambda: None,
-        on_message: Callable[[Talk, ChatMessage], None] = lambda _talk, _message: None,
+        on_message: Callable[[ChatSession, ChatMessage], None] = lambda _talk, _message: None,
         backoff: Backoff | None = None,
         timeouts: Timeouts | None = None,
     ) -> None:
         self.chat = chat
-        """As it was heard of last; `learn` renews it."""
+        """As it was heard of last; `update_chat` renews it."""
         self.outbox = Outbox() if outbox is None else outbox
         self.draft = ""
         """Written, and not sent yet."""
@@ -67,7 +67,7 @@ class Talk:
         account = session.account
         self.conversation = Conversation("" if account is None else account.id)
         for unsent in self.outbox:
-            self.conversation.write(unsent)
+            self.conversation.add_pending(unsent)
         self._is_customer = self.conversation.own_id == chat.customer.id
         self._meter = session.wire.meter(_meter_name(chat), Pattern.WEBSOCKET)
         self._session = session
@@ -101,7 +101,7 @@ class Talk:
     @property
     def refused(self) -> bool:
         """Whether there is a message that the server did not want."""
-        return any(draft.refusal for draft in self.conversation.drafts)
+        return any(draft.refusal for draft in self.conversation.pending)
 
     @property
     def unread(self) -> int:
@@ -122,7 +122,7 @@ class Talk:
 
     async def run(self) -> None:
         """Read the history and stay in the room, again after each reset."""
-        await sync_loop(self._read, self._stay, meter=self._meter, on_error=self._on_error)
+        await sync_loop(self._read, self._follow, meter=self._meter, on_error=self._on_error)
 
     async def read_older(self) -> None:
         """Fetch the page above, where there is one and it is not being fetched already."""
@@ -138,33 +138,33 @@ class Talk:
         else:
             self.older_error = ""
             if generation == self.conversation.generation and before == self.conversation.before:
-                self.conversation.older(page)
+                self.conversation.prepend_page(page)
         finally:
             self.reading_older = False
             self._on_change()
 
-    def say(self, text: str) -> None:
+    def send(self, text: str) -> None:
         """Send a message; it waits here while there is no connection."""
         message = UnsentMessage(text)
-        self.conversation.write(message)
+        self.conversation.add_pending(message)
         self.outbox.put(message)
         self._on_change()
 
-    def take_back(self) -> str:
+    def take_back_refused(self) -> str:
         """The texts that were refused, to be written again; they are no drafts any more."""
-        refused = [draft for draft in self.conversation.drafts if draft.refusal]
+        refused = [draft for draft in self.conversation.pending if draft.refusal]
         for draft in refused:
             self.conversation.discard(draft.message.client_id)
         if refused:
             self._on_change()
         return "\n".join(draft.message.text for draft in refused)
 
-    def type(self) -> None:
+    def send_typing(self) -> None:
         """Tell that something is being written."""
         if self._room is not None and self.open:
             self._room.typing()
 
-    def see(self) -> None:
+    def mark_read(self) -> None:
         """The newest message is in view: tell that it has been read."""
         message = self.conversation.last_unread
         if message is not None and self._room is not None:
@@ -177,7 +177,7 @@ class Talk:
         self._room.drop_connection()
         return True
 
-    def learn(self, chat: Chat) -> None:
+    def update_chat(self, chat: Chat) -> None:
         """This is how the chat is now."""
         self.chat = chat
         self._on_change()
@@ -189,9 +189,9 @@ class Talk:
 
     async def _read(self) -> str:
         page = await self._api.messages(self.id, limit=PAGE)
-        self.conversation.begin(page)
+        self.conversation.apply_newest_page(page)
         for unsent in self.outbox:
-            if self.conversation.has(unsent.client_id):
+            if self.conversation.has_own(unsent.client_id):
                 self.outbox.remove(unsent.client_id)
         if self.loaded:
             self.chat = await self._api.chat(self.id)
@@ -200,7 +200,7 @@ class Talk:
         self._on_change()
         return page.cursor
 
-    async def _stay(self, cursor: str) -> None:
+    async def _follow(self, cursor: str) -> None:
         from tui.common.client.chat_stream import ChatStream
 
         async with ChatStream(
@@ -215,18 +215,18 @@ class Talk:
         ) as self._room:
             try:
                 async for frame in self._room:
-                    self._take(frame)
+                    self._apply(frame)
             finally:
                 self._room = None
 
-    def _take(self, frame: ServerFrame) -> None:
+    def _apply(self, frame: ServerFrame) -> None:
         if isinstance(frame, ErrorFrame):
             if frame.client_id is not None:
-                self.conversation.refuse(frame.client_id, frame.detail)
+                self.conversation.mark_refused(frame.client_id, frame.detail)
         else:
             known = self.conversation.end
-            self.conversation.take(frame, time.monotonic())
-            self._follow(frame)
+            self.conversation.apply(frame, time.monotonic())
+            self._apply_to_chat(frame)
             if (
                 isinstance(frame, ChatMessage)
                 and self.conversation.end > known
@@ -235,7 +235,7 @@ class Talk:
                 self._on_message(self, frame)
         self._on_change()
 
-    def _follow(self, frame: ServerFrame) -> None:
+    def _apply_to_chat(self, frame: ServerFrame) -> None:
         """The chat is what its room says."""
         match frame:
             case TakenFrame():

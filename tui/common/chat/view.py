@@ -11,10 +11,10 @@ from textual.widget import Widget
 from textual.widgets import TextArea
 
 from server.features.chat.schemas import LONGEST_TEXT
-from tui.common.chat import format as wording
+from tui.common.chat import format as chat_format
 from tui.common.chat.composer import Composer
 from tui.common.chat.message_view import MessageView
-from tui.common.chat.session import Talk
+from tui.common.chat.session import ChatSession
 
 COUNT_FROM = 500
 """Characters left at which they are counted."""
@@ -40,11 +40,11 @@ class _Line(Widget):
         return self._content
 
 
-class ChatPane(Vertical):
-    """Shows one `Talk`; `renew` when it may have changed. Drafts are kept with each chat."""
+class ChatView(Vertical):
+    """Shows one `ChatSession`; `redraw` when it may have changed. Each chat keeps its draft."""
 
     DEFAULT_CSS = """
-    ChatPane {
+    ChatView {
         height: 1fr; width: 1fr;
         & > #about { display: none; }
         &.-talking > #about { display: block; }
@@ -61,67 +61,72 @@ class ChatPane(Vertical):
             self.words = words
 
     def __init__(self, hint: str, nothing: Content) -> None:
-        """`nothing` is what to say where there is no chat."""
+        """`empty_text` is what to say where there is no chat."""
         super().__init__()
-        self.talk: Talk | None = None
-        self.nothing = nothing
+        self.chat_session: ChatSession | None = None
+        self.empty_text = nothing
         self.writable = True
         """Whether this account may write in an open chat."""
         self.note = Content("")
         """What to say instead of where to write."""
         self._hint = hint
         self._about = _Line(id="about")
-        self._foot = _Line(id="foot")
-        self.view = MessageView()
+        self._status = _Line(id="status")
+        self.messages = MessageView()
         self.composer = Composer(hint)
 
     def compose(self) -> ComposeResult:
         """From the top to where one writes."""
         yield self._about
-        yield self.view
-        yield self._foot
+        yield self.messages
+        yield self._status
         yield self.composer
 
-    def show(self, talk: Talk | None) -> None:
+    def show(self, chat_session: ChatSession | None) -> None:
         """Show this one."""
-        if talk is self.talk:
+        if chat_session is self.chat_session:
             return
-        self._keep_draft()
-        self.talk = talk
-        self.composer.put("" if talk is None else talk.draft)
-        self.view.show(None if talk is None else talk.conversation)
-        if self._typing and (talk is None or not talk.open):
-            self.screen.set_focus(self.view)
+        self._save_draft()
+        self.chat_session = chat_session
+        self.composer.set_text("" if chat_session is None else chat_session.draft)
+        self.messages.show(None if chat_session is None else chat_session.conversation)
+        if self._typing and (chat_session is None or not chat_session.open):
+            self.screen.set_focus(self.messages)
 
-    def renew(self, *, in_view: bool) -> None:
+    def redraw(self, *, in_view: bool) -> None:
         """Paint what has changed; with `in_view`, what is shown at the end has been read."""
-        talk = self.talk
-        self.set_class(talk is not None, "-talking")
-        writing = talk is not None and talk.open and not talk.over and self.writable
+        chat_session = self.chat_session
+        self.set_class(chat_session is not None, "-talking")
+        writing = (
+            chat_session is not None
+            and chat_session.open
+            and not chat_session.over
+            and self.writable
+        )
         self.composer.locked = not writing
         # Whoever is typing just then goes on: in mid-word their keys must not become commands.
-        self.set_class(writing or (talk is not None and self._typing), "-open")
-        if talk is None:
-            self.view.message = self.nothing
-            self.view.renew()
-            self._foot.show(Content(""))
+        self.set_class(writing or (chat_session is not None and self._typing), "-open")
+        if chat_session is None:
+            self.messages.message = self.empty_text
+            self.messages.redraw()
+            self._status.show(Content(""))
             return
-        self.view.message = wording.nothing_said(talk)
-        self.view.renew()
-        if in_view and self.view.at_end and self.view.size.height:
-            talk.see()
-        self._about.show(wording.about(talk.chat, self._about.size.width))
-        self._foot.show(self._foot_words(talk))
+        self.messages.message = chat_format.empty_text(chat_session)
+        self.messages.redraw()
+        if in_view and self.messages.at_end and self.messages.size.height:
+            chat_session.mark_read()
+        self._about.show(chat_format.about(chat_session.chat, self._about.size.width))
+        self._status.show(self._status_line(chat_session))
 
     def enter(self) -> None:
         """Go to where one writes, else to the messages."""
-        target = self.composer if self.has_class("-open") else self.view
+        target = self.composer if self.has_class("-open") else self.messages
         self.screen.set_focus(target)
 
-    def take_back(self) -> None:
+    def take_back_refused(self) -> None:
         """What was refused comes back to where one writes."""
-        if self.talk is not None and (text := self.talk.take_back()):
-            self.composer.put("\n".join(filter(None, [text, self.composer.text])))
+        if self.chat_session is not None and (text := self.chat_session.take_back_refused()):
+            self.composer.set_text("\n".join(filter(None, [text, self.composer.text])))
             self.enter()
 
     def on_descendant_blur(self) -> None:
@@ -131,85 +136,91 @@ class ChatPane(Vertical):
 
     def on_unmount(self) -> None:
         """Keep what was written."""
-        self._keep_draft()
+        self._save_draft()
 
     @property
     def _typing(self) -> bool:
         """Whether keys go to where one writes."""
         return self.screen.focused is self.composer
 
-    def _keep_draft(self) -> None:
-        if self.talk is not None:
-            self.talk.draft = self.composer.text
+    def _save_draft(self) -> None:
+        if self.chat_session is not None:
+            self.chat_session.draft = self.composer.text
 
-    def _foot_words(self, talk: Talk) -> Content:
-        width = self._foot.size.width
+    def _status_line(self, chat_session: ChatSession) -> Content:
+        width = self._status.size.width
         if self.composer.locked:
-            left = self._why_locked(talk)
-        elif talk.reading_older:
+            left = self._why_locked(chat_session)
+        elif chat_session.reading_older:
             left = Content.assemble(("reading older messages …", "$wire-ink"))
-        elif talk.older_error and talk.conversation.before is not None:
-            left = Content.assemble((f"older ones: {talk.older_error}", "$warning"))
+        elif chat_session.older_error and chat_session.conversation.before is not None:
+            left = Content.assemble((f"older ones: {chat_session.older_error}", "$warning"))
         else:
-            left = wording.typing(talk.conversation.typing(time.monotonic()))
+            left = chat_format.typing(chat_session.conversation.typing(time.monotonic()))
         right = Content("")
-        if below := self.view.below:
+        if below := self.messages.new_below:
             right = Content.assemble(
                 (f"↓ {below} new below", "bold $primary"), (" · end", "$wire-ink")
             )
-        elif self.composer.room < COUNT_FROM:
-            ink = "bold $error" if self.composer.room < 0 else "$wire-ink"
-            right = Content.assemble((f"{self.composer.room} left", ink))
+        elif self.composer.remaining < COUNT_FROM:
+            ink = "bold $error" if self.composer.remaining < 0 else "$wire-ink"
+            right = Content.assemble((f"{self.composer.remaining} left", ink))
         room = width - right.cell_length - 1
         if left.cell_length > room:
             left = left.truncate(max(0, room), ellipsis=True)
         gap = max(1, width - left.cell_length - right.cell_length)
         return Content.assemble(left, " " * gap, right)
 
-    def _why_locked(self, talk: Talk) -> Content:
-        if talk.open and not talk.over:
+    def _why_locked(self, chat_session: ChatSession) -> Content:
+        if chat_session.open and not chat_session.over:
             return self.note
-        return wording.no_more(talk, "esc, then " if self._typing else "")
+        return chat_format.closed_reason(chat_session, "esc, then " if self._typing else "")
 
     @on(MessageView.NearTop)
     def _older(self) -> None:
-        talk = self.talk
-        if talk is not None and not talk.reading_older and not talk.older_error:
-            self.run_worker(talk.read_older(), group=f"older-{talk.id}", exit_on_error=False)
+        chat_session = self.chat_session
+        if (
+            chat_session is not None
+            and not chat_session.reading_older
+            and not chat_session.older_error
+        ):
+            self.run_worker(
+                chat_session.read_older(), group=f"older-{chat_session.id}", exit_on_error=False
+            )
 
     @on(MessageView.Moved)
     def _moved(self) -> None:
-        if self.talk is not None:
-            self.talk.older_error = ""
-            self._foot.show(self._foot_words(self.talk))
+        if self.chat_session is not None:
+            self.chat_session.older_error = ""
+            self._status.show(self._status_line(self.chat_session))
 
     @on(Composer.Sent)
     def _sent(self, event: Composer.Sent) -> None:
-        if self.talk is not None:
-            self.talk.draft = ""
-            self.talk.say(event.text)
-            self.view.action_latest()
+        if self.chat_session is not None:
+            self.chat_session.draft = ""
+            self.chat_session.send(event.text)
+            self.messages.action_latest()
 
     @on(Composer.Locked)
     def _locked(self) -> None:
-        if self.talk is not None:
-            words = self._why_locked(self.talk).plain.rstrip(".")
+        if self.chat_session is not None:
+            words = self._why_locked(self.chat_session).plain.rstrip(".")
             self.post_message(self.Refused(f"{words}. What you have written stays here."))
 
     @on(Composer.Left)
     def _left(self) -> None:
-        self.view.focus()
+        self.messages.focus()
 
     @on(Composer.Typed)
     def _typed(self) -> None:
-        if self.talk is not None and self.composer.text.strip():
-            self.talk.type()
+        if self.chat_session is not None and self.composer.text.strip():
+            self.chat_session.send_typing()
 
     @on(TextArea.Changed)
     def _changed(self) -> None:
-        self._keep_draft()
-        if self.talk is not None:
-            self._foot.show(self._foot_words(self.talk))
+        self._save_draft()
+        if self.chat_session is not None:
+            self._status.show(self._status_line(self.chat_session))
 
     @on(Composer.TooLong)
     def _too_long(self, event: Composer.TooLong) -> None:

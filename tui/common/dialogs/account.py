@@ -90,8 +90,8 @@ class AccountScreen(Dialog[None]):
         account = self.services.session.account
         if account is not None:
             self._fill(account)
-        self._do(self._load)
-        self.set_interval(AVATAR_SECONDS, self._look)
+        self._run(self._load)
+        self.set_interval(AVATAR_SECONDS, self._refresh_avatar)
 
     def _fill(self, account: "Account") -> None:
         self.query_one("#who", Static).update(
@@ -108,17 +108,17 @@ class AccountScreen(Dialog[None]):
         }
         for field, value in values.items():
             self.query_one(f"#{field}", Input).value = in_one_line(value)
-        self._look()
+        self._refresh_avatar()
 
-    def _look(self) -> None:
+    def _refresh_avatar(self) -> None:
         """A photo that is sent from here is the avatar a little later."""
         account = self.services.session.account
-        self.query_one(Avatar).look(account.avatar_url if account is not None else None)
+        self.query_one(Avatar).show_url(account.avatar_url if account is not None else None)
 
-    def _do(self, action: Callable[[], Awaitable[None]]) -> None:
-        self.run_worker(self._answered(action), group="account", exit_on_error=True)
+    def _run(self, action: Callable[[], Awaitable[None]]) -> None:
+        self.run_worker(self._report(action), group="account", exit_on_error=True)
 
-    async def _answered(self, action: Callable[[], Awaitable[None]]) -> None:
+    async def _report(self, action: Callable[[], Awaitable[None]]) -> None:
         from tui.common.format import field_of, message_for
 
         try:
@@ -127,9 +127,9 @@ class AccountScreen(Dialog[None]):
             message = message_for(error)
             if self.is_attached:
                 self.show_status(message)
-                self._point_at(field_of(error))
+                self._focus_field(field_of(error))
 
-    def _point_at(self, field: str | None) -> None:
+    def _focus_field(self, field: str | None) -> None:
         found = self.query(f"Input#{field}") if field and field.isidentifier() else None
         if found:
             found.first().focus()
@@ -142,7 +142,7 @@ class AccountScreen(Dialog[None]):
 
     @on(Button.Pressed, "#save")
     def _save_pressed(self) -> None:
-        self._do(self._save)
+        self._run(self._save)
 
     @on(Button.Pressed, "#photo")
     def _photo_pressed(self) -> None:
@@ -158,7 +158,7 @@ class AccountScreen(Dialog[None]):
 
     @on(Button.Pressed, "#change")
     def _change_pressed(self) -> None:
-        self._do(self._change)
+        self._run(self._change)
 
     @on(Button.Pressed, "#log-out")
     def _log_out_pressed(self) -> None:
@@ -182,9 +182,9 @@ class AccountScreen(Dialog[None]):
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         if event.input.id == "place":
-            self._do(self._save)
+            self._run(self._save)
         elif event.input.id == "new_password":
-            self._do(self._change)
+            self._run(self._change)
         else:
             self.focus_next()
 
@@ -205,7 +205,7 @@ class AccountScreen(Dialog[None]):
             try:
                 lat, lng = (float(part) for part in typed["place"].split(","))
             except ValueError:
-                self._point_at("place")
+                self._focus_field("place")
                 raise ClientError(
                     "Give the address its place as two numbers: 52.52, 13.40."
                 ) from None
@@ -238,7 +238,7 @@ class Avatar(PictureView, can_focus=False):
         super().__init__(id="avatar", chequered=False)
         self._url: str | None = None
 
-    def look(self, url: str | None) -> None:
+    def show_url(self, url: str | None) -> None:
         """Show the picture at that path of the server's; None where there is none."""
         if url == self._url or not self.can_draw:
             return
@@ -305,7 +305,7 @@ class DeleteAccountScreen(Dialog[bool]):
         self.query_one("#yes", Button).focus()
 
     @on(Button.Pressed)
-    def _answered(self, event: Button.Pressed) -> None:
+    def _report(self, event: Button.Pressed) -> None:
         if event.button.id == "no":
             self.dismiss(False)
         else:

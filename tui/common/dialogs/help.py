@@ -16,7 +16,7 @@ from tui.common.client.meter import Pattern, State
 from tui.common.dialogs.base import Dialog
 from tui.common.format import human_age, human_bytes, human_latency
 from tui.common.sanitize import plain
-from tui.common.theme import PATTERN_INK, STATE_GLYPH
+from tui.common.theme import PATTERN_COLOR, STATE_GLYPH
 
 if TYPE_CHECKING:
     from tui.common.panel import Panel
@@ -158,7 +158,7 @@ class NewsScreen(Dialog[None]):
         detail = f": {plain(meter.detail)}" if meter.detail else ""
         return Content("\n").join(
             [
-                Content.assemble((str(meter.pattern), f"bold {PATTERN_INK[meter.pattern]}")),
+                Content.assemble((str(meter.pattern), f"bold {PATTERN_COLOR[meter.pattern]}")),
                 Content(f"{PATTERNS[meter.pattern]}"),
                 Content(""),
                 Content.assemble(STATE_GLYPH[meter.state], "  ", f"{STATES[meter.state]}{detail}"),
@@ -184,7 +184,7 @@ def _reading() -> Content:
     for pattern, words in PATTERNS.items():
         for at, line in enumerate(words.split("\n")):
             name = str(pattern) if at == 0 else ""
-            lines.append(Content.assemble((f"{name:<12}", f"bold {PATTERN_INK[pattern]}"), line))
+            lines.append(Content.assemble((f"{name:<12}", f"bold {PATTERN_COLOR[pattern]}"), line))
     lines += [
         Content(""),
         Content.assemble(("Text", "bold")),

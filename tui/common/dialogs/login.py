@@ -107,7 +107,9 @@ class LoginScreen(Screen[bool]):
                 )
             )
             yield ServerLine(self.services.server, user_left_out=self._user_left_out)
-            yield Button(Content(f"Enter the demo as {_a(role)}"), id="demo", variant="primary")
+            yield Button(
+                Content(f"Enter the demo as {_with_article(role)}"), id="demo", variant="primary"
+            )
             yield Static("or with an account of your own", classes="or", markup=False)
             with Horizontal(classes="row new"):
                 yield Label("Name")
@@ -223,9 +225,9 @@ class LoginScreen(Screen[bool]):
         from tui.common.format import field_of, message_for
 
         self.show_status(message_for(error))
-        self._point_at(field_of(error))
+        self._focus_field(field_of(error))
 
-    def _point_at(self, field: str | None) -> None:
+    def _focus_field(self, field: str | None) -> None:
         if field in ("name", "email", "password"):
             self.query_one(f"#{field}", Input).focus()
 
@@ -257,7 +259,7 @@ class LoginScreen(Screen[bool]):
         for field, name in (("email", "e-mail address"), ("password", "password")):
             if not self._typed(field).strip():
                 self.show_status(f"Type your {name}.")
-                self._point_at(field)
+                self._focus_field(field)
                 return False
         self.show_status("Signing in …", "info")
         await self.services.session.log_in(self._typed("email").strip(), self._password())
@@ -282,13 +284,12 @@ class LoginScreen(Screen[bool]):
         if account is None or account.role == role:
             return True
         await self.services.session.log_out()
-        self.show_status(
-            f"This is {_a(str(account.role))}'s account: open it with tiffin-{account.role}."
-        )
+        owner = _with_article(str(account.role))
+        self.show_status(f"This is {owner}'s account: open it with tiffin-{account.role}.")
         return False
 
 
-def _a(role: str) -> str:
+def _with_article(role: str) -> str:
     return f"an {role}" if role[0] in "aeiou" else f"a {role}"
 
 
@@ -311,7 +312,7 @@ class ServerLine(Static):
 
     def on_mount(self) -> None:
         """Begin to look."""
-        self._say("looking for the server", "◌", "$wire-ink")
+        self._show_state("looking for the server", "◌", "$wire-ink")
         self.run_worker(self._probe(), group="probe", exit_on_error=False)
 
     async def _probe(self) -> None:
@@ -333,16 +334,16 @@ class ServerLine(Static):
                 self._refuse()
                 return
             except (OSError, TimeoutError):
-                self._say("not responding, retrying", "◌", "$warning")
+                self._show_state("not responding, retrying", "◌", "$warning")
                 await asyncio.sleep(PROBE_SECONDS)
             else:
-                self._say("online", "●", "$success")
+                self._show_state("online", "●", "$success")
                 return
 
     def _refuse(self) -> None:
-        self._say("is no http address: start with --server http://host:port", "✕", "$error")
+        self._show_state("is no http address: start with --server http://host:port", "✕", "$error")
 
-    def _say(self, words: str, glyph: str, ink: str) -> None:
+    def _show_state(self, words: str, glyph: str, ink: str) -> None:
         self.update(
             Content.assemble(
                 (f"{glyph} ", ink),

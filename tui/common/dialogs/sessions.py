@@ -51,7 +51,7 @@ class SessionsScreen(Dialog[None]):
 
     def on_mount(self) -> None:
         """Read them."""
-        self._do(self._read)
+        self._run(self._read)
 
     def action_end_one(self) -> None:
         """End the session in focus: this one by logging out."""
@@ -62,16 +62,16 @@ class SessionsScreen(Dialog[None]):
         if session.current:
             self.services.log_out()
         else:
-            self._do(lambda: self._end(session.id))
+            self._run(lambda: self._end(session.id))
 
     def action_end_others(self) -> None:
         """End every session but this one."""
-        self._do(self._end_others)
+        self._run(self._end_others)
 
-    def _do(self, action: Callable[[], Awaitable[None]]) -> None:
-        self.run_worker(self._answered(action), group="sessions", exit_on_error=True)
+    def _run(self, action: Callable[[], Awaitable[None]]) -> None:
+        self.run_worker(self._report(action), group="sessions", exit_on_error=True)
 
-    async def _answered(self, action: Callable[[], Awaitable[None]]) -> None:
+    async def _report(self, action: Callable[[], Awaitable[None]]) -> None:
         from tui.common.client.errors import ClientError
         from tui.common.format import message_for
 

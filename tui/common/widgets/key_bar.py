@@ -1,4 +1,8 @@
-"""The line of keys at the bottom: those of the focused panel first, as many as fit."""
+"""The line of keys at the bottom: those of the focused panel first, as many as fit.
+
+Not Textual's `Footer`: that makes a widget for each key anew at each change of focus (126 ms of
+processor against 21), and scrolls where they don't fit.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -37,9 +37,9 @@ class Stepper(Widget):
 
     def on_mount(self) -> None:
         """Start to blink."""
-        self.set_interval(0.6, self._on_timer)
+        self.set_interval(0.6, self._blink)
 
-    def _on_timer(self) -> None:
+    def _blink(self) -> None:
         if self.status not in ("delivered", "cancelled") and self.is_on_screen:
             self._blink_on = not self._blink_on
 

@@ -32,14 +32,14 @@ class TopBar(Widget):
 
     def on_mount(self) -> None:
         """Keep the clock right."""
-        self.set_interval(1, self.tick)
+        self.set_interval(1, self.update)
 
     def follow(self, meters: Sequence["Meter"]) -> None:
         """Show the state of these meters, one dot each."""
         self._meters = meters
-        self.tick()
+        self.update()
 
-    def tick(self) -> None:
+    def update(self) -> None:
         """Repaint if something that is shown has changed."""
         states = tuple(meter.state for meter in self._meters)
         shown = (time.strftime("%H:%M"), states, self.headline, self.who)

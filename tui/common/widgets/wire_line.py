@@ -10,7 +10,7 @@ from textual.widget import Widget
 from tui.common.client.meter import State
 from tui.common.format import fit, human_age, human_bytes, human_latency, sparkline
 from tui.common.sanitize import plain
-from tui.common.theme import PATTERN_INK, STATE_GLYPH
+from tui.common.theme import PATTERN_COLOR, STATE_GLYPH
 
 if TYPE_CHECKING:
     from tui.common.client.meter import Meter
@@ -37,7 +37,7 @@ class WireLine(Widget):
         self.verb = verb
         self._drawn: tuple[object, ...] = ()
 
-    def tick(self) -> None:
+    def update(self) -> None:
         """Repaint if something that is shown has changed. Called some times a second."""
         meter = self.meter
         now = time.monotonic()
@@ -63,7 +63,7 @@ class WireLine(Widget):
         """State and pattern, count, reconnects, bytes, age, sparkline; latency at the right."""
         meter, width = self.meter, self.content_size.width
         glyph, ink = STATE_GLYPH[meter.state]
-        hue = PATTERN_INK[meter.pattern]
+        hue = PATTERN_COLOR[meter.pattern]
         head: list[Part] = [(f"{glyph} ", ink), (str(meter.pattern), f"bold {hue}")]
         latency = human_latency(meter.latencies[-1]) if meter.latencies else "–"
         right = latency.rjust(LATENCY_CELLS)

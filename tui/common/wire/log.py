@@ -16,7 +16,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.common.format import fit, human_bytes
-from tui.common.theme import PATTERN_INK
+from tui.common.theme import PATTERN_COLOR
 
 if TYPE_CHECKING:
     from tui.common.client.meter import Frame, Wire
@@ -41,21 +41,21 @@ class FrameLog(ScrollView, can_focus=True):
     def __init__(self, wire: "Wire") -> None:
         super().__init__()
         self._wire = wire
-        self._held: list[Frame] | None = None
+        self._paused_frames: list[Frame] | None = None
         self._count = -1
-        self._inks: dict[str, Style] = {}
+        self._style_cache: dict[str, Style] = {}
         self._base: Style | None = None
 
     @property
     def paused(self) -> bool:
         """Whether it is held still."""
-        return self._held is not None
+        return self._paused_frames is not None
 
     @paused.setter
     def paused(self, paused: bool) -> None:
-        self._held = list(self._wire.frames) if paused else None
+        self._paused_frames = list(self._wire.frames) if paused else None
 
-    def advance(self) -> None:
+    def update_lines(self) -> None:
         """Show what has come since, unless paused."""
         count = len(self._frames)
         if count != self._count:
@@ -83,7 +83,7 @@ class FrameLog(ScrollView, can_focus=True):
     def notify_style_update(self) -> None:
         """Another theme, other inks."""
         super().notify_style_update()
-        self._inks.clear()
+        self._style_cache.clear()
         self._base = None
 
     def render_line(self, y: int) -> Strip:
@@ -104,11 +104,11 @@ class FrameLog(ScrollView, can_focus=True):
         size = f"{human_bytes(frame.size):>{SIZE_CELLS}}"
         room = width - len(stamp) - len(size) - 4
         arrow = "◂" if frame.direction == "in" else "▸"
-        quiet = self._ink("$wire-ink")
+        quiet = self._colored("$wire-ink")
         return Strip(
             [
                 Segment(f"{stamp} ", quiet),
-                Segment(f"{arrow} ", self._ink(PATTERN_INK[frame.pattern])),
+                Segment(f"{arrow} ", self._colored(PATTERN_COLOR[frame.pattern])),
                 Segment(fit(frame.what, room, pad=True), base),
                 Segment(f" {size}", quiet),
             ]
@@ -116,11 +116,11 @@ class FrameLog(ScrollView, can_focus=True):
 
     @property
     def _frames(self) -> "list[Frame] | deque[Frame]":
-        return self._wire.frames if self._held is None else self._held
+        return self._wire.frames if self._paused_frames is None else self._paused_frames
 
-    def _ink(self, variable: str) -> Style:
-        ink = self._inks.get(variable)
+    def _colored(self, variable: str) -> Style:
+        ink = self._style_cache.get(variable)
         if ink is None:
             colour = self.app.theme_variables[variable.removeprefix("$")]
-            ink = self._inks[variable] = self.rich_style + Style(color=colour)
+            ink = self._style_cache[variable] = self.rich_style + Style(color=colour)
         return ink

@@ -12,7 +12,7 @@ from textual.content import Content
 from tui.common.client.meter import Pattern
 from tui.common.format import human_bytes
 from tui.common.panel import Panel
-from tui.common.theme import PATTERN_INK
+from tui.common.theme import PATTERN_COLOR
 from tui.common.wire.log import FrameLog
 from tui.common.wire.table import PatternTable
 
@@ -56,8 +56,8 @@ class WirePanel(Panel):
 
     def start(self) -> None:
         """Draw the wire as long as the panel is up."""
-        self.set_interval(1 / PAINTS_A_SECOND, self._look)
-        self._hint()
+        self.set_interval(1 / PAINTS_A_SECOND, self._check_revision)
+        self._show_hint()
 
     def drop_connection(self) -> None:
         """There is nothing of its own to cut."""
@@ -79,14 +79,14 @@ class WirePanel(Panel):
         """Paint table, log and summary."""
         totals = self.wire.totals()
         self.query_one(PatternTable).show(totals)
-        self._log.advance()
+        self._log.update_lines()
         self.set_summary(_in_short(totals))
 
     def action_pause(self) -> None:
         """Hold the log still, or let it run again."""
         self._log.paused = not self._log.paused
-        self._log.advance()
-        self._hint()
+        self._log.update_lines()
+        self._show_hint()
 
     def action_export(self) -> None:
         """Write the frames kept to a file in the working directory, and say where it is."""
@@ -108,12 +108,12 @@ class WirePanel(Panel):
     def _log(self) -> FrameLog:
         return self.query_one(FrameLog)
 
-    def _look(self) -> None:
+    def _check_revision(self) -> None:
         if self._revision != self.wire.revision:
             self._revision = self.wire.revision
             self.needs_redraw = True
 
-    def _hint(self) -> None:
+    def _show_hint(self) -> None:
         if self._log.paused:
             note = Content.assemble(("‖ paused", "bold $warning"), (" · p goes on", "$wire-ink"))
         else:
@@ -132,7 +132,7 @@ def _in_short(totals: "list[PatternTotals]") -> Content:
     )
     dear = max(totals, key=lambda total: total.bytes_per_event or 0)
     second = Content.assemble(
-        (f"{dear.pattern} ", f"bold {PATTERN_INK[dear.pattern]}"),
+        (f"{dear.pattern} ", f"bold {PATTERN_COLOR[dear.pattern]}"),
         (f"costs {human_bytes(dear.bytes_per_event or 0)} an event", "$wire-ink"),
     )
     return Content("\n").join([first, second])

@@ -6,7 +6,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from tui.common.format import human_bytes, human_latency, sparkline
-from tui.common.theme import PATTERN_INK
+from tui.common.theme import PATTERN_COLOR
 
 if TYPE_CHECKING:
     from tui.common.client.meter import Pattern, PatternTotals, Wire
@@ -54,7 +54,7 @@ class PatternTable(Widget):
         return Content("\n").join(lines)
 
     def _line(self, total: "PatternTotals", columns: list[tuple[str, int]], wide: int) -> Content:
-        hue = PATTERN_INK[total.pattern]
+        hue = PATTERN_COLOR[total.pattern]
         figures = (
             str(total.connections),
             f"{total.requests_per_minute:.0f}",

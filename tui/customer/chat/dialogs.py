@@ -12,7 +12,7 @@ from textual.widgets.option_list import Option
 from server.features.chat.schemas import Chat, ChatStatus, NewChat
 from server.features.orders.schemas import Order
 from server.text import shows
-from tui.common.chat.session import Talk
+from tui.common.chat.session import ChatSession
 from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
 from tui.common.format import clock_time, fit, message_for
@@ -35,10 +35,10 @@ class ChatsScreen(Dialog[Chat]):
     """
     AUTO_FOCUS = "OptionList"
 
-    def __init__(self, talks: Mapping[str, Talk]) -> None:
-        """`talks` know best about the chats they are."""
+    def __init__(self, chat_sessions: Mapping[str, ChatSession]) -> None:
+        """`chat_sessions` know best about the chats they are."""
         super().__init__()
-        self._talks = talks
+        self._talks = chat_sessions
         self._chats: list[Chat] = []
 
     def body(self) -> ComposeResult:
@@ -74,9 +74,9 @@ class ChatsScreen(Dialog[Chat]):
             found.highlighted = 0
 
     def _row(self, chat: Chat) -> Content:
-        talk = self._talks.get(chat.id)
-        unread = chat.unread.customer if talk is None else talk.unread
-        chat = chat if talk is None else talk.chat
+        chat_session = self._talks.get(chat.id)
+        unread = chat.unread.customer if chat_session is None else chat_session.unread
+        chat = chat if chat_session is None else chat_session.chat
         is_open = chat.status is ChatStatus.OPEN
         when = chat.last_message.sent_at if chat.last_message else chat.opened_at
         new = f" {unread} new " if unread else ""

@@ -10,11 +10,11 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from server.features.chat.schemas import Chat, ChatMessage, NewChat
-from tui.common.chat import format as wording
+from tui.common.chat import format as chat_format
 from tui.common.chat.composer import HINT
-from tui.common.chat.panel import CLOCK_SECONDS, TalkPanel
-from tui.common.chat.session import Talk
-from tui.common.chat.view import ChatPane
+from tui.common.chat.panel import CLOCK_SECONDS, ConversationPanel
+from tui.common.chat.session import ChatSession
+from tui.common.chat.view import ChatView
 from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.meter import State
 from tui.common.client.retry import retry
@@ -31,7 +31,7 @@ NO_CHAT = Content.assemble(
 READING = Content.assemble(("Reading your chats …", "$wire-ink"))
 
 
-class ChatPanel(TalkPanel):
+class ChatPanel(ConversationPanel):
     """Every open chat has a room of its own; the wire line shows the one in view."""
 
     TITLE = "Chat"
@@ -66,20 +66,20 @@ class ChatPanel(TalkPanel):
 
     def body(self) -> ComposeResult:
         """The chat in view."""
-        self.pane = ChatPane(HINT, READING)
-        yield self.pane
+        self.chat_view = ChatView(HINT, READING)
+        yield self.chat_view
 
     def start(self) -> None:
         """See which chats there are, and enter those that are open."""
-        self.set_interval(CLOCK_SECONDS, self.changed)
+        self.set_interval(CLOCK_SECONDS, self.request_redraw)
         self.run_worker(self._load(), group="chats", exclusive=True, exit_on_error=False)
-        self.run_worker(self.take_up_unsent(), group="unsent", exit_on_error=False)
-        self.changed()
+        self.run_worker(self.resume_unsent(), group="unsent", exit_on_error=False)
+        self.request_redraw()
 
     async def _load(self) -> None:
         def failed(error: ClientError, wait: float | None) -> None:
-            self.pane.nothing = Content.assemble((plain(error.message), "$warning"))
-            self.changed()
+            self.chat_view.empty_text = Content.assemble((plain(error.message), "$warning"))
+            self.request_redraw()
             if wait is None:
                 self.meter.set_state(State.DOWN, "no chats")
 
@@ -88,21 +88,25 @@ class ChatPanel(TalkPanel):
         except ClientError:
             return
         self.loaded = True
-        self.pane.nothing = NO_CHAT
+        self.chat_view.empty_text = NO_CHAT
         # The newest last, so that it is the one in view.
-        talks = [self.talk_of(chat) for chat in reversed(page.items) if is_open(chat)][-4:]
-        if self.talk is None:
-            self.view(self._to_begin_with(page.items, talks))
-        self.changed()
+        chat_sessions = [self.open_session(chat) for chat in reversed(page.items) if is_open(chat)][
+            -4:
+        ]
+        if self.current is None:
+            self.show_session(self._to_begin_with(page.items, chat_sessions))
+        self.request_redraw()
 
-    def _to_begin_with(self, chats: list[Chat], talks: list[Talk]) -> Talk | None:
+    def _to_begin_with(
+        self, chats: list[Chat], chat_sessions: list[ChatSession]
+    ) -> ChatSession | None:
         """Where something is unsent; else the newest that is open, else the newest."""
         unsent = self.store.chats()
         waiting = next((chat for chat in chats if chat.id in unsent), None)
-        if waiting is None and talks:
-            return talks[-1]
+        if waiting is None and chat_sessions:
+            return chat_sessions[-1]
         chat = waiting or next(iter(chats), None)
-        return None if chat is None else self.talk_of(chat)
+        return None if chat is None else self.open_session(chat)
 
     def refresh_remote(self) -> None:
         """See whether another window has opened a chat, and enter that too."""
@@ -114,81 +118,83 @@ class ChatPanel(TalkPanel):
         except ClientError:
             return  # there is another time
         for chat in page.items:
-            if self.loaded and is_open(chat) and chat.id not in self.talks:
-                talk = self.talk_of(chat)
-                if self.talk is None:
-                    self.view(talk)
+            if self.loaded and is_open(chat) and chat.id not in self.chat_sessions:
+                chat_session = self.open_session(chat)
+                if self.current is None:
+                    self.show_session(chat_session)
 
     # -- painting
 
     def redraw(self) -> None:
         """Paint what has changed."""
-        self.pane.renew(in_view=self.in_view)
-        talk = self.talk
-        self.show_meter(talk.meter if talk is not None else None)
-        unread = sum(one.unread for one in self.talks.values())
-        if talk is None:
+        self.chat_view.redraw(in_view=self.in_view)
+        current = self.current
+        self.show_meter(current.meter if current is not None else None)
+        unread = sum(one.unread for one in self.chat_sessions.values())
+        if current is None:
             self.set_badge(unread)
             self.set_summary(Content.assemble(("n asks support something", "$wire-ink")))
             return
-        employee = talk.chat.employee
+        employee = current.chat.employee
         nobody = f"{employee.name}, away" if employee else "nobody has it yet"
-        if not talk.open:
+        if not current.open:
             nobody = "closed"
-        self.set_badge(unread, wording.presence(talk, nobody))
+        self.set_badge(unread, chat_format.presence(current, nobody))
         width = max(20, self.size.width - 4)
-        who = wording.typing(talk.conversation.typing(time.monotonic()))
-        second = who if who else wording.about(talk.chat, width)
-        self.set_summary(Content("\n").join([wording.last_words(talk, width), second]))
-        keys = (talk.id, talk.open, bool(talk.refused))
+        who = chat_format.typing(current.conversation.typing(time.monotonic()))
+        second = who if who else chat_format.about(current.chat, width)
+        self.set_summary(
+            Content("\n").join([chat_format.last_message_line(current, width), second])
+        )
+        keys = (current.id, current.open, bool(current.refused))
         if keys != self._keys:
             self._keys = keys
             self.refresh_bindings()
 
-    def message_came(self, talk: Talk, message: ChatMessage) -> None:
+    def on_message_received(self, chat_session: ChatSession, message: ChatMessage) -> None:
         """Ring where nobody looks."""
-        if not self.is_seen(talk.id):
-            self.ring(plain(message.sender.name), message.text)
+        if not self.is_seen(chat_session.id):
+            self.alert(plain(message.sender.name), message.text)
 
     # -- what can be done
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only what makes sense with the chat in view."""
-        talk = self.talk
+        current = self.current
         if action in ("write", "close"):
-            return talk is not None and talk.open
+            return current is not None and current.open
         if action == "reopen":
-            return talk is not None and not talk.open
+            return current is not None and not current.open
         if action == "take_back":
-            return talk is not None and bool(talk.refused)
+            return current is not None and bool(current.refused)
         if action == "chats":
-            return talk is not None
+            return current is not None
         return True
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the palette offers of it."""
         yield SystemCommand("Ask support", "A new chat, also about an order", self.action_new_chat)
-        if self.talk is not None:
+        if self.current is not None:
             yield SystemCommand("Your chats", "Older ones too", self.action_chats)
 
     def action_write(self) -> None:
         """To where one writes."""
-        self.pane.enter()
+        self.chat_view.enter()
 
     def action_take_back(self) -> None:
         """Write again what was refused."""
-        self.pane.take_back()
+        self.chat_view.take_back_refused()
 
     def action_chats(self) -> None:
         """Choose another chat."""
 
         def chosen(chat: Chat | None) -> None:
             if chat is not None:
-                self.view(self.talk_of(chat))
-                self.pane.renew(in_view=True)
+                self.show_session(self.open_session(chat))
+                self.chat_view.redraw(in_view=True)
                 self.enter()
 
-        self.app.push_screen(ChatsScreen(self.talks), chosen)
+        self.app.push_screen(ChatsScreen(self.chat_sessions), chosen)
 
     def action_new_chat(self) -> None:
         """Ask for a subject and an order, then open the chat."""
@@ -212,14 +218,14 @@ class ChatPanel(TalkPanel):
             self.notify(words, title="Chat not opened", severity="warning")
             return
         self._asked = None
-        self.view(self.talk_of(chat))
-        self.pane.renew(in_view=True)
+        self.show_session(self.open_session(chat))
+        self.chat_view.redraw(in_view=True)
         if self.in_view:
             self.enter()
 
-    def what_closes(self, talk: Talk) -> str:
+    def what_closes(self, chat_session: ChatSession) -> str:
         """The words under the question whether to close it."""
-        return f"{plain(talk.chat.subject)}\n\nYou can open it again at any time."
+        return f"{plain(chat_session.chat.subject)}\n\nYou can open it again at any time."
 
     def _order_in_view(self) -> str | None:
         panel = self.services.find_panel(OrdersPanel)

@@ -227,14 +227,14 @@ class ComposeScreen(Dialog[Announcement]):
             words = message_for(error)
             if self.is_attached:
                 self.show_status(words)
-                self._point_at(field_of(error))
+                self._focus_field(field_of(error))
             return
         finally:
             self._sending = False
         if self.is_attached:
             self.dismiss(made)
 
-    def _point_at(self, field: str | None) -> None:
+    def _focus_field(self, field: str | None) -> None:
         if field in ("title", "body"):
             self.query_one(f"#{field}").focus()
 

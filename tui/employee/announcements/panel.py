@@ -31,7 +31,7 @@ BAR_CELLS = 16
 METER = "Acknowledgements"
 
 
-class AnnouncementDesk(AnnouncementsPanel):
+class EmployeeAnnouncementsPanel(AnnouncementsPanel):
     """Compose, withdraw, and see the acknowledgements of the one under the cursor come in."""
 
     SCOPE = Scope.ALL
@@ -53,14 +53,14 @@ class AnnouncementDesk(AnnouncementsPanel):
     def body(self) -> ComposeResult:
         """The list, with audiences and counts."""
         yield from super().body()
-        self.acks = AckWatch(
-            self.session, self.wire.meter(METER, Pattern.SSE), self.work, self.changed
+        self.acks = AckCounter(
+            self.session, self.wire.meter(METER, Pattern.SSE), self.start_worker, self.changed
         )
 
     def start(self) -> None:
         """Read what there is, and have the counts drawn."""
-        self.rows.aside = _for_whom
-        self.rows.foot = self._count
+        self.rows.label_suffix = _for_whom
+        self.rows.footer = self._count
         super().start()
 
     def redraw(self) -> None:
@@ -75,7 +75,7 @@ class AnnouncementDesk(AnnouncementsPanel):
         if action == "withdraw":
             return at_cursor is not None
         if action == "acknowledge" and at_cursor is not None:
-            return self.book.is_for_me(at_cursor) and not at_cursor.acknowledged
+            return self.store.is_for_me(at_cursor) and not at_cursor.acknowledged
         return super().check_action(action, parameters)
 
     def commands(self) -> Iterable[SystemCommand]:
@@ -104,9 +104,9 @@ class AnnouncementDesk(AnnouncementsPanel):
                 self.notify("Not sent. Press n to go on with it.", title="Announcement kept")
             return
         self.draft = Draft()
-        if self.book.announce(made, self.session.server_now()):
+        if self.store.add(made, self.session.server_now()):
             self.changed()
-        self.rows.view(made.id)
+        self.rows.select(made.id)
         self.notify(f"Sent to {made.audience}.", title=plain(made.title))
 
     def action_withdraw(self) -> None:
@@ -119,7 +119,7 @@ class AnnouncementDesk(AnnouncementsPanel):
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self.work(self._withdraw(announcement), f"withdraw-{announcement.id}")
+                self.start_worker(self._withdraw(announcement), f"withdraw-{announcement.id}")
 
         words = (
             f"“{announcement.title}” goes from every window of {announcement.audience},"
@@ -139,7 +139,7 @@ class AnnouncementDesk(AnnouncementsPanel):
             title = f"{plain(announcement.title)}: not withdrawn"
             self.notify(message_for(error), title=title, severity="warning")
             return
-        self.book.withdraw(announcement.id)
+        self.store.withdraw(announcement.id)
         self.changed()
 
     def _count(self, announcement: ReadAnnouncement, width: int) -> Content | None:
@@ -173,7 +173,7 @@ STILL_SECONDS = 0.25
 Work = Callable[[Coroutine[object, object, None], str], None]
 
 
-class AckWatch:
+class AckCounter:
     """Follows the count of the announcement it was last told of; `changed` is called with each."""
 
     def __init__(

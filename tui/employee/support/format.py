@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from server.features.chat.schemas import Chat
-from tui.common.chat import format as wording
+from tui.common.chat import format as chat_format
 from tui.common.format import fit
 from tui.common.sanitize import plain
 
@@ -43,7 +43,7 @@ def summary(needing: Sequence[Chat], mine: int, now: datetime, width: int) -> Co
         words = f"{mine} of yours open" if mine else "Nobody waits for support."
         return Content.assemble((words, "$wire-ink"))
     lead = needing[0]
-    wait = wording.waited(lead, now)
+    wait = chat_format.waiting_time(lead, now)
     first = Content.assemble(
         (fit(lead.customer.name, 16), "bold"),
         (f"  {wait}" if wait else "", "$warning"),

@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from server.features.chat.schemas import Chat
-from tui.common.chat.format import waited
+from tui.common.chat.format import waiting_time
 from tui.common.format import fit
 from tui.common.widgets.row_list import RowList
 from tui.employee.support.queue import Queue, is_open
@@ -52,7 +52,7 @@ class QueueList(RowList):
         chat = self._chats[index]
         return (
             chat.id,
-            waited(chat, self.now),
+            waiting_time(chat, self.now),
             chat.unread.support,
             chat.employee,
             chat.status,
@@ -69,7 +69,7 @@ class QueueList(RowList):
             glyph, ink = ("○", "$warning") if chat.employee is None else ("●", "$wire-ink")
             if mine:
                 glyph, ink = "●", "$success"
-        wait = waited(chat, self.now)
+        wait = waiting_time(chat, self.now)
         late = bool(wait) and chat.waiting_since is not None
         if chat.waiting_since is not None:
             late = (self.now - chat.waiting_since).total_seconds() > LONG_SECONDS

@@ -11,10 +11,10 @@ from textual.containers import Container
 from textual.content import Content
 
 from server.features.chat.schemas import Chat
-from tui.common.chat import format as wording
-from tui.common.chat.panel import CLOCK_SECONDS, TalkPanel
-from tui.common.chat.session import Talk
-from tui.common.chat.view import ChatPane
+from tui.common.chat import format as chat_format
+from tui.common.chat.panel import CLOCK_SECONDS, ConversationPanel
+from tui.common.chat.session import ChatSession
+from tui.common.chat.view import ChatView
 from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.meter import Pattern, State
 from tui.common.format import message_for
@@ -34,7 +34,7 @@ QUEUE_METER = "support queue"
 HINT = "Write to the customer…"
 
 
-class SupportPanel(TalkPanel):
+class SupportPanel(ConversationPanel):
     """Enter takes up the chat under the cursor; several may be open, one is in view."""
 
     TITLE = "Support"
@@ -55,10 +55,10 @@ class SupportPanel(TalkPanel):
     SupportPanel {
         & #desk { height: 1fr; layout: vertical; }
         & QueueList { height: 3; }
-        & ChatPane { border-top: solid $edge; }
+        & ChatView { border-top: solid $edge; }
         &.-beside #desk { layout: horizontal; }
         &.-beside QueueList { width: 38%; max-width: 56; height: 1fr; }
-        &.-beside ChatPane { border-top: none; border-left: solid $edge; padding-left: 1; }
+        &.-beside ChatView { border-top: none; border-left: solid $edge; padding-left: 1; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -82,57 +82,62 @@ class SupportPanel(TalkPanel):
 
     def body(self) -> ComposeResult:
         """The queue, and the chat in view."""
-        self.pane = ChatPane(HINT, support_text.CHOOSE)
+        self.chat_view = ChatView(HINT, support_text.CHOOSE)
         yield Banner()
         with Container(id="desk"):
             yield self.rows
-            yield self.pane
+            yield self.chat_view
 
     def start(self) -> None:
         """Follow the queue."""
         account = self.session.account
         self.queue.mine = "" if account is None else account.id
         self.meter = meter = self.wire.meter(QUEUE_METER, Pattern.SSE)
-        self.feed = QueueFeed(self.session, self.api, self.queue, meter, self._heard, self.changed)
-        self.set_interval(CLOCK_SECONDS, self.changed)
+        self.feed = QueueFeed(
+            self.session, self.api, self.queue, meter, self._heard, self.request_redraw
+        )
+        self.set_interval(CLOCK_SECONDS, self.request_redraw)
         self.run_worker(self.feed.run(), group=FEED, exit_on_error=False)
-        self.run_worker(self.take_up_unsent(), group="unsent", exit_on_error=False)
-        self.changed()
+        self.run_worker(self.resume_unsent(), group="unsent", exit_on_error=False)
+        self.request_redraw()
 
     # -- painting
 
     def drop_connection(self) -> None:
         """Cut the room in view, or without one the queue's stream."""
-        if self.talk is not None or self.feed is None or not self.feed.drop_connection():
+        if self.current is not None or self.feed is None or not self.feed.drop_connection():
             super().drop_connection()
 
     def redraw(self) -> None:
         """Paint what has changed."""
         now = self.session.server_now()
         self._go_on()
-        self.rows.in_view = None if self.talk is None else self.talk.id
+        self.rows.in_view = None if self.current is None else self.current.id
         self.rows.message = support_text.words_for_empty(self.feed)
         self.rows.now = now
         self.rows.redraw()
         if not self.has_class("-beside"):
             self.rows.styles.height = min(max(LEAST_ROWS, self.rows.option_count), self._most_rows)
-        talk = self.talk
-        source = talk or self.feed
+        current = self.current
+        source = current or self.feed
         self.show_meter(source.meter if source is not None else None)
-        if talk is not None:
-            self.pane.writable = self.queue.is_mine(talk.chat)
-            self.pane.note = support_text.why_not(talk.chat)
-        self.pane.renew(in_view=self.in_view)
+        if current is not None:
+            self.chat_view.writable = self.queue.is_mine(current.chat)
+            self.chat_view.note = support_text.why_not(current.chat)
+        self.chat_view.redraw(in_view=self.in_view)
         needing = [chat for chat in self.queue if self.queue.needs(chat)]
         note = Content("")
-        if talk is not None:
-            note = wording.presence(talk, f"{talk.chat.customer.name}, away")
+        if current is not None:
+            note = chat_format.presence(current, f"{current.chat.customer.name}, away")
         self.set_badge(len(needing), note)
         mine = sum(self.queue.is_mine(chat) and is_open(chat) for chat in self.queue)
         width = max(20, self.size.width - 4)
         self.set_summary(support_text.summary(needing, mine, now, width))
         self._show_trouble()
-        keys = (talk and (talk.id, talk.open, talk.refused, self.pane.writable), self.rows.chat)
+        keys = (
+            current and (current.id, current.open, current.refused, self.chat_view.writable),
+            self.rows.chat,
+        )
         if keys != self._keys:
             self._keys = keys
             self.refresh_bindings()
@@ -146,8 +151,8 @@ class SupportPanel(TalkPanel):
         mine = next(filter(None, unsent), None) or next(
             filter(self.queue.is_mine, self.queue), None
         )
-        if mine is not None and self.talk is None:
-            self.look_into(mine)
+        if mine is not None and self.current is None:
+            self.show_chat(mine)
 
     def _show_trouble(self) -> None:
         """Words above the queue while it may be old: the wire line shows the room in view."""
@@ -167,15 +172,15 @@ class SupportPanel(TalkPanel):
         self.set_class(beside, "-beside")
         if beside:
             self.rows.styles.clear_rule("height")
-        self.changed()
+        self.request_redraw()
 
     # -- what the queue tells
 
     def _heard(self, before: Chat | None, chat: Chat) -> None:
         """Ring for whoever waits, and for news in one's own chats, where nobody looks."""
-        talk = self.talks.get(chat.id)
-        if talk is not None:
-            talk.learn(chat)
+        chat_session = self.chat_sessions.get(chat.id)
+        if chat_session is not None:
+            chat_session.update_chat(chat)
         if not self.queue.is_news(before, chat) or self.is_seen(chat.id):
             return
         last = chat.last_message
@@ -183,25 +188,25 @@ class SupportPanel(TalkPanel):
         if new and self.in_view:
             return  # it has just come up in the queue, before one's eyes
         words = chat.subject if last is None or new else last.text
-        self.ring(plain(chat.customer.name), words)
+        self.alert(plain(chat.customer.name), words)
 
     # -- what can be done
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only what makes sense with the chat in view or under the cursor."""
-        talk, chat = self.talk, self.rows.chat
+        current, chat = self.current, self.rows.chat
         if action == "take":
             return self._takeable() is not None
         if action == "look":
             return chat is not None
         if action == "write":
-            return talk is not None and talk.open and self.queue.is_mine(talk.chat)
+            return current is not None and current.open and self.queue.is_mine(current.chat)
         if action == "close":
-            return talk is not None and talk.open
+            return current is not None and current.open
         if action == "reopen":
-            return talk is not None and not talk.open
+            return current is not None and not current.open
         if action == "take_back":
-            return talk is not None and talk.refused
+            return current is not None and current.refused
         return True
 
     def commands(self) -> Iterable[SystemCommand]:
@@ -210,8 +215,8 @@ class SupportPanel(TalkPanel):
 
     def enter(self) -> None:
         """To where one writes, if a chat of one's own is in view; else to the queue."""
-        if self.pane.has_class("-open"):
-            self.pane.enter()
+        if self.chat_view.has_class("-open"):
+            self.chat_view.enter()
         else:
             self.screen.set_focus(self.rows)
 
@@ -221,16 +226,16 @@ class SupportPanel(TalkPanel):
 
     def action_write(self) -> None:
         """To where one writes."""
-        self.pane.enter()
+        self.chat_view.enter()
 
     def action_take_back(self) -> None:
         """Write again what was refused."""
-        self.pane.take_back()
+        self.chat_view.take_back_refused()
 
     def action_look(self) -> None:
         """Have the chat under the cursor in view."""
         if (chat := self.rows.chat) is not None:
-            self.look_into(chat)
+            self.show_chat(chat)
 
     @on(RowList.OptionSelected)
     def _chosen(self) -> None:
@@ -238,43 +243,45 @@ class SupportPanel(TalkPanel):
         if chat is None:
             return
         if chat.employee is None and is_open(chat):
-            self._take(chat)
+            self._claim(chat)
         else:
-            self.look_into(chat)
+            self.show_chat(chat)
             self.enter()
 
     def action_take(self) -> None:
         """Take up the chat in view, or else the one under the cursor."""
         if (chat := self._takeable()) is not None:
-            self._take(chat)
+            self._claim(chat)
 
-    def what_closes(self, talk: Talk) -> str:
+    def what_closes(self, chat_session: ChatSession) -> str:
         """The words under the question whether to close it."""
-        return f"{plain(talk.chat.customer.name)}: {plain(talk.chat.subject)}"
+        return f"{plain(chat_session.chat.customer.name)}: {plain(chat_session.chat.subject)}"
 
-    def leave(self, talk: Talk) -> None:
+    def leave(self, chat_session: ChatSession) -> None:
         """Out of that room; it need not be kept once it is closed."""
-        super().leave(talk)
-        self.queue.release(talk.id)
+        super().leave(chat_session)
+        self.queue.release(chat_session.id)
 
     def _takeable(self) -> Chat | None:
-        in_view = self.talk.chat if self.talk is not None and not self.rows.has_focus else None
+        in_view = (
+            self.current.chat if self.current is not None and not self.rows.has_focus else None
+        )
         for chat in (in_view, self.rows.chat):
             if chat is not None and chat.employee is None and is_open(chat):
                 return chat
         return None
 
-    def look_into(self, chat: Chat) -> None:
+    def show_chat(self, chat: Chat) -> None:
         """Have it in view, and in the queue also once it is closed."""
         self.queue.kept.add(chat.id)
         self.queue.put(chat)
         self.rows.highlight(chat.id)
-        talk = self.talk_of(chat)
-        talk.chat = chat
-        self.view(talk)
+        chat_session = self.open_session(chat)
+        chat_session.chat = chat
+        self.show_session(chat_session)
         self.redraw()
 
-    def _take(self, chat: Chat) -> None:
+    def _claim(self, chat: Chat) -> None:
         self.run_worker(self._take_up(chat), group=f"take-{chat.id}", exit_on_error=False)
 
     async def _take_up(self, chat: Chat) -> None:
@@ -290,7 +297,7 @@ class SupportPanel(TalkPanel):
                 chat = await self.api.chat(chat.id)
             except ClientError:
                 return
-        self.look_into(chat)
+        self.show_chat(chat)
         if self.in_view:
             self.enter()
 
@@ -301,4 +308,4 @@ class SupportPanel(TalkPanel):
             self.feed.over = True
             self.feed.error = f"{message} Log out and in again."
             self.wire.meter(QUEUE_METER, Pattern.SSE).set_state(State.DOWN, "stopped")
-            self.changed()
+            self.request_redraw()

@@ -169,11 +169,11 @@ class QueueFeed:
             try:
                 async for event in self._stream:
                     if event.type in EVENTS:
-                        self._take(event.data)
+                        self._apply(event.data)
             finally:
                 self._stream = None
 
-    def _take(self, data: str) -> None:
+    def _apply(self, data: str) -> None:
         try:
             chat = Chat.model_validate_json(data)
         except ValidationError:  # of a newer server: no reason to lose the others

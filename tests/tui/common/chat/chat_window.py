@@ -78,4 +78,4 @@ class ChatWindow(App[None]):
     async def settled(self) -> None:
         """Wait until what was asked for has been painted."""
         await asyncio.sleep(0)
-        self.view.renew()
+        self.view.redraw()

@@ -15,7 +15,7 @@ from textual.selection import Selection
 
 from server.features.chat.schemas import ChatMessage
 from support.waiting import wait_until
-from tui.common.chat.layout import Layout
+from tui.common.chat.layout import MessageLayout
 from tui.common.chat.model import Conversation
 from tui.common.client.outbox import UnsentMessage
 
@@ -23,14 +23,14 @@ from tui.common.client.outbox import UnsentMessage
 def conversation(*messages: ChatMessage, before: str | None = None) -> Conversation:
     found = Conversation(ANA.id)
     if messages:
-        found.begin(page_of(list(messages), before))
+        found.apply_newest_page(page_of(list(messages), before))
     return found
 
 
 async def test_a_bubble_shows_who_when_and_how_far_it_has_come() -> None:
     mine = said(2, "Great, thank you!", ANA)
-    talk = conversation(said(1, "Hi Ana! Your order just left the kitchen."), mine)
-    app = ChatWindow(talk)
+    chat = conversation(said(1, "Hi Ana! Your order just left the kitchen."), mine)
+    app = ChatWindow(chat)
     async with app.run_test(size=(60, 20)) as pilot:
         await pilot.pause()
         text = app.text()
@@ -41,8 +41,8 @@ async def test_a_bubble_shows_who_when_and_how_far_it_has_come() -> None:
         assert heading.rstrip().endswith("✓")
         assert "✓✓" not in text
         assert next(line for line in app.lines() if "Great" in line).rstrip().endswith("▐")
-        talk.take(read_to(MAYA, mine), 0)
-        app.view.renew()
+        chat.apply(read_to(MAYA, mine), 0)
+        app.view.redraw()
         await pilot.pause()
         assert "✓✓" in app.text()
 
@@ -54,17 +54,17 @@ async def test_what_stands_where_there_are_no_messages_is_painted_when_it_change
         await pilot.pause()
         assert "Reading the messages" in app.text()
         app.view.message = Content("Nothing has been said yet.")
-        app.view.renew()
+        app.view.redraw()
         await pilot.pause()
         assert "Nothing has been said yet." in app.text()
 
 
 async def test_what_is_on_its_way_or_refused_is_marked() -> None:
-    talk = conversation(said(1))
-    talk.write(UnsentMessage("on its way", "a"))
-    talk.write(UnsentMessage("not wanted", "b"))
-    talk.refuse("b", "The chat is closed.")
-    app = ChatWindow(talk)
+    chat = conversation(said(1))
+    chat.add_pending(UnsentMessage("on its way", "a"))
+    chat.add_pending(UnsentMessage("not wanted", "b"))
+    chat.mark_refused("b", "The chat is closed.")
+    app = ChatWindow(chat)
     async with app.run_test(size=(70, 20)) as pilot:
         await pilot.pause()
         waiting = next(line for line in app.lines() if "◌" in line)
@@ -74,34 +74,34 @@ async def test_what_is_on_its_way_or_refused_is_marked() -> None:
 
 
 async def test_it_stays_at_the_end_while_it_is_there_and_else_where_it_is() -> None:
-    talk = conversation(*(said(number) for number in range(40)))
-    app = ChatWindow(talk)
+    chat = conversation(*(said(number) for number in range(40)))
+    app = ChatWindow(chat)
     async with app.run_test(size=(60, 20)) as pilot:
         await pilot.pause()
         assert "message 39" in app.text()
-        talk.take(said(40), 0)
-        app.view.renew()
+        chat.apply(said(40), 0)
+        app.view.redraw()
         await pilot.pause()
         assert "message 40" in app.text()
         await pilot.press("pageup")
         before = app.lines()
         for number in range(41, 44):
-            talk.take(said(number, sender=MAYA if number < 43 else ANA), 0)
-        app.view.renew()
+            chat.apply(said(number, sender=MAYA if number < 43 else ANA), 0)
+        app.view.redraw()
         await pilot.pause()
         assert [line[:58] for line in app.lines()] == [line[:58] for line in before]
-        assert app.view.below == 2
+        assert app.view.new_below == 2
         await pilot.press("end")
         assert "message 43" in app.text()
-        assert app.view.below == 0
+        assert app.view.new_below == 0
 
 
 async def test_older_messages_come_in_above_and_nothing_moves() -> None:
     messages = [
         said(number, f"message {number} " + "long " * (number % 30)) for number in range(90)
     ]
-    talk = conversation(*messages[60:], before="60")
-    app = ChatWindow(talk)
+    chat = conversation(*messages[60:], before="60")
+    app = ChatWindow(chat)
     async with app.run_test(size=(60, 20)) as pilot:
         await pilot.pause()
         assert not app.asked_for_older
@@ -110,9 +110,9 @@ async def test_older_messages_come_in_above_and_nothing_moves() -> None:
         assert app.asked_for_older
         await pilot.press("pagedown")
         before = app.lines()
-        talk.older(page_of(messages[20:60], "20"))
-        talk.take(said(90), 0)
-        app.view.renew()
+        chat.prepend_page(page_of(messages[20:60], "20"))
+        chat.apply(said(90), 0)
+        app.view.redraw()
         await pilot.pause()
         assert [line[:58] for line in app.lines()] == [line[:58] for line in before]
         await pilot.press("home")
@@ -155,8 +155,8 @@ async def copied(app: ChatWindow, pilot: Pilot[None], *keys: str) -> str:
 
 
 async def test_copying_takes_the_message_that_keys_have_gone_to_or_the_newest() -> None:
-    talk = conversation(*(said(number, f"line one of {number}\nline two") for number in range(9)))
-    app = ChatWindow(talk)
+    chat = conversation(*(said(number, f"line one of {number}\nline two") for number in range(9)))
+    app = ChatWindow(chat)
     async with app.run_test(size=(60, 20)) as pilot:
         await pilot.pause()
         assert await copied(app, pilot, "y") == "line one of 8\nline two"
@@ -165,8 +165,8 @@ async def test_copying_takes_the_message_that_keys_have_gone_to_or_the_newest() 
 
 
 async def test_copying_takes_what_the_mouse_has_marked_without_the_bubble() -> None:
-    talk = conversation(said(1, "first words"), said(2, "second words", ANA))
-    app = ChatWindow(talk)
+    chat = conversation(said(1, "first words"), said(2, "second words", ANA))
+    app = ChatWindow(chat)
     async with app.run_test(size=(60, 20)) as pilot:
         await pilot.pause()
         lines = app.lines()
@@ -223,15 +223,15 @@ def test_laying_out_bit_by_bit_is_laying_out_at_once(
         log.append(said(number, text or "x", minutes=number + day + 1))
     split = min(split, len(log))
     by_bits = Conversation(ANA.id)
-    layout = Layout()
+    layout = MessageLayout()
     layout.update(by_bits, width)
     if log[split:]:
-        by_bits.begin(page_of(log[split:], "more"))
+        by_bits.apply_newest_page(page_of(log[split:], "more"))
         layout.update(by_bits, width)
-        last = layout.text_of(layout.count - 1), layout.lines - layout.top(layout.count - 1)
+        last = layout.text_of(layout.count - 1), layout.lines - layout.top_of(layout.count - 1)
         lines = layout.lines
         if log[:split]:
-            by_bits.older(page_of(log[:split]))
+            by_bits.prepend_page(page_of(log[:split]))
             added = layout.update(by_bits, width)
             # What the first message loses where it has no day above it any more stands above
             # its text: the rest has moved by this much.
@@ -241,30 +241,30 @@ def test_laying_out_bit_by_bit_is_laying_out_at_once(
             assert last[0] == layout.text_of(layout.count - 1)
     else:
         for message in log:
-            by_bits.take(message, 0)
+            by_bits.apply(message, 0)
             layout.update(by_bits, width)
     at_once = Conversation(ANA.id)
     if log:
-        at_once.begin(page_of(log))
-    other = Layout()
+        at_once.apply_newest_page(page_of(log))
+    other = MessageLayout()
     other.update(at_once, width + 1)
     other.update(at_once, width)
     assert layout.lines == other.lines
-    assert [layout.at(line) for line in range(layout.lines)] == [
-        other.at(line) for line in range(other.lines)
+    assert [layout.position_at(line) for line in range(layout.lines)] == [
+        other.position_at(line) for line in range(other.lines)
     ]
     for index in range(layout.count):
-        place = layout.at(layout.top(index))
+        place = layout.position_at(layout.top_of(index))
         assert place is not None
         assert (place.index, place.line) == (index, 0)
-    assert layout.at(layout.lines) is None
+    assert layout.position_at(layout.lines) is None
 
 
 async def test_a_window_painted_before_it_has_followed_shows_what_it_showed() -> None:
     """As when the focus moves: nothing says that the conversation is measured first."""
-    talk = conversation(*(said(number) for number in range(3)), before="older")
-    talk.write(UnsentMessage("not wanted", "a"))
-    app = ChatWindow(talk)
+    chat = conversation(*(said(number) for number in range(3)), before="older")
+    chat.add_pending(UnsentMessage("not wanted", "a"))
+    app = ChatWindow(chat)
     async with app.run_test(size=(60, 30)) as pilot:
         await pilot.pause()
         before = app.text()
@@ -274,16 +274,16 @@ async def test_a_window_painted_before_it_has_followed_shows_what_it_showed() ->
             await pilot.pause()
             return app.text()
 
-        talk.discard("a")
+        chat.discard("a")
         assert await repaint() == before
-        talk.older(page_of([said(number) for number in (-2, -1)]))
+        chat.prepend_page(page_of([said(number) for number in (-2, -1)]))
         assert await repaint() == before
-        app.view.renew()
+        app.view.redraw()
         after = await repaint()
         shown = re.findall(r"message (-?\d+) ", after)
         assert shown == ["-2", "-1", "0", "1", "2"]
         assert "not wanted" not in after
-        talk.begin(page_of([said(90)]))
+        chat.apply_newest_page(page_of([said(90)]))
         assert await repaint() == after
-        app.view.renew()
+        app.view.redraw()
         assert re.findall(r"message (-?\d+) ", await repaint()) == ["90"]

@@ -14,7 +14,7 @@ from support.scene import SECONDS
 from support.town import PASSWORD
 from support.two_processes import Two
 from support.waiting import wait_until
-from tui.common.chat.session import Talk
+from tui.common.chat.session import ChatSession
 from tui.common.client.api import Api
 from tui.common.client.errors import ClientError
 from tui.common.client.meter import Wire
@@ -44,11 +44,11 @@ async def break_things(two: Two, redis: RedisServer, done: list[str]) -> None:
             done.append(server.url)
 
 
-async def write(talk: Talk, name: str) -> None:
+async def write(chat_session: ChatSession, name: str) -> None:
     """All of them, a few at a time: as a person would, only quicker."""
     for number in range(MESSAGES):
-        talk.say(f"{name}{number}")
-        await wait_until(lambda: len(talk.outbox) <= 20, 200, what="room in the outbox")
+        chat_session.send(f"{name}{number}")
+        await wait_until(lambda: len(chat_session.outbox) <= 20, 200, what="room in the outbox")
 
 
 async def history(api: Api, chat_id: str) -> list[ChatMessage]:
@@ -80,8 +80,8 @@ async def test_both_sides_see_what_is_kept(with_redis: Two, broken_redis: RedisS
         await sessions[1].log_in(place.employees[0], PASSWORD)
         chat = await customer.open_chat(NewChat(subject="Everything breaks"), "key")
         await employee.take_chat(chat.id)
-        talks = [
-            Talk(session, api, chat)
+        chat_sessions = [
+            ChatSession(session, api, chat)
             for session, api in zip(sessions, (customer, employee), strict=True)
         ]
         broken: list[str] = []
@@ -89,32 +89,41 @@ async def test_both_sides_see_what_is_kept(with_redis: Two, broken_redis: RedisS
             asyncio.create_task(cut_at_random(proxies)),
             asyncio.create_task(break_things(two, broken_redis, broken)),
         ]
-        living = [asyncio.create_task(talk.run()) for talk in talks]
-        await asyncio.gather(*(write(talk, name) for name, talk in zip("ce", talks, strict=True)))
+        living = [asyncio.create_task(chat_session.run()) for chat_session in chat_sessions]
+        await asyncio.gather(
+            *(
+                write(chat_session, name)
+                for name, chat_session in zip("ce", chat_sessions, strict=True)
+            )
+        )
         await wait_until(lambda: len(broken) >= 2, 60, what="both processes to have been killed")
         for trouble in troubles:
             trouble.cancel()
         await asyncio.wait(troubles)
         await make_whole(two, broken_redis)
-        await wait_until(lambda: not any(t.outbox for t in talks), 120, what="all to be back")
+        await wait_until(
+            lambda: not any(t.outbox for t in chat_sessions), 120, what="all to be back"
+        )
         kept = await history(customer, chat.id)
         for name in "ce":
             said = [one.text for one in kept if one.text.startswith(name)]
             assert said == [f"{name}{number}" for number in range(MESSAGES)]
-        for talk in talks:
+        for chat_session in chat_sessions:
             await wait_until(
-                lambda talk=talk: talk.conversation.messages[-1:] == kept[-1:],
+                lambda chat_session=chat_session: (
+                    chat_session.conversation.messages[-1:] == kept[-1:]
+                ),
                 30,
                 what="the last message on both sides",
             )
-            seen = talk.conversation.messages
+            seen = chat_session.conversation.messages
             assert seen == kept[len(kept) - len(seen) :]
-            assert not talk.conversation.drafts
-            assert talk.meter.reconnects >= 1
+            assert not chat_session.conversation.pending
+            assert chat_session.meter.reconnects >= 1
         print(
             f"{len(kept)} messages, {sum(proxy.cuts for proxy in proxies)} cuts, "
             f"{len(broken)} kills and restarts of Redis, "
-            f"{[talk.meter.reconnects for talk in talks]} returns"
+            f"{[one.meter.reconnects for one in chat_sessions]} returns"
         )
         for job in living:
             job.cancel()

@@ -11,8 +11,8 @@ from textual.strip import Strip
 
 from server.features.chat.schemas import ChatMessage
 from server.features.shared.schemas import Actor
-from tui.common.chat.layout import DAY_LINES, EDGE, Layout, Place
-from tui.common.chat.model import Conversation, Draft
+from tui.common.chat.layout import DAY_LINES, EDGE, LinePosition, MessageLayout
+from tui.common.chat.model import Conversation, PendingMessage
 from tui.common.format import fit, hours_minutes
 from tui.common.styles import Inks, Line, Part
 
@@ -33,21 +33,21 @@ class _Entry:
     """Why it was refused."""
 
 
-class Bubbles:
+class MessageRenderer:
     """Strips for the lines of a layout, each drawn once."""
 
-    def __init__(self, layout: Layout, variables: Mapping[str, str]) -> None:
+    def __init__(self, layout: MessageLayout, variables: Mapping[str, str]) -> None:
         self._layout = layout
         self._inks = Inks(variables)
         self._strips: dict[object, Strip] = {}
 
-    def strip(self, conversation: Conversation, place: Place, selected: bool) -> Strip:
+    def strip(self, conversation: Conversation, place: LinePosition, selected: bool) -> Strip:
         """One line, as wide as the layout."""
         layout = self._layout
         number = layout.first + place.index
-        written = layout.entry(place.index)
+        written = layout.entry_at(place.index)
         entry = _entry_of(conversation, written, number)
-        name: object = written.message.client_id if isinstance(written, Draft) else number
+        name: object = written.message.client_id if isinstance(written, PendingMessage) else number
         key = (name, layout.generation, place, layout.width, selected, entry.standing)
         strip = self._strips.get(key)
         if strip is None:
@@ -64,7 +64,7 @@ class Bubbles:
         """Draw everything anew: messages of another conversation have the same numbers."""
         self._strips.clear()
 
-    def _draw(self, entry: _Entry, place: Place, selected: bool) -> Line:
+    def _draw(self, entry: _Entry, place: LinePosition, selected: bool) -> Line:
         width, line = self._layout.width, place.line
         if place.new_day:
             if line < DAY_LINES:
@@ -96,8 +96,10 @@ class Bubbles:
         return [*bar, *bubble, *self._inks.line([], room)] if room else [*bar, *bubble]
 
 
-def _entry_of(conversation: Conversation, written: ChatMessage | Draft, number: int) -> _Entry:
-    if isinstance(written, Draft):
+def _entry_of(
+    conversation: Conversation, written: ChatMessage | PendingMessage, number: int
+) -> _Entry:
+    if isinstance(written, PendingMessage):
         standing = REFUSED if written.refusal else WAITING
         return _Entry(True, "", written.message.written_at, standing, written.refusal)
     own = written.sender.id == conversation.own_id

@@ -12,7 +12,7 @@ from faulty_server import FaultyServer, problem
 
 from server.features.chat.schemas import Chat, ChatMessage
 from support.waiting import wait_until
-from tui.common.chat.session import Talk
+from tui.common.chat.session import ChatSession
 from tui.common.client.api import Api
 from tui.common.client.meter import State
 from tui.common.client.retry import Backoff
@@ -61,36 +61,38 @@ def heard() -> list[ChatMessage]:
 
 
 @pytest.fixture
-async def talk(session: Session, far: FaultyRoom, heard: list[ChatMessage]) -> AsyncIterator[Talk]:
+async def chat_session(
+    session: Session, far: FaultyRoom, heard: list[ChatMessage]
+) -> AsyncIterator[ChatSession]:
     """The customer's, running."""
-    talk = Talk(
+    chat_session = ChatSession(
         session,
         Api(session),
         Chat.model_validate(CHAT_NOW),
         on_message=lambda _talk, message: heard.append(message),
         backoff=Backoff(0.02, 0.1),
     )
-    job = asyncio.create_task(talk.run())
-    yield talk
+    job = asyncio.create_task(chat_session.run())
+    yield chat_session
     job.cancel()
     with suppress(asyncio.CancelledError):
         await job
 
 
-def texts(talk: Talk) -> list[str]:
-    return [one.text for one in talk.conversation.messages]
+def texts(chat_session: ChatSession) -> list[str]:
+    return [one.text for one in chat_session.conversation.messages]
 
 
-async def live(talk: Talk) -> None:
-    await wait_until(lambda: talk.meter.state is State.LIVE, what="the room to be live")
+async def live(chat_session: ChatSession) -> None:
+    await wait_until(lambda: chat_session.meter.state is State.LIVE, what="the room to be live")
 
 
 async def test_after_a_reset_the_history_is_read_again_and_nothing_is_sent_twice(
-    far: FaultyRoom, talk: Talk
+    far: FaultyRoom, chat_session: ChatSession
 ) -> None:
-    await live(talk)
-    talk.say("first")
-    await wait_until(lambda: not talk.outbox, what="it to be back")
+    await live(chat_session)
+    chat_session.send("first")
+    await wait_until(lambda: not chat_session.outbox, what="it to be back")
     resets = 0
 
     async def reset_once(socket: web.WebSocketResponse) -> None:
@@ -98,7 +100,7 @@ async def test_after_a_reset_the_history_is_read_again_and_nothing_is_sent_twice
         if not resets:
             resets += 1
             # Kept meanwhile: one of one's own, whose sender does not know, and another's.
-            far.keep(talk.outbox.head.client_id, "second", "acc-1")  # type: ignore[union-attr]
+            far.keep(chat_session.outbox.head.client_id, "second", "acc-1")  # type: ignore[union-attr]
             far.keep("other", "theirs")
             await socket.send_json({"type": "reset", "chat_id": CHAT})
             await socket.close(code=1000)
@@ -107,71 +109,73 @@ async def test_after_a_reset_the_history_is_read_again_and_nothing_is_sent_twice
         return frame["type"] == "message" and not resets
 
     far.before_open, far.on_frame = reset_once, swallow
-    talk.say("second")
+    chat_session.send("second")
     await wait_until(lambda: "second" in far.texts(), what="it to be sent")
-    talk.drop_connection()
-    await wait_until(lambda: len(texts(talk)) == 3, what="the history again")
-    talk.say("third")
-    await wait_until(lambda: not talk.outbox, what="the third to be back")
-    assert texts(talk) == ["first", "second", "theirs", "third"]
-    assert [kept["text"] for kept in far.kept] == texts(talk)
-    assert not talk.conversation.drafts
+    chat_session.drop_connection()
+    await wait_until(lambda: len(texts(chat_session)) == 3, what="the history again")
+    chat_session.send("third")
+    await wait_until(lambda: not chat_session.outbox, what="the third to be back")
+    assert texts(chat_session) == ["first", "second", "theirs", "third"]
+    assert [kept["text"] for kept in far.kept] == texts(chat_session)
+    assert not chat_session.conversation.pending
 
 
-async def test_what_is_refused_can_be_written_again(far: FaultyRoom, talk: Talk) -> None:
+async def test_what_is_refused_can_be_written_again(
+    far: FaultyRoom, chat_session: ChatSession
+) -> None:
     async def refuse(socket: web.WebSocketResponse, frame: dict[str, Any]) -> bool:
         error = {"type": "error", "code": "chat_closed", "detail": "The chat is closed."}
         await socket.send_json(error | {"client_id": frame["client_id"]})
         return True
 
-    await live(talk)
+    await live(chat_session)
     far.on_frame = refuse
-    talk.say("one")
-    talk.say("two")
-    await wait_until(lambda: not talk.outbox, what="both to be answered")
-    assert talk.refused
-    reasons = [draft.refusal for draft in talk.conversation.drafts]
+    chat_session.send("one")
+    chat_session.send("two")
+    await wait_until(lambda: not chat_session.outbox, what="both to be answered")
+    assert chat_session.refused
+    reasons = [draft.refusal for draft in chat_session.conversation.pending]
     assert reasons == ["The chat is closed."] * 2
-    assert talk.take_back() == "one\ntwo"
-    assert not talk.refused
-    assert not talk.conversation.drafts
+    assert chat_session.take_back_refused() == "one\ntwo"
+    assert not chat_session.refused
+    assert not chat_session.conversation.pending
 
 
-async def test_the_chat_is_what_its_room_says(far: FaultyRoom, talk: Talk) -> None:
-    await live(talk)
+async def test_the_chat_is_what_its_room_says(far: FaultyRoom, chat_session: ChatSession) -> None:
+    await live(chat_session)
     step = {"chat_id": CHAT, "by": MAYA, "at": AT}
     await far.tell({"type": "taken", "cursor": "t-1", **step})
-    await wait_until(lambda: talk.chat.employee is not None, what="who has it")
+    await wait_until(lambda: chat_session.chat.employee is not None, what="who has it")
     await far.tell({"type": "closed", "cursor": "t-2", **step})
-    await wait_until(lambda: not talk.open, what="it to be closed")
-    assert talk.chat.closed_by is not None
+    await wait_until(lambda: not chat_session.open, what="it to be closed")
+    assert chat_session.chat.closed_by is not None
     await far.tell({"type": "reopened", "cursor": "t-3", **step})
-    await wait_until(lambda: talk.open, what="it to be open")
-    assert talk.chat.employee is None
+    await wait_until(lambda: chat_session.open, what="it to be open")
+    assert chat_session.chat.employee is None
 
 
 async def test_only_what_comes_while_it_runs_rings(
-    far: FaultyRoom, talk: Talk, heard: list[ChatMessage]
+    far: FaultyRoom, chat_session: ChatSession, heard: list[ChatMessage]
 ) -> None:
     far.keep("old", "before")
-    await live(talk)
-    assert texts(talk) == ["before"]
-    talk.say("mine")
+    await live(chat_session)
+    assert texts(chat_session) == ["before"]
+    chat_session.send("mine")
     await far.post("theirs")
-    await wait_until(lambda: len(texts(talk)) == 3, what="both")
+    await wait_until(lambda: len(texts(chat_session)) == 3, what="both")
     assert [one.text for one in heard] == ["theirs"]
 
 
 async def test_older_pages_come_one_at_a_time_down_to_the_first(
-    far: FaultyRoom, talk: Talk
+    far: FaultyRoom, chat_session: ChatSession
 ) -> None:
     for number in range(500):
         far.keep(f"id-{number}", f"number {number}")
-    await live(talk)
-    assert len(texts(talk)) == 50
-    while talk.conversation.before is not None:
-        await asyncio.gather(*(talk.read_older() for _ in range(3)))
-    assert texts(talk) == [f"number {number}" for number in range(500)]
+    await live(chat_session)
+    assert len(texts(chat_session)) == 50
+    while chat_session.conversation.before is not None:
+        await asyncio.gather(*(chat_session.read_older() for _ in range(3)))
+    assert texts(chat_session) == [f"number {number}" for number in range(500)]
 
 
 async def test_a_history_that_cannot_be_had_is_said_and_asked_for_again(
@@ -183,13 +187,13 @@ async def test_a_history_that_cannot_be_had_is_said_and_asked_for_again(
         return problem(503)
 
     faulty.on("GET", f"/chats/{CHAT}/messages", busy)
-    talk = Talk(session, Api(session), Chat.model_validate(CHAT_NOW))
-    job = asyncio.create_task(talk.run())
-    await wait_until(lambda: talk.error, what="words")
-    assert not talk.over
+    chat_session = ChatSession(session, Api(session), Chat.model_validate(CHAT_NOW))
+    job = asyncio.create_task(chat_session.run())
+    await wait_until(lambda: chat_session.error, what="words")
+    assert not chat_session.over
     faulty.on("GET", f"/chats/{CHAT}/messages", good)
-    await live(talk)
-    assert talk.error == ""
+    await live(chat_session)
+    assert chat_session.error == ""
     job.cancel()
 
 
@@ -200,8 +204,8 @@ async def test_somebody_elses_chat_is_over_at_once(
         return problem(404)
 
     faulty.on("GET", f"/chats/{CHAT}/messages", nowhere)
-    talk = Talk(session, Api(session), Chat.model_validate(CHAT_NOW))
-    await asyncio.wait_for(talk.run(), 10)
-    assert talk.over
-    assert talk.error
-    assert talk.meter.state is State.DOWN
+    chat_session = ChatSession(session, Api(session), Chat.model_validate(CHAT_NOW))
+    await asyncio.wait_for(chat_session.run(), 10)
+    assert chat_session.over
+    assert chat_session.error
+    assert chat_session.meter.state is State.DOWN

@@ -1,0 +1,57 @@
+from tui.common.throttle import BUSY_SHARE, MAX_SKIPPED, STEP, Throttle
+
+BEAT = 0.05
+
+
+class Clocks:
+    """A wall clock that a test moves on, and a processor clock that follows at `load`."""
+
+    def __init__(self) -> None:
+        self.wall = 100.0
+        self.cpu = 7.0
+
+    def step(self, throttle: Throttle, load: float) -> bool:
+        self.wall += BEAT
+        self.cpu += BEAT * load
+        return throttle.due()
+
+
+def throttled() -> tuple[Clocks, Throttle]:
+    clocks = Clocks()
+    return clocks, Throttle(lambda: clocks.wall, lambda: clocks.cpu)
+
+
+def test_with_time_to_spare_every_beat_paints() -> None:
+    clocks, throttle = throttled()
+    assert all(clocks.step(throttle, 0.1) for _ in range(200))
+    assert not throttle.busy
+
+
+def test_a_short_rush_holds_nothing_up() -> None:
+    clocks, throttle = throttled()
+    assert all(clocks.step(throttle, 0.9 if 50 <= at < 60 else 0.05) for at in range(100))
+
+
+def test_the_busier_it_is_the_more_beats_are_skipped_but_never_all() -> None:
+    for steps, of in ((0.5, 2), (1.5, 3), (15, MAX_SKIPPED + 1)):
+        clocks, throttle = throttled()
+        for _ in range(60):
+            clocks.step(throttle, BUSY_SHARE + steps * STEP)
+        assert throttle.busy
+        assert sum(clocks.step(throttle, BUSY_SHARE + steps * STEP) for _ in range(of * 20)) == 20
+
+
+def test_it_calms_down_when_the_rush_is_over() -> None:
+    clocks, throttle = throttled()
+    for _ in range(60):
+        clocks.step(throttle, 0.9)
+    for _ in range(20):
+        clocks.step(throttle, 0.05)
+    assert not throttle.busy
+    assert all(clocks.step(throttle, 0.05) for _ in range(50))
+
+
+def test_clocks_that_stand_still_do_no_harm() -> None:
+    throttle = Throttle(lambda: 5.0, lambda: 1.0)
+    assert throttle.due()
+    assert throttle.due()
