@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from support.two_processes import Two
 
 os.environ.pop("NO_COLOR", None)
-# A run in the background of a script, or under nohup, ignores these. Children inherit that but not a
-# handler, so with one they start with the default action.
+# A run in the background of a script, or under nohup, ignores these signals, and children inherit
+# that. They do not inherit a handler: with one here they start with the default action.
 for _signal in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
     if signal.getsignal(_signal) is signal.SIG_IGN:
         signal.signal(_signal, lambda _number, _frame: None)
