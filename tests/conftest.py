@@ -1,6 +1,7 @@
 """What every test may ask for: a real Redis, real server processes, a live server."""
 
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from support.two_processes import Two
 
 os.environ.pop("NO_COLOR", None)
+# A run in the background of a script, or under nohup, ignores these signals, and children inherit
+# that. They do not inherit a handler: with one here they start with the default action.
+for _signal in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
+    if signal.getsignal(_signal) is signal.SIG_IGN:
+        signal.signal(_signal, lambda _number, _frame: None)
 # Whatever imports onnxruntime: it would keep a device id and a queue of reports in the home.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 # How long an example takes on a busy machine says nothing of what it shows.

@@ -1,4 +1,4 @@
-"""The demo: starts whole, says what it does, and leaves nothing behind however it ends."""
+"""The demo: it starts completely, and leaves no process behind however it ends."""
 
 import os
 import pty
@@ -95,7 +95,7 @@ def start_demo(data_dir: Path) -> Iterator[StartDemo]:
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
-def test_nothing_outlives_it_whatever_ends_it(start_demo: StartDemo, sign: signal.Signals) -> None:
+def test_no_process_outlives_the_demo(start_demo: StartDemo, sign: signal.Signals) -> None:
     demo = start_demo()
     url = demo.open()
     assert "make customer SERVER=" in demo.text()
@@ -106,9 +106,7 @@ def test_nothing_outlives_it_whatever_ends_it(start_demo: StartDemo, sign: signa
     all_gone(demo.family)
 
 
-async def test_an_order_is_delivered_while_nobody_works(
-    start_demo: StartDemo, data_dir: Path
-) -> None:
+async def test_an_order_is_delivered_without_people(start_demo: StartDemo, data_dir: Path) -> None:
     demo = start_demo("--pace", "0.02")
     async with Rest(demo.open()) as rest:
         await rest.demo("customer")
@@ -129,21 +127,21 @@ async def test_an_order_is_delivered_while_nobody_works(
 
             await wait_until(delivered, 40, what=f"{one['name']} delivers")
     assert (data_dir / "demo-accounts.json").stat().st_mode & 0o777 == 0o600
-    assert "on duty" in (data_dir / "autopilot.log").read_text()
+    assert "started, " in (data_dir / "autopilot.log").read_text()
 
 
 @pytest.mark.parametrize(("said", "seconds"), [("", 2), ("7", 7)])
-async def test_its_drivers_are_seen_moving_unless_told_otherwise(
+async def test_drivers_report_every_two_seconds_by_default(
     start_demo: StartDemo, said: str, seconds: float
 ) -> None:
     demo = start_demo(**{"TIFFIN_DRIVER_INTERVAL_SECONDS": said} if said else {})
     async with Rest(demo.open()) as rest:
         await rest.demo("employee")
-        roster = (await rest.get("/drivers")).must(200).json
-    assert roster["interval_seconds"] == seconds
+        drivers = (await rest.get("/drivers")).must(200).json
+    assert drivers["interval_seconds"] == seconds
 
 
-def test_a_port_that_is_taken_is_gone_around_in_words(start_demo: StartDemo) -> None:
+def test_a_port_in_use_is_replaced_with_a_message(start_demo: StartDemo) -> None:
     with socket.create_server(("127.0.0.1", 0)) as squatter:
         taken = squatter.getsockname()[1]
         demo = start_demo(port=taken)
@@ -156,21 +154,21 @@ def test_a_port_that_is_taken_is_gone_around_in_words(start_demo: StartDemo) -> 
 
 
 @pytest.mark.parametrize("port", ["0", "-1", "99999"])
-def test_what_is_no_port_is_refused_in_words(start_demo: StartDemo, port: str) -> None:
+def test_an_invalid_port_is_refused(start_demo: StartDemo, port: str) -> None:
     demo = start_demo("--port", port)
     assert demo.process.wait(timeout=15) == 1
     assert "is not a port" in demo.text()
     assert "Traceback" not in demo.text()
 
 
-def test_a_folder_that_is_none_is_told(start_demo: StartDemo) -> None:
+def test_an_unusable_folder_is_reported(start_demo: StartDemo) -> None:
     demo = start_demo(TIFFIN_DATA_DIR="/dev/null/demo", TIFFIN_PORT="²")
     assert demo.process.wait(timeout=15) == 1
     assert "cannot use its folder" in demo.text()
     assert "Traceback" not in demo.text()
 
 
-def test_a_server_that_cannot_start_is_quoted(start_demo: StartDemo) -> None:
+def test_the_log_of_a_server_that_cannot_start_is_shown(start_demo: StartDemo) -> None:
     demo = start_demo(TIFFIN_REDIS_URL="not-a-url")
     assert demo.process.wait(timeout=20) == 1
     assert "Its last lines" in demo.text()
@@ -178,7 +176,7 @@ def test_a_server_that_cannot_start_is_quoted(start_demo: StartDemo) -> None:
     assert "server.log" in demo.text()
 
 
-def test_a_server_that_dies_later_ends_it_in_words(start_demo: StartDemo) -> None:
+def test_a_server_that_dies_ends_the_demo_with_a_message(start_demo: StartDemo) -> None:
     demo = start_demo()
     demo.open()
     server = next(child for child in demo.family if "server" in child.cmdline())
@@ -188,7 +186,7 @@ def test_a_server_that_dies_later_ends_it_in_words(start_demo: StartDemo) -> Non
     all_gone(demo.family)
 
 
-def test_make_killed_takes_it_along(data_dir: Path) -> None:
+def test_the_demo_ends_when_make_is_killed(data_dir: Path) -> None:
     output = data_dir / "output.txt"
     with output.open("wb") as out:
         make = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The demo's meal rides to the door; and what `curl -N` shows of a driver on the way."""
+"""The demo's driver goes to the door; and what `curl -N` shows of a driver on the way."""
 
 import json
 import subprocess
@@ -20,17 +20,17 @@ from support.town import PASSWORD, Place, open_restaurant
 from support.two_processes import Two
 from support.waiting import wait_until
 
-Spot = tuple[float, float]
+LatLng = tuple[float, float]
 """Latitude and longitude."""
 
 
-def metres(a: Spot, b: Spot) -> float:
+def metres(a: LatLng, b: LatLng) -> float:
     """Over a town the globe is flat."""
     north = (b[0] - a[0]) * 111_195
     return hypot(north, (b[1] - a[1]) * 111_195 * cos(radians(a[0])))
 
 
-def metres_off(spot: Spot, a: Spot, b: Spot) -> float:
+def metres_off(spot: LatLng, a: LatLng, b: LatLng) -> float:
     """From the spot to the nearest place on the line from `a` to `b`."""
     scale = cos(radians(spot[0]))
     ax, ay, bx, by = a[1] * scale, a[0], b[1] * scale, b[0]
@@ -41,7 +41,7 @@ def metres_off(spot: Spot, a: Spot, b: Spot) -> float:
     return hypot(x - ax - share * (bx - ax), y - ay - share * (by - ay)) * 111_195
 
 
-def streets_of(town: dict[str, Any]) -> list[list[Spot]]:
+def streets_of(town: dict[str, Any]) -> list[list[LatLng]]:
     """The lines of every street on the map."""
     lines: list[list[list[float]]] = []
     for feature in town["features"]:
@@ -74,7 +74,7 @@ def autopilot(demo: ServerProcess) -> Iterator[Path]:
     print(log.read_text())
 
 
-async def test_the_demos_meal_rides_along_the_streets_to_the_door(
+async def test_the_demos_driver_follows_the_streets_to_the_door(
     demo: ServerProcess, autopilot: Path
 ) -> None:
     async with Rest(demo.url) as customer:
@@ -118,7 +118,7 @@ async def test_the_demos_meal_rides_along_the_streets_to_the_door(
     assert (first - last).total_seconds() > 20, etas
 
 
-async def ordered(customer: Rest, streets: list[list[Spot]]) -> tuple[Spot, str]:
+async def ordered(customer: Rest, streets: list[list[LatLng]]) -> tuple[LatLng, str]:
     """An order from some restaurant to a corner about 300 m off; that corner, and the order."""
     place = (await customer.get("/restaurants")).must(200).json["items"][0]
     start = (place["lat"], place["lng"])
@@ -181,7 +181,7 @@ def lat_of(event: dict[str, str]) -> float:
     return lat
 
 
-async def test_curl_sees_the_latest_at_once_then_changes_only_then_the_end(
+async def test_curl_gets_the_latest_location_then_changes_then_the_end(
     kitchen: Kitchen, tmp_path: Path
 ) -> None:
     order_id = await kitchen.sent_off()
@@ -205,7 +205,7 @@ async def test_curl_sees_the_latest_at_once_then_changes_only_then_the_end(
         assert json.loads(late.text.partition("curl:")[0])["status"] == 404
 
 
-async def test_curl_goes_on_after_the_last_event_it_had(kitchen: Kitchen, tmp_path: Path) -> None:
+async def test_curl_resumes_after_its_last_event(kitchen: Kitchen, tmp_path: Path) -> None:
     await kitchen.sent_off()
     ids = []
     with curl(kitchen.customer, kitchen.stream, tmp_path) as watching:
@@ -224,7 +224,7 @@ async def test_curl_goes_on_after_the_last_event_it_had(kitchen: Kitchen, tmp_pa
         assert lat_of(await behind.has(2)) == 48.863
 
 
-async def test_curl_hears_a_comment_while_nothing_moves(
+async def test_curl_gets_comments_while_nothing_moves(
     start_server: StartServer, data_dir: Path, tmp_path: Path
 ) -> None:
     server = start_server(env={"TIFFIN_HEARTBEAT_SECONDS": "0.5"})
@@ -244,7 +244,7 @@ def comments(watching: Curl) -> int:
     return sum("" in block for block in watching.blocks)
 
 
-async def test_strangers_see_nothing_with_curl(kitchen: Kitchen, tmp_path: Path) -> None:
+async def test_others_cannot_see_the_driver_with_curl(kitchen: Kitchen, tmp_path: Path) -> None:
     await kitchen.sent_off()
     await kitchen.put(48.861)
     other = await kitchen.customer.another().register(f"other-{kitchen.place.id}@example.com")

@@ -85,7 +85,7 @@ def demo_folder() -> Path:
     """
     named = os.environ.get("TIFFIN_DATA_DIR", "").strip()
     try:
-        return Path(named or ".services/demo").expanduser()
+        return Path(named or ".tiffin/demo").expanduser()
     except RuntimeError:
         raise OSError(f"{named}: that user has no home") from None
 

@@ -17,7 +17,7 @@ from support.waiting import wait_until
 from tui.demo.autopilot.__main__ import Autopilot, main, read_accounts
 
 ACROSS_THE_STREET = {"text": "3 Mill Lane", "lat": 48.8601, "lng": 2.36}
-"""So near that the ride there takes next to nothing."""
+"""So near that the trip takes almost no time."""
 STEPS = ["placed", "accepted", "preparing", "ready", "out_for_delivery", "delivered"]
 
 
@@ -71,7 +71,7 @@ async def step(person: Rest, order_id: str, status: str, **more: Any) -> dict[st
     return order
 
 
-async def test_orders_from_before_and_during_its_shift_are_delivered(
+async def test_orders_placed_before_and_after_the_start_are_delivered(
     live_server: LiveServer, place: Place, guest: Rest
 ) -> None:
     before = await placed(guest, place)
@@ -88,7 +88,7 @@ async def test_orders_from_before_and_during_its_shift_are_delivered(
 
 
 @pytest.mark.parametrize("hand_over_at", range(1, 5))
-async def test_it_keeps_off_what_a_person_has_stepped(
+async def test_an_order_that_a_person_has_changed_is_left_alone(
     live_server: LiveServer, place: Place, guest: Rest, person: Rest, hand_over_at: int
 ) -> None:
     mine = await placed(guest, place)
@@ -103,7 +103,7 @@ async def test_it_keeps_off_what_a_person_has_stepped(
         assert now["version"] == mine["version"]
 
 
-async def test_it_lets_go_of_its_own_order_once_a_person_took_a_step(
+async def test_its_own_order_is_left_alone_once_a_person_changes_it(
     live_server: LiveServer, place: Place, guest: Rest, person: Rest
 ) -> None:
     order = await placed(guest, place)
@@ -118,7 +118,7 @@ async def test_it_lets_go_of_its_own_order_once_a_person_took_a_step(
         assert now["version"] == 4
 
 
-async def test_it_keeps_off_an_order_whose_driver_a_person_named(
+async def test_an_order_whose_driver_a_person_assigned_is_left_alone(
     live_server: LiveServer, place: Place, guest: Rest, person: Rest
 ) -> None:
     order = await placed(guest, place)
@@ -130,7 +130,7 @@ async def test_it_keeps_off_an_order_whose_driver_a_person_named(
         assert now["version"] == named["version"]
 
 
-async def test_a_restaurant_without_drivers_waits_at_ready_and_goes_on_working(
+async def test_without_drivers_orders_wait_at_ready(
     live_server: LiveServer, data_dir: Path, guest: Rest
 ) -> None:
     lonely = await open_restaurant(data_dir, live_server.url, "Lonely", drivers=0)
@@ -140,7 +140,7 @@ async def test_a_restaurant_without_drivers_waits_at_ready_and_goes_on_working(
         await at_status(guest, second["id"], "ready")
 
 
-async def test_full_hands_are_no_reason_to_stop_delivering(
+async def test_orders_are_delivered_although_all_drivers_are_full(
     live_server: LiveServer, data_dir: Path, guest: Rest
 ) -> None:
     busy = await open_restaurant(data_dir, live_server.url, "Busy", drivers=1)
@@ -160,7 +160,7 @@ async def test_a_cancelled_order_is_forgotten(
         await wait_until(lambda: not pilot.orders)
 
 
-async def test_two_autopilots_in_one_kitchen_do_not_trip_over_each_other(
+async def test_two_autopilots_can_run_one_kitchen(
     live_server: LiveServer, place: Place, guest: Rest
 ) -> None:
     email = place.employees[0]
@@ -171,7 +171,7 @@ async def test_two_autopilots_in_one_kitchen_do_not_trip_over_each_other(
             assert order["version"] == len(STEPS)
 
 
-async def test_it_comes_back_after_the_server_and_goes_on(
+async def test_the_autopilot_goes_on_after_a_server_restart(
     start_server: StartServer, data_dir: Path
 ) -> None:
     server = start_server()
@@ -189,7 +189,7 @@ async def test_it_comes_back_after_the_server_and_goes_on(
             await at_status(guest, order["id"], "delivered", seconds=30)
 
 
-async def test_a_wrong_password_ends_it_and_a_server_that_is_not_there_yet_does_not(
+async def test_a_wrong_password_ends_it_but_an_unreachable_server_does_not(
     data_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with running_server(settings_for(data_dir)) as server:
@@ -200,13 +200,13 @@ async def test_a_wrong_password_ends_it_and_a_server_that_is_not_there_yet_does_
         assert "no@example.com" in caplog.text
     pilot = Autopilot(server.url, stranger, set())
     job = asyncio.create_task(pilot.run())
-    await wait_until(lambda: "Again in" in caplog.text)
+    await wait_until(lambda: "Retrying in" in caplog.text)
     assert not job.done()
     job.cancel()
     await pilot.close()
 
 
-async def test_a_customers_account_has_nothing_to_do_here(
+async def test_a_customers_account_is_refused(
     live_server: LiveServer, guest: Rest, caplog: pytest.LogCaptureFixture
 ) -> None:
     customer = Credentials(email="ada@example.com", password="correct horse")
@@ -216,19 +216,19 @@ async def test_a_customers_account_has_nothing_to_do_here(
     assert "not an employee" in caplog.text
 
 
-def test_the_accounts_file_is_read_or_complained_about(tmp_path: Path) -> None:
+def test_the_accounts_file_is_read_or_reported(tmp_path: Path) -> None:
     path = tmp_path / "accounts.json"
     assert main(["--accounts", str(path)]) == 2
     with pytest.raises(ValueError, match="python -m server --demo"):
         read_accounts(path)
     path.write_text("{}")
-    with pytest.raises(ValueError, match="no list of accounts"):
+    with pytest.raises(ValueError, match="not a list of accounts"):
         read_accounts(path)
     path.write_text(json.dumps([{"email": "Kim@Example.com", "password": "pw"}]))
     assert read_accounts(path)[0].email == "kim@example.com"
 
 
-def test_the_accounts_are_in_the_demos_folder(
+def test_the_accounts_are_read_from_the_demos_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -237,7 +237,7 @@ def test_the_accounts_are_in_the_demos_folder(
         ("", ".tiffin/demo"),
         (" ", ".tiffin/demo"),
         ("~/town ", f"{tmp_path}/town"),
-        ("~nobody-of-that-name/town", "no such user"),
+        ("~nobody-of-that-name/town", "no home"),
     ):
         monkeypatch.setenv("TIFFIN_DATA_DIR", named)
         caplog.clear()
@@ -246,7 +246,7 @@ def test_the_accounts_are_in_the_demos_folder(
 
 
 @pytest.mark.parametrize("wrong", [["--pace", "0"], ["--pace", "x"], ["--account", "nobody"]])
-def test_wrong_arguments_are_told(wrong: list[str]) -> None:
+def test_wrong_arguments_are_reported(wrong: list[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(wrong)
     assert end.value.code == 2

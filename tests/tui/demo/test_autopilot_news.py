@@ -17,7 +17,7 @@ from tui.demo.autopilot.news import EVERY_SECONDS, LIFETIME, TEXTS, choose, seco
 TITLES = [title for _, _, title, _ in TEXTS]
 
 
-def test_there_are_more_texts_than_can_stand_at_once() -> None:
+def test_there_are_more_texts_than_can_be_current_at_once() -> None:
     assert len(set(TITLES)) == len(TEXTS)
     assert LIFETIME.total_seconds() / EVERY_SECONDS < len(TEXTS) * 0.8
     for severity, audience, title, body in TEXTS:
@@ -28,7 +28,7 @@ def test_there_are_more_texts_than_can_stand_at_once() -> None:
     assert len(infos) > len(TEXTS) * 0.8
 
 
-def test_one_after_the_other_and_none_twice() -> None:
+def test_texts_come_in_turn_and_none_twice() -> None:
     standing = [an_announcement(1, title=TITLES[3]), an_announcement(2, title=TITLES[4])]
     standing.append(an_announcement(3, title="A person's"))
     new = choose(standing, [], NOON)
@@ -43,7 +43,7 @@ def test_one_after_the_other_and_none_twice() -> None:
     assert new.title == TITLES[0]
 
 
-def test_not_more_often_than_every_few_minutes() -> None:
+def test_announcements_are_minutes_apart() -> None:
     last = an_announcement(0, title=TITLES[0])
     assert seconds_to_wait([], NOON, 1) == 0
     assert seconds_to_wait([an_announcement(0)], NOON, 1) == 0, "a person's counts for nothing"
@@ -51,7 +51,7 @@ def test_not_more_often_than_every_few_minutes() -> None:
     assert seconds_to_wait([last], NOON + timedelta(minutes=30), 1) == 0
 
 
-async def test_of_a_fleet_one_announces(live_server: LiveServer, rest: Rest) -> None:
+async def test_of_several_autopilots_one_announces(live_server: LiveServer, rest: Rest) -> None:
     places = [
         await open_restaurant(live_server.settings.data_dir, live_server.url, name)
         for name in ("Saffron", "Harbour Grill", "Curry Leaf")

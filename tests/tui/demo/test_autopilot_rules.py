@@ -64,7 +64,7 @@ def order_of(
 
 
 def driver_with(name: str, carrying: int, metres_away: float | None = None) -> DriverOnDuty:
-    """On the roster; `metres_away` is how far north of the restaurant they were seen, if ever."""
+    """A driver; `metres_away` is how far north of the restaurant they were seen, if ever."""
     loads = [CarriedOrder(id=f"c{n}", number=n, status="ready") for n in range(carrying)]
     location = metres_away and DriverLocation(
         driver_id=name,
@@ -89,7 +89,7 @@ def test_every_open_status_leads_to_the_next_and_has_a_duration() -> None:
 
 
 @pytest.mark.parametrize("steps", range(1, 6))
-def test_an_order_only_the_autopilot_touched_goes_on(steps: int) -> None:
+def test_an_order_that_only_the_autopilot_changed_goes_on(steps: int) -> None:
     order = order_of(CUSTOMER, *[PILOT] * (steps - 1), driver=steps == 5)
     step = decide(order, OWN, NOW, delivery=Delivery.AT_THE_DOOR)
     assert step is not None
@@ -98,7 +98,7 @@ def test_an_order_only_the_autopilot_touched_goes_on(steps: int) -> None:
 
 @pytest.mark.parametrize("place", range(1, 5))
 @pytest.mark.parametrize("steps", range(2, 6))
-def test_a_persons_step_anywhere_makes_it_theirs_for_good(place: int, steps: int) -> None:
+def test_a_persons_step_leaves_the_order_to_people(place: int, steps: int) -> None:
     actors = [CUSTOMER, *[PILOT] * (steps - 1)]
     if place >= len(actors):
         return
@@ -106,17 +106,17 @@ def test_a_persons_step_anywhere_makes_it_theirs_for_good(place: int, steps: int
     assert decide(order_of(*actors), OWN, NOW + timedelta(days=1)) is None
 
 
-def test_a_driver_named_before_the_road_is_a_persons_doing() -> None:
+def test_a_driver_assigned_before_ready_leaves_the_order_to_people() -> None:
     assert touched_by_person(order_of(CUSTOMER, PILOT, driver=True), OWN)
     assert not touched_by_person(order_of(CUSTOMER, *[PILOT] * 4, driver=True), OWN)
 
 
-def test_a_driver_exchanged_on_the_road_is_a_persons_doing() -> None:
+def test_a_driver_replaced_on_the_road_leaves_the_order_to_people() -> None:
     exchanged = order_of(CUSTOMER, *[PILOT] * 4, driver=True).model_copy(update={"version": 6})
     assert touched_by_person(exchanged, OWN)
 
 
-def test_a_driver_a_person_named_is_a_persons_doing_whatever_the_version() -> None:
+def test_a_driver_assigned_by_a_person_leaves_the_order_to_people() -> None:
     order = order_of(CUSTOMER, *[PILOT] * 4, driver=True)
     assert order.driver is not None
     by_pilot = order.driver.model_copy(update={"assigned_by": PILOT})
@@ -125,7 +125,7 @@ def test_a_driver_a_person_named_is_a_persons_doing_whatever_the_version() -> No
     assert touched_by_person(order.model_copy(update={"driver": by_person}), OWN)
 
 
-def test_nothing_is_done_with_what_is_over() -> None:
+def test_a_finished_order_has_no_step() -> None:
     delivered = order_of(CUSTOMER, *[PILOT] * 5, driver=True)
     assert delivered.status is OrderStatus.DELIVERED
     assert decide(delivered, OWN, NOW) is None
@@ -133,7 +133,7 @@ def test_nothing_is_done_with_what_is_over() -> None:
     assert decide(cancelled, OWN, NOW) is None
 
 
-def test_what_is_on_its_way_waits_for_its_driver_alone() -> None:
+def test_an_order_on_its_way_waits_for_its_driver() -> None:
     order = order_of(CUSTOMER, *[PILOT] * 4, driver=True, age=10_000)
     assert decide(order, OWN, NOW) is None
     assert decide(order, OWN, NOW, delivery=Delivery.ON_THE_WAY) is None
@@ -143,7 +143,7 @@ def test_what_is_on_its_way_waits_for_its_driver_alone() -> None:
     assert (there.to, there.seconds) == (OrderStatus.DELIVERED, 0)
 
 
-def test_where_nobody_can_ride_it_arrives_after_a_stay_all_the_same() -> None:
+def test_a_stranded_order_is_delivered_after_a_stay() -> None:
     fresh, late = (order_of(CUSTOMER, *[PILOT] * 4, driver=True, age=age) for age in (0, 10_000))
     first = decide(fresh, OWN, NOW, delivery=Delivery.STRANDED)
     second = decide(late, OWN, NOW, delivery=Delivery.STRANDED)
@@ -153,7 +153,7 @@ def test_where_nobody_can_ride_it_arrives_after_a_stay_all_the_same() -> None:
     assert second.seconds == 0
 
 
-def test_a_persons_order_at_the_door_is_theirs_still() -> None:
+def test_a_persons_order_at_the_door_has_no_step() -> None:
     order = order_of(CUSTOMER, PILOT, PILOT, PERSON, PILOT, driver=True)
     for delivery in Delivery:
         assert decide(order, OWN, NOW, delivery=delivery) is None
@@ -177,19 +177,19 @@ def test_the_wait_counts_from_the_last_step_and_stretches_with_the_pace() -> Non
     assert slow.seconds == pytest.approx(stay * 3)
 
 
-def test_a_server_whose_clock_is_ahead_delays_nothing_beyond_the_stay() -> None:
+def test_a_server_clock_ahead_delays_no_step_beyond_the_stay() -> None:
     step = decide(order_of(CUSTOMER, age=-3600), OWN, NOW)
     assert step is not None
     assert step.seconds == pytest.approx(stay_seconds(step.order, 1))
 
 
-def test_orders_do_not_march_in_step_but_each_keeps_its_time() -> None:
+def test_stays_differ_by_order_and_are_repeatable() -> None:
     stays = {stay_seconds(order_of(CUSTOMER, order_id=f"o{n}"), 1) for n in range(20)}
     assert len(stays) > 10
     assert stay_seconds(order_of(CUSTOMER), 1) == stay_seconds(order_of(CUSTOMER, age=3), 1)
 
 
-def test_the_step_due_first_comes_first_and_a_persons_order_is_not_in_the_way() -> None:
+def test_the_step_due_first_comes_first() -> None:
     theirs = order_of(CUSTOMER, PERSON, order_id="theirs", age=900)
     old = order_of(CUSTOMER, order_id="old", number=7, age=500)
     older = order_of(CUSTOMER, order_id="older", number=3, age=400)
@@ -201,12 +201,12 @@ def test_the_step_due_first_comes_first_and_a_persons_order_is_not_in_the_way() 
     assert soonest([], OWN, NOW) is None
 
 
-def test_the_driver_who_carries_least_gets_it() -> None:
+def test_the_driver_who_carries_least_is_chosen() -> None:
     busy, idle, idler = driver_with("a", 2), driver_with("b", 1), driver_with("c", 1)
     assert choose_driver([busy, idle, idler], RESTAURANT) is idle
 
 
-def test_a_driver_at_the_restaurant_is_quicker_than_one_who_has_to_come_back() -> None:
+def test_a_driver_at_the_restaurant_is_chosen_before_one_away() -> None:
     away, here = driver_with("a", 0, metres_away=900), driver_with("b", 2, metres_away=30)
     assert choose_driver([away, here], RESTAURANT) is here
     never_anywhere = driver_with("c", 1)
@@ -215,19 +215,19 @@ def test_a_driver_at_the_restaurant_is_quicker_than_one_who_has_to_come_back() -
     assert choose_driver([full, away], RESTAURANT) is away
 
 
-def test_who_is_out_for_a_person_comes_last() -> None:
+def test_a_driver_who_delivers_for_a_person_is_chosen_last() -> None:
     theirs, away = driver_with("a", 1), driver_with("b", 2, metres_away=900)
     assert choose_driver([theirs, away], RESTAURANT, {"a"}) is away
     assert choose_driver([theirs], RESTAURANT, {"a"}) is theirs
 
 
-def test_nobody_gets_it_while_all_hands_are_full_or_there_is_nobody() -> None:
+def test_no_driver_is_chosen_while_all_are_full() -> None:
     assert choose_driver([], RESTAURANT) is None
     full = [driver_with("a", FULL_HANDS), driver_with("b", FULL_HANDS)]
     assert choose_driver(full, RESTAURANT) is None
 
 
-def test_a_ride_is_as_long_as_its_way_but_never_longer_than_it_may() -> None:
+def test_a_trips_time_grows_with_its_length_up_to_a_limit() -> None:
     def to(metres: float) -> Order:
         north = Address(text="there", lat=RESTAURANT.lat + metres / 111_195, lng=RESTAURANT.lng)
         return order_of(CUSTOMER).model_copy(update={"address": north})
@@ -239,7 +239,7 @@ def test_a_ride_is_as_long_as_its_way_but_never_longer_than_it_may() -> None:
     assert trip_seconds(to(TOO_FAR_METRES + 10), 1) == stay
 
 
-def test_what_is_asked_of_the_server_names_the_version_that_was_seen() -> None:
+def test_a_change_names_the_version_it_is_based_on() -> None:
     step = decide(order_of(CUSTOMER), OWN, NOW)
     assert step is not None
     change = change_for(step)

@@ -88,7 +88,7 @@ async def heard(chat_session: ChatSession, count: int) -> None:
     )
 
 
-async def test_one_of_the_fleet_answers_and_says_what_it_is(
+async def test_one_of_several_assistants_answers_and_says_what_it_is(
     live_server: LiveServer, guest: Rest, place: Place
 ) -> None:
     chat = await asked(guest, place)
@@ -123,7 +123,7 @@ async def test_one_of_the_fleet_answers_and_says_what_it_is(
         ]
 
 
-async def test_it_makes_room_for_whoever_takes_the_chat_up(
+async def test_the_assistant_leaves_when_a_person_claims_the_chat(
     live_server: LiveServer, guest: Rest, place: Place
 ) -> None:
     chat = await asked(guest, place)
@@ -146,7 +146,7 @@ async def test_it_makes_room_for_whoever_takes_the_chat_up(
             assert [role for role, _ in said(chat_session)] == ["employee", "customer", "employee"]
 
 
-async def test_it_stays_out_of_a_chat_that_a_person_has(
+async def test_a_chat_in_which_a_person_wrote_is_left_alone(
     live_server: LiveServer, guest: Rest, place: Place
 ) -> None:
     first, second = await asked(guest, place), await asked(guest, place)
@@ -202,13 +202,13 @@ DRIVER = {"id": "d", "name": "Ken", "vehicle": "bike"}
 
 
 @pytest.mark.parametrize("status", list(OrderStatus))
-def test_it_tells_how_every_order_stands(status: OrderStatus) -> None:
+def test_every_status_has_an_answer(status: OrderStatus) -> None:
     words = greeting(chat_of(), order_at(status), NOW)
     assert words.startswith("Hello Ada, I am the automatic assistant, not a person.")
     assert "#1042" in words
 
 
-def test_it_knows_driver_and_time() -> None:
+def test_the_answer_names_driver_and_time() -> None:
     on_its_way = order_at(
         OrderStatus.OUT_FOR_DELIVERY, driver=DRIVER, eta=NOW + timedelta(minutes=6)
     )
@@ -220,7 +220,7 @@ def test_it_knows_driver_and_time() -> None:
     assert "No driver has" in answer("my driver?", order_at(OrderStatus.PREPARING), NOW)
 
 
-def test_it_promises_nothing_it_cannot_do() -> None:
+def test_the_answer_promises_nothing() -> None:
     assert "press c" in answer("please cancel it", order_at(OrderStatus.PLACED), NOW)
     cooking = answer("cancel", order_at(OrderStatus.PREPARING), NOW)
     assert "cannot be cancelled" in cooking
@@ -232,7 +232,7 @@ def test_it_promises_nothing_it_cannot_do() -> None:
     assert "cannot look into that order" in greeting(chat_of(order=about), None, NOW)
 
 
-def test_it_answers_only_where_nobody_has_the_chat_or_the_last_word() -> None:
+def test_only_unclaimed_chats_whose_customer_wrote_last_need_an_answer() -> None:
     ada, kim = (
         Actor(id="ada", name="Ada", role="customer"),
         Actor(id="kim", name="Kim", role="employee"),

@@ -20,7 +20,7 @@ def feature(shape: str, coordinates: Any, **properties: Any) -> dict[str, Any]:
     return {"type": "Feature", "properties": properties, "geometry": geometry}
 
 
-def test_the_demo_town_has_all_kinds() -> None:
+def test_the_demos_map_has_all_kinds() -> None:
     basemap = demo_basemap()
     assert {line.kind for line in basemap.streets} >= {Kind.MAIN, Kind.SIDE, Kind.BRIDGE}
     assert {area.kind for area in basemap.areas} == {Kind.WATER, Kind.PARK}
@@ -42,7 +42,7 @@ def test_the_demo_town_has_all_kinds() -> None:
         ({"kind": "street", "highway": ["primary"], "bridge": True}, Kind.BRIDGE),
     ],
 )
-def test_streets_by_their_own_names_and_by_those_of_openstreetmap(
+def test_streets_are_read_by_our_tags_and_by_openstreetmaps(
     properties: dict[str, Any], kind: Kind
 ) -> None:
     basemap = Basemap.parse(collection(feature("LineString", LINE, **properties)))
@@ -62,12 +62,12 @@ def test_streets_by_their_own_names_and_by_those_of_openstreetmap(
         ({"landuse": "forest"}, Kind.PARK),
     ],
 )
-def test_waters_and_parks(properties: dict[str, Any], kind: Kind) -> None:
+def test_waters_and_parks_are_read(properties: dict[str, Any], kind: Kind) -> None:
     basemap = Basemap.parse(collection(feature("Polygon", SQUARE, **properties)))
     assert [area.kind for area in basemap.areas] == [kind]
 
 
-def test_a_narrow_water_has_the_width_it_says() -> None:
+def test_a_water_line_has_its_given_width() -> None:
     basemap = Basemap.parse(
         collection(
             feature("LineString", LINE, kind="water", width_m=33),
@@ -100,7 +100,7 @@ def test_a_narrow_water_has_the_width_it_says() -> None:
         feature("LineString", LINE, kind="park"),
     ],
 )
-def test_what_is_not_understood_is_left_out(odd: Any) -> None:
+def test_unknown_and_invalid_features_are_left_out(odd: Any) -> None:
     basemap = Basemap.parse(collection(odd, feature("LineString", LINE, kind="street", name="One")))
     assert [street.name for street in basemap.streets] == ["One"]
     assert not basemap.waters
@@ -110,12 +110,12 @@ def test_what_is_not_understood_is_left_out(odd: Any) -> None:
 @pytest.mark.parametrize(
     "wrong", [[], None, {}, {"type": "Feature"}, {"type": "FeatureCollection"}]
 )
-def test_what_is_no_map_is_refused_in_words(wrong: Any) -> None:
+def test_anything_but_a_feature_collection_is_refused(wrong: Any) -> None:
     with pytest.raises(ValueError, match="map"):
         Basemap.parse(wrong)
 
 
-def test_an_empty_collection_is_an_empty_ground() -> None:
+def test_an_empty_collection_is_an_empty_basemap() -> None:
     basemap = Basemap.parse(json.loads('{"type": "FeatureCollection", "features": []}'))
     assert not basemap.streets
     assert basemap.middle() == ()
@@ -126,7 +126,7 @@ def test_names_cannot_steer_the_terminal() -> None:
     assert "\x1b" not in basemap.streets[0].name
 
 
-def test_the_grid_finds_what_a_look_at_each_would() -> None:
+def test_the_grid_finds_the_same_segments_as_a_full_search() -> None:
     rng = random.Random(3)
     pairs = []
     for owner in range(3000):

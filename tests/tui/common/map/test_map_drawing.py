@@ -25,9 +25,7 @@ def test_an_area_is_filled_and_its_hole_is_not() -> None:
 
 @pytest.mark.parametrize("width", [1.0, 2.0, 5.0])
 @pytest.mark.parametrize("end", [(40.0, 20.0), (40.0, 33.0), (20.0, 60.0), (39.5, 20.5)])
-def test_a_line_is_about_as_long_and_wide_as_it_should_be(
-    width: float, end: tuple[float, float]
-) -> None:
+def test_a_line_has_its_length_and_width(width: float, end: tuple[float, float]) -> None:
     bitmap = Bitmap(80, 80)
     bitmap.line((20.0, 20.0), end, width, 1)
     long = max(abs(end[0] - 20), abs(end[1] - 20)) if width == 1 else 20 * width
@@ -38,7 +36,7 @@ def test_a_line_is_about_as_long_and_wide_as_it_should_be(
         assert drawn >= long
 
 
-def test_lines_and_areas_far_outside_leave_no_mark_and_cost_nothing() -> None:
+def test_lines_and_areas_far_outside_are_clipped() -> None:
     bitmap = Bitmap(10, 10)
     bitmap.line((-1e9, -1e9), (1e9, -1e9), 3.0, 1)
     bitmap.fill([[(-1e9, 20), (1e9, 20), (0, 1e9)]], 1)
@@ -53,7 +51,7 @@ def test_clipping() -> None:
     assert clip((3, 3), (3, 3), 0, 0, 10, 10) == ((3, 3), (3, 3))
 
 
-def test_two_kinds_in_a_cell_become_a_quadrant_in_their_colours() -> None:
+def test_two_kinds_in_a_cell_are_a_quadrant_in_their_colours() -> None:
     bitmap = Bitmap(2, 4)
     bitmap.dots[:] = bytes((Kind.WATER, 0, Kind.WATER, 0, 0, 0, 0, 0))
     char, style, paper = next(Quadrants(COLOURS, STREET, False).rows(bitmap))[0]
@@ -85,7 +83,7 @@ def test_a_trail_is_solid_and_a_route_has_gaps() -> None:
     assert 0.4 < drawn / sum(mask.bit_count() for mask in trail.masks.values()) < 0.7
 
 
-def test_dashes_go_on_around_corners_however_short_the_stretches() -> None:
+def test_dashes_continue_over_short_segments() -> None:
     whole, bits = BrailleLines(20, 2), BrailleLines(20, 2)
     whole.draw([(0.0, 4.0), (36.0, 4.0)], dashed=True)
     bits.draw([(0.6 * at, 4.0) for at in range(61)], dashed=True)
@@ -93,7 +91,7 @@ def test_dashes_go_on_around_corners_however_short_the_stretches() -> None:
     assert abs(ink[0] - ink[1]) <= 10
 
 
-def test_a_line_that_leaves_the_window_is_cut() -> None:
+def test_a_line_that_leaves_the_window_is_clipped() -> None:
     lines = BrailleLines(4, 2)
     lines.draw([(-1e8, 2.0), (1e8, 2.0)], dashed=True)
     assert lines.masks
@@ -107,7 +105,7 @@ def test_round_distances(most: float, metres: float) -> None:
     assert round_metres(most) == pytest.approx(metres)
 
 
-def test_a_scale_bar_is_as_long_as_it_says() -> None:
+def test_a_scale_bar_has_the_length_it_names() -> None:
     for factor in (0.01, 0.3, 1.0, 4.0):
         view = View.enclosing([LatLng(47, 15), LatLng(47.01, 15.02)], 100, 30).zoomed(factor)
         bar, words = scale_bar(view, square=False).split(maxsplit=1)
@@ -119,7 +117,7 @@ def test_a_scale_bar_is_as_long_as_it_says() -> None:
 
 
 @pytest.mark.parametrize("theme", [NIGHT, DAY], ids=["night", "day"])
-def test_streets_water_and_parks_can_be_told_apart_in_both_themes(theme: Theme) -> None:
+def test_streets_water_and_parks_differ_in_both_themes(theme: Theme) -> None:
     colours = Palette.of(theme.variables, theme.dark).basemap(5.0)
     kinds = (Kind.LAND, Kind.PARK, Kind.WATER, Kind.BRIDGE, Kind.SIDE, Kind.MAIN)
     for one in kinds:
@@ -128,6 +126,6 @@ def test_streets_water_and_parks_can_be_told_apart_in_both_themes(theme: Theme) 
             assert one is other or apart >= 20, (one, other)
 
 
-def test_a_theme_without_the_maps_colours_gets_ours() -> None:
+def test_missing_colours_are_those_of_our_theme() -> None:
     strange = Palette.of({"map-land": "ansi_red", "map-main": "no colour"}, dark=True)
     assert strange == Palette.of(NIGHT.variables, dark=True)

@@ -22,7 +22,7 @@ def braille(text: str) -> int:
     return sum(ord(char) in BRAILLE for char in text)
 
 
-async def test_it_shows_who_is_where_and_what_is_known() -> None:
+async def test_the_map_shows_markers_labels_trail_and_corner_text() -> None:
     app = MapWindow(BASEMAP, trip_overlay())
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.pause()
@@ -34,7 +34,7 @@ async def test_it_shows_who_is_where_and_what_is_known() -> None:
         assert braille(text) > 20
 
 
-async def test_a_driver_that_moves_costs_no_drawing_of_the_ground() -> None:
+async def test_a_moving_driver_does_not_redraw_the_basemap() -> None:
     app = MapWindow(BASEMAP, trip_overlay(0.0))
     async with app.run_test(size=(160, 48)) as pilot:
         await pilot.pause()
@@ -48,7 +48,7 @@ async def test_a_driver_that_moves_costs_no_drawing_of_the_ground() -> None:
         assert "0 min" in app.lines()[0]
 
 
-async def test_only_what_changed_is_painted_and_all_of_it() -> None:
+async def test_exactly_what_has_changed_is_painted() -> None:
     app = MapWindow(BASEMAP, trip_overlay(0.5))
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.pause()
@@ -68,7 +68,7 @@ async def test_only_what_changed_is_painted_and_all_of_it() -> None:
         assert shown == app.lines()
 
 
-async def test_the_same_scene_again_is_no_work() -> None:
+async def test_an_equal_overlay_is_ignored() -> None:
     app = MapWindow(BASEMAP, trip_overlay())
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
@@ -77,7 +77,7 @@ async def test_the_same_scene_again_is_no_work() -> None:
         assert app.map.overlay is overlay
 
 
-async def test_keys_zoom_move_follow_and_show_the_whole_again() -> None:
+async def test_keys_zoom_move_follow_and_show_everything() -> None:
     app = MapWindow(BASEMAP, trip_overlay(0.3))
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.pause()
@@ -105,7 +105,7 @@ async def test_keys_zoom_move_follow_and_show_the_whole_again() -> None:
         assert app.text() == whole
 
 
-async def test_the_one_followed_stays_near_the_middle_and_the_ground_is_drawn_seldom() -> None:
+async def test_a_followed_driver_stays_near_the_centre_with_few_redraws() -> None:
     app = MapWindow(BASEMAP, trip_overlay(0.0))
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.press("f")
@@ -134,7 +134,7 @@ async def test_the_wheel_zooms_and_a_drag_moves() -> None:
         assert app.mouse_captured is None
 
 
-async def test_it_follows_the_windows_size_and_the_theme() -> None:
+async def test_the_map_adapts_to_size_and_theme() -> None:
     app = MapWindow(BASEMAP, trip_overlay())
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.resize_terminal(60, 20)
@@ -153,7 +153,7 @@ async def test_it_follows_the_windows_size_and_the_theme() -> None:
         assert app.map.basemap_draws == drawn + 1, "the same colours are no reason"
 
 
-async def test_news_that_stay_away_are_seen_in_the_pill() -> None:
+async def test_a_stale_driver_is_a_question_mark() -> None:
     app = MapWindow(BASEMAP, trip_overlay(stale=True, hud="no news for 22 s"))
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
@@ -163,7 +163,7 @@ async def test_news_that_stay_away_are_seen_in_the_pill() -> None:
         assert "no news for 22 s" in text
 
 
-async def test_without_a_ground_there_is_a_grid_and_no_street() -> None:
+async def test_without_a_basemap_there_is_a_grid_and_no_street() -> None:
     app = MapWindow(None, trip_overlay())
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
@@ -177,7 +177,7 @@ async def test_without_a_ground_there_is_a_grid_and_no_street() -> None:
         assert app.map.render_line(3) != grid
 
 
-async def test_without_colour_all_is_told_by_glyphs(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_colour_glyphs_tell_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "NO_COLOR", "1")
     app = MapWindow(BASEMAP, trip_overlay())
     async with app.run_test(size=(100, 30)) as pilot:
@@ -191,14 +191,14 @@ async def test_without_colour_all_is_told_by_glyphs(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("heading", "arrow"), [(0, "▲"), (90, "▶"), (181, "▼"), (269, "◀"), (350, "▲")]
 )
-async def test_the_arrow_points_where_the_driver_goes(heading: float, arrow: str) -> None:
+async def test_the_arrow_points_along_the_heading(heading: float, arrow: str) -> None:
     app = MapWindow(None, trip_overlay(heading=float(heading)))
     async with app.run_test(size=(60, 16)) as pilot:
         await pilot.pause()
         assert f" {arrow} " in app.text()
 
 
-async def test_several_drivers_and_their_labels_leave_each_other_room() -> None:
+async def test_labels_of_several_drivers_do_not_overlap() -> None:
     names = [f"Driver {number:02}" for number in range(12)]
     markers = tuple(
         Marker("driver", name, LatLng(47.07 + 0.0012 * (at % 4), 15.44 + 0.0012 * (at // 4)), 0.0)
@@ -219,12 +219,21 @@ async def test_several_drivers_and_their_labels_leave_each_other_room() -> None:
         assert app.map.following
 
 
-WORDS = ["寿司カゼ 🍣", "Ken\x1b[31m\x07", "‮drow", "a" * 300, "👩‍👩‍👧‍👦 family", "नमस्ते", "\n\t", ""]
+TEXTS = [
+    "寿司カゼ 🍣",
+    "Ken\x1b[31m\x07",
+    "‮drow",
+    "a" * 300,
+    "👩‍👩‍👧‍👦 family",
+    "नमस्ते",
+    "\n\t",
+    "",
+]
 
 
-@pytest.mark.parametrize("words", WORDS)
-async def test_any_words_keep_every_line_as_wide_as_the_window(words: str) -> None:
-    app = MapWindow(BASEMAP, trip_overlay(label=words, hud=words))
+@pytest.mark.parametrize("text", TEXTS)
+async def test_any_label_keeps_every_line_as_wide_as_the_window(text: str) -> None:
+    app = MapWindow(BASEMAP, trip_overlay(label=text, hud=text))
     async with app.run_test(size=(61, 17)) as pilot:
         for size in ((61, 17), (30, 8), (9, 3)):
             await pilot.resize_terminal(*size)
@@ -244,7 +253,7 @@ EVERYWHERE = [
 ]
 
 
-async def test_no_size_and_no_place_breaks_it() -> None:
+async def test_every_size_and_position_can_be_drawn() -> None:
     app = MapWindow(BASEMAP, Overlay())
     async with app.run_test(size=(20, 6)) as pilot:
         await pilot.pause()
@@ -271,7 +280,7 @@ async def test_no_size_and_no_place_breaks_it() -> None:
                     assert len(app.lines()) == size[1]
 
 
-async def test_an_empty_scene_shows_the_town_and_nothing_at_all_is_fine() -> None:
+async def test_an_empty_overlay_shows_the_town() -> None:
     app = MapWindow(BASEMAP, Overlay())
     async with app.run_test(size=(60, 20)) as pilot:
         await pilot.pause()
@@ -293,7 +302,7 @@ def test_drawing_is_a_function_of_its_arguments() -> None:
     assert RenderedBasemap.draw(BASEMAP, view, palette) == rendered
 
 
-def test_words_that_change_are_painted_to_their_end() -> None:
+def test_changed_text_is_painted_to_its_end() -> None:
     palette = Palette.of({}, dark=True)
     view = View.enclosing(trip_overlay().lat_lngs(), 80, 24)
     rendered = RenderedBasemap.draw(None, view, palette)
@@ -308,7 +317,7 @@ def test_words_that_change_are_painted_to_their_end() -> None:
     assert label.width >= len(" Kenneth ")
 
 
-async def test_the_window_is_kept_until_much_closer_would_do() -> None:
+async def test_the_window_is_kept_until_a_much_closer_one_fits() -> None:
     def approach(part: float) -> Overlay:
         return Overlay(tuple(one for one in trip_overlay(part).markers if one.kind != "restaurant"))
 
@@ -322,4 +331,4 @@ async def test_the_window_is_kept_until_much_closer_would_do() -> None:
             app.map.show(approach(step / 100))
         assert 2 <= app.map.basemap_draws <= 5
         app.map.show(trip_overlay(0.8))
-        assert "◆" in app.text(), "who comes into the scene comes into view"
+        assert "◆" in app.text(), "a new marker comes into view"

@@ -1,4 +1,4 @@
-"""The geometry of a ride: how far one gets, where one is then, which way one looks."""
+"""The geometry of a route: distance, position and heading along it."""
 
 from itertools import pairwise
 
@@ -31,14 +31,14 @@ def walked(polyline: Polyline, start: float, end: float) -> float:
 
 
 @given(ways, shares, shares)
-def test_the_distance_covered_is_speed_times_time(way: list[Point], a: float, b: float) -> None:
+def test_distance_along_the_line_is_speed_times_time(way: list[Point], a: float, b: float) -> None:
     polyline = Polyline(way)
     start, end = sorted((a * polyline.metres, b * polyline.metres))
     assert walked(polyline, start, end) == pytest.approx(end - start, rel=1e-3, abs=0.2)
 
 
 @given(ways, st.floats(allow_nan=False, allow_infinity=False, width=32))
-def test_nobody_gets_past_either_end(way: list[Point], metres: float) -> None:
+def test_positions_are_clamped_to_the_ends(way: list[Point], metres: float) -> None:
     polyline = Polyline(way)
     place = polyline.at(metres).point
     if metres >= polyline.metres:
@@ -49,7 +49,7 @@ def test_nobody_gets_past_either_end(way: list[Point], metres: float) -> None:
 
 
 @given(ways, st.lists(shares, min_size=2, max_size=20))
-def test_it_only_ever_goes_forward(way: list[Point], moments: list[float]) -> None:
+def test_positions_only_go_forward(way: list[Point], moments: list[float]) -> None:
     polyline = Polyline(way)
     done = [walked(polyline, 0, share * polyline.metres) for share in sorted(moments)]
     for before, after in pairwise(done):
@@ -57,7 +57,7 @@ def test_it_only_ever_goes_forward(way: list[Point], moments: list[float]) -> No
 
 
 @given(ways, shares)
-def test_one_looks_along_the_leg_one_is_on(way: list[Point], share: float) -> None:
+def test_the_heading_is_that_of_the_current_leg(way: list[Point], share: float) -> None:
     polyline = Polyline(way)
     assume(polyline.metres > 10)
     metres = share * (polyline.metres - 2)
@@ -70,19 +70,19 @@ def test_one_looks_along_the_leg_one_is_on(way: list[Point], share: float) -> No
 
 
 @given(points, points)
-def test_every_direction_is_one_that_the_server_takes(a: Point, b: Point) -> None:
+def test_every_heading_is_valid_for_the_server(a: Point, b: Point) -> None:
     assert 0 <= bearing(a, b) < 360
 
 
 @pytest.mark.parametrize(
     ("lat", "lng", "degrees"), [(1, 0, 0), (0, 1, 90), (-1, 0, 180), (0, -1, 270), (1, -1e-9, 0)]
 )
-def test_the_four_winds(lat: float, lng: float, degrees: float) -> None:
+def test_bearings_of_the_four_directions(lat: float, lng: float, degrees: float) -> None:
     there = Point(lat=HERE.lat + lat / 1000, lng=HERE.lng + lng / 1000)
     assert bearing(HERE, there) == degrees
 
 
-def test_a_corner_turns_the_head() -> None:
+def test_the_heading_changes_at_a_corner() -> None:
     corner = Point(lat=47.07, lng=15.45)
     polyline = Polyline([HERE, corner, Point(lat=47.08, lng=15.45)])
     first = metres_between(HERE, corner)
@@ -91,18 +91,18 @@ def test_a_corner_turns_the_head() -> None:
     assert polyline.at(first + 1).heading == 0
 
 
-def test_a_way_without_length_has_a_place_and_no_direction() -> None:
+def test_a_line_without_length_has_a_position_and_no_heading() -> None:
     for way in ([HERE], [HERE, HERE, HERE]):
         polyline = Polyline(way)
         assert (polyline.metres, polyline.at(5).point, polyline.at(5).heading) == (0, HERE, None)
 
 
-def test_a_corner_said_twice_is_one() -> None:
+def test_equal_neighbours_are_one_corner() -> None:
     there = Point(lat=47.08, lng=15.44)
     assert Polyline([HERE, HERE, there, there]).at(10) == Polyline([HERE, there]).at(10)
 
 
-def test_the_date_line_is_no_wall() -> None:
+def test_a_line_crosses_the_date_line() -> None:
     polyline = Polyline([Point(lat=0, lng=179.999), Point(lat=0, lng=-179.999)])
     assert polyline.metres == pytest.approx(222, abs=1)
     assert abs(polyline.at(polyline.metres / 2 - 1).lng) == pytest.approx(180, abs=1e-4)

@@ -1,4 +1,4 @@
-"""A ride as it is seen: the trail, the way ahead, what is left, and what is in doubt."""
+"""A driver as seen: the trail, the route ahead, what is left, suspect locations."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -32,7 +32,7 @@ def led() -> DriverTrack:
     return track
 
 
-def test_the_way_behind_follows_the_corners_of_the_way_ahead() -> None:
+def test_the_trail_follows_the_corners_of_the_route() -> None:
     track = led()
     whole = track.metres_left
     assert whole == pytest.approx(Polyline([A, B, C]).metres)
@@ -44,7 +44,7 @@ def test_the_way_behind_follows_the_corners_of_the_way_ahead() -> None:
     assert not track.needs_route
 
 
-def test_who_leaves_the_way_gets_another_one() -> None:
+def test_a_driver_off_the_route_needs_another() -> None:
     track = led()
     track.add(seen(2, 47.005, 15.0))
     assert track.needs_route
@@ -53,7 +53,7 @@ def test_who_leaves_the_way_gets_another_one() -> None:
     assert track.metres_left == pytest.approx(straight * DETOUR)
 
 
-def test_one_in_doubt_moves_nothing() -> None:
+def test_a_suspect_location_changes_nothing() -> None:
     track = led()
     before = track.newest, track.trail, track.metres_left
     track.add(seen(2, 10.0, 10.0, suspect=True))
@@ -63,7 +63,7 @@ def test_one_in_doubt_moves_nothing() -> None:
     assert "doubtful" not in tracking_format.trip_line(track, NOON + timedelta(seconds=3))
 
 
-def test_another_target_wants_another_way() -> None:
+def test_another_target_needs_another_route() -> None:
     track = led()
     track.target = C
     assert not track.needs_route
@@ -75,7 +75,7 @@ def test_another_target_wants_another_way() -> None:
     assert tracking_format.eta_parts(track, NOON) == []
 
 
-def test_a_straight_line_is_no_way_to_draw() -> None:
+def test_a_straight_route_is_not_drawn() -> None:
     track = DriverTrack(C)
     track.add(seen(1, A.lat, A.lng))
     track.set_route(Route(metres=0, along_streets=False, points=[A, C]))
@@ -84,7 +84,7 @@ def test_a_straight_line_is_no_way_to_draw() -> None:
     assert track.metres_left == pytest.approx(metres_between(A, C) * DETOUR)
 
 
-def test_time_runs_down_between_two_positions() -> None:
+def test_the_time_left_runs_down_between_two_locations() -> None:
     track = led()
     left = track.metres_left
     assert left is not None
@@ -96,7 +96,7 @@ def test_time_runs_down_between_two_positions() -> None:
     assert track.seconds_left(NOON + timedelta(hours=1)) == 0
 
 
-def test_words_say_how_old_it_is() -> None:
+def test_the_text_says_how_old_the_location_is() -> None:
     track = led()
     track.add(seen(2, A.lat, A.lng + 0.0001, speed_mps=5.0))
     assert (
@@ -110,7 +110,7 @@ def test_words_say_how_old_it_is() -> None:
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
-def test_along_the_way_what_is_behind_and_ahead_is_the_whole(shares: list[float]) -> None:
+def test_trail_and_rest_of_the_route_are_the_whole(shares: list[float]) -> None:
     track = led()
     polyline = Polyline([A, B, C])
     for seq, share in enumerate(sorted(shares), 2):
@@ -125,7 +125,7 @@ def test_along_the_way_what_is_behind_and_ahead_is_the_whole(shares: list[float]
 
 
 @given(st.floats(46.99, 47.02), st.floats(14.99, 15.03))
-def test_nothing_on_the_way_is_nearer_than_the_nearest(lat: float, lng: float) -> None:
+def test_no_position_on_the_line_is_nearer_than_the_nearest(lat: float, lng: float) -> None:
     polyline, point = Polyline([A, B, C]), Point(lat=lat, lng=lng)
     along, off = polyline.nearest(point)
     assert 0 <= along <= polyline.metres

@@ -1,4 +1,4 @@
-"""A simulated ride at a live server: how it moves, what trouble does to it, how it ends."""
+"""A simulated trip at a live server: how it moves, meets errors and ends."""
 
 import asyncio
 import json
@@ -42,7 +42,7 @@ async def place(live_server: LiveServer, data_dir: Path) -> Place:
 
 @pytest.fixture
 async def front(live_server: LiveServer) -> AsyncIterator[Front]:
-    """What the ride speaks to."""
+    """The API that the trip uses."""
     async with front_of(live_server.url) as front:
         yield front
 
@@ -58,7 +58,7 @@ async def api(front: Front, place: Place) -> AsyncIterator[Api]:
 
 @pytest.fixture
 async def driver(api: Api) -> DriverOnDuty:
-    """The first on the roster."""
+    """The first driver."""
     return await on_duty(api)
 
 
@@ -66,7 +66,7 @@ async def on_duty(api: Api) -> DriverOnDuty:
     return (await api.drivers_on_duty()).items[0]
 
 
-def a_ride(
+def a_trip(
     api: Api, driver: DriverOnDuty, *stops: Point, interval: float = 0.1, **more: Any
 ) -> Trip:
     more = {"start": BASE, "pace": QUICK} | more
@@ -77,10 +77,10 @@ def between(a: Sent, b: Sent) -> float:
     return metres_between(a.point, b.point)
 
 
-async def test_it_moves_to_the_stop_at_its_speed_and_says_so(
+async def test_a_trip_moves_at_its_speed_and_reports_it(
     api: Api, driver: DriverOnDuty, front: Front
 ) -> None:
-    trip = a_ride(api, driver)
+    trip = a_trip(api, driver)
     assert trip.progress == 0
     assert await trip.run()
     assert (trip.end, trip.progress, trip.error) == (TripEnd.ARRIVED, 1.0, None)
@@ -98,8 +98,10 @@ async def test_it_moves_to_the_stop_at_its_speed_and_says_so(
     assert (location.lat, location.lng, location.suspect) == (NEAR.lat, NEAR.lng, False)
 
 
-async def test_it_passes_every_stop_in_turn(api: Api, driver: DriverOnDuty, front: Front) -> None:
-    trip = a_ride(api, driver, NEAR, BASE, interval=0.05)
+async def test_a_trip_passes_every_stop_in_turn(
+    api: Api, driver: DriverOnDuty, front: Front
+) -> None:
+    trip = a_trip(api, driver, NEAR, BASE, interval=0.05)
     assert await trip.run()
     assert trip.metres == pytest.approx(120, abs=1)
     assert front.sent[-1].point == BASE
@@ -107,7 +109,7 @@ async def test_it_passes_every_stop_in_turn(api: Api, driver: DriverOnDuty, fron
     assert {one.position.heading for one in front.sent} == {0.0, 180.0}
 
 
-async def test_it_keeps_to_the_streets(data_dir: Path) -> None:
+async def test_a_trip_keeps_to_the_streets(data_dir: Path) -> None:
     corner = Point(lat=BASE.lat, lng=BASE.lng + 0.0005)
     end = north_of(corner, 50)
     line = [[one.lng, one.lat] for one in (BASE, corner, end)]
@@ -123,7 +125,7 @@ async def test_it_keeps_to_the_streets(data_dir: Path) -> None:
         async with front_of(server.url) as front:
             session = Session(front.url, Wire())
             await session.log_in(place.employees[0], PASSWORD)
-            trip = a_ride(Api(session), await on_duty(Api(session)), end)
+            trip = a_trip(Api(session), await on_duty(Api(session)), end)
             assert await trip.run()
             await session.close()
     assert trip.points[0] == BASE
@@ -138,11 +140,11 @@ async def test_it_keeps_to_the_streets(data_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("status", [0, 502])
-async def test_while_the_server_is_away_it_moves_on_and_never_jumps(
+async def test_a_trip_goes_on_during_an_outage_without_a_jump(
     api: Api, driver: DriverOnDuty, front: Front, status: int
 ) -> None:
-    trip = a_ride(api, driver, FAR)
-    riding = asyncio.create_task(trip.run())
+    trip = a_trip(api, driver, FAR)
+    running = asyncio.create_task(trip.run())
     await wait_until(lambda: len(front.taken) >= 3)
     front.refuse = status
     await wait_until(lambda: trip.error is not None)
@@ -153,7 +155,7 @@ async def test_while_the_server_is_away_it_moves_on_and_never_jumps(
     front.refuse = None
     await wait_until(lambda: len(front.taken) >= 8)
     trip.stop()
-    assert not await riding
+    assert not await running
     after = front.taken[front.taken.index(before) + 1]
     assert between(before, after) == pytest.approx(FASTEST * (after.at - before.at), abs=4)
     # aiohttp asks twice where a connection that it had kept breaks.
@@ -168,26 +170,26 @@ async def test_while_the_server_is_away_it_moves_on_and_never_jumps(
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_it_asks_again_when_the_server_says_so(
+async def test_a_trip_retries_when_the_server_says(
     api: Api, driver: DriverOnDuty, front: Front, status: int
 ) -> None:
     front.refuse, front.retry_after = status, "1"
-    trip = a_ride(api, driver)
-    riding = asyncio.create_task(trip.run())
+    trip = a_trip(api, driver)
+    running = asyncio.create_task(trip.run())
     await wait_until(lambda: front.sent)
     front.refuse = None
-    assert await riding
+    assert await running
     first, second = front.sent[:2]
     assert second.at - first.at >= 1
     assert between(first, second) == pytest.approx(FASTEST * (second.at - first.at), abs=4)
 
 
 @pytest.mark.parametrize("status", [403, 404])
-async def test_it_ends_with_the_reason_where_it_is_refused(
+async def test_a_refused_trip_ends_with_the_reason(
     api: Api, driver: DriverOnDuty, front: Front, status: int
 ) -> None:
     front.refuse = status
-    trip = a_ride(api, driver)
+    trip = a_trip(api, driver)
     assert not await trip.run()
     assert trip.end is TripEnd.REFUSED
     assert trip.error is not None
@@ -195,120 +197,120 @@ async def test_it_ends_with_the_reason_where_it_is_refused(
     assert len(front.sent) == 1
 
 
-async def test_another_restaurants_driver_is_refused(
+async def test_a_trip_of_another_restaurants_driver_is_refused(
     api: Api, driver: DriverOnDuty, live_server: LiveServer, data_dir: Path
 ) -> None:
     other = await open_restaurant(data_dir, live_server.url, "Other")
-    trip = a_ride(api, driver.model_copy(update={"id": other.drivers[0]}))
+    trip = a_trip(api, driver.model_copy(update={"id": other.drivers[0]}))
     assert not await trip.run()
     assert trip.error is not None
     assert trip.error.message
 
 
-async def test_one_that_is_stopped_can_be_gone_on_with(
+async def test_a_stopped_trip_can_be_continued_by_another(
     api: Api, driver: DriverOnDuty, front: Front
 ) -> None:
-    first = a_ride(api, driver, FAR)
-    riding = asyncio.create_task(first.run())
+    first = a_trip(api, driver, FAR)
+    running = asyncio.create_task(first.run())
     await wait_until(lambda: first.metres_done > 20)
     first.stop()
-    assert not await riding
+    assert not await running
     assert first.end is TripEnd.STOPPED
     left = first.position
     assert first.position == left
     assert 20 < metres_between(BASE, left) < 2_000
     count, end = len(front.sent), north_of(left, 40)
-    assert await a_ride(api, driver, end, start=left).run()
+    assert await a_trip(api, driver, end, start=left).run()
     assert metres_between(front.sent[count].point, left) < 1
     assert front.sent[-1].point == end
 
 
-async def test_stopped_before_it_began_it_sends_nothing_and_cancelled_it_ends(
+async def test_a_trip_stopped_before_its_start_sends_nothing(
     api: Api, driver: DriverOnDuty, front: Front
 ) -> None:
-    trip = a_ride(api, driver, FAR)
+    trip = a_trip(api, driver, FAR)
     trip.stop()
     assert not await trip.run()
     assert not front.sent
-    trip = a_ride(api, driver, FAR)
-    riding = asyncio.create_task(trip.run())
+    trip = a_trip(api, driver, FAR)
+    running = asyncio.create_task(trip.run())
     await wait_until(lambda: front.sent)
-    riding.cancel()
+    running.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await riding
+        await running
     assert trip.end is TripEnd.STOPPED
 
 
-async def test_cancelled_as_an_answer_comes_it_ends(
+async def test_a_trip_cancelled_as_an_answer_comes_ends(
     api: Api, driver: DriverOnDuty, front: Front, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_location = api.put_location
 
     async def put(driver_id: str, position: DriverPosition) -> None:
         await put_location(driver_id, position)
-        riding.cancel()
+        running.cancel()
 
     monkeypatch.setattr(api, "put_location", put)
-    riding = asyncio.create_task(a_ride(api, driver, FAR).run())
+    running = asyncio.create_task(a_trip(api, driver, FAR).run())
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(riding, PATIENCE)
+        await asyncio.wait_for(running, PATIENCE)
     assert len(front.sent) == 1
 
 
-async def test_it_begins_where_the_driver_was_last_or_else_at_the_first_stop(
+async def test_a_trip_starts_where_the_driver_was_or_at_the_first_stop(
     api: Api, driver: DriverOnDuty, front: Front
 ) -> None:
-    assert await a_ride(api, driver, NEAR, start=None).run()
+    assert await a_trip(api, driver, NEAR, start=None).run()
     assert front.sent[0].point == NEAR
-    assert await a_ride(api, await on_duty(api), BASE, start=None).run()
+    assert await a_trip(api, await on_duty(api), BASE, start=None).run()
     assert metres_between(front.sent[1].point, NEAR) < 1
     assert front.sent[-1].point == BASE
 
 
-async def test_without_a_way_it_goes_as_the_crow_flies_and_else_asks_again(
+async def test_without_a_route_a_trip_is_straight_and_errors_are_retried(
     api: Api, driver: DriverOnDuty, front: Front
 ) -> None:
     front.refuse_ways = 404
-    assert await a_ride(api, driver).run()
+    assert await a_trip(api, driver).run()
     front.refuse_ways, front.ways = 503, 0
-    trip = a_ride(api, driver)
-    riding = asyncio.create_task(trip.run())
+    trip = a_trip(api, driver)
+    running = asyncio.create_task(trip.run())
     await wait_until(lambda: front.ways >= 2)
     assert trip.metres is None
     assert trip.position == BASE
     front.refuse_ways = None
-    assert await riding
+    assert await running
 
 
-async def test_a_server_that_does_not_answer_is_not_waited_for(
+async def test_an_unanswered_request_times_out(
     driver: DriverOnDuty, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trip_module, "REQUEST_SECONDS", 0.3)
     silent = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
     session = Session(f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}", Wire())
-    monkeypatch.setattr(session._grant, "access", lambda _rejected=None: asyncio.sleep(0, "token"))
-    trip = a_ride(Api(session), driver)
-    riding = asyncio.create_task(trip.run())
+    monkeypatch.setattr(session._tokens, "access", lambda _rejected=None: asyncio.sleep(0, "token"))
+    trip = a_trip(Api(session), driver)
+    running = asyncio.create_task(trip.run())
     await wait_until(lambda: trip.error is not None)
     assert trip.error is not None
     assert "did not answer" in trip.error.message
     trip.stop()
-    assert not await riding
+    assert not await running
     await session.close()
     silent.close()
 
 
-async def test_a_long_way_is_ridden_faster_but_never_at_a_jump(
+async def test_a_long_trip_is_faster_but_never_above_the_limit(
     api: Api, driver: DriverOnDuty, front: Front
 ) -> None:
     for longest, speed in ((100.0, 40.0), (None, 6.0), (1000.0, 6.0), (200.0, 20.0)):
-        trip = a_ride(api, driver, FAR, pace=1.0, longest=longest)
-        riding = asyncio.create_task(trip.run())
+        trip = a_trip(api, driver, FAR, pace=1.0, longest=longest)
+        running = asyncio.create_task(trip.run())
         count = len(front.sent)
         await wait_until(lambda count=count: len(front.sent) > count)  # type: ignore[misc]
         assert trip.speed == pytest.approx(speed, rel=0.01)
         trip.stop()
-        await riding
+        await running
 
 
 def test_every_vehicle_has_its_speed() -> None:
@@ -322,7 +324,7 @@ def test_every_vehicle_has_its_speed() -> None:
     assert speed_of("bicycle", 0.0001) == FASTEST
 
 
-async def test_what_cannot_be_ridden_is_told(api: Api, driver: DriverOnDuty) -> None:
+async def test_a_trip_without_stops_or_interval_raises(api: Api, driver: DriverOnDuty) -> None:
     with pytest.raises(ValueError, match="a stop"):
         Trip(api, driver, (), 1)
     for interval, pace in ((0, 1), (1, 0), (float("nan"), 1), (-1, 1)):

@@ -301,7 +301,7 @@ async def test_real_positions_need_a_second_key_press(
         finally:
             driving.cancel()
             await asyncio.wait({driving})
-    await wait_until(lambda: len(trips) == 0, what="nobody rides on after the window is closed")
+    await wait_until(lambda: len(trips) == 0, what="no trip goes on after the window is closed")
 
 
 async def _drive(town: Town, driver_id: str) -> None:
@@ -322,7 +322,7 @@ async def test_simulated_trips_end_with_the_log_out(
         trips = window.controller.trips
         window.app.log_out()
         await wait_until(lambda: not window.app.panels, what="logged out")
-        await wait_until(lambda: len(trips) == 0, what="nobody rides on")
+        await wait_until(lambda: len(trips) == 0, what="no trip goes on")
 
 
 async def test_an_outage_is_shown_and_all_goes_on_after_it(
