@@ -27,7 +27,7 @@ employee: run-env ## the employee app (SERVER=http://host:port)
 	@exec $(PY) -m tui.employee $(if $(SERVER),--server '$(SERVER)') $(ARGS)
 
 test: dev-env model azurite ## the tests, with a Redis of their own (ARGS="-k word")
-	@$(PYTEST) -m "not soak and not others" -n 3 --dist loadfile $(ARGS)
+	@$(PYTEST) -m "not soak and not others" -n 4 --dist loadfile $(ARGS)
 
 test-all: dev-env ## what the tests leave out: clients that others' tools make of the interface
 	@$(PYTEST) -m others $(ARGS)

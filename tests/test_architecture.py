@@ -277,6 +277,12 @@ def declared() -> set[str]:
     }
 
 
+def test_every_test_file_has_a_name_of_its_own() -> None:
+    """pytest imports them by it."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
+
+
 def test_what_is_imported_is_declared() -> None:
     # multidict and yarl are aiohttp's own vocabulary, rich is Textual's, engineio Socket.IO's,
     # azure-core the blob client's.

@@ -293,7 +293,7 @@ async def test_it_works_in_every_size(demo_server: LiveServer, tmp_path: Path) -
         await customer.sees("▌Maya Hello")
 
 
-async def test_an_error_in_a_talk_is_said(customer: Side) -> None:
+async def test_an_error_in_a_chat_session_is_shown(customer: Side) -> None:
     await ask(customer, "Trouble")
     panel = customer.panel
     assert isinstance(panel, ConversationPanel)
@@ -303,7 +303,7 @@ async def test_an_error_in_a_talk_is_said(customer: Side) -> None:
     def broken(_frame: object, _now: float) -> None:
         raise RuntimeError("a mistake of ours")
 
-    chat_session.conversation.take = broken  # type: ignore[method-assign]
+    chat_session.conversation.apply = broken  # type: ignore[method-assign]
     chat_session.send("boom")
     await customer.sees("Stopped by an error")
     assert chat_session.meter.state is State.DOWN

@@ -127,7 +127,7 @@ async def test_an_account_that_is_deleted_leaves_nothing(
 ) -> None:
     password = (demo_server.settings.data_dir / PASSWORD_FILE).read_text().strip()
     async with customer_side(demo_server.url, tmp_path) as side:
-        side.panel.store.add_pending("cht-elsewhere", UnsentMessage("never sent"))
+        side.panel.store.write("cht-elsewhere", UnsentMessage("never sent"))
         assert kept(tmp_path)
         await side.press("escape", "f2")
         await side.sees("Delete account")

@@ -82,7 +82,7 @@ async def live(meter: Meter) -> None:
 async def test_what_is_said_comes_back_once_and_leaves_the_outbox(
     far: FaultyRoom, room: Room, reader: Reader, meter: Meter
 ) -> None:
-    sent = [room.say(text) for text in ("one", "two", "three")]
+    sent = [room.send(text) for text in ("one", "two", "three")]
     await reader.has("one", "two", "three")
     assert not room.outbox
     assert [kept["client_id"] for kept in far.kept] == [one.client_id for one in sent]
@@ -125,7 +125,7 @@ async def test_messages_arrive_once_and_in_order_while_every_connection_breaks(
     far.on_frame = break_some
     texts = [f"message {number}" for number in range(60)]
     for text in texts:
-        room.say(text)
+        room.send(text)
     await wait_until(lambda: not room.outbox, 30, what="everything to have come back")
     assert [kept["text"] for kept in far.kept] == texts
     await reader.has(*texts)
@@ -138,8 +138,8 @@ async def test_a_message_is_kept_while_there_is_no_server(
     await live(meter)
     await faulty.stop()
     await wait_until(lambda: meter.state is State.RETRY, what="the loss to be noticed")
-    room.say("are you there?")
-    room.say("hello?")
+    room.send("are you there?")
+    room.send("hello?")
     await faulty.start()
     await reader.has("are you there?", "hello?")
     assert [kept["text"] for kept in far.kept] == ["are you there?", "hello?"]
@@ -148,7 +148,7 @@ async def test_a_message_is_kept_while_there_is_no_server(
 async def test_an_outbox_outlives_its_room(session: Session, far: FaultyRoom, meter: Meter) -> None:
     outbox = Outbox()
     async with Room(session, CHAT, meter, outbox=outbox) as first:
-        first.say("never sent: nobody reads this room")
+        first.send("never sent: nobody reads this room")
     assert len(outbox) == 1
     async with Room(session, CHAT, meter, "c-0", outbox=outbox) as second:
         frame = await anext(second)
@@ -178,8 +178,8 @@ async def test_what_cannot_be_taken_now_is_sent_again_in_order(
         return True
 
     far.on_frame = refuse
-    room.say("first")
-    room.say("second")
+    room.send("first")
+    room.send("second")
     await reader.has("first", "second")
     assert far.texts() == ["first", "first", "first", "second"]
     assert not reader.errors
@@ -198,7 +198,7 @@ async def test_what_goes_beyond_an_accounts_bytes_waits_and_arrives(
         async with Room(session, chat_id, meter) as room:
             reader, started = Reader(room), time.monotonic()
             for text in texts:
-                room.say(text)
+                room.send(text)
             await reader.has(*texts)
             assert time.monotonic() - started > 1
             assert not reader.errors, "it is nothing that a person need know"
@@ -224,8 +224,8 @@ async def test_a_message_that_is_not_wanted_is_told_and_the_next_goes_out(
         return True
 
     far.on_frame = refuse
-    bad = room.say("bad")
-    room.say("good")
+    bad = room.send("bad")
+    room.send("good")
     await reader.has("good")
     assert [error.client_id for error in reader.errors] == [bad.client_id]
     assert not room.outbox
@@ -239,7 +239,7 @@ async def test_a_message_that_does_not_come_back_is_sent_again_over_the_same_con
 
     far.on_frame = swallow
     async with Room(session, CHAT, meter, "c-0", echo=1) as room:
-        room.say("hello")
+        room.send("hello")
         frame = await anext(room)
         assert isinstance(frame, ChatMessage)
     assert far.texts() == ["hello", "hello"]
@@ -256,8 +256,8 @@ async def test_a_frame_too_large_is_not_sent_for_ever(
         return True
 
     far.on_frame = too_large
-    huge = room.say("huge")
-    room.say("small")
+    huge = room.send("huge")
+    room.send("small")
     await reader.has("small")
     assert [error.client_id for error in reader.errors] == [huge.client_id]
     assert far.texts().count("huge") == 1
@@ -336,7 +336,7 @@ async def test_reset_is_raised_and_what_is_unsent_is_kept(
         await socket.close(code=1000)
 
     far.before_open = reset
-    room.say("still here")
+    room.send("still here")
     with pytest.raises(ResetStream):
         await asyncio.wait_for(reader.task, 10)
     assert [one.text for one in room.outbox] == ["still here"]

@@ -231,6 +231,18 @@ async def test_ctrl_c_says_how_to_quit(demo_server: LiveServer, tmp_path: Path) 
         await sees(app, "Press ctrl+q to quit.")
 
 
+async def test_an_error_of_our_own_in_a_panel_is_shown(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    async def fail() -> None:
+        raise RuntimeError("broken")
+
+    async with signed_in(demo_server.url, tmp_path) as (app, _):
+        app.echo.run_worker(fail(), exit_on_error=False)
+        await sees(app, "Stopped by an error: RuntimeError('broken').")
+        assert app.echo.meter.state is State.DOWN
+
+
 async def test_x_cuts_the_line_of_the_panel_in_front(
     demo_server: LiveServer, tmp_path: Path
 ) -> None:

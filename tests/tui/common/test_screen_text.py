@@ -61,7 +61,7 @@ def test_every_terminal_goes_on_where_the_row_does_and_leaves_nothing(
     field = re.sub(
         "\u200d(?![\u2600-\u2bff\U0001f000-\U0001f1e5\U0001f400-\U0001faff])", "", in_one_line(text)
     )
-    for shown in (plain(text)(text), field):
+    for shown in (plain(text), plain(text, newlines=True), field):
         cells = drawn_in(terminal, shown)
         end = cell_len(shown)
         assert [at for at, char in enumerate(cells) if char == "|"] == [end]

@@ -238,3 +238,18 @@ async def test_the_card_shows_a_summary(
         await pilot.press("2")
         await sees(app, "1 Orders  1", "arrives ", "●━━◉╌╌○╌╌○╌╌○  Accepted")
         assert "Restaurant" not in shown(app)
+
+
+async def test_a_row_stands_under_its_headings_as_wide_as_the_table(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    async with customer_window(demo_server.url, tmp_path) as (app, _):
+        await sees(app, "#2002")
+        table = table_of(app)
+        await wait_until(lambda: "Age" in table.header().plain, what="room for the age")
+        lines = shown(app).splitlines()
+        heading = next(line for line in lines if "Restaurant" in line and "Status" in line)
+        row = next(line for line in lines if "#2002" in line)
+        assert heading.index("Order") == row.index("#2002")
+        assert heading.index("Restaurant") == row.index("Napoli")
+        assert row[: heading.index("Age") + 3].rstrip()[-1] in "mhd", "the age is cut off"

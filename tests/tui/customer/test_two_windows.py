@@ -30,7 +30,7 @@ async def test_an_order_placed_in_another_window_is_followed(
         for status in ("accepted", "preparing", "ready", "out_for_delivery"):
             await kitchen.step(order["id"], status)
         await come_back(app)
-        await sees(app, "On its way", "1 open ·", "no position yet")
+        await sees(app, "On its way", "1 open ·", "no location yet")
         assert orders_of(app).store.get(order["id"]) is not None
 
 

@@ -134,7 +134,7 @@ async def test_sent_twice_it_is_one(demo_server: LiveServer, guest: Rest, tmp_pa
         desk = await at_desk(window)
         desk.draft.title, desk.draft.body = "Rain", "Slow"
         new, key = desk.draft.attempt(window.app.session.server_now())
-        lost = await window.app.api.add(new, key)
+        lost = await window.app.api.announce(new, key)
         screen = await composing(window)
         assert screen is not None
         await window.press("ctrl+s")

@@ -1,4 +1,4 @@
-"""The tokens of whoever is signed in, renewed once however many ask."""
+"""The tokens of one sign-in, renewed once for all requests that wait for it."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ NOBODY = "You are not signed in."
 class TokenManager:
     """Access and refresh token of one sign-in, shared with other windows through `store`.
 
-    The file leads: whoever renews takes the refresh token from it, under its lock, since another
-    window may have used up the one in memory. A file that has become another account's is left
-    alone; from then on this sign-in lives in memory only, as it does without a store.
+    The file has the last word: a renewal takes the refresh token from it, under its lock, since
+    another window may have used up the one in memory. A file that now holds another account's
+    sign-in is left alone; this one then lives in memory only, as it does without a store.
     """
 
     def __init__(self, refresh: Refresh, store: TokenStore | None) -> None:
@@ -72,7 +72,7 @@ class TokenManager:
         try:
             await self._renewed()
         except (Unreachable, ApiError):
-            # It was only early: the old one still serves while the server cannot be reached.
+            # The renewal was early: the old token is still valid while the server is away.
             if self._access is None or time.monotonic() >= self._expires_at:
                 raise
             self._early_at = min(self._expires_at, time.monotonic() + EARLY_AGAIN_AFTER)
@@ -97,14 +97,14 @@ class TokenManager:
 
         Raises `Unreachable` and `ApiError` where the server could not decide.
         """
-        stored = await self._store.look()
+        stored = await self._store.peek()
         if stored is None:
             return False
         self.epoch += 1
         self.account = None
         self._token = stored.refresh_token
         self._access = None
-        self._store.ours = True
+        self._store.owned = True
         try:
             await self._renewed()
         except (Unreachable, ApiError):
@@ -126,7 +126,7 @@ class TokenManager:
             async with self._store.locked():
                 await self._sign_out(tell)
         except StoreBusy:
-            # Whoever hangs on to the lock must not keep anybody signed in.
+            # A window that holds the lock for ever must not keep anybody signed in.
             await self._sign_out(tell)
         finally:
             self._clear(NOBODY)
@@ -163,21 +163,21 @@ class TokenManager:
             raise
 
     async def _renew_alone(self) -> None:
-        found = await self._store.found(self.account.id if self.account else None)
-        if found is not None:
-            self._token, self._key = found.refresh_token, found.idempotency_key
+        loaded = await self._store.load(self.account.id if self.account else None)
+        if loaded is not None:
+            self._token, self._key = loaded.refresh_token, loaded.idempotency_key
         if self._token is None:
             raise SignedOut(NOBODY)
         if self._key is None:
             self._key = uuid.uuid4().hex
-            if found is not None:
-                await self._store.note(replace(found, idempotency_key=self._key))
+            if loaded is not None:
+                await self._store.replace_file(replace(loaded, idempotency_key=self._key))
         asked_at = time.monotonic()
         try:
             granted = await self._refresh(self._token, self._key)
         except ApiError as refusal:
             if refusal.status in REFUSALS:
-                if found is not None:
+                if loaded is not None:
                     await self._store.delete()
                 why = refusal.message.rstrip(".")
                 raise SignedOut(
@@ -190,16 +190,16 @@ class TokenManager:
                 ) from refusal
             raise
         self._apply(granted, asked_at)
-        if found is not None:
+        if loaded is not None:
             await self._save(granted)
 
     async def _sign_out(self, tell: Callable[[str], Awaitable[None]] | None) -> None:
         account_id = self.account.id if self.account else None
         token = self._token
         try:
-            found = await self._store.found(account_id)
-            if found is not None:
-                token = found.refresh_token
+            loaded = await self._store.load(account_id)
+            if loaded is not None:
+                token = loaded.refresh_token
         except SignedOut:
             pass
         try:
@@ -226,5 +226,5 @@ class TokenManager:
         self.epoch += 1
         self.account = None
         self._access = self._token = self._key = None
-        self._store.ours = False
+        self._store.owned = False
         self._gone = words

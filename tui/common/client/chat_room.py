@@ -97,7 +97,7 @@ class Room(Stream[WebSocket, ServerFrame]):
         if writing is not None:
             await asyncio.wait({writing})
 
-    def say(self, text: str) -> UnsentMessage:
+    def send(self, text: str) -> UnsentMessage:
         """Send a message; its `client_id` is that of the frame that brings it back."""
         message = UnsentMessage(text)
         self.outbox.put(message)
@@ -240,7 +240,7 @@ class Room(Stream[WebSocket, ServerFrame]):
     # -- what has come of what was sent
 
     def _refused(self, frame: ErrorFrame) -> None:
-        """It is sent again, or told to whoever sent it."""
+        """Send the message again, or hand the refusal to the reader."""
         again = frame.code in {code.value for code in ErrorCode if code.again}
         wait = AGAIN_SECONDS if frame.retry_after_ms is None else frame.retry_after_ms / 1000
         mine = frame.client_id is None or frame.client_id in self.outbox
@@ -307,7 +307,7 @@ class Room(Stream[WebSocket, ServerFrame]):
 
 
 class _Frames:
-    """A WebSocket as what frames go out through."""
+    """Sends frames through a WebSocket."""
 
     def __init__(self, socket: WebSocket) -> None:
         self._channel = socket
@@ -317,7 +317,7 @@ class _Frames:
         await self._channel.send(frame.model_dump_json(), frame.type)
 
     def drop(self) -> None:
-        """Let whoever reads see that it is broken."""
+        """Break the connection, so that the reader notices."""
         self._channel.drop()
 
 

@@ -1,4 +1,4 @@
-"""Reading files that anything may stand in the place of."""
+"""Reading a file that may be anything (a pipe, a device), and sending one as a form."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class LongPoll(Poll[ItemT]):
             body = await request.read()
         except Unreachable:
             if self._sent_at is not None and time.monotonic() - self._sent_at >= HEALTHY_AFTER:
-                self._backoff.reset()  # it was held for a while: whoever cut it is there
+                self._backoff.reset()  # held for a while: the server is there, something cut it
             raise
         self._connection = None
         if request.response.status == 204:
@@ -93,7 +93,7 @@ class LongPoll(Poll[ItemT]):
             return
         news = self._parsed(body)
         if not self._is_news(news):
-            # Not what was asked for; asking again at once would only be told the same.
+            # Nothing new; asking again at once would only bring the same.
             await self._pause("the server repeats itself", self._backoff.lost())
             return
         self._backoff.reset()

@@ -1,4 +1,4 @@
-"""Messages of one chat that the server has not given back yet, and what sends them."""
+"""Messages that the server has not sent back yet: kept, sent, and stored on disk."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class UnsentMessage:
 class Outbox:
     """Keeps messages in the order they were written until each has come back.
 
-    It outlives the connection, so whoever opens the room again with it loses nothing; with a
-    store the process too.
+    It outlives the connection, so a room that is opened again with it loses nothing; with a store
+    it also outlives the process.
     """
 
     def __init__(self, store: OutboxStore | None = None, chat_id: str = "") -> None:
@@ -83,13 +83,13 @@ class Outbox:
 
 
 class Transport(Protocol):
-    """What a sender's frames go out through."""
+    """Where an `OutboxSender` sends its frames."""
 
     async def send(self, frame: ClientFrame) -> None:
-        """Raises `Unreachable` where it is broken for good."""
+        """Raises `Unreachable` where the connection is broken."""
 
     def drop(self) -> None:
-        """It is broken."""
+        """Break the connection."""
 
 
 class OutboxSender:
@@ -131,19 +131,19 @@ class OutboxSender:
             self.wake()
 
     def confirm_read(self, cursor: str) -> None:
-        """The server knows of that mark."""
+        """The server has that mark."""
         if cursor == self._read:
             self._read_sent = cursor
 
     def confirm(self, client_id: str) -> None:
-        """That message has come back, or is not wanted: the next may go."""
+        """That message has come back, or was refused: the next one may be sent."""
         if self.outbox.remove(client_id):
             self.in_flight = None
             self._send_at = 0.0
             self.wake()
 
     def resend_later(self, client_id: str | None, wait: float) -> None:
-        """That message, or else what was sent besides, could not be taken: again in a while."""
+        """That message (None: the read mark) was not taken: send it again in `wait` seconds."""
         if client_id is None:
             self._read_sent = None
             self._read_at = time.monotonic() + wait
@@ -153,7 +153,7 @@ class OutboxSender:
         self.wake()
 
     async def run(self, transport: Transport) -> None:
-        """Send what there is to send through this new outlet, until cancelled or it breaks."""
+        """Send through this new transport, until cancelled or it breaks."""
         self.in_flight = self._read_sent = None
         self._send_at = 0.0
         try:
@@ -170,7 +170,7 @@ class OutboxSender:
                     async with asyncio.timeout(pause):
                         await self._wake.wait()
         except Unreachable:
-            transport.drop()  # whoever reads sees it, and comes back
+            transport.drop()  # the reader notices, and connects again
 
     async def _send_read(self, transport: Transport) -> float | None:
         """The read mark, if it is due; else the seconds until it is."""

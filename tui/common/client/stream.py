@@ -1,4 +1,4 @@
-"""What every stream that comes back by itself has in common: reading, losing, waiting, cutting."""
+"""The base of all streams: connect, read, reconnect after a loss, drop the connection."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ItemT = TypeVar("ItemT")
 
 
 class AsyncReader(Generic[ItemT]):
-    """What is read by `async for news in it`, inside `async with`."""
+    """Read by `async for item in it`, inside `async with`."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -152,14 +152,14 @@ class Stream(AsyncReader[ItemT], Generic[ConnectionT, ItemT]):
         return self._epoch
 
     async def _connect(self, opening: Coroutine[Any, Any, ConnectionT]) -> ConnectionT:
-        """Wait until the connection stands, so that `drop_connection` can end the wait."""
-        self._dropped = None  # what was meant by it is gone
+        """Wait until the connection is open; `drop_connection` can end the wait."""
+        self._dropped = None  # it was about the connection before
         opened = self._opening = asyncio.ensure_future(opening)
         try:
             self._connection = await opened
         except asyncio.CancelledError:
             if opened.done() and not opened.cancelled() and opened.exception() is None:
-                opened.result().close()  # it stood just as we were cancelled
+                opened.result().close()  # it opened just as we were cancelled
             task = asyncio.current_task()
             if (task is not None and task.cancelling()) or not (self._dropped or self._finished):
                 raise
@@ -189,7 +189,7 @@ class Stream(AsyncReader[ItemT], Generic[ConnectionT, ItemT]):
         return error
 
     def _set_open(self, state: State) -> None:
-        """The stream stands, in `state`."""
+        """The stream is open, in `state`."""
         if self._lost_before:
             self._lost_before = False
             self._meter.reconnected()

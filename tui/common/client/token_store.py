@@ -49,7 +49,7 @@ class StoredToken:
     """A sign-in on disk.
 
     `idempotency_key` is set from before a refresh is sent until its answer is saved, so that
-    whoever finds it repeats that refresh instead of starting one of its own.
+    the next window repeats that refresh instead of starting another one.
     """
 
     refresh_token: str = field(repr=False)
@@ -208,16 +208,16 @@ ELSEWHERE = "You have signed out in another window."
 
 
 class SafeTokenStore:
-    """A sign-in's hold on a file that other windows use too.
+    """The token store as one sign-in uses it, which other windows use too.
 
-    A file that cannot be used is no reason to stop: `notice` says so, and the sign-in goes on in
-    memory. Every method but `locked` and `look` is for inside `locked`.
+    A file that cannot be used does not end the sign-in: `notice` says so, and it goes on in memory.
+    Every method but `locked` and `peek` is for inside `locked`.
     """
 
     def __init__(self, store: TokenStore | None) -> None:
         self._store = store
         self._usable = False
-        self.ours = False
+        self.owned = False
         """Whether the file has held this sign-in: if it is gone then, we have been signed out."""
         self.notice = ""
 
@@ -237,10 +237,10 @@ class SafeTokenStore:
         except StoreBusy:
             raise
         except TokenStoreError as error:
-            self._without(error)
+            self._on_unusable(error)
             yield
 
-    async def look(self) -> StoredToken | None:
+    async def peek(self) -> StoredToken | None:
         """What is remembered, None if nothing is or nothing that can be read; `notice` says why."""
         self.notice = ""
         if self._store is None:
@@ -251,8 +251,8 @@ class SafeTokenStore:
             self.notice = error.message
             return None
 
-    async def found(self, account_id: str | None) -> StoredToken | None:
-        """The file's sign-in, if it is this account's (None: whoever's it is).
+    async def load(self, account_id: str | None) -> StoredToken | None:
+        """The file's sign-in, if it is this account's (None: of any account).
 
         Raises `SignedOut` where the file has been ours and is now gone or broken.
         """
@@ -261,41 +261,41 @@ class SafeTokenStore:
         try:
             stored = await self._store.read()
         except BrokenTokenFile as error:
-            if self.ours:
+            if self.owned:
                 raise SignedOut(error.message) from error
             return None
         except TokenStoreError as error:
-            self._without(error)
+            self._on_unusable(error)
             return None
         if stored is None:
-            if self.ours:
+            if self.owned:
                 raise SignedOut(ELSEWHERE)
             return None
-        self.ours = account_id is None or stored.account_id == account_id
-        return stored if self.ours else None
+        self.owned = account_id is None or stored.account_id == account_id
+        return stored if self.owned else None
 
     async def save(self, stored: StoredToken) -> None:
         """Put a new sign-in or a new token there; what was there is used up."""
-        if not await self.note(stored) and self._usable:
+        if not await self.replace_file(stored) and self._usable:
             words = self.notice
             # A used token left behind would look like theft when the next window sends it.
             await self.delete()
             self.notice = words
 
-    async def note(self, stored: StoredToken) -> bool:
+    async def replace_file(self, stored: StoredToken) -> bool:
         """Replace the file; whether that went well."""
         if self._store is None or not self._usable:
             return False
         try:
             await self._store.write(stored)
         except TokenStoreError as error:
-            self._without(error)
+            self._on_unusable(error)
             return False
-        self.ours = True
+        self.owned = True
         return True
 
     async def delete(self, account_id: str | None = None) -> None:
-        """Delete the file, if it is this account's (None: whoever's it is), locked or not."""
+        """Delete the file, if it is this account's (None: of any account), locked or not."""
         if self._store is None:
             return
         try:
@@ -307,6 +307,6 @@ class SafeTokenStore:
         except TokenStoreError as error:
             self.notice = error.message
 
-    def _without(self, error: TokenStoreError) -> None:
-        self.ours = False
+    def _on_unusable(self, error: TokenStoreError) -> None:
+        self.owned = False
         self.notice = error.message

@@ -180,7 +180,7 @@ class WebSocket:
                 try:
                     await self._socket.ping(b"tiffin")
                 except (aiohttp.ClientError, OSError):
-                    return  # whoever reads finds out
+                    return  # the reader notices
                 self._meter.sent_frame("ping", _frame_size(6) + 4)
             await asyncio.sleep(PING_SECONDS)
 

@@ -177,7 +177,7 @@ class Assistant:
         order = await self._order_of(chat)
         await asyncio.sleep(seconds)
         now = datetime.now(UTC)
-        room.say(greeting(chat, order, now) if text is None else answer(text, order, now))
+        room.send(greeting(chat, order, now) if text is None else answer(text, order, now))
 
     async def _order_of(self, chat: Chat) -> Order | None:
         """The order the chat is about, where this restaurant may see it."""
