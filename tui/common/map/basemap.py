@@ -143,7 +143,7 @@ class Basemap:
     waters: tuple[Line, ...] = ()
     areas: tuple[Area, ...] = ()
     segments: Segments = field(default_factory=Segments)
-    """Of the streets; a segment's owner is the street's place in `streets`."""
+    """Of the streets; a segment's owner is the index of its street in `streets`."""
 
     @classmethod
     def parse(cls, geojson: Mapping[str, Any]) -> "Basemap":
@@ -280,8 +280,8 @@ def _box(points: Sequence[Mercator] | Iterable[Mercator]) -> Box:
 
 
 async def load_basemap(api: "Api", show: Callable[[Basemap], None]) -> None:
-    """Hand the ground to `show`, as soon as it is there; not at all where the server has no map,
-    or none that this version understands."""
+    """Load the server's map and pass it to `show`; if there is none, or none that can be read,
+    `show` is not called."""
     try:
         town = await retry(api.town_map)
     except ClientError:

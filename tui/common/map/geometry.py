@@ -230,10 +230,10 @@ def scale_bar(view: View, square: bool) -> str:
     """A bar and its length; where `square`, the width of the grid's squares instead."""
     if square:
         metres = grid_metres(view)
-        words = f" {human_metres(metres)} a square "
-        return words if len(words) <= view.columns else ""
+        text = f" {human_metres(metres)} a square "
+        return text if len(text) <= view.columns else ""
     metres = round_metres(min(40.0, view.wide * 0.3) * view.metres_a_dot)
     cells = max(1, round(metres / view.metres_a_dot / 2))
     bar = "╺" + "━" * (cells - 2) + "╸" if cells > 1 else "━"
-    words = f" {bar} {human_metres(metres)} "
-    return words if len(words) <= view.columns else ""
+    text = f" {bar} {human_metres(metres)} "
+    return text if len(text) <= view.columns else ""

@@ -261,14 +261,12 @@ def draw(
     )
     order = sorted(at, key=_priority)
     for marker in reversed(order):
-        words = label(marker, view.columns)
-        found = (
-            span for span in label_spans(at[marker], cell_len(words)) if occupied.reserve(span)
-        )
-        place = next(found, None) if words else None
-        if place is not None:
+        text = label(marker, view.columns)
+        spans = label_spans(at[marker], cell_len(text)) if text else ()
+        found = next((span for span in spans if occupied.reserve(span)), None)
+        if found is not None:
             ink = mix(paper, palette["label-ink"], 0.6 if marker.stale else 1.0)
-            _put(drawn, view.columns, place, words, style(ink, paper, marker.chosen))
+            _put(drawn, view.columns, found, text, style(ink, paper, marker.chosen))
     _names(drawn, occupied, rendered, palette)
     for marker in order:
         span, pill_style = at[marker], _pill_style(marker, palette)

@@ -84,7 +84,7 @@ class Camera:
         return True
 
     def zoom(self, overlay: Overlay, steps: float, at: tuple[float, float] | None = None) -> None:
-        """Zoom in by so many steps, or out; what is at the dot `at` (the centre) stays there."""
+        """Zoom in by so many steps, or out; the dot `at`, or the centre, stays in place."""
         if self.mode is CameraMode.WHOLE:
             if steps > 0 and at is None and overlay.watched is not None:
                 self._view = self._view.centred(overlay.watched.at)

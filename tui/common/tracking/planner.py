@@ -208,7 +208,7 @@ class TripPlanner:
 
 
 def is_at(place: Point, position: Point) -> bool:
-    """Whether somebody at `position` is as good as at `place`."""
+    """Whether `position` counts as at `place`."""
     return metres_between(place, position) <= PICK_UP_METRES
 
 
