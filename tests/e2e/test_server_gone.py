@@ -24,7 +24,7 @@ def tmux(tmp_path: Path) -> Iterator[Tmux]:
 
 
 def sign_in(window: Window) -> None:
-    window.sees("Enter the demo", "there")
+    window.sees("Enter the demo", "online")
     window.press("Enter")
 
 

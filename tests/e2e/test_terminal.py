@@ -31,7 +31,7 @@ def start(window: Window, app: str, url: str, *, signed_in: bool = False) -> psu
     """Type the command of an app and come in, by the demo's button the first time; its process."""
     window.type("clear; " + shlex.join([sys.executable, "-m", f"tui.{app}", "--server", url]))
     if not signed_in:
-        window.sees("Enter the demo", "there")
+        window.sees("Enter the demo", "online")
         window.press("Enter")
     window.sees(APPS[app])
     return job_of(window)
@@ -134,12 +134,12 @@ def test_the_demo_goes_to_the_shell_too(data_dir: Path, tmux: Tmux) -> None:
     window = tmux.shell((100, 30), **ours)
     # As make runs it: a process of the same job waits for it.
     window.type(f"sh -c '{sys.executable} -m tui.demo.run; exit $?'")
-    window.sees("Enter the demo", "there")
+    window.sees("Enter the demo", "online")
     window.press("Tab", "C-z")
     window.sees("Stopped")
     is_given_back(window)
     window.type("clear; fg")
-    window.sees("Enter the demo", "there", "Password")
+    window.sees("Enter the demo", "online", "Password")
     family = job_of(window).children(recursive=True)
     demo = next(one for one in family if "tui.demo.run" in one.cmdline())
     demo.send_signal(signal.SIGTERM)

@@ -161,7 +161,7 @@ class Window:
 
 def signed_in(window: Window, *texts: str) -> Window:
     """Come in by the demo's button, and wait for `texts`."""
-    window.sees("Enter the demo", "there")
+    window.sees("Enter the demo", "online")
     window.press("Enter")
     window.sees(*texts)
     return window

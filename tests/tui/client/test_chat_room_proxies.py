@@ -144,7 +144,7 @@ async def test_without_a_websocket_each_sides_view_is_what_is_kept(demo_server: 
         ours.send("c0")
         theirs.send("e0")
         await wait_until(lambda: len(ours.conversation.messages) == 2)
-        ours.see()
+        ours.mark_read()
         await wait_until(lambda: not ours.unread, what="one's own read mark")
         assert [who.name for who in ours.others] == [chat_name(sessions[1])]
         assert [who.name for who in theirs.others] == [chat_name(sessions[0])]

@@ -122,6 +122,8 @@ async def test_deleting_asks_first(demo_server: LiveServer, tmp_path: Path) -> N
         app.screen.query_one("#password", Input).value = "long enough"
         await pilot.press("enter")
         await wait_until(lambda: app.focused is not None and app.focused.id == "yes")
+        # Textual takes no second press while it still shows the first.
+        await wait_until(lambda: app.focused is not None and not app.focused.has_class("-active"))
         await pilot.press("enter")
         await sees(app, "Your account is deleted.")
         assert app.session.account is None

@@ -202,5 +202,5 @@ async def test_an_employee_reads_it_as_it_was_written(town: Rest, tmp_path: Path
         for key in ("space", "enter", "R", "s"):
             await window.dialog(key, panel=1)
         await window.dialog("a", panel=2)
-        await window.commands("Account", "Give the driver an order", "Menu and sold out")
+        await window.commands("Account", "Assign an order to the driver", "Menu and sold out")
         await window.shared()

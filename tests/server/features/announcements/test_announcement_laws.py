@@ -36,7 +36,7 @@ from server.realtime.topic import Subscription
 from support.live_server import settings_for
 from support.sparing import spare_the_disk
 from support.waiting import wait_until
-from tui.common.announcements.model import AnnouncementBook
+from tui.common.announcements.model import AnnouncementStore
 
 SECRET = "s" * 32
 NEVER = datetime(2000, 1, 1, tzinfo=UTC)
@@ -108,14 +108,14 @@ def small_scale(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Reader:
-    """A window: a snapshot, then the events after it into the same book the apps use."""
+    """A window: a snapshot, then the events after it into the same store the apps use."""
 
     def __init__(self, run: "Run", role: Role, scope: Scope) -> None:
         self.run = run
         self.identity = run.world.identity(role)
         self.scope = scope
-        self.book = AnnouncementBook()
-        self.book.belong_to(run.world.people[role])
+        self.store = AnnouncementStore()
+        self.store.set_reader(run.world.people[role])
         self.cursor: str | None = None
         self.subscription: Subscription | None = None
         self.foreign = {Audience.EMPLOYEES if role is Role.CUSTOMER else Audience.CUSTOMERS}
@@ -127,10 +127,10 @@ class Reader:
             announcement = Announcement.model_validate_json(event.data)
             if self.scope is Scope.OWN and announcement.audience in self.foreign:
                 self.run.wrong.append(f"{self.identity.role} was told what is for others: {event}")
-            if not self.book.announce(announcement, NEVER):
+            if not self.store.add(announcement, NEVER):
                 self.run.wrong.append(f"it comes once: {event}")
         else:
-            self.book.withdraw(AnnouncementWithdrawn.model_validate_json(event.data).id)
+            self.store.withdraw(AnnouncementWithdrawn.model_validate_json(event.data).id)
         self.cursor = self.run.hub.log.cursor_of(event)
         return True
 
@@ -150,7 +150,7 @@ class Reader:
 
     async def _begin(self) -> None:
         page = await self.run.services[1].history(self.identity, self.scope, None, 200)
-        self.book.put_newest(page, NEVER)
+        self.store.put_first_page(page, NEVER)
         self.cursor = page.cursor
         await self.connect()
 
@@ -176,7 +176,7 @@ class Reader:
 
     @property
     def have(self) -> dict[str, str]:
-        return {one.id: one.model_dump_json(exclude={"acknowledged"}) for one in self.book}
+        return {one.id: one.model_dump_json(exclude={"acknowledged"}) for one in self.store}
 
 
 class Run:
