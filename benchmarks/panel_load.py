@@ -82,7 +82,7 @@ class Kitchen:
         self.terminal = Terminal(command, SIZE, app_environment(home))
         self.terminal.sees("Enter the demo")
         self.terminal.press(b"\r")
-        self.terminal.sees("live")
+        self.terminal.sees("open · ")
         self.terminal.sees("#1000")
         self._random = random.Random(7)
 
