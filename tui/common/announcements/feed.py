@@ -1,4 +1,4 @@
-"""Keeps the book true: a snapshot, every event after it, older pages; tells what has been read."""
+"""Keeps announcements current: a snapshot, every event after it, older pages, acknowledgements."""
 
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Protocol
@@ -14,12 +14,12 @@ from server.features.announcements.schemas import (
 )
 from tui.common.announcements.model import AnnouncementStore
 from tui.common.client.errors import ApiError, ClientError, SignedOut
+from tui.common.client.log_feed import LogFeed
 from tui.common.client.retry import retry, sync_loop
 from tui.common.format import message_for
 
 if TYPE_CHECKING:
     from tui.common.client.api import Api
-    from tui.common.client.fallback import LogStream
     from tui.common.client.meter import Meter
     from tui.common.client.session import Session
 
@@ -43,7 +43,7 @@ class Reader(Protocol):
         """The server will not have an acknowledgement, and why."""
 
 
-class AnnouncementFeed:
+class AnnouncementFeed(LogFeed):
     """`error` and `older_error` are plain words, "" while all is well."""
 
     def __init__(
@@ -55,6 +55,7 @@ class AnnouncementFeed:
         reader: Reader,
         scope: Scope,
     ) -> None:
+        super().__init__(session, meter, reader.changed)
         self.error = ""
         """Why the newest announcements cannot be read."""
         self.older_error = ""
@@ -62,11 +63,8 @@ class AnnouncementFeed:
         self.loading_older = False
         self._announcements = store
         self._api = api
-        self._session = session
-        self._meter = meter
         self._reader = reader
         self._scope = scope
-        self._stream: LogStream | None = None
 
     def reload(self) -> None:
         """Read the newest and follow the stream from there, anew where that is being done."""
@@ -86,18 +84,6 @@ class AnnouncementFeed:
                 self._send_acknowledgement(announcement), f"ack-{announcement.id}"
             )
 
-    @property
-    def meter(self) -> "Meter":
-        """The meter of what brings the events now."""
-        return self._meter if self._stream is None else self._stream.meter
-
-    def drop_connection(self) -> bool:
-        """Drop the connection; it comes back by itself. False where there is none to drop."""
-        if self._stream is None:
-            return False
-        self._stream.drop_connection()
-        return True
-
     async def _run(self) -> None:
         await sync_loop(self._read, self._follow, meter=self._meter, on_error=self._on_error)
 
@@ -114,26 +100,14 @@ class AnnouncementFeed:
         return page.cursor
 
     async def _follow(self, cursor: str) -> None:
-        from tui.common.client.fallback import LogStream
+        query = "" if self._scope is Scope.OWN else f"?scope={self._scope}"
+        await self._follow_log("/announcements", cursor, self._on_event, query)
 
-        scope = "" if self._scope is Scope.OWN else f"?scope={self._scope}"
-        async with LogStream(
-            self._session,
-            f"/announcements/stream{scope}",
-            f"/announcements/events{scope}",
-            self._meter.name,
-            cursor,
-            on_carrier=self._reader.changed,
-        ) as stream:
-            self._stream = stream
-            try:
-                async for event in stream:
-                    try:
-                        self._apply(event.type, event.data)
-                    except ValidationError:  # of a newer server: no reason to lose the others
-                        continue
-            finally:
-                self._stream = None
+    def _on_event(self, kind: str, data: str) -> None:
+        try:
+            self._apply(kind, data)
+        except ValidationError:  # of a newer server: no reason to lose the others
+            return
 
     def _apply(self, kind: str, data: str) -> None:
         if kind == "announcement":

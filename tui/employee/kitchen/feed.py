@@ -9,12 +9,12 @@ from pydantic import ValidationError
 from server.features.orders.schemas import Order, OrderPage
 from server.features.restaurants.schemas import Restaurant
 from tui.common.client.errors import ClientError
+from tui.common.client.log_feed import LogFeed
 from tui.common.client.retry import sync_loop
 from tui.employee.kitchen.model import OrderBoard
 
 if TYPE_CHECKING:
     from tui.common.client.api import Api
-    from tui.common.client.fallback import LogStream
     from tui.common.client.meter import Meter
     from tui.common.client.session import Session
 
@@ -24,7 +24,7 @@ LOOK_BACK = timedelta(hours=36)
 EVENTS = frozenset({"order.placed", "order.updated", "order.cancelled", "driver.assigned"})
 
 
-class KitchenFeed:
+class KitchenFeed(LogFeed):
     """Runs until cancelled, or until the server refuses for good.
 
     `changed` is called with every event; `apply_events` puts what has come onto the board.
@@ -39,6 +39,7 @@ class KitchenFeed:
         meter: "Meter",
         changed: Callable[[], None],
     ) -> None:
+        super().__init__(session, meter, changed)
         self.loaded = False
         """Whether the board has been read at least once."""
         self.error = ""
@@ -47,27 +48,11 @@ class KitchenFeed:
         """As it was when the board was first read."""
         self.stopped = False
         """Whether the server has refused for good."""
-        self._session = session
         self._api = api
         self._restaurant_id = restaurant_id
         self._board = board
-        self._meter = meter
-        self._request_redraw = changed
-        self._stream: LogStream | None = None
         self._pending: dict[str, str] = {}
         """The last event's data by order, not parsed yet."""
-
-    @property
-    def meter(self) -> "Meter":
-        """The meter of the transport in use."""
-        return self._meter if self._stream is None else self._stream.meter
-
-    def drop_connection(self) -> bool:
-        """Drop the connection, which then reconnects; False if there is none."""
-        if self._stream is None:
-            return False
-        self._stream.drop_connection()
-        return True
 
     async def run(self) -> None:
         """Read the board and follow the restaurant's stream from there, again after each reset."""
@@ -96,7 +81,7 @@ class KitchenFeed:
     def _on_error(self, error: ClientError, wait: float | None) -> None:
         self.error = error.message
         self.stopped = wait is None
-        self._request_redraw()
+        self._changed()
 
     async def _read(self) -> str:
         horizon = datetime.now(UTC) - LOOK_BACK
@@ -112,30 +97,17 @@ class KitchenFeed:
         self._board.replace(found)
         self.loaded = True
         self.error = ""
-        self._request_redraw()
+        self._changed()
         return cursor
 
     async def _follow(self, cursor: str) -> None:
-        from tui.common.client.fallback import LogStream
-
         path = f"/restaurants/{self._restaurant_id}/orders"
-        async with LogStream(
-            self._session,
-            f"{path}/stream",
-            f"{path}/events",
-            self._meter.name,
-            cursor,
-            on_carrier=self._request_redraw,
-        ) as stream:
-            self._stream = stream
-            try:
-                async for event in stream:
-                    if event.type not in EVENTS:
-                        continue
-                    self._pending[_key(event.data)] = event.data
-                    self._request_redraw()
-            finally:
-                self._stream = None
+        await self._follow_log(path, cursor, self._on_event)
+
+    def _on_event(self, kind: str, data: str) -> None:
+        if kind in EVENTS:
+            self._pending[_key(data)] = data
+            self._changed()
 
 
 def _key(data: str) -> str:

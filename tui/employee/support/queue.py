@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from server.features.chat.schemas import Chat, ChatStatus, QueueEvent
 from tui.common.client.errors import ClientError
-from tui.common.client.fallback import LogStream
+from tui.common.client.log_feed import LogFeed
 from tui.common.client.retry import sync_loop
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def is_open(chat: Chat) -> bool:
 EVENTS = frozenset(QueueEvent)
 
 
-class QueueFeed:
+class QueueFeed(LogFeed):
     """Runs until cancelled or refused for good.
 
     `heard` is called with each chat as it was, if it was known, and as it is now.
@@ -114,31 +114,16 @@ class QueueFeed:
         heard: Callable[[Chat | None, Chat], None],
         changed: Callable[[], None],
     ) -> None:
+        super().__init__(session, meter, changed)
         self.loaded = False
         """Whether the queue has been read at least once."""
         self.error = ""
         """Why there is nothing to see, in words, while the queue cannot be had."""
         self.over = False
         """Whether the server has refused for good."""
-        self._session = session
         self._api = api
         self._queue = queue
-        self._meter = meter
         self._heard = heard
-        self._changed = changed
-        self._stream: LogStream | None = None
-
-    @property
-    def meter(self) -> "Meter":
-        """The meter of what brings the events now."""
-        return self._meter if self._stream is None else self._stream.meter
-
-    def drop_connection(self) -> bool:
-        """Drop the connection; it comes back by itself. False where there is none to drop."""
-        if self._stream is None:
-            return False
-        self._stream.drop_connection()
-        return True
 
     async def run(self) -> None:
         """Read the queue and follow it from there, again after each reset."""
@@ -158,20 +143,11 @@ class QueueFeed:
         return page.cursor
 
     async def _follow(self, cursor: str | None) -> None:
-        async with LogStream(
-            self._session,
-            "/chats/stream",
-            "/chats/events",
-            self._meter.name,
-            cursor,
-            on_carrier=self._changed,
-        ) as self._stream:
-            try:
-                async for event in self._stream:
-                    if event.type in EVENTS:
-                        self._apply(event.data)
-            finally:
-                self._stream = None
+        await self._follow_log("/chats", cursor, self._on_event)
+
+    def _on_event(self, kind: str, data: str) -> None:
+        if kind in EVENTS:
+            self._apply(data)
 
     def _apply(self, data: str) -> None:
         try:

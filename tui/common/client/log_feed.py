@@ -1,0 +1,52 @@
+"""What the feeds that read a log have in common: one stream at a time, its meter, and its end."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tui.common.client.fallback import LogStream
+    from tui.common.client.meter import Meter
+    from tui.common.client.session import Session
+
+
+class LogFeed:
+    """A feed follows one log at a time; `changed` is called when another transport brings it."""
+
+    def __init__(self, session: "Session", meter: "Meter", changed: Callable[[], None]) -> None:
+        """`meter` is the one that stands while there is no stream."""
+        self._session = session
+        self._meter = meter
+        self._changed = changed
+        self._stream: LogStream | None = None
+
+    @property
+    def meter(self) -> "Meter":
+        """The meter of the transport in use."""
+        return self._meter if self._stream is None else self._stream.meter
+
+    def drop_connection(self) -> bool:
+        """Drop the connection, which then reconnects; False if there is none."""
+        if self._stream is None:
+            return False
+        self._stream.drop_connection()
+        return True
+
+    async def _follow_log(
+        self, path: str, cursor: str | None, handle: Callable[[str, str], None], query: str = ""
+    ) -> None:
+        """Call `handle` with type and data of every event of `path` after `cursor`."""
+        from tui.common.client.fallback import LogStream  # not before the first paint
+
+        async with LogStream(
+            self._session,
+            f"{path}/stream{query}",
+            f"{path}/events{query}",
+            self._meter.name,
+            cursor,
+            on_carrier=self._changed,
+        ) as self._stream:
+            try:
+                async for event in self._stream:
+                    handle(event.type, event.data)
+            finally:
+                self._stream = None
