@@ -233,7 +233,7 @@ class Database(Component):
             try:
                 await self._commit(batch)
                 if self._failure:
-                    logger.info("database: changes are taken again")
+                    logger.info("database: changes are accepted again")
                 self._failure = ""
             except (Exception, asyncio.CancelledError) as error:
                 for job in batch:

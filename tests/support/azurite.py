@@ -1,4 +1,4 @@
-"""A real blob store: Azurite as a process, with the handles to break it."""
+"""A real blob store: Azurite as a process that tests can break."""
 
 import base64
 import os
@@ -18,8 +18,7 @@ KEY = base64.b64encode(b"a key that only the tests sign their links with").decod
 
 
 class Azurite:
-    """One on a port and a folder of its own; what it keeps outlives a restart, as far as it is
-    on its disk."""
+    """Azurite on its own port and folder; what is on disk outlives a restart."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -29,7 +28,7 @@ class Azurite:
 
     @property
     def connection_string(self) -> str:
-        """What the server is told."""
+        """The connection string."""
         return (
             f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};"
             f"BlobEndpoint=http://127.0.0.1:{self.port}/{ACCOUNT};"
@@ -37,7 +36,7 @@ class Azurite:
 
     @property
     def running(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process runs."""
         return self._process is not None and self._process.poll() is None
 
     def start(self, seconds: float = 30) -> None:
@@ -68,7 +67,7 @@ class Azurite:
             raise AssertionError(f"{error}\n{log_text}") from None
 
     def kill(self) -> None:
-        """End it without a word (SIGKILL)."""
+        """Kill it (SIGKILL)."""
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait(timeout=10)

@@ -1,4 +1,4 @@
-"""A real redis-server process, with the handles to break it."""
+"""A real redis-server process that tests can break."""
 
 import contextlib
 import signal
@@ -13,9 +13,9 @@ from support.waiting import PATIENCE, wait_for
 
 
 class RedisServer:
-    """One redis-server on a port of its own; nothing is kept on disk.
+    """A redis-server on its own port; nothing is stored on disk.
 
-    `start` and `stop` may follow each other: the port, and so the URL, stays.
+    `start` and `stop` may alternate: the port, and so the URL, stays.
     """
 
     def __init__(self, folder: Path, port: int | None = None) -> None:
@@ -27,7 +27,7 @@ class RedisServer:
 
     @property
     def running(self) -> bool:
-        """Whether the process is there (a frozen one is)."""
+        """Whether the process exists (a frozen one does)."""
         return self._process is not None and self._process.poll() is None
 
     def start(self, seconds: float = PATIENCE) -> None:
@@ -53,25 +53,25 @@ class RedisServer:
             raise AssertionError(f"{error}\n{log_text}") from None
 
     def stop(self) -> None:
-        """End it politely: its clients see their connections close."""
+        """Stop it in an orderly way: its clients see their connections close."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it without a word (SIGKILL)."""
+        """Kill it (SIGKILL)."""
         self._end(signal.SIGKILL)
 
     def restart(self) -> None:
-        """Gone, and back on the same port, having forgotten everything."""
+        """Restart it on the same port, with no data left."""
         self.kill()
         self.start()
 
     def freeze(self) -> None:
-        """Stop it from answering while its connections stay open (SIGSTOP)."""
+        """Freeze it: it stops answering while its connections stay open (SIGSTOP)."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let a frozen one go on."""
+        """Let a frozen one continue."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 

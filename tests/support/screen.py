@@ -12,12 +12,12 @@ def shown(app: App[None]) -> str:
 
 
 def steering(text: str) -> set[str]:
-    """The characters in it that are no text: those that steer a terminal."""
+    """The characters in it that control a terminal."""
     return {char for char in text if fault(char) is not None}
 
 
 async def sees(app: App[None], *texts: str, seconds: float = PATIENCE) -> None:
-    """Wait until all of `texts` are on the screen at once."""
+    """Wait until all `texts` are on the screen at once."""
     try:
         await wait_until(
             lambda: all(text in shown(app) for text in texts), seconds, what=f"{texts}"
@@ -37,7 +37,7 @@ async def misses(app: App[None], *texts: str, seconds: float = PATIENCE) -> None
 
 
 async def told(app: App[None], text: str, seconds: float = PATIENCE) -> None:
-    """Wait until a toast says `text`; on the screen it may be wrapped."""
+    """Wait until a toast says `text`; it may be wrapped on the screen."""
     await wait_until(
         lambda: any(text in f"{toast.title} {toast.message}" for toast in app._notifications),
         seconds,

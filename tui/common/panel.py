@@ -163,7 +163,7 @@ class Panel(Vertical):
 
     def drop_connection(self) -> None:
         """Drop the connection of the stream in view; it comes back by itself."""
-        self.notify("This panel holds no connection to cut.", title=self.TITLE)
+        self.notify("This panel has no connection; nothing to cut.", title=self.TITLE)
 
     def unsent(self) -> str:
         """What would be lost with this window, in a sentence; "" where there is nothing."""

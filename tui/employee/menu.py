@@ -60,7 +60,7 @@ class MenuScreen(Dialog[None]):
             )
             yield OptionList(id="dishes")
             yield Static("", id="about", markup=False)
-            yield StatusLine("Reading the menu …")
+            yield StatusLine("Loading the menu…")
 
     def on_mount(self) -> None:
         """Load the menu."""
@@ -113,7 +113,7 @@ class MenuScreen(Dialog[None]):
         dish = self.dish
         if dish is not None:
             panel = self.app.screen_stack[0].query_one(DishPhotoPanel)
-            words = f"{dish.name}: the photo is on its way; panel {panel.number} follows it."
+            words = f"{dish.name}: the photo is being uploaded; see panel {panel.number}."
             panel.offer_for(dish, lambda: self.show_status(words, "done"))
 
     def action_remove(self) -> None:
@@ -121,7 +121,10 @@ class MenuScreen(Dialog[None]):
         dish = self.dish
         if dish is None:
             return
-        question = f"“{dish.name}” leaves the menu for good. For today only, say it is sold out."
+        question = (
+            f"“{dish.name}” will be removed from the menu for good. For today only, mark it as"
+            " sold out."
+        )
         self.app.push_screen(
             ConfirmScreen("Remove a dish", question, yes="Remove it", no="Keep it", danger=True),
             lambda sure: self._run(self._remove(dish)) if sure else None,
@@ -167,7 +170,7 @@ class MenuScreen(Dialog[None]):
         changed = await self.services.api.change_menu_item(self._restaurant_id, dish.id, change)
         self._saved(changed)
         self.show_status(
-            f"{dish.name}: {'there again' if changed.available else 'sold out'}.", "done"
+            f"{dish.name}: {'available again' if changed.available else 'sold out'}.", "done"
         )
 
     async def _remove(self, dish: MenuItem) -> None:
@@ -243,7 +246,7 @@ class DishScreen(Dialog[MenuItem]):
             values = (dish.name, dish.description, human_money(dish.price_cents))
         with Vertical(classes="box") as box:
             box.border_title = "New dish" if dish is None else "Change a dish"
-            box.border_subtitle = "enter goes on and saves · esc closes"
+            box.border_subtitle = "enter next field or save · esc closes"
             for (field, label, longest), value in zip(FIELDS, values, strict=True):
                 with Horizontal(classes="row"):
                     yield Label(label, markup=False)
@@ -280,7 +283,7 @@ class DishScreen(Dialog[MenuItem]):
         cents = cents_of(price)
         if cents is None:
             self._focus_field("price_cents")
-            raise ClientError("Give the price as a number: 12.50.")
+            raise ClientError("Enter the price as a number: 12.50.")
         if self._dish is None:
             new = NewMenuItem(name=name, description=description, price_cents=cents)
             return await api.add_menu_item(self._restaurant_id, new)

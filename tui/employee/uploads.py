@@ -116,7 +116,7 @@ class PhotoSubjectScreen(Dialog["MenuItem | Literal['avatar']"]):
             box.border_title = "A photo of what?"
             box.border_subtitle = "enter chooses · esc closes"
             yield OptionList(id="dishes")
-            yield StatusLine("Reading the menu …")
+            yield StatusLine("Loading the menu…")
 
     def on_mount(self) -> None:
         """Read the menu."""

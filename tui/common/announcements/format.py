@@ -99,11 +99,11 @@ def nothing_there(store: AnnouncementStore, error: str) -> Content:
         return Content.assemble(
             ("✕ ", "bold $error"),
             plain(error),
-            ("\nTrying again by itself; r tries now.", "$wire-ink"),
+            ("\nRetrying; r retries now.", "$wire-ink"),
         )
     if not store.loaded:
-        return Content.assemble(("Reading the announcements …", "$wire-ink"))
-    return Content.assemble(("Nothing is announced.", "$wire-ink"))
+        return Content.assemble(("Loading announcements…", "$wire-ink"))
+    return Content.assemble(("No announcements.", "$wire-ink"))
 
 
 def summary(store: AnnouncementStore, error: str, now: datetime) -> Content:
@@ -130,9 +130,9 @@ def note(
     if error:
         return Content.assemble(("◌ ", "$warning"), (plain(error), "$wire-ink"))
     if store.sending:
-        return Content.assemble(("◌ telling the server …", "$wire-ink"))
+        return Content.assemble(("◌ saving…", "$wire-ink"))
     if reading:
-        return Content.assemble(("reading older ones …", "$wire-ink"))
+        return Content.assemble(("loading older ones…", "$wire-ink"))
     if at_cursor is not None and store.is_unread(at_cursor):
         return Content.assemble(("enter marks read", "$wire-ink"))
     if not len(store):

@@ -60,7 +60,7 @@ class ConversationPanel(Panel):
         if not count:
             return ""
         messages = f"{count} chat messages are" if count > 1 else "A chat message is"
-        return f"{messages} not sent yet, and could not be kept on the disk."
+        return f"{messages} not sent yet, and could not be saved to disk."
 
     def open_session(self, chat: Chat) -> ChatSession:
         """The running session of that chat."""
@@ -147,7 +147,7 @@ class ConversationPanel(Panel):
     def drop_connection(self) -> None:
         """Cut the room in view; what was missed is replayed when it is back."""
         if self.current is None or not self.current.drop_connection():
-            self.notify("There is no connection to cut just now.", title=self.TITLE)
+            self.notify("Not connected; nothing to cut.", title=self.TITLE)
 
     def enter(self) -> None:
         """To where one writes, where there is something to write."""
@@ -182,7 +182,7 @@ class ConversationPanel(Panel):
         except SignedOut:
             return
         except ClientError as error:
-            self.notify(message_for(error), title="Not closed", severity="warning")
+            self.notify(message_for(error), title="Chat not closed", severity="warning")
 
     async def reopen_chat(self, chat_session: ChatSession) -> None:
         """Go on with its chat."""
@@ -191,7 +191,7 @@ class ConversationPanel(Panel):
         except SignedOut:
             return
         except ClientError as error:
-            self.notify(message_for(error), title="Not opened again", severity="warning")
+            self.notify(message_for(error), title="Chat not reopened", severity="warning")
             return
         self.chat_view.redraw(in_view=self.in_view)
         self.refresh_bindings()

@@ -72,8 +72,8 @@ class AccountScreen(Dialog[None]):
             with Horizontal(classes="buttons"):
                 yield Button("Save", id="save", variant="primary", compact=True)
                 if self._photos() is not None:
-                    yield Button("Photo …", id="photo", compact=True)
-                yield Button("Sessions …", id="sessions", compact=True)
+                    yield Button("Photo…", id="photo", compact=True)
+                yield Button("Sessions…", id="sessions", compact=True)
             yield Static("Password", classes="heading", markup=False)
             for field, label in (("current_password", "Current"), ("new_password", "New")):
                 with Horizontal(classes="row"):
@@ -82,7 +82,7 @@ class AccountScreen(Dialog[None]):
             with Horizontal(classes="buttons"):
                 yield Button("Change password", id="change", compact=True)
                 yield Button("Log out", id="log-out", compact=True)
-                yield Button("Delete account …", id="delete", variant="error", compact=True)
+                yield Button("Delete account…", id="delete", variant="error", compact=True)
             yield StatusLine()
 
     def on_mount(self) -> None:
@@ -148,7 +148,7 @@ class AccountScreen(Dialog[None]):
     def _photo_pressed(self) -> None:
         photos = self._photos()
         if photos is not None:
-            words = f"Your photo is on its way; panel {photos.number} follows it."
+            words = f"Your photo is being uploaded; see panel {photos.number}."
             photos.offer_avatar(lambda: self.show_status(words, "done"))
 
     def _photos(self) -> "PhotoPanel | None":
@@ -206,9 +206,7 @@ class AccountScreen(Dialog[None]):
                 lat, lng = (float(part) for part in typed["place"].split(","))
             except ValueError:
                 self._focus_field("place")
-                raise ClientError(
-                    "Give the address its place as two numbers: 52.52, 13.40."
-                ) from None
+                raise ClientError("Enter the position as two numbers: 52.52, 13.40.") from None
             address = Address(text=typed["address"], lat=lat, lng=lng)
         return ProfileChange(name=typed["name"], phone=typed["phone"] or None, address=address)
 

@@ -153,7 +153,9 @@ class LoginScreen(Screen[bool]):
     def _switch(self) -> None:
         card = self.query_one(".card")
         card.toggle_class("-registering")
-        self.query_one("#log-in", Button).label = "Register" if self._registering else "Log in"
+        self.query_one("#log-in", Button).label = (
+            "Create account" if self._registering else "Log in"
+        )
         self.query_one("#new", Button).label = (
             "Log in instead" if self._registering else "Create account"
         )
@@ -202,7 +204,7 @@ class LoginScreen(Screen[bool]):
             if wait is None:
                 self._refused(error)
             else:
-                self.show_status(f"{error.message} Trying again every few seconds; esc stops.")
+                self.show_status(f"{error.message} Retrying every few seconds; esc stops.")
 
         try:
             done = await retry(
@@ -243,7 +245,7 @@ class LoginScreen(Screen[bool]):
         from server.features.accounts.schemas import Role
         from tui.common.client.errors import ApiError
 
-        self.show_status("Signing in …", "info")
+        self.show_status("Logging in…", "info")
         try:
             await self.services.session.demo(Role(self.services.role))
         except ApiError as error:
@@ -258,15 +260,15 @@ class LoginScreen(Screen[bool]):
     async def _log_in(self) -> bool:
         for field, name in (("email", "e-mail address"), ("password", "password")):
             if not self._typed(field).strip():
-                self.show_status(f"Type your {name}.")
+                self.show_status(f"Enter your {name}.")
                 self._focus_field(field)
                 return False
-        self.show_status("Signing in …", "info")
+        self.show_status("Logging in…", "info")
         await self.services.session.log_in(self._typed("email").strip(), self._password())
         return await self._has_right_role()
 
     async def _register(self) -> bool:
-        self.show_status("Registering …", "info")
+        self.show_status("Creating your account…", "info")
         await self.services.session.register(
             self._typed("email").strip(), self._password(), self._typed("name").strip()
         )
@@ -294,7 +296,7 @@ def _with_article(role: str) -> str:
 
 
 PROBE_SECONDS = 2.0
-LEFT_OUT = "\nWithout the user and password of the address: log in below."
+LEFT_OUT = "\nThe user and password in the address are ignored: log in below."
 
 
 class ServerLine(Static):
@@ -312,7 +314,7 @@ class ServerLine(Static):
 
     def on_mount(self) -> None:
         """Begin to look."""
-        self._show_state("looking for the server", "◌", "$wire-ink")
+        self._show_state("connecting to the server", "◌", "$wire-ink")
         self.run_worker(self._probe(), group="probe", exit_on_error=False)
 
     async def _probe(self) -> None:
@@ -341,7 +343,9 @@ class ServerLine(Static):
                 return
 
     def _refuse(self) -> None:
-        self._show_state("is no http address: start with --server http://host:port", "✕", "$error")
+        self._show_state(
+            "is not an http address: start with --server http://host:port", "✕", "$error"
+        )
 
     def _show_state(self, words: str, glyph: str, ink: str) -> None:
         self.update(

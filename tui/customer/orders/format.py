@@ -127,10 +127,10 @@ def empty_message(store: OrderStore, error: str) -> Content:
         return Content.assemble(
             ("✕ ", "bold $error"),
             plain(error),
-            ("\nTrying again by itself; r tries now.", "$wire-ink"),
+            ("\nRetrying; r retries now.", "$wire-ink"),
         )
     if not store.loaded:
-        return Content.assemble(("Reading your orders …", "$wire-ink"))
+        return Content.assemble(("Loading your orders…", "$wire-ink"))
     return Content.assemble("No orders yet. Press ", ("n", "bold $primary"), " to order.")
 
 
@@ -183,5 +183,5 @@ def footer(store: OrderStore, loading: bool, error: str) -> Content:
     more = "+" if store.older is not None else ""
     words = f"{open_count} open · {len(store) - open_count}{more} past"
     if loading:
-        words += " · reading older ones"
+        words += " · loading older ones"
     return Content.assemble((words, "$wire-ink"))

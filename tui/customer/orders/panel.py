@@ -41,7 +41,7 @@ class OrdersPanel(Panel):
         ("n", "new order"),
         ("enter", "details of an order"),
         ("o", "order the same again"),
-        ("c", "cancel, until they cook"),
+        ("c", "cancel, before they cook"),
         ("/", "filter the orders; esc clears"),
         ("r", "refresh"),
     )
@@ -114,7 +114,7 @@ class OrdersPanel(Panel):
     def on_refused(self, order: Order, reason: str) -> None:
         """Report that this order is not followed any more, and why."""
         self.notify(
-            f"Not followed any more: {reason} Press r to retry.",
+            f"No longer updated: {reason} Press r to retry.",
             title=order_title(order),
             severity="warning",
         )
@@ -171,9 +171,7 @@ class OrdersPanel(Panel):
         """Drop the held request of the selected order, or of the newest open one."""
         order = self._tracked_order(self._table.order)
         if order is None or not self.feed.tracker.drop_connection(order.id):
-            self.notify(
-                "No order is open, so no request is held. Press n to order.", title=self.TITLE
-            )
+            self.notify("No open order; nothing to cut.", title=self.TITLE)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Disable the keys that the selected order does not allow."""
@@ -223,8 +221,8 @@ class OrdersPanel(Panel):
                 self._open_again(order)
 
         words = (
-            f"You have begun a basket of {existing.count} at {plain(order.restaurant.name)}. "
-            "The dishes of this order would take its place."
+            f"You have a basket of {existing.count} at {plain(order.restaurant.name)}. "
+            "The dishes of this order would replace it."
         )
         self.app.push_screen(
             ConfirmScreen("Order again", words, yes="Replace it", no="Keep it"), answered

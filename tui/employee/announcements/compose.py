@@ -147,7 +147,7 @@ class ComposeScreen(Dialog[Announcement]):
         draft = self._draft
         with Vertical(classes="box") as box:
             box.border_title = "Announce"
-            box.border_subtitle = "tab goes on · ^s announces · esc keeps it for later"
+            box.border_subtitle = "tab next field · ^s announces · esc keeps it for later"
             with Horizontal(classes="row -close"):
                 yield Label("Title")
                 yield Input(draft.title, id="title", compact=True, max_length=TITLE_CHARACTERS)
@@ -219,7 +219,7 @@ class ComposeScreen(Dialog[Announcement]):
 
     async def _send(self) -> None:
         api = self.services.api
-        self.show_status("◌ sending …", "info")
+        self.show_status("◌ sending…", "info")
         try:
             new, key = self._draft.attempt(self.services.session.server_now())
             made = await api.announce(new, key)
