@@ -45,6 +45,7 @@ async def scrub(
         else:
             await store.save(tx, chat)
         await log.rewrite(tx, chat_id, partial(rewritten, account_id=account_id, whole=whole))
+    await store.drop_staff(tx, account_id)
 
 
 def without(chat: Chat, account_id: str) -> Chat:

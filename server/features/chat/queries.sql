@@ -91,12 +91,20 @@ WHERE chat_id = :chat_id
 ORDER BY role, account_id;
 
 -- name: chats_naming
-SELECT id FROM chats WHERE customer_id = :account_id OR employee_id = :account_id
-OR closed_by LIKE :mention
+SELECT id FROM chats WHERE customer_id = :account_id
+UNION
+SELECT chat_id AS id FROM chat_staff WHERE account_id = :account_id
 UNION
 SELECT chat_id AS id FROM chat_messages WHERE sender_id = :account_id
 UNION
 SELECT chat_id AS id FROM chat_reads WHERE account_id = :account_id;
+
+-- name: add_staff!
+INSERT INTO chat_staff (account_id, chat_id) VALUES (:account_id, :chat_id)
+ON CONFLICT (account_id, chat_id) DO NOTHING;
+
+-- name: drop_staff!
+DELETE FROM chat_staff WHERE account_id = :account_id;
 
 -- name: remove_texts!
 UPDATE chat_messages SET text = :removed WHERE chat_id = :chat_id;

@@ -239,9 +239,18 @@ async def read_markers(tx: Transaction, chat_id: str) -> list[StoredReadMarker]:
 
 
 async def chats_naming(tx: Transaction, account_id: str) -> list[str]:
-    """The ids of all chats that name this account."""
-    rows = await _queries.chats_naming(tx, account_id=account_id, mention=f'%"{account_id}"%')
-    return [row["id"] for row in rows]
+    """The ids of all chats that name this account, or have named it in their events."""
+    return [row["id"] for row in await _queries.chats_naming(tx, account_id=account_id)]
+
+
+async def add_staff(tx: Transaction, chat_id: str, account_id: str) -> None:
+    """The chat names that employee, who has claimed, closed or reopened it."""
+    await _queries.add_staff(tx, chat_id=chat_id, account_id=account_id)
+
+
+async def drop_staff(tx: Transaction, account_id: str) -> None:
+    """No chat names this account any more."""
+    await _queries.drop_staff(tx, account_id=account_id)
 
 
 async def remove_texts(
