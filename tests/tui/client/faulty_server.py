@@ -48,6 +48,8 @@ class FaultyServer:
         self.account_id = "acc-1"
         self.after_refresh: Callable[[], Awaitable[None]] | None = None
         self.before_refresh: Callable[[], Awaitable[None]] | None = None
+        self.refresh_answer: web.Response | None = None
+        """Given to every renewal, as by something on the way, where it is set."""
         self.open_now = 0
         self.port = free_port()
         self._runner: web.AppRunner | None = None
@@ -126,6 +128,8 @@ class FaultyServer:
     async def _refresh(self, request: web.Request) -> web.StreamResponse:
         if self.before_refresh is not None:
             await self.before_refresh()
+        if self.refresh_answer is not None:
+            return self.refresh_answer
         token = (await request.json())["refresh_token"]
         key = request.headers["Idempotency-Key"]
         answer = self.answers.get((token, key))

@@ -19,10 +19,18 @@ class ClientError(Exception):
 class ApiError(ClientError):
     """The server answered with an error (status 400 and up); `retry_after` is in seconds."""
 
-    def __init__(self, problem: ProblemDetails, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        problem: ProblemDetails,
+        retry_after: float | None = None,
+        *,
+        from_proxy: bool = False,
+    ) -> None:
         super().__init__(_in_words(problem))
         self.problem = problem
         self.retry_after = retry_after
+        self.from_proxy = from_proxy
+        """Whether the answer was no problem+json: something on the way gave it, not our server."""
 
     @property
     def status(self) -> int:

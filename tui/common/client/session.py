@@ -145,7 +145,7 @@ class Session:
             await self._tokens.sign_out()
         except ClientError as error:
             await self._tokens.sign_out()
-            if not (isinstance(error, ApiError) and error.status == 401):
+            if not (isinstance(error, ApiError) and error.status == 401 and not error.from_proxy):
                 return f"Signed out here, but the server does not know: {error.message}"
         return ""
 
