@@ -46,6 +46,9 @@ class FaultyServer:
         self.used_twice = 0
         self.expires_in = 900
         self.account_id = "acc-1"
+        self.passwords: dict[str, str] = {}
+        """Of those who have registered; anybody else may log in with any."""
+        self.after_register: Callable[[], Awaitable[None]] | None = None
         self.after_refresh: Callable[[], Awaitable[None]] | None = None
         self.before_refresh: Callable[[], Awaitable[None]] | None = None
         self.refresh_answer: web.Response | None = None
@@ -111,7 +114,7 @@ class FaultyServer:
         path = request.path.removeprefix("/api/v1")
         self.requests.append((request.method, path))
         if path in ("/auth/login", "/auth/demo", "/auth/register"):
-            return web.json_response(self.grant())
+            return await self._sign_in(path, await request.json())
         if path == "/auth/refresh":
             return await self._refresh(request)
         if request.headers.get("Authorization", "").removeprefix("Bearer ") not in self.access:
@@ -124,6 +127,18 @@ class FaultyServer:
             return await handler(request)
         finally:
             self.open_now -= 1
+
+    async def _sign_in(self, path: str, form: dict[str, str]) -> web.StreamResponse:
+        email, password = form.get("email", ""), form.get("password", "")
+        if path == "/auth/register":
+            if email in self.passwords:
+                return problem(409)
+            self.passwords[email] = password
+            if self.after_register is not None:
+                await self.after_register()
+        elif self.passwords.get(email, password) != password:
+            return problem(401)
+        return web.json_response(self.grant())
 
     async def _refresh(self, request: web.Request) -> web.StreamResponse:
         if self.before_refresh is not None:

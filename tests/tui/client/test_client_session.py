@@ -259,6 +259,32 @@ async def test_a_wrong_password_is_no_reason_to_renew(faulty: FaultyServer, wire
     await session.close()
 
 
+async def test_a_registration_whose_answer_was_lost_is_finished_by_logging_in(
+    faulty: FaultyServer, wire: Wire
+) -> None:
+    async def lose() -> None:
+        await faulty.stop()
+
+    session = Session(faulty.url, wire)
+    faulty.after_register = lose
+    with pytest.raises(Unreachable):
+        await session.register("new@example.com", "correct horse", "New")
+    await faulty.start()
+    with pytest.raises(ApiError) as taken:
+        await session.register("new@example.com", "another's password", "New")
+    assert taken.value.status == 409
+    assert (await session.register("new@example.com", "correct horse", "New")).id == "acc-1"
+    await session.close()
+
+    # One whose answer was not lost is told that there is an account.
+    session = Session(faulty.url, wire)
+    with pytest.raises(ApiError) as taken:
+        await session.register("new@example.com", "correct horse", "New")
+    assert taken.value.status == 409
+    assert faulty.count("POST", "/auth/login") == 2
+    await session.close()
+
+
 async def test_problems_come_whole(faulty: FaultyServer, session: Session) -> None:
     async def conflict(_: web.Request) -> web.Response:
         body = {

@@ -270,7 +270,7 @@ class LoginScreen(Screen[bool]):
         await self.services.session.register(
             self._typed("email").strip(), self._password(), self._typed("name").strip()
         )
-        return True
+        return await self._has_right_role()
 
     async def _resume(self) -> bool:
         if await self.services.session.resume():
