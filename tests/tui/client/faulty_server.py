@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -65,7 +66,7 @@ class FaultyServer:
         """Answer `path` (after /api/v1) with `handler`, for those with a good token."""
         self.handlers[method, path] = handler
 
-    async def start(self) -> None:
+    async def start(self, context: ssl.SSLContext | None = None) -> None:
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(
@@ -73,7 +74,7 @@ class FaultyServer:
         )
         await self._runner.setup()
         listener = socket.create_server(("127.0.0.1", self.port), backlog=512)
-        await web.SockSite(self._runner, listener).start()
+        await web.SockSite(self._runner, listener, ssl_context=context).start()
 
     async def stop(self) -> None:
         runner, self._runner = self._runner, None

@@ -94,21 +94,22 @@ def unreachable(base_url: str, fault: Exception, connect_seconds: float) -> Unre
             )
         case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch():
             return Unreachable(
-                f"{server} cannot prove who it is, or does not speak TLS. "
-                "Check that the address begins with the right http:// or https://.",
+                f"{server} cannot prove who it is, or does not speak TLS. Check that the address "
+                "begins with the right http:// or https://; where an authority of your own has "
+                "signed for it, name its certificate in SSL_CERT_FILE.",
                 "TLS failed",
             )
         case aiohttp.ClientProxyConnectionError():
             reason = _os_words(fault.os_error)
             return Unreachable(
-                f"The proxy on the way to {base_url} does not answer ({reason}). Check HTTP_PROXY "
+                f"The proxy on the way to {base_url} does not answer ({reason}). Check http_proxy "
                 "and HTTPS_PROXY, or name the server in NO_PROXY.",
                 f"proxy: {reason}",
             )
         case aiohttp.ClientHttpProxyError():
             return Unreachable(
                 f"The proxy on the way to {base_url} refuses (HTTP {fault.status}). Check "
-                "HTTP_PROXY and HTTPS_PROXY, or name the server in NO_PROXY.",
+                "http_proxy and HTTPS_PROXY, or name the server in NO_PROXY.",
                 f"proxy refuses (HTTP {fault.status})",
             )
         case aiohttp.ClientConnectorError():
