@@ -9,7 +9,6 @@ import sysconfig
 import tomllib
 import urllib.request
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +66,6 @@ def nowhere(tmp_path: Path) -> Path:
     folder = tmp_path / "nowhere"
     folder.mkdir()
     return folder
-
-
-@pytest.fixture
-def tmux(tmp_path: Path) -> Iterator[Tmux]:
-    terminal = Tmux(tmp_path)
-    yield terminal
-    terminal.close()
 
 
 def environment(tmp_path: Path, **more: str) -> dict[str, str]:

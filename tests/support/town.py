@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.core.database import Database
+from server.core.database import Database, opened_database
 from server.core.migrate import migrate
 from server.features.accounts.service import add_employee
 from server.features.restaurants.schemas import NewRestaurant
@@ -37,12 +37,8 @@ async def database_in(data_dir: Path) -> AsyncIterator[Database]:
     """The database of the servers whose data is there, opened once more."""
     path = data_dir / "tiffin.sqlite3"
     await migrate(path)
-    database = Database(path)
-    await database.open()
-    try:
+    async with opened_database(path) as database:
         yield database
-    finally:
-        await database.close()
 
 
 async def open_restaurant(

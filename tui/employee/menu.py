@@ -17,7 +17,7 @@ from server.features.restaurants.schemas import MenuItem, MenuItemChange, NewMen
 from tui.common.client.errors import ApiError, ClientError
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.confirm import ConfirmScreen
-from tui.common.format import field_of, fit, human_money, message_for
+from tui.common.format import fit, human_money
 from tui.common.sanitize import in_one_line, plain
 from tui.common.widgets.status_line import StatusLine
 from tui.employee.uploads import DishPhotoPanel
@@ -41,8 +41,6 @@ class MenuScreen(Dialog[None]):
         Binding("e", "edit", "Edit"),
         Binding("p", "photo", "Photo"),
         Binding("delete,backspace", "remove", "Remove"),
-        Binding("down", "cursor(1)", show=False),
-        Binding("up", "cursor(-1)", show=False),
     ]
 
     def __init__(self, restaurant_id: str) -> None:
@@ -75,14 +73,6 @@ class MenuScreen(Dialog[None]):
         """The selected dish."""
         at = self.query_one(OptionList).highlighted
         return self._dishes[at] if at is not None and at < len(self._dishes) else None
-
-    def action_cursor(self, distance: int) -> None:
-        """Select the next dish, or the one before."""
-        dishes = self.query_one(OptionList)
-        if distance > 0:
-            dishes.action_cursor_down()
-        else:
-            dishes.action_cursor_up()
 
     def action_sold_out(self) -> None:
         """Mark the dish as sold out, or as available again."""
@@ -269,10 +259,7 @@ class DishScreen(Dialog[MenuItem]):
         try:
             dish = await self._send()
         except Exception as error:
-            words = message_for(error)
-            if self.is_attached:
-                self.show_status(words)
-                self._focus_field(field_of(error))
+            self.show_error(error)
             return
         if self.is_attached:
             self.dismiss(dish)
@@ -282,17 +269,13 @@ class DishScreen(Dialog[MenuItem]):
         name, description, price = (self.query_one(f"#{key}", Input).value for key, *_ in FIELDS)
         cents = cents_of(price)
         if cents is None:
-            self._focus_field("price_cents")
+            self.focus_field("price_cents")
             raise ClientError("Enter the price as a number: 12.50.")
         if self._dish is None:
             new = NewMenuItem(name=name, description=description, price_cents=cents)
             return await api.add_menu_item(self._restaurant_id, new)
         change = MenuItemChange(name=name, description=description, price_cents=cents)
         return await api.change_menu_item(self._restaurant_id, self._dish.id, change)
-
-    def _focus_field(self, field: str | None) -> None:
-        if field in {key for key, *_ in FIELDS}:
-            self.query_one(f"#{field}", Input).focus()
 
 
 def cents_of(text: str) -> int | None:

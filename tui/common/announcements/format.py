@@ -6,7 +6,7 @@ from textual.content import Content
 
 from server.features.announcements.schemas import Announcement, ReadAnnouncement, Severity
 from tui.common.announcements.model import AnnouncementStore
-from tui.common.format import age, clock_time, fit
+from tui.common.format import age, clock_time, fit, loading_message
 from tui.common.sanitize import plain
 
 LABELS: dict[Severity, tuple[str, str]] = {
@@ -95,14 +95,8 @@ def in_short(text: str, *, small: bool = False) -> str:
 
 def nothing_there(store: AnnouncementStore, error: str) -> Content:
     """What the list says while it is empty."""
-    if error and not store.loaded:
-        return Content.assemble(
-            ("✕ ", "bold $error"),
-            plain(error),
-            ("\nRetrying; r retries now.", "$wire-ink"),
-        )
     if not store.loaded:
-        return Content.assemble(("Loading announcements…", "$wire-ink"))
+        return loading_message("Loading announcements…", error)
     return Content.assemble(("No announcements.", "$wire-ink"))
 
 
