@@ -62,10 +62,8 @@ def full_hashes(monkeypatch: pytest.MonkeyPatch, cheap_hashes: int) -> None:
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """The redis-server that the whole run shares. Don't break it: `own_redis` is for that."""
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.kill()
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
 
 
 @pytest.fixture
@@ -78,28 +76,22 @@ def redis_url(redis_server: RedisServer) -> str:
 @pytest.fixture
 def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A running Redis for this test alone, to be stopped, killed, frozen and restarted."""
-    server = RedisServer(tmp_path_factory.mktemp("own-redis"))
-    server.start()
-    yield server
-    server.kill()
+    with RedisServer(tmp_path_factory.mktemp("own-redis")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     """The blob store that the whole run shares; without Azurite, the test is skipped."""
-    store = Azurite(tmp_path_factory.mktemp("azurite"))
-    store.start()
-    yield store
-    store.kill()
+    with Azurite(tmp_path_factory.mktemp("azurite")) as store:
+        yield store
 
 
 @pytest.fixture
 def own_azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     """A blob store for this test alone, to kill and restart."""
-    store = Azurite(tmp_path_factory.mktemp("own-azurite"))
-    store.start()
-    yield store
-    store.kill()
+    with Azurite(tmp_path_factory.mktemp("own-azurite")) as store:
+        yield store
 
 
 @pytest.fixture

@@ -12,10 +12,8 @@ from support.waiting import wait_for
 @pytest.fixture(scope="session")
 def broken_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """The Redis of `with_redis`."""
-    server = RedisServer(tmp_path_factory.mktemp("broken-redis"))
-    server.start()
-    yield server
-    server.kill()
+    with RedisServer(tmp_path_factory.mktemp("broken-redis")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -201,7 +201,7 @@ class Run:
             )
         ]
         self.wrong: list[str] = []
-        """Check what readers got against the law."""
+        """Differences between what readers got and the law."""
         self.made: list[str] = []
         self.writing: set[asyncio.Task[None]] = set()
 
