@@ -260,14 +260,17 @@ class Operation:
 
     async def _bind(self, request: web.Request) -> dict[str, Any]:
         bound: dict[str, Any] = {}
+        if self.path_model.model_fields:
+            try:
+                bound |= dict(self.path_model.model_validate(dict(request.match_info)))
+            except ValidationError:
+                raise not_found("resource") from None
         try:
-            bound |= dict(self.path_model.model_validate(dict(request.match_info)))
-        except ValidationError:
-            raise not_found("resource") from None
-        try:
-            bound |= dict(self.query_model.model_validate(dict(request.query)))
-            headers = {name.lower(): value for name, value in request.headers.items()}
-            bound |= dict(self.header_model.model_validate(headers))
+            if self.query_model.model_fields:
+                bound |= dict(self.query_model.model_validate(dict(request.query)))
+            if self.header_model.model_fields:
+                headers = {name.lower(): value for name, value in request.headers.items()}
+                bound |= dict(self.header_model.model_validate(headers))
         except ValidationError as error:
             raise validation_problem(error) from None
         if self.body is not None:

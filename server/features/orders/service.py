@@ -98,7 +98,7 @@ class OrderService:
         async def fn(tx: Transaction) -> Order:
             return await self._own(tx, identity, order_id)
 
-        return await self._database.read(fn)
+        return await self._database.look_up(fn)
 
     async def orders(self, identity: Identity, before: str | None, limit: int) -> OrderPage:
         """A page of the customer's, or of the employee's restaurant's, with the cursor that
@@ -242,7 +242,7 @@ class OrderService:
         """The topic an order's changes are on. Raises Problem 404."""
         parties = self._parties.get(order_id)
         if parties is None:
-            parties = await self._database.read(lambda tx: store.parties(tx, order_id))
+            parties = await self._database.look_up(lambda tx: store.parties(tx, order_id))
             if parties is None:
                 raise not_found("order")
             self._parties[order_id] = parties
