@@ -11,6 +11,7 @@ import logging
 import sqlite3
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -67,6 +68,23 @@ class Transaction:
     def announce(self, event: Any) -> None:
         """Publish this after the commit, in commit order."""
         self.announced.append(event)
+
+
+class _Statement(Transaction):
+    """One statement, which needs no transaction to see one state of the database."""
+
+    __slots__ = ("_made",)
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(connection)
+        self._made = False
+
+    async def fetch(self, sql: str, parameters: Parameters) -> Sequence[Row]:
+        """Run the statement; gives all its rows."""
+        if self._made:
+            raise RuntimeError("a second statement might see a later state: use `read`")
+        self._made = True
+        return await super().fetch(sql, parameters)
 
 
 class _Write(Generic[ResultT]):
@@ -190,7 +208,7 @@ class Database(Component):
             raise
 
     async def look_up(self, fn: Callable[[Transaction], Awaitable[ResultT]]) -> ResultT:
-        """Run `fn` on a snapshot of the database at once, on the event loop.
+        """Run `fn`, which makes one statement, at once, on the event loop.
 
         For a few rows by their keys: that takes less time than asking another thread. A reader
         waits for no writer in WAL mode. Otherwise like `read`.
@@ -198,7 +216,7 @@ class Database(Component):
         self._check_outside()
         assert self._local is not None
         try:
-            return _snapshot(self._local, fn)
+            return _complete(fn, _Statement(self._local))
         except sqlite3.OperationalError:
             return await self.read(fn)  # such as a lock that another process holds as it starts
 
@@ -253,7 +271,7 @@ class Database(Component):
                 continue
             batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
             assert self._writer is not None
-            commit = asyncio.ensure_future(self._writer._execute(_commit, self._writer._conn, batch))
+            commit = asyncio.ensure_future(_run_in(self._writer, partial(_commit, batch)))
             try:
                 await asyncio.wait({commit})
             except asyncio.CancelledError:
@@ -296,6 +314,14 @@ async def opened_database(path: Path) -> AsyncIterator[Database]:
         await database.close()
 
 
+async def _run_in(
+    connection: aiosqlite.Connection, fn: Callable[[sqlite3.Connection], ResultT]
+) -> ResultT:
+    """Run `fn` in the connection's thread, which aiosqlite offers for single statements only."""
+    execute: Callable[..., Awaitable[ResultT]] = connection._execute
+    return await execute(fn, connection._conn)
+
+
 async def _in_thread(
     connection: aiosqlite.Connection,
     context: contextvars.Context,
@@ -303,7 +329,7 @@ async def _in_thread(
 ) -> ResultT:
     """Run `fn` on a snapshot, in the connection's thread. Raises Problem 503."""
     try:
-        return await connection._execute(context.run, _snapshot, connection._conn, fn)  # type: ignore[no-any-return]
+        return await _run_in(connection, lambda own: context.run(_snapshot, own, fn))
     except sqlite3.OperationalError as error:
         _log(error)
         raise _unavailable() from error
@@ -320,7 +346,7 @@ def _snapshot(
             connection.execute("ROLLBACK")
 
 
-def _commit(connection: sqlite3.Connection, batch: list[_Write[Any]]) -> None:
+def _commit(batch: list[_Write[Any]], connection: sqlite3.Connection) -> None:
     """Run the batch in one commit. Raises where the whole batch fails."""
     if connection.in_transaction:  # left by an interrupted commit
         connection.execute("ROLLBACK")

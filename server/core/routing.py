@@ -55,10 +55,17 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
+class Encoded(Generic[BodyT]):
+    """A body that is JSON already, as the model would be encoded."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer(Generic[BodyT]):
     """A body with its own status or headers; a handler that needs neither returns the body."""
 
-    body: BodyT | None
+    body: BodyT | Encoded[BodyT] | None
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -216,7 +223,7 @@ class Operation:
         return web.Response(
             status=status,
             headers=answer.headers,
-            body=answer.body.model_dump_json(by_alias=True).encode(),
+            body=_encoded(answer.body),
             content_type="application/json",
             charset="utf-8",
         )
@@ -276,6 +283,11 @@ class Operation:
         if self.body is not None:
             bound[self._body_name] = await read_body(request, self.body)
         return bound
+
+
+def _encoded(body: BaseModel | Encoded[Any]) -> bytes:
+    text = body.text if isinstance(body, Encoded) else body.model_dump_json(by_alias=True)
+    return text.encode()
 
 
 def _count_in_flight(request: web.Request, identity: Identity) -> None:

@@ -197,7 +197,6 @@ async def test_a_transaction_that_awaits_something_else_is_refused_and_undone(
     database: Database,
 ) -> None:
     async def fn(tx: Transaction) -> None:
-        await tx.fetch("SELECT 1 AS one", {})
         await asyncio.sleep(0)
 
     async def writes(tx: Transaction) -> None:
@@ -303,10 +302,26 @@ async def test_a_read_is_one_snapshot(database: Database) -> None:
             other.execute("INSERT INTO meta (name, value) VALUES (?, '')", (str(before),))
         return before, (await tx.fetch(sql, {}))[0]["n"]
 
-    for read in (database.read, database.look_up):
-        before, after = await read(fn)
-        assert before == after
-        assert str(before) in stored(database.path)
+    before, after = await database.read(fn)
+    assert before == after
+    assert str(before) in stored(database.path)
+
+
+async def test_a_look_up_is_one_statement_on_the_event_loop(database: Database) -> None:
+    await database.write(keep("here"))
+
+    async def fn(tx: Transaction) -> Sequence[Any]:
+        assert threading.current_thread() is threading.main_thread()
+        return await tx.fetch("SELECT name FROM meta WHERE name = :name", {"name": "here"})
+
+    assert await database.look_up(fn) == [{"name": "here"}]
+
+    async def twice(tx: Transaction) -> None:
+        await fn(tx)
+        await fn(tx)
+
+    with pytest.raises(RuntimeError, match="use `read`"):
+        await database.look_up(twice)
 
 
 async def test_a_cancelled_read_returns_its_connection(database: Database) -> None:
