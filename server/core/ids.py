@@ -1,9 +1,8 @@
 """Opaque identifiers that nobody can guess."""
 
-import base64
 import secrets
 
 
 def new_id(prefix: str) -> str:
-    """`prefix_` and 24 random letters and digits (120 bits)."""
-    return f"{prefix}_{base64.b32encode(secrets.token_bytes(15)).decode().lower()}"
+    """`prefix_` and 30 random hexadecimal digits (120 bits)."""
+    return f"{prefix}_{secrets.token_hex(15)}"
