@@ -213,7 +213,7 @@ class AccountService(Component):
 
     async def me(self, who: Identity) -> Account:
         """The caller's account."""
-        return (await self._database.look_up(lambda tx: self._mine(tx, who))).account
+        return (await self._database.read(lambda tx: self._mine(tx, who))).account
 
     async def change_profile(self, who: Identity, change: ProfileChange) -> Account:
         """Store the fields that were sent; null empties one."""
