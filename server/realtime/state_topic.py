@@ -63,7 +63,7 @@ class States:
 
     async def read(self, topic: str) -> Event | None:
         """The same in a transaction of its own."""
-        return await self._database.read(lambda tx: self.newest(tx, topic))
+        return await self._database.look_up(lambda tx: self.newest(tx, topic))
 
 
 logger = logging.getLogger(__name__)
