@@ -299,12 +299,14 @@ class TiffinApp(BaseApp, ServicesApp):
             self.grid.main.drop_connection()
 
     async def action_quit(self) -> None:
-        """Close this window; where something would be lost with it, ask first. Pressed once more,
-        that is the answer."""
+        """Close this window; ask first if something would be lost. Pressed again, it closes."""
+        from tui.common.dialogs.base import Dialog
         from tui.common.dialogs.confirm import ConfirmScreen
 
-        unsent = [words for panel in self.panels if (words := panel.unsent())]
-        if not unsent or self._quitting:
+        parts = [panel.unsaved() for panel in self.panels]
+        parts += [one.unsaved() for one in self.screen_stack if isinstance(one, Dialog)]
+        unsaved = " ".join(words for words in parts if words)
+        if not unsaved or self._quitting:
             self.exit()
             return
         self._quitting = True
@@ -314,7 +316,7 @@ class TiffinApp(BaseApp, ServicesApp):
             if yes:
                 self.exit()
 
-        question = ConfirmScreen("Quit", " ".join(unsent), yes="Quit", no="Stay", danger=True)
+        question = ConfirmScreen("Quit", unsaved, yes="Quit", no="Stay", danger=True)
         self.push_screen(question, answered)
 
     def action_acknowledge(self) -> None:

@@ -194,9 +194,9 @@ class Panel(Vertical):
         """Drop the connection of the stream in view; it comes back by itself."""
         self.notify("This panel holds no connection to cut.", title=self.TITLE)
 
-    def unsent(self) -> str:
-        """What would be lost with this window, in a sentence; "" where there is nothing."""
-        return ""
+    def unsaved(self) -> str | None:
+        """What would be lost with this window, in a sentence; None where there is nothing."""
+        return None
 
     def action_retry(self) -> None:
         """Read again what is shown, now: by default what another window may have changed."""

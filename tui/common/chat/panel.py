@@ -55,11 +55,11 @@ class ConversationPanel(Panel):
             self._store = self.services.outbox
         return self._store
 
-    def unsent(self) -> str:
+    def unsaved(self) -> str | None:
         """Messages that are neither sent nor on the disk."""
         count = 0 if self._store is None else len(self._store.unkept)
         if not count:
-            return ""
+            return None
         messages = f"{count} chat messages are" if count > 1 else "A chat message is"
         return f"{messages} not sent yet, and could not be kept on the disk."
 

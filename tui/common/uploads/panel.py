@@ -137,12 +137,12 @@ class PhotoPanel(Panel):
         """To the list; to the picture where that is all there is."""
         self.screen.set_focus(self.view if self._bare else self.uploads)
 
-    def unsent(self) -> str:
+    def unsaved(self) -> str | None:
         """A photo that the server does not have yet is only here."""
         jobs = self.manager.jobs if self.manager is not None else []
         pending = sum(job.state is not JobState.REFUSED for job in jobs)
         if not pending:
-            return ""
+            return None
         return f"{pending} photos are not sent yet." if pending > 1 else "A photo is not sent yet."
 
     @property

@@ -77,6 +77,15 @@ class OrdersPanel(Panel):
         self.feed.reload()
         self.needs_redraw = True
 
+    def unsaved(self) -> str | None:
+        """A basket with dishes in it is only in this window."""
+        filled = [basket for basket in self.baskets.values() if basket.lines]
+        if not filled:
+            return None
+        names = ", ".join(plain(basket.restaurant.name) for basket in filled)
+        baskets = "Your baskets" if len(filled) > 1 else "Your basket"
+        return f"{baskets} at {names} would be lost."
+
     def refresh_remote(self) -> None:
         """Check whether another window has placed an order."""
         self.feed.check_for_new()
