@@ -10,6 +10,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from tui.common.client.meter import Wire
+from tui.common.compositor import AreaCompositor
 from tui.common.panel import Panel
 from tui.common.redraw import Redraw
 
@@ -159,3 +160,7 @@ class MainScreen(Screen[None]):
     """
 
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._compositor = AreaCompositor()

@@ -28,6 +28,8 @@ from tui.common.widgets.picture import PictureView
 from tui.common.widgets.row_list import RowList
 
 BEAT_SECONDS = 0.5
+AGE_SECONDS = 5.0
+"""Least time between two redraws for ages alone."""
 RIGHT_FROM = (70, 10)
 """Columns and rows from which the list stands beside the picture."""
 BELOW_FROM = 16
@@ -280,7 +282,8 @@ class PhotoPanel(Panel):
             if isinstance(row, UploadJob) or not row.status.final:
                 self.redraw_in(BEAT_SECONDS)
             else:
-                self.redraw_in(age_lasts((now - row.created_at).total_seconds()))
+                age = age_lasts((now - row.created_at).total_seconds())
+                self.redraw_in(max(AGE_SECONDS, age))
 
     def _changed(self) -> None:
         self.needs_redraw = True

@@ -33,7 +33,7 @@ from tui.common.tracking import trip
 from tui.employee.drivers import feed
 from tui.employee.drivers.controller import MAX_STREAMS
 from tui.employee.drivers.dialogs import AssignScreen
-from tui.employee.drivers.panel import DRAW_SECONDS
+from tui.employee.drivers.panel import DriversPanel
 
 S = OrderStatus
 QUICK = 60.0
@@ -485,7 +485,7 @@ async def test_many_positions_are_drawn_a_few_times_a_second(
                 what="more of it",
             )
             seconds = time.monotonic() - began
-            assert 1 <= len(drawn) - drawings <= seconds / DRAW_SECONDS + 1
+            assert 1 <= len(drawn) - drawings <= seconds / DriversPanel.REDRAW_SECONDS + 1
         finally:
             stop.set()
             await asyncio.gather(*rushes)
