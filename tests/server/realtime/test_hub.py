@@ -3,6 +3,7 @@ import gc
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from typing import Any
 
 import pytest
 from hub_node import TOPIC, ListSink, Node, OpenNode
@@ -404,11 +405,11 @@ async def test_the_sweep_asks_nothing_while_nobody_else_commits(
 ) -> None:
     await node.hub.subscribe(TOPIC, None, ListSink())
     asked = []
-    heads = node.log.heads
+    changes = node.log.changes
 
-    async def counted(topics: list[str]) -> dict[str, int]:
-        asked.append(topics)
-        return await heads(topics)
+    async def counted(*arguments: Any) -> Any:
+        asked.append(arguments)
+        return await changes(*arguments)
 
     ticks = 0
     version = node.database.data_version
@@ -418,7 +419,7 @@ async def test_the_sweep_asks_nothing_while_nobody_else_commits(
         ticks += 1
         return await version()
 
-    monkeypatch.setattr(node.log, "heads", counted)
+    monkeypatch.setattr(node.log, "changes", counted)
     monkeypatch.setattr(node.database, "data_version", data_version)
     await wait_until(lambda: ticks >= 2, 5)
     settled = len(asked)
@@ -516,7 +517,7 @@ async def test_what_passes_is_told_now_and_kept_nowhere(node: Node) -> None:
     assert [event.data for event in early.events] == ['"one"', '"two"', '"three"']
     assert [event.data for event in full.events] == ['"one"', '"three"']
     assert [event.data for event in late.events] == ['"three"']
-    assert await node.log.heads([topic]) == {}
+    assert (await node.log.changes(None, [topic]))[1] == {}
 
 
 def live(node: Node, topic: str) -> int:
