@@ -16,6 +16,20 @@ AND (number < :before OR (number = :before AND id < :id))
 ORDER BY number DESC, id DESC
 LIMIT :limit;
 
+-- name: open_orders_of_customer
+SELECT * FROM order_details
+WHERE customer_id = :owner AND status NOT IN ('delivered', 'cancelled')
+AND (arrival < :before OR (arrival = :before AND id < :id))
+ORDER BY arrival DESC, id DESC
+LIMIT :limit;
+
+-- name: open_orders_of_restaurant
+SELECT * FROM order_details
+WHERE restaurant_id = :owner AND status NOT IN ('delivered', 'cancelled')
+AND (number < :before OR (number = :before AND id < :id))
+ORDER BY number DESC, id DESC
+LIMIT :limit;
+
 -- name: changed_orders
 SELECT details.*, orders.changed_seq
 FROM orders JOIN order_details details ON details.id = orders.id

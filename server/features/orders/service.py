@@ -100,9 +100,12 @@ class OrderService:
 
         return await self._database.read(fn)
 
-    async def orders(self, identity: Identity, before: str | None, limit: int) -> OrderPage:
+    async def orders(
+        self, identity: Identity, before: str | None, limit: int, *, open_only: bool = False
+    ) -> OrderPage:
         """A page of the customer's, or of the employee's restaurant's, with the cursor that
-        belongs to it. Raises Problem 422 for a `before` that no page gave."""
+        belongs to it; with `open_only` of those that are not over. Raises Problem 422 for a
+        `before` that no page gave."""
         start = pages.numbered(before)
         customer = identity.role == Role.CUSTOMER
         if customer:
@@ -111,7 +114,9 @@ class OrderService:
             owner = {"restaurant_id": identity.restaurant_id or ""}
 
         async def fn(tx: Transaction) -> OrderPage:
-            page, following = await store.orders(tx, **owner, before=start, limit=limit)
+            page, following = await store.orders(
+                tx, **owner, open_only=open_only, before=start, limit=limit
+            )
             if customer:
                 cursor = self._cursor(identity, await self._changes(tx, identity))
             else:

@@ -96,11 +96,16 @@ async def orders(
     *,
     customer_id: str | None = None,
     restaurant_id: str | None = None,
+    open_only: bool = False,
     before: tuple[int, str],
     limit: int,
 ) -> tuple[list[Order], str | None]:
     """One page, newest first, of a customer's or a restaurant's, and the next one's `before`."""
-    page = _queries.orders_of_customer if customer_id else _queries.orders_of_restaurant
+    if customer_id:
+        every, still_open = _queries.orders_of_customer, _queries.open_orders_of_customer
+    else:
+        every, still_open = _queries.orders_of_restaurant, _queries.open_orders_of_restaurant
+    page = still_open if open_only else every
     owner = customer_id or restaurant_id
     found = await page(tx, owner=owner, before=before[0], id=before[1], limit=limit + 1)
     number = "arrival" if customer_id else "number"

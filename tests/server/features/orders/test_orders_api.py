@@ -10,6 +10,7 @@ import pytest
 
 from server.__main__ import main
 from server.core.database import Transaction
+from server.features.orders import store
 from support.cast import HOME, Cast, cast_of
 from support.live_server import LiveServer, running_server, settings_for
 from support.rest import Rest
@@ -218,6 +219,34 @@ async def test_pages_contain_every_order_once(cast: Cast) -> None:
     assert (await cast.outsider.get("/orders")).json["items"] == []
     (await cast.customer.get("/orders", params={"before": "garbage"})).must(422)
     (await cast.customer.get("/orders", params={"limit": "0"})).must(422)
+
+
+async def test_open_orders_are_listed_by_an_index_however_many_are_over(
+    cast: Cast, data_dir: Path
+) -> None:
+    first = (await cast.order())["id"]
+    for _ in range(3):
+        over = (await cast.order())["id"]
+        (await cast.customer.post(f"/orders/{over}/cancel", {})).must(200)
+    last = (await cast.order())["id"]
+    for caller in (cast.customer, cast.employee):
+        page = (await caller.get("/orders", params={"open": "true", "limit": "1"})).must(200).json
+        assert [order["id"] for order in page["items"]] == [last]
+        before = {"open": "true", "before": page["next"]}
+        page = (await caller.get("/orders", params=before)).must(200).json
+        assert [order["id"] for order in page["items"]] == [first]
+        assert page["next"] is None
+        assert len((await caller.get("/orders")).must(200).json["items"]) == 5
+    async with database_in(data_dir) as database:
+        given = {"owner": "x", "before": 1, "id": "x", "limit": 1}
+        for owner in ("customer", "restaurant"):
+            sql = getattr(store._queries, f"open_orders_of_{owner}").sql
+            rows = await database.read(
+                lambda tx, sql=sql: tx.fetch(f"EXPLAIN QUERY PLAN {sql}", given)
+            )
+            steps = [row["detail"] for row in rows]
+            assert any(f"orders_open_{owner}" in step for step in steps), steps
+            assert not [step for step in steps if "TEMP B-TREE" in step], steps
 
 
 async def test_an_old_version_is_refused_and_shown_the_order(cast: Cast) -> None:
