@@ -13,7 +13,7 @@ from server.core.errors import Problem
 from server.realtime import hub as hub_module
 from server.realtime import log_topic as topic_module
 from server.realtime.event import Event
-from server.realtime.log import LogPage
+from server.realtime.log import LogPage, Position
 from support.waiting import wait_until
 
 
@@ -318,10 +318,10 @@ async def test_a_gap_that_could_not_be_read_is_tried_again(
 ) -> None:
     """Also where a sweep finds nothing new, as with events of one's own."""
 
-    async def nothing_new(topics: list[str]) -> dict[str, int]:
-        return {}
+    async def nothing_new(*_: object) -> tuple[Position, dict[str, int]]:
+        return Position(0, 0), {}
 
-    monkeypatch.setattr(node.log, "heads", nothing_new)
+    monkeypatch.setattr(node.log, "changes", nothing_new)
     sink = ListSink()
     await node.hub.subscribe(TOPIC, None, sink)
     events: list[Event] = []
