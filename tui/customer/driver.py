@@ -29,10 +29,6 @@ UPDATE_SECONDS = 0.5
 """Between two readings of the orders; ages are drawn again with each."""
 RETRY_SECONDS = 5.0
 """Until the server is asked again for a driver whom it does not show."""
-ETA_OFF_SECONDS = 30.0
-"""The order is read again when its `eta` differs that much from the driver's position."""
-READ_SECONDS = 10.0
-"""At least, between two such readings."""
 NO_LOCATION = "no location yet"
 
 
@@ -57,7 +53,6 @@ class DriverPanel(Panel):
         """The order whose driver is shown, also after the delivery."""
         self.tracker: DriverTracker | None = None
         self._retry_at = 0.0
-        self._read_at = 0.0
 
     def body(self) -> ComposeResult:
         """The map, with text in its corner."""
@@ -107,7 +102,6 @@ class DriverPanel(Panel):
             return
         if self._is_tracked(wanted):
             self.order = wanted
-            self._refresh_eta(wanted)
             return
         self._track(wanted)
 
@@ -156,17 +150,6 @@ class DriverPanel(Panel):
             self.order = known
         if any(order.id != self.order.id for order in self._store.open()):
             self.order, self.tracker = None, None
-
-    def _refresh_eta(self, order: Order) -> None:
-        """Read the order again if its `eta` cannot be right: a new one ends no held request."""
-        now = self.session.server_now()
-        track = self.tracker.track if self.tracker is not None else None
-        seconds = track.seconds_left(now) if track is not None else None
-        if seconds is None or order.eta is None or time.monotonic() < self._read_at:
-            return
-        if abs((order.eta - now).total_seconds() - seconds) > ETA_OFF_SECONDS:
-            self._read_at = time.monotonic() + READ_SECONDS
-            self.run_worker(self._feed.refresh(order.id), group="driver-eta", exit_on_error=False)
 
     def _next(self) -> Order | None:
         """The open order that will leave first: its restaurant and door are shown."""

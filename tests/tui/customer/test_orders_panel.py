@@ -85,12 +85,14 @@ async def test_a_cut_poll_reconnects_and_misses_nothing(
         await wait_until(lambda: meter.reconnects >= 1, what="back")
 
 
-async def test_without_an_open_order_there_is_nothing_to_cut(
+async def test_without_an_open_order_the_request_for_changes_is_cut(
     demo_server: LiveServer, guest: Rest, tmp_path: Path
 ) -> None:
     async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+        meter = orders_of(app).meter
+        await wait_until(lambda: meter.state is State.WAITING, what="held")
         await pilot.press("x")
-        await told(app, "No order is open")
+        await wait_until(lambda: meter.state is State.RETRY, what="cut")
 
 
 async def test_a_new_customer_is_told_how_to_order(demo_server: LiveServer, tmp_path: Path) -> None:

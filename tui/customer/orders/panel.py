@@ -63,7 +63,7 @@ class OrdersPanel(Panel):
     def body(self) -> ComposeResult:
         """The table, and the selected order below it."""
         # Here, not in start(): the table may ask for a redraw before.
-        self.feed = OrderFeed(self.store, self.api, self.session, self.wire, self)
+        self.feed = OrderFeed(self.store, self.api, self.session, self.meter, self)
         table = OrderTable(self.store)
         yield OrderTableHeader(table)
         yield table
@@ -84,10 +84,6 @@ class OrdersPanel(Panel):
         names = ", ".join(plain(basket.restaurant.name) for basket in filled)
         baskets = "Your baskets" if len(filled) > 1 else "Your basket"
         return f"{baskets} at {names} would be lost."
-
-    def refresh_remote(self) -> None:
-        """Check whether another window has placed an order."""
-        self.feed.check_for_new()
 
     @property
     def order(self) -> Order | None:
@@ -160,9 +156,10 @@ class OrdersPanel(Panel):
             feed.load_older()
 
     def _show_tracked_meter(self, order: Order | None) -> None:
-        """The wire line shows the poll that `x` cuts."""
+        """The wire line shows the poll of an open order, else the one for every change."""
         followed = self._tracked_order(order)
-        self.show_meter(self.feed.tracker.meter_of(followed.id) if followed is not None else None)
+        polled = None if followed is None else self.feed.tracker.meter_of(followed.id)
+        self.show_meter(polled or self.feed.meter)
 
     def _tracked_order(self, order: Order | None) -> Order | None:
         """The selected order if it is polled, else the newest that is."""
@@ -177,12 +174,9 @@ class OrdersPanel(Panel):
     # -- keys
 
     def drop_connection(self) -> None:
-        """Drop the held request of the selected order, or of the newest open one."""
-        order = self._tracked_order(self._table.order)
-        if order is None or not self.feed.tracker.drop_connection(order.id):
-            self.notify(
-                "No order is open, so no request is held. Press n to order.", title=self.TITLE
-            )
+        """Drop all held requests: one brings every change, one more each open order's status."""
+        if not self.feed.drop_connection():
+            self.notify("No request is held just now.", title=self.TITLE)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Disable the keys that the selected order does not allow."""
@@ -249,16 +243,14 @@ class OrdersPanel(Panel):
             if any(basket.unconfirmed for basket in self.baskets.values()):
                 self.feed.reload()  # it may have arrived after all
             return
-        known = order.id in self.store
         self.feed.put(order)
         self.query_one(FilterField).clear()
         self._table.highlight(order.id)
         self._table.focus()
-        if not known:
-            self.notify(
-                f"Sent to {plain(order.restaurant.name)}. Waiting for the restaurant to accept.",
-                title=f"Order #{order.number:04d} placed",
-            )
+        self.notify(
+            f"Sent to {plain(order.restaurant.name)}. Waiting for the restaurant to accept.",
+            title=f"Order #{order.number:04d} placed",
+        )
 
     @on(RowList.OptionSelected)
     def show_details(self) -> None:
