@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from support.rest import Rest
 from support.server_process import StartServer
 from support.waiting import wait_until
 from tui.common.client.meter import State
+from tui.employee.kitchen import feed
 from tui.employee.kitchen.dialogs import AcceptScreen, DriverScreen, ReasonScreen
 from tui.employee.kitchen.panel import ALARM_SECONDS
 
@@ -276,6 +278,18 @@ async def test_r_reads_the_orders_again_and_rejects_nothing(
         await window.has(order, S.PLACED)
         assert len(window.app.screen_stack) == 1
         await window.live()
+
+
+async def test_an_old_order_on_its_way_is_on_the_board_however_many_newer_are_over(
+    demo_server: LiveServer, town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "PAGE", 2)
+    monkeypatch.setattr(feed, "LOOK_BACK", timedelta(0))
+    old = await town.bring(await town.place(), S.OUT_FOR_DELIVERY)
+    for _ in range(3):
+        await town.step(await town.place(), S.CANCELLED, reason="too busy")
+    async with kitchen_window(demo_server.url, tmp_path, (80, 24)) as window:
+        await window.has(old, S.OUT_FOR_DELIVERY)
 
 
 @pytest.mark.parametrize("size", [(160, 48), (100, 30), (80, 24), (56, 16)])

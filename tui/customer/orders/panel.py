@@ -1,7 +1,6 @@
 """The customer's panel "Orders": the table, the selected order, and what can be done with it."""
 
 from collections.abc import Callable, Coroutine, Iterable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -64,7 +63,7 @@ class OrdersPanel(Panel):
         """The table, and the selected order below it."""
         # Here, not in start(): the table may ask for a redraw before.
         self.feed = OrderFeed(self.store, self.api, self.session, self.meter, self)
-        table = OrderTable(self.store)
+        table = OrderTable(self.store, self.session.server_now)
         yield OrderTableHeader(table)
         yield table
         yield FilterField()
@@ -111,7 +110,7 @@ class OrdersPanel(Panel):
         if order.status is OrderStatus.CANCELLED and order.id in self._own_cancels:
             return
         self.notify(
-            status_message(order, datetime.now(UTC)),
+            status_message(order, self.session.server_now()),
             title=order_title(order),
             severity="warning" if order.status is OrderStatus.CANCELLED else "information",
         )
@@ -134,7 +133,7 @@ class OrdersPanel(Panel):
 
     def redraw(self) -> None:
         """Draw what has changed."""
-        table, feed, now = self._table, self.feed, datetime.now(UTC)
+        table, feed, now = self._table, self.feed, self.session.server_now()
         feed.track_open()
         table.message = orders_format.empty_message(self.store, feed.error)
         table.redraw()

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Coroutine, Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import ClassVar, TypeVar
 
 from textual import events, on
@@ -107,7 +107,7 @@ class KitchenPanel(Panel):
         super().__init__(id=id)
         self.board = OrderBoard()
         self.cursor = Cursor(self.board)
-        self.view = BoardView(self.board, self.cursor)
+        self.view = BoardView(self.board, self.cursor, lambda: self.session.server_now())
         self.busy = self.view.busy
         self.strip = ColumnStrip(self.board, self.cursor)
         self.details = OrderDetails()
@@ -178,7 +178,7 @@ class KitchenPanel(Panel):
         self.view.redraw()
         self.strip.set_class(self.view.shows_all, "-hidden")
         self.strip.redraw()
-        self.details.show(self.cursor.order, datetime.now(UTC))
+        self.details.show(self.cursor.order, self.session.server_now())
 
     # -- what the actions and other panels use
 
@@ -317,7 +317,7 @@ class KitchenPanel(Panel):
             self.request_redraw()
         self._show_banner(now)
         self._report_cancelled()
-        self._show_status(datetime.now(UTC))
+        self._show_status(self.session.server_now())
 
     def _show_banner(self, now: float) -> None:
         """Warn above the board while it may be out of date."""
