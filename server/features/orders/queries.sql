@@ -88,8 +88,18 @@ SELECT COUNT(*) FROM orders
 WHERE customer_id = :customer_id AND status NOT IN ('delivered', 'cancelled');
 
 -- name: orders_naming
-SELECT * FROM order_details
-WHERE customer_id = :account_id OR timeline LIKE :mention OR assigned_by LIKE :mention;
+SELECT * FROM order_details WHERE id IN (
+    SELECT id FROM orders WHERE customer_id = :account_id
+    UNION
+    SELECT order_id FROM order_staff WHERE account_id = :account_id
+);
+
+-- name: add_staff!
+INSERT INTO order_staff (account_id, order_id) VALUES (:account_id, :order_id)
+ON CONFLICT (account_id, order_id) DO NOTHING;
+
+-- name: drop_staff!
+DELETE FROM order_staff WHERE account_id = :account_id;
 
 -- name: rewrite_order!
 UPDATE orders

@@ -201,7 +201,7 @@ class OrderService:
         """Store the change and its event; without a change, the order stays as it is."""
         if change is None:
             return order
-        await store.save(tx, change.order, await self._count(tx, order))
+        await store.save(tx, change.order, order, await self._count(tx, order))
         await self._append(tx, change.event, change.order)
         return change.order
 
@@ -273,6 +273,7 @@ class OrderService:
         for order in await store.orders_naming(tx, account_id):
             await store.rewrite(tx, without(order, account_id))
             await self._log.rewrite(tx, order.id, lambda data: _rewritten(data, account_id))
+        await store.drop_staff(tx, account_id)
 
     async def _own(self, tx: Transaction, identity: Identity, order_id: str) -> Order:
         order = await store.order(tx, order_id)

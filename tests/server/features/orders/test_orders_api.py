@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -345,6 +346,30 @@ async def test_a_deleted_account_leaves_no_trace_but_the_accounts(
         assert (await database.read(lambda tx: tx.fetch(sql, {})))[0]["kept"] == 0
     for trace in (b"Ana", b"blue door", b"Quay", b"moving away"):
         assert trace not in events
+
+
+async def test_a_deleted_employee_leaves_no_trace_in_orders_they_touched(
+    cast: Cast, live_server: LiveServer
+) -> None:
+    """Nor in one where somebody else has assigned another driver since."""
+    other = await cast.employee.another().log_in(cast.place.employees[1], PASSWORD)
+    order = await cast.order_at("accepted")
+    assigned = await cast.order()
+    for who, driver in zip((cast.employee, other), cast.place.drivers, strict=True):
+        change = {"status": "placed", "driver_id": driver}
+        (await who.post(f"/orders/{assigned['id']}/status", change)).must(200)
+    (await cast.employee.delete_account()).must(204)
+    for one, name in ((order, "Deleted account"), (assigned, "saffron2")):
+        seen = (await other.get(f"/orders/{one['id']}")).must(200)
+        assert name.encode() in seen.body
+        assert b"saffron1" not in seen.body
+    async with database_in(live_server.settings.data_dir) as database:
+        sql = "SELECT data FROM events WHERE subject = :id"
+        for one in (order, assigned):
+            query = partial(Transaction.fetch, sql=sql, parameters={"id": one["id"]})
+            events = await database.read(query)
+            assert len(events) > 1
+            assert not [event for event in events if "saffron1" in event["data"]]
 
 
 async def test_another_process_forgets_a_deleted_account_too(
