@@ -37,6 +37,7 @@ class DriverPanel(Panel):
 
     TITLE = "Driver"
     PATTERN = Pattern.SSE
+    NOTHING_TO_CUT = "No driver on the way; nothing to cut."
     CARD_BODY = (30, 9)
     KEYS = (
         ("f", "follow the driver, or show the whole way"),
@@ -64,10 +65,9 @@ class DriverPanel(Panel):
         self._orders.followers.append(self)
         self.needs_redraw = True
 
-    def drop_connection(self) -> None:
+    def drop_connection(self) -> bool:
         """Drop the driver's stream, or the poll that replaces it."""
-        if self.tracker is None or not self.tracker.drop_connection():
-            self.notify("No driver on the way; nothing to cut.", title=self.TITLE)
+        return self.tracker is not None and self.tracker.drop_connection()
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the command palette offers."""

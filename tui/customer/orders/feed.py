@@ -55,7 +55,9 @@ class OrderFeed:
         """`meter` is that of the request which brings every change."""
         self.meter = meter
         self.store = store
-        self.tracker = OrderTracker(listener.work, session, self._on_status, self._on_refused)
+        self.tracker = OrderTracker(
+            listener.work, session, meter, self._on_status, self._on_refused
+        )
         self.error = ""
         """Why the newest orders cannot be read."""
         self.older_error = ""
@@ -201,18 +203,20 @@ class OrderTracker:
     """The long poll and meter of each open order. `on_status` is called with every answer.
 
     A poll ends with a terminal status. When the server refuses it for good it ends too, and
-    `on_refused` is called with the order's id and the reason.
+    `on_refused` is called with the order's id and the reason. All polls are cut with `line`.
     """
 
     def __init__(
         self,
         work: Work,
         session: "Session",
+        line: "Meter",
         on_status: Callable[[TrackedStatus], None],
         on_refused: Callable[[str, str], None],
     ) -> None:
         self._work = work
         self._session = session
+        self._line = line
         self._on_status = on_status
         self._on_refused = on_refused
         self._polls: dict[str, StatusPoll] = {}
@@ -230,6 +234,7 @@ class OrderTracker:
         # Every restaurant counts its own orders, so a number alone is ambiguous.
         name = plain(f"#{order.number:04d} {order.restaurant.name}")
         meter = self._session.wire.meter(name, Pattern.LONG_POLL)
+        meter.line = self._line
         self._meters[order.id] = meter
         # Sent without the known status, the first poll is answered at once: the order may have
         # changed since it was read, and it gives a round trip to measure.

@@ -174,10 +174,9 @@ class OrdersPanel(Panel):
 
     # -- keys
 
-    def drop_connection(self) -> None:
+    def drop_connection(self) -> bool:
         """Drop all held requests: one brings every change, one more each open order's status."""
-        if not self.feed.drop_connection():
-            self.notify("No request is held just now.", title=self.TITLE)
+        return self.feed.drop_connection()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Disable the keys that the selected order does not allow."""

@@ -10,11 +10,9 @@ from textual.widgets import Input, OptionList, Static
 
 from server.features.orders.schemas import OrderStatus
 from support.live_server import LiveServer
-from support.proxy import proxy_to
 from support.rest import Rest
 from support.server_process import StartServer
 from support.waiting import wait_until
-from tui.common.client.meter import State
 from tui.employee.kitchen import feed
 from tui.employee.kitchen.dialogs import AcceptScreen, DriverScreen, ReasonScreen
 from tui.employee.kitchen.panel import ALARM_SECONDS
@@ -201,12 +199,14 @@ async def test_an_order_the_customer_cancels_stays_until_it_is_cleared(
 async def test_a_cut_stream_replays_what_was_missed(
     demo_server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
-    async with proxy_to(demo_server.url) as proxy, kitchen_window(proxy.url, tmp_path) as window:
-        proxy.failing(1)  # it stays away until there is something to miss
+    async with kitchen_window(demo_server.url, tmp_path) as window:
         await window.press("x")
-        await wait_until(lambda: window.kitchen.meter.state is not State.LIVE, what="the cut")
+        await window.sees("reconnecting in ", "cut by you")
+        await window.press("X")
+        await window.sees("X restores it")
         order = await town.place()
-        proxy.passing()
+        assert window.kitchen.board.order(order.id) is None
+        await window.press("X")
         await window.live()
         await window.has(order, S.PLACED)
         await window.sees("back, 1 replayed")
