@@ -42,6 +42,7 @@ class PhotoPanel(Panel):
 
     TITLE = "Photo"
     PATTERN = Pattern.SHORT_POLL
+    NOTHING_TO_CUT = "No upload in progress; nothing to cut."
     VERB = "polls"
     CARD_BODY = (30, 12)
     KEYS = (
@@ -123,10 +124,9 @@ class PhotoPanel(Panel):
         self._run("photo-list", self.manager.read())
         self.needs_redraw = True
 
-    def drop_connection(self) -> None:
+    def drop_connection(self) -> bool:
         """Cut the request under way, or the next poll."""
-        if self.manager is None or not self.manager.drop_connection():
-            self.notify("No upload in progress; nothing to cut.", title=self.TITLE)
+        return self.manager is not None and self.manager.drop_connection()
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the palette offers of it."""

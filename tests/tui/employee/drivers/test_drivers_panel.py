@@ -120,7 +120,9 @@ async def test_a_new_position_moves_the_driver_on_the_map(
         # The line below is that of the driver's own stream.
         assert window.drivers.meter.name == f"Driver {driver['name']}"
         assert window.drivers.meter.events >= 2
-        await window.press("x")
+        await window.press("X")
+        await window.sees("X restores it")
+        await window.press("X")
         await wait_until(lambda: window.drivers.meter.reconnects == 1, what="back after the cut")
 
 
