@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from customer_window import NARROW, WIDE, Kitchen, customer_window
-from test_orders_panel import MEDIUM, served_again
+from customer_window import MEDIUM, NARROW, WIDE, Kitchen, customer_window, served_again
 from textual.widgets._toast import Toast
 
 from support.live_server import LiveServer

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from customer_window import NARROW, WIDE, Kitchen, customer_window, orders_of
+from customer_window import MEDIUM, NARROW, WIDE, Kitchen, customer_window, orders_of
 from textual.pilot import Pilot
 
 from support.live_server import LiveServer
@@ -21,8 +21,6 @@ from tui.common.map.geometry import Marker
 from tui.common.map.widget import TownMap
 from tui.customer.app import CustomerApp
 from tui.customer.driver import DriverPanel
-
-MEDIUM = (100, 30)
 
 
 @dataclass

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from customer_window import NARROW, WIDE, focus
+from customer_window import MEDIUM, NARROW, WIDE, focus
 from photo_window import desk_of, in_view, panel_of, photo_window, picture, send
 from PIL import Image
 from textual.widgets import Input
@@ -27,8 +27,6 @@ from tui.common.dialogs.confirm import ConfirmScreen
 from tui.common.uploads.dialogs import PickScreen, SaveScreen
 from tui.common.uploads.jobs import JobState
 from tui.demo.processes import port_is_free
-
-MEDIUM = (100, 30)
 
 
 @pytest.fixture

@@ -1,14 +1,20 @@
 """The panel against a live server: history, the order in view, what polls bring, the keys."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from aiohttp import web
-from customer_window import NARROW, PASSWORD, WIDE, Kitchen, customer_window, orders_of, table_of
+from customer_window import (
+    MEDIUM,
+    NARROW,
+    PASSWORD,
+    WIDE,
+    Kitchen,
+    customer_window,
+    orders_of,
+    served_again,
+    table_of,
+)
 
-from server.app import create_app
 from support.live_server import LiveServer
 from support.proxy import proxy_to
 from support.rest import Rest
@@ -16,21 +22,6 @@ from support.screen import sees, shown, told
 from support.waiting import wait_until
 from tui.common.client.meter import State
 from tui.customer.orders.dialogs import CancelScreen, OrderScreen
-
-MEDIUM = (100, 30)
-
-
-@asynccontextmanager
-async def served_again(server: LiveServer) -> AsyncIterator[None]:
-    """The same data on the same port, by a new server."""
-    app = create_app(server.settings)
-    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=2)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", server.port, reuse_address=True).start()
-    try:
-        yield
-    finally:
-        await runner.cleanup()
 
 
 async def a_placed_order(guest: Rest, kitchen: Kitchen, **changes: object) -> str:

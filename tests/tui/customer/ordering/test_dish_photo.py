@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from customer_window import NARROW, WIDE, Kitchen, customer_window, to_menu
+from customer_window import MEDIUM, NARROW, WIDE, Kitchen, customer_window, to_menu
 
 from support.live_server import LiveServer
 from support.proxy import proxy_to
@@ -12,7 +12,6 @@ from support.waiting import wait_until
 from tui.customer.app import CustomerApp
 from tui.customer.ordering.menu import DishPhoto, MenuList
 
-MEDIUM = (100, 30)
 PLACE = "Thai Basil"
 
 
