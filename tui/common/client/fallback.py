@@ -17,7 +17,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from tui.common.client.errors import ApiError, ClientError, ResetStream
+from tui.common.client.errors import ApiError, ClientError, NoStream, ResetStream
 from tui.common.client.long_polling import EventPoll, json_text
 from tui.common.client.meter import Pattern, State
 from tui.common.client.monitored import MonitoredEventStream, MonitoredStream, Timeouts
@@ -176,6 +176,9 @@ class FallbackStream(AsyncReader[ItemT]):
             self._end(error)
         else:
             # If this is not the end, the server has said not to open it again.
+            self._refusals[self._pattern] = NoStream(
+                "There is nothing more to come on this stream.", "no more events"
+            )
             self.on_suspect("no more events", None, blocked=True)
 
     async def _read_primary(self) -> None:
