@@ -2,12 +2,15 @@
 
 import json
 import secrets
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import takewhile
 
 from server.core.clock import now, to_text
 from server.core.database import Database, Transaction
-from server.core.queries import load_queries
+from server.core.queries import Row, load_queries
 from server.realtime.event import Cursor, Event
 
 _queries = load_queries(__file__, "log.sql")
@@ -15,6 +18,8 @@ _queries = load_queries(__file__, "log.sql")
 REWRITES = "rewrites"
 """The topic of rewritten topics: `{"topic": name}`."""
 
+TRIMMED_AT_ONCE = 200
+"""Events that a transaction drops at most: other writes wait for it."""
 HEADS_PER_QUERY = 400
 """Topics named in one statement; SQLite allows 32,766 parameters, PostgreSQL's drivers as many."""
 
@@ -125,21 +130,36 @@ class EventLog:
         """Drop events from before that time (RFC 3339); gives the number of topics changed.
 
         A topic keeps everything from its first younger event on, even where the clock was set
-        back in between.
+        back in between. Each transaction looks at TRIMMED_AT_ONCE events, so that others get in.
         """
+        trimmed: set[str] = set()
+        after = ""
+        while True:
+            page, changed = await self._database.write(
+                partial(self._trim_page, after=after, before=before)
+            )
+            trimmed |= changed
+            if not page:
+                return len(trimmed)
+            last = page[-1]["at"]
+            if changed:  # there may be more of the same millisecond
+                last = max((row["at"] for row in page if row["at"] < last), default=after)
+            after = last
 
-        async def fn(tx: Transaction) -> int:
-            touched = 0
-            for row in await _queries.expired(tx, before=before):
-                topic, last = row["topic"], row["seq"]
-                kept = await _queries.first_kept(tx, topic=topic, before=before)
-                if kept is not None:
-                    last = min(last, kept - 1)
-                touched += await _queries.drop_events(tx, topic=topic, seq=last) > 0
-                await _queries.mark_trimmed(tx, topic=topic, seq=last)
-            return touched
-
-        return await self._database.write(fn)
+    async def _trim_page(
+        self, tx: Transaction, after: str, before: str
+    ) -> tuple[Sequence[Row], set[str]]:
+        """The oldest expired events, and the topics of which some were dropped."""
+        page = await _queries.expired(tx, after=after, before=before, limit=TRIMMED_AT_ONCE)
+        changed = set()
+        for topic, count in Counter(row["topic"] for row in page).items():
+            first = await _queries.first_events(tx, topic=topic, limit=count)
+            expired = [event["seq"] for event in takewhile(lambda e: e["at"] < before, first)]
+            if expired:
+                await _queries.drop_events(tx, topic=topic, seq=expired[-1])
+                await _queries.mark_trimmed(tx, topic=topic, seq=expired[-1])
+                changed.add(topic)
+        return page, changed
 
     async def rewrite(self, tx: Transaction, subject: str, change: Callable[[str], str]) -> None:
         """Replace the data of every stored event about that subject by `change` of it.

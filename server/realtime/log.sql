@@ -23,12 +23,14 @@ ORDER BY seq
 LIMIT :limit;
 
 -- name: expired
-SELECT topic, MAX(seq) AS seq FROM events WHERE at < :before GROUP BY topic;
+SELECT topic, at FROM events WHERE at > :after AND at < :before
+ORDER BY at
+LIMIT :limit;
 
--- name: first_kept$
-SELECT seq FROM events WHERE topic = :topic AND at >= :before
+-- name: first_events
+SELECT seq, at FROM events WHERE topic = :topic
 ORDER BY seq
-LIMIT 1;
+LIMIT :limit;
 
 -- name: mark_trimmed!
 UPDATE topics SET trimmed = :seq WHERE name = :topic AND trimmed < :seq;

@@ -97,6 +97,11 @@ def in_one_line(text: str) -> str:
     return clean(text).replace("\n", " ").replace("\t", " ")
 
 
+def has_sure_width(text: str) -> bool:
+    """Whether every terminal gives the text the same cells."""
+    return text.isascii() or not _UNSURE.search(text)
+
+
 def anchored(output: str) -> str:
     """What is written to a terminal, such that it goes on where Textual believes it to.
 
@@ -105,7 +110,7 @@ def anchored(output: str) -> str:
     cells are emptied, as the run may fill fewer. Under a symbol is U+FFFD, as some terminals drop
     what is newer than they are.
     """
-    if output.isascii() or not _UNSURE.search(output) or output.startswith("\x1b]"):
+    if has_sure_width(output) or output.startswith("\x1b]"):
         return output
     return _UNSURE_RUN.sub(_anchored_run, output)
 

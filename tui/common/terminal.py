@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual._xterm_parser import BRACKETED_PASTE_END, BRACKETED_PASTE_START, XTermParser
 from textual.app import App
 from textual.binding import Binding, BindingType
@@ -19,9 +20,13 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
 from tui.common.sanitize import anchored
+from tui.common.terminal_cells import CellUpdate, TerminalCells
 
 if TYPE_CHECKING:
     from io import TextIOWrapper
+
+    from rich.console import RenderableType
+    from textual.screen import Screen
 
 ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 """Each of these is quitting, with the exit code 128 and its number, as shells count."""
@@ -249,12 +254,35 @@ class TerminalApp(App[None]):
         Binding("ctrl+z", "suspend_process", "To the shell", show=False),
     ]
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._cells = TerminalCells()
+
     def get_driver_class(self) -> type[Driver]:
         """The one that gives the terminal back whatever happens."""
         return TerminalDriver
 
+    def _display(self, screen: "Screen[object]", renderable: "RenderableType | None") -> None:
+        """Write only what the terminal does not show yet: nothing, where that is all."""
+        if not self._batch_count and self._running and not self._closed:
+            if isinstance(renderable, LayoutUpdate):
+                self._cells.store(renderable)
+            elif isinstance(renderable, ChopsUpdate):
+                changes: CompositorUpdate | None = self._cells.changes(renderable)
+                cursor = self.screen.outer_size.clamp_offset(self.cursor_position)
+                if changes is None and cursor != self._previous_cursor_position:
+                    changes = CellUpdate(())
+                super()._display(screen, cast("RenderableType", changes))
+                return
+        super()._display(screen, renderable)
+
+    def on_resize(self) -> None:
+        """A terminal of another size may have moved what it shows."""
+        self._cells.forget()
+
     def on_driver_signal_resume(self) -> None:
         """Back from the shell, to a terminal that shows nothing of this app."""
+        self._cells.forget()
         self.refresh(layout=True)
 
     def action_suspend_process(self) -> None:

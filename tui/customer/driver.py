@@ -25,8 +25,8 @@ from tui.customer.orders.format import STATUS_LOOKS, arrival
 from tui.customer.orders.model import OrderStore
 from tui.customer.orders.panel import OrdersPanel
 
-UPDATE_SECONDS = 0.5
-"""Between two readings of the orders; ages are drawn again with each."""
+UPDATE_SECONDS = 1.0
+"""How often ages are drawn again while a driver is followed."""
 RETRY_SECONDS = 5.0
 """Until the server is asked again for a driver whom it does not show."""
 ETA_OFF_SECONDS = 30.0
@@ -66,7 +66,7 @@ class DriverPanel(Panel):
     def start(self) -> None:
         """Read the map; the orders are those of the Orders panel."""
         self.run_worker(load_basemap(self.api, self._set_basemap), group="map", exit_on_error=False)
-        self.set_interval(UPDATE_SECONDS, self._on_timer)
+        self._orders.followers.append(self)
         self.needs_redraw = True
 
     def drop_connection(self) -> None:
@@ -79,7 +79,10 @@ class DriverPanel(Panel):
         yield SystemCommand("Follow the driver", "Or show the whole way", self._follow_on_map)
 
     def redraw(self) -> None:
-        """Draw map, card and edge."""
+        """Choose the order, then draw map, card and edge."""
+        self._choose_order()
+        if self.tracker is not None and self.order is not None and not self.order.status.terminal:
+            self.redraw_in(UPDATE_SECONDS)
         now = self.session.server_now()
         shown = self.order or self._next()
         track = self.tracker.track if self.tracker is not None else None
@@ -90,11 +93,6 @@ class DriverPanel(Panel):
         self.show_meter(self.tracker.meter if self.tracker is not None else None)
 
     # -- which driver
-
-    def _on_timer(self) -> None:
-        """Apply the orders, as the Orders panel has them."""
-        self._choose_order()
-        self.needs_redraw = True
 
     def _choose_order(self) -> None:
         deliveries = [one for one in self._store.open() if _is_on_the_way(one)]
@@ -145,7 +143,7 @@ class DriverPanel(Panel):
         # The order says why the stream ended. If it is still on its way, try again in a while.
         self._retry_at = time.monotonic() + RETRY_SECONDS
         await self._feed.refresh(order.id)
-        self._on_timer()
+        self._changed()
 
     def _keep_last(self) -> None:
         """With nothing on its way, show the last delivery until there is another open order."""

@@ -22,9 +22,14 @@ class Staleness:
         self._lost_at: float | None = None
         self._since = ""
 
+    @staticmethod
+    def away(meter: "Meter") -> bool:
+        """Whether the stream is away."""
+        return meter.state not in (State.LIVE, State.WAITING)
+
     def warning(self, meter: "Meter", now: float) -> str:
         """What the banner says at monotonic time `now`; "" while all is well."""
-        if meter.state in (State.LIVE, State.WAITING):
+        if not self.away(meter):
             self._lost_at = None
             return ""
         if self._lost_at is None:

@@ -229,6 +229,8 @@ class ChatService:
     ) -> Chat:
         """Store the chat, and publish the step to its room and to the queue."""
         await store.save(tx, chat)
+        if by.id != chat.customer.id:
+            await store.add_staff(tx, chat.id, by.id)
         data = StepData(chat_id=chat.id, by=by, at=to_text(now())).model_dump_json()
         await self._log.append(tx, topic_of(chat.id), kind, data, subject=chat.id)
         await self.publish_to_queue(tx, event, chat)

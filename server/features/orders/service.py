@@ -100,9 +100,12 @@ class OrderService:
 
         return await self._database.read(fn)
 
-    async def orders(self, identity: Identity, before: str | None, limit: int) -> OrderPage:
+    async def orders(
+        self, identity: Identity, before: str | None, limit: int, *, open_only: bool = False
+    ) -> OrderPage:
         """A page of the customer's, or of the employee's restaurant's, with the cursor that
-        belongs to it. Raises Problem 422 for a `before` that no page gave."""
+        belongs to it; with `open_only` of those that are not over. Raises Problem 422 for a
+        `before` that no page gave."""
         start = pages.numbered(before)
         customer = identity.role == Role.CUSTOMER
         if customer:
@@ -111,7 +114,9 @@ class OrderService:
             owner = {"restaurant_id": identity.restaurant_id or ""}
 
         async def fn(tx: Transaction) -> OrderPage:
-            page, following = await store.orders(tx, **owner, before=start, limit=limit)
+            page, following = await store.orders(
+                tx, **owner, open_only=open_only, before=start, limit=limit
+            )
             if customer:
                 cursor = self._cursor(identity, await self._changes(tx, identity))
             else:
@@ -196,7 +201,7 @@ class OrderService:
         """Store the change and its event; without a change, the order stays as it is."""
         if change is None:
             return order
-        await store.save(tx, change.order, await self._count(tx, order))
+        await store.save(tx, change.order, order, await self._count(tx, order))
         await self._append(tx, change.event, change.order)
         return change.order
 
@@ -268,6 +273,7 @@ class OrderService:
         for order in await store.orders_naming(tx, account_id):
             await store.rewrite(tx, without(order, account_id))
             await self._log.rewrite(tx, order.id, lambda data: _rewritten(data, account_id))
+        await store.drop_staff(tx, account_id)
 
     async def _own(self, tx: Transaction, identity: Identity, order_id: str) -> Order:
         order = await store.order(tx, order_id)

@@ -96,11 +96,16 @@ async def orders(
     *,
     customer_id: str | None = None,
     restaurant_id: str | None = None,
+    open_only: bool = False,
     before: tuple[int, str],
     limit: int,
 ) -> tuple[list[Order], str | None]:
     """One page, newest first, of a customer's or a restaurant's, and the next one's `before`."""
-    page = _queries.orders_of_customer if customer_id else _queries.orders_of_restaurant
+    if customer_id:
+        every, still_open = _queries.orders_of_customer, _queries.open_orders_of_customer
+    else:
+        every, still_open = _queries.orders_of_restaurant, _queries.open_orders_of_restaurant
+    page = still_open if open_only else every
     owner = customer_id or restaurant_id
     found = await page(tx, owner=owner, before=before[0], id=before[1], limit=limit + 1)
     number = "arrival" if customer_id else "number"
@@ -155,9 +160,20 @@ async def lock(tx: Transaction, order_id: str) -> None:
     await _queries.lock_order(tx, id=order_id)
 
 
-async def save(tx: Transaction, order: Order, changed_seq: int) -> None:
-    """Store the order as it is now; for `changed_seq` see `changed`."""
+async def save(tx: Transaction, order: Order, before: Order, changed_seq: int) -> None:
+    """Store the order as it is now, and whom it names that it did not name `before`; for
+    `changed_seq` see `changed`."""
     await _queries.update_order(tx, id=order.id, changed_seq=changed_seq, **_changing(order))
+    for account_id in sorted(_staff(order) - _staff(before)):
+        await _queries.add_staff(tx, account_id=account_id, order_id=order.id)
+
+
+def _staff(order: Order) -> set[str]:
+    """The employees that the order names."""
+    named = {entry.by.id for entry in order.timeline}
+    if order.driver and order.driver.assigned_by:
+        named.add(order.driver.assigned_by.id)
+    return named - {order.customer.id}
 
 
 async def carried(tx: Transaction, restaurant_id: str) -> dict[str, list[CarriedOrder]]:
@@ -186,9 +202,14 @@ async def open_orders_of(tx: Transaction, customer_id: str) -> int:
 
 
 async def orders_naming(tx: Transaction, account_id: str) -> list[Order]:
-    """Every order that names this account: as customer, in its timeline, or as dispatcher."""
-    rows = await _queries.orders_naming(tx, account_id=account_id, mention=f'%"{account_id}"%')
-    return [_order(row) for row in rows]
+    """Every order that names this account, or has named it in its events: as customer, in its
+    timeline, or as who assigned a driver."""
+    return [_order(row) for row in await _queries.orders_naming(tx, account_id=account_id)]
+
+
+async def drop_staff(tx: Transaction, account_id: str) -> None:
+    """No order names this account any more."""
+    await _queries.drop_staff(tx, account_id=account_id)
 
 
 async def rewrite(tx: Transaction, order: Order) -> None:

@@ -2,23 +2,19 @@
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import ssl
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from hub_node import OpenNode
 from test_redis_broker import SECRET, SLOW_SWEEP, arrives, subscribed
 
 from server.realtime.event import Event
 from server.realtime.redis_broker import RedisBroker, describe_error
 from support.redis_server import RedisServer
+from support.tls import certificate
 from support.waiting import wait_until
 
 PASSWORD = "p/a#s?s:w@o%rd "
@@ -38,37 +34,6 @@ def guarded(own_redis: RedisServer) -> RedisServer:
     assert own_redis.command("ACL", "SETUSER", "tiffin", "resetchannels", "&tiffin:*") == "+OK"
     assert own_redis.command("CONFIG", "SET", "requirepass", PASSWORD) == "+OK"
     return own_redis
-
-
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """One for 127.0.0.1, which vouches for itself, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "redis")])
-    now = datetime.now(UTC)
-    found = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-        .sign(key, hashes.SHA256())
-    )
-    paths = folder / "certificate.pem", folder / "key.pem"
-    paths[0].write_bytes(found.public_bytes(serialization.Encoding.PEM))
-    paths[1].write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return paths
 
 
 @contextlib.asynccontextmanager

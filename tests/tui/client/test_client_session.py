@@ -259,6 +259,32 @@ async def test_a_wrong_password_is_no_reason_to_renew(faulty: FaultyServer, wire
     await session.close()
 
 
+async def test_a_registration_whose_answer_was_lost_is_finished_by_logging_in(
+    faulty: FaultyServer, wire: Wire
+) -> None:
+    async def lose() -> None:
+        await faulty.stop()
+
+    session = Session(faulty.url, wire)
+    faulty.after_register = lose
+    with pytest.raises(Unreachable):
+        await session.register("new@example.com", "correct horse", "New")
+    await faulty.start()
+    with pytest.raises(ApiError) as taken:
+        await session.register("new@example.com", "another's password", "New")
+    assert taken.value.status == 409
+    assert (await session.register("new@example.com", "correct horse", "New")).id == "acc-1"
+    await session.close()
+
+    # One whose answer was not lost is told that there is an account.
+    session = Session(faulty.url, wire)
+    with pytest.raises(ApiError) as taken:
+        await session.register("new@example.com", "correct horse", "New")
+    assert taken.value.status == 409
+    assert faulty.count("POST", "/auth/login") == 2
+    await session.close()
+
+
 async def test_problems_come_whole(faulty: FaultyServer, session: Session) -> None:
     async def conflict(_: web.Request) -> web.Response:
         body = {
@@ -462,45 +488,3 @@ async def test_tokens_and_passwords_are_in_no_frame(
     shown = " ".join(frame.what for frame in wire.frames)
     for secret in (*faulty.access, *faulty.refreshable, "correct horse"):
         assert secret not in shown
-
-
-async def test_the_proxy_of_the_environment_leads_to_the_server(
-    faulty: FaultyServer, wire: Wire, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """For requests and WebSockets, and not where `NO_PROXY` says so; this machine needs none."""
-    for name in ("HTTP_PROXY", "http_proxy"):
-        monkeypatch.setenv(name, faulty.url.removeprefix("http://"))
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.setenv(name, "elsewhere.example,.near.example")
-
-    async def socket_of(request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse()
-        await socket.prepare(request)
-        await socket.send_str("hello")
-        return socket
-
-    faulty.on("GET", "/socket", socket_of)
-    session = Session("http://tiffin.example:8080", wire)
-    await session.log_in("ana@example.com", "correct horse")
-    assert (await session.request("GET", "/thing")).body == HELLO
-    channel = await session.connect("/socket", meter=wire.meter("socket", Pattern.WEBSOCKET))
-    assert await channel.receive() == "hello"
-    channel.close()
-    await session.close()
-
-    direct = Session("http://tiffin.near.example", wire)
-    with pytest.raises(Unreachable) as alone:
-        await direct.log_in("ana@example.com", "correct horse")
-    assert alone.value.reason == "unknown host"
-    await direct.close()
-
-    await faulty.stop()
-    for address, reason in (
-        ("http://tiffin.example", "proxy: connection refused"),
-        (faulty.url, "connection refused"),
-    ):
-        session = Session(address, wire)
-        with pytest.raises(Unreachable) as away:
-            await session.log_in("ana@example.com", "correct horse")
-        assert away.value.reason == reason
-        await session.close()

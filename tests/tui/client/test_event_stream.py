@@ -476,6 +476,38 @@ async def test_cancelling_the_reader_closes_the_connection_and_keeps_the_place(
     assert await take(stream, 1) == [2]
 
 
+@pytest.mark.parametrize("how", ["cancel", "close"])
+async def test_a_connection_is_closed_in_whichever_tick_its_reader_ends(
+    faulty: FaultyServer, session: Session, how: str
+) -> None:
+    """Also in the one in which it opens."""
+
+    async def stream_of(request: web.Request) -> web.StreamResponse:
+        response = await open_stream(faulty, request)
+        await for_ever()
+        return response
+
+    faulty.on("GET", "/ticks", stream_of)
+    opened = 0
+    ticks = 0
+    while opened < 3:
+        ticks += 1
+        meter = Wire().meter("ticks", Pattern.SSE)
+        stream = EventStream(session, "/ticks", meter)
+        reader = asyncio.ensure_future(anext(stream))
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        opened += meter.state is State.LIVE
+        if how == "cancel":
+            reader.cancel()
+        else:
+            await stream.aclose()
+        await wait_until(lambda: reader.done() and faulty.open_now == 0)  # noqa: B023
+        assert meter.connections == 0
+        with pytest.raises((asyncio.CancelledError, StopAsyncIteration)):
+            reader.result()
+
+
 async def test_closing_from_elsewhere_ends_the_reader(
     faulty: FaultyServer, stream: EventStream
 ) -> None:

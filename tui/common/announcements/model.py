@@ -115,6 +115,12 @@ class AnnouncementStore:
         if self._known.pop(announcement_id, None) is not None:
             self._remove_unknown()
 
+    @property
+    def next_expiry(self) -> datetime | None:
+        """When the next one expires."""
+        moments = (one.expires_at for one in self._known.values())
+        return min((moment for moment in moments if moment is not None), default=None)
+
     def drop_expired(self, now: datetime) -> None:
         """Take out what has expired."""
         over = [one.id for one in self._known.values() if _is_over(one, now)]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from textual import on
 
 from server.features.chat.schemas import Chat, ChatMessage
+from tui.common.chat.message_view import MessageView
 from tui.common.chat.session import ChatSession
 from tui.common.chat.view import ChatView
 from tui.common.client.errors import ClientError, SignedOut
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 MAX_SESSIONS = 8
 """Rooms one is in at once; beyond that the one longest not looked at is left."""
-CLOCK_SECONDS = 1.0
-"""How often ages are drawn again, and who has stopped typing."""
+TYPING_SECONDS = 1.0
+"""How often it is checked who has stopped typing."""
 SESSION_GROUP = "chat-"
 """A session's worker group is this and the chat's id."""
 TOAST_CELLS = 120
@@ -54,11 +55,11 @@ class ConversationPanel(Panel):
             self._store = self.services.outbox
         return self._store
 
-    def unsent(self) -> str:
+    def unsaved(self) -> str | None:
         """Messages that are neither sent nor on the disk."""
         count = 0 if self._store is None else len(self._store.unkept)
         if not count:
-            return ""
+            return None
         messages = f"{count} chat messages are" if count > 1 else "A chat message is"
         return f"{messages} not sent yet, and could not be kept on the disk."
 
@@ -197,6 +198,11 @@ class ConversationPanel(Panel):
         self.refresh_bindings()
         if self.in_view:
             self.enter()
+
+    @on(MessageView.Moved)
+    def _moved(self) -> None:
+        """The newest message may be in view now, and so be read."""
+        self.request_redraw()
 
     @on(ChatView.Refused)
     def _refused(self, event: ChatView.Refused) -> None:

@@ -176,7 +176,7 @@ class TokenManager:
         try:
             granted = await self._refresh(self._token, self._key)
         except ApiError as refusal:
-            if refusal.status in REFUSALS:
+            if refusal.status in REFUSALS and not refusal.from_proxy:
                 if loaded is not None:
                     await self._store.delete()
                 why = refusal.message.rstrip(".")

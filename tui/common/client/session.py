@@ -55,6 +55,8 @@ class Session:
         self.wire = wire
         self._client = HttpClient(self.base_url)
         self._tokens = TokenManager(self._send_refresh, store)
+        self._unanswered: set[str] = set()
+        """E-mail addresses that may be registered or not: the answer was lost."""
 
     @property
     def account(self) -> schemas.Account | None:
@@ -109,11 +111,25 @@ class Session:
         return await self._sign_in("/auth/demo", DemoLogin(role=role))
 
     async def register(self, email: str, password: str | Secret[str], name: str) -> schemas.Account:
-        """Make a customer and sign in. Raises pydantic's `ValidationError` for unfit fields."""
+        """Make a customer and sign in. Raises pydantic's `ValidationError` for unfit fields.
+
+        Where the answer to an earlier attempt was lost, the account may be there already: a 409 is
+        then answered by logging in to it.
+        """
         from server.features.accounts.schemas import Registration
 
         form = Registration(email=email, password=password, name=name)
-        return await self._sign_in("/auth/register", form)
+        try:
+            return await self._sign_in("/auth/register", form)
+        except Unreachable:
+            self._unanswered.add(form.email)
+            raise
+        except ApiError as error:
+            if error.status == 409 and form.email in self._unanswered:
+                return await self._log_in_instead(email, password, error)
+            if error.status >= 500:
+                self._unanswered.add(form.email)
+            raise
 
     async def resume(self) -> bool:
         """Sign in with what the store remembers.
@@ -145,7 +161,7 @@ class Session:
             await self._tokens.sign_out()
         except ClientError as error:
             await self._tokens.sign_out()
-            if not (isinstance(error, ApiError) and error.status == 401):
+            if not (isinstance(error, ApiError) and error.status == 401 and not error.from_proxy):
                 return f"Signed out here, but the server does not know: {error.message}"
         return ""
 
@@ -241,6 +257,15 @@ class Session:
         granted = await self._ask(path, json=form)
         await self._tokens.set(granted, asked_at)
         return granted.account
+
+    async def _log_in_instead(
+        self, email: str, password: str | Secret[str], taken: ApiError
+    ) -> schemas.Account:
+        """Log in to an account that we have probably made; raises `taken` if it is not ours."""
+        try:
+            return await self.log_in(email, password)
+        except ApiError as error:
+            raise (taken if error.status == 401 else error) from None
 
     async def _send_refresh(self, refresh_token: str, key: str) -> schemas.Session:
         from server.features.accounts.schemas import RefreshGrant

@@ -166,9 +166,11 @@ class Stream(AsyncReader[ItemT], Generic[ConnectionT, ItemT]):
             raise self._pop_drop_error() or Unreachable("This has been closed.", "closed") from None
         finally:
             self._opening = None
-        if (dropped := self._pop_drop_error()) is not None:
+        # It may have opened in the tick in which it was to be cancelled.
+        dropped = self._pop_drop_error()
+        if dropped is not None or self._finished:
             self._drop()
-            raise dropped
+            raise dropped or Unreachable("This has been closed.", "closed")
         return self._connection
 
     def _drop(self) -> None:

@@ -59,6 +59,10 @@ class Dialog(ModalScreen[ResultT]):
         if self.is_attached:
             self.query_one(StatusLine).show(message, kind)
 
+    def unsaved(self) -> str | None:
+        """What would be lost with it, in a sentence; None where there is nothing."""
+        return None
+
     def action_close(self) -> None:
         """Leave without an answer."""
         self.dismiss(None)

@@ -1,6 +1,8 @@
 """The panel "Photo": sent, followed by short polling, and seen before and after."""
 
-from collections.abc import Callable, Coroutine, Iterable
+import time
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from datetime import datetime
 from typing import ClassVar
 
 from textual import events, on
@@ -14,7 +16,7 @@ from textual.worker import Worker
 from server.features.uploads.schemas import NewUpload, Upload, UploadPurpose, UploadStatus
 from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.meter import Pattern
-from tui.common.format import message_for
+from tui.common.format import age_lasts, message_for
 from tui.common.panel import Panel
 from tui.common.uploads import format as uploads_format
 from tui.common.uploads.actions import PhotoActions
@@ -81,7 +83,6 @@ class PhotoPanel(Panel):
         self.manager: UploadManager | None = None
         self.pictures: BeforeAfter | None = None
         self.actions: PhotoActions | None = None
-        self._beats = False
 
     # -- what an app says
 
@@ -118,7 +119,6 @@ class PhotoPanel(Panel):
         )
         self.actions = PhotoActions(self, self, self.manager)
         self._run("photo-list", self.manager.read())
-        self.set_interval(BEAT_SECONDS, self._beat)
         self.needs_redraw = True
 
     def drop_connection(self) -> None:
@@ -135,12 +135,12 @@ class PhotoPanel(Panel):
         """To the list; to the picture where that is all there is."""
         self.screen.set_focus(self.view if self._bare else self.uploads)
 
-    def unsent(self) -> str:
+    def unsaved(self) -> str | None:
         """A photo that the server does not have yet is only here."""
         jobs = self.manager.jobs if self.manager is not None else []
         pending = sum(job.state is not JobState.REFUSED for job in jobs)
         if not pending:
-            return ""
+            return None
         return f"{pending} photos are not sent yet." if pending > 1 else "A photo is not sent yet."
 
     @property
@@ -248,6 +248,7 @@ class PhotoPanel(Panel):
         pictures.show(row)
         self.view.show(pictures.before, pictures.after, self._words_for_view(row))
         self._tell(manager, pictures, row)
+        self._redraw_with_time(manager.rows, now)
         self.set_badge(manager.under_way, self.file_name(row) if row is not None else "")
 
     def _tell(self, manager: UploadManager, pictures: BeforeAfter, row: Row | None) -> None:
@@ -263,7 +264,8 @@ class PhotoPanel(Panel):
             "#sizes",
             uploads_format.sizes(row, pictures.before, pictures.after, self.file_name(row), width),
         )
-        self._set("#steps", uploads_format.steps(row, self._beats, width))
+        beat = int(time.monotonic() / BEAT_SECONDS) % 2 == 0
+        self._set("#steps", uploads_format.steps(row, beat, width))
         self._set("#news", uploads_format.news(row, positions, width))
         self.set_summary(uploads_format.summary(row, self.about(row), positions, card))
 
@@ -272,10 +274,13 @@ class PhotoPanel(Panel):
         if static.content != content:
             static.update(content, layout=line == "#news")
 
-    def _beat(self) -> None:
-        """Ages, and the step that is under way."""
-        self._beats = not self._beats
-        self._changed()
+    def _redraw_with_time(self, rows: Sequence[Row], now: datetime) -> None:
+        """Be redrawn for the step that is under way, and when an age is another."""
+        for row in rows:
+            if isinstance(row, UploadJob) or not row.status.final:
+                self.redraw_in(BEAT_SECONDS)
+            else:
+                self.redraw_in(age_lasts((now - row.created_at).total_seconds()))
 
     def _changed(self) -> None:
         self.needs_redraw = True

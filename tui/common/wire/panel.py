@@ -19,9 +19,6 @@ from tui.common.wire.table import PatternTable
 if TYPE_CHECKING:
     from tui.common.client.meter import PatternTotals
 
-PAINTS_A_SECOND = 5
-"""A log that scrolls faster than this cannot be read."""
-
 
 class WirePanel(Panel):
     """Compares the patterns in use, and logs frames; p holds the log still, e writes it out."""
@@ -31,6 +28,7 @@ class WirePanel(Panel):
     PATTERN = Pattern.REST
     METER = "requests"
     VERB = "requests"
+    REDRAW_SECONDS = 0.2
     CARD_BODY = (32, 16)
     KEYS = (("p", "pause the log, go on"), ("e", "write the log to a file"))
 
@@ -45,19 +43,19 @@ class WirePanel(Panel):
         Binding("e", "export", "Export"),
     ]
 
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._revision = -1
-
     def body(self) -> ComposeResult:
         """The comparison above, the log below."""
         yield PatternTable(self.wire)
         yield FrameLog(self.wire)
 
     def start(self) -> None:
-        """Draw the wire as long as the panel is up."""
-        self.set_interval(1 / PAINTS_A_SECOND, self._check_revision)
+        """Draw what has crossed the wire until now."""
+        self.needs_redraw = True
         self._show_hint()
+
+    def on_wire_changed(self) -> None:
+        """Draw it."""
+        self.needs_redraw = True
 
     def drop_connection(self) -> None:
         """There is nothing of its own to cut."""
@@ -107,11 +105,6 @@ class WirePanel(Panel):
     @property
     def _log(self) -> FrameLog:
         return self.query_one(FrameLog)
-
-    def _check_revision(self) -> None:
-        if self._revision != self.wire.revision:
-            self._revision = self.wire.revision
-            self.needs_redraw = True
 
     def _show_hint(self) -> None:
         if self._log.paused:

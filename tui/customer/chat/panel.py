@@ -12,7 +12,7 @@ from textual.content import Content
 from server.features.chat.schemas import Chat, ChatMessage, NewChat
 from tui.common.chat import format as chat_format
 from tui.common.chat.composer import HINT
-from tui.common.chat.panel import CLOCK_SECONDS, ConversationPanel
+from tui.common.chat.panel import TYPING_SECONDS, ConversationPanel
 from tui.common.chat.session import ChatSession
 from tui.common.chat.view import ChatView
 from tui.common.client.errors import ClientError, SignedOut
@@ -71,7 +71,6 @@ class ChatPanel(ConversationPanel):
 
     def start(self) -> None:
         """See which chats there are, and enter those that are open."""
-        self.set_interval(CLOCK_SECONDS, self.request_redraw)
         self.run_worker(self._load(), group="chats", exclusive=True, exit_on_error=False)
         self.run_worker(self.resume_unsent(), group="unsent", exit_on_error=False)
         self.request_redraw()
@@ -146,6 +145,8 @@ class ChatPanel(ConversationPanel):
         self.set_summary(
             Content("\n").join([chat_format.last_message_line(current, width), second])
         )
+        if who:
+            self.redraw_in(TYPING_SECONDS)
         keys = (current.id, current.open, bool(current.refused))
         if keys != self._keys:
             self._keys = keys

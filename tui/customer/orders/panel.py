@@ -26,8 +26,10 @@ from tui.customer.orders.table import OrderTable, OrderTableHeader
 if TYPE_CHECKING:
     from tui.customer.ordering.basket import Basket
 
-CLOCK_SECONDS = 5.0
-"""How often ages and minutes are drawn again."""
+CLOCK_SECONDS = 60.0
+"""How often ages and minutes are drawn again, unless an order is open."""
+OPEN_SECONDS = 5.0
+"""The same while one is: it may become late, and the minutes until it arrives are shown."""
 
 
 class OrdersPanel(Panel):
@@ -72,9 +74,17 @@ class OrdersPanel(Panel):
 
     def start(self) -> None:
         """Read the orders and poll the open ones."""
-        self.set_interval(CLOCK_SECONDS, self.request_redraw)
         self.feed.reload()
         self.needs_redraw = True
+
+    def unsaved(self) -> str | None:
+        """A basket with dishes in it is only in this window."""
+        filled = [basket for basket in self.baskets.values() if basket.lines]
+        if not filled:
+            return None
+        names = ", ".join(plain(basket.restaurant.name) for basket in filled)
+        baskets = "Your baskets" if len(filled) > 1 else "Your basket"
+        return f"{baskets} at {names} would be lost."
 
     def refresh_remote(self) -> None:
         """Check whether another window has placed an order."""
@@ -129,6 +139,7 @@ class OrdersPanel(Panel):
 
     def redraw(self) -> None:
         """Draw what has changed."""
+        self.redraw_in(OPEN_SECONDS if self.store.open() else CLOCK_SECONDS)
         table, feed, now = self._table, self.feed, datetime.now(UTC)
         feed.track_open()
         table.message = orders_format.empty_message(self.store, feed.error)

@@ -88,9 +88,9 @@ class EmployeeAnnouncementsPanel(AnnouncementsPanel):
                 "Withdraw the announcement", plain(at_cursor.title), self.action_withdraw
             )
 
-    def unsent(self) -> str:
+    def unsaved(self) -> str | None:
         """What was begun is kept in this window alone."""
-        return "" if self.draft.is_empty else "An announcement is not sent yet."
+        return None if self.draft.is_empty else "An announcement is not sent yet."
 
     def action_compose(self) -> None:
         """Write one; what was begun before is still there."""

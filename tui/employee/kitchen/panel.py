@@ -23,9 +23,9 @@ from tui.employee.kitchen.model import COLUMNS, Cursor, OrderBoard
 from tui.employee.menu import MenuScreen
 from tui.employee.staleness import Banner, Staleness
 
-TIMER_SECONDS = 0.5
-REDRAW_SECONDS = 0.2
-"""Least time between two redraws: cards that change faster cannot be read."""
+BLINK_SECONDS = 0.5
+CLOCK_SECONDS = 1.0
+"""How often the clocks of open orders are drawn again."""
 ALARM_SECONDS = 4.0
 """Between two rings."""
 USUAL_MINUTES = 20
@@ -69,6 +69,7 @@ class KitchenPanel(Panel):
 
     TITLE = "Kitchen"
     PATTERN = Pattern.SSE
+    REDRAW_SECONDS = 0.2
     CARD_BODY = (30, 10)
     KEYS = (
         ("←↑↓→", "go among the orders"),
@@ -119,8 +120,6 @@ class KitchenPanel(Panel):
         """What badge, summary and headline were last made of."""
         self._reported: frozenset[str] = frozenset()
         """Cancelled orders that a toast was shown for."""
-        self._second = 0
-        self._redrawn_at = 0.0
 
     def body(self) -> ComposeResult:
         """A banner, the board, the order under the cursor."""
@@ -133,7 +132,6 @@ class KitchenPanel(Panel):
     def start(self) -> None:
         """Follow the restaurant's orders."""
         account = self.session.account
-        self.set_interval(TIMER_SECONDS, self._on_timer)
         self.request_redraw()
         if account is None or account.restaurant_id is None:
             self.view.message = kitchen_text.NO_RESTAURANT
@@ -164,21 +162,27 @@ class KitchenPanel(Panel):
         )
 
     def redraw(self) -> None:
-        """Draw the board and the order under the cursor."""
-        now = time.monotonic()
-        if now - self._redrawn_at < REDRAW_SECONDS:
-            self.needs_redraw = True
-            return
-        self._redrawn_at = now
-        feed = self.feed
+        """Draw the board and the order under the cursor; ring for new orders."""
+        now, feed = time.monotonic(), self.feed
         if feed is not None:
             feed.apply_events()
             self.view.message = kitchen_text.empty_message(feed.loaded, feed.error, feed.stopped)
         self.cursor.refresh()
+        unseen = self.board.unseen
+        self.alarm.update(unseen, now)
+        blink_on = bool(unseen) and int(now / BLINK_SECONDS) % 2 == 0
+        self.view.blink_on = self.strip.blink_on = blink_on
         self.view.redraw()
         self.strip.set_class(self.view.shows_all, "-hidden")
         self.strip.redraw()
         self.details.show(self.cursor.order, datetime.now(UTC))
+        self._show_banner(now)
+        self._report_cancelled()
+        self._show_status(datetime.now(UTC))
+        if unseen:
+            self.redraw_in(BLINK_SECONDS)
+        elif self.board.open_count or self._staleness.away(self.meter):
+            self.redraw_in(CLOCK_SECONDS)
 
     # -- what the actions and other panels use
 
@@ -303,21 +307,6 @@ class KitchenPanel(Panel):
         return None if order is None or order.id in self.board.cancelled else order
 
     # -- status
-
-    def _on_timer(self) -> None:
-        unseen = self.board.unseen
-        now = time.monotonic()
-        self.alarm.update(unseen, now)
-        blink_on = bool(unseen) and not self.view.blink_on
-        if blink_on != self.view.blink_on:
-            self.view.blink_on = self.strip.blink_on = blink_on
-            self.request_redraw()
-        if int(now) != self._second:
-            self._second = int(now)
-            self.request_redraw()
-        self._show_banner(now)
-        self._report_cancelled()
-        self._show_status(datetime.now(UTC))
 
     def _show_banner(self, now: float) -> None:
         """Warn above the board while it may be out of date."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from datetime import datetime
 from typing import ClassVar
 
 from textual import events, on
@@ -12,15 +13,15 @@ from textual.content import Content
 
 from server.features.chat.schemas import Chat
 from tui.common.chat import format as chat_format
-from tui.common.chat.panel import CLOCK_SECONDS, ConversationPanel
+from tui.common.chat.panel import TYPING_SECONDS, ConversationPanel
 from tui.common.chat.session import ChatSession
 from tui.common.chat.view import ChatView
 from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.meter import Pattern, State
-from tui.common.format import message_for
+from tui.common.format import age_lasts, message_for
 from tui.common.sanitize import plain
 from tui.common.widgets.row_list import RowList
-from tui.employee.staleness import Banner, Staleness
+from tui.employee.staleness import GRACE_SECONDS, Banner, Staleness
 from tui.employee.support import format as support_text
 from tui.employee.support.list import QueueList
 from tui.employee.support.queue import Queue, QueueFeed, is_open
@@ -96,7 +97,6 @@ class SupportPanel(ConversationPanel):
         self.feed = QueueFeed(
             self.session, self.api, self.queue, meter, self._heard, self.request_redraw
         )
-        self.set_interval(CLOCK_SECONDS, self.request_redraw)
         self.run_worker(self.feed.run(), group=FEED, exit_on_error=False)
         self.run_worker(self.resume_unsent(), group="unsent", exit_on_error=False)
         self.request_redraw()
@@ -134,6 +134,7 @@ class SupportPanel(ConversationPanel):
         width = max(20, self.size.width - 4)
         self.set_summary(support_text.summary(needing, mine, now, width))
         self._show_trouble()
+        self._redraw_with_time(now)
         keys = (
             current and (current.id, current.open, current.refused, self.chat_view.writable),
             self.rows.chat,
@@ -161,6 +162,17 @@ class SupportPanel(ConversationPanel):
         if self.feed is not None and loaded:
             words = self._staleness.warning(self.feed.meter, time.monotonic())
         self.query_one(Banner).show(words)
+
+    def _redraw_with_time(self, now: datetime) -> None:
+        """Be redrawn when somebody may have stopped typing, or a time of waiting is another."""
+        current = self.current
+        if current is not None and current.conversation.typing(time.monotonic()):
+            self.redraw_in(TYPING_SECONDS)
+        waiting = [chat.waiting_since for chat in self.queue if chat.waiting_since is not None]
+        for since in waiting:
+            self.redraw_in(age_lasts((now - since).total_seconds()))
+        if self.feed is not None and self.feed.loaded and self._staleness.away(self.feed.meter):
+            self.redraw_in(GRACE_SECONDS)
 
     @property
     def _most_rows(self) -> int:

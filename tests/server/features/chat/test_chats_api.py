@@ -305,3 +305,15 @@ async def test_a_deleted_employee_leaves_the_customers_words(
         await ana.say("Is anybody there?")
         await ana.next("message")
     (await cast.outsider.post(f"/chats/{chat_id}/take")).must(200)
+
+
+async def test_a_deleted_employee_is_in_no_event_of_a_chat_they_have_left(
+    cast: Cast, live_server: LiveServer
+) -> None:
+    """They only claimed and closed it, and it was opened again."""
+    chat_id = await open_chat(cast.customer)
+    for who, step in ((cast.outsider, "take"), (cast.outsider, "close"), (cast.customer, "reopen")):
+        (await who.post(f"/chats/{chat_id}/{step}")).must(200)
+    assert '"harbour-grill1' in everything(live_server).replace("\\", "")
+    (await cast.outsider.delete_account()).must(204)
+    assert '"harbour-grill1' not in everything(live_server).replace("\\", "")

@@ -39,6 +39,17 @@ async def test_enter_is_the_demo(demo_server: LiveServer, tmp_path: Path) -> Non
         await sees(app, "1 Echo")
 
 
+async def test_behind_a_proxy_the_proxy_is_looked_for(
+    demo_server: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", demo_server.url)
+    async with opened(window("http://tiffin.example", tmp_path), (80, 24)) as pilot:
+        await sees(pilot.app, "proxy online")
+    monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1080")
+    async with opened(window("http://tiffin.example", tmp_path), (80, 24)) as pilot:
+        await sees(pilot.app, "cannot be reached")
+
+
 async def test_enter_may_come_before_the_client_is_there(
     demo_server: LiveServer, tmp_path: Path
 ) -> None:

@@ -217,6 +217,24 @@ async def test_a_basket_is_kept_when_the_dialog_is_closed(
         await sees(app, "4 dishes · €")
 
 
+async def test_quitting_with_a_filled_basket_asks_first(
+    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    restaurant = await kitchen.restaurant()
+    question = f"Your basket at {restaurant['name']} would be lost."
+    async with customer_window(demo_server.url, tmp_path) as (app, pilot):
+        await to_menu(app, pilot, restaurant["name"])
+        await pilot.press("2", "ctrl+q")  # also from within the dialog
+        await sees(app, question, "Stay")
+        await pilot.press("enter")
+        await at_page(app, "dishes")
+        assert not app._exit
+        await pilot.press("escape", "escape", "ctrl+q")
+        await sees(app, question)
+        await pilot.press("tab", "enter")
+        await wait_until(lambda: app._exit, what="the window closing")
+
+
 async def test_restaurants_and_dishes_are_filtered_by_typing(
     demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
 ) -> None:
