@@ -23,10 +23,10 @@ SELECT SUBSTR(closed_by, 8, 24), id FROM chats
 WHERE closed_by IS NOT NULL AND SUBSTR(closed_by, 8, 24) <> customer_id;
 DROP INDEX chats_employee;
 
--- What is under way at a restaurant, and of a customer.
+-- What is under way at a restaurant and of a customer, in the order of their lists.
 CREATE INDEX orders_under_way ON orders (restaurant_id, number, id)
 WHERE status NOT IN ('delivered', 'cancelled');
-CREATE INDEX orders_under_way_of_customer ON orders (customer_id)
+CREATE INDEX orders_under_way_of_customer ON orders (customer_id, arrival, id)
 WHERE status NOT IN ('delivered', 'cancelled');
 DROP INDEX orders_open;
 
