@@ -12,7 +12,7 @@ from aiohttp import web
 from faulty_server import FaultyServer, after, event, open_stream, problem
 
 from support.waiting import wait_until
-from tui.common.client.errors import ApiError, ResetStream
+from tui.common.client.errors import ApiError, NoStream, ResetStream
 from tui.common.client.fallback import LogStream
 from tui.common.client.meter import Pattern, State
 from tui.common.client.monitored import Timeouts
@@ -248,6 +248,21 @@ async def test_a_server_without_the_fallback_is_waited_for(log: Log, make: Make)
     with pytest.raises(ApiError) as refused:
         await asyncio.wait_for(reading, 5)
     assert refused.value.status == 405
+
+
+async def test_a_stream_without_more_events_ends_where_there_is_no_fallback(
+    log: Log, make: Make
+) -> None:
+    """Nothing would ever come: the reader has to start over."""
+    log.polls = False
+
+    async def no_more(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=204)
+
+    log.faulty.on("GET", STREAM, no_more)
+    async with make() as stream:
+        with pytest.raises(NoStream):
+            await asyncio.wait_for(anext(stream), 5)
 
 
 async def test_what_comes_late_has_to_be_heard_once_more(log: Log, make: Make) -> None:

@@ -9,7 +9,7 @@ from faulty_server import FaultyServer, for_ever, problem
 
 from server.features.orders.schemas import STEPS, OrderStatus
 from support.waiting import wait_until
-from tui.common.client.long_polling import StatusPoll
+from tui.common.client.long_polling import EventPoll, StatusPoll
 from tui.common.client.meter import Meter, Pattern, State, Wire
 from tui.common.client.retry import Backoff
 from tui.common.client.session import ApiError, Session
@@ -134,10 +134,11 @@ async def test_being_let_go_early_is_not_a_loss(
     assert meter.reconnects == 0
 
 
+@pytest.mark.parametrize("headers", [{}, {"Retry-After": "0"}])
 async def test_a_server_that_does_not_hold_is_not_hammered(
-    order: Order, poll: StatusPoll, meter: Meter
+    order: Order, poll: StatusPoll, meter: Meter, headers: dict[str, str]
 ) -> None:
-    order.faults = [web.Response(status=204) for _ in range(200)]
+    order.faults = [web.Response(status=204, headers=headers) for _ in range(200)]
     reading = asyncio.create_task(statuses(poll))
     # The words are there between two requests: at any one moment there may be one under way.
     found = asyncio.create_task(wait_until(lambda: "does not hold" in meter.detail, every=0.002))
@@ -145,6 +146,25 @@ async def test_a_server_that_does_not_hold_is_not_hammered(
     assert len(order.asked) < 60
     await found
     reading.cancel()
+
+
+async def test_pages_without_events_are_not_asked_for_again_at_once(
+    faulty: FaultyServer, session: Session, meter: Meter
+) -> None:
+    pages = 0
+
+    async def answer(_: web.Request) -> web.Response:
+        nonlocal pages
+        pages += 1
+        return web.json_response({"events": [], "cursor": f"c-{pages}"})
+
+    faulty.on("GET", "/log/events", answer)
+    async with EventPoll(session, "/log/events", meter, "c-0") as poll:
+        reading = asyncio.create_task(anext(poll))
+        await wait_until(lambda: "nothing new" in meter.detail, every=0.002)
+        await asyncio.sleep(0.5)
+        assert pages < 5
+        reading.cancel()
 
 
 async def test_faults_are_survived(order: Order, poll: StatusPoll, meter: Meter) -> None:
