@@ -37,9 +37,9 @@ class AnnouncementsPanel(Panel):
     """Which announcements are shown."""
     KEYS: ClassVar[tuple[tuple[str, str], ...]] = (
         ("enter", "mark as read"),
-        ("f8", "the same for an alert, anywhere"),
+        ("f8", "mark an alert as read, anywhere"),
         ("space", "the whole text, and back"),
-        ("r", "read them again"),
+        ("r", "refresh the announcements"),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "acknowledge", "Mark read"),
@@ -134,7 +134,7 @@ class AnnouncementsPanel(Panel):
         words = f"{announcement_text.in_short(newest.body, small=small)}\n\n"
         words += "f8 marks it as read."
         if more:
-            words += f" There are {more} more like it." if more > 1 else " There is one more."
+            words += f" There are {more} more alerts." if more > 1 else " There is one more."
         self.notify(words, title=self._alert_title, severity="error", timeout=FOREVER)
 
     def _remove_alert(self) -> None:
