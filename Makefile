@@ -5,7 +5,8 @@
 	run-env dev-env model azurite
 
 PY := .venv/bin/python
-PYTEST := $(PY) -m pytest
+# The tests start Python hundreds of times, and pytest rewrites each of their modules.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(PY) -m pytest
 COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 

@@ -150,6 +150,48 @@ def test_no_modules_import_each_other_in_a_circle(top: str) -> None:
     assert circles(import_graph(top)) == []
 
 
+def casts_the_app(source: str) -> list[int]:
+    """The lines that take the app for one of a certain class instead of using its services."""
+    found = [
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).rpartition(".")[2] == "cast"
+        and len(node.args) == 2
+        and re.search(r"\bapp$", ast.unparse(node.args[1]))
+    ]
+    lines = enumerate(source.splitlines(), 1)
+    return sorted({*found, *(at for at, line in lines if re.search(r"\bapp\b.*# type:", line))})
+
+
+def test_a_cast_of_the_app_is_found() -> None:
+    examples = [
+        'cast("TiffinApp", self.app).wire',
+        "typing.cast(CustomerApp, node.app)",
+        "self.app.wire  # type: ignore[attr-defined]",
+        "app = widget.app  # type: TiffinApp",
+    ]
+    assert casts_the_app("\n".join(examples)) == [1, 2, 3, 4]
+    assert casts_the_app("services_of(self)\nself.app.bell()\ncast(int, self.apple)") == []
+
+
+def test_nobody_casts_the_app() -> None:
+    found = {
+        str(path.relative_to(ROOT)): lines
+        for path in (ROOT / "tui").rglob("*.py")
+        if (lines := casts_the_app(path.read_text()))
+    }
+    assert not found, "what panels and dialogs may use of the app is in tui/common/services.py"
+
+
+def test_screens_go_by_the_servers_clock() -> None:
+    """What the server has stamped is compared with `session.server_now()`."""
+    own_clock = re.compile(r"\b(datetime\.now|time\.time)\(")
+    for app in ("customer", "employee"):
+        for path in (ROOT / "tui" / app).rglob("*.py"):
+            assert not own_clock.search(path.read_text()), path.relative_to(ROOT)
+
+
 READ_AS_MARKUP = {"Static", "Label", "Button", "Option", "from_markup"}
 """What Textual reads as markup where it is called with a string."""
 SET_AS_MARKUP = {"border_title", "border_subtitle", "label", "tooltip"}

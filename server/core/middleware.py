@@ -116,9 +116,7 @@ def _log(request: web.Request, status: int, seconds: float) -> None:
     operation = request.get(OPERATION)
     route = operation.path if operation else "unknown"
     metrics = service(request, Metrics)
-    metrics.requests.labels(request.method, route, str(status)).inc()
-    if not request.get(HELD):
-        metrics.seconds.labels(route).observe(seconds)
+    metrics.count_request(request.method, route, status, seconds, held=HELD in request)
     # Health checks and throttled requests would fill the log.
     usual = status == 429 or (request.path == "/healthz" and status == 200)
     level = logging.DEBUG if usual else logging.INFO

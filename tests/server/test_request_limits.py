@@ -1,6 +1,7 @@
 """Limits on requests of the whole server: by address without a token, by account with one."""
 
 import asyncio
+import threading
 from pathlib import Path
 
 import aiohttp
@@ -161,15 +162,15 @@ async def test_a_request_of_a_disconnected_client_counts(data_dir: Path) -> None
     settings = settings_for(data_dir, address_per_minute=80)  # 20 at once
     async with running_server(settings) as server, Rest(server.url) as rest:
         await rest.register("ana@example.com")
-        let_go = asyncio.Event()
+        let_go = threading.Event()
 
         async def wait(tx: Transaction) -> None:
-            await let_go.wait()
+            let_go.wait(30)
 
         database = server.services[Database]
         readers = [asyncio.create_task(database.read(wait)) for _ in range(READERS)]
         try:
-            for _ in range(40):  # none of them gets as far as having its session looked up
+            for _ in range(40):  # none of them is answered: no reader is free
                 request = await RawRequest.send(server.port, "/me", rest.token)
                 await asyncio.sleep(0)
                 request.reset()

@@ -1,4 +1,4 @@
-"""The server as a process of its own: `python -m server`."""
+"""The server as a process of its own: `python -m server`, or as good as that."""
 
 import os
 import signal
@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from support.ports import free_port
+from support.preloaded import Forked, fork
 
 ROOT = Path(__file__).resolve().parents[2]
 JWT_SECRET = "a-secret-that-only-the-tests-sign-their-tokens-with"
@@ -65,7 +66,8 @@ def server_environment(
 class ServerProcess:
     """One server process, or a gunicorn with one worker, which may open so many `files`.
 
-    It may be killed and started again: port, data and log stay.
+    A server is forked from one that has imported it, unless `env` holds more than settings. It may
+    be killed and started again: port, data and log stay.
     """
 
     def __init__(
@@ -87,6 +89,9 @@ class ServerProcess:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_path = data_dir / f"server-{self.port}.log"
         self.environment = server_environment(data_dir, redis_url, env)
+        # What else is in the environment is read by the interpreter as it starts.
+        own = all(name.startswith("TIFFIN_") for name in env or ())
+        self.forked = module == "server" and not gunicorn and own and hasattr(os, "fork")
         self.arguments = ["--port", str(self.port)]
         self.arguments += ["--host", host] if host else []
         self.arguments += ["--demo"] if demo else []
@@ -95,7 +100,7 @@ class ServerProcess:
             self.arguments = ["server.app:create_runner", "-b", f"127.0.0.1:{self.port}"]
             self.arguments += ["-k", "aiohttp.GunicornUVLoopWebWorker", "-w", "1"]
         self.files = files
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
 
     @property
     def running(self) -> bool:
@@ -119,6 +124,9 @@ class ServerProcess:
         assert not self.running, "this server is already running"
         self.data_dir.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
+            if self.forked:
+                self.process = fork(self.arguments, self.environment, self.log_path, self.files)
+                return
             self.process = subprocess.Popen(
                 [*self._limits(), sys.executable, "-m", self.module, *self.arguments],
                 cwd=ROOT,

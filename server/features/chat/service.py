@@ -129,13 +129,13 @@ class ChatService:
 
     async def chat(self, identity: Identity, chat_id: str) -> Chat:
         """One chat. Raises Problem 404."""
-        return await self._database.read(lambda tx: self.visible(tx, identity, chat_id))
+        return await self._database.look_up(lambda tx: self.visible(tx, identity, chat_id))
 
     async def admit(self, identity: Identity, chat_id: str) -> None:
         """Raises Problem 404 where that is no chat, or another customer's."""
         customer = self._customers.get(chat_id)
         if customer is None:
-            customer = await self._database.read(lambda tx: store.customer_of(tx, chat_id))
+            customer = await self._database.look_up(lambda tx: store.customer_of(tx, chat_id))
             if customer is None:
                 raise not_found("chat")
             self._customers[chat_id] = customer

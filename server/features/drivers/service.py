@@ -97,7 +97,7 @@ class DriverService(Component):
 
         Raises Problem 404, 422 for a time in the future, 429.
         """
-        driver = await self._database.read(lambda tx: self._driver(tx, identity, driver_id))
+        driver = await self._database.look_up(lambda tx: self._driver(tx, identity, driver_id))
         self._position_limit.consume(driver_id)
         moment = now()
         at = _in_utc(position.at) if position.at is not None else None

@@ -3,6 +3,7 @@ import gc
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from typing import Any
 
 import pytest
 from hub_node import TOPIC, ListSink, Node, OpenNode
@@ -12,7 +13,7 @@ from server.core.errors import Problem
 from server.realtime import hub as hub_module
 from server.realtime import log_topic as topic_module
 from server.realtime.event import Event
-from server.realtime.log import LogPage
+from server.realtime.log import LogPage, Position
 from support.waiting import wait_until
 
 
@@ -317,10 +318,10 @@ async def test_a_gap_that_could_not_be_read_is_tried_again(
 ) -> None:
     """Also where a sweep finds nothing new, as with events of one's own."""
 
-    async def nothing_new(topics: list[str]) -> dict[str, int]:
-        return {}
+    async def nothing_new(*_: object) -> tuple[Position, dict[str, int]]:
+        return Position(0, 0), {}
 
-    monkeypatch.setattr(node.log, "heads", nothing_new)
+    monkeypatch.setattr(node.log, "changes", nothing_new)
     sink = ListSink()
     await node.hub.subscribe(TOPIC, None, sink)
     events: list[Event] = []
@@ -404,11 +405,11 @@ async def test_the_sweep_asks_nothing_while_nobody_else_commits(
 ) -> None:
     await node.hub.subscribe(TOPIC, None, ListSink())
     asked = []
-    heads = node.log.heads
+    changes = node.log.changes
 
-    async def counted(topics: list[str]) -> dict[str, int]:
-        asked.append(topics)
-        return await heads(topics)
+    async def counted(*arguments: Any) -> Any:
+        asked.append(arguments)
+        return await changes(*arguments)
 
     ticks = 0
     version = node.database.data_version
@@ -418,7 +419,7 @@ async def test_the_sweep_asks_nothing_while_nobody_else_commits(
         ticks += 1
         return await version()
 
-    monkeypatch.setattr(node.log, "heads", counted)
+    monkeypatch.setattr(node.log, "changes", counted)
     monkeypatch.setattr(node.database, "data_version", data_version)
     await wait_until(lambda: ticks >= 2, 5)
     settled = len(asked)
@@ -516,7 +517,7 @@ async def test_what_passes_is_told_now_and_kept_nowhere(node: Node) -> None:
     assert [event.data for event in early.events] == ['"one"', '"two"', '"three"']
     assert [event.data for event in full.events] == ['"one"', '"three"']
     assert [event.data for event in late.events] == ['"three"']
-    assert await node.log.heads([topic]) == {}
+    assert (await node.log.changes(None, [topic]))[1] == {}
 
 
 def live(node: Node, topic: str) -> int:

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 from server.core.clock import now, to_text
 from server.core.database import Transaction
 from server.realtime.event import Cursor, Event
+from server.realtime.log import CHANGES_AT_ONCE
+from server.realtime.state_topic import STATE
 
 
 @given(
@@ -54,19 +56,43 @@ async def test_seq_is_gapless_and_each_topics_own(node: Node) -> None:
         await node.database.write(fails)
     assert (await node.append())[0].seq == 3
     assert (await node.append("auth"))[0].seq == 4
-    assert await node.log.heads([TOPIC, "auth", "nobody"]) == {TOPIC: 3, "auth": 4}
+    _, heads = await node.log.changes(None, [TOPIC, "auth", "nobody"])
+    assert heads == {TOPIC: 3, "auth": 4}
 
 
-async def test_heads_of_any_number_of_topics(node: Node) -> None:
-    assert await node.log.heads([]) == {}
-    names = [f"restaurant:{number}" for number in range(1001)]
+async def test_what_has_changed_since_is_asked_for_whatever_there_is(node: Node) -> None:
+    names = [f"restaurant:{number}" for number in range(CHANGES_AT_ONCE + 1)]
+    states = [f"{STATE}driver:{number}" for number in range(3)]
+    start, heads = await node.log.changes(None, [])
+    assert heads == {}
 
     async def fn(tx: Transaction) -> None:
-        for name in names:
+        for name in names[1:]:
             await node.log.append(tx, name, "changed", "{}")
+        for state in states:
+            await node.hub.states.put(tx, state, "moved", "{}")
 
     await node.database.write(fn)
-    assert await node.log.heads(names) == dict.fromkeys(names, 1)
+    # Too many: only those that are asked for.
+    before, heads = await node.log.changes(start, names)
+    assert heads == dict.fromkeys(names[1:], 1)
+    assert (await node.log.changes(None, [*names, states[0]]))[1] == heads | {states[0]: 1}
+    assert await node.log.changes(before, names) == (before, {})
+    await node.append(names[0], count=2)
+    await node.append(names[5])
+    await node.database.write(lambda tx: node.hub.states.put(tx, states[1], "moved", "{}"))
+    assert (await node.log.changes(before, []))[1] == {names[0]: 2, names[5]: 2, states[1]: 2}
+
+
+async def test_a_deleted_state_hides_no_later_change(node: Node) -> None:
+    """Deleted after the one with the highest number."""
+    kept, gone = f"{STATE}kept", f"{STATE}gone"
+    for name in (kept, gone):
+        await node.database.write(lambda tx, name=name: node.hub.states.put(tx, name, "x", "{}"))
+    known, _ = await node.log.changes(None, [])
+    await node.database.write(lambda tx: node.hub.states.drop(tx, gone))
+    await node.database.write(lambda tx: node.hub.states.put(tx, kept, "x", "{}"))
+    assert (await node.log.changes(known, []))[1][kept] == 2
 
 
 async def test_the_epoch_is_the_databases_and_stays(open_node: OpenNode) -> None:

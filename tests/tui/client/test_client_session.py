@@ -321,6 +321,19 @@ async def test_errors_that_are_no_problem_details_get_words(
     assert f"HTTP {status}" in caught.value.message
 
 
+async def test_after_an_outage_any_answer_shows_that_the_server_is_back(
+    faulty: FaultyServer, session: Session, wire: Wire
+) -> None:
+    await faulty.stop()
+    with pytest.raises(Unreachable):
+        await session.request("GET", "/thing")
+    assert wire.meters["requests"].state is State.DOWN
+    await faulty.start()
+    stream = await session.open_request("GET", "/thing", meter=wire.meter("s", Pattern.SSE))
+    stream.close()
+    assert wire.meters["requests"].state is State.IDLE
+
+
 async def test_nobody_there(wire: Wire) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -255,9 +255,16 @@ async def test_x_cuts_the_line_of_the_panel_in_front(
     async with signed_in(demo_server.url, tmp_path) as (app, pilot):
         await pilot.press("x")
         assert app.echo.cuts == 1
+        assert app.echo.meter.is_cut
+        await pilot.press("X")
+        assert app.echo.meter.is_held
+        await pilot.press("X")
+        assert not app.echo.meter.is_cut
         await pilot.press("2", "x")
         await sees(app, "This panel only watches.")
-        assert app.echo.cuts == 1
+        await pilot.press("X")
+        assert not app.panels[1].meter.is_cut
+        assert app.echo.cuts == 2
 
 
 async def test_day_and_night(demo_server: LiveServer, tmp_path: Path) -> None:

@@ -178,7 +178,8 @@ async def test_unfolded_the_title_is_whole_and_every_line_fits(
         width = panel.rows.scrollable_content_region.width
 
         def widest() -> int:
-            return max(line.cell_length for _, line in panel.rows._lines if line is not None)
+            rows = range(len(panel.store))
+            return max(line.cell_length for row in rows for line in panel.rows.row_lines(row))
 
         await wait_until(lambda: widest() <= width, what="lines that fit beside the scrollbar")
 

@@ -184,7 +184,10 @@ async def test_a_large_one_shows_what_has_gone_and_is_cut_and_sent_as_one(
         job = desk_of(app).jobs[0]
         await wait_until(lambda: 0 < job.sent < size, what="a part of it has gone")
         await sees(app, f"MB of {size / 1e6:.1f} MB", "upload", "sending")
-        await pilot.press("x")
+        await pilot.press("X")
+        await sees(app, "X restores it")
+        assert job.attempts == 1
+        await pilot.press("X")
         await sees(app, "attempt 2, ")
         proxy.passing()
         await sees(app, "next in the queue", seconds=20)
@@ -263,8 +266,10 @@ async def test_a_cut_poll_comes_back(queue_only: LiveServer, tmp_path: Path) -> 
         await sees(app, "next in the queue")
         meter = panel_of(app).meter
         await wait_until(lambda: meter.requests >= 1, 20, what="a poll")
-        await pilot.press("x")
-        await wait_until(lambda: meter.reconnects == 1, 20, what="cut, and back again")
+        await pilot.press("X")
+        await sees(app, "X restores it")
+        await pilot.press("X")
+        await wait_until(lambda: meter.reconnects == 1, 20, what="back again")
         assert in_view(app).status is UploadStatus.QUEUED
 
 

@@ -177,10 +177,9 @@ class AnnouncementsPanel(Panel):
         self.feed.acknowledge(stands_for)
         return True
 
-    def drop_connection(self) -> None:
+    def drop_connection(self) -> bool:
         """Cut the stream; what was missed is replayed when it is back."""
-        if not self.feed.drop_connection():
-            self.notify("There is no connection to cut just now.", title=self.TITLE)
+        return self.feed.drop_connection()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys only where they make sense."""

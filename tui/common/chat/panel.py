@@ -145,10 +145,9 @@ class ConversationPanel(Panel):
             and self.chat_view.messages.at_end
         )
 
-    def drop_connection(self) -> None:
+    def drop_connection(self) -> bool:
         """Cut the room in view; what was missed is replayed when it is back."""
-        if self.current is None or not self.current.drop_connection():
-            self.notify("There is no connection to cut just now.", title=self.TITLE)
+        return self.current is not None and self.current.drop_connection()
 
     def enter(self) -> None:
         """To where one writes, where there is something to write."""

@@ -149,10 +149,10 @@ class FallbackStream(AsyncReader[ItemT]):
         return self._poll_meter
 
     def drop_connection(self) -> None:
-        """Drop the connection that delivers; it comes back by itself."""
-        transport = self._primary if self.carrier is self._pattern else self._poll
-        if transport is not None:
-            transport.drop_connection()
+        """Drop the connections; they come back by themselves."""
+        for transport in (self._primary, self._poll):
+            if transport is not None:
+                transport.drop_connection()
 
     async def aclose(self) -> None:
         """End for good and close the connections."""
@@ -225,6 +225,7 @@ class FallbackStream(AsyncReader[ItemT]):
             self.cursor = self._primary.position
         # Made when it is needed: the wire shows only what is in use.
         meter = self._session.wire.meter(f"{self.name} (poll)", Pattern.LONG_POLL)
+        meter.line = self._primary_meter
         meter.set_state(State.CONNECTING)
         poll = self._open_poll(meter, self.cursor)
         self._poll, self._poll_meter = poll, meter

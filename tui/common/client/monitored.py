@@ -200,7 +200,8 @@ class MonitoredStream(Stream[ConnectionT, ItemT]):
 
     def _on_suspect_timer(self, reason: str) -> None:
         self._suspect_timer = None
-        if not self._unreachable:  # a poll would not reach the server either
+        # a poll would not reach the server either
+        if not self._unreachable and not self._meter.is_cut:
             self._suspect(reason)
 
     def _suspect(

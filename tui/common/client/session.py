@@ -56,6 +56,8 @@ class Session:
         self.suspend_watch = SuspendWatch()
         self._client = HttpClient(self.base_url)
         self._tokens = TokenManager(self._send_refresh, store)
+        self._unanswered_meters: set[Meter] = set()
+        """Of single requests whose last one was not answered."""
         self._unanswered: set[str] = set()
         """E-mail addresses that may be registered or not: the answer was lost."""
 
@@ -191,7 +193,7 @@ class Session:
         An answer of more than `max_bytes` bytes is `Unreachable`.
         """
         meter = meter or self._rest_meter()
-        with show_state(meter):
+        with self._show_state(meter):
             request = await self.open_request(method, path, meter=meter, renew=renew, **options)
             return await request.reply(max_bytes)
 
@@ -217,6 +219,7 @@ class Session:
             if epoch != self.epoch:
                 raise SignedOut("That sign-in is over.")
             request = await self._client.send(method, path, meter=meter, token=token, **options)
+            self._answered()
             if request.response.status < 400:
                 return request
             problem = await request.problem()
@@ -245,9 +248,11 @@ class Session:
             if epoch != self.epoch:
                 raise SignedOut("That sign-in is over.")
             try:
-                return await self._client.connect(
+                socket = await self._client.connect(
                     path, meter=meter, token=token, params=params, silence=silence
                 )
+                self._answered()
+                return socket
             except ApiError as refusal:
                 # A proxy may say it in HTTP; our server closes with 4401.
                 if refusal.status != 401 or rejected is not None:
@@ -281,7 +286,7 @@ class Session:
         from server.features.accounts.schemas import Session as Granted
 
         meter = self._rest_meter()
-        with show_state(meter):
+        with self._show_state(meter):
             request = await self._client.send("POST", path, meter=meter, **options)
             if request.response.status >= 400:
                 raise await request.problem()
@@ -298,26 +303,33 @@ class Session:
     def _rest_meter(self) -> Meter:
         return self.wire.meter("requests", Pattern.REST)
 
+    @contextmanager
+    def _show_state(self, meter: Meter) -> Iterator[None]:
+        """Show on a meter of single requests whether the one inside has got through.
 
-@contextmanager
-def show_state(meter: Meter) -> Iterator[None]:
-    """Show on a meter of single requests whether the one inside has got through.
-
-    The meter of a stream is left alone: its state is the stream's.
-    """
-    if meter.pattern not in _ASKED_AND_ANSWERED:
-        yield
-        return
-    if meter.state is State.DOWN:
-        meter.set_state(State.CONNECTING)
-    try:
-        yield
-    except Unreachable as error:
-        meter.set_state(State.DOWN, short_message(error))
-        raise
-    except BaseException as fault:
-        if isinstance(fault, ApiError) or not meter.connections:
+        The meter of a stream is left alone: its state is the stream's.
+        """
+        if meter.pattern not in _ASKED_AND_ANSWERED:
+            yield
+            return
+        if meter.state is State.DOWN:
+            meter.set_state(State.CONNECTING)
+        try:
+            yield
+        except Unreachable as error:
+            meter.set_state(State.DOWN, short_message(error))
+            self._unanswered_meters.add(meter)
+            raise
+        except BaseException as fault:
+            if isinstance(fault, ApiError) or not meter.connections:
+                meter.set_state(State.IDLE)
+            raise
+        else:
             meter.set_state(State.IDLE)
-        raise
-    else:
-        meter.set_state(State.IDLE)
+
+    def _answered(self) -> None:
+        """The server has answered: a request that it did not answer before is no news any more."""
+        while self._unanswered_meters:
+            meter = self._unanswered_meters.pop()
+            if meter.state is State.DOWN:
+                meter.set_state(State.IDLE)

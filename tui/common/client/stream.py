@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from tui.common.client.errors import ApiError, ClientError, Unreachable
-from tui.common.client.meter import State
+from tui.common.client.meter import CUT, State
 from tui.common.client.retry import Backoff, is_permanent, pause, short_message
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from tui.common.client.request import RequestContext
     from tui.common.client.session import Session
 
-CUT = "cut by you"
 RESUMED = "connecting again after a suspend"
 
 
@@ -85,6 +84,8 @@ class Stream(AsyncReader[ItemT], Generic[ConnectionT, ItemT]):
                 if self._finished:
                     raise StopAsyncIteration
                 try:
+                    if self._meter.is_cut:
+                        await self._wait_uncut()
                     await self._receive()
                 except ClientError as error:
                     await self._recover(error)
@@ -208,7 +209,7 @@ class Stream(AsyncReader[ItemT], Generic[ConnectionT, ItemT]):
     async def _recover(self, error: ClientError) -> None:
         """Wait until it is time to ask again. Raises `error` where there is no use in that."""
         self._drop()
-        if self._finished:
+        if self._finished or self._meter.is_cut:
             return
         error = self._pop_drop_error() or error
         if self._gives_up_on(error):
@@ -229,6 +230,15 @@ class Stream(AsyncReader[ItemT], Generic[ConnectionT, ItemT]):
     def _delay_after_end(self) -> float:
         """Seconds to wait after the server ended it before opening it again."""
         return self._backoff.ended()
+
+    async def _wait_uncut(self) -> None:
+        """Wait without a connection until the line is cut no more."""
+        self._drop()
+        self._dropped = None
+        self._lost_before = True
+        await self._meter.uncut()
+        self._backoff.reset()
+        self._meter.set_state(State.CONNECTING)
 
     async def _wait(self, detail: str, delay: float) -> None:
         self._lost_before = True

@@ -26,6 +26,7 @@ class WirePanel(Panel):
     TITLE = "On the wire"
     SHORT = "Wire"
     PATTERN = Pattern.REST
+    NOTHING_TO_CUT = "This panel only watches. Go to another one to cut its line."
     METER = "requests"
     VERB = "requests"
     REDRAW_SECONDS = 0.2
@@ -56,10 +57,6 @@ class WirePanel(Panel):
     def on_wire_changed(self) -> None:
         """Draw it."""
         self.needs_redraw = True
-
-    def drop_connection(self) -> None:
-        """There is nothing of its own to cut."""
-        self.notify("This panel only watches. Go to another one to cut its line.", title=self.TITLE)
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the palette offers of it."""

@@ -1,6 +1,6 @@
 """The dialogs of an order: everything about it, and cancelling it."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.cells import cell_len
@@ -109,7 +109,7 @@ class OrderScreen(Dialog[str]):
         if order is None:
             self.dismiss(None)
             return
-        now = datetime.now(UTC)
+        now = self.services.session.server_now()
         left, right = self.query_one("#left", Static), self.query_one("#right", Static)
         widths = left.size.width or 44, right.size.width or 44
         shown = (order, int(now.timestamp() / CLOCK_SECONDS), widths)

@@ -2,7 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import ClassVar, TypeVar, cast
 
 from textual import on
@@ -244,7 +244,7 @@ class ComposeScreen(Dialog[Announcement]):
         width = preview.content_size.width
         if width <= 0:
             return
-        now = datetime.now(UTC)
+        now = self.services.session.server_now()
         draft = self._draft
         seen = Announcement(
             id="",

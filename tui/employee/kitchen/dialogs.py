@@ -1,7 +1,7 @@
 """The kitchen's dialogs: minutes, reason, driver, and a whole order."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -85,7 +85,7 @@ class AcceptScreen(Dialog[int]):
         if minutes is None:
             words = Content.assemble((f"minutes: 1 to {MOST}", "$warning"))
         else:
-            end = datetime.now(UTC) + timedelta(minutes=minutes)
+            end = self.services.session.server_now() + timedelta(minutes=minutes)
             usual = " · as usual" if minutes == self._minutes else ""
             words = Content(f"minutes: at {hours_minutes(end)}{usual}")
         self.query_one("#until", Static).update(words)
@@ -289,4 +289,5 @@ class OrderScreen(Dialog[None]):
         self._order = self._present() or self._order
         static = self.query_one("#order", Static)
         width = static.content_size.width or WIDTH
-        static.update(Content("\n").join(format_order(self._order, datetime.now(UTC), width)))
+        now = self.services.session.server_now()
+        static.update(Content("\n").join(format_order(self._order, now, width)))

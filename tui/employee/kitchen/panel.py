@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Coroutine, Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import ClassVar, TypeVar
 
 from textual import events, on
@@ -108,7 +108,7 @@ class KitchenPanel(Panel):
         super().__init__(id=id)
         self.board = OrderBoard()
         self.cursor = Cursor(self.board)
-        self.view = BoardView(self.board, self.cursor)
+        self.view = BoardView(self.board, self.cursor, lambda: self.session.server_now())
         self.busy = self.view.busy
         self.strip = ColumnStrip(self.board, self.cursor)
         self.details = OrderDetails()
@@ -147,10 +147,9 @@ class KitchenPanel(Panel):
         )
         self.reload()
 
-    def drop_connection(self) -> None:
+    def drop_connection(self) -> bool:
         """Cut the stream; what was missed is replayed when it is back."""
-        if self.feed is None or not self.feed.drop_connection():
-            self.notify("There is no connection to cut just now.", title=self.TITLE)
+        return self.feed is not None and self.feed.drop_connection()
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the command palette offers."""
@@ -175,10 +174,10 @@ class KitchenPanel(Panel):
         self.view.redraw()
         self.strip.set_class(self.view.shows_all, "-hidden")
         self.strip.redraw()
-        self.details.show(self.cursor.order, datetime.now(UTC))
+        self.details.show(self.cursor.order, self.session.server_now())
         self._show_banner(now)
         self._report_cancelled()
-        self._show_status(datetime.now(UTC))
+        self._show_status(self.session.server_now())
         if unseen:
             self.redraw_in(BLINK_SECONDS)
         elif self.board.open_count or self._staleness.away(self.meter):

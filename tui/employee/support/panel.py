@@ -103,10 +103,11 @@ class SupportPanel(ConversationPanel):
 
     # -- painting
 
-    def drop_connection(self) -> None:
+    def drop_connection(self) -> bool:
         """Cut the room in view, or without one the queue's stream."""
-        if self.current is not None or self.feed is None or not self.feed.drop_connection():
-            super().drop_connection()
+        if self.current is not None or self.feed is None:
+            return super().drop_connection()
+        return self.feed.drop_connection()
 
     def redraw(self) -> None:
         """Paint what has changed."""
