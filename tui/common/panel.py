@@ -213,7 +213,14 @@ class Panel(Vertical):
         return None
 
     def action_retry(self) -> None:
-        """Read again what is shown, now: by default what another window may have changed."""
+        """Try again now whatever waits for its next attempt, and read again what is shown."""
+        from tui.common.client.retry import retry_now
+
+        retry_now()
+        self.reload()
+
+    def reload(self) -> None:
+        """Read again what is shown: by default what another window may have changed."""
         self.refresh_remote()
 
     def acknowledge(self) -> bool:

@@ -203,7 +203,7 @@ class AnnouncementsPanel(Panel):
         if (announcement := self.rows.at_cursor) is not None:
             self.feed.acknowledge(announcement)
 
-    def action_retry(self) -> None:
+    def reload(self) -> None:
         """Read the newest again, and follow from there."""
         self.feed.reload()
 
