@@ -2,12 +2,16 @@
 
 import json
 import secrets
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import takewhile
+from typing import NamedTuple
 
 from server.core.clock import now, to_text
 from server.core.database import Database, Transaction
-from server.core.queries import load_queries
+from server.core.queries import Row, load_queries
 from server.realtime.event import Cursor, Event
 
 _queries = load_queries(__file__, "log.sql")
@@ -15,8 +19,21 @@ _queries = load_queries(__file__, "log.sql")
 REWRITES = "rewrites"
 """The topic of rewritten topics: `{"topic": name}`."""
 
+TRIMMED_AT_ONCE = 200
+"""Events that a transaction drops at most: other writes wait for it."""
 HEADS_PER_QUERY = 400
 """Topics named in one statement; SQLite allows 32,766 parameters, PostgreSQL's drivers as many."""
+
+
+CHANGES_AT_ONCE = 1000
+"""Changed topics that are read one by one; beyond, each open topic is asked for instead."""
+
+
+class Position(NamedTuple):
+    """How many changes of topics and of state topics are known."""
+
+    topics: int
+    states: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +95,28 @@ class EventLog:
         """The cursor of a reader whose last event is this one."""
         return str(Cursor(self.epoch, event.topic, event.seq))
 
-    async def heads(self, topics: Sequence[str]) -> dict[str, int]:
-        """The last `seq` of each of these topics that has one, state topics too; one query."""
+    async def changes(
+        self, after: Position | None, topics: Sequence[str]
+    ) -> tuple[Position, dict[str, int]]:
+        """The last `seq` of each topic that has changed after that position, state topics too, and
+        the position reached.
 
-        async def fn(tx: Transaction) -> dict[str, int]:
-            found: dict[str, int] = {}
-            for start in range(0, len(topics), HEADS_PER_QUERY):
-                names = {f"t{i}": t for i, t in enumerate(topics[start : start + HEADS_PER_QUERY])}
-                holders = ", ".join(f":{name}" for name in names)
-                sql = (
-                    f"SELECT name, seq FROM topics WHERE name IN ({holders})"  # noqa: S608
-                    " UNION ALL"
-                    f" SELECT topic AS name, seq FROM states WHERE topic IN ({holders})"
-                )
-                found |= {row["name"]: row["seq"] for row in await tx.fetch(sql, names)}
-            return found
+        Where more than CHANGES_AT_ONCE have, or without a position, that of each of `topics`.
+        """
+
+        async def fn(tx: Transaction) -> tuple[Position, dict[str, int]]:
+            row = await _queries.last_changes(tx)
+            reached = Position(row["topics"], row["states"])
+            if after is None:
+                return reached, await _heads(tx, topics)
+            most = CHANGES_AT_ONCE + 1
+            found = [
+                *await _queries.changed_topics(tx, after=after.topics, limit=most),
+                *await _queries.changed_states(tx, after=after.states, limit=most),
+            ]
+            if len(found) >= most:
+                return reached, await _heads(tx, topics)
+            return reached, {row["name"]: row["seq"] for row in found}
 
         return await self._database.read(fn)
 
@@ -125,21 +149,36 @@ class EventLog:
         """Drop events from before that time (RFC 3339); gives the number of topics changed.
 
         A topic keeps everything from its first younger event on, even where the clock was set
-        back in between.
+        back in between. Each transaction looks at TRIMMED_AT_ONCE events, so that others get in.
         """
+        trimmed: set[str] = set()
+        after = ""
+        while True:
+            page, changed = await self._database.write(
+                partial(self._trim_page, after=after, before=before)
+            )
+            trimmed |= changed
+            if not page:
+                return len(trimmed)
+            last = page[-1]["at"]
+            if changed:  # there may be more of the same millisecond
+                last = max((row["at"] for row in page if row["at"] < last), default=after)
+            after = last
 
-        async def fn(tx: Transaction) -> int:
-            touched = 0
-            for row in await _queries.expired(tx, before=before):
-                topic, last = row["topic"], row["seq"]
-                kept = await _queries.first_kept(tx, topic=topic, before=before)
-                if kept is not None:
-                    last = min(last, kept - 1)
-                touched += await _queries.drop_events(tx, topic=topic, seq=last) > 0
-                await _queries.mark_trimmed(tx, topic=topic, seq=last)
-            return touched
-
-        return await self._database.write(fn)
+    async def _trim_page(
+        self, tx: Transaction, after: str, before: str
+    ) -> tuple[Sequence[Row], set[str]]:
+        """The oldest expired events, and the topics of which some were dropped."""
+        page = await _queries.expired(tx, after=after, before=before, limit=TRIMMED_AT_ONCE)
+        changed = set()
+        for topic, count in Counter(row["topic"] for row in page).items():
+            first = await _queries.first_events(tx, topic=topic, limit=count)
+            expired = [event["seq"] for event in takewhile(lambda e: e["at"] < before, first)]
+            if expired:
+                await _queries.drop_events(tx, topic=topic, seq=expired[-1])
+                await _queries.mark_trimmed(tx, topic=topic, seq=expired[-1])
+                changed.add(topic)
+        return page, changed
 
     async def rewrite(self, tx: Transaction, subject: str, change: Callable[[str], str]) -> None:
         """Replace the data of every stored event about that subject by `change` of it.
@@ -154,3 +193,17 @@ class EventLog:
             )
         for topic in sorted(topics):
             await self.append(tx, REWRITES, "topic.rewritten", json.dumps({"topic": topic}))
+
+
+async def _heads(tx: Transaction, topics: Sequence[str]) -> dict[str, int]:
+    """The last `seq` of each of these topics that has one."""
+    found: dict[str, int] = {}
+    for start in range(0, len(topics), HEADS_PER_QUERY):
+        names = {f"t{i}": name for i, name in enumerate(topics[start : start + HEADS_PER_QUERY])}
+        holders = ", ".join(f":{name}" for name in names)
+        sql = (
+            f"SELECT name, seq FROM topics WHERE name IN ({holders})"  # noqa: S608
+            f" UNION ALL SELECT topic AS name, seq FROM states WHERE topic IN ({holders})"
+        )
+        found |= {row["name"]: row["seq"] for row in await tx.fetch(sql, names)}
+    return found

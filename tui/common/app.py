@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from math import inf
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from tui.common.uploads.pictures import PictureCache
 
 DEFAULT_SERVER = "http://127.0.0.1:8080"
-REDRAWS_A_SECOND = 20
+CUT_SECONDS = 10.0
+"""Long enough to see what is missed and comes back."""
 REFRESH_SECONDS = 60.0
 """How often panels see what another window of the account has done."""
 
@@ -62,6 +64,7 @@ class TiffinApp(BaseApp, ServicesApp):
         ),
         Binding("z", "zoom", "Zoom"),
         Binding("x", "cut", "Cut line"),
+        Binding("X", "hold_cut", "Hold the cut", show=False),
         Binding("f2", "account", "Account"),
         Binding("t", "theme", "Theme"),
         Binding("i", "explain_news", "How this panel gets its news", show=False),
@@ -93,13 +96,12 @@ class TiffinApp(BaseApp, ServicesApp):
         )
         self.bar = TopBar(self.ROLE)
         self.tabs = TabStrip()
-        self.grid = PanelGrid()
+        self.grid = PanelGrid(self.wire, self._show_connections)
         self._picture_cache: PictureCache | None = None
         self.hint = ""
         """Said once, as a toast, when the panels are up."""
         self._quitting = False
         """Whether it is being asked."""
-        self._revision = -1
 
     def panel_classes(self) -> Sequence[type[Panel]]:
         """The panels, in the order of their numbers.
@@ -193,7 +195,6 @@ class TiffinApp(BaseApp, ServicesApp):
 
     def on_mount(self) -> None:
         """Draw first; only then import and connect."""
-        self.set_interval(1 / REDRAWS_A_SECOND, self._redraw_panels)
         self.set_interval(REFRESH_SECONDS, self.grid.refresh_remote)
         self.call_after_refresh(self._open)
 
@@ -220,8 +221,7 @@ class TiffinApp(BaseApp, ServicesApp):
         self.screen_stack[0].query_one("#splash").display = False
         panels = [kind() for kind in kinds]
         await self.grid.fill(panels)
-        for panel in panels:
-            panel.start()
+        self.grid.start_panels()
         if self.session.notice:
             self.notify(self.session.notice, title="Log-in", severity="warning", timeout=10)
         if self.hint:
@@ -240,12 +240,8 @@ class TiffinApp(BaseApp, ServicesApp):
 
     # -- painting
 
-    def _redraw_panels(self) -> None:
-        if not self.is_running or not self.grid.redraw():  # on the way out widgets go first
-            return
-        if self._revision != self.wire.revision:
-            self._revision = self.wire.revision
-            self.bar.follow([panel.meter for panel in self.panels])
+    def _show_connections(self) -> None:
+        self.bar.follow([panel.meter for panel in self.panels])
 
     def watch_app_focus(self, focus: bool) -> None:
         """Back from another window, which may be one of this account's."""
@@ -276,7 +272,7 @@ class TiffinApp(BaseApp, ServicesApp):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys of the panels only where panels are."""
         if action in (
-            "panel", "cycle", "zoom", "cut", "account", "leave_field", "explain_news"
+            "panel", "cycle", "zoom", "cut", "hold_cut", "account", "leave_field", "explain_news"
         ):  # fmt: skip
             return len(self.screen_stack) == 1 and bool(self.panels)
         return True
@@ -301,18 +297,24 @@ class TiffinApp(BaseApp, ServicesApp):
         """One panel over the whole screen, and back."""
         self.grid.zoom()
 
-    def action_cut(self) -> None:
-        """Drop the connection of the panel in front, to watch it come back."""
+    def action_cut(self, *, hold: bool = False) -> None:
+        """Cut the line of the panel in front for a while, or with `hold` until the next time."""
         if self.grid.main is not None:
-            self.grid.main.drop_connection()
+            self.grid.main.cut(inf if hold else CUT_SECONDS)
+
+    def action_hold_cut(self) -> None:
+        """Cut the line of the panel in front, or restore it."""
+        self.action_cut(hold=True)
 
     async def action_quit(self) -> None:
-        """Close this window; where something would be lost with it, ask first. Pressed once more,
-        that is the answer."""
+        """Close this window; ask first if something would be lost. Pressed again, it closes."""
+        from tui.common.dialogs.base import Dialog
         from tui.common.dialogs.confirm import ConfirmScreen
 
-        unsent = [words for panel in self.panels if (words := panel.unsent())]
-        if not unsent or self._quitting:
+        parts = [panel.unsaved() for panel in self.panels]
+        parts += [one.unsaved() for one in self.screen_stack if isinstance(one, Dialog)]
+        unsaved = " ".join(words for words in parts if words)
+        if not unsaved or self._quitting:
             self.exit()
             return
         self._quitting = True
@@ -322,7 +324,7 @@ class TiffinApp(BaseApp, ServicesApp):
             if yes:
                 self.exit()
 
-        question = ConfirmScreen("Quit", " ".join(unsent), yes="Quit", no="Stay", danger=True)
+        question = ConfirmScreen("Quit", unsaved, yes="Quit", no="Stay", danger=True)
         self.push_screen(question, answered)
 
     def action_acknowledge(self) -> None:

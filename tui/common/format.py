@@ -10,6 +10,10 @@ from textual.content import Content
 from tui.common.sanitize import plain
 
 BLOCKS = "▁▂▃▄▅▆▇█"
+COARSE = ((60, "m", 5400), (3600, "h", 129_600), (86_400, "d", 34_560_000))
+"""Units of an age: length in seconds, letter, and the age from which the next one is used."""
+YEAR = 31_557_600
+"""Seconds."""
 
 
 def fit(text: str, width: int, *, pad: bool = False) -> str:
@@ -32,6 +36,14 @@ def centred(message: Content, y: int, width: int, height: int) -> Content:
     return Content.assemble(" " * max(0, (width - line.cell_length) // 2), line)
 
 
+def loading_message(words: str, error: str) -> Content:
+    """What a list shows until it is loaded: `words`, or why that fails."""
+    if not error:
+        return Content.assemble((words, "$wire-ink"))
+    again = ("\nRetrying; r retries now.", "$wire-ink")
+    return Content.assemble(("✕ ", "bold $error"), plain(error), again)
+
+
 def human_bytes(count: float) -> str:
     """A number of bytes: `96 B`, `17.3 kB`, `412 kB`."""
     for unit in ("B", "kB", "MB"):
@@ -48,6 +60,14 @@ def human_age(seconds: float) -> str:
     return f"{seconds:.0f}s" if seconds < 100 else _coarse_age(seconds)
 
 
+def age_lasts(seconds: float) -> float:
+    """Seconds until an age in whole seconds, minutes, hours ... reads differently; at least 1."""
+    if seconds < 100:
+        return 1.0
+    length = next((length for length, _, limit in COARSE if seconds < limit), YEAR)
+    return max(1.0, (round(seconds / length) + 0.5) * length - seconds)
+
+
 def age(moment: datetime, now: datetime) -> str:
     """How long ago, in at most four cells: `now`, `4m`, `5h`, `12d`, `3y`."""
     seconds = (now - moment).total_seconds()
@@ -55,10 +75,10 @@ def age(moment: datetime, now: datetime) -> str:
 
 
 def _coarse_age(seconds: float) -> str:
-    for length, unit, limit in ((60, "m", 5400), (3600, "h", 129_600), (86_400, "d", 34_560_000)):
+    for length, unit, limit in COARSE:
         if seconds < limit:
             return f"{seconds / length:.0f}{unit}"
-    return f"{seconds / 31_557_600:.0f}y"
+    return f"{seconds / YEAR:.0f}y"
 
 
 def hours_minutes(moment: datetime) -> str:

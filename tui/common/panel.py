@@ -1,7 +1,9 @@
 """A numbered panel: border and title, body, summary while it is a card, and its wire line."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from functools import cached_property
+from math import inf
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
@@ -31,8 +33,9 @@ class Panel(Vertical):
     A subclass names itself in `TITLE` and `PATTERN`, yields its widgets in `body()` and
     opens its streams in `start()`, as workers with a group of their own and
     `exit_on_error=False`. Stream handlers change the model, set `needs_redraw` and return:
-    `redraw()` paints, at most 20 times a second. A panel lives as long as one log-in: it is made
-    anew for the next one, so it holds nothing of another account.
+    `redraw()` paints, at most 20 times a second. What it paints of the time, it asks to have drawn
+    again by `redraw_in()`: no timer runs where nothing changes. A panel lives as long as one
+    log-in: it is made anew for the next one, so it holds nothing of another account.
     """
 
     TITLE: ClassVar[str] = ""
@@ -46,6 +49,9 @@ class Panel(Vertical):
     CARD_BODY: ClassVar[tuple[int, int] | None] = None
     """The least columns and rows at which the body is readable as a card: a card that large shows
     the body instead of the summary. None: a card always shows the summary."""
+    REDRAW_SECONDS: ClassVar[float] = 0.0
+    """Least time between two redraws, where what changes faster cannot be read."""
+    NOTHING_TO_CUT: ClassVar[str] = "Not connected; nothing to cut."
     KEYS: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Keys and what they do, for the help screen."""
     ALLOW_MAXIMIZE = False
@@ -74,14 +80,39 @@ class Panel(Vertical):
         super().__init__(id=id)
         self.number = 0
         """Its place among the panels, from 1, and its key; the grid gives it."""
-        self.needs_redraw = False
-        self.redrawn_at = 0
-        """The number of the last redraw."""
+        self.redrawn_at = 0.0
+        """`time.monotonic()` of the last redraw."""
+        self.redraw_at: float | None = None
+        """`time.monotonic()` at which to redraw even if nothing happens."""
+        self.on_redraw_wanted: Callable[[], object] = lambda: None
+        """Called when `needs_redraw` or `redraw_at` is set."""
+        self.followers: list[Panel] = []
+        """Panels that show what this one knows: they are redrawn with it."""
+        self._needs_redraw = False
         self._meter: Meter | None = None
         self._line: WireLine | None = None
         self._badge = 0
         self._note = Content("")
         self._summary = Content("")
+
+    @property
+    def needs_redraw(self) -> bool:
+        """Whether something has changed since the last redraw."""
+        return self._needs_redraw
+
+    @needs_redraw.setter
+    def needs_redraw(self, needed: bool) -> None:
+        self._needs_redraw = needed
+        if needed:
+            self.on_redraw_wanted()
+            for follower in self.followers:
+                follower.needs_redraw = True
+
+    def redraw_in(self, seconds: float) -> None:
+        """Be redrawn in so many seconds at the latest, up to half a second more."""
+        moment = time.monotonic() + seconds
+        self.redraw_at = moment if self.redraw_at is None else min(moment, self.redraw_at)
+        self.on_redraw_wanted()
 
     @cached_property
     def services(self) -> Services:
@@ -161,16 +192,35 @@ class Panel(Vertical):
         self.meter.set_state(State.DOWN, "stopped by an error")
         self.notify(f"{message} Log out and in again.", title=self.TITLE, severity="error")
 
-    def drop_connection(self) -> None:
-        """Drop the connection of the stream in view; it comes back by itself."""
-        self.notify("This panel holds no connection to cut.", title=self.TITLE)
+    def cut(self, seconds: float) -> None:
+        """Cut the line in view for so many seconds; `inf` holds the cut until the next time."""
+        meter = self.meter
+        if seconds == inf and meter.is_held:
+            meter.cut(0)
+            return
+        if self.drop_connection() or meter.is_cut:
+            meter.cut(seconds)
+        else:
+            self.notify(self.NOTHING_TO_CUT, title=self.TITLE)
 
-    def unsent(self) -> str:
-        """What would be lost with this window, in a sentence; "" where there is nothing."""
-        return ""
+    def drop_connection(self) -> bool:
+        """Drop the connection of the stream in view; it comes back by itself. False where there is
+        none."""
+        return False
+
+    def unsaved(self) -> str | None:
+        """What would be lost with this window, in a sentence; None where there is nothing."""
+        return None
 
     def action_retry(self) -> None:
-        """Read again what is shown, now: by default what another window may have changed."""
+        """Try again now whatever waits for its next attempt, and read again what is shown."""
+        from tui.common.client.retry import retry_now
+
+        retry_now()
+        self.reload()
+
+    def reload(self) -> None:
+        """Read again what is shown: by default what another window may have changed."""
         self.refresh_remote()
 
     def acknowledge(self) -> bool:
@@ -222,10 +272,14 @@ class Panel(Vertical):
         """The count beside the title."""
         return self._badge
 
-    def update_wire_line(self) -> None:
-        """Repaint the wire line if it has changed. Called by the app some times a second."""
-        if self._line is not None and self._line.is_attached:
-            self._line.update()
+    def update_wire_line(self) -> float | None:
+        """Repaint the wire line if it has changed. Returns the seconds until it changes with time,
+        None where it does not."""
+        line = self._line
+        return line.update() if line is not None and line.is_on_screen else None
+
+    def on_wire_changed(self) -> None:
+        """Something has crossed the wire, whichever panel it was for."""
 
     def refresh_remote(self) -> None:
         """See what another window of the account may have done; called once in a while, and as
@@ -233,6 +287,7 @@ class Panel(Vertical):
 
     def on_resize(self, event: events.Resize) -> None:
         """Note whether this is room enough for the body even as a card."""
+        self.needs_redraw = True
         least = self.CARD_BODY
         roomy = least is not None and event.size.width >= least[0] and event.size.height >= least[1]
         self.set_class(roomy, "-roomy")

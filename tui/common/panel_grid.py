@@ -1,21 +1,22 @@
 """Where the panels stand: a grid, one large beside cards, or one alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from textual import events
 from textual.containers import Container
+from textual.geometry import Offset
 from textual.message import Message
 from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.widget import Widget
 
+from tui.common.client.meter import Wire
+from tui.common.compositor import AreaCompositor
 from tui.common.panel import Panel
-from tui.common.throttle import Throttle
+from tui.common.redraw import Redraw
 
 CARD_ROWS = 4
 """Of a card: border, a line and the wire. Where so many are not to be had, there are none."""
-WIRE_LINES_EVERY = 2
-"""Redraws: figures need not be as quick as the panels."""
 COLUMNS_FOR = {1: 1, 2: 2, 3: 3, 4: 2, 5: 3, 6: 3}
 
 
@@ -32,18 +33,20 @@ class PanelGrid(Container):
     class Changed(Message):
         """Another panel is in front, or panels came or went."""
 
-    def __init__(self) -> None:
+    def __init__(self, wire: Wire, wire_drawn: Callable[[], None]) -> None:
+        """`wire_drawn` is called when the panels' wire lines have been drawn anew."""
         super().__init__(id="grid")
         self.panels: list[Panel] = []
         self.main: Panel | None = None
-        self._throttle = Throttle()
-        self._redraws = 0
+        self._started: list[Panel] = []
+        self._redraw = Redraw(wire, lambda: self._started, wire_drawn)
 
     async def fill(self, panels: Sequence[Panel]) -> None:
         """Put these panels up, the first in front."""
         self.panels = list(panels)
         for number, panel in enumerate(panels, start=1):
             panel.number = number
+            panel.on_redraw_wanted = self._redraw.request
         self.main = None
         columns = COLUMNS_FOR.get(len(panels), 3)
         self.styles.grid_size_columns = columns
@@ -54,37 +57,37 @@ class PanelGrid(Container):
         if self.panels:
             self.show_panel(self.panels[0])
 
+    def start_panels(self) -> None:
+        """Open the panels' streams, and draw what changes."""
+        self._started = self.panels
+        for panel in self.panels:
+            panel.start()
+
     async def clear(self) -> None:
         """Take all panels down."""
         panels, self.panels, self.main = self.panels, [], None
+        self._started = []
         for panel in panels:
             panel.stop()
         self.remove_class("-zoomed")
         await self.remove_children()
         self.post_message(self.Changed())
 
-    def redraw(self) -> bool:
-        """Redraw the panels that have changed, unless that takes too much of the processor; with
-        every second redraw the wire lines too, which is answered with True.
-        """
-        if not self._throttle.due():
-            return False
-        self._redraws += 1
-        needs_redraw = [panel for panel in self.panels if panel.needs_redraw]
-        if self._throttle.busy and needs_redraw:
-            needs_redraw = [min(needs_redraw, key=lambda panel: panel.redrawn_at)]
-        for panel in needs_redraw:
-            panel.needs_redraw = False
-            panel.redrawn_at = self._redraws
-            panel.redraw()
-        if self._redraws % WIRE_LINES_EVERY:
-            return False
-        for panel in self.panels:
-            panel.update_wire_line()
-        return True
+    def on_mount(self) -> None:
+        """Draw what changes."""
+        self._redraw.start(self)
+        # what a panel shows depends on the sizes of its parts, and on whether it is in view
+        self.screen.screen_layout_refresh_signal.subscribe(self, self._redraw.request_all)
+        self.app.screen_change_signal.subscribe(self, self._redraw.request_all)
+
+    def on_unmount(self) -> None:
+        """Draw nothing any more."""
+        self._redraw.stop()
 
     def refresh_remote(self) -> None:
-        """Have all panels see what another window of the account may have done."""
+        """Have all panels see what another window of the account may have done, and show the
+        time that has passed."""
+        self._redraw.request_all()
         for panel in self.panels:
             panel.refresh_remote()
 
@@ -141,6 +144,7 @@ class PanelGrid(Container):
         if panel is self.main:
             return
         self.main = panel
+        self._redraw.request_all()
         for other in self.panels:
             other.set_class(other is panel, "-main", update=False)
             other.set_class(other is not panel, "-card", update=False)
@@ -157,3 +161,14 @@ class MainScreen(Screen[None]):
     """
 
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._compositor = AreaCompositor()
+
+    def get_widget_and_offset_at(self, x: int, y: int) -> tuple[Widget | None, Offset | None]:
+        """What the mouse is on. Textual takes the second cell of a wide character for the one that
+        follows: then the cell to the right names the same."""
+        found = super().get_widget_and_offset_at(x, y)
+        second = found[1] is not None and super().get_widget_and_offset_at(x + 1, y) == found
+        return super().get_widget_and_offset_at(x - 1, y) if second else found

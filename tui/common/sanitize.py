@@ -81,9 +81,25 @@ def plain(text: str, *, newlines: bool = False) -> str:
     return _UNDRAWN.sub("", text).translate(_FLAG_LETTERS)
 
 
+def sources(text: str) -> list[int]:
+    """For each character of `plain(text, newlines=True)`, its index in `clean(text)`."""
+    found: list[int] = []
+    for at, char in enumerate(clean(text)):
+        if char == "\t":
+            found += [at] * len(TAB)
+        elif not _UNDRAWN.match(char):
+            found.append(at)
+    return found
+
+
 def in_one_line(text: str) -> str:
     """`text` for a field of one line: cleaned, line breaks and tabs turned into spaces."""
     return clean(text).replace("\n", " ").replace("\t", " ")
+
+
+def has_sure_width(text: str) -> bool:
+    """Whether every terminal gives the text the same cells."""
+    return text.isascii() or not _UNSURE.search(text)
 
 
 def anchored(output: str) -> str:
@@ -94,7 +110,7 @@ def anchored(output: str) -> str:
     cells are emptied, as the run may fill fewer. Under a symbol is U+FFFD, as some terminals drop
     what is newer than they are.
     """
-    if output.isascii() or not _UNSURE.search(output) or output.startswith("\x1b]"):
+    if has_sure_width(output) or output.startswith("\x1b]"):
         return output
     return _UNSURE_RUN.sub(_anchored_run, output)
 

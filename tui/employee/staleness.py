@@ -22,18 +22,23 @@ class Staleness:
         self._lost_at: float | None = None
         self._since = ""
 
+    @staticmethod
+    def away(meter: "Meter") -> bool:
+        """Whether the stream is away."""
+        return meter.state not in (State.LIVE, State.WAITING)
+
     def warning(self, meter: "Meter", now: float) -> str:
         """What the banner says at monotonic time `now`; "" while all is well."""
-        if meter.state in (State.LIVE, State.WAITING):
+        if not self.away(meter):
             self._lost_at = None
             return ""
         if self._lost_at is None:
             self._lost_at, self._since = now, time.strftime("%H:%M")
         if meter.state is State.DOWN:
-            return plain(f"✕ No news since {self._since}, and none will come: {meter.detail}")
+            return plain(f"✕ No updates since {self._since}, and none will come: {meter.detail}")
         if now - self._lost_at < GRACE_SECONDS:
             return ""
-        return f"◌ No news since {self._since}; what you see may be old."
+        return f"◌ No updates since {self._since}; what you see may be out of date."
 
 
 class Banner(Static):

@@ -20,7 +20,11 @@ ORDER BY demo, id
 LIMIT 1;
 
 -- name: number_of$
-SELECT COUNT(*) FROM accounts WHERE role = :role;
+SELECT number FROM account_counts WHERE role = :role;
+
+-- name: count_account!
+INSERT INTO account_counts (role, number) VALUES (:role, :more)
+ON CONFLICT (role) DO UPDATE SET number = account_counts.number + excluded.number;
 
 -- name: update_profile!
 UPDATE accounts SET name = :name, phone = :phone, address = :address WHERE id = :id;
@@ -38,8 +42,9 @@ UPDATE accounts SET password_hash = :password_hash WHERE demo IS NOT NULL;
 -- name: any_account$
 SELECT 1 AS found FROM accounts LIMIT 1;
 
--- name: delete_account!
-DELETE FROM accounts WHERE id = :id;
+-- name: delete_account$
+DELETE FROM accounts WHERE id = :id
+RETURNING role;
 
 -- name: insert_session!
 INSERT INTO sessions (id, account_id, created_at, expires_at, last_used_at, address, client)

@@ -82,6 +82,8 @@ async def insert_account(tx: Transaction, new: NewAccount, at: datetime) -> bool
         demo=new.demo,
         created_at=to_text(at),
     )
+    if added:
+        await _queries.count_account(tx, role=new.role.value, more=1)
     return added > 0
 
 
@@ -102,7 +104,7 @@ async def demo_account(tx: Transaction, role: Role) -> StoredAccount | None:
 
 async def number_of(tx: Transaction, role: Role) -> int:
     """How many accounts have that role."""
-    return int(await _queries.number_of(tx, role=role.value))
+    return int(await _queries.number_of(tx, role=role.value) or 0)
 
 
 async def update_profile(tx: Transaction, account: Account) -> None:
@@ -141,7 +143,8 @@ async def any_account(tx: Transaction) -> bool:
 
 async def delete_account(tx: Transaction, account_id: str) -> None:
     """Delete the account with its sessions."""
-    await _queries.delete_account(tx, id=account_id)
+    role = await _queries.delete_account(tx, id=account_id)
+    await _queries.count_account(tx, role=role, more=-1)
 
 
 async def insert_session(

@@ -42,7 +42,7 @@ def state(log: EventLog, chat_id: str, event: Event) -> Sequence[Frame]:
     found: tuple[Frame, Frame] | None = event.encoded.get("frames")
     if found is None:
         room = state_in(event)
-        presence = PresenceFrame(chat_id=chat_id, present=room.present)
+        presence = PresenceFrame(chat_id=chat_id, present=list(room.present))
         topic = topic_of(chat_id)
         reads = [
             ReadMark(

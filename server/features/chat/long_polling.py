@@ -64,7 +64,7 @@ async def poll_room(
         after,
         timeout,
         admit=lambda: rooms.chats.admit(identity, id),
-        during=lambda page: rooms.presence.lease(id, identity, POLL_LINGER_SECONDS),
+        during=lambda page: rooms.presence.connected(id, identity, POLL_LINGER_SECONDS),
     )
 
 

@@ -30,7 +30,8 @@ async def scrub(
         whole = chat.customer.id == account_id
         await store.remove_texts(tx, chat_id, account_id, DELETED, REMOVED, all_of_them=whole)
         await store.drop_read_marker(tx, chat_id, account_id)
-        await put_markers(tx, states, chat_id, without=account_id)
+        await store.drop_presence(tx, chat_id, account_id)
+        await put_markers(tx, states, chat_id)
         chat = without(chat, account_id)
         if whole and chat.status is ChatStatus.OPEN:
             await chats.end(tx, chat, chat.customer)
@@ -44,6 +45,7 @@ async def scrub(
         else:
             await store.save(tx, chat)
         await log.rewrite(tx, chat_id, partial(rewritten, account_id=account_id, whole=whole))
+    await store.drop_staff(tx, account_id)
 
 
 def without(chat: Chat, account_id: str) -> Chat:

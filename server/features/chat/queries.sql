@@ -91,12 +91,20 @@ WHERE chat_id = :chat_id
 ORDER BY role, account_id;
 
 -- name: chats_naming
-SELECT id FROM chats WHERE customer_id = :account_id OR employee_id = :account_id
-OR closed_by LIKE :mention
+SELECT id FROM chats WHERE customer_id = :account_id
+UNION
+SELECT chat_id AS id FROM chat_staff WHERE account_id = :account_id
 UNION
 SELECT chat_id AS id FROM chat_messages WHERE sender_id = :account_id
 UNION
 SELECT chat_id AS id FROM chat_reads WHERE account_id = :account_id;
+
+-- name: add_staff!
+INSERT INTO chat_staff (account_id, chat_id) VALUES (:account_id, :chat_id)
+ON CONFLICT (account_id, chat_id) DO NOTHING;
+
+-- name: drop_staff!
+DELETE FROM chat_staff WHERE account_id = :account_id;
 
 -- name: remove_texts!
 UPDATE chat_messages SET text = :removed WHERE chat_id = :chat_id;
@@ -107,3 +115,45 @@ WHERE chat_id = :chat_id AND sender_id = :account_id;
 
 -- name: drop_read_marker!
 DELETE FROM chat_reads WHERE chat_id = :chat_id AND account_id = :account_id;
+
+-- name: extend_lease!
+UPDATE presence_leases SET until = :until WHERE process = :process AND until > :now;
+
+-- name: start_lease!
+INSERT INTO presence_leases (process, until) VALUES (:process, :until)
+ON CONFLICT (process) DO UPDATE SET until = excluded.until;
+
+-- name: end_lease!
+UPDATE presence_leases SET until = '' WHERE process = :process;
+
+-- name: expired_leases
+SELECT process FROM presence_leases WHERE until <= :now;
+
+-- name: expired_lease$
+SELECT 1 AS expired FROM presence_leases WHERE process = :process AND until <= :now;
+
+-- name: drop_lease!
+DELETE FROM presence_leases WHERE process = :process;
+
+-- name: rooms_of_process
+SELECT DISTINCT chat_id FROM presence WHERE process = :process LIMIT :limit;
+
+-- name: present
+SELECT account_id, name, role FROM presence
+JOIN presence_leases ON presence_leases.process = presence.process
+WHERE chat_id = :chat_id AND until > :now;
+
+-- name: present_through
+SELECT account_id, name, role FROM presence WHERE chat_id = :chat_id AND process = :process;
+
+-- name: put_presence!
+INSERT INTO presence (chat_id, process, account_id, name, role)
+VALUES (:chat_id, :process, :account_id, :name, :role)
+ON CONFLICT (chat_id, process, account_id) DO UPDATE SET name = excluded.name;
+
+-- name: drop_presence!
+DELETE FROM presence
+WHERE chat_id = :chat_id AND process = :process AND account_id = :account_id;
+
+-- name: drop_presence_of!
+DELETE FROM presence WHERE chat_id = :chat_id AND account_id = :account_id;

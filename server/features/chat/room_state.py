@@ -1,7 +1,5 @@
 """A room's state: who is present, and how far everybody has read."""
 
-from collections.abc import Sequence
-
 from server.core.clock import now
 from server.core.database import Transaction
 from server.features.chat import store
@@ -10,14 +8,6 @@ from server.realtime.event import Event
 from server.realtime.state_topic import STATE, States
 
 ROOM = "room"
-
-
-class Lease(Wire):
-    """Somebody is present through the process `holder`, which renews this before `until`."""
-
-    who: Actor
-    holder: str
-    until: Timestamp
 
 
 class ReadMarker(Wire):
@@ -31,20 +21,9 @@ class ReadMarker(Wire):
 class RoomState(Wire):
     """The data of a room's state topic."""
 
-    leases: tuple[Lease, ...] = ()
+    present: tuple[Actor, ...] = ()
+    """Each once, the customer first."""
     marks: tuple[ReadMarker, ...] = ()
-
-    @property
-    def present(self) -> list[Actor]:
-        """Who is present, each once, the customer first."""
-        found = {lease.who.id: lease.who for lease in self.leases}
-        return sorted(found.values(), key=lambda who: (who.role, who.name, who.id))
-
-    def with_leases_of(self, holder: str, leases: Sequence[Lease]) -> "RoomState":
-        """With these as that holder's, and without expired ones of others."""
-        moment = now()
-        others = [one for one in self.leases if one.holder != holder and one.until > moment]
-        return self.model_copy(update={"leases": (*others, *leases)})
 
 
 def state_topic_of(chat_id: str) -> str:
@@ -67,15 +46,21 @@ async def read_state(tx: Transaction, states: States, chat_id: str) -> RoomState
     return state_in(await states.newest(tx, state_topic_of(chat_id)))
 
 
-async def put_state(tx: Transaction, states: States, chat_id: str, state: RoomState) -> None:
-    """Make it the room's state, and publish it."""
-    await states.put(tx, state_topic_of(chat_id), ROOM, state.model_dump_json(), chat_id)
+async def put_present(tx: Transaction, states: States, chat_id: str) -> None:
+    """Publish who is in the room, if it has changed."""
+    state = await read_state(tx, states, chat_id)
+    present = tuple(await store.present(tx, chat_id, now()))
+    if present != state.present:
+        await _put(tx, states, chat_id, state.model_copy(update={"present": present}))
 
 
-async def put_markers(tx: Transaction, states: States, chat_id: str, without: str = "") -> None:
-    """Put the stored read markers into the room's state; the account `without` leaves the room."""
+async def put_markers(tx: Transaction, states: States, chat_id: str) -> None:
+    """Publish the stored read markers, with who is in the room."""
     rows = await store.read_markers(tx, chat_id)
     markers = tuple(ReadMarker(who=row.reader, seq=row.seq, at=row.at) for row in rows)
-    state = await read_state(tx, states, chat_id)
-    leases = tuple(lease for lease in state.leases if lease.who.id != without)
-    await put_state(tx, states, chat_id, RoomState(leases=leases, marks=markers))
+    present = tuple(await store.present(tx, chat_id, now()))
+    await _put(tx, states, chat_id, RoomState(present=present, marks=markers))
+
+
+async def _put(tx: Transaction, states: States, chat_id: str, state: RoomState) -> None:
+    await states.put(tx, state_topic_of(chat_id), ROOM, state.model_dump_json(), chat_id)

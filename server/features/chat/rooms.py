@@ -155,5 +155,5 @@ class Rooms:
             await subscribe(typing_topic_of(chat_id), None, typing_of_others)
             # Last, as it sends the state at once: a client that has it misses nothing from then on.
             await subscribe(state_topic_of(chat_id), None, changed_state)
-            stack.enter_context(self.presence.lease(chat_id, identity))
+            stack.enter_context(self.presence.connected(chat_id, identity))
             yield Participant(self, identity, chat_id, outbox, events)

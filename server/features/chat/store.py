@@ -1,5 +1,6 @@
-"""Chats, messages and read marks in rows and out of them."""
+"""Chats, messages, read markers and presence in rows and out of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -238,9 +239,18 @@ async def read_markers(tx: Transaction, chat_id: str) -> list[StoredReadMarker]:
 
 
 async def chats_naming(tx: Transaction, account_id: str) -> list[str]:
-    """The ids of all chats that name this account."""
-    rows = await _queries.chats_naming(tx, account_id=account_id, mention=f'%"{account_id}"%')
-    return [row["id"] for row in rows]
+    """The ids of all chats that name this account, or have named it in their events."""
+    return [row["id"] for row in await _queries.chats_naming(tx, account_id=account_id)]
+
+
+async def add_staff(tx: Transaction, chat_id: str, account_id: str) -> None:
+    """The chat names that employee, who has claimed, closed or reopened it."""
+    await _queries.add_staff(tx, chat_id=chat_id, account_id=account_id)
+
+
+async def drop_staff(tx: Transaction, account_id: str) -> None:
+    """No chat names this account any more."""
+    await _queries.drop_staff(tx, account_id=account_id)
 
 
 async def remove_texts(
@@ -257,3 +267,73 @@ async def remove_texts(
 async def drop_read_marker(tx: Transaction, chat_id: str, account_id: str) -> None:
     """Forget how far that account has read."""
     await _queries.drop_read_marker(tx, chat_id=chat_id, account_id=account_id)
+
+
+async def renew_lease(tx: Transaction, process: str, at: datetime, until: datetime) -> bool:
+    """Let the process's lease hold until then; False where it did not hold any more."""
+    times = {"process": process, "until": to_text(until)}
+    if await _queries.extend_lease(tx, **times, now=to_text(at)):
+        return True
+    await _queries.start_lease(tx, **times)
+    return False
+
+
+async def end_lease(tx: Transaction, process: str) -> None:
+    """From now on the process's lease counts as expired."""
+    await _queries.end_lease(tx, process=process)
+
+
+async def expired_leases(tx: Transaction, at: datetime) -> list[str]:
+    """The processes whose leases have expired."""
+    return [row["process"] for row in await _queries.expired_leases(tx, now=to_text(at))]
+
+
+async def drop_expired_lease(tx: Transaction, process: str, at: datetime, limit: int) -> list[str]:
+    """Empty at most `limit` rooms of a process whose lease has expired; gives these rooms.
+
+    With the last of them the lease goes. Where the lease holds again, nothing is changed.
+    """
+    if not await _queries.expired_lease(tx, process=process, now=to_text(at)):
+        return []
+    rows = await _queries.rooms_of_process(tx, process=process, limit=limit)
+    for row in rows:
+        await set_presence(tx, row["chat_id"], process, ())
+    if len(rows) < limit:
+        await _queries.drop_lease(tx, process=process)
+    return [row["chat_id"] for row in rows]
+
+
+async def present(tx: Transaction, chat_id: str, at: datetime) -> list[Actor]:
+    """Who is in the room, each once, the customer first."""
+    rows = await _queries.present(tx, chat_id=chat_id, now=to_text(at))
+    found = {row["account_id"]: _present(row) for row in rows}
+    return sorted(found.values(), key=lambda who: (who.role, who.name, who.id))
+
+
+async def set_presence(
+    tx: Transaction, chat_id: str, process: str, accounts: Sequence[Actor]
+) -> None:
+    """Exactly these are in the room through that process."""
+    rows = await _queries.present_through(tx, chat_id=chat_id, process=process)
+    stored = [_present(row) for row in rows]
+    for gone in {who.id for who in stored} - {who.id for who in accounts}:
+        await _queries.drop_presence(tx, chat_id=chat_id, process=process, account_id=gone)
+    for who in accounts:
+        if who not in stored:
+            await _queries.put_presence(
+                tx,
+                chat_id=chat_id,
+                process=process,
+                account_id=who.id,
+                name=who.name,
+                role=who.role,
+            )
+
+
+async def drop_presence(tx: Transaction, chat_id: str, account_id: str) -> None:
+    """That account is in the room through no process."""
+    await _queries.drop_presence_of(tx, chat_id=chat_id, account_id=account_id)
+
+
+def _present(row: Row) -> Actor:
+    return Actor(id=row["account_id"], name=row["name"], role=row["role"])

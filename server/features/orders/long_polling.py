@@ -31,10 +31,12 @@ async def list_orders(
     request: web.Request,
     before: Before = None,
     limit: Limit = 50,
+    open: bool = False,
     after: sse.After = None,
     timeout: long_polling.Seconds = 60,
 ) -> Answer[OrderPage]:
-    """The customer's orders, or the employee's restaurant's, newest first.
+    """The customer's orders, or the employee's restaurant's, newest first; with `open=true` those
+    that are neither delivered nor cancelled.
 
     With `after`, the `cursor` of an answer before, a customer's request is held until one of their
     orders is placed or changes, in whichever window: those that did since then, the longest
@@ -43,7 +45,7 @@ async def list_orders(
     """
     orders, identity = service(request, OrderService), identity_of(request)
     if after is None:
-        return Answer(await orders.orders(identity, before, limit))
+        return Answer(await orders.orders(identity, before, limit, open_only=open))
     if identity.role != Role.CUSTOMER:
         raise forbidden(
             "`after` is for customers. A restaurant's changes are at"

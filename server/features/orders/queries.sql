@@ -16,6 +16,20 @@ AND (number < :before OR (number = :before AND id < :id))
 ORDER BY number DESC, id DESC
 LIMIT :limit;
 
+-- name: open_orders_of_customer
+SELECT * FROM order_details
+WHERE customer_id = :owner AND status NOT IN ('delivered', 'cancelled')
+AND (arrival < :before OR (arrival = :before AND id < :id))
+ORDER BY arrival DESC, id DESC
+LIMIT :limit;
+
+-- name: open_orders_of_restaurant
+SELECT * FROM order_details
+WHERE restaurant_id = :owner AND status NOT IN ('delivered', 'cancelled')
+AND (number < :before OR (number = :before AND id < :id))
+ORDER BY number DESC, id DESC
+LIMIT :limit;
+
 -- name: changed_orders
 SELECT details.*, orders.changed_seq
 FROM orders JOIN order_details details ON details.id = orders.id
@@ -28,6 +42,9 @@ LIMIT :limit;
 SELECT placed_at FROM orders WHERE customer_id = :customer_id
 ORDER BY arrival DESC, id DESC
 LIMIT 1 OFFSET :others;
+
+-- name: tracked^
+SELECT restaurant_id, customer_id, status, version, eta FROM orders WHERE id = :id;
 
 -- name: parties^
 SELECT restaurant_id, customer_id FROM orders WHERE id = :id;
@@ -74,8 +91,18 @@ SELECT COUNT(*) FROM orders
 WHERE customer_id = :customer_id AND status NOT IN ('delivered', 'cancelled');
 
 -- name: orders_naming
-SELECT * FROM order_details
-WHERE customer_id = :account_id OR timeline LIKE :mention OR assigned_by LIKE :mention;
+SELECT * FROM order_details WHERE id IN (
+    SELECT id FROM orders WHERE customer_id = :account_id
+    UNION
+    SELECT order_id FROM order_staff WHERE account_id = :account_id
+);
+
+-- name: add_staff!
+INSERT INTO order_staff (account_id, order_id) VALUES (:account_id, :order_id)
+ON CONFLICT (account_id, order_id) DO NOTHING;
+
+-- name: drop_staff!
+DELETE FROM order_staff WHERE account_id = :account_id;
 
 -- name: rewrite_order!
 UPDATE orders

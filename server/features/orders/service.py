@@ -92,17 +92,19 @@ class OrderService:
 
         return await self._database.write(lambda tx: once(tx, request, lambda: place(tx), Order))
 
-    async def order(self, identity: Identity, order_id: str) -> Order:
-        """One order. Raises Problem 404."""
+    async def order(self, identity: Identity, order_id: str) -> str:
+        """One order, as the JSON of an Order. Raises Problem 404."""
+        found = await self._database.look_up(lambda tx: store.order_text(tx, order_id))
+        if found is None or not _may_see(identity, found[0], found[1]):
+            raise not_found("order")
+        return found[2]
 
-        async def fn(tx: Transaction) -> Order:
-            return await self._own(tx, identity, order_id)
-
-        return await self._database.read(fn)
-
-    async def orders(self, identity: Identity, before: str | None, limit: int) -> OrderPage:
+    async def orders(
+        self, identity: Identity, before: str | None, limit: int, *, open_only: bool = False
+    ) -> OrderPage:
         """A page of the customer's, or of the employee's restaurant's, with the cursor that
-        belongs to it. Raises Problem 422 for a `before` that no page gave."""
+        belongs to it; with `open_only` of those that are not over. Raises Problem 422 for a
+        `before` that no page gave."""
         start = pages.numbered(before)
         customer = identity.role == Role.CUSTOMER
         if customer:
@@ -111,7 +113,9 @@ class OrderService:
             owner = {"restaurant_id": identity.restaurant_id or ""}
 
         async def fn(tx: Transaction) -> OrderPage:
-            page, following = await store.orders(tx, **owner, before=start, limit=limit)
+            page, following = await store.orders(
+                tx, **owner, open_only=open_only, before=start, limit=limit
+            )
             if customer:
                 cursor = self._cursor(identity, await self._changes(tx, identity))
             else:
@@ -196,7 +200,7 @@ class OrderService:
         """Store the change and its event; without a change, the order stays as it is."""
         if change is None:
             return order
-        await store.save(tx, change.order, await self._count(tx, order))
+        await store.save(tx, change.order, order, await self._count(tx, order))
         await self._append(tx, change.event, change.order)
         return change.order
 
@@ -242,7 +246,7 @@ class OrderService:
         """The topic an order's changes are on. Raises Problem 404."""
         parties = self._parties.get(order_id)
         if parties is None:
-            parties = await self._database.read(lambda tx: store.parties(tx, order_id))
+            parties = await self._database.look_up(lambda tx: store.parties(tx, order_id))
             if parties is None:
                 raise not_found("order")
             self._parties[order_id] = parties
@@ -255,7 +259,10 @@ class OrderService:
 
     async def tracked(self, identity: Identity, order_id: str) -> TrackedStatus:
         """The order's status, from the database. Raises Problem 404."""
-        return tracked(await self.order(identity, order_id))
+        found = await self._database.look_up(lambda tx: store.tracked(tx, order_id))
+        if found is None or not _may_see(identity, found[0], found[1]):
+            raise not_found("order")
+        return found[2]
 
     async def scrub(self, tx: Transaction, account_id: str) -> None:
         """Before an account is deleted: remove its personal data from orders and their events.
@@ -268,6 +275,7 @@ class OrderService:
         for order in await store.orders_naming(tx, account_id):
             await store.rewrite(tx, without(order, account_id))
             await self._log.rewrite(tx, order.id, lambda data: _rewritten(data, account_id))
+        await store.drop_staff(tx, account_id)
 
     async def _own(self, tx: Transaction, identity: Identity, order_id: str) -> Order:
         order = await store.order(tx, order_id)

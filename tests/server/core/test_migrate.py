@@ -9,6 +9,7 @@ import pytest
 
 from server.core import migrate as migrate_module
 from server.core.migrate import MigrationError, migrate, migrations, statements
+from server.features.shared.schemas import Actor
 
 ROOT = Path(__file__).resolve().parents[3]
 RUN = """
@@ -54,7 +55,7 @@ async def test_a_migration_waits_for_a_present_writer(database_path: Path) -> No
 
 
 async def test_a_migrated_database_is_opened_without_a_lock(database_path: Path) -> None:
-    """So a worker comes up while another one writes, or cannot because the disk is full."""
+    """So a worker starts while another one writes, or cannot because the disk is full."""
     await migrate(database_path)
     with closing(sqlite3.connect(database_path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -150,3 +151,61 @@ async def test_older_lists_keep_their_order_and_the_demo_gets_a_radius(
         assert read.execute("SELECT delivery_radius_m FROM restaurants").fetchall() == [(5000,)]
         meta = dict(read.execute("SELECT name, value FROM meta").fetchall())
         assert meta["retention_time"] == "2026-01-31T12"
+
+
+async def test_accounts_are_counted_and_employees_found_in_older_orders_and_chats(
+    database_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything = migrations()
+    monkeypatch.setattr(
+        migrate_module, "migrations", lambda: [one for one in everything if one[0] <= 20]
+    )
+    await migrate(database_path)
+    staff = {name: f"acc_{name * 20}" for name in "abc"}
+    with closing(sqlite3.connect(database_path)) as written, written:
+        written.execute(
+            "INSERT INTO restaurants VALUES ('r', 'R', '', '', '', 1, 1, 20, 3, 0), "
+            "('s', 'S', '', '', '', 1, 1, 20, 3, 0)"
+        )
+        written.execute("INSERT INTO drivers VALUES ('d', 'r', 'D', 'bike', NULL)")
+        for account_id, role, place in (
+            ("ana", "customer", None),
+            (staff["a"], "employee", "r"),
+            (staff["b"], "employee", "r"),
+            (staff["c"], "employee", "s"),
+        ):
+            written.execute(
+                "INSERT INTO accounts (id, email, password_hash, role, name, restaurant_id,"
+                " created_at) VALUES (?, ?, '', ?, 'N', ?, '')",
+                (account_id, account_id, role, place),
+            )
+        for order_id, named, assigned in (("o1", staff["a"], None), ("o2", "ana", staff["b"])):
+            written.execute(
+                "INSERT INTO orders VALUES (?, 1, 'r', 'ana', '', NULL, '[]', 0, 'placed', 1, ?,"
+                " 'd', ?, NULL, NULL, '', 0, 0, NULL, '', 0, 0)",
+                (order_id, _named(named), assigned and _named(assigned)),
+            )
+        for chat_id, claimed, closed in (
+            ("c1", staff["a"], staff["b"]),
+            ("c2", None, "acc_" + "customer" * 2 + "cust"),
+            ("c3", None, None),
+        ):
+            written.execute(
+                "INSERT INTO chats (id, subject, status, customer_id, customer_name, employee_id,"
+                " closed_by, opened_at, customer_unread, support_unread)"
+                " VALUES (?, '', 'open', 'acc_customercustomercust', '', ?, ?, '', 0, 0)",
+                (chat_id, claimed, closed and _named(closed)),
+            )
+    monkeypatch.setattr(migrate_module, "migrations", lambda: everything)
+    await migrate(database_path)
+    with closing(sqlite3.connect(database_path)) as read:
+        counts = dict(read.execute("SELECT role, number FROM account_counts"))
+        assert counts == {"customer": 1, "employee": 3}
+        orders = read.execute("SELECT order_id, account_id FROM order_staff ORDER BY 1, 2")
+        assert orders.fetchall() == [("o1", staff["a"]), ("o2", staff["b"])]
+        chats = read.execute("SELECT chat_id, account_id FROM chat_staff ORDER BY 1, 2")
+        assert chats.fetchall() == [("c1", staff["a"]), ("c1", staff["b"])]
+
+
+def _named(account_id: str) -> str:
+    return Actor(id=account_id, name="N", role="employee").model_dump_json()

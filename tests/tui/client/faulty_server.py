@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -46,8 +47,13 @@ class FaultyServer:
         self.used_twice = 0
         self.expires_in = 900
         self.account_id = "acc-1"
+        self.passwords: dict[str, str] = {}
+        """Of those who have registered; anybody else may log in with any."""
+        self.after_register: Callable[[], Awaitable[None]] | None = None
         self.after_refresh: Callable[[], Awaitable[None]] | None = None
         self.before_refresh: Callable[[], Awaitable[None]] | None = None
+        self.refresh_answer: web.Response | None = None
+        """Given to every renewal, as by something on the way, where it is set."""
         self.open_now = 0
         self.port = free_port()
         self._runner: web.AppRunner | None = None
@@ -60,7 +66,7 @@ class FaultyServer:
         """Answer `path` (after /api/v1) with `handler`, for those with a good token."""
         self.handlers[method, path] = handler
 
-    async def start(self) -> None:
+    async def start(self, context: ssl.SSLContext | None = None) -> None:
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(
@@ -68,7 +74,7 @@ class FaultyServer:
         )
         await self._runner.setup()
         listener = socket.create_server(("127.0.0.1", self.port), backlog=512)
-        await web.SockSite(self._runner, listener).start()
+        await web.SockSite(self._runner, listener, ssl_context=context).start()
 
     async def stop(self) -> None:
         runner, self._runner = self._runner, None
@@ -109,7 +115,7 @@ class FaultyServer:
         path = request.path.removeprefix("/api/v1")
         self.requests.append((request.method, path))
         if path in ("/auth/login", "/auth/demo", "/auth/register"):
-            return web.json_response(self.grant())
+            return await self._sign_in(path, await request.json())
         if path == "/auth/refresh":
             return await self._refresh(request)
         if request.headers.get("Authorization", "").removeprefix("Bearer ") not in self.access:
@@ -123,9 +129,23 @@ class FaultyServer:
         finally:
             self.open_now -= 1
 
+    async def _sign_in(self, path: str, form: dict[str, str]) -> web.StreamResponse:
+        email, password = form.get("email", ""), form.get("password", "")
+        if path == "/auth/register":
+            if email in self.passwords:
+                return problem(409)
+            self.passwords[email] = password
+            if self.after_register is not None:
+                await self.after_register()
+        elif self.passwords.get(email, password) != password:
+            return problem(401)
+        return web.json_response(self.grant())
+
     async def _refresh(self, request: web.Request) -> web.StreamResponse:
         if self.before_refresh is not None:
             await self.before_refresh()
+        if self.refresh_answer is not None:
+            return self.refresh_answer
         token = (await request.json())["refresh_token"]
         key = request.headers["Idempotency-Key"]
         answer = self.answers.get((token, key))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from faulty_server import FaultyServer
+from faulty_server import FaultyServer, problem
 
 from support.waiting import wait_until
 from tui.common.client.meter import Wire
@@ -117,7 +117,7 @@ async def test_a_broken_file_is_being_signed_out_in_words(
         await store.read()
     session = Session(faulty.url, Wire(), store)
     assert not await session.resume()
-    assert "Sign in again" in session.notice
+    assert "Log in again" in session.notice
     await session.log_in("ana@example.com", "correct horse")
     assert (await store.read()) is not None
     await session.close()
@@ -282,7 +282,7 @@ async def test_a_place_that_cannot_be_written_costs_only_the_memory(
     (tmp_path / "file").write_text("")
     session = Session(faulty.url, Wire(), TokenStore(tmp_path / "file" / "customer.json"))
     await session.log_in("ana@example.com", "correct horse")
-    assert "not remembered" in session.notice
+    assert "not saved" in session.notice
     faulty.revoke_access()
     assert (await session.request("GET", "/thing")).status == 200
     await session.close()
@@ -328,3 +328,38 @@ async def test_an_unreachable_server_keeps_what_is_remembered(
     assert await later.resume()
     assert faulty.used_twice == 0
     await later.close()
+
+
+async def test_only_the_server_itself_can_end_a_remembered_sign_in(
+    store: TokenStore, faulty: FaultyServer
+) -> None:
+    """A proxy's error page to the renewal is no verdict, whatever its status."""
+    session = Session(faulty.url, Wire(), store)
+    await session.log_in("ana@example.com", "correct horse")
+    remembered = await store.read()
+    await session.close()
+
+    ours = '{"type": "about:blank", "title": "no", "status": 403, "detail": "", "request_id": "r"}'
+    answers = [
+        web.Response(status=status, text="<h1>Blocked</h1>", content_type="text/html")
+        for status in (400, 401, 403, 422)
+    ]
+    answers.append(web.Response(status=403, text='{"error": 1}', content_type="application/json"))
+    answers.append(web.Response(status=403, text=ours, content_type="text/html"))
+    for answer in answers:
+        faulty.refresh_answer = answer
+        later = Session(faulty.url, Wire(), TokenStore(store.path))
+        with pytest.raises(Unreachable, match="could not be renewed"):
+            await later.resume()
+        kept = await store.read()
+        assert kept is not None
+        assert remembered is not None
+        assert kept.refresh_token == remembered.refresh_token, answer.status
+        await later.close()
+
+    faulty.refresh_answer = problem(403)
+    refused = Session(faulty.url, Wire(), TokenStore(store.path))
+    assert not await refused.resume()
+    assert "has ended" in refused.notice
+    assert await store.read() is None
+    await refused.close()

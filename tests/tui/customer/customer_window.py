@@ -5,9 +5,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from aiohttp import web
 from textual.pilot import Pilot
 from textual.screen import Screen
 
+from server.app import create_app
+from support.live_server import LiveServer
 from support.rest import Rest
 from support.waiting import wait_until
 from tui.customer.app import CustomerApp
@@ -19,6 +22,7 @@ from tui.customer.orders.table import OrderTable
 
 PASSWORD = "correct horse"
 NARROW = (80, 24)
+MEDIUM = (100, 30)
 WIDE = (160, 48)
 
 
@@ -55,6 +59,19 @@ async def customer_window(
         await wait_until(lambda: orders_of(app).store.loaded, what="the orders")
         await wait_until(lambda: table_of(app).has_focus, what="the table in focus")
         yield app, pilot
+
+
+@asynccontextmanager
+async def served_again(server: LiveServer) -> AsyncIterator[None]:
+    """The same data on the same port, by a new server."""
+    app = create_app(server.settings)
+    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=2)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", server.port, reuse_address=True).start()
+    try:
+        yield
+    finally:
+        await runner.cleanup()
 
 
 class Kitchen:

@@ -1,5 +1,6 @@
 """The panel "Announcements": what has been announced, live, and what one has yet to read."""
 
+import time
 from collections.abc import Coroutine, Iterable
 from typing import ClassVar
 
@@ -18,8 +19,10 @@ from tui.common.sanitize import plain
 
 SMALL_ROWS = 38
 """Below that, a toast of several lines covers what one is at."""
-CLOCK_SECONDS = 2.0
-"""How often ages are drawn again and what has expired goes."""
+CLOCK_SECONDS = 60.0
+"""How often ages are drawn again, if nothing expires before."""
+ALERT_SECONDS = 2.0
+"""How often it is checked whether the alert was clicked away."""
 FOREVER = 365 * 86_400.0
 
 
@@ -34,9 +37,9 @@ class AnnouncementsPanel(Panel):
     """Which announcements are shown."""
     KEYS: ClassVar[tuple[tuple[str, str], ...]] = (
         ("enter", "mark as read"),
-        ("f8", "the same for an alert, anywhere"),
+        ("f8", "mark an alert as read, anywhere"),
         ("space", "the whole text, and back"),
-        ("r", "read them again"),
+        ("r", "refresh the announcements"),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "acknowledge", "Mark read"),
@@ -48,6 +51,7 @@ class AnnouncementsPanel(Panel):
         self._alert_title = ""
         """The title of the toast that stands for what is critical."""
         self._alert_key: tuple[str, int, bool] | None = None
+        self._alert_shown_at = 0.0
         self._cursor_key: tuple[str, bool] | None = None
 
     def body(self) -> ComposeResult:
@@ -61,7 +65,6 @@ class AnnouncementsPanel(Panel):
         """Read what there is and follow."""
         if self.session.account is not None:
             self.store.set_reader(self.session.account)
-        self.set_interval(CLOCK_SECONDS, self._update_ages)
         self.feed.reload()
         self.needs_redraw = True
 
@@ -96,6 +99,7 @@ class AnnouncementsPanel(Panel):
     def redraw(self) -> None:
         """Paint what has changed."""
         feed, rows = self.feed, self.rows
+        self._follow_time()
         self.show_meter(feed.meter)
         rows.message = announcement_text.nothing_there(self.store, feed.error)
         rows.update_lines()
@@ -105,7 +109,7 @@ class AnnouncementsPanel(Panel):
         )
         error = feed.older_error or (feed.error if self.store.loaded else "")
         note = announcement_text.note(self.store, at_cursor, feed.loading_older, error)
-        self.set_badge(len(self.store.unread), note)
+        self.set_badge(self.store.unread_count, note)
         self._show_alert()
         if rows.wants_more and not feed.older_error:
             feed.load_older()
@@ -126,10 +130,11 @@ class AnnouncementsPanel(Panel):
         newest, more = pressing[0], len(pressing) - 1
         self._alert_title = f"ALERT  {plain(newest.title)}"
         self._alert_key = stands_for
+        self._alert_shown_at = time.monotonic()
         words = f"{announcement_text.in_short(newest.body, small=small)}\n\n"
         words += "f8 marks it as read."
         if more:
-            words += f" There are {more} more like it." if more > 1 else " There is one more."
+            words += f" There are {more} more alerts." if more > 1 else " There is one more."
         self.notify(words, title=self._alert_title, severity="error", timeout=FOREVER)
 
     def _remove_alert(self) -> None:
@@ -138,11 +143,17 @@ class AnnouncementsPanel(Panel):
             self.services.remove_toast(self._alert_title)
         self._alert_title, self._alert_key = "", None
 
-    def _update_ages(self) -> None:
-        self.store.drop_expired(self.session.server_now())
-        if self._alert_title and not self.services.has_toast(self._alert_title):
-            self._alert_key = None  # clicked away, which is no acknowledgement
-        self.changed()
+    def _follow_time(self) -> None:
+        now = self.session.server_now()
+        self.store.drop_expired(now)
+        expires = self.store.next_expiry
+        left = CLOCK_SECONDS if expires is None else (expires - now).total_seconds()
+        self.redraw_in(min(CLOCK_SECONDS, left))
+        if self._alert_title:
+            self.redraw_in(ALERT_SECONDS)
+            asked = time.monotonic() >= self._alert_shown_at + ALERT_SECONDS
+            if asked and not self.services.has_toast(self._alert_title):
+                self._alert_key = None  # clicked away, which is no acknowledgement
 
     @on(AnnouncementList.Moved)
     def _moved(self) -> None:
@@ -166,10 +177,9 @@ class AnnouncementsPanel(Panel):
         self.feed.acknowledge(stands_for)
         return True
 
-    def drop_connection(self) -> None:
+    def drop_connection(self) -> bool:
         """Cut the stream; what was missed is replayed when it is back."""
-        if not self.feed.drop_connection():
-            self.notify("There is no connection to cut just now.", title=self.TITLE)
+        return self.feed.drop_connection()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys only where they make sense."""
@@ -193,7 +203,7 @@ class AnnouncementsPanel(Panel):
         if (announcement := self.rows.at_cursor) is not None:
             self.feed.acknowledge(announcement)
 
-    def action_retry(self) -> None:
+    def reload(self) -> None:
         """Read the newest again, and follow from there."""
         self.feed.reload()
 

@@ -1,7 +1,12 @@
-"""The address of a server as somebody typed it, and the proxy that leads there."""
+"""A server's address as it was typed, and the proxy and certificates the environment names."""
 
 import ipaddress
+import os
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 
 def clean_address(typed: str) -> str:
@@ -19,21 +24,65 @@ def names_a_user(typed: str) -> bool:
 
 
 def proxy_for(base_url: str) -> str | None:
-    """The proxy that `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` name for that server, as other
-    tools read them; None where it is asked directly. This machine itself always is."""
-    from urllib.request import getproxies, proxy_bypass
+    """The proxy that the environment names for that server, as curl reads it; None for none.
 
+    `https_proxy` or `HTTPS_PROXY` for https, `http_proxy` alone for http: a web server that runs a
+    program puts what a client sends as `Proxy:` into the upper-case one. The server on this machine
+    is always asked directly.
+    """
     try:
         parts = urlsplit(base_url)
-        host, port = parts.hostname or "", parts.port
+        host = parts.hostname or ""
     except ValueError:  # no address; the request finds words for that
         return None
-    if _is_loopback(host) or proxy_bypass(host if port is None else f"{host}:{port}"):
-        return None
-    proxy = getproxies().get(parts.scheme, "").strip()
-    if not proxy:
+    names = ("http_proxy",) if parts.scheme == "http" else ("https_proxy", "HTTPS_PROXY")
+    proxy = _first_set(*names)
+    if not proxy or _is_loopback(host) or _is_excepted(host, _first_set("no_proxy", "NO_PROXY")):
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _first_set(*names: str) -> str:
+    """The first of these variables that is not empty."""
+    return next((value for name in names if (value := os.environ.get(name, "").strip())), "")
+
+
+def _is_excepted(host: str, no_proxy: str) -> bool:
+    """Whether `no_proxy` names the host: domains with all below them, addresses, networks, `*`."""
+    if no_proxy == "*":
+        return True
+    host = host.rstrip(".").lower()
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        address = None
+    for entry in no_proxy.lower().replace(",", " ").split():
+        if address is None:
+            domain = entry.strip(".")
+            if domain and (host == domain or host.endswith(f".{domain}")):
+                return True
+            continue
+        try:
+            if address in ipaddress.ip_network(entry.strip("[]"), strict=False):
+                return True
+        except ValueError:  # a domain
+            continue
+    return False
+
+
+def tls_context() -> "SSLContext":
+    """Trusts what `SSL_CERT_FILE` and `SSL_CERT_DIR` name instead of the system's authorities.
+
+    Raises OSError where they cannot be read. Takes some milliseconds, and reads files.
+    """
+    import ssl
+
+    context = ssl.create_default_context(
+        cafile=os.environ.get("SSL_CERT_FILE") or None,
+        capath=os.environ.get("SSL_CERT_DIR") or None,
+    )
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 def _is_loopback(host: str) -> bool:

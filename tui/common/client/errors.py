@@ -19,10 +19,18 @@ class ClientError(Exception):
 class ApiError(ClientError):
     """The server answered with an error (status 400 and up); `retry_after` is in seconds."""
 
-    def __init__(self, problem: ProblemDetails, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        problem: ProblemDetails,
+        retry_after: float | None = None,
+        *,
+        from_proxy: bool = False,
+    ) -> None:
         super().__init__(_in_words(problem))
         self.problem = problem
         self.retry_after = retry_after
+        self.from_proxy = from_proxy
+        """Whether the answer was no problem+json: something on the way gave it, not our server."""
 
     @property
     def status(self) -> int:
@@ -86,21 +94,22 @@ def unreachable(base_url: str, fault: Exception, connect_seconds: float) -> Unre
             )
         case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch():
             return Unreachable(
-                f"{server} cannot prove who it is, or does not speak TLS. "
-                "Check that the address begins with the right http:// or https://.",
+                f"{server} cannot prove who it is, or does not speak TLS. Check that the address "
+                "begins with the right http:// or https://; where an authority of your own has "
+                "signed for it, name its certificate in SSL_CERT_FILE.",
                 "TLS failed",
             )
         case aiohttp.ClientProxyConnectionError():
             reason = _os_words(fault.os_error)
             return Unreachable(
-                f"The proxy on the way to {base_url} does not answer ({reason}). Check HTTP_PROXY "
+                f"The proxy on the way to {base_url} does not answer ({reason}). Check http_proxy "
                 "and HTTPS_PROXY, or name the server in NO_PROXY.",
                 f"proxy: {reason}",
             )
         case aiohttp.ClientHttpProxyError():
             return Unreachable(
                 f"The proxy on the way to {base_url} refuses (HTTP {fault.status}). Check "
-                "HTTP_PROXY and HTTPS_PROXY, or name the server in NO_PROXY.",
+                "http_proxy and HTTPS_PROXY, or name the server in NO_PROXY.",
                 f"proxy refuses (HTTP {fault.status})",
             )
         case aiohttp.ClientConnectorError():

@@ -10,14 +10,17 @@ from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, TypedDict
 
-from tui.common.client.address import proxy_for
+from tui.common.client.address import proxy_for, tls_context
 from tui.common.client.errors import Unreachable, unreachable
 from tui.common.client.request import RequestContext
 from tui.common.client.retry import read_http_date
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     import aiohttp
     from pydantic import BaseModel
+    from yarl import URL
 
     from tui.common.client.files import FileForm
     from tui.common.client.meter import Meter
@@ -114,12 +117,9 @@ class HttpClient:
         seconds. `on_sent` is called as the head leaves. `redirects` are followed, without the
         token where they lead to another server. Raises `Unreachable`.
         """
-        if self._http is None:
-            # Half a second on a slow machine, in which keys are to be answered.
-            await asyncio.to_thread(import_module, "aiohttp")
+        http = await self._open()
         import aiohttp
 
-        http = self._open()
         body = None if json is None else json.model_dump_json(exclude_unset=True).encode()
         kind = None if json is None else "application/json"
         size = len(body or b"")
@@ -172,13 +172,11 @@ class HttpClient:
 
         Raises `Unreachable`, and `ApiError` where the handshake is refused by HTTP.
         """
-        if self._http is None:
-            await asyncio.to_thread(import_module, "aiohttp")
+        http = await self._open()
         import aiohttp
 
         from tui.common.client.websocket import WebSocket, refused
 
-        http = self._open()
         try:
             with self.in_words():
                 async with asyncio.timeout(2 * CONNECT_SECONDS):
@@ -203,7 +201,13 @@ class HttpClient:
         if self._http is not None:
             await self._http.close()
 
-    def _open(self) -> aiohttp.ClientSession:
+    async def _open(self) -> aiohttp.ClientSession:
+        if self._http is None:
+            # Half a second on a slow machine, in which keys are to be answered.
+            await asyncio.to_thread(import_module, "aiohttp")
+        context = None
+        if self._http is None and self.base_url.startswith("https:"):
+            context = await self._tls_context()
         if self._closed:
             raise Unreachable("This client has been closed.", "closed")
         if self._http is None:
@@ -216,9 +220,9 @@ class HttpClient:
             trace.on_request_redirect.append(self._on_redirect)
             self._http = aiohttp.ClientSession(
                 # A stream holds its connection, and how many there are is the panels' business.
-                connector=aiohttp.TCPConnector(limit=0),
+                connector=aiohttp.TCPConnector(limit=0, ssl=context or True),
                 # Not `trust_env`: it would also send what ~/.netrc has for this host.
-                proxy=proxy_for(self.base_url),
+                proxy=self._proxy(),
                 # Of a WebSocket's handshake; requests bring their own.
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -230,6 +234,32 @@ class HttpClient:
                 ws_response_class=Socket,
             )
         return self._http
+
+    def _proxy(self) -> URL | None:
+        from yarl import URL
+
+        proxy = proxy_for(self.base_url)
+        try:
+            url = None if proxy is None else URL(proxy)
+        except ValueError:
+            url = URL()
+        if url is not None and not (url.scheme in ("http", "https") and url.host):
+            raise Unreachable(
+                f"The proxy that the environment names for {self.base_url} is not an HTTP proxy. "
+                "Correct http_proxy or HTTPS_PROXY, or name the server in NO_PROXY.",
+                "no HTTP proxy",
+            )
+        return url
+
+    async def _tls_context(self) -> SSLContext:
+        try:
+            return await asyncio.to_thread(tls_context)
+        except OSError as fault:
+            raise Unreachable(
+                "The certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read "
+                f"({fault.strerror or fault}).",
+                "no certificates",
+            ) from fault
 
     async def _on_redirect(self, _session: object, context: object, params: object) -> None:
         """A WebSocket is opened where it was asked for: aiohttp would follow a redirect."""
@@ -244,7 +274,7 @@ class HttpClient:
         target = response.headers.get("Location", "another address")[:200]
         return Unreachable(
             f"The server at {self.base_url} sends us on to {target}. "
-            "Give the address it really has with --server.",
+            "Give that address with --server.",
             f"redirected (HTTP {response.status})",
         )
 

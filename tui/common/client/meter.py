@@ -1,15 +1,21 @@
 """The meter every stream writes and every panel reads: what goes over the wire, and when."""
 
+import asyncio
+import contextlib
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 from statistics import median
 from typing import Literal
 
 WINDOW_SECONDS = 60.0
 LATENCIES_KEPT = 40
 FRAMES_KEPT = 2000
+CUT = "cut by you"
+"""What a meter says of a connection that its user has dropped."""
 WHAT_LONG = 500
 """Characters of what a frame is: a server's words for it may be long, and many are kept."""
 
@@ -96,28 +102,52 @@ class Meter:
         """`time.monotonic()` of the next attempt, while there is one to wait for."""
         self.connections = 0
         """Open now."""
+        self.line: Meter = self
+        """The meter that is cut together with this one, as a stream's with that of its fallback."""
         self._sent_at: deque[float] = deque()
+        self._cut_until = 0.0
+        self._cut_changed = asyncio.Event()
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether no connection may be opened now, by the user's wish."""
+        return self.line._cut_until > time.monotonic()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether that lasts until `cut(0)`."""
+        return self.line._cut_until == inf
+
+    def cut(self, seconds: float) -> None:
+        """Have no connection opened for so many seconds, `inf` for until it is called again.
+
+        Those that are open are not closed.
+        """
+        self.line._cut_until = time.monotonic() + seconds
+        self.line._cut_changed.set()
+        self._wire.changed()
+
+    async def uncut(self) -> None:
+        """Wait while the line is cut, and show that."""
+        while self.is_cut:
+            left = self.line._cut_until - time.monotonic()
+            self._set(State.RETRY, CUT, None if left == inf else left)
+            self.line._cut_changed.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if left == inf else left):
+                    await self.line._cut_changed.wait()
 
     def set_state(self, state: State, detail: str = "") -> None:
         """Move on to a state that has no next attempt to wait for."""
-        self.state = state
-        self.detail = detail
-        self.retry_at = None
-        self._wire.revision += 1
+        self._set(state, detail, None)
 
     def retrying(self, detail: str, delay: float) -> None:
         """Lost, for the reason given; back in `delay` seconds."""
-        self.state = State.RETRY
-        self.detail = detail
-        self.retry_at = time.monotonic() + delay
-        self._wire.revision += 1
+        self._set(State.RETRY, detail, delay)
 
     def set_waiting(self, delay: float) -> None:
         """All is well; the next request is due in `delay` seconds."""
-        self.state = State.WAITING
-        self.detail = ""
-        self.retry_at = time.monotonic() + delay
-        self._wire.revision += 1
+        self._set(State.WAITING, "", delay)
 
     def sent(self, what: str, size: int) -> None:
         """A request has left."""
@@ -135,27 +165,27 @@ class Meter:
     def opened(self) -> None:
         """A connection is now in use."""
         self.connections += 1
-        self._wire.revision += 1
+        self._wire.changed()
 
     def closed(self) -> None:
         """A connection is no longer in use."""
         self.connections = max(0, self.connections - 1)
-        self._wire.revision += 1
+        self._wire.changed()
 
     def reconnected(self) -> None:
         """The stream is open again after having been lost."""
         self.reconnects += 1
-        self._wire.revision += 1
+        self._wire.changed()
 
     def measured(self, milliseconds: float) -> None:
         """A round trip in which the server was not meant to wait."""
         self.latencies.append(milliseconds)
-        self._wire.revision += 1
+        self._wire.changed()
 
     def received(self, size: int) -> None:
         """Bytes arrived, of whatever they are part."""
         self.bytes += size
-        self._wire.revision += 1
+        self._wire.changed()
 
     def frame(self, what: str, size: int) -> None:
         """A message that brought no event, such as a heartbeat; its bytes are counted elsewhere."""
@@ -180,6 +210,13 @@ class Meter:
         """The median of the latencies kept, in milliseconds."""
         return median(self.latencies) if self.latencies else None
 
+    def _set(self, state: State, detail: str, delay: float | None) -> None:
+        if (state, detail) != (self.state, self.detail):
+            self._wire.state_revision += 1
+        self.state, self.detail = state, detail
+        self.retry_at = None if delay is None else time.monotonic() + delay
+        self._wire.changed()
+
     def _trim(self) -> None:
         horizon = time.monotonic() - WINDOW_SECONDS
         while self._sent_at and self._sent_at[0] < horizon:
@@ -188,26 +225,34 @@ class Meter:
     def _note(self, direction: Direction, what: str, size: int) -> None:
         what = what[:WHAT_LONG]
         self._wire.frames.append(Frame(time.time(), self.name, self.pattern, direction, what, size))
-        self._wire.revision += 1
+        self._wire.changed()
 
 
 @dataclass
 class Wire:
     """All meters of one app and the log of their frames, newest last.
 
-    `revision` grows with every change, so that a screen can tell whether to draw.
+    `revision` grows with every change, so that a screen can tell whether to draw; `on_change` is
+    called then. `state_revision` grows when a meter's state changes.
     """
 
     meters: dict[str, Meter] = field(default_factory=dict)
     frames: deque[Frame] = field(default_factory=lambda: deque(maxlen=FRAMES_KEPT))
     revision: int = 0
+    state_revision: int = 0
+    on_change: Callable[[], object] = lambda: None
+
+    def changed(self) -> None:
+        """Something that is shown may be different."""
+        self.revision += 1
+        self.on_change()
 
     def meter(self, name: str, pattern: Pattern) -> Meter:
         """The meter of that name, made on first use; a name keeps its first pattern."""
         meter = self.meters.get(name)
         if meter is None:
             meter = self.meters[name] = Meter(self, name, pattern)
-            self.revision += 1
+            self.changed()
         return meter
 
     def totals(self) -> list[PatternTotals]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ANSWER_BYTES = 32 * 1024 * 1024
 """Of a whole answer; no server of ours gives more. What goes on for longer is not read."""
+PROBLEM_TYPE = "application/problem+json"
 PROBLEM_SECONDS = 10.0
 PROBLEM_BYTES = 256 * 1024
 """Of an error; what follows is not read."""
@@ -153,9 +154,11 @@ class RequestContext:
         finally:
             self.close()
         retry_after = parse_retry_after(response.headers.get("Retry-After"))
+        from_proxy = response.content_type != PROBLEM_TYPE
         try:
             problem = _bounded(ProblemDetails.model_validate_json(body), response.status)
         except ValueError:
+            from_proxy = True
             problem = ProblemDetails(
                 type="about:blank",
                 title=_phrase(response.status),
@@ -165,7 +168,7 @@ class RequestContext:
                 request_id=response.headers.get("X-Request-ID", ""),
             )
         self._meter.frame(f"{problem.status} {problem.title}", self.size)
-        return ApiError(problem, retry_after)
+        return ApiError(problem, retry_after, from_proxy=from_proxy)
 
     def _received(self, size: int) -> None:
         self.size += size
@@ -226,9 +229,9 @@ def parse_object(what: str, reply: Reply) -> dict[str, Any]:
 
 def _not_understood(what: str, fault: ValidationError) -> Unreachable:
     first = fault.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "the whole"
+    where = ".".join(str(part) for part in first["loc"]) or "all of it"
     return Unreachable(
-        f"The server's answer was no {what} that this version understands ({where}: "
+        f"The server's answer is not a {what} that this version understands ({where}: "
         f"{first['msg']}). Are client and server of the same version?",
         "answer not understood",
     )

@@ -14,6 +14,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Button, Input, Label, Static
 
+from tui.common.client.address import proxy_for
 from tui.common.sanitize import plain
 from tui.common.services import Services, services_of
 from tui.common.widgets.key_bar import KeyBar
@@ -153,7 +154,9 @@ class LoginScreen(Screen[bool]):
     def _switch(self) -> None:
         card = self.query_one(".card")
         card.toggle_class("-registering")
-        self.query_one("#log-in", Button).label = "Register" if self._registering else "Log in"
+        self.query_one("#log-in", Button).label = (
+            "Create account" if self._registering else "Log in"
+        )
         self.query_one("#new", Button).label = (
             "Log in instead" if self._registering else "Create account"
         )
@@ -202,7 +205,7 @@ class LoginScreen(Screen[bool]):
             if wait is None:
                 self._refused(error)
             else:
-                self.show_status(f"{error.message} Trying again every few seconds; esc stops.")
+                self.show_status(f"{error.message} Retrying every few seconds; esc stops.")
 
         try:
             done = await retry(
@@ -243,7 +246,7 @@ class LoginScreen(Screen[bool]):
         from server.features.accounts.schemas import Role
         from tui.common.client.errors import ApiError
 
-        self.show_status("Signing in …", "info")
+        self.show_status("Logging in…", "info")
         try:
             await self.services.session.demo(Role(self.services.role))
         except ApiError as error:
@@ -258,19 +261,19 @@ class LoginScreen(Screen[bool]):
     async def _log_in(self) -> bool:
         for field, name in (("email", "e-mail address"), ("password", "password")):
             if not self._typed(field).strip():
-                self.show_status(f"Type your {name}.")
+                self.show_status(f"Enter your {name}.")
                 self._focus_field(field)
                 return False
-        self.show_status("Signing in …", "info")
+        self.show_status("Logging in…", "info")
         await self.services.session.log_in(self._typed("email").strip(), self._password())
         return await self._has_right_role()
 
     async def _register(self) -> bool:
-        self.show_status("Registering …", "info")
+        self.show_status("Creating your account…", "info")
         await self.services.session.register(
             self._typed("email").strip(), self._password(), self._typed("name").strip()
         )
-        return True
+        return await self._has_right_role()
 
     async def _resume(self) -> bool:
         if await self.services.session.resume():
@@ -294,11 +297,26 @@ def _with_article(role: str) -> str:
 
 
 PROBE_SECONDS = 2.0
-LEFT_OUT = "\nWithout the user and password of the address: log in below."
+LEFT_OUT = "\nThe user and password in the address are ignored: log in below."
+
+
+def _endpoint(address: str) -> tuple[str, int] | None:
+    """Host and port of an http address; None for what is none."""
+    try:
+        parts = urlsplit(address)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return None
+    return parts.hostname, port
 
 
 class ServerLine(Static):
-    """Looks for the server's port until it answers: no aiohttp needed for that."""
+    """Looks for the server's port until it answers: no aiohttp needed for that.
+
+    Where the environment names a proxy for the server, it looks for the proxy's.
+    """
 
     DEFAULT_CSS = """
     ServerLine { height: auto; color: $wire-ink; }
@@ -312,36 +330,36 @@ class ServerLine(Static):
 
     def on_mount(self) -> None:
         """Begin to look."""
-        self._show_state("looking for the server", "◌", "$wire-ink")
+        self._show_state("connecting to the server", "◌", "$wire-ink")
         self.run_worker(self._probe(), group="probe", exit_on_error=False)
 
     async def _probe(self) -> None:
-        try:
-            parts = urlsplit(self._server)
-            port = parts.port or (443 if parts.scheme == "https" else 80)
-        except ValueError:
-            self._refuse()
-            return
-        if parts.scheme not in ("http", "https") or not parts.hostname or not port:
+        proxy = proxy_for(self._server)
+        address, subject = (self._server, "") if proxy is None else (proxy, "proxy ")
+        endpoint = _endpoint(address)
+        if endpoint is None:
             self._refuse()
             return
         while True:
             try:
                 async with asyncio.timeout(PROBE_SECONDS * 2):
-                    _, writer = await asyncio.open_connection(parts.hostname, port)
+                    _, writer = await asyncio.open_connection(*endpoint)
                 writer.close()
             except UnicodeError:  # a part of the name is empty, or too long
                 self._refuse()
                 return
             except (OSError, TimeoutError):
-                self._show_state("not responding, retrying", "◌", "$warning")
+                self._show_state(f"{subject}not responding, retrying", "◌", "$warning")
                 await asyncio.sleep(PROBE_SECONDS)
             else:
-                self._show_state("online", "●", "$success")
+                self._show_state(f"{subject}online", "●", "$success")
                 return
 
     def _refuse(self) -> None:
-        self._show_state("is no http address: start with --server http://host:port", "✕", "$error")
+        what = "is not an http address: start with --server http://host:port"
+        if proxy_for(self._server) is not None:
+            what = "cannot be reached: the proxy that the environment names is not an http address"
+        self._show_state(what, "✕", "$error")
 
     def _show_state(self, words: str, glyph: str, ink: str) -> None:
         self.update(

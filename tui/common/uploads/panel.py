@@ -1,6 +1,8 @@
 """The panel "Photo": sent, followed by short polling, and seen before and after."""
 
-from collections.abc import Callable, Coroutine, Iterable
+import time
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from datetime import datetime
 from typing import ClassVar
 
 from textual import events, on
@@ -14,7 +16,7 @@ from textual.worker import Worker
 from server.features.uploads.schemas import NewUpload, Upload, UploadPurpose, UploadStatus
 from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.meter import Pattern
-from tui.common.format import message_for
+from tui.common.format import age_lasts, message_for
 from tui.common.panel import Panel
 from tui.common.uploads import format as uploads_format
 from tui.common.uploads.actions import PhotoActions
@@ -26,6 +28,8 @@ from tui.common.widgets.picture import PictureView
 from tui.common.widgets.row_list import RowList
 
 BEAT_SECONDS = 0.5
+AGE_SECONDS = 5.0
+"""Least time between two redraws for ages alone."""
 RIGHT_FROM = (70, 10)
 """Columns and rows from which the list stands beside the picture."""
 BELOW_FROM = 16
@@ -38,13 +42,14 @@ class PhotoPanel(Panel):
 
     TITLE = "Photo"
     PATTERN = Pattern.SHORT_POLL
+    NOTHING_TO_CUT = "No upload in progress; nothing to cut."
     VERB = "polls"
     CARD_BODY = (30, 12)
     KEYS = (
         ("n", "a new photo"),
         ("← →", "before and after, also with the mouse"),
-        ("⇧← ⇧→", "all of the one, all of the other"),
-        ("↑↓", "go among one's photos"),
+        ("⇧← ⇧→", "only the one, only the other"),
+        ("↑↓", "choose a photo"),
         ("s", "save the picture to a file"),
         ("del", "delete a photo, or stop sending it"),
         ("l", "list or picture, where there is room for one"),
@@ -81,7 +86,6 @@ class PhotoPanel(Panel):
         self.manager: UploadManager | None = None
         self.pictures: BeforeAfter | None = None
         self.actions: PhotoActions | None = None
-        self._beats = False
 
     # -- what an app says
 
@@ -118,13 +122,11 @@ class PhotoPanel(Panel):
         )
         self.actions = PhotoActions(self, self, self.manager)
         self._run("photo-list", self.manager.read())
-        self.set_interval(BEAT_SECONDS, self._beat)
         self.needs_redraw = True
 
-    def drop_connection(self) -> None:
+    def drop_connection(self) -> bool:
         """Cut the request under way, or the next poll."""
-        if self.manager is None or not self.manager.drop_connection():
-            self.notify("No upload in progress; nothing to cut.", title=self.TITLE)
+        return self.manager is not None and self.manager.drop_connection()
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the palette offers of it."""
@@ -135,12 +137,12 @@ class PhotoPanel(Panel):
         """To the list; to the picture where that is all there is."""
         self.screen.set_focus(self.view if self._bare else self.uploads)
 
-    def unsent(self) -> str:
+    def unsaved(self) -> str | None:
         """A photo that the server does not have yet is only here."""
         jobs = self.manager.jobs if self.manager is not None else []
         pending = sum(job.state is not JobState.REFUSED for job in jobs)
         if not pending:
-            return ""
+            return None
         return f"{pending} photos are not sent yet." if pending > 1 else "A photo is not sent yet."
 
     @property
@@ -185,7 +187,7 @@ class PhotoPanel(Panel):
             self.app.stylesheet.update_nodes([self, self.uploads, self.view])
             self.screen.set_focus(shown)
 
-    def action_retry(self) -> None:
+    def reload(self) -> None:
         """Read the list again."""
         if self.manager is not None and self.pictures is not None:
             self._run("photo-list", self.manager.read(), exclusive=True)
@@ -248,6 +250,7 @@ class PhotoPanel(Panel):
         pictures.show(row)
         self.view.show(pictures.before, pictures.after, self._words_for_view(row))
         self._tell(manager, pictures, row)
+        self._redraw_with_time(manager.rows, now)
         self.set_badge(manager.under_way, self.file_name(row) if row is not None else "")
 
     def _tell(self, manager: UploadManager, pictures: BeforeAfter, row: Row | None) -> None:
@@ -263,7 +266,8 @@ class PhotoPanel(Panel):
             "#sizes",
             uploads_format.sizes(row, pictures.before, pictures.after, self.file_name(row), width),
         )
-        self._set("#steps", uploads_format.steps(row, self._beats, width))
+        beat = int(time.monotonic() / BEAT_SECONDS) % 2 == 0
+        self._set("#steps", uploads_format.steps(row, beat, width))
         self._set("#news", uploads_format.news(row, positions, width))
         self.set_summary(uploads_format.summary(row, self.about(row), positions, card))
 
@@ -272,10 +276,14 @@ class PhotoPanel(Panel):
         if static.content != content:
             static.update(content, layout=line == "#news")
 
-    def _beat(self) -> None:
-        """Ages, and the step that is under way."""
-        self._beats = not self._beats
-        self._changed()
+    def _redraw_with_time(self, rows: Sequence[Row], now: datetime) -> None:
+        """Be redrawn for the step that is under way, and when an age is another."""
+        for row in rows:
+            if isinstance(row, UploadJob) or not row.status.final:
+                self.redraw_in(BEAT_SECONDS)
+            else:
+                age = age_lasts((now - row.created_at).total_seconds())
+                self.redraw_in(max(AGE_SECONDS, age))
 
     def _changed(self) -> None:
         self.needs_redraw = True
@@ -302,7 +310,7 @@ class PhotoPanel(Panel):
             self.notify(f"{about}: the photo is ready.", title=self.TITLE)
             self.ready(upload)
         else:
-            why = upload.error or "It has failed."
+            why = upload.error or "It failed."
             self.notify(f"{about}: {why}", title=self.TITLE, severity="error", timeout=10)
         if upload.purpose is UploadPurpose.AVATAR:
             self.run_told("photo-me", self._read_me())

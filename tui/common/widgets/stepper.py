@@ -3,6 +3,7 @@
 from rich.cells import cell_len
 from textual.content import Content
 from textual.reactive import reactive
+from textual.timer import Timer
 from textual.widget import Widget
 
 STEPS = ("Placed", "Accepted", "Cooking", "On its way", "Delivered")
@@ -18,6 +19,7 @@ STEP_OF: dict[str, int] = {
 """The step of each status of an order."""
 
 Part = tuple[str, str]
+BLINK_SECONDS = 0.6
 
 
 class Stepper(Widget):
@@ -31,16 +33,30 @@ class Stepper(Widget):
     """For a cancelled order: the status it had before."""
     _blink_on: reactive[bool] = reactive(False)
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._timer: Timer | None = None
+
     def show(self, status: str, reached: str = "placed") -> None:
         """Show `status`; `reached` is the one before a cancellation."""
         self.status, self.reached = status, reached
 
     def on_mount(self) -> None:
-        """Start to blink."""
-        self.set_interval(0.6, self._blink)
+        """Blink while the order is open."""
+        self._timer = self.set_interval(BLINK_SECONDS, self._blink, pause=True)
+        self.watch_status(self.status)
+
+    def watch_status(self, status: str) -> None:
+        """Blink, or stop it."""
+        if self._timer is None:
+            return
+        if status in ("delivered", "cancelled"):
+            self._timer.pause()
+        else:
+            self._timer.resume()
 
     def _blink(self) -> None:
-        if self.status not in ("delivered", "cancelled") and self.is_on_screen:
+        if self.is_on_screen:
             self._blink_on = not self._blink_on
 
     def render(self) -> Content:

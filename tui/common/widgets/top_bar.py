@@ -32,7 +32,11 @@ class TopBar(Widget):
 
     def on_mount(self) -> None:
         """Keep the clock right."""
-        self.set_interval(1, self.update)
+        self._on_minute()
+
+    def _on_minute(self) -> None:
+        self.update()
+        self.set_timer(60 - time.time() % 60, self._on_minute)
 
     def follow(self, meters: Sequence["Meter"]) -> None:
         """Show the state of these meters, one dot each."""
@@ -86,7 +90,7 @@ class TopBar(Widget):
             return dots, Content.assemble((f" {lost} of {len(used)} offline", "$warning"))
         if State.CONNECTING in used:
             return dots, Content.assemble((" connecting", "$wire-ink"))
-        return dots, Content.assemble((" all live", "$wire-ink"))
+        return dots, Content.assemble((" all online", "$wire-ink"))
 
 
 def _cells(parts: Sequence[Content]) -> int:

@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from tui.common.client.meter import State
-from tui.common.format import fit, human_age, human_bytes, human_latency, sparkline
+from tui.common.format import age_lasts, fit, human_age, human_bytes, human_latency, sparkline
 from tui.common.sanitize import plain
 from tui.common.theme import PATTERN_COLOR, STATE_GLYPH
 
@@ -37,12 +37,16 @@ class WireLine(Widget):
         self.verb = verb
         self._drawn: tuple[object, ...] = ()
 
-    def update(self) -> None:
-        """Repaint if something that is shown has changed. Called some times a second."""
+    def update(self) -> float | None:
+        """Repaint if something that is shown has changed. Returns the seconds until it changes with
+        time, None where it does not."""
         meter = self.meter
         now = time.monotonic()
-        age = None if meter.last_event_at is None else human_age(now - meter.last_event_at)
-        retry = None if meter.retry_at is None else int(meter.retry_at - now)
+        passed = None if meter.last_event_at is None else now - meter.last_event_at
+        age = None if passed is None else human_age(passed)
+        retry = None
+        if meter.state is State.RETRY and meter.retry_at is not None:
+            retry = max(0, int(meter.retry_at - now))
         shown = (
             meter.name,
             meter.state,
@@ -58,6 +62,9 @@ class WireLine(Widget):
         if shown != self._drawn:
             self._drawn = shown
             self.refresh()
+        if retry is not None:
+            return 1.0 if retry else None
+        return None if passed is None else age_lasts(passed)
 
     def render(self) -> Content:
         """State and pattern, count, reconnects, bytes, age, sparkline; latency at the right."""
@@ -90,6 +97,8 @@ class WireLine(Widget):
         meter, now = self.meter, time.monotonic()
         if meter.state is State.DOWN:
             return [("down", "bold $error"), (plain(meter.detail), "$wire-ink")]
+        if meter.state is State.RETRY and meter.is_held:
+            return [("cut by you", "bold $warning"), ("X restores it", "$wire-ink")]
         if meter.state is State.RETRY:
             wait = max(0.0, (meter.retry_at or now) - now)
             words = f"reconnecting in {wait:.0f}s" if wait >= 1 else "reconnecting"

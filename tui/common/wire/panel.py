@@ -19,9 +19,6 @@ from tui.common.wire.table import PatternTable
 if TYPE_CHECKING:
     from tui.common.client.meter import PatternTotals
 
-PAINTS_A_SECOND = 5
-"""A log that scrolls faster than this cannot be read."""
-
 
 class WirePanel(Panel):
     """Compares the patterns in use, and logs frames; p holds the log still, e writes it out."""
@@ -29,10 +26,12 @@ class WirePanel(Panel):
     TITLE = "On the wire"
     SHORT = "Wire"
     PATTERN = Pattern.REST
+    NOTHING_TO_CUT = "This panel only watches. Go to another one to cut its line."
     METER = "requests"
     VERB = "requests"
+    REDRAW_SECONDS = 0.2
     CARD_BODY = (32, 16)
-    KEYS = (("p", "pause the log, go on"), ("e", "write the log to a file"))
+    KEYS = (("p", "pause the log, resume it"), ("e", "write the log to a file"))
 
     DEFAULT_CSS = """
     WirePanel {
@@ -45,30 +44,26 @@ class WirePanel(Panel):
         Binding("e", "export", "Export"),
     ]
 
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._revision = -1
-
     def body(self) -> ComposeResult:
         """The comparison above, the log below."""
         yield PatternTable(self.wire)
         yield FrameLog(self.wire)
 
     def start(self) -> None:
-        """Draw the wire as long as the panel is up."""
-        self.set_interval(1 / PAINTS_A_SECOND, self._check_revision)
+        """Draw what has crossed the wire until now."""
+        self.needs_redraw = True
         self._show_hint()
 
-    def drop_connection(self) -> None:
-        """There is nothing of its own to cut."""
-        self.notify("This panel only watches. Go to another one to cut its line.", title=self.TITLE)
+    def on_wire_changed(self) -> None:
+        """Draw it."""
+        self.needs_redraw = True
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the palette offers of it."""
         paused = self._log.paused
         yield SystemCommand(
-            "Go on with the wire log" if paused else "Pause the wire log",
-            "Hold the log of frames still, or let it run",
+            "Resume the wire log" if paused else "Pause the wire log",
+            "Pause or resume the log of frames",
             self.action_pause,
         )
         yield SystemCommand(
@@ -97,7 +92,8 @@ class WirePanel(Panel):
             count = self._log.export(path)
         except OSError as error:
             self.notify(
-                f"Not written: {error.strerror}. Start the window in a folder of yours.\n{path}",
+                f"Not written: {error.strerror}. Start the app in a folder you can write to."
+                f"\n{path}",
                 title="Wire log",
                 severity="error",
             )
@@ -108,14 +104,9 @@ class WirePanel(Panel):
     def _log(self) -> FrameLog:
         return self.query_one(FrameLog)
 
-    def _check_revision(self) -> None:
-        if self._revision != self.wire.revision:
-            self._revision = self.wire.revision
-            self.needs_redraw = True
-
     def _show_hint(self) -> None:
         if self._log.paused:
-            note = Content.assemble(("‖ paused", "bold $warning"), (" · p goes on", "$wire-ink"))
+            note = Content.assemble(("‖ paused", "bold $warning"), (" · p resumes", "$wire-ink"))
         else:
             note = Content.assemble(("p pauses · e exports", "$wire-ink"))
         self.set_badge(0, note)

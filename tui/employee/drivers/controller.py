@@ -28,7 +28,7 @@ RETRY_SECONDS = 5.0
 
 
 class DriversController:
-    """`update` is to be called some times a second; `changed` is called with each change."""
+    """`update` is to be called with each change; `changed` is called with each of its own."""
 
     def __init__(
         self,
@@ -123,6 +123,11 @@ class DriverTrackers:
     def get(self, driver_id: str) -> DriverTracker | None:
         """The tracker of that driver."""
         return self._trackers.get(driver_id)
+
+    @property
+    def any_over(self) -> bool:
+        """Whether a tracker has ended."""
+        return any(tracker.over for tracker in self._trackers.values())
 
     def track(self, states: Sequence[DriverState]) -> None:
         """Track these drivers and no others. A tracker that has ended starts again in a while."""

@@ -1,6 +1,5 @@
 """The panel "Drivers": a list of what each is doing, and a map on which they move."""
 
-import time
 from collections.abc import Coroutine, Iterable
 from datetime import datetime
 from typing import ClassVar
@@ -15,6 +14,7 @@ from server.features.drivers.schemas import Point
 from server.features.orders.schemas import Order
 from server.features.restaurants.schemas import Restaurant
 from tui.common.client.meter import Pattern
+from tui.common.format import age_lasts
 from tui.common.map.basemap import Basemap, load_basemap
 from tui.common.map.geometry import Marker, Overlay
 from tui.common.map.widget import TownMap
@@ -31,10 +31,8 @@ from tui.employee.kitchen.model import COLUMNS
 from tui.employee.kitchen.panel import KitchenPanel
 from tui.employee.staleness import Banner
 
-UPDATE_SECONDS = 0.5
-"""Between two readings of the kitchen's board; ages are drawn again with each."""
-DRAW_SECONDS = 0.2
-"""At least, between two drawings: a map that changes faster cannot be read."""
+RETRY_SECONDS = 1.0
+"""How often it is checked whether a tracker that has ended may start again."""
 TOO_EARLY = "The open orders are still loading; try again in a moment."
 
 
@@ -43,6 +41,8 @@ class DriversPanel(Panel):
 
     TITLE = "Drivers"
     PATTERN = Pattern.SSE
+    NOTHING_TO_CUT = "No driver is being tracked; nothing to cut."
+    REDRAW_SECONDS = 0.2
     CARD_BODY = (44, 18)
     KEYS = (
         ("↑↓", "choose a driver"),
@@ -81,7 +81,6 @@ class DriversPanel(Panel):
         self.controller: DriversController | None = None
         self._kitchen: KitchenPanel | None = None
         self._selected_by_user = False
-        self._drawn_at = 0.0
         self._position: MapPosition | None = None
 
     def body(self) -> ComposeResult:
@@ -103,18 +102,17 @@ class DriversPanel(Panel):
             self.session, self.api, self.driver_list, self._run, self.toast, self._changed
         )
         self._run("map", load_basemap(self.api, self._set_basemap))
-        self.set_interval(UPDATE_SECONDS, self._on_timer)
+        self._kitchen.followers.append(self)
 
     def stop(self) -> None:
         """Stop the simulated trips of this window."""
         if self.controller is not None:
             self.controller.close()
 
-    def drop_connection(self) -> None:
+    def drop_connection(self) -> bool:
         """Drop the stream of the selected driver, or the poll that replaces it."""
         tracker = self.controller.tracker_of(self.state) if self.controller is not None else None
-        if tracker is None or not tracker.drop_connection():
-            self.notify("No driver is being tracked; nothing to cut.", title=self.TITLE)
+        return tracker is not None and tracker.drop_connection()
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the command palette offers."""
@@ -130,15 +128,13 @@ class DriversPanel(Panel):
                 "Along the streets, to the doors and back",
                 self.action_simulate,
             )
-        yield SystemCommand("Refresh the drivers", "Read the list again now", self.action_retry)
+        yield SystemCommand("Refresh the drivers", "Refresh the list now", self.action_retry)
 
     def redraw(self) -> None:
-        """Draw list, map, card and edge."""
-        now = time.monotonic()
-        if now - self._drawn_at < DRAW_SECONDS:
-            self.needs_redraw = True
-            return
-        self._drawn_at = now
+        """Apply the board, then draw list, map, card and edge."""
+        if self.controller is not None and not self._selected_by_user and not self.has_focus_within:
+            self.view.driver_id = self.controller.default_selection(self.state)
+        self._update()
         self._draw()
 
     @property
@@ -195,7 +191,7 @@ class DriversPanel(Panel):
         self.app.stylesheet.update_nodes([self, self.view, self.map])
         self.screen.set_focus(self.view if on_map else self.map)
 
-    def action_retry(self) -> None:
+    def reload(self) -> None:
         """Read the drivers again now."""
         if self.controller is not None:
             self.controller.reload()
@@ -212,13 +208,6 @@ class DriversPanel(Panel):
         self._changed()
 
     # -- updates
-
-    def _on_timer(self) -> None:
-        """Select the most urgent driver, and apply the board."""
-        if self.controller is not None and not self._selected_by_user and not self.has_focus_within:
-            self.view.driver_id = self.controller.default_selection(self.state)
-        self._update()
-        self._changed()
 
     def _update(self) -> None:
         """Apply the orders as the kitchen's board has them."""
@@ -241,6 +230,15 @@ class DriversPanel(Panel):
         self.set_summary(drivers_format.summary(self.driver_list, controller.feed, now))
         self.set_badge(self.driver_list.out_count, drivers_format.footer(self.driver_list, state))
         self.show_meter(tracker.meter if tracker is not None else None)
+        self._redraw_with_time(now)
+
+    def _redraw_with_time(self, now: datetime) -> None:
+        """Be redrawn when an age is another, or a tracker may start again."""
+        for state in self.driver_list.states:
+            if state.track.newest is not None:
+                self.redraw_in(age_lasts(state.track.age(now)))
+        if self.controller is not None and self.controller.trackers.any_over:
+            self.redraw_in(RETRY_SECONDS)
 
     def _arrange(self) -> None:
         """Place the map where there is room for it."""

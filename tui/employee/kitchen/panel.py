@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Coroutine, Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import ClassVar, TypeVar
 
 from textual import events, on
@@ -23,9 +23,9 @@ from tui.employee.kitchen.model import COLUMNS, Cursor, OrderBoard
 from tui.employee.menu import MenuScreen
 from tui.employee.staleness import Banner, Staleness
 
-TIMER_SECONDS = 0.5
-REDRAW_SECONDS = 0.2
-"""Least time between two redraws: cards that change faster cannot be read."""
+BLINK_SECONDS = 0.5
+CLOCK_SECONDS = 1.0
+"""How often the clocks of open orders are drawn again."""
 ALARM_SECONDS = 4.0
 """Between two rings."""
 USUAL_MINUTES = 20
@@ -69,18 +69,19 @@ class KitchenPanel(Panel):
 
     TITLE = "Kitchen"
     PATTERN = Pattern.SSE
+    REDRAW_SECONDS = 0.2
     CARD_BODY = (30, 10)
     KEYS = (
-        ("←↑↓→", "go among the orders"),
+        ("←↑↓→", "choose an order"),
         ("enter", "accept, next step; clears a cancelled one"),
         ("R", "reject or cancel, with a reason"),
-        ("d", "name the driver, or another"),
+        ("d", "assign a driver, or change it"),
         ("e", "change the minutes"),
         ("space", "the whole order"),
         ("s", "menu: sold out, prices, dishes"),
         ("n", "go to the next new order"),
         ("m", "mute the bell, and back"),
-        ("r", "read the orders again"),
+        ("r", "refresh the orders"),
     )
     DEFAULT_CSS = """
     KitchenPanel {
@@ -107,7 +108,7 @@ class KitchenPanel(Panel):
         super().__init__(id=id)
         self.board = OrderBoard()
         self.cursor = Cursor(self.board)
-        self.view = BoardView(self.board, self.cursor)
+        self.view = BoardView(self.board, self.cursor, lambda: self.session.server_now())
         self.busy = self.view.busy
         self.strip = ColumnStrip(self.board, self.cursor)
         self.details = OrderDetails()
@@ -119,8 +120,6 @@ class KitchenPanel(Panel):
         """What badge, summary and headline were last made of."""
         self._reported: frozenset[str] = frozenset()
         """Cancelled orders that a toast was shown for."""
-        self._second = 0
-        self._redrawn_at = 0.0
 
     def body(self) -> ComposeResult:
         """A banner, the board, the order under the cursor."""
@@ -133,7 +132,6 @@ class KitchenPanel(Panel):
     def start(self) -> None:
         """Follow the restaurant's orders."""
         account = self.session.account
-        self.set_interval(TIMER_SECONDS, self._on_timer)
         self.request_redraw()
         if account is None or account.restaurant_id is None:
             self.view.message = kitchen_text.NO_RESTAURANT
@@ -147,38 +145,43 @@ class KitchenPanel(Panel):
             self.meter,
             self.request_redraw,
         )
-        self.action_retry()
+        self.reload()
 
-    def drop_connection(self) -> None:
+    def drop_connection(self) -> bool:
         """Cut the stream; what was missed is replayed when it is back."""
-        if self.feed is None or not self.feed.drop_connection():
-            self.notify("There is no connection to cut just now.", title=self.TITLE)
+        return self.feed is not None and self.feed.drop_connection()
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the command palette offers."""
         yield SystemCommand("Menu and sold out", "Dishes, prices, what is gone", self.action_menu)
         yield SystemCommand(
             "Bell on" if self.alarm.muted else "Mute the bell",
-            "It rings until new orders are looked at",
+            "It rings until new orders are seen",
             self.action_mute,
         )
 
     def redraw(self) -> None:
-        """Draw the board and the order under the cursor."""
-        now = time.monotonic()
-        if now - self._redrawn_at < REDRAW_SECONDS:
-            self.needs_redraw = True
-            return
-        self._redrawn_at = now
-        feed = self.feed
+        """Draw the board and the order under the cursor; ring for new orders."""
+        now, feed = time.monotonic(), self.feed
         if feed is not None:
             feed.apply_events()
             self.view.message = kitchen_text.empty_message(feed.loaded, feed.error, feed.stopped)
         self.cursor.refresh()
+        unseen = self.board.unseen
+        self.alarm.update(unseen, now)
+        blink_on = bool(unseen) and int(now / BLINK_SECONDS) % 2 == 0
+        self.view.blink_on = self.strip.blink_on = blink_on
         self.view.redraw()
         self.strip.set_class(self.view.shows_all, "-hidden")
         self.strip.redraw()
-        self.details.show(self.cursor.order, datetime.now(UTC))
+        self.details.show(self.cursor.order, self.session.server_now())
+        self._show_banner(now)
+        self._report_cancelled()
+        self._show_status(self.session.server_now())
+        if unseen:
+            self.redraw_in(BLINK_SECONDS)
+        elif self.board.open_count or self._staleness.away(self.meter):
+            self.redraw_in(CLOCK_SECONDS)
 
     # -- what the actions and other panels use
 
@@ -214,7 +217,7 @@ class KitchenPanel(Panel):
 
     # -- keys
 
-    def action_retry(self) -> None:
+    def reload(self) -> None:
         """Read the orders again, now."""
         if self.feed is not None:
             self.run_worker(self.feed.run(), group=FEED, exclusive=True, exit_on_error=False)
@@ -303,21 +306,6 @@ class KitchenPanel(Panel):
         return None if order is None or order.id in self.board.cancelled else order
 
     # -- status
-
-    def _on_timer(self) -> None:
-        unseen = self.board.unseen
-        now = time.monotonic()
-        self.alarm.update(unseen, now)
-        blink_on = bool(unseen) and not self.view.blink_on
-        if blink_on != self.view.blink_on:
-            self.view.blink_on = self.strip.blink_on = blink_on
-            self.request_redraw()
-        if int(now) != self._second:
-            self._second = int(now)
-            self.request_redraw()
-        self._show_banner(now)
-        self._report_cancelled()
-        self._show_status(datetime.now(UTC))
 
     def _show_banner(self, now: float) -> None:
         """Warn above the board while it may be out of date."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from datetime import datetime
 from typing import ClassVar
 
 from textual import events, on
@@ -12,15 +13,15 @@ from textual.content import Content
 
 from server.features.chat.schemas import Chat
 from tui.common.chat import format as chat_format
-from tui.common.chat.panel import CLOCK_SECONDS, ConversationPanel
+from tui.common.chat.panel import TYPING_SECONDS, ConversationPanel
 from tui.common.chat.session import ChatSession
 from tui.common.chat.view import ChatView
 from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.meter import Pattern, State
-from tui.common.format import message_for
+from tui.common.format import age_lasts, message_for
 from tui.common.sanitize import plain
 from tui.common.widgets.row_list import RowList
-from tui.employee.staleness import Banner, Staleness
+from tui.employee.staleness import GRACE_SECONDS, Banner, Staleness
 from tui.employee.support import format as support_text
 from tui.employee.support.list import QueueList
 from tui.employee.support.queue import Queue, QueueFeed, is_open
@@ -40,15 +41,15 @@ class SupportPanel(ConversationPanel):
     TITLE = "Support"
     CARD_BODY = (44, 14)
     KEYS = (
-        ("↑ ↓", "go through the queue, or among the messages"),
-        ("enter t", "take the chat up, or go to it"),
-        ("space", "look into it without taking it up"),
+        ("↑ ↓", "choose a chat, or a message"),
+        ("enter t", "claim the chat, or go to it"),
+        ("space", "peek at it without claiming it"),
         ("w", "write"),
         ("tab", "from the queue to the messages and on"),
         ("ctrl+j", "a new line within a message"),
         ("y", "copy a message"),
-        ("c", "close the chat; o opens it again"),
-        ("e", "write again what was refused"),
+        ("c", "close the chat; o reopens it"),
+        ("e", "edit and resend what was refused"),
         ("b", "back to the queue"),
     )
     DEFAULT_CSS = """
@@ -62,11 +63,11 @@ class SupportPanel(ConversationPanel):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("t", "take", "Take up"),
+        Binding("t", "take", "Claim"),
         Binding("space", "look", "Look"),
         Binding("w", "write", "Write"),
         Binding("c", "close", "Close"),
-        Binding("o", "reopen", "Open again"),
+        Binding("o", "reopen", "Reopen"),
         Binding("e", "take_back", "Write again"),
         Binding("b", "queue", "Queue", show=False),
     ]
@@ -96,17 +97,17 @@ class SupportPanel(ConversationPanel):
         self.feed = QueueFeed(
             self.session, self.api, self.queue, meter, self._heard, self.request_redraw
         )
-        self.set_interval(CLOCK_SECONDS, self.request_redraw)
         self.run_worker(self.feed.run(), group=FEED, exit_on_error=False)
         self.run_worker(self.resume_unsent(), group="unsent", exit_on_error=False)
         self.request_redraw()
 
     # -- painting
 
-    def drop_connection(self) -> None:
+    def drop_connection(self) -> bool:
         """Cut the room in view, or without one the queue's stream."""
-        if self.current is not None or self.feed is None or not self.feed.drop_connection():
-            super().drop_connection()
+        if self.current is not None or self.feed is None:
+            return super().drop_connection()
+        return self.feed.drop_connection()
 
     def redraw(self) -> None:
         """Paint what has changed."""
@@ -128,12 +129,13 @@ class SupportPanel(ConversationPanel):
         needing = [chat for chat in self.queue if self.queue.needs(chat)]
         note = Content("")
         if current is not None:
-            note = chat_format.presence(current, f"{current.chat.customer.name}, away")
+            note = chat_format.presence(current, f"{current.chat.customer.name}, offline")
         self.set_badge(len(needing), note)
         mine = sum(self.queue.is_mine(chat) and is_open(chat) for chat in self.queue)
         width = max(20, self.size.width - 4)
         self.set_summary(support_text.summary(needing, mine, now, width))
         self._show_trouble()
+        self._redraw_with_time(now)
         keys = (
             current and (current.id, current.open, current.refused, self.chat_view.writable),
             self.rows.chat,
@@ -161,6 +163,17 @@ class SupportPanel(ConversationPanel):
         if self.feed is not None and loaded:
             words = self._staleness.warning(self.feed.meter, time.monotonic())
         self.query_one(Banner).show(words)
+
+    def _redraw_with_time(self, now: datetime) -> None:
+        """Be redrawn when somebody may have stopped typing, or a time of waiting is another."""
+        current = self.current
+        if current is not None and current.conversation.typing(time.monotonic()):
+            self.redraw_in(TYPING_SECONDS)
+        waiting = [chat.waiting_since for chat in self.queue if chat.waiting_since is not None]
+        for since in waiting:
+            self.redraw_in(age_lasts((now - since).total_seconds()))
+        if self.feed is not None and self.feed.loaded and self._staleness.away(self.feed.meter):
+            self.redraw_in(GRACE_SECONDS)
 
     @property
     def _most_rows(self) -> int:
@@ -211,7 +224,7 @@ class SupportPanel(ConversationPanel):
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the palette offers of it."""
-        yield SystemCommand("Support queue", "Who waits for support", self.action_queue)
+        yield SystemCommand("Support queue", "Who is waiting for support", self.action_queue)
 
     def enter(self) -> None:
         """To where one writes, if a chat of one's own is in view; else to the queue."""
@@ -290,7 +303,7 @@ class SupportPanel(ConversationPanel):
         except SignedOut:
             return
         except ClientError as error:
-            self.notify(message_for(error), title="Not taken up", severity="warning")
+            self.notify(message_for(error), title="Chat not claimed", severity="warning")
             if not isinstance(error, ApiError) or error.status != 409:
                 return
             try:  # somebody was quicker: show who

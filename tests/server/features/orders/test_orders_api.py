@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from server.__main__ import main
 from server.core.database import Transaction
+from server.features.orders import store
 from support.cast import HOME, Cast, cast_of
 from support.live_server import LiveServer, running_server, settings_for
 from support.rest import Rest
@@ -219,6 +221,34 @@ async def test_pages_contain_every_order_once(cast: Cast) -> None:
     (await cast.customer.get("/orders", params={"limit": "0"})).must(422)
 
 
+async def test_open_orders_are_listed_by_an_index_however_many_are_over(
+    cast: Cast, data_dir: Path
+) -> None:
+    first = (await cast.order())["id"]
+    for _ in range(3):
+        over = (await cast.order())["id"]
+        (await cast.customer.post(f"/orders/{over}/cancel", {})).must(200)
+    last = (await cast.order())["id"]
+    for caller in (cast.customer, cast.employee):
+        page = (await caller.get("/orders", params={"open": "true", "limit": "1"})).must(200).json
+        assert [order["id"] for order in page["items"]] == [last]
+        before = {"open": "true", "before": page["next"]}
+        page = (await caller.get("/orders", params=before)).must(200).json
+        assert [order["id"] for order in page["items"]] == [first]
+        assert page["next"] is None
+        assert len((await caller.get("/orders")).must(200).json["items"]) == 5
+    async with database_in(data_dir) as database:
+        given = {"owner": "x", "before": 1, "id": "x", "limit": 1}
+        for owner in ("customer", "restaurant"):
+            sql = getattr(store._queries, f"open_orders_of_{owner}").sql
+            rows = await database.read(
+                lambda tx, sql=sql: tx.fetch(f"EXPLAIN QUERY PLAN {sql}", given)
+            )
+            steps = [row["detail"] for row in rows]
+            assert any("orders_under_way" in step for step in steps), steps
+            assert not [step for step in steps if "TEMP B-TREE" in step], steps
+
+
 async def test_an_old_version_is_refused_and_shown_the_order(cast: Cast) -> None:
     order = await cast.order()
     await cast.step(order["id"], "accepted", expected_version=1)
@@ -316,6 +346,30 @@ async def test_a_deleted_account_leaves_no_trace_but_the_accounts(
         assert (await database.read(lambda tx: tx.fetch(sql, {})))[0]["kept"] == 0
     for trace in (b"Ana", b"blue door", b"Quay", b"moving away"):
         assert trace not in events
+
+
+async def test_a_deleted_employee_leaves_no_trace_in_orders_they_touched(
+    cast: Cast, live_server: LiveServer
+) -> None:
+    """Nor in one where somebody else has assigned another driver since."""
+    other = await cast.employee.another().log_in(cast.place.employees[1], PASSWORD)
+    order = await cast.order_at("accepted")
+    assigned = await cast.order()
+    for who, driver in zip((cast.employee, other), cast.place.drivers, strict=True):
+        change = {"status": "placed", "driver_id": driver}
+        (await who.post(f"/orders/{assigned['id']}/status", change)).must(200)
+    (await cast.employee.delete_account()).must(204)
+    for one, name in ((order, "Deleted account"), (assigned, "saffron2")):
+        seen = (await other.get(f"/orders/{one['id']}")).must(200)
+        assert name.encode() in seen.body
+        assert b"saffron1" not in seen.body
+    async with database_in(live_server.settings.data_dir) as database:
+        sql = "SELECT data FROM events WHERE subject = :id"
+        for one in (order, assigned):
+            query = partial(Transaction.fetch, sql=sql, parameters={"id": one["id"]})
+            events = await database.read(query)
+            assert len(events) > 1
+            assert not [event for event in events if "saffron1" in event["data"]]
 
 
 async def test_another_process_forgets_a_deleted_account_too(

@@ -217,6 +217,24 @@ async def test_a_basket_is_kept_when_the_dialog_is_closed(
         await sees(app, "4 dishes · €")
 
 
+async def test_quitting_with_a_filled_basket_asks_first(
+    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    restaurant = await kitchen.restaurant()
+    question = f"Your basket at {restaurant['name']} would be lost."
+    async with customer_window(demo_server.url, tmp_path) as (app, pilot):
+        await to_menu(app, pilot, restaurant["name"])
+        await pilot.press("2", "ctrl+q")  # also from within the dialog
+        await sees(app, question, "Stay")
+        await pilot.press("enter")
+        await at_page(app, "dishes")
+        assert not app._exit
+        await pilot.press("escape", "escape", "ctrl+q")
+        await sees(app, question)
+        await pilot.press("tab", "enter")
+        await wait_until(lambda: app._exit, what="the window closing")
+
+
 async def test_restaurants_and_dishes_are_filtered_by_typing(
     demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
 ) -> None:
@@ -253,7 +271,7 @@ async def test_order_again_fills_a_basket_with_the_same_dishes(
     async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
         await pilot.press("o")
         await at_page(app, "checkout")
-        await sees(app, f"Not to be had now: {second['name']}.", f"2× {first['name']}")
+        await sees(app, f"Not available now: {second['name']}.", f"2× {first['name']}")
         await sees(app, f"{first['name']}: € 99.00 now, not €")
         await pilot.press("enter")
         await wait_until(lambda: len(app.screen_stack) == 1, what="placed")
@@ -332,7 +350,7 @@ async def test_a_lost_reply_never_makes_two_orders(
                 await focus(screen, field)
                 await pilot.press(key)
             await wait_until(lambda: len(app.screen_stack) == 1, what="placed")
-            await told(app, "arrived the first time")
+            await told(app, "first attempt had arrived")
             (order,) = await orders_at(guest)
             assert [item["quantity"] for item in order["items"]] == [1]
             assert losing.seen == 3
@@ -372,4 +390,4 @@ async def test_the_basket_is_kept_while_the_server_is_gone(
         await pilot.press("escape", "escape", "escape")
         await wait_until(lambda: len(app.screen_stack) == 1, what="closed")
         await pilot.press("n")
-        await sees(app, "Trying again by itself")
+        await sees(app, "Retrying")

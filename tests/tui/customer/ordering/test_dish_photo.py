@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from customer_window import NARROW, WIDE, Kitchen, customer_window, to_menu
+from customer_window import MEDIUM, NARROW, WIDE, Kitchen, customer_window, to_menu
 
 from support.live_server import LiveServer
 from support.proxy import proxy_to
@@ -12,7 +12,6 @@ from support.waiting import wait_until
 from tui.customer.app import CustomerApp
 from tui.customer.ordering.menu import DishPhoto, MenuList
 
-MEDIUM = (100, 30)
 PLACE = "Thai Basil"
 
 
@@ -81,7 +80,7 @@ async def test_the_menu_does_not_wait_for_a_photo(demo_server: LiveServer, tmp_p
         await pilot.press("down", "down")
         menu = screen.query_one(MenuList)
         assert menu.highlighted == 2
-        await sees(app, "the photo cannot be had now")
+        await sees(app, "the photo cannot be loaded now")
         await pilot.press("enter")
         await sees(app, "1× Pad kra pao")
         proxy.passing()

@@ -1,4 +1,4 @@
-from tui.common.throttle import BUSY_SHARE, MAX_SKIPPED, STEP, Throttle
+from tui.common.redraw import BUSY_SHARE, MAX_SKIPPED, STEP, Throttle
 
 BEAT = 0.05
 

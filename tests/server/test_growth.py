@@ -1,0 +1,167 @@
+"""What is stored makes nothing dearer: queries by their plans, operations by what they cost with
+200 rows and with 20,000."""
+
+import re
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.core.clock import now, to_text
+from server.core.database import Database, Transaction, opened_database
+from server.core.migrate import migrate
+from server.core.retention import Retention
+from server.realtime.log import TRIMMED_AT_ONCE, EventLog
+from support.cast import cast_of
+from support.live_server import running_server, settings_for
+from support.steps import steps_of
+from support.stored import REQUESTS, Stored, Users
+
+FEW, MANY = 200, 20_000
+MORE = 1.2
+"""How many times as many steps it may take with MANY rows: an index is a level higher."""
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    """A new database."""
+    path = tmp_path / "growth.sqlite3"
+    await migrate(path)
+    async with opened_database(path) as found:
+        yield found
+
+
+async def fill(database: Database, count: int, insert: str, start: int = 0) -> None:
+    """Run an insert that selects from `n`, whose `i` goes from `start` + 1 to `count`."""
+    numbers = (
+        "WITH RECURSIVE n(i) AS (SELECT :start + 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count)"
+    )
+    where = {"start": start, "count": count}
+    await database.write(lambda tx: tx.execute(f"{numbers} {insert}", where))
+
+
+SERVER = Path(__file__).resolve().parents[2] / "server"
+SCANS = {
+    "expired_leases": "a row a process",
+    "next_arrival": "one row",
+    "advance_turn": "one row",
+    "last_changes": "one row",
+    "any_account": "the first row",
+    "restaurants": "restaurants are few",
+    "restaurant_named": "restaurants are few",
+    "insert_restaurant": "restaurants are few",
+    "any_ready": "the first of the photos that wait",
+    "claim": "the first of the photos that wait",
+    "count_queued": "the photos that wait, up to a limit",
+    "count_ahead": "the photos that wait, up to a limit",
+    "active_attempts": "photos that a worker has",
+    "open_chats_of": "up to a limit",
+    "renew_demo_passwords": "at the start of a demo",
+    "dish": "at the start of a demo",
+}
+"""Queries that read a whole table, index or subquery, and why they may."""
+
+
+async def test_no_query_reads_a_whole_table(database: Database) -> None:
+    scanning: dict[str, list[str]] = {}
+    for file in SERVER.rglob("*.sql"):
+        if file.parent.name == "migrations":
+            continue
+        for query in re.split(r"^-- name: ", file.read_text(encoding="utf-8"), flags=re.M)[1:]:
+            name, _, sql = query.partition("\n")
+            explain = partial(
+                Transaction.fetch,
+                sql=f"EXPLAIN QUERY PLAN {sql}",
+                parameters=dict.fromkeys(re.findall(r":(\w+)", sql)),
+            )
+            plan = [row["detail"] for row in await database.read(explain)]
+            if scans := [step for step in plan if step.startswith("SCAN ")]:
+                scanning[name.rstrip("^$!")] = scans
+    assert {name: scans for name, scans in scanning.items() if name not in SCANS} == {}
+    assert set(SCANS) == set(scanning), "an exception that is needed no more"
+
+
+EVENTS = (
+    "INSERT INTO events SELECT 'chat:' || (i % 50), i, 'message', 'cht_' || i, '{}',"
+    " strftime('%Y-%m-%dT%H:%M:%fZ', 1600000000 + i, 'unixepoch') FROM n"
+)
+OLD = to_text(now().replace(year=2000))
+
+
+async def test_trimming_looks_at_what_has_expired_only(database: Database) -> None:
+    log, steps, done = EventLog(database), [], 0
+    for count in (FEW, MANY):
+        await fill(database, count, EVENTS, start=done)
+        steps.append(await steps_of(database, lambda: log.trim(OLD)))
+        done = count
+    assert steps[1] <= steps[0] * MORE
+
+
+async def test_trimming_drops_a_few_at_a_time(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where more events than are looked at together are kept by one younger one."""
+    log = EventLog(database)
+    await fill(database, 2000, EVENTS)
+    await database.write(
+        lambda tx: tx.execute(
+            "INSERT INTO events SELECT 'kept', i, '', '', '{}', CASE i WHEN 1 THEN '2999' ELSE"
+            " '2000' END FROM (SELECT seq AS i FROM events WHERE seq <= 3 * :many)",
+            {"many": TRIMMED_AT_ONCE},
+        )
+    )
+
+    async def stored() -> int:
+        rows = await database.read(lambda tx: tx.fetch("SELECT COUNT(*) AS many FROM events", {}))
+        return int(rows[0]["many"])
+
+    counts = [await stored()]
+    write = database.write
+
+    async def counted(fn: Any) -> Any:
+        found = await write(fn)
+        counts.append(await stored())
+        return found
+
+    monkeypatch.setattr(database, "write", counted)
+    assert await log.trim("2900") == 50
+    assert counts[-1] == 3 * TRIMMED_AT_ONCE
+    assert max(a - b for a, b in pairwise(counts)) <= TRIMMED_AT_ONCE
+
+
+async def test_a_sweep_asks_for_what_is_new_only(database: Database) -> None:
+    log, steps = EventLog(database), []
+    for count in (FEW, MANY):
+        topics = [f"chat:{number}" for number in range(count)]
+        known, _ = await log.changes(None, topics)
+        for name in topics[:5]:
+            await database.write(lambda tx, name=name: log.append(tx, name, "message", "{}"))
+        steps.append(await steps_of(database, partial(log.changes, known, topics)))
+    assert steps[1] <= steps[0] * MORE
+
+
+async def test_no_request_and_no_upkeep_costs_more_with_more_stored(data_dir: Path) -> None:
+    settings = settings_for(data_dir, photo_workers=0, sweep_seconds=600, presence_seconds=3600)
+    steps: dict[str, list[int]] = defaultdict(list)
+    async with running_server(settings) as server, cast_of(server) as cast:
+        database = server.services[Database]
+        users = Users(cast.customer, cast.employee, cast.place)
+        stored = Stored(database, users)
+        retention = server.services[Retention]
+
+        async def upkeep() -> None:
+            for job in retention.jobs:
+                await job(retention.now())
+
+        for count in (FEW, MANY):
+            await stored.fill(count)
+            for name, prepare in REQUESTS.items():
+                requests = [await prepare(users) for _ in range(3)]
+                steps[name].append(min([await steps_of(database, one) for one in requests]))
+            steps["upkeep"].append(await steps_of(database, upkeep))
+    dearer = {name: (few, many) for name, (few, many) in steps.items() if many > few * MORE}
+    assert not dearer, dearer

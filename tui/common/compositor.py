@@ -1,0 +1,195 @@
+"""Draws no more than what has changed: which lines are rendered, which cells are written."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich.cells import get_character_cell_size
+from rich.console import Console
+from rich.control import Control
+from rich.style import Style
+from textual._compositor import (
+    ChopsUpdate,
+    Compositor,
+    CompositorUpdate,
+    LayoutUpdate,
+)
+from textual.geometry import Region
+from textual.strip import Strip
+
+from tui.common.sanitize import has_sure_width
+
+MAX_AREAS = 12
+"""With more areas that have changed, what surrounds them all is rendered."""
+SPARE = 1.3
+"""Areas are rendered as one where that has no more cells than so many times the two."""
+
+
+class AreaCompositor(Compositor):
+    """Renders each area that has changed by itself, and of the widgets there only its lines.
+
+    Textual renders everything within the rectangle that surrounds all areas: for a figure in the
+    top line and one in the last, the whole screen.
+    """
+
+    def render_partial_update(self) -> CompositorUpdate | None:  # type: ignore[override]
+        """What has changed since the last time."""
+        screen = self.size.region
+        dirty = {region.intersection(screen) for region in self._dirty_regions}
+        areas = merge_areas(region for region in dirty if region)
+        if len(areas) > MAX_AREAS:
+            return super().render_partial_update()
+        self._dirty_regions.clear()
+        if not areas:
+            return None
+        ends = [cuts[1:] for cuts in self.cuts]
+        return AreasUpdate([self._render_area(area, ends) for area in areas])
+
+    def _render_area(self, area: Region, ends: list[list[int]]) -> ChopsUpdate:
+        chops = self._render_chops(area, area.line_range.__contains__)
+        return ChopsUpdate(chops, [(y, area.x, area.right) for y in area.line_range], ends)
+
+    def _get_renders(
+        self, crop: Region | None = None
+    ) -> Iterable[tuple[Region, Region, list[Strip]]]:
+        if crop is None:
+            yield from super()._get_renders(crop)
+            return
+        lines = Region(0, crop.y, self.size.width, crop.height)
+        for widget, (region, clip) in self.visible_widgets.items():
+            shown = region.intersection(clip)
+            part = shown.intersection(lines)
+            if part and crop.overlaps(shown):
+                within = part.translate((-region.x, -region.y))
+                yield region, part, widget.render_lines(within)
+
+
+def merge_areas(regions: Iterable[Region]) -> list[Region]:
+    """The areas with those that overlap, or lie close together, made one."""
+    areas: list[Region] = []
+    for region in sorted(regions, key=lambda one: (one.y, one.x)):
+        area = region
+        for other in areas[::-1]:
+            union = area.union(other)
+            if area.overlaps(other) or union.area <= SPARE * (area.area + other.area):
+                areas.remove(other)
+                area = union
+        areas.append(area)
+    return areas
+
+
+class AreasUpdate(CompositorUpdate):
+    """Updates of several areas of the screen."""
+
+    def __init__(self, updates: Sequence[ChopsUpdate]) -> None:
+        self.updates = updates
+
+    def render_segments(self, console: Console) -> str:
+        """All of them as the terminal takes them."""
+        return "".join(update.render_segments(console) for update in self.updates)
+
+
+Cell = tuple[str, Style | None] | None
+"""A character with its style, or a part of one; None is the right half of a wide one."""
+UNKNOWN: Cell = ("", None)
+Piece = tuple[int, int, Strip]
+"""Column, line, and what is drawn from there."""
+
+GAP_CELLS = 16
+"""Equal cells between two runs that differ: to write fewer takes no more than to skip them."""
+
+
+class CellUpdate(CompositorUpdate):
+    """Draws pieces, each where it belongs."""
+
+    def __init__(self, pieces: Sequence[Piece]) -> None:
+        self.pieces = pieces
+
+    def render_segments(self, console: Console) -> str:
+        """The pieces as the terminal takes them."""
+        drawn = [(Control.move_to(x, y), strip.render(console)) for x, y, strip in self.pieces]
+        return "".join(move.segment.text + text for move, text in drawn)
+
+
+class TerminalCells:
+    """Knows of each cell what was written last, or that it does not know."""
+
+    def __init__(self) -> None:
+        self._lines: dict[int, list[Cell]] = {}
+
+    def forget(self) -> None:
+        """The terminal may show something else by now."""
+        self._lines.clear()
+
+    def store(self, update: LayoutUpdate) -> None:
+        """The whole screen is written."""
+        self._lines.clear()
+        for y, strips in enumerate(update.strips, update.region.y):
+            self._lines[y] = [cell for strip in strips for cell in cells_of(strip)]
+
+    def changes(self, updates: Sequence[ChopsUpdate]) -> CellUpdate | None:
+        """The part of the updates that the terminal does not show yet; None where it shows all."""
+        drawn = (piece for update in updates for piece in _pieces(update))
+        pieces = [part for piece in drawn for part in self._changes(*piece)]
+        return CellUpdate(pieces) if pieces else None
+
+    def _changes(self, x: int, y: int, strip: Strip) -> Iterator[Piece]:
+        new = cells_of(strip)
+        end = x + len(new)
+        line = self._lines.setdefault(y, [])
+        line += [UNKNOWN] * (end - len(line))
+        old, line[x:end] = line[x:end], new
+        if old == new:
+            return
+        if not has_sure_width(strip.text):
+            yield x, y, strip
+            return
+        for first, last in _runs(old, new):
+            yield x + first, y, strip.crop(first, last)
+
+
+def cells_of(strip: Strip) -> list[Cell]:
+    """The cells that a strip fills."""
+    cells: list[Cell] = []
+    for text, style, control in strip:
+        if control:
+            continue
+        if text.isascii():
+            cells += [(char, style) for char in text]
+            continue
+        for char in text:
+            width = get_character_cell_size(char)
+            if width:
+                cells.append((char, style))
+                cells += [None] * (width - 1)
+            elif cells:  # it is drawn with the one before
+                at = len(cells) - 1
+                while at and cells[at] is None:
+                    at -= 1
+                before = cells[at]
+                cells[at] = (f"{before[0] if before else ''}{char}", style)
+    return cells
+
+
+def _pieces(update: ChopsUpdate) -> Iterator[Piece]:
+    """What `ChopsUpdate` would write."""
+    for y, first, last in update.spans:
+        for end, (x, strip) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
+            if strip is not None and x <= last and end > first:
+                whole = first <= x < last and end <= last
+                yield x, y, strip if whole else strip.crop(0, min(end, last) - x)
+
+
+def _runs(old: Sequence[Cell], new: Sequence[Cell]) -> list[tuple[int, int]]:
+    """Where the two differ: first cell, and the one after the last. No character is cut in two."""
+    runs: list[tuple[int, int]] = []
+    for at, (before, after) in enumerate(zip(old, new, strict=True)):
+        if before == after:
+            continue
+        first, last = at, at + 1
+        while first and (old[first] is None or new[first] is None):
+            first -= 1
+        while last < len(new) and (old[last] is None or new[last] is None):
+            last += 1
+        if runs and first - runs[-1][1] < GAP_CELLS:
+            first = runs.pop()[0]
+        runs.append((first, last))
+    return runs

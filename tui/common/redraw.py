@@ -1,0 +1,184 @@
+"""When panels are drawn: soon after a change, at most 20 times a second, and never for nothing."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from math import ceil, inf
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from textual.message_pump import MessagePump
+    from textual.timer import Timer
+
+    from tui.common.client.meter import Wire
+    from tui.common.panel import Panel
+
+BUSY_SHARE = 0.12
+STEP = 0.04
+"""Of one core. Beyond the first one beat in two is skipped, with each step one more."""
+MAX_SKIPPED = 4
+BEAT_SECONDS = 0.05
+WEIGHT = 0.2
+"""Of the newest beat in the share; more after a rest, as the share is of the time that passes."""
+SUSTAINED_TICKS = 20
+"""Beats that it has to be too much for: opening a page is no rush."""
+
+
+class Throttle:
+    """Asked with every beat whether to paint; beats may pause. While `busy`, a beat is for one
+    panel alone: a key has to wait for whatever is being painted.
+    """
+
+    def __init__(
+        self,
+        wall: Callable[[], float] = time.perf_counter,
+        cpu: Callable[[], float] = time.thread_time,
+    ) -> None:
+        """Clocks in seconds: of the wall, and of the processor time of the thread that asks."""
+        self._wall = wall
+        self._cpu = cpu
+        self._asked_at = wall()
+        self._used = cpu()
+        self._share = 0.0
+        self._busy_ticks = 0
+        self._skipped = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether the thread has been using more than its share for a while."""
+        return self._busy_ticks > SUSTAINED_TICKS
+
+    def due(self) -> bool:
+        """Whether to paint now."""
+        now, used = self._wall(), self._cpu()
+        passed = now - self._asked_at
+        if passed > 0:
+            weight = 1 - (1 - WEIGHT) ** max(1.0, passed / BEAT_SECONDS)
+            self._share += weight * ((used - self._used) / passed - self._share)
+        self._asked_at, self._used = now, used
+        self._busy_ticks = self._busy_ticks + 1 if self._share > BUSY_SHARE else 0
+        skips = 1 + int((self._share - BUSY_SHARE) / STEP) if self.busy else 0
+        if self._skipped < min(MAX_SKIPPED, skips):
+            self._skipped += 1
+            return False
+        self._skipped = 0
+        return True
+
+
+WIRE_LINES_SECONDS = 0.1
+"""Least time between two redraws of the wire lines: figures need not be as quick as panels."""
+TOGETHER_SECONDS = 0.5
+"""What changes with time is drawn at multiples of this, all at once."""
+
+
+class Redraw:
+    """A timer that beats while something waits to be drawn; between that it stands still."""
+
+    def __init__(
+        self, wire: "Wire", panels: "Callable[[], Sequence[Panel]]", wire_drawn: Callable[[], None]
+    ) -> None:
+        """`wire_drawn` is called when the wire lines have been drawn anew."""
+        self._wire = wire
+        self._panels = panels
+        self._wire_drawn = wire_drawn
+        self._throttle = Throttle()
+        self._timer: Timer | None = None
+        self._later: asyncio.TimerHandle | None = None
+        self._revision = self._state_revision = -1
+        self._lines_waiting = False
+        self._lines_drawn_at = 0.0
+        self._lines_at = inf
+        """`time.monotonic()` at which a wire line changes with time."""
+
+    def start(self, owner: "MessagePump") -> None:
+        """Draw from now on, as long as the app of `owner` runs."""
+        self._owner = owner
+        self._timer = owner.set_interval(BEAT_SECONDS, self._beat, pause=True)
+        self._wire.on_change = self.request
+
+    def stop(self) -> None:
+        """Draw no more."""
+        self._wire.on_change = lambda: None
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None
+        self._cancel_later()
+
+    def request(self) -> None:
+        """Draw what needs it, soon."""
+        if self._timer is not None:
+            self._timer.resume()
+
+    def request_all(self, _: object = None) -> None:
+        """Draw all panels, soon."""
+        for panel in self._panels():
+            panel.needs_redraw = True
+
+    def _beat(self) -> None:
+        if not self._owner.app.is_running:  # on the way out widgets go first
+            return
+        if not self._throttle.due():
+            return
+        wire = self._wire
+        if wire.state_revision != self._state_revision:  # a panel may say that its news are old
+            self._state_revision = wire.state_revision
+            self.request_all()
+        if wire.revision != self._revision:
+            self._revision = wire.revision
+            self._lines_waiting = True
+            for panel in self._panels():
+                panel.on_wire_changed()
+        self._draw_panels()
+        if time.monotonic() >= self._lines_due_at():
+            self._draw_lines()
+        self._rest()
+
+    def _draw_panels(self) -> None:
+        now = time.monotonic()
+        ready = [panel for panel in self._panels() if _due_at(panel) <= now]
+        if self._throttle.busy and ready:
+            ready = [min(ready, key=lambda panel: panel.redrawn_at)]
+        for panel in ready:
+            panel.needs_redraw = False
+            panel.redraw_at = None
+            panel.redrawn_at = now
+            panel.redraw()
+
+    def _lines_due_at(self) -> float:
+        waiting = self._lines_drawn_at + WIRE_LINES_SECONDS if self._lines_waiting else inf
+        return min(waiting, self._lines_at)
+
+    def _draw_lines(self) -> None:
+        self._lines_waiting = False
+        waits = [panel.update_wire_line() for panel in self._panels()]
+        soonest = min((wait for wait in waits if wait is not None), default=inf)
+        self._lines_drawn_at = time.monotonic()
+        self._lines_at = self._lines_drawn_at + soonest
+        self._wire_drawn()
+
+    def _rest(self) -> None:
+        """Stand still until something is to be drawn."""
+        if self._timer is None:
+            return
+        at = min([_due_at(panel) for panel in self._panels()] + [self._lines_due_at()])
+        wait = at - time.monotonic()
+        if wait <= BEAT_SECONDS:
+            return
+        if TOGETHER_SECONDS / 2 < wait < inf:
+            wait += ceil(at / TOGETHER_SECONDS) * TOGETHER_SECONDS - at
+        self._timer.pause()
+        self._cancel_later()
+        if wait < inf:
+            self._later = asyncio.get_running_loop().call_later(wait, self.request)
+
+    def _cancel_later(self) -> None:
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+
+
+def _due_at(panel: "Panel") -> float:
+    """`time.monotonic()` from which to draw it."""
+    if panel.needs_redraw:
+        return panel.redrawn_at + panel.REDRAW_SECONDS
+    return inf if panel.redraw_at is None else panel.redraw_at
