@@ -11,7 +11,7 @@ TURN_SECONDS = 0.002
 """How long a turn of the event loop parses parts of known addresses, and then of others."""
 PARTS = {True: 16, False: 1}
 """How many parts a turn parses at most, of known addresses and of others: each part may be a
-request, and answering takes longer than parsing. An answer takes a dozen turns, each of which lasts
+request, and answering takes longer than parsing. An answer takes several turns, each of which lasts
 as long as the requests that the others may begin in it."""
 ACCEPTING_SECONDS = 0.01
 """A turn accepts one connection, of whoever connected first. While connections wait to be accepted,
