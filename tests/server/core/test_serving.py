@@ -522,6 +522,10 @@ async def test_a_crowd_waits_while_connections_are_accepted() -> None:
     queue.add(Part("known", parsed))
     await asyncio.sleep(0)
     assert "known" in parsed[-2:]
+    begun = len(parsed)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(parsed) - begun <= 20  # one of them a turn
     await wait_until(lambda: len(parsed) == 201)
 
 
