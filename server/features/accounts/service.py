@@ -10,7 +10,7 @@ from pydantic import Secret, ValidationError
 
 from server.core.auth import AccessTokens, Identity
 from server.core.clock import now
-from server.core.database import Database, Transaction
+from server.core.database import Database
 from server.core.errors import (
     Problem,
     conflict,
@@ -22,6 +22,7 @@ from server.core.errors import (
 from server.core.ids import new_id
 from server.core.lifecycle import Component
 from server.core.limits import RateLimit
+from server.core.transaction import Transaction
 from server.features.accounts import store
 from server.features.accounts.guesses import Guesses
 from server.features.accounts.passwords import Passwords, fault_of
