@@ -12,7 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual._compositor import ChopsUpdate, LayoutUpdate
-from textual._xterm_parser import XTermParser
+from textual._xterm_parser import BRACKETED_PASTE_END, BRACKETED_PASTE_START, XTermParser
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
@@ -32,6 +32,8 @@ ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 """Each of these is quitting, with the exit code 128 and its number, as shells count."""
 FORCE_EXIT_SECONDS = 8.0
 """For quitting after such a signal; supervisors send SIGKILL after ten."""
+PASTE_CHARACTERS = 20_000
+"""Of one paste, at most: no field holds more than 4,000, and 2 MB would block the app."""
 TICK_SECONDS = 0.1
 """After that, an Escape was one, and no sequence's beginning."""
 TICKS = 3
@@ -141,6 +143,7 @@ class TerminalDriver(LinuxDriver):
     def run_input_thread(self) -> None:
         """As Textual's, but neither bytes that are no UTF-8 nor the terminal's end are errors."""
         parser = XTermParser(self._debug)
+        shorten = PasteFilter()
         decode = getincrementaldecoder("utf-8")("replace").decode
         pipe, ticks = self._input_end, TICKS
         while pipe is not None and not self.exit_event.is_set():
@@ -158,7 +161,8 @@ class TerminalDriver(LinuxDriver):
                 if not data:
                     self._on_terminal_lost()
                     return
-                events += parser.feed(decode(data))
+                if text := shorten(decode(data)):  # "" would be the end of the input
+                    events += parser.feed(text)
             events += parser.tick()
             for event in events:
                 self.process_message(event)
@@ -219,6 +223,44 @@ class TerminalDriver(LinuxDriver):
     def _in_loop(self, call: Callable[[], object]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: it is over anyway
             self._loop.call_soon_threadsafe(call)
+
+
+class PasteFilter:
+    """Shortens pastes in a terminal's input before they are parsed, a character at a time.
+
+    One character more than `PASTE_CHARACTERS` is left, so that the app sees that there were more.
+    """
+
+    def __init__(self) -> None:
+        self._left: int | None = None
+        """How many more characters of the current paste pass; None outside of a paste."""
+        self._tail = ""
+        """The last characters: the beginning of a marker, perhaps."""
+
+    def __call__(self, text: str) -> str:
+        passed: list[str] = []
+        while text:
+            if self._left is None:
+                seen = self._tail + text
+                at = seen.find(BRACKETED_PASTE_START)
+                if at < 0:
+                    self._tail = seen[1 - len(BRACKETED_PASTE_START) :]
+                    return "".join([*passed, text])
+                end = at + len(BRACKETED_PASTE_START) - len(self._tail)
+                passed.append(text[:end])
+                text, self._tail, self._left = text[end:], "", PASTE_CHARACTERS + 1
+            else:
+                text = self._tail + text
+                at = text.find(BRACKETED_PASTE_END)
+                end = at if at >= 0 else max(0, len(text) - len(BRACKETED_PASTE_END) + 1)
+                passed.append(text[: min(end, self._left)])
+                self._left = max(0, self._left - end)
+                if at < 0:
+                    self._tail = text[end:]
+                    break
+                passed.append(BRACKETED_PASTE_END)
+                text, self._tail, self._left = text[at + len(BRACKETED_PASTE_END) :], "", None
+        return "".join(passed)
 
 
 class TerminalApp(App[None]):
