@@ -64,8 +64,10 @@ def age_lasts(seconds: float) -> float:
     """Seconds until an age in whole seconds, minutes, hours ... reads differently; at least 1."""
     if seconds < 100:
         return 1.0
-    length = next((length for length, _, limit in COARSE if seconds < limit), YEAR)
-    return max(1.0, (round(seconds / length) + 0.5) * length - seconds)
+    for length, _, limit in COARSE:
+        if seconds < limit:
+            return max(1.0, min(limit, (round(seconds / length) + 0.5) * length) - seconds)
+    return (round(seconds / YEAR) + 0.5) * YEAR - seconds
 
 
 def age(moment: datetime, now: datetime) -> str:

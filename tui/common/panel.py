@@ -27,6 +27,18 @@ if TYPE_CHECKING:
     from tui.common.client.session import Session
 
 
+TOGETHER_SECONDS = 0.5
+"""What changes with time is drawn at multiples of this, all at once."""
+
+
+def moment_in(seconds: float) -> float:
+    """`time.monotonic()` in so many seconds, at the nearest multiple of `TOGETHER_SECONDS`."""
+    moment = time.monotonic() + seconds
+    if seconds < TOGETHER_SECONDS:
+        return moment
+    return round(moment / TOGETHER_SECONDS) * TOGETHER_SECONDS
+
+
 class Panel(Vertical):
     """One feature on the screen, with the connection that feeds it.
 
@@ -109,8 +121,8 @@ class Panel(Vertical):
                 follower.needs_redraw = True
 
     def redraw_in(self, seconds: float) -> None:
-        """Be redrawn in so many seconds at the latest, up to half a second more."""
-        moment = time.monotonic() + seconds
+        """Be redrawn in so many seconds at the latest, give or take a quarter of a second."""
+        moment = moment_in(seconds)
         self.redraw_at = moment if self.redraw_at is None else min(moment, self.redraw_at)
         self.on_redraw_wanted()
 

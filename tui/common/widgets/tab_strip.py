@@ -1,4 +1,7 @@
-"""The strip of panel names, where one panel fills the screen."""
+"""The strip of panel names, where one panel fills the screen.
+
+Hand-drawn: with Textual's `Tabs`, a change of panel took 38 ms instead of 2, and a second line.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

@@ -358,3 +358,21 @@ async def test_the_panel_warns_while_the_server_is_away_and_recovers(
         await asyncio.to_thread(server.start)
         await window.live()
         await wait_until(lambda: "No updates since" not in window.text, what="all is well")
+
+
+async def test_a_new_order_blinks_every_half_second(
+    demo_server: LiveServer, town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With nothing else that would have the board drawn."""
+    async with kitchen_window(demo_server.url, tmp_path) as window:
+        await town.place()
+        await window.sees("New 1")
+        drawn: list[bool] = []
+        redraw = window.kitchen.view.redraw
+        monkeypatch.setattr(
+            window.kitchen.view,
+            "redraw",
+            lambda: (drawn.append(window.kitchen.view.blink_on), redraw()),
+        )
+        await wait_until(lambda: len(drawn) > 8, what="redraws")
+        assert {True, False} == set(drawn)
