@@ -39,9 +39,6 @@ ResultT = TypeVar("ResultT")
 BATCH = 64
 """Transactions that share a commit, at most, which limits how long the first of them waits."""
 READERS = 3
-PUBLIC_READERS = READERS - 1
-"""How many of them requests without a token use at a time, so that logged-in users never wait
-behind a crowd of these."""
 BUSY_SECONDS = 5.0
 _PRAGMAS = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON")
 _READ_ONLY = "PRAGMA query_only=ON"
@@ -54,14 +51,15 @@ public_request: contextvars.ContextVar[bool] = contextvars.ContextVar("public", 
 class Database(Component):
     """SQLite in WAL mode. `publish` gets what committed transactions have announced, in order."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, public_reads: int = 0) -> None:
+        """Requests without a token use so many readers at a time; 0 is any number."""
         self.path = path
         self.publish: Callable[[Sequence[Any]], None] = lambda events: None
         self._writer: aiosqlite.Connection | None = None
         self._local: sqlite3.Connection | None = None
         self._lock: FileLock | None = None
         self._readers: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
-        self._public = asyncio.Semaphore(PUBLIC_READERS)
+        self._public = asyncio.Semaphore(public_reads or READERS)
         self._opened: list[aiosqlite.Connection] = []
         self._queue: deque[Write[Any]] = deque()
         self._wake = asyncio.Event()

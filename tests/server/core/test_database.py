@@ -368,7 +368,10 @@ async def test_a_waiting_read_of_a_cancelled_caller_is_not_run(database: Databas
     assert began == ["holds"] * database_module.READERS + ["stays"]
 
 
-async def test_reads_without_a_token_do_not_delay_others(database: Database) -> None:
+async def test_reads_without_a_token_do_not_delay_others(database_path: Path) -> None:
+    public_reads = database_module.READERS - 1
+    database = Database(database_path, public_reads)
+    await database.open()
     began: list[str] = []
     free = threading.Event()
 
@@ -383,13 +386,14 @@ async def test_reads_without_a_token_do_not_delay_others(database: Database) -> 
 
     crowd = [asyncio.create_task(read("public", True)) for _ in range(50)]
     try:
-        await wait_until(lambda: len(began) == database_module.PUBLIC_READERS)
+        await wait_until(lambda: len(began) == public_reads)
         async with asyncio.timeout(10):
             await read("known", False)
-        assert began == ["public"] * database_module.PUBLIC_READERS + ["known"]
+        assert began == ["public"] * public_reads + ["known"]
     finally:
         free.set()
         await asyncio.gather(*crowd)
+        await database.close()
     assert len(began) == 51
 
 
