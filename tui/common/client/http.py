@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 API_PREFIX = "/api/v1"
 CONNECT_SECONDS = 5.0
 REST_SECONDS = 20.0
+SHARED_CONNECTIONS = 2
+"""For requests that are answered at once. Panels that start together ask a dozen things at a time,
+and each would open a connection of its own, which then lies idle."""
+SHARE_SECONDS = 3.0
+"""A request waits so long for one of them before it opens another: they may carry pictures."""
 KEPT = "identity"
 """The content encoding that is none."""
 CLOSE_SECONDS = 1.0
@@ -93,6 +98,7 @@ class HttpClient:
         self._closed = False
         self._closing: set[asyncio.Task[None]] = set()
         """WebSockets that are being closed."""
+        self._shared = asyncio.Semaphore(SHARED_CONNECTIONS)
 
     async def send(
         self,
@@ -128,7 +134,10 @@ class HttpClient:
         query = "&".join(f"{name}={value}" for name, value in (params or {}).items())
         joint = "&" if "?" in path else "?"
         what = f"{method} {path}{joint}{query}" if query else f"{method} {path}"
-        request = RequestContext(self.in_words, meter, what, size, on_sent)
+        # A stream and a photo hold their connection; what is answered at once can share a few.
+        holds = total is None or form is not None
+        release = None if holds else await self._wait_for_connection()
+        request = RequestContext(self.in_words, meter, what, size, on_sent, release)
         timeout = aiohttp.ClientTimeout(
             total=total,
             connect=2 * CONNECT_SECONDS,
@@ -200,6 +209,15 @@ class HttpClient:
             await asyncio.wait(self._closing)
         if self._http is not None:
             await self._http.close()
+
+    async def _wait_for_connection(self) -> Callable[[], None] | None:
+        """Returns what to call when the connection is free again, None if it is not shared."""
+        try:
+            async with asyncio.timeout(SHARE_SECONDS):
+                await self._shared.acquire()
+        except TimeoutError:
+            return None
+        return self._shared.release
 
     async def _open(self) -> aiohttp.ClientSession:
         if self._http is None:

@@ -58,12 +58,14 @@ class RequestContext:
         what: str,
         body_size: int,
         on_sent: Callable[[], None] | None = None,
+        on_closed: Callable[[], None] | None = None,
     ) -> None:
         self._in_words = in_words
         self._meter = meter
         self._what = what
         self._body_size = body_size
         self._on_sent = on_sent
+        self._on_closed = on_closed
         self._sent_at = 0.0
         self._counted = False
         self._response: aiohttp.ClientResponse | None = None
@@ -181,6 +183,9 @@ class RequestContext:
         if self._counted:
             self._counted = False
             self._meter.closed()
+        if self._on_closed is not None:
+            self._on_closed()
+            self._on_closed = None
 
 
 def _bounded(said: ProblemDetails, status: int) -> ProblemDetails:
