@@ -223,6 +223,8 @@ class Meter:
             self._sent_at.popleft()
 
     def _note(self, direction: Direction, what: str, size: int) -> None:
+        if self._wire.meters.get(self.name) is not self:
+            return  # a connection of before the log-out, on its way to being closed
         what = what[:WHAT_LONG]
         self._wire.frames.append(Frame(time.time(), self.name, self.pattern, direction, what, size))
         self._wire.changed()
@@ -254,6 +256,13 @@ class Wire:
             meter = self.meters[name] = Meter(self, name, pattern)
             self.changed()
         return meter
+
+    def clear(self) -> None:
+        """Forget all meters and frames: the next account must not see them."""
+        self.meters.clear()
+        self.frames.clear()
+        self.state_revision += 1
+        self.changed()
 
     def totals(self) -> list[PatternTotals]:
         """One row for each pattern in use, in the order of `Pattern`.
