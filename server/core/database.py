@@ -284,7 +284,7 @@ class Database(Component):
         """Publish what the batch has announced, and give each its result."""
         if error is None:
             if self._failure:
-                logger.info("database: changes are taken again")
+                logger.info("database: changes are accepted again")
             self._failure = ""
         else:
             for job in batch:

@@ -75,7 +75,9 @@ async def _answer(request: web.Request, handler: Handler, identifier: str) -> we
         if gone and isinstance(error, ConnectionError):
             return web.Response(status=499)  # the client has gone: not an error of the server
         logger.exception("unexpected error")
-        detail = "Something went wrong here. The request id finds it in the logs."
+        detail = (
+            "Something went wrong on the server. Its logs have the details under this request id."
+        )
         response = problem_response(Problem(500, detail), identifier)
     if not response.prepared and service(request, BodyDeadlines).draining:
         response.force_close()

@@ -19,7 +19,7 @@ from server.core.routing import PREFIX, Answer, Encoded, Header, Operation, coun
 _REFS = "#/components/schemas/{model}"
 _DESCRIPTION = (
     "Food delivery over REST, long polling, server-sent events and WebSocket. Bodies are strict:"
-    " text is no number, and a whole number has neither fraction nor exponent. HEAD is answered"
+    " text is not a number, and a whole number has neither fraction nor exponent. HEAD is answered"
     " wherever GET is, but for the WebSocket; it never waits. Each answer has an `X-Request-ID`."
 )
 

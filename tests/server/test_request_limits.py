@@ -18,7 +18,7 @@ from support.waiting import wait_until
 
 
 def refused(answer: Answer) -> Answer:
-    """That answer, which has to be a 429 that says in words when to come back."""
+    """That answer, which has to be a 429 that says when to try again."""
     answer.must(429)
     assert answer.headers["Content-Type"].startswith("application/problem+json")
     seconds = int(answer.headers["Retry-After"])
@@ -59,7 +59,7 @@ async def test_requests_without_a_token_count_against_the_address(data_dir: Path
         await asyncio.gather(*(ask(number, *route) for number, route in enumerate(ANONYMOUS)))
 
 
-async def test_a_signed_in_client_is_not_delayed_by_strangers_at_its_address(
+async def test_a_logged_in_client_is_not_delayed_by_others_at_its_address(
     data_dir: Path,
 ) -> None:
     settings = settings_for(data_dir, anonymous_per_minute=4)
@@ -69,7 +69,7 @@ async def test_a_signed_in_client_is_not_delayed_by_strangers_at_its_address(
         refused(await stranger.post("/auth/refresh", {"refresh_token": "rt_junk"}))
         refused(await stranger.get("/me"))
         (await ada.get("/me")).must(200)
-        # The app is told that its token has run out, and gets another.
+        # The app is told that its token has expired, and gets another.
         expired = ada.another()
         expired.token = signed(claims_of(ada.token or "") | {"exp": 1})
         (await expired.get("/me")).must(401)

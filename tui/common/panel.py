@@ -51,7 +51,7 @@ class Panel(Vertical):
     the body instead of the summary. None: a card always shows the summary."""
     REDRAW_SECONDS: ClassVar[float] = 0.0
     """Least time between two redraws, where what changes faster cannot be read."""
-    NOTHING_TO_CUT: ClassVar[str] = "There is no connection to cut just now."
+    NOTHING_TO_CUT: ClassVar[str] = "Not connected; nothing to cut."
     KEYS: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Keys and what they do, for the help screen."""
     ALLOW_MAXIMIZE = False

@@ -240,4 +240,4 @@ def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        raise invalid(["at"], "This is no time that any clock shows.") from None
+        raise invalid(["at"], "This is not a possible time.") from None

@@ -34,7 +34,7 @@ def keep(name: str, value: str = "x") -> Fn:
 
 
 def stored(path: Path) -> dict[str, str]:
-    """What anybody else sees in the file."""
+    """What another reader sees in the file."""
     with closing(sqlite3.connect(path)) as connection:
         return dict(connection.execute("SELECT name, value FROM meta"))
 
@@ -96,7 +96,7 @@ async def test_one_failure_undoes_only_its_own_part(database: Database) -> None:
 
 
 async def test_a_cancelled_caller_neither_splits_nor_loses_a_write(database: Database) -> None:
-    """The measured failure of a shared connection: a vanished acknowledged INSERT."""
+    """The measured failure of a shared connection: an acknowledged INSERT that vanished."""
     chance = random.Random(5)
     acknowledged: set[int] = set()
 
@@ -422,7 +422,7 @@ async def test_a_lock_held_elsewhere_is_a_503_within_its_bound(
         started = time.monotonic()
         writes = [asyncio.create_task(database.write(keep(f"n{i}"))) for i in range(5)]
         await asyncio.sleep(0)
-        # Its state is told while the writer still waits.
+        # Readiness answers while the writer still waits.
         assert await database.state() == "ok"
         assert not any(write.done() for write in writes)
         outcomes = await asyncio.gather(*writes, return_exceptions=True)
@@ -467,7 +467,7 @@ async def test_a_full_disk_fails_the_whole_batch_and_nothing_hangs(database: Dat
 
 
 async def test_a_batch_that_the_database_rolls_back_fails_as_a_whole(database: Database) -> None:
-    """Some errors (a full disk, out of memory) end the transaction behind our back."""
+    """Some errors (a full disk, out of memory) end the transaction without our ROLLBACK."""
     published: list[str] = []
     database.publish = published.extend
 
@@ -536,7 +536,7 @@ async def test_close_waits_for_a_batch_in_flight_alone(database: Database) -> No
     assert set(stored(database.path)) == {"in flight"}
 
 
-async def test_data_version_moves_for_others_commits_only(
+async def test_data_version_changes_only_with_others_commits(
     database: Database, open_database: Any
 ) -> None:
     other: Database = await open_database()
@@ -550,7 +550,7 @@ async def test_data_version_moves_for_others_commits_only(
 async def test_a_failed_opening_leaves_no_thread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A thread that is left would keep the process from ending."""
+    """A remaining thread would keep the process from ending."""
     before = threading.active_count()
     connect, calls = aiosqlite.connect, 0
 

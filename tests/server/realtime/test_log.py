@@ -15,7 +15,7 @@ from server.realtime.state_topic import STATE
     topic=st.text(st.characters(codec="utf-8"), max_size=40),
     seq=st.integers(0, 2**63 - 1),
 )
-def test_a_cursor_is_opaque_and_comes_back_whole(epoch: str, topic: str, seq: int) -> None:
+def test_a_cursor_is_opaque_and_survives_encoding(epoch: str, topic: str, seq: int) -> None:
     cursor = Cursor(epoch, topic, seq)
     assert Cursor.parse(str(cursor)) == cursor
     assert str(cursor).isascii()
@@ -23,7 +23,7 @@ def test_a_cursor_is_opaque_and_comes_back_whole(epoch: str, topic: str, seq: in
 
 
 @given(st.text())
-def test_no_text_makes_parsing_a_cursor_raise(text: str) -> None:
+def test_parsing_a_cursor_never_raises(text: str) -> None:
     parsed = Cursor.parse(text)
     assert parsed is None or 0 <= parsed.seq < 2**63
 
@@ -44,7 +44,7 @@ def test_another_message_is_no_event(text: bytes) -> None:
         Event.from_message(text)
 
 
-async def test_seq_is_gapless_and_each_topics_own(node: Node) -> None:
+async def test_seq_has_no_gaps_and_belongs_to_its_topic(node: Node) -> None:
     await node.append(count=2)
     await node.append("auth", count=3)
 
@@ -95,7 +95,7 @@ async def test_a_deleted_state_hides_no_later_change(node: Node) -> None:
     assert (await node.log.changes(known, []))[1][kept] == 2
 
 
-async def test_the_epoch_is_the_databases_and_stays(open_node: OpenNode) -> None:
+async def test_the_epoch_belongs_to_the_database_and_stays(open_node: OpenNode) -> None:
     first, second = await open_node(), await open_node()
     other = await open_node(name="other")
     assert first.log.epoch == second.log.epoch != other.log.epoch
@@ -116,7 +116,7 @@ async def test_a_page_has_head_and_trim_mark(node: Node) -> None:
     assert (await node.append())[0].seq == 6
 
 
-async def test_a_page_continues_where_nothing_is_missing(node: Node) -> None:
+async def test_a_page_continues_if_nothing_is_missing(node: Node) -> None:
     await node.append(count=4)
     page = await node.log.read(TOPIC, 0, 2)
     assert [page.continues(seq) for seq in range(6)] == [True, True, False, False, True, False]
@@ -137,7 +137,7 @@ async def test_rewriting_reaches_every_event_about_a_subject(node: Node) -> None
         assert [event.data for event in events] == ['{"name":"X\u00fc"}', '{"name":"Z\u00fc"}']
 
 
-async def test_a_clock_put_back_for_a_moment_takes_nothing_young_with_it(node: Node) -> None:
+async def test_a_clock_set_back_for_a_moment_deletes_nothing_young(node: Node) -> None:
     await node.append(count=3)
     await node.append(count=1)
     old = {"seq": 3, "at": "1970-01-01T00:00:00.000Z"}

@@ -303,7 +303,7 @@ class FallbackStream(AsyncReader[ItemT]):
             if meter is None:
                 continue
             if isinstance(fault, ResetStream):
-                meter.set_state(State.CONNECTING, "reading everything again")
+                meter.set_state(State.CONNECTING, "reloading everything")
             else:
                 words = short_message(fault) if isinstance(fault, ClientError) else "failed"
                 meter.set_state(State.DOWN, words)

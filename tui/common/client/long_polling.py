@@ -26,7 +26,7 @@ HOLD_SECONDS = 45
 GRACE_SECONDS = 15.0
 """More than was asked for before a request that nobody answers is given up."""
 TOO_EARLY_SECONDS = 0.5
-BUSY = "the server is busy and let us go early"
+BUSY = "the server is busy and answered early"
 
 
 class LongPoll(Poll[ItemT]):
@@ -220,7 +220,7 @@ class CursorPoll(LongPoll[PageT]):
 
     async def _recover(self, error: ClientError) -> None:
         if isinstance(error, ApiError) and error.status == 410:
-            self._finish(State.CONNECTING, "reading everything again")
+            self._finish(State.CONNECTING, "reloading everything")
             raise ResetStream(error.message) from error
         await super()._recover(error)
 

@@ -165,7 +165,7 @@ class Session:
         except ClientError as error:
             await self._tokens.sign_out()
             if not (isinstance(error, ApiError) and error.status == 401 and not error.from_proxy):
-                return f"Signed out here, but the server does not know: {error.message}"
+                return f"Logged out here, but the server was not told: {error.message}"
         return ""
 
     async def forget(self) -> None:
@@ -217,7 +217,7 @@ class Session:
         while True:
             token = await self._tokens.access(rejected)
             if epoch != self.epoch:
-                raise SignedOut("That sign-in is over.")
+                raise SignedOut("That session has ended.")
             request = await self._client.send(method, path, meter=meter, token=token, **options)
             self._answered()
             if request.response.status < 400:
@@ -246,7 +246,7 @@ class Session:
         while True:
             token = await self._tokens.access(rejected)
             if epoch != self.epoch:
-                raise SignedOut("That sign-in is over.")
+                raise SignedOut("That session has ended.")
             try:
                 socket = await self._client.connect(
                     path, meter=meter, token=token, params=params, silence=silence

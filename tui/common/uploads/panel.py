@@ -48,8 +48,8 @@ class PhotoPanel(Panel):
     KEYS = (
         ("n", "a new photo"),
         ("← →", "before and after, also with the mouse"),
-        ("⇧← ⇧→", "all of the one, all of the other"),
-        ("↑↓", "go among one's photos"),
+        ("⇧← ⇧→", "only the one, only the other"),
+        ("↑↓", "choose a photo"),
         ("s", "save the picture to a file"),
         ("del", "delete a photo, or stop sending it"),
         ("l", "list or picture, where there is room for one"),
@@ -310,7 +310,7 @@ class PhotoPanel(Panel):
             self.notify(f"{about}: the photo is ready.", title=self.TITLE)
             self.ready(upload)
         else:
-            why = upload.error or "It has failed."
+            why = upload.error or "It failed."
             self.notify(f"{about}: {why}", title=self.TITLE, severity="error", timeout=10)
         if upload.purpose is UploadPurpose.AVATAR:
             self.run_told("photo-me", self._read_me())

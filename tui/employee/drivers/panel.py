@@ -128,7 +128,7 @@ class DriversPanel(Panel):
                 "Along the streets, to the doors and back",
                 self.action_simulate,
             )
-        yield SystemCommand("Refresh the drivers", "Read the list again now", self.action_retry)
+        yield SystemCommand("Refresh the drivers", "Refresh the list now", self.action_retry)
 
     def redraw(self) -> None:
         """Apply the board, then draw list, map, card and edge."""

@@ -72,16 +72,16 @@ class KitchenPanel(Panel):
     REDRAW_SECONDS = 0.2
     CARD_BODY = (30, 10)
     KEYS = (
-        ("←↑↓→", "go among the orders"),
+        ("←↑↓→", "choose an order"),
         ("enter", "accept, next step; clears a cancelled one"),
         ("R", "reject or cancel, with a reason"),
-        ("d", "name the driver, or another"),
+        ("d", "assign a driver, or change it"),
         ("e", "change the minutes"),
         ("space", "the whole order"),
         ("s", "menu: sold out, prices, dishes"),
         ("n", "go to the next new order"),
         ("m", "mute the bell, and back"),
-        ("r", "read the orders again"),
+        ("r", "refresh the orders"),
     )
     DEFAULT_CSS = """
     KitchenPanel {
@@ -156,7 +156,7 @@ class KitchenPanel(Panel):
         yield SystemCommand("Menu and sold out", "Dishes, prices, what is gone", self.action_menu)
         yield SystemCommand(
             "Bell on" if self.alarm.muted else "Mute the bell",
-            "It rings until new orders are looked at",
+            "It rings until new orders are seen",
             self.action_mute,
         )
 
