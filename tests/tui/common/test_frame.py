@@ -298,7 +298,7 @@ async def test_help_lists_the_keys_of_the_frame_and_of_the_panels(
 async def test_the_palette_runs_our_commands(demo_server: LiveServer, tmp_path: Path) -> None:
     async with signed_in(demo_server.url, tmp_path) as (app, pilot):
         await pilot.press("ctrl+p")
-        await sees(app, "Cut this panel's connection")
+        await sees(app, "Cut this panel's line")
         await sees(app, "Go to On the wire")
         await pilot.press(*"zoom", "down")
         await sees(app, "Zoom this panel")
