@@ -233,6 +233,7 @@ class TiffinApp(BaseApp, ServicesApp):
         while len(self.screen_stack) > 1:
             self.pop_screen()
         await self.grid.clear()
+        self.wire.clear()
         self._picture_cache = None
         self.bar.who = ""
         self.bar.follow(())

@@ -389,8 +389,11 @@ async def test_the_next_account_gets_panels_of_its_own(
 ) -> None:
     async with signed_in(demo_server.url, tmp_path) as (app, pilot):
         first = app.echo
+        assert app.wire.frames
         app.log_out()
         await sees(app, "You are logged out.")
+        assert not app.wire.frames
+        assert not app.wire.totals()
         assert first.stopped == 1
         assert app.screen_stack[0].query_one(PanelGrid).panels == []
         await pilot.press("enter")
