@@ -39,8 +39,6 @@ class Panel(Vertical):
     """
 
     TITLE: ClassVar[str] = ""
-    SHORT: ClassVar[str] = ""
-    """Its name on the strip of tabs, where `TITLE` is too long."""
     PATTERN: ClassVar[Pattern] = Pattern.REST
     METER: ClassVar[str] = ""
     """The name of the meter its wire line starts with; `TITLE` by default."""

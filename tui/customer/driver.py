@@ -11,7 +11,7 @@ from textual.content import Content
 from server.features.drivers.schemas import Point
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.client.meter import Pattern
-from tui.common.format import clock_time
+from tui.common.format import STATUS_LOOKS, clock_time
 from tui.common.map.basemap import Basemap, load_basemap
 from tui.common.map.geometry import Marker, Overlay
 from tui.common.map.widget import TownMap
@@ -21,7 +21,7 @@ from tui.common.tracking import format as tracking_format
 from tui.common.tracking.track import DriverTrack, driver_marker, lat_lng, lat_lngs
 from tui.common.tracking.tracker import DriverTracker
 from tui.customer.orders.feed import OrderFeed
-from tui.customer.orders.format import STATUS_LOOKS, arrival
+from tui.customer.orders.format import arrival
 from tui.customer.orders.model import OrderStore
 from tui.customer.orders.panel import OrdersPanel
 

@@ -39,7 +39,7 @@ async def test_every_step_of_the_kitchen_is_shown(
         await sees(app, "○ Placed", "waiting for the kitchen", "1 open ·")
         await wait_until(lambda: orders_of(app).meter.state is State.WAITING, what="held")
         await kitchen.step(order_id, "accepted", eta_minutes=30)
-        await told(app, "took your order")
+        await told(app, "accepted your order")
         await sees(app, "● Accepted", "arrives ")
         await kitchen.step(order_id, "preparing")
         await sees(app, "◐ Cooking")
