@@ -49,7 +49,7 @@ class Panel(Vertical):
     the body instead of the summary. None: a card always shows the summary."""
     REDRAW_SECONDS: ClassVar[float] = 0.0
     """Least time between two redraws, where what changes faster cannot be read."""
-    NOTHING_TO_CUT: ClassVar[str] = "There is no connection to cut just now."
+    NOTHING_TO_CUT: ClassVar[str] = "Not connected; nothing to cut."
     KEYS: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Keys and what they do, for the help screen."""
     ALLOW_MAXIMIZE = False
@@ -211,7 +211,14 @@ class Panel(Vertical):
         return None
 
     def action_retry(self) -> None:
-        """Read again what is shown, now: by default what another window may have changed."""
+        """Try again now whatever waits for its next attempt, and read again what is shown."""
+        from tui.common.client.retry import retry_now
+
+        retry_now()
+        self.reload()
+
+    def reload(self) -> None:
+        """Read again what is shown: by default what another window may have changed."""
         self.refresh_remote()
 
     def acknowledge(self) -> bool:

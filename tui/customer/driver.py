@@ -40,10 +40,10 @@ class DriverPanel(Panel):
     NOTHING_TO_CUT = "No driver on the way; nothing to cut."
     CARD_BODY = (30, 9)
     KEYS = (
-        ("f", "follow the driver, or show the whole way"),
+        ("f", "follow the driver, or show the whole route"),
         ("+ -", "zoom, also with the mouse wheel"),
         ("←↑↓→", "move the map, also by dragging it"),
-        ("0", "the whole way"),
+        ("0", "the whole route"),
     )
     DEFAULT_CSS = "DriverPanel > .body { padding: 0; }"
     TRACKER_GROUP: ClassVar[str] = "driver-tracker"
@@ -71,7 +71,7 @@ class DriverPanel(Panel):
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the command palette offers."""
-        yield SystemCommand("Follow the driver", "Or show the whole way", self._follow_on_map)
+        yield SystemCommand("Follow the driver", "Or show the whole route", self._follow_on_map)
 
     def redraw(self) -> None:
         """Choose the order, then draw map, card and edge."""
@@ -209,11 +209,11 @@ def overlay_of(
 def map_corner(order: Order | None, tracker: DriverTracker | None, now: datetime) -> str:
     """The text in the map's corner: how far the driver is, or why there is none."""
     if order is None:
-        return "nothing on its way"
+        return "no order on its way"
     if order.status is not OrderStatus.OUT_FOR_DELIVERY:
         return _status_line(order, now)
     if tracker is None:
-        return "looking for the driver …"
+        return "looking for the driver…"
     if tracker.error:
         return tracker.error
     return tracking_format.trip_line(tracker.track, now) or NO_LOCATION

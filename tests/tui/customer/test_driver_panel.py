@@ -209,7 +209,7 @@ async def test_keys_move_the_map_and_there_is_nothing_to_cut_without_a_driver(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     async with driver_window(demo_server.url, tmp_path) as (app, pilot):
-        await sees(app, "nothing on its way")
+        await sees(app, "no order on its way")
         await pilot.press("x")
         await sees(app, "No driver on the way")
         before = map_of(app).basemap_draws

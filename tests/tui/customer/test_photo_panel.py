@@ -148,7 +148,7 @@ async def test_it_is_deleted_after_a_question(queue_only: LiveServer, tmp_path: 
         await sees(app, "next in the queue")
         await pilot.press("delete")
         await wait_until(lambda: isinstance(app.screen, ConfirmScreen), what="the question")
-        await sees(app, "still being worked on")
+        await sees(app, "still being processed")
         await pilot.press("enter")
         await wait_until(lambda: len(app.screen_stack) == 1, what="no is the answer")
         assert len(await uploads_at(queue_only)) == 1
@@ -206,7 +206,7 @@ async def test_it_waits_for_a_server_that_is_away_and_can_be_given_up(
         await send(app, pilot, picture(tmp_path))
         job = desk_of(app).jobs[0]
         await wait_until(lambda: job.state is JobState.WAITING, 20, what="it waits")
-        await sees(app, "again ", "502")
+        await sees(app, "retrying ", "502")
         await pilot.press("delete", "right", "enter")
         await sees(app, "No photo yet")
         await send(app, pilot, picture(tmp_path, "other.png"))
@@ -327,7 +327,7 @@ async def test_the_picker_says_what_is_wrong_and_goes_through_folders(
         assert "notes.txt" not in shown(app)
         await pilot.press(*"Pictures/nothing.jpg", "enter")
         await sees(app, "✕ There is no file")
-        for odd, words in (("file://[x", "✕ Type the path"), ("n" * 300, "cannot be read")):
+        for odd, words in (("file://[x", "✕ Enter the path"), ("n" * 300, "cannot be read")):
             app.screen.query_one(Input).value = odd
             await focus(app.screen, "Input")
             await pilot.press("enter")
@@ -346,7 +346,7 @@ async def test_from_the_account_screen(queue_only: LiveServer, tmp_path: Path) -
         await wait_until(lambda: isinstance(app.screen, PickScreen), what="the picker")
         app.screen.query_one(Input).value = str(picture(tmp_path))
         await pilot.press("enter")
-        await sees(app, "Your photo is on its way; panel 5")
+        await sees(app, "Your photo is being uploaded; see panel 5")
         await pilot.press("escape")
         await sees(app, "next in the queue")
 

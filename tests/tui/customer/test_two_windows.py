@@ -26,7 +26,7 @@ async def test_an_order_placed_in_another_window_is_followed(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     async with customer_window(demo_server.url, tmp_path) as (app, _):
-        await sees(app, "0 open ·", "nothing on its way")
+        await sees(app, "0 open ·", "no order on its way")
         order = (await guest.post("/orders", await kitchen.basket())).must(201).json
         await sees(app, "1 open ·", "○ Placed")
         for status in ("accepted", "preparing", "ready", "out_for_delivery"):
@@ -58,7 +58,7 @@ async def test_a_chat_started_in_another_window_is_entered(
         await sees(app, "No chat yet.")
         first = (await guest.post("/chats", {"subject": "First"})).must(201).json
         await come_back(app)
-        await sees(app, "First", "Nothing has been said yet.")
+        await sees(app, "First", "No messages yet.")
         second = (await guest.post("/chats", {"subject": "Second"})).must(201).json
         await come_back(app)
         await wait_until(lambda: second["id"] in panel.chat_sessions, what="the second")

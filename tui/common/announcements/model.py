@@ -31,15 +31,21 @@ class AnnouncementStore:
         self._known: dict[str, ReadAnnouncement] = {}
         self._ids: list[str] = []
         """In the server's order: a clock may have been put back between two of them."""
+        self._unread_below = 0
+        """How many unread ones the server has counted that are older than those known here."""
         self._withdrawn: set[str] = set()
         self._sending: set[str] = set()
         self._acknowledged: set[str] = set()
+        self._unread: list[ReadAnnouncement] = []
+        self._unread_revision = 0
+        """The revision at which `_unread` was collected."""
 
     def set_reader(self, account: Account) -> None:
         """Whose window this is: what is for others, or by oneself, is nothing to take note of."""
         own = Audience.EMPLOYEES if account.role is Role.EMPLOYEE else Audience.CUSTOMERS
         self._own_id = account.id
         self._audiences = frozenset({Audience.EVERYONE, own})
+        self.revision += 1
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -76,7 +82,15 @@ class AnnouncementStore:
     @property
     def unread(self) -> list[ReadAnnouncement]:
         """What one has yet to take note of, newest first."""
-        return [one for one in self if self.is_unread(one)]
+        if self._unread_revision != self.revision:
+            self._unread_revision = self.revision
+            self._unread = [one for one in self if self.is_unread(one)]
+        return self._unread
+
+    @property
+    def unread_count(self) -> int:
+        """How many that is, with those that are older than what is known here."""
+        return len(self.unread) + self._unread_below
 
     @property
     def unread_critical(self) -> list[ReadAnnouncement]:
@@ -161,6 +175,9 @@ class AnnouncementStore:
                 if announcement.id not in self._known:
                     self._ids.append(announcement.id)
                 self._store(announcement)
+        self._unread_below = 0
+        if page.unread is not None and page.next is not None:
+            self._unread_below = max(0, page.unread - len(self.unread) - len(self._sending))
         self.revision += 1
 
     def _store(self, announcement: ReadAnnouncement) -> None:

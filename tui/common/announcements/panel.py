@@ -36,9 +36,9 @@ class AnnouncementsPanel(Panel):
     """Which announcements are shown."""
     KEYS: ClassVar[tuple[tuple[str, str], ...]] = (
         ("enter", "mark as read"),
-        ("f8", "the same for an alert, anywhere"),
+        ("f8", "mark an alert as read, anywhere"),
         ("space", "the whole text, and back"),
-        ("r", "read them again"),
+        ("r", "refresh the announcements"),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "acknowledge", "Mark read"),
@@ -108,7 +108,7 @@ class AnnouncementsPanel(Panel):
         )
         error = feed.older_error or (feed.error if self.store.loaded else "")
         note = announcement_text.note(self.store, at_cursor, feed.loading_older, error)
-        self.set_badge(len(self.store.unread), note)
+        self.set_badge(self.store.unread_count, note)
         self._show_alert()
         if rows.wants_more and not feed.older_error:
             feed.load_older()
@@ -133,7 +133,7 @@ class AnnouncementsPanel(Panel):
         words = f"{announcement_text.in_short(newest.body, small=small)}\n\n"
         words += "f8 marks it as read."
         if more:
-            words += f" There are {more} more like it." if more > 1 else " There is one more."
+            words += f" There are {more} more alerts." if more > 1 else " There is one more."
         self.notify(words, title=self._alert_title, severity="error", timeout=FOREVER)
 
     def _remove_alert(self) -> None:
@@ -202,7 +202,7 @@ class AnnouncementsPanel(Panel):
         if (announcement := self.rows.at_cursor) is not None:
             self.feed.acknowledge(announcement)
 
-    def action_retry(self) -> None:
+    def reload(self) -> None:
         """Read the newest again, and follow from there."""
         self.feed.reload()
 

@@ -17,7 +17,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from tui.common.client.errors import ApiError, ClientError, ResetStream
+from tui.common.client.errors import ApiError, ClientError, NoStream, ResetStream
 from tui.common.client.long_polling import EventPoll, json_text
 from tui.common.client.meter import Pattern, State
 from tui.common.client.monitored import MonitoredEventStream, MonitoredStream, Timeouts
@@ -176,6 +176,9 @@ class FallbackStream(AsyncReader[ItemT]):
             self._end(error)
         else:
             # If this is not the end, the server has said not to open it again.
+            self._refusals[self._pattern] = NoStream(
+                "There is nothing more to come on this stream.", "no more events"
+            )
             self.on_suspect("no more events", None, blocked=True)
 
     async def _read_primary(self) -> None:
@@ -300,7 +303,7 @@ class FallbackStream(AsyncReader[ItemT]):
             if meter is None:
                 continue
             if isinstance(fault, ResetStream):
-                meter.set_state(State.CONNECTING, "reading everything again")
+                meter.set_state(State.CONNECTING, "reloading everything")
             else:
                 words = short_message(fault) if isinstance(fault, ClientError) else "failed"
                 meter.set_state(State.DOWN, words)

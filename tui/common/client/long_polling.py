@@ -26,7 +26,7 @@ HOLD_SECONDS = 45
 GRACE_SECONDS = 15.0
 """More than was asked for before a request that nobody answers is given up."""
 TOO_EARLY_SECONDS = 0.5
-BUSY = "the server is busy and let us go early"
+BUSY = "the server is busy and answered early"
 
 
 class LongPoll(Poll[ItemT]):
@@ -93,8 +93,8 @@ class LongPoll(Poll[ItemT]):
             return
         news = self._parsed(body)
         if not self._is_news(news):
-            # Nothing new; asking again at once would only bring the same.
-            await self._pause("the server repeats itself", self._backoff.lost())
+            # Asking again at once would only bring the same.
+            await self._pause("the server brings nothing new", self._backoff.lost())
             return
         self._backoff.reset()
         if not known:
@@ -115,7 +115,7 @@ class LongPoll(Poll[ItemT]):
     async def _nothing_new(self, request: RequestContext, held: float) -> None:
         self._meter.frame("204 nothing new", request.size)
         retry_after = parse_retry_after(request.response.headers.get("Retry-After"))
-        if retry_after is not None:
+        if retry_after:
             self._backoff.reset()
             await self._pause(BUSY, retry_after * random.uniform(1.0, 1.1))  # noqa: S311
         elif held < TOO_EARLY_SECONDS:
@@ -220,7 +220,7 @@ class CursorPoll(LongPoll[PageT]):
 
     async def _recover(self, error: ClientError) -> None:
         if isinstance(error, ApiError) and error.status == 410:
-            self._finish(State.CONNECTING, "reading everything again")
+            self._finish(State.CONNECTING, "reloading everything")
             raise ResetStream(error.message) from error
         await super()._recover(error)
 
@@ -232,6 +232,10 @@ class EventPoll(CursorPoll["EventPage"]):
         from server.features.shared.schemas import EventPage
 
         return EventPage.model_validate_json(body)
+
+    def _is_news(self, news: EventPage) -> bool:
+        # Only the first page may be without events: it says where to begin.
+        return self.cursor is None or (bool(news.events) and news.cursor != self.cursor)
 
     def _count(self, news: EventPage, size: int) -> None:
         if not news.events:

@@ -13,7 +13,7 @@ from tui.common.client.errors import ApiError, ClientError, ResetStream, SignedO
 from tui.common.client.http import HttpClient
 from tui.common.client.meter import Meter, Pattern, State, Wire
 from tui.common.client.request import ANSWER_BYTES, Reply, RequestContext
-from tui.common.client.retry import short_message
+from tui.common.client.retry import SuspendWatch, short_message
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -53,6 +53,7 @@ class Session:
     def __init__(self, base_url: str, wire: Wire, store: TokenStore | None = None) -> None:
         self.base_url = clean_address(base_url)
         self.wire = wire
+        self.suspend_watch = SuspendWatch()
         self._client = HttpClient(self.base_url)
         self._tokens = TokenManager(self._send_refresh, store)
         self._unanswered_meters: set[Meter] = set()
@@ -164,7 +165,7 @@ class Session:
         except ClientError as error:
             await self._tokens.sign_out()
             if not (isinstance(error, ApiError) and error.status == 401 and not error.from_proxy):
-                return f"Signed out here, but the server does not know: {error.message}"
+                return f"Logged out here, but the server was not told: {error.message}"
         return ""
 
     async def forget(self) -> None:
@@ -173,6 +174,7 @@ class Session:
 
     async def close(self) -> None:
         """Close every connection. What is remembered stays."""
+        self.suspend_watch.close()
         await self._tokens.close()
         await self._client.close()
 
@@ -215,7 +217,7 @@ class Session:
         while True:
             token = await self._tokens.access(rejected)
             if epoch != self.epoch:
-                raise SignedOut("That sign-in is over.")
+                raise SignedOut("That session has ended.")
             request = await self._client.send(method, path, meter=meter, token=token, **options)
             self._answered()
             if request.response.status < 400:
@@ -244,7 +246,7 @@ class Session:
         while True:
             token = await self._tokens.access(rejected)
             if epoch != self.epoch:
-                raise SignedOut("That sign-in is over.")
+                raise SignedOut("That session has ended.")
             try:
                 socket = await self._client.connect(
                     path, meter=meter, token=token, params=params, silence=silence

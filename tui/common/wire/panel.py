@@ -30,7 +30,7 @@ class WirePanel(Panel):
     VERB = "requests"
     REDRAW_SECONDS = 0.2
     CARD_BODY = (32, 16)
-    KEYS = (("p", "pause the log, go on"), ("e", "write the log to a file"))
+    KEYS = (("p", "pause the log, resume it"), ("e", "write the log to a file"))
 
     DEFAULT_CSS = """
     WirePanel {
@@ -61,8 +61,8 @@ class WirePanel(Panel):
         """What the palette offers of it."""
         paused = self._log.paused
         yield SystemCommand(
-            "Go on with the wire log" if paused else "Pause the wire log",
-            "Hold the log of frames still, or let it run",
+            "Resume the wire log" if paused else "Pause the wire log",
+            "Pause or resume the log of frames",
             self.action_pause,
         )
         yield SystemCommand(
@@ -91,7 +91,8 @@ class WirePanel(Panel):
             count = self._log.export(path)
         except OSError as error:
             self.notify(
-                f"Not written: {error.strerror}. Start the window in a folder of yours.\n{path}",
+                f"Not written: {error.strerror}. Start the app in a folder you can write to."
+                f"\n{path}",
                 title="Wire log",
                 severity="error",
             )
@@ -104,7 +105,7 @@ class WirePanel(Panel):
 
     def _show_hint(self) -> None:
         if self._log.paused:
-            note = Content.assemble(("‖ paused", "bold $warning"), (" · p goes on", "$wire-ink"))
+            note = Content.assemble(("‖ paused", "bold $warning"), (" · p resumes", "$wire-ink"))
         else:
             note = Content.assemble(("p pauses · e exports", "$wire-ink"))
         self.set_badge(0, note)

@@ -28,7 +28,12 @@ NO_CHAT = Content.assemble(
     ("n", "bold $primary"),
     " to ask support something,\nalso about an order.",
 )
-READING = Content.assemble(("Reading your chats …", "$wire-ink"))
+READING = Content.assemble(("Loading your chats…", "$wire-ink"))
+
+LISTED = 20
+"""Chats whose unread messages are counted, also where they are not entered."""
+SESSIONS_AT_START = 4
+"""Open chats that are entered by themselves."""
 
 
 class ChatPanel(ConversationPanel):
@@ -37,21 +42,21 @@ class ChatPanel(ConversationPanel):
     TITLE = "Chat"
     CARD_BODY = (36, 12)
     KEYS = (
-        ("n", "ask support something new"),
+        ("n", "start a new chat"),
         ("enter", "write; sends what is written"),
         ("ctrl+j", "a new line within a message"),
-        ("esc", "leave the field: single keys are keys again"),
-        ("↑ ↓", "go among the messages; y copies one"),
+        ("esc", "leave the field, so that single keys work"),
+        ("↑ ↓", "choose a message; y copies it"),
         ("pgup pgdn", "scroll, back to the first message"),
         ("l", "your other chats"),
-        ("c", "close the chat; o opens it again"),
-        ("e", "write again what was refused"),
+        ("c", "close the chat; o reopens it"),
+        ("e", "edit and resend what was refused"),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "new_chat", "New chat"),
         Binding("enter", "write", "Write"),
         Binding("l", "chats", "Chats"),
-        Binding("o", "reopen", "Open again"),
+        Binding("o", "reopen", "Reopen"),
         Binding("c", "close", "Close"),
         Binding("e", "take_back", "Write again"),
     ]
@@ -61,6 +66,8 @@ class ChatPanel(ConversationPanel):
         self.loaded = False
         """Whether it is known which chats there are."""
         self._keys: tuple[object, ...] = ()
+        self._listed: dict[str, Chat] = {}
+        """The newest chats as they were read last."""
         self._asked: tuple[NewChat, str] | None = None
         """What was asked last, and its key: asked once more, it is the same chat."""
 
@@ -83,15 +90,15 @@ class ChatPanel(ConversationPanel):
                 self.meter.set_state(State.DOWN, "no chats")
 
         try:
-            page = await retry(lambda: self.api.chats(limit=20), on_error=failed)
+            page = await retry(lambda: self.api.chats(limit=LISTED), on_error=failed)
         except ClientError:
             return
         self.loaded = True
         self.chat_view.empty_text = NO_CHAT
+        self._set_listed(page.items)
+        newest = [chat for chat in page.items if is_open(chat)][:SESSIONS_AT_START]
         # The newest last, so that it is the one in view.
-        chat_sessions = [self.open_session(chat) for chat in reversed(page.items) if is_open(chat)][
-            -4:
-        ]
+        chat_sessions = [self.open_session(chat) for chat in reversed(newest)]
         if self.current is None:
             self.show_session(self._to_begin_with(page.items, chat_sessions))
         self.request_redraw()
@@ -113,14 +120,28 @@ class ChatPanel(ConversationPanel):
 
     async def _refresh_remote(self) -> None:
         try:
-            page = await self.api.chats(limit=1)
+            page = await self.api.chats(limit=LISTED)
         except ClientError:
             return  # there is another time
-        for chat in page.items:
+        self._set_listed(page.items)
+        for chat in page.items[:1]:
             if self.loaded and is_open(chat) and chat.id not in self.chat_sessions:
                 chat_session = self.open_session(chat)
                 if self.current is None:
                     self.show_session(chat_session)
+
+    def _set_listed(self, chats: list[Chat]) -> None:
+        self._listed = {chat.id: chat for chat in chats}
+        self.request_redraw()
+
+    @property
+    def _unread(self) -> int:
+        """The unread messages of the newest chats, and of all that are entered."""
+        entered = self.chat_sessions
+        others = (chat for key, chat in self._listed.items() if key not in entered)
+        return sum(one.unread for one in entered.values()) + sum(
+            chat.unread.customer for chat in others
+        )
 
     # -- painting
 
@@ -129,13 +150,13 @@ class ChatPanel(ConversationPanel):
         self.chat_view.redraw(in_view=self.in_view)
         current = self.current
         self.show_meter(current.meter if current is not None else None)
-        unread = sum(one.unread for one in self.chat_sessions.values())
+        unread = self._unread
         if current is None:
             self.set_badge(unread)
             self.set_summary(Content.assemble(("n asks support something", "$wire-ink")))
             return
         employee = current.chat.employee
-        nobody = f"{employee.name}, away" if employee else "nobody has it yet"
+        nobody = f"{employee.name}, offline" if employee else "waiting for support"
         if not current.open:
             nobody = "closed"
         self.set_badge(unread, chat_format.presence(current, nobody))
@@ -215,7 +236,7 @@ class ChatPanel(ConversationPanel):
         except SignedOut:
             return
         except ClientError as error:
-            words = f"{message_for(error)} Press n to try again; it is kept."
+            words = f"{message_for(error)} Press n to try again; your text is kept."
             self.notify(words, title="Chat not opened", severity="warning")
             return
         self._asked = None
@@ -226,7 +247,7 @@ class ChatPanel(ConversationPanel):
 
     def what_closes(self, chat_session: ChatSession) -> str:
         """The words under the question whether to close it."""
-        return f"{plain(chat_session.chat.subject)}\n\nYou can open it again at any time."
+        return f"{plain(chat_session.chat.subject)}\n\nYou can reopen it at any time."
 
     def _order_in_view(self) -> str | None:
         panel = self.services.find_panel(OrdersPanel)

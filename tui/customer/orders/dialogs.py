@@ -164,7 +164,7 @@ def _labelled(
 
 
 def _facts(order: Order, now: datetime, width: int) -> Content:
-    driver = "none" if order.status.terminal else "not named yet"
+    driver = "none" if order.status.terminal else "not assigned yet"
     if order.driver:
         driver = f"{plain(order.driver.name)}, {plain(order.driver.vehicle)}"
     lines = _labelled("To", plain(order.address.text), width)
@@ -218,7 +218,7 @@ class CancelScreen(Dialog[str]):
             box.border_title = Content(f"Cancel order #{order.number:04d}?")
             box.border_subtitle = "esc keeps it"
             yield Static(self._question(), markup=False)
-            yield Input(id="reason", compact=True, max_length=500, placeholder="why, if you like")
+            yield Input(id="reason", compact=True, max_length=500, placeholder="why (optional)")
             with Horizontal():
                 yield Button("Keep it", id="keep", compact=True)
                 yield Button("Cancel the order", id="cancel", variant="error", compact=True)
@@ -230,8 +230,8 @@ class CancelScreen(Dialog[str]):
     def _question(self) -> str:
         order = self._order
         return (
-            f"{plain(order.restaurant.name)}, {euros(order.total_cents)}. They have not begun to "
-            "cook. Once they have, it cannot be cancelled."
+            f"{plain(order.restaurant.name)}, {euros(order.total_cents)}. They have not started "
+            "cooking. Once they have, it cannot be cancelled."
         )
 
     def _refresh(self) -> None:

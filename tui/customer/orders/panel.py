@@ -42,7 +42,7 @@ class OrdersPanel(Panel):
         ("n", "new order"),
         ("enter", "details of an order"),
         ("o", "order the same again"),
-        ("c", "cancel, until they cook"),
+        ("c", "cancel, before they cook"),
         ("/", "filter the orders; esc clears"),
         ("r", "refresh"),
     )
@@ -119,7 +119,7 @@ class OrdersPanel(Panel):
     def on_refused(self, order: Order, reason: str) -> None:
         """Report that this order is not followed any more, and why."""
         self.notify(
-            f"Not followed any more: {reason} Press r to retry.",
+            f"No longer updated: {reason} Press r to retry.",
             title=order_title(order),
             severity="warning",
         )
@@ -199,7 +199,7 @@ class OrdersPanel(Panel):
         if order.status in CANCELLABLE:
             yield SystemCommand("Cancel the order", name, self.action_cancel_order)
 
-    def action_retry(self) -> None:
+    def reload(self) -> None:
         """Read the newest orders again."""
         self.feed.reload()
 
@@ -226,8 +226,8 @@ class OrdersPanel(Panel):
                 self._open_again(order)
 
         words = (
-            f"You have begun a basket of {existing.count} at {plain(order.restaurant.name)}. "
-            "The dishes of this order would take its place."
+            f"You have a basket of {existing.count} at {plain(order.restaurant.name)}. "
+            "The dishes of this order would replace it."
         )
         self.app.push_screen(
             ConfirmScreen("Order again", words, yes="Replace it", no="Keep it"), answered

@@ -128,7 +128,7 @@ class DriversPanel(Panel):
                 "Along the streets, to the doors and back",
                 self.action_simulate,
             )
-        yield SystemCommand("Refresh the drivers", "Read the list again now", self.action_retry)
+        yield SystemCommand("Refresh the drivers", "Refresh the list now", self.action_retry)
 
     def redraw(self) -> None:
         """Apply the board, then draw list, map, card and edge."""
@@ -191,7 +191,7 @@ class DriversPanel(Panel):
         self.app.stylesheet.update_nodes([self, self.view, self.map])
         self.screen.set_focus(self.view if on_map else self.map)
 
-    def action_retry(self) -> None:
+    def reload(self) -> None:
         """Read the drivers again now."""
         if self.controller is not None:
             self.controller.reload()

@@ -75,7 +75,7 @@ class OrderActions:
         elif order.status is OrderStatus.PLACED:
             self.step(order)
         else:
-            self._host.toast(f"#{order.number} is cooked already; its time is the driver's now.")
+            self._host.toast(f"#{order.number} is cooked already; only the driver can be late now.")
 
     def change_driver(self, order: Order) -> None:
         """Assign a driver, or another one."""
@@ -139,7 +139,7 @@ class OrderActions:
                 self._host.toast(f"#{order.number}: {refusal.message}", error=True)
         except ClientError as error:
             self._host.toast(
-                f"#{order.number} may be unchanged: {error.message} Look at it and try again.",
+                f"#{order.number} may not have changed: {error.message} Check it and try again.",
                 error=True,
             )
         finally:
@@ -213,10 +213,10 @@ def conflict_message(seen: Order, present: Order, words: str) -> str:
         now, before = STATUS_LOOKS[present.status][1], STATUS_LOOKS[seen.status][1]
         return (
             f"{last.by.name} was quicker: {number} is now “{now}”{reason}, "
-            f"not “{before}” any more. Nothing was changed by you."
+            f"not “{before}” any more. You changed nothing."
         )
     driver = present.driver.name if present.driver else "nobody"
     return (
-        f"{number} has changed meanwhile: {driver} brings it now. Nothing was changed by you; "
+        f"{number} has changed meanwhile: {driver} brings it now. You changed nothing; "
         "look at it and press the key again."
     )

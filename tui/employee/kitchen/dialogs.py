@@ -109,7 +109,7 @@ REJECTIONS = (
     "We are too busy right now.",
     "A dish you ordered is sold out.",
     "We are closing for today.",
-    "Your address is too far for us.",
+    "Your address is too far away for us.",
 )
 CANCELLATIONS = (
     "Something went wrong in the kitchen.",
@@ -188,7 +188,7 @@ class DriverScreen(Dialog[str]):
         with Vertical(classes="box") as box:
             box.border_title = Content(f"{self._verb} #{self._order.number}?")
             box.border_subtitle = "enter chooses · esc closes"
-            yield Static("Looking who is free …", id="words", markup=False)
+            yield Static("Checking who is free…", id="words", markup=False)
             options = OptionList(id="drivers")
             options.styles.height = "auto"
             yield options

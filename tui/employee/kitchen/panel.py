@@ -72,16 +72,16 @@ class KitchenPanel(Panel):
     REDRAW_SECONDS = 0.2
     CARD_BODY = (30, 10)
     KEYS = (
-        ("←↑↓→", "go among the orders"),
+        ("←↑↓→", "choose an order"),
         ("enter", "accept, next step; clears a cancelled one"),
         ("R", "reject or cancel, with a reason"),
-        ("d", "name the driver, or another"),
+        ("d", "assign a driver, or change it"),
         ("e", "change the minutes"),
         ("space", "the whole order"),
         ("s", "menu: sold out, prices, dishes"),
         ("n", "go to the next new order"),
         ("m", "mute the bell, and back"),
-        ("r", "read the orders again"),
+        ("r", "refresh the orders"),
     )
     DEFAULT_CSS = """
     KitchenPanel {
@@ -145,7 +145,7 @@ class KitchenPanel(Panel):
             self.meter,
             self.request_redraw,
         )
-        self.action_retry()
+        self.reload()
 
     def drop_connection(self) -> bool:
         """Cut the stream; what was missed is replayed when it is back."""
@@ -156,7 +156,7 @@ class KitchenPanel(Panel):
         yield SystemCommand("Menu and sold out", "Dishes, prices, what is gone", self.action_menu)
         yield SystemCommand(
             "Bell on" if self.alarm.muted else "Mute the bell",
-            "It rings until new orders are looked at",
+            "It rings until new orders are seen",
             self.action_mute,
         )
 
@@ -217,7 +217,7 @@ class KitchenPanel(Panel):
 
     # -- keys
 
-    def action_retry(self) -> None:
+    def reload(self) -> None:
         """Read the orders again, now."""
         if self.feed is not None:
             self.run_worker(self.feed.run(), group=FEED, exclusive=True, exit_on_error=False)

@@ -23,7 +23,7 @@ class QueueList(RowList):
     """A chat a row."""
 
     DEFAULT_CSS = "QueueList { height: 1fr; }"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Take up")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Claim")]
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(id="queue")

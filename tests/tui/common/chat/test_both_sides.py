@@ -13,6 +13,7 @@ from support.waiting import wait_until
 from tui.common.chat.panel import ConversationPanel
 from tui.common.client.meter import State
 from tui.customer.chat.dialogs import NewChatScreen
+from tui.customer.chat.panel import SESSIONS_AT_START
 from tui.employee.support.panel import SupportPanel
 
 
@@ -21,7 +22,7 @@ async def ask(customer: Side, subject: str) -> None:
     await customer.go()
     await customer.press("n")
     await wait_until(lambda: isinstance(customer.app.screen, NewChatScreen), what="the dialog")
-    await customer.sees("What is it about?", "None of them")
+    await customer.sees("What is it about?", "None")
     await customer.send_typing(subject)
     await customer.live()
     await customer.sees(subject, "Write to support")
@@ -176,7 +177,7 @@ async def test_a_chat_is_closed_and_opened_again(demo_server: LiveServer, tmp_pa
         assert not customer.panel.chat_view.has_class("-open")
         await customer.press(str(customer.panel.number), "o")
         await customer.sees("Write to support")
-        await employee.sees("takes it up")
+        await employee.sees("claims it")
         await employee.press("t")
         await employee.sees("Write to the customer")
         await employee.send_typing("Back again")
@@ -190,9 +191,9 @@ async def test_who_types_as_the_chat_is_closed_presses_no_command(
     chat = (await guest.get("/chats")).must(200).json["items"][0]
     await customer.press("h", "i")
     (await desk.post(f"/chats/{chat['id']}/close")).must(200)
-    await customer.sees("Closed by Maya. esc, then o opens it again")
+    await customer.sees("Closed by Maya. esc, then o reopens it")
     await customer.press("space", "o", "c", "n", "2", "enter")
-    await customer.told("What you have written stays here.")
+    await customer.told("Your text stays here.")
     chat_session = customer.panel.current
     assert chat_session is not None
     assert not chat_session.open
@@ -268,7 +269,7 @@ async def test_in_a_closed_chat_that_is_chosen_keys_are_commands(
     customer.panel.action_chats()  # type: ignore[attr-defined]
     await customer.sees("Your chats", "First", "Second")
     await customer.press("down", "enter")
-    await customer.sees("Closed by Ana K. o opens it again")
+    await customer.sees("Closed by Ana K. o reopens it")
     assert customer.app.focused is customer.panel.chat_view.messages
     await customer.press("o")
     await wait_until(lambda: composer.has_focus, what="the field again")
@@ -307,3 +308,29 @@ async def test_an_error_in_a_chat_session_is_shown(customer: Side) -> None:
     chat_session.send("boom")
     await customer.sees("Stopped by an error")
     assert chat_session.meter.state is State.DOWN
+
+
+async def test_all_that_is_unread_is_counted_also_in_chats_that_are_not_entered(
+    demo_server: LiveServer, tmp_path: Path, guest: Rest, desk: Rest
+) -> None:
+    async def told(chat: dict[str, str], count: int) -> None:
+        for number in range(count):
+            body = {"client_id": f"{chat['id']}-{number}", "text": f"number {number}"}
+            (await desk.post(f"/chats/{chat['id']}/messages", body)).must(201)
+
+    chats = [
+        (await guest.post("/chats", {"subject": f"No. {number}"})).must(201).json
+        for number in range(SESSIONS_AT_START + 1)
+    ]
+    await told(chats[0], 1)
+    await told(chats[-1], 60)
+    async with customer_side(demo_server.url, tmp_path) as customer:
+        await customer.live()
+        await wait_until(lambda: customer.panel.badge == 61, what="all of them")
+        assert len(customer.panel.chat_sessions) == SESSIONS_AT_START
+        await told(chats[-1] | {"id": chats[-2]["id"]}, 1)
+        await wait_until(lambda: customer.panel.badge == 62, what="one more")
+        assert customer.panel.current is not None
+        assert len(customer.panel.current.conversation.messages) == 50
+        await customer.go()
+        await wait_until(lambda: customer.panel.badge == 2, what="those in view to be read")

@@ -186,7 +186,7 @@ async def test_an_order_that_is_cooked_cannot_be_cancelled_and_says_why(
     await kitchen.step(order_id, "accepted", eta_minutes=30)
     async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
         await pilot.press("c")
-        await sees(app, "They have not begun to")
+        await sees(app, "They have not started")
         await kitchen.step(order_id, "preparing")
         await sees(app, "has started cooking")
         await pilot.press("escape")

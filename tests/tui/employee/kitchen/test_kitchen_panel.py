@@ -251,14 +251,14 @@ async def test_dishes_are_sold_out_added_changed_and_removed(
         await window.sees(f"{first}: sold out.")
         assert (await dish(first) or {})["available"] is False
         await window.press("space")
-        await window.sees(f"{first}: there again.")
+        await window.sees(f"{first}: available again.")
         await window.press("a", *"Laab [b]", "enter", *"hot", "enter", *"9,5", "enter")
         await window.sees("Laab [b] is saved.", "9.50")
         assert (await dish("Laab [b]") or {})["price_cents"] == 950
         await window.press("enter", "tab", "tab")
         window.app.screen.query_one("#price_cents", Input).value = "dear"
         await window.press("enter")
-        await window.sees("Give the price as a number")
+        await window.sees("Enter the price as a number")
         window.app.screen.query_one("#price_cents", Input).value = "10"
         await window.press("enter")
         await window.sees("10.00")
@@ -351,8 +351,8 @@ async def test_the_panel_warns_while_the_server_is_away_and_recovers(
     async with kitchen_window(server.url, tmp_path) as window:
         await window.sees(f"#{order.number}")
         await asyncio.to_thread(server.kill)
-        await window.sees("No news since")
+        await window.sees("No updates since")
         assert f"#{order.number}" in window.text, "what was known stays in view"
         await asyncio.to_thread(server.start)
         await window.live()
-        await wait_until(lambda: "No news since" not in window.text, what="all is well")
+        await wait_until(lambda: "No updates since" not in window.text, what="all is well")
