@@ -210,6 +210,14 @@ class Panel(Vertical):
         """What would be lost with this window, in a sentence; None where there is nothing."""
         return None
 
+    def filter(self) -> None:
+        """Filter what it lists: by default the first list in it that can be filtered."""
+        from tui.common.widgets.row_list import RowList
+
+        lists = (rows for rows in self.query(RowList) if rows.check_action("filter", ()))
+        if (rows := next(lists, None)) is not None:
+            rows.action_filter()
+
     def action_retry(self) -> None:
         """Try again now whatever waits for its next attempt, and read again what is shown."""
         from tui.common.client.retry import retry_now

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 from datetime import datetime
+from math import inf
 from typing import ClassVar
 
 from textual.app import ComposeResult, SystemCommand
@@ -68,6 +69,13 @@ class DriverPanel(Panel):
     def drop_connection(self) -> bool:
         """Drop the driver's stream, or the poll that replaces it."""
         return self.tracker is not None and self.tracker.drop_connection()
+
+    def worker_failed(self, group: str, message: str) -> None:
+        """Say it on the map too, where it was the tracker."""
+        super().worker_failed(group, message)
+        if group == self.TRACKER_GROUP and self.tracker is not None:
+            self.tracker.error, self._retry_at = message, inf
+            self.needs_redraw = True
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the command palette offers."""
