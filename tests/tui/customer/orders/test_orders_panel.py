@@ -145,6 +145,9 @@ async def test_orders_are_filtered_by_typing(
         await pilot.press("escape")
         await sees(app, "● Accepted")
         assert table.option_count == all_of_them
+        app.set_focus(None)  # the panel in front is filtered wherever the focus is
+        await pilot.press("slash", *"accepted", "enter")
+        assert [option.id for option in table.options] == [order_id]
 
 
 async def test_details_show_everything_and_stay_current(
