@@ -10,6 +10,17 @@ from textual.content import Content
 from tui.common.sanitize import plain
 
 BLOCKS = "▁▂▃▄▅▆▇█"
+
+STATUS_LOOKS: dict[str, tuple[str, str, str]] = {
+    "placed": ("○", "Placed", "$p-rest"),
+    "accepted": ("●", "Accepted", "$p-ws"),
+    "preparing": ("◐", "Cooking", "$warning"),
+    "ready": ("◆", "Ready", "$accent"),
+    "out_for_delivery": ("▶", "On its way", "$primary"),
+    "delivered": ("✓", "Delivered", "$wire-ink"),
+    "cancelled": ("✕", "Cancelled", "$error"),
+}
+"""Glyph, name and colour of each status of an order; the glyph is enough without colour."""
 COARSE = ((60, "m", 5400), (3600, "h", 129_600), (86_400, "d", 34_560_000))
 """Units of an age: length in seconds, letter, and the age from which the next one is used."""
 YEAR = 31_557_600

@@ -51,8 +51,6 @@ class Panel(Vertical):
     """
 
     TITLE: ClassVar[str] = ""
-    SHORT: ClassVar[str] = ""
-    """Its name on the strip of tabs, where `TITLE` is too long."""
     PATTERN: ClassVar[Pattern] = Pattern.REST
     METER: ClassVar[str] = ""
     """The name of the meter its wire line starts with; `TITLE` by default."""
@@ -223,6 +221,14 @@ class Panel(Vertical):
     def unsaved(self) -> str | None:
         """What would be lost with this window, in a sentence; None where there is nothing."""
         return None
+
+    def filter(self) -> None:
+        """Filter what it lists: by default the first list in it that can be filtered."""
+        from tui.common.widgets.row_list import RowList
+
+        lists = (rows for rows in self.query(RowList) if rows.check_action("filter", ()))
+        if (rows := next(lists, None)) is not None:
+            rows.action_filter()
 
     def action_retry(self) -> None:
         """Try again now whatever waits for its next attempt, and read again what is shown."""
