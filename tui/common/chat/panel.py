@@ -56,12 +56,16 @@ class ConversationPanel(Panel):
         return self._store
 
     def unsaved(self) -> str | None:
-        """Messages that are neither sent nor on the disk."""
-        count = 0 if self._store is None else len(self._store.unkept)
-        if not count:
+        """What is neither sent nor on the disk: messages, and what is half written."""
+        if self._store is None:
             return None
-        messages = f"{count} chat messages are" if count > 1 else "A chat message is"
-        return f"{messages} not sent yet, and could not be kept on the disk."
+        self.chat_view.save_draft()
+        count, parts = len(self._store.unkept), []
+        if count:
+            parts.append(f"{count} chat messages are" if count > 1 else "A chat message is")
+        if self._store.unkept_drafts:
+            parts.append("A half-written message is")
+        return " ".join(f"{one} not sent yet, and could not be kept on the disk." for one in parts)
 
     def open_session(self, chat: Chat) -> ChatSession:
         """The running session of that chat."""

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import chain
 from typing import ClassVar
 
 from textual import events, on
@@ -144,16 +145,18 @@ class SupportPanel(ConversationPanel):
             self.refresh_bindings()
 
     def _go_on(self) -> None:
-        """Once the queue is there: in view is a chat with something unsent, else one's own."""
+        """Once the queue is there, show a chat with something unsent or half written, else one's
+        own."""
         if self._begun or self.feed is None or not self.feed.loaded:
             return
         self._begun = True
         unsent = [self.queue.get(chat_id) for chat_id in self.store.chats()]
-        mine = next(filter(None, unsent), None) or next(
-            filter(self.queue.is_mine, self.queue), None
-        )
-        if mine is not None and self.current is None:
-            self.show_chat(mine)
+        drafts = self.store.drafts()
+        mine = [chat for chat in self.queue if self.queue.is_mine(chat)]
+        half_written = (chat for chat in mine if chat.id in drafts)
+        first = next(chain(filter(None, unsent), half_written, mine), None)
+        if first is not None and self.current is None:
+            self.show_chat(first)
 
     def _show_trouble(self) -> None:
         """Words above the queue while it may be old: the wire line shows the room in view."""
