@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Iterable
+from functools import partial
 from typing import ClassVar
 
 from textual.app import ComposeResult, SystemCommand
@@ -12,7 +13,7 @@ from textual.content import Content
 from server.features.chat.schemas import Chat, ChatMessage, NewChat
 from tui.common.chat import format as chat_format
 from tui.common.chat.composer import HINT
-from tui.common.chat.panel import TYPING_SECONDS, ConversationPanel
+from tui.common.chat.panel import TYPING_SECONDS, ChatAlert, ConversationPanel
 from tui.common.chat.session import ChatSession
 from tui.common.chat.view import ChatView
 from tui.common.client.errors import ClientError, SignedOut
@@ -182,7 +183,9 @@ class ChatPanel(ConversationPanel):
     def on_message_received(self, chat_session: ChatSession, message: ChatMessage) -> None:
         """Ring where nobody looks."""
         if not self.is_seen(chat_session.id):
-            self.alert(plain(message.sender.name), message.text)
+            unread = partial(chat_session.conversation.is_unread, message)
+            name = plain(message.sender.name)
+            self.alerts.add(ChatAlert(chat_session.id, name, message.text, unread))
 
     # -- what can be done
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
 from itertools import chain
 from typing import ClassVar
 
@@ -14,7 +15,7 @@ from textual.content import Content
 
 from server.features.chat.schemas import Chat
 from tui.common.chat import format as chat_format
-from tui.common.chat.panel import TYPING_SECONDS, ConversationPanel
+from tui.common.chat.panel import TYPING_SECONDS, ChatAlert, ConversationPanel
 from tui.common.chat.session import ChatSession
 from tui.common.chat.view import ChatView
 from tui.common.client.errors import ApiError, ClientError, SignedOut
@@ -203,7 +204,12 @@ class SupportPanel(ConversationPanel):
         if new and self.in_view:
             return  # it has just come up in the queue, before one's eyes
         words = chat.subject if last is None or new else last.text
-        self.alert(plain(chat.customer.name), words)
+        unread = partial(self._needs, chat.id)
+        self.alerts.add(ChatAlert(chat.id, plain(chat.customer.name), words, unread, is_chat=new))
+
+    def _needs(self, chat_id: str) -> bool:
+        chat = self.queue.get(chat_id)
+        return chat is not None and self.queue.needs(chat)
 
     # -- what can be done
 
