@@ -1,4 +1,4 @@
-"""The server as a process of its own: `python -m server`."""
+"""The server as a separate process: `python -m server`, or a fork that behaves the same."""
 
 import os
 import signal
@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from support.ports import free_port
+from support.preloaded import Forked, fork
 
 ROOT = Path(__file__).resolve().parents[2]
 JWT_SECRET = "a-secret-that-only-the-tests-sign-their-tokens-with"
@@ -45,7 +46,7 @@ UNLIMITED = dict.fromkeys(
 def server_environment(
     data_dir: Path, redis_url: str = "", more: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """The environment of a server under test: none of the machine's own settings get in."""
+    """The environment of a server under test, without this machine's own settings."""
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -63,9 +64,10 @@ def server_environment(
 
 
 class ServerProcess:
-    """One server process, or a gunicorn with one worker, which may open so many `files`.
+    """One server process, or a gunicorn with one worker, which may open at most `files` files.
 
-    It may be killed and started again: port, data and log stay.
+    A server is forked from one that has imported it, unless `env` holds more than settings. It may
+    be killed and started again: port, data and log stay.
     """
 
     def __init__(
@@ -87,6 +89,9 @@ class ServerProcess:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_path = data_dir / f"server-{self.port}.log"
         self.environment = server_environment(data_dir, redis_url, env)
+        # What else is in the environment is read by the interpreter as it starts.
+        own = all(name.startswith("TIFFIN_") for name in env or ())
+        self.forked = module == "server" and not gunicorn and own and hasattr(os, "fork")
         self.arguments = ["--port", str(self.port)]
         self.arguments += ["--host", host] if host else []
         self.arguments += ["--demo"] if demo else []
@@ -95,11 +100,11 @@ class ServerProcess:
             self.arguments = ["server.app:create_runner", "-b", f"127.0.0.1:{self.port}"]
             self.arguments += ["-k", "aiohttp.GunicornUVLoopWebWorker", "-w", "1"]
         self.files = files
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
 
     @property
     def running(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process runs."""
         return self.process is not None and self.process.poll() is None
 
     @property
@@ -109,16 +114,19 @@ class ServerProcess:
         return self.process.pid
 
     def start(self, seconds: float = 60) -> "ServerProcess":
-        """Start it and return once `/readyz` says yes."""
+        """Start it and return once `/readyz` is 200."""
         self.spawn()
         self.wait_ready(seconds)
         return self
 
     def spawn(self) -> None:
-        """Start it without waiting, as when several have to start together."""
+        """Start it without waiting, for several that have to start together."""
         assert not self.running, "this server is already running"
         self.data_dir.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
+            if self.forked:
+                self.process = fork(self.arguments, self.environment, self.log_path, self.files)
+                return
             self.process = subprocess.Popen(
                 [*self._limits(), sys.executable, "-m", self.module, *self.arguments],
                 cwd=ROOT,
@@ -129,13 +137,13 @@ class ServerProcess:
             )
 
     def _limits(self) -> list[str]:
-        """What starts a process that may open only so many files."""
+        """The command prefix for a process that may open only this many files."""
         if self.files is None:
             return []
         return ["sh", "-c", f'ulimit -n {self.files} && exec "$@"', "sh"]
 
     def wait_ready(self, seconds: float = 60) -> None:
-        """Return once `/readyz` answers 200; AssertionError with the log where it doesn't."""
+        """Return once `/readyz` answers 200; otherwise AssertionError with the log."""
         deadline = time.monotonic() + seconds
         while not self.ready():
             if not self.running:
@@ -148,7 +156,7 @@ class ServerProcess:
             time.sleep(0.03)
 
     def ready(self) -> bool:
-        """Whether `/readyz` answers 200 right now."""
+        """Whether `/readyz` answers 200 now."""
         try:
             with urllib.request.urlopen(f"{self.url}/readyz", timeout=2) as answer:
                 return bool(answer.status == 200)
@@ -156,7 +164,7 @@ class ServerProcess:
             return False
 
     def terminate(self, seconds: float = 15) -> int:
-        """End it as an operator would (SIGTERM), the hard way after `seconds`.
+        """Stop it with SIGTERM, and kill it after `seconds`.
 
         Returns the exit code, negative for a signal.
         """
@@ -171,22 +179,22 @@ class ServerProcess:
             return self.process.returncode
 
     def kill(self) -> None:
-        """End it in the middle of whatever it does (SIGKILL)."""
+        """Kill it (SIGKILL)."""
         if self.process is not None:
             self.process.kill()
             self.process.wait(timeout=10)
 
     def restart(self) -> None:
-        """Kill it and start it again on the same port and data."""
+        """Kill it and restart it on the same port and data."""
         self.kill()
         self.start()
 
     def log_tail(self, characters: int = 6000) -> str:
-        """The end of what it printed."""
+        """The last lines of its output."""
         if not self.log_path.exists():
             return ""
         return self.log_path.read_text(errors="replace")[-characters:]
 
 
 StartServer = Callable[..., ServerProcess]
-"""What the fixture `start_server` is."""
+"""The type of the fixture `start_server`."""

@@ -11,6 +11,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from tui.common.client.meter import Wire
+from tui.common.compositor import AreaCompositor
 from tui.common.panel import Panel
 from tui.common.redraw import Redraw
 
@@ -160,6 +161,10 @@ class MainScreen(Screen[None]):
     """
 
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._compositor = AreaCompositor()
 
     def get_widget_and_offset_at(self, x: int, y: int) -> tuple[Widget | None, Offset | None]:
         """What the mouse is on. Textual takes the second cell of a wide character for the one that

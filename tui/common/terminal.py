@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual._xterm_parser import BRACKETED_PASTE_END, BRACKETED_PASTE_START, XTermParser
 from textual.app import App
 from textual.binding import Binding, BindingType
@@ -19,8 +19,8 @@ from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
+from tui.common.compositor import AreasUpdate, CellUpdate, TerminalCells
 from tui.common.sanitize import anchored
-from tui.common.terminal_cells import CellUpdate, TerminalCells
 
 if TYPE_CHECKING:
     from io import TextIOWrapper
@@ -36,6 +36,8 @@ PASTE_CHARACTERS = 20_000
 """Of one paste, at most: no field holds more than 4,000, and 2 MB would block the app."""
 TICK_SECONDS = 0.1
 """After that, an Escape was one, and no sequence's beginning."""
+TICKS = 3
+"""So often this is looked at after the last key; a terminal without keys wakes nobody."""
 RESTORE = (
     "\x1b[?2026l\x1b[<u\x1b[?1049l\x1b[?25h\x1b[?7h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l"
     "\x1b[?1006l\x1b[?1015l\x1b[?1016l\x1b[?2004l\x1b[?2048l\x1b[0m"
@@ -67,6 +69,8 @@ class TerminalDriver(LinuxDriver):
         self._on = False
         """Whether the terminal is in the app's hands."""
         self._ended = False
+        self._input_end: tuple[int, int] | None = None
+        """A pipe: written to, it ends the reading of keys."""
         for number in ENDING:
             # One that was ignored stays so, as for `nohup`.
             if self._before[number] is not signal.SIG_IGN:
@@ -76,6 +80,7 @@ class TerminalDriver(LinuxDriver):
     def start_application_mode(self) -> None:
         """Take the terminal."""
         self._on = True
+        self._input_end = os.pipe()
         super().start_application_mode()  # type: ignore[no-untyped-call]
 
     # Without the terminal nothing may touch it: that would stop a process in the background, also
@@ -89,8 +94,14 @@ class TerminalDriver(LinuxDriver):
 
     def disable_input(self) -> None:
         """Read no more keys."""
-        if self._on:
-            super().disable_input()
+        if not self._on:
+            return
+        pipe, self._input_end = self._input_end, None
+        if pipe is not None:
+            os.write(pipe[1], b"\0")
+        super().disable_input()
+        for descriptor in pipe or ():
+            os.close(descriptor)
 
     def write(self, data: str) -> None:
         """Draw, if the app has the terminal, so that it agrees about where everything is."""
@@ -134,9 +145,15 @@ class TerminalDriver(LinuxDriver):
         parser = XTermParser(self._debug)
         shorten = PasteFilter()
         decode = getincrementaldecoder("utf-8")("replace").decode
-        while not self.exit_event.is_set():
+        pipe, ticks = self._input_end, TICKS
+        while pipe is not None and not self.exit_event.is_set():
             events: list[Message] = []
-            if select.select([self.fileno], [], [], TICK_SECONDS)[0]:
+            seconds = TICK_SECONDS if ticks else None
+            ready = select.select([self.fileno, pipe[0]], [], [], seconds)[0]
+            ticks = TICKS if self.fileno in ready else max(0, ticks - 1)
+            if pipe[0] in ready:
+                return
+            if self.fileno in ready:
                 try:
                     data = os.read(self.fileno, 4096)
                 except OSError:
@@ -267,8 +284,9 @@ class TerminalApp(App[None]):
         if not self._batch_count and self._running and not self._closed:
             if isinstance(renderable, LayoutUpdate):
                 self._cells.store(renderable)
-            elif isinstance(renderable, ChopsUpdate):
-                changes: CompositorUpdate | None = self._cells.changes(renderable)
+            elif isinstance(renderable, ChopsUpdate | AreasUpdate):
+                areas = renderable.updates if isinstance(renderable, AreasUpdate) else [renderable]
+                changes = self._cells.changes(areas)
                 cursor = self.screen.outer_size.clamp_offset(self.cursor_position)
                 if changes is None and cursor != self._previous_cursor_position:
                     changes = CellUpdate(())

@@ -39,7 +39,7 @@ def proc_file(worker: psutil.Process, what: str) -> str:
 
 @pytest.fixture(autouse=True)
 async def no_other_workers() -> None:
-    """The workers of earlier tests' servers are gone."""
+    """Wait until the workers of earlier tests' servers are gone."""
     await wait_until(lambda: not photo_workers(), 30, what="the workers of other tests are gone")
 
 
@@ -72,6 +72,7 @@ async def test_a_process_is_kept_warm_over_bad_files_and_replaced_when_it_dies(
     assert (tmp_path / RESULT).read_bytes().startswith(b"\x89PNG")
     [worker] = photo_workers()
     assert worker.nice() > 0, "the event loop has priority"
+    assert "llvmlite" not in proc_file(worker, "maps"), "what it has no use for is not loaded"
     text = tmp_path / "text"
     text.write_text("no picture")
     with pytest.raises(Unreadable):

@@ -50,13 +50,13 @@ async def test_a_bubble_shows_who_when_and_how_far_it_has_come() -> None:
 async def test_what_stands_where_there_are_no_messages_is_painted_when_it_changes() -> None:
     app = ChatWindow(conversation())
     async with app.run_test(size=(60, 20)) as pilot:
-        app.view.message = Content("Reading the messages …")
+        app.view.message = Content("Loading messages…")
         await pilot.pause()
-        assert "Reading the messages" in app.text()
-        app.view.message = Content("Nothing has been said yet.")
+        assert "Loading messages" in app.text()
+        app.view.message = Content("No messages yet.")
         app.view.redraw()
         await pilot.pause()
-        assert "Nothing has been said yet." in app.text()
+        assert "No messages yet." in app.text()
 
 
 async def test_what_is_on_its_way_or_refused_is_marked() -> None:

@@ -219,7 +219,7 @@ async def test_a_question_that_was_begun_is_kept_until_it_is_sent(
         await side.press("n")
         await side.sees("What is it about?")
         await side.press(*"Cold", "escape")
-        await side.told("Press n to go on with it.")
+        await side.told("Press n to continue it.")
         await side.press("ctrl+q")
         await side.sees("A question to support is not sent yet.")
         await side.press("escape", "n")

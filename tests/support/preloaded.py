@@ -1,0 +1,147 @@
+"""Server processes that are forked from one which has imported the server already.
+
+To import it takes most of a server's start. What is forked is a process of its own, which runs
+`server.__main__.main` with its own arguments, environment and log.
+"""
+
+import atexit
+import contextlib
+import gc
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+ROOT = Path(__file__).resolve().parents[2]
+
+_lock = threading.Lock()
+
+
+class Forked:
+    """A forked process, to be used like a `subprocess.Popen`."""
+
+    def __init__(self, pid: int, folder: Path) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._exit = folder / str(pid)
+
+    def poll(self) -> int | None:
+        """The exit code, negative for a signal; None while it runs."""
+        if self.returncode is None:
+            with contextlib.suppress(FileNotFoundError):
+                self.returncode = int(self._exit.read_text())
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code. Raises subprocess.TimeoutExpired."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if timeout is not None and deadline is not None and time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
+            time.sleep(0.005)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        self.send_signal(signal.SIGKILL)
+
+
+def fork(
+    arguments: Sequence[str], environment: Mapping[str, str], log: Path, files: int | None
+) -> Forked:
+    """Start a server that may open so many `files`; what it prints is added to `log`."""
+    with _lock:
+        parent, folder = _parent()
+    assert parent.stdin is not None
+    assert parent.stdout is not None
+    request = {"arguments": arguments, "environment": environment, "log": str(log), "files": files}
+    with _lock:
+        parent.stdin.write(json.dumps(request) + "\n")
+        parent.stdin.flush()
+        return Forked(int(parent.stdout.readline()), folder)
+
+
+@cache
+def _parent() -> tuple["subprocess.Popen[str]", Path]:
+    """The process that forks, one for each process of the tests."""
+    folder = TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    process = subprocess.Popen(
+        [sys.executable, __file__, folder.name],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    def close() -> None:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait(10)
+
+    atexit.register(close)
+    return process, Path(folder.name)
+
+
+def main(folder: Path) -> None:
+    """Fork a server for each line of standard input, until that ends.
+
+    Its pid is printed. Its exit code is written to a file of that name.
+    """
+    import uvloop  # noqa: F401
+
+    import server.__main__
+    import server.app
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the tests say when this ends
+    gc.collect()
+    gc.freeze()
+
+    def reap(*_: object) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                new = folder / f"{ended[0]}.new"
+                new.write_text(str(os.waitstatus_to_exitcode(ended[1])))
+                new.rename(folder / str(ended[0]))
+
+    signal.signal(signal.SIGCHLD, reap)
+    for line in sys.stdin:
+        request = json.loads(line)
+        if pid := os.fork():
+            print(pid, flush=True)
+            continue
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        log = os.open(request["log"], os.O_WRONLY | os.O_APPEND)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.close(log)
+        if request["files"] is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (request["files"],) * 2)
+        os.environ.clear()
+        os.environ.update(request["environment"])
+        sys.exit(server.__main__.main(request["arguments"]))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
