@@ -49,7 +49,7 @@ async def write_without_a_connection(
         await wait_until(lambda: chat_session.meter.state is not State.LIVE, what="the cut")
         await side.send_typing("one")
         await side.send_typing("two")
-        await side.sees("waiting")
+        await side.sees("◌ waiting")
         assert len(chat_session.outbox) == 2
 
 
@@ -72,7 +72,7 @@ async def test_it_is_sent_by_the_next_window(
     async with window(demo_server.url, tmp_path) as side:
         await side.go()
         await side.sees(SUBJECT, "one", "two")
-        await side.misses("waiting")
+        await side.misses("◌ waiting")
         await wait_until(
             lambda: side.panel.current is not None and not side.panel.current.outbox,
             what="them to go",
@@ -92,12 +92,12 @@ async def test_two_windows_that_have_it_send_one_message(
         proxy.failing(every=1)
         proxy.cut()
         await first.send_typing("once")
-        await first.sees("waiting")
+        await first.sees("◌ waiting")
         async with customer_side(demo_server.url, tmp_path) as second:
             await second.go()
             await second.sees("once", "✓")
             proxy.passing()
-            await first.misses("waiting")
+            await first.misses("◌ waiting")
             await first.sees("once", "✓")
     assert await texts(guest, chat["id"]) == ["once"]
 
@@ -154,7 +154,7 @@ async def test_what_the_disk_does_not_keep_is_asked_about(
         proxy.failing(every=1)
         proxy.cut()
         await side.send_typing("one")
-        await side.sees("waiting")
+        await side.sees("◌ waiting")
         await side.pilot.press(*"half", "ctrl+q")
         await side.sees("A chat message is not sent yet", "A half-written message is not sent yet")
 
