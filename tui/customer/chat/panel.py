@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Iterable
+from functools import partial
 from typing import ClassVar
 
 from textual.app import ComposeResult, SystemCommand
@@ -12,7 +13,7 @@ from textual.content import Content
 from server.features.chat.schemas import Chat, ChatMessage, NewChat
 from tui.common.chat import format as chat_format
 from tui.common.chat.composer import HINT
-from tui.common.chat.panel import TYPING_SECONDS, ConversationPanel
+from tui.common.chat.panel import TYPING_SECONDS, ChatAlert, ConversationPanel
 from tui.common.chat.session import ChatSession
 from tui.common.chat.view import ChatView
 from tui.common.client.errors import ClientError, SignedOut
@@ -20,7 +21,7 @@ from tui.common.client.meter import State
 from tui.common.client.retry import retry
 from tui.common.format import message_for
 from tui.common.sanitize import plain
-from tui.customer.chat.dialogs import ChatsScreen, NewChatScreen
+from tui.customer.chat.dialogs import ChatsScreen, NewChatDraft, NewChatScreen
 from tui.customer.orders.panel import OrdersPanel
 
 NO_CHAT = Content.assemble(
@@ -74,6 +75,8 @@ class ChatPanel(ConversationPanel):
         """The newest chats as they were read last."""
         self._asked: tuple[NewChat, str] | None = None
         """What was asked last, and its key: asked once more, it is the same chat."""
+        self.draft = NewChatDraft()
+        """The question that is being asked, until the chat is open."""
 
     def body(self) -> ComposeResult:
         """The chat in view."""
@@ -117,9 +120,13 @@ class ChatPanel(ConversationPanel):
     def _to_begin_with(
         self, chats: list[Chat], chat_sessions: list[ChatSession]
     ) -> ChatSession | None:
-        """Where something is unsent; else the newest that is open, else the newest."""
-        unsent = self.store.chats()
-        waiting = next((chat for chat in chats if chat.id in unsent), None)
+        """Where something is unsent or half written; else the newest that is open, else the
+        newest."""
+        unsent, drafts = self.store.chats(), self.store.drafts()
+        found = (
+            chat for chat in chats if chat.id in unsent or (is_open(chat) and chat.id in drafts)
+        )
+        waiting = next(found, None)
         if waiting is None and chat_sessions:
             return chat_sessions[-1]
         chat = waiting or next(iter(chats), None)
@@ -187,7 +194,9 @@ class ChatPanel(ConversationPanel):
     def on_message_received(self, chat_session: ChatSession, message: ChatMessage) -> None:
         """Ring where nobody looks."""
         if not self.is_seen(chat_session.id):
-            self.alert(plain(message.sender.name), message.text)
+            unread = partial(chat_session.conversation.is_unread, message)
+            name = plain(message.sender.name)
+            self.alerts.add(ChatAlert(chat_session.id, name, message.text, unread))
 
     # -- what can be done
 
@@ -231,9 +240,10 @@ class ChatPanel(ConversationPanel):
         def answered(new: NewChat | None) -> None:
             if new is not None:
                 self.run_worker(self._open(new), group="open-chat", exit_on_error=False)
+            elif self.draft.subject.strip():
+                self.notify("Not sent. Press n to continue it.", title="Question kept")
 
-        begun = self._asked[0] if self._asked is not None else None
-        self.app.push_screen(NewChatScreen(self._order_in_view(), begun), answered)
+        self.app.push_screen(NewChatScreen(self._order_in_view(), self.draft), answered)
 
     async def _open(self, new: NewChat) -> None:
         if self._asked is None or self._asked[0] != new:
@@ -246,11 +256,16 @@ class ChatPanel(ConversationPanel):
             words = f"{message_for(error)} Press n to try again; your text is kept."
             self.notify(words, title="Chat not opened", severity="warning")
             return
-        self._asked = None
+        self._asked, self.draft = None, NewChatDraft()
         self.show_session(self.open_session(chat))
         self.chat_view.redraw(in_view=True)
         if self.in_view:
             self.chat_view.enter()
+
+    def unsaved(self) -> str | None:
+        """What is not on the disk, and a question that was begun: that is in this window alone."""
+        begun = "A question to support is not sent yet." if self.draft.subject.strip() else ""
+        return " ".join(filter(None, [begun, super().unsaved()]))
 
     def what_closes(self, chat_session: ChatSession) -> str:
         """The words under the question whether to close it."""

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
+from itertools import chain
 from typing import ClassVar
 
 from textual import events, on
@@ -13,7 +15,7 @@ from textual.content import Content
 
 from server.features.chat.schemas import Chat
 from tui.common.chat import format as chat_format
-from tui.common.chat.panel import TYPING_SECONDS, ConversationPanel
+from tui.common.chat.panel import TYPING_SECONDS, ChatAlert, ConversationPanel
 from tui.common.chat.session import ChatSession
 from tui.common.chat.view import ChatView
 from tui.common.client.errors import ApiError, ClientError, SignedOut
@@ -145,16 +147,18 @@ class SupportPanel(ConversationPanel):
             self.refresh_bindings()
 
     def _go_on(self) -> None:
-        """Once the queue is there: in view is a chat with something unsent, else one's own."""
+        """Once the queue is there, show a chat with something unsent or half written, else one's
+        own."""
         if self._begun or self.feed is None or not self.feed.loaded:
             return
         self._begun = True
         unsent = [self.queue.get(chat_id) for chat_id in self.store.chats()]
-        mine = next(filter(None, unsent), None) or next(
-            filter(self.queue.is_mine, self.queue), None
-        )
-        if mine is not None and self.current is None:
-            self.show_chat(mine)
+        drafts = self.store.drafts()
+        mine = [chat for chat in self.queue if self.queue.is_mine(chat)]
+        half_written = (chat for chat in mine if chat.id in drafts)
+        first = next(chain(filter(None, unsent), half_written, mine), None)
+        if first is not None and self.current is None:
+            self.show_chat(first)
 
     def _show_trouble(self) -> None:
         """Words above the queue while it may be old: the wire line shows the room in view."""
@@ -201,7 +205,12 @@ class SupportPanel(ConversationPanel):
         if new and self.in_view:
             return  # it has just come up in the queue, before one's eyes
         words = chat.subject if last is None or new else last.text
-        self.alert(plain(chat.customer.name), words)
+        unread = partial(self._needs, chat.id)
+        self.alerts.add(ChatAlert(chat.id, plain(chat.customer.name), words, unread, is_chat=new))
+
+    def _needs(self, chat_id: str) -> bool:
+        chat = self.queue.get(chat_id)
+        return chat is not None and self.queue.needs(chat)
 
     # -- what can be done
 
