@@ -12,10 +12,10 @@ COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --g
 
 export PYTHON
 
-help: ## what there is
+help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{printf "%-18s %s\n", $$1, $$2}'
 
-demo: run-env model ## a server with a small town, its autopilot, and the customer app
+demo: run-env model ## a server with a small town, an autopilot for its kitchens, and the customer app
 	@exec $(PY) -m tui.demo.run --with-parent $(ARGS)
 
 server: run-env model ## the server alone, with the demo's town (ARGS= replaces --demo)
@@ -27,14 +27,14 @@ customer: run-env ## the customer app (SERVER=http://host:port)
 employee: run-env ## the employee app (SERVER=http://host:port)
 	@exec $(PY) -m tui.employee $(if $(SERVER),--server '$(SERVER)') $(ARGS)
 
-test: dev-env model azurite ## the tests, with a Redis of their own (ARGS="-k word")
+test: dev-env model azurite ## run the tests, with a Redis of their own (ARGS="-k word")
 	@$(PYTEST) -m "not soak and not others" -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-all: dev-env model azurite ## what the tests leave out: others' tools, more examples, faults
 	@$(PYTEST) -m "others or hypothesis" --hypothesis-profile all $(ARGS)
 	@FAULT_SECONDS=$${FAULT_SECONDS:-4} $(PYTEST) -m fault $(ARGS)
 
-check: dev-env ## ruff, mypy, and who may import whom
+check: dev-env ## lint, format, types, and who may import whom
 	@failed=; \
 	run() { echo "--- $$1"; shift; "$$@" || failed=yes; }; \
 	run "ruff check" $(PY) -m ruff check .; \
@@ -43,7 +43,7 @@ check: dev-env ## ruff, mypy, and who may import whom
 	run "lint-imports" $(PY) -c "from importlinter.cli import lint_imports_command as main; main()"; \
 	[ -z "$$failed" ]
 
-format: dev-env ## put the code into its form
+format: dev-env ## format the code
 	@$(PY) -m ruff check --fix --quiet . ; $(PY) -m ruff format .
 
 lock: dev-env ## renew the lock files from pyproject.toml (ARGS=--upgrade for newer releases)
@@ -51,13 +51,13 @@ lock: dev-env ## renew the lock files from pyproject.toml (ARGS=--upgrade for ne
 	@$(COMPILE) $(ARGS) --extra production --extra dev -c requirements.lock pyproject.toml \
 		-o requirements-dev.lock
 
-soak: dev-env model ## the long runs, at size
+soak: dev-env model ## long runs, at full size
 	@$(PYTEST) -m soak --timeout 1800 $(ARGS)
 
-faults: dev-env model azurite ## processes killed and brokers broken, alone
+faults: dev-env model azurite ## tests that kill processes and break brokers
 	@FAULT_SECONDS=$${FAULT_SECONDS:-20} $(PYTEST) -m fault --timeout 600 $(ARGS)
 
-bench: dev-env model ## the figures in README (ONLY=name for one)
+bench: dev-env model ## measure the figures in README (ONLY=name for one)
 	@set -e; for file in $(if $(ONLY),benchmarks/$(ONLY).py,benchmarks/*.py); do \
 		name=$$(basename "$$file" .py); \
 		case "$$name" in _*) continue;; esac; \
@@ -72,10 +72,10 @@ audit: dev-env ## known vulnerabilities in the locked dependencies, and an SBOM 
 	@$(PY) -m uv --quiet tool run --from "pip-audit>=2.10.1" pip-audit --strict --disable-pip \
 		--require-hashes -r requirements.lock
 
-pictures: dev-env model ## the pictures in README, from the running apps
+pictures: dev-env model ## take the pictures in README from the running apps
 	@$(PY) -m tools.pictures $(ARGS)
 
-clean: ## remove .venv and what the tools left; the data in .tiffin stays
+clean: ## remove .venv and caches; the data in .tiffin stays
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
 		.schemathesis build dist *.egg-info
 	@find server tui tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -73,13 +73,8 @@ def main() -> None:
     parser.add_argument("--orders", type=int, default=20, help="five changes each (20)")
     options = parser.parse_args()
     print(f"{machine()}; two processes, one database")
-    with tempfile.TemporaryDirectory() as folder:
-        redis = RedisServer(Path(folder))
-        redis.start()
-        try:
-            measure("with Redis", redis.url, options.orders)
-        finally:
-            redis.kill()
+    with tempfile.TemporaryDirectory() as folder, RedisServer(Path(folder)) as redis:
+        measure("with Redis", redis.url, options.orders)
     measure("without Redis", "", options.orders)
 
 

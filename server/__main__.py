@@ -47,9 +47,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tiffin-server", description="The Tiffin server.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('tiffin')}")
-    parser.add_argument("--host", help="address to listen on (127.0.0.1)")
-    parser.add_argument("--port", type=int, help="port to listen on (8080; 0: any free one)")
-    parser.add_argument("--demo", action="store_true", help="a small town to try it with")
+    parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument(
+        "--port", type=int, help="port to listen on (default: 8080; 0: any free one)"
+    )
+    parser.add_argument("--demo", action="store_true", help="run with a demo town")
     parser.add_argument(
         "--demo-public",
         action="store_true",
@@ -57,28 +59,30 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.set_defaults(run=_serve)
     commands = parser.add_subparsers(title="commands")
-    employee = commands.add_parser("add-employee", help="make an employee's account")
+    employee = commands.add_parser("add-employee", help="create an employee's account")
     employee.add_argument("--email", required=True)
     employee.add_argument("--restaurant", required=True, help="a restaurant's id or name")
     employee.add_argument("--name", help="shown to customers (default: from the e-mail)")
     employee.set_defaults(run=_add_employee)
-    restaurant = commands.add_parser("add-restaurant", help="open a restaurant")
+    restaurant = commands.add_parser("add-restaurant", help="add a restaurant")
     restaurant.add_argument("--name", required=True)
     restaurant.add_argument("--cuisine", required=True)
     restaurant.add_argument("--address", required=True)
     restaurant.add_argument("--lat", required=True, help="degrees, WGS 84")
     restaurant.add_argument("--lng", required=True, help="degrees, WGS 84")
     restaurant.add_argument("--description")
-    restaurant.add_argument("--preparation-minutes", help="how long an order usually takes (20)")
     restaurant.add_argument(
-        "--delivery-radius-m", help="how far it delivers, in metres (5000; 0: no limit)"
+        "--preparation-minutes", help="minutes an order usually takes (default: 20)"
+    )
+    restaurant.add_argument(
+        "--delivery-radius-m", help="how far it delivers, in metres (default: 5000; 0: no limit)"
     )
     restaurant.set_defaults(run=_add_restaurant)
     radius = commands.add_parser("set-radius", help="change how far a restaurant delivers")
     radius.add_argument("--restaurant", required=True, help="a restaurant's id or name")
     radius.add_argument("--metres", required=True, type=int, help="as the crow flies; 0: no limit")
     radius.set_defaults(run=_set_radius)
-    driver = commands.add_parser("add-driver", help="put a driver on a restaurant's roster")
+    driver = commands.add_parser("add-driver", help="add a driver to a restaurant")
     driver.add_argument("--restaurant", required=True, help="a restaurant's id or name")
     driver.add_argument("--name", required=True, type=_name)
     driver.add_argument("--vehicle", default="bicycle", type=_name)

@@ -240,8 +240,8 @@ async def _loopback_only(request: web.Request, handler: Handler) -> web.StreamRe
     address = client_address(request)
     if address and not is_loopback(address):
         raise forbidden(
-            "This demo is for the machine it runs on. Whoever runs it opens it to others with"
-            " --demo-public or TIFFIN_DEMO_PUBLIC=1."
+            "This demo is only open to the machine it runs on. Start it with --demo-public or"
+            " TIFFIN_DEMO_PUBLIC=1 to open it to others."
         )
     return await handler(request)
 
@@ -280,12 +280,12 @@ def _add_gauges(services: Services, broker: Broker) -> None:
     metrics.gauge("topics", "Topics this process follows.", lambda: hub.topics)
     metrics.gauge(
         "recent_event_bytes",
-        "Memory that recent events take, without what is encoded of them.",
+        "Memory that recent events take, without their encoded form.",
         lambda: hub.ring_memory.bytes,
     )
     metrics.gauge(
         "broker_messages_rejected",
-        "Messages on the broker that this server's secret has not signed.",
+        "Messages on the broker not signed with this server's secret.",
         lambda: broker.rejected,
     )
     metrics.gauge("log_lines_dropped", "Log lines that nobody read in time.", dropped_lines)

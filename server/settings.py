@@ -178,7 +178,7 @@ class Settings(BaseSettings):
     @classmethod
     def _known_database(cls, url: str) -> str:
         if url and not url.startswith("sqlite:///"):
-            raise ValueError("only sqlite:///<path> is served so far")
+            raise ValueError("only sqlite:///<path> is supported")
         if url.startswith("sqlite:///~"):
             return f"sqlite:///{cls._at_home(Path(url.removeprefix('sqlite:///')))}"
         return url
@@ -200,7 +200,7 @@ class Settings(BaseSettings):
             return value
         networks = tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
         if any(network.prefixlen == 0 for network in networks):
-            raise ValueError("everybody would be believed; name the networks of your proxies")
+            raise ValueError("this would trust everybody; name the networks of your proxies")
         return networks
 
     @field_validator("*", mode="before")
@@ -317,7 +317,7 @@ def stored_secret(path: Path) -> str:
     with _usable(path):
         secret = _made_once(path)
     if len(secret) < SECRET_BYTES:
-        raise SettingsError(f"{path} holds no secret any more; delete it, and one is made anew")
+        raise SettingsError(f"{path} no longer holds a secret; delete it, and a new one is made")
     return secret
 
 

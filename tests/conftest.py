@@ -1,4 +1,4 @@
-"""What every test may ask for: a real Redis, real server processes, a live server."""
+"""Fixtures for all tests: a real Redis, real server processes, a live server."""
 
 import gc
 import os
@@ -46,16 +46,14 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def state_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A state folder of the run's own: no test reads or writes the user's."""
+    """A state folder for this run: no test reads or writes the user's."""
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def cheap_hashes() -> Iterator[int]:
-    """Servers in this process hash passwords with little memory: much faster, and else the same.
-
-    Gives the memory in KiB that production uses; `full_hashes` puts it back for one test.
-    """
+    """Servers in this process hash passwords with little memory: much faster, and otherwise the
+    same. Yields the memory in KiB that production uses; `full_hashes` restores it for one test."""
     from server.features.accounts import passwords
 
     full = passwords.MEMORY_KIB
@@ -74,11 +72,9 @@ def full_hashes(monkeypatch: pytest.MonkeyPatch, cheap_hashes: int) -> None:
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """The redis-server that the whole run shares. Don't break this one: `own_redis` is for that."""
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.kill()
+    """The redis-server that the whole run shares. Don't break it: `own_redis` is for that."""
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
 
 
 @pytest.fixture
@@ -90,29 +86,23 @@ def redis_url(redis_server: RedisServer) -> str:
 
 @pytest.fixture
 def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A Redis of the test's own, running, to be stopped, killed, frozen and restarted."""
-    server = RedisServer(tmp_path_factory.mktemp("own-redis"))
-    server.start()
-    yield server
-    server.kill()
+    """A running Redis for this test alone, to be stopped, killed, frozen and restarted."""
+    with RedisServer(tmp_path_factory.mktemp("own-redis")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
-    """The blob store that the whole run shares; where there is none, the test is skipped."""
-    store = Azurite(tmp_path_factory.mktemp("azurite"))
-    store.start()
-    yield store
-    store.kill()
+    """The blob store that the whole run shares; without Azurite, the test is skipped."""
+    with Azurite(tmp_path_factory.mktemp("azurite")) as store:
+        yield store
 
 
 @pytest.fixture
 def own_azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
-    """A blob store of the test's own, to kill and start again."""
-    store = Azurite(tmp_path_factory.mktemp("own-azurite"))
-    store.start()
-    yield store
-    store.kill()
+    """A blob store for this test alone, to kill and restart."""
+    with Azurite(tmp_path_factory.mktemp("own-azurite")) as store:
+        yield store
 
 
 @pytest.fixture
@@ -125,10 +115,10 @@ def data_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start_server(data_dir: Path) -> Iterator[StartServer]:
-    """Start `python -m server` as often as wanted: `start_server(redis_url=..., demo=True)`.
+    """Starts `python -m server`, as many as needed: `start_server(redis_url=..., demo=True)`.
 
-    All share `data_dir` unless told another; `wait=False` does not wait for readiness. What they
-    printed is shown when the test fails.
+    All share `data_dir` unless given another; `wait=False` does not wait for readiness. Their
+    output is shown when the test fails.
     """
     started: list[ServerProcess] = []
 
@@ -151,8 +141,8 @@ def start_server(data_dir: Path) -> Iterator[StartServer]:
 def two_on_redis(
     tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer
 ) -> Iterator["Two"]:
-    """Two processes on one database and the shared Redis, for the whole run: leave them whole,
-    and open a restaurant of your own there."""
+    """Two processes on one database and the shared Redis, for the whole run: leave them running,
+    and open a restaurant for your test."""
     from support.two_processes import two_processes
 
     with two_processes(tmp_path_factory.mktemp("two-on-redis"), redis_server.url) as two:
@@ -161,7 +151,7 @@ def two_on_redis(
 
 @pytest.fixture(scope="session")
 def without_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Two"]:
-    """The same on one database and nothing else."""
+    """Two processes on one database, without Redis."""
     from support.two_processes import two_processes
 
     with two_processes(tmp_path_factory.mktemp("without-redis")) as two:
@@ -175,7 +165,7 @@ async def live_server(
     """A server in this loop, without Redis, on a port of its own; its town is empty.
 
     The mark `server_settings(**changes)` changes its settings. `support.town.open_restaurant` fills
-    it; `support.live_server` starts others.
+    the town; `support.live_server` starts other servers.
     """
     from support.live_server import running_server, settings_for
 
@@ -196,7 +186,7 @@ async def demo_server(data_dir: Path) -> AsyncIterator["LiveServer"]:
 
 @pytest.fixture
 async def rest(live_server: "LiveServer") -> AsyncIterator["Rest"]:
-    """A client of `live_server` that is nobody yet; `another()` makes more."""
+    """A client of `live_server` that is not logged in; `another()` makes more."""
     from support.rest import Rest
 
     async with Rest(live_server.url) as client:

@@ -1,4 +1,4 @@
-"""What the design promises and import-linter cannot say."""
+"""What the design promises and import-linter cannot check."""
 
 import ast
 import configparser
@@ -34,7 +34,7 @@ def module_of(path: Path) -> str:
 
 @cache
 def imports_of(path: Path) -> frozenset[str]:
-    """Every module a file imports, wherever in it; `from a import b` counts as `a` and `a.b`."""
+    """Every module a file imports, anywhere in it; `from a import b` counts as `a` and `a.b`."""
 
     def found() -> Iterator[str]:
         for node in ast.walk(ast.parse(path.read_text())):
@@ -72,7 +72,7 @@ def test_features_reach_each_other_only_through_service_and_schemas() -> None:
                 assert target[3] in ("service", "schemas"), f"{module_of(path)} imports {imported}"
 
 
-def test_only_the_edges_of_a_feature_speak_http() -> None:
+def test_only_the_edges_of_a_feature_import_http() -> None:
     edges = DOORS | {"routes", "setup"}
     for path in FEATURES.rglob("*.py"):
         if path.stem not in edges:
@@ -86,7 +86,7 @@ def test_a_feature_can_be_imported_for_its_schemas_alone() -> None:
         assert not imports_of(opening), f"{opening} must import nothing: schemas are free"
 
 
-def test_every_feature_is_under_contract() -> None:
+def test_every_feature_has_an_import_contract() -> None:
     layered = linter_contract("inside-a-feature")["containers"].split()
     named = set(re.findall(r"\w+", linter_contract("features")["layers"]))
     for feature in features():
@@ -146,19 +146,61 @@ def test_a_circle_of_imports_is_found() -> None:
 
 @pytest.mark.parametrize("top", ["server", "tui"])
 def test_no_modules_import_each_other_in_a_circle(top: str) -> None:
-    """Imports for type checking count: whoever reads one module has to read all of a circle."""
+    """Imports for type checking count: a circle has to be read as a whole."""
     assert circles(import_graph(top)) == []
 
 
+def casts_the_app(source: str) -> list[int]:
+    """The lines that take the app for one of a certain class instead of using its services."""
+    found = [
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).rpartition(".")[2] == "cast"
+        and len(node.args) == 2
+        and re.search(r"\bapp$", ast.unparse(node.args[1]))
+    ]
+    lines = enumerate(source.splitlines(), 1)
+    return sorted({*found, *(at for at, line in lines if re.search(r"\bapp\b.*# type:", line))})
+
+
+def test_a_cast_of_the_app_is_found() -> None:
+    examples = [
+        'cast("TiffinApp", self.app).wire',
+        "typing.cast(CustomerApp, node.app)",
+        "self.app.wire  # type: ignore[attr-defined]",
+        "app = widget.app  # type: TiffinApp",
+    ]
+    assert casts_the_app("\n".join(examples)) == [1, 2, 3, 4]
+    assert casts_the_app("services_of(self)\nself.app.bell()\ncast(int, self.apple)") == []
+
+
+def test_nobody_casts_the_app() -> None:
+    found = {
+        str(path.relative_to(ROOT)): lines
+        for path in (ROOT / "tui").rglob("*.py")
+        if (lines := casts_the_app(path.read_text()))
+    }
+    assert not found, "what panels and dialogs may use of the app is in tui/common/services.py"
+
+
+def test_screens_go_by_the_servers_clock() -> None:
+    """What the server has stamped is compared with `session.server_now()`."""
+    own_clock = re.compile(r"\b(datetime\.now|time\.time)\(")
+    for app in ("customer", "employee"):
+        for path in (ROOT / "tui" / app).rglob("*.py"):
+            assert not own_clock.search(path.read_text()), path.relative_to(ROOT)
+
+
 READ_AS_MARKUP = {"Static", "Label", "Button", "Option", "from_markup"}
-"""What Textual reads as markup where it is called with a string."""
+"""What Textual reads as markup when called with a string."""
 SET_AS_MARKUP = {"border_title", "border_subtitle", "label", "tooltip"}
-"""The same of attributes."""
+"""The same for attributes."""
 MAKES_STRINGS = {"plain", "fit", "str", "join", "replace", "format", "strip", "lower", "upper"}
 
 
 def may_quote(node: ast.expr) -> bool:
-    """Whether it may be a string that is not written down in the code as a whole."""
+    """Whether it may be a string that is not a literal in the code."""
     match node:
         case ast.Constant():
             return False
@@ -183,7 +225,7 @@ def may_be_markup(node: ast.AST) -> bool:
     return False
 
 
-def test_text_that_is_shown_is_no_markup() -> None:
+def test_shown_text_is_never_markup() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{node.lineno}"  # type: ignore[attr-defined]
         for path in (ROOT / "tui").rglob("*.py")
@@ -204,7 +246,7 @@ def in_a_fresh_process(code: str) -> None:
 
 
 @pytest.mark.parametrize("app", ["tui.customer.app", "tui.employee.app"])
-def test_an_app_paints_before_it_pays_for_the_network(app: str) -> None:
+def test_an_app_paints_before_it_imports_the_network(app: str) -> None:
     in_a_fresh_process(
         f"import sys, {app}; heavy = {{'aiohttp', 'asyncpg', 'redis', 'aiosqlite'}}"
         " & set(sys.modules); sys.exit(f'imported too early: {heavy}' if heavy else 0)"
@@ -219,7 +261,7 @@ def test_the_client_library_runs_where_textual_is_not_installed() -> None:
     )
 
 
-def test_schemas_need_pydantic_alone() -> None:
+def test_schemas_need_only_pydantic() -> None:
     modules = [module_of(path) for path in FEATURES.glob("*/*schemas.py")]
     in_a_fresh_process(
         "import sys; blocked = ('aiohttp', 'aiosqlite', 'textual', 'redis', 'jwt', 'argon2')\n"
@@ -227,8 +269,8 @@ def test_schemas_need_pydantic_alone() -> None:
     )
 
 
-def test_whatever_imports_onnxruntime_turns_its_telemetry_off() -> None:
-    """Else it keeps a device id and a queue of reports in the home of whoever runs it."""
+def test_everything_that_imports_onnxruntime_turns_its_telemetry_off() -> None:
+    """Otherwise it stores a device id and a queue of reports in the user's home."""
     imports = re.compile(r"^\W*(import|from) (rembg|onnxruntime)\b", re.M)
     for top in ("server", "tui", "tools", "benchmarks"):
         for path in (ROOT / top).rglob("*.py"):
@@ -252,13 +294,13 @@ def test_every_file_that_is_named_exists(document: str) -> None:
 
 
 @pytest.mark.parametrize("command", sorted(PROJECT["project"]["scripts"]))
-def test_every_command_leads_somewhere(command: str) -> None:
+def test_every_command_exists(command: str) -> None:
     module, _, name = PROJECT["project"]["scripts"][command].partition(":")
     assert callable(getattr(importlib.import_module(module), name))
 
 
 def distributions_imported() -> dict[str, set[str]]:
-    """What is imported from other people's packages: distribution to the modules that do."""
+    """Imports of third-party packages: each distribution, with the modules that import it."""
     sources = packages_distributions()
     found: dict[str, set[str]] = {}
     for path in source_files():
@@ -277,14 +319,14 @@ def declared() -> set[str]:
     }
 
 
-def test_every_test_file_has_a_name_of_its_own() -> None:
+def test_every_test_file_has_a_unique_name() -> None:
     """pytest imports them by it."""
     names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
     assert sorted(names) == sorted(set(names))
 
 
-def test_what_is_imported_is_declared() -> None:
-    # multidict and yarl are aiohttp's own vocabulary, rich is Textual's, engineio Socket.IO's,
+def test_every_import_is_declared() -> None:
+    # multidict and yarl are aiohttp's own types, rich is Textual's, engineio Socket.IO's,
     # azure-core the blob client's.
     part_of_another = {
         "multidict", "yarl", "rich", "pydantic-core", "python-engineio", "azure-core"
@@ -297,7 +339,7 @@ def test_what_is_imported_is_declared() -> None:
     assert not undeclared
 
 
-def test_what_is_declared_is_imported() -> None:
+def test_every_declared_dependency_is_imported() -> None:
     # These two work from inside others: pydantic's EmailStr, redis' parser.
     silent = {"email-validator", "hiredis"}
     assert declared() - set(distributions_imported()) <= silent

@@ -1,4 +1,4 @@
-"""The parts that other tests stand on: Redis, server processes, waiting."""
+"""Tests of what other tests rely on: Redis, server processes, waiting."""
 
 import socket
 
@@ -9,7 +9,7 @@ from support.server_process import StartServer
 from support.waiting import wait_for, wait_until
 
 
-def test_redis_comes_back_on_its_port_having_forgotten_everything(own_redis: RedisServer) -> None:
+def test_redis_restarts_on_its_port_with_no_data(own_redis: RedisServer) -> None:
     own_redis.command("SET", "dish", "soup")
     assert own_redis.command("GET", "dish") == "$4"
     own_redis.restart()
@@ -17,7 +17,7 @@ def test_redis_comes_back_on_its_port_having_forgotten_everything(own_redis: Red
     assert own_redis.kill_pubsub() == 0
 
 
-def test_a_frozen_redis_takes_connections_and_says_nothing(own_redis: RedisServer) -> None:
+def test_a_frozen_redis_accepts_connections_and_does_not_answer(own_redis: RedisServer) -> None:
     own_redis.freeze()
     with pytest.raises(TimeoutError):
         own_redis.command("PING", seconds=0.2)
@@ -37,7 +37,7 @@ async def test_waiting_ends_with_the_fact_or_says_what_was_missing() -> None:
         wait_for(lambda: None, 0.05)
 
 
-def test_a_server_process_comes_back_after_a_kill(start_server: StartServer) -> None:
+def test_a_killed_server_process_can_be_restarted(start_server: StartServer) -> None:
     server = start_server()
     assert server.ready()
     server.restart()

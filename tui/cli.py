@@ -12,7 +12,7 @@ def run_app(app: type[TiffinApp], argv: list[str] | None = None) -> int:
     """Read the arguments, run the app, return the exit code: 1 after any internal error, 2 without
     a terminal, 128 and a signal's number where that ended it."""
     parser = argparse.ArgumentParser(
-        prog=f"tiffin-{app.ROLE}", description=f"tiffin, the window of the {app.ROLE}"
+        prog=f"tiffin-{app.ROLE}", description=f"The {app.ROLE}'s app of Tiffin."
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('tiffin')}")
     parser.add_argument(
@@ -21,7 +21,7 @@ def run_app(app: type[TiffinApp], argv: list[str] | None = None) -> int:
         default=os.environ.get("TIFFIN_SERVER", ""),
         help=f"base URL of the server (default: TIFFIN_SERVER, else {DEFAULT_SERVER})",
     )
-    parser.add_argument("--hint", metavar="TEXT", default="", help="say this once, after log-in")
+    parser.add_argument("--hint", metavar="TEXT", default="", help="show this once, after log-in")
     options = parser.parse_args(argv)
     if not (os.isatty(0) and os.isatty(1)):
         parser.exit(2, f"{parser.prog} needs a terminal for its input and output (ssh: -t).\n")

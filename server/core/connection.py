@@ -41,7 +41,7 @@ closed at once, the client might lose the answer."""
 READ_REFUSAL_SECONDS = 1.0
 """For the same reason, how long a refused connection stays open, so that the client reads why."""
 UNREADABLE = (
-    "This is no request in HTTP/1.1, or a line of its head is longer than 8190 bytes. The"
+    "This is not an HTTP/1.1 request, or a line of its head is longer than 8190 bytes. The"
     " connection is closed."
 )
 
@@ -301,7 +301,9 @@ class Connection(web_protocol.RequestHandler):
     ) -> web.StreamResponse:
         """An error outside of the middleware. Raises ConnectionError after an answer's start."""
         super().handle_error(request, status, exc, message)
-        words = "Something went wrong here. The request id finds it in the logs."
+        words = (
+            "Something went wrong on the server. Its logs have the details under this request id."
+        )
         return _answer(Problem(status, words))
 
     async def finish_response(

@@ -1,4 +1,8 @@
-"""The database: one writer that batches transactions, and readers with snapshots."""
+"""The database: one writer that batches transactions, and readers with snapshots.
+
+A transaction's function runs whole in the thread of its connection, so that it crosses threads
+once and not with each statement; a batch of writes does too, its commit included.
+"""
 
 import asyncio
 import contextlib
@@ -7,6 +11,7 @@ import logging
 import sqlite3
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -27,41 +32,69 @@ PUBLIC_READERS = READERS - 1
 """How many of them requests without a token use at a time, so that logged-in users never wait
 behind a crowd of these."""
 BUSY_SECONDS = 5.0
+_PRAGMAS = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON")
+_READ_ONLY = "PRAGMA query_only=ON"
+"""Otherwise a change made in a read would be rolled back silently."""
 
 public_request: contextvars.ContextVar[bool] = contextvars.ContextVar("public", default=False)
 """Whether the present request needs no token."""
-_writing: contextvars.ContextVar[bool] = contextvars.ContextVar("writing", default=False)
+_inside: contextvars.ContextVar[bool] = contextvars.ContextVar("inside", default=False)
+"""Whether this runs inside of a transaction."""
 
 
 class Transaction:
-    """A transaction, as services use it. `announce`d events are published after the commit."""
+    """A transaction, as services use it. `announce`d events are published after the commit.
 
-    def __init__(self, connection: aiosqlite.Connection) -> None:
+    Its methods are coroutines for the sake of databases that are asked over a network; here they
+    end without waiting.
+    """
+
+    __slots__ = ("_connection", "announced")
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self.announced: list[Any] = []
 
     async def fetch(self, sql: str, parameters: Parameters) -> Sequence[Row]:
         """Run a statement; gives all its rows."""
-        rows: Any = await self._connection.execute_fetchall(sql, dict(parameters))
-        return rows  # type: ignore[no-any-return]
+        cursor = self._connection.execute(sql, parameters)
+        names = [column[0] for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
 
     async def execute(self, sql: str, parameters: Parameters) -> int:
         """Run a statement; gives the number of rows it changed."""
-        cursor = await self._connection.execute(sql, dict(parameters))
-        return cursor.rowcount
+        return self._connection.execute(sql, parameters).rowcount
 
     def announce(self, event: Any) -> None:
         """Publish this after the commit, in commit order."""
         self.announced.append(event)
 
 
+class _Statement(Transaction):
+    """One statement, which needs no transaction to see one state of the database."""
+
+    __slots__ = ("_made",)
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(connection)
+        self._made = False
+
+    async def fetch(self, sql: str, parameters: Parameters) -> Sequence[Row]:
+        """Run the statement; gives all its rows."""
+        if self._made:
+            raise RuntimeError("a second statement might see a later state: use `read`")
+        self._made = True
+        return await super().fetch(sql, parameters)
+
+
 class _Write(Generic[ResultT]):
     """A transaction in the queue: its function, and the future of its result."""
 
-    __slots__ = ("announced", "fn", "future", "outcome")
+    __slots__ = ("announced", "context", "fn", "future", "outcome")
 
     def __init__(self, fn: Callable[[Transaction], Awaitable[ResultT]]) -> None:
         self.fn = fn
+        self.context = contextvars.copy_context()
         self.future: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
         self.outcome: ResultT | BaseException | None = None
         self.announced: list[Any] = []
@@ -74,6 +107,7 @@ class Database(Component):
         self.path = path
         self.publish: Callable[[Sequence[Any]], None] = lambda events: None
         self._writer: aiosqlite.Connection | None = None
+        self._local: sqlite3.Connection | None = None
         self._readers: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
         self._public = asyncio.Semaphore(PUBLIC_READERS)
         self._opened: list[aiosqlite.Connection] = []
@@ -94,9 +128,13 @@ class Database(Component):
             self._writer = await self._connect()
             for _ in range(READERS):
                 reader = await self._connect()
-                # Otherwise a change made in a read would be rolled back silently.
-                await reader.execute_fetchall("PRAGMA query_only=ON")
+                await reader.execute_fetchall(_READ_ONLY)
                 self._readers.put_nowait(reader)
+            self._local = sqlite3.connect(
+                self.path, isolation_level=None, timeout=0, cached_statements=256
+            )
+            for pragma in (*_PRAGMAS, _READ_ONLY):
+                self._local.execute(pragma)
         except BaseException:
             await self.close()  # a connection is a thread, which would keep the process alive
             raise
@@ -114,27 +152,28 @@ class Database(Component):
         for connection in self._opened:
             await connection.close()
         self._opened.clear()
-        self._writer = None
+        if self._local is not None:
+            self._local.close()
+        self._writer = self._local = None
 
     async def _connect(self) -> aiosqlite.Connection:
         connection = await aiosqlite.connect(
             self.path, isolation_level=None, timeout=BUSY_SECONDS, cached_statements=256
         )
         self._opened.append(connection)
-        connection.row_factory = _as_dict  # type: ignore[assignment]
-        await connection.execute_fetchall("PRAGMA journal_mode=WAL")
-        await connection.execute_fetchall("PRAGMA synchronous=FULL")
-        await connection.execute_fetchall("PRAGMA foreign_keys=ON")
+        for pragma in _PRAGMAS:
+            await connection.execute_fetchall(pragma)
         return connection
 
     async def write(self, fn: Callable[[Transaction], Awaitable[ResultT]]) -> ResultT:
         """Run `fn` in a write transaction, to its end even if the caller is cancelled.
 
-        `fn` awaits nothing but its transaction. It may share a commit with others; if it raises,
-        only its own changes are undone. Raises Problem 503 while the database is locked or full.
+        `fn` awaits nothing but its transaction, and runs in another thread: it changes nothing but
+        what is its own. It may share a commit with others; if it raises, only its own changes are
+        undone. Raises Problem 503 while the database is locked or full.
         """
-        if _writing.get():
-            raise RuntimeError("a write inside a write would wait for itself")
+        if _inside.get():
+            raise RuntimeError("a write inside a transaction would wait for itself")
         if self._closing or self._writer is None:
             raise unavailable("The server is shutting down. Try again.", 2)
         job = _Write(fn)
@@ -143,20 +182,20 @@ class Database(Component):
         return await asyncio.shield(job.future)
 
     async def read(self, fn: Callable[[Transaction], Awaitable[ResultT]]) -> ResultT:
-        """Run `fn` on a snapshot of the database.
+        """Run `fn` on a snapshot of the database, in another thread.
 
-        Once begun, it runs to its end even if the caller is cancelled. If it still waits for a
-        reader then, it is dropped, so that clients which disconnect at once do not delay others.
+        `fn` awaits nothing but its transaction. Once begun, it runs to its end even if the caller
+        is cancelled. If it still waits for a reader then, it is dropped, so that clients which
+        disconnect at once do not delay others. Raises Problem 503 where the database fails.
         """
-        if self._closing:
-            raise unavailable("The server is shutting down. Try again.", 2)
+        self._check_outside()
         begun = False
 
         async def run() -> ResultT:
             nonlocal begun
             async with self._reader() as connection:
                 begun = True
-                return await self._read(connection, fn)
+                return await _in_thread(connection, contextvars.copy_context(), fn)
 
         task = asyncio.create_task(run())
         self._reads.add(task)
@@ -168,23 +207,24 @@ class Database(Component):
                 task.cancel()
             raise
 
-    async def _read(
-        self, connection: aiosqlite.Connection, fn: Callable[[Transaction], Awaitable[ResultT]]
-    ) -> ResultT:
-        await connection.execute_fetchall("BEGIN")
+    async def look_up(self, fn: Callable[[Transaction], Awaitable[ResultT]]) -> ResultT:
+        """Run `fn`, which makes one statement, at once, on the event loop.
+
+        For a few rows by their keys: that takes less time than asking another thread. A reader
+        waits for no writer in WAL mode. Otherwise like `read`.
+        """
+        self._check_outside()
+        assert self._local is not None
         try:
-            return await fn(Transaction(connection))
-        except sqlite3.OperationalError as error:
-            _log(error)
-            raise _unavailable() from error
-        except asyncio.CancelledError as error:
-            if _is_cancelled():
-                raise
-            _log(error)  # the caller must not take it for its own cancellation
-            raise _unavailable() from error
-        finally:
-            if connection.in_transaction:  # some errors end it by themselves
-                await connection.execute_fetchall("ROLLBACK")
+            return _complete(fn, _Statement(self._local))
+        except sqlite3.OperationalError:
+            return await self.read(fn)  # such as a lock that another process holds as it starts
+
+    def _check_outside(self) -> None:
+        if _inside.get():
+            raise RuntimeError("a read inside a transaction would not see what that has changed")
+        if self._closing:
+            raise unavailable("The server is shutting down. Try again.", 2)
 
     @contextlib.asynccontextmanager
     async def _reader(self) -> AsyncIterator[aiosqlite.Connection]:
@@ -202,7 +242,7 @@ class Database(Component):
         """
         assert self._writer is not None
         rows: Any = await self._writer.execute_fetchall("PRAGMA data_version")
-        return int(rows[0]["data_version"])
+        return int(rows[0][0])
 
     async def state(self) -> str:
         """`ok`, or why changes fail. Waits for no lock that a writer waits for."""
@@ -230,62 +270,37 @@ class Database(Component):
                 await self._wake.wait()
                 continue
             batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+            assert self._writer is not None
+            commit = asyncio.ensure_future(_run_in(self._writer, partial(_commit, batch)))
             try:
-                await self._commit(batch)
-                if self._failure:
-                    logger.info("database: changes are taken again")
-                self._failure = ""
-            except (Exception, asyncio.CancelledError) as error:
-                for job in batch:
-                    job.outcome, job.announced = _unavailable(), []
-                if _is_cancelled():
-                    for job in batch:
-                        _settle(job, job.outcome)
-                    raise
-                failure = f"the last commit failed: {str(error) or type(error).__name__}"
-                if failure != self._failure:  # logged once while it lasts, not with each write
-                    _log(error)
-                self._failure = failure
-            events = [event for job in batch for event in job.announced]
-            if events:
-                try:
-                    self.publish(events)
-                except Exception:
-                    logger.exception("publishing failed; the sweep will find these events")
-            for job in batch:
-                _settle(job, job.outcome)
+                await asyncio.wait({commit})
+            except asyncio.CancelledError:
+                await asyncio.wait({commit})  # the thread goes on, so its outcome is told
+                self._conclude(batch, commit.exception())
+                raise
+            self._conclude(batch, commit.exception())
 
-    async def _commit(self, batch: list[_Write[Any]]) -> None:
-        """Run the batch in one commit. Raises where the whole batch fails."""
-        assert self._writer is not None
-        writer = self._writer
-        if writer.in_transaction:  # left by an interrupted commit
-            await writer.execute_fetchall("ROLLBACK")
-        await writer.execute_fetchall("BEGIN IMMEDIATE")
-        try:
+    def _conclude(self, batch: list[_Write[Any]], error: BaseException | None) -> None:
+        """Publish what the batch has announced, and give each its result."""
+        if error is None:
+            if self._failure:
+                logger.info("database: changes are accepted again")
+            self._failure = ""
+        else:
             for job in batch:
-                tx = Transaction(writer)
-                await writer.execute_fetchall("SAVEPOINT one")
-                within = _writing.set(True)
-                try:
-                    job.outcome = await job.fn(tx)
-                    job.announced = tx.announced
-                except (Exception, asyncio.CancelledError) as error:
-                    # A full disk fails the whole batch.
-                    if not writer.in_transaction or _is_cancelled():
-                        raise
-                    await writer.execute_fetchall("ROLLBACK TO one")
-                    job.outcome = error
-                    if isinstance(error, (sqlite3.OperationalError, asyncio.CancelledError)):
-                        _log(error)
-                        job.outcome = _unavailable()
-                finally:
-                    _writing.reset(within)
-                await writer.execute_fetchall("RELEASE one")
-            await writer.execute_fetchall("COMMIT")
-        finally:
-            if writer.in_transaction:
-                await writer.execute_fetchall("ROLLBACK")
+                job.outcome, job.announced = _unavailable(), []
+            failure = f"the last commit failed: {str(error) or type(error).__name__}"
+            if failure != self._failure:  # logged once while it lasts, not with each write
+                _log(error)
+            self._failure = failure
+        events = [event for job in batch for event in job.announced]
+        if events:
+            try:
+                self.publish(events)
+            except Exception:
+                logger.exception("publishing failed; the sweep will find these events")
+        for job in batch:
+            _settle(job, job.outcome)
 
 
 @contextlib.asynccontextmanager
@@ -299,14 +314,80 @@ async def opened_database(path: Path) -> AsyncIterator[Database]:
         await database.close()
 
 
-def _as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
-    return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
+async def _run_in(
+    connection: aiosqlite.Connection, fn: Callable[[sqlite3.Connection], ResultT]
+) -> ResultT:
+    """Run `fn` in the connection's thread, which aiosqlite offers for single statements only."""
+    execute: Callable[..., Awaitable[ResultT]] = connection._execute
+    return await execute(fn, connection._conn)
 
 
-def _is_cancelled() -> bool:
-    """Whether this task is cancelled, and not only something that it awaited."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+async def _in_thread(
+    connection: aiosqlite.Connection,
+    context: contextvars.Context,
+    fn: Callable[[Transaction], Awaitable[ResultT]],
+) -> ResultT:
+    """Run `fn` on a snapshot, in the connection's thread. Raises Problem 503."""
+    try:
+        return await _run_in(connection, lambda own: context.run(_snapshot, own, fn))
+    except sqlite3.OperationalError as error:
+        _log(error)
+        raise _unavailable() from error
+
+
+def _snapshot(
+    connection: sqlite3.Connection, fn: Callable[[Transaction], Awaitable[ResultT]]
+) -> ResultT:
+    connection.execute("BEGIN")
+    try:
+        return _complete(fn, Transaction(connection))
+    finally:
+        if connection.in_transaction:  # some errors end it by themselves
+            connection.execute("ROLLBACK")
+
+
+def _commit(batch: list[_Write[Any]], connection: sqlite3.Connection) -> None:
+    """Run the batch in one commit. Raises where the whole batch fails."""
+    if connection.in_transaction:  # left by an interrupted commit
+        connection.execute("ROLLBACK")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for job in batch:
+            tx = Transaction(connection)
+            connection.execute("SAVEPOINT one")
+            try:
+                job.outcome = job.context.run(_complete, job.fn, tx)
+                job.announced = tx.announced
+            except Exception as error:
+                if not connection.in_transaction:  # a full disk fails the whole batch
+                    raise
+                connection.execute("ROLLBACK TO one")
+                job.outcome = error
+                if isinstance(error, sqlite3.OperationalError):
+                    _log(error)
+                    job.outcome = _unavailable()
+            connection.execute("RELEASE one")
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _complete(fn: Callable[[Transaction], Awaitable[ResultT]], tx: Transaction) -> ResultT:
+    """Run `fn` to its end. Raises RuntimeError where it waits for anything."""
+    outer = _inside.set(True)
+    steps = fn(tx).__await__()
+    try:
+        next(steps)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+    except asyncio.CancelledError as error:  # callers would take it for their own cancellation
+        raise sqlite3.OperationalError("cancelled inside of a transaction") from error
+    finally:
+        _inside.reset(outer)
+        if (close := getattr(steps, "close", None)) is not None:
+            close()
+    raise RuntimeError("a transaction awaits nothing but itself")
 
 
 def _settle(job: _Write[Any], outcome: Any) -> None:

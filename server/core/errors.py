@@ -81,8 +81,8 @@ def reset() -> Problem:
     """410: the events after the cursor are no longer available."""
     return Problem(
         410,
-        "What came after this cursor cannot be told. Read the snapshot again, and go on with its"
-        " cursor.",
+        "The events after this cursor are no longer available. Read the snapshot again, and"
+        " continue from its cursor.",
         kind="reset",
     )
 

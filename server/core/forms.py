@@ -132,7 +132,7 @@ async def received_form(
 def too_large(max_bytes: int) -> Problem:
     """413 for a file of more than `max_bytes` bytes."""
     return Problem(
-        413, f"The file is too large: at most {max_bytes / 1024 / 1024:g} MiB are taken."
+        413, f"The file is too large: at most {max_bytes / 1024 / 1024:g} MiB are accepted."
     )
 
 

@@ -76,7 +76,7 @@ class InFlight:
         """
         if self._most and self._now[key] >= self._most:
             raise too_many(
-                f"This account has {self._most} requests under way, which is all it may."
+                f"This account has {self._most} requests under way, the most it may have."
                 " Wait for their answers.",
                 1,
             )
@@ -188,7 +188,7 @@ def check_day(first: datetime | None, limit: str, advice: str = "") -> None:
     moment = now()
     if first is not None and moment - DAY < first <= moment:  # later: the clock was put back
         raise too_many(
-            f"This account has {limit} within a day, which is all it may.{advice}",
+            f"This account has {limit} within a day, the most it may.{advice}",
             (first + DAY - moment).total_seconds(),
         )
 

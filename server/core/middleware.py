@@ -75,7 +75,9 @@ async def _answer(request: web.Request, handler: Handler, identifier: str) -> we
         if gone and isinstance(error, ConnectionError):
             return web.Response(status=499)  # the client has gone: not an error of the server
         logger.exception("unexpected error")
-        detail = "Something went wrong here. The request id finds it in the logs."
+        detail = (
+            "Something went wrong on the server. Its logs have the details under this request id."
+        )
         response = problem_response(Problem(500, detail), identifier)
     if not response.prepared and service(request, BodyDeadlines).draining:
         response.force_close()
@@ -116,9 +118,7 @@ def _log(request: web.Request, status: int, seconds: float) -> None:
     operation = request.get(OPERATION)
     route = operation.path if operation else "unknown"
     metrics = service(request, Metrics)
-    metrics.requests.labels(request.method, route, str(status)).inc()
-    if not request.get(HELD):
-        metrics.seconds.labels(route).observe(seconds)
+    metrics.count_request(request.method, route, status, seconds, held=HELD in request)
     # Health checks and throttled requests would fill the log.
     usual = status == 429 or (request.path == "/healthz" and status == 200)
     level = logging.DEBUG if usual else logging.INFO

@@ -14,12 +14,12 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from pydantic_core import core_schema
 
-from server.core.routing import PREFIX, Answer, Header, Operation, count_anonymous
+from server.core.routing import PREFIX, Answer, Encoded, Header, Operation, count_anonymous
 
 _REFS = "#/components/schemas/{model}"
 _DESCRIPTION = (
     "Food delivery over REST, long polling, server-sent events and WebSocket. Bodies are strict:"
-    " text is no number, and a whole number has neither fraction nor exponent. HEAD is answered"
+    " text is not a number, and a whole number has neither fraction nor exponent. HEAD is answered"
     " wherever GET is, but for the WebSocket; it never waits. Each answer has an `X-Request-ID`."
 )
 
@@ -113,7 +113,7 @@ def _returned(operation: Operation) -> type[BaseModel] | None:
         if isinstance(hint, type) and issubclass(hint, BaseModel):
             return hint
         origin = typing.get_origin(hint)
-        if origin in (Answer, typing.Union, types.UnionType):
+        if origin in (Answer, Encoded, typing.Union, types.UnionType):
             pending += typing.get_args(hint)
     return None
 

@@ -20,7 +20,7 @@ BEGINNING = (2**63 - 1, "~")
 
 
 def _unknown() -> Problem:
-    return invalid(["before"], "Send back the `next` of the page before, unchanged.")
+    return invalid(["before"], "Send the `next` of the previous page back, unchanged.")
 
 
 def after(key: str, identifier: str) -> str:

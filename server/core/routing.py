@@ -55,10 +55,17 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
+class Encoded(Generic[BodyT]):
+    """A body that is JSON already, as the model would be encoded."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer(Generic[BodyT]):
     """A body with its own status or headers; a handler that needs neither returns the body."""
 
-    body: BodyT | None
+    body: BodyT | Encoded[BodyT] | None
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -216,7 +223,7 @@ class Operation:
         return web.Response(
             status=status,
             headers=answer.headers,
-            body=answer.body.model_dump_json(by_alias=True).encode(),
+            body=_encoded(answer.body),
             content_type="application/json",
             charset="utf-8",
         )
@@ -260,19 +267,27 @@ class Operation:
 
     async def _bind(self, request: web.Request) -> dict[str, Any]:
         bound: dict[str, Any] = {}
+        if self.path_model.model_fields:
+            try:
+                bound |= dict(self.path_model.model_validate(dict(request.match_info)))
+            except ValidationError:
+                raise not_found("resource") from None
         try:
-            bound |= dict(self.path_model.model_validate(dict(request.match_info)))
-        except ValidationError:
-            raise not_found("resource") from None
-        try:
-            bound |= dict(self.query_model.model_validate(dict(request.query)))
-            headers = {name.lower(): value for name, value in request.headers.items()}
-            bound |= dict(self.header_model.model_validate(headers))
+            if self.query_model.model_fields:
+                bound |= dict(self.query_model.model_validate(dict(request.query)))
+            if self.header_model.model_fields:
+                headers = {name.lower(): value for name, value in request.headers.items()}
+                bound |= dict(self.header_model.model_validate(headers))
         except ValidationError as error:
             raise validation_problem(error) from None
         if self.body is not None:
             bound[self._body_name] = await read_body(request, self.body)
         return bound
+
+
+def _encoded(body: BaseModel | Encoded[Any]) -> bytes:
+    text = body.text if isinstance(body, Encoded) else body.model_dump_json(by_alias=True)
+    return text.encode()
 
 
 def _count_in_flight(request: web.Request, identity: Identity) -> None:

@@ -47,7 +47,7 @@ class Sockets:
             refusal = unavailable("The server has as many connections open as it may.", 5)
         elif key is not None and self._share and self._by_address[key] >= self._share:
             refusal = too_many(
-                f"Your address has {self._share} connections open, which is all it may."
+                f"Your address has {self._share} connections open, the most it may have."
                 " Close some.",
                 5,
             )

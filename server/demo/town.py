@@ -88,6 +88,12 @@ async def build_town(settings: Settings, database: Database) -> None:
 
 
 async def _build(tx: Transaction, plan: Mapping[str, Any], password_hash: str) -> None:
+    async def add(role: Role, number: int, **fields: Any) -> Account:
+        account = NewAccount(
+            id=new_id("acc"), password_hash=password_hash, role=role, demo=number, **fields
+        )
+        return await add_account(tx, account)
+
     town: dict[str, Restaurant] = {}
     staff: dict[str, Account] = {}
     for number, entry in enumerate(plan["restaurants"], start=FIRST_AUTOPILOT):
@@ -100,44 +106,29 @@ async def _build(tx: Transaction, plan: Mapping[str, Any], password_hash: str) -
         restaurant = await restaurants.restaurant(tx, restaurant_id)
         assert restaurant is not None
         town[restaurant.name] = restaurant
-        staff[restaurant.name] = await add_account(
-            tx,
-            NewAccount(
-                id=new_id("acc"),
-                email=_autopilot_email(plan, restaurant.name),
-                password_hash=password_hash,
-                role=Role.EMPLOYEE,
-                name=plan["autopilot"]["name"],
-                restaurant_id=restaurant_id,
-                demo=number,
-            ),
+        staff[restaurant.name] = await add(
+            Role.EMPLOYEE,
+            number,
+            email=_autopilot_email(plan, restaurant.name),
+            name=plan["autopilot"]["name"],
+            restaurant_id=restaurant_id,
         )
     employee = plan["employee"]
-    await add_account(
-        tx,
-        NewAccount(
-            id=new_id("acc"),
-            email=employee["email"],
-            password_hash=password_hash,
-            role=Role.EMPLOYEE,
-            name=employee["name"],
-            restaurant_id=town[employee["restaurant"]].id,
-            demo=1,
-        ),
+    await add(
+        Role.EMPLOYEE,
+        1,
+        email=employee["email"],
+        name=employee["name"],
+        restaurant_id=town[employee["restaurant"]].id,
     )
     customers = [
-        await add_account(
-            tx,
-            NewAccount(
-                id=new_id("acc"),
-                email=person["email"],
-                password_hash=password_hash,
-                role=Role.CUSTOMER,
-                name=person["name"],
-                phone=person["phone"],
-                address=Address(**person["address"]),
-                demo=number,
-            ),
+        await add(
+            Role.CUSTOMER,
+            number,
+            email=person["email"],
+            name=person["name"],
+            phone=person["phone"],
+            address=Address(**person["address"]),
         )
         for number, person in enumerate(plan["customers"], start=1)
     ]

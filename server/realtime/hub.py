@@ -13,7 +13,7 @@ from server.core.logging import log_failure
 from server.realtime.broker import Broker
 from server.realtime.ephemeral_topic import EPHEMERAL, EphemeralTopic
 from server.realtime.event import Cursor, Event
-from server.realtime.log import EventLog
+from server.realtime.log import EventLog, Position
 from server.realtime.log_topic import LogTopic, RingMemory
 from server.realtime.state_topic import STATE, States, StateTopic
 from server.realtime.topic import Sink, Subscription, Topic
@@ -28,8 +28,8 @@ class Hub(Component):
     """Delivers the events of committed transactions to this process's subscriptions, each once
     and in order.
 
-    The broker may lose events. The sweep compares the topics' heads with the database every
-    `sweep_seconds`, and so finds them.
+    The broker may lose events. Every `sweep_seconds` the sweep reads which topics have changed in
+    the database, and so finds them.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class Hub(Component):
         self._sweeper = SupervisedTask("sweep", self._sweep_for_ever)
         self.tasks = (*broker.tasks, self._sweeper)
         self._sweep_requested = asyncio.Event()
+        self._known: Position | None = None
         self._unsubscribing: set[asyncio.Task[None]] = set()
         broker.deliver = self._receive
         broker.reconnected = self.request_sweep
@@ -230,7 +231,8 @@ class Hub(Component):
                 seen = -1
 
     async def _sweep(self) -> None:
-        for name, seq in (await self.log.heads(list(self._topics))).items():
+        self._known, heads = await self.log.changes(self._known, list(self._topics))
+        for name, seq in heads.items():
             topic = self._topics.get(name)
             if topic is not None and seq > topic.head:
                 self.gaps += 1

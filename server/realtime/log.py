@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
+from typing import NamedTuple
 
 from server.core.clock import now, to_text
 from server.core.database import Database, Transaction
@@ -22,6 +23,17 @@ TRIMMED_AT_ONCE = 200
 """Events that a transaction drops at most: other writes wait for it."""
 HEADS_PER_QUERY = 400
 """Topics named in one statement; SQLite allows 32,766 parameters, PostgreSQL's drivers as many."""
+
+
+CHANGES_AT_ONCE = 1000
+"""Changed topics that are read one by one; beyond, each open topic is asked for instead."""
+
+
+class Position(NamedTuple):
+    """How many changes of topics and of state topics are known."""
+
+    topics: int
+    states: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +95,28 @@ class EventLog:
         """The cursor of a reader whose last event is this one."""
         return str(Cursor(self.epoch, event.topic, event.seq))
 
-    async def heads(self, topics: Sequence[str]) -> dict[str, int]:
-        """The last `seq` of each of these topics that has one, state topics too; one query."""
+    async def changes(
+        self, after: Position | None, topics: Sequence[str]
+    ) -> tuple[Position, dict[str, int]]:
+        """The last `seq` of each topic that has changed after that position, state topics too, and
+        the position reached.
 
-        async def fn(tx: Transaction) -> dict[str, int]:
-            found: dict[str, int] = {}
-            for start in range(0, len(topics), HEADS_PER_QUERY):
-                names = {f"t{i}": t for i, t in enumerate(topics[start : start + HEADS_PER_QUERY])}
-                holders = ", ".join(f":{name}" for name in names)
-                sql = (
-                    f"SELECT name, seq FROM topics WHERE name IN ({holders})"  # noqa: S608
-                    " UNION ALL"
-                    f" SELECT topic AS name, seq FROM states WHERE topic IN ({holders})"
-                )
-                found |= {row["name"]: row["seq"] for row in await tx.fetch(sql, names)}
-            return found
+        Where more than CHANGES_AT_ONCE have, or without a position, that of each of `topics`.
+        """
+
+        async def fn(tx: Transaction) -> tuple[Position, dict[str, int]]:
+            row = await _queries.last_changes(tx)
+            reached = Position(row["topics"], row["states"])
+            if after is None:
+                return reached, await _heads(tx, topics)
+            most = CHANGES_AT_ONCE + 1
+            found = [
+                *await _queries.changed_topics(tx, after=after.topics, limit=most),
+                *await _queries.changed_states(tx, after=after.states, limit=most),
+            ]
+            if len(found) >= most:
+                return reached, await _heads(tx, topics)
+            return reached, {row["name"]: row["seq"] for row in found}
 
         return await self._database.read(fn)
 
@@ -174,3 +193,17 @@ class EventLog:
             )
         for topic in sorted(topics):
             await self.append(tx, REWRITES, "topic.rewritten", json.dumps({"topic": topic}))
+
+
+async def _heads(tx: Transaction, topics: Sequence[str]) -> dict[str, int]:
+    """The last `seq` of each of these topics that has one."""
+    found: dict[str, int] = {}
+    for start in range(0, len(topics), HEADS_PER_QUERY):
+        names = {f"t{i}": name for i, name in enumerate(topics[start : start + HEADS_PER_QUERY])}
+        holders = ", ".join(f":{name}" for name in names)
+        sql = (
+            f"SELECT name, seq FROM topics WHERE name IN ({holders})"  # noqa: S608
+            f" UNION ALL SELECT topic AS name, seq FROM states WHERE topic IN ({holders})"
+        )
+        found |= {row["name"]: row["seq"] for row in await tx.fetch(sql, names)}
+    return found

@@ -5,9 +5,20 @@ SELECT value FROM meta WHERE name = :name;
 INSERT INTO meta (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING;
 
 -- name: count_up$
-INSERT INTO topics (name, seq) VALUES (:topic, 1)
-ON CONFLICT (name) DO UPDATE SET seq = topics.seq + 1
+INSERT INTO topics (name, seq, changed)
+VALUES (:topic, 1, (SELECT COALESCE(MAX(changed), 0) + 1 FROM topics))
+ON CONFLICT (name) DO UPDATE SET seq = topics.seq + 1, changed = excluded.changed
 RETURNING seq;
+
+-- name: last_changes^
+SELECT (SELECT COALESCE(MAX(changed), 0) FROM topics) AS topics,
+    (SELECT COALESCE(MAX(changed), 0) FROM states) AS states;
+
+-- name: changed_topics
+SELECT name, seq FROM topics WHERE changed > :after LIMIT :limit;
+
+-- name: changed_states
+SELECT topic AS name, seq FROM states WHERE changed > :after LIMIT :limit;
 
 -- name: insert_event!
 INSERT INTO events (topic, seq, type, subject, data, at)

@@ -314,7 +314,7 @@ def describe_error(error: Exception) -> tuple[int, str]:
     text = str(error)
     if isinstance(error, AuthenticationError):
         if "HELLO" in text or "NOAUTH" in text or "required" in text:
-            return logging.ERROR, "Redis wants a password, and TIFFIN_REDIS_URL has none"
+            return logging.ERROR, "Redis needs a password, and TIFFIN_REDIS_URL has none"
         return (
             logging.ERROR,
             "Redis does not take the user name and password of TIFFIN_REDIS_URL",
@@ -330,7 +330,7 @@ def describe_error(error: Exception) -> tuple[int, str]:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return logging.ERROR, "the certificate of Redis is not trusted: see ssl_ca_certs"
         if isinstance(cause, ssl.SSLError):
-            return logging.ERROR, "Redis speaks no TLS there: TIFFIN_REDIS_URL wants redis://"
+            return logging.ERROR, "Redis does not speak TLS there: TIFFIN_REDIS_URL needs redis://"
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, ResponseError) and text.startswith("DB index"):
         return logging.ERROR, "Redis has no database of the number in TIFFIN_REDIS_URL"

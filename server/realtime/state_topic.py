@@ -16,6 +16,8 @@ _queries = load_queries(__file__, "states.sql")
 
 STATE = "state/"
 """The prefix of state topics' names."""
+DROPPED = f"{STATE}dropped"
+"""The state topic that changes whenever another one is deleted."""
 
 
 class States:
@@ -54,6 +56,8 @@ class States:
 
     async def drop(self, tx: Transaction, topic: str) -> None:
         """Delete the topic; its name must not be used again, as `seq` would begin at 1."""
+        # Keeps the highest number of a change: one that is used again is not seen by a sweep.
+        await _queries.put_state(tx, topic=DROPPED, type="", subject="", data="{}", at="")
         await _queries.drop_state(tx, topic=topic)
 
     async def newest(self, tx: Transaction, topic: str) -> Event | None:
@@ -63,7 +67,7 @@ class States:
 
     async def read(self, topic: str) -> Event | None:
         """The same in a transaction of its own."""
-        return await self._database.read(lambda tx: self.newest(tx, topic))
+        return await self._database.look_up(lambda tx: self.newest(tx, topic))
 
 
 logger = logging.getLogger(__name__)

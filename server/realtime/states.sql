@@ -1,8 +1,9 @@
 -- name: put_state$
-INSERT INTO states (topic, seq, type, subject, data, at)
-VALUES (:topic, 1, :type, :subject, :data, :at)
+INSERT INTO states (topic, seq, type, subject, data, at, changed)
+VALUES (:topic, 1, :type, :subject, :data, :at,
+    (SELECT COALESCE(MAX(changed), 0) + 1 FROM states))
 ON CONFLICT (topic) DO UPDATE SET seq = states.seq + 1, type = excluded.type,
-    subject = excluded.subject, data = excluded.data, at = excluded.at
+    subject = excluded.subject, data = excluded.data, at = excluded.at, changed = excluded.changed
 RETURNING seq;
 
 -- name: replace_state_data!

@@ -74,7 +74,7 @@ class Connections:
         if self._by_account[claims.limit_key] >= self._limit_per_account:
             raise too_many(
                 f"This account has {self._limit_per_account} streams and held requests open,"
-                " which is all it may. Close one.",
+                " the most it may have. Close one.",
                 5,
             )
         self._held += 1
@@ -141,7 +141,7 @@ class Unidentified:
         """
         if self._limit and self.held >= self._limit:
             raise unavailable(
-                "Too many clients have connected and not said who they are. Try again in 5 s.", 5
+                "Too many clients have connected without authenticating. Try again in 5 s.", 5
             )
         if self._limit_per_address and self._by_address[address] >= self._limit_per_address:
             raise too_many(

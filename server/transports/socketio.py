@@ -187,7 +187,7 @@ class SocketIo:
                 raise too_many(detail, wait / 1000)
             answer = await work
         if sid not in self._by_engine and not all(map(is_packet, packets)):
-            raise malformed("There was something that is no packet. Connect again.")
+            raise malformed("The body contains something that is not a packet. Connect again.")
         return answer
 
     async def _connect(self, sid: str, environ: dict[str, Any], auth: object = None) -> bool | None:
@@ -259,7 +259,7 @@ class SocketIo:
                 raise Refused(session.limit.refusal(wait, named))
             handle = self._handlers.get(name)
             if handle is None:
-                detail = f"There are these events, and no others: {', '.join(self._handlers)}."
+                detail = f"The events are: {', '.join(self._handlers)}."
                 raise Refused(error("unknown_type", detail, **more))
             return await handle(session, sent)
         except Refused as refused:
@@ -395,5 +395,5 @@ def _websocket_of(engine: Any) -> BoundedWebSocket | None:
 
 _INVALID = {
     "binary": BINARY,
-    "bad_json": error("bad_json", "This is no event of Socket.IO's."),
+    "bad_json": error("bad_json", "This is not a Socket.IO event."),
 }

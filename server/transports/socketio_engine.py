@@ -193,7 +193,7 @@ class BoundedWebSocket(WebSocket):  # type: ignore[misc]
 
 TOO_LARGE = error("too_large", f"A frame holds {FRAME_BYTES} bytes at most.")
 BINARY = error("binary", "Send text: there is nothing binary here.")
-_NO_NAMESPACE = {"code": 4404, "reason": "There is the main namespace, /, and no other."}
+_NO_NAMESPACE = {"code": 4404, "reason": "Only the main namespace, /, exists."}
 
 
 async def read_post(request: web.Request) -> list[str]:
@@ -300,7 +300,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
         if namespace not in (None, "/"):
             refusal: dict[str, Any] = {"message": "Invalid namespace", "data": _NO_NAMESPACE}
         elif self.manager.sid_from_eio_sid(eio_sid, "/") is not None:
-            refusal = {"message": "This connection has said already who it is."}
+            refusal = {"message": "This connection is already authenticated."}
         else:
             await super()._handle_connect(eio_sid, namespace, data)
             return

@@ -18,7 +18,7 @@ def two(request: pytest.FixtureRequest) -> Two:
 
 @pytest.fixture
 def tmux(tmp_path: Path) -> Iterator[Tmux]:
-    """A tmux of the test's own; its windows are closed with it."""
+    """A tmux for this test alone; its windows are closed with it."""
     terminals = Tmux(tmp_path)
     yield terminals
     terminals.close()

@@ -1,5 +1,5 @@
-"""The stock Socket.IO clients, JavaScript's and Python's, each a member of a room that sends every
-message again until it is acknowledged."""
+"""The stock Socket.IO clients, JavaScript's and Python's, each a member of a room that resends
+every message until it is acknowledged."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from support.waiting import PATIENCE, wait_until
 
 
 class Member(ABC):
-    """A client and what it was told."""
+    """A client and the events it received."""
 
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
@@ -26,17 +26,17 @@ class Member(ABC):
 
     @abstractmethod
     async def send(self, count: int) -> None:
-        """Send so many messages at once, named `own0` and so on."""
+        """Send this many messages at once, named `own0` and so on."""
 
     def hear(self, name: str, data: Any) -> None:
-        """Something that it was told."""
+        """An event that it received."""
         self.told.append((name, data))
         if name == "message" and not data.get("again"):
             self.messages.append(data)
         self.acknowledged += name == "acknowledged"
 
     async def next(self, name: str) -> Any:
-        """The data of what it is told by that name; each is given once."""
+        """The data of the received events of that name; each is returned once."""
         found = await wait_until(
             lambda: [one for one in self.told if one[0] == name],
             PATIENCE,
@@ -47,7 +47,7 @@ class Member(ABC):
 
 
 class JavaScriptMember(Member):
-    """The client's process, which prints what it is told."""
+    """The client's process, which prints the events it receives."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class JavaScriptMember(Member):
         self._process.stdin.write(f"{count}\n".encode())
 
     async def read(self) -> None:
-        """Hear what it prints, to its end."""
+        """Read its output to the end."""
         assert self._process.stdout is not None
         while line := await self._process.stdout.readline():
             told = json.loads(line)
@@ -69,7 +69,7 @@ class JavaScriptMember(Member):
 async def javascript_member(
     script: Path, rest: Rest, chat_id: str, transport: str, after: str = ""
 ) -> AsyncIterator[Member]:
-    """Run it for as long as this lasts."""
+    """Run it until the block ends."""
     process = await asyncio.create_subprocess_exec(
         *("node", str(script), rest.base_url, rest.token or "", chat_id, after, transport),
         stdin=subprocess.PIPE,
@@ -114,7 +114,7 @@ class PythonMember(Member):
             self.hear("joined", answer)
             self._sending = asyncio.create_task(self._send_again())
 
-        # First, as what is said meanwhile comes from then on.
+        # First, as events received from now on are returned later.
         await self._client.emit(
             "join", {"chat_id": self._chat_id, "after": self._after}, callback=joined
         )
@@ -147,7 +147,7 @@ class PythonMember(Member):
 async def python_member(
     rest: Rest, chat_id: str, transport: str, after: str = ""
 ) -> AsyncIterator[Member]:
-    """Connect it for as long as this lasts."""
+    """Connect it until the block ends."""
     client = socketio.AsyncClient(
         reconnection_delay=0.1, reconnection_delay_max=0.5, randomization_factor=0.1
     )

@@ -1,4 +1,4 @@
-"""Announced at one process, heard, acknowledged and counted at the other."""
+"""Announced through one process; received, acknowledged and counted through the other."""
 
 import asyncio
 import uuid
@@ -25,7 +25,7 @@ class Room:
     customers: list[Rest]
 
     async def announce(self, **changes: Any) -> dict[str, Any]:
-        """At the left."""
+        """An announcement made at the left."""
         answer = await self.employee.post("/announcements", NEWS | changes)
         found: dict[str, Any] = answer.must(201).json
         return found
@@ -33,7 +33,7 @@ class Room:
 
 @pytest.fixture
 async def room(two: Two) -> AsyncIterator[Room]:
-    """With two customers of its own."""
+    """A restaurant with two customers of its own."""
     place = await two.open_restaurant()
     async with AsyncExitStack() as stack:
         employee = await stack.enter_async_context(Rest(two.left.url))
@@ -46,13 +46,15 @@ async def room(two: Two) -> AsyncIterator[Room]:
 
 
 async def heard(events: EventStream, announcement_id: str) -> str:
-    """The type of the next event about it; the run shares these processes."""
+    """The type of the next event about this announcement; the run shares these processes."""
     while (event := await events.next()).data["id"] != announcement_id:
         pass
     return event.type
 
 
-async def test_heard_acknowledged_and_counted_across_processes(room: Room) -> None:
+async def test_announcements_are_received_acknowledged_and_counted_across_processes(
+    room: Room,
+) -> None:
     one, other = room.customers
     async with (
         event_stream(one, "/announcements/stream") as first,
@@ -70,14 +72,14 @@ async def test_heard_acknowledged_and_counted_across_processes(room: Room) -> No
             (await other.post(f"/announcements/{made['id']}/ack")).must(204)
             assert (await counts.next()).data["acknowledged"] == 2
         assert (await room.employee.get(path)).must(200).json["acknowledged"] == 2
-        for events in (first, second):  # each its own, also where the other process took it
+        for events in (first, second):  # each its own, also when the other process stored it
             assert await heard(events, made["id"]) == "announcement.acknowledged"
         (await room.employee.delete(f"/announcements/{made['id']}")).must(204)
         for events in (first, second):
             assert await heard(events, made["id"]) == "announcement.withdrawn"
 
 
-async def test_what_was_missed_is_replayed_by_the_other_process(two: Two, room: Room) -> None:
+async def test_missed_announcements_are_replayed_by_the_other_process(two: Two, room: Room) -> None:
     customer = room.customers[0]
     async with event_stream(customer, "/announcements/stream") as events:
         first = await room.announce(title="first")

@@ -1,4 +1,4 @@
-"""Both apps as people have them: processes in terminals of 80 by 24, played by keyboard alone."""
+"""Both apps in terminals of 80 by 24, used only by keyboard."""
 
 import re
 import shlex
@@ -9,11 +9,11 @@ from tui.common.format import fit
 from tui.common.sanitize import anchored
 
 RESTAURANT = "Thai Basil"
-"""The demo's employee works there."""
+"""The restaurant of the demo's employee."""
 
 
 def place_an_order(customer: Window) -> str:
-    """By keys; its number."""
+    """Place an order by keys; returns its number."""
     customer.press("n")
     screen = customer.sees("1 Restaurant", RESTAURANT)
     names = re.findall(r"^\W*(\w.*?)  .*about \d+ min", screen, re.M)
@@ -30,7 +30,7 @@ def place_an_order(customer: Window) -> str:
     return found[0]
 
 
-def test_an_order_goes_from_one_terminal_through_the_other_and_back(
+def test_an_order_goes_to_the_other_terminal_and_its_steps_come_back(
     start_server: StartServer, tmux: Tmux
 ) -> None:
     server = start_server(demo=True)
@@ -63,7 +63,7 @@ def test_an_order_goes_from_one_terminal_through_the_other_and_back(
         assert window.ends() == 0
 
 
-def test_any_size_in_any_order_is_survived(start_server: StartServer, tmux: Tmux) -> None:
+def test_the_apps_survive_any_sizes_in_any_order(start_server: StartServer, tmux: Tmux) -> None:
     server = start_server(demo=True)
     customer = signed_in(tmux.open("customer", server.url), "1 Orders", "n New order")
     employee = signed_in(tmux.open("employee", server.url), "1 Kitchen", "No open orders")
@@ -122,8 +122,8 @@ SCRIPTS = (
 )
 
 
-def test_text_of_every_script_leaves_a_row_its_columns(tmux: Tmux) -> None:
-    # In the last column of a row that is 40 cells wide everything is overwritten by the mark.
+def test_text_of_every_script_keeps_rows_aligned(tmux: Tmux) -> None:
+    # The mark in the last column of each 40-cell row would be overwritten if widths differed.
     rows = [f"│{anchored(fit(text, 38, pad=True))}│\x1b[40G#" for text in SCRIPTS]
     drawn = tmux.folder / "rows"
     drawn.write_text("".join(f"{row}\n" for row in rows))

@@ -1,4 +1,4 @@
-"""A customer and an employee talk in real terminals, each at a server process of their own."""
+"""A customer and an employee chat in real terminals, each at its own server process."""
 
 import re
 
@@ -7,7 +7,7 @@ from support.tmux import Tmux, Window, signed_in
 
 
 def panel_key(window: Window, name: str) -> str:
-    """The number of the panel with that name."""
+    """The number of the panel with that title."""
     screen = window.sees(name)
     found = re.search(rf"(\d) {name}", screen)
     assert found is not None, screen
@@ -18,7 +18,7 @@ def write(window: Window, text: str) -> None:
     window.press(text, "Enter")
 
 
-def test_two_apps_talk_both_ways_across_two_processes(
+def test_two_apps_chat_across_two_processes(
     start_server: StartServer, tmux: Tmux, redis_url: str
 ) -> None:
     left = start_server(demo=True, redis_url=redis_url)
@@ -45,7 +45,7 @@ def test_two_apps_talk_both_ways_across_two_processes(
     employee.press("Enter")
     customer.sees("▌ Of course")
 
-    # One of the two processes dies; what is written meanwhile waits, and arrives once.
+    # One of the two processes dies; messages written meanwhile wait, and arrive once.
     left.kill()
     customer.sees("reconnecting")
     write(customer, "Still there? شكرا 👍")

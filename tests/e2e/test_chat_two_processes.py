@@ -1,4 +1,4 @@
-"""One room at two server processes."""
+"""One chat room at two server processes."""
 
 import asyncio
 import uuid
@@ -31,7 +31,7 @@ class Desk:
 
 
 async def desk_at(two: Two, stack: AsyncExitStack, employees: int = 1) -> Desk:
-    """Open one at a restaurant of its own."""
+    """Open a chat at a new restaurant."""
     place = await two.open_restaurant(employees=employees)
     customer = await stack.enter_async_context(Rest(two.left.url))
     right = await stack.enter_async_context(Rest(two.right.url))
@@ -47,7 +47,7 @@ async def desk(two: Two) -> AsyncIterator[Desk]:
         yield await desk_at(two, stack)
 
 
-async def test_both_ways_each_once_and_in_one_order(desk: Desk) -> None:
+async def test_both_sides_get_every_message_once_and_in_one_order(desk: Desk) -> None:
     employee = desk.employees[0]
     async with room(desk.customer, desk.chat_id) as left, room(employee, desk.chat_id) as right:
 
@@ -66,7 +66,7 @@ async def test_both_ways_each_once_and_in_one_order(desk: Desk) -> None:
     assert start.must(200).json["items"] == found[::-1]
 
 
-async def test_what_one_process_keeps_the_other_gives_again(desk: Desk) -> None:
+async def test_a_cursor_of_one_process_works_at_the_other(desk: Desk) -> None:
     """A cursor of the left is good at the right."""
     async with room(desk.customer, desk.chat_id) as left:
         await left.say("one")
@@ -77,7 +77,7 @@ async def test_what_one_process_keeps_the_other_gives_again(desk: Desk) -> None:
         assert (await right.next("message"))["text"] == "two"
 
 
-async def test_the_queue_hears_of_a_chat_at_the_other(desk: Desk) -> None:
+async def test_the_queue_of_one_process_shows_a_chat_of_the_other(desk: Desk) -> None:
     employee = desk.employees[0]
     cursor = (await employee.get("/chats")).must(200).json["cursor"]
     async with event_stream(employee, "/chats/stream", cursor) as queue:
@@ -87,7 +87,7 @@ async def test_the_queue_hears_of_a_chat_at_the_other(desk: Desk) -> None:
         assert event.type == "chat.opened"
 
 
-async def test_ten_take_it_up_and_one_has_it(two_on_redis: Two) -> None:
+async def test_of_ten_who_claim_a_chat_one_gets_it(two_on_redis: Two) -> None:
     async with AsyncExitStack() as stack:
         desk = await desk_at(two_on_redis, stack, employees=10)
         for number, hand in enumerate(desk.employees):
@@ -111,7 +111,7 @@ async def test_typing_crosses_over_redis(two_on_redis: Two) -> None:
 
 
 async def names_in(member: Room, wanted: set[str], seconds: float = PATIENCE) -> None:
-    """Return once the room says that exactly those roles are there."""
+    """Return once presence names exactly those roles."""
     async with asyncio.timeout(seconds):
         found: set[str] = set()
         while found != wanted:
@@ -120,7 +120,7 @@ async def names_in(member: Room, wanted: set[str], seconds: float = PATIENCE) ->
 
 
 @pytest.mark.parametrize("with_redis", [True, False], ids=["redis", "no redis"])
-async def test_who_was_at_a_process_that_is_killed_leaves_by_itself(
+async def test_members_at_a_killed_process_leave_the_room(
     start_server: StartServer, data_dir: Path, redis_server: RedisServer, with_redis: bool
 ) -> None:
     env = {"TIFFIN_PRESENCE_SECONDS": "1.5"}
@@ -146,14 +146,14 @@ async def test_who_was_at_a_process_that_is_killed_leaves_by_itself(
 
 
 async def names_in_again(customer: Rest, chat_id: str) -> None:
-    """The lease of one who is there is renewed for as long as they are."""
+    """A member's lease is renewed for as long as they are connected."""
     async with room(customer, chat_id, settled=False) as ana:
         await names_in(ana, {"customer"})
         with pytest.raises(TimeoutError):
             await ana.next("presence", seconds=2.5)
 
 
-async def test_a_log_out_at_one_ends_the_room_at_the_other(desk: Desk) -> None:
+async def test_logging_out_at_one_process_ends_the_room_at_the_other(desk: Desk) -> None:
     async with room(desk.employees[0], desk.chat_id) as right:
         employee = desk.employees[0].another()
         employee.base_url = desk.customer.base_url
@@ -163,10 +163,10 @@ async def test_a_log_out_at_one_ends_the_room_at_the_other(desk: Desk) -> None:
         assert (await right.closed()).code == 4401
 
 
-async def test_a_server_ends_in_time_whoever_is_connected(
+async def test_a_server_stops_in_time_whoever_is_connected(
     start_server: StartServer, data_dir: Path
 ) -> None:
-    """Members that read and members that don't, one that never said who it is."""
+    """Members that read, members that don't, and one that never authenticates."""
     server = start_server()
     place = await open_restaurant(data_dir, server.url)
     async with AsyncExitStack() as stack:

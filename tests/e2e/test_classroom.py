@@ -1,4 +1,4 @@
-"""A classroom behind one address: the default limits that hold strangers off let it in."""
+"""A classroom behind one address: the default limits let it in."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -17,7 +17,7 @@ PEOPLE = 30
 DEFAULTS = {
     f"TIFFIN_{name.upper()}": str(Settings.model_fields[name].default) for name in UNLIMITED
 }
-"""The limits that servers under test go without."""
+"""The limits that servers under test usually go without."""
 
 
 async def take_part(
@@ -60,7 +60,7 @@ async def test_thirty_people_behind_one_address_are_let_in(start_server: StartSe
 
 
 async def watch_the_demo(rest: Rest, everybody_is_there: asyncio.Barrier) -> None:
-    """What an app has open, in a session of the account that the demo gives to everybody."""
+    """What an app has open, in one session of the demo's shared account."""
     await rest.demo("customer")
     async with AsyncExitStack() as stack:
         for _ in range(4):
@@ -81,7 +81,7 @@ async def watch_the_demo(rest: Rest, everybody_is_there: asyncio.Barrier) -> Non
             await everybody_is_there.wait()
 
 
-async def test_thirty_people_share_the_account_of_a_demo(start_server: StartServer) -> None:
+async def test_thirty_people_share_a_demos_account(start_server: StartServer) -> None:
     server = start_server(demo=True, env=DEFAULTS | {"TIFFIN_PHOTO_WORKERS": "0"})
     everybody_is_there = asyncio.Barrier(PEOPLE)
     async with Rest(server.url) as first, asyncio.TaskGroup() as group:

@@ -45,7 +45,7 @@ def all_gone(processes: list[psutil.Process], seconds: float = 15) -> None:
 
 
 class Headless:
-    """The demo where there is no terminal."""
+    """The demo without a terminal."""
 
     def __init__(self, data_dir: Path, port: int, *arguments: str, **more: str) -> None:
         self.output = data_dir / "output.txt"
@@ -64,7 +64,7 @@ class Headless:
         return self.output.read_text(errors="replace")
 
     def open(self) -> str:
-        """Wait for the town to be open; its URL."""
+        """Wait until the town is open; returns its URL."""
         wait_for(
             lambda: OPEN in self.text() or self.process.poll() is not None, 40, what="the demo"
         )
@@ -230,14 +230,14 @@ class OnScreen:
             if not data:
                 return
             self.raw += data
-            # pyte stumbles over a few private sequences that only ask the terminal something.
+            # pyte cannot parse a few private sequences that only query the terminal.
             self._stream.feed(re.sub(rb"\x1b\[[<>=?][0-9;]*[a-zA-Z]", b"", data))
 
     def text(self) -> str:
         return "\n".join(self._screen.display)
 
     def app_is_up(self) -> list[psutil.Process]:
-        """Wait for the app's first screen; the processes behind it."""
+        """Wait for the app's first screen; returns the processes behind it."""
         wait_for(lambda: b"\x1b[?1049h" in self.raw, 40, what="the app's screen")
         wait_for(lambda: "tiffin" in self.text(), 20, what="the app's name")
         family = family_of(self.pid)

@@ -1,4 +1,4 @@
-"""Who may watch a driver, and when that ends, agreed on by two processes."""
+"""Two processes agree on who may follow a driver, and when that ends."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ from support.two_processes import Two
 from support.waiting import wait_until
 
 WITHIN = 2.0
-"""Seconds by which every process has ended what is over."""
+"""Seconds by which every process must have ended a stream."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Table:
         return f"/drivers/{self.place.drivers[0]}/location"
 
     async def put(self, lat: float, at: int = 0) -> None:
-        """A position, sent to one of the two."""
+        """Report a position to one of the two."""
         (await self.employees[at].put(self.path, {"lat": lat, "lng": 2.36})).must(204)
 
     async def step(self, order_id: str, status: str, at: int = 0, **more: object) -> None:
-        """A step taken at one of the two."""
+        """Take a step at one of the two."""
         if status == "out_for_delivery":
             more.setdefault("driver_id", self.place.drivers[0])
         body = {"status": status, "reason": "No gas"} | more
@@ -63,7 +63,7 @@ def as_same(rest: Rest, other: Two) -> Rest:
 
 @pytest.fixture
 async def table(two: Two) -> AsyncIterator[Table]:
-    """At a restaurant of its own, with a second driver."""
+    """A new restaurant, with a second driver."""
     from server.features.restaurants.service import add_driver
     from support.town import database_in
 
@@ -81,7 +81,7 @@ async def table(two: Two) -> AsyncIterator[Table]:
 
 
 async def until_end(events: EventStream) -> tuple[Any, float]:
-    """What the stream's end says, and when it came."""
+    """The data of the stream's end, and when it arrived."""
     while (event := await events.next(WITHIN)).type != "end":
         pass
     ended = time.monotonic()
@@ -91,7 +91,7 @@ async def until_end(events: EventStream) -> tuple[Any, float]:
 
 @pytest.mark.parametrize("at", [0, 1])
 @pytest.mark.parametrize("ending", ["delivered", "cancelled", "another driver"])
-async def test_what_is_over_ends_on_both_and_is_refused_from_then_on(
+async def test_an_ended_delivery_ends_streams_at_both_and_is_refused_afterwards(
     table: Table, ending: str, at: int
 ) -> None:
     order_id = await table.sent_off()
@@ -128,7 +128,7 @@ async def test_what_is_over_ends_on_both_and_is_refused_from_then_on(
             assert events.answer.status == 404
 
 
-async def test_a_process_that_was_stopped_shows_no_position_from_after_the_end(
+async def test_a_suspended_process_shows_no_position_from_after_the_end(
     table: Table, two: Two
 ) -> None:
     order_id = await table.sent_off()
@@ -152,13 +152,13 @@ async def test_a_process_that_was_stopped_shows_no_position_from_after_the_end(
 
 
 async def are_held(table: Table, held: Sequence[int] = (2, 2)) -> bool:
-    """Whether the processes hold so many connections: each a stream and a poll."""
+    """Whether the processes hold this many connections: each a stream and a poll."""
     from support.metrics import figure
 
     return [await figure(rest, "held_connections") for rest in table.customers] == list(held)
 
 
-async def test_positions_reach_both_each_once_and_in_order(table: Table) -> None:
+async def test_positions_reach_readers_of_both_once_and_in_order(table: Table) -> None:
     await table.sent_off()
     await table.put(48.0)
     async with AsyncExitStack() as stack:

@@ -25,13 +25,13 @@ LatLng = tuple[float, float]
 
 
 def metres(a: LatLng, b: LatLng) -> float:
-    """Over a town the globe is flat."""
+    """On a flat plane, exact enough within a town."""
     north = (b[0] - a[0]) * 111_195
     return hypot(north, (b[1] - a[1]) * 111_195 * cos(radians(a[0])))
 
 
 def metres_off(spot: LatLng, a: LatLng, b: LatLng) -> float:
-    """From the spot to the nearest place on the line from `a` to `b`."""
+    """From the point to the nearest point on the line from `a` to `b`."""
     scale = cos(radians(spot[0]))
     ax, ay, bx, by = a[1] * scale, a[0], b[1] * scale, b[0]
     x, y = spot[1] * scale, spot[0]
@@ -54,13 +54,13 @@ def streets_of(town: dict[str, Any]) -> list[list[LatLng]]:
 
 @pytest.fixture
 def demo(start_server: StartServer) -> ServerProcess:
-    """The demo's town, whose drivers say twice a second where they are."""
+    """The demo's town, whose drivers report their position twice a second."""
     return start_server(demo=True, env={"TIFFIN_DRIVER_INTERVAL_SECONDS": "0.5"})
 
 
 @pytest.fixture
 def autopilot(demo: ServerProcess) -> Iterator[Path]:
-    """At work in every kitchen of it, as a process of its own; its log."""
+    """Autopilots for all its kitchens, as a separate process; their log."""
     log = demo.data_dir / "autopilot.log"
     command = [sys.executable, "-m", "tui.demo.autopilot", "--server", demo.url]
     command += ["--pace", "0.05", "--accounts", str(demo.data_dir / "demo-accounts.json")]
@@ -97,7 +97,7 @@ async def test_the_demos_driver_follows_the_streets_to_the_door(
         async with event_stream(customer, path) as stream:
             while (event := await stream.next(10)).type == "location":
                 seen.append(event.data)
-                if eta := (await order()).get("eta"):  # none once it is there
+                if eta := (await order()).get("eta"):  # None once the driver is there
                     etas.append(eta)
         assert (event.type, event.data) == ("end", {"order_id": order_id, "status": "delivered"})
         assert (await order())["status"] == "delivered"
@@ -110,7 +110,7 @@ async def test_the_demos_driver_follows_the_streets_to_the_door(
         assert min(metres_off(spot, a, b) for line in streets for a, b in pairwise(line)) < 15
     assert metres(spots[-1], where) < 15
     assert sum(metres(a, b) for a, b in pairwise(spots)) > 200
-    # Round a corner it may be further off for a moment, but all in all it comes nearer.
+    # Around a corner the driver may be further off for a moment, but overall they get nearer.
     assert metres(spots[0], where) > 200
     assert not any("suspect" in one for one in seen)
     assert all(one["heading"] is not None for one in seen)
@@ -119,7 +119,7 @@ async def test_the_demos_driver_follows_the_streets_to_the_door(
 
 
 async def ordered(customer: Rest, streets: list[list[LatLng]]) -> tuple[LatLng, str]:
-    """An order from some restaurant to a corner about 300 m off; that corner, and the order."""
+    """An order from some restaurant to a corner about 300 m away; that corner, and the order."""
     place = (await customer.get("/restaurants")).must(200).json["items"][0]
     start = (place["lat"], place["lng"])
     corners = [corner for line in streets for corner in line]
@@ -137,7 +137,7 @@ async def ordered(customer: Rest, streets: list[list[LatLng]]) -> tuple[LatLng, 
 
 
 class Kitchen:
-    """A restaurant, one who works there and one who orders, each at a server of their own."""
+    """A restaurant, an employee and a customer, each at its own server."""
 
     def __init__(self, place: Place, employee: Rest, customer: Rest) -> None:
         self.place, self.employee, self.customer = place, employee, customer
@@ -145,7 +145,7 @@ class Kitchen:
         self.stream = f"{self.path}/stream"
 
     async def put(self, lat: float) -> None:
-        """The driver is there now."""
+        """Report that the driver is there."""
         (await self.employee.put(self.path, {"lat": lat, "lng": 2.36})).must(204)
 
     async def sent_off(self) -> str:
@@ -158,7 +158,7 @@ class Kitchen:
         return order_id
 
     async def step(self, order_id: str, status: str) -> None:
-        """One step on."""
+        """Take one more step."""
         body = {"status": status}
         if status == "out_for_delivery":
             body["driver_id"] = self.place.drivers[0]
@@ -167,7 +167,7 @@ class Kitchen:
 
 @pytest.fixture
 async def kitchen(two: Two) -> AsyncIterator[Kitchen]:
-    """The employee is at one process, the customer at another."""
+    """The employee at one process, the customer at the other."""
     place = await two.open_restaurant()
     async with Rest(two.left.url) as employee, Rest(two.right.url) as customer:
         await employee.log_in(place.employees[0], PASSWORD)
@@ -240,7 +240,7 @@ async def test_curl_gets_comments_while_nothing_moves(
 
 
 def comments(watching: Curl) -> int:
-    """Blocks that are nothing but a comment."""
+    """Blocks that contain only a comment."""
     return sum("" in block for block in watching.blocks)
 
 

@@ -1,4 +1,4 @@
-"""Tools of others on the served document: their clients place an order, their linters agree.
+"""Third-party tools on the served document: generated clients place an order, linters accept it.
 
 They come from PyPI and npm, into a cache folder outside of the tree; where that fails, the tests
 are skipped.
@@ -44,7 +44,7 @@ def npm_tools() -> Path:
 
 @pytest.fixture(scope="module")
 def python_tool() -> Path:
-    """The bin folder of a virtual environment with the generator, and what its clients need."""
+    """The bin folder of a virtual environment with the generator and its clients' dependencies."""
     target = azurite.folder() / PYTHON_TOOL.replace("==", "-")
     draft = target.with_name(f"{target.name}.{os.getpid()}")
     uv = [sys.executable, "-m", "uv", "--quiet"]
@@ -61,7 +61,7 @@ def python_tool() -> Path:
 
 
 def run(command: list[str], folder: Path) -> str:
-    """What the command prints, which has to succeed."""
+    """Run the command, which has to succeed; returns its output."""
     folder.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
         command,
@@ -77,7 +77,7 @@ def run(command: list[str], folder: Path) -> str:
 
 
 def node_tool(npm_tools: Path, script: str, *arguments: str) -> list[str]:
-    """The command of a package's script."""
+    """The command of an npm package's script."""
     node = shutil.which("node") or azurite.fetched_node()
     return [str(node), str(npm_tools / script), *arguments]
 
@@ -91,7 +91,7 @@ def was_placed(told: str) -> None:
     assert "note" not in order
 
 
-def test_a_client_made_for_python_places_an_order(
+def test_a_client_generated_for_python_places_an_order(
     start_server: StartServer, python_tool: Path, tmp_path: Path
 ) -> None:
     server = start_server(demo=True, env={"TIFFIN_PHOTO_WORKERS": "0"})
@@ -103,13 +103,13 @@ def test_a_client_made_for_python_places_an_order(
         ],
         tmp_path,
     )
-    # It reads no binary bodies, and those are all that it leaves out.
+    # It cannot parse binary bodies, and those are all that it may leave out.
     assert told.count("Cannot parse") == told.count("Unsupported content_type image/"), told
     shutil.copy(HERE / "place_order.py", tmp_path)
     was_placed(run([str(python_tool / "python"), "place_order.py", server.url], tmp_path))
 
 
-def test_a_client_made_for_typescript_places_an_order(
+def test_a_client_generated_for_typescript_places_an_order(
     start_server: StartServer, npm_tools: Path, tmp_path: Path
 ) -> None:
     server = start_server(demo=True, env={"TIFFIN_PHOTO_WORKERS": "0"})
@@ -124,7 +124,7 @@ def test_a_client_made_for_typescript_places_an_order(
     was_placed(run(node_tool(tmp_path, "made/place_order.js", server.url), tmp_path))
 
 
-def test_linters_have_nothing_to_say_but_what_is_decided(
+def test_linters_find_only_what_is_decided(
     start_server: StartServer, npm_tools: Path, tmp_path: Path
 ) -> None:
     server = start_server(env={"TIFFIN_PHOTO_WORKERS": "0"})

@@ -1,4 +1,4 @@
-"""A disk that is full ends no server: gunicorn halts where a new worker does not come up."""
+"""A full disk ends no server, although gunicorn halts if a new worker does not start."""
 
 import contextlib
 import resource
@@ -36,7 +36,7 @@ class Gunicorn(ServerProcess):
             )
 
     def at_work(self) -> set[int]:
-        """The workers that have opened the database, writer and readers."""
+        """The workers that have opened the database."""
         found = set()
         for worker in psutil.Process(self.pid).children():
             with contextlib.suppress(psutil.Error):
@@ -58,9 +58,9 @@ def gunicorn(request: pytest.FixtureRequest, data_dir: Path) -> Iterator[Gunicor
     print(server.log_tail())
 
 
-async def test_workers_that_died_are_replaced_while_the_disk_is_full(gunicorn: Gunicorn) -> None:
+async def test_dead_workers_are_replaced_while_the_disk_is_full(gunicorn: Gunicorn) -> None:
     await wait_until(lambda: len(gunicorn.at_work()) == WORKERS, 40, what="both are up")
-    # No file may grow any more, in this process and those it starts: they inherit it.
+    # No file may grow any more, in this process and its children, which inherit the limit.
     resource.prlimit(gunicorn.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
     before = gunicorn.at_work()
     for worker in before:  # one after the other
@@ -75,6 +75,6 @@ async def test_workers_that_died_are_replaced_while_the_disk_is_full(gunicorn: G
     await wait_until(gunicorn.ready, 40)
     assert gunicorn.running
     assert not before & gunicorn.at_work()
-    # Under gunicorn too, what is kept is nobody else's.
+    # Under gunicorn too, stored files are private.
     database = gunicorn.data_dir / "tiffin.sqlite3"
     assert database.stat().st_mode & 0o777 == 0o600

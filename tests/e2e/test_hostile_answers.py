@@ -1,4 +1,4 @@
-"""Both apps at a server that answers with anything at all: words, and they stay."""
+"""Both apps at a server that answers anything at all: they show a message and stay."""
 
 import json
 from pathlib import Path
@@ -48,7 +48,7 @@ def orders(**odd: object) -> bytes:
         pytest.param(answer(b"{}", b"Retry-After: \xb2", status=b"503 No"), b"", id="busy"),
     ],
 )
-async def test_an_app_stays_whatever_it_is_told(
+async def test_an_app_survives_any_answer(
     app_class: type[TiffinApp], says: bytes, flood: bytes, tmp_path: Path
 ) -> None:
     async with HostileServer().running() as server:

@@ -1,4 +1,4 @@
-"""A server whose logs nobody reads goes on, says what it dropped, and ends in time."""
+"""A server whose logs nobody reads keeps serving, counts what it dropped, and stops in time."""
 
 import os
 import re
@@ -54,7 +54,7 @@ def unread_server(name: str, data_dir: Path) -> Iterator[tuple[subprocess.Popen[
 
 
 @pytest.mark.parametrize("name", SERVERS)
-async def test_a_log_that_nobody_reads_stops_nothing(name: str, data_dir: Path) -> None:
+async def test_an_unread_log_stops_nothing(name: str, data_dir: Path) -> None:
     with unread_server(name, data_dir) as (process, url):
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
 
@@ -76,7 +76,7 @@ async def test_a_log_that_nobody_reads_stops_nothing(name: str, data_dir: Path) 
                 line.split() for line in (await get("/metrics")).splitlines() if line[0] != "#"
             )
             dropped = float(figures["tiffin_log_lines_dropped"])
-            # What the pipe and the queue hold was kept, and the rest is counted.
+            # What the pipe and the queue hold was kept; the rest is counted.
             assert REQUESTS / 2 < dropped < REQUESTS - QUEUE
 
             read = bytearray()
@@ -100,7 +100,7 @@ async def test_a_log_that_nobody_reads_stops_nothing(name: str, data_dir: Path) 
         assert process.wait(timeout=15) in (0, -signal.SIGTERM)
 
 
-async def test_a_server_ends_in_time_though_nobody_reads_its_log(data_dir: Path) -> None:
+async def test_a_server_stops_in_time_though_nobody_reads_its_log(data_dir: Path) -> None:
     with unread_server("python -m server", data_dir) as (process, url):
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
 

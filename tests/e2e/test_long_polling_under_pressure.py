@@ -1,4 +1,4 @@
-"""Long polls where places run short, and where the server goes."""
+"""Long polls when there are too many, and when the server stops."""
 
 import asyncio
 import time
@@ -37,7 +37,7 @@ async def held(server: LiveServer, number: int) -> None:
     await wait_until(lambda: server.services[Connections].held == number, what=f"{number} held")
 
 
-async def test_above_four_fifths_the_longest_waiting_goes_early(data_dir: Path) -> None:
+async def test_above_four_fifths_the_longest_waiting_poll_is_answered_early(data_dir: Path) -> None:
     async with crowded(data_dir, max_connections=10) as (server, cast):
         order = (await cast.order())["id"]
         polls = []
@@ -56,7 +56,7 @@ async def test_above_four_fifths_the_longest_waiting_goes_early(data_dir: Path) 
             assert (await asyncio.wait_for(each, 2)).must(200).json["status"] == "accepted"
 
 
-async def test_without_a_place_it_is_503(data_dir: Path) -> None:
+async def test_without_a_free_connection_it_is_503(data_dir: Path) -> None:
     async with crowded(data_dir, max_connections=3) as (server, cast), AsyncExitStack() as stack:
         for number in range(3):
             await stack.enter_async_context(stream(cast.employee, cast.place.id))
@@ -67,7 +67,7 @@ async def test_without_a_place_it_is_503(data_dir: Path) -> None:
         assert int(answer.headers["Retry-After"]) >= 1
         path = f"/restaurants/{cast.place.id}/orders/stream"
         assert "Retry-After" in (await cast.employee.get(path)).must(503).headers
-        # Whoever holds nothing is served as ever.
+        # Requests that are not held are served as ever.
         (await cast.customer.get(f"/orders/{order}")).must(200)
         await stack.aclose()
         await held(server, 0)
@@ -77,7 +77,7 @@ async def test_without_a_place_it_is_503(data_dir: Path) -> None:
         (await waiting).must(200)
 
 
-async def test_one_account_has_so_many_and_others_theirs(data_dir: Path) -> None:
+async def test_each_account_has_its_own_limit(data_dir: Path) -> None:
     async with crowded(data_dir, max_streams_per_account=2) as (server, cast):
         order = (await cast.order())["id"]
         polls = [poll(cast.customer, order) for _ in range(2)]
@@ -97,7 +97,7 @@ async def test_one_account_has_so_many_and_others_theirs(data_dir: Path) -> None
 
 @asynccontextmanager
 async def stream(rest: Rest, place: str) -> AsyncIterator[aiohttp.ClientResponse]:
-    """A kitchen's stream of which the beginning has come."""
+    """A kitchen's stream whose beginning has arrived."""
     url = rest.url(f"/restaurants/{place}/orders/stream")
     async with rest.http.get(url, headers=rest.headers) as answer:
         assert answer.status == 200, await answer.text()
@@ -105,7 +105,9 @@ async def stream(rest: Rest, place: str) -> AsyncIterator[aiohttp.ClientResponse
         yield answer
 
 
-async def test_sigterm_lets_everybody_go(start_server: StartServer, data_dir: Path) -> None:
+async def test_sigterm_ends_all_polls_and_streams(
+    start_server: StartServer, data_dir: Path
+) -> None:
     server = start_server()
     place = await open_restaurant(data_dir, server.url)
     async with Rest(server.url) as customer, AsyncExitStack() as stack:

@@ -29,7 +29,7 @@ class Table:
         return str(answer.json["id"])
 
     async def step(self, order_id: str, status: str, **more: object) -> None:
-        """A step taken on the right."""
+        """Take a step at the right process."""
         body: dict[str, object] = {"status": status} | more
         (await self.employee.post(f"/orders/{order_id}/status", body)).must(200)
 
@@ -39,7 +39,7 @@ class Table:
         return await self.customer.get(f"/orders/{order_id}/status", params=texts)
 
     async def held(self, number: int) -> None:
-        """Return once the left process holds so many."""
+        """Return once the left process holds this many."""
 
         async def is_so() -> bool:
             return await figure(self.customer, "held_connections") == number
@@ -49,7 +49,7 @@ class Table:
 
 @pytest.fixture
 async def table(two: Two) -> AsyncIterator[Table]:
-    """At a restaurant of its own."""
+    """A new restaurant."""
     place = await two.open_restaurant()
     async with Rest(two.left.url) as customer, Rest(two.right.url) as employee:
         await customer.register(f"c{place.employees[0]}")
@@ -57,7 +57,7 @@ async def table(two: Two) -> AsyncIterator[Table]:
         yield Table(customer, employee, place)
 
 
-async def test_it_holds_and_returns_on_a_change_made_elsewhere(table: Table, two: Two) -> None:
+async def test_a_poll_is_held_until_a_change_elsewhere(table: Table, two: Two) -> None:
     order_id = await table.order()
     poll = asyncio.create_task(table.poll(order_id, last_status="placed"))
     await table.held(1)
@@ -87,7 +87,7 @@ async def test_no_change_is_204_at_the_timeout(table: Table) -> None:
     assert 0.95 < time.monotonic() - started < 3
 
 
-async def test_delivered_is_told_at_once_as_the_last(table: Table) -> None:
+async def test_delivered_is_answered_at_once(table: Table) -> None:
     order_id = await table.order()
     driver = {"driver_id": table.place.drivers[0]}
     for status in ("accepted", "preparing", "ready", "out_for_delivery", "delivered"):
@@ -98,7 +98,7 @@ async def test_delivered_is_told_at_once_as_the_last(table: Table) -> None:
     assert answer["status"] == "delivered"
 
 
-async def test_polls_for_events_tell_all_that_was_done_elsewhere(table: Table, two: Two) -> None:
+async def test_polls_for_events_return_all_changes_made_elsewhere(table: Table, two: Two) -> None:
     kitchen = f"/restaurants/{table.place.id}/orders/events"
     begun = asyncio.Semaphore(0)
 
@@ -134,11 +134,11 @@ async def test_polls_for_events_tell_all_that_was_done_elsewhere(table: Table, t
     assert [(one["type"], one["data"]["id"]) for one in told.result()] == [
         (one.type, one.subject) for one in logged
     ]
-    # Of an order that changed twice in between, the customer is told as it is.
+    # An order that changed twice in between is reported once, as it is now.
     assert newest(changed.result()) == {one.subject: 2 for one in logged}
 
 
-async def test_a_client_that_leaves_frees_its_place(table: Table) -> None:
+async def test_a_disconnected_client_frees_its_connection(table: Table) -> None:
     order_id = await table.order()
     polls = [asyncio.create_task(table.poll(order_id, last_status="placed")) for _ in range(5)]
     await table.held(5)

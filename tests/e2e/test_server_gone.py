@@ -1,4 +1,4 @@
-"""Apps in terminals whose server goes away, stays away, or was never there."""
+"""Apps in terminals whose server stops, stays away, or was never there."""
 
 import time
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from support.server_process import StartServer
 from support.tmux import Tmux, Window
 
 BACK_WITHIN = 10.0
-"""Seconds from the server's being ready to the app's showing what is."""
+"""Seconds from the server's readiness to the app's showing the present state."""
 AWAY = [3.0, pytest.param(60.0, marks=pytest.mark.soak)]
 
 
@@ -67,14 +67,14 @@ async def test_an_app_outlives_its_server_and_misses_nothing(
         gone = time.monotonic()
         for window in windows:
             window.sees("reconnecting")
-        windows[1].sees("No news since", "may be old")
+        windows[1].sees("No updates since", "may be out of date")
         while time.monotonic() - gone < seconds:
             for window in windows:
                 window.press("Down", "Up")
                 window.sees(number, "reconnecting")
                 assert window.exit_code is None
 
-        # At another process, or an app might be back in the middle of it.
+        # At the other process, or an app might be back in the middle of it.
         meanwhile = start_server(demo=True)
         customer.base_url = employee.base_url = meanwhile.url
         for status in ("accepted", "preparing"):
@@ -90,14 +90,14 @@ async def test_an_app_outlives_its_server_and_misses_nothing(
         windows[1].sees("New 1", "Preparing 1", "3 replayed", seconds=left())
         windows[1].press("n")
         windows[1].sees(f"#{second['number']}")
-        windows[1].misses("No news since", seconds=left())
+        windows[1].misses("No updates since", seconds=left())
         windows[0].sees_line(number, "cooking", seconds=left())
         for window, live in zip(windows, ("◐ long poll", "● SSE"), strict=True):
             window.sees(live, "back", seconds=left())
             quit_by_key(window)
 
 
-def test_an_app_that_finds_no_server_says_so_and_lets_one_in_as_soon_as_it_is_there(
+def test_an_app_without_a_server_says_so_and_logs_in_once_there_is_one(
     start_server: StartServer, tmux: Tmux
 ) -> None:
     port = free_port()
@@ -106,7 +106,7 @@ def test_an_app_that_finds_no_server_says_so_and_lets_one_in_as_soon_as_it_is_th
     for window in windows:
         window.sees("not responding, retrying")
         window.press("Enter")
-        window.sees("does not answer", "connection refused", "Trying again")
+        window.sees("does not answer", "connection refused", "Retrying")
     server = start_server(demo=True, port=port)
     for window, title in zip(windows, ("1 Orders", "1 Kitchen"), strict=True):
         window.sees(title, seconds=BACK_WITHIN)

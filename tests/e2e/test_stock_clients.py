@@ -1,4 +1,4 @@
-"""The stock clients of Socket.IO: beside a plain WebSocket, and while servers come and go."""
+"""Stock Socket.IO clients: beside a plain WebSocket, and while servers stop and start."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ INSTALL_SECONDS = 90
 
 @pytest.fixture(scope="session")
 def script() -> Path:
-    """The member's script, beside the client that npm has installed; skips where that fails."""
+    """The member's script, beside the client installed with npm; skips where that fails."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if not node or not npm:
         pytest.skip("there is no Node with npm here")
@@ -54,10 +54,10 @@ def script() -> Path:
 
 
 @pytest.mark.parametrize("transport", ["websocket", "polling", "polling,websocket"])
-async def test_it_and_the_native_client_see_the_same_history(
+async def test_stock_and_native_clients_see_the_same_history(
     script: Path, two_on_redis: Two, transport: str
 ) -> None:
-    """Each at a process of its own."""
+    """Each at its own process."""
     place = await two_on_redis.open_restaurant()
     async with Rest(two_on_redis.left.url) as customer, Rest(two_on_redis.right.url) as employee:
         await customer.register(f"js{place.employees[0]}")
@@ -82,17 +82,17 @@ async def test_it_and_the_native_client_see_the_same_history(
         assert seen == found[1:]
 
 
-async def test_it_is_told_why_it_may_not_come_in(script: Path, two_on_redis: Two) -> None:
+async def test_a_refused_client_is_told_why(script: Path, two_on_redis: Two) -> None:
     async with Rest(two_on_redis.left.url) as nobody:
         nobody.token = "nonsense"
         async with javascript_member(script, nobody, "cht_x", "websocket") as client:
             assert (await client.next("connect_error"))["code"] == 4401
 
 
-async def test_they_keep_every_message_whatever_becomes_of_the_server(
+async def test_stock_clients_keep_every_message_through_restarts(
     script: Path, data_dir: Path
 ) -> None:
-    """Bursts of forty: at a server that stays, one that is told to stop, and one that is killed."""
+    """Bursts of forty: at a server that stays, one that is stopped, and one that is killed."""
     env = {"TIFFIN_FRAMES_PER_SECOND": "20", "TIFFIN_SOCKETS_AT_FULL_PACE": "3"}
     politely = ServerProcess(data_dir, gunicorn=True, env=env)
     server = ServerProcess(data_dir, port=politely.port, env=env)

@@ -1,4 +1,4 @@
-"""The terminal of the apps: given back by whatever ends or stops them, and drawn anew."""
+"""The apps' terminal: restored by whatever ends or stops them, and redrawn."""
 
 import re
 import shlex
@@ -28,7 +28,7 @@ GIVEN_BACK = {
 
 
 def start(window: Window, app: str, url: str, *, signed_in: bool = False) -> psutil.Process:
-    """Type the command of an app and come in, by the demo's button the first time; its process."""
+    """Type the command of an app and log in, with the demo's button the first time; its process."""
     window.type("clear; " + shlex.join([sys.executable, "-m", f"tui.{app}", "--server", url]))
     if not signed_in:
         window.sees("Enter the demo", "online")
@@ -56,7 +56,7 @@ def is_given_back(window: Window) -> None:
 
 
 def words(screen: str) -> list[str]:
-    """What is on a screen besides figures and ages, which change."""
+    """The screen without figures and ages, which change."""
     return re.findall(r"[A-Za-z]{3,}", screen)
 
 
@@ -67,7 +67,7 @@ def words(screen: str) -> list[str]:
         ("employee", (signal.SIGTERM,)),
     ],
 )
-def test_signals_that_end_it_give_the_terminal_back(
+def test_signals_that_end_an_app_restore_the_terminal(
     app: str, signals: tuple[signal.Signals, ...], start_server: StartServer, tmux: Tmux
 ) -> None:
     server = start_server(demo=True)
@@ -85,7 +85,7 @@ def test_signals_that_end_it_give_the_terminal_back(
 
 
 @pytest.mark.parametrize("app", APPS)
-def test_it_goes_to_the_shell_and_comes_back_whole(
+def test_an_app_is_suspended_and_redrawn_completely(
     app: str, start_server: StartServer, tmux: Tmux
 ) -> None:
     server = start_server(demo=True)
@@ -108,7 +108,7 @@ def test_it_goes_to_the_shell_and_comes_back_whole(
     process.send_signal(signal.SIGSTOP)
     window.sees("Stopped")
     comes_back(lambda: window.type("fg"))
-    # In the background it stops again, instead of writing over the shell.
+    # In the background it stops again, instead of drawing over the shell.
     window.press("C-z")
     is_given_back(window)
     window.type("clear; bg; echo still here")
@@ -127,7 +127,7 @@ def test_it_goes_to_the_shell_and_comes_back_whole(
     assert window.ask("alternate_on") == "0"
 
 
-def test_the_demo_goes_to_the_shell_too(data_dir: Path, tmux: Tmux) -> None:
+def test_the_demo_is_suspended_too(data_dir: Path, tmux: Tmux) -> None:
     environment = server_environment(data_dir, more={"TIFFIN_PORT": str(free_port())})
     del environment["TIFFIN_JWT_SECRET"]
     ours = {name: value for name, value in environment.items() if name.startswith("TIFFIN_")}
@@ -150,7 +150,7 @@ def test_the_demo_goes_to_the_shell_too(data_dir: Path, tmux: Tmux) -> None:
     assert not alive
 
 
-def test_a_key_that_is_no_utf_8_and_exported_sizes_change_nothing(
+def test_invalid_utf_8_and_exported_sizes_change_nothing(
     start_server: StartServer, tmux: Tmux
 ) -> None:
     server = start_server(demo=True)
@@ -173,7 +173,7 @@ def test_a_key_that_is_no_utf_8_and_exported_sizes_change_nothing(
     is_given_back(window)
 
 
-def test_without_a_shell_to_go_to_it_stays(tmux: Tmux) -> None:
+def test_an_app_without_a_shell_is_not_suspended(tmux: Tmux) -> None:
     window = tmux.open("customer", f"http://127.0.0.1:{free_port()}")
     window.sees("Enter the demo")
     window.press("C-z", "?")
@@ -182,7 +182,7 @@ def test_without_a_shell_to_go_to_it_stays(tmux: Tmux) -> None:
     assert window.ends() == 0
 
 
-def test_a_terminal_that_goes_without_a_word_ends_it(start_server: StartServer, tmux: Tmux) -> None:
+def test_a_terminal_that_disappears_ends_the_app(start_server: StartServer, tmux: Tmux) -> None:
     server = start_server(demo=True)
     window = tmux.shell()
     window.type("trap '' HUP")
@@ -192,7 +192,7 @@ def test_a_terminal_that_goes_without_a_word_ends_it(start_server: StartServer, 
 
 
 @pytest.mark.parametrize("app", APPS)
-def test_without_a_terminal_it_says_so(app: str, tmp_path: Path) -> None:
+def test_without_a_terminal_an_app_says_so(app: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", f"tui.{app}"],
         cwd=ROOT,

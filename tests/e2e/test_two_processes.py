@@ -13,7 +13,7 @@ from support.town import PASSWORD
 from support.two_processes import Two
 
 WITHIN = 2.0
-"""Seconds by which every process has ended what was revoked."""
+"""Seconds by which every process must have ended what was revoked."""
 
 
 @pytest.fixture
@@ -24,12 +24,12 @@ def two(two_on_redis: Two) -> Two:
 
 @pytest.fixture
 async def at(two: Two) -> AsyncIterator[tuple[Rest, Rest]]:
-    """Nobody at the left, nobody at the right."""
+    """A client without an account at each."""
     async with Rest(two.left.url) as left, Rest(two.right.url) as right:
         yield left, right
 
 
-async def test_ten_accept_one_order_and_one_of_them_does(two: Two, at: tuple[Rest, Rest]) -> None:
+async def test_of_ten_who_accept_an_order_one_does(two: Two, at: tuple[Rest, Rest]) -> None:
     place = await two.open_restaurant(employees=10)
     customer = await at[0].another().register("ten@example.org")
     order = (await customer.post("/orders", place.basket())).must(201).json
@@ -82,7 +82,7 @@ class Open:
             rest.token = token
 
     async def ended_by(self, cause: Callable[[], Awaitable[object]]) -> float:
-        """Open both, let it happen, and wait for both to end; gives the seconds in between."""
+        """Open both, run the action, and wait for both to end; returns the seconds in between."""
         async with AsyncExitStack() as stack:
             answers = []
             for rest in self._rests:
@@ -102,7 +102,7 @@ class Open:
             return time.monotonic() - happened
 
     async def refused(self) -> list[Answer]:
-        """What both processes say to another request."""
+        """The statuses of both processes for another request."""
         return [await rest.get("/me") for rest in self._rests]
 
 
@@ -113,7 +113,7 @@ async def employee(two: Two, at: tuple[Rest, Rest]) -> Rest:
     return await at[0].another().log_in(place.employees[0], PASSWORD)
 
 
-async def test_logging_out_ends_the_streams_on_both(employee: Rest, at: tuple[Rest, Rest]) -> None:
+async def test_logging_out_ends_the_streams_at_both(employee: Rest, at: tuple[Rest, Rest]) -> None:
     grant = {"refresh_token": employee.grant["refresh_token"]}
     streams = Open(employee, at, str(employee.token))
 
@@ -124,7 +124,7 @@ async def test_logging_out_ends_the_streams_on_both(employee: Rest, at: tuple[Re
     assert [answer.status for answer in await streams.refused()] == [401, 401]
 
 
-async def test_a_refresh_token_used_again_ends_the_streams_on_both(
+async def test_reusing_a_refresh_token_ends_the_streams_at_both(
     employee: Rest, at: tuple[Rest, Rest]
 ) -> None:
     spent = {"refresh_token": employee.grant["refresh_token"]}
@@ -140,7 +140,9 @@ async def test_a_refresh_token_used_again_ends_the_streams_on_both(
     (await at[0].post("/auth/refresh", newer)).must(401)
 
 
-async def test_the_tokens_end_is_the_streams_on_both(employee: Rest, at: tuple[Rest, Rest]) -> None:
+async def test_an_expired_token_ends_the_streams_at_both(
+    employee: Rest, at: tuple[Rest, Rest]
+) -> None:
     assert employee.token is not None
     expires = int(time.time()) + 4
     streams = Open(employee, at, signed(claims_of(employee.token) | {"exp": expires}))

@@ -1,4 +1,4 @@
-"""The wheel, in an environment of its own and a folder with nothing in it: all is there."""
+"""The wheel, in a fresh environment and an empty folder: nothing is missing."""
 
 import json
 import os
@@ -9,7 +9,6 @@ import sysconfig
 import tomllib
 import urllib.request
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,34 +55,27 @@ def commands(wheel: Path) -> Path:
     python = str(home / "bin" / "python")
     uv("pip", "install", "--no-deps", "--python", python, str(wheel), folder=wheel.parent)
     [packages] = home.glob("lib/python*/site-packages")
-    # A path in a .pth file is not searched for .pth files, of which one leads to this tree.
+    # .pth files are not searched in a path that a .pth file names, and one leads to this tree.
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return home / "bin"
 
 
 @pytest.fixture
 def nowhere(tmp_path: Path) -> Path:
-    """A folder with nothing in it."""
+    """An empty folder."""
     folder = tmp_path / "nowhere"
     folder.mkdir()
     return folder
 
 
-@pytest.fixture
-def tmux(tmp_path: Path) -> Iterator[Tmux]:
-    terminal = Tmux(tmp_path)
-    yield terminal
-    terminal.close()
-
-
 def environment(tmp_path: Path, **more: str) -> dict[str, str]:
-    """Without what would lead to this tree or to settings of this machine."""
+    """The environment without what would lead to this tree or to settings of this machine."""
     ours = ("TIFFIN_", "PYTHON", "VIRTUAL_ENV")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return kept | {"HOME": str(tmp_path), "PORT": ""} | more
 
 
-def test_it_holds_every_file_of_the_packages(wheel: Path) -> None:
+def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
     here = {
         path.relative_to(ROOT).as_posix()
         for package in ("server", "tui")
@@ -97,7 +89,7 @@ def test_it_holds_every_file_of_the_packages(wheel: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["tiffin-server", "tiffin-customer", "tiffin-employee"])
-def test_each_command_tells_its_version_anywhere(
+def test_each_command_prints_its_version_anywhere(
     commands: Path, nowhere: Path, tmp_path: Path, command: str
 ) -> None:
     for argument, words in (
@@ -117,7 +109,7 @@ def test_each_command_tells_its_version_anywhere(
     assert not [*nowhere.iterdir()]
 
 
-def test_the_three_play_together_from_an_empty_folder(
+def test_server_and_apps_work_from_an_empty_folder(
     commands: Path, nowhere: Path, tmp_path: Path, tmux: Tmux
 ) -> None:
     port = free_port()
@@ -162,7 +154,7 @@ def asked(url: str, path: str, token: str = "", body: bytes | None = None) -> An
 
 
 def fetched(url: str, token: str, body: bytes | None = None) -> bytes:
-    """The answer's body, which may take a moment after the start."""
+    """The response's body, which may take a moment after the start."""
     headers = {"Content-Type": "application/json"}
     if token:
         headers["Authorization"] = f"Bearer {token}"

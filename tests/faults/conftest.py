@@ -1,4 +1,4 @@
-"""Two processes and their Redis, for tests that break them and put them together again."""
+"""Two processes and their Redis, for tests that break and repair them."""
 
 from collections.abc import Iterator
 
@@ -12,10 +12,8 @@ from support.waiting import wait_for
 @pytest.fixture(scope="session")
 def broken_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """The Redis of `with_redis`."""
-    server = RedisServer(tmp_path_factory.mktemp("broken-redis"))
-    server.start()
-    yield server
-    server.kill()
+    with RedisServer(tmp_path_factory.mktemp("broken-redis")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +25,7 @@ def processes(tmp_path_factory: pytest.TempPathFactory, broken_redis: RedisServe
 
 @pytest.fixture
 def with_redis(processes: Two, broken_redis: RedisServer) -> Two:
-    """Two processes that share a database and `broken_redis`, all whole."""
+    """Two processes that share a database and `broken_redis`, all working."""
     if not broken_redis.running:
         broken_redis.start()
     for server in processes.both:

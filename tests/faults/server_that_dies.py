@@ -1,4 +1,4 @@
-"""The server, which dies between the commit of an order and its publication."""
+"""A server that dies between the commit of an order and its publication."""
 
 import os
 import sys

@@ -17,7 +17,7 @@ from support.witness import Witness
 pytestmark = pytest.mark.fault
 
 
-async def test_what_was_committed_arrives_and_is_made_once(
+async def test_a_committed_order_arrives_and_is_placed_once(
     with_redis: Two, start_server: StartServer
 ) -> None:
     survivor, place = with_redis.right, await with_redis.open_restaurant()

@@ -1,4 +1,4 @@
-"""Moments of the hub's that hardly ever come, made to come."""
+"""Rare moments in the hub, forced to happen."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ TOPIC = "restaurant:here"
 
 
 class SlowLog(EventLog):
-    """A log whose answers may be kept back, or fail."""
+    """A log whose reads may be delayed, or fail."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
@@ -49,7 +49,7 @@ class SlowLog(EventLog):
 
 
 class ListSink:
-    """What came."""
+    """A sink that collects events."""
 
     def __init__(self) -> None:
         self.got: list[int] = []
@@ -105,21 +105,23 @@ async def processes(data_dir: Path) -> AsyncIterator[Sequence[Process]]:
         await process.close()
 
 
-async def test_a_change_of_ones_own_while_a_gap_is_read(processes: Sequence[Process]) -> None:
+async def test_a_change_of_ones_own_while_a_gap_is_read_arrives(
+    processes: Sequence[Process],
+) -> None:
     here, there = processes
     sink = ListSink()
     await here.hub.subscribe(TOPIC, None, sink)
     here.log.passing.clear()
     await there.change()
     await wait_until(lambda: here.log.reads == 1, what="the sweep has found it")
-    # The read has its snapshot; what is committed here from now on is not in it, and no other
-    # process will commit again and so wake the sweep.
+    # The read has its snapshot; commits from here on are not in it, and no other process will
+    # commit again and so wake the sweep.
     await here.change()
     here.log.passing.set()
     await wait_until(lambda: sink.got == [1, 2], 5, what="both are here")
 
 
-async def test_a_gap_that_could_not_be_read(processes: Sequence[Process]) -> None:
+async def test_a_gap_that_could_not_be_read_is_read_later(processes: Sequence[Process]) -> None:
     here, there = processes
     sink = ListSink()
     await here.hub.subscribe(TOPIC, None, sink)
@@ -130,7 +132,9 @@ async def test_a_gap_that_could_not_be_read(processes: Sequence[Process]) -> Non
     await wait_until(lambda: sink.got == [1], 5, what="it is read after all")
 
 
-async def test_a_hint_at_what_does_not_exist(processes: Sequence[Process]) -> None:
+async def test_a_hint_of_an_event_that_does_not_exist_is_harmless(
+    processes: Sequence[Process],
+) -> None:
     here, _ = processes
     sink = ListSink()
     subscription = await here.hub.subscribe(TOPIC, None, sink)
@@ -142,8 +146,8 @@ async def test_a_hint_at_what_does_not_exist(processes: Sequence[Process]) -> No
     assert here.log.reads - before <= 1, "it asks for it for ever"
 
 
-async def test_a_reader_that_stops_reading_and_half_leaves(without_redis: Two) -> None:
-    """Its buffer is full and its connection closing: nobody else may notice."""
+async def test_a_reader_that_stops_reading_and_half_closes_is_dropped(without_redis: Two) -> None:
+    """Its buffer is full and its connection is closing: no other reader may notice."""
     place, server = await without_redis.open_restaurant(), without_redis.left
     async with Rest(server.url) as rest, stuck(rest, place, server.port) as reader:
         reader.shutdown(socket.SHUT_WR)
@@ -154,7 +158,7 @@ async def test_a_reader_that_stops_reading_and_half_leaves(without_redis: Two) -
         await wait_until(lambda: held(rest, 0), what="its place is free")
 
 
-async def test_a_reader_that_stops_reading_does_not_hold_up_the_end(
+async def test_a_reader_that_stops_reading_does_not_delay_shutdown(
     start_server: StartServer, data_dir: Path
 ) -> None:
     server = start_server(env={"TIFFIN_LOG_LEVEL": "WARNING"})
@@ -167,7 +171,7 @@ async def test_a_reader_that_stops_reading_does_not_hold_up_the_end(
 
 @asynccontextmanager
 async def stuck(rest: Rest, place: Place, port: int) -> AsyncIterator[socket.socket]:
-    """A stream whose reader never reads, with more on the way than the buffers take."""
+    """A stream whose reader never reads, with more to send than the buffers hold."""
     employee = await rest.another().log_in(place.employees[0], PASSWORD)
     await rest.register(f"c{place.employees[0]}")
     with socket.create_connection(("127.0.0.1", port)) as reader:

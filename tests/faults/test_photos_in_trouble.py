@@ -1,4 +1,4 @@
-"""Whatever dies in the middle of photos: each ends once, done or failed in words; none hangs."""
+"""Whatever dies while photos are processed: each ends once, done or failed with a message."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ LEASE = {"TIFFIN_PHOTO_LEASE_SECONDS": "2"}
 
 
 async def crowd(rest: Rest, photos: int = PHOTOS) -> list[str]:
-    """That many photos, all in the queue."""
+    """Queue that many photos."""
     await rest.register("ana@example.com")
     return [await sent(rest) for _ in range(photos)]
 
@@ -41,7 +41,7 @@ async def in_the_middle(rest: Rest) -> None:
 async def each_ends_once(
     rest: Rest, data_dir: Path, ids: list[str], *, all_done: bool
 ) -> list[dict[str, Any]]:
-    """Every upload is final, with one result or with words, and stays so."""
+    """Every upload is final, with one result or an error message, and stays so."""
     uploads = [await final(rest, one, seconds=150) for one in ids]
     for upload in uploads:
         assert 1 <= upload["attempts"] <= 3, upload
@@ -59,7 +59,7 @@ async def each_ends_once(
     return uploads
 
 
-async def test_a_server_is_killed_and_another_takes_over(
+async def test_another_server_takes_over_from_a_killed_one(
     start_server: StartServer, data_dir: Path
 ) -> None:
     left, right = start_server(env=LEASE), start_server(env=LEASE)
@@ -71,7 +71,7 @@ async def test_a_server_is_killed_and_another_takes_over(
         await each_ends_once(other, data_dir, ids, all_done=True)
 
 
-async def test_the_only_server_is_killed_and_started_again(
+async def test_a_killed_server_finishes_its_photos_after_a_restart(
     start_server: StartServer, data_dir: Path
 ) -> None:
     server = start_server(env=LEASE)
@@ -82,7 +82,7 @@ async def test_the_only_server_is_killed_and_started_again(
         await each_ends_once(rest, data_dir, ids, all_done=True)
 
 
-async def test_a_server_that_is_told_to_stop_gives_its_photos_back(
+async def test_a_stopped_server_puts_its_photos_back(
     start_server: StartServer, data_dir: Path
 ) -> None:
     server = start_server(env=LEASE)
@@ -97,11 +97,9 @@ async def test_a_server_that_is_told_to_stop_gives_its_photos_back(
         await each_ends_once(rest, data_dir, ids, all_done=True)
 
 
-async def test_workers_are_killed_over_their_photos(
-    start_server: StartServer, data_dir: Path
-) -> None:
-    """As often as a photo may fail, and no photo fails for it: an operator's kill, or the
-    kernel's, is not its fault."""
+async def test_killed_workers_fail_no_photo(start_server: StartServer, data_dir: Path) -> None:
+    """As often as a photo may fail, and no photo fails for it: that an operator or the kernel kills
+    a worker is not the photo's fault."""
     server = start_server(env=LEASE | {"TIFFIN_PHOTO_WORKERS": "1"})
     async with Rest(server.url) as rest:
         [first] = await crowd(rest, 1)
@@ -120,7 +118,7 @@ async def test_workers_are_killed_over_their_photos(
 
 
 async def half_sent(rest: Rest, data_dir: Path) -> tuple[Path, asyncio.StreamWriter]:
-    """A form that has begun to arrive, the file it is written to, and its sender."""
+    """A form that has begun to arrive, the file it is written to, and its connection."""
     before = set((data_dir / "arriving").iterdir())
     _, writer = await asyncio.open_connection("127.0.0.1", int(rest.base_url.rpartition(":")[2]))
     writer.write(
@@ -140,7 +138,7 @@ async def half_sent(rest: Rest, data_dir: Path) -> tuple[Path, asyncio.StreamWri
     return arriving.pop(), writer
 
 
-async def test_files_of_a_killed_server_are_swept_and_no_live_ones(
+async def test_files_of_a_killed_server_are_removed_and_live_ones_kept(
     start_server: StartServer, data_dir: Path
 ) -> None:
     left, right = start_server(), start_server()
@@ -150,7 +148,7 @@ async def test_files_of_a_killed_server_are_swept_and_no_live_ones(
         dead, one = await half_sent(rest, data_dir)
         live, two = await half_sent(other, data_dir)
         left.kill()
-        for path in (dead, live):  # as if they had been there for long
+        for path in (dead, live):  # as if they were old
             os.utime(path, (0, 0))
         await asyncio.to_thread(left.start)
         await wait_until(lambda: not dead.exists(), 10, what="the killed server's file is gone")
@@ -168,7 +166,7 @@ async def test_files_of_a_killed_server_are_swept_and_no_live_ones(
         pytest.param(False, id="for good", marks=pytest.mark.soak),
     ],
 )
-async def test_the_blob_store_is_killed(
+async def test_photos_survive_a_killed_blob_store(
     start_server: StartServer, data_dir: Path, own_azurite: Azurite, back: bool
 ) -> None:
     settings = {"TIFFIN_AZURE_STORAGE_CONNECTION_STRING": own_azurite.connection_string}
@@ -184,7 +182,7 @@ async def test_the_blob_store_is_killed(
             await asyncio.to_thread(own_azurite.start)
         uploads = [await final(rest, one, seconds=250) for one in ids]
         for upload in uploads:
-            # What a store had not written down when it was killed is gone from it.
+            # What a store had not written when it was killed is missing from it.
             words = "not in the store any more" if back else "too long"
             assert upload["status"] == "done" or words in upload["error"], upload
         if back:

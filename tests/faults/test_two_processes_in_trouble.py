@@ -1,4 +1,4 @@
-"""Orders on two processes arrive on both, once each, in order and in time, whatever breaks."""
+"""Orders at two processes arrive at both, once each, in order and in time, whatever breaks."""
 
 import asyncio
 import time
@@ -14,11 +14,13 @@ pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
 
 
 def times(each: float) -> int:
-    """How often something that takes `each` seconds fits in."""
+    """How often something that takes `each` seconds fits into the test."""
     return max(1, int(SECONDS / each))
 
 
-async def test_redis_is_restarted(with_redis: Two, broken_redis: RedisServer) -> None:
+async def test_events_arrive_while_redis_restarts(
+    with_redis: Two, broken_redis: RedisServer
+) -> None:
     async def trouble(two: Two) -> None:
         for _ in range(times(2)):
             await asyncio.to_thread(broken_redis.restart)
@@ -27,7 +29,9 @@ async def test_redis_is_restarted(with_redis: Two, broken_redis: RedisServer) ->
     await play(with_redis, trouble)
 
 
-async def test_pubsub_connections_are_killed(with_redis: Two, broken_redis: RedisServer) -> None:
+async def test_events_arrive_while_pubsub_connections_are_killed(
+    with_redis: Two, broken_redis: RedisServer
+) -> None:
     killed = []
 
     async def trouble(two: Two) -> None:
@@ -39,7 +43,7 @@ async def test_pubsub_connections_are_killed(with_redis: Two, broken_redis: Redi
     assert sum(killed) >= 4
 
 
-async def test_a_server_is_killed_and_started_again(
+async def test_events_arrive_while_a_server_is_killed_and_restarted(
     with_redis: Two, broken_redis: RedisServer
 ) -> None:
     async def trouble(two: Two) -> Outage:
@@ -54,14 +58,16 @@ async def test_a_server_is_killed_and_started_again(
     await play(with_redis, trouble)
 
 
-async def test_redis_is_gone_for_good(with_redis: Two, broken_redis: RedisServer) -> None:
+async def test_events_arrive_after_redis_is_gone_for_good(
+    with_redis: Two, broken_redis: RedisServer
+) -> None:
     async def trouble(two: Two) -> None:
         broken_redis.kill()
 
     await play(with_redis, trouble, busy=[with_redis.right])
 
 
-async def test_redis_hangs(with_redis: Two, broken_redis: RedisServer) -> None:
+async def test_events_arrive_while_redis_hangs(with_redis: Two, broken_redis: RedisServer) -> None:
     async def trouble(two: Two) -> None:
         broken_redis.freeze()
         await asyncio.sleep(SECONDS * 0.75)
@@ -71,8 +77,8 @@ async def test_redis_hangs(with_redis: Two, broken_redis: RedisServer) -> None:
 
 
 @pytest.mark.parametrize("busy", ["both", "one"])
-async def test_there_is_no_redis(without_redis: Two, busy: str) -> None:
+async def test_events_arrive_without_redis(without_redis: Two, busy: str) -> None:
     async def trouble(two: Two) -> None:
-        """None but this."""
+        """Two processes, never with Redis."""
 
     await play(without_redis, trouble, [without_redis.right] if busy == "one" else None)

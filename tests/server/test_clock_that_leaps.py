@@ -1,4 +1,4 @@
-"""A clock that is put back or leaps ahead: what is newest stays first, and nothing is forgotten."""
+"""A clock that is set back or jumps ahead: the newest stays first, and nothing is deleted early."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -35,7 +35,7 @@ async def test_the_newest_order_is_first(data_dir: Path) -> None:
     async with running_server(settings) as server, cast_of(server) as cast:
 
         async def twice() -> dict[str, list[str]]:
-            """One of each, the clock put back, then another; in the order they came."""
+            """One of each, the clock set back, then another; in the order they were made."""
             made: dict[str, list[str]] = {name: [] for name in MAKE}
             async with database_in(data_dir) as database:
                 for _ in range(2):
@@ -69,7 +69,7 @@ PUT_BACK = (
     "UPDATE announcements SET published_at = :ahead",
     "UPDATE uploads SET created_at = :ahead",
 )
-"""Whatever there is comes from before the clock was put back."""
+"""Everything there is comes from before the clock was set back."""
 
 
 async def _order(cast: Cast) -> str:
@@ -97,7 +97,7 @@ def reader(cast: Cast, name: str) -> Any:
 
 
 async def test_a_start_with_the_clock_ahead_deletes_nothing(data_dir: Path) -> None:
-    """Its data is put back by 60 days, which to a server is the same."""
+    """Its data is put back by 60 days, which looks the same to a server."""
     settings = settings_for(data_dir)
     async with running_server(settings) as server, cast_of(server) as cast:
         await cast.order()

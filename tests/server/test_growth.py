@@ -1,7 +1,10 @@
 """What is stored makes nothing dearer: queries by their plans, operations by what they cost with
 200 rows and with 20,000."""
 
+import re
+from collections import defaultdict
 from collections.abc import AsyncIterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,10 +12,14 @@ from typing import Any
 import pytest
 
 from server.core.clock import now, to_text
-from server.core.database import Database, opened_database
+from server.core.database import Database, Transaction, opened_database
 from server.core.migrate import migrate
+from server.core.retention import Retention
 from server.realtime.log import TRIMMED_AT_ONCE, EventLog
+from support.cast import cast_of
+from support.live_server import running_server, settings_for
 from support.steps import steps_of
+from support.stored import REQUESTS, Stored, Users
 
 FEW, MANY = 200, 20_000
 MORE = 1.2
@@ -35,6 +42,47 @@ async def fill(database: Database, count: int, insert: str, start: int = 0) -> N
     )
     where = {"start": start, "count": count}
     await database.write(lambda tx: tx.execute(f"{numbers} {insert}", where))
+
+
+SERVER = Path(__file__).resolve().parents[2] / "server"
+SCANS = {
+    "expired_leases": "a row a process",
+    "next_arrival": "one row",
+    "advance_turn": "one row",
+    "last_changes": "one row",
+    "any_account": "the first row",
+    "restaurants": "restaurants are few",
+    "restaurant_named": "restaurants are few",
+    "insert_restaurant": "restaurants are few",
+    "any_ready": "the first of the photos that wait",
+    "claim": "the first of the photos that wait",
+    "count_queued": "the photos that wait, up to a limit",
+    "count_ahead": "the photos that wait, up to a limit",
+    "active_attempts": "photos that a worker has",
+    "open_chats_of": "up to a limit",
+    "renew_demo_passwords": "at the start of a demo",
+    "dish": "at the start of a demo",
+}
+"""Queries that read a whole table, index or subquery, and why they may."""
+
+
+async def test_no_query_reads_a_whole_table(database: Database) -> None:
+    scanning: dict[str, list[str]] = {}
+    for file in SERVER.rglob("*.sql"):
+        if file.parent.name == "migrations":
+            continue
+        for query in re.split(r"^-- name: ", file.read_text(encoding="utf-8"), flags=re.M)[1:]:
+            name, _, sql = query.partition("\n")
+            explain = partial(
+                Transaction.fetch,
+                sql=f"EXPLAIN QUERY PLAN {sql}",
+                parameters=dict.fromkeys(re.findall(r":(\w+)", sql)),
+            )
+            plan = [row["detail"] for row in await database.read(explain)]
+            if scans := [step for step in plan if step.startswith("SCAN ")]:
+                scanning[name.rstrip("^$!")] = scans
+    assert {name: scans for name, scans in scanning.items() if name not in SCANS} == {}
+    assert set(SCANS) == set(scanning), "an exception that is needed no more"
 
 
 EVENTS = (
@@ -83,3 +131,37 @@ async def test_trimming_drops_a_few_at_a_time(
     assert await log.trim("2900") == 50
     assert counts[-1] == 3 * TRIMMED_AT_ONCE
     assert max(a - b for a, b in pairwise(counts)) <= TRIMMED_AT_ONCE
+
+
+async def test_a_sweep_asks_for_what_is_new_only(database: Database) -> None:
+    log, steps = EventLog(database), []
+    for count in (FEW, MANY):
+        topics = [f"chat:{number}" for number in range(count)]
+        known, _ = await log.changes(None, topics)
+        for name in topics[:5]:
+            await database.write(lambda tx, name=name: log.append(tx, name, "message", "{}"))
+        steps.append(await steps_of(database, partial(log.changes, known, topics)))
+    assert steps[1] <= steps[0] * MORE
+
+
+async def test_no_request_and_no_upkeep_costs_more_with_more_stored(data_dir: Path) -> None:
+    settings = settings_for(data_dir, photo_workers=0, sweep_seconds=600, presence_seconds=3600)
+    steps: dict[str, list[int]] = defaultdict(list)
+    async with running_server(settings) as server, cast_of(server) as cast:
+        database = server.services[Database]
+        users = Users(cast.customer, cast.employee, cast.place)
+        stored = Stored(database, users)
+        retention = server.services[Retention]
+
+        async def upkeep() -> None:
+            for job in retention.jobs:
+                await job(retention.now())
+
+        for count in (FEW, MANY):
+            await stored.fill(count)
+            for name, prepare in REQUESTS.items():
+                requests = [await prepare(users) for _ in range(3)]
+                steps[name].append(min([await steps_of(database, one) for one in requests]))
+            steps["upkeep"].append(await steps_of(database, upkeep))
+    dearer = {name: (few, many) for name, (few, many) in steps.items() if many > few * MORE}
+    assert not dearer, dearer

@@ -1,4 +1,4 @@
-"""What every answer has in common: its headers, HEAD, and clients that send nothing more."""
+"""What every answer has in common: its headers, HEAD, and half-closed clients."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ ANSWER_SECONDS = 10
 
 @dataclass(frozen=True)
 class Said:
-    """What came back on a bare connection, until the server closed it."""
+    """The response on a bare connection, until the server closes it."""
 
     status: int
     headers: dict[str, str]
@@ -41,7 +41,7 @@ def request(line: str, token: str | None = None, body: bytes = b"", *headers: by
 
 
 async def spoken(server: LiveServer, sent: bytes, *, half: bool = True) -> list[Said]:
-    """Send that and nothing more; every answer until the server closes the connection."""
+    """Send that and close this side; every response until the server closes the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     try:
         writer.write(sent)
@@ -72,7 +72,7 @@ def is_marked(headers: dict[str, str]) -> None:
 
 
 async def paths_of(cast: Cast, live_server: LiveServer) -> dict[str, str | None]:
-    """Every route that takes GET, made concrete, and whose token it wants."""
+    """Every route that accepts GET, with ids filled in, and whose token it needs."""
     order = (await cast.order_at("out_for_delivery"))["id"]
     here = {"lat": 48.86, "lng": 2.36}
     (await cast.employee.put(f"/drivers/{cast.place.drivers[0]}/location", here)).must(204)
@@ -101,7 +101,7 @@ async def paths_of(cast: Cast, live_server: LiveServer) -> dict[str, str | None]
     )
 
 
-async def test_head_is_answered_as_get_is_and_never_waits(
+async def test_head_is_answered_like_get_and_never_waits(
     cast: Cast, live_server: LiveServer
 ) -> None:
     for path, token in (await paths_of(cast, live_server)).items():

@@ -1,4 +1,4 @@
-"""The served document tells the whole truth: schemathesis finds no answer it does not name."""
+"""The served document is complete: schemathesis finds no answer that it does not name."""
 
 import asyncio
 import shutil

@@ -1,6 +1,7 @@
 """Limits on requests of the whole server: by address without a token, by account with one."""
 
 import asyncio
+import threading
 from pathlib import Path
 
 import aiohttp
@@ -17,7 +18,7 @@ from support.waiting import wait_until
 
 
 def refused(answer: Answer) -> Answer:
-    """That answer, which has to be a 429 that says in words when to come back."""
+    """That answer, which has to be a 429 that says when to try again."""
     answer.must(429)
     assert answer.headers["Content-Type"].startswith("application/problem+json")
     seconds = int(answer.headers["Retry-After"])
@@ -58,7 +59,7 @@ async def test_requests_without_a_token_count_against_the_address(data_dir: Path
         await asyncio.gather(*(ask(number, *route) for number, route in enumerate(ANONYMOUS)))
 
 
-async def test_a_signed_in_client_is_not_delayed_by_strangers_at_its_address(
+async def test_a_logged_in_client_is_not_delayed_by_others_at_its_address(
     data_dir: Path,
 ) -> None:
     settings = settings_for(data_dir, anonymous_per_minute=4)
@@ -68,7 +69,7 @@ async def test_a_signed_in_client_is_not_delayed_by_strangers_at_its_address(
         refused(await stranger.post("/auth/refresh", {"refresh_token": "rt_junk"}))
         refused(await stranger.get("/me"))
         (await ada.get("/me")).must(200)
-        # The app is told that its token has run out, and gets another.
+        # The app is told that its token has expired, and gets another.
         expired = ada.another()
         expired.token = signed(claims_of(ada.token or "") | {"exp": 1})
         (await expired.get("/me")).must(401)
@@ -161,15 +162,15 @@ async def test_a_request_of_a_disconnected_client_counts(data_dir: Path) -> None
     settings = settings_for(data_dir, address_per_minute=80)  # 20 at once
     async with running_server(settings) as server, Rest(server.url) as rest:
         await rest.register("ana@example.com")
-        let_go = asyncio.Event()
+        let_go = threading.Event()
 
         async def wait(tx: Transaction) -> None:
-            await let_go.wait()
+            let_go.wait(30)
 
         database = server.services[Database]
         readers = [asyncio.create_task(database.read(wait)) for _ in range(READERS)]
         try:
-            for _ in range(40):  # none of them gets as far as having its session looked up
+            for _ in range(40):  # none of them is answered: no reader is free
                 request = await RawRequest.send(server.port, "/me", rest.token)
                 await asyncio.sleep(0)
                 request.reset()

@@ -1,4 +1,4 @@
-"""The route table itself: every route, by every kind of caller."""
+"""The route table: every route, called by every kind of caller."""
 
 import asyncio
 import time
@@ -27,12 +27,12 @@ BOTH = ("customer", "employee")
 
 @dataclass(frozen=True)
 class Row:
-    """One route: who may come in, and what its owner's rights hide from others of that role.
+    """One route: who may call it, and what is hidden from others of the owner's role.
 
-    `owned` routes show a stranger of the right role 404. `body` is one that binds, `query` what
-    has to be asked. `riding` needs the order on its way; what is not `there` is 404 for all.
-    `support` is one customer's and every employee's. `form` is for a route that takes a
-    file.
+    `owned` routes answer 404 to another account of the right role. `body` is one that binds,
+    `query` the required parameters. `riding` needs the order on its way; what is not `there` is 404
+    for all. `support` belongs to one customer and every employee. `form` is for a route that takes
+    a file.
     """
 
     roles: tuple[str, ...]
@@ -133,7 +133,7 @@ def routes_of(server: LiveServer) -> set[str]:
 
 
 async def call(rest: Rest, route: str, ids: dict[str, str], row: Row) -> int:
-    """Call the route; a stream is left once its headers are there."""
+    """Call the route; a stream is left once its headers have arrived."""
     method, path = route.split(" ")
     headers = rest.headers
     body = {"json": row.body} if row.body is not None else {}
@@ -147,7 +147,7 @@ async def call(rest: Rest, route: str, ids: dict[str, str], row: Row) -> int:
 async def ids_for(
     path: str, cast: Cast, order: str, chat: str, role: str = "customer"
 ) -> dict[str, str]:
-    """What stands in the path's places: things of `employee`'s restaurant and of `customer`; for
+    """The values of the path's parameters: things of `employee`'s restaurant and of `customer`; for
     an upload, which has one owner, of the one with that role."""
     if path.startswith("/uploads/"):
         return {"id": await sent(cast.customer if role == "customer" else cast.employee)}
@@ -222,7 +222,7 @@ async def test_no_forged_token_opens_any_route(cast: Cast) -> None:
     (await still_good.get("/me")).must(200)
 
 
-async def test_every_room_by_every_kind_of_caller_through_both_doors(cast: Cast) -> None:
+async def test_every_room_by_every_kind_of_caller_over_both_transports(cast: Cast) -> None:
     chat_id = await open_chat(cast.customer)
     for caller, code in {
         "customer": 0,

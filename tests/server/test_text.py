@@ -1,4 +1,4 @@
-"""What is text: the rule, and every field that goes by it."""
+"""What counts as text, and every field that follows the rule."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Announcements to thousands of streams, half of which are cut and come back."""
+"""Announcements to thousands of streams, half of which are cut and reconnect."""
 
 import asyncio
 import json
@@ -22,17 +22,17 @@ ENV = {
 }
 AUDIENCES = ("everyone", "customers", "employees")
 AT_A_TIME = 100
-"""Connections opened side by side."""
+"""Connections opened in parallel."""
 AT_ONCE = 5
 """Announcements made together."""
 LONGEST_WAIT = 0.1
-"""Seconds in which other requests are answered meanwhile, but for the slowest in a hundred."""
+"""Seconds in which all but one percent of other requests are answered meanwhile."""
 FELT = 3
-"""As many times what a server takes that has nobody: the measure on a machine that is busy."""
+"""The same as a multiple of an idle server's time, for a busy machine."""
 
 
 class Listener:
-    """A window that is cut and comes back, and the ids it was given."""
+    """A client that is cut and reconnects, and the ids it received."""
 
     def __init__(self, server: ServerProcess, who: Rest, cursor: str) -> None:
         self.role = who.grant["account"]["role"]
@@ -44,7 +44,7 @@ class Listener:
         self._reading: asyncio.Task[None] | None = None
 
     async def connect(self) -> None:
-        """Open the stream after what was heard last."""
+        """Open the stream after the last event received."""
         path = f"/announcements/stream?after={self._cursor}"
         request = await (await RawRequest.send(self._server.port, path, self._token)).head()
         assert request.status == 200
@@ -53,7 +53,7 @@ class Listener:
         self._reading = asyncio.create_task(self._read(request))
 
     async def cut(self) -> None:
-        """Drop the connection in the middle of whatever comes."""
+        """Drop the connection at any moment."""
         assert self._request is not None
         assert self._reading is not None
         self._reading.cancel()
@@ -69,7 +69,7 @@ class Listener:
 
 
 async def at_most(number: int, doing: list[object]) -> None:
-    """All of it, so many under way."""
+    """Wait for all of them, this many at a time."""
     places = asyncio.Semaphore(number)
 
     async def one(job: object) -> None:
@@ -86,7 +86,7 @@ async def at_most(number: int, doing: list[object]) -> None:
         pytest.param(5000, 100, marks=[pytest.mark.soak, pytest.mark.timeout(900)]),
     ],
 )
-async def test_everybody_hears_all_of_their_audience_once_and_in_order(
+async def test_every_reader_gets_all_of_its_audience_once_and_in_order(
     start_server: StartServer, data_dir: Path, streams: int, announcements: int
 ) -> None:
     raise_file_limit(streams + 500)
@@ -122,7 +122,7 @@ async def test_everybody_hears_all_of_their_audience_once_and_in_order(
             await prober.ready()
         for number in range(0, announcements, AT_ONCE):
             if number == announcements // 2:
-                # Thousands that go and come are another matter.
+                # Thousands that disconnect and reconnect are another matter.
                 taken, others = [sorted(await prober.stop()) for prober in probers]
             back, away = away, []
             if number >= announcements // 2 and number % (2 * AT_ONCE) == 0:
@@ -157,7 +157,7 @@ async def test_everybody_hears_all_of_their_audience_once_and_in_order(
 
 
 async def in_order(employee: Rest) -> list[str]:
-    """The ids of all announcements as the log has them: by the stream from its beginning."""
+    """The ids of all announcements in the log: by the stream from its beginning."""
     from server.realtime.event import Cursor
 
     page = (await employee.get("/announcements?scope=all")).must(200).json

@@ -26,18 +26,19 @@ ENV = {
     "TIFFIN_LOG_LEVEL": "WARNING",
 }
 GARBAGE = 16_000
-"""Blocks that may wait for the collector, which the server lets run seldom; a connection has
+"""Blocks that may wait for the garbage collector, which the server runs seldom; a connection has
 some 150."""
 AT_A_TIME = 100
-"""Connections opened side by side."""
+"""Connections opened in parallel."""
 WARM_UP = 20
-"""As many of each before anything is measured: what is loaded and kept at first use is then."""
+"""This many of each before anything is measured: what is loaded and kept at first use is there
+then."""
 
 T = TypeVar("T")
 
 
 async def many(number: int, make: Callable[[], Awaitable[T]]) -> list[T]:
-    """So many of them, AT_A_TIME under way."""
+    """Run all of them, AT_A_TIME at a time."""
     places = asyncio.Semaphore(AT_A_TIME)
 
     async def one(_: object) -> T:
@@ -84,7 +85,7 @@ class Crowd:
         return polls, streams
 
     async def held(self, number: int) -> None:
-        """Return once the server holds so many, each with its place in the hub."""
+        """Return once the server holds this many, each registered with the hub."""
 
         async def is_so() -> bool:
             return await figure(self._customer, "held_connections") == number
@@ -92,7 +93,7 @@ class Crowd:
         await wait_until(is_so, 60, every=0.1, what=f"{number} held")
 
     async def files(self, number: int) -> None:
-        """Return once the server has no more open files than that."""
+        """Return once the server has at most this many open files."""
         await wait_until(
             lambda: self._process.num_fds() <= number, 20, what=f"{number} files at most"
         )
@@ -108,8 +109,8 @@ class Crowd:
     async def accept(
         self, order_id: str, polls: list[RawRequest], streams: list[RawRequest]
     ) -> float:
-        """Accept the order, let all have answered, and leave; gives the seconds until the last
-        had."""
+        """Accept the order, wait until all have answered, and disconnect; returns the seconds until
+        the last had."""
 
         async def read_poll(poll: RawRequest) -> None:
             assert (await poll.json())["status"] == "accepted"
@@ -132,7 +133,7 @@ class Crowd:
 
 
 async def answer_times(rest: Rest, path: str, number: int) -> list[float]:
-    """Seconds that so many GETs took, one after the other; sorted."""
+    """Seconds that this many GETs took, one after the other; sorted."""
     taken = []
     for _ in range(number):
         began = time.perf_counter()
@@ -144,7 +145,7 @@ async def answer_times(rest: Rest, path: str, number: int) -> list[float]:
 @pytest.mark.parametrize(
     "each", [200, pytest.param(2000, marks=[pytest.mark.soak, pytest.mark.timeout(600)])]
 )
-async def test_all_are_answered_and_all_is_given_back(
+async def test_all_are_answered_and_everything_is_freed(
     start_server: StartServer, data_dir: Path, each: int
 ) -> None:
     raise_file_limit(2 * each + 500)
@@ -178,5 +179,5 @@ async def test_all_are_answered_and_all_is_given_back(
             assert times[296] < 0.5
             assert seconds < 10
             assert after.blocks - before.blocks < GARBAGE
-        # All of it is free again, but Python keeps it for the next crowd, which must do with it.
+        # All of it is free again, but Python keeps it for reuse.
         assert sizes[1] - sizes[0] < 4 + 0.1 * (full.size - before.size)

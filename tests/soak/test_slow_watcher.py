@@ -1,4 +1,4 @@
-"""One who watches a driver and stops reading: what that costs, and what they get then."""
+"""A reader of a driver's stream that stops reading: what it costs, and what it gets later."""
 
 import asyncio
 import gc
@@ -14,20 +14,20 @@ from support.idle_reader import idle_reader
 from support.live_server import running_server, settings_for
 
 IN_FLIGHT = 64 * 1024
-"""Bytes that may be under way to a reader who stops reading."""
+"""Bytes that may be buffered for a reader that stops reading."""
 COST = 256 * 1024
 
 
 @pytest.fixture
 async def cast(data_dir: Path) -> AsyncIterator[Cast]:
-    # However long so many positions take on this machine, nobody is to be cut for it.
+    # Reporting so many positions may take any time here, and no reader is to be dropped for it.
     settings = settings_for(data_dir, stalled_reader_seconds=900)
     async with running_server(settings) as server, cast_of(server) as cast:
         yield cast
 
 
 async def drive(cast: Cast, numbers: range, seconds: float) -> None:
-    """A position for each number, one after the other, spread over so long."""
+    """Report positions, one after the other, spread over this many seconds."""
     path = f"/drivers/{cast.place.drivers[0]}/location"
     began = time.monotonic()
     for count, number in enumerate(numbers):
@@ -39,7 +39,7 @@ async def drive(cast: Cast, numbers: range, seconds: float) -> None:
 
 
 async def stops_reading(cast: Cast, positions: int, seconds: float) -> None:
-    """It is bounded, however much happens meanwhile, and then the newest comes."""
+    """The cost is bounded, however much happens meanwhile, and then the newest arrives."""
     path = f"/drivers/{cast.place.drivers[0]}/location/stream"
     await drive(cast, range(1, 51), 0)
     async with idle_reader(cast.employee, path) as reader:
@@ -66,10 +66,10 @@ async def stops_reading(cast: Cast, positions: int, seconds: float) -> None:
     assert len(seqs) < positions / 2
 
 
-async def test_who_stops_reading_costs_little_and_gets_the_newest(cast: Cast) -> None:
+async def test_a_reader_that_stops_costs_little_and_gets_the_newest(cast: Cast) -> None:
     await stops_reading(cast, 600, 0)
 
 
 @pytest.mark.soak
-async def test_ten_thousand_positions_in_a_minute(cast: Cast) -> None:
+async def test_ten_thousand_positions_in_a_minute_cost_a_bounded_amount(cast: Cast) -> None:
     await stops_reading(cast, 10_000, 60)

@@ -1,4 +1,4 @@
-"""Everybody who may call: two customers, employees of two restaurants, nobody."""
+"""Everybody who may call: two customers, employees of two restaurants, and nobody."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,7 +28,7 @@ class Cast:
         return found
 
     async def step(self, order_id: object, status: str, **more: object) -> dict[str, object]:
-        """A step that `employee` takes and that must be allowed."""
+        """A step that `employee` takes and that must succeed."""
         if status == "out_for_delivery":
             more.setdefault("driver_id", self.place.drivers[0])
         if status == "cancelled":
@@ -38,7 +38,7 @@ class Cast:
         return found
 
     async def order_at(self, status: str) -> dict[str, object]:
-        """An order taken along to that status."""
+        """An order at that status."""
         way = ["accepted", "preparing", "ready", "out_for_delivery", "delivered"]
         order = await self.order()
         if status == "cancelled":
@@ -50,7 +50,7 @@ class Cast:
 
 @asynccontextmanager
 async def cast_of(server: LiveServer) -> AsyncIterator[Cast]:
-    """Open two restaurants there, and let everybody in."""
+    """Open two restaurants there, and log everybody in."""
     place = await open_restaurant(server.settings.data_dir, server.url, "Saffron", employees=2)
     elsewhere = await open_restaurant(server.settings.data_dir, server.url, "Harbour Grill")
     async with Rest(server.url) as nobody:

@@ -1,4 +1,4 @@
-"""Members of a room that write and read whatever happens to their connections."""
+"""Members of a room that keep writing and reading while their connections break."""
 
 import asyncio
 import contextlib
@@ -14,19 +14,19 @@ from support.rest import Rest
 from support.room import Closed, Room, room
 
 AT_ONCE = 5
-"""Messages on their way at one time."""
+"""Messages in flight at a time."""
 TALK = 0.02
 """Seconds between two messages of one member, at most."""
 PAUSE = 0.05
-"""Seconds before a member comes back."""
+"""Seconds before a member reconnects."""
 
 
 @dataclass
 class Chatter:
-    """Writes one message after the other until it is told to stop, and notes what it is told.
+    """Writes one message after the other until told to stop, and records what it receives.
 
-    What did not come back is sent again under its `client_id` over the next connection. One that
-    is `silent` only reads.
+    What was not echoed is sent again with the same `client_id` over the next connection. A `silent`
+    member only reads.
     """
 
     rest: Rest
@@ -42,11 +42,11 @@ class Chatter:
 
     @property
     def done(self) -> bool:
-        """Whether all it has said has come back."""
+        """Whether everything it sent has been echoed."""
         return self.silent and not self._under_way
 
     async def go_on(self) -> None:
-        """Until it is cancelled."""
+        """Run until cancelled."""
         while True:
             with contextlib.suppress(aiohttp.ClientError, OSError, Closed, TimeoutError):
                 async with room(self.rest, self.chat_id, after=self.cursor) as member:
@@ -68,7 +68,7 @@ class Chatter:
                 self.resets += 1
             elif frame["type"] == "error":
                 assert frame["code"] == "unavailable", frame
-                return  # and from the first that is still under way again
+                return  # and from the oldest unacknowledged message
             else:
                 self._note(frame)
 
@@ -82,7 +82,7 @@ class Chatter:
 
 @dataclass
 class Listener:
-    """Only reads, through Socket.IO's door."""
+    """Only reads, over Socket.IO."""
 
     rest: Rest
     chat_id: str
@@ -91,7 +91,7 @@ class Listener:
     returns: int = 0
 
     async def go_on(self) -> None:
-        """Until it is cancelled."""
+        """Run until cancelled."""
         while True:
             with contextlib.suppress(socketio.exceptions.SocketIOError, OSError):
                 async with aiohttp.ClientSession() as session:

@@ -1,4 +1,4 @@
-"""`curl -N` on a stream: what anybody with a terminal sees."""
+"""`curl -N` on a stream: what anyone with a terminal sees."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ from support.waiting import PATIENCE, wait_until
 
 
 class Curl:
-    """A curl that runs; what it printed is read from a file as it comes."""
+    """A running curl; its output is read from a file as it arrives."""
 
     def __init__(self, process: subprocess.Popen[bytes], output: Path) -> None:
         self.process = process
@@ -26,7 +26,7 @@ class Curl:
 
     @property
     def blocks(self) -> list[dict[str, str]]:
-        """The whole blocks so far, each as its fields; a comment's field is ""."""
+        """The complete blocks so far, each as its fields; a comment's field is ""."""
         return [
             {name: value for name, _, value in (line.partition(": ") for line in block.split("\n"))}
             for block in self.text.split("\n\n")[:-1]
@@ -39,7 +39,7 @@ class Curl:
     async def has(
         self, count: int, type: str = "location", seconds: float = PATIENCE
     ) -> dict[str, str]:
-        """Wait for that many events of that type, no more and no less; the last of them."""
+        """Wait for exactly that many events of that type; the last of them."""
         await wait_until(lambda: len(self.events(type)) >= count, seconds, what=f"{count} {type}")
         found = self.events(type)
         assert len(found) == count, found

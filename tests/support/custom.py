@@ -1,4 +1,4 @@
-"""Custom at a restaurant: orders placed and worked on without pause, at one server."""
+"""Keeps placing and progressing orders at a restaurant, through one server."""
 
 import asyncio
 import uuid
@@ -15,9 +15,9 @@ WAY = ("accepted", "preparing", "ready", "out_for_delivery", "delivered")
 
 @dataclass
 class Custom:
-    """A customer and an employee at one server; each order of `placed` must be there once.
+    """A customer and an employee at one server; each order in `placed` must exist once.
 
-    What meets a server that is not there is sent again, with the same key, as a client does.
+    A request that finds no server is sent again with the same key, as a client does.
     """
 
     server: ServerProcess
@@ -28,7 +28,7 @@ class Custom:
     changes: int = 0
 
     async def go_on(self, until: asyncio.Event) -> None:
-        """Place orders and take them along, a change each `pause` seconds."""
+        """Place orders and move them along, one change every `pause` seconds."""
         async with Rest(self.server.url) as customer:
             await customer.register(f"{self.name}@example.org")
             employee = await customer.another().log_in(self.place.employees[0], PASSWORD)
@@ -50,7 +50,7 @@ class Custom:
             if status == "out_for_delivery":
                 step["driver_id"] = self.place.drivers[0]
             answer = await self._sent(employee, f"/orders/{order_id}/status", step, {})
-            # A step whose answer was lost has been taken when it is sent again.
+            # A step whose answer was lost has already happened when it is sent again.
             assert answer.status in (200, 409), answer.body
             assert answer.status == 200 or answer.json["order"]["status"] == status
 

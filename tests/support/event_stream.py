@@ -1,4 +1,4 @@
-"""An open `text/event-stream`, read as it comes."""
+"""An open `text/event-stream`, read as it arrives."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ class EventStream:
         self._read: deque[dict[str, str]] = deque()
 
     async def next(self, seconds: float = PATIENCE) -> Sent:
-        """The next event; other blocks are passed over. Raises EOFError at the stream's end."""
+        """The next event; other blocks are skipped. Raises EOFError at the stream's end."""
         async with asyncio.timeout(seconds):
             while True:
                 fields = self._read.popleft() if self._read else await self._block()
@@ -39,15 +39,15 @@ class EventStream:
                     return Sent(fields.get("id", ""), fields["event"], json.loads(fields["data"]))
 
     async def begun(self, seconds: float = PATIENCE) -> None:
-        """Return once it is subscribed, which the server tells one without a cursor by the place
-        where it begins; what is there already is kept for `next`."""
+        """Return once it is subscribed, which the server shows to a reader without a cursor by
+        sending where it begins; an event that arrives first is kept for `next`."""
         async with asyncio.timeout(seconds):
             with contextlib.suppress(EOFError):
                 while set(fields := await self._block()) != {"id"}:
                     self._read.append(fields)
 
     async def over(self, seconds: float = 10) -> None:
-        """Return at the stream's end; fails where another event comes first."""
+        """Return at the stream's end; fails if another event comes first."""
         try:
             found = await self.next(seconds)
         except EOFError:
@@ -68,8 +68,10 @@ class EventStream:
 async def event_stream(
     rest: Rest, path: str, after: str | None = None, **headers: str
 ) -> AsyncIterator[EventStream]:
-    """Open the stream at that path; `answer.status` says whether it was. What happens from then on
-    is told there: without a cursor, too, it is subscribed."""
+    """Open the stream at that path; `answer.status` says whether that succeeded.
+
+    It is subscribed when this returns, also without a cursor: every event from then on arrives.
+    """
     params = {} if after is None else {"after": after}
     async with rest.http.get(
         rest.url(path), params=params, headers=rest.headers | headers

@@ -1,4 +1,4 @@
-"""A server that logs anybody in and then answers with whatever bytes it was given."""
+"""A server that accepts any log-in and then answers with the bytes it was given."""
 
 import asyncio
 import base64
@@ -17,19 +17,19 @@ ENDLESS = HEAD + b"\r\n"
 
 
 def answer(body: bytes, *heads: bytes, status: bytes = b"200 OK") -> bytes:
-    """A whole answer."""
+    """A complete HTTP response."""
     lines = b"".join(head + b"\r\n" for head in heads)
     return b"HTTP/1.1 %s\r\n%sContent-Length: %d\r\n\r\n" % (status, lines, len(body)) + body
 
 
 class HostileServer:
-    """Sends `says`, and then `flood` for as long as somebody reads it."""
+    """Sends `says`, and then `flood` for as long as somebody reads."""
 
     def __init__(self) -> None:
         self.says = answer(b"{}")
         self.flood = b""
         self.shakes_hands = False
-        """Whether a WebSocket is opened first."""
+        """Whether a WebSocket handshake is answered first."""
         self.granted: dict[str, object] = {
             "access_token": "the-token",
             "expires_in": 900,
@@ -38,12 +38,12 @@ class HostileServer:
             "account": {"id": "1", "email": "a@example.com", "name": "A", "role": "customer"},
         }
         self.heads: list[bytes] = []
-        """Of the requests."""
+        """The paths of the requests."""
         self.url = ""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["HostileServer"]:
-        """On a port of its own."""
+        """Listen on a free port."""
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         yield self
@@ -81,7 +81,7 @@ def _handshake(head: bytes) -> bytes:
 
 @asynccontextmanager
 async def hostile() -> AsyncIterator[tuple[HostileServer, Session]]:
-    """Such a server, and a session signed in to it."""
+    """Such a server, and a session logged in to it."""
     async with HostileServer().running() as server:
         session = Session(server.url, Wire())
         try:

@@ -1,4 +1,4 @@
-"""A connection that has asked for a stream and then reads nothing for as long as it likes."""
+"""A connection that has requested a stream and reads only when told to."""
 
 import asyncio
 import json
@@ -11,11 +11,11 @@ from typing import Any
 from support.rest import Rest
 
 ROOM = 4096
-"""Bytes asked of the kernel for what arrives and is not read; it takes twice that."""
+"""The size of the kernel's receive buffer; the kernel doubles it."""
 
 
 class IdleReader:
-    """Reads only when it is told to."""
+    """Reads only when told to."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -23,11 +23,11 @@ class IdleReader:
 
     @property
     def read_bytes(self) -> int:
-        """All that was ever read here."""
+        """Everything read so far."""
         return len(self._body)
 
     async def until(self, words: bytes, seconds: float = 20) -> None:
-        """Read on until those words have come."""
+        """Read until those words have arrived."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(seconds):
             while words not in self._body:
@@ -36,13 +36,13 @@ class IdleReader:
                 self._body += received
 
     def data(self) -> list[Any]:
-        """The data of every whole event so far, in turn."""
+        """The data of every complete event so far, in order."""
         return [json.loads(found) for found in re.findall(rb"\ndata: (.+)\n\n", self._body)]
 
 
 @asynccontextmanager
 async def idle_reader(rest: Rest, path: str) -> AsyncIterator[IdleReader]:
-    """Ask for the stream at that path as `rest`."""
+    """Request the stream at that path as `rest`."""
     loop = asyncio.get_running_loop()
     url = rest.http._build_url(rest.url(path))
     with socket.socket() as connection:

@@ -23,7 +23,7 @@ from support.server_process import JWT_SECRET, UNLIMITED
 
 @dataclass(frozen=True)
 class LiveServer:
-    """A running application and where to reach it."""
+    """A running application and its address."""
 
     app: web.Application
     runner: web.AppRunner
@@ -33,12 +33,12 @@ class LiveServer:
 
     @property
     def services(self) -> Services:
-        """What the application is made of."""
+        """The application's services."""
         return self.app[SERVICES]
 
 
 def settings_for(data_dir: Path, **changes: Any) -> Settings:
-    """Settings of a server under test: own data, a known secret, no rate limits."""
+    """Settings of a server under test: its own data, a known secret, no rate limits."""
     values: dict[str, Any] = {
         "data_dir": data_dir,
         "jwt_secret": JWT_SECRET,
@@ -51,7 +51,7 @@ def settings_for(data_dir: Path, **changes: Any) -> Settings:
 
 @cache
 def _new_database() -> bytes:
-    """An SQLite file as the migrations make it."""
+    """A migrated SQLite file."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "new.sqlite3"
         asyncio.run(migrate(path))
@@ -60,9 +60,9 @@ def _new_database() -> bytes:
 
 @asynccontextmanager
 async def running_server(settings: Settings) -> AsyncIterator[LiveServer]:
-    """Serve `settings` on a free port of the loopback until the block ends.
+    """Serve `settings` on a free loopback port until the block ends.
 
-    A new database is a copy: to run every migration takes longer than the rest of the start.
+    A new database is a copy: running every migration takes longer than the rest of the start.
     """
     if not settings.database_path.exists():
         settings.database_path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +71,7 @@ async def running_server(settings: Settings) -> AsyncIterator[LiveServer]:
     runner = Runner(app, settings)
     await runner.setup()
     try:
-        # One that a test may come back to, once this server is gone.
+        # A port that a test may use again once this server is gone.
         listener = socket.create_server(("127.0.0.1", free_port()), backlog=4096)
         await web.SockSite(runner, listener).start()
         port: int = listener.getsockname()[1]

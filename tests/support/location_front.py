@@ -1,4 +1,4 @@
-"""A door in front of a real server: it writes down every position that is sent, and can be shut."""
+"""A proxy in front of a real server that records every reported position and can refuse them."""
 
 import time
 from collections.abc import AsyncIterator
@@ -15,8 +15,8 @@ from tui.common.client.api import Api
 
 @dataclass(frozen=True)
 class Sent:
-    """One position and the answer it had; `at` is the `time.monotonic()` for which a client in
-    this process said it, or else at which it came here."""
+    """A position and the status it got; `at` is the `time.monotonic()` for which a client in this
+    process reported it, or else when it arrived here."""
 
     at: float
     driver_id: str
@@ -30,7 +30,8 @@ class Sent:
 
 @dataclass
 class Front:
-    """`refuse` answers positions, `refuse_ways` ways, in the server's place; 0 is no answer."""
+    """`refuse` is the status for positions, `refuse_ways` the one for routes, in place of the
+    server's; 0 means no answer."""
 
     url: str = ""
     sent: list[Sent] = field(default_factory=list)
@@ -41,7 +42,7 @@ class Front:
 
     @property
     def taken(self) -> list[Sent]:
-        """What the server knows of."""
+        """The locations that the server has accepted."""
         return [one for one in self.sent if one.status == 204]
 
     async def answer(self, status: int, request: web.Request) -> web.Response:
@@ -54,7 +55,7 @@ class Front:
 
 @asynccontextmanager
 async def front_of(url: str) -> AsyncIterator[Front]:
-    """Pass everything on to the server there, but for what is refused."""
+    """Pass everything on to the server there, except what is refused."""
     front = Front()
     said_at: dict[tuple[float, float], float] = {}
     put_location = Api.put_location

@@ -1,10 +1,10 @@
-"""What a server's `/metrics` tell."""
+"""Reads a server's `/metrics`."""
 
 from support.rest import Rest
 
 
 async def figure(rest: Rest, name: str) -> float:
-    """The gauge `tiffin_<name>` as it stands."""
+    """The present value of the gauge `tiffin_<name>`."""
     answer = (await rest.get("//metrics")).must(200)
     for line in answer.body.decode().splitlines():
         if line.startswith(f"tiffin_{name} "):

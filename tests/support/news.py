@@ -12,13 +12,13 @@ NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 async def announce(employee: Rest, **changes: Any) -> dict[str, Any]:
-    """An announcement of that employee's."""
+    """An announcement made by that employee."""
     found: dict[str, Any] = (await employee.post("/announcements", NEWS | changes)).must(201).json
     return found
 
 
 def an_announcement(number: int, **changes: Any) -> ReadAnnouncement:
-    """One that no server has seen."""
+    """An announcement that no server has seen."""
     fields: dict[str, Any] = {
         "id": f"ann_{number}",
         "title": f"No. {number}",

@@ -1,4 +1,4 @@
-"""A real nginx in front of a server: as it should be, holding answers back, and without upgrade."""
+"""A real nginx in front of a server: configured well, buffering, and without WebSocket upgrades."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ UPGRADE = """
 RIGHT = f"{UPGRADE}\n            proxy_buffering off;"
 BUFFERING = """
             proxy_ignore_headers X-Accel-Buffering;"""
-"""As nginx is without settings, were it not for what the server says in that header."""
+"""As nginx is without settings, except for what the server sends in that header."""
 NO_UPGRADE = """
             proxy_http_version 1.1;
             proxy_set_header Connection "";
@@ -57,7 +57,7 @@ SERVER = """    server {{
 
 @dataclass(frozen=True)
 class Nginx:
-    """Where each of its servers is."""
+    """The address of each of its servers."""
 
     right: str
     buffering: str
@@ -65,13 +65,13 @@ class Nginx:
 
 
 def command() -> str | None:
-    """nginx, where there is one."""
+    """The path of nginx; None where it is not installed."""
     return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 
 
 @contextmanager
 def nginx_to(target: str, folder: Path) -> Iterator[Nginx]:
-    """In front of the server at that address; skips the test where there is no nginx."""
+    """Run nginx in front of the server at that address; skips the test where there is no nginx."""
     program = command()
     if program is None:
         pytest.skip("there is no nginx here: apt-get install nginx-light")

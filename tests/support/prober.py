@@ -1,4 +1,4 @@
-"""Requests from a process of their own, to see how long a busy server lets others wait."""
+"""Requests from a separate process, to measure how long a busy server makes others wait."""
 
 import asyncio
 import http.client
@@ -16,8 +16,8 @@ def probe(
     pause: float,
     control: multiprocessing.connection.Connection,
 ) -> None:
-    """In a process of its own: ask for the caller's profile again and again until told to stop,
-    then send back the seconds that each answer took."""
+    """In a separate process: request the caller's profile again and again until told to stop, then
+    send back the seconds that each answer took."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
     headers = {"Authorization": f"Bearer {token}"}
     taken = []
@@ -42,10 +42,10 @@ def probe(
 
 
 class Prober:
-    """The probe, from outside of its process.
+    """The probe, as seen by the test.
 
-    With `reconnect` each request has a connection of its own, and one that gets no answer counts
-    as TIMEOUT_SECONDS. `pause` are the seconds between two.
+    With `reconnect` each request uses a new connection, and one without an answer counts as
+    TIMEOUT_SECONDS. `pause` is the seconds between two requests.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Prober:
         self._process.start()
 
     async def ready(self) -> None:
-        """Return once it has had its first answer."""
+        """Return once the first answer has arrived."""
         await asyncio.to_thread(self._ours.recv)
 
     async def stop(self) -> list[float]:

@@ -1,4 +1,4 @@
-"""A small HTTP proxy in front of a server, with the faults that proxies have."""
+"""A small HTTP proxy in front of a server, with the faults that real proxies have."""
 
 import asyncio
 import contextlib
@@ -22,17 +22,17 @@ Write = Callable[[bytes], None]
 
 @dataclass(frozen=True)
 class Head:
-    """The head of a request or of an answer, as it came."""
+    """The head of a request or response, as received."""
 
     raw: bytes
 
     @property
     def words(self) -> list[str]:
-        """Those of its first line."""
+        """The words of its first line."""
         return self.raw.partition(b"\r\n")[0].decode().split(" ")
 
     def header(self, name: str) -> str:
-        """A header's value in small letters, "" without it."""
+        """A header's value in lower case; "" if it is missing."""
         for line in self.raw.decode("latin-1").split("\r\n")[1:]:
             found, _, value = line.partition(":")
             if found.lower() == name:
@@ -40,7 +40,7 @@ class Head:
         return ""
 
     def without(self, name: str) -> bytes:
-        """Without that header."""
+        """The head without that header."""
         lines = self.raw.split(b"\r\n")
         return b"\r\n".join(
             line for line in lines if line.partition(b":")[0].lower() != name.encode()
@@ -48,20 +48,21 @@ class Head:
 
 
 class Outcome(Enum):
-    """What may follow an answer on the same connections."""
+    """What may follow a response on the same connection."""
 
     MORE = auto()
     LAST = auto()
     UPGRADED = auto()
-    """Another protocol, such as WebSocket: bytes both ways."""
+    """Another protocol, such as WebSocket: bytes in both directions."""
 
 
 @dataclass
 class Proxy:
-    """`url` leads to the server behind it. The mode may be changed at any time; it holds for what
-    is under way too, and what was held back is let go.
+    """`url` leads to the server behind it.
 
-    `requests` counts them by path, `methods` by method and path; `refused` counts the 502s.
+    The mode may be changed at any time; it also applies to responses in progress, and what was held
+    back is released. `requests` counts requests by path, `methods` by method and path; `refused`
+    counts the 502s.
     """
 
     target: str
@@ -83,19 +84,18 @@ class Proxy:
     _connections: dict[Writer, asyncio.TimerHandle | None] = field(default_factory=dict)
 
     def passing(self) -> None:
-        """Pass everything on as it comes."""
+        """Pass everything on as it arrives."""
         self._set()
 
     def buffering(
         self, *, head_passes: bool = False, pieces: int = 0, cut_after: float | None = None
     ) -> None:
-        """Hold each answer back until its body is complete, or, where the head passes, the body
-        alone, after its first so many pieces. It may cut as well.
-        """
+        """Hold each response back until its body is complete, or pass the head and the first pieces
+        of the body and hold the rest. Can be combined with cutting."""
         self._set(hold_body=True, hold_head=not head_passes, pieces=pieces, lifetime=cut_after)
 
     def cutting(self, seconds: float) -> None:
-        """Cut every connection so long after it was made; those that are there, from now."""
+        """Cut every connection this long after it was made; existing ones, from now."""
         self._set(lifetime=seconds)
 
     def failing(self, every: int) -> None:
@@ -103,11 +103,11 @@ class Proxy:
         self._set(every=every)
 
     def without_upgrade(self) -> None:
-        """Pass on no wish for another protocol, as many proxies do: none for a WebSocket."""
+        """Drop requests to upgrade, as many proxies do: no WebSocket gets through."""
         self._set(no_upgrade=True)
 
     def stalling(self, after: int) -> None:
-        """Take no more than so many bytes of a request's body; the rest with another mode."""
+        """Read at most this many bytes of a request's body; the rest after the mode changes."""
         self._set(stall=after)
 
     def cut(self) -> None:
@@ -117,7 +117,7 @@ class Proxy:
 
     @property
     def connections(self) -> int:
-        """Clients connected now."""
+        """The number of connected clients."""
         return len(self._connections)
 
     def _set(
@@ -155,7 +155,7 @@ class Proxy:
         writer.transport.abort()
 
     async def serve(self, reader: Reader, writer: Writer) -> None:
-        """One client's connection, with one of its own to the server."""
+        """One client's connection, and its own connection to the server."""
         task = asyncio.current_task()
         assert task is not None
         self._serving.add(task)
@@ -168,7 +168,7 @@ class Proxy:
         try:
             while (request := await asking) is not None:
                 body = await self._body(reader, int(request.header("content-length") or 0))
-                # Read on at once: this is how one notices that the client has left.
+                # Read on at once: this is how it notices that the client has left.
                 asking = asyncio.create_task(read_head(reader))
                 if self._refuses(request):
                     writer.write(BAD_GATEWAY)
@@ -232,7 +232,7 @@ class Proxy:
         return refused
 
     async def _answer(self, request: Head, far_reader: Reader, writer: Writer) -> Outcome:
-        """Pass one answer on."""
+        """Pass one response on."""
         head = await read_head(far_reader)
         if head is None:
             return Outcome.LAST
@@ -253,13 +253,13 @@ class Proxy:
 
 
 class _Passing:
-    """One answer on its way through: what comes passes at once, or waits while it has to."""
+    """One response on its way through: pieces pass at once, or wait while they have to."""
 
     def __init__(self, proxy: Proxy, writer: Writer) -> None:
         self._proxy = proxy
         self._writer = writer
         self._held = b""
-        self._taken = -1  # the head is none of the body's pieces
+        self._taken = -1  # the head does not count as a piece of the body
 
     def take(self, data: bytes) -> None:
         if self._taken < 0:
@@ -285,7 +285,7 @@ class _Passing:
 
 
 async def read_head(reader: Reader) -> Head | None:
-    """The next head; None where there is none any more."""
+    """The next head; None at the end of the connection."""
     try:
         return Head(await reader.readuntil(b"\r\n\r\n"))
     except (asyncio.IncompleteReadError, OSError):
@@ -293,8 +293,8 @@ async def read_head(reader: Reader) -> Head | None:
 
 
 async def read_body(request: Head, head: Head, reader: Reader, take: Write) -> bool:
-    """Hand the body to `take`, piece by piece as it was framed; whether its end could be told
-    from the connection's."""
+    """Pass the body to `take`, piece by piece as it was framed; returns whether its end was marked
+    by something other than the end of the connection."""
     if request.words[0] == "HEAD" or head.words[1] in ("204", "304"):
         return True
     if head.header("transfer-encoding") == "chunked":
@@ -317,7 +317,7 @@ async def read_body(request: Head, head: Head, reader: Reader, take: Write) -> b
 
 
 async def _tunnel(reader: Reader, writer: Writer, far_reader: Reader, far_writer: Writer) -> None:
-    """Pass bytes both ways until either side ends."""
+    """Pass bytes in both directions until either side ends."""
     ways = [
         asyncio.create_task(_pass_on(reader, far_writer)),
         asyncio.create_task(_pass_on(far_reader, writer)),
@@ -339,10 +339,11 @@ async def _pass_on(source: Reader, target: Writer) -> None:
 
 @asynccontextmanager
 async def proxy_to(url: str) -> AsyncIterator[Proxy]:
-    """A proxy in front of the server at that address, on a port of its own; it passes all on."""
+    """A proxy in front of the server at that address, on a free port; at first it passes everything
+    on."""
     proxy = Proxy(url)
     listener = socket.create_server(("127.0.0.1", 0))
-    # What the proxy does not take, the kernel shall not take for it.
+    # What the proxy does not read, the kernel should not buffer either.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PIECE_BYTES)
     server = await asyncio.start_server(proxy.serve, sock=listener, limit=HEAD_BYTES)
     proxy.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

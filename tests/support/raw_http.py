@@ -10,7 +10,7 @@ from typing import Any, Self
 
 
 def raise_file_limit(wanted: int) -> None:
-    """Let this process open so many files. AssertionError where the system says no."""
+    """Let this process open this many files. Raises AssertionError where the system refuses."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < wanted:
         assert hard == resource.RLIM_INFINITY or hard >= wanted, f"at most {hard} files here"
@@ -19,7 +19,7 @@ def raise_file_limit(wanted: int) -> None:
 
 @dataclass
 class RawRequest:
-    """A GET under way; `status` is its answer's."""
+    """A GET in progress; `status` is its response's."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -30,7 +30,7 @@ class RawRequest:
 
     @classmethod
     async def send(cls, port: int, path: str, token: str | None) -> Self:
-        """Connect and send; the answer is not waited for."""
+        """Connect and send, without waiting for the response."""
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         authorization = f"Authorization: Bearer {token}\r\n" if token else ""
         writer.write(
@@ -39,7 +39,7 @@ class RawRequest:
         return cls(reader, writer)
 
     async def head(self) -> Self:
-        """Wait for the answer's head."""
+        """Wait for the response's head."""
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode().lower()
         self.status = int(head.split(" ", 2)[1])
         for line in head.split("\r\n"):
@@ -48,15 +48,15 @@ class RawRequest:
         return self
 
     async def json(self) -> Any:
-        """Wait for the whole answer, which has to be JSON of a known length."""
+        """Wait for the whole response, which has to be JSON with a Content-Length."""
         await self.head()
         body = await self.reader.readexactly(self.length)
         assert self.status == 200, f"{self.status}: {body!r}"
         return json.loads(body)
 
     async def event(self) -> tuple[str, str]:
-        """Wait for the next event of a stream, which has to come in a chunk of its own; gives its
-        type and data. Comments and blocks without data are passed over."""
+        """Wait for the next event of a stream, which has to come in a single chunk; returns its
+        type and data. Comments and blocks without data are skipped."""
         while True:
             size = int(await self.reader.readline(), 16)
             if not size:
@@ -68,11 +68,12 @@ class RawRequest:
                 return fields["event"], fields["data"]
 
     def reset(self) -> None:
-        """Leave without a word that might be taken for the end of what is sent alone."""
+        """Reset the connection, so that the server cannot take it for a client that only stopped
+        sending."""
         connection = self.writer.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close()
 
     def close(self) -> None:
-        """Leave, without waiting."""
+        """Close it, without waiting."""
         self.writer.transport.abort()

@@ -1,4 +1,4 @@
-"""A WebSocket on a bare socket with little room, which reads only when it is told to."""
+"""A WebSocket on a bare socket with a small buffer, which reads only when told to."""
 
 import asyncio
 import base64
@@ -20,7 +20,7 @@ def framed(
     reserved: int = 0,
     mask: bytes | None = b"\0\0\0\0",
 ) -> bytes:
-    """A frame, masked with nothing, as a client may; without a mask, as it must not."""
+    """A frame masked with zeros, as a client may send it; or without a mask, as it must not."""
     first, size, masked = final << 7 | reserved << 4 | kind, len(payload), (mask is not None) << 7
     if size < 126:
         head = bytes([first, masked | size])
@@ -46,11 +46,11 @@ class RawWebSocket:
         await self.send_all(framed(text.encode() if isinstance(text, str) else text, kind))
 
     async def send_all(self, frames: bytes) -> None:
-        """Send frames, as they are."""
+        """Send these frames unchanged."""
         await self._loop.sock_sendall(self._connection, frames)
 
     async def receive(self, seconds: float = PATIENCE) -> tuple[int, bytes]:
-        """The next frame's kind and payload. Raises ConnectionError at the connection's end."""
+        """The next frame's opcode and payload. Raises ConnectionError at the connection's end."""
         async with asyncio.timeout(seconds):
             first, size = await self._take(2)
             assert not size & 0x80, "a server's frames are not masked"
@@ -61,7 +61,7 @@ class RawWebSocket:
             return first & 0x0F, await self._take(size)
 
     async def text(self, seconds: float = PATIENCE) -> str:
-        """The next text frame; pings are answered. Raises ConnectionError where there is none."""
+        """The next text frame; pings are answered. Raises ConnectionError if there is none."""
         while True:
             kind, payload = await self.receive(seconds)
             if kind == TEXT:
@@ -73,7 +73,7 @@ class RawWebSocket:
                 raise ConnectionResetError(code, payload[2:].decode())
 
     async def end(self) -> tuple[int, str]:
-        """The code and reason it is closed with, once everything else is read."""
+        """The close code and reason, after everything else has been read."""
         try:
             while True:
                 await self.text()
@@ -96,7 +96,7 @@ class RawWebSocket:
 async def raw_websocket(
     port: int, path: str, headers: Mapping[str, str] | None = None
 ) -> AsyncIterator[RawWebSocket]:
-    """Connect to that path of a server on the loopback, as far as the handshake."""
+    """Connect to that path of a loopback server and complete the handshake."""
     loop = asyncio.get_running_loop()
     key = base64.b64encode(os.urandom(16)).decode()
     lines = {

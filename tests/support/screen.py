@@ -1,6 +1,7 @@
 """What an app shows, as text, and waiting for it."""
 
 from textual.app import App
+from textual.pilot import Pilot
 
 from server.text import fault
 from support.waiting import PATIENCE, wait_until
@@ -12,12 +13,12 @@ def shown(app: App[None]) -> str:
 
 
 def steering(text: str) -> set[str]:
-    """The characters in it that are no text: those that steer a terminal."""
+    """The characters in it that control a terminal."""
     return {char for char in text if fault(char) is not None}
 
 
 async def sees(app: App[None], *texts: str, seconds: float = PATIENCE) -> None:
-    """Wait until all of `texts` are on the screen at once."""
+    """Wait until all `texts` are on the screen at once."""
     try:
         await wait_until(
             lambda: all(text in shown(app) for text in texts), seconds, what=f"{texts}"
@@ -37,9 +38,44 @@ async def misses(app: App[None], *texts: str, seconds: float = PATIENCE) -> None
 
 
 async def told(app: App[None], text: str, seconds: float = PATIENCE) -> None:
-    """Wait until a toast says `text`; on the screen it may be wrapped."""
+    """Wait until a toast says `text`; it may be wrapped on the screen."""
     await wait_until(
         lambda: any(text in f"{toast.title} {toast.message}" for toast in app._notifications),
         seconds,
         what=f"a toast: {text}",
     )
+
+
+class Window:
+    """A running app, its keys and its screen; `rings` counts the bell."""
+
+    def __init__(self, app: App[None], pilot: Pilot[None]) -> None:
+        self.app = app
+        self.pilot = pilot
+        self.rings = 0
+        app.bell = self._rung  # type: ignore[method-assign]
+
+    def _rung(self) -> None:
+        self.rings += 1
+
+    @property
+    def text(self) -> str:
+        """The screen's lines."""
+        return shown(self.app)
+
+    async def press(self, *keys: str) -> None:
+        """Press them one by one."""
+        await self.pilot.press(*keys)
+        await self.pilot.pause()
+
+    async def sees(self, *texts: str, seconds: float = PATIENCE) -> None:
+        """Wait until all `texts` are on the screen at once."""
+        await sees(self.app, *texts, seconds=seconds)
+
+    async def misses(self, *texts: str, seconds: float = PATIENCE) -> None:
+        """Wait until none of `texts` is on the screen."""
+        await misses(self.app, *texts, seconds=seconds)
+
+    async def told(self, text: str, seconds: float = PATIENCE) -> None:
+        """Wait until a toast says `text`."""
+        await told(self.app, text, seconds)

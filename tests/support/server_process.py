@@ -1,4 +1,4 @@
-"""The server as a process of its own: `python -m server`, or as good as that."""
+"""The server as a separate process: `python -m server`, or a fork that behaves the same."""
 
 import os
 import signal
@@ -46,7 +46,7 @@ UNLIMITED = dict.fromkeys(
 def server_environment(
     data_dir: Path, redis_url: str = "", more: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """The environment of a server under test: none of the machine's own settings get in."""
+    """The environment of a server under test, without this machine's own settings."""
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -64,7 +64,7 @@ def server_environment(
 
 
 class ServerProcess:
-    """One server process, or a gunicorn with one worker, which may open so many `files`.
+    """One server process, or a gunicorn with one worker, which may open at most `files` files.
 
     A server is forked from one that has imported it, unless `env` holds more than settings. It may
     be killed and started again: port, data and log stay.
@@ -104,7 +104,7 @@ class ServerProcess:
 
     @property
     def running(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process runs."""
         return self.process is not None and self.process.poll() is None
 
     @property
@@ -114,13 +114,13 @@ class ServerProcess:
         return self.process.pid
 
     def start(self, seconds: float = 60) -> "ServerProcess":
-        """Start it and return once `/readyz` says yes."""
+        """Start it and return once `/readyz` is 200."""
         self.spawn()
         self.wait_ready(seconds)
         return self
 
     def spawn(self) -> None:
-        """Start it without waiting, as when several have to start together."""
+        """Start it without waiting, for several that have to start together."""
         assert not self.running, "this server is already running"
         self.data_dir.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
@@ -137,13 +137,13 @@ class ServerProcess:
             )
 
     def _limits(self) -> list[str]:
-        """What starts a process that may open only so many files."""
+        """The command prefix for a process that may open only this many files."""
         if self.files is None:
             return []
         return ["sh", "-c", f'ulimit -n {self.files} && exec "$@"', "sh"]
 
     def wait_ready(self, seconds: float = 60) -> None:
-        """Return once `/readyz` answers 200; AssertionError with the log where it doesn't."""
+        """Return once `/readyz` answers 200; otherwise AssertionError with the log."""
         deadline = time.monotonic() + seconds
         while not self.ready():
             if not self.running:
@@ -156,7 +156,7 @@ class ServerProcess:
             time.sleep(0.03)
 
     def ready(self) -> bool:
-        """Whether `/readyz` answers 200 right now."""
+        """Whether `/readyz` answers 200 now."""
         try:
             with urllib.request.urlopen(f"{self.url}/readyz", timeout=2) as answer:
                 return bool(answer.status == 200)
@@ -164,7 +164,7 @@ class ServerProcess:
             return False
 
     def terminate(self, seconds: float = 15) -> int:
-        """End it as an operator would (SIGTERM), the hard way after `seconds`.
+        """Stop it with SIGTERM, and kill it after `seconds`.
 
         Returns the exit code, negative for a signal.
         """
@@ -179,22 +179,22 @@ class ServerProcess:
             return self.process.returncode
 
     def kill(self) -> None:
-        """End it in the middle of whatever it does (SIGKILL)."""
+        """Kill it (SIGKILL)."""
         if self.process is not None:
             self.process.kill()
             self.process.wait(timeout=10)
 
     def restart(self) -> None:
-        """Kill it and start it again on the same port and data."""
+        """Kill it and restart it on the same port and data."""
         self.kill()
         self.start()
 
     def log_tail(self, characters: int = 6000) -> str:
-        """The end of what it printed."""
+        """The last lines of its output."""
         if not self.log_path.exists():
             return ""
         return self.log_path.read_text(errors="replace")[-characters:]
 
 
 StartServer = Callable[..., ServerProcess]
-"""What the fixture `start_server` is."""
+"""The type of the fixture `start_server`."""

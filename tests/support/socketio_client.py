@@ -1,4 +1,4 @@
-"""Clients of Socket.IO as some account: python-socketio's, and polling request by request."""
+"""Clients of Socket.IO: python-socketio's, and polling request by request."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ POLLING = "//socket.io/?EIO=4&transport=polling"
 
 
 async def connected(rest: Rest, transports: tuple[str, ...] = ("websocket",)) -> Any:
-    """A client that is connected and comes back by itself no more."""
+    """A client that connects and does not reconnect by itself."""
     client = socketio.AsyncClient(reconnection=False)
     try:
         await client.connect(
@@ -31,7 +31,7 @@ async def connected(rest: Rest, transports: tuple[str, ...] = ("websocket",)) ->
 
 
 class SocketIoClient:
-    """A client and everything it was told, in order."""
+    """A client and every frame it received, in order."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
@@ -52,7 +52,7 @@ class SocketIoClient:
             return frame
 
     async def call(self, name: str, **sent: Any) -> dict[str, Any]:
-        """Send an event; gives its acknowledgement."""
+        """Send an event; returns its acknowledgement."""
         answer: dict[str, Any] = await self.client.call(name, sent, timeout=10)
         return answer
 
@@ -61,7 +61,7 @@ class SocketIoClient:
 async def socketio_client(
     rest: Rest, transports: tuple[str, ...] = ("websocket",)
 ) -> AsyncIterator[SocketIoClient]:
-    """A connected client for as long as this lasts."""
+    """A connected client until the block ends."""
     client = SocketIoClient(socketio.AsyncClient(reconnection=False))
     await client.client.connect(
         rest.base_url, auth={"token": rest.token}, transports=list(transports), wait_timeout=5
@@ -74,7 +74,7 @@ async def socketio_client(
 
 
 def door_of(server: LiveServer) -> SocketIo:
-    """The application's server of Socket.IO."""
+    """The application's Socket.IO server."""
     (door,) = {
         route.handler.__self__  # type: ignore[attr-defined]
         for route in server.app.router.routes()
@@ -99,16 +99,16 @@ class Polling:
         self._url = rest.url(f"{POLLING}&sid={sid}")
 
     async def get(self) -> tuple[int, str]:
-        """Poll once; gives the status and what came."""
+        """Poll once; returns the status and the packets."""
         async with self._rest.http.get(self._url) as answer:
             return answer.status, await answer.text()
 
     async def post(self, *packets: str) -> int:
-        """Send packets; gives the status."""
+        """Send packets; returns the status."""
         return (await self.send("\x1e".join(packets)))[0]
 
     async def send(self, body: object) -> tuple[int, str]:
-        """Send a body, in chunks where it is an iterator; gives the status and what is said."""
+        """Send a body, in chunks if it is an iterator; returns the status and the text."""
         async with self._rest.http.post(self._url, data=body) as answer:
             return answer.status, await answer.text()
 
@@ -121,12 +121,12 @@ async def handshake(rest: Rest) -> Polling:
 
 
 def hello(rest: Rest) -> str:
-    """The packet that says who one is."""
+    """The packet with the access token."""
     return "40" + json.dumps({"token": rest.token})
 
 
 async def identified(rest: Rest) -> Polling:
-    """A session by polling that has said who it is."""
+    """A polling session that has sent its token."""
     session = await handshake(rest)
     assert await session.post(hello(rest)) == 200
     assert (await session.get())[1].startswith("40")

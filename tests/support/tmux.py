@@ -1,4 +1,4 @@
-"""The apps in a real terminal: windows of a tmux of the test's own."""
+"""The apps in a real terminal: windows of a tmux for this test alone."""
 
 import os
 import shlex
@@ -16,7 +16,7 @@ from support.waiting import PATIENCE, wait_for
 
 
 def tmux_or_skip() -> str:
-    """Where tmux is; skips the test, saying so, where it is not installed."""
+    """The path of tmux; skips the test where it is not installed."""
     found = shutil.which("tmux")
     if found is None:
         pytest.skip("tmux is not installed: this test plays in a real terminal")
@@ -24,15 +24,15 @@ def tmux_or_skip() -> str:
 
 
 class Tmux:
-    """A tmux server with no settings but ours; every window is a session of its own."""
+    """A tmux server with only our settings; every window is a session of its own."""
 
     def __init__(self, folder: Path) -> None:
-        """`folder` takes the socket, and a home for each window."""
+        """`folder` holds the socket, and a home for each window."""
         self.folder = folder
         self._command = [tmux_or_skip(), "-L", f"tiffin-{uuid.uuid4().hex[:8]}", "-f", "/dev/null"]
 
     def run(self, *arguments: str) -> str:
-        """Give tmux a command; what it answered."""
+        """Send tmux a command; returns its output."""
         done = subprocess.run(
             [*self._command, *arguments],
             capture_output=True,
@@ -50,12 +50,12 @@ class Tmux:
         return self.run_in(app, command, size)
 
     def shell(self, size: tuple[int, int] = (80, 24), **more: str) -> "Window":
-        """A shell with job control and its prompt `$ `; `more` is of its environment."""
+        """A shell with job control and the prompt `$ `; `more` is added to its environment."""
         command = "PS1='$ ' exec bash --norc --noprofile -i"
         return self.run_in("shell", command, size, **more)
 
     def run_in(self, app: str, command: str, size: tuple[int, int], **more_env: str) -> "Window":
-        """Run a command of the shell in a window."""
+        """Run a shell command in a window."""
         home = self.folder / f"home-{app}"
         home.mkdir(exist_ok=True)
         environment = {
@@ -73,13 +73,13 @@ class Tmux:
             *("start-server", ";", "set", "-g", "status", "off"),
             *(";", "new-session", "-d", "-s", name, "-x", columns, "-y", rows),
             *("-c", str(ROOT), *more),
-            # tmux itself sometimes misses how its program has ended
+            # tmux itself sometimes misses how its program ended
             f"{command}; echo $? > {shlex.quote(str(code))}; exec cat",
         )
         return Window(self, name, code)
 
     def close(self) -> None:
-        """End it and whatever runs in it."""
+        """End it and everything in it."""
         subprocess.run([*self._command, "kill-server"], capture_output=True, timeout=20)
 
 
@@ -97,7 +97,7 @@ class Window:
         return self._tmux.run("capture-pane", "-p", "-t", self.name)
 
     def press(self, *keys: str) -> None:
-        """Press keys, by tmux's names for them: `Enter`, `Down`, `C-q`, `n`."""
+        """Press keys, by tmux's names: `Enter`, `Down`, `C-q`, `n`."""
         self._tmux.run("send-keys", "-t", self.name, *keys)
 
     def type(self, line: str) -> None:
@@ -106,19 +106,19 @@ class Window:
         self.press("Enter")
 
     def ask(self, what: str) -> str:
-        """What tmux knows of the window: `alternate_on`, `pane_pid` and so on."""
+        """tmux's variables about the window: `alternate_on`, `pane_pid` and so on."""
         return self._tmux.run("display", "-p", "-t", self.name, f"#{{{what}}}").strip()
 
     def resize(self, columns: int, rows: int) -> None:
-        """Give the window another size."""
+        """Resize the window."""
         self._tmux.run("resize-window", "-t", self.name, "-x", str(columns), "-y", str(rows))
 
     def sees(self, *texts: str, seconds: float = PATIENCE) -> str:
-        """Wait until all of `texts` are shown at once; the screen then, drawn to its end."""
+        """Wait until all `texts` are shown at once; returns the screen, completely drawn."""
         return self._until(lambda text: all(one in text for one in texts), seconds, f"{texts}")
 
     def sees_line(self, *texts: str, seconds: float = PATIENCE) -> str:
-        """Wait until one line shows all of `texts`; that line."""
+        """Wait until one line shows all `texts`; returns that line."""
 
         def line_of(text: str) -> str:
             lines = text.split("\n")
@@ -128,14 +128,14 @@ class Window:
         return line_of(screen)
 
     def misses(self, *texts: str, seconds: float = PATIENCE) -> str:
-        """Wait until none of `texts` is shown any more; the screen then."""
+        """Wait until none of `texts` is shown any more; returns the screen."""
         return self._until(lambda t: not any(one in t for one in texts), seconds, f"no {texts}")
 
     def _until(self, true_of: Callable[[str], bool], seconds: float, what: str) -> str:
         shown = [""]
 
         def looks_right() -> bool:
-            # Seen between two draws a screen is half of each: twice the same is a whole one.
+            # Between two draws a screen is half of each: twice the same means complete.
             before, shown[0] = shown[0], self.text
             return true_of(shown[0]) and shown[0] == before
 
@@ -152,7 +152,7 @@ class Window:
         return int(text) if text.endswith("\n") else None
 
     def ends(self, seconds: float = PATIENCE) -> int:
-        """Wait until the app has ended; its exit code."""
+        """Wait until the app has ended; returns its exit code."""
         self._until(lambda _: self.exit_code is not None, seconds, "the end of its app")
         code = self.exit_code
         assert code is not None
@@ -160,7 +160,7 @@ class Window:
 
 
 def signed_in(window: Window, *texts: str) -> Window:
-    """Come in by the demo's button, and wait for `texts`."""
+    """Log in with the demo's button, and wait for `texts`."""
     window.sees("Enter the demo", "online")
     window.press("Enter")
     window.sees(*texts)

@@ -1,4 +1,4 @@
-"""Access tokens as a client sees them, and as a forger would like them."""
+"""Access tokens as a client sees them, and as a forger would make them."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ from support.server_process import JWT_SECRET
 
 
 def claims_of(token: str) -> dict[str, Any]:
-    """What the token says, without asking whether it holds."""
+    """The token's claims, without verifying it."""
     found: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
     return found
 
@@ -28,7 +28,7 @@ def part(value: object) -> str:
 
 
 def forgeries(token: str) -> dict[str, str]:
-    """Tokens that resemble this good one and must not hold, by what is wrong with them."""
+    """Invalid tokens that resemble this valid one, by what is wrong with them."""
     header, payload, signature = token.split(".")
     claims = claims_of(token)
     flipped = ("A" if signature[0] != "A" else "B") + signature[1:]

@@ -1,11 +1,11 @@
-"""A small town of the test's own: restaurants with dishes, employees and drivers."""
+"""A small town for a test: restaurants with dishes, employees and drivers."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.core.database import Database
+from server.core.database import Database, opened_database
 from server.core.migrate import migrate
 from server.features.accounts.service import add_employee
 from server.features.restaurants.schemas import NewRestaurant
@@ -18,7 +18,7 @@ HOME = {"text": "1 Quay Street", "lat": 48.85, "lng": 2.35}
 
 @dataclass(frozen=True)
 class Place:
-    """An open restaurant: who may log in there (with PASSWORD), who drives, what there is."""
+    """An open restaurant: its employees' e-mails (with PASSWORD), its drivers and its dishes."""
 
     id: str
     name: str
@@ -34,15 +34,11 @@ class Place:
 
 @asynccontextmanager
 async def database_in(data_dir: Path) -> AsyncIterator[Database]:
-    """The database of the servers that keep their data there, opened once more."""
+    """The database of the servers whose data is there, opened once more."""
     path = data_dir / "tiffin.sqlite3"
     await migrate(path)
-    database = Database(path)
-    await database.open()
-    try:
+    async with opened_database(path) as database:
         yield database
-    finally:
-        await database.close()
 
 
 async def open_restaurant(

@@ -1,4 +1,4 @@
-"""Two server processes on one database, and what its event log says."""
+"""Two server processes on one database, and the contents of its event log."""
 
 import sqlite3
 import uuid
@@ -37,7 +37,7 @@ class Two:
         return self.left, self.right
 
     async def open_restaurant(self, employees: int = 1) -> Place:
-        """A restaurant that no other test knows."""
+        """A new restaurant for one test."""
         return await open_restaurant(
             self.left.data_dir,
             self.right.url,
@@ -48,7 +48,7 @@ class Two:
         )
 
     def logged(self, topic: str, after: int = 0) -> list[Logged]:
-        """The topic's events after that `seq`, as the database has them."""
+        """The topic's events after that `seq`, from the database."""
         path = self.left.data_dir / "tiffin.sqlite3"
         with closing(sqlite3.connect(path, timeout=10)) as database:
             rows: list[tuple[Any, ...]] = database.execute(
@@ -61,7 +61,7 @@ class Two:
 
 @contextmanager
 def two_processes(data_dir: Path, redis_url: str = "", *, quiet: bool = False) -> Iterator[Two]:
-    """Start both at once, on an empty database; unless `quiet`, tell at the end what they said."""
+    """Start both at once, on an empty database; unless `quiet`, print their output at the end."""
     env = {"TIFFIN_LOG_LEVEL": "WARNING"}
     left, right = (ServerProcess(data_dir, redis_url=redis_url, env=env) for _ in range(2))
     try:

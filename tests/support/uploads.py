@@ -1,4 +1,4 @@
-"""Photos sent to a server under test, and what becomes of them."""
+"""Photos sent to a server under test, and their results."""
 
 import contextlib
 from pathlib import Path
@@ -27,7 +27,7 @@ def form_of(
 
 
 def photo_workers(server: int | None = None) -> list[psutil.Process]:
-    """The live processes that work on photos for that process, or for this one."""
+    """The live photo workers of that process, or of this one."""
     found = []
     for child in psutil.Process(server).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -46,7 +46,7 @@ async def send(
     name: str = "photo.jpg",
     kind: str = "image/jpeg",
 ) -> Answer:
-    """Send a photo, the coffee unless told otherwise: as an avatar, or as that dish's."""
+    """Send a photo, by default the coffee: as an avatar, or for that dish."""
     content = COFFEE.read_bytes() if content is None else content
     fields = {"purpose": "avatar"} if dish is None else {"purpose": "menu_item"}
     if dish is not None:
@@ -58,7 +58,7 @@ async def send(
 
 
 async def sent(rest: Rest, content: bytes | None = None, **more: Any) -> str:
-    """Send one that must be taken; gives its id."""
+    """Send a photo that must be accepted; returns its id."""
     return str((await send(rest, content, **more)).must(202).json["id"])
 
 

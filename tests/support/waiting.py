@@ -1,4 +1,4 @@
-"""Waiting for facts, with a deadline that fails in words."""
+"""Waiting for facts, with a deadline and a message."""
 
 import asyncio
 import inspect
@@ -9,12 +9,13 @@ from typing import TypeVar
 T = TypeVar("T")
 
 PATIENCE = 30.0
-"""Seconds for what has no bound of its own: a busy machine's, and a quarter of a test's."""
+"""Seconds for waits without a limit of their own: for a busy machine, and a quarter of a test's
+limit."""
 SHARE = 4
-"""How many times as long as it took to ask one waits before asking again: a look at a whole screen
-costs as much as drawing it, and would hold up what it waits for."""
+"""The pause before asking again, as a multiple of the time that asking took: reading a whole screen
+costs as much as drawing it, and would delay what it waits for."""
 LONGEST = 0.25
-"""Seconds it waits at most, so that what stays for a second is seen."""
+"""Seconds to pause at most, so that something shown for a second is seen."""
 
 
 async def wait_until(
@@ -24,9 +25,9 @@ async def wait_until(
     every: float = 0.02,
     what: str = "",
 ) -> T:
-    """Ask `condition` until it answers something true, and hand that back.
+    """Ask `condition` until it returns something true, and return that.
 
-    It may be a coroutine function. Raises AssertionError after `seconds`, with the last answer.
+    It may be a coroutine function. Raises AssertionError after `seconds`, with the last value.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -43,7 +44,7 @@ async def wait_until(
 def wait_for(
     condition: Callable[[], T], seconds: float = PATIENCE, *, every: float = 0.02, what: str = ""
 ) -> T:
-    """The same where nothing is asynchronous: processes, files, sockets."""
+    """The same without a loop: for processes, files, sockets."""
     deadline = time.monotonic() + seconds
     while True:
         value = condition()

@@ -1,4 +1,4 @@
-"""Employees who follow the kitchen and note what came, and when."""
+"""Employees who follow the kitchen and record what arrived, and when."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ COMES_BACK_AFTER = 0.1
 
 @dataclass(frozen=True)
 class Seen:
-    """An event as it came; `at` is in seconds since the epoch."""
+    """An event as it arrived; `at` is in seconds since the epoch."""
 
     seq: int
     type: str
@@ -31,7 +31,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Outage:
-    """A time in which a server was not there: what it owes then is due from its return on."""
+    """A time in which a server was down: events of that time are due after its return."""
 
     begins: float
     ends: float
@@ -41,7 +41,7 @@ class Outage:
 class Witness:
     """A kitchen stream at one server, from the cursor of its snapshot on, read byte by byte.
 
-    It drops nothing, so that a server that repeats itself is found out.
+    It filters nothing, so that a server that repeats events is found out.
     """
 
     server: ServerProcess
@@ -52,7 +52,7 @@ class Witness:
 
     @property
     def reached(self) -> int:
-        """The `seq` of the last event that came, at first that of the snapshot."""
+        """The `seq` of the last event that arrived; at first the snapshot's."""
         return self.seen[-1].seq if self.seen else self.start
 
     async def follow(self) -> None:
@@ -84,8 +84,10 @@ class Witness:
             await asyncio.sleep(COMES_BACK_AFTER)
 
     def latest(self, rows: list[Logged], outage: Outage | None = None) -> float:
-        """Check what came against the log: all of it, once each, in order. Gives how late, in
-        seconds after its commit or after the server's return, the latest was."""
+        """Compare what arrived with the log: everything, once each, in order.
+
+        Returns how late the latest was, in seconds after its commit or the server's return.
+        """
         due = [row for row in rows if row.seq > self.start]
         numbers = [seen.seq for seen in self.seen]
         lost = {row.seq for row in due} - set(numbers)

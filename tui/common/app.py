@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from math import inf
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from tui.common.uploads.pictures import PictureCache
 
 DEFAULT_SERVER = "http://127.0.0.1:8080"
+CUT_SECONDS = 10.0
+"""Long enough to see what is missed and comes back."""
 REFRESH_SECONDS = 60.0
 """How often panels see what another window of the account has done."""
 
@@ -61,6 +64,7 @@ class TiffinApp(BaseApp, ServicesApp):
         ),
         Binding("z", "zoom", "Zoom"),
         Binding("x", "cut", "Cut line"),
+        Binding("X", "hold_cut", "Hold the cut", show=False),
         Binding("f2", "account", "Account"),
         Binding("t", "theme", "Theme"),
         Binding("i", "explain_news", "How this panel gets its news", show=False),
@@ -268,7 +272,7 @@ class TiffinApp(BaseApp, ServicesApp):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys of the panels only where panels are."""
         if action in (
-            "panel", "cycle", "zoom", "cut", "account", "leave_field", "explain_news"
+            "panel", "cycle", "zoom", "cut", "hold_cut", "account", "leave_field", "explain_news"
         ):  # fmt: skip
             return len(self.screen_stack) == 1 and bool(self.panels)
         return True
@@ -293,10 +297,14 @@ class TiffinApp(BaseApp, ServicesApp):
         """One panel over the whole screen, and back."""
         self.grid.zoom()
 
-    def action_cut(self) -> None:
-        """Drop the connection of the panel in front, to watch it come back."""
+    def action_cut(self, *, hold: bool = False) -> None:
+        """Cut the line of the panel in front for a while, or with `hold` until the next time."""
         if self.grid.main is not None:
-            self.grid.main.drop_connection()
+            self.grid.main.cut(inf if hold else CUT_SECONDS)
+
+    def action_hold_cut(self) -> None:
+        """Cut the line of the panel in front, or restore it."""
+        self.action_cut(hold=True)
 
     async def action_quit(self) -> None:
         """Close this window; ask first if something would be lost. Pressed again, it closes."""

@@ -14,7 +14,7 @@ from textual.worker_manager import WorkerManager
 from server.text import clean, fault
 from tui.common.crash import REPORT
 from tui.common.sanitize import in_one_line, plain
-from tui.common.terminal import TerminalApp
+from tui.common.terminal import PASTE_CHARACTERS, TerminalApp
 from tui.common.theme import NIGHT
 
 if TYPE_CHECKING:
@@ -46,6 +46,10 @@ class BaseApp(TerminalApp):
         if isinstance(event, Key) and event.character and _is_text(event.character):
             event = Paste(event.character)
         if isinstance(event, Paste):
+            if len(event.text) > PASTE_CHARACTERS:
+                event.text = event.text[:PASTE_CHARACTERS]
+                words = f"Only the first {PASTE_CHARACTERS:,} characters were pasted."
+                self.notify(words, title="Paste", severity="warning")
             event.text = self._fitting(event.text)
             if not event.text:
                 return

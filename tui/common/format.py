@@ -36,6 +36,14 @@ def centred(message: Content, y: int, width: int, height: int) -> Content:
     return Content.assemble(" " * max(0, (width - line.cell_length) // 2), line)
 
 
+def loading_message(words: str, error: str) -> Content:
+    """What a list shows until it is loaded: `words`, or why that fails."""
+    if not error:
+        return Content.assemble((words, "$wire-ink"))
+    again = ("\nRetrying; r retries now.", "$wire-ink")
+    return Content.assemble(("✕ ", "bold $error"), plain(error), again)
+
+
 def human_bytes(count: float) -> str:
     """A number of bytes: `96 B`, `17.3 kB`, `412 kB`."""
     for unit in ("B", "kB", "MB"):

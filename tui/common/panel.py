@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 from functools import cached_property
+from math import inf
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
@@ -50,6 +51,7 @@ class Panel(Vertical):
     the body instead of the summary. None: a card always shows the summary."""
     REDRAW_SECONDS: ClassVar[float] = 0.0
     """Least time between two redraws, where what changes faster cannot be read."""
+    NOTHING_TO_CUT: ClassVar[str] = "Not connected; nothing to cut."
     KEYS: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Keys and what they do, for the help screen."""
     ALLOW_MAXIMIZE = False
@@ -190,16 +192,35 @@ class Panel(Vertical):
         self.meter.set_state(State.DOWN, "stopped by an error")
         self.notify(f"{message} Log out and in again.", title=self.TITLE, severity="error")
 
-    def drop_connection(self) -> None:
-        """Drop the connection of the stream in view; it comes back by itself."""
-        self.notify("This panel holds no connection to cut.", title=self.TITLE)
+    def cut(self, seconds: float) -> None:
+        """Cut the line in view for so many seconds; `inf` holds the cut until the next time."""
+        meter = self.meter
+        if seconds == inf and meter.is_held:
+            meter.cut(0)
+            return
+        if self.drop_connection() or meter.is_cut:
+            meter.cut(seconds)
+        else:
+            self.notify(self.NOTHING_TO_CUT, title=self.TITLE)
+
+    def drop_connection(self) -> bool:
+        """Drop the connection of the stream in view; it comes back by itself. False where there is
+        none."""
+        return False
 
     def unsaved(self) -> str | None:
         """What would be lost with this window, in a sentence; None where there is nothing."""
         return None
 
     def action_retry(self) -> None:
-        """Read again what is shown, now: by default what another window may have changed."""
+        """Try again now whatever waits for its next attempt, and read again what is shown."""
+        from tui.common.client.retry import retry_now
+
+        retry_now()
+        self.reload()
+
+    def reload(self) -> None:
+        """Read again what is shown: by default what another window may have changed."""
         self.refresh_remote()
 
     def acknowledge(self) -> bool:

@@ -4,12 +4,14 @@ from collections.abc import Callable, Sequence
 
 from textual import events
 from textual.containers import Container
+from textual.geometry import Offset
 from textual.message import Message
 from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.widget import Widget
 
 from tui.common.client.meter import Wire
+from tui.common.compositor import AreaCompositor
 from tui.common.panel import Panel
 from tui.common.redraw import Redraw
 
@@ -159,3 +161,14 @@ class MainScreen(Screen[None]):
     """
 
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._compositor = AreaCompositor()
+
+    def get_widget_and_offset_at(self, x: int, y: int) -> tuple[Widget | None, Offset | None]:
+        """What the mouse is on. Textual takes the second cell of a wide character for the one that
+        follows: then the cell to the right names the same."""
+        found = super().get_widget_and_offset_at(x, y)
+        second = found[1] is not None and super().get_widget_and_offset_at(x + 1, y) == found
+        return super().get_widget_and_offset_at(x - 1, y) if second else found

@@ -65,8 +65,8 @@ class Throttle:
         return True
 
 
-WIRE_LINES_EVERY = 2
-"""Beats: figures need not be as quick as the panels."""
+WIRE_LINES_SECONDS = 0.1
+"""Least time between two redraws of the wire lines: figures need not be as quick as panels."""
 TOGETHER_SECONDS = 0.5
 """What changes with time is drawn at multiples of this, all at once."""
 
@@ -84,9 +84,9 @@ class Redraw:
         self._throttle = Throttle()
         self._timer: Timer | None = None
         self._later: asyncio.TimerHandle | None = None
-        self._beats = 0
         self._revision = self._state_revision = -1
         self._lines_waiting = False
+        self._lines_drawn_at = 0.0
         self._lines_at = inf
         """`time.monotonic()` at which a wire line changes with time."""
 
@@ -119,7 +119,6 @@ class Redraw:
             return
         if not self._throttle.due():
             return
-        self._beats += 1
         wire = self._wire
         if wire.state_revision != self._state_revision:  # a panel may say that its news are old
             self._state_revision = wire.state_revision
@@ -130,8 +129,7 @@ class Redraw:
             for panel in self._panels():
                 panel.on_wire_changed()
         self._draw_panels()
-        drawn_now = self._lines_waiting and self._beats % WIRE_LINES_EVERY == 0
-        if drawn_now or time.monotonic() >= self._lines_at:
+        if time.monotonic() >= self._lines_due_at():
             self._draw_lines()
         self._rest()
 
@@ -146,18 +144,23 @@ class Redraw:
             panel.redrawn_at = now
             panel.redraw()
 
+    def _lines_due_at(self) -> float:
+        waiting = self._lines_drawn_at + WIRE_LINES_SECONDS if self._lines_waiting else inf
+        return min(waiting, self._lines_at)
+
     def _draw_lines(self) -> None:
         self._lines_waiting = False
         waits = [panel.update_wire_line() for panel in self._panels()]
         soonest = min((wait for wait in waits if wait is not None), default=inf)
-        self._lines_at = time.monotonic() + soonest
+        self._lines_drawn_at = time.monotonic()
+        self._lines_at = self._lines_drawn_at + soonest
         self._wire_drawn()
 
     def _rest(self) -> None:
         """Stand still until something is to be drawn."""
-        if self._lines_waiting or self._timer is None:
+        if self._timer is None:
             return
-        at = min([_due_at(panel) for panel in self._panels()] + [self._lines_at])
+        at = min([_due_at(panel) for panel in self._panels()] + [self._lines_due_at()])
         wait = at - time.monotonic()
         if wait <= BEAT_SECONDS:
             return

@@ -81,6 +81,17 @@ def plain(text: str, *, newlines: bool = False) -> str:
     return _UNDRAWN.sub("", text).translate(_FLAG_LETTERS)
 
 
+def sources(text: str) -> list[int]:
+    """For each character of `plain(text, newlines=True)`, its index in `clean(text)`."""
+    found: list[int] = []
+    for at, char in enumerate(clean(text)):
+        if char == "\t":
+            found += [at] * len(TAB)
+        elif not _UNDRAWN.match(char):
+            found.append(at)
+    return found
+
+
 def in_one_line(text: str) -> str:
     """`text` for a field of one line: cleaned, line breaks and tabs turned into spaces."""
     return clean(text).replace("\n", " ").replace("\t", " ")

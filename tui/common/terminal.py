@@ -11,16 +11,16 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
-from textual._xterm_parser import XTermParser
+from textual._compositor import ChopsUpdate, LayoutUpdate
+from textual._xterm_parser import BRACKETED_PASTE_END, BRACKETED_PASTE_START, XTermParser
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
+from tui.common.compositor import AreasUpdate, CellUpdate, TerminalCells
 from tui.common.sanitize import anchored
-from tui.common.terminal_cells import CellUpdate, TerminalCells
 
 if TYPE_CHECKING:
     from io import TextIOWrapper
@@ -32,8 +32,12 @@ ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 """Each of these is quitting, with the exit code 128 and its number, as shells count."""
 FORCE_EXIT_SECONDS = 8.0
 """For quitting after such a signal; supervisors send SIGKILL after ten."""
+PASTE_CHARACTERS = 20_000
+"""Of one paste, at most: no field holds more than 4,000, and 2 MB would block the app."""
 TICK_SECONDS = 0.1
 """After that, an Escape was one, and no sequence's beginning."""
+TICKS = 3
+"""So often this is looked at after the last key; a terminal without keys wakes nobody."""
 RESTORE = (
     "\x1b[?2026l\x1b[<u\x1b[?1049l\x1b[?25h\x1b[?7h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l"
     "\x1b[?1006l\x1b[?1015l\x1b[?1016l\x1b[?2004l\x1b[?2048l\x1b[0m"
@@ -65,6 +69,8 @@ class TerminalDriver(LinuxDriver):
         self._on = False
         """Whether the terminal is in the app's hands."""
         self._ended = False
+        self._input_end: tuple[int, int] | None = None
+        """A pipe: written to, it ends the reading of keys."""
         for number in ENDING:
             # One that was ignored stays so, as for `nohup`.
             if self._before[number] is not signal.SIG_IGN:
@@ -74,6 +80,7 @@ class TerminalDriver(LinuxDriver):
     def start_application_mode(self) -> None:
         """Take the terminal."""
         self._on = True
+        self._input_end = os.pipe()
         super().start_application_mode()  # type: ignore[no-untyped-call]
 
     # Without the terminal nothing may touch it: that would stop a process in the background, also
@@ -87,8 +94,14 @@ class TerminalDriver(LinuxDriver):
 
     def disable_input(self) -> None:
         """Read no more keys."""
-        if self._on:
-            super().disable_input()
+        if not self._on:
+            return
+        pipe, self._input_end = self._input_end, None
+        if pipe is not None:
+            os.write(pipe[1], b"\0")
+        super().disable_input()
+        for descriptor in pipe or ():
+            os.close(descriptor)
 
     def write(self, data: str) -> None:
         """Draw, if the app has the terminal, so that it agrees about where everything is."""
@@ -130,10 +143,17 @@ class TerminalDriver(LinuxDriver):
     def run_input_thread(self) -> None:
         """As Textual's, but neither bytes that are no UTF-8 nor the terminal's end are errors."""
         parser = XTermParser(self._debug)
+        shorten = PasteFilter()
         decode = getincrementaldecoder("utf-8")("replace").decode
-        while not self.exit_event.is_set():
+        pipe, ticks = self._input_end, TICKS
+        while pipe is not None and not self.exit_event.is_set():
             events: list[Message] = []
-            if select.select([self.fileno], [], [], TICK_SECONDS)[0]:
+            seconds = TICK_SECONDS if ticks else None
+            ready = select.select([self.fileno, pipe[0]], [], [], seconds)[0]
+            ticks = TICKS if self.fileno in ready else max(0, ticks - 1)
+            if pipe[0] in ready:
+                return
+            if self.fileno in ready:
                 try:
                     data = os.read(self.fileno, 4096)
                 except OSError:
@@ -141,7 +161,8 @@ class TerminalDriver(LinuxDriver):
                 if not data:
                     self._on_terminal_lost()
                     return
-                events += parser.feed(decode(data))
+                if text := shorten(decode(data)):  # "" would be the end of the input
+                    events += parser.feed(text)
             events += parser.tick()
             for event in events:
                 self.process_message(event)
@@ -204,6 +225,44 @@ class TerminalDriver(LinuxDriver):
             self._loop.call_soon_threadsafe(call)
 
 
+class PasteFilter:
+    """Shortens pastes in a terminal's input before they are parsed, a character at a time.
+
+    One character more than `PASTE_CHARACTERS` is left, so that the app sees that there were more.
+    """
+
+    def __init__(self) -> None:
+        self._left: int | None = None
+        """How many more characters of the current paste pass; None outside of a paste."""
+        self._tail = ""
+        """The last characters: the beginning of a marker, perhaps."""
+
+    def __call__(self, text: str) -> str:
+        passed: list[str] = []
+        while text:
+            if self._left is None:
+                seen = self._tail + text
+                at = seen.find(BRACKETED_PASTE_START)
+                if at < 0:
+                    self._tail = seen[1 - len(BRACKETED_PASTE_START) :]
+                    return "".join([*passed, text])
+                end = at + len(BRACKETED_PASTE_START) - len(self._tail)
+                passed.append(text[:end])
+                text, self._tail, self._left = text[end:], "", PASTE_CHARACTERS + 1
+            else:
+                text = self._tail + text
+                at = text.find(BRACKETED_PASTE_END)
+                end = at if at >= 0 else max(0, len(text) - len(BRACKETED_PASTE_END) + 1)
+                passed.append(text[: min(end, self._left)])
+                self._left = max(0, self._left - end)
+                if at < 0:
+                    self._tail = text[end:]
+                    break
+                passed.append(BRACKETED_PASTE_END)
+                text, self._tail, self._left = text[at + len(BRACKETED_PASTE_END) :], "", None
+        return "".join(passed)
+
+
 class TerminalApp(App[None]):
     """An app in such a terminal, which ^Z leaves for the shell."""
 
@@ -225,8 +284,9 @@ class TerminalApp(App[None]):
         if not self._batch_count and self._running and not self._closed:
             if isinstance(renderable, LayoutUpdate):
                 self._cells.store(renderable)
-            elif isinstance(renderable, ChopsUpdate):
-                changes: CompositorUpdate | None = self._cells.changes(renderable)
+            elif isinstance(renderable, ChopsUpdate | AreasUpdate):
+                areas = renderable.updates if isinstance(renderable, AreasUpdate) else [renderable]
+                changes = self._cells.changes(areas)
                 cursor = self.screen.outer_size.clamp_offset(self.cursor_position)
                 if changes is None and cursor != self._previous_cursor_position:
                     changes = CellUpdate(())

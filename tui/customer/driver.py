@@ -29,10 +29,6 @@ UPDATE_SECONDS = 1.0
 """How often ages are drawn again while a driver is followed."""
 RETRY_SECONDS = 5.0
 """Until the server is asked again for a driver whom it does not show."""
-ETA_OFF_SECONDS = 30.0
-"""The order is read again when its `eta` differs that much from the driver's position."""
-READ_SECONDS = 10.0
-"""At least, between two such readings."""
 NO_LOCATION = "no location yet"
 
 
@@ -41,12 +37,13 @@ class DriverPanel(Panel):
 
     TITLE = "Driver"
     PATTERN = Pattern.SSE
+    NOTHING_TO_CUT = "No driver on the way; nothing to cut."
     CARD_BODY = (30, 9)
     KEYS = (
-        ("f", "follow the driver, or show the whole way"),
+        ("f", "follow the driver, or show the whole route"),
         ("+ -", "zoom, also with the mouse wheel"),
         ("←↑↓→", "move the map, also by dragging it"),
-        ("0", "the whole way"),
+        ("0", "the whole route"),
     )
     DEFAULT_CSS = "DriverPanel > .body { padding: 0; }"
     TRACKER_GROUP: ClassVar[str] = "driver-tracker"
@@ -57,7 +54,6 @@ class DriverPanel(Panel):
         """The order whose driver is shown, also after the delivery."""
         self.tracker: DriverTracker | None = None
         self._retry_at = 0.0
-        self._read_at = 0.0
 
     def body(self) -> ComposeResult:
         """The map, with text in its corner."""
@@ -69,14 +65,13 @@ class DriverPanel(Panel):
         self._orders.followers.append(self)
         self.needs_redraw = True
 
-    def drop_connection(self) -> None:
+    def drop_connection(self) -> bool:
         """Drop the driver's stream, or the poll that replaces it."""
-        if self.tracker is None or not self.tracker.drop_connection():
-            self.notify("No driver on the way; nothing to cut.", title=self.TITLE)
+        return self.tracker is not None and self.tracker.drop_connection()
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the command palette offers."""
-        yield SystemCommand("Follow the driver", "Or show the whole way", self._follow_on_map)
+        yield SystemCommand("Follow the driver", "Or show the whole route", self._follow_on_map)
 
     def redraw(self) -> None:
         """Choose the order, then draw map, card and edge."""
@@ -105,7 +100,6 @@ class DriverPanel(Panel):
             return
         if self._is_tracked(wanted):
             self.order = wanted
-            self._refresh_eta(wanted)
             return
         self._track(wanted)
 
@@ -154,17 +148,6 @@ class DriverPanel(Panel):
             self.order = known
         if any(order.id != self.order.id for order in self._store.open()):
             self.order, self.tracker = None, None
-
-    def _refresh_eta(self, order: Order) -> None:
-        """Read the order again if its `eta` cannot be right: a new one ends no held request."""
-        now = self.session.server_now()
-        track = self.tracker.track if self.tracker is not None else None
-        seconds = track.seconds_left(now) if track is not None else None
-        if seconds is None or order.eta is None or time.monotonic() < self._read_at:
-            return
-        if abs((order.eta - now).total_seconds() - seconds) > ETA_OFF_SECONDS:
-            self._read_at = time.monotonic() + READ_SECONDS
-            self.run_worker(self._feed.refresh(order.id), group="driver-eta", exit_on_error=False)
 
     def _next(self) -> Order | None:
         """The open order that will leave first: its restaurant and door are shown."""
@@ -226,11 +209,11 @@ def overlay_of(
 def map_corner(order: Order | None, tracker: DriverTracker | None, now: datetime) -> str:
     """The text in the map's corner: how far the driver is, or why there is none."""
     if order is None:
-        return "nothing on its way"
+        return "no order on its way"
     if order.status is not OrderStatus.OUT_FOR_DELIVERY:
         return _status_line(order, now)
     if tracker is None:
-        return "looking for the driver …"
+        return "looking for the driver…"
     if tracker.error:
         return tracker.error
     return tracking_format.trip_line(tracker.track, now) or NO_LOCATION

@@ -17,7 +17,7 @@ from server.features.restaurants.schemas import MenuItem, MenuItemChange, NewMen
 from tui.common.client.errors import ApiError, ClientError
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.confirm import ConfirmScreen
-from tui.common.format import field_of, fit, human_money, message_for
+from tui.common.format import fit, human_money
 from tui.common.sanitize import in_one_line, plain
 from tui.common.widgets.status_line import StatusLine
 from tui.employee.uploads import DishPhotoPanel
@@ -41,8 +41,6 @@ class MenuScreen(Dialog[None]):
         Binding("e", "edit", "Edit"),
         Binding("p", "photo", "Photo"),
         Binding("delete,backspace", "remove", "Remove"),
-        Binding("down", "cursor(1)", show=False),
-        Binding("up", "cursor(-1)", show=False),
     ]
 
     def __init__(self, restaurant_id: str) -> None:
@@ -60,7 +58,7 @@ class MenuScreen(Dialog[None]):
             )
             yield OptionList(id="dishes")
             yield Static("", id="about", markup=False)
-            yield StatusLine("Reading the menu …")
+            yield StatusLine("Loading the menu…")
 
     def on_mount(self) -> None:
         """Load the menu."""
@@ -75,14 +73,6 @@ class MenuScreen(Dialog[None]):
         """The selected dish."""
         at = self.query_one(OptionList).highlighted
         return self._dishes[at] if at is not None and at < len(self._dishes) else None
-
-    def action_cursor(self, distance: int) -> None:
-        """Select the next dish, or the one before."""
-        dishes = self.query_one(OptionList)
-        if distance > 0:
-            dishes.action_cursor_down()
-        else:
-            dishes.action_cursor_up()
 
     def action_sold_out(self) -> None:
         """Mark the dish as sold out, or as available again."""
@@ -113,7 +103,7 @@ class MenuScreen(Dialog[None]):
         dish = self.dish
         if dish is not None:
             panel = self.app.screen_stack[0].query_one(DishPhotoPanel)
-            words = f"{dish.name}: the photo is on its way; panel {panel.number} follows it."
+            words = f"{dish.name}: the photo is being uploaded; see panel {panel.number}."
             panel.offer_for(dish, lambda: self.show_status(words, "done"))
 
     def action_remove(self) -> None:
@@ -121,7 +111,10 @@ class MenuScreen(Dialog[None]):
         dish = self.dish
         if dish is None:
             return
-        question = f"“{dish.name}” leaves the menu for good. For today only, say it is sold out."
+        question = (
+            f"“{dish.name}” will be removed from the menu for good. For today only, mark it as"
+            " sold out."
+        )
         self.app.push_screen(
             ConfirmScreen("Remove a dish", question, yes="Remove it", no="Keep it", danger=True),
             lambda sure: self._run(self._remove(dish)) if sure else None,
@@ -167,7 +160,7 @@ class MenuScreen(Dialog[None]):
         changed = await self.services.api.change_menu_item(self._restaurant_id, dish.id, change)
         self._saved(changed)
         self.show_status(
-            f"{dish.name}: {'there again' if changed.available else 'sold out'}.", "done"
+            f"{dish.name}: {'available again' if changed.available else 'sold out'}.", "done"
         )
 
     async def _remove(self, dish: MenuItem) -> None:
@@ -243,7 +236,7 @@ class DishScreen(Dialog[MenuItem]):
             values = (dish.name, dish.description, human_money(dish.price_cents))
         with Vertical(classes="box") as box:
             box.border_title = "New dish" if dish is None else "Change a dish"
-            box.border_subtitle = "enter goes on and saves · esc closes"
+            box.border_subtitle = "enter next field or save · esc closes"
             for (field, label, longest), value in zip(FIELDS, values, strict=True):
                 with Horizontal(classes="row"):
                     yield Label(label, markup=False)
@@ -266,10 +259,7 @@ class DishScreen(Dialog[MenuItem]):
         try:
             dish = await self._send()
         except Exception as error:
-            words = message_for(error)
-            if self.is_attached:
-                self.show_status(words)
-                self._focus_field(field_of(error))
+            self.show_error(error)
             return
         if self.is_attached:
             self.dismiss(dish)
@@ -279,17 +269,13 @@ class DishScreen(Dialog[MenuItem]):
         name, description, price = (self.query_one(f"#{key}", Input).value for key, *_ in FIELDS)
         cents = cents_of(price)
         if cents is None:
-            self._focus_field("price_cents")
-            raise ClientError("Give the price as a number: 12.50.")
+            self.focus_field("price_cents")
+            raise ClientError("Enter the price as a number: 12.50.")
         if self._dish is None:
             new = NewMenuItem(name=name, description=description, price_cents=cents)
             return await api.add_menu_item(self._restaurant_id, new)
         change = MenuItemChange(name=name, description=description, price_cents=cents)
         return await api.change_menu_item(self._restaurant_id, self._dish.id, change)
-
-    def _focus_field(self, field: str | None) -> None:
-        if field in {key for key, *_ in FIELDS}:
-            self.query_one(f"#{field}", Input).focus()
 
 
 def cents_of(text: str) -> int | None:

@@ -35,10 +35,10 @@ class Staleness:
         if self._lost_at is None:
             self._lost_at, self._since = now, time.strftime("%H:%M")
         if meter.state is State.DOWN:
-            return plain(f"✕ No news since {self._since}, and none will come: {meter.detail}")
+            return plain(f"✕ No updates since {self._since}, and none will come: {meter.detail}")
         if now - self._lost_at < GRACE_SECONDS:
             return ""
-        return f"◌ No news since {self._since}; what you see may be old."
+        return f"◌ No updates since {self._since}; what you see may be out of date."
 
 
 class Banner(Static):

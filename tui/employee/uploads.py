@@ -1,12 +1,11 @@
 """The employee's panel "Photo": photos of the restaurant's dishes, and one's own avatar."""
 
 from collections.abc import Callable
-from typing import ClassVar, Literal
+from typing import Literal
 
 from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import OptionList
@@ -100,10 +99,6 @@ class PhotoSubjectScreen(Dialog["MenuItem | Literal['avatar']"]):
     }
     """
     AUTO_FOCUS = "OptionList"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down", "cursor(1)", show=False),
-        Binding("up", "cursor(-1)", show=False),
-    ]
 
     def __init__(self, restaurant_id: str) -> None:
         super().__init__()
@@ -116,19 +111,11 @@ class PhotoSubjectScreen(Dialog["MenuItem | Literal['avatar']"]):
             box.border_title = "A photo of what?"
             box.border_subtitle = "enter chooses · esc closes"
             yield OptionList(id="dishes")
-            yield StatusLine("Reading the menu …")
+            yield StatusLine("Loading the menu…")
 
     def on_mount(self) -> None:
         """Read the menu."""
         self.run_worker(self._read(), group="photo-subject", exit_on_error=False)
-
-    def action_cursor(self, distance: int) -> None:
-        """To the next dish."""
-        dishes = self.query_one(OptionList)
-        if distance > 0:
-            dishes.action_cursor_down()
-        else:
-            dishes.action_cursor_up()
 
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:

@@ -92,7 +92,7 @@ def normal(password: str) -> str:
 def _long_enough(password: str) -> str:
     least, most = PASSWORD_LENGTH
     if any("\ud800" <= char <= "\udfff" for char in password):
-        raise ValueError("is not text in UTF-8; type it once more")
+        raise ValueError("is not text in UTF-8; type it again")
     if len(normal(password)) < least:
         raise ValueError(f"needs at least {least} characters")
     if len(normal(password)) > most:

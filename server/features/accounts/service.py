@@ -170,7 +170,7 @@ class AccountService(Component):
     async def demo(self, role: Role, origin: Origin) -> Session:
         """The demo's account of that role. Raises Problem 404 outside demo mode."""
         if not self._demo:
-            raise Problem(404, "There is no demo log-in here: start the server with --demo.")
+            raise Problem(404, "This server has no demo log-in: start it with --demo.")
         self._by_address.consume(origin.key)
 
         async def fn(tx: Transaction) -> Session:
@@ -192,7 +192,9 @@ class AccountService(Component):
 
         async def fn(tx: Transaction) -> None:
             if not await self.sessions.end_by_token(tx, token, who.account_id):
-                raise invalid(["refresh_token"], "This is no refresh token of this account.")
+                raise invalid(
+                    ["refresh_token"], "This refresh token does not belong to this account."
+                )
 
         await self._database.write(fn)
 

@@ -208,7 +208,7 @@ class Sessions:
 
     async def look_up(self, claims: Claims) -> Identity | None:
         """The account as it is now; None where the session was ended or has expired."""
-        return await self._database.read(lambda tx: self.look_up_in(tx, claims))
+        return await self._database.look_up(lambda tx: self.look_up_in(tx, claims))
 
     async def look_up_in(self, tx: Transaction, claims: Claims) -> Identity | None:
         """The same, as this transaction sees it."""

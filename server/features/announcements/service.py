@@ -239,7 +239,7 @@ def _expiry(expires_at: datetime | None, at: datetime) -> datetime | None:
     except OverflowError:
         expires_at = datetime.max.replace(tzinfo=UTC)
     if not at < expires_at <= at + LONGEST:
-        raise invalid(["expires_at"], f"Must be to come, and at most {LONGEST.days} days off.")
+        raise invalid(["expires_at"], f"Must be in the future, at most {LONGEST.days} days off.")
     return expires_at
 
 

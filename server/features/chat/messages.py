@@ -89,7 +89,7 @@ class MessageService:
         """
         start = pages.parse(before)
         if start is not None and not start[1].isdecimal():
-            raise invalid(["before"], "Send back the `next` of the page before, unchanged.")
+            raise invalid(["before"], "Send the `next` of the previous page back, unchanged.")
         seq = min(int(start[1]), store.NEWEST) if start is not None else None
 
         async def fn(tx: Transaction) -> MessagePage:
@@ -152,7 +152,7 @@ class MessageService:
                 or (read_to.epoch, read_to.topic) != (self._log.epoch, topic)
                 or read_to.seq > head
             ):
-                raise invalid(["cursor"], "This is no cursor of a message in this chat.")
+                raise invalid(["cursor"], "This is not the cursor of a message in this chat.")
             marker = StoredReadMarker(actor(identity), read_to.seq, now())
             if not await store.move_read_marker(tx, chat_id, marker):
                 return
@@ -178,14 +178,14 @@ class MessageService:
 
 def _check_may_write(identity: Identity, chat: Chat) -> None:
     if chat.status is ChatStatus.CLOSED:
-        raise refusal(chat, "The chat is closed. Open it again to go on.", "chat-closed")
+        raise refusal(chat, "The chat is closed. Reopen it to continue.", "chat-closed")
     if (
         identity.role == Role.EMPLOYEE
         and chat.employee is not None
         and chat.employee.id != identity.account_id
     ):
         raise refusal(
-            chat, f"{chat.employee.name} has taken this chat up, and answers in it.", "chat-taken"
+            chat, f"{chat.employee.name} has claimed this chat, and answers in it.", "chat-taken"
         )
 
 

@@ -165,7 +165,8 @@ class Presence(Component):
         async def fn(tx: Transaction) -> None:
             await self._hold(tx)
             for chat_id in rooms:
-                accounts = self._present.get(chat_id, {}).values()
+                # A copy at once: this runs in the database's thread.
+                accounts = [*self._present.get(chat_id, {}).values()]
                 present = [actor(self._names.current(account)) for account in accounts]
                 await store.set_presence(tx, chat_id, self._process, present)
                 await put_present(tx, self._states, chat_id)

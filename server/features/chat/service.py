@@ -83,7 +83,7 @@ class ChatService:
             await self._check_open_chats(tx, identity.account_id)
             if most := self._most_a_day:
                 first = await store.first_of_last(tx, identity.account_id, most)
-                advice = " Open one of them again to go on there."
+                advice = " Reopen one of them instead."
                 check_day(first, f"opened {most} chats", advice)
             chat = Chat(
                 id=new_id("cht"),
@@ -129,13 +129,13 @@ class ChatService:
 
     async def chat(self, identity: Identity, chat_id: str) -> Chat:
         """One chat. Raises Problem 404."""
-        return await self._database.read(lambda tx: self.visible(tx, identity, chat_id))
+        return await self._database.look_up(lambda tx: self.visible(tx, identity, chat_id))
 
     async def admit(self, identity: Identity, chat_id: str) -> None:
         """Raises Problem 404 where that is no chat, or another customer's."""
         customer = self._customers.get(chat_id)
         if customer is None:
-            customer = await self._database.read(lambda tx: store.customer_of(tx, chat_id))
+            customer = await self._database.look_up(lambda tx: store.customer_of(tx, chat_id))
             if customer is None:
                 raise not_found("chat")
             self._customers[chat_id] = customer
@@ -155,9 +155,9 @@ class ChatService:
             if chat.employee is not None and chat.employee.id == identity.account_id:
                 return chat
             if chat.employee is not None:
-                raise refusal(chat, f"{chat.employee.name} has taken this chat up.")
+                raise refusal(chat, f"{chat.employee.name} has claimed this chat.")
             if chat.status is ChatStatus.CLOSED:
-                raise refusal(chat, "The chat is closed. Open it again first.")
+                raise refusal(chat, "The chat is closed. Reopen it first.")
             moment, who = now(), actor(identity)
             taken = chat.model_copy(update={"employee": who, "taken_at": moment})
             taken = await self.with_unread(tx, taken)
@@ -218,8 +218,8 @@ class ChatService:
             and await store.open_chats_of(tx, customer_id, self._most_open) >= self._most_open
         ):
             problem = conflict(
-                f"{self._most_open} chats of this customer are open, which is all there may be."
-                " Close one, or go on in one of them."
+                f"{self._most_open} chats of this customer are open, the most there may be."
+                " Close one, or continue in one of them."
             )
             problem.kind = "too-many-chats"
             raise problem

@@ -97,7 +97,7 @@ class DriverService(Component):
 
         Raises Problem 404, 422 for a time in the future, 429.
         """
-        driver = await self._database.read(lambda tx: self._driver(tx, identity, driver_id))
+        driver = await self._database.look_up(lambda tx: self._driver(tx, identity, driver_id))
         self._position_limit.consume(driver_id)
         moment = now()
         at = _in_utc(position.at) if position.at is not None else None
@@ -240,4 +240,4 @@ def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        raise invalid(["at"], "This is no time that any clock shows.") from None
+        raise invalid(["at"], "This is not a possible time.") from None

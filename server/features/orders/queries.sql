@@ -43,6 +43,9 @@ SELECT placed_at FROM orders WHERE customer_id = :customer_id
 ORDER BY arrival DESC, id DESC
 LIMIT 1 OFFSET :others;
 
+-- name: tracked^
+SELECT restaurant_id, customer_id, status, version, eta FROM orders WHERE id = :id;
+
 -- name: parties^
 SELECT restaurant_id, customer_id FROM orders WHERE id = :id;
 

@@ -8,6 +8,7 @@ from server.core.routing import (
     EMPLOYEE,
     PREFIX,
     Answer,
+    Encoded,
     IdempotencyKey,
     Router,
     identity_of,
@@ -36,9 +37,9 @@ async def place_order(
 
 
 @router.route("GET", "/orders/{id}", roles=ANY_ROLE)
-async def get_order(request: web.Request, id: Id) -> Order:
+async def get_order(request: web.Request, id: Id) -> Encoded[Order]:
     """One order."""
-    return await service(request, OrderService).order(identity_of(request), id)
+    return Encoded(await service(request, OrderService).order(identity_of(request), id))
 
 
 @router.route("POST", "/orders/{id}/status", roles=EMPLOYEE, problems=(409,))

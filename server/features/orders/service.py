@@ -92,13 +92,12 @@ class OrderService:
 
         return await self._database.write(lambda tx: once(tx, request, lambda: place(tx), Order))
 
-    async def order(self, identity: Identity, order_id: str) -> Order:
-        """One order. Raises Problem 404."""
-
-        async def fn(tx: Transaction) -> Order:
-            return await self._own(tx, identity, order_id)
-
-        return await self._database.read(fn)
+    async def order(self, identity: Identity, order_id: str) -> str:
+        """One order, as the JSON of an Order. Raises Problem 404."""
+        found = await self._database.look_up(lambda tx: store.order_text(tx, order_id))
+        if found is None or not _may_see(identity, found[0], found[1]):
+            raise not_found("order")
+        return found[2]
 
     async def orders(
         self, identity: Identity, before: str | None, limit: int, *, open_only: bool = False
@@ -247,7 +246,7 @@ class OrderService:
         """The topic an order's changes are on. Raises Problem 404."""
         parties = self._parties.get(order_id)
         if parties is None:
-            parties = await self._database.read(lambda tx: store.parties(tx, order_id))
+            parties = await self._database.look_up(lambda tx: store.parties(tx, order_id))
             if parties is None:
                 raise not_found("order")
             self._parties[order_id] = parties
@@ -260,7 +259,10 @@ class OrderService:
 
     async def tracked(self, identity: Identity, order_id: str) -> TrackedStatus:
         """The order's status, from the database. Raises Problem 404."""
-        return tracked(await self.order(identity, order_id))
+        found = await self._database.look_up(lambda tx: store.tracked(tx, order_id))
+        if found is None or not _may_see(identity, found[0], found[1]):
+            raise not_found("order")
+        return found[2]
 
     async def scrub(self, tx: Transaction, account_id: str) -> None:
         """Before an account is deleted: remove its personal data from orders and their events.

@@ -86,7 +86,7 @@ async def advanced(
     if change.driver_id is not None and not wanted.terminal:
         changes["driver"] = await _order_driver(tx, identity, order, change.driver_id, restaurants)
     if wanted is OrderStatus.OUT_FOR_DELIVERY and not (order.driver or "driver" in changes):
-        raise invalid(["driver_id"], "Say who brings it: out_for_delivery needs a driver.")
+        raise invalid(["driver_id"], "Name the driver: out_for_delivery needs one.")
     moment = now()
     entry = TimelineEntry(
         status=wanted,

@@ -32,7 +32,7 @@ _MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
 _PIXEL_CHUNKS = (b"IDAT", b"fdAT", b"fcTL")
 _WINDOW = 256 * 1024
 """Bytes searched at a time: no other thread runs during a search."""
-_TOO_MANY = "The picture has more {} than any camera writes. Save it as a plain JPEG or PNG again."
+_TOO_MANY = "The picture has more {} than any camera writes. Save it again as a plain JPEG or PNG."
 
 _OTHER_TYPES = (
     ((b"GIF87a", b"GIF89a"), "a GIF"),

@@ -49,7 +49,7 @@ _KEPT_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"iCCP", b"eXIf")
 """The chunks of a PNG, besides its pixels, that decide how it looks."""
 _END_OF_IMAGE = b"\xff\xd9"
 _INCOMPLETE = (
-    "The picture is damaged or not whole: it could not be read to its end. Save it again and send"
+    "The picture is damaged or incomplete: it could not be read to the end. Save it again and send"
     " that, or send another."
 )
 

@@ -237,7 +237,7 @@ class PhotoProcessor:
             self._store_failures = 0  # so that others as old fail at once
             await self._fail(
                 job,
-                "The server's store for photos was out of order for too long:"
+                "The server's store for photos was unavailable for too long:"
                 f" {reason}. Send the photo again.",
             )
 

@@ -1,4 +1,4 @@
-"""A real database of a test's own, and what is logged."""
+"""A real database for each test, and what is logged."""
 
 import io
 import logging
@@ -21,7 +21,7 @@ def database_path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def open_database(database_path: Path) -> AsyncIterator[OpenDatabase]:
-    """Opens the file as often as wanted, as several processes would."""
+    """Opens the file, as many times as needed, as several processes would."""
     opened: list[Database] = []
 
     async def open_one() -> Database:
@@ -42,7 +42,7 @@ async def database(open_database: OpenDatabase) -> Database:
 
 
 class Logged(io.StringIO):
-    """What was logged until it is asked for: a thread writes it."""
+    """The log so far: a thread writes it."""
 
     def getvalue(self) -> str:
         flush_logs(5)
@@ -51,7 +51,7 @@ class Logged(io.StringIO):
 
 @pytest.fixture
 def logged() -> Iterator[io.StringIO]:
-    """The lines of the structured log, as they are written."""
+    """The lines of the structured log, as written."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     stream = Logged()

@@ -1,4 +1,4 @@
-"""Who a request is from, behind proxies that are trusted and before ones that are not."""
+"""Whose request it is: behind trusted proxies and without them."""
 
 import time
 from ipaddress import ip_network
@@ -57,14 +57,14 @@ def request_from(
         ([("X-Forwarded-For", "1.2.3, 203.0.113.9")], "203.0.113.9"),
         ([("X-Forwarded-For", "010.0.0.1")], PROXY),
         ([("X-Forwarded-For", "fe80::1%eth0")], "fe80::1"),
-        # What the client has left open does not swallow what the proxy adds.
+        # A quote that the client left open does not swallow what the proxy adds.
         ([("Forwarded", 'for=198.51.100.1;a=", for="[2001:db8::17]"')], "2001:db8::17"),
         ([("Forwarded", 'for="198.51.100.1, for=203.0.113.9')], "203.0.113.9"),
         (
             [("Forwarded", 'for="x, for=_hidden'), ("X-Forwarded-For", "198.51.100.1")],
             PROXY,
         ),
-        # A proxy writes one header and passes on the other as the client made it up.
+        # A proxy writes one header and passes the other on, as the client may have made it up.
         (
             [("Forwarded", "for=198.51.100.1"), ("X-Forwarded-For", "203.0.113.9")],
             PROXY,

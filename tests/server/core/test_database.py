@@ -34,7 +34,7 @@ def keep(name: str, value: str = "x") -> Fn:
 
 
 def stored(path: Path) -> dict[str, str]:
-    """What anybody else sees in the file."""
+    """What another reader sees in the file."""
     with closing(sqlite3.connect(path)) as connection:
         return dict(connection.execute("SELECT name, value FROM meta"))
 
@@ -96,7 +96,7 @@ async def test_one_failure_undoes_only_its_own_part(database: Database) -> None:
 
 
 async def test_a_cancelled_caller_neither_splits_nor_loses_a_write(database: Database) -> None:
-    """The measured failure of a shared connection: a vanished acknowledged INSERT."""
+    """The measured failure of a shared connection: an acknowledged INSERT that vanished."""
     chance = random.Random(5)
     acknowledged: set[int] = set()
 
@@ -123,11 +123,15 @@ async def test_a_cancelled_caller_neither_splits_nor_loses_a_write(database: Dat
     assert len(acknowledged) >= 60
 
 
-async def cancelled_from_within(tx: Transaction) -> None:
-    await keep("cut short")(tx)
+def cancelled_from_within() -> Fn:
     future = asyncio.get_running_loop().create_future()
     future.cancel()
-    await future
+
+    async def fn(tx: Transaction) -> str:
+        await tx.fetch("SELECT 1 AS one", {})
+        return str(await future)
+
+    return fn
 
 
 async def test_a_cancellation_inside_a_write_undoes_only_that_write(
@@ -135,9 +139,15 @@ async def test_a_cancellation_inside_a_write_undoes_only_that_write(
 ) -> None:
     published: list[str] = []
     database.publish = published.extend
+    fails = cancelled_from_within()
+
+    async def cut_short(tx: Transaction) -> None:
+        await keep("cut short")(tx)
+        await fails(tx)
+
     outcomes = await asyncio.gather(
         database.write(keep("first")),
-        database.write(cancelled_from_within),
+        database.write(cut_short),
         database.write(keep("second")),
         return_exceptions=True,
     )
@@ -151,32 +161,55 @@ async def test_a_cancellation_inside_a_write_undoes_only_that_write(
 async def test_a_cancellation_inside_a_read_does_not_cancel_its_caller(
     database: Database,
 ) -> None:
-    async def fn(tx: Transaction) -> None:
-        future = asyncio.get_running_loop().create_future()
-        future.cancel()
-        await future
-
-    for _ in range(2 * database_module.READERS):
-        with pytest.raises(Problem):
-            await database.read(fn)
+    for read in (database.read, database.look_up):
+        for _ in range(2 * database_module.READERS):
+            with pytest.raises(Problem):
+                await read(cancelled_from_within())
     await database.read(lambda tx: tx.fetch("SELECT 1 AS one", {}))
 
 
-async def test_a_cancelled_writer_is_restarted(database: Database) -> None:
-    async def cancels_the_writer(tx: Transaction) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        task.cancel()
-        await keep("cut short")(tx)
+async def test_a_cancelled_writer_finishes_its_batch_and_is_restarted(database: Database) -> None:
+    published: list[str] = []
+    database.publish = published.extend
+    entered, go_on = threading.Event(), threading.Event()
 
-    tasks = [asyncio.create_task(database.write(fn)) for fn in (keep("one"), cancels_the_writer)]
+    async def waits(tx: Transaction) -> str:
+        entered.set()
+        go_on.wait(10)
+        return await keep("slow")(tx)
+
+    slow = asyncio.create_task(database.write(waits))
+    await wait_until(entered.is_set)
+    (writer,) = (task for task in asyncio.all_tasks() if task.get_name() == "database writer")
+    queued = asyncio.create_task(database.write(keep("queued")))
+    writer.cancel()
+    go_on.set()
     async with asyncio.timeout(10):
-        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-        assert [getattr(outcome, "status", None) for outcome in outcomes] == [503, 503]
-        assert "writer" in await database.state()
-        assert await database.write(keep("later")) == "later"
-    assert set(stored(database.path)) == {"later"}
+        # What is committed is told as such.
+        assert await slow == "slow"
+        assert await queued == "queued"
+    assert published == ["slow", "queued"]
+    assert set(stored(database.path)) == {"slow", "queued"}
     assert await database.state() == "ok"
+
+
+async def test_a_transaction_that_awaits_something_else_is_refused_and_undone(
+    database: Database,
+) -> None:
+    async def fn(tx: Transaction) -> None:
+        await asyncio.sleep(0)
+
+    async def writes(tx: Transaction) -> None:
+        await keep("half")(tx)
+        await fn(tx)
+
+    for outcome in await asyncio.gather(
+        database.write(writes), database.read(fn), database.look_up(fn), return_exceptions=True
+    ):
+        assert isinstance(outcome, RuntimeError)
+        assert "awaits nothing but itself" in str(outcome)
+    assert await database.write(keep("after")) == "after"
+    assert set(stored(database.path)) == {"after"}
 
 
 async def test_a_failing_database_says_so_until_a_commit_succeeds(
@@ -185,7 +218,7 @@ async def test_a_failing_database_says_so_until_a_commit_succeeds(
     await database.write(keep("before"))
     assert database._writer is not None
     rows: Any = await database._writer.execute_fetchall("PRAGMA page_count")
-    await database._writer.execute_fetchall(f"PRAGMA max_page_count={rows[0]['page_count']}")
+    await database._writer.execute_fetchall(f"PRAGMA max_page_count={rows[0][0]}")
     for _ in range(3):
         with pytest.raises(Problem):
             await database.write(keep("large", "x" * 1_000_000))
@@ -201,12 +234,21 @@ async def test_a_failing_database_says_so_until_a_commit_succeeds(
     assert [one["level"] for one in told if one["logger"].endswith("database")] == ["ERROR", "INFO"]
 
 
-async def test_a_write_inside_a_write_raises(database: Database) -> None:
-    async def fn(tx: Transaction) -> None:
-        await database.write(keep("inner"))
+async def test_a_transaction_inside_a_transaction_raises(database: Database) -> None:
+    outer = (database.write, database.read, database.look_up)
+    inner = (
+        lambda: database.write(keep("inner")),
+        lambda: database.read(keep("inner")),
+        lambda: database.look_up(keep("inner")),
+    )
+    for run in outer:
+        for call in inner:
 
-    with pytest.raises(RuntimeError, match="inside a write"):
-        await database.write(fn)
+            async def fn(tx: Transaction, call: Callable[[], Awaitable[str]] = call) -> None:
+                await call()
+
+            with pytest.raises(RuntimeError, match="inside a transaction"):
+                await run(fn)
     assert await database.write(keep("after")) == "after"
 
 
@@ -256,16 +298,34 @@ async def test_a_read_is_one_snapshot(database: Database) -> None:
     async def fn(tx: Transaction) -> tuple[int, int]:
         sql = "SELECT COUNT(*) AS n FROM meta"
         before = (await tx.fetch(sql, {}))[0]["n"]
-        await database.write(keep("meanwhile"))
+        with closing(sqlite3.connect(database.path)) as other, other:
+            other.execute("INSERT INTO meta (name, value) VALUES (?, '')", (str(before),))
         return before, (await tx.fetch(sql, {}))[0]["n"]
 
     before, after = await database.read(fn)
     assert before == after
-    assert "meanwhile" in stored(database.path)
+    assert str(before) in stored(database.path)
+
+
+async def test_a_look_up_is_one_statement_on_the_event_loop(database: Database) -> None:
+    await database.write(keep("here"))
+
+    async def fn(tx: Transaction) -> Sequence[Any]:
+        assert threading.current_thread() is threading.main_thread()
+        return await tx.fetch("SELECT name FROM meta WHERE name = :name", {"name": "here"})
+
+    assert await database.look_up(fn) == [{"name": "here"}]
+
+    async def twice(tx: Transaction) -> None:
+        await fn(tx)
+        await fn(tx)
+
+    with pytest.raises(RuntimeError, match="use `read`"):
+        await database.look_up(twice)
 
 
 async def test_a_cancelled_read_returns_its_connection(database: Database) -> None:
-    entered = asyncio.Event()
+    entered = threading.Event()
 
     async def fn(tx: Transaction) -> int:
         entered.set()
@@ -275,19 +335,19 @@ async def test_a_cancelled_read_returns_its_connection(database: Database) -> No
     for _ in range(2 * database_module.READERS):
         entered.clear()
         task = asyncio.create_task(database.read(fn))
-        await entered.wait()
+        await wait_until(entered.is_set)
         task.cancel()
         await asyncio.wait({task})
     assert await asyncio.wait_for(database.read(fn), 10) == 20_000
 
 
 async def test_a_waiting_read_of_a_cancelled_caller_is_not_run(database: Database) -> None:
-    let_go = asyncio.Event()
+    let_go = threading.Event()
     began: list[str] = []
 
     async def wait(name: str) -> None:
         began.append(name)
-        await let_go.wait()
+        let_go.wait(10)
 
     holding = [
         asyncio.create_task(database.read(lambda tx: wait("holds")))
@@ -306,13 +366,13 @@ async def test_a_waiting_read_of_a_cancelled_caller_is_not_run(database: Databas
 
 async def test_reads_without_a_token_do_not_delay_others(database: Database) -> None:
     began: list[str] = []
-    free = asyncio.Event()
+    free = threading.Event()
 
     async def read(name: str, public: bool) -> None:
         async def fn(tx: Transaction) -> None:
             began.append(name)
             if public:
-                await free.wait()
+                free.wait(10)
 
         public_request.set(public)
         await database.read(fn)
@@ -330,8 +390,9 @@ async def test_reads_without_a_token_do_not_delay_others(database: Database) -> 
 
 
 async def test_a_read_cannot_write(database: Database) -> None:
-    with pytest.raises(Problem):
-        await database.read(keep("nothing"))
+    for read in (database.read, database.look_up):
+        with pytest.raises(Problem):
+            await read(keep("nothing"))
     assert stored(database.path) == {}
 
 
@@ -361,7 +422,7 @@ async def test_a_lock_held_elsewhere_is_a_503_within_its_bound(
         started = time.monotonic()
         writes = [asyncio.create_task(database.write(keep(f"n{i}"))) for i in range(5)]
         await asyncio.sleep(0)
-        # Its state is told while the writer still waits.
+        # Readiness answers while the writer still waits.
         assert await database.state() == "ok"
         assert not any(write.done() for write in writes)
         outcomes = await asyncio.gather(*writes, return_exceptions=True)
@@ -385,7 +446,7 @@ async def test_a_full_disk_fails_the_whole_batch_and_nothing_hangs(database: Dat
     await database.write(keep("before"))
     assert database._writer is not None
     rows: Any = await database._writer.execute_fetchall("PRAGMA page_count")
-    await database._writer.execute_fetchall(f"PRAGMA max_page_count={rows[0]['page_count'] + 4}")
+    await database._writer.execute_fetchall(f"PRAGMA max_page_count={rows[0][0] + 4}")
     outcomes = await asyncio.wait_for(
         asyncio.gather(
             database.write(keep("small")),
@@ -406,7 +467,7 @@ async def test_a_full_disk_fails_the_whole_batch_and_nothing_hangs(database: Dat
 
 
 async def test_a_batch_that_the_database_rolls_back_fails_as_a_whole(database: Database) -> None:
-    """Some errors (a full disk, out of memory) end the transaction behind our back."""
+    """Some errors (a full disk, out of memory) end the transaction without our ROLLBACK."""
     published: list[str] = []
     database.publish = published.extend
 
@@ -432,15 +493,15 @@ async def test_a_batch_that_the_database_rolls_back_fails_as_a_whole(database: D
 
 
 async def test_close_finishes_accepted_writes_and_refuses_others(database: Database) -> None:
-    entered = asyncio.Event()
+    entered, go_on = threading.Event(), threading.Event()
 
     async def first(tx: Transaction) -> str:
         entered.set()
-        await tx.fetch("SELECT 1 AS one", {})
+        go_on.wait(10)
         return await keep("first")(tx)
 
     tasks = [asyncio.create_task(database.write(first))]
-    await entered.wait()  # its batch is being written, and no longer in the queue
+    await wait_until(entered.is_set)  # its batch is being written, and no longer in the queue
     tasks += [asyncio.create_task(database.write(keep(f"n{i}"))) for i in range(200)]
     await asyncio.sleep(0)
     closing_it = asyncio.create_task(database.close())
@@ -448,6 +509,7 @@ async def test_close_finishes_accepted_writes_and_refuses_others(database: Datab
     with pytest.raises(Problem) as refused:
         await database.write(keep("too late"))
     assert refused.value.status == 503
+    go_on.set()
     await asyncio.wait_for(closing_it, 10)
     assert [task.result() for task in tasks] == ["first", *(f"n{i}" for i in range(200))]
     assert len(stored(database.path)) == 201
@@ -456,22 +518,25 @@ async def test_close_finishes_accepted_writes_and_refuses_others(database: Datab
 
 
 async def test_close_waits_for_a_batch_in_flight_alone(database: Database) -> None:
-    entered = asyncio.Event()
+    entered, go_on = threading.Event(), threading.Event()
 
     async def fn(tx: Transaction) -> str:
         entered.set()
-        for _ in range(20):
-            await tx.fetch("SELECT 1 AS one", {})
+        go_on.wait(10)
         return await keep("in flight")(tx)
 
     task = asyncio.create_task(database.write(fn))
-    await entered.wait()
-    await asyncio.wait_for(database.close(), 5)
+    await wait_until(entered.is_set)
+    closing_it = asyncio.create_task(database.close())
+    await asyncio.sleep(0)
+    assert not task.done()
+    go_on.set()
+    await asyncio.wait_for(closing_it, 5)
     assert await task == "in flight"
     assert set(stored(database.path)) == {"in flight"}
 
 
-async def test_data_version_moves_for_others_commits_only(
+async def test_data_version_changes_only_with_others_commits(
     database: Database, open_database: Any
 ) -> None:
     other: Database = await open_database()
@@ -485,7 +550,7 @@ async def test_data_version_moves_for_others_commits_only(
 async def test_a_failed_opening_leaves_no_thread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A thread that is left would keep the process from ending."""
+    """A remaining thread would keep the process from ending."""
     before = threading.active_count()
     connect, calls = aiosqlite.connect, 0
 

@@ -1,4 +1,4 @@
-"""What the server says of its own state."""
+"""What the server reports about itself."""
 
 import asyncio
 import sqlite3
@@ -40,7 +40,7 @@ async def test_without_redis_a_server_is_degraded_and_still_ready(
 async def test_a_redis_that_refuses_messages_is_reported(
     data_dir: Path, own_redis: RedisServer
 ) -> None:
-    """Listening is not enough; the sweep carries on, so that all is served still."""
+    """Listening is not enough; the sweep carries on, so everything still works."""
     rights = ("on", "nopass", "allchannels", "+@all", "-publish")
     assert own_redis.command("ACL", "SETUSER", "mute", *rights) == "+OK"
     settings = settings_for(data_dir, redis_url=own_redis.url.replace("//", "//mute:x@"))
@@ -56,7 +56,7 @@ async def test_readiness_does_not_wait_for_a_lock_that_a_writer_waits_for(
     database = live_server.services[Database]
     connection = sqlite3.connect(database.path, isolation_level=None, check_same_thread=False)
     with closing(connection) as other:
-        # Not in this loop: the server's own upkeep may be writing just now.
+        # Not in this loop: the server's own maintenance may be writing.
         await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
         sql = "UPDATE meta SET value = value"
         writing = asyncio.create_task(database.write(lambda tx: tx.execute(sql, {})))

@@ -15,7 +15,7 @@ from server.features.shared.schemas import Address, Wire
 
 
 class Made(Wire):
-    """What a request has made."""
+    """The result of a request."""
 
     number: int
 
@@ -32,7 +32,7 @@ async def send(database: Database, request: KeyedRequest, made: list[str | None]
     return (await database.write(lambda tx: once(tx, request, make, Made))).number
 
 
-async def test_simultaneous_and_repeated_requests_are_done_once(database: Database) -> None:
+async def test_simultaneous_and_repeated_requests_run_once(database: Database) -> None:
     made: list[str | None] = []
     answers = await asyncio.gather(*(send(database, order(), made) for _ in range(10)))
     assert set(answers) == {1}
@@ -40,14 +40,14 @@ async def test_simultaneous_and_repeated_requests_are_done_once(database: Databa
     assert made == ["k1"]
 
 
-async def test_keys_are_an_accounts_own(database: Database) -> None:
+async def test_keys_belong_to_their_account(database: Database) -> None:
     made: list[str | None] = []
     for request in (order(), order(key="k2"), order(account="acc_2")):
         await send(database, request, made)
     assert len(made) == 3
 
 
-async def test_without_a_key_it_is_done_each_time(database: Database) -> None:
+async def test_without_a_key_it_runs_each_time(database: Database) -> None:
     made: list[str | None] = []
     assert [await send(database, order(key=None), made) for _ in range(2)] == [1, 2]
 
@@ -99,7 +99,7 @@ def test_times_are_utc_with_milliseconds_and_sort_as_text() -> None:
 
 
 @given(st.text())
-def test_a_text_that_names_no_page_is_a_422(text: str) -> None:
+def test_an_invalid_before_is_422(text: str) -> None:
     with pytest.raises(Problem) as refused:
         pages.parse(text)
     assert refused.value.status == 422
@@ -115,7 +115,7 @@ def test_a_surrogate_is_no_position() -> None:
         pages.parse(pages.after("\ud800", "x"))
 
 
-def test_a_too_deeply_nested_text_is_no_position() -> None:
+def test_a_deeply_nested_before_is_422() -> None:
     """It fits into a request line, and would have been a 500."""
     with pytest.raises(Problem):
         pages.parse(base64.urlsafe_b64encode(b"[" * 5000).decode())

@@ -1,4 +1,4 @@
-"""Background tasks outlive whatever ends them, and readiness tells of it meanwhile."""
+"""Background tasks are restarted whatever ends them, and readiness reports it meanwhile."""
 
 import asyncio
 import contextlib

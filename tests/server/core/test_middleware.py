@@ -1,4 +1,4 @@
-"""What a request leaves behind: its line in the log, its figures, its health."""
+"""What a request leaves behind: its log line, its metrics, its health."""
 
 import asyncio
 import io
@@ -44,7 +44,7 @@ async def get_thing(request: web.Request, id: Id) -> Thing:
 
 @router.route("GET", "/leaving", roles=PUBLIC)
 async def leaving(request: web.Request) -> web.StreamResponse:
-    """Begins to answer, and then the client is gone."""
+    """Begins to answer, and then the client disconnects."""
     response = web.StreamResponse()
     await response.prepare(request)
     assert request.transport is not None
@@ -170,7 +170,7 @@ async def test_health_is_of_the_process_and_readiness_of_its_parts(
     assert (await client.get("//healthz")).must(200).json == {"status": "ok"}
     assert (await client.get("//readyz")).must(200).json["parts"] == states
     monkeypatch.setitem(states, "broker", "no connection to Redis")
-    answer = (await client.get("//readyz")).must(200)  # slower without it, and all is served still
+    answer = (await client.get("//readyz")).must(200)  # slower without it, but everything works
     assert answer.json["status"] == "degraded"
     assert answer.json["parts"] == {"database": "ok", "broker": "no connection to Redis"}
     monkeypatch.setitem(states, "database", "disk I/O error")

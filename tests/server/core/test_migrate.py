@@ -55,7 +55,7 @@ async def test_a_migration_waits_for_a_present_writer(database_path: Path) -> No
 
 
 async def test_a_migrated_database_is_opened_without_a_lock(database_path: Path) -> None:
-    """So a worker comes up while another one writes, or cannot because the disk is full."""
+    """So a worker starts while another one writes, or cannot because the disk is full."""
     await migrate(database_path)
     with closing(sqlite3.connect(database_path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -109,7 +109,7 @@ def test_a_form_is_documented_with_its_file(document: dict[str, Any]) -> None:
 
 
 def test_the_document_suits_generators_of_clients(document: dict[str, Any]) -> None:
-    """A default counts as a field that is always there, a null as a value that may come."""
+    """A default counts as a field that is always present, a null as a value that may come."""
     schemas = document["components"]["schemas"]
 
     def may_be_null(schema: dict[str, Any]) -> bool:

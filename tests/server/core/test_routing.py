@@ -1,4 +1,4 @@
-"""Requests as anybody may send them, to a small application of the same parts."""
+"""Arbitrary requests to a small application built of the real parts."""
 
 import asyncio
 import gzip
@@ -151,7 +151,7 @@ def token(session: str = "ses_1", seconds: int = 60) -> str:
 
 
 def problem(answer: Got, status: int) -> dict[str, Any]:
-    """The problem document in that answer, which has to be one in every respect."""
+    """The problem document in that answer, which has to be complete and valid."""
     answer.must(status)
     assert answer.headers["Content-Type"].startswith("application/problem+json")
     body: dict[str, Any] = answer.json
@@ -299,7 +299,7 @@ async def test_a_body_that_is_not_what_its_headers_say_is_400(client: Rest) -> N
 
 
 async def raw(client: Rest, *parts: bytes, whole: bool = True) -> bytes:
-    """The answer to these bytes, each part sent on its own: whole, or its first line."""
+    """The answer to these bytes, each part sent separately: whole, or its first line."""
     port = int(client.base_url.rsplit(":", 1)[1])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for part in parts:

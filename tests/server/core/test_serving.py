@@ -81,7 +81,7 @@ def picture(size: int) -> bytes:
 
 @asynccontextmanager
 async def unread(rest: Rest, path: str, number: int) -> AsyncIterator[None]:
-    """So many connections that have asked and read nothing."""
+    """That many connections that have sent a request and read nothing."""
     async with AsyncExitStack() as stack:
         for _ in range(number):
             await stack.enter_async_context(idle_reader(rest, path))
@@ -351,7 +351,7 @@ async def test_requests_in_flight_are_limited_by_account(start_server: StartServ
 
 
 async def begun(server: ServerProcess, head: str, body: bytes) -> Any:
-    """A request whose head has been taken and whose body has begun."""
+    """A request whose head has been read and whose body has begun."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(f"POST /api/v1{head}\r\nHost: x\r\nExpect: 100-continue\r\n\r\n".encode())
     assert b" 100 " in await reader.readuntil(b"\r\n\r\n")
@@ -360,7 +360,7 @@ async def begun(server: ServerProcess, head: str, body: bytes) -> Any:
 
 
 async def answer_of(reader: asyncio.StreamReader) -> tuple[int, str, Any]:
-    """Status, head and body of what comes, to the connection's end."""
+    """Status, head and body of the response, up to the connection's end."""
     head, _, body = (await reader.read()).partition(b"\r\n\r\n")
     return int(head.split(b" ", 2)[1]), head.decode(), json.loads(body)
 
@@ -412,7 +412,7 @@ async def test_requests_in_progress_are_finished_or_refused_when_the_server_stop
 async def served_here(
     folder: Path, handler: Callable[[web.Request], Awaitable[web.Response]]
 ) -> AsyncIterator[int]:
-    """The port of a server in this process, which answers POST / so."""
+    """The port of a server in this process, which answers POST / with that application."""
     app = web.Application()
     app.router.add_post("/", handler)
     app[SERVICES] = Services(BodyDeadlines(), Metrics())
@@ -426,7 +426,7 @@ async def served_here(
 
 
 async def test_a_large_read_is_parsed_in_parts(tmp_path: Path) -> None:
-    """Else a body of small chunks would hold up everybody while one read of it is parsed."""
+    """Otherwise a body of small chunks would delay everybody while one read of it is parsed."""
     largest = 0
 
     async def take(request: web.Request) -> web.Response:
@@ -455,8 +455,8 @@ async def test_a_large_read_is_parsed_in_parts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("addresses", [1, 200])
 async def test_a_crowd_does_not_delay_known_addresses(tmp_path: Path, addresses: int) -> None:
-    """Two hundred requests from one address or many, and then one from where a valid token came,
-    are read in one go."""
+    """Two hundred requests from one address or many, and then one from an address with a valid
+    token, are read at once."""
     answered: list[str | None] = []
 
     async def note(request: web.Request) -> web.Response:

@@ -144,7 +144,7 @@ def test_the_command_reports_an_unusable_folder_in_one_line(
     assert line.startswith(f"tiffin: {tmp_path / 'file'}: ")
 
 
-def test_a_secret_never_stands_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_never_appears_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIFFIN_JWT_SECRET", "hunter2")
     with pytest.raises(SettingsError) as error:
         load_settings()
@@ -262,7 +262,7 @@ def test_no_secret_is_seen_in_the_settings(tmp_path: Path) -> None:
 
 
 def test_stored_files_are_private(tmp_path: Path) -> None:
-    """Also what an earlier version left readable for everybody."""
+    """Also files that an earlier version left readable for everybody."""
     data = tmp_path / "data"
     (data / "blobs").mkdir(parents=True)
     for name in ("tiffin.sqlite3", "tiffin.sqlite3-wal", "jwt-secret", "server.log"):
@@ -305,7 +305,7 @@ def test_a_demo_keeps_its_data_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert load_settings().data_dir == load_settings().model_dir == tmp_path
 
 
-def test_port_is_honoured_with_and_without_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_port_works_with_and_without_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "9001")
     assert load_settings().port == 9001
     monkeypatch.setenv("TIFFIN_PORT", "9002")
@@ -332,7 +332,7 @@ def test_the_database_path_follows_the_settings(url: str, path: str, tmp_path: P
     assert Settings(data_dir=tmp_path).database_path.parent == tmp_path
 
 
-def test_processes_that_race_for_the_secret_keep_one(tmp_path: Path) -> None:
+def test_racing_processes_share_one_secret(tmp_path: Path) -> None:
     path = tmp_path / "data" / "jwt-secret"
     run = (
         "import os, pathlib, sys, time\nfrom server.settings import stored_secret\n"
@@ -357,7 +357,7 @@ def test_an_emptied_secret_file_is_refused(tmp_path: Path) -> None:
         stored_secret(tmp_path / "jwt-secret")
 
 
-def test_no_network_of_proxies_is_the_whole_world(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_whole_internet_is_no_network_of_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIFFIN_TRUSTED_PROXIES", "10.0.0.0/8, ::1,")
     assert [str(one) for one in load_settings().trusted_proxies] == ["10.0.0.0/8", "::1/128"]
     for value, words in (("10.0.0.0/8,0.0.0.0/0", "everybody"), ("10.0.0.1/8", "host bits")):

@@ -35,7 +35,7 @@ def accounts_in(data_dir: Path) -> dict[str, str]:
 
 
 async def start_error(data_dir: Path, demo: bool) -> str:
-    """Why a server does not start on that data."""
+    """Why a server refuses to start on that data."""
     runner = web.AppRunner(create_app(settings_for(data_dir, demo=demo)))
     try:
         with pytest.raises(SettingsError) as error:
@@ -46,7 +46,7 @@ async def start_error(data_dir: Path, demo: bool) -> str:
 
 
 def refusal(data_dir: Path, *arguments: str) -> str:
-    """The one line that the server process ends with."""
+    """The one line that the server process prints before it ends."""
     done = subprocess.run(
         [sys.executable, "-m", "server", "--port", "0", *arguments],
         cwd=ROOT,
@@ -206,7 +206,7 @@ def test_a_demo_is_open_to_other_machines_only_on_request(
 
 
 async def test_a_demo_refuses_requests_through_another_address(data_dir: Path) -> None:
-    # Under gunicorn the application learns of its address by requests alone.
+    # Under gunicorn the application learns its address only from requests.
     address = _own_address()
     for public, status in ((False, 403), (True, 200)):
         settings = settings_for(data_dir, demo=True, demo_public=public)

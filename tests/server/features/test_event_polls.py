@@ -1,4 +1,4 @@
-"""The fallback routes: what streams and sockets tell, by long polling, from the same cursors."""
+"""The fallback routes: the events of streams and sockets by long polling, from the same cursors."""
 
 import asyncio
 from typing import Any
@@ -31,7 +31,7 @@ async def all_of(rest: Rest, path: str, after: str) -> list[Any]:
     return found
 
 
-async def test_the_kitchens_polls_tell_what_its_stream_tells(cast: Cast) -> None:
+async def test_the_kitchens_polls_return_what_its_stream_sends(cast: Cast) -> None:
     path = f"/restaurants/{cast.place.id}/orders"
     start = (await poll(cast.employee, f"{path}/events")).must(200).json
     assert start["events"] == []
@@ -45,14 +45,14 @@ async def test_the_kitchens_polls_tell_what_its_stream_tells(cast: Cast) -> None
     async with event_stream(cast.employee, f"{path}/stream", start["cursor"]) as stream:
         streamed = [await stream.next() for _ in range(3)]
     assert polled == [{"type": one.type, "data": one.data} for one in streamed]
-    # Each goes on from the other's cursor.
+    # Each continues from the other's cursor.
     after = await all_of(cast.employee, f"{path}/events", streamed[0].cursor)
     assert after == polled[1:]
     async with event_stream(cast.employee, f"{path}/stream", first["cursor"]) as stream:
         assert (await stream.next()).data == polled[1]["data"]
 
 
-async def test_the_desk_and_an_audience_by_polls(cast: Cast, live_server: LiveServer) -> None:
+async def test_the_queue_and_announcements_are_polled(cast: Cast, live_server: LiveServer) -> None:
     queue = (await cast.employee.get("/chats")).json["cursor"]
     news = (await cast.customer.get("/announcements")).json["cursor"]
     chat = await open_chat(cast.customer)
@@ -63,7 +63,7 @@ async def test_the_desk_and_an_audience_by_polls(cast: Cast, live_server: LiveSe
     events = await all_of(cast.customer, "/announcements/events", news)
     assert [(one["type"], one["data"]["id"]) for one in events] == [("announcement", told["id"])]
     (await cast.customer.get("/announcements/events?scope=all")).must(403)
-    # What the account's other window acknowledges is told while a request is held.
+    # An acknowledgement in the account's other window is reported while a request is held.
     window, path = cast.customer, "/announcements/events"
     now = (await poll(window, path)).must(200).json["cursor"]
     held = asyncio.create_task(poll(window, path, now, 20))
@@ -74,12 +74,12 @@ async def test_the_desk_and_an_audience_by_polls(cast: Cast, live_server: LiveSe
     (await poll(window, path, now)).must(204)
 
 
-async def test_a_room_by_polls_and_rest(cast: Cast) -> None:
+async def test_a_room_works_by_polls_and_rest(cast: Cast) -> None:
     chat = await open_chat(cast.customer)
     path = f"/chats/{chat}/events"
     cursor = (await cast.customer.get(f"/chats/{chat}/messages")).json["cursor"]
     first = (await poll(cast.customer, path, cursor, 20)).must(200).json
-    # Who polls is there.
+    # A polling client counts as present.
     presence, read = (one["data"] for one in first["events"])
     assert ([one["name"] for one in presence["present"]], read["reads"]) == (["Ana"], [])
     sent = {"client_id": "one", "text": "Where is it?"}
@@ -102,19 +102,19 @@ async def test_a_room_by_polls_and_rest(cast: Cast) -> None:
         409
     )
     assert refused.json["type"] == "urn:tiffin:problem:chat-closed"
-    # The room's state is told as it is now, and again only where somebody comes or goes.
+    # Presence is reported as it is now, and again only when somebody joins or leaves.
     latest = (await poll(cast.customer, path, first["cursor"])).must(200).json
     (read,) = [one["data"] for one in latest["events"] if one["type"] == "read"][-1:]
     assert [one["cursor"] for one in read["reads"]] == [message["cursor"]]
     more = await all_of(cast.customer, path, latest["cursor"])
     assert {one["type"] for one in more} <= {"presence", "read"}
-    # A socket goes on from the cursor of a poll.
+    # A socket continues from the cursor of a poll.
     async with room(cast.customer, chat, first["cursor"]) as entered:
         told = [await entered.next("message", "closed") for _ in range(3)]
     assert told == [one["data"] for one in polled if one["type"] in ("message", "closed")]
 
 
-async def test_a_customers_orders_by_polls(cast: Cast) -> None:
+async def test_a_customers_orders_are_polled(cast: Cast) -> None:
     before = await cast.order()
     cursor = (await cast.customer.get("/orders")).json["cursor"]
     (await poll(cast.customer, "/orders", cursor)).must(204)
@@ -125,7 +125,7 @@ async def test_a_customers_orders_by_polls(cast: Cast) -> None:
     accepted = await cast.step(before["id"], "accepted")
     for status in ("accepted", "preparing"):
         last = await cast.step(placed["id"], status)
-    # An order that changed twice is told once, as it is now; a page says where the next begins.
+    # An order that changed twice is reported once, as it is now; a page says where the next begins.
     first = (await poll(cast.customer, "/orders?limit=1", page["cursor"])).must(200).json
     second = (await poll(cast.customer, "/orders?limit=1", first["cursor"])).must(200).json
     assert (first["items"], second["items"]) == ([accepted], [last])

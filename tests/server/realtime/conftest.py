@@ -11,7 +11,7 @@ from server.realtime.broker import Broker
 
 @pytest.fixture
 async def open_node(tmp_path: Path) -> AsyncIterator[OpenNode]:
-    """Opens nodes as several processes would; all on one file unless told another name."""
+    """Opens nodes, as several processes would; all on one file unless given another name."""
     nodes: list[Node] = []
 
     async def open_one(

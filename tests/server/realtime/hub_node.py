@@ -1,4 +1,4 @@
-"""What one process has of the log: its handles of the file, a broker, a hub; and sinks to read."""
+"""What one process has of the log: its connections to the file, a broker, a hub; and sinks."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -30,7 +30,7 @@ class CountingLog(EventLog):
 
 
 class Node:
-    """Everything a process needs to append and to listen."""
+    """Everything a process needs to append and to subscribe."""
 
     def __init__(
         self, path: Path, broker: Broker | None = None, sweep_seconds: float = 0.05
@@ -67,7 +67,7 @@ class Node:
 
 
 class ListSink:
-    """A reader with room for so many events, until it is given more."""
+    """A reader with room for this many events, until it is given more."""
 
     def __init__(self, room: int | None = None) -> None:
         self.events: list[Event] = []

@@ -17,12 +17,12 @@ CROWD = 3 * topic.DIRECT_READERS
 
 @pytest.fixture(autouse=True)
 def short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reader a slice, so that everything has its turn between any two."""
+    """One reader a slice, so that other tasks run between any two."""
     monkeypatch.setattr(topic, "SLICE_SECONDS", 0.0)
 
 
 async def gather(node: Node, number: int = CROWD) -> list[tuple[ListSink, Subscription]]:
-    """So many live readers."""
+    """That many live readers."""
     sinks = [ListSink() for _ in range(number)]
     return [(sink, await node.hub.subscribe(TOPIC, node.cursor(0), sink)) for sink in sinks]
 
@@ -33,7 +33,7 @@ async def all_have(crowd: list[tuple[ListSink, Subscription]], seqs: list[int]) 
 
 
 class Interfering(ListSink):
-    """A reader in whose turn something happens."""
+    """A reader that runs a callback when it gets an event."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,14 +46,14 @@ class Interfering(ListSink):
 
 
 async def unpublished(node: Node) -> Event:
-    """An event that nobody has been told of."""
+    """An event that the broker does not announce."""
     publish, node.database.publish = node.database.publish, lambda events: None
     (event,) = await node.append()
     node.database.publish = publish
     return event
 
 
-async def test_everybody_gets_everything_in_order(open_node: OpenNode) -> None:
+async def test_every_reader_gets_everything_in_order(open_node: OpenNode) -> None:
     node = await open_node()
     crowd = await gather(node)
     for _ in range(10):
@@ -61,7 +61,7 @@ async def test_everybody_gets_everything_in_order(open_node: OpenNode) -> None:
     await all_have(crowd, list(range(1, 21)))
 
 
-async def test_what_comes_in_the_middle_of_a_round_reaches_those_already_served(
+async def test_an_event_during_delivery_reaches_readers_already_served(
     open_node: OpenNode,
 ) -> None:
     node = await open_node(sweep_seconds=3600)
@@ -76,7 +76,7 @@ async def test_what_comes_in_the_middle_of_a_round_reaches_those_already_served(
     assert middle.seqs == [1, 2]
 
 
-async def test_readers_come_and_go_in_the_middle_of_a_round(open_node: OpenNode) -> None:
+async def test_readers_come_and_go_during_delivery(open_node: OpenNode) -> None:
     node = await open_node(sweep_seconds=3600)
     middle = Interfering()
     await node.hub.subscribe(TOPIC, node.cursor(0), middle)
@@ -102,7 +102,7 @@ async def test_readers_come_and_go_in_the_middle_of_a_round(open_node: OpenNode)
     await wait_until(lambda: late.seqs == [1, 2], 5)
 
 
-async def test_one_that_is_full_or_fails_holds_up_nobody(open_node: OpenNode) -> None:
+async def test_a_full_or_failing_reader_delays_nobody(open_node: OpenNode) -> None:
     node = await open_node()
     full, failing = ListSink(room=0), Interfering()
 
@@ -121,7 +121,7 @@ async def test_one_that_is_full_or_fails_holds_up_nobody(open_node: OpenNode) ->
     await wait_until(lambda: full.seqs == [1, 2, 3], 5)
 
 
-async def test_others_have_their_turn_meanwhile(
+async def test_other_tasks_run_during_delivery(
     open_node: OpenNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(topic, "SLICE_SECONDS", 0.001)
@@ -145,7 +145,7 @@ async def test_others_have_their_turn_meanwhile(
     assert turns > CROWD / 10
 
 
-async def test_a_crowd_that_comes_back_is_answered_from_memory(open_node: OpenNode) -> None:
+async def test_a_returning_crowd_is_served_from_memory(open_node: OpenNode) -> None:
     node = await open_node()
     await node.append(count=20)
     crowd = await gather(node)
@@ -160,7 +160,7 @@ async def test_a_crowd_that_comes_back_is_answered_from_memory(open_node: OpenNo
     assert node.log.reads == reads
 
 
-async def test_after_a_restart_one_read_answers_the_whole_crowd(open_node: OpenNode) -> None:
+async def test_after_a_restart_one_read_serves_the_whole_crowd(open_node: OpenNode) -> None:
     before = await open_node()
     await before.append(count=40)
     await before.close()
@@ -176,7 +176,7 @@ async def test_after_a_restart_one_read_answers_the_whole_crowd(open_node: OpenN
     assert node.log.reads == 1
 
 
-async def test_a_state_topics_crowd_gets_the_newest(open_node: OpenNode) -> None:
+async def test_the_readers_of_a_state_topic_get_the_newest(open_node: OpenNode) -> None:
     node = await open_node()
     name = "state/acks:ann_1"
     sinks = [ListSink() for _ in range(CROWD)]

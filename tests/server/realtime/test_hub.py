@@ -3,6 +3,7 @@ import gc
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from typing import Any
 
 import pytest
 from hub_node import TOPIC, ListSink, Node, OpenNode
@@ -12,7 +13,7 @@ from server.core.errors import Problem
 from server.realtime import hub as hub_module
 from server.realtime import log_topic as topic_module
 from server.realtime.event import Event
-from server.realtime.log import LogPage
+from server.realtime.log import LogPage, Position
 from support.waiting import wait_until
 
 
@@ -28,10 +29,10 @@ async def test_from_now_and_from_a_cursor(node: Node) -> None:
     assert later.seqs == [3, 4, 5]
 
 
-async def test_a_reader_whose_catching_up_is_cancelled_is_ended_and_comes_back(
+async def test_a_reader_whose_catching_up_is_cancelled_is_ended_and_reconnects(
     node: Node,
 ) -> None:
-    """It would be kept alive by heartbeats, and never get an event again."""
+    """Otherwise heartbeats would keep it open, and it would never get an event again."""
     sink = ListSink(room=0)
     await node.hub.subscribe(TOPIC, None, sink)
     await node.append()
@@ -82,7 +83,7 @@ async def test_a_snapshot_and_its_cursor_leave_no_gap(node: Node) -> None:
     await asyncio.gather(append(), *(read_and_follow() for _ in range(20)))
 
 
-async def test_an_event_tells_nobody_of_other_topics(node: Node) -> None:
+async def test_an_event_reveals_nothing_of_other_topics(node: Node) -> None:
     sink = ListSink()
     await node.hub.subscribe("restaurant:res_2", None, sink)
     await node.append()
@@ -91,7 +92,7 @@ async def test_an_event_tells_nobody_of_other_topics(node: Node) -> None:
 
 
 @pytest.mark.parametrize("after", ["", "x", "!!", "\udcff", "a" * 5000, "LjEuMg", "\u0661"])
-async def test_garbage_for_a_cursor_is_a_reset(node: Node, after: str) -> None:
+async def test_an_unreadable_cursor_is_a_reset(node: Node, after: str) -> None:
     sink = ListSink()
     subscription = await node.hub.subscribe(TOPIC, after, sink)
     assert sink.resets == 1
@@ -115,10 +116,10 @@ async def test_a_cursor_from_before_the_logs_beginning_is_a_reset(
     assert at_the_edge.seqs == [4, 5]
 
 
-async def test_a_process_that_was_away_longer_than_the_log_reaches_resets_its_readers(
+async def test_a_process_away_for_longer_than_the_log_reaches_resets_its_readers(
     node: Node, open_node: OpenNode
 ) -> None:
-    """Also where nothing is appended any more that would show them the gap."""
+    """Also where nothing more is appended that would reveal the gap."""
     other = await open_node(sweep_seconds=0.02)
     sink = ListSink()
     await other.hub.subscribe(TOPIC, None, sink)
@@ -132,7 +133,7 @@ async def test_a_process_that_was_away_longer_than_the_log_reaches_resets_its_re
     async with other.hub.watch(TOPIC, "ord_1") as future:
         await node.database.write(append_and_trim)
         await wait_until(lambda: sink.resets == 1, 5)
-        assert future.result() is None  # whoever waits has to look again
+        assert future.result() is None  # a waiter has to read again
     assert sink.events == []
 
 
@@ -155,7 +156,9 @@ async def test_a_hole_in_the_log_is_a_reset_and_no_endless_search(
     assert fresh.log.reads - reads <= 3
 
 
-async def test_ten_thousand_that_come_back_cost_one_read(node: Node, open_node: OpenNode) -> None:
+async def test_ten_thousand_returning_readers_cost_one_read(
+    node: Node, open_node: OpenNode
+) -> None:
     await node.append(count=200)
     fresh = await open_node()
     sinks = [ListSink() for _ in range(10_000)]
@@ -173,7 +176,7 @@ async def test_ten_thousand_that_come_back_cost_one_read(node: Node, open_node: 
     assert fresh.log.reads == 1
 
 
-async def test_those_further_back_than_the_ring_share_their_reads(
+async def test_readers_further_back_than_the_ring_share_their_reads(
     node: Node, open_node: OpenNode
 ) -> None:
     await node.append(count=3 * topic_module.RING)
@@ -203,13 +206,13 @@ async def test_a_full_sink_is_left_alone_and_catches_up(node: Node) -> None:
 
 
 class Impatient(ListSink):
-    """Says it is ready at once, and never is."""
+    """Says at once that it is ready, and never has room."""
 
     async def ready(self) -> None:
         return
 
 
-async def test_a_sink_that_is_ready_and_full_does_not_stop_the_loop(node: Node) -> None:
+async def test_a_sink_that_is_ready_and_full_does_not_block_the_loop(node: Node) -> None:
     sink = Impatient(room=0)
     subscription = await node.hub.subscribe(TOPIC, None, sink)
     await node.append()
@@ -229,7 +232,7 @@ class Gone(ListSink):
         raise ConnectionResetError
 
 
-async def test_one_broken_reader_costs_the_others_nothing(node: Node) -> None:
+async def test_a_broken_reader_does_not_affect_the_others(node: Node) -> None:
     sinks = [ListSink(), Broken(), ListSink(), Gone(room=0), ListSink()]
     for sink in sinks:
         await node.hub.subscribe(TOPIC, None, sink)
@@ -241,7 +244,7 @@ async def test_one_broken_reader_costs_the_others_nothing(node: Node) -> None:
     assert sinks[1].failures == 1
 
 
-async def test_a_reader_that_closes_another_while_an_event_goes_round(node: Node) -> None:
+async def test_a_reader_may_close_another_during_delivery(node: Node) -> None:
     second = ListSink()
 
     class Closing(ListSink):
@@ -273,7 +276,7 @@ async def test_a_closed_subscription_gets_nothing_more_and_leaves_no_task(node: 
 
 
 class Gate:
-    """Holds a read of the log after its snapshot was taken, until it is opened."""
+    """Delays a read of the log after its snapshot was taken, until it is opened."""
 
     def __init__(self, node: Node) -> None:
         self.reached = asyncio.Event()
@@ -294,7 +297,7 @@ class Gate:
 async def test_a_hint_during_a_read_that_is_too_early_for_it_is_not_lost(
     open_node: OpenNode,
 ) -> None:
-    """Of one's own events no sweep would tell: one's own commits don't move the version."""
+    """No sweep finds the process's own events: its commits do not change the version."""
     node = await open_node(sweep_seconds=60)
     sink = ListSink()
     await node.hub.subscribe(TOPIC, None, sink)
@@ -315,12 +318,12 @@ async def test_a_hint_during_a_read_that_is_too_early_for_it_is_not_lost(
 async def test_a_gap_that_could_not_be_read_is_tried_again(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where a sweep finds nothing new, as with events of one's own."""
+    """Also where a sweep finds nothing new, as with the process's own events."""
 
-    async def nothing_new(topics: list[str]) -> dict[str, int]:
-        return {}
+    async def nothing_new(*_: object) -> tuple[Position, dict[str, int]]:
+        return Position(0, 0), {}
 
-    monkeypatch.setattr(node.log, "heads", nothing_new)
+    monkeypatch.setattr(node.log, "changes", nothing_new)
     sink = ListSink()
     await node.hub.subscribe(TOPIC, None, sink)
     events: list[Event] = []
@@ -334,7 +337,7 @@ async def test_a_gap_that_could_not_be_read_is_tried_again(
     await wait_until(lambda: sink.seqs == [1, 2], 5)
 
 
-async def test_catching_up_that_fails_ends_the_reader(node: Node) -> None:
+async def test_a_failure_while_catching_up_ends_the_reader(node: Node) -> None:
     sink = ListSink(room=0)
     await node.hub.subscribe(TOPIC, None, sink)
     gate = Gate(node)
@@ -346,7 +349,7 @@ async def test_catching_up_that_fails_ends_the_reader(node: Node) -> None:
     await wait_until(lambda: sink.failures == 1, 5)
 
 
-async def test_a_subscription_waits_out_a_topic_that_is_being_opened(node: Node) -> None:
+async def test_a_subscription_waits_for_a_topic_that_is_being_opened(node: Node) -> None:
     sinks = [ListSink() for _ in range(50)]
     tasks = [asyncio.create_task(node.hub.subscribe(TOPIC, node.cursor(0), sink)) for sink in sinks]
     await asyncio.sleep(0)
@@ -359,7 +362,7 @@ async def test_a_subscription_waits_out_a_topic_that_is_being_opened(node: Node)
     assert node.hub.topics == 1
 
 
-async def test_a_topic_that_cannot_be_opened_is_a_503_and_no_ruin(
+async def test_a_topic_that_cannot_be_opened_is_a_503_and_works_later(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def no(topic: str, count: int) -> LogPage:
@@ -386,7 +389,7 @@ async def test_watch_is_registered_before_it_is_entered(node: Node) -> None:
     assert node.hub.listeners == 0
 
 
-async def test_processes_on_one_file_hear_of_each_other_by_the_sweep(
+async def test_processes_on_one_file_learn_of_each_others_events_by_the_sweep(
     node: Node, open_node: OpenNode
 ) -> None:
     other = await open_node()
@@ -399,16 +402,16 @@ async def test_processes_on_one_file_hear_of_each_other_by_the_sweep(
     assert other.hub.gaps == 1
 
 
-async def test_the_sweep_asks_nothing_while_nobody_else_commits(
+async def test_the_sweep_reads_nothing_while_nobody_else_commits(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await node.hub.subscribe(TOPIC, None, ListSink())
     asked = []
-    heads = node.log.heads
+    changes = node.log.changes
 
-    async def counted(topics: list[str]) -> dict[str, int]:
-        asked.append(topics)
-        return await heads(topics)
+    async def counted(*arguments: Any) -> Any:
+        asked.append(arguments)
+        return await changes(*arguments)
 
     ticks = 0
     version = node.database.data_version
@@ -418,7 +421,7 @@ async def test_the_sweep_asks_nothing_while_nobody_else_commits(
         ticks += 1
         return await version()
 
-    monkeypatch.setattr(node.log, "heads", counted)
+    monkeypatch.setattr(node.log, "changes", counted)
     monkeypatch.setattr(node.database, "data_version", data_version)
     await wait_until(lambda: ticks >= 2, 5)
     settled = len(asked)
@@ -427,7 +430,7 @@ async def test_the_sweep_asks_nothing_while_nobody_else_commits(
     assert len(asked) == settled
 
 
-async def test_the_sweep_survives_a_database_that_fails(
+async def test_the_sweep_survives_a_failing_database(
     node: Node, open_node: OpenNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sink = ListSink()
@@ -446,14 +449,14 @@ async def test_the_sweep_survives_a_database_that_fails(
     await wait_until(lambda: sink.seqs == [1], 5)
 
 
-async def test_a_topic_is_left_a_while_after_its_last_listener(
+async def test_a_topic_is_closed_a_while_after_its_last_reader(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left: list[str] = []
 
     async def unsubscribe(topic: str) -> None:
         left.append(topic)
-        await asyncio.sleep(3600)  # a broker that does not answer holds nothing up
+        await asyncio.sleep(3600)  # a broker that does not answer delays nothing
 
     monkeypatch.setattr(node.broker, "unsubscribe", unsubscribe)
     monkeypatch.setattr(hub_module, "LINGER_SECONDS", 0.1)
@@ -486,7 +489,7 @@ async def test_rewritten_events_are_read_again(node: Node) -> None:
     assert sink.seqs == [1, 2]
 
 
-async def test_an_exception_of_the_broker_is_made_good_by_the_sweep(
+async def test_the_sweep_makes_up_for_an_exception_of_the_broker(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sink = ListSink()
@@ -502,7 +505,7 @@ async def test_an_exception_of_the_broker_is_made_good_by_the_sweep(
     await wait_until(lambda: sink.seqs == [1], 5)
 
 
-async def test_what_passes_is_told_now_and_kept_nowhere(node: Node) -> None:
+async def test_ephemeral_events_are_delivered_now_and_stored_nowhere(node: Node) -> None:
     topic = "ephemeral/room"
     early, full, late = ListSink(), ListSink(room=1), ListSink()
     await node.hub.subscribe(topic, None, early)
@@ -516,7 +519,7 @@ async def test_what_passes_is_told_now_and_kept_nowhere(node: Node) -> None:
     assert [event.data for event in early.events] == ['"one"', '"two"', '"three"']
     assert [event.data for event in full.events] == ['"one"', '"three"']
     assert [event.data for event in late.events] == ['"three"']
-    assert await node.log.heads([topic]) == {}
+    assert (await node.log.changes(None, [topic]))[1] == {}
 
 
 def live(node: Node, topic: str) -> int:

@@ -28,7 +28,7 @@ FAR_FUTURE = "9999-01-01T00:00:00.000Z"
 
 
 class WildBroker:
-    """Carries what another process published: lost, repeated, late and in any order."""
+    """Carries what another process has published: lost, repeated, late and in any order."""
 
     state = "ok"
     tasks = ()
@@ -98,7 +98,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture(autouse=True, params=[100, 1], ids=["at once", "in slices"])
 def small_scale(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that few events reach the log's pages behind the ring, and few readers are a crowd."""
+    """So that few events reach behind the ring, and few readers are a crowd."""
     monkeypatch.setattr(log_topic, "RING", 4)
     monkeypatch.setattr(log_topic, "PAGE", 3)
     monkeypatch.setattr(topic, "DIRECT_READERS", request.param)
@@ -106,11 +106,11 @@ def small_scale(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 
 class Reader:
-    """A subscription, what opened it, and what it was given."""
+    """A subscription, its opening cursor, and what it got."""
 
     def __init__(self, name: str, opening: int | None, room: int | None) -> None:
         self.name = name
-        self.opening = opening  # None: a cursor that nobody can honour
+        self.opening = opening  # None: an invalid cursor
         self.sink = ListSink(room)
         self.subscription: Subscription | None = None
         self.closed = False
@@ -208,8 +208,7 @@ class Run:
                     await asyncio.sleep(0.0005)
 
     def check_rings(self) -> None:
-        """What is kept is counted and within its bounds; a topic's newest event may go beyond its
-        own."""
+        """What is kept is counted and within limits; a topic's newest event may exceed its own."""
         rings = [
             [event.size for event in topic._ring]
             for topic in self.hub._topics.values()
@@ -283,7 +282,7 @@ step = st.one_of(
 )
 
 
-@pytest.mark.timeout(600)  # where it fails: to make the example small
+@pytest.mark.timeout(600)  # where it fails: to shrink the example
 @settings(
     max_examples=120,
     deadline=None,
@@ -299,7 +298,7 @@ def test_every_reader_gets_its_events_once_and_in_order(
     world.runner.run(Run(world, bounds).play(steps))
 
 
-async def test_ten_at_once_write_without_a_gap(tmp_path: Path) -> None:
+async def test_ten_who_write_at_once_leave_no_gap(tmp_path: Path) -> None:
     nodes = [await Node(tmp_path / "tiffin.sqlite3").open() for _ in range(3)]
     sink = ListSink()
     await nodes[0].hub.subscribe("restaurant:res_1", nodes[0].cursor(0), sink)

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 from server.core.clock import now, to_text
 from server.core.database import Transaction
 from server.realtime.event import Cursor, Event
+from server.realtime.log import CHANGES_AT_ONCE
+from server.realtime.state_topic import STATE
 
 
 @given(
@@ -13,7 +15,7 @@ from server.realtime.event import Cursor, Event
     topic=st.text(st.characters(codec="utf-8"), max_size=40),
     seq=st.integers(0, 2**63 - 1),
 )
-def test_a_cursor_is_opaque_and_comes_back_whole(epoch: str, topic: str, seq: int) -> None:
+def test_a_cursor_is_opaque_and_survives_encoding(epoch: str, topic: str, seq: int) -> None:
     cursor = Cursor(epoch, topic, seq)
     assert Cursor.parse(str(cursor)) == cursor
     assert str(cursor).isascii()
@@ -21,7 +23,7 @@ def test_a_cursor_is_opaque_and_comes_back_whole(epoch: str, topic: str, seq: in
 
 
 @given(st.text())
-def test_no_text_makes_parsing_a_cursor_raise(text: str) -> None:
+def test_parsing_a_cursor_never_raises(text: str) -> None:
     parsed = Cursor.parse(text)
     assert parsed is None or 0 <= parsed.seq < 2**63
 
@@ -42,7 +44,7 @@ def test_another_message_is_no_event(text: bytes) -> None:
         Event.from_message(text)
 
 
-async def test_seq_is_gapless_and_each_topics_own(node: Node) -> None:
+async def test_seq_has_no_gaps_and_belongs_to_its_topic(node: Node) -> None:
     await node.append(count=2)
     await node.append("auth", count=3)
 
@@ -54,22 +56,46 @@ async def test_seq_is_gapless_and_each_topics_own(node: Node) -> None:
         await node.database.write(fails)
     assert (await node.append())[0].seq == 3
     assert (await node.append("auth"))[0].seq == 4
-    assert await node.log.heads([TOPIC, "auth", "nobody"]) == {TOPIC: 3, "auth": 4}
+    _, heads = await node.log.changes(None, [TOPIC, "auth", "nobody"])
+    assert heads == {TOPIC: 3, "auth": 4}
 
 
-async def test_heads_of_any_number_of_topics(node: Node) -> None:
-    assert await node.log.heads([]) == {}
-    names = [f"restaurant:{number}" for number in range(1001)]
+async def test_what_has_changed_since_is_asked_for_whatever_there_is(node: Node) -> None:
+    names = [f"restaurant:{number}" for number in range(CHANGES_AT_ONCE + 1)]
+    states = [f"{STATE}driver:{number}" for number in range(3)]
+    start, heads = await node.log.changes(None, [])
+    assert heads == {}
 
     async def fn(tx: Transaction) -> None:
-        for name in names:
+        for name in names[1:]:
             await node.log.append(tx, name, "changed", "{}")
+        for state in states:
+            await node.hub.states.put(tx, state, "moved", "{}")
 
     await node.database.write(fn)
-    assert await node.log.heads(names) == dict.fromkeys(names, 1)
+    # Too many: only those that are asked for.
+    before, heads = await node.log.changes(start, names)
+    assert heads == dict.fromkeys(names[1:], 1)
+    assert (await node.log.changes(None, [*names, states[0]]))[1] == heads | {states[0]: 1}
+    assert await node.log.changes(before, names) == (before, {})
+    await node.append(names[0], count=2)
+    await node.append(names[5])
+    await node.database.write(lambda tx: node.hub.states.put(tx, states[1], "moved", "{}"))
+    assert (await node.log.changes(before, []))[1] == {names[0]: 2, names[5]: 2, states[1]: 2}
 
 
-async def test_the_epoch_is_the_databases_and_stays(open_node: OpenNode) -> None:
+async def test_a_deleted_state_hides_no_later_change(node: Node) -> None:
+    """Deleted after the one with the highest number."""
+    kept, gone = f"{STATE}kept", f"{STATE}gone"
+    for name in (kept, gone):
+        await node.database.write(lambda tx, name=name: node.hub.states.put(tx, name, "x", "{}"))
+    known, _ = await node.log.changes(None, [])
+    await node.database.write(lambda tx: node.hub.states.drop(tx, gone))
+    await node.database.write(lambda tx: node.hub.states.put(tx, kept, "x", "{}"))
+    assert (await node.log.changes(known, []))[1][kept] == 2
+
+
+async def test_the_epoch_belongs_to_the_database_and_stays(open_node: OpenNode) -> None:
     first, second = await open_node(), await open_node()
     other = await open_node(name="other")
     assert first.log.epoch == second.log.epoch != other.log.epoch
@@ -90,7 +116,7 @@ async def test_a_page_has_head_and_trim_mark(node: Node) -> None:
     assert (await node.append())[0].seq == 6
 
 
-async def test_a_page_continues_where_nothing_is_missing(node: Node) -> None:
+async def test_a_page_continues_if_nothing_is_missing(node: Node) -> None:
     await node.append(count=4)
     page = await node.log.read(TOPIC, 0, 2)
     assert [page.continues(seq) for seq in range(6)] == [True, True, False, False, True, False]
@@ -111,7 +137,7 @@ async def test_rewriting_reaches_every_event_about_a_subject(node: Node) -> None
         assert [event.data for event in events] == ['{"name":"X\u00fc"}', '{"name":"Z\u00fc"}']
 
 
-async def test_a_clock_put_back_for_a_moment_takes_nothing_young_with_it(node: Node) -> None:
+async def test_a_clock_set_back_for_a_moment_deletes_nothing_young(node: Node) -> None:
     await node.append(count=3)
     await node.append(count=1)
     old = {"seq": 3, "at": "1970-01-01T00:00:00.000Z"}

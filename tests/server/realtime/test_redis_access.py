@@ -1,4 +1,4 @@
-"""A Redis that asks for a password, speaks TLS, or lets one do only this and that."""
+"""A Redis that requires a password, speaks TLS, or restricts its users."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,7 @@ def guarded(own_redis: RedisServer) -> RedisServer:
 
 @contextlib.asynccontextmanager
 async def behind_tls(port: int, folder: Path) -> AsyncIterator[tuple[int, Path]]:
-    """The same by TLS, as stunnel does it: the port and whom to trust."""
+    """The same over TLS, through stunnel: the port and the certificate."""
     trusted, key = certificate(folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(trusted, key)
@@ -61,10 +61,10 @@ async def behind_tls(port: int, folder: Path) -> AsyncIterator[tuple[int, Path]]
         server.close()
 
 
-async def test_a_password_and_tls(
+async def test_it_works_with_a_password_and_tls(
     guarded: RedisServer, open_node: OpenNode, data_dir: Path
 ) -> None:
-    """Whatever is in the password, as any of the accounts that may."""
+    """Whatever is in the password, as any user that has the rights."""
     async with behind_tls(guarded.port, data_dir) as (port, trusted):
         urls = [
             f"redis://:{QUOTED}@127.0.0.1:{guarded.port}",
@@ -82,14 +82,14 @@ async def test_a_password_and_tls(
                 await arrives(sink, range(1, number + 1), 5)
 
 
-async def test_what_keeps_it_out_is_told_at_once_in_words_and_without_a_secret(
+async def test_a_refusal_is_reported_at_once_in_words_and_without_a_secret(
     guarded: RedisServer, data_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "server.realtime")
     async with behind_tls(guarded.port, data_dir) as (tls, _):
         plain = f"127.0.0.1:{guarded.port}"
         cases = [
-            (f"redis://{plain}", "ERROR", "wants a password"),
+            (f"redis://{plain}", "ERROR", "needs a password"),
             (f"redis://:hunter2@{plain}", "ERROR", "does not take the user name and password"),
             (f"redis://joe:hunter2@{plain}", "ERROR", "does not take the user name and password"),
             (f"redis://deaf:{QUOTED}@{plain}", "ERROR", "ACL"),
@@ -129,7 +129,7 @@ async def test_what_keeps_it_out_is_told_at_once_in_words_and_without_a_secret(
         assert secret not in caplog.text, secret
 
 
-async def test_it_is_well_again_once_it_is_let_in_also_where_nothing_is_published(
+async def test_it_works_again_once_it_is_let_in_also_where_nothing_is_published(
     own_redis: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "server.realtime")
@@ -147,7 +147,7 @@ async def test_it_is_well_again_once_it_is_let_in_also_where_nothing_is_publishe
         await broker.close()
 
 
-async def test_options_that_redis_py_does_not_know() -> None:
+async def test_options_that_redis_py_does_not_know_are_reported() -> None:
     for more in ("?foo=1", "?db=hunter2", "?health_check_interval=hunter2"):
         with pytest.raises(ValueError, match="after the") as error:
             RedisBroker("rediss://:hunter2@127.0.0.1:1" + more, SECRET)
@@ -155,7 +155,7 @@ async def test_options_that_redis_py_does_not_know() -> None:
         assert error.value.__suppress_context__
 
 
-def test_what_a_server_repeats_is_not_told() -> None:
+def test_text_that_a_server_repeats_is_not_logged() -> None:
     from redis.exceptions import ResponseError
 
     said = "unknown command `HELLO`, with args beginning with: `3`, `AUTH`, `default`, `hunter2`"

@@ -1,4 +1,4 @@
-"""Two processes' worth of hubs on one file and a real Redis, which is broken in every way."""
+"""Two processes' hubs on one file and a real Redis, which breaks in every way."""
 
 import asyncio
 import socket
@@ -21,9 +21,9 @@ from support.waiting import wait_until
 
 SECRET = "a secret that every process of a server knows"
 SLOW_SWEEP = 60.0
-"""So slow that what arrives came through Redis."""
+"""So slow that whatever arrives came through Redis."""
 PROMISED = 2.0
-"""Seconds within which an event arrives whatever becomes of Redis."""
+"""Seconds within which an event arrives whatever happens to Redis."""
 
 
 def connections(server: RedisServer, kind: str) -> int:
@@ -68,7 +68,7 @@ async def test_events_reach_the_other_process_at_once_and_each_once(
     assert (here.broker.state, there.broker.state) == ("ok", "ok")
 
 
-async def test_the_two_write_at_once_and_both_read_all_in_order(
+async def test_both_write_at_once_and_both_read_everything_in_order(
     open_node: OpenNode, redis_url: str
 ) -> None:
     here, there = await two(open_node, redis_url, 0.2)
@@ -78,7 +78,7 @@ async def test_the_two_write_at_once_and_both_read_all_in_order(
     await arrives(far, range(1, 121))
 
 
-async def test_a_topic_that_nobody_listens_to_is_not_subscribed_to(
+async def test_a_topic_without_readers_is_not_subscribed_to(
     open_node: OpenNode, own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from server.realtime import hub
@@ -108,7 +108,7 @@ async def test_one_connection_listens_to_any_number_of_topics(
     await asyncio.gather(*(here.append(name) for name in names))
     for sink in sinks:
         await arrives(sink, [1])
-    assert connections(own_redis, "normal") <= 3  # one a process, and this question
+    assert connections(own_redis, "normal") <= 3  # one for each process, and this query
 
 
 async def test_a_killed_listening_connection_loses_nothing(
@@ -128,7 +128,7 @@ async def test_a_killed_listening_connection_loses_nothing(
 async def test_it_is_fast_again_after_a_killed_connection(
     open_node: OpenNode, own_redis: RedisServer
 ) -> None:
-    """Without the sweep: every topic is subscribed to again, and what was lost is looked for."""
+    """Without the sweep: every topic is subscribed to again, and lost events are looked for."""
     here, there = await two(open_node, own_redis.url, SLOW_SWEEP)
     sinks = [await subscribed(there, f"restaurant:{number}") for number in range(20)]
     own_redis.kill_pubsub()
@@ -163,7 +163,7 @@ async def test_a_redis_that_restarts_loses_nothing_and_is_used_again(
     assert there.hub.gaps <= gaps + 1
 
 
-async def test_a_frozen_redis_holds_up_nobody(
+async def test_a_frozen_redis_delays_nobody(
     open_node: OpenNode, own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redis_broker, "PING_SECONDS", 0.5)
@@ -191,14 +191,14 @@ async def test_a_frozen_redis_holds_up_nobody(
     assert connections(own_redis, "pubsub") <= 2
 
 
-async def test_a_redis_that_was_never_there_delays_by_a_sweep(open_node: OpenNode) -> None:
+async def test_without_redis_events_wait_for_a_sweep(open_node: OpenNode) -> None:
     here, there = await two(open_node, f"redis://127.0.0.1:{free_port()}/0", 0.5)
     near, far = await subscribed(here), await subscribed(there)
     for turn in range(3):
         started = time.monotonic()
         await here.append()
         assert time.monotonic() - started < PROMISED
-        assert near.seqs == list(range(1, turn + 2))  # one's own need no broker
+        assert near.seqs == list(range(1, turn + 2))  # a process's own events need no broker
         await arrives(far, range(1, turn + 2))
     assert there.broker.state.startswith("no connection to Redis")
 
@@ -215,7 +215,7 @@ async def test_a_redis_that_comes_later_is_found(
     await arrives(far, [1])
 
 
-async def test_what_is_subscribed_to_while_connecting_is_not_forgotten(
+async def test_subscriptions_made_while_connecting_are_kept(
     open_node: OpenNode, own_redis: RedisServer
 ) -> None:
     here = await open_node(RedisBroker(own_redis.url, SECRET), sweep_seconds=SLOW_SWEEP)
@@ -249,7 +249,9 @@ async def test_publishing_never_waits(own_redis: RedisServer) -> None:
     await asyncio.wait_for(broker.close(), 5)
 
 
-async def test_databases_that_share_a_redis_never_meet(open_node: OpenNode, redis_url: str) -> None:
+async def test_databases_that_share_a_redis_are_separate(
+    open_node: OpenNode, redis_url: str
+) -> None:
     here = await open_node(RedisBroker(redis_url, SECRET), sweep_seconds=SLOW_SWEEP)
     other = await open_node(RedisBroker(redis_url, SECRET), name="other", sweep_seconds=SLOW_SWEEP)
     twin = await open_node(RedisBroker(redis_url, SECRET), name="other", sweep_seconds=SLOW_SWEEP)
@@ -264,7 +266,7 @@ async def test_databases_that_share_a_redis_never_meet(open_node: OpenNode, redi
 @pytest.mark.parametrize(
     "message", ["nonsense", "x\n{}", "x\n[", "x\n" + "[" * 50_000, "x\n[1,2,3,4,5,6]", "\n", ""]
 )
-async def test_a_strangers_message_is_ignored(
+async def test_an_unsigned_message_is_ignored(
     open_node: OpenNode, redis_server: RedisServer, redis_url: str, message: str
 ) -> None:
     here, there = await two(open_node, redis_url, SLOW_SWEEP)
@@ -280,7 +282,7 @@ async def test_a_strangers_message_is_ignored(
 
 @asynccontextmanager
 async def overheard(url: str, channel: str) -> AsyncIterator[Callable[[], Awaitable[bytes]]]:
-    """Whatever is published there, as anybody hears it who reaches that Redis."""
+    """Everything published there, as anybody who reaches that Redis can read it."""
     async with Redis.from_url(url) as redis, redis.pubsub() as ear:
         await ear.subscribe(channel)
 
@@ -294,10 +296,10 @@ async def overheard(url: str, channel: str) -> AsyncIterator[Callable[[], Awaita
         yield heard
 
 
-async def test_a_genuine_message_is_of_no_use_to_a_stranger(
+async def test_a_genuine_message_cannot_be_misused(
     open_node: OpenNode, redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Repeated it changes nothing; on another channel, or with other words, it is dropped."""
+    """Repeated it changes nothing; on another channel, or with another text, it is dropped."""
     here, there = await two(open_node, redis_url, SLOW_SWEEP)
     other = "restaurant:res_2"
     far, elsewhere = await subscribed(there), await subscribed(there, other)
@@ -329,7 +331,7 @@ async def test_a_genuine_message_is_of_no_use_to_a_stranger(
     assert (there.broker.state, there.hub.gaps) == ("ok", 0)
 
 
-async def test_another_secret_delays_by_a_sweep_and_is_told(
+async def test_another_secret_delays_by_a_sweep_and_is_reported(
     open_node: OpenNode, redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     here = await open_node(RedisBroker(redis_url, SECRET))
@@ -342,9 +344,7 @@ async def test_another_secret_delays_by_a_sweep_and_is_told(
     assert "another TIFFIN_JWT_SECRET" in caplog.text
 
 
-async def test_what_passes_and_comes_once_more_much_later_is_old(
-    open_node: OpenNode, redis_url: str
-) -> None:
+async def test_a_repeated_ephemeral_event_is_too_old(open_node: OpenNode, redis_url: str) -> None:
     here, there = await two(open_node, redis_url, SLOW_SWEEP)
     topic = "ephemeral/chat:1"
     far = await subscribed(there, topic)
@@ -376,14 +376,14 @@ async def test_an_error_while_delivering_does_not_end_listening(
     await wait_until(lambda: there.broker.state == "ok", 5)
 
 
-def test_pauses_grow_to_a_limit_for_hours_on_end() -> None:
+def test_pauses_grow_to_a_limit_for_hours() -> None:
     assert backoff(0) < 0.1
     for attempt in (10, 1024, 100_000):
         assert 1 <= backoff(attempt) <= 3
     assert len({backoff(20) for _ in range(20)}) > 1
 
 
-async def test_closing_takes_no_longer_because_redis_does_not_answer(
+async def test_closing_takes_no_longer_when_redis_does_not_answer(
     own_redis: RedisServer, open_node: OpenNode
 ) -> None:
     node = await open_node(RedisBroker(own_redis.url, SECRET))
@@ -396,8 +396,8 @@ async def test_closing_takes_no_longer_because_redis_does_not_answer(
     own_redis.thaw()
 
 
-async def test_it_closes_at_whatever_moment_of_publishing(redis_url: str) -> None:
-    """redis-py may lose a cancellation that comes as a command has just gone out."""
+async def test_it_closes_at_any_moment_of_publishing(redis_url: str) -> None:
+    """redis-py may lose a cancellation that arrives just after a command was sent."""
     event = Event(TOPIC, 1, "made", "x", "{}", "2026-01-31T12:00:00.000Z")
     for turns in range(60):
         broker = RedisBroker(redis_url, SECRET)

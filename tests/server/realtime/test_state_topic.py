@@ -1,5 +1,5 @@
-"""The law of a state topic, for any interleaving: the newest always arrives, nothing comes twice
-or out of order, and who was slow gets no backlog."""
+"""The law of a state topic, for any interleaving: the newest always arrives, nothing twice or out
+of order, and a slow reader gets no backlog."""
 
 import asyncio
 import itertools
@@ -21,7 +21,7 @@ from support.waiting import wait_until
 
 
 class World:
-    """Two processes on one file, which hear of each other by the sweep alone."""
+    """Two processes on one file, which learn of each other's events only by the sweep."""
 
     def __init__(self, path: Path) -> None:
         self.runner = asyncio.Runner()
@@ -45,7 +45,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 async def put(node: Node, topic: str, fails: bool = False) -> Event:
-    """One more state; where it fails, all is rolled back."""
+    """One more state; where it fails, everything is rolled back."""
 
     async def fn(tx: Transaction) -> Event:
         event = await node.hub.states.put(tx, topic, "moved", lambda seq: f'{{"seq": {seq}}}')
@@ -64,7 +64,7 @@ class Run:
         self.topic = f"{STATE}driver:{next(world.numbers)}"
         self.head = 0
         self.readers: list[tuple[int, ListSink, Subscription]] = []
-        """What each knew when it came, what it was given, and its subscription."""
+        """Each reader's first state, the states it got, and its subscription."""
 
     async def do(self, step: tuple[Any, ...]) -> None:
         match step:
@@ -125,7 +125,7 @@ step = st.one_of(
 )
 
 
-@pytest.mark.timeout(600)  # where it fails: to make the example small
+@pytest.mark.timeout(600)  # where it fails: to shrink the example
 @settings(
     max_examples=80,
     deadline=None,
@@ -136,7 +136,7 @@ def test_every_reader_ends_with_the_newest(world: World, steps: list[tuple[Any, 
     world.runner.run(Run(world).play(steps))
 
 
-async def test_who_was_slow_gets_the_newest_and_nothing_before_it(tmp_path: Path) -> None:
+async def test_a_slow_reader_gets_the_newest_and_nothing_before_it(tmp_path: Path) -> None:
     node = await Node(tmp_path / "tiffin.sqlite3").open()
     topic, sink = f"{STATE}driver:1", ListSink(0)
     subscription = await node.hub.subscribe(topic, None, sink)

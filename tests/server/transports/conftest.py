@@ -1,4 +1,4 @@
-"""Streams and held requests on the loop that serves them in production."""
+"""Streams and held requests on the event loop used in production."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -11,7 +11,7 @@ from held_app import HeldApp, OpenApp
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """The loop of production: its transports have ways of their own."""
+    """The event loop of production: its transports behave differently."""
     return {"uvloop": uvloop.new_event_loop}
 
 

@@ -1,4 +1,5 @@
-"""A small application of the real parts, on a real port: a stream, a held request, a WebSocket."""
+"""A small application built of the real parts, on a real port: a stream, a held request, a
+WebSocket."""
 
 import asyncio
 import json
@@ -52,7 +53,7 @@ class Door(Wire):
 
 
 class Doors:
-    """The state that is polled for."""
+    """The polled state."""
 
     def __init__(self) -> None:
         self.state = "closed"
@@ -62,7 +63,7 @@ class Doors:
         self.encoded = 0
 
     async def admit(self) -> None:
-        """Raises Problem 404 once nobody may read any more."""
+        """Raises Problem 404 once access has ended."""
         if self.shut:
             raise not_found("door")
 
@@ -87,7 +88,7 @@ async def stream(
 
 @router.route("GET", "/door", roles=ANY_ROLE, empty=(204,))
 async def door(request: web.Request, last: str, timeout: float = 5) -> Answer[Door]:
-    """Held until the door is no longer as it was."""
+    """Held until the door's state differs."""
     doors = service(request, Doors)
 
     async def fetch() -> Door | None:
@@ -163,7 +164,7 @@ class CountingHub(Hub):
 
 
 class HeldApp:
-    """The running application with everything a test may want to ask it."""
+    """The running application and what a test may want to read of it."""
 
     def __init__(
         self,
@@ -280,7 +281,7 @@ class HeldApp:
     async def follow(
         self, after: str | None = None, headers: Mapping[str, str] | None = None
     ) -> AsyncIterator["SseReader"]:
-        """A stream that is open and whose subscription is made."""
+        """An open stream whose subscription is made."""
         made = self.hub.made
         async with self.client.get(
             "stream",
@@ -297,7 +298,7 @@ class HeldApp:
 
 
 class SseReader:
-    """The blocks of a stream as they come."""
+    """The blocks of a stream as they arrive."""
 
     def __init__(self, answer: aiohttp.ClientResponse) -> None:
         self.answer = answer

@@ -18,7 +18,7 @@ def claims(session: str = "ses_1", account: str = "acc_1", seconds: float = 60) 
     return Claims(account_id=account, session_id=session, expires=time.time() + seconds)
 
 
-async def test_every_place_is_given_back_however_it_was_left() -> None:
+async def test_every_slot_is_freed_however_the_connection_ends() -> None:
     connections = Connections(10, 10)
     for _ in range(5):
         with pytest.raises(ZeroDivisionError), connections.hold(claims(), print):
@@ -30,7 +30,7 @@ async def test_every_place_is_given_back_however_it_was_left() -> None:
     assert not connections._by_session
 
 
-async def test_an_end_is_told_to_its_session_only() -> None:
+async def test_an_end_is_delivered_to_its_session_only() -> None:
     connections = Connections(10, 10)
     ends: list[tuple[str, End]] = []
     with (
@@ -47,14 +47,14 @@ async def test_an_end_is_told_to_its_session_only() -> None:
         assert refused.value.status == 503
 
 
-async def test_a_token_that_has_ended_ends_it_at_once() -> None:
+async def test_an_expired_token_ends_its_connection_at_once() -> None:
     connections = Connections(10, 10)
     ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
     with connections.hold(claims(seconds=-5), ended.set_result):
         assert await asyncio.wait_for(ended, 5) is End.EXPIRED
 
 
-async def test_streams_are_never_let_go_under_pressure() -> None:
+async def test_streams_are_never_ended_under_pressure() -> None:
     connections = Connections(5, 5)
     released: list[End] = []
     with (
@@ -67,8 +67,8 @@ async def test_streams_are_never_let_go_under_pressure() -> None:
         assert released == []
 
 
-async def test_revocations_go_on_after_their_topic_was_lost(app: HeldApp) -> None:
-    """All are asked to come back, but not before it is followed again."""
+async def test_revocations_continue_after_their_topic_was_lost(app: HeldApp) -> None:
+    """All are asked to reconnect, but not before the topic is followed again."""
     ends: list[End] = []
     revocations = Revocations(app.hub, app.connections)
     await revocations.open()

@@ -16,9 +16,9 @@ from server.transports.connections import End
 from support.waiting import wait_until
 
 LONG = 25.0
-"""Seconds that a request is held, unless something happens."""
+"""Seconds that a request is held unless something happens."""
 SOON = 8.0
-"""Seconds by which something has happened: on a busy machine much more than it takes."""
+"""Seconds within which something has happened, with much to spare on a busy machine."""
 
 
 async def poll(
@@ -32,7 +32,7 @@ async def poll(
 
 
 async def held(app: HeldApp, count: int = 1) -> None:
-    """That many requests are held."""
+    """Wait until that many requests are held."""
     await wait_until(lambda: app.connections.polls == count, 10, every=0.005)
 
 
@@ -41,7 +41,7 @@ async def open_the_door(app: HeldApp) -> None:
     await app.append('"open"')
 
 
-async def test_answers_at_once_where_something_has_changed_already(app: HeldApp) -> None:
+async def test_a_poll_answers_at_once_if_something_has_changed(app: HeldApp) -> None:
     started = time.monotonic()
     status, body, _ = await poll(app, last="open")
     assert (status, body) == (200, {"state": "closed"})
@@ -49,7 +49,7 @@ async def test_answers_at_once_where_something_has_changed_already(app: HeldApp)
     assert app.connections.held == 0
 
 
-async def test_answers_with_the_event_that_changes_it(app: HeldApp) -> None:
+async def test_a_poll_answers_with_the_event_that_changes_it(app: HeldApp) -> None:
     task = asyncio.create_task(poll(app))
     await held(app)
     await open_the_door(app)
@@ -58,7 +58,7 @@ async def test_answers_with_the_event_that_changes_it(app: HeldApp) -> None:
     assert (app.connections.held, app.connections.polls, app.doors.looks) == (0, 0, 1)
 
 
-async def test_holds_on_through_events_that_change_nothing_for_it(app: HeldApp) -> None:
+async def test_a_poll_is_held_through_events_that_change_nothing_for_it(app: HeldApp) -> None:
     task = asyncio.create_task(poll(app))
     await held(app)
     for _ in range(3):
@@ -72,8 +72,8 @@ async def test_holds_on_through_events_that_change_nothing_for_it(app: HeldApp) 
     assert (await asyncio.wait_for(task, SOON))[0] == 200
 
 
-async def test_a_change_between_looking_and_waiting_is_not_missed(app: HeldApp) -> None:
-    """However it falls: it registers first and looks then."""
+async def test_a_change_between_reading_and_waiting_is_not_missed(app: HeldApp) -> None:
+    """Whenever it happens: the poll registers first and reads then."""
     for turn in range(20):
         last, state = ("closed", "open") if turn % 2 == 0 else ("open", "closed")
         app.doors.state = last
@@ -94,7 +94,7 @@ async def test_a_timeout_is_an_empty_204(app: HeldApp) -> None:
     assert app.connections.held == 0
 
 
-async def test_the_timeout_counts_from_the_request_whatever_comes_between(app: HeldApp) -> None:
+async def test_the_timeout_counts_from_the_request(app: HeldApp) -> None:
     started = time.monotonic()
     task = asyncio.create_task(poll(app, timeout=0.6))
     while not task.done():
@@ -104,7 +104,7 @@ async def test_the_timeout_counts_from_the_request_whatever_comes_between(app: H
     assert time.monotonic() - started < SOON
 
 
-async def test_under_pressure_the_longest_waiting_goes_early(open_app: OpenApp) -> None:
+async def test_under_pressure_the_longest_held_poll_is_answered_early(open_app: OpenApp) -> None:
     app = await open_app(most=10)
     tasks = []
     for number in range(8):
@@ -122,7 +122,7 @@ async def test_under_pressure_the_longest_waiting_goes_early(open_app: OpenApp) 
     assert {(await task)[0] for task in tasks[2:]} == {200}
 
 
-async def test_one_that_was_let_go_is_not_held_again_because_of_an_idle_event(
+async def test_an_early_answer_is_not_undone_by_an_irrelevant_event(
     app: HeldApp,
 ) -> None:
     """Both at once: the event that changes nothing must not swallow the end."""
@@ -141,20 +141,20 @@ async def test_one_that_was_let_go_is_not_held_again_because_of_an_idle_event(
     assert (status, headers["Retry-After"]) == (204, "1")  # type: ignore[call-overload,index]
 
 
-async def test_full_is_429_for_the_account_and_503_for_all(open_app: OpenApp) -> None:
+async def test_at_the_limit_it_is_429_for_the_account_and_503_for_all(open_app: OpenApp) -> None:
     app = await open_app(most=3, most_an_account=2)
     async with app.follow(), app.follow(), app.follow(headers=app.headers(account="acc_2")):
         status, body, headers = await poll(app, account="acc_3")
         assert (status, body["status"]) == (503, 503)
         assert headers["Retry-After"]  # type: ignore[call-overload,index]
-        # What needs no holding needs no place.
+        # A poll that answers at once needs no slot.
         assert (await poll(app, last="open", account="acc_3"))[0] == 200
     await wait_until(lambda: app.connections.held == 0, 5)
     async with app.follow(), app.follow():
         assert (await poll(app))[0] == 429
 
 
-async def test_drain_answers_everybody_and_takes_no_more(app: HeldApp) -> None:
+async def test_draining_answers_every_poll_and_accepts_no_more(app: HeldApp) -> None:
     tasks = [asyncio.create_task(poll(app)) for _ in range(5)]
     await held(app, 5)
     app.connections.drain()
@@ -163,13 +163,13 @@ async def test_drain_answers_everybody_and_takes_no_more(app: HeldApp) -> None:
     assert (await poll(app))[0] == 503
 
 
-async def test_the_end_of_its_token_is_a_401(app: HeldApp) -> None:
+async def test_an_expired_token_is_a_401(app: HeldApp) -> None:
     status, body, headers = await asyncio.wait_for(poll(app, seconds=1), SOON)
     assert (status, body["type"]) == (401, "urn:tiffin:problem:token-expired")
     assert headers["WWW-Authenticate"] == "Bearer"  # type: ignore[call-overload,index]
 
 
-async def test_revocation_is_a_401_for_that_session_only(app: HeldApp) -> None:
+async def test_a_revocation_is_a_401_for_that_session_only(app: HeldApp) -> None:
     mine = asyncio.create_task(poll(app))
     others = asyncio.create_task(poll(app, session="ses_2"))
     await held(app, 2)
@@ -181,7 +181,7 @@ async def test_revocation_is_a_401_for_that_session_only(app: HeldApp) -> None:
     assert (await others)[0] == 200
 
 
-async def test_what_is_committed_together_with_a_revocation_is_not_told(app: HeldApp) -> None:
+async def test_an_event_committed_together_with_a_revocation_is_not_sent(app: HeldApp) -> None:
     mine = asyncio.create_task(poll(app))
     others = asyncio.create_task(poll(app, session="ses_2"))
     await held(app, 2)
@@ -190,7 +190,7 @@ async def test_what_is_committed_together_with_a_revocation_is_not_told(app: Hel
     assert [(await asyncio.wait_for(one, SOON))[0] for one in (mine, others)] == [401, 200]
 
 
-async def test_a_client_that_has_gone_frees_its_place(app: HeldApp) -> None:
+async def test_a_disconnected_client_frees_its_slot(app: HeldApp) -> None:
     listeners = app.hub.listeners
     tasks = [asyncio.create_task(poll(app)) for _ in range(10)]
     await held(app, 10)
@@ -201,7 +201,7 @@ async def test_a_client_that_has_gone_frees_its_place(app: HeldApp) -> None:
     assert app.connections.held == 0
 
 
-async def test_hundreds_are_woken_by_one_event_and_cost_no_query_each(app: HeldApp) -> None:
+async def test_hundreds_are_woken_by_one_event_without_a_query_each(app: HeldApp) -> None:
     tasks = [asyncio.create_task(poll(app, timeout=30)) for _ in range(300)]
     await held(app, 300)
     looks = app.doors.looks
@@ -241,7 +241,7 @@ async def test_without_a_cursor_events_begin_now_and_at_once(app: HeldApp) -> No
     assert (app.connections.held, app.hub.listeners) == (0, 1)  # that of revocations
 
 
-async def test_events_are_held_to_the_second_and_end_as_polls_do(app: HeldApp) -> None:
+async def test_polls_for_events_are_held_and_end_like_others(app: HeldApp) -> None:
     cursor = app.cursor(0)
     started = time.monotonic()
     assert (await events(app, cursor, timeout=1))[:2] == (204, None)
@@ -262,10 +262,10 @@ async def test_events_are_held_to_the_second_and_end_as_polls_do(app: HeldApp) -
 
 
 @pytest.mark.parametrize("ended", ["session", "right"])
-async def test_no_event_is_told_after_an_end_this_process_has_not_heard_of(
+async def test_no_event_is_sent_after_an_end_this_process_has_not_heard_of(
     app: HeldApp, ended: str
 ) -> None:
-    """It was committed elsewhere, and what tells of it is still on its way."""
+    """It was committed elsewhere, and the news of it is still on its way."""
     task = asyncio.create_task(events(app, app.cursor(0)))
     await held(app)
     if ended == "session":
@@ -276,7 +276,7 @@ async def test_no_event_is_told_after_an_end_this_process_has_not_heard_of(
     assert (await task)[0] == (401 if ended == "session" else 404)
 
 
-async def test_what_cannot_be_gone_on_from_is_gone(app: HeldApp) -> None:
+async def test_a_cursor_that_cannot_be_continued_is_410(app: HeldApp) -> None:
     await app.append("1", "2", "3")
     await app.append("4", topic="another")
     at = app.cursor(1)
@@ -301,7 +301,7 @@ async def test_what_cannot_be_gone_on_from_is_gone(app: HeldApp) -> None:
     assert (await events(app, app.cursor(3), timeout=0.1))[0] == 204
 
 
-async def test_an_answer_is_bounded_and_the_next_one_goes_on_at_once(app: HeldApp) -> None:
+async def test_an_answer_is_bounded_and_the_next_one_continues_at_once(app: HeldApp) -> None:
     most, large = long_polling.PAGE_EVENTS, long_polling.PAGE_BYTES
     await app.append(*map(str, range(most + 1)), f'"{"x" * large}"', '"y"')
     first = (await events(app, app.cursor(0)))[1]
@@ -312,10 +312,10 @@ async def test_an_answer_is_bounded_and_the_next_one_goes_on_at_once(app: HeldAp
     assert [one["data"] for one in third["events"]] == ["y"]
 
 
-async def test_polls_and_streams_tell_the_same(
+async def test_polls_and_streams_deliver_the_same(
     app: HeldApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However they are paged, interrupted and taken up by one another."""
+    """However they are paged, interrupted and continued by one another."""
     monkeypatch.setattr(long_polling, "PAGE_EVENTS", 3)
     monkeypatch.setattr(long_polling, "PAGE_BYTES", 200)
     monkeypatch.setattr(log_topic, "RING", 4)
@@ -358,7 +358,7 @@ async def test_polls_and_streams_tell_the_same(
         assert found == [json.loads(one) for one in written]
 
 
-async def test_one_event_is_encoded_once_for_all_who_wait(app: HeldApp) -> None:
+async def test_an_event_is_encoded_once_for_all_polls(app: HeldApp) -> None:
     tasks = [asyncio.create_task(events(app, app.cursor(0))) for _ in range(300)]
     await held(app, 300)
     (event,) = await app.append('"news"')

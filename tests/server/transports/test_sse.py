@@ -21,11 +21,11 @@ EVENT = b"event: changed"
 KILOBYTES_8 = json.dumps("x" * 8192)
 
 
-async def test_runs_on_the_loop_of_production() -> None:
+async def test_it_runs_on_the_loop_of_production() -> None:
     assert isinstance(asyncio.get_running_loop(), uvloop.Loop)
 
 
-async def test_headers_retry_and_events(app: HeldApp) -> None:
+async def test_a_stream_has_headers_retry_and_events(app: HeldApp) -> None:
     await app.append('{"n":1}')
     async with app.client.get(
         "stream", params={"after": app.cursor(0)}, headers=app.headers()
@@ -51,8 +51,8 @@ async def test_the_jitter_of_retry_differs(app: HeldApp) -> None:
     assert len(found) > 1
 
 
-async def test_a_reader_without_a_cursor_is_told_where_it_begins(app: HeldApp) -> None:
-    """Cut before its first event it would not know otherwise where to go on."""
+async def test_a_reader_without_a_cursor_gets_one_at_once(app: HeldApp) -> None:
+    """Disconnected before its first event it would otherwise not know where to continue."""
     await app.append("1", "2")
     async with app.client.get("stream", headers=app.headers()) as answer:
         assert b"retry: " in await answer.content.readuntil(b"\n\n")
@@ -63,7 +63,7 @@ async def test_a_reader_without_a_cursor_is_told_where_it_begins(app: HeldApp) -
         assert (await follower.event() or {})["data"] == "3"
 
 
-async def test_an_event_at_once_and_each_once(app: HeldApp) -> None:
+async def test_an_event_arrives_at_once_and_once(app: HeldApp) -> None:
     async with app.follow() as one, app.follow() as two:
         await app.append("1", "2")
         await app.append("3")
@@ -72,7 +72,7 @@ async def test_an_event_at_once_and_each_once(app: HeldApp) -> None:
             assert [event and event["data"] for event in events] == ["1", "2", "3"]
 
 
-async def test_a_cursor_goes_on_and_last_event_id_goes_first(app: HeldApp) -> None:
+async def test_a_stream_continues_after_a_cursor_and_last_event_id_wins(app: HeldApp) -> None:
     await app.append("1", "2", "3")
     async with app.follow(app.cursor(1)) as follower:
         assert (await follower.event() or {})["data"] == "2"
@@ -85,9 +85,7 @@ async def test_a_cursor_goes_on_and_last_event_id_goes_first(app: HeldApp) -> No
 
 
 @pytest.mark.parametrize("after", ["garbage", "9999", "\u2603"])
-async def test_a_cursor_that_cannot_be_honoured_is_one_reset_and_the_end(
-    app: HeldApp, after: str
-) -> None:
+async def test_an_invalid_cursor_is_one_reset_and_the_end(app: HeldApp, after: str) -> None:
     async with app.follow(after) as follower:
         assert await follower.event() == {"event": "reset", "data": "{}"}
         assert await follower.event() is None
@@ -104,7 +102,7 @@ async def test_an_empty_cursor_is_none(app: HeldApp) -> None:
 
 
 async def raw(app: HeldApp, version: str, more: str = "") -> tuple[asyncio.StreamReader, bytes]:
-    """A connection's reader, after the head of the answer, and that head."""
+    """A connection's reader, after the response's head, and that head."""
     reader, writer = await asyncio.open_connection("127.0.0.1", app.port)
     authorization = app.headers()["Authorization"]
     writer.write(
@@ -117,7 +115,7 @@ async def raw(app: HeldApp, version: str, more: str = "") -> tuple[asyncio.Strea
     return reader, head
 
 
-async def test_every_byte_is_chunked_as_http_has_it(app: HeldApp) -> None:
+async def test_every_byte_is_chunked_as_http_requires(app: HeldApp) -> None:
     """Also what is written past aiohttp, straight to the transport."""
     made = app.hub.made
     reader, head = await raw(app, "1.1")
@@ -138,9 +136,7 @@ async def test_every_byte_is_chunked_as_http_has_it(app: HeldApp) -> None:
 
 
 @pytest.mark.parametrize("more", ["", "Connection: keep-alive\r\n"])
-async def test_http_1_0_gets_it_plain_and_ended_by_the_end_of_the_connection(
-    app: HeldApp, more: str
-) -> None:
+async def test_http_1_0_gets_plain_bytes_until_the_connection_ends(app: HeldApp, more: str) -> None:
     made = app.hub.made
     reader, head = await raw(app, "1.0", more)
     assert b"chunked" not in head
@@ -156,7 +152,7 @@ async def test_http_1_0_gets_it_plain_and_ended_by_the_end_of_the_connection(
     assert [block.split("\n")[2] for block in blocks[2:-1]] == ["data: 1", "data: 2"]
 
 
-async def test_a_connection_may_be_used_again_after_a_stream(app: HeldApp) -> None:
+async def test_a_connection_may_be_reused_after_a_stream(app: HeldApp) -> None:
     reader, _ = await raw(app, "1.1", "Last-Event-ID: garbage\r\n")
     async with asyncio.timeout(5):
         await reader.readuntil(b"0\r\n\r\n")
@@ -167,7 +163,7 @@ async def test_a_connection_may_be_used_again_after_a_stream(app: HeldApp) -> No
     writer.close()
 
 
-async def test_one_that_may_not_read_gets_a_problem_and_no_stream(open_app: OpenApp) -> None:
+async def test_a_refused_reader_gets_a_problem_and_no_stream(open_app: OpenApp) -> None:
     app = await open_app(most=3, most_an_account=2)
     async with app.client.get("stream") as answer:
         assert answer.status == 401
@@ -221,12 +217,12 @@ async def test_an_event_is_encoded_once_for_all_its_readers(
         again = [await stack.enter_async_context(app.follow(app.cursor(0))) for _ in range(20)]
         for follower in again:
             assert (await follower.event() or {})["data"] == "1"
-        assert len(made) <= 4  # those who come back share what was encoded, or one page of the log
+        assert len(made) <= 4  # reconnecting readers share what was encoded, or one page of the log
 
 
 @contextlib.asynccontextmanager
 async def idle_reader(app: HeldApp, after: str = "") -> AsyncIterator[socket.socket]:
-    """A connection that has asked for the stream and reads nothing, with little room for it."""
+    """A connection that has requested the stream and reads nothing, with a small buffer."""
     loop = asyncio.get_running_loop()
     made = app.hub.made
     with socket.socket() as connection:
@@ -243,7 +239,7 @@ async def idle_reader(app: HeldApp, after: str = "") -> AsyncIterator[socket.soc
 
 
 async def read_events(connection: socket.socket, count: int, pause: float = 0) -> list[int]:
-    """The `seq` of each event, out of as many bytes as it takes."""
+    """The `seq` of each event, read from as many bytes as needed."""
     loop = asyncio.get_running_loop()
     body = bytearray()
     found, looked = 0, 0
@@ -282,12 +278,12 @@ async def test_a_slow_reader_costs_bounded_memory_and_gets_everything(app: HeldA
     await wait_until(lambda: app.connections.held == 0, 5)
 
 
-async def test_one_that_reads_slowly_but_reads_is_left_to_it(open_app: OpenApp) -> None:
+async def test_a_slow_reader_that_makes_progress_is_kept(open_app: OpenApp) -> None:
     limit = 1.0
     app = await open_app(stalled_seconds=limit)
     async with idle_reader(app) as connection:
         began = time.monotonic()
-        # From the start, and longer than the limit altogether, with some progress all the while.
+        # From the start, and for longer than the limit in all, with some progress all the while.
         reading = asyncio.create_task(read_events(connection, 150, pause=0.015))
         for _ in range(30):
             await app.append(*[KILOBYTES_8] * 5)
@@ -296,7 +292,7 @@ async def test_one_that_reads_slowly_but_reads_is_left_to_it(open_app: OpenApp) 
         assert app.connections.held == 1
 
 
-async def test_a_reader_without_progress_is_cut_and_gives_its_place_back(
+async def test_a_stalled_reader_is_disconnected_and_frees_its_slot(
     open_app: OpenApp, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = await open_app(stalled_seconds=0.5)
@@ -310,19 +306,19 @@ async def test_a_reader_without_progress_is_cut_and_gives_its_place_back(
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-async def test_a_stalled_reader_with_little_to_read_is_cut_as_well(open_app: OpenApp) -> None:
-    """Not even enough waits for it to count as behind."""
+async def test_a_stalled_reader_with_little_to_read_is_disconnected_too(open_app: OpenApp) -> None:
+    """Too little waits for it to count as behind."""
     app = await open_app(stalled_seconds=0.5, heartbeat_seconds=0.1)
     async with idle_reader(app):
-        # Until the kernel takes no more; on a busy machine it may be cut by then.
+        # Until the kernel accepts no more; on a busy machine it may be disconnected by then.
         while app.buffered < 4096 and app.connections.held:
             await app.append(KILOBYTES_8)
         assert app.buffered <= outlet.BUFFER
         await wait_until(lambda: app.connections.held == 0, 8, what="the reader is cut")
 
 
-async def test_the_end_comes_also_to_one_who_is_behind(open_app: OpenApp) -> None:
-    """Its own waiting for the connection must not spoil the end of the answer."""
+async def test_the_end_also_reaches_a_reader_that_is_behind(open_app: OpenApp) -> None:
+    """Its own wait for the connection must not spoil the end of the response."""
     app = await open_app()
     async with idle_reader(app) as connection:
         for _ in range(30):
@@ -338,7 +334,7 @@ async def test_the_end_comes_also_to_one_who_is_behind(open_app: OpenApp) -> Non
     await wait_until(lambda: app.connections.held == 0, 5)
 
 
-async def test_a_draining_server_waits_for_nobody_who_does_not_read(
+async def test_a_draining_server_does_not_wait_for_a_reader_that_does_not_read(
     open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sse, "CLOSE_SECONDS", 0.3)
@@ -356,7 +352,7 @@ async def test_a_draining_server_waits_for_nobody_who_does_not_read(
         assert time.monotonic() - started < 5
 
 
-async def test_a_stream_ends_when_its_token_does(app: HeldApp) -> None:
+async def test_a_stream_ends_with_its_token(app: HeldApp) -> None:
     started = time.monotonic()
     async with app.follow(headers=app.headers(seconds=2)) as follower:
         assert await follower.event() is None
@@ -364,7 +360,7 @@ async def test_a_stream_ends_when_its_token_does(app: HeldApp) -> None:
     await wait_until(lambda: app.connections.held == 0, 5)
 
 
-async def test_revocation_ends_that_sessions_streams_only(app: HeldApp) -> None:
+async def test_a_revocation_ends_only_that_sessions_streams(app: HeldApp) -> None:
     headers = app.headers(session="ses_2")
     async with app.follow() as mine, app.follow() as also_mine, app.follow(headers=headers) as its:
         await app.revoke("ses_1")
@@ -377,7 +373,7 @@ async def test_revocation_ends_that_sessions_streams_only(app: HeldApp) -> None:
 
 
 async def test_nothing_is_written_after_the_revocation(app: HeldApp) -> None:
-    """Not even what was committed together with it: the reader may have lost the right to it."""
+    """Not even events committed together with it: the reader may have lost access to them."""
 
     async def fn(tx: Transaction) -> None:
         await app.log.append(tx, AUTH_TOPIC, "session.revoked", '{"sessions":["ses_1"]}', "acc_1")
@@ -392,7 +388,7 @@ async def test_nothing_is_written_after_the_revocation(app: HeldApp) -> None:
 
 
 async def test_a_session_revoked_between_guard_and_stream_gets_none(app: HeldApp) -> None:
-    """It is registered first and looked at once more then."""
+    """It is registered first and checked once more then."""
 
     async def look_up(claims: Claims) -> Identity | None:
         found = await app.look_up(claims)
@@ -405,7 +401,7 @@ async def test_a_session_revoked_between_guard_and_stream_gets_none(app: HeldApp
     assert app.connections.held == 0
 
 
-async def test_drain_ends_streams_and_takes_no_more(app: HeldApp) -> None:
+async def test_draining_ends_streams_and_accepts_no_more(app: HeldApp) -> None:
     async with app.follow() as follower:
         app.connections.drain()
         assert await follower.event() is None
@@ -414,7 +410,7 @@ async def test_drain_ends_streams_and_takes_no_more(app: HeldApp) -> None:
             assert answer.headers["Retry-After"]
 
 
-async def test_a_client_that_has_gone_frees_its_place(app: HeldApp) -> None:
+async def test_a_disconnected_client_frees_its_slot(app: HeldApp) -> None:
     listeners = app.hub.listeners
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(20):
@@ -425,7 +421,7 @@ async def test_a_client_that_has_gone_frees_its_place(app: HeldApp) -> None:
     assert not any(app.heartbeat._slices)
 
 
-async def test_readers_that_vanish_in_the_middle_cost_the_others_nothing(app: HeldApp) -> None:
+async def test_readers_that_disappear_do_not_affect_the_others(app: HeldApp) -> None:
     """A closed transport of uvloop's raises when it is written to."""
     loop = asyncio.get_running_loop()
     async with app.follow() as stays:
@@ -447,7 +443,7 @@ async def test_readers_that_vanish_in_the_middle_cost_the_others_nothing(app: He
 async def test_a_stream_that_cannot_begin_is_ended_properly(
     app: HeldApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its head is out by then: a problem document would land in the middle of the body."""
+    """Its head has been sent by then: a problem document would land in the middle of the body."""
 
     async def no(topic: str, count: int) -> object:
         raise OSError("disk I/O error")

@@ -36,7 +36,7 @@ async def opened(app: HeldApp, **more: object) -> AsyncIterator[aiohttp.ClientWe
 
 @contextlib.asynccontextmanager
 async def idle(app: HeldApp, after: str = "") -> AsyncIterator[RawWebSocket]:
-    """The same, with little room, which reads nothing until it is told to."""
+    """The same, with a small buffer, which reads nothing until told to."""
     made = app.hub.made
     async with raw_websocket(app.port, f"/api/v1/ws?after={after}", app.headers()) as ws:
         await wait_until(lambda: app.hub.made > made, 5)
@@ -49,7 +49,7 @@ async def seqs(ws: RawWebSocket, count: int) -> list[int]:
 
 
 async def to_the_end(ws: RawWebSocket) -> tuple[list[int], tuple[int, str]]:
-    """The `seq`s that still come, then the code and reason of the close."""
+    """The `seq`s that still arrive, then the close code and reason."""
     seen: list[int] = []
     try:
         while True:
@@ -58,7 +58,7 @@ async def to_the_end(ws: RawWebSocket) -> tuple[list[int], tuple[int, str]]:
         return seen, end.args  # type: ignore[return-value]
 
 
-async def test_events_are_frames_and_frames_are_taken(app: HeldApp) -> None:
+async def test_events_and_frames_go_both_ways(app: HeldApp) -> None:
     async with opened(app) as ws:
         await app.append('"é☃"')
         assert json.loads(await ws.receive_str(timeout=5)) == {"seq": 1, "data": "é☃"}
@@ -67,7 +67,7 @@ async def test_events_are_frames_and_frames_are_taken(app: HeldApp) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 200_000])
-async def test_a_frame_is_what_the_protocol_says(app: HeldApp, size: int) -> None:
+async def test_a_frame_is_encoded_as_the_protocol_says(app: HeldApp, size: int) -> None:
     text = "x" * size
     async with idle(app) as ws:
         await app.append(json.dumps(text))
@@ -105,7 +105,7 @@ async def test_a_slow_member_costs_bounded_memory_and_gets_everything(app: HeldA
     await wait_until(lambda: app.connections.held == 0, 5)
 
 
-async def test_one_that_reads_slowly_but_reads_is_left_to_it(open_app: OpenApp) -> None:
+async def test_a_slow_member_that_makes_progress_is_kept(open_app: OpenApp) -> None:
     limit = 1.0
     app = await open_app(stalled_seconds=limit)
     async with idle(app) as slow:
@@ -124,8 +124,8 @@ async def test_one_that_reads_slowly_but_reads_is_left_to_it(open_app: OpenApp) 
         assert app.connections.held == 1
 
 
-async def test_without_progress_it_is_closed_with_4408(open_app: OpenApp) -> None:
-    """Once it reads again it finds what was on its way, the code, and with its cursor the rest."""
+async def test_a_stalled_member_is_closed_with_4408(open_app: OpenApp) -> None:
+    """Once it reads again it gets what was on its way, the code, and with its cursor the rest."""
     app = await open_app(stalled_seconds=0.4)
     async with idle(app) as stalled:
         for _ in range(30):
@@ -140,7 +140,7 @@ async def test_without_progress_it_is_closed_with_4408(open_app: OpenApp) -> Non
     await wait_until(lambda: app.connections.held == 0 and app.buffered == 0, 8)
 
 
-async def test_one_that_never_reads_again_is_dropped_for_good(
+async def test_a_member_that_never_reads_again_is_dropped(
     open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(websocket, "CLOSE_SECONDS", 0.3)
@@ -152,7 +152,7 @@ async def test_one_that_never_reads_again_is_dropped_for_good(
         await wait_until(lambda: app.buffered == 0, 5, what="nothing waits for it")
 
 
-async def test_one_that_answers_no_ping_is_closed_with_little_to_read(open_app: OpenApp) -> None:
+async def test_a_member_that_answers_no_ping_is_closed(open_app: OpenApp) -> None:
     app = await open_app(stalled_seconds=1, heartbeat_seconds=0.1)
     async with idle(app) as silent, opened(app) as alive:
         reading = asyncio.create_task(alive.receive())  # which answers pings
@@ -166,7 +166,7 @@ async def test_one_that_answers_no_ping_is_closed_with_little_to_read(open_app: 
         reading.cancel()
 
 
-async def test_pings_come_and_are_answered(open_app: OpenApp) -> None:
+async def test_pings_arrive_and_are_answered(open_app: OpenApp) -> None:
     app = await open_app(heartbeat_seconds=0.2)
     started = time.monotonic()
     async with idle(app) as ws:
@@ -178,7 +178,7 @@ async def test_pings_come_and_are_answered(open_app: OpenApp) -> None:
             pass
 
 
-async def test_a_flood_of_pings_gets_one_pong_a_time_for_the_newest(open_app: OpenApp) -> None:
+async def test_a_flood_of_pings_gets_one_pong_at_a_time_for_the_newest(open_app: OpenApp) -> None:
     app = await open_app(pong_seconds=0.5)
     async with idle(app) as ws:
         began = time.monotonic()
@@ -202,8 +202,10 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("flood", FLOODS)
-async def test_a_flood_of_frames_of_any_kind_ends_it(open_app: OpenApp, flood: str) -> None:
-    """Today's clients come nowhere near, and what is sent beyond it is not even parsed."""
+async def test_a_flood_of_frames_of_any_kind_ends_the_connection(
+    open_app: OpenApp, flood: str
+) -> None:
+    """Normal clients come nowhere near the limit, and frames beyond it are not even parsed."""
     app = await open_app(frames_per_second=20, control_frames_per_second=50)
     began = framed(b"", TEXT, final=False) if "parts of a" in flood else b""
     async with idle(app) as ws, opened(app) as other:
@@ -216,7 +218,7 @@ async def test_a_flood_of_frames_of_any_kind_ends_it(open_app: OpenApp, flood: s
 
 
 async def flooded(app: HeldApp) -> tuple[int, dict[str, int], int]:
-    """The end of a flood of text: its code, how often which answer came, the wait in ms."""
+    """The end of a flood of text: its close code, how often each answer came, the wait in ms."""
     answers = {"echo": 0, "error": 0}
     async with raw_websocket(app.port, "/api/v1/ws", app.headers()) as ws:
         sending = asyncio.create_task(ws.send_all(FLOODS["text"] * 5000))
@@ -229,10 +231,11 @@ async def flooded(app: HeldApp) -> tuple[int, dict[str, int], int]:
     return code, answers, json.loads(reason or "{}").get("retry_after_ms", 0)
 
 
-async def test_who_was_cut_off_comes_back_to_less(
+async def test_a_client_that_was_cut_off_gets_less_afterwards(
     open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What an account may send, and be refused, is not as much again with each connection."""
+    """Each connection does not give the account a new allowance, neither for frames nor for
+    refusals."""
     monkeypatch.setattr(frame_limits, "LONGEST_LOCKOUT_SECONDS", 0.0)
     app = await open_app(frames_per_second=20, sockets_at_full_pace=1)
     code, first, _ = await flooded(app)
@@ -249,7 +252,7 @@ async def test_who_was_cut_off_comes_back_to_less(
     assert (code, other["error"] > frame_limits.MAX_REFUSALS) == (1008, True), "no limit an account"
 
 
-async def test_who_was_cut_off_has_to_wait(open_app: OpenApp) -> None:
+async def test_a_client_that_was_cut_off_has_to_wait(open_app: OpenApp) -> None:
     app = await open_app(frames_per_second=20, sockets_at_full_pace=3)
     code, _, wait = await flooded(app)
     assert code == 1008
@@ -264,8 +267,8 @@ async def test_who_was_cut_off_has_to_wait(open_app: OpenApp) -> None:
         assert "hello" in await other.receive_str(timeout=5)
 
 
-async def test_a_flood_at_a_closed_door_is_cut_off(app: HeldApp) -> None:
-    """A refused handshake is accepted and closed: while the answer is awaited, frames count."""
+async def test_a_flood_at_a_refused_connection_is_cut_off(app: HeldApp) -> None:
+    """A refused handshake is accepted and closed: frames count until the close is answered."""
     async with raw_websocket(app.port, "/api/v1/ws") as ws:
         began = time.monotonic()
         sending = asyncio.create_task(ws.send_all(FLOODS["pings"] * 5000))
@@ -275,7 +278,7 @@ async def test_a_flood_at_a_closed_door_is_cut_off(app: HeldApp) -> None:
         assert time.monotonic() - began < 0.8 * outlet.CLOSE_SECONDS, "it is listened to"
 
 
-async def test_a_long_message_in_parts_and_lively_pings_are_no_flood(open_app: OpenApp) -> None:
+async def test_a_long_message_in_parts_and_frequent_pings_are_no_flood(open_app: OpenApp) -> None:
     app = await open_app(frames_per_second=20)
     async with idle(app) as ws:
         part = "x" * 512
@@ -287,7 +290,7 @@ async def test_a_long_message_in_parts_and_lively_pings_are_no_flood(open_app: O
         assert json.loads(await ws.text()) == {"echo": part * 101}
 
 
-async def test_who_does_not_read_is_not_listened_to_either(app: HeldApp) -> None:
+async def test_a_client_that_does_not_read_is_not_read_from(app: HeldApp) -> None:
     async with idle(app) as ws:
         for _ in range(60):
             await app.append(*[KILOBYTES_8] * 5)
@@ -303,7 +306,7 @@ async def _flood(ws: RawWebSocket) -> None:
         await ws.send("x" * 8192)
 
 
-async def test_drain_says_when_to_come_back(app: HeldApp) -> None:
+async def test_draining_says_when_to_come_back(app: HeldApp) -> None:
     async with opened(app) as ws, idle(app) as slow:
         for _ in range(20):
             await app.append(KILOBYTES_8)
@@ -320,7 +323,7 @@ async def test_drain_says_when_to_come_back(app: HeldApp) -> None:
             assert late.close_code == 1013
 
 
-async def test_tokens_that_end_end_it(app: HeldApp) -> None:
+async def test_an_expired_or_revoked_token_ends_the_connection(app: HeldApp) -> None:
     async with opened(app, seconds=2) as short, opened(app, session="ses_2") as other:
         await app.revoke("ses_2")
         for ws, reason in ((other, "session-ended"), (short, "token-expired")):
@@ -333,7 +336,7 @@ async def test_tokens_that_end_end_it(app: HeldApp) -> None:
     await wait_until(lambda: app.connections.held == 0, 5)
 
 
-async def test_what_fails_inside_ends_that_one_alone(
+async def test_an_internal_failure_ends_only_its_own_connection(
     app: HeldApp, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with opened(app) as ws, opened(app) as other:
@@ -345,7 +348,7 @@ async def test_what_fails_inside_ends_that_one_alone(
     assert "handling a frame failed" in caplog.text
 
 
-async def test_broken_protocol_ends_that_one_alone(app: HeldApp) -> None:
+async def test_a_protocol_error_ends_only_its_own_connection(app: HeldApp) -> None:
     async with opened(app) as other:
         for kind, payload in ((0x3, b""), (0x1, b"\xff\xfe"), (0x1, b"x" * 300_000)):
             async with idle(app) as ws:
@@ -358,7 +361,7 @@ async def test_broken_protocol_ends_that_one_alone(app: HeldApp) -> None:
     await wait_until(lambda: app.connections.held == 0, 5)
 
 
-async def test_members_that_vanish_cost_the_others_nothing(app: HeldApp) -> None:
+async def test_members_that_disappear_do_not_affect_the_others(app: HeldApp) -> None:
     listeners = app.hub.listeners
     async with opened(app) as stays:
         for _ in range(10):

@@ -135,7 +135,7 @@ ENDS: dict[str, bytes] = {
 }
 
 
-async def test_what_a_client_may_send(app: HeldApp) -> None:
+async def test_valid_frames_are_accepted(app: HeldApp) -> None:
     for name, (frames, expected) in TAKEN.items():
         async with raw_websocket(app.port, "/api/v1/ws", app.headers()) as ws:
             await ws.send_all(frames)
@@ -151,7 +151,7 @@ async def test_what_a_client_may_send(app: HeldApp) -> None:
             assert (await ws.end())[0] == 1000, name
 
 
-async def test_a_byte_at_a_time_it_is_the_same(app: HeldApp) -> None:
+async def test_frames_may_arrive_byte_by_byte(app: HeldApp) -> None:
     async with raw_websocket(app.port, "/api/v1/ws", app.headers()) as ws:
         for byte in text_in("☃".encode(), b"x" * 200, between=framed(b"", PING)):
             await ws.send_all(bytes([byte]))
@@ -163,8 +163,8 @@ async def test_a_byte_at_a_time_it_is_the_same(app: HeldApp) -> None:
         assert (await ws.end())[0] == 1002
 
 
-async def test_what_fails_the_connection(app: HeldApp) -> None:
-    """With the code that says why, and without being acted upon."""
+async def test_invalid_frames_fail_the_connection(app: HeldApp) -> None:
+    """With the code that says why, and without any effect."""
     for name, (frames, code) in FAILED.items():
         async with raw_websocket(app.port, "/api/v1/ws", app.headers()) as ws:
             await ws.send_all(frames)
@@ -179,7 +179,7 @@ async def test_what_fails_the_connection(app: HeldApp) -> None:
             assert echoes == (name == "a part after the last"), name
 
 
-async def test_how_a_client_ends(app: HeldApp) -> None:
+async def test_a_close_is_answered(app: HeldApp) -> None:
     """Its close is answered with one, and the connection ends."""
     for name, frames in ENDS.items():
         async with raw_websocket(app.port, "/api/v1/ws", app.headers()) as ws:
@@ -212,7 +212,7 @@ HANDSHAKES: dict[str, tuple[str, dict[str, str | None], int]] = {
 }
 
 
-async def test_the_handshake(app: HeldApp) -> None:
+async def test_the_handshake_follows_the_protocol(app: HeldApp) -> None:
     for name, (version, changes, status) in HANDSHAKES.items():
         headers: dict[str, str | None] = {
             "Host": "x",

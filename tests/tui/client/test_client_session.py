@@ -168,7 +168,7 @@ async def test_a_refused_renewal_signs_out_once(faulty: FaultyServer, session: S
     assert {type(result) for result in results} == {SignedOut}
     await wait_until(lambda: words)
     assert len(words) == 1
-    assert "sign in again" in words[0]
+    assert "log in again" in words[0]
     assert session.account is None
     assert faulty.count("POST", "/auth/refresh") == 1
     with pytest.raises(SignedOut):
@@ -246,7 +246,7 @@ async def test_what_one_account_began_is_not_finished_by_another(
 
 async def test_a_wrong_password_is_no_reason_to_renew(faulty: FaultyServer, wire: Wire) -> None:
     session = Session(faulty.url, wire)
-    with pytest.raises(SignedOut, match="not signed in"):
+    with pytest.raises(SignedOut, match="not logged in"):
         await session.request("GET", "/thing")
 
     original = faulty.grant
@@ -319,6 +319,19 @@ async def test_errors_that_are_no_problem_details_get_words(
         await session.request("GET", "/x")
     assert caught.value.status == status
     assert f"HTTP {status}" in caught.value.message
+
+
+async def test_after_an_outage_any_answer_shows_that_the_server_is_back(
+    faulty: FaultyServer, session: Session, wire: Wire
+) -> None:
+    await faulty.stop()
+    with pytest.raises(Unreachable):
+        await session.request("GET", "/thing")
+    assert wire.meters["requests"].state is State.DOWN
+    await faulty.start()
+    stream = await session.open_request("GET", "/thing", meter=wire.meter("s", Pattern.SSE))
+    stream.close()
+    assert wire.meters["requests"].state is State.IDLE
 
 
 async def test_nobody_there(wire: Wire) -> None:
@@ -447,7 +460,7 @@ async def test_logging_out_works_without_the_server(
     session = Session(faulty.url, wire, store)
     await session.log_in("ana@example.com", "correct horse")
     await faulty.stop()
-    assert "the server does not know" in await session.log_out()
+    assert "the server was not told" in await session.log_out()
     assert await store.read() is None
     assert session.account is None
     await session.close()

@@ -1,6 +1,7 @@
 """Streams of events: cut, stalled, repeated, refused, ended; nothing lost, nothing twice."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator
 
@@ -155,6 +156,31 @@ async def test_the_end_by_the_server_is_answered_at_once(
     assert await take(stream, 3) == [1, 2, 3]
     assert faulty.last_event_ids == ["c-0", "c-1", "c-2"]
     assert meter.reconnects == 2
+
+
+async def test_a_server_that_ends_every_stream_at_once_is_not_hammered(
+    faulty: FaultyServer, session: Session, wire: Wire
+) -> None:
+    """Whatever it sends first."""
+    bodies = (b"", b": heartbeat\n\n", b"retry: 0\n\n", event(1), b"id: c-1\n\n")
+
+    async def stream_of(request: web.Request) -> web.StreamResponse:
+        response = await open_stream(faulty, request)
+        await response.write(bodies[int(request.query["body"])] or b"\n")
+        return response
+
+    faulty.on("GET", "/brief", stream_of)
+
+    async def read(body: int) -> None:
+        meter = wire.meter(f"brief {body}", Pattern.SSE)
+        async with EventStream(session, f"/brief?body={body}", meter, "c-0") as stream:
+            async for _ in stream:
+                pass
+
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(1.5):
+            await asyncio.gather(*(read(body) for body in range(len(bodies))))
+    assert 0 < faulty.count("GET", "/brief") <= len(bodies) * 5
 
 
 async def test_cutting_brings_back_what_was_missed(

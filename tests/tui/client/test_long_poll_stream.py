@@ -1,6 +1,7 @@
 """Long polling of an order's status: held, let go, lost, refused."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,7 +10,8 @@ from faulty_server import FaultyServer, for_ever, problem
 
 from server.features.orders.schemas import STEPS, OrderStatus
 from support.waiting import wait_until
-from tui.common.client.long_polling import StatusPoll
+from tui.common.client import retry
+from tui.common.client.long_polling import EventPoll, StatusPoll
 from tui.common.client.meter import Meter, Pattern, State, Wire
 from tui.common.client.retry import Backoff
 from tui.common.client.session import ApiError, Session
@@ -134,10 +136,11 @@ async def test_being_let_go_early_is_not_a_loss(
     assert meter.reconnects == 0
 
 
+@pytest.mark.parametrize("headers", [{}, {"Retry-After": "0"}])
 async def test_a_server_that_does_not_hold_is_not_hammered(
-    order: Order, poll: StatusPoll, meter: Meter
+    order: Order, poll: StatusPoll, meter: Meter, headers: dict[str, str]
 ) -> None:
-    order.faults = [web.Response(status=204) for _ in range(200)]
+    order.faults = [web.Response(status=204, headers=headers) for _ in range(200)]
     reading = asyncio.create_task(statuses(poll))
     # The words are there between two requests: at any one moment there may be one under way.
     found = asyncio.create_task(wait_until(lambda: "does not hold" in meter.detail, every=0.002))
@@ -145,6 +148,25 @@ async def test_a_server_that_does_not_hold_is_not_hammered(
     assert len(order.asked) < 60
     await found
     reading.cancel()
+
+
+async def test_pages_without_events_are_not_asked_for_again_at_once(
+    faulty: FaultyServer, session: Session, meter: Meter
+) -> None:
+    pages = 0
+
+    async def answer(_: web.Request) -> web.Response:
+        nonlocal pages
+        pages += 1
+        return web.json_response({"events": [], "cursor": f"c-{pages}"})
+
+    faulty.on("GET", "/log/events", answer)
+    async with EventPoll(session, "/log/events", meter, "c-0") as poll:
+        reading = asyncio.create_task(anext(poll))
+        await wait_until(lambda: "nothing new" in meter.detail, every=0.002)
+        await asyncio.sleep(0.5)
+        assert pages < 5
+        reading.cancel()
 
 
 async def test_faults_are_survived(order: Order, poll: StatusPoll, meter: Meter) -> None:
@@ -185,6 +207,29 @@ async def test_a_request_nobody_answers_is_given_up(
         await wait_until(lambda: faulty.count("GET", PATH) >= 2)
         assert meter.reconnects == 1
         reading.cancel()
+
+
+@pytest.mark.parametrize("how", ["stopped", "asleep"])
+async def test_a_held_request_is_sent_again_after_a_suspend(
+    order: Order, poll: StatusPoll, meter: Meter, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """The process was stopped, or the machine slept: then the event loop's clock stood still."""
+    monkeypatch.setattr(retry, "CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(retry, "SUSPEND_SECONDS", 0.5)
+    reading = asyncio.create_task(anext(poll))
+    await reading
+    reading = asyncio.create_task(anext(poll))
+    await wait_until(lambda: len(order.asked) == 2)
+    if how == "stopped":
+        time.sleep(0.8)  # noqa: ASYNC251 nothing runs, as then
+    else:
+        clock = retry._clock
+        monkeypatch.setattr(retry, "_clock", lambda: clock() + 3600)
+    await wait_until(lambda: len(order.asked) == 3)
+    assert meter.reconnects == 1
+    await order.step(OrderStatus.ACCEPTED)
+    assert await reading is not None
+    assert poll.last_status is OrderStatus.ACCEPTED
 
 
 async def test_cutting_a_held_request(

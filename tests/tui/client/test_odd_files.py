@@ -68,7 +68,7 @@ async def test_a_sign_in_that_is_no_file_is_told(kind: str, tmp_path: Path) -> N
     if kind == "nowhere":
         assert await store.read() is None
         return
-    with pytest.raises(TokenStoreError, match="sign-in"):
+    with pytest.raises(TokenStoreError, match="session"):
         await store.read()
 
 

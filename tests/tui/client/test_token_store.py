@@ -117,7 +117,7 @@ async def test_a_broken_file_is_being_signed_out_in_words(
         await store.read()
     session = Session(faulty.url, Wire(), store)
     assert not await session.resume()
-    assert "Sign in again" in session.notice
+    assert "Log in again" in session.notice
     await session.log_in("ana@example.com", "correct horse")
     assert (await store.read()) is not None
     await session.close()
@@ -282,7 +282,7 @@ async def test_a_place_that_cannot_be_written_costs_only_the_memory(
     (tmp_path / "file").write_text("")
     session = Session(faulty.url, Wire(), TokenStore(tmp_path / "file" / "customer.json"))
     await session.log_in("ana@example.com", "correct horse")
-    assert "not remembered" in session.notice
+    assert "not saved" in session.notice
     faulty.revoke_access()
     assert (await session.request("GET", "/thing")).status == 200
     await session.close()

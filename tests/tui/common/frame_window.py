@@ -45,8 +45,9 @@ class EchoPanel(Panel):
     def stop(self) -> None:
         self.stopped += 1
 
-    def drop_connection(self) -> None:
+    def drop_connection(self) -> bool:
         self.cuts += 1
+        return True
 
     def refresh_remote(self) -> None:
         self.refreshes += 1

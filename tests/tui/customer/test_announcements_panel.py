@@ -178,7 +178,8 @@ async def test_unfolded_the_title_is_whole_and_every_line_fits(
         width = panel.rows.scrollable_content_region.width
 
         def widest() -> int:
-            return max(line.cell_length for _, line in panel.rows._lines if line is not None)
+            rows = range(len(panel.store))
+            return max(line.cell_length for row in rows for line in panel.rows.row_lines(row))
 
         await wait_until(lambda: widest() <= width, what="lines that fit beside the scrollbar")
 
@@ -209,7 +210,7 @@ async def test_read_while_the_server_is_away_reaches_it_later(
         await pilot.press(str(panel_of(app).number))
         await demo_server.runner.cleanup()
         await pilot.press("enter")
-        await sees(app, "telling the server")
+        await sees(app, "◌ saving")
         assert panel.store.unread == []
         async with served_again(demo_server):
             await wait_until(lambda: panel.store.sending == 0, 15, what="the server knows")
@@ -243,7 +244,7 @@ async def test_what_expires_goes_by_itself(
     async with customer_window(demo_server.url, tmp_path) as (app, _):
         await live(app)
         await wait_until(lambda: len(panel_of(app).store) == 0, 8, what="gone")
-        await sees(app, "Nothing is announced.")
+        await sees(app, "No announcements.")
 
 
 async def test_scrolling_reads_the_older_pages(

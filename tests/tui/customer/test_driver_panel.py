@@ -138,8 +138,10 @@ async def test_a_cut_stream_reconnects(
     async with driver_window(demo_server.url, tmp_path) as (app, pilot):
         await wait_until(lambda: driver_on(app) is not None, what="the driver")
         stream = panel_of(app).meter
-        await pilot.press("x")
-        await wait_until(lambda: stream.reconnects == 1, what="cut, and back again")
+        await pilot.press("X")
+        await wait_until(lambda: stream.state is State.RETRY, what="cut")
+        await pilot.press("X")
+        await wait_until(lambda: stream.reconnects == 1, what="back again")
         await delivery.put(start["lat"] + 0.001, start["lng"])
         await wait_until(
             lambda: driver_on(app).at.lat == start["lat"] + 0.001,  # type: ignore[union-attr]
@@ -207,7 +209,7 @@ async def test_keys_move_the_map_and_there_is_nothing_to_cut_without_a_driver(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     async with driver_window(demo_server.url, tmp_path) as (app, pilot):
-        await sees(app, "nothing on its way")
+        await sees(app, "no order on its way")
         await pilot.press("x")
         await sees(app, "No driver on the way")
         before = map_of(app).basemap_draws

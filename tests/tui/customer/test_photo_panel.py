@@ -148,7 +148,7 @@ async def test_it_is_deleted_after_a_question(queue_only: LiveServer, tmp_path: 
         await sees(app, "next in the queue")
         await pilot.press("delete")
         await wait_until(lambda: isinstance(app.screen, ConfirmScreen), what="the question")
-        await sees(app, "still being worked on")
+        await sees(app, "still being processed")
         await pilot.press("enter")
         await wait_until(lambda: len(app.screen_stack) == 1, what="no is the answer")
         assert len(await uploads_at(queue_only)) == 1
@@ -184,7 +184,10 @@ async def test_a_large_one_shows_what_has_gone_and_is_cut_and_sent_as_one(
         job = desk_of(app).jobs[0]
         await wait_until(lambda: 0 < job.sent < size, what="a part of it has gone")
         await sees(app, f"MB of {size / 1e6:.1f} MB", "upload", "sending")
-        await pilot.press("x")
+        await pilot.press("X")
+        await sees(app, "X restores it")
+        assert job.attempts == 1
+        await pilot.press("X")
         await sees(app, "attempt 2, ")
         proxy.passing()
         await sees(app, "next in the queue", seconds=20)
@@ -203,7 +206,7 @@ async def test_it_waits_for_a_server_that_is_away_and_can_be_given_up(
         await send(app, pilot, picture(tmp_path))
         job = desk_of(app).jobs[0]
         await wait_until(lambda: job.state is JobState.WAITING, 20, what="it waits")
-        await sees(app, "again ", "502")
+        await sees(app, "retrying ", "502")
         await pilot.press("delete", "right", "enter")
         await sees(app, "No photo yet")
         await send(app, pilot, picture(tmp_path, "other.png"))
@@ -263,8 +266,10 @@ async def test_a_cut_poll_comes_back(queue_only: LiveServer, tmp_path: Path) -> 
         await sees(app, "next in the queue")
         meter = panel_of(app).meter
         await wait_until(lambda: meter.requests >= 1, 20, what="a poll")
-        await pilot.press("x")
-        await wait_until(lambda: meter.reconnects == 1, 20, what="cut, and back again")
+        await pilot.press("X")
+        await sees(app, "X restores it")
+        await pilot.press("X")
+        await wait_until(lambda: meter.reconnects == 1, 20, what="back again")
         assert in_view(app).status is UploadStatus.QUEUED
 
 
@@ -322,7 +327,7 @@ async def test_the_picker_says_what_is_wrong_and_goes_through_folders(
         assert "notes.txt" not in shown(app)
         await pilot.press(*"Pictures/nothing.jpg", "enter")
         await sees(app, "✕ There is no file")
-        for odd, words in (("file://[x", "✕ Type the path"), ("n" * 300, "cannot be read")):
+        for odd, words in (("file://[x", "✕ Enter the path"), ("n" * 300, "cannot be read")):
             app.screen.query_one(Input).value = odd
             await focus(app.screen, "Input")
             await pilot.press("enter")
@@ -341,7 +346,7 @@ async def test_from_the_account_screen(queue_only: LiveServer, tmp_path: Path) -
         await wait_until(lambda: isinstance(app.screen, PickScreen), what="the picker")
         app.screen.query_one(Input).value = str(picture(tmp_path))
         await pilot.press("enter")
-        await sees(app, "Your photo is on its way; panel 5")
+        await sees(app, "Your photo is being uploaded; see panel 5")
         await pilot.press("escape")
         await sees(app, "next in the queue")
 

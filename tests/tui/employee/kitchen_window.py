@@ -4,28 +4,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from textual.pilot import Pilot
-
 from server.features.orders.schemas import Order, OrderStatus
 from support.rest import Rest
-from support.screen import sees, shown
+from support.screen import Window
 from support.waiting import PATIENCE, wait_until
 from tui.common.client.meter import State
 from tui.employee.app import EmployeeApp
 from tui.employee.kitchen.panel import KitchenPanel
 
 
-class KitchenWindow:
+class KitchenWindow(Window):
     """A running window."""
 
-    def __init__(self, app: EmployeeApp, pilot: Pilot[None]) -> None:
-        self.app = app
-        self.pilot = pilot
-        self.rings = 0
-        app.bell = self._rung  # type: ignore[method-assign]
-
-    def _rung(self) -> None:
-        self.rings += 1
+    app: EmployeeApp
 
     @property
     def kitchen(self) -> KitchenPanel:
@@ -34,20 +25,10 @@ class KitchenWindow:
         assert isinstance(panel, KitchenPanel)
         return panel
 
-    @property
-    def text(self) -> str:
-        """The screen's lines."""
-        return shown(self.app)
-
-    async def press(self, *keys: str) -> None:
-        """Press them one by one."""
-        await self.pilot.press(*keys)
-        await self.pilot.pause()
-
     async def sees(self, *texts: str, seconds: float = PATIENCE) -> None:
         """Wait until each of `texts` has been on the screen."""
         for text in texts:
-            await sees(self.app, text, seconds=seconds)
+            await super().sees(text, seconds=seconds)
 
     async def has(self, order: Order, status: OrderStatus) -> Order:
         """Wait until the board has the order at `status`; the order then."""
@@ -83,7 +64,7 @@ class KitchenWindow:
 async def kitchen_window(
     url: str, folder: Path, size: tuple[int, int] = (160, 48)
 ) -> AsyncIterator[KitchenWindow]:
-    """Signed in as the demo's employee, with the board up and live."""
+    """Logged in as the demo's employee, with the board shown and live."""
     async with Rest(url) as rest:
         tokens = await (await rest.demo("employee")).keep_in(folder / "employee.json")
     app = EmployeeApp(url, tokens=tokens)

@@ -91,7 +91,7 @@ async def test_the_menu_of_the_kitchen_asks_for_a_photo_too(
         await window.press("down", "down", "p")
         await window.sees("A photo of Pad kra pao")
         await pick(window, photo)
-        await window.sees("Pad kra pao: the photo is on its way; panel 5 follows it.")
+        await window.sees("Pad kra pao: the photo is being uploaded; see panel 5.")
         await window.press("escape", "5")
         await window.sees("next in the queue", "today.png")
 

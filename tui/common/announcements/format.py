@@ -6,7 +6,7 @@ from textual.content import Content
 
 from server.features.announcements.schemas import Announcement, ReadAnnouncement, Severity
 from tui.common.announcements.model import AnnouncementStore
-from tui.common.format import age, clock_time, fit
+from tui.common.format import age, clock_time, fit, loading_message
 from tui.common.sanitize import plain
 
 LABELS: dict[Severity, tuple[str, str]] = {
@@ -95,15 +95,9 @@ def in_short(text: str, *, small: bool = False) -> str:
 
 def nothing_there(store: AnnouncementStore, error: str) -> Content:
     """What the list says while it is empty."""
-    if error and not store.loaded:
-        return Content.assemble(
-            ("✕ ", "bold $error"),
-            plain(error),
-            ("\nTrying again by itself; r tries now.", "$wire-ink"),
-        )
     if not store.loaded:
-        return Content.assemble(("Reading the announcements …", "$wire-ink"))
-    return Content.assemble(("Nothing is announced.", "$wire-ink"))
+        return loading_message("Loading announcements…", error)
+    return Content.assemble(("No announcements.", "$wire-ink"))
 
 
 def summary(store: AnnouncementStore, error: str, now: datetime) -> Content:
@@ -130,9 +124,9 @@ def note(
     if error:
         return Content.assemble(("◌ ", "$warning"), (plain(error), "$wire-ink"))
     if store.sending:
-        return Content.assemble(("◌ telling the server …", "$wire-ink"))
+        return Content.assemble(("◌ saving…", "$wire-ink"))
     if reading:
-        return Content.assemble(("reading older ones …", "$wire-ink"))
+        return Content.assemble(("loading older ones…", "$wire-ink"))
     if at_cursor is not None and store.is_unread(at_cursor):
         return Content.assemble(("enter marks read", "$wire-ink"))
     if not len(store):

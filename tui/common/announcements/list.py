@@ -1,14 +1,17 @@
 """The list of announcements: two lines each, the whole text where it is unfolded."""
 
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Hashable
 from datetime import datetime
+from itertools import accumulate
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
+from textual.cache import LRUCache
 from textual.content import Content
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
@@ -18,11 +21,14 @@ from textual.visual import Visual
 from server.features.announcements.schemas import ReadAnnouncement
 from tui.common.announcements import format as announcement_text
 from tui.common.announcements.model import AnnouncementStore
-from tui.common.format import centred
+from tui.common.format import age, centred
 
 if TYPE_CHECKING:
     from textual.visual import VisualType
 
+ROW_LINES = 3
+"""Of one that is folded, with the gap below it."""
+ROWS_CACHED = 200
 NEAR_THE_END = 30
 """Lines below the window at which the next page is worth asking for."""
 
@@ -72,9 +78,12 @@ class AnnouncementList(ScrollView, can_focus=True):
         self._id: str | None = None
         self._row = 0
         self._unfolded: set[str] = set()
-        self._lines: list[tuple[int, Content | None]] = []
-        """For each line of the list the announcement's place and what it says; None is a gap."""
-        self._tops: list[int] = []
+        self._tops: list[int] = [0]
+        """The first line of each announcement, and the one after the last."""
+        self._cache: LRUCache[Hashable, list[Content]] = LRUCache(ROWS_CACHED)
+        self._strips: LRUCache[Hashable, Strip] = LRUCache(ROWS_CACHED * ROW_LINES)
+        self._painted: dict[int, Hashable] = {}
+        """By line of the window, what was painted of the announcement that begins there."""
 
     @property
     def at_cursor(self) -> ReadAnnouncement | None:
@@ -84,7 +93,7 @@ class AnnouncementList(ScrollView, can_focus=True):
     @property
     def wants_more(self) -> bool:
         """Whether older ones should be asked for: the end is near and there are any."""
-        below = len(self._lines) - self.scroll_offset.y - self.size.height
+        below = self._tops[-1] - self.scroll_offset.y - self.size.height
         return self.store.older is not None and below <= NEAR_THE_END
 
     def select(self, announcement_id: str) -> None:
@@ -102,33 +111,75 @@ class AnnouncementList(ScrollView, can_focus=True):
             row = min(self._row, len(self.store) - 1)
             self._id = self.store.at(row).id
         moved, self._row = row not in (None, self._row), row or 0
-        self._format_lines()
-        height = max(0, len(self._lines) - 1)
+        self._measure()
+        height = max(0, self._tops[-1] - 1)
         if self.virtual_size != (self.size.width, height):
             self.virtual_size = Size(self.size.width, height)
         if moved:
             self._show_cursor()
-        self.refresh()
+        self._refresh_changed()
 
-    def _format_lines(self) -> None:
+    def _measure(self) -> None:
+        """Find the first line of each; only those that are unfolded have to be wrapped for that."""
+        heights = [ROW_LINES] * len(self.store)
+        others = {self.store.index(one) for one in (*self._unfolded, self._id)}
+        for row in others - {None}:
+            assert row is not None
+            heights[row] = len(self.row_lines(row)) + 1
+        self._tops = [0, *accumulate(heights)]
+
+    def row_lines(self, row: int) -> list[Content]:
+        """The lines of an announcement, formatted when they come into view."""
+        return self._formatted(row)[1]
+
+    def _formatted(self, row: int) -> tuple[Hashable, list[Content]]:
+        """What the lines depend on, and the lines."""
+        announcement, now = self.store.at(row), self._now()
         width = self.scrollable_content_region.width
-        now = self._now()
-        self._lines.clear()
-        self._tops.clear()
-        for row, announcement in enumerate(self.store):
-            self._tops.append(len(self._lines))
-            unread, aside = self.store.is_unread(announcement), self.label_suffix(announcement)
-            if announcement.id in self._unfolded:
+        unread, suffix = self.store.is_unread(announcement), self.label_suffix(announcement)
+        footer = self.footer(announcement, width) if announcement.id == self._id else None
+        unfolded = announcement.id in self._unfolded
+        aged = age(announcement.published_at, now)
+        today = now.astimezone().date() if unfolded else None
+        words = None if footer is None else footer.plain
+        key = (announcement.id, unread, suffix, words, unfolded, aged, today, width)
+        lines = self._cache.get(key)
+        if lines is None:
+            if unfolded:
                 lines = announcement_text.whole_head(announcement, width, now, unread=unread)
-                lines += announcement_text.whole_lines(announcement, width, now, aside)
+                lines += announcement_text.whole_lines(announcement, width, now, suffix)
             else:
                 lines = [announcement_text.head_line(announcement, width, now, unread=unread)]
-                lines.append(announcement_text.short_line(announcement, width, aside))
-            foot = self.footer(announcement, width) if announcement.id == self._id else None
-            if foot is not None:
-                lines.append(foot)
-            self._lines += [(row, line) for line in lines]
-            self._lines.append((row, None))
+                lines.append(announcement_text.short_line(announcement, width, suffix))
+            lines += [footer] if footer is not None else []
+            self._cache[key] = lines
+        return key, lines
+
+    def _refresh_changed(self) -> None:
+        """Repaint the announcements in view that look different."""
+        if not len(self.store):
+            self._painted.clear()
+            self.refresh()
+            return
+        first, end = self.scroll_offset.y, self.scroll_offset.y + self.size.height
+        painted: dict[int, Hashable] = {}
+        row = self._row_at(first)
+        while row < len(self.store) and self._tops[row] < end:
+            cursor = row == self._row and (self.has_focus or "blurred")
+            painted[self._tops[row] - first] = self._formatted(row)[0], cursor
+            row += 1
+        before, self._painted = self._painted, painted
+        if before.keys() != painted.keys():
+            self.refresh()
+            return
+        for y, key in painted.items():
+            if key != before[y]:
+                row = self._row_at(first + y)
+                height = self._tops[row + 1] - self._tops[row]
+                self.refresh(Region(0, y, self.size.width, height).intersection(self.size.region))
+
+    def _row_at(self, line: int) -> int:
+        return bisect_right(self._tops, line) - 1
 
     # -- moving
 
@@ -137,7 +188,7 @@ class AnnouncementList(ScrollView, can_focus=True):
 
         A text longer than the window is scrolled through first.
         """
-        if not len(self.store):
+        if self._row + 1 >= len(self._tops):
             raise SkipAction
         top, bottom = self._extent(self._row)
         window = self.scroll_offset.y, self.scroll_offset.y + self.size.height
@@ -152,11 +203,10 @@ class AnnouncementList(ScrollView, can_focus=True):
 
     def action_page(self, direction: int) -> None:
         """A window's height up or down."""
-        if not self._tops:
+        if not len(self.store):
             return
         wanted = self._tops[self._row] + direction * max(1, self.size.height - 2)
-        rows = [row for row, top in enumerate(self._tops) if top <= wanted]
-        self._go(rows[-1] if rows else 0)
+        self._go(min(max(0, self._row_at(wanted)), len(self.store) - 1))
 
     def action_end(self, direction: int) -> None:
         """To the first or the last one."""
@@ -188,11 +238,10 @@ class AnnouncementList(ScrollView, can_focus=True):
 
     def _extent(self, row: int) -> tuple[int, int]:
         """The lines of an announcement, without the gap after it: first, and the one after."""
-        bottom = self._tops[row + 1] if row + 1 < len(self._tops) else len(self._lines)
-        return self._tops[row], bottom - 1
+        return self._tops[row], self._tops[row + 1] - 1
 
     def _show_cursor(self) -> None:
-        if self.size.height <= 0 or self._row >= len(self._tops):
+        if self.size.height <= 0 or self._row + 1 >= len(self._tops):
             return
         top, bottom = self._extent(self._row)
         offset = self.scroll_offset.y
@@ -219,18 +268,18 @@ class AnnouncementList(ScrollView, can_focus=True):
 
     def on_focus(self) -> None:
         """The cursor looks otherwise."""
-        self.refresh()
+        self._refresh_changed()
 
     def on_blur(self) -> None:
         """The cursor looks otherwise."""
-        self.refresh()
+        self._refresh_changed()
 
     def on_click(self, event: events.Click) -> None:
         """Put the cursor there; unfold or fold it if it is there already."""
         at = event.y + self.scroll_offset.y
-        if not 0 <= at < len(self._lines):
+        if not 0 <= at < self._tops[-1]:
             return
-        row = self._lines[at][0]
+        row = self._row_at(at)
         if row == self._row:
             self.action_fold()
         else:
@@ -241,13 +290,26 @@ class AnnouncementList(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """A line of an announcement, a gap, or what is said while there is nothing."""
         width = self.scrollable_content_region.width
-        if not self._lines:
+        if not len(self.store):
             return self._strip(centred(self.message, y, width, self.size.height), width)
-        at = y + self.scroll_offset.y
-        row, line = self._lines[at] if at < len(self._lines) else (-1, None)
-        if line is None:
+        row = self._row_at(y + self.scroll_offset.y)
+        if row >= min(len(self.store), len(self._tops) - 1):
             return self._strip(Content(""), width)
-        return self._strip(line, width, at_cursor=row == self._row)
+        at_cursor, line = row == self._row, y + self.scroll_offset.y - self._tops[row]
+        key, lines = self._formatted(row)
+        cached = key, line, at_cursor, at_cursor and self.has_focus
+        strip = self._strips.get(cached)
+        if strip is None:
+            gap = line >= len(lines)
+            content = Content("") if gap else lines[line]
+            strip = self._strip(content, width, at_cursor=at_cursor and not gap)
+            self._strips[cached] = strip
+        return strip
+
+    def notify_style_update(self) -> None:
+        """The theme has changed."""
+        super().notify_style_update()
+        self._strips.clear()
 
     def _strip(self, content: "VisualType", width: int, *, at_cursor: bool = False) -> Strip:
         style = self.visual_style

@@ -34,12 +34,16 @@ class AnnouncementStore:
         self._withdrawn: set[str] = set()
         self._sending: set[str] = set()
         self._acknowledged: set[str] = set()
+        self._unread: list[ReadAnnouncement] = []
+        self._unread_revision = 0
+        """The revision at which `_unread` was collected."""
 
     def set_reader(self, account: Account) -> None:
         """Whose window this is: what is for others, or by oneself, is nothing to take note of."""
         own = Audience.EMPLOYEES if account.role is Role.EMPLOYEE else Audience.CUSTOMERS
         self._own_id = account.id
         self._audiences = frozenset({Audience.EVERYONE, own})
+        self.revision += 1
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -76,7 +80,10 @@ class AnnouncementStore:
     @property
     def unread(self) -> list[ReadAnnouncement]:
         """What one has yet to take note of, newest first."""
-        return [one for one in self if self.is_unread(one)]
+        if self._unread_revision != self.revision:
+            self._unread_revision = self.revision
+            self._unread = [one for one in self if self.is_unread(one)]
+        return self._unread
 
     @property
     def unread_critical(self) -> list[ReadAnnouncement]:

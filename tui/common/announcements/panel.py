@@ -37,9 +37,9 @@ class AnnouncementsPanel(Panel):
     """Which announcements are shown."""
     KEYS: ClassVar[tuple[tuple[str, str], ...]] = (
         ("enter", "mark as read"),
-        ("f8", "the same for an alert, anywhere"),
+        ("f8", "mark an alert as read, anywhere"),
         ("space", "the whole text, and back"),
-        ("r", "read them again"),
+        ("r", "refresh the announcements"),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "acknowledge", "Mark read"),
@@ -134,7 +134,7 @@ class AnnouncementsPanel(Panel):
         words = f"{announcement_text.in_short(newest.body, small=small)}\n\n"
         words += "f8 marks it as read."
         if more:
-            words += f" There are {more} more like it." if more > 1 else " There is one more."
+            words += f" There are {more} more alerts." if more > 1 else " There is one more."
         self.notify(words, title=self._alert_title, severity="error", timeout=FOREVER)
 
     def _remove_alert(self) -> None:
@@ -177,10 +177,9 @@ class AnnouncementsPanel(Panel):
         self.feed.acknowledge(stands_for)
         return True
 
-    def drop_connection(self) -> None:
+    def drop_connection(self) -> bool:
         """Cut the stream; what was missed is replayed when it is back."""
-        if not self.feed.drop_connection():
-            self.notify("There is no connection to cut just now.", title=self.TITLE)
+        return self.feed.drop_connection()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys only where they make sense."""
@@ -204,7 +203,7 @@ class AnnouncementsPanel(Panel):
         if (announcement := self.rows.at_cursor) is not None:
             self.feed.acknowledge(announcement)
 
-    def action_retry(self) -> None:
+    def reload(self) -> None:
         """Read the newest again, and follow from there."""
         self.feed.reload()
 

@@ -103,10 +103,7 @@ class Composer(TextArea):
             self.post_message(self.Typed())
 
     async def _on_paste(self, event: events.Paste) -> None:
-        event.prevent_default()
-        event.stop()
-        self.insert(event.text)
-        self.post_message(self.Typed())
+        self.post_message(self.Typed())  # `TextArea` itself then inserts the text
 
     def _send(self) -> None:
         text = clean(self.text).strip()

@@ -39,8 +39,8 @@ def empty_text(chat_session: ChatSession) -> Content:
     if chat_session.error:
         return Content.assemble((plain(chat_session.error), "$warning"))
     if not chat_session.loaded:
-        return Content.assemble(("Reading the messages …", "$wire-ink"))
-    return Content.assemble(("Nothing has been said yet.", "$wire-ink"))
+        return Content.assemble(("Loading messages…", "$wire-ink"))
+    return Content.assemble(("No messages yet.", "$wire-ink"))
 
 
 def closed_reason(chat_session: ChatSession, before: str = "") -> Content:
@@ -52,7 +52,7 @@ def closed_reason(chat_session: ChatSession, before: str = "") -> Content:
         return Content.assemble(
             (f"Closed{by}".removesuffix(".") + f". {before}", "$title"),
             ("o", "bold $primary"),
-            (" opens it again", "$wire-ink"),
+            (" reopens it", "$wire-ink"),
         )
     return Content("")
 
@@ -79,7 +79,7 @@ def last_message_line(chat_session: ChatSession, width: int) -> Content:
     """Who wrote last and what, in a line."""
     last = chat_session.last
     if last is None:
-        return Content.assemble((fit("Nothing has been said yet.", width), "$wire-ink"))
+        return Content.assemble((fit("No messages yet.", width), "$wire-ink"))
     who, text = last
     own = who.id == chat_session.conversation.own_id
     name = "you" if own else fit(who.name, 18)

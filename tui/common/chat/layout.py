@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len, get_character_cell_size
 from wcwidth import iter_graphemes
 
+from server.text import clean
 from tui.common.chat.model import PendingMessage
-from tui.common.sanitize import plain
+from tui.common.sanitize import plain, sources
 
 if TYPE_CHECKING:
     from server.features.chat.schemas import ChatMessage
@@ -148,6 +149,40 @@ class MessageLayout:
         written = self._written_at(index)
         return wrap(written.text, self.text_width, single_width=written.single_width)
 
+    def text_row(self, place: LinePosition) -> int | None:
+        """Which line of its entry's text that is; None where it is none, as above and below."""
+        row = place.line - 1 - (DAY_LINES if place.new_day else 0)
+        return row if 0 <= row < len(self.text_of(place.index)) else None
+
+    def text_between(self, index: int, start: tuple[int, int], end: tuple[int, int | None]) -> str:
+        """What was written in an entry between two places in its lines, each a row and a column.
+
+        A column counts characters as they are drawn; None is the end of the row.
+        """
+        written = self._written_at(index)
+        lines, starts = self.text_of(index), self._row_starts(written)
+        same = start[0] == end[0]
+        first = starts[start[0]] + whole_characters(lines[start[0]], start[1], None)[0]
+        last = starts[end[0]] + whole_characters(lines[end[0]], start[1] if same else 0, end[1])[1]
+        if first >= last:
+            return ""
+        text = _text_of(written.entry)
+        places = sources(text)
+        return clean(text)[places[first] : places[last - 1] + 1]
+
+    def _row_starts(self, written: _Written) -> list[int]:
+        """Where in the text each of its lines begins."""
+        starts: list[int] = []
+        top = 0
+        for paragraph in written.text.split("\n"):
+            at = 0
+            for line in wrap(paragraph, self.text_width, single_width=written.single_width):
+                at = paragraph.index(line, at)
+                starts.append(top + at)
+                at += len(line)
+            top += len(paragraph) + 1
+        return starts
+
     def _written_at(self, index: int) -> _Written:
         if index < len(self._written):
             return self._written[index]
@@ -203,12 +238,13 @@ class MessageLayout:
             self._pending_ends.append(at)
 
 
+def _text_of(entry: ChatMessage | PendingMessage) -> str:
+    return entry.message.text if isinstance(entry, PendingMessage) else entry.text
+
+
 def _written_of(entry: ChatMessage | PendingMessage) -> _Written:
-    if isinstance(entry, PendingMessage):
-        text, at = entry.message.text, entry.message.written_at
-    else:
-        text, at = entry.text, entry.sent_at
-    text = plain(text, newlines=True)
+    at = entry.message.written_at if isinstance(entry, PendingMessage) else entry.sent_at
+    text = plain(_text_of(entry), newlines=True)
     return _Written(entry, text, is_single_width(text), at.astimezone().toordinal())
 
 
@@ -252,6 +288,25 @@ def count_lines(text: str, width: int, *, single_width: bool) -> int:
 def graphemes(text: str) -> list[tuple[str, int]]:
     """What is one character to the eye, with its cells: letters with their signs and marks."""
     return [(piece, cell_len(piece)) for piece in iter_graphemes(text)]
+
+
+def whole_characters(line: str, start: int, end: int | None) -> tuple[int, int]:
+    """The part of a line between two of its characters, with all of what is one to the eye.
+
+    `end` is the one after the last, None the line's end. A mark without a width of its own stands
+    for what follows it: so Textual names the cell after a letter with a mark.
+    """
+    ends = list(accumulate(len(piece) for piece in iter_graphemes(line)))
+
+    def grapheme_at(index: int) -> int:
+        while index < len(line) and not cell_len(line[index]):
+            index += 1
+        return bisect_right(ends, index)
+
+    first = grapheme_at(start)
+    last = len(ends) if end is None else min(len(ends), grapheme_at(end - 1) + 1) if end else 0
+    places = [0, *ends]
+    return places[first], places[max(first, last)]
 
 
 @lru_cache(64)

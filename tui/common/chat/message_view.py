@@ -6,6 +6,9 @@ Drawn by hand: a widget per message is too slow for a conversation of 10,000 mes
 from datetime import datetime
 from typing import ClassVar
 
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -18,7 +21,7 @@ from textual.strip import Strip
 from textual.visual import Visual
 
 from server.text import clean
-from tui.common.chat.layout import LinePosition, MessageLayout
+from tui.common.chat.layout import LinePosition, MessageLayout, whole_characters
 from tui.common.chat.model import Conversation
 from tui.common.chat.render import MessageRenderer
 from tui.common.format import centred
@@ -247,10 +250,12 @@ class MessageView(ScrollView, can_focus=True):
             return self._message_line(y, width)
         if place is None or width != self.message_layout.width:
             return bubbles.blank(width)
-        strip = bubbles.strip(conversation, place, self._is_selected(place)).apply_offsets(0, line)
+        strip = bubbles.strip(conversation, place, self._is_selected(place))
         selection = self.text_selection
         span = None if selection is None else selection.get_span(line)
-        return strip if span is None else self._highlight(strip, *span)
+        if span is not None:
+            strip = self._highlight(strip, *span)
+        return strip.apply_offsets(0, line)
 
     def notify_style_update(self) -> None:
         """Another theme, other inks."""
@@ -262,19 +267,32 @@ class MessageView(ScrollView, can_focus=True):
         self.refresh()
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
-        """The text that the mouse has marked, without the bubbles around it."""
+        """The text that the mouse has marked, without the bubbles around it: of a message as it
+        was written, without the line breaks that only the width makes."""
         if self.conversation is None:
             return None
-        lines = self.message_layout.lines
+        layout, renderer = self.message_layout, self._renderer()
         start = selection.start or Offset(0, 0)
-        end = selection.end or Offset(-1, lines - 1)
+        end = selection.end or Offset(-1, layout.lines - 1)
         texts = []
-        for line in range(max(0, start.y), min(lines, end.y + 1)):
-            place = self.message_layout.position_at(line)
+        line, after = max(0, start.y), min(layout.lines, end.y + 1)
+        while line < after:
+            place = layout.position_at(line)
             assert place is not None
-            text = self._renderer().strip(self.conversation, place, False).text
-            until = end.x if line == end.y and end.x >= 0 else None
-            texts.append(text[start.x if line == start.y else 0 : until].strip(DECORATION))
+            row = layout.text_row(place)
+            rows = 1 if row is None else len(layout.text_of(place.index)) - row
+            rows = min(rows, after - line)
+            left = start.x if line == start.y else 0
+            right = end.x if line + rows - 1 == end.y and end.x >= 0 else None
+            if row is None:
+                strip = renderer.strip(self.conversation, place, False)
+                texts.append(strip.text[left:right].strip(DECORATION))
+            else:
+                column = renderer.text_column(self.conversation, place.index)
+                right = None if right is None else max(0, right - column)
+                first, last = (row, max(0, left - column)), (row + rows - 1, right)
+                texts.append(layout.text_between(place.index, first, last))
+            line += rows
         return "\n".join(texts), "\n"
 
     def _renderer(self) -> MessageRenderer:
@@ -292,11 +310,14 @@ class MessageView(ScrollView, can_focus=True):
         )
 
     def _highlight(self, strip: Strip, start: int, end: int) -> Strip:
-        style = self.screen.get_component_rich_style("screen--selection")
-        until = strip.cell_length if end == -1 else min(end, strip.cell_length)
-        start = min(start, until)
+        """Textual counts a selection in characters, and divides a strip by cells."""
+        ground = self.screen.get_component_rich_style("screen--selection").bgcolor
+        text = strip.text
+        places = whole_characters(text, start, None if end == -1 else end)
+        start, until = (cell_len(text[:place]) for place in places)
         parts = list(strip.divide([start, until, strip.cell_length]))
-        return Strip.join([parts[0], parts[1].apply_style(style), *parts[2:]])
+        marked = Segment.apply_style(parts[1], post_style=Style(bgcolor=ground))
+        return Strip.join([parts[0], Strip(marked, parts[1].cell_length), *parts[2:]])
 
     def _message_line(self, y: int, width: int) -> Strip:
         line = centred(self.message, y, width, self.size.height)

@@ -1,5 +1,6 @@
 """The base of both chat panels: chat sessions that run, one of them in view."""
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -61,7 +62,7 @@ class ConversationPanel(Panel):
         if not count:
             return None
         messages = f"{count} chat messages are" if count > 1 else "A chat message is"
-        return f"{messages} not sent yet, and could not be kept on the disk."
+        return f"{messages} not sent yet, and could not be saved to disk."
 
     def open_session(self, chat: Chat) -> ChatSession:
         """The running session of that chat."""
@@ -145,10 +146,9 @@ class ConversationPanel(Panel):
             and self.chat_view.messages.at_end
         )
 
-    def drop_connection(self) -> None:
+    def drop_connection(self) -> bool:
         """Cut the room in view; what was missed is replayed when it is back."""
-        if self.current is None or not self.current.drop_connection():
-            self.notify("There is no connection to cut just now.", title=self.TITLE)
+        return self.current is not None and self.current.drop_connection()
 
     def enter(self) -> None:
         """To where one writes, where there is something to write."""
@@ -178,26 +178,29 @@ class ConversationPanel(Panel):
 
     async def close_chat(self, chat_session: ChatSession) -> None:
         """Close its chat."""
-        try:
-            chat_session.update_chat(await self.api.close_chat(chat_session.id))
-        except SignedOut:
-            return
-        except ClientError as error:
-            self.notify(message_for(error), title="Not closed", severity="warning")
+        await self._update(chat_session, self.api.close_chat, "Chat not closed")
 
     async def reopen_chat(self, chat_session: ChatSession) -> None:
-        """Go on with its chat."""
-        try:
-            chat_session.update_chat(await self.api.reopen_chat(chat_session.id))
-        except SignedOut:
-            return
-        except ClientError as error:
-            self.notify(message_for(error), title="Not opened again", severity="warning")
+        """Reopen its chat."""
+        if not await self._update(chat_session, self.api.reopen_chat, "Chat not reopened"):
             return
         self.chat_view.redraw(in_view=self.in_view)
         self.refresh_bindings()
         if self.in_view:
             self.enter()
+
+    async def _update(
+        self, chat_session: ChatSession, change: Callable[[str], Awaitable[Chat]], refusal: str
+    ) -> bool:
+        """Whether the chat was changed; a toast titled `refusal` says why it was not."""
+        try:
+            chat_session.update_chat(await change(chat_session.id))
+        except SignedOut:
+            return False
+        except ClientError as error:
+            self.notify(message_for(error), title=refusal, severity="warning")
+            return False
+        return True
 
     @on(MessageView.Moved)
     def _moved(self) -> None:

@@ -77,9 +77,18 @@ class MessageRenderer:
             return self._inks.line([], width)
         return self._bubble(entry, texts, line - 1, selected)
 
+    def text_column(self, conversation: Conversation, index: int) -> int:
+        """The column in which the lines of an entry's text begin."""
+        own = _entry_of(conversation, self._layout.entry_at(index), 0).own
+        wide = self._bubble_width(self._layout.text_of(index))
+        return max(0, self._layout.width - wide - EDGE) + 1 if own else 2
+
+    def _bubble_width(self, texts: list[str]) -> int:
+        return min(max(map(cell_len, texts)), self._layout.width - EDGE)
+
     def _bubble(self, entry: _Entry, texts: list[str], line: int, selected: bool) -> Line:
         width = self._layout.width
-        wide = min(max(map(cell_len, texts)), width - EDGE)
+        wide = self._bubble_width(texts)
         text = texts[line]
         filled = f" {text}{' ' * (wide - cell_len(text))} "
         if selected:

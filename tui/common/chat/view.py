@@ -152,7 +152,7 @@ class ChatView(Vertical):
         if self.composer.locked:
             left = self._why_locked(chat_session)
         elif chat_session.reading_older:
-            left = Content.assemble(("reading older messages …", "$wire-ink"))
+            left = Content.assemble(("loading older messages…", "$wire-ink"))
         elif chat_session.older_error and chat_session.conversation.before is not None:
             left = Content.assemble((f"older ones: {chat_session.older_error}", "$warning"))
         else:
@@ -205,7 +205,7 @@ class ChatView(Vertical):
     def _locked(self) -> None:
         if self.chat_session is not None:
             words = self._why_locked(self.chat_session).plain.rstrip(".")
-            self.post_message(self.Refused(f"{words}. What you have written stays here."))
+            self.post_message(self.Refused(f"{words}. Your text stays here."))
 
     @on(Composer.Left)
     def _left(self) -> None:

@@ -91,6 +91,10 @@ class Api:
         """One's own orders, or one's restaurant's, newest first; `before` is a page's `next`."""
         return await self._page(OrderPage, "/orders", before, limit)
 
+    async def open_orders(self) -> list[Order]:
+        """All of them that are neither delivered nor cancelled, newest first."""
+        return await self._all(Order, "/orders", open="true")
+
     async def order(self, order_id: str) -> Order:
         """One order, whole."""
         return await self._ask(Order, "GET", f"/orders/{order_id}")
@@ -332,10 +336,11 @@ class Api:
         self._session.account = account
         return account
 
-    async def _all(self, model: type[ModelT], path: str) -> list[ModelT]:
+    async def _all(self, model: type[ModelT], path: str, **more: str) -> list[ModelT]:
         """Every page of a list."""
         page_type: type[Page[ModelT]] = Page[model]  # type: ignore[valid-type]
-        return [item async for page in self._pages(page_type, path) for item in page.items]
+        pages = self._pages(page_type, path, **more)
+        return [item async for page in pages for item in page.items]
 
     async def _pages(self, page_type: type[PageT], path: str, **more: str) -> AsyncIterator[PageT]:
         before = None

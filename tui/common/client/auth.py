@@ -25,7 +25,7 @@ EARLY_SHARE = 0.2
 EARLY_AGAIN_AFTER = 5.0
 REFUSALS = frozenset({400, 401, 403, 422})
 
-NOBODY = "You are not signed in."
+NOBODY = "You are not logged in."
 
 
 class TokenManager:
@@ -154,7 +154,7 @@ class TokenManager:
             async with self._store.locked():
                 await self._renew_alone()
         except StoreBusy as error:
-            raise Unreachable(error.message, "sign-in file locked") from error
+            raise Unreachable(error.message, "session file locked") from error
         except SignedOut as refusal:
             was_in = self.account is not None
             self._clear(refusal.message)
@@ -181,12 +181,12 @@ class TokenManager:
                     await self._store.delete()
                 why = refusal.message.rstrip(".")
                 raise SignedOut(
-                    f"Your sign-in has ended ({why}). Please sign in again."
+                    f"Your session has ended ({why}). Please log in again."
                 ) from refusal
             if is_permanent(refusal):
                 # What answers there is not our server, or not all of it: no verdict on us.
                 raise Unreachable(
-                    f"The sign-in could not be renewed: {refusal.message}", "sign-in not renewed"
+                    f"The session could not be renewed: {refusal.message}", "session not renewed"
                 ) from refusal
             raise
         self._apply(granted, asked_at)

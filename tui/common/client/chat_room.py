@@ -230,8 +230,8 @@ class Room(Stream[WebSocket, ServerFrame]):
 
     def _deliver(self, news: ServerFrame) -> None:
         if isinstance(news, ResetFrame):
-            self._finish(State.CONNECTING, "reading the history again")
-            raise ResetStream("Too much has happened since; reading the history again.")
+            self._finish(State.CONNECTING, "reloading the history")
+            raise ResetStream("Too much was missed; reloading the history.")
         if isinstance(news, ChatMessage | TakenFrame | ClosedFrame | ReopenedFrame) and not (
             isinstance(news, ChatMessage) and news.again
         ):
@@ -284,7 +284,7 @@ class Room(Stream[WebSocket, ServerFrame]):
             await self._wait("too slow to read", self._delay_after_end())
         elif code in (CloseCode.NORMAL, CloseCode.GOING_AWAY, 1005):
             words = (
-                "the server is going away"
+                "the server is shutting down"
                 if code == CloseCode.GOING_AWAY
                 else "the server ended it"
             )
@@ -327,9 +327,9 @@ FINAL = "about:blank#close"
 def _refusal(closed: Closed) -> ApiError:
     """A close code that is final, as the HTTP status it stands for."""
     words = {
-        CloseCode.UNAUTHORIZED: "You are not signed in any more.",
+        CloseCode.UNAUTHORIZED: "You are no longer logged in.",
         CloseCode.FORBIDDEN: "This chat is not open to you.",
-        CloseCode.NOT_FOUND: "There is no such chat of yours.",
+        CloseCode.NOT_FOUND: "You have no such chat.",
     }
     detail = words.get(closed.code, f"The server refused the chat ({closed.code}).")
     problem = ProblemDetails(

@@ -17,7 +17,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from tui.common.client.errors import ApiError, ClientError, ResetStream
+from tui.common.client.errors import ApiError, ClientError, NoStream, ResetStream
 from tui.common.client.long_polling import EventPoll, json_text
 from tui.common.client.meter import Pattern, State
 from tui.common.client.monitored import MonitoredEventStream, MonitoredStream, Timeouts
@@ -149,10 +149,10 @@ class FallbackStream(AsyncReader[ItemT]):
         return self._poll_meter
 
     def drop_connection(self) -> None:
-        """Drop the connection that delivers; it comes back by itself."""
-        transport = self._primary if self.carrier is self._pattern else self._poll
-        if transport is not None:
-            transport.drop_connection()
+        """Drop the connections; they come back by themselves."""
+        for transport in (self._primary, self._poll):
+            if transport is not None:
+                transport.drop_connection()
 
     async def aclose(self) -> None:
         """End for good and close the connections."""
@@ -176,6 +176,9 @@ class FallbackStream(AsyncReader[ItemT]):
             self._end(error)
         else:
             # If this is not the end, the server has said not to open it again.
+            self._refusals[self._pattern] = NoStream(
+                "There is nothing more to come on this stream.", "no more events"
+            )
             self.on_suspect("no more events", None, blocked=True)
 
     async def _read_primary(self) -> None:
@@ -222,6 +225,7 @@ class FallbackStream(AsyncReader[ItemT]):
             self.cursor = self._primary.position
         # Made when it is needed: the wire shows only what is in use.
         meter = self._session.wire.meter(f"{self.name} (poll)", Pattern.LONG_POLL)
+        meter.line = self._primary_meter
         meter.set_state(State.CONNECTING)
         poll = self._open_poll(meter, self.cursor)
         self._poll, self._poll_meter = poll, meter
@@ -299,7 +303,7 @@ class FallbackStream(AsyncReader[ItemT]):
             if meter is None:
                 continue
             if isinstance(fault, ResetStream):
-                meter.set_state(State.CONNECTING, "reading everything again")
+                meter.set_state(State.CONNECTING, "reloading everything")
             else:
                 words = short_message(fault) if isinstance(fault, ClientError) else "failed"
                 meter.set_state(State.DOWN, words)

@@ -30,7 +30,7 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
         with os.fdopen(handle, "rb", closefd=False) as file:
             return file.read(max_bytes)
     finally:
@@ -115,7 +115,7 @@ async def read_file(path: Path, max_bytes: int) -> bytes:
         if len(content) > max_bytes:
             raise UnfitFile(
                 f"{path.name} has {path.stat().st_size / 1024 / 1024:.1f} MiB; at most"
-                f" {max_bytes / 1024 / 1024:g} are taken. Make it smaller, or choose another."
+                f" {max_bytes / 1024 / 1024:g} are accepted. Make it smaller, or choose another."
             )
         if not content:
             raise UnfitFile(f"{path.name} is empty. Choose another.")

@@ -274,7 +274,7 @@ class HttpClient:
         target = response.headers.get("Location", "another address")[:200]
         return Unreachable(
             f"The server at {self.base_url} sends us on to {target}. "
-            "Give the address it really has with --server.",
+            "Give that address with --server.",
             f"redirected (HTTP {response.status})",
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from tui.common.client.errors import ApiError, ResetStream, Unreachable
 from tui.common.client.meter import State
@@ -13,7 +13,7 @@ from tui.common.client.retry import HEALTHY_AFTER, parse_retry_after
 from tui.common.client.stream import ItemT, Poll
 
 if TYPE_CHECKING:
-    from server.features.orders.schemas import OrderStatus, TrackedStatus
+    from server.features.orders.schemas import OrderPage, OrderStatus, TrackedStatus
     from server.features.shared.schemas import EventPage
     from tui.common.client.errors import ClientError
     from tui.common.client.meter import Meter
@@ -26,7 +26,7 @@ HOLD_SECONDS = 45
 GRACE_SECONDS = 15.0
 """More than was asked for before a request that nobody answers is given up."""
 TOO_EARLY_SECONDS = 0.5
-BUSY = "the server is busy and let us go early"
+BUSY = "the server is busy and answered early"
 
 
 class LongPoll(Poll[ItemT]):
@@ -93,8 +93,8 @@ class LongPoll(Poll[ItemT]):
             return
         news = self._parsed(body)
         if not self._is_news(news):
-            # Nothing new; asking again at once would only bring the same.
-            await self._pause("the server repeats itself", self._backoff.lost())
+            # Asking again at once would only bring the same.
+            await self._pause("the server brings nothing new", self._backoff.lost())
             return
         self._backoff.reset()
         if not known:
@@ -115,7 +115,7 @@ class LongPoll(Poll[ItemT]):
     async def _nothing_new(self, request: RequestContext, held: float) -> None:
         self._meter.frame("204 nothing new", request.size)
         retry_after = parse_retry_after(request.response.headers.get("Retry-After"))
-        if retry_after is not None:
+        if retry_after:
             self._backoff.reset()
             await self._pause(BUSY, retry_after * random.uniform(1.0, 1.1))  # noqa: S311
         elif held < TOO_EARLY_SECONDS:
@@ -178,8 +178,19 @@ class StatusPoll(LongPoll["TrackedStatus"]):
             self._finish(State.IDLE)
 
 
-class EventPoll(LongPoll["EventPage"]):
-    """What happened in a log after `cursor`, page by page; without one, from now on.
+class HasCursor(Protocol):
+    """A page that says where the next one begins."""
+
+    @property
+    def cursor(self) -> str:
+        """What to ask for next."""
+
+
+PageT = TypeVar("PageT", bound=HasCursor)
+
+
+class CursorPoll(LongPoll[PageT]):
+    """What has happened after `cursor`, page by page; without one, from now on.
 
     Raises `ResetStream` when the server cannot go on from there.
     """
@@ -201,13 +212,30 @@ class EventPoll(LongPoll["EventPage"]):
     def _known(self) -> dict[str, str | int]:
         return {} if self.cursor is None else {"after": self.cursor}
 
+    def _is_news(self, news: PageT) -> bool:
+        return news.cursor != self.cursor
+
+    def _deliver(self, news: PageT) -> None:
+        self.cursor = news.cursor
+
+    async def _recover(self, error: ClientError) -> None:
+        if isinstance(error, ApiError) and error.status == 410:
+            self._finish(State.CONNECTING, "reloading everything")
+            raise ResetStream(error.message) from error
+        await super()._recover(error)
+
+
+class EventPoll(CursorPoll["EventPage"]):
+    """The events of a log."""
+
     def _parse(self, body: bytes) -> EventPage:
         from server.features.shared.schemas import EventPage
 
         return EventPage.model_validate_json(body)
 
     def _is_news(self, news: EventPage) -> bool:
-        return news.cursor != self.cursor
+        # Only the first page may be without events: it says where to begin.
+        return self.cursor is None or (bool(news.events) and news.cursor != self.cursor)
 
     def _count(self, news: EventPage, size: int) -> None:
         if not news.events:
@@ -215,14 +243,22 @@ class EventPoll(LongPoll["EventPage"]):
         for number, event in enumerate(news.events):
             self._meter.event(f"200 {event.type}", 0 if number else size)
 
-    def _deliver(self, news: EventPage) -> None:
-        self.cursor = news.cursor
 
-    async def _recover(self, error: ClientError) -> None:
-        if isinstance(error, ApiError) and error.status == 410:
-            self._finish(State.CONNECTING, "reading everything again")
-            raise ResetStream(error.message) from error
-        await super()._recover(error)
+class OrdersPoll(CursorPoll["OrderPage"]):
+    """The customer's orders that were placed or changed, in whichever window."""
+
+    def __init__(self, session: Session, meter: Meter, cursor: str) -> None:
+        """`cursor` is that of a page of orders."""
+        super().__init__(session, "/orders", meter, cursor)
+
+    def _parse(self, body: bytes) -> OrderPage:
+        from server.features.orders.schemas import OrderPage
+
+        return OrderPage.model_validate_json(body)
+
+    def _count(self, news: OrderPage, size: int) -> None:
+        for number, order in enumerate(news.items):
+            self._meter.event(f"200 #{order.number:04d} {order.status}", 0 if number else size)
 
 
 def json_text(data: dict[str, Any]) -> str:

@@ -1,16 +1,21 @@
 """The meter every stream writes and every panel reads: what goes over the wire, and when."""
 
+import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 from statistics import median
 from typing import Literal
 
 WINDOW_SECONDS = 60.0
 LATENCIES_KEPT = 40
 FRAMES_KEPT = 2000
+CUT = "cut by you"
+"""What a meter says of a connection that its user has dropped."""
 WHAT_LONG = 500
 """Characters of what a frame is: a server's words for it may be long, and many are kept."""
 
@@ -97,7 +102,40 @@ class Meter:
         """`time.monotonic()` of the next attempt, while there is one to wait for."""
         self.connections = 0
         """Open now."""
+        self.line: Meter = self
+        """The meter that is cut together with this one, as a stream's with that of its fallback."""
         self._sent_at: deque[float] = deque()
+        self._cut_until = 0.0
+        self._cut_changed = asyncio.Event()
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether no connection may be opened now, by the user's wish."""
+        return self.line._cut_until > time.monotonic()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether that lasts until `cut(0)`."""
+        return self.line._cut_until == inf
+
+    def cut(self, seconds: float) -> None:
+        """Have no connection opened for so many seconds, `inf` for until it is called again.
+
+        Those that are open are not closed.
+        """
+        self.line._cut_until = time.monotonic() + seconds
+        self.line._cut_changed.set()
+        self._wire.changed()
+
+    async def uncut(self) -> None:
+        """Wait while the line is cut, and show that."""
+        while self.is_cut:
+            left = self.line._cut_until - time.monotonic()
+            self._set(State.RETRY, CUT, None if left == inf else left)
+            self.line._cut_changed.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if left == inf else left):
+                    await self.line._cut_changed.wait()
 
     def set_state(self, state: State, detail: str = "") -> None:
         """Move on to a state that has no next attempt to wait for."""

@@ -229,9 +229,9 @@ def parse_object(what: str, reply: Reply) -> dict[str, Any]:
 
 def _not_understood(what: str, fault: ValidationError) -> Unreachable:
     first = fault.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "the whole"
+    where = ".".join(str(part) for part in first["loc"]) or "all of it"
     return Unreachable(
-        f"The server's answer was no {what} that this version understands ({where}: "
+        f"The server's answer is not a {what} that this version understands ({where}: "
         f"{first['msg']}). Are client and server of the same version?",
         "answer not understood",
     )

@@ -13,7 +13,7 @@ from tui.common.client.errors import ApiError, ClientError, ResetStream, SignedO
 from tui.common.client.http import HttpClient
 from tui.common.client.meter import Meter, Pattern, State, Wire
 from tui.common.client.request import ANSWER_BYTES, Reply, RequestContext
-from tui.common.client.retry import short_message
+from tui.common.client.retry import SuspendWatch, short_message
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -53,8 +53,11 @@ class Session:
     def __init__(self, base_url: str, wire: Wire, store: TokenStore | None = None) -> None:
         self.base_url = clean_address(base_url)
         self.wire = wire
+        self.suspend_watch = SuspendWatch()
         self._client = HttpClient(self.base_url)
         self._tokens = TokenManager(self._send_refresh, store)
+        self._unanswered_meters: set[Meter] = set()
+        """Of single requests whose last one was not answered."""
         self._unanswered: set[str] = set()
         """E-mail addresses that may be registered or not: the answer was lost."""
 
@@ -162,7 +165,7 @@ class Session:
         except ClientError as error:
             await self._tokens.sign_out()
             if not (isinstance(error, ApiError) and error.status == 401 and not error.from_proxy):
-                return f"Signed out here, but the server does not know: {error.message}"
+                return f"Logged out here, but the server was not told: {error.message}"
         return ""
 
     async def forget(self) -> None:
@@ -171,6 +174,7 @@ class Session:
 
     async def close(self) -> None:
         """Close every connection. What is remembered stays."""
+        self.suspend_watch.close()
         await self._tokens.close()
         await self._client.close()
 
@@ -189,7 +193,7 @@ class Session:
         An answer of more than `max_bytes` bytes is `Unreachable`.
         """
         meter = meter or self._rest_meter()
-        with show_state(meter):
+        with self._show_state(meter):
             request = await self.open_request(method, path, meter=meter, renew=renew, **options)
             return await request.reply(max_bytes)
 
@@ -213,8 +217,9 @@ class Session:
         while True:
             token = await self._tokens.access(rejected)
             if epoch != self.epoch:
-                raise SignedOut("That sign-in is over.")
+                raise SignedOut("That session has ended.")
             request = await self._client.send(method, path, meter=meter, token=token, **options)
+            self._answered()
             if request.response.status < 400:
                 return request
             problem = await request.problem()
@@ -241,11 +246,13 @@ class Session:
         while True:
             token = await self._tokens.access(rejected)
             if epoch != self.epoch:
-                raise SignedOut("That sign-in is over.")
+                raise SignedOut("That session has ended.")
             try:
-                return await self._client.connect(
+                socket = await self._client.connect(
                     path, meter=meter, token=token, params=params, silence=silence
                 )
+                self._answered()
+                return socket
             except ApiError as refusal:
                 # A proxy may say it in HTTP; our server closes with 4401.
                 if refusal.status != 401 or rejected is not None:
@@ -279,7 +286,7 @@ class Session:
         from server.features.accounts.schemas import Session as Granted
 
         meter = self._rest_meter()
-        with show_state(meter):
+        with self._show_state(meter):
             request = await self._client.send("POST", path, meter=meter, **options)
             if request.response.status >= 400:
                 raise await request.problem()
@@ -296,26 +303,33 @@ class Session:
     def _rest_meter(self) -> Meter:
         return self.wire.meter("requests", Pattern.REST)
 
+    @contextmanager
+    def _show_state(self, meter: Meter) -> Iterator[None]:
+        """Show on a meter of single requests whether the one inside has got through.
 
-@contextmanager
-def show_state(meter: Meter) -> Iterator[None]:
-    """Show on a meter of single requests whether the one inside has got through.
-
-    The meter of a stream is left alone: its state is the stream's.
-    """
-    if meter.pattern not in _ASKED_AND_ANSWERED:
-        yield
-        return
-    if meter.state is State.DOWN:
-        meter.set_state(State.CONNECTING)
-    try:
-        yield
-    except Unreachable as error:
-        meter.set_state(State.DOWN, short_message(error))
-        raise
-    except BaseException as fault:
-        if isinstance(fault, ApiError) or not meter.connections:
+        The meter of a stream is left alone: its state is the stream's.
+        """
+        if meter.pattern not in _ASKED_AND_ANSWERED:
+            yield
+            return
+        if meter.state is State.DOWN:
+            meter.set_state(State.CONNECTING)
+        try:
+            yield
+        except Unreachable as error:
+            meter.set_state(State.DOWN, short_message(error))
+            self._unanswered_meters.add(meter)
+            raise
+        except BaseException as fault:
+            if isinstance(fault, ApiError) or not meter.connections:
+                meter.set_state(State.IDLE)
+            raise
+        else:
             meter.set_state(State.IDLE)
-        raise
-    else:
-        meter.set_state(State.IDLE)
+
+    def _answered(self) -> None:
+        """The server has answered: a request that it did not answer before is no news any more."""
+        while self._unanswered_meters:
+            meter = self._unanswered_meters.pop()
+            if meter.state is State.DOWN:
+                meter.set_state(State.IDLE)

@@ -69,6 +69,9 @@ class ShortPoll(Poll[ItemT]):
     async def _receive(self) -> None:
         """One poll, once it is due; it may find nothing changed."""
         await self._rest()
+        if self._meter.is_cut:
+            await self._wait_uncut()
+            self._cut_next = False
         request = await self._open(
             self.path,
             headers={"Accept": "application/json"},

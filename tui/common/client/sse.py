@@ -243,14 +243,14 @@ class EventStream(RequestStream[ServerSentEvent]):
             raise NoStream("There is nothing more to come on this stream.", "no more events")
         if response.status != 200:
             raise NoStream(
-                f"HTTP {response.status} came where a stream of events was expected. Something "
-                f"between here and the server at {self._session.base_url} answers in its place.",
+                f"Expected a stream of events, but got HTTP {response.status}. Something between "
+                f"here and the server at {self._session.base_url} answers in its place.",
                 f"not a stream (HTTP {response.status})",
             )
         if response.content_type != "text/event-stream":
             raise NoStream(
-                f"{response.content_type} came where a stream of events was expected. Something "
-                f"between here and the server at {self._session.base_url} answers in its place.",
+                f"Expected a stream of events, but got {response.content_type}. Something between "
+                f"here and the server at {self._session.base_url} answers in its place.",
                 f"not a stream ({response.content_type})",
             )
         self.accepted = True
@@ -264,8 +264,8 @@ class EventStream(RequestStream[ServerSentEvent]):
 
     def _deliver(self, news: ServerSentEvent) -> None:
         if news.type == RESET:
-            self._finish(State.CONNECTING, "reading the snapshot again")
-            raise ResetStream("Too much has happened since; reading everything again.")
+            self._finish(State.CONNECTING, "reloading the snapshot")
+            raise ResetStream("Too much was missed; reloading everything.")
         self.cursor = news.last_event_id or None
         if news.type in LAST_EVENTS:
             self._finish(State.IDLE)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from tui.common.client.errors import ApiError, ClientError, Unreachable
-from tui.common.client.meter import State
-from tui.common.client.retry import Backoff, is_permanent, short_message
+from tui.common.client.meter import CUT, State
+from tui.common.client.retry import Backoff, is_permanent, pause, short_message
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tui.common.client.request import RequestContext
     from tui.common.client.session import Session
 
-CUT = "cut by you"
+RESUMED = "connecting again after a suspend"
 
 
 class Connection(Protocol):
@@ -84,6 +84,8 @@ class Stream(AsyncReader[ItemT], Generic[ConnectionT, ItemT]):
                 if self._finished:
                     raise StopAsyncIteration
                 try:
+                    if self._meter.is_cut:
+                        await self._wait_uncut()
                     await self._receive()
                 except ClientError as error:
                     await self._recover(error)
@@ -127,6 +129,12 @@ class Stream(AsyncReader[ItemT], Generic[ConnectionT, ItemT]):
             Unreachable("You have cut the connection; it comes back by itself.", CUT)
         )
 
+    def on_resumed(self) -> None:
+        """This machine was suspended: the connection may have died without a sign of it."""
+        self._fail_connection(
+            Unreachable("This machine or window was suspended; connecting again.", RESUMED)
+        )
+
     def _fail_connection(self, error: Unreachable) -> None:
         """Drop the connection as if that had happened to it."""
         if self._opening is not None:
@@ -154,6 +162,7 @@ class Stream(AsyncReader[ItemT], Generic[ConnectionT, ItemT]):
     async def _connect(self, opening: Coroutine[Any, Any, ConnectionT]) -> ConnectionT:
         """Wait until the connection is open; `drop_connection` can end the wait."""
         self._dropped = None  # it was about the connection before
+        self._session.suspend_watch.add(self)
         opened = self._opening = asyncio.ensure_future(opening)
         try:
             self._connection = await opened
@@ -200,7 +209,7 @@ class Stream(AsyncReader[ItemT], Generic[ConnectionT, ItemT]):
     async def _recover(self, error: ClientError) -> None:
         """Wait until it is time to ask again. Raises `error` where there is no use in that."""
         self._drop()
-        if self._finished:
+        if self._finished or self._meter.is_cut:
             return
         error = self._pop_drop_error() or error
         if self._gives_up_on(error):
@@ -222,10 +231,19 @@ class Stream(AsyncReader[ItemT], Generic[ConnectionT, ItemT]):
         """Seconds to wait after the server ended it before opening it again."""
         return self._backoff.ended()
 
+    async def _wait_uncut(self) -> None:
+        """Wait without a connection until the line is cut no more."""
+        self._drop()
+        self._dropped = None
+        self._lost_before = True
+        await self._meter.uncut()
+        self._backoff.reset()
+        self._meter.set_state(State.CONNECTING)
+
     async def _wait(self, detail: str, delay: float) -> None:
         self._lost_before = True
         self._meter.retrying(detail, delay)
-        await asyncio.sleep(delay)
+        await pause(delay)
         self._meter.set_state(State.CONNECTING, detail)
 
 

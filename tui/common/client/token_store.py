@@ -120,7 +120,7 @@ class TokenStore:
                 except BlockingIOError:
                     if given_up.is_set() or time.monotonic() >= deadline:
                         raise StoreBusy(
-                            f"Another window has kept the sign-in file {self.path} to itself for "
+                            f"Another window has held the session file {self.path} for "
                             f"{self.lock_seconds:g} seconds. Close it if it hangs."
                         ) from None
                 given_up.wait(_LOCK_LOOKS_EVERY)
@@ -148,8 +148,8 @@ class TokenStore:
             stored = None
         if stored is None or not _is_valid(stored):
             raise BrokenTokenFile(
-                f"The remembered sign-in in {self.path} cannot be read, so you are signed out. "
-                "Sign in again and it is written anew."
+                f"The saved session in {self.path} cannot be read, so you are logged out. "
+                "Log in again, and a new one is saved."
             )
         return stored
 
@@ -194,8 +194,7 @@ def _is_valid(stored: StoredToken) -> bool:
 def _cannot(done: str, path: Path, fault: OSError) -> TokenStoreError:
     why = fault.strerror or type(fault).__name__
     return TokenStoreError(
-        f"Your sign-in is not remembered: {path} cannot be {done} ({why}). "
-        "Check who may write there."
+        f"Your session is not saved: {path} cannot be {done} ({why}). Check who may write there."
     )
 
 
@@ -204,7 +203,7 @@ def _unlock(taking: asyncio.Future[int]) -> None:
         os.close(taking.result())
 
 
-ELSEWHERE = "You have signed out in another window."
+ELSEWHERE = "You have logged out in another window."
 
 
 class SafeTokenStore:

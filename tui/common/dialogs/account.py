@@ -72,8 +72,8 @@ class AccountScreen(Dialog[None]):
             with Horizontal(classes="buttons"):
                 yield Button("Save", id="save", variant="primary", compact=True)
                 if self._photos() is not None:
-                    yield Button("Photo …", id="photo", compact=True)
-                yield Button("Sessions …", id="sessions", compact=True)
+                    yield Button("Photo…", id="photo", compact=True)
+                yield Button("Sessions…", id="sessions", compact=True)
             yield Static("Password", classes="heading", markup=False)
             for field, label in (("current_password", "Current"), ("new_password", "New")):
                 with Horizontal(classes="row"):
@@ -82,7 +82,7 @@ class AccountScreen(Dialog[None]):
             with Horizontal(classes="buttons"):
                 yield Button("Change password", id="change", compact=True)
                 yield Button("Log out", id="log-out", compact=True)
-                yield Button("Delete account …", id="delete", variant="error", compact=True)
+                yield Button("Delete account…", id="delete", variant="error", compact=True)
             yield StatusLine()
 
     def on_mount(self) -> None:
@@ -119,20 +119,10 @@ class AccountScreen(Dialog[None]):
         self.run_worker(self._report(action), group="account", exit_on_error=True)
 
     async def _report(self, action: Callable[[], Awaitable[None]]) -> None:
-        from tui.common.format import field_of, message_for
-
         try:
             await action()
         except Exception as error:
-            message = message_for(error)
-            if self.is_attached:
-                self.show_status(message)
-                self._focus_field(field_of(error))
-
-    def _focus_field(self, field: str | None) -> None:
-        found = self.query(f"Input#{field}") if field and field.isidentifier() else None
-        if found:
-            found.first().focus()
+            self.show_error(error)
 
     async def _load(self) -> None:
         known = self.services.session.account
@@ -148,7 +138,7 @@ class AccountScreen(Dialog[None]):
     def _photo_pressed(self) -> None:
         photos = self._photos()
         if photos is not None:
-            words = f"Your photo is on its way; panel {photos.number} follows it."
+            words = f"Your photo is being uploaded; see panel {photos.number}."
             photos.offer_avatar(lambda: self.show_status(words, "done"))
 
     def _photos(self) -> "PhotoPanel | None":
@@ -205,10 +195,8 @@ class AccountScreen(Dialog[None]):
             try:
                 lat, lng = (float(part) for part in typed["place"].split(","))
             except ValueError:
-                self._focus_field("place")
-                raise ClientError(
-                    "Give the address its place as two numbers: 52.52, 13.40."
-                ) from None
+                self.focus_field("place")
+                raise ClientError("Enter the position as two numbers: 52.52, 13.40.") from None
             address = Address(text=typed["address"], lat=lat, lng=lng)
         return ProfileChange(name=typed["name"], phone=typed["phone"] or None, address=address)
 
@@ -314,15 +302,10 @@ class DeleteAccountScreen(Dialog[bool]):
     async def _delete(self) -> None:
         from pydantic import Secret
 
-        from tui.common.client.errors import ClientError
-        from tui.common.format import field_of, message_for
-
-        password = self.query_one("#password", Input)
+        password = self.query_one("#password", Input).value
         try:
-            await self.services.api.delete_account(Secret(password.value))
-        except ClientError as error:
-            self.show_status(message_for(error))
-            if field_of(error) == "password":
-                password.focus()
+            await self.services.api.delete_account(Secret(password))
+        except Exception as error:
+            self.show_error(error)
         else:
             self.dismiss(True)

@@ -63,6 +63,20 @@ class Dialog(ModalScreen[ResultT]):
         """What would be lost with it, in a sentence; None where there is nothing."""
         return None
 
+    def show_error(self, error: Exception) -> None:
+        """Show what is wrong, and focus the field it is about. Raises what is an error of ours."""
+        from tui.common.format import field_of, message_for
+
+        message = message_for(error)
+        if self.is_attached:
+            self.show_status(message)
+            self.focus_field(field_of(error))
+
+    def focus_field(self, field: str | None) -> None:
+        """Focus the widget of that id, if there is one."""
+        for widget in self.query(f"#{field}") if field and field.isidentifier() else ():
+            widget.focus()
+
     def action_close(self) -> None:
         """Leave without an answer."""
         self.dismiss(None)

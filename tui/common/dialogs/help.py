@@ -26,11 +26,12 @@ Keys = Sequence[tuple[str, str]]
 
 GENERAL: Keys = (
     ("1 … 6", "go to a panel"),
-    ("tab ⇧tab", "next field, the one before"),
-    ("^← ^→", "next panel, the one before"),
+    ("tab ⇧tab", "next field, previous field"),
+    ("^← ^→", "next panel, previous panel"),
     ("z", "zoom panel, and back"),
-    ("r f5", "try again, read again"),
-    ("x", "cut its line, see it return"),
+    ("r f5", "try again, refresh"),
+    ("x", "cut its line for 10 seconds"),
+    ("X", "hold the cut, or restore it"),
     ("i", "how it gets its news"),
     ("t", "day / night"),
     ("f2", "account, log out"),

@@ -154,7 +154,9 @@ class LoginScreen(Screen[bool]):
     def _switch(self) -> None:
         card = self.query_one(".card")
         card.toggle_class("-registering")
-        self.query_one("#log-in", Button).label = "Register" if self._registering else "Log in"
+        self.query_one("#log-in", Button).label = (
+            "Create account" if self._registering else "Log in"
+        )
         self.query_one("#new", Button).label = (
             "Log in instead" if self._registering else "Create account"
         )
@@ -203,7 +205,7 @@ class LoginScreen(Screen[bool]):
             if wait is None:
                 self._refused(error)
             else:
-                self.show_status(f"{error.message} Trying again every few seconds; esc stops.")
+                self.show_status(f"{error.message} Retrying every few seconds; esc stops.")
 
         try:
             done = await retry(
@@ -244,7 +246,7 @@ class LoginScreen(Screen[bool]):
         from server.features.accounts.schemas import Role
         from tui.common.client.errors import ApiError
 
-        self.show_status("Signing in …", "info")
+        self.show_status("Logging in…", "info")
         try:
             await self.services.session.demo(Role(self.services.role))
         except ApiError as error:
@@ -259,15 +261,15 @@ class LoginScreen(Screen[bool]):
     async def _log_in(self) -> bool:
         for field, name in (("email", "e-mail address"), ("password", "password")):
             if not self._typed(field).strip():
-                self.show_status(f"Type your {name}.")
+                self.show_status(f"Enter your {name}.")
                 self._focus_field(field)
                 return False
-        self.show_status("Signing in …", "info")
+        self.show_status("Logging in…", "info")
         await self.services.session.log_in(self._typed("email").strip(), self._password())
         return await self._has_right_role()
 
     async def _register(self) -> bool:
-        self.show_status("Registering …", "info")
+        self.show_status("Creating your account…", "info")
         await self.services.session.register(
             self._typed("email").strip(), self._password(), self._typed("name").strip()
         )
@@ -295,7 +297,7 @@ def _with_article(role: str) -> str:
 
 
 PROBE_SECONDS = 2.0
-LEFT_OUT = "\nWithout the user and password of the address: log in below."
+LEFT_OUT = "\nThe user and password in the address are ignored: log in below."
 
 
 def _endpoint(address: str) -> tuple[str, int] | None:
@@ -328,7 +330,7 @@ class ServerLine(Static):
 
     def on_mount(self) -> None:
         """Begin to look."""
-        self._show_state("looking for the server", "◌", "$wire-ink")
+        self._show_state("connecting to the server", "◌", "$wire-ink")
         self.run_worker(self._probe(), group="probe", exit_on_error=False)
 
     async def _probe(self) -> None:
@@ -354,9 +356,9 @@ class ServerLine(Static):
                 return
 
     def _refuse(self) -> None:
-        what = "is no http address: start with --server http://host:port"
+        what = "is not an http address: start with --server http://host:port"
         if proxy_for(self._server) is not None:
-            what = "cannot be reached: the proxy that the environment names is no http address"
+            what = "cannot be reached: the proxy that the environment names is not an http address"
         self._show_state(what, "✕", "$error")
 
     def _show_state(self, words: str, glyph: str, ink: str) -> None:

@@ -47,7 +47,7 @@ class SessionsScreen(Dialog[None]):
             sessions = OptionList()
             sessions.styles.height = "auto"
             yield sessions
-            yield StatusLine("Reading your sessions …")
+            yield StatusLine("Loading your sessions…")
 
     def on_mount(self) -> None:
         """Read them."""

@@ -115,7 +115,7 @@ class TownMap(Widget, can_focus=True):
         Binding("f", "follow", "Follow"),
         Binding("plus,equals_sign", "zoom(1)", "Zoom", key_display="+ -"),
         Binding("minus", "zoom(-1)", "Zoom out", show=False),
-        Binding("0", "whole", "Whole way", show=False),
+        Binding("0", "whole", "Whole route", show=False),
         Binding("left", "pan(-1, 0)", "Move left", show=False),
         Binding("right", "pan(1, 0)", "Move right", show=False),
         Binding("up", "pan(0, -1)", "Move up", show=False),

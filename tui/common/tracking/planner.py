@@ -44,10 +44,10 @@ class Stop:
 
     @property
     def label(self) -> str:
-        """`to #7`, `on a round`, `back to the restaurant`."""
+        """`to #7`, `on a loop`, `back to the restaurant`."""
         if self.order is not None:
             return f"to #{self.order.number}"
-        return "on a round" if self.kind is StopKind.LOOP else "back to the restaurant"
+        return "on a loop" if self.kind is StopKind.LOOP else "back to the restaurant"
 
 
 class TripPlanner:

@@ -67,7 +67,7 @@ class Trip:
         if not stops:
             raise ValueError("A trip needs a stop to go to.")
         if not (interval > 0 and pace > 0):
-            raise ValueError("The interval and the pace of a trip must be above 0.")
+            raise ValueError("The interval and the speed of a trip must be above 0.")
         self._api = api
         self._driver = driver
         self._stops = tuple(stops)

@@ -66,7 +66,7 @@ class PhotoActions:
             return
         url = row.result_url or (row.original_url if not row.original_removed_at else None)
         if url is None:
-            panel.notify("The server has no picture of it any more.", title=panel.TITLE)
+            panel.notify("The server no longer has this picture.", title=panel.TITLE)
             return
         suffix = ".png" if row.result_url else f".{row.media_type.rpartition('/')[2]}"
         stem = Path(self._photos.file_name(row)).stem or "photo"
@@ -98,7 +98,7 @@ class PhotoActions:
         if job.state is JobState.REFUSED:
             self._manager.drop(job)
             return
-        question = f"{self._photos.about(job)}: the photo has not arrived yet."
+        question = f"{self._photos.about(job)}: the photo is not sent yet."
         self._panel.app.push_screen(
             ConfirmScreen("Stop the upload", question, yes="Stop it", no="Continue", danger=True),
             lambda sure: self._manager.drop(job) if sure else None,

@@ -62,9 +62,9 @@ def decode(content: bytes, longest: int = LONGEST, *, trim: bool = False) -> Bit
     except (Image.DecompressionBombError, MemoryError):
         raise NotDrawable(_TOO_LARGE) from None
     except UnidentifiedImageError:
-        raise NotDrawable("This is no JPEG, PNG or WebP.") from None
+        raise NotDrawable("This is not a JPEG, PNG or WebP.") from None
     except Exception as error:  # whatever a decoder may say about a file that is none
-        raise NotDrawable("The picture is damaged, or not whole.") from error
+        raise NotDrawable("The picture is damaged or incomplete.") from error
     if trim and (box := _opaque(picture)) is not None:
         picture = picture.crop(box)
         size = picture.size

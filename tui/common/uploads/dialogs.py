@@ -72,7 +72,7 @@ class PickScreen(Dialog[LocalPicture]):
         """The path, the folders, a line for what is wrong."""
         with Vertical(classes="box") as box:
             box.border_title = Content(self._heading)
-            box.border_subtitle = "tab completes · enter takes it · esc closes"
+            box.border_subtitle = "tab completes · enter chooses it · esc closes"
             yield PathField(id="path")
             yield Static(
                 "JPEG, PNG or WebP, at most 10 MiB and 25 megapixels", id="hint", markup=False
@@ -110,7 +110,7 @@ class PickScreen(Dialog[LocalPicture]):
     def _take(self, path: Path | None) -> None:
         if not self._looking:
             self._looking = True
-            self.show_status("Looking at it …", "info")
+            self.show_status("Checking the picture…", "info")
             self.run_worker(self._look(path), group="pick", exit_on_error=False)
 
     async def _look(self, path: Path | None) -> None:
@@ -168,13 +168,13 @@ class SaveScreen(Dialog[Path]):
     def _submitted(self) -> None:
         path = self.query_one(PathField).path
         if path is None:
-            self.show_status("Type where to save it.")
+            self.show_status("Enter where to save it.")
             return
         # Where one may not look there is nothing to be seen, and writing fails in words.
         if os.path.isdir(path):
             path /= self._file_name
         if os.path.lexists(path):
-            question = f"There is a file {plain(str(path))} already. It would be lost."
+            question = f"There is a file {plain(str(path))} already. It would be overwritten."
             self.app.push_screen(
                 ConfirmScreen("Save the picture", question, yes="Replace it", danger=True),
                 lambda sure: self._start(path) if sure else None,
@@ -185,7 +185,7 @@ class SaveScreen(Dialog[Path]):
     def _start(self, path: Path) -> None:
         if not self._busy:
             self._busy = True
-            self.show_status("Saving …", "info")
+            self.show_status("Saving…", "info")
             self.run_worker(self._save(path), group="save", exit_on_error=False)
 
     async def _save(self, path: Path) -> None:

@@ -15,7 +15,7 @@ from tui.common.uploads.manager import Row, UploadManager
 STEPS = ("upload", "queue", "background", "done")
 SHORT_STEPS = ("sent", "queue", "cut", "done")
 ROOMY = 39
-NOTHING = Content.assemble(("No photo yet", "bold"), ("\nn chooses one and sends it", "$wire-ink"))
+NOTHING = Content.assemble(("No photo yet", "bold"), ("\nn uploads one", "$wire-ink"))
 
 Part = tuple[str, str]
 
@@ -100,7 +100,7 @@ def news(row: Row, positions: int, width: int) -> Content:
             words = f"the background is being removed, attempt {row.attempts}"
             return Content.assemble((fit(words, width), "$foreground"))
         case UploadStatus.FAILED:
-            return Content.assemble(("✕ ", "bold $error"), plain(row.error or "It has failed."))
+            return Content.assemble(("✕ ", "bold $error"), plain(row.error or "It failed."))
     return Content.assemble((fit(_done(row), width), "$wire-ink"))
 
 
@@ -119,7 +119,7 @@ def _job_news(job: UploadJob, width: int) -> Content:
         return Content.assemble(("✕ ", "bold $error"), plain(job.words))
     if job.state is JobState.WAITING:
         wait = max(0.0, job.again_at - time.monotonic())
-        again = f"again in {wait:.0f}s: " if wait >= 1 else "again now: "
+        again = f"retrying in {wait:.0f}s: " if wait >= 1 else "retrying now: "
         return Content.assemble((again, "bold $warning"), (plain(job.words), "$warning"))
     words = f"{human_bytes(job.sent)} of {human_bytes(job.size)}"
     if job.attempts > 1:
@@ -170,9 +170,9 @@ def summary(row: Row, about: str, positions: int, width: int) -> Content:
 def placeholder_text(about: str, can_draw: bool) -> Content:
     """In a picture's place."""
     if can_draw:
-        return Content.assemble(("Fetching the picture …", "$wire-ink"))
+        return Content.assemble(("Fetching the picture…", "$wire-ink"))
     return Content.assemble(
-        (plain(about), "bold"), "\nThere are no colours here for pictures; s saves it."
+        (plain(about), "bold"), "\nThis terminal has no colours for pictures; s saves it."
     )
 
 
@@ -181,16 +181,16 @@ def empty_text(manager: UploadManager) -> Content:
     if manager.words:
         return Content.assemble(("✕ ", "bold $error"), plain(manager.words))
     if not manager.store.loaded:
-        return Content.assemble(("Reading your photos …", "$wire-ink"))
+        return Content.assemble(("Loading your photos…", "$wire-ink"))
     return Content.assemble(("Nothing sent yet.", "$wire-ink"))
 
 
 def deletion_question(row: Upload, about: str) -> str:
     """What goes with it."""
     if row.shown and row.purpose is UploadPurpose.AVATAR:
-        return "Your avatar and the photo it was made of are deleted. You have none then."
+        return "Your avatar and the photo it was made of will be deleted."
     if row.shown:
-        return f"The menu shows this photo. It is deleted, and {about} has none then."
+        return f"The menu shows this photo. {about} will have no photo."
     if not row.status.final:
-        return f"{about}: the photo is still being worked on. It is deleted all the same."
-    return f"{about}: the photo and what was made of it are deleted."
+        return f"{about}: the photo is still being processed. It will be deleted anyway."
+    return f"{about}: the photo and its result will be deleted."

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from server.features.uploads.schemas import AcceptedUpload, NewUpload
 from tui.common.client.errors import ClientError, Unreachable
-from tui.common.client.meter import State
+from tui.common.client.meter import CUT, State
 from tui.common.client.retry import retry, short_message
-from tui.common.client.stream import CUT
 from tui.common.format import message_for
 from tui.common.uploads.local_picture import LocalPicture
 
@@ -78,6 +77,7 @@ class UploadJob:
             changed()
 
         async def attempt() -> tuple[AcceptedUpload, float]:
+            await meter.uncut()
             if self.state is JobState.WAITING:
                 meter.set_state(State.CONNECTING)
             self.state, self.sent, self.words = JobState.SENDING, 0, ""

@@ -42,7 +42,7 @@ class LocalPicture:
 async def inspect(path: Path | None) -> LocalPicture:
     """Read and decode the file. Raises `UnfitFile`, in words for whoever chose it."""
     if path is None:
-        raise UnfitFile("Type the path of a picture, or choose one below.")
+        raise UnfitFile("Enter the path of a picture, or choose one below.")
     content = await read_file(path, MAX_BYTES)
     try:
         bitmap = await asyncio.to_thread(decode, content)
@@ -83,7 +83,7 @@ def looks_like_picture(path: Path) -> bool:
 def _named(path: Path, head: bytes) -> str:
     """What it is, where that is known and no picture that is taken."""
     if head[4:8] == b"ftyp":
-        return f"{path.name} is a HEIC, an AVIF or a film; make it a JPEG."
+        return f"{path.name} is a HEIC, an AVIF or a video; convert it to JPEG."
     lowered = head.lstrip().lower()
     for start, name in _OTHERS:
         if lowered.startswith(start.lower()):

@@ -28,6 +28,8 @@ from tui.common.widgets.picture import PictureView
 from tui.common.widgets.row_list import RowList
 
 BEAT_SECONDS = 0.5
+AGE_SECONDS = 5.0
+"""Least time between two redraws for ages alone."""
 RIGHT_FROM = (70, 10)
 """Columns and rows from which the list stands beside the picture."""
 BELOW_FROM = 16
@@ -40,13 +42,14 @@ class PhotoPanel(Panel):
 
     TITLE = "Photo"
     PATTERN = Pattern.SHORT_POLL
+    NOTHING_TO_CUT = "No upload in progress; nothing to cut."
     VERB = "polls"
     CARD_BODY = (30, 12)
     KEYS = (
         ("n", "a new photo"),
         ("← →", "before and after, also with the mouse"),
-        ("⇧← ⇧→", "all of the one, all of the other"),
-        ("↑↓", "go among one's photos"),
+        ("⇧← ⇧→", "only the one, only the other"),
+        ("↑↓", "choose a photo"),
         ("s", "save the picture to a file"),
         ("del", "delete a photo, or stop sending it"),
         ("l", "list or picture, where there is room for one"),
@@ -121,10 +124,9 @@ class PhotoPanel(Panel):
         self._run("photo-list", self.manager.read())
         self.needs_redraw = True
 
-    def drop_connection(self) -> None:
+    def drop_connection(self) -> bool:
         """Cut the request under way, or the next poll."""
-        if self.manager is None or not self.manager.drop_connection():
-            self.notify("No upload in progress; nothing to cut.", title=self.TITLE)
+        return self.manager is not None and self.manager.drop_connection()
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the palette offers of it."""
@@ -185,7 +187,7 @@ class PhotoPanel(Panel):
             self.app.stylesheet.update_nodes([self, self.uploads, self.view])
             self.screen.set_focus(shown)
 
-    def action_retry(self) -> None:
+    def reload(self) -> None:
         """Read the list again."""
         if self.manager is not None and self.pictures is not None:
             self._run("photo-list", self.manager.read(), exclusive=True)
@@ -280,7 +282,8 @@ class PhotoPanel(Panel):
             if isinstance(row, UploadJob) or not row.status.final:
                 self.redraw_in(BEAT_SECONDS)
             else:
-                self.redraw_in(age_lasts((now - row.created_at).total_seconds()))
+                age = age_lasts((now - row.created_at).total_seconds())
+                self.redraw_in(max(AGE_SECONDS, age))
 
     def _changed(self) -> None:
         self.needs_redraw = True
@@ -307,7 +310,7 @@ class PhotoPanel(Panel):
             self.notify(f"{about}: the photo is ready.", title=self.TITLE)
             self.ready(upload)
         else:
-            why = upload.error or "It has failed."
+            why = upload.error or "It failed."
             self.notify(f"{about}: {why}", title=self.TITLE, severity="error", timeout=10)
         if upload.purpose is UploadPurpose.AVATAR:
             self.run_told("photo-me", self._read_me())

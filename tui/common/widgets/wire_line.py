@@ -97,6 +97,8 @@ class WireLine(Widget):
         meter, now = self.meter, time.monotonic()
         if meter.state is State.DOWN:
             return [("down", "bold $error"), (plain(meter.detail), "$wire-ink")]
+        if meter.state is State.RETRY and meter.is_held:
+            return [("cut by you", "bold $warning"), ("X restores it", "$wire-ink")]
         if meter.state is State.RETRY:
             wait = max(0.0, (meter.retry_at or now) - now)
             words = f"reconnecting in {wait:.0f}s" if wait >= 1 else "reconnecting"

@@ -60,7 +60,13 @@ class FrameLog(ScrollView, can_focus=True):
         count = len(self._frames)
         if count != self._count:
             self._count = count
-            self.virtual_size = Size(self.size.width, count)
+            size = Size(self.size.width, count)
+            if self.show_vertical_scrollbar and count > self.size.height:
+                # only the bar is another: a layout of the screen for each frame would cost most
+                self.set_reactive(FrameLog.virtual_size, size)
+                self._scroll_update(size)
+            else:
+                self.virtual_size = size
         if not self.paused:
             self.refresh()
 

@@ -26,11 +26,12 @@ class WirePanel(Panel):
     TITLE = "On the wire"
     SHORT = "Wire"
     PATTERN = Pattern.REST
+    NOTHING_TO_CUT = "This panel only watches. Go to another one to cut its line."
     METER = "requests"
     VERB = "requests"
     REDRAW_SECONDS = 0.2
     CARD_BODY = (32, 16)
-    KEYS = (("p", "pause the log, go on"), ("e", "write the log to a file"))
+    KEYS = (("p", "pause the log, resume it"), ("e", "write the log to a file"))
 
     DEFAULT_CSS = """
     WirePanel {
@@ -57,16 +58,12 @@ class WirePanel(Panel):
         """Draw it."""
         self.needs_redraw = True
 
-    def drop_connection(self) -> None:
-        """There is nothing of its own to cut."""
-        self.notify("This panel only watches. Go to another one to cut its line.", title=self.TITLE)
-
     def commands(self) -> Iterable[SystemCommand]:
         """What the palette offers of it."""
         paused = self._log.paused
         yield SystemCommand(
-            "Go on with the wire log" if paused else "Pause the wire log",
-            "Hold the log of frames still, or let it run",
+            "Resume the wire log" if paused else "Pause the wire log",
+            "Pause or resume the log of frames",
             self.action_pause,
         )
         yield SystemCommand(
@@ -95,7 +92,8 @@ class WirePanel(Panel):
             count = self._log.export(path)
         except OSError as error:
             self.notify(
-                f"Not written: {error.strerror}. Start the window in a folder of yours.\n{path}",
+                f"Not written: {error.strerror}. Start the app in a folder you can write to."
+                f"\n{path}",
                 title="Wire log",
                 severity="error",
             )
@@ -108,7 +106,7 @@ class WirePanel(Panel):
 
     def _show_hint(self) -> None:
         if self._log.paused:
-            note = Content.assemble(("‖ paused", "bold $warning"), (" · p goes on", "$wire-ink"))
+            note = Content.assemble(("‖ paused", "bold $warning"), (" · p resumes", "$wire-ink"))
         else:
             note = Content.assemble(("p pauses · e exports", "$wire-ink"))
         self.set_badge(0, note)

@@ -45,11 +45,11 @@ class ChatsScreen(Dialog[Chat]):
         """The list, and a line for what is wrong with it."""
         with Vertical(classes="box") as box:
             box.border_title = "Your chats"
-            box.border_subtitle = "enter goes to it · esc closes"
+            box.border_subtitle = "enter opens it · esc closes"
             chats = OptionList()
             chats.styles.height = "auto"
             yield chats
-            yield StatusLine("Reading your chats …")
+            yield StatusLine("Loading your chats…")
 
     def on_mount(self) -> None:
         """Read them all."""
@@ -69,7 +69,7 @@ class ChatsScreen(Dialog[Chat]):
             before = page.next
             if before is None:
                 break
-        self.show_status("" if self._chats else "There is none yet.", "info")
+        self.show_status("" if self._chats else "No chats yet.", "info")
         if self._chats and found.highlighted is None:
             found.highlighted = 0
 
@@ -131,7 +131,7 @@ class NewChatScreen(Dialog[NewChat]):
                 max_length=SUBJECT_MOST,
             )
             yield Label("Which order?")
-            orders = OptionList(Option("None of them"), id="orders")
+            orders = OptionList(Option("None"), id="orders")
             orders.styles.height = "auto"
             yield orders
             yield StatusLine()

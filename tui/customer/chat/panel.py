@@ -28,7 +28,7 @@ NO_CHAT = Content.assemble(
     ("n", "bold $primary"),
     " to ask support something,\nalso about an order.",
 )
-READING = Content.assemble(("Reading your chats …", "$wire-ink"))
+READING = Content.assemble(("Loading your chats…", "$wire-ink"))
 
 
 class ChatPanel(ConversationPanel):
@@ -37,21 +37,21 @@ class ChatPanel(ConversationPanel):
     TITLE = "Chat"
     CARD_BODY = (36, 12)
     KEYS = (
-        ("n", "ask support something new"),
+        ("n", "start a new chat"),
         ("enter", "write; sends what is written"),
         ("ctrl+j", "a new line within a message"),
-        ("esc", "leave the field: single keys are keys again"),
-        ("↑ ↓", "go among the messages; y copies one"),
+        ("esc", "leave the field, so that single keys work"),
+        ("↑ ↓", "choose a message; y copies it"),
         ("pgup pgdn", "scroll, back to the first message"),
         ("l", "your other chats"),
-        ("c", "close the chat; o opens it again"),
-        ("e", "write again what was refused"),
+        ("c", "close the chat; o reopens it"),
+        ("e", "edit and resend what was refused"),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "new_chat", "New chat"),
         Binding("enter", "write", "Write"),
         Binding("l", "chats", "Chats"),
-        Binding("o", "reopen", "Open again"),
+        Binding("o", "reopen", "Reopen"),
         Binding("c", "close", "Close"),
         Binding("e", "take_back", "Write again"),
     ]
@@ -135,7 +135,7 @@ class ChatPanel(ConversationPanel):
             self.set_summary(Content.assemble(("n asks support something", "$wire-ink")))
             return
         employee = current.chat.employee
-        nobody = f"{employee.name}, away" if employee else "nobody has it yet"
+        nobody = f"{employee.name}, offline" if employee else "waiting for support"
         if not current.open:
             nobody = "closed"
         self.set_badge(unread, chat_format.presence(current, nobody))
@@ -215,7 +215,7 @@ class ChatPanel(ConversationPanel):
         except SignedOut:
             return
         except ClientError as error:
-            words = f"{message_for(error)} Press n to try again; it is kept."
+            words = f"{message_for(error)} Press n to try again; your text is kept."
             self.notify(words, title="Chat not opened", severity="warning")
             return
         self._asked = None
@@ -226,7 +226,7 @@ class ChatPanel(ConversationPanel):
 
     def what_closes(self, chat_session: ChatSession) -> str:
         """The words under the question whether to close it."""
-        return f"{plain(chat_session.chat.subject)}\n\nYou can open it again at any time."
+        return f"{plain(chat_session.chat.subject)}\n\nYou can reopen it at any time."
 
     def _order_in_view(self) -> str | None:
         panel = self.services.find_panel(OrdersPanel)

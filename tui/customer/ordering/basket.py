@@ -69,7 +69,7 @@ class Basket:
             line.quantity = min(MAX_QUANTITY, line.quantity + ordered.quantity)
             line.note = line.note or ordered.note or ""
         if missing:
-            changes.insert(0, f"Not to be had now: {', '.join(missing)}.")
+            changes.insert(0, f"Not available now: {', '.join(missing)}.")
         return basket, changes
 
     @property
@@ -172,7 +172,9 @@ def _changes(before: MenuItem, now: MenuItem) -> list[str]:
     if before.description != now.description:
         words = plain(now.description)
         changes.append(
-            f"{called} is described as: {words}" if words else f"{called} has no description now."
+            f"{called} has a new description: {words}"
+            if words
+            else f"{called} no longer has a description."
         )
     return changes
 
@@ -209,7 +211,7 @@ def address_for(text: str, known: Address | None, restaurant: RestaurantSummary)
 def map_note(text: str, known: Address | None) -> str:
     """A note on where the map shows the address, if the text alone does not tell."""
     if known is None:
-        return "On the map near the restaurant; set yours in the profile, f2."
+        return "Position: near the restaurant; set yours in the profile, f2."
     if text.strip() != known.text.strip():
-        return "On the map still where your profile has it; f2 changes that."
+        return "Position: still the one in your profile; f2 changes it."
     return ""

@@ -69,7 +69,7 @@ class Checkout(Vertical):
                 id="order-note",
                 compact=True,
                 max_length=500,
-                placeholder="for the kitchen or the driver, if you like",
+                placeholder="for the kitchen or the driver (optional)",
             )
         with Horizontal(classes="button"):
             yield Button("Place the order", id="send", variant="primary", compact=True)
@@ -115,13 +115,16 @@ class Checkout(Vertical):
         """Why the order cannot be sent, and the field it is about; "" if it can."""
         assert self.basket is not None
         if not self.basket.lines:
-            return "The basket is empty. Esc leads back to the menu.", None
+            return "The basket is empty. Esc goes back to the menu.", None
         if self.basket.sold_out:
             names = ", ".join(plain(line.item.name) for line in self.basket.sold_out)
-            return f"Sold out: {names}. Take it out with 0, or esc for another dish.", None
+            return f"Sold out: {names}. Remove it with 0, or esc for another dish.", None
         words = out_of_reach(self.basket.restaurant, self._known)
         if words:
-            return f"{words} Choose one nearer to you, or set your place in the profile, f2.", None
+            return (
+                f"{words} Choose one nearer to you, or set your position in the profile, f2.",
+                None,
+            )
         if not self.query_one("#address", Input).value.strip():
             return "Enter a delivery address.", "address"
         return "", None
@@ -167,7 +170,7 @@ class Checkout(Vertical):
         line.set_class(bool(words), "-told")
 
 
-SAFE_TO_RETRY = "Your basket is kept: send it again, it stays one order."
+SAFE_TO_RETRY = "Your basket is kept; sent again, it stays one order."
 
 
 async def place_order(api: "Api", basket: "Basket", content: "PlaceOrder") -> "tuple[Order, bool]":

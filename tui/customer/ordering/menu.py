@@ -120,7 +120,7 @@ class MenuList(DishList):
         self.items, self.basket = items, basket
         self._money = max((len(human_money(item.price_cents)) for item in items), default=0)
         if not items:
-            self.message = Content("There is nothing on this menu yet. Esc leads back.")
+            self.message = Content("There is nothing on this menu yet. Esc goes back.")
         self.redraw()
 
     def filter_key(self, index: int) -> str:
@@ -166,7 +166,7 @@ class BasketList(DishList):
 
     def __init__(self) -> None:
         super().__init__(id="basket")
-        self.message = Content("The basket is empty. Esc leads back to the menu.")
+        self.message = Content("The basket is empty. Esc goes back to the menu.")
 
     def row_ids(self) -> Sequence[str]:
         """The dishes in the basket."""
@@ -273,7 +273,7 @@ class DishNote(Horizontal):
     def compose(self) -> ComposeResult:
         """Whose note, and the field."""
         yield Label("", markup=False)
-        yield Input(compact=True, max_length=500, placeholder="no nuts, say; enter keeps it")
+        yield Input(compact=True, max_length=500, placeholder="e.g. no nuts; enter saves it")
 
     def ask(self, dish: MenuItem, note: str) -> None:
         """Ask for a note for `dish`; `note` is the current one."""
@@ -299,7 +299,7 @@ MAX_PIXELS = 240
 DELAY_SECONDS = 0.12
 """Photos of dishes that the cursor only passes are not fetched."""
 NO_PHOTO = Content.assemble(("no photo yet", "$wire-ink"))
-UNAVAILABLE = Content.assemble(("the photo cannot be had now", "$wire-ink"))
+UNAVAILABLE = Content.assemble(("the photo cannot be loaded now", "$wire-ink"))
 BROKEN = Content.assemble(("its photo cannot be shown", "$wire-ink"))
 
 

@@ -30,7 +30,7 @@ class RestaurantList(RowList):
         self._baskets = baskets
         self.known: Address | None = None
         """The delivery address of the profile."""
-        self.message = Content.assemble(("Reading the restaurants …", "$wire-ink"))
+        self.message = Content.assemble(("Loading restaurants…", "$wire-ink"))
 
     def row_ids(self) -> Sequence[str]:
         """The restaurants, as the server lists them."""
@@ -85,7 +85,7 @@ async def load_for(rows: RowList, ask: Callable[[], Awaitable[ResultT]]) -> Resu
     def show(error: ClientError, wait: float | None) -> None:
         if isinstance(error, SignedOut):
             return
-        again = "Esc leads back." if wait is None else "Trying again by itself; esc leads back."
+        again = "Esc goes back." if wait is None else "Retrying; esc goes back."
         rows.message = Content.assemble(
             ("✕ ", "bold $error"), message_for(error), (f"\n{again}", "$wire-ink")
         )

@@ -51,11 +51,9 @@ class Breadcrumb(Static):
 SNUG_COLUMNS = 76
 MEDIUM_COLUMNS = 92
 """From this width on the window is `-medium`."""
-SENDING = "Sending …  esc stops"
-STOPPED = "Stopped, perhaps too late."
-FIRST_ARRIVED = (
-    "Your basket had arrived the first time. It is your order, without the later changes."
-)
+SENDING = "Sending…  esc stops"
+STOPPED = "Stopped, but it may have arrived."
+FIRST_ARRIVED = "Your first attempt had arrived: it is your order, without the later changes."
 
 
 class NewOrderScreen(Dialog[Order]):
@@ -204,7 +202,7 @@ class NewOrderScreen(Dialog[Order]):
         self._baskets[basket.restaurant.id] = basket
         menu = self.query_one(MenuList)
         menu.show([], basket)
-        menu.message = Content.assemble(("Reading the menu …", "$wire-ink"))
+        menu.message = Content.assemble(("Loading the menu…", "$wire-ink"))
         self.query_one(BasketSummary).show(basket)
         self._show_page("dishes")
 
@@ -345,7 +343,7 @@ class NewOrderScreen(Dialog[Order]):
             self.show_status(" ".join(changes), "warning")
             self._ask(basket, changes, before)
         elif menu_refused:
-            self.show_status("The menu has changed meanwhile. Look at the basket, then send it.")
+            self.show_status("The menu has changed. Check the basket, then send it.")
 
     def _ask(self, basket: Basket, changes: list[str], before: int) -> None:
         """Show what has changed since it was sent, and ask whether to order anyway."""

@@ -1,6 +1,6 @@
 """The selected order below the table: what, when, and its steps."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -12,6 +12,7 @@ from textual.widget import Widget
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.format import clock_time, fit, human_money
 from tui.common.sanitize import plain
+from tui.common.services import services_of
 from tui.common.widgets.stepper import Stepper
 from tui.customer.orders.format import (
     arrival,
@@ -74,7 +75,7 @@ class OrderHeading(OrderLines):
         order = self.order
         if order is None:
             return [Content("")]
-        now = datetime.now(UTC)
+        now = services_of(self).session.server_now()
         when = arrival(order, now)
         if order.eta and not order.status.terminal:
             minutes = in_minutes(order.eta, now)

@@ -1,6 +1,6 @@
 """The dialogs of an order: everything about it, and cancelling it."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.cells import cell_len
@@ -109,7 +109,7 @@ class OrderScreen(Dialog[str]):
         if order is None:
             self.dismiss(None)
             return
-        now = datetime.now(UTC)
+        now = self.services.session.server_now()
         left, right = self.query_one("#left", Static), self.query_one("#right", Static)
         widths = left.size.width or 44, right.size.width or 44
         shown = (order, int(now.timestamp() / CLOCK_SECONDS), widths)
@@ -165,7 +165,7 @@ def _labelled(
 
 
 def _facts(order: Order, now: datetime, width: int) -> Content:
-    driver = "none" if order.status.terminal else "not named yet"
+    driver = "none" if order.status.terminal else "not assigned yet"
     if order.driver:
         driver = f"{plain(order.driver.name)}, {plain(order.driver.vehicle)}"
     lines = _labelled("To", plain(order.address.text), width)
@@ -219,7 +219,7 @@ class CancelScreen(Dialog[str]):
             box.border_title = Content(f"Cancel order #{order.number:04d}?")
             box.border_subtitle = "esc keeps it"
             yield Static(self._question(), markup=False)
-            yield Input(id="reason", compact=True, max_length=500, placeholder="why, if you like")
+            yield Input(id="reason", compact=True, max_length=500, placeholder="why (optional)")
             with Horizontal():
                 yield Button("Keep it", id="keep", compact=True)
                 yield Button("Cancel the order", id="cancel", variant="error", compact=True)
@@ -231,8 +231,8 @@ class CancelScreen(Dialog[str]):
     def _question(self) -> str:
         order = self._order
         return (
-            f"{plain(order.restaurant.name)}, {euros(order.total_cents)}. They have not begun to "
-            "cook. Once they have, it cannot be cancelled."
+            f"{plain(order.restaurant.name)}, {euros(order.total_cents)}. They have not started "
+            "cooking. Once they have, it cannot be cancelled."
         )
 
     def _refresh(self) -> None:

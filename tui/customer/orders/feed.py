@@ -1,4 +1,8 @@
-"""Keeps the store current: reads pages of orders, polls the open ones, reports what changes."""
+"""Keeps the store current: reads pages of orders, polls for changes, reports new statuses.
+
+One held request brings every change of any order, whichever window made it, and with each its new
+arrival; one more for each open order brings its status.
+"""
 
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Protocol
@@ -6,15 +10,15 @@ from typing import TYPE_CHECKING, Protocol
 from server.features.orders.schemas import Order, TrackedStatus
 from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.meter import Pattern
-from tui.common.client.retry import retry
+from tui.common.client.retry import retry, sync_loop
 from tui.common.format import message_for
 from tui.common.sanitize import plain
 from tui.customer.orders.model import OrderStore
 
 if TYPE_CHECKING:
     from tui.common.client.api import Api
-    from tui.common.client.long_polling import StatusPoll
-    from tui.common.client.meter import Meter, Wire
+    from tui.common.client.long_polling import OrdersPoll, StatusPoll
+    from tui.common.client.meter import Meter
     from tui.common.client.session import Session
 
 
@@ -45,29 +49,38 @@ class OrderFeed:
         store: OrderStore,
         api: "Api",
         session: "Session",
-        wire: "Wire",
+        meter: "Meter",
         listener: FeedListener,
     ) -> None:
+        """`meter` is that of the request which brings every change."""
+        self.meter = meter
         self.store = store
-        self.tracker = OrderTracker(listener.work, session, wire, self._on_status, self._on_refused)
+        self.tracker = OrderTracker(
+            listener.work, session, meter, self._on_status, self._on_refused
+        )
         self.error = ""
         """Why the newest orders cannot be read."""
         self.older_error = ""
         """Why the page after the oldest cannot be read."""
         self.loading_older = False
         self._api = api
+        self._session = session
+        self._changes: OrdersPoll | None = None
         self._listener = listener
         self._unreported: set[str] = set()
         """Ids of orders whose new status was not reported yet."""
 
     def reload(self) -> None:
-        """Read the newest orders; retry until there is an answer."""
+        """Read the newest orders and follow every change from there."""
         self.tracker.retry_refused()
-        self._listener.work(self._load(), "orders-load")
+        self._listener.work(self._run(), "orders")
 
-    def check_for_new(self) -> None:
-        """Read them if the newest one is not known: another window may have placed it."""
-        self._listener.work(self._check_for_new(), "orders-check")
+    def drop_connection(self) -> bool:
+        """Drop all held requests, which are sent again; False if there is none."""
+        tracked = self.tracker.drop_connections()
+        if self._changes is not None:
+            self._changes.drop_connection()
+        return tracked or self._changes is not None
 
     def load_older(self) -> None:
         """Read one more page of older orders, unless one is being read."""
@@ -92,30 +105,43 @@ class OrderFeed:
         except ClientError:
             return
 
-    async def _load(self) -> None:
-        try:
-            page = await retry(self._api.orders, on_error=self._on_load_error)
-        except ClientError:
-            return
+    async def _run(self) -> None:
+        await sync_loop(self._read, self._follow, meter=self.meter, on_error=self._on_error)
+
+    async def _read(self) -> str:
+        # First: what is placed in between is on the page.
+        still_open = await self._api.open_orders()
+        page = await self._api.orders()
         first = not self.store.loaded
         self.error = self.older_error = ""
-        self.store.put_first_page(page)
+        self.store.put_first_page(page, still_open)
         self._listener.request_redraw()
         if first:
             self._listener.on_loaded()
+        return page.cursor
 
-    def _on_load_error(self, error: ClientError, _wait: float | None) -> None:
+    async def _follow(self, cursor: str) -> None:
+        from tui.common.client.long_polling import OrdersPoll
+
+        async with OrdersPoll(self._session, self.meter, cursor) as self._changes:
+            try:
+                async for page in self._changes:
+                    for order in page.items:
+                        self._on_changed(order)
+            finally:
+                self._changes = None
+
+    def _on_changed(self, order: Order) -> None:
+        known = self.store.get(order.id)
+        if known is not None and known.version < order.version and known.status != order.status:
+            self._unreported.add(order.id)
+        self.put(order)
+        self._report(order.id)
+
+    def _on_error(self, error: ClientError, _wait: float | None) -> None:
         if not isinstance(error, SignedOut):
             self.error = message_for(error)
             self._listener.request_redraw()
-
-    async def _check_for_new(self) -> None:
-        try:
-            page = await self._api.orders(limit=1)
-        except ClientError:
-            return  # the next check may succeed
-        if self.store.loaded and any(self.store.get(order.id) is None for order in page.items):
-            self.reload()
 
     async def _load_older(self) -> None:
         cursor = self.store.older
@@ -177,20 +203,20 @@ class OrderTracker:
     """The long poll and meter of each open order. `on_status` is called with every answer.
 
     A poll ends with a terminal status. When the server refuses it for good it ends too, and
-    `on_refused` is called with the order's id and the reason.
+    `on_refused` is called with the order's id and the reason. All polls are cut with `line`.
     """
 
     def __init__(
         self,
         work: Work,
         session: "Session",
-        wire: "Wire",
+        line: "Meter",
         on_status: Callable[[TrackedStatus], None],
         on_refused: Callable[[str, str], None],
     ) -> None:
         self._work = work
         self._session = session
-        self._wire = wire
+        self._line = line
         self._on_status = on_status
         self._on_refused = on_refused
         self._polls: dict[str, StatusPoll] = {}
@@ -207,7 +233,8 @@ class OrderTracker:
 
         # Every restaurant counts its own orders, so a number alone is ambiguous.
         name = plain(f"#{order.number:04d} {order.restaurant.name}")
-        meter = self._wire.meter(name, Pattern.LONG_POLL)
+        meter = self._session.wire.meter(name, Pattern.LONG_POLL)
+        meter.line = self._line
         self._meters[order.id] = meter
         # Sent without the known status, the first poll is answered at once: the order may have
         # changed since it was read, and it gives a round trip to measure.
@@ -226,12 +253,11 @@ class OrderTracker:
         """Whether that order is being polled."""
         return order_id in self._polls
 
-    def drop_connection(self, order_id: str) -> bool:
-        """Drop the held request of that order; False if it is not polled."""
-        poll = self._polls.get(order_id)
-        if poll is not None:
+    def drop_connections(self) -> bool:
+        """Drop all held requests; False if there is none."""
+        for poll in self._polls.values():
             poll.drop_connection()
-        return poll is not None
+        return bool(self._polls)
 
     async def _run(self, order_id: str) -> None:
         poll = self._polls[order_id]

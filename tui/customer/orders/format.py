@@ -6,7 +6,7 @@ from math import ceil
 from textual.content import Content
 
 from server.features.orders.schemas import STEPS, Order, OrderStatus, TimelineEntry
-from tui.common.format import clock_time
+from tui.common.format import clock_time, loading_message
 from tui.common.sanitize import plain
 from tui.common.widgets.stepper import STEP_OF
 from tui.common.widgets.stepper import STEPS as STEP_NAMES
@@ -123,14 +123,8 @@ def most_urgent(open_orders: list[Order]) -> Order | None:
 
 def empty_message(store: OrderStore, error: str) -> Content:
     """What an empty table says."""
-    if error and not store.loaded:
-        return Content.assemble(
-            ("✕ ", "bold $error"),
-            plain(error),
-            ("\nTrying again by itself; r tries now.", "$wire-ink"),
-        )
     if not store.loaded:
-        return Content.assemble(("Reading your orders …", "$wire-ink"))
+        return loading_message("Loading your orders…", error)
     return Content.assemble("No orders yet. Press ", ("n", "bold $primary"), " to order.")
 
 
@@ -183,5 +177,5 @@ def footer(store: OrderStore, loading: bool, error: str) -> Content:
     more = "+" if store.older is not None else ""
     words = f"{open_count} open · {len(store) - open_count}{more} past"
     if loading:
-        words += " · reading older ones"
+        words += " · loading older ones"
     return Content.assemble((words, "$wire-ink"))

@@ -23,6 +23,8 @@ class OrderStore:
         """Whether the first page has been read."""
         self.revision = 0
         self._open: set[str] = set()
+        self._older_open: list[str] = []
+        """Open orders that are older than all pages read; the last rows until their page is."""
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -57,8 +59,8 @@ class OrderStore:
             self._set_order([order.id, *self._ids])
         self._update([order])
 
-    def put_first_page(self, page: OrderPage) -> None:
-        """Store the first page, also when it is read again.
+    def put_first_page(self, page: OrderPage, still_open: Sequence[Order] = ()) -> None:
+        """Store the first page and all open orders, also when they are read again.
 
         Where it does not overlap with the known orders, those are dropped, so that none are missing
         in between.
@@ -68,6 +70,7 @@ class OrderStore:
             self._orders.clear()
             self._ids = []
             self._open.clear()
+            self._older_open = []
             self.older = page.next
         self.loaded = True
         listed = [order.id for order in page.items]
@@ -75,14 +78,20 @@ class OrderStore:
         on_page = set(listed)
         others = [one for one in self._ids if one not in on_page]
         ahead = [one for one in others if self._rows[one] < first]  # placed while it was read
+        stored = {*listed, *self._orders}
+        kept = [one for one in self._older_open if one not in on_page]
+        self._older_open = [*kept, *(one.id for one in still_open if one.id not in stored)]
         self._set_order([*ahead, *listed, *others[len(ahead) :]])
-        self._update(page.items)
+        self._update([*still_open, *page.items])
 
     def put_older_page(self, page: OrderPage) -> None:
         """Store the page that `older` led to."""
         self.older = page.next
-        new = [order.id for order in page.items if order.id not in self._orders]
-        self._set_order([*self._ids, *new])
+        listed = [order.id for order in page.items]
+        reached = set(self._older_open) & set(listed)
+        self._older_open = [one for one in self._older_open if one not in reached]
+        new = [one for one in listed if one not in self._orders or one in reached]
+        self._set_order([*(one for one in self._ids if one not in reached), *new])
         self._update(page.items)
 
     def apply_status(self, tracked: TrackedStatus) -> bool:
@@ -97,7 +106,7 @@ class OrderStore:
             self.revision += 1
         return moved
 
-    def _update(self, orders: list[Order]) -> None:
+    def _update(self, orders: Sequence[Order]) -> None:
         for order in orders:
             known = self._orders.get(order.id)
             if known is None or known.version <= order.version:
@@ -105,8 +114,9 @@ class OrderStore:
         self.revision += 1
 
     def _set_order(self, ids: list[str]) -> None:
-        self._ids = ids
-        self._rows = {order_id: row for row, order_id in enumerate(ids)}
+        last = set(self._older_open)
+        self._ids = [*(one for one in ids if one not in last), *self._older_open]
+        self._rows = {order_id: row for row, order_id in enumerate(self._ids)}
 
     def _store_order(self, order: Order) -> None:
         self._orders[order.id] = order

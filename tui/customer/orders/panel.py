@@ -1,7 +1,6 @@
 """The customer's panel "Orders": the table, the selected order, and what can be done with it."""
 
 from collections.abc import Callable, Coroutine, Iterable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -43,7 +42,7 @@ class OrdersPanel(Panel):
         ("n", "new order"),
         ("enter", "details of an order"),
         ("o", "order the same again"),
-        ("c", "cancel, until they cook"),
+        ("c", "cancel, before they cook"),
         ("/", "filter the orders; esc clears"),
         ("r", "refresh"),
     )
@@ -65,8 +64,8 @@ class OrdersPanel(Panel):
     def body(self) -> ComposeResult:
         """The table, and the selected order below it."""
         # Here, not in start(): the table may ask for a redraw before.
-        self.feed = OrderFeed(self.store, self.api, self.session, self.wire, self)
-        table = OrderTable(self.store)
+        self.feed = OrderFeed(self.store, self.api, self.session, self.meter, self)
+        table = OrderTable(self.store, self.session.server_now)
         yield OrderTableHeader(table)
         yield table
         yield FilterField()
@@ -85,10 +84,6 @@ class OrdersPanel(Panel):
         names = ", ".join(plain(basket.restaurant.name) for basket in filled)
         baskets = "Your baskets" if len(filled) > 1 else "Your basket"
         return f"{baskets} at {names} would be lost."
-
-    def refresh_remote(self) -> None:
-        """Check whether another window has placed an order."""
-        self.feed.check_for_new()
 
     @property
     def order(self) -> Order | None:
@@ -116,7 +111,7 @@ class OrdersPanel(Panel):
         if order.status is OrderStatus.CANCELLED and order.id in self._own_cancels:
             return
         self.notify(
-            status_message(order, datetime.now(UTC)),
+            status_message(order, self.session.server_now()),
             title=order_title(order),
             severity="warning" if order.status is OrderStatus.CANCELLED else "information",
         )
@@ -124,7 +119,7 @@ class OrdersPanel(Panel):
     def on_refused(self, order: Order, reason: str) -> None:
         """Report that this order is not followed any more, and why."""
         self.notify(
-            f"Not followed any more: {reason} Press r to retry.",
+            f"No longer updated: {reason} Press r to retry.",
             title=order_title(order),
             severity="warning",
         )
@@ -140,7 +135,7 @@ class OrdersPanel(Panel):
     def redraw(self) -> None:
         """Draw what has changed."""
         self.redraw_in(OPEN_SECONDS if self.store.open() else CLOCK_SECONDS)
-        table, feed, now = self._table, self.feed, datetime.now(UTC)
+        table, feed, now = self._table, self.feed, self.session.server_now()
         feed.track_open()
         table.message = orders_format.empty_message(self.store, feed.error)
         table.redraw()
@@ -162,9 +157,10 @@ class OrdersPanel(Panel):
             feed.load_older()
 
     def _show_tracked_meter(self, order: Order | None) -> None:
-        """The wire line shows the poll that `x` cuts."""
+        """The wire line shows the poll of an open order, else the one for every change."""
         followed = self._tracked_order(order)
-        self.show_meter(self.feed.tracker.meter_of(followed.id) if followed is not None else None)
+        polled = None if followed is None else self.feed.tracker.meter_of(followed.id)
+        self.show_meter(polled or self.feed.meter)
 
     def _tracked_order(self, order: Order | None) -> Order | None:
         """The selected order if it is polled, else the newest that is."""
@@ -178,13 +174,9 @@ class OrdersPanel(Panel):
 
     # -- keys
 
-    def drop_connection(self) -> None:
-        """Drop the held request of the selected order, or of the newest open one."""
-        order = self._tracked_order(self._table.order)
-        if order is None or not self.feed.tracker.drop_connection(order.id):
-            self.notify(
-                "No order is open, so no request is held. Press n to order.", title=self.TITLE
-            )
+    def drop_connection(self) -> bool:
+        """Drop all held requests: one brings every change, one more each open order's status."""
+        return self.feed.drop_connection()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Disable the keys that the selected order does not allow."""
@@ -207,7 +199,7 @@ class OrdersPanel(Panel):
         if order.status in CANCELLABLE:
             yield SystemCommand("Cancel the order", name, self.action_cancel_order)
 
-    def action_retry(self) -> None:
+    def reload(self) -> None:
         """Read the newest orders again."""
         self.feed.reload()
 
@@ -234,8 +226,8 @@ class OrdersPanel(Panel):
                 self._open_again(order)
 
         words = (
-            f"You have begun a basket of {existing.count} at {plain(order.restaurant.name)}. "
-            "The dishes of this order would take its place."
+            f"You have a basket of {existing.count} at {plain(order.restaurant.name)}. "
+            "The dishes of this order would replace it."
         )
         self.app.push_screen(
             ConfirmScreen("Order again", words, yes="Replace it", no="Keep it"), answered
@@ -251,16 +243,14 @@ class OrdersPanel(Panel):
             if any(basket.unconfirmed for basket in self.baskets.values()):
                 self.feed.reload()  # it may have arrived after all
             return
-        known = order.id in self.store
         self.feed.put(order)
         self.query_one(FilterField).clear()
         self._table.highlight(order.id)
         self._table.focus()
-        if not known:
-            self.notify(
-                f"Sent to {plain(order.restaurant.name)}. Waiting for the restaurant to accept.",
-                title=f"Order #{order.number:04d} placed",
-            )
+        self.notify(
+            f"Sent to {plain(order.restaurant.name)}. Waiting for the restaurant to accept.",
+            title=f"Order #{order.number:04d} placed",
+        )
 
     @on(RowList.OptionSelected)
     def show_details(self) -> None:

@@ -1,7 +1,7 @@
 """The table of orders: number, restaurant, status, total, age."""
 
-from collections.abc import Hashable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Hashable, Sequence
+from datetime import datetime
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -27,9 +27,11 @@ class OrderTable(RowList):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Details")]
 
-    def __init__(self, store: OrderStore) -> None:
+    def __init__(self, store: OrderStore, clock: Callable[[], datetime]) -> None:
+        """`clock` is the server's."""
         super().__init__(id="order-table")
         self.store = store
+        self._clock = clock
         self._money = 7
 
     def row_ids(self) -> Sequence[str]:
@@ -57,7 +59,7 @@ class OrderTable(RowList):
     def row_key(self, index: int) -> Hashable:
         """The order as it is now, and its age."""
         order = self.store.at(index)
-        now = datetime.now(UTC)
+        now = self._clock()
         late = is_late(order, now)
         return order.id, order.version, order.status, late, age(placed_at(order), now), self._money
 
@@ -84,7 +86,7 @@ class OrderTable(RowList):
         """One order."""
         order = self.store.at(index)
         number, name, status, money, aged = self._cells(width)
-        now = datetime.now(UTC)
+        now = self._clock()
         glyph, word, ink = STATUS_LOOKS[order.status]
         if is_late(order, now):
             word, ink = f"{word} !", "$warning"

@@ -2,7 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import ClassVar, TypeVar, cast
 
 from textual import on
@@ -16,7 +16,6 @@ from server.features.announcements.schemas import Announcement, Audience, NewAnn
 from server.features.shared.schemas import Actor
 from tui.common.announcements import format as announcement_text
 from tui.common.dialogs.base import Dialog
-from tui.common.format import field_of, message_for
 from tui.common.widgets.status_line import StatusLine
 
 LIFETIMES: tuple[tuple[str, timedelta | None], ...] = (
@@ -147,7 +146,7 @@ class ComposeScreen(Dialog[Announcement]):
         draft = self._draft
         with Vertical(classes="box") as box:
             box.border_title = "Announce"
-            box.border_subtitle = "tab goes on · ^s announces · esc keeps it for later"
+            box.border_subtitle = "tab next field · ^s announces · esc keeps it for later"
             with Horizontal(classes="row -close"):
                 yield Label("Title")
                 yield Input(draft.title, id="title", compact=True, max_length=TITLE_CHARACTERS)
@@ -219,24 +218,17 @@ class ComposeScreen(Dialog[Announcement]):
 
     async def _send(self) -> None:
         api = self.services.api
-        self.show_status("◌ sending …", "info")
+        self.show_status("◌ sending…", "info")
         try:
             new, key = self._draft.attempt(self.services.session.server_now())
             made = await api.announce(new, key)
         except Exception as error:
-            words = message_for(error)
-            if self.is_attached:
-                self.show_status(words)
-                self._focus_field(field_of(error))
+            self.show_error(error)
             return
         finally:
             self._sending = False
         if self.is_attached:
             self.dismiss(made)
-
-    def _focus_field(self, field: str | None) -> None:
-        if field in ("title", "body"):
-            self.query_one(f"#{field}").focus()
 
     def _show(self) -> None:
         """How it will look in the list."""
@@ -244,7 +236,7 @@ class ComposeScreen(Dialog[Announcement]):
         width = preview.content_size.width
         if width <= 0:
             return
-        now = datetime.now(UTC)
+        now = self.services.session.server_now()
         draft = self._draft
         seen = Announcement(
             id="",

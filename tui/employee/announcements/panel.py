@@ -81,7 +81,7 @@ class EmployeeAnnouncementsPanel(AnnouncementsPanel):
     def commands(self) -> Iterable[SystemCommand]:
         """What the palette offers of it."""
         yield from super().commands()
-        words = "Go on with what you have begun" if not self.draft.is_empty else "To whom you like"
+        words = "Continue your draft" if not self.draft.is_empty else "Choose who reads it"
         yield SystemCommand("Announce something", words, self.action_compose)
         if (at_cursor := self.rows.at_cursor) is not None:
             yield SystemCommand(
@@ -101,7 +101,7 @@ class EmployeeAnnouncementsPanel(AnnouncementsPanel):
     def _composed(self, made: Announcement | None) -> None:
         if made is None:
             if not self.draft.is_empty:
-                self.notify("Not sent. Press n to go on with it.", title="Announcement kept")
+                self.notify("Not sent. Press n to continue it.", title="Announcement kept")
             return
         self.draft = Draft()
         if self.store.add(made, self.session.server_now()):
@@ -122,7 +122,7 @@ class EmployeeAnnouncementsPanel(AnnouncementsPanel):
                 self.start_worker(self._withdraw(announcement), f"withdraw-{announcement.id}")
 
         words = (
-            f"“{announcement.title}” goes from every window of {announcement.audience},"
+            f"“{announcement.title}” disappears from every window of {announcement.audience},"
             " read or not. This can't be undone."
         )
         self.app.push_screen(
@@ -146,7 +146,7 @@ class EmployeeAnnouncementsPanel(AnnouncementsPanel):
         """How many have read it: `━━━━╌╌╌╌ 12 of 40 have read it`."""
         count = self.acks.count_of(announcement.id)
         if count is None:
-            return Content.assemble(INDENT, ("counting …", "$wire-ink"))
+            return Content.assemble(INDENT, ("counting…", "$wire-ink"))
         share = count.acknowledged / count.audience_size if count.audience_size else 0.0
         filled = round(min(1.0, share) * BAR_CELLS)
         words = f"{count.acknowledged} of {count.audience_size} have read it"

@@ -12,7 +12,7 @@ from tui.common.tracking.tracker import DriverTracker
 from tui.employee.drivers.feed import DriversFeed
 from tui.employee.drivers.model import Activity, DriverList, DriverState, most_urgent
 
-LOADING = "Reading the drivers …"
+LOADING = "Loading drivers…"
 EMPTY = "This restaurant has no drivers. The server's administrator adds them."
 ACTIVITY_LOOKS: dict[Activity, tuple[str, str]] = {
     Activity.FREE: ("○", "wire-ink"),
@@ -30,14 +30,14 @@ def empty_message(feed: DriversFeed) -> str:
         return EMPTY
     if not feed.error:
         return LOADING
-    return feed.error + (" r tries again." if feed.over else " Trying again by itself.")
+    return feed.error + (" r retries." if feed.over else " Retrying.")
 
 
 def stale_message(feed: DriversFeed) -> str:
     """The warning above a list that may be out of date; "" for one that is not."""
     if not feed.loaded or not feed.error:
         return ""
-    return f"◌ The drivers could not be read again: {feed.error}"
+    return f"◌ The drivers could not be refreshed: {feed.error}"
 
 
 def no_location(state: DriverState) -> str:
@@ -82,7 +82,7 @@ def location_age(state: DriverState, now: datetime) -> tuple[str, str]:
 def trip_status(planner: TripPlanner) -> tuple[str, bool]:
     """What a simulated trip is doing, and whether it is failing."""
     if planner.stopping:
-        return "simulated: stopping …", False
+        return "simulated: stopping…", False
     if planner.error is not None:
         return f"simulated, failing: {plain(planner.error.message)}", True
     stop = planner.destination

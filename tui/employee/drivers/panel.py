@@ -41,6 +41,7 @@ class DriversPanel(Panel):
 
     TITLE = "Drivers"
     PATTERN = Pattern.SSE
+    NOTHING_TO_CUT = "No driver is being tracked; nothing to cut."
     REDRAW_SECONDS = 0.2
     CARD_BODY = (44, 18)
     KEYS = (
@@ -108,11 +109,10 @@ class DriversPanel(Panel):
         if self.controller is not None:
             self.controller.close()
 
-    def drop_connection(self) -> None:
+    def drop_connection(self) -> bool:
         """Drop the stream of the selected driver, or the poll that replaces it."""
         tracker = self.controller.tracker_of(self.state) if self.controller is not None else None
-        if tracker is None or not tracker.drop_connection():
-            self.notify("No driver is being tracked; nothing to cut.", title=self.TITLE)
+        return tracker is not None and tracker.drop_connection()
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the command palette offers."""
@@ -128,7 +128,7 @@ class DriversPanel(Panel):
                 "Along the streets, to the doors and back",
                 self.action_simulate,
             )
-        yield SystemCommand("Refresh the drivers", "Read the list again now", self.action_retry)
+        yield SystemCommand("Refresh the drivers", "Refresh the list now", self.action_retry)
 
     def redraw(self) -> None:
         """Apply the board, then draw list, map, card and edge."""
@@ -191,7 +191,7 @@ class DriversPanel(Panel):
         self.app.stylesheet.update_nodes([self, self.view, self.map])
         self.screen.set_focus(self.view if on_map else self.map)
 
-    def action_retry(self) -> None:
+    def reload(self) -> None:
         """Read the drivers again now."""
         if self.controller is not None:
             self.controller.reload()

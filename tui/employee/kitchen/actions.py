@@ -75,7 +75,7 @@ class OrderActions:
         elif order.status is OrderStatus.PLACED:
             self.step(order)
         else:
-            self._host.toast(f"#{order.number} is cooked already; its time is the driver's now.")
+            self._host.toast(f"#{order.number} is cooked already; only the driver can be late now.")
 
     def change_driver(self, order: Order) -> None:
         """Assign a driver, or another one."""
@@ -139,7 +139,7 @@ class OrderActions:
                 self._host.toast(f"#{order.number}: {refusal.message}", error=True)
         except ClientError as error:
             self._host.toast(
-                f"#{order.number} may be unchanged: {error.message} Look at it and try again.",
+                f"#{order.number} may not have changed: {error.message} Check it and try again.",
                 error=True,
             )
         finally:
@@ -212,10 +212,10 @@ def conflict_message(seen: Order, present: Order, words: str) -> str:
         reason = f" ({last.reason})" if last.reason else ""
         return (
             f"{last.by.name} was quicker: {number} is now “{NAMES[present.status]}”{reason}, "
-            f"not “{NAMES[seen.status]}” any more. Nothing was changed by you."
+            f"not “{NAMES[seen.status]}” any more. You changed nothing."
         )
     driver = present.driver.name if present.driver else "nobody"
     return (
-        f"{number} has changed meanwhile: {driver} brings it now. Nothing was changed by you; "
+        f"{number} has changed meanwhile: {driver} brings it now. You changed nothing; "
         "look at it and press the key again."
     )

@@ -4,7 +4,7 @@ Hand-drawn: with an `OptionList` a column, a redraw of 60 changed cards took 46 
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -42,7 +42,8 @@ class BoardView(Widget, can_focus=True):
     class CursorMoved(Message):
         """The employee has moved the cursor."""
 
-    def __init__(self, board: OrderBoard, cursor: Cursor) -> None:
+    def __init__(self, board: OrderBoard, cursor: Cursor, clock: Callable[[], datetime]) -> None:
+        """`clock` is the server's."""
         super().__init__(id="board")
         self.board = board
         self.cursor = cursor
@@ -52,7 +53,7 @@ class BoardView(Widget, can_focus=True):
         """Orders whose change is on its way to the server."""
         self.blink_on = False
         """In the bright half of blinking."""
-        self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self._clock = clock
         self._renderer = BoardRenderer(board, cursor)
         self._inks: Inks | None = None
         self._rendered: RenderedBoard | None = None
@@ -134,7 +135,7 @@ class BoardView(Widget, can_focus=True):
         state = BoardState(
             width,
             height,
-            self.clock(),
+            self._clock(),
             self.message,
             self.has_focus,
             self.blink_on,

@@ -1,7 +1,7 @@
 """The kitchen's dialogs: minutes, reason, driver, and a whole order."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -85,7 +85,7 @@ class AcceptScreen(Dialog[int]):
         if minutes is None:
             words = Content.assemble((f"minutes: 1 to {MOST}", "$warning"))
         else:
-            end = datetime.now(UTC) + timedelta(minutes=minutes)
+            end = self.services.session.server_now() + timedelta(minutes=minutes)
             usual = " · as usual" if minutes == self._minutes else ""
             words = Content(f"minutes: at {hours_minutes(end)}{usual}")
         self.query_one("#until", Static).update(words)
@@ -109,7 +109,7 @@ REJECTIONS = (
     "We are too busy right now.",
     "A dish you ordered is sold out.",
     "We are closing for today.",
-    "Your address is too far for us.",
+    "Your address is too far away for us.",
 )
 CANCELLATIONS = (
     "Something went wrong in the kitchen.",
@@ -188,7 +188,7 @@ class DriverScreen(Dialog[str]):
         with Vertical(classes="box") as box:
             box.border_title = Content(f"{self._verb} #{self._order.number}?")
             box.border_subtitle = "enter chooses · esc closes"
-            yield Static("Looking who is free …", id="words", markup=False)
+            yield Static("Checking who is free…", id="words", markup=False)
             options = OptionList(id="drivers")
             options.styles.height = "auto"
             yield options
@@ -289,4 +289,5 @@ class OrderScreen(Dialog[None]):
         self._order = self._present() or self._order
         static = self.query_one("#order", Static)
         width = static.content_size.width or WIDTH
-        static.update(Content("\n").join(format_order(self._order, datetime.now(UTC), width)))
+        now = self.services.session.server_now()
+        static.update(Content("\n").join(format_order(self._order, now, width)))

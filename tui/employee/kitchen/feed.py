@@ -1,12 +1,12 @@
 """Keeps the board current: a snapshot of the open orders, then every event after it."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from server.features.orders.schemas import Order, OrderPage
+from server.features.orders.schemas import Order
 from server.features.restaurants.schemas import Restaurant
 from tui.common.client.errors import ClientError
 from tui.common.client.log_feed import LogFeed
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PAGE = 200
 LOOK_BACK = timedelta(hours=36)
-"""A page of the history that has no open order and is older than this is the last one read."""
+"""How much of the history is read, for what was done today."""
 EVENTS = frozenset({"order.placed", "order.updated", "order.cancelled", "driver.assigned"})
 
 
@@ -84,17 +84,23 @@ class KitchenFeed(LogFeed):
         self._changed()
 
     async def _read(self) -> str:
-        horizon = datetime.now(UTC) - LOOK_BACK
+        horizon = self._session.server_now() - LOOK_BACK
         page = await self._api.orders(limit=PAGE)
         # The first page's cursor is the oldest: the stream repeats what the later pages have, and
         # the board drops what it has already.
         cursor = page.cursor
         found = list(page.items)
-        while page.next is not None and not _is_past(page, horizon):
+        if page.next is not None:
+            found += await self._api.open_orders()
+        while page.next is not None and page.items and page.items[-1].timeline[0].at >= horizon:
             page = await self._api.orders(before=page.next, limit=PAGE)
             found += page.items
+        newest: dict[str, Order] = {}
+        for order in found:
+            if order.id not in newest or newest[order.id].version < order.version:
+                newest[order.id] = order
         self.apply_events()
-        self._board.replace(found)
+        self._board.replace(newest.values())
         self.loaded = True
         self.error = ""
         self._changed()
@@ -114,9 +120,3 @@ def _key(data: str) -> str:
     """The order that an event is about, without parsing it: the id comes first."""
     start = '{"id":"'
     return data[: data.find('"', len(start))] if data.startswith(start) else data
-
-
-def _is_past(page: OrderPage, horizon: datetime) -> bool:
-    if any(not order.status.terminal for order in page.items):
-        return False
-    return not page.items or page.items[-1].timeline[0].at < horizon

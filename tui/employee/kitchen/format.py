@@ -13,10 +13,10 @@ from tui.common.sanitize import plain
 from tui.employee.kitchen.model import COLUMNS, NAMES, OrderBoard, Urgency, deadline, due
 
 NO_RESTAURANT = (
-    "This account works for no restaurant, so there are no orders to show. "
-    "Whoever runs the server puts it right with `python -m server add-employee`."
+    "This account belongs to no restaurant, so there are no orders to show. "
+    "The server's administrator can mend that with `python -m server add-employee`."
 )
-LOADING = "Reading the open orders …"
+LOADING = "Loading open orders…"
 EMPTY = "No open orders. A new one appears here by itself, and rings."
 COOKING = (OrderStatus.ACCEPTED, OrderStatus.PREPARING)
 
@@ -27,7 +27,7 @@ def empty_message(loaded: bool, error: str, stopped: bool) -> str:
         return EMPTY
     if not error:
         return LOADING
-    return error if stopped else f"{error} Trying again by itself."
+    return error if stopped else f"{error} Retrying."
 
 
 def cancelled_message(order: Order) -> str:
@@ -210,7 +210,7 @@ def people(order: Order, width: int) -> list[Content]:
         words = fit(f"▸ {plain(driver.name)}, {plain(driver.vehicle)}", width)
         lines.append(Content.assemble((words, "$secondary")))
     elif order.status is OrderStatus.READY:
-        lines.append(Content.assemble((fit("▸ no driver yet: d names one", width), "$wire-ink")))
+        lines.append(Content.assemble((fit("▸ no driver yet: d assigns one", width), "$wire-ink")))
     return lines
 
 

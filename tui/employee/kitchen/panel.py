@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Coroutine, Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import ClassVar, TypeVar
 
 from textual import events, on
@@ -72,16 +72,16 @@ class KitchenPanel(Panel):
     REDRAW_SECONDS = 0.2
     CARD_BODY = (30, 10)
     KEYS = (
-        ("←↑↓→", "go among the orders"),
+        ("←↑↓→", "choose an order"),
         ("enter", "accept, next step; clears a cancelled one"),
         ("R", "reject or cancel, with a reason"),
-        ("d", "name the driver, or another"),
+        ("d", "assign a driver, or change it"),
         ("e", "change the minutes"),
         ("space", "the whole order"),
         ("s", "menu: sold out, prices, dishes"),
         ("n", "go to the next new order"),
         ("m", "mute the bell, and back"),
-        ("r", "read the orders again"),
+        ("r", "refresh the orders"),
     )
     DEFAULT_CSS = """
     KitchenPanel {
@@ -108,7 +108,7 @@ class KitchenPanel(Panel):
         super().__init__(id=id)
         self.board = OrderBoard()
         self.cursor = Cursor(self.board)
-        self.view = BoardView(self.board, self.cursor)
+        self.view = BoardView(self.board, self.cursor, lambda: self.session.server_now())
         self.busy = self.view.busy
         self.strip = ColumnStrip(self.board, self.cursor)
         self.details = OrderDetails()
@@ -145,19 +145,18 @@ class KitchenPanel(Panel):
             self.meter,
             self.request_redraw,
         )
-        self.action_retry()
+        self.reload()
 
-    def drop_connection(self) -> None:
+    def drop_connection(self) -> bool:
         """Cut the stream; what was missed is replayed when it is back."""
-        if self.feed is None or not self.feed.drop_connection():
-            self.notify("There is no connection to cut just now.", title=self.TITLE)
+        return self.feed is not None and self.feed.drop_connection()
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the command palette offers."""
         yield SystemCommand("Menu and sold out", "Dishes, prices, what is gone", self.action_menu)
         yield SystemCommand(
             "Bell on" if self.alarm.muted else "Mute the bell",
-            "It rings until new orders are looked at",
+            "It rings until new orders are seen",
             self.action_mute,
         )
 
@@ -175,10 +174,10 @@ class KitchenPanel(Panel):
         self.view.redraw()
         self.strip.set_class(self.view.shows_all, "-hidden")
         self.strip.redraw()
-        self.details.show(self.cursor.order, datetime.now(UTC))
+        self.details.show(self.cursor.order, self.session.server_now())
         self._show_banner(now)
         self._report_cancelled()
-        self._show_status(datetime.now(UTC))
+        self._show_status(self.session.server_now())
         if unseen:
             self.redraw_in(BLINK_SECONDS)
         elif self.board.open_count or self._staleness.away(self.meter):
@@ -218,7 +217,7 @@ class KitchenPanel(Panel):
 
     # -- keys
 
-    def action_retry(self) -> None:
+    def reload(self) -> None:
         """Read the orders again, now."""
         if self.feed is not None:
             self.run_worker(self.feed.run(), group=FEED, exclusive=True, exit_on_error=False)

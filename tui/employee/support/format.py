@@ -14,8 +14,8 @@ from tui.common.sanitize import plain
 if TYPE_CHECKING:
     from tui.employee.support.queue import QueueFeed
 
-NO_CHATS = Content.assemble(("Nobody waits for support.", "$wire-ink"))
-READING = Content.assemble(("Reading the queue …", "$wire-ink"))
+NO_CHATS = Content.assemble(("Nobody is waiting for support.", "$wire-ink"))
+READING = Content.assemble(("Loading the queue…", "$wire-ink"))
 CHOOSE = Content.assemble(
     ("enter", "bold $primary"), " claims a chat,\n", ("space", "bold $primary"), " peeks at it."
 )
@@ -31,7 +31,7 @@ def words_for_empty(feed: "QueueFeed | None") -> Content:
 def why_not(chat: Chat) -> Content:
     """Why one cannot write in an open chat."""
     if chat.employee is None:
-        words = " takes it up: then you can write"
+        words = " claims it; then you can write"
         return Content.assemble(("t", "bold $primary"), (words, "$wire-ink"))
     return Content.assemble((f"{plain(chat.employee.name)} answers here.", "$wire-ink"))
 
@@ -40,7 +40,7 @@ def summary(needing: Sequence[Chat], mine: int, now: datetime, width: int) -> Co
     """A card's two lines: who needs something most, and their last words. `mine` is how many chats
     one has."""
     if not needing:
-        words = f"{mine} of yours open" if mine else "Nobody waits for support."
+        words = f"{mine} of yours open" if mine else "Nobody is waiting for support."
         return Content.assemble((words, "$wire-ink"))
     lead = needing[0]
     wait = chat_format.waiting_time(lead, now)

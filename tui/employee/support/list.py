@@ -1,7 +1,7 @@
 """The desk's queue as rows: who waits, how long, about what, and who has it."""
 
 from collections.abc import Hashable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -23,7 +23,7 @@ class QueueList(RowList):
     """A chat a row."""
 
     DEFAULT_CSS = "QueueList { height: 1fr; }"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Take up")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Claim")]
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(id="queue")
@@ -31,7 +31,7 @@ class QueueList(RowList):
         self._chats: list[Chat] = []
         self.in_view: str | None = None
         """The chat that is shown beside."""
-        self.now = datetime.now().astimezone()
+        self.now = datetime.fromtimestamp(0, UTC)
 
     def row_ids(self) -> Sequence[str]:
         """The chats, in the queue's order."""

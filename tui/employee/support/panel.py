@@ -41,15 +41,15 @@ class SupportPanel(ConversationPanel):
     TITLE = "Support"
     CARD_BODY = (44, 14)
     KEYS = (
-        ("↑ ↓", "go through the queue, or among the messages"),
-        ("enter t", "take the chat up, or go to it"),
-        ("space", "look into it without taking it up"),
+        ("↑ ↓", "choose a chat, or a message"),
+        ("enter t", "claim the chat, or go to it"),
+        ("space", "peek at it without claiming it"),
         ("w", "write"),
         ("tab", "from the queue to the messages and on"),
         ("ctrl+j", "a new line within a message"),
         ("y", "copy a message"),
-        ("c", "close the chat; o opens it again"),
-        ("e", "write again what was refused"),
+        ("c", "close the chat; o reopens it"),
+        ("e", "edit and resend what was refused"),
         ("b", "back to the queue"),
     )
     DEFAULT_CSS = """
@@ -63,11 +63,11 @@ class SupportPanel(ConversationPanel):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("t", "take", "Take up"),
+        Binding("t", "take", "Claim"),
         Binding("space", "look", "Look"),
         Binding("w", "write", "Write"),
         Binding("c", "close", "Close"),
-        Binding("o", "reopen", "Open again"),
+        Binding("o", "reopen", "Reopen"),
         Binding("e", "take_back", "Write again"),
         Binding("b", "queue", "Queue", show=False),
     ]
@@ -103,10 +103,11 @@ class SupportPanel(ConversationPanel):
 
     # -- painting
 
-    def drop_connection(self) -> None:
+    def drop_connection(self) -> bool:
         """Cut the room in view, or without one the queue's stream."""
-        if self.current is not None or self.feed is None or not self.feed.drop_connection():
-            super().drop_connection()
+        if self.current is not None or self.feed is None:
+            return super().drop_connection()
+        return self.feed.drop_connection()
 
     def redraw(self) -> None:
         """Paint what has changed."""
@@ -128,7 +129,7 @@ class SupportPanel(ConversationPanel):
         needing = [chat for chat in self.queue if self.queue.needs(chat)]
         note = Content("")
         if current is not None:
-            note = chat_format.presence(current, f"{current.chat.customer.name}, away")
+            note = chat_format.presence(current, f"{current.chat.customer.name}, offline")
         self.set_badge(len(needing), note)
         mine = sum(self.queue.is_mine(chat) and is_open(chat) for chat in self.queue)
         width = max(20, self.size.width - 4)
@@ -223,7 +224,7 @@ class SupportPanel(ConversationPanel):
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the palette offers of it."""
-        yield SystemCommand("Support queue", "Who waits for support", self.action_queue)
+        yield SystemCommand("Support queue", "Who is waiting for support", self.action_queue)
 
     def enter(self) -> None:
         """To where one writes, if a chat of one's own is in view; else to the queue."""
@@ -302,7 +303,7 @@ class SupportPanel(ConversationPanel):
         except SignedOut:
             return
         except ClientError as error:
-            self.notify(message_for(error), title="Not taken up", severity="warning")
+            self.notify(message_for(error), title="Chat not claimed", severity="warning")
             if not isinstance(error, ApiError) or error.status != 409:
                 return
             try:  # somebody was quicker: show who

@@ -69,7 +69,7 @@ def sql(database: Database) -> Sql:
 
 @pytest.fixture
 def revoked(server: LiveServer) -> Revoked:
-    """The sessions whose end was told on the topic `auth`, oldest first."""
+    """The sessions that were ended, from the topic `auth`, oldest first."""
     log = server.services[EventLog]
 
     async def read() -> list[str]:

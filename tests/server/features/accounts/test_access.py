@@ -1,4 +1,4 @@
-"""Access tokens that must not hold, on every route of the accounts that asks for one."""
+"""Invalid access tokens, on every route of the accounts that needs one."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""E-mail addresses: who registered with one can log in with it, however it is written."""
+"""E-mail addresses: people can log in with the one they registered, however it is written."""
 
 import pytest
 from hypothesis import assume, example, given, settings

@@ -1,4 +1,4 @@
-"""What no client of ours would send is answered 4xx, in a problem, by every route."""
+"""Input that no client of ours would send is answered with a 4xx problem, by every route."""
 
 import json
 from typing import Any

@@ -86,8 +86,8 @@ async def test_wrong_credentials_all_get_the_same_answer(
 @pytest.mark.usefixtures("full_hashes")
 async def test_an_unknown_email_takes_as_long_as_a_wrong_password(ada: Rest) -> None:
     async def cheapest(email: str) -> float:
-        """Seconds of the processor, hashing in its thread included: whatever else the machine has
-        to do is no part of it."""
+        """Seconds of CPU time, hashing in its thread included: other work of the machine does not
+        count."""
         took = []
         for _ in range(5):
             started = time.process_time()
@@ -173,7 +173,7 @@ async def test_the_demo_log_in_gives_the_first_of_the_role(data_dir: Path) -> No
 
 
 @pytest.mark.usefixtures("full_hashes")
-async def test_a_password_made_with_other_parameters_is_hashed_anew(
+async def test_a_password_hashed_with_other_parameters_is_hashed_again(
     ada: Rest, sql: Sql, accounts: AccountService
 ) -> None:
     import argon2

@@ -1,4 +1,4 @@
-"""Limits on log-in: by address, by account and address, and by account for all its strangers."""
+"""Limits on log-in: by address, by account and address, by account for unknown addresses."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,8 +23,8 @@ ADA = "ada@example.org"
 
 @pytest.fixture
 async def server(data_dir: Path) -> AsyncIterator[LiveServer]:
-    """Two wrong passwords are free at an address, and four of strangers at an account; an account
-    has three sessions."""
+    """Two wrong passwords are free at an address, and four from unknown addresses at an account; an
+    account has three sessions."""
     settings = settings_for(
         data_dir, login_failures=2, login_failures_per_account=4, max_sessions_per_account=3
     )
@@ -42,7 +42,7 @@ async def register(accounts: AccountService, address: str = HOME) -> Session:
 
 
 async def status_of(accounts: AccountService, email: str, password: str, address: str) -> int:
-    """What a log-in ends with: 200, or a problem's status."""
+    """The result of a log-in: 200, or a problem's status."""
     try:
         await accounts.log_in(email, password, origin(address))
     except Problem as problem:
@@ -55,7 +55,7 @@ async def guess(accounts: AccountService, addresses: list[str], email: str = ADA
 
 
 def refused(answer: Answer) -> bool:
-    """Whether it is a 429 that says when to come back."""
+    """Whether it is a 429 with a `Retry-After`."""
     if answer.status != 429:
         return False
     assert int(answer.headers["Retry-After"]) >= 1
@@ -84,13 +84,13 @@ async def test_registrations_are_limited_by_address(data_dir: Path) -> None:
         await client.log_in("0@example.org", PASSWORD)
 
 
-async def test_an_address_learns_for_few_emails_whether_they_have_an_account(
+async def test_an_address_learns_of_few_emails_whether_they_have_an_account(
     data_dir: Path,
 ) -> None:
-    """Once it has learnt of as many as it may, it is told nothing of any other."""
+    """Once it has learnt of as many as it may, it learns of no other."""
     settings = settings_for(data_dir, registrations_refused_per_hour=2)
     async with running_server(settings) as limited, Rest(limited.url) as client:
-        for number in range(4):  # what is not taken costs nothing
+        for number in range(4):  # what is refused costs nothing
             await client.another().register(f"{number}@example.org", PASSWORD)
         bodies = [
             {"email": f"{number}@example.org", "password": PASSWORD, "name": "Eve"}
@@ -103,7 +103,7 @@ async def test_an_address_learns_for_few_emails_whether_they_have_an_account(
         await client.log_in("3@example.org", PASSWORD)
 
 
-async def test_the_delay_grows_only_for_who_guesses(
+async def test_the_delay_grows_only_where_somebody_guesses(
     accounts: AccountService,
 ) -> None:
     await register(accounts)
@@ -121,12 +121,12 @@ async def test_guesses_from_many_addresses_do_not_lock_the_owner_out(
     assert await guess(accounts, strangers) == [401] * 4 + [429] * 4
     assert await status_of(accounts, ADA, PASSWORD, "203.0.113.7") == 429
     await nobody.another().log_in(ADA, PASSWORD)
-    # Who is signed in stays so, and may change the password.
+    # Sessions go on, and may change the password.
     (await ada.get("/me")).must(200)
     (await nobody.post("/auth/refresh", {"refresh_token": ada.grant["refresh_token"]})).must(200)
     change = {"current_password": PASSWORD, "new_password": "a new long password"}
     (await ada.put("/me/password", change)).must(204)
-    # After thirty days an address is a stranger's again.
+    # After thirty days an address is unknown again.
     await sql("UPDATE sign_in_addresses SET seen_at = '2020-01-01T00:00:00.000Z'")
     assert await status_of(accounts, ADA, "a new long password", "127.0.0.1") == 429
 
@@ -160,7 +160,7 @@ async def test_a_right_password_resets_the_failures(accounts: AccountService) ->
     for _ in range(3):
         assert await guess(accounts, [HOME]) == [401]
         assert await status_of(accounts, ADA, PASSWORD, HOME) == 200
-    for number in range(6):  # right ones don't count among the strangers' either
+    for number in range(6):  # right ones do not count for unknown addresses either
         assert await status_of(accounts, ADA, PASSWORD, f"192.0.2.{number}") == 200
 
 

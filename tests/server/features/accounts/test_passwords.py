@@ -51,7 +51,7 @@ async def test_a_password_is_the_same_however_its_characters_are_composed(
     assert await passwords.verify(await passwords.hash(apart), composed)
     assert await passwords.verify(await passwords.hash(composed), apart)
     assert await passwords.renewed(await passwords.hash(apart), apart) is None
-    # One of before was hashed as it had been typed.
+    # A hash from before normalisation, of the password as it was typed.
     old = passwords._hasher.hash(apart)
     assert await passwords.verify(old, apart)
     assert not await passwords.verify(old, composed)
@@ -87,7 +87,7 @@ def test_any_other_password_may_be_chosen(password: str) -> None:
     assert fault_of(password, "ada.lovelace@example.org") is None
 
 
-async def test_the_decoy_looks_like_a_present_hash(passwords: Passwords) -> None:
+async def test_the_decoy_has_the_parameters_of_a_current_hash(passwords: Passwords) -> None:
     decoy, real = module._decoy(), await passwords.hash("secret")
     assert argon2.extract_parameters(decoy) == argon2.extract_parameters(real)
     assert len(decoy) == len(real)

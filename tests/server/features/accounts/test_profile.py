@@ -1,4 +1,4 @@
-"""One's own account: profile, password, deletion."""
+"""The caller's own account: profile, password, deletion."""
 
 import asyncio
 import json
@@ -60,7 +60,7 @@ async def test_an_invalid_field_is_named(ada: Rest, change: Any, loc: list[str])
     assert (await ada.get("/me")).json == ada.grant["account"]
 
 
-async def test_changes_to_different_fields_at_once_all_stay(ada: Rest) -> None:
+async def test_simultaneous_changes_to_different_fields_all_stay(ada: Rest) -> None:
     await asyncio.gather(
         ada.patch("/me", {"name": "Ada L."}),
         ada.patch("/me", {"phone": "123"}),

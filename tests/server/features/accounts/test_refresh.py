@@ -1,4 +1,4 @@
-"""Refresh tokens: good for one exchange, and what happens after another."""
+"""Refresh tokens: valid for one exchange, and what happens after another."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ async def refresh(who: Rest, token: str | None = None, key: str | None = None) -
 
 
 async def let_pass(sql: Sql, seconds: int) -> None:
-    """Put every exchange that many seconds into the past."""
+    """Move every exchange that many seconds into the past."""
     for row in await sql("SELECT digest, spent_at FROM refresh_tokens WHERE spent_at IS NOT NULL"):
         [moved] = await sql(
             "SELECT strftime('%Y-%m-%dT%H:%M:%fZ', :at, :by) AS at",
@@ -47,7 +47,7 @@ async def test_an_exchange_renews_the_session(ada: Rest) -> None:
     assert session["refresh_token"] != ada.grant["refresh_token"]
     sid = claims_of(session["access_token"])["sid"]
     assert sid == claims_of(ada.grant["access_token"])["sid"]
-    (await ada.get("/me")).must(200)  # the old access token holds for as long as it said
+    (await ada.get("/me")).must(200)  # the old access token stays valid as long as it said
     token = session["refresh_token"]
     for _ in range(3):
         token = (await refresh(ada, token)).must(200).json["refresh_token"]
@@ -199,7 +199,7 @@ async def test_a_spent_token_is_recognised_after_it_was_deleted(
     later = to_text(now() + timedelta(minutes=5))
     await sql("DELETE FROM refresh_tokens WHERE expires_at < :later", later=later)
     assert len(await sql("SELECT * FROM refresh_tokens")) == 1
-    # A token that somebody makes up for the session is none of its.
+    # A token that somebody makes up for the session does not belong to it.
     sid = claims_of(ada.grant["access_token"])["sid"]
     assert session_of(token, JWT_SECRET) == sid
     (await refresh(ada, new_token(sid, "another secret"))).must(401)

@@ -1,4 +1,4 @@
-"""Sessions as their account sees them: listed, ended one by one or together, and not for ever."""
+"""Sessions as their account sees them: listed, ended one by one or together, limited in time."""
 
 import asyncio
 import sqlite3
@@ -142,7 +142,7 @@ async def test_a_session_ends_however_often_it_is_refreshed(ada: Rest, sql: Sql)
     grant = {"refresh_token": ada.grant["refresh_token"]}
     answer = (await ada.post("/auth/refresh", grant)).must(401)
     assert answer.json["type"] == "urn:tiffin:problem:refresh-token"
-    # It may have been the clock that leapt ahead, until somebody set it right.
+    # The clock may have jumped ahead, until somebody corrects it.
     await sql("UPDATE sessions SET created_at = :begun", begun=begun)
     await refresh(ada)
 

@@ -1,4 +1,4 @@
-"""What the tests of announcements have in common."""
+"""Shared parts of the tests of announcements."""
 
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -11,7 +11,7 @@ __all__ = ["NEWS", "announce", "history", "stream", "titles"]
 
 
 async def history(who: Rest, query: str = "") -> dict[str, Any]:
-    """The first page as they see it."""
+    """The first page as that account sees it."""
     found: dict[str, Any] = (await who.get(f"/announcements{query}")).must(200).json
     return found
 
@@ -24,5 +24,5 @@ async def titles(who: Rest, query: str = "") -> list[str]:
 def stream(
     who: Rest, after: str | None = None, query: str = "", **headers: str
 ) -> AbstractAsyncContextManager[EventStream]:
-    """Their stream."""
+    """That account's stream."""
     return event_stream(who, f"/announcements/stream{query}", after, **headers)

@@ -1,4 +1,4 @@
-"""Who has taken note of an announcement."""
+"""Who has acknowledged an announcement."""
 
 import asyncio
 
@@ -16,13 +16,13 @@ async def ack(who: Rest, made: dict[str, object], status: int = 204) -> None:
 
 
 async def counted(who: Rest, made: dict[str, object]) -> tuple[int, int]:
-    """Acknowledged, of how many."""
+    """The number of acknowledgements, and of the audience."""
     answer = (await who.get(f"/announcements/{made['id']}/acks")).must(200).json
     assert list(answer) == ["acknowledged", "audience_size"]
     return answer["acknowledged"], answer["audience_size"]
 
 
-async def test_a_thousand_of_one_user_at_once_are_one(cast: Cast) -> None:
+async def test_a_thousand_acknowledgements_of_one_account_count_once(cast: Cast) -> None:
     made = await announce(cast.employee)
     await asyncio.gather(*(ack(cast.customer, made) for _ in range(1000)))
     assert (await counted(cast.employee, made))[0] == 1
@@ -36,14 +36,14 @@ async def test_a_thousand_of_one_user_at_once_are_one(cast: Cast) -> None:
         assert second.data["acknowledged"] == 2, "what changed nothing is no event"
 
 
-async def test_each_reader_has_their_own(cast: Cast) -> None:
+async def test_each_reader_has_their_own_acknowledgements(cast: Cast) -> None:
     made = await announce(cast.employee)
     await ack(cast.customer, made)
     assert (await history(cast.customer))["items"][0]["acknowledged"] is True
     assert (await history(cast.stranger))["items"][0]["acknowledged"] is False
 
 
-async def test_the_audience_is_who_has_an_account_of_it(cast: Cast) -> None:
+async def test_the_audience_is_everybody_with_an_account_of_the_role(cast: Cast) -> None:
     sizes = {}
     for audience in ("everyone", "customers", "employees"):
         made = await announce(cast.employee, audience=audience)
@@ -70,7 +70,7 @@ async def test_nobody_acknowledges_what_is_for_others(cast: Cast) -> None:
     assert (await counted(cast.employee, theirs))[0] == 1
 
 
-async def test_counts_come_live_from_the_first_on(cast: Cast) -> None:
+async def test_counts_are_streamed_from_the_first_on(cast: Cast) -> None:
     made = await announce(cast.employee, audience="customers")
     path = f"/announcements/{made['id']}/acks/stream"
     async with event_stream(cast.outsider, path) as events:
@@ -90,7 +90,7 @@ async def test_counts_are_for_employees(cast: Cast) -> None:
     (await cast.employee.get("/announcements/ann_none/acks/stream")).must(404)
 
 
-async def test_another_window_of_the_account_is_told_and_nobody_else(cast: Cast) -> None:
+async def test_only_the_accounts_other_window_is_told(cast: Cast) -> None:
     made = await announce(cast.employee)
     cursor = (await history(cast.customer))["cursor"]
     async with (
@@ -113,7 +113,7 @@ async def test_another_window_of_the_account_is_told_and_nobody_else(cast: Cast)
         }
 
 
-async def test_what_a_deleted_account_has_acknowledged_is_in_no_event(
+async def test_acknowledgements_of_a_deleted_account_are_in_no_event(
     cast: Cast, live_server: LiveServer
 ) -> None:
     made = await announce(cast.employee)

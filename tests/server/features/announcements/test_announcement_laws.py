@@ -1,5 +1,5 @@
-"""The law of snapshot and stream, for any interleaving: what a reader has put together is what a
-fresh read would give."""
+"""The law of snapshot and stream, for any interleaving: what a reader has put together equals a
+fresh read."""
 
 import asyncio
 import itertools
@@ -68,7 +68,7 @@ class World:
             )
 
     async def clear(self) -> None:
-        """Another example begins; cursors go on."""
+        """Start another example; cursors continue."""
         await self.databases[0].write(lambda tx: tx.execute("DELETE FROM announcements", {}))
 
     def identity(self, role: Role) -> Identity:
@@ -108,7 +108,7 @@ def small_scale(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Reader:
-    """A window: a snapshot, then the events after it into the same store the apps use."""
+    """A window: a snapshot, then the events after it, in the same store that the apps use."""
 
     def __init__(self, run: "Run", role: Role, scope: Scope) -> None:
         self.run = run
@@ -121,7 +121,7 @@ class Reader:
         self.foreign = {Audience.EMPLOYEES if role is Role.CUSTOMER else Audience.CUSTOMERS}
         self.busy: asyncio.Task[None] | None = None
 
-    # as a sink, which must not raise: the hub would be at fault, and the law be broken unnamed
+    # as a sink, which must not raise: the hub would get the blame, and the failure no name
     def write(self, event: Event) -> bool:
         if event.type == "announcement":
             announcement = Announcement.model_validate_json(event.data)
@@ -143,7 +143,7 @@ class Reader:
         self.run.wrong.append("an end, and nothing has failed")
 
     def begin(self) -> None:
-        """Read and subscribe, while other things go on."""
+        """Read and subscribe, while other things happen."""
         if self.busy is None or self.busy.done():
             self.cut()
             self.busy = asyncio.create_task(self._begin())
@@ -161,7 +161,7 @@ class Reader:
             self.subscription = subscription
 
     def cut(self) -> None:
-        """The line is lost; the cursor stays."""
+        """The connection is lost; the cursor stays."""
         if self.subscription is not None:
             self.subscription.close()
             self.subscription = None
@@ -201,7 +201,7 @@ class Run:
             )
         ]
         self.wrong: list[str] = []
-        """What readers were given against the law."""
+        """Differences between what readers got and the law."""
         self.made: list[str] = []
         self.writing: set[asyncio.Task[None]] = set()
 
@@ -294,14 +294,12 @@ step = st.one_of(
 )
 
 
-@pytest.mark.timeout(600)  # where it fails: to make the example small
+@pytest.mark.timeout(600)  # where it fails: to shrink the example
 @settings(
     max_examples=100,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(steps=st.lists(step, min_size=10, max_size=60))
-def test_snapshot_and_events_are_what_a_fresh_read_gives(
-    world: World, steps: list[tuple[Any, ...]]
-) -> None:
+def test_snapshot_and_events_equal_a_fresh_read(world: World, steps: list[tuple[Any, ...]]) -> None:
     world.runner.run(Run(world).play(steps))

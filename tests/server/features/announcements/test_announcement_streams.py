@@ -1,4 +1,4 @@
-"""Announcements as they come, and who may see them come."""
+"""Announcements as a stream, and who may see which."""
 
 import asyncio
 
@@ -41,8 +41,8 @@ async def test_snapshot_and_stream_leave_no_gap(cast: Cast) -> None:
         assert (await events.next()).data["id"] == made["id"]
 
 
-async def test_only_its_audience_hears_of_it(cast: Cast) -> None:
-    """Not live, not in replay, and not by a hole in what is numbered."""
+async def test_only_its_audience_learns_of_an_announcement(cast: Cast) -> None:
+    """Neither live, nor in a replay, nor by a gap in the numbers."""
     cursors = {
         who: (await history(getattr(cast, who)))["cursor"] for who in ("customer", "employee")
     }
@@ -64,7 +64,7 @@ async def test_only_its_audience_hears_of_it(cast: Cast) -> None:
             assert [await events.next() for _ in range(4)] == live[who]
 
 
-async def test_another_audiences_cursor_opens_nothing(cast: Cast) -> None:
+async def test_another_audiences_cursor_gives_access_to_nothing(cast: Cast) -> None:
     await announce(cast.employee, audience="employees")
     theirs = beginning((await history(cast.employee))["cursor"])
     everything = beginning((await history(cast.employee, "?scope=all"))["cursor"])
@@ -76,7 +76,7 @@ async def test_another_audiences_cursor_opens_nothing(cast: Cast) -> None:
         assert events.answer.status == 403
 
 
-async def test_employees_may_follow_all_of_it(cast: Cast) -> None:
+async def test_employees_may_follow_everything(cast: Cast) -> None:
     cursor = (await history(cast.employee, "?scope=all"))["cursor"]
     async with stream(cast.employee, cursor, "?scope=all") as events:
         for audience in AUDIENCES:
@@ -85,11 +85,13 @@ async def test_employees_may_follow_all_of_it(cast: Cast) -> None:
 
 
 @pytest.mark.parametrize("into", ["customer", "employee"])
-async def test_a_role_change_in_mid_stream_shows_nothing_of_the_other_audience(
+async def test_a_role_change_during_a_stream_shows_nothing_of_the_other_audience(
     cast: Cast, live_server: LiveServer, into: str
 ) -> None:
-    """As an operator changes it: the row, and with it every session of the account. What is
-    announced right after stays out, and the old cursor is worth nothing in the new role."""
+    """Changed as an administrator would: the row, and with it every session of the account.
+
+    An announcement right after it is not delivered, and the old cursor is invalid in the new role.
+    """
     email, password = "ana@example.com", "correct horse"
     if into == "customer":
         email, password = cast.place.employees[1], PASSWORD

@@ -33,7 +33,7 @@ def ahead(**delta: float) -> str:
     return (datetime.now(UTC) + timedelta(**delta)).isoformat()
 
 
-async def test_made_and_read(cast: Cast) -> None:
+async def test_an_announcement_is_made_and_read(cast: Cast) -> None:
     made = await announce(cast.employee, body="Slow down,\nplease.", severity="warning")
     assert list(made) == ["id", "title", "body", "severity", "audience", "by", "published_at"]
     assert made["by"] == {
@@ -57,7 +57,7 @@ async def test_nobody_reads_what_is_for_others(cast: Cast) -> None:
     (await cast.customer.get("/announcements?scope=theirs")).must(422)
 
 
-async def test_pages_hold_every_announcement_once(cast: Cast) -> None:
+async def test_pages_contain_every_announcement_once(cast: Cast) -> None:
     made = [(await announce(cast.employee))["id"] for _ in range(7)]
     found: list[str] = []
     query = "?limit=3"
@@ -71,7 +71,7 @@ async def test_pages_hold_every_announcement_once(cast: Cast) -> None:
     (await cast.customer.get("/announcements?before=garbage")).must(422)
 
 
-async def test_what_cannot_be_announced(cast: Cast) -> None:
+async def test_invalid_announcements_are_refused(cast: Cast) -> None:
     for field, value in UNFIT:
         answer = (await cast.employee.post("/announcements", NEWS | {field: value})).must(422)
         assert answer.json["errors"][0]["loc"][0] == field, value
@@ -89,7 +89,7 @@ async def test_the_same_key_is_the_same_announcement(cast: Cast) -> None:
     (await cast.employee.post("/announcements", other, headers=key)).must(422)
 
 
-async def test_withdrawn_ones_are_gone_for_all(cast: Cast) -> None:
+async def test_withdrawn_announcements_disappear_for_everybody(cast: Cast) -> None:
     kept, gone = await announce(cast.employee), await announce(cast.employee)
     path = f"/announcements/{gone['id']}"
     (await cast.customer.delete(path)).must(403)
@@ -102,7 +102,7 @@ async def test_withdrawn_ones_are_gone_for_all(cast: Cast) -> None:
     (await cast.employee.get(f"{path}/acks")).must(200)
 
 
-async def test_what_has_expired_is_gone(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_expired_announcements_disappear(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     made = await announce(cast.employee, expires_at=ahead(minutes=5))
     assert made["expires_at"].endswith("Z")
     assert len(await titles(cast.customer)) == 1
@@ -116,7 +116,7 @@ async def test_what_has_expired_is_gone(cast: Cast, monkeypatch: pytest.MonkeyPa
     assert [item["id"] for item in (await history(cast.customer))["items"]] == [later["id"]]
 
 
-async def test_upkeep_removes_what_is_long_gone(cast: Cast, live_server: LiveServer) -> None:
+async def test_old_announcements_are_deleted(cast: Cast, live_server: LiveServer) -> None:
 
     service = live_server.services[AnnouncementService]
     kept, gone = await announce(cast.employee), await announce(cast.employee)

@@ -1,4 +1,4 @@
-"""Chats over REST: opened, taken up, closed, counted, forgotten."""
+"""Chats over REST: opened, claimed, closed, counted, deleted."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ async def test_a_chat_is_opened_and_found(cast: Cast) -> None:
     assert (await cast.stranger.get("/chats")).must(200).json["items"] == []
 
 
-async def test_a_chat_about_an_order_of_ones_own_only(cast: Cast) -> None:
+async def test_a_chat_may_only_be_about_ones_own_order(cast: Cast) -> None:
     order = await cast.order()
     body = {"subject": "Where is it?", "order_id": order["id"]}
     chat = (await cast.customer.post("/chats", body)).must(201).json
@@ -46,7 +46,7 @@ async def test_a_chat_about_an_order_of_ones_own_only(cast: Cast) -> None:
         assert problem["errors"][0]["loc"] == ["order_id"]
 
 
-async def test_an_account_has_so_many_chats_open_and_no_more(data_dir: Path) -> None:
+async def test_an_account_has_a_limited_number_of_open_chats(data_dir: Path) -> None:
     settings = settings_for(data_dir, max_open_chats=2)
     async with running_server(settings) as server, cast_of(server) as cast:
         first, second = [await open_chat(cast.customer, subject) for subject in ("one", "two")]
@@ -66,7 +66,7 @@ async def test_an_account_has_so_many_chats_open_and_no_more(data_dir: Path) -> 
         (await cast.customer.post(f"/chats/{first}/reopen")).must(200)
 
 
-async def test_an_account_opens_so_many_chats_a_day(data_dir: Path) -> None:
+async def test_an_account_opens_a_limited_number_of_chats_a_day(data_dir: Path) -> None:
     settings = settings_for(data_dir, max_chats_per_day=2)
     async with running_server(settings) as server, cast_of(server) as cast:
         first = await open_chat(cast.customer, "one")
@@ -86,8 +86,8 @@ async def test_an_account_opens_so_many_chats_a_day(data_dir: Path) -> None:
         await open_chat(cast.customer, "three")
 
 
-async def test_nobody_but_a_customer_opens_a_chat(cast: Cast) -> None:
-    """So there is no way to one between employees, or between customers."""
+async def test_only_customers_open_chats(cast: Cast) -> None:
+    """So there is no chat between employees, or between customers."""
     customer = cast.stranger.grant["account"]["id"]
     for body in ({"subject": "x"}, {"subject": "x", "customer_id": customer}):
         (await cast.employee.post("/chats", body)).must(403)
@@ -100,7 +100,7 @@ async def test_nobody_but_a_customer_opens_a_chat(cast: Cast) -> None:
     "body",
     [{}, {"subject": ""}, {"subject": "x" * 81}, {"subject": "\x1b[2J"}, {"subject": None}],
 )
-async def test_a_subject_that_is_none(cast: Cast, body: object) -> None:
+async def test_an_invalid_subject_is_refused(cast: Cast, body: object) -> None:
     (await cast.customer.post("/chats", body)).must(422)
 
 
@@ -112,7 +112,7 @@ async def test_the_same_key_opens_one_chat(cast: Cast) -> None:
     (await cast.customer.post("/chats", {"subject": "Two"}, headers=headers)).must(422)
 
 
-async def test_any_employee_takes_it_up_and_only_one_does(cast: Cast) -> None:
+async def test_any_employee_claims_a_chat_and_only_one_does(cast: Cast) -> None:
     chat_id = await open_chat(cast.customer)
     desks = [cast.employee, cast.outsider] * 3
     answers = await asyncio.gather(*(desk.post(f"/chats/{chat_id}/take") for desk in desks))
@@ -125,7 +125,7 @@ async def test_any_employee_takes_it_up_and_only_one_does(cast: Cast) -> None:
             assert taken["employee"]["name"] in answer.json["detail"]
 
 
-async def test_close_and_reopen(cast: Cast) -> None:
+async def test_a_chat_is_closed_and_reopened(cast: Cast) -> None:
     chat_id = await open_chat(cast.customer)
     (await cast.employee.post(f"/chats/{chat_id}/take")).must(200)
     closed = (await cast.customer.post(f"/chats/{chat_id}/close")).must(200).json
@@ -141,7 +141,7 @@ async def test_close_and_reopen(cast: Cast) -> None:
     (await cast.outsider.post(f"/chats/{chat_id}/take")).must(200)
 
 
-async def test_the_lists_are_paged_and_chosen_by_status(cast: Cast) -> None:
+async def test_lists_are_paged_and_filtered_by_status(cast: Cast) -> None:
     ids = [await open_chat(cast.customer, f"Question {number}") for number in range(5)]
     (await cast.employee.post(f"/chats/{ids[1]}/close")).must(200)
 
@@ -167,7 +167,7 @@ async def test_the_lists_are_paged_and_chosen_by_status(cast: Cast) -> None:
                 (await cast.customer.get(path, params={"before": before})).must(422)
 
 
-async def test_what_is_unread_and_who_waits(cast: Cast) -> None:
+async def test_unread_counts_and_waiting_times_are_shown(cast: Cast) -> None:
     chat_id = await open_chat(cast.customer)
 
     async def counted() -> tuple[int, int, bool]:
@@ -180,7 +180,7 @@ async def test_what_is_unread_and_who_waits(cast: Cast) -> None:
         await ana.say("two")
         await desk.next("message")
         assert await counted() == (0, 2, True)
-        await desk.say("An answer of whoever came by")  # nobody has it: the wait goes on
+        await desk.say("An answer of whoever came by")  # nobody has claimed it: the wait continues
         await desk.next("message")
         assert await counted() == (1, 2, True)
         (await cast.employee.post(f"/chats/{chat_id}/take")).must(200)
@@ -194,7 +194,7 @@ async def test_what_is_unread_and_who_waits(cast: Cast) -> None:
         await ana.send(type="read", cursor=answer["cursor"])
         await wait_until(lambda: _is(counted, (0, 1, False)), what="both answers are read")
         async with room(cast.outsider, chat_id) as other:
-            # Who only looks in reads for nobody.
+            # Peeking marks nothing as read.
             await other.send(type="read", cursor=answer["cursor"])
             await other.next("read")
             assert await counted() == (0, 1, False)
@@ -236,7 +236,7 @@ async def test_the_queue_is_a_snapshot_and_a_stream(cast: Cast) -> None:
 
 
 def everything(server: LiveServer) -> str:
-    """All that the database says in the tables of chats, events and states."""
+    """All rows of the tables of chats, events and states."""
     import sqlite3
     from contextlib import closing
 
@@ -252,7 +252,7 @@ def everything(server: LiveServer) -> str:
 
 
 async def conversation(cast: Cast) -> tuple[str, str]:
-    """A chat in which both have written and read; gives its id and its last cursor."""
+    """A chat in which both have written and read; returns its id and its last cursor."""
     chat_id = await open_chat(cast.customer, "Secret soup")
     (await cast.employee.post(f"/chats/{chat_id}/take")).must(200)
     async with room(cast.customer, chat_id) as ana, room(cast.employee, chat_id) as desk:
@@ -269,7 +269,7 @@ async def conversation(cast: Cast) -> tuple[str, str]:
     return chat_id, cursor
 
 
-async def test_a_deleted_customer_leaves_no_word(cast: Cast, live_server: LiveServer) -> None:
+async def test_a_deleted_customer_leaves_no_text(cast: Cast, live_server: LiveServer) -> None:
     chat_id, _ = await conversation(cast)
     other = await open_chat(cast.stranger, "Untouched")
     page = (await cast.employee.get(f"/chats/{chat_id}/messages")).json
@@ -286,7 +286,7 @@ async def test_a_deleted_customer_leaves_no_word(cast: Cast, live_server: LiveSe
     assert (await cast.stranger.get(f"/chats/{other}")).json["subject"] == "Untouched"
 
 
-async def test_a_deleted_employee_leaves_the_customers_words(
+async def test_a_deleted_employee_leaves_the_customers_text(
     cast: Cast, live_server: LiveServer
 ) -> None:
     chat_id, _ = await conversation(cast)

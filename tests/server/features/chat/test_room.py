@@ -1,4 +1,4 @@
-"""A room: what its members are told, whoever they are."""
+"""A room: what its members are sent."""
 
 import gc
 import json
@@ -21,7 +21,7 @@ from support.socketio_client import socketio_client
 from support.waiting import wait_until
 
 
-async def test_a_message_comes_to_everybody_sender_included(cast: Cast) -> None:
+async def test_a_message_reaches_everybody_including_its_sender(cast: Cast) -> None:
     chat_id = await open_chat(cast.customer)
     async with room(cast.customer, chat_id) as ana, room(cast.employee, chat_id) as desk:
         await ana.say("Hello", "one")
@@ -35,7 +35,7 @@ async def test_a_message_comes_to_everybody_sender_included(cast: Cast) -> None:
     assert await history(cast.customer, chat_id) == [mine]
 
 
-async def test_both_sides_see_one_order_and_it_is_the_history(cast: Cast) -> None:
+async def test_both_sides_see_the_order_of_the_history(cast: Cast) -> None:
     chat_id = await open_chat(cast.customer)
     async with room(cast.customer, chat_id) as ana, room(cast.employee, chat_id) as desk:
         for number in range(20):
@@ -65,7 +65,7 @@ async def test_history_and_its_cursor_leave_no_gap(cast: Cast) -> None:
         assert (await desk.next("message"))["text"] == "after"
 
 
-async def test_without_a_cursor_it_begins_now(cast: Cast) -> None:
+async def test_without_a_cursor_a_room_begins_now(cast: Cast) -> None:
     chat_id = await open_chat(cast.customer)
     async with room(cast.customer, chat_id) as ana:
         await ana.say("before")
@@ -76,7 +76,7 @@ async def test_without_a_cursor_it_begins_now(cast: Cast) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["nonsense", "x" * 2000, "another room", "the future"])
-async def test_a_cursor_that_is_no_good_gets_reset_and_the_end(cast: Cast, wrong: str) -> None:
+async def test_an_invalid_cursor_is_reset_and_the_end(cast: Cast, wrong: str) -> None:
     from server.realtime.event import Cursor
 
     chat_id, other = await open_chat(cast.customer), await open_chat(cast.customer)
@@ -101,19 +101,19 @@ async def test_the_same_client_id_twice_is_one_message(cast: Cast) -> None:
         first = await ana.next("message")
         await ana.say("Hello", "one")
         assert await ana.next("message") == first | {"again": True}
-        await desk.say("its own", "one")  # another sender's name for another message
+        await desk.say("its own", "one")  # the same id from another sender is another message
         assert (await ana.next("message"))["text"] == "its own"
         assert [(await desk.next("message"))["text"] for _ in range(2)] == ["Hello", "its own"]
     assert [one["text"] for one in await history(cast.customer, chat_id)] == ["Hello", "its own"]
 
 
-async def test_one_sent_again_before_it_was_seen_comes_once(cast: Cast) -> None:
-    """The event is on its way to this connection: no word out of turn, which could be taken for
-    its place."""
+async def test_a_message_sent_again_before_it_was_seen_arrives_once(cast: Cast) -> None:
+    """Its event is on its way to this connection; a repetition before it would take its place in
+    the order."""
     chat_id = await open_chat(cast.customer)
     start = (await cast.customer.get(f"/chats/{chat_id}/messages")).json["cursor"]
     async with room(cast.customer, chat_id) as ana:
-        for number in range(300):  # more than the ring, so that it has to be read
+        for number in range(300):  # more than the ring holds, so that it has to be read
             await ana.say(f"m{number}")
             await ana.next("message")
     async with room(cast.customer, chat_id, after=start, settled=False) as ana:
@@ -124,11 +124,11 @@ async def test_one_sent_again_before_it_was_seen_comes_once(cast: Cast) -> None:
         rest = [await ana.next("message")]
         while rest[-1]["text"] != "end":
             rest.append(await ana.next("message"))
-    # Asked for while it was being read, it may be said once more at the end, and says so.
+    # Asked for while it was being read, it may be repeated at the end, marked as such.
     assert all(one.get("again") for one in rest[:-1])
 
 
-async def test_typing_comes_to_the_others_and_is_kept_nowhere(cast: Cast) -> None:
+async def test_typing_reaches_the_others_and_is_stored_nowhere(cast: Cast) -> None:
     chat_id = await open_chat(cast.customer)
     async with room(cast.customer, chat_id) as ana, room(cast.employee, chat_id) as desk:
         await ana.send(type="typing")
@@ -148,14 +148,14 @@ async def test_typing_comes_to_the_others_and_is_kept_nowhere(cast: Cast) -> Non
 
 
 async def present(member: Room, *names: str) -> None:
-    """Return once the room says that these are there and nobody else."""
+    """Return once presence names exactly these members."""
     found: list[str] = []
     while sorted(found) != sorted(names):
         frame = await member.next("presence")
         found = [one["name"] for one in frame["present"]]
 
 
-async def test_presence_tells_who_is_in_the_room(cast: Cast) -> None:
+async def test_presence_says_who_is_in_the_room(cast: Cast) -> None:
     chat_id = await open_chat(cast.customer)
     desk_name, other_name = "saffron1", "harbour-grill1"
     async with room(cast.customer, chat_id, settled=False) as ana:
@@ -163,15 +163,15 @@ async def test_presence_tells_who_is_in_the_room(cast: Cast) -> None:
         async with (
             room(cast.employee, chat_id, settled=False) as desk,
             room(cast.outsider, chat_id, settled=False),
-            room(cast.outsider, chat_id, settled=False),  # twice there is once there
+            room(cast.outsider, chat_id, settled=False),  # connected twice counts once
         ):
             await present(desk, "Ana", desk_name, other_name)
             await present(ana, "Ana", desk_name, other_name)
         await present(ana, "Ana")
 
 
-async def test_a_new_name_shows_at_once_through_both_doors(cast: Cast) -> None:
-    """In what is said, in who types and in who is there; and for ever in what is kept."""
+async def test_a_new_name_shows_at_once_over_both_transports(cast: Cast) -> None:
+    """In messages, in typing and in presence; and permanently in what is stored."""
     chat_id = await open_chat(cast.customer)
     async with room(cast.customer, chat_id) as ana, socketio_client(cast.employee) as desk:
         await desk.call("join", chat_id=chat_id)
@@ -204,7 +204,7 @@ async def test_a_new_name_shows_at_once_through_both_doors(cast: Cast) -> None:
     assert [step["by"]["name"] for step in steps] == ["Anna", "Desk"]  # type: ignore[attr-defined]
 
 
-async def test_read_marks_are_told_and_never_go_back(cast: Cast) -> None:
+async def test_read_marks_are_sent_and_never_go_back(cast: Cast) -> None:
     chat_id = await open_chat(cast.customer)
     async with room(cast.customer, chat_id) as ana, room(cast.employee, chat_id) as desk:
         await ana.say("one")
@@ -228,7 +228,7 @@ async def test_read_marks_are_told_and_never_go_back(cast: Cast) -> None:
         assert (await late.next("read"))["reads"] == frame["reads"]
 
 
-async def test_taken_closed_and_reopened_are_told(cast: Cast) -> None:
+async def test_claiming_closing_and_reopening_are_sent(cast: Cast) -> None:
     chat_id = await open_chat(cast.customer)
     async with room(cast.customer, chat_id) as ana:
         for step, kind in (("take", "taken"), ("close", "closed"), ("reopen", "reopened")):
@@ -239,7 +239,7 @@ async def test_taken_closed_and_reopened_are_told(cast: Cast) -> None:
             assert read_server_frame(json.dumps(frame))
 
 
-async def test_a_closed_chat_takes_nothing_and_says_so(cast: Cast) -> None:
+async def test_a_closed_chat_refuses_messages_and_says_so(cast: Cast) -> None:
     chat_id = await open_chat(cast.customer)
     async with room(cast.customer, chat_id) as ana:
         (await cast.customer.post(f"/chats/{chat_id}/close")).must(200)
@@ -251,7 +251,7 @@ async def test_a_closed_chat_takes_nothing_and_says_so(cast: Cast) -> None:
         assert (await ana.next("message"))["client_id"] == "late"
 
 
-async def test_only_who_has_taken_it_up_answers(cast: Cast) -> None:
+async def test_only_the_employee_who_has_claimed_it_answers(cast: Cast) -> None:
     chat_id = await open_chat(cast.customer)
     async with room(cast.employee, chat_id) as desk, room(cast.outsider, chat_id) as other:
         await other.say("before anybody has it")
@@ -304,7 +304,7 @@ BAD = {
 }
 
 
-async def test_what_is_no_frame_gets_a_clear_error_and_disturbs_nobody(cast: Cast) -> None:
+async def test_an_invalid_frame_gets_a_clear_error_and_disturbs_nobody(cast: Cast) -> None:
     chat_id = await open_chat(cast.customer)
     async with room(cast.customer, chat_id) as ana, room(cast.employee, chat_id) as desk:
         for name, (text, code, client_id) in BAD.items():
@@ -320,7 +320,7 @@ async def test_what_is_no_frame_gets_a_clear_error_and_disturbs_nobody(cast: Cas
     assert len(await history(cast.customer, chat_id)) == len(BAD)
 
 
-async def test_text_is_kept_as_it_was_written(cast: Cast) -> None:
+async def test_text_is_stored_as_it_was_written(cast: Cast) -> None:
     texts = [
         "é" * 4000,
         "\U0001f468\u200d\U0001f469\u200d\U0001f467 e\u0301 مرحبا \U0001fadb",
@@ -336,7 +336,7 @@ async def test_text_is_kept_as_it_was_written(cast: Cast) -> None:
     assert found == [*texts, "one\ntwo\nthree"]
 
 
-async def test_too_large_binary_and_too_fast(data_dir: Path) -> None:
+async def test_too_large_binary_and_too_many_frames_are_refused(data_dir: Path) -> None:
     settings = settings_for(data_dir, frames_per_second=20, sockets_at_full_pace=3)
     async with running_server(settings) as server, cast_of(server) as cast:
         chat_id = await open_chat(cast.customer)
@@ -369,7 +369,7 @@ async def test_too_large_binary_and_too_fast(data_dir: Path) -> None:
             assert (await desk.next("message"))["text"] == "not disturbed"
 
 
-async def test_bytes_are_counted_by_account_over_all_its_sockets_and_both_doors(
+async def test_bytes_are_counted_by_account_over_all_its_sockets(
     data_dir: Path,
 ) -> None:
     settings = settings_for(data_dir, chat_bytes_per_minute=9500)
@@ -397,8 +397,8 @@ async def test_bytes_are_counted_by_account_over_all_its_sockets_and_both_doors(
             assert (await desk.next("message"))["text"] == "of another account"
 
 
-async def test_what_is_kept_of_a_flood_is_bounded_by_its_bytes(data_dir: Path) -> None:
-    """Whatever both doors have encoded of it: that took five times the text."""
+async def test_memory_kept_of_a_flood_is_bounded_by_its_bytes(data_dir: Path) -> None:
+    """Whatever both transports have encoded of it: that took five times the text."""
     settings = settings_for(data_dir, topic_memory_kb=256, sweep_seconds=0.05)
     async with running_server(settings) as server, cast_of(server) as cast:
         chat_id = await open_chat(cast.customer)
@@ -423,7 +423,7 @@ async def test_what_is_kept_of_a_flood_is_bounded_by_its_bytes(data_dir: Path) -
 
 
 def kept(value: object) -> int:
-    """Bytes of that and of all it leads to."""
+    """Bytes of an object and everything it refers to."""
     found, waiting = {id(value): value}, [value]
     while waiting:
         for one in gc.get_referents(waiting.pop()):
@@ -433,7 +433,7 @@ def kept(value: object) -> int:
     return sum(map(sys.getsizeof, found.values()))
 
 
-async def test_who_types_and_reads_is_counted_too(data_dir: Path) -> None:
+async def test_typing_and_read_frames_are_counted_too(data_dir: Path) -> None:
     settings = settings_for(data_dir, chat_bytes_per_minute=5 * FRAME_COST)
     async with running_server(settings) as server, cast_of(server) as cast:
         chat_id = await open_chat(cast.customer)
@@ -471,7 +471,7 @@ async def test_messages_count_as_an_accounts_writes(data_dir: Path) -> None:
             (await cast.customer.post("/chats", {"subject": "three"})).must(429)
 
 
-async def test_a_revoked_and_an_expired_token_end_it(data_dir: Path) -> None:
+async def test_a_revoked_or_expired_token_ends_the_connection(data_dir: Path) -> None:
     settings = settings_for(data_dir, access_token_seconds=5)
     async with running_server(settings) as server, cast_of(server) as cast:
         chat_id = await open_chat(cast.customer)
@@ -487,7 +487,7 @@ async def test_a_revoked_and_an_expired_token_end_it(data_dir: Path) -> None:
                 assert (await again.closed()).code == 4401
 
 
-async def test_a_draining_server_says_when_to_come_back(data_dir: Path) -> None:
+async def test_a_stopping_server_says_when_to_come_back(data_dir: Path) -> None:
     async with running_server(settings_for(data_dir)) as server, cast_of(server) as cast:
         chat_id = await open_chat(cast.customer)
         async with room(cast.customer, chat_id) as ana:
@@ -499,7 +499,7 @@ async def test_a_draining_server_says_when_to_come_back(data_dir: Path) -> None:
     assert 500 <= reason.retry_after_ms <= 2500
 
 
-async def test_a_handshake_that_is_none(cast: Cast, rest: Rest) -> None:
+async def test_an_invalid_handshake_is_refused(cast: Cast, rest: Rest) -> None:
     chat_id = await open_chat(cast.customer)
     answer = (await cast.customer.get(f"/chats/{chat_id}/ws")).must(426)
     assert answer.headers["Upgrade"] == "websocket"
@@ -511,7 +511,7 @@ async def test_a_handshake_that_is_none(cast: Cast, rest: Rest) -> None:
     (await cast.stranger.get(f"/chats/{chat_id}/ws", headers=half)).must(404)
 
 
-async def test_the_full_house_is_told_to_try_again(data_dir: Path) -> None:
+async def test_a_full_server_says_to_try_again(data_dir: Path) -> None:
     settings = settings_for(data_dir, max_streams_per_account=1)
     async with running_server(settings) as server, cast_of(server) as cast:
         chat_id = await open_chat(cast.customer)
@@ -534,7 +534,7 @@ async def enters(rest: Rest, chat_id: str) -> bool:
         return True
 
 
-def test_the_codes_are_those_of_the_transport() -> None:
+def test_the_close_codes_are_those_of_the_transport() -> None:
     for name, code in vars(outbox.CloseCode).items():
         if name.isupper():
             assert getattr(CloseCode, name) == code

@@ -1,4 +1,4 @@
-"""The same rooms through the door of Socket.IO."""
+"""The same rooms over Socket.IO."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ TRANSPORTS = [("websocket",), ("polling",), ("polling", "websocket")]
 
 
 @pytest.mark.parametrize("transports", TRANSPORTS, ids="+".join)
-async def test_both_doors_lead_to_one_room(cast: Cast, transports: tuple[str, ...]) -> None:
+async def test_both_transports_lead_to_one_room(cast: Cast, transports: tuple[str, ...]) -> None:
     chat_id = await open_chat(cast.customer)
     async with (
         socketio_client(cast.customer, transports) as ana,
@@ -56,17 +56,17 @@ async def test_both_doors_lead_to_one_room(cast: Cast, transports: tuple[str, ..
         assert await ana.call("leave", chat_id=chat_id) == {}
         await desk.say("behind her back")
         await desk.next("message")
-        # Joined again from where she began, she sees it all again, and what she missed.
+        # Joined again from where she began, she gets everything again, and what she missed.
         await ana.call("join", chat_id=chat_id, after=begins["cursor"])
         again = [await ana.next("message") for _ in range(21)]
         assert again == await history(cast.customer, chat_id)
 
 
-async def test_the_same_client_id_is_one_message_whichever_door(cast: Cast) -> None:
+async def test_the_same_client_id_is_one_message_over_either_transport(cast: Cast) -> None:
     chat_id = await open_chat(cast.customer)
     async with socketio_client(cast.customer) as ana, room(cast.customer, chat_id) as also_ana:
         sent = {"chat_id": chat_id, "client_id": "one", "text": "Hello"}
-        # Stock clients send what they had buffered before anything else.
+        # Stock clients send what they have buffered before anything else.
         first = await ana.call("message", **sent)
         refused = await ana.call("typing", chat_id=chat_id)
         assert (refused["code"], refused["detail"]) == ("not_found", "Join this chat first.")
@@ -80,7 +80,7 @@ async def test_the_same_client_id_is_one_message_whichever_door(cast: Cast) -> N
 
 
 @pytest.mark.parametrize("auth", [None, {}, {"token": None}, {"token": "nonsense"}, "token", []])
-async def test_who_is_nobody_is_refused(live_server: LiveServer, auth: object) -> None:
+async def test_an_unauthenticated_client_is_refused(live_server: LiveServer, auth: object) -> None:
     client = socketio.AsyncClient(reconnection=False)
     told: list[object] = []
     client.on("connect_error", told.append)
@@ -95,7 +95,7 @@ async def test_who_is_nobody_is_refused(live_server: LiveServer, auth: object) -
     await wait_until(lambda: held.held == 0, what="it takes no place")
 
 
-async def test_the_end_of_a_session_ends_it(data_dir: Path) -> None:
+async def test_the_end_of_a_session_ends_its_connection(data_dir: Path) -> None:
     settings = settings_for(data_dir, access_token_seconds=5)
     async with running_server(settings) as server, cast_of(server) as cast:
         chat_id = await open_chat(cast.customer)
@@ -117,7 +117,7 @@ async def test_the_end_of_a_session_ends_it(data_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("transports", TRANSPORTS[:2], ids="+".join)
-async def test_a_draining_server_says_when_to_come_back(
+async def test_a_stopping_server_says_when_to_come_back(
     data_dir: Path, transports: tuple[str, ...]
 ) -> None:
     async with (
@@ -157,7 +157,7 @@ BAD: dict[str, tuple[str, object, str]] = {
 }
 
 
-async def test_what_is_no_event_gets_a_clear_error_and_disturbs_nobody(cast: Cast) -> None:
+async def test_an_invalid_event_gets_a_clear_error_and_disturbs_nobody(cast: Cast) -> None:
     chat_id = await open_chat(cast.customer)
     async with socketio_client(cast.customer) as ana, room(cast.employee, chat_id) as desk:
         await ana.call("join", chat_id=chat_id)
@@ -199,7 +199,9 @@ RAW = {
 }
 
 
-async def test_no_packet_is_an_error_of_ours(cast: Cast, caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_packet_is_an_error_of_the_server(
+    cast: Cast, caplog: pytest.LogCaptureFixture
+) -> None:
     url = cast.customer.url("//socket.io/?EIO=4&transport=websocket")
     for name, text in RAW.items():
         async with cast.nobody.http.ws_connect(url) as ws:
@@ -220,7 +222,7 @@ async def test_no_packet_is_an_error_of_ours(cast: Cast, caplog: pytest.LogCaptu
         pass
 
 
-async def test_junk_by_polling_is_an_error_of_the_clients(cast: Cast) -> None:
+async def test_junk_over_polling_is_an_error_of_the_client(cast: Cast) -> None:
     url = cast.nobody.url("//socket.io/")
     for query in (
         "",
@@ -242,7 +244,7 @@ async def test_junk_by_polling_is_an_error_of_the_clients(cast: Cast) -> None:
             assert answer.status < 500, body
 
 
-async def test_a_frame_too_large_and_a_flood(data_dir: Path) -> None:
+async def test_too_large_frames_and_floods_are_refused(data_dir: Path) -> None:
     settings = settings_for(data_dir, frames_per_second=20, sockets_at_full_pace=3)
     async with running_server(settings) as server, cast_of(server) as cast:
         chat_id = await open_chat(cast.customer)
@@ -271,7 +273,7 @@ async def test_a_frame_too_large_and_a_flood(data_dir: Path) -> None:
                 pass
 
 
-async def test_who_never_says_who_it_is_is_dismissed(data_dir: Path) -> None:
+async def test_a_client_that_never_authenticates_is_disconnected(data_dir: Path) -> None:
     async with (
         running_server(settings_for(data_dir, identify_seconds=0.2)) as server,
         raw_websocket(server.port, "/socket.io/?EIO=4&transport=websocket") as ws,
@@ -280,14 +282,14 @@ async def test_who_never_says_who_it_is_is_dismissed(data_dir: Path) -> None:
 
 
 class Member:
-    """A client in a room that reads nothing until it is told to."""
+    """A client in a room that reads nothing until told to."""
 
     def __init__(self, ws: RawWebSocket, sid: str) -> None:
         self._ws = ws
         self._sid = sid
 
     def queue(self, server: LiveServer) -> socketio_engine.MeasuredQueue:
-        """What engineio keeps for it."""
+        """The packets that engineio keeps for it."""
         (door,) = (
             route.handler.__self__  # type: ignore[attr-defined]
             for route in server.app.router.routes()
@@ -310,7 +312,7 @@ class Member:
 
 @asynccontextmanager
 async def raw_member(rest: Rest, chat_id: str, port: int) -> AsyncIterator[Member]:
-    """Connect with little room, and join."""
+    """Connect with a small buffer, and join."""
     async with raw_websocket(port, "/socket.io/?EIO=4&transport=websocket") as ws:
         sid = json.loads((await ws.text())[1:])["sid"]
         await ws.send("40" + json.dumps({"token": rest.token}))
@@ -321,7 +323,7 @@ async def raw_member(rest: Rest, chat_id: str, port: int) -> AsyncIterator[Membe
         yield Member(ws, sid)
 
 
-async def test_a_member_that_does_not_read_costs_bounded_memory_and_gets_everything(
+async def test_a_slow_member_costs_bounded_memory_and_gets_everything(
     data_dir: Path,
 ) -> None:
     async with running_server(settings_for(data_dir)) as server, cast_of(server) as cast:
@@ -343,7 +345,7 @@ async def test_a_member_that_does_not_read_costs_bounded_memory_and_gets_everyth
             assert await member.read(1) == ["live"]
 
 
-async def test_a_member_without_progress_is_dropped_and_complete_when_it_is_back(
+async def test_a_stalled_member_is_dropped_and_complete_when_it_is_back(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transport, "CLOSE_SECONDS", 0.3)

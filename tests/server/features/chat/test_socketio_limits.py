@@ -1,4 +1,4 @@
-"""What Socket.IO lets a client do that has not said who it is, that leaves, or that overdoes it."""
+"""Limits of Socket.IO clients that have not authenticated, that leave, or that send too much."""
 
 import asyncio
 import json
@@ -44,7 +44,7 @@ from support.waiting import wait_until
 
 @asynccontextmanager
 async def raw_client(server: LiveServer, rest: Rest) -> AsyncIterator[RawWebSocket]:
-    """A client over WebSocket that has said who it is."""
+    """An authenticated client over WebSocket."""
     async with raw_websocket(server.port, WEBSOCKET) as ws:
         await ws.text()
         await ws.send(hello(rest))
@@ -52,7 +52,7 @@ async def raw_client(server: LiveServer, rest: Rest) -> AsyncIterator[RawWebSock
         yield ws
 
 
-async def test_clients_that_do_not_say_who_they_are_are_few(data_dir: Path) -> None:
+async def test_the_number_of_unauthenticated_clients_is_limited(data_dir: Path) -> None:
     settings = settings_for(data_dir, max_unidentified=3, max_unidentified_per_address=2)
     async with running_server(settings) as server, cast_of(server) as cast:
         nobody = cast.nobody
@@ -64,7 +64,7 @@ async def test_clients_that_do_not_say_who_they_are_are_few(data_dir: Path) -> N
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await nobody.http.ws_connect(nobody.url("/" + WEBSOCKET))
         assert refused.value.status == 429
-        # One that says it makes room, and so does one that goes.
+        # A client that authenticates makes room, and so does one that leaves.
         assert await first.post(hello(cast.customer)) == 200
         third = await handshake(nobody)
         assert await third.post("1") == 200
@@ -75,8 +75,8 @@ async def test_clients_that_do_not_say_who_they_are_are_few(data_dir: Path) -> N
             assert "Try again" in (await answer.json(content_type=None))["detail"]
 
 
-async def test_nothing_is_kept_of_those_that_never_said_it(data_dir: Path) -> None:
-    """Neither of one that was dismissed while it polled nor of one that went by itself."""
+async def test_nothing_is_kept_of_clients_that_never_authenticated(data_dir: Path) -> None:
+    """Neither of one that was disconnected while it polled nor of one that left by itself."""
     async with running_server(settings_for(data_dir, identify_seconds=0.3)) as server:
         async with Rest(server.url) as nobody:
             polls, goes, silent = [await handshake(nobody) for _ in range(3)]
@@ -96,11 +96,11 @@ async def test_the_id_of_a_session_is_a_secret(cast: Cast) -> None:
     assert len(sids) == 20
     for sid in sids:
         assert len(sid) * 6 >= 128
-    # No part of it counts up or stays.
+    # No part of it counts up or stays the same.
     assert all(len({sid[at] for sid in sids}) > 5 for at in range(len(min(sids))))
 
 
-async def test_a_session_is_dead_with_its_token_and_log_out(data_dir: Path) -> None:
+async def test_a_session_ends_with_its_token_and_with_log_out(data_dir: Path) -> None:
     settings = settings_for(data_dir, access_token_seconds=5, identify_seconds=0.3)
     async with running_server(settings) as server, cast_of(server) as cast:
         expires, ends = await identified(cast.employee), await identified(cast.customer)
@@ -117,7 +117,7 @@ async def test_a_session_is_dead_with_its_token_and_log_out(data_dir: Path) -> N
         assert door_of(server)._unidentified.held == 0
 
 
-async def test_one_that_left_may_say_once_more_who_it_is(cast: Cast) -> None:
+async def test_a_client_that_left_may_authenticate_once_more(cast: Cast) -> None:
     session = await identified(cast.customer)
     assert await session.post("41") == 200
     assert await session.post(hello(cast.customer), '421["leave",{"chat_id":"x"}]') == 200
@@ -127,7 +127,7 @@ async def test_one_that_left_may_say_once_more_who_it_is(cast: Cast) -> None:
     assert "431[{}]" in text
 
 
-async def test_one_that_is_not_believed_may_try_once_more(cast: Cast) -> None:
+async def test_a_refused_client_may_try_once_more(cast: Cast) -> None:
     wrong = '40{"token":"wrong"}'
     session = await handshake(cast.nobody)
     assert await session.post(wrong) == 200
@@ -141,7 +141,7 @@ async def test_one_that_is_not_believed_may_try_once_more(cast: Cast) -> None:
             pass
 
 
-async def test_a_session_polls_once_at_a_time(data_dir: Path) -> None:
+async def test_a_session_has_one_poll_at_a_time(data_dir: Path) -> None:
     async with running_server(settings_for(data_dir)) as server, cast_of(server) as cast:
         session = await identified(cast.customer)
         polling = asyncio.create_task(session.get())
@@ -165,7 +165,7 @@ async def test_too_many_posts_end_a_session(data_dir: Path) -> None:
         await wait_until(lambda: session.sid not in clients_of(server), 8, what="it is ended")
 
 
-async def test_what_a_poll_brings_has_to_be_read_in_time(data_dir: Path) -> None:
+async def test_the_answer_to_a_poll_has_to_be_read_in_time(data_dir: Path) -> None:
     settings = settings_for(data_dir, write_seconds=0.5)
     async with running_server(settings) as server, cast_of(server) as cast:
         listening = server.runner.server
@@ -200,7 +200,7 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["nobody", "somebody"])
-async def test_a_flood_of_any_kind_ends_it(
+async def test_a_flood_of_any_kind_ends_the_connection(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch, known: bool
 ) -> None:
     monkeypatch.setattr(transport, "CLOSE_SECONDS", 0.3)
@@ -223,7 +223,7 @@ async def test_a_flood_of_any_kind_ends_it(
         await wait_until(lambda: server.services[Connections].held == 0, 5)
 
 
-async def test_who_was_cut_off_at_one_door_waits_at_the_other_too(data_dir: Path) -> None:
+async def test_a_client_cut_off_on_one_transport_waits_on_the_other_too(data_dir: Path) -> None:
     settings = settings_for(data_dir, frames_per_second=20, sockets_at_full_pace=3)
     async with running_server(settings) as server, cast_of(server) as cast:
         chat_id = await open_chat(cast.customer)
@@ -246,7 +246,7 @@ async def test_who_was_cut_off_at_one_door_waits_at_the_other_too(data_dir: Path
             pass
 
 
-async def test_answers_that_nobody_reads_end_it(
+async def test_unread_answers_end_the_connection(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transport, "CLOSE_SECONDS", 0.3)

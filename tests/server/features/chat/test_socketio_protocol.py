@@ -1,7 +1,7 @@
-"""Engine.IO 4 and Socket.IO 5 as their protocols have it, packet by packet.
+"""Engine.IO 4 and Socket.IO 5 as their protocols define them, packet by packet.
 
-Who is known and sends what cannot be read, or something binary, is told so in words and goes on;
-who is not is cut off, as the protocols' own tests have it.
+An authenticated client that sends an invalid or binary packet gets an error and stays; an
+unauthenticated one is cut off, as the protocols' own tests demand.
 """
 
 import asyncio
@@ -33,13 +33,13 @@ RESERVED = (
 
 @asynccontextmanager
 async def websocket(rest: Rest, more: str = "") -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-    """A WebSocket of Engine.IO's."""
+    """An Engine.IO WebSocket."""
     async with rest.http.ws_connect(rest.url(f"{PATH}{OPENS}websocket{more}")) as ws:
         yield ws
 
 
 async def text(ws: aiohttp.ClientWebSocketResponse) -> str:
-    """The next packet that is no ping and tells nothing of the room."""
+    """The next packet that is neither a ping nor an event of the room."""
     async with asyncio.timeout(10):
         while (found := await ws.receive_str()).startswith(("2", '42["presence"', '42["read"')):
             pass
@@ -56,7 +56,7 @@ async def closed(ws: aiohttp.ClientWebSocketResponse) -> int | None:
 
 @asynccontextmanager
 async def known(rest: Rest) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-    """One over WebSocket that has said who it is."""
+    """An authenticated connection over WebSocket."""
     async with websocket(rest) as ws:
         await text(ws)
         await ws.send_str("40" + json.dumps({"token": rest.token}))
@@ -64,8 +64,8 @@ async def known(rest: Rest) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         yield ws
 
 
-async def test_the_handshake(cast: Cast) -> None:
-    """A dead line shows after the two intervals together, which are half a minute."""
+async def test_the_handshake_follows_the_protocol(cast: Cast) -> None:
+    """A dead connection is noticed after both intervals together, half a minute."""
     nobody = cast.nobody
     async with nobody.http.get(nobody.url(f"{PATH}{OPENS}polling")) as answer:
         polling = json.loads((await answer.text()).removeprefix("0"))
@@ -91,7 +91,7 @@ async def test_the_handshake(cast: Cast) -> None:
             await nobody.http.ws_connect(nobody.url(PATH + query))
 
 
-async def test_its_websocket_is_held_to_the_protocol_too(live_server: LiveServer) -> None:
+async def test_the_websocket_follows_its_protocol_too(live_server: LiveServer) -> None:
     for frames in (
         framed(b"40", mask=None),
         framed(b"", final=False) + framed(b"40"),
@@ -107,7 +107,7 @@ async def test_its_websocket_is_held_to_the_protocol_too(live_server: LiveServer
         assert answer.json["detail"]
 
 
-async def test_pings_come_and_who_answers_none_is_gone(data_dir: object) -> None:
+async def test_a_client_that_answers_no_ping_is_disconnected(data_dir: object) -> None:
     settings = settings_for(data_dir, heartbeat_seconds=0.2, stalled_reader_seconds=0.3)  # type: ignore[arg-type]
     async with running_server(settings) as server, Rest(server.url) as nobody:
         async with websocket(nobody) as ws:
@@ -132,7 +132,7 @@ async def polled(server: LiveServer, session: Polling) -> asyncio.Task[tuple[int
     return polling
 
 
-async def test_who_says_close_is_gone(live_server: LiveServer, cast: Cast) -> None:
+async def test_a_close_packet_ends_the_session(live_server: LiveServer, cast: Cast) -> None:
     session = await handshake(cast.nobody)
     polling = await polled(live_server, session)
     assert await session.post("1") == 200
@@ -144,7 +144,7 @@ async def test_who_says_close_is_gone(live_server: LiveServer, cast: Cast) -> No
         await closed(ws)
 
 
-async def test_an_upgrade(cast: Cast) -> None:
+async def test_a_session_is_upgraded_to_websocket(cast: Cast) -> None:
     session = await identified(cast.customer)
     async with websocket(cast.nobody, f"&sid={session.sid}") as ws:
         await ws.send_str("2probe")
@@ -160,8 +160,8 @@ async def test_an_upgrade(cast: Cast) -> None:
         assert await text(ws) == "437[{}]"
 
 
-async def test_namespaces(live_server: LiveServer, cast: Cast) -> None:
-    """There is one; JavaScript's client reads `message` and `data` of a refusal."""
+async def test_only_the_main_namespace_exists(live_server: LiveServer, cast: Cast) -> None:
+    """JavaScript's client reads `message` and `data` of a refusal."""
     async with websocket(cast.customer) as ws:
         await ws.receive_str()
         for name, said in (("/random", "/random"), ("/random,{}", "/random"), ("/a?b=c,", "/a")):
@@ -172,7 +172,7 @@ async def test_namespaces(live_server: LiveServer, cast: Cast) -> None:
             assert json.loads(refusal)["data"]["code"] == 4404
         await ws.send_str("40" + json.dumps({"token": cast.customer.token}))
         assert (await text(ws)).startswith('40{"sid":')
-        # Once more it takes no other place, and what is another namespace's changes nothing.
+        # A second connect changes nothing, nor does a packet for another namespace.
         for packet in ("40", '40{"token":"x"}'):
             await ws.send_str(packet)
             assert json.loads((await text(ws)).removeprefix("44"))["message"]
@@ -189,7 +189,7 @@ async def test_namespaces(live_server: LiveServer, cast: Cast) -> None:
         async with websocket(cast.nobody) as ws:
             await ws.receive_str()
             await ws.send_str(packet)
-            if packet != "42{}":  # for one who is nobody it is nothing
+            if packet != "42{}":  # an unauthenticated client gets no answer
                 await closed(ws)
         session = await handshake(cast.nobody)
         await session.post(packet)
@@ -206,7 +206,7 @@ async def gone(session: Polling) -> None:
     await wait_until(refused, what="the session has ended")
 
 
-async def test_reserved_names_are_refused_in_words_however_they_come(cast: Cast) -> None:
+async def test_reserved_event_names_are_refused_in_any_form(cast: Cast) -> None:
     chat_id = await open_chat(cast.customer)
     async with known(cast.customer) as ws:
         await ws.send_str(f'421["join",{{"chat_id":"{chat_id}"}}]')
@@ -236,7 +236,7 @@ async def test_reserved_names_are_refused_in_words_however_they_come(cast: Cast)
 
 
 def messages(chat_id: str, count: int, size: int = 1) -> list[str]:
-    """Packets of events that send a message each."""
+    """Packets of events that each send a message."""
     return [
         f"42{n}"
         + json.dumps(["message", {"chat_id": chat_id, "client_id": f"m{n}", "text": "x" * size}])
@@ -244,7 +244,7 @@ def messages(chat_id: str, count: int, size: int = 1) -> list[str]:
     ]
 
 
-async def test_all_that_a_post_brings_is_taken_or_refused(cast: Cast) -> None:
+async def test_a_post_is_accepted_or_refused_as_a_whole(cast: Cast) -> None:
     chat_id = await open_chat(cast.customer)
     session = await identified(cast.customer)
     packets = ["42" + json.dumps(["join", {"chat_id": chat_id}]), *messages(chat_id, 40)]
@@ -257,7 +257,7 @@ async def test_all_that_a_post_brings_is_taken_or_refused(cast: Cast) -> None:
     assert (await session.send(in_chunks()))[0] == 200
     stored = [one["client_id"] for one in await history(cast.customer, chat_id)]
     assert stored == [f"m{n}" for n in range(40)]
-    # One that is no packet does not take the others along.
+    # An invalid packet does not take the others with it.
     again = [packet.replace('"m0', '"n0').replace('"m1', '"n1') for packet in packets[1:3]]
     assert await session.post(again[0], "", "x", "2", "bAQID", again[1]) == 200
     stored = [one["client_id"] for one in await history(cast.customer, chat_id)]
@@ -296,10 +296,8 @@ async def test_a_post_that_is_too_much_is_refused_and_ends_the_session(
         assert not await history(cast.customer, chat_id)
 
 
-async def test_a_poll_that_is_given_up_ends_the_session(
-    live_server: LiveServer, cast: Cast
-) -> None:
-    """What it would have brought is lost, and comes once more to who joins with its cursor."""
+async def test_an_abandoned_poll_ends_the_session(live_server: LiveServer, cast: Cast) -> None:
+    """What it would have carried is lost, and arrives once more after joining with the cursor."""
     session = await identified(cast.customer)
     polling = await polled(live_server, session)
     polling.cancel()

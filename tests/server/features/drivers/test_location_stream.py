@@ -122,7 +122,7 @@ async def test_the_stream_ends_with_the_last_of_several_orders(cast: Cast) -> No
 
 
 async def test_a_delivery_while_the_stream_opens_ends_it(cast: Cast) -> None:
-    """Whichever comes first, no stream stays open and none shows where the driver goes next."""
+    """In either order, no stream stays open and none shows where the driver goes next."""
     for _ in range(8):
         order = await cast.order_at("out_for_delivery")
 

@@ -33,7 +33,7 @@ class Stream:
                 return cursor, fields[b"event"].decode(), json.loads(fields[b"data"])
 
     async def block(self) -> bytes:
-        """What stands before the next empty line."""
+        """The lines before the next empty line."""
         while b"\n\n" not in self.text:
             more = await asyncio.wait_for(self.answer.content.readany(), 5)
             if not more:

@@ -45,7 +45,7 @@ def after(caller: str, status: str, action: str) -> str:
 
 
 async def act(cast: Cast, caller: str, order_id: object, status: str, action: str) -> Any:
-    """Let the caller try."""
+    """Have the caller try."""
     rest = getattr(cast, caller)
     if action == "cancel":
         return await rest.post(f"/orders/{order_id}/cancel", {})

@@ -10,7 +10,7 @@ from support.live_server import LiveServer
 from support.town import database_in
 
 
-async def test_every_signed_in_account_reads_restaurants(cast: Cast) -> None:
+async def test_every_logged_in_account_reads_restaurants(cast: Cast) -> None:
     for caller in (cast.customer, cast.employee, cast.outsider):
         page = (await caller.get("/restaurants")).must(200).json
         assert [one["name"] for one in page["items"]] == ["Harbour Grill", "Saffron"]

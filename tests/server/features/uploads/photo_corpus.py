@@ -15,16 +15,17 @@ from PIL import Image, ImageCms, ImageDraw, PngImagePlugin
 from server import demo
 
 SECRET = "51.5007N-0.1246W-secret"
-"""Stands in every kind of metadata, and must not be found afterwards."""
+"""Put into every kind of metadata, and must not be found afterwards."""
 MIB = 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Odd:
-    """One file. `becomes` is the status it is refused with, or `done`, `failed`, or either.
+    """One file.
 
-    `size` are the result's pixels, where they tell that it was read rightly; `words` are some of
-    those that it fails with.
+    `becomes` is the status it is refused with, or `done`, `failed`, or either. `size` is the
+    result's in pixels, where it shows that the file was read correctly; `words` are part of its
+    error message.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What is read of a picture: all of it, as it looks, whatever stands beside its pixels."""
+"""What is read of a picture: all of it, as it looks, whatever else is in the file."""
 
 import io
 import struct
@@ -96,7 +96,7 @@ def test_a_png_with_a_broken_critical_chunk_is_refused(
     at = content.index(kind)
     end = at + 4 + int.from_bytes(content[at - 4 : at], "big")
     content[end] ^= 1
-    with pytest.raises(Unreadable, match="not whole"):
+    with pytest.raises(Unreadable, match="damaged or incomplete"):
         read(bytes(content))
 
 
@@ -106,7 +106,7 @@ def test_a_truncated_png_is_read_if_its_pixels_are_complete(
     for content in (png(), saved(plate(), "PNG", compress_level=0)):
         for cut in (1, 4, 12, 14, 16):
             shows(read(content[:-cut]), (GROUND, RIM, MEAT))
-        with pytest.raises(Unreadable, match="not whole"):
+        with pytest.raises(Unreadable, match="damaged or incomplete"):
             read(content[:-40])
 
 
@@ -194,7 +194,7 @@ def test_a_truncated_jpeg_is_read_if_its_lines_are_complete(
     assert read(content[:-2]).tobytes() == whole.tobytes(), "not a pixel is missing"
     assert read(content + bytes(5000)).tobytes() == whole.tobytes()
     for share in (0.5, 0.75, 0.9):
-        with pytest.raises(Unreadable, match="not whole"):
+        with pytest.raises(Unreadable, match="damaged or incomplete"):
             read(content[: int(len(content) * share)])
 
 

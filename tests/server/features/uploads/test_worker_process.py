@@ -39,7 +39,7 @@ def proc_file(worker: psutil.Process, what: str) -> str:
 
 @pytest.fixture(autouse=True)
 async def no_other_workers() -> None:
-    """The workers of earlier tests' servers are gone."""
+    """Wait until the workers of earlier tests' servers are gone."""
     await wait_until(lambda: not photo_workers(), 30, what="the workers of other tests are gone")
 
 

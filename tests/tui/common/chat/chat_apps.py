@@ -5,11 +5,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from textual.events import Paste
-from textual.pilot import Pilot
 
 from support.rest import Rest
-from support.screen import misses, sees, shown, told
-from support.waiting import PATIENCE, wait_until
+from support.screen import Window
+from support.waiting import wait_until
 from tui.common.app import TiffinApp
 from tui.common.chat.panel import ConversationPanel
 from tui.common.client.meter import State
@@ -21,32 +20,15 @@ from tui.employee.support.panel import SupportPanel
 WIDE = (160, 48)
 
 
-class Side:
+class Side(Window):
     """A running window, and its panel for chats."""
 
-    def __init__(self, app: TiffinApp, pilot: Pilot[None]) -> None:
-        self.app = app
-        self.pilot = pilot
-        self.rings = 0
-        app.bell = self._rung  # type: ignore[method-assign]
-
-    def _rung(self) -> None:
-        self.rings += 1
+    app: TiffinApp
 
     @property
     def panel(self) -> ConversationPanel:
         """Chat or Support."""
         return next(panel for panel in self.app.panels if isinstance(panel, ConversationPanel))
-
-    @property
-    def text(self) -> str:
-        """The screen's lines."""
-        return shown(self.app)
-
-    async def press(self, *keys: str) -> None:
-        """Press them one by one."""
-        await self.pilot.press(*keys)
-        await self.pilot.pause()
 
     async def send_typing(self, text: str) -> None:
         """Put it in at once where the focus is, and press enter."""
@@ -59,18 +41,6 @@ class Side:
         """Have the panel in front."""
         await self.press("escape", str(self.panel.number))
         await wait_until(lambda: self.app.grid.main is self.panel, what="the panel in front")
-
-    async def sees(self, *texts: str, seconds: float = PATIENCE) -> None:
-        """Wait until all of `texts` are on the screen at once."""
-        await sees(self.app, *texts, seconds=seconds)
-
-    async def misses(self, *texts: str, seconds: float = PATIENCE) -> None:
-        """Wait until none of `texts` is on the screen."""
-        await misses(self.app, *texts, seconds=seconds)
-
-    async def told(self, text: str, seconds: float = PATIENCE) -> None:
-        """Wait until a toast says `text`."""
-        await told(self.app, text, seconds)
 
     async def live(self) -> None:
         """Wait until the room in view stands."""

@@ -11,6 +11,7 @@ from server.features.chat.schemas import ChatMessage, MessagePage
 from server.features.shared.schemas import Actor
 from tui.common.chat.message_view import MessageView
 from tui.common.chat.model import Conversation
+from tui.common.panel_grid import MainScreen
 from tui.common.theme import NIGHT
 
 ANA = Actor(id="ana", name="Ana", role="customer")
@@ -54,6 +55,9 @@ class ChatWindow(App[None]):
         self.conversation = conversation
         self.view = MessageView()
         self.asked_for_older = 0
+
+    def get_default_screen(self) -> MainScreen:
+        return MainScreen(id="_default")
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return NIGHT.variables

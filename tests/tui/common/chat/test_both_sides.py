@@ -21,7 +21,7 @@ async def ask(customer: Side, subject: str) -> None:
     await customer.go()
     await customer.press("n")
     await wait_until(lambda: isinstance(customer.app.screen, NewChatScreen), what="the dialog")
-    await customer.sees("What is it about?", "None of them")
+    await customer.sees("What is it about?", "None")
     await customer.send_typing(subject)
     await customer.live()
     await customer.sees(subject, "Write to support")
@@ -176,7 +176,7 @@ async def test_a_chat_is_closed_and_opened_again(demo_server: LiveServer, tmp_pa
         assert not customer.panel.chat_view.has_class("-open")
         await customer.press(str(customer.panel.number), "o")
         await customer.sees("Write to support")
-        await employee.sees("takes it up")
+        await employee.sees("claims it")
         await employee.press("t")
         await employee.sees("Write to the customer")
         await employee.send_typing("Back again")
@@ -190,9 +190,9 @@ async def test_who_types_as_the_chat_is_closed_presses_no_command(
     chat = (await guest.get("/chats")).must(200).json["items"][0]
     await customer.press("h", "i")
     (await desk.post(f"/chats/{chat['id']}/close")).must(200)
-    await customer.sees("Closed by Maya. esc, then o opens it again")
+    await customer.sees("Closed by Maya. esc, then o reopens it")
     await customer.press("space", "o", "c", "n", "2", "enter")
-    await customer.told("What you have written stays here.")
+    await customer.told("Your text stays here.")
     chat_session = customer.panel.current
     assert chat_session is not None
     assert not chat_session.open
@@ -268,7 +268,7 @@ async def test_in_a_closed_chat_that_is_chosen_keys_are_commands(
     customer.panel.action_chats()  # type: ignore[attr-defined]
     await customer.sees("Your chats", "First", "Second")
     await customer.press("down", "enter")
-    await customer.sees("Closed by Ana K. o opens it again")
+    await customer.sees("Closed by Ana K. o reopens it")
     assert customer.app.focused is customer.panel.chat_view.messages
     await customer.press("o")
     await wait_until(lambda: composer.has_focus, what="the field again")

@@ -50,13 +50,13 @@ async def test_a_bubble_shows_who_when_and_how_far_it_has_come() -> None:
 async def test_what_stands_where_there_are_no_messages_is_painted_when_it_changes() -> None:
     app = ChatWindow(conversation())
     async with app.run_test(size=(60, 20)) as pilot:
-        app.view.message = Content("Reading the messages …")
+        app.view.message = Content("Loading messages…")
         await pilot.pause()
-        assert "Reading the messages" in app.text()
-        app.view.message = Content("Nothing has been said yet.")
+        assert "Loading messages" in app.text()
+        app.view.message = Content("No messages yet.")
         app.view.redraw()
         await pilot.pause()
-        assert "Nothing has been said yet." in app.text()
+        assert "No messages yet." in app.text()
 
 
 async def test_what_is_on_its_way_or_refused_is_marked() -> None:
@@ -183,6 +183,62 @@ async def test_copying_takes_what_the_mouse_has_marked_without_the_bubble() -> N
         app.screen.selections = {app.view: Selection(Offset(2, top), Offset(13, top))}
         await pilot.pause()
         assert await copied(app, pilot, "ctrl+c") == "first words"
+
+
+FAMILY = "👨\u200d👩\u200d👧"
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize(
+    ("text", "cells", "taken"),
+    [
+        ("漢字 is kanji", (0, 4), "漢字"),
+        ("漢字 is kanji", (5, 7), "is"),
+        ("漢字 is kanji", (2, 7), "字 is"),
+        (f"the {FAMILY} eats", (4, 10), FAMILY),
+        (f"the {FAMILY} eats", (11, 15), "eats"),
+        ("cafe\u0301 noir", (0, 4), "cafe\u0301"),
+        ("cafe\u0301 noir", (0, 5), "cafe\u0301 "),
+        ("cafe\u0301 noir", (4, 9), " noir"),
+        ("well 👍🏽 done", (5, 9), "👍🏽"),
+        ("a\tb", (0, 6), "a\tb"),
+    ],
+)
+async def test_the_mouse_copies_what_it_has_been_drawn_over(
+    text: str, cells: tuple[int, int], taken: str, own: bool
+) -> None:
+    """`cells` are those of the text as it is drawn; the mouse stops on the last of them."""
+    app = ChatWindow(conversation(said(1, f"{text} ..", ANA if own else MAYA)))
+    async with app.run_test(size=(60, 20)) as pilot:
+        await pilot.pause()
+        row = next(at for at, line in enumerate(app.lines()) if ".." in line)
+        left = app.lines()[row].index(text[0])
+        await pilot.mouse_down(offset=(left + cells[0], row))
+        for x in (cells[0] + 1, cells[1] - 1):  # what is marked so far is painted in between
+            await pilot.hover(offset=(left + x, row))
+        await pilot.mouse_up(offset=(left + cells[1] - 1, row))
+        await pilot.pause()
+        assert app.screen.get_selected_text() == taken
+        ground = app.screen.get_component_rich_style("screen--selection").bgcolor
+        parts = app.view.render_line(row)
+        marked = [part for part in parts if part.style and part.style.bgcolor == ground]
+        assert sum(part.cell_length for part in marked) == cells[1] - cells[0]
+
+
+async def test_what_the_width_has_broken_is_copied_in_one_piece() -> None:
+    words = "漢字 and words " * 9
+    text = f"{words.strip()}\n\n  indented {words.strip()}"
+    app = ChatWindow(conversation(said(1, "before"), said(2, text), said(3, "after", ANA)))
+    async with app.run_test(size=(40, 40)) as pilot:
+        await pilot.pause()
+        top = next(at for at, line in enumerate(app.lines()) if "漢字" in line)
+        selected = app.view.get_selection(Selection(Offset(2, top), Offset(60, top + 17)))
+        assert selected is not None
+        assert selected[0].split("\nyou")[0].rstrip("\n") == text
+        everything = app.view.get_selection(Selection(None, None))
+        assert everything is not None
+        assert text in everything[0]
+        assert everything[0].endswith("after\n")
 
 
 @pytest.mark.parametrize(

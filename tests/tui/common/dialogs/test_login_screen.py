@@ -85,12 +85,12 @@ async def test_what_is_wrong_is_said_in_place(demo_server: LiveServer, tmp_path:
     app = window(demo_server.url, tmp_path)
     async with opened(app, (80, 24)) as pilot:
         app.screen.query_one("#log-in", Button).press()
-        await sees(app, "✕ Type your e-mail address.")
+        await sees(app, "✕ Enter your e-mail address.")
         await typed(app, email="nobody@example.com", password="not the one")
         app.screen.query_one("#password").focus()
         await pilot.press("enter")
-        await wait_until(lambda: "✕" in shown(app) and "Type your" not in shown(app))
-        assert "Signing in" not in shown(app)
+        await wait_until(lambda: "✕" in shown(app) and "Enter your" not in shown(app))
+        assert "Logging in" not in shown(app)
         assert isinstance(app.screen, LoginScreen)
 
 
@@ -120,7 +120,7 @@ async def test_a_server_that_is_away_is_said_and_waited_for(tmp_path: Path) -> N
     async with opened(app, (80, 24)) as pilot:
         await sees(app, "not responding, retrying")
         await pilot.press("enter")
-        await sees(app, "Trying again every few seconds")
+        await sees(app, "Retrying every few seconds")
         settings = settings_for(tmp_path / "data", demo=True)
         async with _served_at(settings, port):
             await settled(app)
@@ -131,9 +131,9 @@ async def test_esc_stops_trying(tmp_path: Path) -> None:
     app = window(f"http://127.0.0.1:{free_port()}", tmp_path)
     async with opened(app, (80, 24)) as pilot:
         await pilot.press("enter")
-        await sees(app, "Trying again every few seconds")
+        await sees(app, "Retrying every few seconds")
         await pilot.press("escape")
-        await wait_until(lambda: "Trying again" not in shown(app))
+        await wait_until(lambda: "Retrying" not in shown(app))
 
 
 async def test_a_remembered_log_in_waits_for_its_server(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ async def test_a_remembered_log_in_waits_for_its_server(tmp_path: Path) -> None:
         pass
     app = window(server.url, tmp_path)
     async with opened(app, (80, 24)):
-        await sees(app, "Trying again every few seconds")
+        await sees(app, "Retrying every few seconds")
         async with _served_at(settings, server.port):
             await settled(app)
 
@@ -209,7 +209,7 @@ async def test_a_password_in_the_address_is_left_out_and_told(
 ) -> None:
     app = window(demo_server.url.replace("://", "://ana:sesame@"), tmp_path)
     async with opened(app, (80, 24)) as pilot:
-        await sees(app, f"● {demo_server.url}", "Without the user and password")
+        await sees(app, f"● {demo_server.url}", "The user and password in the address are ignored")
         assert "sesame" not in shown(app)
         assert "sesame" not in str(TokenStore.for_app(app.server, app.ROLE).path)
         await pilot.press("enter")
@@ -220,7 +220,7 @@ async def test_a_password_in_the_address_is_left_out_and_told(
 async def test_what_is_no_address_is_told_in_place(address: str, tmp_path: Path) -> None:
     app = window(address, tmp_path)
     async with opened(app, (120, 30)) as pilot:
-        await sees(app, "is no http address")
+        await sees(app, "is not an http address")
         await pilot.press("enter")
         await sees(app, "It should look")
 

@@ -270,7 +270,7 @@ async def test_a_loop_is_broken_off_for_an_order(road: Road) -> None:
         await road.beyond(60)
         planner.set_orders([order_to(1, 20)])
         assert await ended(task)
-    assert road.log == ["on a round", BACK, "to #1", "at #1", BACK]
+    assert road.log == ["on a loop", BACK, "to #1", "at #1", BACK]
 
 
 async def test_a_cancelled_trip_ends_where_the_driver_is(road: Road) -> None:

@@ -45,15 +45,15 @@ async def test_a_picture_is_taken_whatever_it_is_called(tmp_path: Path) -> None:
 
 
 UNFIT = {
-    "": (None, "Type the path"),
+    "": (None, "Enter the path"),
     "nowhere.jpg": (None, "There is no file"),
     ".": (None, "is a folder"),
     "empty.jpg": (b"", "is empty"),
     "large.png": (bytes(10 * 1024 * 1024 + 1), "at most 10"),
     "a.jpg": (b"GIF89a and so on", "a.jpg is a GIF"),
-    "b.jpg": (b"\0\0\0\x18ftypheic", "make it a JPEG"),
+    "b.jpg": (b"\0\0\0\x18ftypheic", "convert it to JPEG"),
     "c.png": (b"<svg xmlns='...'/>", "an SVG"),
-    "d.png": (b"hello", "no JPEG, PNG or WebP"),
+    "d.png": (b"hello", "not a JPEG, PNG or WebP"),
     "e.png": (noise((100, 100))[:5000], "damaged"),
     "f.png": (png_bomb(), "25 megapixels"),
 }

@@ -78,7 +78,7 @@ def test_ordering_again_uses_todays_prices_and_skips_sold_out_dishes() -> None:
     menu = a_restaurant(a_dish(1, price_cents=1000), a_dish(2, available=False))
     basket, changes = Basket.from_order(an_order(1), menu)
     assert changes == [
-        "Not to be had now: Tom yum.",
+        "Not available now: Tom yum.",
         "Pad thai is called Dish 1 now.",
         "Dish 1: € 10.00 now, not € 9.00.",
     ]
@@ -96,7 +96,7 @@ def test_the_basket_is_updated_from_the_menu(basket: Basket) -> None:
         "Dish 2 is sold out.",
         "Dish 3 is not on the menu any more.",
         "Dish 4 is called Soup now.",
-        "Soup is described as: With peanuts",
+        "Soup has a new description: With peanuts",
     ]
     assert [line.item.id for line in basket.sold_out] == ["dish_2", "dish_3"]
     assert basket.lines["dish_1"].cents == 150

@@ -80,7 +80,7 @@ async def test_the_menu_does_not_wait_for_a_photo(demo_server: LiveServer, tmp_p
         await pilot.press("down", "down")
         menu = screen.query_one(MenuList)
         assert menu.highlighted == 2
-        await sees(app, "the photo cannot be had now")
+        await sees(app, "the photo cannot be loaded now")
         await pilot.press("enter")
         await sees(app, "1× Pad kra pao")
         proxy.passing()

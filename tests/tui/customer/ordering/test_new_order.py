@@ -271,7 +271,7 @@ async def test_order_again_fills_a_basket_with_the_same_dishes(
     async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
         await pilot.press("o")
         await at_page(app, "checkout")
-        await sees(app, f"Not to be had now: {second['name']}.", f"2× {first['name']}")
+        await sees(app, f"Not available now: {second['name']}.", f"2× {first['name']}")
         await sees(app, f"{first['name']}: € 99.00 now, not €")
         await pilot.press("enter")
         await wait_until(lambda: len(app.screen_stack) == 1, what="placed")
@@ -350,7 +350,7 @@ async def test_a_lost_reply_never_makes_two_orders(
                 await focus(screen, field)
                 await pilot.press(key)
             await wait_until(lambda: len(app.screen_stack) == 1, what="placed")
-            await told(app, "arrived the first time")
+            await told(app, "first attempt had arrived")
             (order,) = await orders_at(guest)
             assert [item["quantity"] for item in order["items"]] == [1]
             assert losing.seen == 3
@@ -390,4 +390,4 @@ async def test_the_basket_is_kept_while_the_server_is_gone(
         await pilot.press("escape", "escape", "escape")
         await wait_until(lambda: len(app.screen_stack) == 1, what="closed")
         await pilot.press("n")
-        await sees(app, "Trying again by itself")
+        await sees(app, "Retrying")

@@ -87,3 +87,20 @@ def test_finished_orders_are_not_open() -> None:
     page = a_page(an_order(4, "cancelled"), an_order(3, "delivered"), an_order(2, "ready"))
     store.put_first_page(page)
     assert [order.number for order in store.open()] == [2]
+
+
+def test_an_open_order_behind_all_pages_is_known_and_gets_its_place_with_its_page() -> None:
+    store = OrderStore()
+    old, newer = an_order(1, "out_for_delivery"), an_order(9)
+    store.put_first_page(a_page(newer, an_order(8, "delivered"), older="x"), [newer, old])
+    assert numbers(store) == [9, 8, 1]
+    assert [order.number for order in store.open()] == [9, 1]
+    store.put(an_order(10))
+    store.put_older_page(a_page(an_order(7, "delivered"), an_order(6, "delivered"), older="y"))
+    assert numbers(store) == [10, 9, 8, 7, 6, 1]
+    store.put_first_page(a_page(an_order(10), newer, older="z"), [an_order(10), newer, old])
+    assert numbers(store) == [10, 9, 8, 7, 6, 1]
+    store.put_older_page(a_page(an_order(2, "delivered"), old, an_order(0, "delivered")))
+    assert numbers(store) == [10, 9, 8, 7, 6, 2, 1, 0]
+    store.put_first_page(a_page(an_order(99), an_order(98), older="w"), [an_order(99), old])
+    assert numbers(store) == [99, 98, 1]

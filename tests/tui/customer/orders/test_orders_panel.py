@@ -16,10 +16,10 @@ from customer_window import (
 )
 
 from support.live_server import LiveServer
-from support.proxy import proxy_to
 from support.rest import Rest
 from support.screen import sees, shown, told
 from support.waiting import wait_until
+from tui.common import app as frame
 from tui.common.client.meter import State
 from tui.customer.orders.dialogs import CancelScreen, OrderScreen
 
@@ -56,32 +56,42 @@ async def test_every_step_of_the_kitchen_is_shown(
         assert orders_of(app).store.get(order_id).driver is not None  # type: ignore[union-attr]
 
 
-async def test_a_cut_poll_reconnects_and_misses_nothing(
+async def test_a_line_that_is_held_cut_misses_nothing_once_it_is_restored(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     order_id = await a_placed_order(guest, kitchen)
-    async with (
-        proxy_to(demo_server.url) as proxy,
-        customer_window(proxy.url, tmp_path) as (app, pilot),
-    ):
-        meter = await wait_until(lambda: orders_of(app).feed.tracker.meter_of(order_id))
+    async with customer_window(demo_server.url, tmp_path) as (app, pilot):
+        tracker = orders_of(app).feed.tracker
+        meter = await wait_until(lambda: tracker.meter_of(order_id), what="its poll")
         await wait_until(lambda: meter.state is State.WAITING, what="held")
         await wait_until(lambda: orders_of(app).meter is meter, what="the wire line shows it")
-        proxy.failing(1)  # it stays away until there is something to miss
-        await pilot.press("x")
-        await wait_until(lambda: meter.state is State.RETRY, what="cut")
+        await pilot.press("X")
+        await sees(app, "X restores it")
         await kitchen.step(order_id, "accepted", eta_minutes=30)
-        proxy.passing()
-        await sees(app, "● Accepted")
+        second = await a_placed_order(guest, kitchen)
+        await pilot.press("r")  # reads the orders, and the line stays cut
+        await wait_until(lambda: second in orders_of(app).store, what="the second order")
+        polled = await wait_until(lambda: tracker.meter_of(second), what="its poll")
+        await wait_until(lambda: polled.state is State.RETRY, what="cut as well")
+        assert polled.requests == 0
+        await kitchen.step(order_id, "preparing")
+        await pilot.press("X")
+        await sees(app, "◐ Cooking")
         await wait_until(lambda: meter.reconnects >= 1, what="back")
+        await wait_until(lambda: polled.state is State.WAITING, what="the other, too")
 
 
-async def test_without_an_open_order_there_is_nothing_to_cut(
-    demo_server: LiveServer, guest: Rest, tmp_path: Path
+async def test_a_cut_ends_by_itself_also_without_an_open_order(
+    demo_server: LiveServer, guest: Rest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(frame, "CUT_SECONDS", 1.5)
     async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+        meter = orders_of(app).meter
+        await wait_until(lambda: meter.state is State.WAITING, what="held")
         await pilot.press("x")
-        await told(app, "No order is open")
+        await sees(app, "cut by you")
+        await wait_until(lambda: meter.state is State.WAITING, what="held again")
+        assert meter.reconnects == 1
 
 
 async def test_a_new_customer_is_told_how_to_order(demo_server: LiveServer, tmp_path: Path) -> None:
@@ -176,7 +186,7 @@ async def test_an_order_that_is_cooked_cannot_be_cancelled_and_says_why(
     await kitchen.step(order_id, "accepted", eta_minutes=30)
     async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
         await pilot.press("c")
-        await sees(app, "They have not begun to")
+        await sees(app, "They have not started")
         await kitchen.step(order_id, "preparing")
         await sees(app, "has started cooking")
         await pilot.press("escape")

@@ -101,7 +101,7 @@ async def test_withdrawn_after_a_question(
                 await wait_until(lambda: isinstance(window.app.screen, ConfirmScreen))
             await window.press(answer)
             await wait_until(lambda left=left: len(desk.store) == left)  # type: ignore[misc]
-        await window.sees("Nothing is announced.")
+        await window.sees("No announcements.")
         assert (await guest.get("/announcements")).must(200).json["items"] == []
 
 
@@ -112,7 +112,7 @@ async def test_what_was_begun_is_kept(demo_server: LiveServer, guest: Rest, tmp_
         await window.press("ctrl+s")
         await window.sees("Title: is empty.")
         await window.press(*"Rain", "escape")
-        await told(window.app, "Press n to go on with it")
+        await told(window.app, "Press n to continue it")
         await composing(window)
         await window.sees("Rain")
         await window.press("tab", *"Slow")

@@ -13,7 +13,6 @@ from kitchen_window import KitchenWindow, kitchen_window
 from server.features.drivers.schemas import Point
 from server.features.orders.schemas import Order, OrderStatus
 from support.live_server import LiveServer, running_server, settings_for
-from support.screen import told
 from support.waiting import wait_until
 from tui.employee.drivers.controller import DriversController
 from tui.employee.drivers.model import DriverState
@@ -103,10 +102,6 @@ class DriversWindow(KitchenWindow):
         at = next(at for at, line in enumerate(lines) if f" {name} " in line)
         return "\n".join(lines[at : at + 2])
 
-    async def told(self, text: str) -> None:
-        """Wait for a toast with this text."""
-        await told(self.app, text)
-
     async def choose(self, driver: dict[str, Any]) -> None:
         """Put the cursor on that driver, by keys."""
         await self.press("home")
@@ -127,7 +122,7 @@ class DriversWindow(KitchenWindow):
 async def drivers_window(
     url: str, folder: Path, size: tuple[int, int] = (160, 48)
 ) -> AsyncIterator[DriversWindow]:
-    """Signed in as the demo's employee, with the drivers loaded and their panel in front."""
+    """Logged in as the demo's employee, with the drivers loaded and their panel in front."""
     async with kitchen_window(url, folder, size) as kitchen:
         window = DriversWindow(kitchen.app, kitchen.pilot)
         await wait_until(

@@ -33,7 +33,7 @@ from tui.common.tracking import trip
 from tui.employee.drivers import feed
 from tui.employee.drivers.controller import MAX_STREAMS
 from tui.employee.drivers.dialogs import AssignScreen
-from tui.employee.drivers.panel import DRAW_SECONDS
+from tui.employee.drivers.panel import DriversPanel
 
 S = OrderStatus
 QUICK = 60.0
@@ -120,7 +120,9 @@ async def test_a_new_position_moves_the_driver_on_the_map(
         # The line below is that of the driver's own stream.
         assert window.drivers.meter.name == f"Driver {driver['name']}"
         assert window.drivers.meter.events >= 2
-        await window.press("x")
+        await window.press("X")
+        await window.sees("X restores it")
+        await window.press("X")
         await wait_until(lambda: window.drivers.meter.reconnects == 1, what="back after the cut")
 
 
@@ -226,7 +228,7 @@ async def test_the_slower_of_two_assignments_is_reported(
         await window.sees("no driver yet")
         await town.step(order, S.OUT_FOR_DELIVERY, driver_id=second["id"])
         await window.press("enter")
-        await window.told("Nothing was changed by you")
+        await window.told("You changed nothing")
         await window.knows(second, 1)
         await window.knows(first, 0)
 
@@ -265,7 +267,7 @@ async def test_a_driver_without_orders_drives_a_loop_on_the_streets_until_stoppe
         await wait_until(lambda: window.drivers.map.basemap is not None, what="the map")
         await window.choose(driver)
         await window.press("s")
-        await window.sees("simulated: on a round")
+        await window.sees("simulated: on a loop")
         track = window.state(driver).track
         await wait_until(
             lambda: track.newest is not None and track.newest.lat > north(30).lat,
@@ -279,7 +281,7 @@ async def test_a_driver_without_orders_drives_a_loop_on_the_streets_until_stoppe
         await wait_until(lambda: "simulated" not in window.text, what="the row is as ever")
         # Our own last position is nobody else's: no question is asked.
         await window.press("s")
-        await window.sees("simulated: on a round")
+        await window.sees("simulated: on a loop")
 
 
 @pytest.mark.usefixtures("_quick")
@@ -296,7 +298,7 @@ async def test_real_positions_need_a_second_key_press(
             await window.told("Ken is reporting real positions")
             assert window.controller.trips.get(driver["id"]) is None
             await window.press("s")
-            await window.sees("simulated: on a round")
+            await window.sees("simulated: on a loop")
             trips = window.controller.trips
         finally:
             driving.cancel()
@@ -318,7 +320,7 @@ async def test_simulated_trips_end_with_the_log_out(
     async with drivers_window(server.url, tmp_path) as window:
         await window.choose(driver)
         await window.press("s")
-        await window.sees("simulated: on a round")
+        await window.sees("simulated: on a loop")
         trips = window.controller.trips
         window.app.log_out()
         await wait_until(lambda: not window.app.panels, what="logged out")
@@ -333,18 +335,18 @@ async def test_an_outage_is_shown_and_all_goes_on_after_it(
     )
     async with drivers_window(server.url, tmp_path) as window:
         await window.press("s")
-        await window.sees("simulated: on a round")
+        await window.sees("simulated: on a loop")
         await asyncio.to_thread(server.kill)
         await window.sees("failing:")
         await window.press("r")
-        await window.sees("The drivers could not be read again")
+        await window.sees("The drivers could not be refreshed")
         assert "▌ ○ Ken" in window.text, "what was known stays in view"
         await asyncio.to_thread(server.start)
-        for words in ("failing:", "could not be read again"):
+        for words in ("failing:", "could not be refreshed"):
             await wait_until(
                 lambda words=words: words not in window.text, 20, what=f"no more {words!r}"
             )
-        assert "simulated: on a round" in window.text
+        assert "simulated: on a loop" in window.text
 
 
 async def test_twelve_drivers_have_streams_and_the_others_are_read(
@@ -485,7 +487,7 @@ async def test_many_positions_are_drawn_a_few_times_a_second(
                 what="more of it",
             )
             seconds = time.monotonic() - began
-            assert 1 <= len(drawn) - drawings <= seconds / DRAW_SECONDS + 1
+            assert 1 <= len(drawn) - drawings <= seconds / DriversPanel.REDRAW_SECONDS + 1
         finally:
             stop.set()
             await asyncio.gather(*rushes)

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,10 @@ from textual.widgets import Input, OptionList, Static
 
 from server.features.orders.schemas import OrderStatus
 from support.live_server import LiveServer
-from support.proxy import proxy_to
 from support.rest import Rest
 from support.server_process import StartServer
 from support.waiting import wait_until
-from tui.common.client.meter import State
+from tui.employee.kitchen import feed
 from tui.employee.kitchen.dialogs import AcceptScreen, DriverScreen, ReasonScreen
 from tui.employee.kitchen.panel import ALARM_SECONDS
 
@@ -199,12 +199,14 @@ async def test_an_order_the_customer_cancels_stays_until_it_is_cleared(
 async def test_a_cut_stream_replays_what_was_missed(
     demo_server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
-    async with proxy_to(demo_server.url) as proxy, kitchen_window(proxy.url, tmp_path) as window:
-        proxy.failing(1)  # it stays away until there is something to miss
+    async with kitchen_window(demo_server.url, tmp_path) as window:
         await window.press("x")
-        await wait_until(lambda: window.kitchen.meter.state is not State.LIVE, what="the cut")
+        await window.sees("reconnecting in ", "cut by you")
+        await window.press("X")
+        await window.sees("X restores it")
         order = await town.place()
-        proxy.passing()
+        assert window.kitchen.board.order(order.id) is None
+        await window.press("X")
         await window.live()
         await window.has(order, S.PLACED)
         await window.sees("back, 1 replayed")
@@ -249,14 +251,14 @@ async def test_dishes_are_sold_out_added_changed_and_removed(
         await window.sees(f"{first}: sold out.")
         assert (await dish(first) or {})["available"] is False
         await window.press("space")
-        await window.sees(f"{first}: there again.")
+        await window.sees(f"{first}: available again.")
         await window.press("a", *"Laab [b]", "enter", *"hot", "enter", *"9,5", "enter")
         await window.sees("Laab [b] is saved.", "9.50")
         assert (await dish("Laab [b]") or {})["price_cents"] == 950
         await window.press("enter", "tab", "tab")
         window.app.screen.query_one("#price_cents", Input).value = "dear"
         await window.press("enter")
-        await window.sees("Give the price as a number")
+        await window.sees("Enter the price as a number")
         window.app.screen.query_one("#price_cents", Input).value = "10"
         await window.press("enter")
         await window.sees("10.00")
@@ -276,6 +278,18 @@ async def test_r_reads_the_orders_again_and_rejects_nothing(
         await window.has(order, S.PLACED)
         assert len(window.app.screen_stack) == 1
         await window.live()
+
+
+async def test_an_old_order_on_its_way_is_on_the_board_however_many_newer_are_over(
+    demo_server: LiveServer, town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "PAGE", 2)
+    monkeypatch.setattr(feed, "LOOK_BACK", timedelta(0))
+    old = await town.bring(await town.place(), S.OUT_FOR_DELIVERY)
+    for _ in range(3):
+        await town.step(await town.place(), S.CANCELLED, reason="too busy")
+    async with kitchen_window(demo_server.url, tmp_path, (80, 24)) as window:
+        await window.has(old, S.OUT_FOR_DELIVERY)
 
 
 @pytest.mark.parametrize("size", [(160, 48), (100, 30), (80, 24), (56, 16)])
@@ -339,8 +353,8 @@ async def test_the_panel_warns_while_the_server_is_away_and_recovers(
     async with kitchen_window(server.url, tmp_path) as window:
         await window.sees(f"#{order.number}")
         await asyncio.to_thread(server.kill)
-        await window.sees("No news since")
+        await window.sees("No updates since")
         assert f"#{order.number}" in window.text, "what was known stays in view"
         await asyncio.to_thread(server.start)
         await window.live()
-        await wait_until(lambda: "No news since" not in window.text, what="all is well")
+        await wait_until(lambda: "No updates since" not in window.text, what="all is well")

@@ -1,0 +1,101 @@
+"""Apps in which nothing happens: what they write to the terminal, and what they run."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+from frame_window import EchoPanel, Window, signed_in
+from textual._compositor import CompositorUpdate
+from textual.app import App
+
+from support.live_server import LiveServer
+from support.rest import Rest
+from support.waiting import wait_until
+from tui.common.app import TiffinApp
+from tui.common.client.token_store import TokenStore
+from tui.common.redraw import Redraw
+from tui.customer.app import CustomerApp
+from tui.employee.app import EmployeeApp
+
+WINDOW_SECONDS = 3.0
+BYTES_A_SECOND = 500
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, int]]:
+    """When an app would have written to its terminal, and how many bytes."""
+    pieces: list[tuple[float, int]] = []
+    display = App._display
+
+    def counted(app: App[None], screen: object, update: object) -> None:
+        if isinstance(update, CompositorUpdate):
+            text = update.render_segments(app.console)
+            pieces.append((time.monotonic(), len(text.encode())))
+        display(app, screen, update)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(App, "_display", counted)
+    return pieces
+
+
+@pytest.mark.parametrize("kind", [CustomerApp, EmployeeApp])
+async def test_an_app_writes_next_to_nothing_while_nothing_happens(
+    demo_server: LiveServer,
+    tmp_path: Path,
+    written: list[tuple[float, int]],
+    kind: type[TiffinApp],
+) -> None:
+    """What a start still has to draw may take a while; then there is time without any."""
+    async with Rest(demo_server.url) as rest:
+        tokens = await (await rest.demo(kind.ROLE)).keep_in(tmp_path / "tokens.json")
+    app = kind(demo_server.url, tokens=tokens)
+    async with app.run_test(size=(160, 48)):
+        await wait_until(lambda: app.panels, what="the panels")
+        began = time.monotonic()
+
+        def calm() -> bool:
+            since = time.monotonic() - WINDOW_SECONDS
+            recent = sum(size for at, size in written if at > since)
+            return since > began and recent < BYTES_A_SECOND * WINDOW_SECONDS
+
+        await wait_until(calm, every=0.25, what="a calm app")
+
+
+async def test_where_nothing_changes_nothing_runs(
+    demo_server: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Quiet(Window):
+        kinds = (EchoPanel,)
+
+    beats = 0
+    beat = Redraw._beat
+
+    def counted(redraw: Redraw) -> None:
+        nonlocal beats
+        beats += 1
+        beat(redraw)
+
+    monkeypatch.setattr(Redraw, "_beat", counted)
+    quiet = Quiet(demo_server.url, tokens=TokenStore(tmp_path / "tokens.json"))
+    async with signed_in(demo_server.url, tmp_path, window=quiet) as (app, pilot):
+
+        async def rests() -> bool:
+            before = beats
+            await asyncio.sleep(0.5)
+            return beats == before
+
+        await wait_until(rests, what="no beat in half a second")
+        drawn = app.echo.flushes
+        for _ in range(100):
+            app.echo.count += 1
+            app.echo.needs_redraw = True
+        await wait_until(lambda: app.echo.flushes > drawn, what="a redraw")
+        await wait_until(rests, what="no beat again")
+        assert app.echo.flushes == drawn + 1, "changes of one moment are drawn once"
+        app.echo.redraw_in(0.1)
+        await wait_until(lambda: app.echo.flushes > drawn + 1, what="a redraw with time")
+        await wait_until(rests, what="no beat again")
+        assert app.echo.flushes == drawn + 2
+        app.echo.meter.received(1)
+        await wait_until(lambda: app.echo._line and app.echo._line._drawn[3] == 1, what="the line")
+        await pilot.pause()
