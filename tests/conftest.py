@@ -62,6 +62,24 @@ def cheap_hashes() -> Iterator[int]:
         yield full
 
 
+@pytest.fixture(scope="session", autouse=True)
+def maps_read_once() -> Iterator[None]:
+    """Servers in this process share the map of a file that is the same: none changes it."""
+    from server.geo.town_map import TownMap
+
+    read, known = TownMap.read, dict[tuple[Path, int], TownMap]()
+
+    def read_once(path: Path) -> TownMap:
+        key = path, path.stat().st_mtime_ns if path.exists() else 0
+        if key not in known:
+            known[key] = read(path)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TownMap, "read", read_once)
+        yield
+
+
 @pytest.fixture
 def full_hashes(monkeypatch: pytest.MonkeyPatch, cheap_hashes: int) -> None:
     """Hash passwords as a server in production does."""

@@ -21,7 +21,7 @@ MAX_BYTES = 3_000_000
 async def town(data_dir: Path) -> AsyncIterator[Rest]:
     """The demo's employee, at a server with a new town."""
     async with (
-        running_server(settings_for(data_dir, demo=True)) as server,
+        running_server(settings_for(data_dir, demo=True), copied=False) as server,
         Rest(server.url) as rest,
     ):
         yield await rest.demo("employee")
@@ -69,7 +69,7 @@ async def test_the_photos_are_uploads_of_the_employee_who_may_delete_them(
 async def test_photos_are_added_once_and_stay_deleted(data_dir: Path) -> None:
     async def started() -> tuple[int, int]:
         async with (
-            running_server(settings_for(data_dir, demo=True)) as server,
+            running_server(settings_for(data_dir, demo=True), copied=False) as server,
             Rest(server.url) as rest,
         ):
             await rest.demo("employee")
