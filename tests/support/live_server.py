@@ -97,14 +97,14 @@ async def _prepare(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def running_server(settings: Settings) -> AsyncIterator[LiveServer]:
+async def running_server(settings: Settings, *, copied: bool = True) -> AsyncIterator[LiveServer]:
     """Serve `settings` on a free loopback port until the block ends.
 
-    A new database is a copy: running every migration takes longer than the rest of the start.
+    Unless `copied` is False, a new database and a demo's town are copies: making them takes longer
+    than the rest of the start.
     """
-    if not settings.database_path.exists():
-        settings.database_path.parent.mkdir(parents=True, exist_ok=True)
-        settings.database_path.write_bytes(await asyncio.to_thread(_new_database))
+    if copied:
+        await _prepare(settings)
     app = create_app(settings)
     runner = Runner(app, settings)
     await runner.setup()
