@@ -71,6 +71,24 @@ async def test_pages_contain_every_announcement_once(cast: Cast) -> None:
     (await cast.customer.get("/announcements?before=garbage")).must(422)
 
 
+async def test_a_page_counts_what_is_unread_beyond_it(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [await announce(cast.employee, title=f"No. {number}") for number in range(5)]
+    await announce(cast.employee, title="Not for guests", audience="employees")
+    past = await announce(cast.employee, title="Withdrawn")
+    (await cast.employee.delete(f"/announcements/{past['id']}")).must(204)
+    (await cast.customer.post(f"/announcements/{made[0]['id']}/ack")).must(204)
+    first = await history(cast.customer, "?limit=2")
+    assert first["unread"] == 4
+    assert (await history(cast.customer, f"?limit=2&before={first['next']}"))["unread"] == 4
+    assert (await history(cast.outsider, "?limit=2"))["unread"] == 6
+    assert (await history(cast.outsider, "?limit=2&scope=all"))["unread"] == 6
+    assert (await history(cast.employee))["unread"] == 0, "one's own are nothing to read"
+    monkeypatch.setattr(service_module, "MOST_COUNTED", 3)
+    assert (await history(cast.customer))["unread"] == 3
+
+
 async def test_invalid_announcements_are_refused(cast: Cast) -> None:
     for field, value in UNFIT:
         answer = (await cast.employee.post("/announcements", NEWS | {field: value})).must(422)
@@ -127,9 +145,10 @@ async def test_old_announcements_are_deleted(cast: Cast, live_server: LiveServer
     (await cast.employee.get(f"/announcements/{gone['id']}/acks")).must(404)
     (await cast.employee.get(f"/announcements/{kept['id']}/acks")).must(200)
     async with database_in(live_server.settings.data_dir) as database:
-        for table, left in (("announcements", 1), ("announcement_acks", 0), ("states", 1)):
-            rows = await database.read(lambda tx, t=table: tx.fetch(f"SELECT * FROM {t}", {}))  # type: ignore[misc]
-            assert len(rows) == left, table
+        acks = "states WHERE topic LIKE 'state/acks:%'"
+        for what, left in (("announcements", 1), ("announcement_acks", 0), (acks, 1)):
+            rows = await database.read(lambda tx, t=what: tx.fetch(f"SELECT * FROM {t}", {}))  # type: ignore[misc]
+            assert len(rows) == left, what
 
 
 async def test_a_deleted_account_leaves_no_name_and_no_acknowledgement(cast: Cast) -> None:
