@@ -42,27 +42,33 @@ async def test_what_is_told_on_the_way_out_draws_nothing(
         app.on_panel_grid_changed()
 
 
-@pytest.mark.parametrize(
-    ("size", "first", "second"),
-    [((160, 48), [1, 2], [1, 2]), ((100, 30), [1, 2], [2]), ((80, 24), [1], [2])],
-)
-async def test_each_width_has_its_layout(
-    demo_server: LiveServer,
-    tmp_path: Path,
-    size: tuple[int, int],
-    first: list[int],
-    second: list[int],
-) -> None:
-    async with signed_in(demo_server.url, tmp_path, size) as (app, pilot):
-        await wait_until(lambda: fronts(app) == first, what="the first in front")
+async def test_each_width_has_its_layout(demo_server: LiveServer, tmp_path: Path) -> None:
+    async def front(*numbers: int) -> None:
+        await wait_until(lambda: fronts(app) == [*numbers], what=f"{numbers} in front")
+
+    def tabs() -> bool:
+        return "1 Echo  2 Wire" in shown(app).split("\n")[1]
+
+    async with signed_in(demo_server.url, tmp_path, (160, 48)) as (app, pilot):
+        await front(1, 2)
         await pilot.press("2")
-        await wait_until(lambda: fronts(app) == second, what="the second in front")
+        await front(1, 2)
         assert app.grid.main is app.panels[1]
-        if size == (100, 30):
-            assert app.panels[1].outer_size.width == round((100 - 2) * 0.62) - 1
-            await sees(app, "echo in short")
-        tabs = "1 Echo  2 Wire"
-        assert (tabs in shown(app).split("\n")[1]) is (size == (80, 24))
+        assert not tabs()
+        await pilot.resize_terminal(100, 30)
+        await front(2)
+        width = round((100 - 2) * 0.62) - 1
+        await wait_until(lambda: app.panels[1].outer_size.width == width, what="its width")
+        await sees(app, "echo in short")
+        assert not tabs()
+        await pilot.press("1")
+        await front(1, 2)
+        await pilot.resize_terminal(80, 24)
+        await front(1)
+        await pilot.press("2")
+        await front(2)
+        assert app.grid.main is app.panels[1]
+        await wait_until(tabs, what="the tabs")
 
 
 async def test_cards_that_have_no_room_make_way_for_tabs(

@@ -292,20 +292,24 @@ async def test_an_old_order_on_its_way_is_on_the_board_however_many_newer_are_ov
         await window.has(old, S.OUT_FOR_DELIVERY)
 
 
-@pytest.mark.parametrize("size", [(160, 48), (100, 30), (80, 24), (56, 16)])
 async def test_every_size_shows_the_order_and_all_counts(
-    demo_server: LiveServer, town: Town, tmp_path: Path, size: tuple[int, int]
+    demo_server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     new = await town.place()
     ready = await town.bring(await town.place(), S.READY)
-    async with kitchen_window(demo_server.url, tmp_path, size) as window:
-        await window.sees(f"#{new.number}", "Placed 1")
-        assert window.text.count(" 1 ") or " 1\n" in window.text
-        await window.press("right", "right", "right")
-        await window.sees(f"#{ready.number}")
-        await window.sees("Ready 1")
-        await window.press("left", "left", "left", "n")
-        assert window.kitchen.cursor.order_id == new.id
+    async with kitchen_window(demo_server.url, tmp_path, (160, 48)) as window:
+        for size in ((160, 48), (100, 30), (80, 24), (56, 16)):
+            await window.pilot.resize_terminal(*size)
+            await window.sees(f"#{new.number}", "Placed 1")
+            assert window.text.count(" 1 ") or " 1\n" in window.text
+            await window.press("right", "right", "right")
+            await window.sees(f"#{ready.number}")
+            await wait_until(
+                lambda: "Ready 1" in window.text,
+                what=f"its column's count at {size}",
+            )
+            await window.press("left", "left", "left", "n")
+            assert window.kitchen.cursor.order_id == new.id
 
 
 async def test_the_card_shows_the_board_or_two_lines(
