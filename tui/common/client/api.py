@@ -285,7 +285,7 @@ class Api:
         idempotency_key: str,
         progress: Progress | None = None,
     ) -> tuple[AcceptedUpload, float]:
-        """Send a photo off; gives the upload, and in how many seconds to ask for it.
+        """Send a photo off; returns the upload, and in how many seconds to ask for it.
 
         Raises `UnfitFile` before anything is sent, where there is no such file or it is too large.
         The key makes it one upload however often it arrives, so this asks again by itself when an
