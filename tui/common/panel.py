@@ -213,6 +213,13 @@ class Panel(Vertical):
         return None
 
     def action_retry(self) -> None:
+        """Retry now whatever waits for its next attempt, and refresh what is shown."""
+        from tui.common.client.retry import retry_now
+
+        retry_now()
+        self.reload()
+
+    def reload(self) -> None:
         """Refresh what is shown: by default what another window may have changed."""
         self.refresh_remote()
 

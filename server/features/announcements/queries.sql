@@ -18,6 +18,18 @@ AND (a.arrival < :place OR (a.arrival = :place AND a.id < :id))
 ORDER BY a.arrival DESC, a.id DESC
 LIMIT :limit;
 
+-- name: count_unread$
+-- Of the newest so many that stand, those that the account has neither made nor acknowledged.
+SELECT COUNT(*) FROM (
+    SELECT id, author_id FROM announcements
+    WHERE withdrawn_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
+    AND (audience = 'everyone' OR audience = :audience)
+    ORDER BY arrival DESC, id DESC
+    LIMIT :most
+) AS a
+LEFT JOIN announcement_acks k ON k.announcement_id = a.id AND k.account_id = :account_id
+WHERE k.at IS NULL AND a.author_id <> :account_id;
+
 -- name: withdraw!
 UPDATE announcements SET withdrawn_at = :at WHERE id = :id AND withdrawn_at IS NULL;
 

@@ -89,9 +89,14 @@ class ReadAnnouncement(Announcement):
 
 
 class AnnouncementPage(Page[ReadAnnouncement]):
-    """Announcements, newest first. `cursor` goes on in the stream of the same scope."""
+    """Announcements, newest first. `cursor` goes on in the stream of the same scope.
+
+    `unread` counts the announcements for the caller, on this page or not, that the caller has
+    neither made nor acknowledged, among the newest 1,000.
+    """
 
     cursor: str
+    unread: Whole | None = absent()
 
 
 class AnnouncementWithdrawn(Wire):

@@ -39,6 +39,9 @@ READ = "announcements:read"
 DELETED = "Deleted account"
 LONGEST = timedelta(days=366)
 """How far off an announcement's expiry may be."""
+MOST_COUNTED = 1000
+"""Announcements that are looked at to count the unread ones: a page must not cost more with each
+announcement there is."""
 
 AUDIENCE_OF = {Role.CUSTOMER: Audience.CUSTOMERS, Role.EMPLOYEE: Audience.EMPLOYEES}
 ROLES = {audience: (role,) for role, audience in AUDIENCE_OF.items()} | {
@@ -122,11 +125,16 @@ class AnnouncementService:
         async def fn(tx: Transaction) -> AnnouncementPage:
             role = (await self._accounts.account_of(tx, identity.account_id)).role
             audience = _audience(role, scope)
+            own, at = AUDIENCE_OF[role].value, now()
             page, following = await store.history(
-                tx, identity.account_id, audience, now(), start, limit
+                tx, identity.account_id, audience, at, start, limit
             )
-            cursor = await self._log.cursor(tx, topic_of(audience))
-            return AnnouncementPage(items=page, next=following, cursor=cursor)
+            return AnnouncementPage(
+                items=page,
+                next=following,
+                cursor=await self._log.cursor(tx, topic_of(audience)),
+                unread=await store.count_unread(tx, identity.account_id, own, at, MOST_COUNTED),
+            )
 
         return await self._database.read(fn)
 

@@ -87,6 +87,18 @@ async def history(
     return page, following
 
 
+async def count_unread(
+    tx: Transaction, account_id: str, audience: str, at: datetime, most: int
+) -> int:
+    """How many of the newest `most` that stand at that time for that audience the account has
+    neither made nor acknowledged."""
+    return int(
+        await _queries.count_unread(
+            tx, account_id=account_id, audience=audience, now=to_text(at), most=most
+        )
+    )
+
+
 async def withdraw(tx: Transaction, announcement_id: str, at: datetime) -> bool:
     """Mark it withdrawn; False where it was already."""
     changed: int = await _queries.withdraw(tx, id=announcement_id, at=to_text(at))

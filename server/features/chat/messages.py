@@ -93,12 +93,14 @@ class MessageService:
         seq = min(int(start[1]), store.NEWEST) if start is not None else None
 
         async def fn(tx: Transaction) -> MessagePage:
-            await self._chats.visible(tx, identity, chat_id)
+            chat = await self._chats.visible(tx, identity, chat_id)
+            customer = chat.customer.id == identity.account_id
             page, more = await store.messages(tx, chat_id, seq, limit)
             return MessagePage(
                 items=[self._message(chat_id, one) for one in page],
                 next=pages.following(page, more, lambda one: ("", str(one.seq))),
                 cursor=await self._log.cursor(tx, topic_of(chat_id)),
+                unread=chat.unread.customer if customer else chat.unread.support,
             )
 
         return await self._database.read(fn)

@@ -95,9 +95,11 @@ class ChatMessage(Wire):
 
 
 class MessagePage(Page[ChatMessage]):
-    """History, newest first; `cursor` goes on in the room."""
+    """History, newest first; `cursor` goes on in the room. `unread` counts the other side's
+    messages that the caller's side has not read, on this page or not."""
 
     cursor: str
+    unread: Whole | None = absent()
 
 
 class QueueEvent(StrEnum):

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from aiohttp import web
 from faulty_server import FaultyServer, after, event, open_stream, problem
 
 from support.waiting import wait_until
+from tui.common.client import retry
 from tui.common.client.errors import ApiError, NoStream, ResetStream
 from tui.common.client.fallback import LogStream
 from tui.common.client.meter import Pattern, State
@@ -287,6 +289,23 @@ async def test_what_comes_late_has_to_be_heard_once_more(log: Log, make: Make) -
     assert log.afters[0] == "c-1"
     reading.cancel()
     await asyncio.wait({reading})
+
+
+async def test_a_suspend_is_not_taken_for_a_stream_that_is_held_back(
+    log: Log, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(retry, "SUSPEND_SECONDS", 0.5)
+    stream, seen = make(Timeouts(silence=1.0)), list[int]()
+    reading = asyncio.create_task(read(stream, seen))
+    log.grow()
+    await wait_until(lambda: seen == [1])
+    time.sleep(1.3)  # noqa: ASYNC251 as if this process had been stopped
+    await wait_until(lambda: stream.meter.reconnects == 1)
+    log.grow()
+    await wait_until(lambda: seen == [1, 2])
+    assert not log.afters
+    reading.cancel()
 
 
 async def test_a_far_server_has_four_round_trips(log: Log, make: Make, session: Session) -> None:

@@ -1,6 +1,7 @@
 """Long polling of an order's status: held, let go, lost, refused."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,6 +10,7 @@ from faulty_server import FaultyServer, for_ever, problem
 
 from server.features.orders.schemas import STEPS, OrderStatus
 from support.waiting import wait_until
+from tui.common.client import retry
 from tui.common.client.long_polling import EventPoll, StatusPoll
 from tui.common.client.meter import Meter, Pattern, State, Wire
 from tui.common.client.retry import Backoff
@@ -205,6 +207,29 @@ async def test_a_request_nobody_answers_is_given_up(
         await wait_until(lambda: faulty.count("GET", PATH) >= 2)
         assert meter.reconnects == 1
         reading.cancel()
+
+
+@pytest.mark.parametrize("how", ["stopped", "asleep"])
+async def test_a_held_request_is_sent_again_after_a_suspend(
+    order: Order, poll: StatusPoll, meter: Meter, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """The process was stopped, or the machine slept: then the event loop's clock stood still."""
+    monkeypatch.setattr(retry, "CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(retry, "SUSPEND_SECONDS", 0.5)
+    reading = asyncio.create_task(anext(poll))
+    await reading
+    reading = asyncio.create_task(anext(poll))
+    await wait_until(lambda: len(order.asked) == 2)
+    if how == "stopped":
+        time.sleep(0.8)  # noqa: ASYNC251 nothing runs, as then
+    else:
+        clock = retry._clock
+        monkeypatch.setattr(retry, "_clock", lambda: clock() + 3600)
+    await wait_until(lambda: len(order.asked) == 3)
+    assert meter.reconnects == 1
+    await order.step(OrderStatus.ACCEPTED)
+    assert await reading is not None
+    assert poll.last_status is OrderStatus.ACCEPTED
 
 
 async def test_cutting_a_held_request(

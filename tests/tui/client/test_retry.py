@@ -1,11 +1,13 @@
 """When to try again, and when not."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
 
 from server.features.shared.schemas import ProblemDetails
+from support.waiting import PATIENCE, wait_until
 from tui.common.client import retry as retry_module
 from tui.common.client.errors import ApiError, ClientError, ResetStream, SignedOut, Unreachable
 from tui.common.client.meter import Pattern, State, Wire
@@ -154,6 +156,19 @@ async def test_retry_gives_up_after_the_attempts_it_was_given() -> None:
     with pytest.raises(Unreachable, match="two"):
         await retry(attempts, attempts=2, on_error=attempts.on_error, sleep=attempts.sleep)
     assert attempts.errors[-1][1] is None
+
+
+async def test_a_wait_for_the_next_attempt_ends_when_asked() -> None:
+    attempts = Attempts(api_error(503, 120), "answer")
+    answer = asyncio.create_task(retry(attempts, on_error=attempts.on_error))
+    await wait_until(lambda: attempts.errors)
+    retry_module.retry_now()  # at once: a key that is held down must not be a storm
+    await asyncio.sleep(0.1)
+    assert not answer.done()
+    await asyncio.sleep(retry_module.LEAST_PAUSE_SECONDS)
+    retry_module.retry_now()
+    async with asyncio.timeout(PATIENCE):
+        assert await answer == "answer"
 
 
 async def test_sync_loop_reads_again_after_a_reset_and_an_end_and_stops_when_refused() -> None:

@@ -1,3 +1,4 @@
+import asyncio
 import os
 from pathlib import Path
 
@@ -9,8 +10,9 @@ from textual.widgets import Input
 
 from support.live_server import LiveServer
 from support.screen import sees, shown
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 from tui.common.client.meter import State
+from tui.common.client.retry import LEAST_PAUSE_SECONDS, pause
 from tui.common.client.token_store import TokenStore
 from tui.common.panel_grid import PanelGrid
 from tui.common.wire.panel import WirePanel
@@ -177,9 +179,13 @@ async def test_a_panel_reads_again_when_asked(
     demo_server: LiveServer, tmp_path: Path, key: str
 ) -> None:
     async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        waiting = asyncio.create_task(pause(3600))
+        await asyncio.sleep(LEAST_PAUSE_SECONDS)
         before = app.echo.refreshes
         await pilot.press(key)
         assert app.echo.refreshes == before + 1
+        async with asyncio.timeout(PATIENCE):
+            await waiting  # what waits for its next attempt does not
 
 
 async def test_help_is_there_in_fields_and_dialogs_and_says_what_works_here(

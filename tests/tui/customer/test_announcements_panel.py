@@ -257,6 +257,7 @@ async def test_scrolling_reads_the_older_pages(
         await pilot.press(str(panel_of(app).number))
         await sees(app, "No. 119")
         assert len(panel.store) == 50
+        assert panel.badge == 120
         for known in (100, 120, 120):
             await pilot.press("end")
             await wait_until(lambda known=known: len(panel.store) >= known, what=f"{known} known")  # type: ignore[misc]

@@ -113,7 +113,8 @@ def summary(store: AnnouncementStore, error: str, now: datetime) -> Content:
         )
         return Content("\n").join([first, Content.assemble(("all read", "$wire-ink"))])
     first = Content.assemble((MARK, "$primary"), (plain(lead.title), "bold"))
-    more = f"and {len(unread) - 1} more unread" if len(unread) > 1 else plain(lead.body)
+    others = store.unread_count - 1
+    more = f"and {others} more unread" if others else plain(lead.body)
     return Content("\n").join([first, Content.assemble(INDENT, (more, "$wire-ink"))])
 
 

@@ -31,6 +31,8 @@ class AnnouncementStore:
         self._known: dict[str, ReadAnnouncement] = {}
         self._ids: list[str] = []
         """In the server's order: a clock may have been put back between two of them."""
+        self._unread_below = 0
+        """How many unread ones the server has counted that are older than those known here."""
         self._withdrawn: set[str] = set()
         self._sending: set[str] = set()
         self._acknowledged: set[str] = set()
@@ -84,6 +86,11 @@ class AnnouncementStore:
             self._unread_revision = self.revision
             self._unread = [one for one in self if self.is_unread(one)]
         return self._unread
+
+    @property
+    def unread_count(self) -> int:
+        """How many that is, with those that are older than what is known here."""
+        return len(self.unread) + self._unread_below
 
     @property
     def unread_critical(self) -> list[ReadAnnouncement]:
@@ -168,6 +175,9 @@ class AnnouncementStore:
                 if announcement.id not in self._known:
                     self._ids.append(announcement.id)
                 self._store(announcement)
+        self._unread_below = 0
+        if page.unread is not None and page.next is not None:
+            self._unread_below = max(0, page.unread - len(self.unread) - len(self._sending))
         self.revision += 1
 
     def _store(self, announcement: ReadAnnouncement) -> None:

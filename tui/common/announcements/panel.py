@@ -109,7 +109,7 @@ class AnnouncementsPanel(Panel):
         )
         error = feed.older_error or (feed.error if self.store.loaded else "")
         note = announcement_text.note(self.store, at_cursor, feed.loading_older, error)
-        self.set_badge(len(self.store.unread), note)
+        self.set_badge(self.store.unread_count, note)
         self._show_alert()
         if rows.wants_more and not feed.older_error:
             feed.load_older()
@@ -203,7 +203,7 @@ class AnnouncementsPanel(Panel):
         if (announcement := self.rows.at_cursor) is not None:
             self.feed.acknowledge(announcement)
 
-    def action_retry(self) -> None:
+    def reload(self) -> None:
         """Read the newest again, and follow from there."""
         self.feed.reload()
 

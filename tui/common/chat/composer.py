@@ -103,6 +103,7 @@ class Composer(TextArea):
             self.post_message(self.Typed())
 
     async def _on_paste(self, event: events.Paste) -> None:
+        event.stop()
         self.post_message(self.Typed())  # `TextArea` itself then inserts the text
 
     def _send(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
 from server.features.chat.frame_schemas import (
@@ -64,6 +64,10 @@ class Conversation:
         self._typing: dict[str, tuple[Actor, float]] = {}
         self._others: list[int] = []
         """The numbers of the others' messages."""
+        self._counted: int | None = None
+        """How many were unread when the newest page was read, as the server says."""
+        self._counted_to = 0
+        """The number after the last message that this count includes."""
 
     # -- what comes in
 
@@ -91,6 +95,7 @@ class Conversation:
             self._append(message)
         # What happened since that is no message: the cursor is good for marks all the same.
         self._numbers.setdefault(page.cursor, self.end - 1)
+        self._counted, self._counted_to = page.unread, self.end
         self._resolve_marks()
         self.revision += 1
 
@@ -172,8 +177,19 @@ class Conversation:
 
     @property
     def unread(self) -> int:
-        """How many messages of others one has not read oneself, of those that are here."""
-        return len(self._others) - bisect_right(self._others, self._own_reach)
+        """How many messages of others one has not read oneself.
+
+        Where one has read to a message that is here, that is counted; else it is what the server
+        has counted, and what has come since.
+        """
+        if self._counted is None or self.own_id in self._read_to:
+            return len(self._others) - bisect_right(self._others, self._own_reach)
+        return self._counted + len(self._others) - bisect_left(self._others, self._counted_to)
+
+    @property
+    def unread_known(self) -> bool:
+        """Whether `unread` can be told yet."""
+        return self.marked or self._counted is not None
 
     @property
     def last_unread(self) -> ChatMessage | None:

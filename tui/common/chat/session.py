@@ -105,8 +105,8 @@ class ChatSession:
 
     @property
     def unread(self) -> int:
-        """How many messages of others this account has not read, as far as is known."""
-        if self.conversation.marked:
+        """How many messages of others this account has not read."""
+        if self.conversation.unread_known:
             return self.conversation.unread
         return self.chat.unread.customer if self._is_customer else self.chat.unread.support
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from tui.common.client.errors import ApiError, ClientError, ResetStream
@@ -10,7 +9,7 @@ from tui.common.client.fallback import FallbackStream
 from tui.common.client.long_polling import HOLD_SECONDS, LongPoll
 from tui.common.client.meter import Pattern
 from tui.common.client.monitored import MonitoredEventStream
-from tui.common.client.retry import Backoff, short_message
+from tui.common.client.retry import Backoff, pause, short_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -112,7 +111,7 @@ class LocationStream(FallbackStream["DriverLocation"]):
             except ResetStream as error:
                 self.on_suspect(short_message(error), None, blocked=False)
                 self.cursor = None  # there is no snapshot to read: a new stream tells the newest
-                await asyncio.sleep(backoff.ended())
+                await pause(backoff.ended())
 
     def _from_primary(self, item: Any) -> None:
         from server.features.drivers.schemas import DriverLocation

@@ -162,11 +162,23 @@ class MonitoredStream(Stream[ConnectionT, ItemT]):
             self._start_suspect_timer(delay if self._backoff.attempt <= 1 else 0.0)
         await super()._wait(detail, delay)
 
+    def on_resumed(self) -> None:
+        """Nothing that was late in a suspend is held against the connection."""
+        self._asked_at = None
+        self._stop_timers()
+        super().on_resumed()
+
     def _drop(self) -> None:
         super()._drop()
         if self._silence_timer is not None:
             self._silence_timer.cancel()
             self._silence_timer = None
+
+    def _stop_timers(self) -> None:
+        for timer in (self._silence_timer, self._suspect_timer):
+            if timer is not None:
+                timer.cancel()
+        self._silence_timer = self._suspect_timer = None
 
     def _at_least(self, seconds: float) -> float:
         """`seconds`, or four round trips where those take longer."""
@@ -216,6 +228,8 @@ class MonitoredStream(Stream[ConnectionT, ItemT]):
         self._silence_timer = loop.call_later(seconds, self._on_silence, seconds)
 
     def _on_silence(self, seconds: float) -> None:
+        if self._session.suspend_watch.check():
+            return  # we were the ones who were silent
         self._gaps, self._longest_gap = 0, 0.0  # the next connection may be to another server
         self._probation = True
         self._fail_connection(

@@ -1,15 +1,17 @@
-"""Retries: when to try again after an error, and after which errors not to"""
+"""Retries: when to try again after an error or a suspend, and after which errors not to."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import random
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
+from weakref import WeakSet
 
 from tui.common.client.errors import ApiError, ClientError, ResetStream, SignedOut, Unreachable
 from tui.common.client.meter import State
@@ -22,6 +24,12 @@ CAP_SECONDS = 8.0
 SERVER_SAYS_AT_MOST = 120.0
 AT_ONCE_SECONDS = 0.25
 HEALTHY_AFTER = 1.0
+LEAST_PAUSE_SECONDS = 0.5
+CHECK_SECONDS = 5.0
+"""Between two looks at the clock."""
+SUSPEND_SECONDS = 10.0
+"""A pause of this length may have cost the connections: the server, or what is in between, gives
+them up when nothing is acknowledged."""
 
 AnswerT = TypeVar("AnswerT")
 CursorT = TypeVar("CursorT")
@@ -86,6 +94,89 @@ def read_http_date(text: str) -> datetime | None:
     return moment if moment.year in _YEARS else None
 
 
+_pauses: dict[asyncio.Event, float] = {}
+"""What ends each pause, and when it began."""
+
+
+async def pause(seconds: float) -> None:
+    """Wait before another attempt; `retry_now` ends it early."""
+    ended = asyncio.Event()
+    _pauses[ended] = time.monotonic()
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await ended.wait()
+    finally:
+        del _pauses[ended]
+
+
+def retry_now() -> None:
+    """End all pauses in this process but those that have only begun: a key may be held down."""
+    for ended, began_at in _pauses.items():
+        if time.monotonic() - began_at >= LEAST_PAUSE_SECONDS:
+            ended.set()
+
+
+class Reconnectable(Protocol):
+    """What holds a connection to the server."""
+
+    def on_resumed(self) -> None:
+        """The connection may have died in a suspend: drop it and make another."""
+
+
+class SuspendWatch:
+    """Notices that this machine or process was suspended, and has connections made anew.
+
+    One that has died meanwhile says nothing: a held request would wait for a minute more.
+    """
+
+    def __init__(self) -> None:
+        self._watched: WeakSet[Reconnectable] = WeakSet()
+        self._timer: asyncio.TimerHandle | None = None
+        self._checked_at = 0.0
+
+    def add(self, connection: Reconnectable) -> None:
+        """Watch this one, as long as there is a reference to it."""
+        self._watched.add(connection)
+        if self._timer is None:
+            self._checked_at = _clock()
+            self._start_timer()
+
+    def check(self) -> bool:
+        """Whether there was a suspend since the last check; then connections are made anew."""
+        now = _clock()
+        resumed = now - self._checked_at > CHECK_SECONDS + SUSPEND_SECONDS
+        self._checked_at = now
+        if resumed:
+            for connection in tuple(self._watched):
+                connection.on_resumed()
+            retry_now()
+        return resumed
+
+    def close(self) -> None:
+        """Watch no more."""
+        self._watched.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _start_timer(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(CHECK_SECONDS, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self.check()
+        if self._watched:
+            self._start_timer()
+
+
+def _clock() -> float:
+    """Seconds by a clock that goes on in a suspend; the event loop's stands still on Linux."""
+    if sys.platform == "linux":
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.time()
+
+
 class Backoff:
     """The waits between one stream's attempts, in seconds.
 
@@ -148,7 +239,7 @@ async def retry(
     backoff: Backoff | None = None,
     on_error: OnError = lambda _error, _wait: None,
     is_final: Callable[[ClientError], bool] = is_permanent,
-    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    sleep: Callable[[float], Awaitable[object]] = pause,
 ) -> AnswerT:
     """What `attempt` returns, tried until it succeeds; for what may be done more than once.
 
@@ -208,4 +299,4 @@ async def sync_loop(
             await retry(read_and_follow, backoff=backoff, on_error=show, is_final=is_final)
         except ClientError:
             return
-        await asyncio.sleep(backoff.ended())
+        await pause(backoff.ended())

@@ -13,7 +13,7 @@ from tui.common.client.errors import ApiError, ClientError, ResetStream, SignedO
 from tui.common.client.http import HttpClient
 from tui.common.client.meter import Meter, Pattern, State, Wire
 from tui.common.client.request import ANSWER_BYTES, Reply, RequestContext
-from tui.common.client.retry import short_message
+from tui.common.client.retry import SuspendWatch, short_message
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -53,6 +53,7 @@ class Session:
     def __init__(self, base_url: str, wire: Wire, store: TokenStore | None = None) -> None:
         self.base_url = clean_address(base_url)
         self.wire = wire
+        self.suspend_watch = SuspendWatch()
         self._client = HttpClient(self.base_url)
         self._tokens = TokenManager(self._send_refresh, store)
         self._unanswered_meters: set[Meter] = set()
@@ -173,6 +174,7 @@ class Session:
 
     async def close(self) -> None:
         """Close every connection. What is remembered stays."""
+        self.suspend_watch.close()
         await self._tokens.close()
         await self._client.close()
 

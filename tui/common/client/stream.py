@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from tui.common.client.errors import ApiError, ClientError, Unreachable
 from tui.common.client.meter import CUT, State
-from tui.common.client.retry import Backoff, is_permanent, short_message
+from tui.common.client.retry import Backoff, is_permanent, pause, short_message
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tui.common.client.meter import Meter
     from tui.common.client.request import RequestContext
     from tui.common.client.session import Session
+
+RESUMED = "connecting again after a suspend"
 
 
 class Connection(Protocol):
@@ -127,6 +129,12 @@ class Stream(AsyncReader[ItemT], Generic[ConnectionT, ItemT]):
             Unreachable("You have cut the connection; it comes back by itself.", CUT)
         )
 
+    def on_resumed(self) -> None:
+        """This machine was suspended: the connection may have died without a sign of it."""
+        self._fail_connection(
+            Unreachable("This machine or window was suspended; connecting again.", RESUMED)
+        )
+
     def _fail_connection(self, error: Unreachable) -> None:
         """Drop the connection as if that had happened to it."""
         if self._opening is not None:
@@ -154,6 +162,7 @@ class Stream(AsyncReader[ItemT], Generic[ConnectionT, ItemT]):
     async def _connect(self, opening: Coroutine[Any, Any, ConnectionT]) -> ConnectionT:
         """Wait until the connection is open; `drop_connection` can end the wait."""
         self._dropped = None  # it was about the connection before
+        self._session.suspend_watch.add(self)
         opened = self._opening = asyncio.ensure_future(opening)
         try:
             self._connection = await opened
@@ -234,7 +243,7 @@ class Stream(AsyncReader[ItemT], Generic[ConnectionT, ItemT]):
     async def _wait(self, detail: str, delay: float) -> None:
         self._lost_before = True
         self._meter.retrying(detail, delay)
-        await asyncio.sleep(delay)
+        await pause(delay)
         self._meter.set_state(State.CONNECTING, detail)
 
 

@@ -187,7 +187,7 @@ class PhotoPanel(Panel):
             self.app.stylesheet.update_nodes([self, self.uploads, self.view])
             self.screen.set_focus(shown)
 
-    def action_retry(self) -> None:
+    def reload(self) -> None:
         """Read the list again."""
         if self.manager is not None and self.pictures is not None:
             self._run("photo-list", self.manager.read(), exclusive=True)

@@ -30,6 +30,11 @@ NO_CHAT = Content.assemble(
 )
 READING = Content.assemble(("Loading your chats…", "$wire-ink"))
 
+LISTED = 20
+"""Chats whose unread messages are counted, also where they are not entered."""
+SESSIONS_AT_START = 4
+"""Open chats that are entered by themselves."""
+
 
 class ChatPanel(ConversationPanel):
     """Every open chat has a room of its own; the wire line shows the one in view."""
@@ -61,6 +66,8 @@ class ChatPanel(ConversationPanel):
         self.loaded = False
         """Whether it is known which chats there are."""
         self._keys: tuple[object, ...] = ()
+        self._listed: dict[str, Chat] = {}
+        """The newest chats as they were read last."""
         self._asked: tuple[NewChat, str] | None = None
         """What was asked last, and its key: asked once more, it is the same chat."""
 
@@ -83,15 +90,15 @@ class ChatPanel(ConversationPanel):
                 self.meter.set_state(State.DOWN, "no chats")
 
         try:
-            page = await retry(lambda: self.api.chats(limit=20), on_error=failed)
+            page = await retry(lambda: self.api.chats(limit=LISTED), on_error=failed)
         except ClientError:
             return
         self.loaded = True
         self.chat_view.empty_text = NO_CHAT
+        self._set_listed(page.items)
+        newest = [chat for chat in page.items if is_open(chat)][:SESSIONS_AT_START]
         # The newest last, so that it is the one in view.
-        chat_sessions = [self.open_session(chat) for chat in reversed(page.items) if is_open(chat)][
-            -4:
-        ]
+        chat_sessions = [self.open_session(chat) for chat in reversed(newest)]
         if self.current is None:
             self.show_session(self._to_begin_with(page.items, chat_sessions))
         self.request_redraw()
@@ -113,14 +120,28 @@ class ChatPanel(ConversationPanel):
 
     async def _refresh_remote(self) -> None:
         try:
-            page = await self.api.chats(limit=1)
+            page = await self.api.chats(limit=LISTED)
         except ClientError:
             return  # there is another time
-        for chat in page.items:
+        self._set_listed(page.items)
+        for chat in page.items[:1]:
             if self.loaded and is_open(chat) and chat.id not in self.chat_sessions:
                 chat_session = self.open_session(chat)
                 if self.current is None:
                     self.show_session(chat_session)
+
+    def _set_listed(self, chats: list[Chat]) -> None:
+        self._listed = {chat.id: chat for chat in chats}
+        self.request_redraw()
+
+    @property
+    def _unread(self) -> int:
+        """The unread messages of the newest chats, and of all that are entered."""
+        entered = self.chat_sessions
+        others = (chat for key, chat in self._listed.items() if key not in entered)
+        return sum(one.unread for one in entered.values()) + sum(
+            chat.unread.customer for chat in others
+        )
 
     # -- painting
 
@@ -129,7 +150,7 @@ class ChatPanel(ConversationPanel):
         self.chat_view.redraw(in_view=self.in_view)
         current = self.current
         self.show_meter(current.meter if current is not None else None)
-        unread = sum(one.unread for one in self.chat_sessions.values())
+        unread = self._unread
         if current is None:
             self.set_badge(unread)
             self.set_summary(Content.assemble(("n asks support something", "$wire-ink")))

@@ -199,7 +199,7 @@ class OrdersPanel(Panel):
         if order.status in CANCELLABLE:
             yield SystemCommand("Cancel the order", name, self.action_cancel_order)
 
-    def action_retry(self) -> None:
+    def reload(self) -> None:
         """Read the newest orders again."""
         self.feed.reload()
 

@@ -191,7 +191,7 @@ class DriversPanel(Panel):
         self.app.stylesheet.update_nodes([self, self.view, self.map])
         self.screen.set_focus(self.view if on_map else self.map)
 
-    def action_retry(self) -> None:
+    def reload(self) -> None:
         """Read the drivers again now."""
         if self.controller is not None:
             self.controller.reload()

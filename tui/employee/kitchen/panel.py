@@ -145,7 +145,7 @@ class KitchenPanel(Panel):
             self.meter,
             self.request_redraw,
         )
-        self.action_retry()
+        self.reload()
 
     def drop_connection(self) -> bool:
         """Cut the stream; what was missed is replayed when it is back."""
@@ -217,7 +217,7 @@ class KitchenPanel(Panel):
 
     # -- keys
 
-    def action_retry(self) -> None:
+    def reload(self) -> None:
         """Read the orders again, now."""
         if self.feed is not None:
             self.run_worker(self.feed.run(), group=FEED, exclusive=True, exit_on_error=False)

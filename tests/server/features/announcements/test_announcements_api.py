@@ -71,6 +71,24 @@ async def test_pages_contain_every_announcement_once(cast: Cast) -> None:
     (await cast.customer.get("/announcements?before=garbage")).must(422)
 
 
+async def test_a_page_counts_what_is_unread_beyond_it(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [await announce(cast.employee, title=f"No. {number}") for number in range(5)]
+    await announce(cast.employee, title="Not for guests", audience="employees")
+    past = await announce(cast.employee, title="Withdrawn")
+    (await cast.employee.delete(f"/announcements/{past['id']}")).must(204)
+    (await cast.customer.post(f"/announcements/{made[0]['id']}/ack")).must(204)
+    first = await history(cast.customer, "?limit=2")
+    assert first["unread"] == 4
+    assert (await history(cast.customer, f"?limit=2&before={first['next']}"))["unread"] == 4
+    assert (await history(cast.outsider, "?limit=2"))["unread"] == 6
+    assert (await history(cast.outsider, "?limit=2&scope=all"))["unread"] == 6
+    assert (await history(cast.employee))["unread"] == 0, "one's own are nothing to read"
+    monkeypatch.setattr(service_module, "MOST_COUNTED", 3)
+    assert (await history(cast.customer))["unread"] == 3
+
+
 async def test_invalid_announcements_are_refused(cast: Cast) -> None:
     for field, value in UNFIT:
         answer = (await cast.employee.post("/announcements", NEWS | {field: value})).must(422)

@@ -183,6 +183,9 @@ async def test_unread_counts_and_waiting_times_are_shown(cast: Cast) -> None:
         await desk.say("An answer of whoever came by")  # nobody has claimed it: the wait continues
         await desk.next("message")
         assert await counted() == (1, 2, True)
+        for who, unread in ((cast.customer, 1), (cast.employee, 2)):
+            page = (await who.get(f"/chats/{chat_id}/messages?limit=1")).must(200).json
+            assert page["unread"] == unread
         (await cast.employee.post(f"/chats/{chat_id}/take")).must(200)
         await desk.send(type="read", cursor=one["cursor"])
         await wait_until(lambda: _is(counted, (1, 1, True)), what="one of two is read")

@@ -95,3 +95,18 @@ def test_what_was_read_here_stays_read_until_the_server_knows(store: Announcemen
     store.confirm_read("ann_1")
     assert store.sending == 0
     assert [one.id for one in store.unread] == ["ann_2"]
+
+
+def test_unread_counts_those_too_that_are_not_here_yet(store: AnnouncementStore) -> None:
+    first = page(9, 8, following="older").model_copy(update={"unread": 6})
+    store.put_first_page(first, NOON)
+    assert (len(store.unread), store.unread_count) == (2, 6)
+    assert store.mark_read("ann_9")
+    assert store.unread_count == 5
+    store.add(an_announcement(10), NOON)
+    assert store.unread_count == 6
+    # the server does not know of the one that is on its way, and knows of the new one
+    store.put_next_page(page(7, 6, following="x").model_copy(update={"unread": 7}), NOON)
+    assert (len(store.unread), store.unread_count) == (4, 6)
+    store.put_next_page(page(5, 4).model_copy(update={"unread": 7}), NOON)
+    assert store.unread_count == len(store.unread) == 6

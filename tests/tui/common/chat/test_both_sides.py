@@ -13,6 +13,7 @@ from support.waiting import wait_until
 from tui.common.chat.panel import ConversationPanel
 from tui.common.client.meter import State
 from tui.customer.chat.dialogs import NewChatScreen
+from tui.customer.chat.panel import SESSIONS_AT_START
 from tui.employee.support.panel import SupportPanel
 
 
@@ -307,3 +308,29 @@ async def test_an_error_in_a_chat_session_is_shown(customer: Side) -> None:
     chat_session.send("boom")
     await customer.sees("Stopped by an error")
     assert chat_session.meter.state is State.DOWN
+
+
+async def test_all_that_is_unread_is_counted_also_in_chats_that_are_not_entered(
+    demo_server: LiveServer, tmp_path: Path, guest: Rest, desk: Rest
+) -> None:
+    async def told(chat: dict[str, str], count: int) -> None:
+        for number in range(count):
+            body = {"client_id": f"{chat['id']}-{number}", "text": f"number {number}"}
+            (await desk.post(f"/chats/{chat['id']}/messages", body)).must(201)
+
+    chats = [
+        (await guest.post("/chats", {"subject": f"No. {number}"})).must(201).json
+        for number in range(SESSIONS_AT_START + 1)
+    ]
+    await told(chats[0], 1)
+    await told(chats[-1], 60)
+    async with customer_side(demo_server.url, tmp_path) as customer:
+        await customer.live()
+        await wait_until(lambda: customer.panel.badge == 61, what="all of them")
+        assert len(customer.panel.chat_sessions) == SESSIONS_AT_START
+        await told(chats[-1] | {"id": chats[-2]["id"]}, 1)
+        await wait_until(lambda: customer.panel.badge == 62, what="one more")
+        assert customer.panel.current is not None
+        assert len(customer.panel.current.conversation.messages) == 50
+        await customer.go()
+        await wait_until(lambda: customer.panel.badge == 2, what="those in view to be read")

@@ -176,6 +176,23 @@ def test_read_marks_say_how_far_others_have_read_and_what_one_has_not() -> None:
     assert view.last_unread is None
 
 
+def test_unread_is_what_the_server_has_counted_until_the_mark_is_among_the_messages() -> None:
+    log = [message(number) for number in range(9)]
+    view = Conversation(ANA.id)
+    view.apply_newest_page(page(log[:7], 7, 3).model_copy(update={"unread": 502}))
+    assert view.unread == 502
+    view.apply(log[7], 0)
+    view.apply(message(20, ANA), 0)
+    assert view.unread == 503
+    view.apply(read((ANA, log[1])), 0)  # older than what is here
+    assert view.unread == 503
+    view.apply(read((ANA, log[5])), 0)
+    assert view.unread == 2
+    view.apply(log[8], 0)
+    view.apply(read((ANA, log[8])), 0)
+    assert view.unread == 0
+
+
 def test_a_mark_may_come_before_its_message_and_never_goes_back() -> None:
     log = [message(number, ANA) for number in range(3)]
     view = conversation(log[0])
