@@ -1,0 +1,74 @@
+"""The JSON of an order as it is stored is that of the model."""
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.features.orders import store
+from server.features.orders.schemas import OrderItem, OrderStatus, TimelineEntry
+from server.features.shared.schemas import Actor
+
+AT = "2026-01-31T12:00:00.000Z"
+WORDS = st.text(st.characters(codec="utf-8"), max_size=20)
+ACTORS = st.builds(Actor, id=WORDS, name=WORDS, role=WORDS)
+ITEMS = st.builds(
+    OrderItem,
+    menu_item_id=WORDS,
+    name=WORDS,
+    price_cents=st.integers(0, 10_000_000),
+    quantity=st.integers(1, 99),
+    note=st.none() | WORDS,
+)
+STEPS = st.builds(
+    TimelineEntry,
+    status=st.sampled_from(OrderStatus),
+    at=st.just(AT),
+    by=ACTORS,
+    reason=st.none() | WORDS,
+)
+DRIVERS = st.fixed_dictionaries(
+    {
+        "driver_id": st.just("drv_1"),
+        "driver_name": WORDS,
+        "driver_vehicle": WORDS,
+        "assigned_by": st.none() | ACTORS.map(lambda actor: actor.model_dump_json()),
+    }
+)
+NOBODY = dict.fromkeys(("driver_id", "driver_name", "driver_vehicle", "assigned_by"))
+ROWS = st.fixed_dictionaries(
+    {
+        "id": st.just("ord_1"),
+        "number": st.integers(1, 10**9),
+        "restaurant_id": st.just("rst_1"),
+        "restaurant_name": WORDS,
+        "restaurant_lat": st.floats(-90, 90),
+        "restaurant_lng": st.floats(-180, 180),
+        "customer_id": st.just("acc_1"),
+        "customer_name": WORDS,
+        "customer_phone": st.none() | WORDS,
+        "items": st.lists(ITEMS, max_size=3).map(store._json),
+        "total_cents": st.integers(0, 10**9),
+        "status": st.sampled_from([status.value for status in OrderStatus]),
+        "version": st.integers(1, 99),
+        "timeline": st.lists(STEPS, min_size=1, max_size=3).map(store._json),
+        "eta": st.none() | st.just(AT),
+        "ready_by": st.none() | st.just(AT),
+        "address": st.text('a"\\é日 ', max_size=20).map(lambda words: f"1{words}1"),
+        "lat": st.floats(-90, 90),
+        "lng": st.floats(-180, 180),
+        "note": st.none() | WORDS,
+    }
+)
+
+
+@given(ROWS, st.just(NOBODY) | DRIVERS)
+def test_the_stored_json_is_that_of_the_model(row: dict[str, Any], driver: dict[str, Any]) -> None:
+    row |= driver
+    order = store._order(row)
+    assert json.loads(store._text(row)) == json.loads(order.model_dump_json())
+    assert (order.restaurant.name, order.customer.phone) == (
+        row["restaurant_name"],
+        row["customer_phone"],
+    )
