@@ -308,4 +308,5 @@ class DeleteAccountScreen(Dialog[bool]):
         except Exception as error:
             self.show_error(error)
         else:
-            self.dismiss(True)
+            if self.is_attached:
+                self.dismiss(True)
