@@ -76,7 +76,7 @@ class Generator:
 
 
 class Kitchen:
-    """The employee's app in its terminal, signed in, with the cursor on the board."""
+    """The employee's app in its terminal, logged in, with the cursor on the board."""
 
     def __init__(self, url: str, home: Path) -> None:
         command = [sys.executable, "-m", "tui.employee", "--server", url]

@@ -32,13 +32,13 @@ class Transaction:
         self.announced: list[Any] = []
 
     async def fetch(self, sql: str, parameters: Parameters) -> Sequence[Row]:
-        """Run a statement; gives all its rows."""
+        """Run a statement; returns all its rows."""
         cursor = self._connection.execute(sql, parameters)
         names = [column[0] for column in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor]
 
     async def execute(self, sql: str, parameters: Parameters) -> int:
-        """Run a statement; gives the number of rows it changed."""
+        """Run a statement; returns the number of rows it changed."""
         return self._connection.execute(sql, parameters).rowcount
 
     def announce(self, event: Any) -> None:
@@ -56,7 +56,7 @@ class Statement(Transaction):
         self._made = False
 
     async def fetch(self, sql: str, parameters: Parameters) -> Sequence[Row]:
-        """Run the statement; gives all its rows."""
+        """Run the statement; returns all its rows."""
         if self._made:
             raise RuntimeError("a second statement might see a later state: use `read`")
         self._made = True

@@ -147,7 +147,7 @@ async def _run(tx: Transaction, sql: str, given: dict[str, Any]) -> None:
 
 Prepared = Callable[[], Awaitable[object]]
 Prepare = Callable[[Users], Awaitable[Prepared]]
-"""Makes what a request needs; gives the request itself, which is to be measured."""
+"""Makes what a request needs; returns the request itself, which is to be measured."""
 
 
 def _get(who: str, path: str) -> Prepare:

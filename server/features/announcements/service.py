@@ -190,7 +190,7 @@ class AnnouncementService:
             await self._log.rewrite(tx, announcement_id, _without_author)
 
     async def drop_gone(self, before: datetime) -> int:
-        """Remove what was withdrawn or expired before that time; gives how many."""
+        """Remove what was withdrawn or expired before that time; returns how many."""
 
         async def fn(tx: Transaction) -> int:
             gone = await store.drop_gone(tx, before)

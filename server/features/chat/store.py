@@ -289,7 +289,7 @@ async def expired_leases(tx: Transaction, at: datetime) -> list[str]:
 
 
 async def drop_expired_lease(tx: Transaction, process: str, at: datetime, limit: int) -> list[str]:
-    """Empty at most `limit` rooms of a process whose lease has expired; gives these rooms.
+    """Empty at most `limit` rooms of a process whose lease has expired; returns these rooms.
 
     With the last of them the lease goes. Where the lease holds again, nothing is changed.
     """

@@ -128,7 +128,7 @@ class UploadService:
     async def accept(
         self, identity: Identity, new: NewUpload, file: ReceivedFile, key: str | None
     ) -> tuple[AcceptedUpload, int]:
-        """Queue the photo; gives the upload and how many seconds it will probably take.
+        """Queue the photo; returns the upload and how many seconds it will probably take.
 
         With an Idempotency-Key, sending it again gives the same upload. Raises Problem 403, 409,
         413, 415, 422, 429, 503.

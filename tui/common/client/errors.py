@@ -55,7 +55,7 @@ class NoStream(Unreachable):
 
 
 class SignedOut(ClientError):
-    """Nobody is signed in any more: the server refused to renew the session, or there is none."""
+    """Nobody is logged in any more: the server refused to renew the session, or there is none."""
 
 
 class ResetStream(ClientError):

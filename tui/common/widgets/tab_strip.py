@@ -31,7 +31,7 @@ class TabStrip(Widget):
     """
 
     class Picked(Message):
-        """A name was clicked."""
+        """Posted when a name was clicked."""
 
         def __init__(self, number: int) -> None:
             super().__init__()
@@ -62,7 +62,7 @@ class TabStrip(Widget):
         return self._content
 
     def on_click(self, event: events.Click) -> None:
-        """Go to the panel whose name that is."""
+        """Go to the panel of that name."""
         offset = event.get_content_offset(self)
         for place, number in self._places:
             if offset is not None and offset.x in place:
@@ -76,7 +76,7 @@ class TabStrip(Widget):
         name = fit(panel.TITLE, cells)
         badge = f" {panel.badge}" if panel.badge else ""
         if front:
-            # the brackets tell where there is no colour
+            # without colours, the brackets show which panel is in front
             left, right = "[]" if self.app.no_color else "  "
             return Content.assemble(
                 (f"{left}{panel.number} {name}{badge}{right}", "bold $badge-ink on $primary")

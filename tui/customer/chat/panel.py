@@ -174,7 +174,7 @@ class ChatPanel(ConversationPanel):
             self.set_summary(Content.assemble(("n asks support something", "$wire-ink")))
             return
         employee = current.chat.employee
-        nobody = f"{employee.name}, offline" if employee else "waiting for support"
+        nobody = f"{employee.name}, offline" if employee else "not assigned yet"
         if not current.open:
             nobody = "closed"
         self.set_badge(unread, chat_format.presence(current, nobody))

@@ -97,7 +97,7 @@ def test_the_headline_is_of_the_order_furthest_along() -> None:
 
 def test_an_empty_table_explains_itself() -> None:
     store = OrderStore()
-    assert "Reading" in orders_format.empty_message(store, "").plain
+    assert "Loading" in orders_format.empty_message(store, "").plain
     assert "No answer." in orders_format.empty_message(store, "No answer.").plain
     store.loaded = True
     assert orders_format.empty_message(store, "").plain == "No orders yet. Press n to order."
