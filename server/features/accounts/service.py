@@ -10,7 +10,7 @@ from pydantic import Secret, ValidationError
 
 from server.core.auth import AccessTokens, Identity
 from server.core.clock import now
-from server.core.database import Database, Transaction
+from server.core.database import Database
 from server.core.errors import (
     Problem,
     conflict,
@@ -22,6 +22,7 @@ from server.core.errors import (
 from server.core.ids import new_id
 from server.core.lifecycle import Component
 from server.core.limits import RateLimit
+from server.core.transaction import Transaction
 from server.features.accounts import store
 from server.features.accounts.guesses import Guesses
 from server.features.accounts.passwords import Passwords, fault_of
@@ -43,7 +44,7 @@ from server.realtime.log import EventLog
 from server.settings import Settings
 
 REMEMBERED = timedelta(days=30)
-"""How long an address that an account has signed in from counts as known."""
+"""How long an address that an account has logged in from counts as known."""
 ADDRESSES = 20
 """Known addresses that are remembered for an account."""
 
@@ -269,13 +270,13 @@ class AccountService(Component):
         stored = await self._database.read(lambda tx: self._mine(tx, who))
         given = password.get_secret_value()
         verify = partial(self.passwords.verify, stored.password_hash, given, who.account_id)
-        # Counted by session: guesses made elsewhere do not delay the owner, who is signed in.
+        # Counted by session: guesses made elsewhere do not delay the owner, who is logged in.
         if not await self._guesses.check(f"session {who.session_id}", "", True, verify):
             raise invalid([field], "This is not the current password.")
         return stored
 
     async def _by_email(self, folded: str, address: str) -> tuple[StoredAccount | None, bool]:
-        """The account of that e-mail, and whether it has signed in from that address lately.
+        """The account of that e-mail, and whether it has logged in from that address lately.
 
         An e-mail without an account takes the same queries, and so as long.
         """
@@ -341,7 +342,7 @@ async def add_account(tx: Transaction, new: NewAccount) -> Account:
 async def add_employee(
     database: Database, email: str, password: str, name: str, restaurant_id: str
 ) -> str:
-    """Make an employee's account; gives its id. Raises Problem 422, 409."""
+    """Make an employee's account; returns its id. Raises Problem 422, 409."""
     try:
         given = Registration(email=email, password=Secret(password), name=name)
     except ValidationError as error:
@@ -374,5 +375,5 @@ async def any_account(tx: Transaction) -> bool:
 
 
 async def drop_expired(tx: Transaction, at: datetime) -> int:
-    """Delete sessions, refresh tokens and addresses that have expired; gives how many."""
+    """Delete sessions, refresh tokens and addresses that have expired; returns how many."""
     return await store.drop_expired(tx, at) + await store.drop_addresses(tx, at - REMEMBERED)
