@@ -179,7 +179,7 @@ class KitchenPanel(Panel):
         self._report_cancelled()
         self._show_status(self.session.server_now())
         if unseen:
-            self.redraw_in(BLINK_SECONDS)
+            self.redraw_in(BLINK_SECONDS - now % BLINK_SECONDS)
         elif self.board.open_count or self._staleness.away(self.meter):
             self.redraw_in(CLOCK_SECONDS)
 
