@@ -31,7 +31,6 @@ class AnnouncementsPanel(Panel):
     """Newest first; a critical one stands as a toast until it is acknowledged."""
 
     TITLE = "Announcements"
-    SHORT = "News"
     PATTERN = Pattern.SSE
     CARD_BODY = (30, 9)
     SCOPE: ClassVar[Scope] = Scope.OWN

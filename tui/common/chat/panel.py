@@ -181,7 +181,11 @@ class ConversationPanel(Panel):
         return self.current is not None and self.current.drop_connection()
 
     def enter(self) -> None:
-        """To where one writes, where there is something to write."""
+        """To the messages, where single keys work; Enter or w starts writing."""
+        self.screen.set_focus(self.chat_view.messages)
+
+    def action_write(self) -> None:
+        """To the field, if the chat takes messages."""
         self.chat_view.enter()
 
     def what_closes(self, chat_session: ChatSession) -> str:
@@ -217,7 +221,7 @@ class ConversationPanel(Panel):
         self.chat_view.redraw(in_view=self.in_view)
         self.refresh_bindings()
         if self.in_view:
-            self.enter()
+            self.chat_view.enter()
 
     async def _update(
         self, chat_session: ChatSession, change: Callable[[str], Awaitable[Chat]], refusal: str

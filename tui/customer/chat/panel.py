@@ -37,6 +37,10 @@ SESSIONS_AT_START = 4
 """Open chats that are entered by themselves."""
 
 
+LIST = "chats"
+"""The worker group that reads which chats there are."""
+
+
 class ChatPanel(ConversationPanel):
     """Every open chat has a room of its own; the wire line shows the one in view."""
 
@@ -44,7 +48,7 @@ class ChatPanel(ConversationPanel):
     CARD_BODY = (36, 12)
     KEYS = (
         ("n", "start a new chat"),
-        ("enter", "write; sends what is written"),
+        ("enter w", "write; enter sends what is written"),
         ("ctrl+j", "a new line within a message"),
         ("esc", "leave the field, so that single keys work"),
         ("↑ ↓", "choose a message; y copies it"),
@@ -55,7 +59,7 @@ class ChatPanel(ConversationPanel):
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "new_chat", "New chat"),
-        Binding("enter", "write", "Write"),
+        Binding("enter,w", "write", "Write"),
         Binding("l", "chats", "Chats"),
         Binding("o", "reopen", "Reopen"),
         Binding("c", "close", "Close"),
@@ -81,9 +85,16 @@ class ChatPanel(ConversationPanel):
 
     def start(self) -> None:
         """See which chats there are, and enter those that are open."""
-        self.run_worker(self._load(), group="chats", exclusive=True, exit_on_error=False)
+        self.run_worker(self._load(), group=LIST, exclusive=True, exit_on_error=False)
         self.run_worker(self.resume_unsent(), group="unsent", exit_on_error=False)
         self.request_redraw()
+
+    def worker_failed(self, group: str, message: str) -> None:
+        """Say it in place of the chat too, where it was the list."""
+        super().worker_failed(group, message)
+        if group == LIST and not self.loaded:
+            self.chat_view.empty_text = Content.assemble((plain(message), "$warning"))
+            self.request_redraw()
 
     async def _load(self) -> None:
         def failed(error: ClientError, wait: float | None) -> None:
@@ -163,7 +174,7 @@ class ChatPanel(ConversationPanel):
             self.set_summary(Content.assemble(("n asks support something", "$wire-ink")))
             return
         employee = current.chat.employee
-        nobody = f"{employee.name}, offline" if employee else "waiting for support"
+        nobody = f"{employee.name}, offline" if employee else "not assigned yet"
         if not current.open:
             nobody = "closed"
         self.set_badge(unread, chat_format.presence(current, nobody))
@@ -208,10 +219,6 @@ class ChatPanel(ConversationPanel):
         if self.current is not None:
             yield SystemCommand("Your chats", "Older ones too", self.action_chats)
 
-    def action_write(self) -> None:
-        """To where one writes."""
-        self.chat_view.enter()
-
     def action_take_back(self) -> None:
         """Write again what was refused."""
         self.chat_view.take_back_refused()
@@ -223,7 +230,7 @@ class ChatPanel(ConversationPanel):
             if chat is not None:
                 self.show_session(self.open_session(chat))
                 self.chat_view.redraw(in_view=True)
-                self.enter()
+                self.chat_view.enter()
 
         self.app.push_screen(ChatsScreen(self.chat_sessions), chosen)
 
@@ -253,7 +260,7 @@ class ChatPanel(ConversationPanel):
         self.show_session(self.open_session(chat))
         self.chat_view.redraw(in_view=True)
         if self.in_view:
-            self.enter()
+            self.chat_view.enter()
 
     def unsaved(self) -> str | None:
         """What is not on the disk, and a question that was begun: that is in this window alone."""

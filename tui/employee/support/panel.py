@@ -236,19 +236,15 @@ class SupportPanel(ConversationPanel):
         yield SystemCommand("Support queue", "Who is waiting for support", self.action_queue)
 
     def enter(self) -> None:
-        """To where one writes, if a chat of one's own is in view; else to the queue."""
+        """To the messages, if a chat of one's own is in view; else to the queue."""
         if self.chat_view.has_class("-open"):
-            self.chat_view.enter()
+            super().enter()
         else:
             self.screen.set_focus(self.rows)
 
     def action_queue(self) -> None:
         """To the queue."""
         self.rows.focus()
-
-    def action_write(self) -> None:
-        """To where one writes."""
-        self.chat_view.enter()
 
     def action_take_back(self) -> None:
         """Write again what was refused."""
@@ -268,7 +264,7 @@ class SupportPanel(ConversationPanel):
             self._claim(chat)
         else:
             self.show_chat(chat)
-            self.enter()
+            self._write_or_choose()
 
     def action_take(self) -> None:
         """Take up the chat in view, or else the one under the cursor."""
@@ -321,7 +317,13 @@ class SupportPanel(ConversationPanel):
                 return
         self.show_chat(chat)
         if self.in_view:
-            self.enter()
+            self._write_or_choose()
+
+    def _write_or_choose(self) -> None:
+        """To the field, if a chat of one's own is in view; else to the queue."""
+        self.enter()
+        if self.chat_view.has_class("-open"):
+            self.chat_view.enter()
 
     def worker_failed(self, group: str, message: str) -> None:
         """Where it was the queue, say it in the queue, too."""

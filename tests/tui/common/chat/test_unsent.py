@@ -41,7 +41,7 @@ async def write_without_a_connection(
         await side.go()
         await side.sees(SUBJECT)
         await side.live()
-        side.panel.enter()
+        side.panel.action_write()
         proxy.failing(every=1)
         proxy.cut()
         chat_session = side.panel.current
@@ -150,7 +150,7 @@ async def test_what_the_disk_does_not_keep_is_asked_about(
         await side.live()
         assert side.app.auth.tokens is not None
         side.app.auth.tokens.path.with_suffix(".unsent").write_text("no folder")
-        side.panel.enter()
+        side.panel.action_write()
         proxy.failing(every=1)
         proxy.cut()
         await side.send_typing("one")
