@@ -174,10 +174,10 @@ class AnnouncementStore:
                 if announcement.id not in self._known:
                     self._ids.append(announcement.id)
                 self._store(announcement)
+        self.revision += 1
         self._unread_below = 0
         if page.unread is not None and page.next is not None:
             self._unread_below = max(0, page.unread - len(self.unread) - len(self._sending))
-        self.revision += 1
 
     def _store(self, announcement: ReadAnnouncement) -> None:
         if announcement.id in self._sending or announcement.id in self._acknowledged:
