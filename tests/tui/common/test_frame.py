@@ -79,15 +79,34 @@ async def test_cards_that_have_no_room_make_way_for_tabs(
 
     window = Six(demo_server.url, tokens=TokenStore(tmp_path / "tokens.json"))
     async with signed_in(demo_server.url, tmp_path, (100, 30), window=window) as (app, pilot):
-        await sees(app, "6 On the wire")
+        await sees(app, "6 Wire")
         await sees(app, "echo in short")
         await pilot.resize_terminal(100, 18)
         await sees(app, "1 Echo 1  2 Echo 2")
         await wait_until(lambda: app.echo.outer_size.width == 100, what="the whole width")
         await pilot.resize_terminal(100, 30)
-        await sees(app, "6 On the wire")
+        await sees(app, "6 Wire")
         await sees(app, "echo in short")
         await wait_until(lambda: "1 Echo 1  2 Echo 2" not in shown(app), what="no tabs any more")
+
+
+async def test_the_tabs_have_the_panels_names_cut_where_they_do_not_fit(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    class Six(Window):
+        kinds = (*(numbered(number) for number in range(1, 5)), LongNamed, WirePanel)
+
+    window = Six(demo_server.url, tokens=TokenStore(tmp_path / "tokens.json"))
+    async with signed_in(demo_server.url, tmp_path, (80, 24), window=window) as (app, pilot):
+        await sees(app, "4 Echo 4  5 Announcements  6 Wire")
+        await pilot.resize_terminal(60, 24)
+        await sees(app, "4 Echo 4  5 Announc…  6 Wire")
+        await pilot.resize_terminal(80, 24)
+        await sees(app, "5 Announcements  6 Wire")
+
+
+class LongNamed(EchoPanel):
+    TITLE = "Announcements"
 
 
 async def test_six_panels_are_three_by_two(demo_server: LiveServer, tmp_path: Path) -> None:
@@ -304,8 +323,8 @@ async def test_help_lists_the_keys_of_the_frame_and_of_the_panels(
 async def test_the_palette_runs_our_commands(demo_server: LiveServer, tmp_path: Path) -> None:
     async with signed_in(demo_server.url, tmp_path) as (app, pilot):
         await pilot.press("ctrl+p")
-        await sees(app, "Cut this panel's connection")
-        await sees(app, "Go to On the wire")
+        await sees(app, "Cut this panel's line")
+        await sees(app, "Go to Wire")
         await pilot.press(*"zoom", "down")
         await sees(app, "Zoom this panel")
         await pilot.press("enter")
@@ -395,8 +414,11 @@ async def test_the_next_account_gets_panels_of_its_own(
 ) -> None:
     async with signed_in(demo_server.url, tmp_path) as (app, pilot):
         first = app.echo
+        assert app.wire.frames
         app.log_out()
         await sees(app, "You are logged out.")
+        assert not app.wire.frames
+        assert not app.wire.totals()
         assert first.stopped == 1
         assert app.screen_stack[0].query_one(PanelGrid).panels == []
         await pilot.press("enter")
