@@ -107,7 +107,7 @@ def log_in(role: str, url: str, home: Path) -> Terminal:
     terminal = Terminal(command, SIZE, app_environment(home))
     terminal.sees("Enter the demo")
     terminal.press(b"\r")
-    terminal.sees("On the wire")
+    terminal.sees("6 Wire")
     terminal.sees("all live")
     return terminal
 

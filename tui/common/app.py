@@ -68,6 +68,7 @@ class TiffinApp(BaseApp, ServicesApp):
         Binding("f2", "account", "Account"),
         Binding("t", "theme", "Theme"),
         Binding("i", "explain_news", "How this panel gets its news", show=False),
+        Binding("slash", "filter", "Filter", show=False),
         Binding("question_mark", "help", "Help", key_display="?"),
         Binding("f1", "help", "Help", show=False, priority=True),
         # in a field these move by words
@@ -233,6 +234,7 @@ class TiffinApp(BaseApp, ServicesApp):
         while len(self.screen_stack) > 1:
             self.pop_screen()
         await self.grid.clear()
+        self.wire.clear()
         self._picture_cache = None
         self.bar.who = ""
         self.bar.follow(())
@@ -272,7 +274,8 @@ class TiffinApp(BaseApp, ServicesApp):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys of the panels only where panels are."""
         if action in (
-            "panel", "cycle", "zoom", "cut", "hold_cut", "account", "leave_field", "explain_news"
+            "panel", "cycle", "zoom", "cut", "hold_cut", "filter", "account", "leave_field",
+            "explain_news",
         ):  # fmt: skip
             return len(self.screen_stack) == 1 and bool(self.panels)
         return True
@@ -305,6 +308,11 @@ class TiffinApp(BaseApp, ServicesApp):
     def action_hold_cut(self) -> None:
         """Cut the line of the panel in front, or restore it."""
         self.action_cut(hold=True)
+
+    def action_filter(self) -> None:
+        """Filter what the panel in front lists."""
+        if self.grid.main is not None:
+            self.grid.main.filter()
 
     async def action_quit(self) -> None:
         """Close this window; ask first if something would be lost. Pressed again, it closes."""

@@ -144,8 +144,10 @@ class AuthFlow:
 
     async def _log_out(self) -> None:
         assert self.client is not None
+        outbox = self.client.outbox()
         message = await self.client.session.log_out()
         await self._back(message or "You are logged out.")
+        outbox.clear_drafts()  # the panels have kept theirs as they went
 
     async def _back(self, message: str) -> None:
         from tui.common.dialogs.login import LoginScreen

@@ -27,6 +27,18 @@ if TYPE_CHECKING:
     from tui.common.client.session import Session
 
 
+TOGETHER_SECONDS = 0.5
+"""What changes with time is drawn at multiples of this, all at once."""
+
+
+def moment_in(seconds: float) -> float:
+    """`time.monotonic()` in so many seconds, at the nearest multiple of `TOGETHER_SECONDS`."""
+    moment = time.monotonic() + seconds
+    if seconds < TOGETHER_SECONDS:
+        return moment
+    return round(moment / TOGETHER_SECONDS) * TOGETHER_SECONDS
+
+
 class Panel(Vertical):
     """One feature on the screen, with the connection that feeds it.
 
@@ -39,8 +51,6 @@ class Panel(Vertical):
     """
 
     TITLE: ClassVar[str] = ""
-    SHORT: ClassVar[str] = ""
-    """Its name on the strip of tabs, if `TITLE` is too long."""
     PATTERN: ClassVar[Pattern] = Pattern.REST
     METER: ClassVar[str] = ""
     """The name of the meter its wire line starts with; `TITLE` by default."""
@@ -109,8 +119,8 @@ class Panel(Vertical):
                 follower.needs_redraw = True
 
     def redraw_in(self, seconds: float) -> None:
-        """Redraw in so many seconds at the latest; it may be half a second later."""
-        moment = time.monotonic() + seconds
+        """Be redrawn in so many seconds at the latest, give or take a quarter of a second."""
+        moment = moment_in(seconds)
         self.redraw_at = moment if self.redraw_at is None else min(moment, self.redraw_at)
         self.on_redraw_wanted()
 
@@ -211,6 +221,14 @@ class Panel(Vertical):
     def unsaved(self) -> str | None:
         """What would be lost with this window, in a sentence; None where there is nothing."""
         return None
+
+    def filter(self) -> None:
+        """Filter what it lists: by default the first list in it that can be filtered."""
+        from tui.common.widgets.row_list import RowList
+
+        lists = (rows for rows in self.query(RowList) if rows.check_action("filter", ()))
+        if (rows := next(lists, None)) is not None:
+            rows.action_filter()
 
     def action_retry(self) -> None:
         """Retry now whatever waits for its next attempt, and refresh what is shown."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from textual import events
 from textual.containers import Container
-from textual.geometry import Offset
+from textual.geometry import Offset, Size
 from textual.message import Message
 from textual.reactive import Reactive
 from textual.screen import Screen
@@ -39,6 +39,8 @@ class PanelGrid(Container):
         self.panels: list[Panel] = []
         self.main: Panel | None = None
         self._started: list[Panel] = []
+        self._sizes: list[Size] = []
+        """Of all that the panels consist of, as of the last layout."""
         self._redraw = Redraw(wire, lambda: self._started, wire_drawn)
 
     async def fill(self, panels: Sequence[Panel]) -> None:
@@ -77,8 +79,14 @@ class PanelGrid(Container):
         """Draw what changes."""
         self._redraw.start(self)
         # what a panel shows depends on the sizes of its parts, and on whether it is in view
-        self.screen.screen_layout_refresh_signal.subscribe(self, self._redraw.request_all)
+        self.screen.screen_layout_refresh_signal.subscribe(self, self._on_layout)
         self.app.screen_change_signal.subscribe(self, self._redraw.request_all)
+
+    def _on_layout(self, _: object) -> None:
+        sizes = [part.size for panel in self._started for part in panel.walk_children(Widget)]
+        if sizes != self._sizes:  # a redraw that leads to a layout must not lead to a redraw
+            self._sizes = sizes
+            self._redraw.request_all()
 
     def on_unmount(self) -> None:
         """Stop drawing."""

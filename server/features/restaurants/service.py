@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from server.core.auth import Identity
-from server.core.database import Database, Transaction
+from server.core.database import Database
 from server.core.errors import conflict, invalid, not_found
+from server.core.transaction import Transaction
 from server.features.restaurants import store
 from server.features.restaurants.schemas import (
     Driver,

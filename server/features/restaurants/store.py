@@ -1,9 +1,9 @@
 """Restaurants, dishes and drivers: rows in and out."""
 
 from server.core.clock import now, to_text
-from server.core.database import Transaction
 from server.core.ids import new_id
 from server.core.queries import load_queries
+from server.core.transaction import Transaction
 from server.features.restaurants.schemas import (
     Driver,
     MenuItem,

@@ -25,7 +25,7 @@ class Connection(Protocol):
     """A connection that stands."""
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close it."""
 
 
 ConnectionT = TypeVar("ConnectionT", bound=Connection)

@@ -37,7 +37,7 @@ class TokenStoreError(ClientError):
 
 
 class BrokenTokenFile(TokenStoreError):
-    """The file is there and says nothing that can be used."""
+    """The file exists and cannot be understood."""
 
 
 class StoreBusy(TokenStoreError):

@@ -28,6 +28,7 @@ GENERAL: Keys = (
     ("1 … 6", "go to a panel"),
     ("tab ⇧tab", "next field, previous field"),
     ("^← ^→", "next panel, previous panel"),
+    ("/", "filter the list; esc clears"),
     ("z", "zoom panel, and back"),
     ("r f5", "try again, refresh"),
     ("x", "cut its line for 10 seconds"),

@@ -4,10 +4,9 @@ import pytest
 from order_samples import NOON, WAY, a_step, an_order
 
 from server.features.orders.schemas import CANCELLABLE, OrderStatus
-from tui.common.format import age, euros
+from tui.common.format import STATUS_LOOKS, age, euros
 from tui.customer.orders import format as orders_format
 from tui.customer.orders.format import (
-    STATUS_LOOKS,
     actor_name,
     arrival,
     in_minutes,

@@ -1,0 +1,162 @@
+"""What a request costs the server with 1,000 stored orders, events, chats and accounts, and more.
+
+CPU time of the server process a request, whatever the disk does; the smallest of some rounds. The
+largest number may cost at most 1.5 times as much as the smallest.
+"""
+
+import argparse
+import asyncio
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from benchmarks._figures import machine
+from server.core.clock import now, to_text
+from server.core.database import Database
+from server.realtime.log import EventLog
+from support.rest import Rest
+from support.server_process import ServerProcess
+from support.stored import REQUESTS, Prepare, Stored, Users
+from support.town import PASSWORD, database_in, open_restaurant
+
+COUNTS = (1_000, 10_000, 100_000)
+MOST = 1_000_000
+LIMIT = 1.5
+RESULTS = Path(__file__).with_name("results") / "growth.md"
+SLOW = ("delete an account",)
+"""Checking a password takes as long as twenty requests."""
+LISTENED = 5_000
+"""Topics that a sweep looks after."""
+
+Costs = dict[str, float]
+"""Microseconds of CPU time, by what is measured."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A server with so much stored."""
+
+    server: ServerProcess
+    database: Database
+    users: Users
+
+    def cpu_seconds(self) -> float:
+        """What the server has used; Linux knows a process's clock by this number."""
+        return time.clock_gettime((~self.server.pid << 3) | 2)
+
+
+@asynccontextmanager
+async def site_with(count: int) -> AsyncIterator[Site]:
+    """Start a server, and store `count` of each."""
+    with tempfile.TemporaryDirectory() as folder:
+        data_dir = Path(folder)
+        server = ServerProcess(data_dir, env={"TIFFIN_LOG_LEVEL": "WARNING"}).start()
+        try:
+            place = await open_restaurant(data_dir, server.url, drivers=3)
+            async with database_in(data_dir) as database, Rest(server.url) as customer:
+                employee = await customer.another().log_in(place.employees[0], PASSWORD)
+                await customer.register("ana@example.org")
+                users = Users(customer, employee, place)
+                began = time.monotonic()
+                await Stored(database, users).fill(count)
+                print(f"{count:,} of each stored in {time.monotonic() - began:.0f} s")
+                yield Site(server, database, users)
+        finally:
+            server.terminate()
+
+
+async def request(site: Site, prepare: Prepare, many: int) -> float:
+    """What a request costs the server, in seconds."""
+    prepared = [await prepare(site.users) for _ in range(many)]
+    before = site.cpu_seconds()
+    for send in prepared:
+        await send()
+    return (site.cpu_seconds() - before) / many
+
+
+async def sweep(site: Site) -> float:
+    """What it costs to find five changed topics among those that are listened to, in seconds."""
+    log = EventLog(site.database)
+    topics = [f"chat:cht_stored{number}" for number in range(LISTENED)]
+    known, _ = await log.changes(None, ())
+    for topic in topics[:5]:
+        await site.database.write(lambda tx, topic=topic: log.append(tx, topic, "message", "{}"))
+    began = time.process_time()
+    await log.changes(known, topics)
+    return time.process_time() - began
+
+
+async def trimming(site: Site) -> float:
+    """What it costs to find that no event is too old, in seconds."""
+    before = to_text(now() - timedelta(days=7))
+    began = time.process_time()
+    await EventLog(site.database).trim(before)
+    return time.process_time() - began
+
+
+async def measure(counts: Sequence[int], rounds: int, many: int) -> list[Costs]:
+    """The costs at each number of stored rows. The servers take turns, so that a machine that has
+    something else to do for a while is as slow for each."""
+    works: dict[str, Callable[[Site], Awaitable[float]]] = {
+        name: partial(request, prepare=prepare, many=2 if name in SLOW else many)
+        for name, prepare in REQUESTS.items()
+    }
+    works |= {"a sweep, five new": sweep, "trimming, none due": trimming}
+    async with AsyncExitStack() as stack:
+        sites = [await stack.enter_async_context(site_with(count)) for count in counts]
+        costs: list[Costs] = [{} for _ in sites]
+        for name, work in works.items():
+            for _ in range(rounds):
+                for site, found in zip(sites, costs, strict=True):
+                    cost = await work(site) * 1e6
+                    found[name] = min(cost, found.get(name, cost))
+        return costs
+
+
+def table(counts: Sequence[int], found: Sequence[Costs]) -> str:
+    """The costs as Markdown, the fastest growing first."""
+    growth = {name: found[-1][name] / found[0][name] for name in found[0]}
+    heads = " | ".join(f"{count:,}" for count in counts)
+    rows = [
+        f"| {name} | {' | '.join(f'{costs[name]:,.0f}' for costs in found)} | {ratio:.2f} |"
+        for name, ratio in sorted(growth.items(), key=lambda item: -item[1])
+    ]
+    over = [name for name, ratio in growth.items() if ratio > LIMIT]
+    verdict = f"Over {LIMIT}: {', '.join(over)}." if over else f"None is over {LIMIT}."
+    head = f"| µs of CPU | {heads} | last ÷ first |\n|---|{'---:|' * (len(counts) + 1)}"
+    return "\n".join([head, *rows, "", verdict])
+
+
+async def main(counts: Sequence[int], rounds: int, many: int) -> None:
+    """Measure, print and store."""
+    found = await measure(counts, rounds, many)
+    text = "\n".join(
+        [
+            "# Growth",
+            "",
+            f"`make bench ONLY=growth`: {machine()}. CPU time of the server a request, the smallest"
+            f" mean of {rounds} rounds of {many}, with that many orders, events, chats, messages,"
+            " accounts and announcements stored. Sweep and trimming are timed by themselves.",
+            "",
+            table(counts, found),
+            "",
+        ]
+    )
+    print(text)
+    RESULTS.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--million", action="store_true", help=f"also with {MOST:,} stored")
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--requests", type=int, default=20, help="in each round")
+    options = parser.parse_args()
+    asyncio.run(
+        main((*COUNTS, MOST) if options.million else COUNTS, options.rounds, options.requests)
+    )
