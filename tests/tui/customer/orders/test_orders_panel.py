@@ -30,6 +30,14 @@ async def a_placed_order(guest: Rest, kitchen: Kitchen, **changes: object) -> st
     return order_id
 
 
+async def test_the_count_of_open_orders_is_in_the_tabs(
+    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    await a_placed_order(guest, kitchen)
+    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, _):
+        await sees(app, "1 Orders 1 ")
+
+
 @pytest.mark.parametrize("size", [WIDE, MEDIUM, NARROW])
 async def test_every_step_of_the_kitchen_is_shown(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path, size: tuple[int, int]
