@@ -21,7 +21,7 @@ from support.screen import sees, shown, told
 from support.waiting import wait_until
 from tui.common import app as frame
 from tui.common.client.meter import State
-from tui.customer.orders.dialogs import CancelScreen, OrderScreen
+from tui.customer.orders.dialogs import CancelScreen, OrderDetailsScreen
 
 
 async def a_placed_order(guest: Rest, kitchen: Kitchen, **changes: object) -> str:
@@ -164,7 +164,7 @@ async def test_details_show_everything_and_stay_current(
     order_id = await a_placed_order(guest, kitchen, note="Ring [b]twice[/b]")
     async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
         await pilot.press("enter")
-        await wait_until(lambda: isinstance(app.screen, OrderScreen), what="the details")
+        await wait_until(lambda: isinstance(app.screen, OrderDetailsScreen), what="the details")
         await sees(app, "Ring [b]twice[/b]", "1 Quay Street", "○ Placed     you")
         await kitchen.step(order_id, "accepted", eta_minutes=30)
         await sees(app, "● Accepted   Maya")
