@@ -1,12 +1,12 @@
 """A conversation over two processes, whatever breaks: nothing lost, nothing twice, in order."""
 
 import asyncio
-import random
 import uuid
 from contextlib import AsyncExitStack
 
 import pytest
 
+from support.breaking import break_in_turn, cut_at_random, make_whole
 from support.chatter import Chatter, Listener
 from support.redis_server import RedisServer
 from support.relay import Relay, relay_to
@@ -22,27 +22,7 @@ pytestmark = [pytest.mark.fault, pytest.mark.timeout(400)]
 MESSAGES = 2000 if SECONDS >= 10 else 400
 """Of both sides together, at least."""
 LULL = 0.7
-"""Seconds between two troubles."""
-
-
-async def cut_at_random(relays: list[Relay]) -> None:
-    """One connection or another every now and then."""
-    while True:
-        await asyncio.sleep(random.uniform(0.05, 0.4))
-        random.choice(relays).cut()
-
-
-async def break_things(two: Two, redis: RedisServer, done: list[str]) -> None:
-    """A process is killed with -9 and comes back, Redis forgets everything, the other is killed."""
-    while True:
-        for server in two.both:
-            await asyncio.sleep(LULL)
-            server.kill()
-            await asyncio.sleep(0.3)
-            await asyncio.to_thread(server.start)
-            await asyncio.sleep(LULL)
-            await asyncio.to_thread(redis.restart)
-            done.append(server.url)
+"""Seconds between two faults."""
 
 
 async def test_each_sides_view_is_the_database(with_redis: Two, broken_redis: RedisServer) -> None:
@@ -71,8 +51,8 @@ async def test_each_sides_view_is_the_database(with_redis: Two, broken_redis: Re
         members = [*writers, *readers]
         async with asyncio.TaskGroup() as group:
             living = [group.create_task(member.go_on()) for member in members]
-            cutting = group.create_task(cut_at_random(relays))
-            breaking = group.create_task(break_things(two, broken_redis, broken := []))
+            cutting = group.create_task(cut_at_random(relays, (0.05, 0.4)))
+            breaking = group.create_task(break_in_turn(two, broken_redis, LULL, broken := []))
             await wait_until(
                 lambda: len(broken) >= 2 and all(one.said >= MESSAGES // 2 for one in writers),
                 300,
@@ -114,13 +94,3 @@ def right_as(rest: Rest, relay: Relay) -> Rest:
     twin = rest.another()
     twin.base_url, twin.token = relay.url, rest.token
     return twin
-
-
-async def make_whole(two: Two, redis: RedisServer) -> None:
-    """Start whatever the trouble left broken."""
-    if not redis.running:
-        await asyncio.to_thread(redis.start)
-    for server in two.both:
-        if not server.running:
-            await asyncio.to_thread(server.start)
-        await wait_until(server.ready, what=f"{server.url} is ready")

@@ -1,14 +1,14 @@
 """Both sides of a chat with the apps' own client, over two processes, whatever breaks."""
 
 import asyncio
-import random
 import uuid
 from contextlib import AsyncExitStack, suppress
 
 import pytest
 
 from server.features.chat.schemas import ChatMessage, NewChat
-from support.proxy import Proxy, proxy_to
+from support.breaking import break_in_turn, cut_at_random, make_whole
+from support.proxy import proxy_to
 from support.redis_server import RedisServer
 from support.scene import SECONDS
 from support.town import PASSWORD
@@ -24,24 +24,6 @@ pytestmark = [pytest.mark.fault, pytest.mark.timeout(400)]
 
 MESSAGES = 1000 if SECONDS >= 10 else 150
 """Of each side."""
-
-
-async def cut_at_random(proxies: list[Proxy]) -> None:
-    while True:
-        await asyncio.sleep(random.uniform(0.1, 0.9))
-        random.choice(proxies).cut()
-
-
-async def break_things(two: Two, redis: RedisServer, done: list[str]) -> None:
-    """A process is killed with -9 and comes back, Redis is restarted, the other is killed."""
-    while True:
-        for server in two.both:
-            await asyncio.sleep(2)
-            server.kill()
-            await asyncio.sleep(0.3)
-            await asyncio.to_thread(server.start)
-            await asyncio.to_thread(redis.restart)
-            done.append(server.url)
 
 
 async def write(chat_session: ChatSession, name: str) -> None:
@@ -86,8 +68,8 @@ async def test_both_sides_see_what_is_kept(with_redis: Two, broken_redis: RedisS
         ]
         broken: list[str] = []
         troubles = [
-            asyncio.create_task(cut_at_random(proxies)),
-            asyncio.create_task(break_things(two, broken_redis, broken)),
+            asyncio.create_task(cut_at_random(proxies, (0.1, 0.9))),
+            asyncio.create_task(break_in_turn(two, broken_redis, 1.0, broken)),
         ]
         living = [asyncio.create_task(chat_session.run()) for chat_session in chat_sessions]
         await asyncio.gather(
@@ -129,13 +111,3 @@ async def test_both_sides_see_what_is_kept(with_redis: Two, broken_redis: RedisS
             job.cancel()
             with suppress(asyncio.CancelledError):
                 await job
-
-
-async def make_whole(two: Two, redis: RedisServer) -> None:
-    """Start whatever the trouble left broken."""
-    if not redis.running:
-        await asyncio.to_thread(redis.start)
-    for server in two.both:
-        if not server.running:
-            await asyncio.to_thread(server.start)
-        await wait_until(server.ready, what=f"{server.url} is ready")

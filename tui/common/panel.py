@@ -283,7 +283,8 @@ class Panel(Vertical):
         if count != self._badge:
             self._badge = count
             self._update_title()
-            self.post_message(self.BadgeChanged())
+            # To the app at once: from a panel drawn by its grid it would stop at the grid.
+            self.app.post_message(self.BadgeChanged())
 
     @property
     def badge(self) -> int:

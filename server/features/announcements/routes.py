@@ -52,17 +52,17 @@ async def list_announcements(
 
 @router.route("DELETE", "/announcements/{id}", roles=EMPLOYEE)
 async def withdraw(request: web.Request, id: Id) -> None:
-    """Take an announcement back, whoever made it; once more does nothing."""
+    """Withdraw an announcement, whoever made it; repeating it does nothing."""
     await service(request, AnnouncementService).withdraw(id)
 
 
 @router.route("POST", "/announcements/{id}/ack", roles=ANY_ROLE)
 async def acknowledge(request: web.Request, id: Id) -> None:
-    """Take note of an announcement; once more does nothing."""
+    """Acknowledge an announcement; repeating it does nothing."""
     await service(request, AnnouncementService).acknowledge(identity_of(request), id)
 
 
 @router.route("GET", "/announcements/{id}/acks", roles=EMPLOYEE)
 async def count_acks(request: web.Request, id: Id) -> AckCount:
-    """How many have taken note, of how many accounts there are in the audience now."""
+    """How many have acknowledged, of how many accounts there are in the audience now."""
     return await service(request, AnnouncementService).acks(id)

@@ -83,7 +83,7 @@ class Announcement(Wire):
 
 
 class ReadAnnouncement(Announcement):
-    """An announcement, and whether the caller has taken note of it."""
+    """An announcement, and whether the caller has acknowledged it."""
 
     acknowledged: bool
 
@@ -100,20 +100,20 @@ class AnnouncementPage(Page[ReadAnnouncement]):
 
 
 class AnnouncementWithdrawn(Wire):
-    """An announcement that counts no more."""
+    """An announcement that was withdrawn."""
 
     id: str
     withdrawn_at: Timestamp
 
 
 class AnnouncementAcknowledged(Wire):
-    """An announcement that the reader's own account has taken note of, in whichever window."""
+    """An announcement that the reader's own account has acknowledged, in any window."""
 
     id: str
 
 
 class AckCount(Wire):
-    """How many have taken note of an announcement, of how many it is for."""
+    """How many have acknowledged an announcement, and how many it is for."""
 
     acknowledged: Whole
     audience_size: Whole

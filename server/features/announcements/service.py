@@ -1,4 +1,4 @@
-"""The rules of announcements: who may make them, whom they reach, who has taken note."""
+"""The rules of announcements: who may make them, whom they reach, who has acknowledged."""
 
 import json
 from collections.abc import Sequence
@@ -116,7 +116,7 @@ class AnnouncementService:
     async def history(
         self, identity: Identity, scope: Scope, before: str | None, limit: int
     ) -> AnnouncementPage:
-        """A page of what stands now, with the cursor that belongs to it.
+        """A page of the current announcements, with the cursor that belongs to it.
 
         Raises Problem 403 where the scope is not the caller's, 422 for a `before` that no page
         gave.
@@ -140,7 +140,7 @@ class AnnouncementService:
         return await self._database.read(fn)
 
     async def withdraw(self, announcement_id: str) -> None:
-        """Take it back; once more does nothing. Raises Problem 404."""
+        """Withdraw it; repeating it does nothing. Raises Problem 404."""
 
         async def fn(tx: Transaction) -> None:
             stored = await _stored(tx, announcement_id)
@@ -152,7 +152,7 @@ class AnnouncementService:
         await self._database.write(fn)
 
     async def acknowledge(self, identity: Identity, announcement_id: str) -> None:
-        """Note that the caller has seen it, once however often it is said.
+        """Record that the caller has acknowledged it; repeating it does nothing.
 
         Raises Problem 404, also where it is for others, withdrawn or expired.
         """
@@ -171,7 +171,7 @@ class AnnouncementService:
         await self._database.write(fn)
 
     async def acks(self, announcement_id: str) -> AckCount:
-        """How many have taken note so far, also of one that is gone. Raises Problem 404."""
+        """How many have acknowledged so far, also where it is gone. Raises Problem 404."""
 
         async def fn(tx: Transaction) -> AckCount:
             stored = await _stored(tx, announcement_id)
@@ -240,7 +240,7 @@ async def _stored(tx: Transaction, announcement_id: str) -> StoredAnnouncement:
 
 
 def _expiry(expires_at: datetime | None, at: datetime) -> datetime | None:
-    """Raises Problem 422 where that is no time to come within the year."""
+    """Raises Problem 422 unless it is in the future and within a year."""
     if expires_at is None:
         return None
     try:

@@ -22,7 +22,7 @@ class StoredAnnouncement:
     acknowledged: int
 
     def stands(self, at: datetime) -> bool:
-        """Whether it is neither withdrawn nor expired then."""
+        """Whether it is neither withdrawn nor expired at that time."""
         expires_at = self.announcement.expires_at
         return self.withdrawn_at is None and (expires_at is None or expires_at > at)
 

@@ -56,6 +56,7 @@ async def test_a_photo_of_a_cup_from_the_file_to_the_avatar(
         await sees(app, "No photo yet")
         await send(app, pilot, COFFEE)
         await sees(app, "coffee.jpg", "600×400")
+        assert panel_of(app).uploads.size.height == 4, "the rest of the room is the picture's"
         assert panel_of(app).view.before is not None, "seen before it has arrived"
         await wait_until(lambda: panel_of(app).badge == 1, what="one under way")
         await told(app, "the photo is ready", seconds=60)

@@ -28,19 +28,19 @@ STREAM = "announcements"
 
 
 class Reader(Protocol):
-    """Who reads the feed. Everything is called in the loop."""
+    """The feed's owner. Everything is called in the event loop."""
 
     def start_worker(self, doing: Coroutine[object, object, None], group: str) -> None:
         """Run this; a new one of a group replaces the one before."""
 
     def changed(self) -> None:
-        """The book or the trouble is another."""
+        """The store or an error has changed."""
 
     def arrived(self, announcement: ReadAnnouncement) -> None:
-        """One has come by the stream."""
+        """An announcement has arrived by the stream."""
 
     def acknowledge_failed(self, announcement: ReadAnnouncement, words: str) -> None:
-        """The server will not have an acknowledgement, and why."""
+        """The server has refused an acknowledgement; `words` say why."""
 
 
 class AnnouncementFeed(LogFeed):
@@ -67,17 +67,17 @@ class AnnouncementFeed(LogFeed):
         self._scope = scope
 
     def reload(self) -> None:
-        """Read the newest and follow the stream from there, anew where that is being done."""
+        """Read the newest page and follow the stream from there; restart if already running."""
         self._reader.start_worker(self._run(), STREAM)
 
     def load_older(self) -> None:
-        """Read one page more, unless that is being done. Where it fails, ask again."""
+        """Load one older page, unless one is being loaded. After a failure, call it again."""
         if not self.loading_older and self._announcements.older is not None:
             self.loading_older = True
             self._reader.start_worker(self._load_next_page(), "announcements-older")
 
     def acknowledge(self, announcement: ReadAnnouncement) -> None:
-        """Take note of it here at once, and tell the server as soon as it listens."""
+        """Mark it as read here at once, and on the server as soon as that answers."""
         if self._announcements.mark_read(announcement.id):
             self._reader.changed()
             self._reader.start_worker(

@@ -39,7 +39,7 @@ Note = Callable[[ReadAnnouncement, int], Content | None]
 
 
 class AnnouncementList(ScrollView, can_focus=True):
-    """Draws the book. The announcement under the cursor is kept by its id, so that a new one does
+    """Draws the store. The announcement under the cursor is kept by its id, so that a new one does
     not move it; `update_lines()` when anything has changed."""
 
     ALLOW_MAXIMIZE = False

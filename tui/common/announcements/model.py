@@ -16,8 +16,8 @@ from server.features.announcements.schemas import (
 class AnnouncementStore:
     """Announcements by id. No screen, no network.
 
-    `revision` grows with every change. What somebody has just read counts as read before the
-    server knows it.
+    `revision` grows with every change. What has just been marked as read counts as read before
+    the server confirms it.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class AnnouncementStore:
         """The revision at which `_unread` was collected."""
 
     def set_reader(self, account: Account) -> None:
-        """Whose window this is: what is for others, or by oneself, is nothing to take note of."""
+        """Set whose window it is: announcements for others or by the reader are never unread."""
         own = Audience.EMPLOYEES if account.role is Role.EMPLOYEE else Audience.CUSTOMERS
         self._own_id = account.id
         self._audiences = frozenset({Audience.EVERYONE, own})
@@ -68,11 +68,11 @@ class AnnouncementStore:
         return self._ids.index(announcement_id)
 
     def is_for_me(self, announcement: Announcement) -> bool:
-        """Whether its audience is one's own."""
+        """Whether the reader is in its audience."""
         return announcement.audience in self._audiences
 
     def is_unread(self, announcement: ReadAnnouncement) -> bool:
-        """Whether one has yet to take note of it."""
+        """Whether the reader has not acknowledged it yet."""
         return (
             not announcement.acknowledged
             and announcement.by.id != self._own_id
@@ -81,7 +81,7 @@ class AnnouncementStore:
 
     @property
     def unread(self) -> list[ReadAnnouncement]:
-        """What one has yet to take note of, newest first."""
+        """The unread announcements, newest first."""
         if self._unread_revision != self.revision:
             self._unread_revision = self.revision
             self._unread = [one for one in self if self.is_unread(one)]
@@ -89,7 +89,7 @@ class AnnouncementStore:
 
     @property
     def unread_count(self) -> int:
-        """How many that is, with those that are older than what is known here."""
+        """How many are unread, also among those that are not loaded."""
         return len(self.unread) + self._unread_below
 
     @property
@@ -103,18 +103,18 @@ class AnnouncementStore:
         return len(self._sending)
 
     def put_first_page(self, page: AnnouncementPage, now: datetime) -> None:
-        """Begin anew with the first page: whatever is not in it is gone, or will be read again."""
+        """Replace everything by the first page; older pages are loaded again when needed."""
         self._known.clear()
         self._ids.clear()
         self.loaded = True
         self._put(page, now)
 
     def put_next_page(self, page: AnnouncementPage, now: datetime) -> None:
-        """Take up the page that `older` led to."""
+        """Add the page that `older` led to."""
         self._put(page, now)
 
     def add(self, announcement: Announcement, now: datetime) -> bool:
-        """Take up an event of the stream; False where it has expired, or is known already."""
+        """Add an announcement from the stream; False if it has expired or is known already."""
         if announcement.id in self._known or _is_over(announcement, now):
             return False
         self._store(ReadAnnouncement(**(dict(announcement) | {"acknowledged": False})))
@@ -123,7 +123,7 @@ class AnnouncementStore:
         return True
 
     def withdraw(self, announcement_id: str) -> None:
-        """Take one out for good: also out of a page that was asked for before."""
+        """Remove one for good, also from pages that are still being loaded."""
         self._withdrawn.add(announcement_id)
         self._sending.discard(announcement_id)
         if self._known.pop(announcement_id, None) is not None:
@@ -136,7 +136,7 @@ class AnnouncementStore:
         return min((moment for moment in moments if moment is not None), default=None)
 
     def drop_expired(self, now: datetime) -> None:
-        """Take out what has expired."""
+        """Remove what has expired."""
         over = [one.id for one in self._known.values() if _is_over(one, now)]
         for announcement_id in over:
             del self._known[announcement_id]
@@ -144,7 +144,7 @@ class AnnouncementStore:
             self._remove_unknown()
 
     def mark_read(self, announcement_id: str) -> bool:
-        """Note that one has read it, to be told to the server; False where that was known."""
+        """Mark it as read, to be sent to the server; False if it was already."""
         found = self._known.get(announcement_id)
         if found is None or found.acknowledged or not self.is_for_me(found):
             return False
@@ -153,18 +153,17 @@ class AnnouncementStore:
         return True
 
     def mark_read_elsewhere(self, announcement_id: str) -> None:
-        """The server knows it from another window of this account, maybe before this one has the
-        announcement."""
+        """It was read in another window of this account, possibly before it has arrived here."""
         self._acknowledged.add(announcement_id)
         self._set_acknowledged(announcement_id, acknowledged=True)
 
     def confirm_read(self, announcement_id: str) -> None:
-        """The server knows it."""
+        """The server has the acknowledgement."""
         self._sending.discard(announcement_id)
         self.revision += 1
 
     def reject_read(self, announcement_id: str) -> None:
-        """The server will not have it: unread again."""
+        """The server has refused the acknowledgement: unread again."""
         self._sending.discard(announcement_id)
         self._set_acknowledged(announcement_id, acknowledged=False)
 
@@ -175,10 +174,10 @@ class AnnouncementStore:
                 if announcement.id not in self._known:
                     self._ids.append(announcement.id)
                 self._store(announcement)
+        self.revision += 1  # first: `unread` is collected once a revision
         self._unread_below = 0
         if page.unread is not None and page.next is not None:
             self._unread_below = max(0, page.unread - len(self.unread) - len(self._sending))
-        self.revision += 1
 
     def _store(self, announcement: ReadAnnouncement) -> None:
         if announcement.id in self._sending or announcement.id in self._acknowledged:

@@ -12,7 +12,7 @@ from server.features.chat.schemas import LONGEST_TEXT
 from server.text import clean, shows
 
 KEYS = "  (enter sends, esc leaves)"
-"""Said beside the hint where there is room."""
+"""Shown after the hint if there is room."""
 HINT = "Write to support…"
 
 
@@ -37,27 +37,27 @@ class Composer(TextArea):
     ]
 
     class Left(Message):
-        """Single keys are to be keys again."""
+        """The user leaves the field."""
 
     class Sent(Message):
-        """To be sent: not blank, and not too long."""
+        """A message to send, neither blank nor too long."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
 
     class Typed(Message):
-        """Something was written by hand."""
+        """The user has typed or pasted something."""
 
     class TooLong(Message):
-        """More than a message holds."""
+        """The message is longer than a message may be."""
 
         def __init__(self, excess: int) -> None:
             super().__init__()
             self.excess = excess
 
     class Locked(Message):
-        """Enter was pressed while nothing is taken."""
+        """Enter was pressed while the chat accepts no messages."""
 
     def __init__(self, hint: str = HINT) -> None:
         super().__init__(
@@ -65,7 +65,7 @@ class Composer(TextArea):
         )
         self._hint = hint
         self.locked = False
-        """Whether the chat takes no messages any more; the text stays."""
+        """Whether the chat accepts no messages now; the text stays."""
 
     @property
     def remaining(self) -> int:
@@ -73,22 +73,22 @@ class Composer(TextArea):
         return LONGEST_TEXT - len(self.text)
 
     def set_text(self, text: str) -> None:
-        """Have this text, with the cursor behind it."""
+        """Replace the text, with the cursor at its end."""
         if text != self.text:
             self.load_text(text)
             self.move_cursor(self.document.end)
 
     def on_resize(self) -> None:
-        """As much of the hint as fits."""
+        """Show the keys in the hint if they fit."""
         whole = self._hint + KEYS
         self.placeholder = whole if cell_len(whole) <= self.content_size.width else self._hint
 
     def action_leave(self) -> None:
-        """Out of the field."""
+        """Leave the field."""
         self.post_message(self.Left())
 
     def action_new_line(self) -> None:
-        """A line break within the message."""
+        """Insert a line break."""
         self.insert("\n")
 
     async def _on_key(self, event: events.Key) -> None:

@@ -35,7 +35,7 @@ def typing(who: Sequence[Actor]) -> Content:
 
 
 def empty_text(chat_session: ChatSession) -> Content:
-    """What stands where there are no messages."""
+    """The text shown in place of messages."""
     if chat_session.error:
         return Content.assemble((plain(chat_session.error), "$warning"))
     if not chat_session.loaded:

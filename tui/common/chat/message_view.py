@@ -27,7 +27,7 @@ from tui.common.chat.render import MessageRenderer
 from tui.common.format import centred
 
 NEAR = 2
-"""Windows from the top at which older messages are wanted."""
+"""Older messages are loaded within this many window heights of the top."""
 DECORATION = " ▌▐"
 
 
@@ -57,19 +57,19 @@ class MessageView(ScrollView, can_focus=True):
     ]
 
     class Moved(Message):
-        """Other messages came into view."""
+        """The view has scrolled."""
 
     class NearTop(Message):
-        """Older messages are about to be wanted."""
+        """The top is near: older messages should be loaded."""
 
     message: reactive[Content] = reactive(Content(""))
-    """What to say while there is nothing to show."""
+    """The text shown while there are no messages."""
 
     def __init__(self) -> None:
         super().__init__()
         self.conversation: Conversation | None = None
         self.selected: int | None = None
-        """The number of the message that keys have gone to."""
+        """The number of the message selected with the keys."""
         self.at_end = True
         """Whether it shows the newest, and goes on doing so."""
         self.message_layout = MessageLayout()
@@ -78,11 +78,11 @@ class MessageView(ScrollView, can_focus=True):
         self._seen_end = 0
         """The number after the last message that has been in view at the end."""
         self._anchor: tuple[int, int] | None = None
-        """Number and line of what stands in the first line, while that is not at the end."""
+        """Number and line of the message in the first line, while the end is not in view."""
         self._today = 0
 
     def show(self, conversation: Conversation | None) -> None:
-        """Show this one, from its end."""
+        """Show this conversation, from its end."""
         if conversation is self.conversation:
             return
         self.conversation = conversation
@@ -130,7 +130,7 @@ class MessageView(ScrollView, can_focus=True):
     # -- moving
 
     def action_select(self, step: int) -> None:
-        """To the message before or after; beyond the last, to none."""
+        """Select the message before or after; none beyond the last."""
         count = self.message_layout.count
         if self.conversation is None or not count:
             return
@@ -152,21 +152,21 @@ class MessageView(ScrollView, can_focus=True):
         self.refresh()
 
     def action_page(self, direction: int) -> None:
-        """A window's height up or down."""
+        """Scroll by a window's height."""
         self._scroll_to_line(self.scroll_offset.y + direction * max(1, self.size.height - 2))
 
     def action_start(self) -> None:
-        """To the oldest message that is here."""
+        """Scroll to the oldest message loaded."""
         self._scroll_to_line(0)
 
     def action_latest(self) -> None:
-        """To the newest message."""
+        """Scroll to the newest message."""
         self.selected = None
         self._scroll_to_line(self.message_layout.lines)
         self.refresh()
 
     def action_copy(self) -> None:
-        """What the mouse has marked; else the message that keys have gone to, else the newest."""
+        """Copy what the mouse has marked, else the selected message, else the newest."""
         text = self.screen.get_selected_text() or self._text_to_copy()
         if text:
             self.app.copy_to_clipboard(text)
@@ -186,19 +186,19 @@ class MessageView(ScrollView, can_focus=True):
         return clean(messages[at].text if inside else pending[at - len(messages)].message.text)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Know whether this is the end, and ask for what is above."""
+        """Remember the position, and load older messages near the top."""
         super().watch_scroll_y(old_value, new_value)
         if round(old_value) != round(new_value):
             self._remember_position()
             self.post_message(self.Moved())
 
     def on_resize(self) -> None:
-        """Lines are as wide as the window."""
+        """Wrap the lines to the new width."""
         self._revision = -1
         self.redraw()
 
     def on_click(self, event: events.Click) -> None:
-        """Go to the message there."""
+        """Select the message under the mouse."""
         place = self.message_layout.position_at(event.y + self.scroll_offset.y)
         if place is not None and self.conversation is not None:
             self.selected = self.message_layout.first + place.index
@@ -229,7 +229,7 @@ class MessageView(ScrollView, can_focus=True):
             self.post_message(self.NearTop())
 
     def _restore_position(self) -> None:
-        """Have the same message in the first line as before."""
+        """Scroll so that the same message is in the first line as before."""
         if self._anchor is None or self.conversation is None:
             return
         number, line = self._anchor
@@ -258,12 +258,12 @@ class MessageView(ScrollView, can_focus=True):
         return strip.apply_offsets(0, line)
 
     def notify_style_update(self) -> None:
-        """Another theme, other inks."""
+        """Draw again with the new theme's colours."""
         super().notify_style_update()
         self._cached_renderer = None
 
     def selection_updated(self, selection: Selection | None) -> None:
-        """The mouse marks something."""
+        """Draw what the mouse has marked."""
         self.refresh()
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:

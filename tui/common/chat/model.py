@@ -32,7 +32,7 @@ class PendingMessage:
 
 
 class Conversation:
-    """What has been said, without a screen and without a network.
+    """The messages of a chat and what is known about them; no screen, no network.
 
     `messages` is one part of the chat without a gap, in the order of its cursors:
     `apply_newest_page` starts it, `prepend_page` adds older messages, `apply` what happens now.

@@ -64,12 +64,12 @@ class ConversationPanel(Panel):
 
     @property
     def current(self) -> ChatSession | None:
-        """The one in view."""
+        """The chat in view."""
         return self.chat_view.chat_session
 
     @property
     def store(self) -> "OutboxStore":
-        """What was written and has not come back, also before this window was opened."""
+        """Messages that the server does not have yet, also from earlier windows."""
         if self._store is None:
             self._store = self.services.outbox
         return self._store
@@ -115,11 +115,11 @@ class ConversationPanel(Panel):
         return chat_session
 
     def show_chat(self, chat: Chat) -> None:
-        """Have that chat in view."""
+        """Show that chat."""
         self.show_session(self.open_session(chat))
 
     async def resume_unsent(self) -> None:
-        """Enter the rooms that something written in an earlier window is for."""
+        """Enter the rooms of messages that an earlier window did not send."""
         for chat_id in self.store.chats():
             try:
                 chat = await retry(partial(self.api.chat, chat_id))
@@ -131,12 +131,12 @@ class ConversationPanel(Panel):
                 self.show_chat(chat)
 
     def leave(self, chat_session: ChatSession) -> None:
-        """Out of that room."""
+        """Leave that room."""
         del self.chat_sessions[chat_session.id]
         self.workers.cancel_group(self, f"{SESSION_GROUP}{chat_session.id}")
 
     def show_session(self, chat_session: ChatSession | None) -> None:
-        """Have this one in view; the wire line shows its room."""
+        """Show this chat; the wire line shows its connection."""
         self.chat_view.show(chat_session)
         if chat_session is not None:
             self.chat_sessions[chat_session.id] = self.chat_sessions.pop(
@@ -147,7 +147,7 @@ class ConversationPanel(Panel):
         self.refresh_bindings()
 
     def request_redraw(self) -> None:
-        """Paint with the next redraw."""
+        """Redraw soon."""
         self.needs_redraw = True
 
     def on_message_received(self, chat_session: ChatSession, message: ChatMessage) -> None:
@@ -167,7 +167,7 @@ class ConversationPanel(Panel):
         self.notify(fit(alerts[-1].words, TOAST_CELLS), title=title, timeout=8)
 
     def is_seen(self, chat_id: str) -> bool:
-        """Whether the newest message of that chat is being looked at."""
+        """Whether the newest message of that chat is in view, and the window in focus."""
         current = self.current
         return (
             self.in_view
@@ -189,7 +189,7 @@ class ConversationPanel(Panel):
         self.chat_view.enter()
 
     def what_closes(self, chat_session: ChatSession) -> str:
-        """The words under the question whether to close it."""
+        """The text under the question whether to close the chat."""
         raise NotImplementedError
 
     def action_close(self) -> None:

@@ -57,21 +57,21 @@ class ChatView(Vertical):
     """
 
     class Refused(Message):
-        """Something was not sent; in words."""
+        """A message was not sent, and why."""
 
         def __init__(self, words: str) -> None:
             super().__init__()
             self.words = words
 
     def __init__(self, hint: str, nothing: Content) -> None:
-        """`empty_text` is what to say where there is no chat."""
+        """`hint` stands in the empty field, `nothing` in place of a chat."""
         super().__init__()
         self.chat_session: ChatSession | None = None
         self.empty_text = nothing
         self.writable = True
         """Whether this account may write in an open chat."""
         self.note = Content("")
-        """What to say instead of where to write."""
+        """The text shown in place of the field."""
         self._hint = hint
         self._draft_timer: Timer | None = None
         self._about = _Line(id="about")
@@ -80,14 +80,14 @@ class ChatView(Vertical):
         self.composer = Composer(hint)
 
     def compose(self) -> ComposeResult:
-        """From the top to where one writes."""
+        """The subject, the messages, a status line, the field."""
         yield self._about
         yield self.messages
         yield self._status
         yield self.composer
 
     def show(self, chat_session: ChatSession | None) -> None:
-        """Show this one."""
+        """Show this chat."""
         if chat_session is self.chat_session:
             return
         self.save_draft()
@@ -108,7 +108,7 @@ class ChatView(Vertical):
             and self.writable
         )
         self.composer.locked = not writing
-        # Whoever is typing just then goes on: in mid-word their keys must not become commands.
+        # The field stays while somebody types in it: their keys must not become commands.
         self.set_class(writing or (chat_session is not None and self._typing), "-open")
         if chat_session is None:
             self.messages.message = self.empty_text
@@ -123,28 +123,28 @@ class ChatView(Vertical):
         self._status.show(self._status_line(chat_session))
 
     def enter(self) -> None:
-        """Go to where one writes, else to the messages."""
+        """Focus the field, or else the messages."""
         target = self.composer if self.has_class("-open") else self.messages
         self.screen.set_focus(target)
 
     def take_back_refused(self) -> None:
-        """What was refused comes back to where one writes."""
+        """Move refused messages back into the field."""
         if self.chat_session is not None and (text := self.chat_session.take_back_refused()):
             self.composer.set_text("\n".join(filter(None, [text, self.composer.text])))
             self.enter()
 
     def on_descendant_blur(self) -> None:
-        """Out of where one wrote: where nothing is taken any more, it goes."""
+        """Hide the field once it has lost the focus, if the chat accepts no messages."""
         if self.composer.locked:
             self.remove_class("-open")
 
     def on_unmount(self) -> None:
-        """Keep what was written."""
+        """Store the draft."""
         self.save_draft()
 
     @property
     def _typing(self) -> bool:
-        """Whether keys go to where one writes."""
+        """Whether the field has the focus."""
         return self.screen.focused is self.composer
 
     def save_draft(self) -> None:

@@ -17,13 +17,13 @@ from tui.common.format import STATUS_LOOKS, clock_time, euros, fit, human_money
 from tui.common.sanitize import in_one_line, plain
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.stepper import Stepper
-from tui.customer.orders.details import OrderHeading
 from tui.customer.orders.format import (
     actor_name,
     status_before_end,
     why_not_cancellable,
 )
 from tui.customer.orders.model import OrderStore
+from tui.customer.orders.summary import OrderHeading
 
 if TYPE_CHECKING:
     pass
@@ -32,11 +32,11 @@ REFRESH_SECONDS = 0.25
 CLOCK_SECONDS = 5.0
 
 
-class OrderScreen(Dialog[str]):
+class OrderDetailsScreen(Dialog[str]):
     """The order as the store has it, also while it changes. Answers `again`, `cancel` or None."""
 
     DEFAULT_CSS = """
-    OrderScreen {
+    OrderDetailsScreen {
         & > .box { width: 110; margin-bottom: 1; }
         &.-short > .box { padding: 0 1; max-height: 100%; }
         & OrderHeading { margin-bottom: 1; }

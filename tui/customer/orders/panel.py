@@ -15,11 +15,11 @@ from tui.common.panel import Panel
 from tui.common.sanitize import plain
 from tui.common.widgets.row_list import FilterField, RowList
 from tui.customer.orders import format as orders_format
-from tui.customer.orders.details import OrderDetails
 from tui.customer.orders.dialogs import CancelScreen
 from tui.customer.orders.feed import FEED, OrderFeed
 from tui.customer.orders.format import status_message, why_not_cancellable
 from tui.customer.orders.model import OrderStore
+from tui.customer.orders.summary import OrderSummary
 from tui.customer.orders.table import OrderTable, OrderTableHeader
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class OrdersPanel(Panel):
         yield OrderTableHeader(table)
         yield table
         yield FilterField()
-        yield OrderDetails()
+        yield OrderSummary()
 
     def start(self) -> None:
         """Read the orders and poll the open ones."""
@@ -147,7 +147,7 @@ class OrdersPanel(Panel):
         table.redraw()
         self.query_one(OrderTableHeader).redraw()
         order, open_orders = table.order, self.store.open()
-        self.query_one(OrderDetails).show(order)
+        self.query_one(OrderSummary).show(order)
         self._show_tracked_meter(order)
         lead = orders_format.most_urgent(open_orders)
         self.set_summary(orders_format.summary(lead or order, self.store, feed.error, now))
@@ -261,12 +261,12 @@ class OrdersPanel(Panel):
     @on(RowList.OptionSelected)
     def show_details(self) -> None:
         """Open everything about the selected order."""
-        from tui.customer.orders.dialogs import OrderScreen
+        from tui.customer.orders.dialogs import OrderDetailsScreen
 
         order = self._table.order
         if order is None:
             return
-        self.app.push_screen(OrderScreen(self.store, order.id), self._details_answered)
+        self.app.push_screen(OrderDetailsScreen(self.store, order.id), self._details_answered)
         self.work(self.feed.refresh(order.id), f"read-{order.id}")
 
     def _details_answered(self, answer: str | None) -> None:

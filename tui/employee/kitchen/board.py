@@ -232,10 +232,10 @@ class ColumnStrip(Widget):
                 return
 
 
-class OrderDetails(Widget):
+class OrderSummary(Widget):
     """The selected order, cut to the height there is; space opens all of it in a dialog."""
 
-    DEFAULT_CSS = "OrderDetails { width: 1fr; height: 1fr; background: $surface; }"
+    DEFAULT_CSS = "OrderSummary { width: 1fr; height: 1fr; background: $surface; }"
 
     def __init__(self) -> None:
         super().__init__(id="details")

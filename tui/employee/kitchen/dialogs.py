@@ -247,11 +247,11 @@ def format_driver(driver: Driver, assigned: bool) -> Content:
 WIDTH = 64
 
 
-class OrderScreen(Dialog[None]):
+class OrderDetailsScreen(Dialog[None]):
     """Stays current while it is open."""
 
     DEFAULT_CSS = """
-    OrderScreen { & > .box { width: 70; } & Static { width: 1fr; height: auto; } }
+    OrderDetailsScreen { & > .box { width: 70; } & Static { width: 1fr; height: auto; } }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space,enter", "close", "Close", show=False),

@@ -16,8 +16,8 @@ from tui.common.dialogs.base import Dialog
 from tui.common.panel import Panel
 from tui.employee.kitchen import format as kitchen_text
 from tui.employee.kitchen.actions import OrderActions
-from tui.employee.kitchen.board import BoardView, ColumnStrip, OrderDetails
-from tui.employee.kitchen.dialogs import OrderScreen
+from tui.employee.kitchen.board import BoardView, ColumnStrip, OrderSummary
+from tui.employee.kitchen.dialogs import OrderDetailsScreen
 from tui.employee.kitchen.feed import KitchenFeed
 from tui.employee.kitchen.model import COLUMNS, Cursor, OrderBoard
 from tui.employee.menu import MenuScreen
@@ -111,7 +111,7 @@ class KitchenPanel(Panel):
         self.view = BoardView(self.board, self.cursor, lambda: self.session.server_now())
         self.busy = self.view.busy
         self.strip = ColumnStrip(self.board, self.cursor)
-        self.details = OrderDetails()
+        self.details = OrderSummary()
         self.actions = OrderActions(self)
         self.alarm = Alarm(lambda: self.app.bell())
         self.feed: KitchenFeed | None = None
@@ -179,7 +179,7 @@ class KitchenPanel(Panel):
         self._report_cancelled()
         self._show_status(self.session.server_now())
         if unseen:
-            self.redraw_in(BLINK_SECONDS)
+            self.redraw_in(BLINK_SECONDS - now % BLINK_SECONDS)
         elif self.board.open_count or self._staleness.away(self.meter):
             self.redraw_in(CLOCK_SECONDS)
 
@@ -252,7 +252,7 @@ class KitchenPanel(Panel):
         """Open the whole order."""
         order = self._selected_order()
         if order is not None:
-            self.app.push_screen(OrderScreen(order, lambda: self.board.order(order.id)))
+            self.app.push_screen(OrderDetailsScreen(order, lambda: self.board.order(order.id)))
 
     def action_menu(self) -> None:
         """Open the menu."""

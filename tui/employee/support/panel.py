@@ -184,7 +184,7 @@ class SupportPanel(ConversationPanel):
         return max(LEAST_ROWS, min(MOST_ROWS, self.content_size.height // 4))
 
     def on_resize(self, event: events.Resize) -> None:
-        """Where the queue has room."""
+        """Put the queue beside the chat if there is room."""
         beside = self.content_size.width >= BESIDE_FROM_COLUMNS
         self.set_class(beside, "-beside")
         if beside:
@@ -276,7 +276,7 @@ class SupportPanel(ConversationPanel):
         return f"{plain(chat_session.chat.customer.name)}: {plain(chat_session.chat.subject)}"
 
     def leave(self, chat_session: ChatSession) -> None:
-        """Out of that room; it need not be kept once it is closed."""
+        """Leave that room; the queue drops the chat once it is closed."""
         super().leave(chat_session)
         self.queue.release(chat_session.id)
 

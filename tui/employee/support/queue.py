@@ -1,4 +1,4 @@
-"""The desk's queue: which chats there are, in which order, and which of them need somebody."""
+"""The support queue: open chats, their order, and which of them need attention."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -39,30 +39,30 @@ class Queue:
         return self._chats.get(chat_id)
 
     def replace(self, chats: list[Chat]) -> None:
-        """Exactly these are open."""
+        """Replace the open chats by these."""
         kept = {key: chat for key, chat in self._chats.items() if key in self.kept}
         self._chats = kept | {chat.id: chat for chat in chats}
 
     def put(self, chat: Chat) -> None:
-        """This is how the chat is now."""
+        """Store the chat as it is now."""
         if is_open(chat) or chat.id in self.kept:
             self._chats[chat.id] = chat
         else:
             self._chats.pop(chat.id, None)
 
     def release(self, chat_id: str) -> None:
-        """It need not be kept once it is closed."""
+        """Drop the chat once it is closed."""
         self.kept.discard(chat_id)
         chat = self._chats.get(chat_id)
         if chat is not None:
             self.put(chat)
 
     def is_mine(self, chat: Chat) -> bool:
-        """Whether this employee has taken it up."""
+        """Whether this employee has claimed it."""
         return chat.employee is not None and chat.employee.id == self.mine
 
     def needs(self, chat: Chat) -> bool:
-        """Whether it wants something of this employee: nobody has it, or there is news in it."""
+        """Whether it needs this employee: it is unclaimed, or theirs with unread messages."""
         if not is_open(chat):
             return False
         if chat.employee is None:
@@ -118,7 +118,7 @@ class QueueFeed(LogFeed):
         self.loaded = False
         """Whether the queue has been read at least once."""
         self.error = ""
-        """Why there is nothing to see, in words, while the queue cannot be had."""
+        """Why the queue cannot be loaded; "" while it can."""
         self.over = False
         """Whether the server has refused for good."""
         self._api = api

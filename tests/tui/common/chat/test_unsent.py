@@ -178,7 +178,7 @@ async def test_half_a_message_is_there_again_in_the_next_window(
         older = (await guest.get("/chats")).must(200).json["items"][1]
         side.panel.show_chat(Chat.model_validate(older))
         await side.live()
-        side.panel.enter()
+        side.panel.action_write()
         await side.press(*"half a", "ctrl+q")
         await wait_until(lambda: side.app._exit, what="it closes, and asks nothing")
     (kept_in,) = drafts(tmp_path)
@@ -187,7 +187,7 @@ async def test_half_a_message_is_there_again_in_the_next_window(
         await side.go()
         await side.sees(SUBJECT, "half a")
         await side.live()
-        side.panel.enter()
+        side.panel.action_write()
         await side.press("!", "enter")
         await side.sees("half a!", "✓")
     assert not drafts(tmp_path)
@@ -201,7 +201,7 @@ async def test_what_is_typed_is_on_the_disk_before_the_window_is_closed_and_goes
     async with customer_side(demo_server.url, tmp_path) as side:
         await side.go()
         await side.live()
-        side.panel.enter()
+        side.panel.action_write()
         await side.press(*"half")
         await wait_until(lambda: len(drafts(tmp_path)) == 1, what="the draft")
         await side.press("escape", "f2")

@@ -21,13 +21,21 @@ from support.screen import sees, shown, told
 from support.waiting import wait_until
 from tui.common import app as frame
 from tui.common.client.meter import State
-from tui.customer.orders.dialogs import CancelScreen, OrderScreen
+from tui.customer.orders.dialogs import CancelScreen, OrderDetailsScreen
 
 
 async def a_placed_order(guest: Rest, kitchen: Kitchen, **changes: object) -> str:
     body = await kitchen.basket() | changes
     order_id: str = (await guest.post("/orders", body)).must(201).json["id"]
     return order_id
+
+
+async def test_the_count_of_open_orders_is_in_the_tabs(
+    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    await a_placed_order(guest, kitchen)
+    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, _):
+        await sees(app, "1 Orders 1 ")
 
 
 @pytest.mark.parametrize("size", [WIDE, MEDIUM, NARROW])
@@ -156,7 +164,7 @@ async def test_details_show_everything_and_stay_current(
     order_id = await a_placed_order(guest, kitchen, note="Ring [b]twice[/b]")
     async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
         await pilot.press("enter")
-        await wait_until(lambda: isinstance(app.screen, OrderScreen), what="the details")
+        await wait_until(lambda: isinstance(app.screen, OrderDetailsScreen), what="the details")
         await sees(app, "Ring [b]twice[/b]", "1 Quay Street", "○ Placed     you")
         await kitchen.step(order_id, "accepted", eta_minutes=30)
         await sees(app, "● Accepted   Maya")

@@ -368,7 +368,7 @@ async def test_a_new_order_blinks_every_half_second(
     """With nothing else that would have the board drawn."""
     async with kitchen_window(demo_server.url, tmp_path) as window:
         await town.place()
-        await window.sees("New 1")
+        await window.sees("Placed 1")
         drawn: list[bool] = []
         redraw = window.kitchen.view.redraw
         monkeypatch.setattr(

@@ -152,18 +152,18 @@ class OrderFacts(OrderLines):
         ]
 
 
-class OrderDetails(Vertical):
+class OrderSummary(Vertical):
     """Heading, facts and stepper of one order; hidden without one."""
 
     SCOPED_CSS: ClassVar[bool] = False  # else rules by breakpoint would not hold
     DEFAULT_CSS = """
-    OrderDetails {
+    OrderSummary {
         height: auto; padding: 0 1;
         & > OrderHeading { margin-top: 1; }
         & > Stepper { margin-top: 1; }
     }
-    .-short OrderDetails > OrderHeading, .-short OrderDetails > Stepper { margin-top: 0; }
-    .-flat OrderDetails > OrderHeading, .-flat OrderDetails > Stepper { margin-top: 0; }
+    .-short OrderSummary > OrderHeading, .-short OrderSummary > Stepper { margin-top: 0; }
+    .-flat OrderSummary > OrderHeading, .-flat OrderSummary > Stepper { margin-top: 0; }
     """
 
     def compose(self) -> ComposeResult:
