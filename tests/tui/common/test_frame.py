@@ -364,7 +364,7 @@ async def test_the_top_bar_tells_when_a_line_is_away(
 ) -> None:
     async with signed_in(demo_server.url, tmp_path) as (app, _):
         app.echo.meter.set_state(State.WAITING)
-        await sees(app, "◐ all online")
+        await sees(app, "◐ online")
         app.echo.meter.retrying("refused", 5)
         await sees(app, "◌ 1 of 1 offline")
 

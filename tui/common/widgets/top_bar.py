@@ -90,7 +90,7 @@ class TopBar(Widget):
             return dots, Content.assemble((f" {lost} of {len(used)} offline", "$warning"))
         if State.CONNECTING in used:
             return dots, Content.assemble((" connecting", "$wire-ink"))
-        return dots, Content.assemble((" all online", "$wire-ink"))
+        return dots, Content.assemble((" online", "$wire-ink"))
 
 
 def _cells(parts: Sequence[Content]) -> int:

@@ -70,7 +70,6 @@ class DriversPanel(Panel):
         Binding("a", "assign", "Assign"),
         Binding("s", "simulate", "Simulate trip"),
         Binding("m", "map", "Map"),
-        Binding("r,f5", "retry", "Refresh", key_display="r"),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:
