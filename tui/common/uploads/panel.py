@@ -28,7 +28,7 @@ from tui.common.widgets.picture import PictureView
 from tui.common.widgets.row_list import RowList
 
 BEAT_SECONDS = 0.5
-AGE_SECONDS = 5.0
+AGE_SECONDS = 10.0
 """Least time between two redraws for ages alone."""
 RIGHT_FROM = (70, 10)
 """Columns and rows from which the list stands beside the picture."""
