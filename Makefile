@@ -28,10 +28,11 @@ employee: run-env ## the employee app (SERVER=http://host:port)
 	@exec $(PY) -m tui.employee $(if $(SERVER),--server '$(SERVER)') $(ARGS)
 
 test: dev-env model azurite ## run the tests, with a Redis of their own (ARGS="-k word")
-	@$(PYTEST) -m "not soak and not others" -n 4 --dist loadfile $(ARGS)
+	@$(PYTEST) -m "not soak and not others" -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-all: dev-env ## what the tests leave out: clients that others' tools make of the interface
-	@$(PYTEST) -m others $(ARGS)
+test-all: dev-env model azurite ## what the tests leave out: others' tools, more examples, faults
+	@$(PYTEST) -m "(others or hypothesis) and not soak" --hypothesis-profile all $(ARGS)
+	@FAULT_SECONDS=$${FAULT_SECONDS:-4} $(PYTEST) -m "fault and not soak" $(ARGS)
 
 check: dev-env ## lint, format, types, and who may import whom
 	@failed=; \

@@ -1,4 +1,4 @@
-"""What both apps cost while nothing happens: signed in to a real server with the demo's town.
+"""What both apps cost while nothing happens: logged in to a real server with the demo's town.
 
 `python -m benchmarks.idle_apps [SECONDS]`. No autopilot runs, so nothing changes in the town. Each
 app is watched twice: soon after the log-in, while ages are counted in seconds, and once they are
@@ -101,13 +101,13 @@ def _wakeups(pid: int) -> int:
 
 
 def log_in(role: str, url: str, home: Path) -> Terminal:
-    """An app in a terminal of its own, signed in by the demo's button."""
+    """An app in a terminal of its own, logged in by the demo's button."""
     home.mkdir()
     command = [sys.executable, "-m", f"tui.{role}", "--server", url]
     terminal = Terminal(command, SIZE, app_environment(home))
     terminal.sees("Enter the demo")
     terminal.press(b"\r")
-    terminal.sees("On the wire")
+    terminal.sees("6 Wire")
     terminal.sees("all live")
     return terminal
 

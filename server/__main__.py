@@ -30,7 +30,7 @@ from server.settings import (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; gives the exit status."""
+    """Run the command; returns the exit status."""
     options = _parser().parse_args(arguments)
     try:
         settings = load_settings(**_overrides(options))

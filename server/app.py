@@ -146,7 +146,7 @@ def create_app(settings: Settings) -> web.Application:
 
 def _services(settings: Settings) -> Services:
     """The services below the features, in the order in which they are opened."""
-    database = Database(settings.database_path)
+    database = Database(settings.database_path, settings.public_reads_at_once)
     log = EventLog(database)
     broker = _broker(settings)
     rings = RingMemory(settings.topic_memory_kb * 1024, settings.topics_memory_mb * 1024 * 1024)

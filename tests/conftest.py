@@ -1,5 +1,6 @@
 """Fixtures for all tests: a real Redis, real server processes, a live server."""
 
+import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -27,10 +28,20 @@ for _signal in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
 # Whatever imports onnxruntime: it would keep a device id and a queue of reports in the home.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 # How long an example takes on a busy machine says nothing of what it shows.
-settings.register_profile("tiffin", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "tiffin", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=50
+)
+settings.register_profile("all", settings.get_profile("tiffin"), max_examples=500)
 settings.load_profile("tiffin")
 # Where `make test` has put the model: servers under test have data folders of their own.
 os.environ.setdefault("U2NET_HOME", str(Path(__file__).resolve().parents[1] / ".tiffin" / "rembg"))
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector leave modules and collected tests alone, as a server does."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 10)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -49,6 +60,24 @@ def cheap_hashes() -> Iterator[int]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "MEMORY_KIB", 64)
         yield full
+
+
+@pytest.fixture(scope="session", autouse=True)
+def maps_read_once() -> Iterator[None]:
+    """Servers in this process share the map of a file that is the same: none changes it."""
+    from server.geo.town_map import TownMap
+
+    read, known = TownMap.read, dict[tuple[Path, int], TownMap]()
+
+    def read_once(path: Path) -> TownMap:
+        key = path, path.stat().st_mtime_ns if path.exists() else 0
+        if key not in known:
+            known[key] = read(path)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TownMap, "read", read_once)
+        yield
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ class Town:
     """Orders, each with the employee who reports its driver's position."""
 
     async def call(self, method: str, path: str, body: Any = None, who: str = "") -> Any:
-        """Send a request as `who`; gives the JSON of the answer."""
+        """Send a request as `who`; returns the JSON of the answer."""
         headers = {"Authorization": f"Bearer {self.tokens[who]}"} if who else {}
         url = f"{self.url}/api/v1{path}"
         async with self.http.request(method, url, json=body, headers=headers) as answer:
@@ -231,7 +231,7 @@ async def wait_until(condition: Callable[[], object], what: str) -> None:
 
 
 async def take(picture: Picture, url: str, folder: Path, town: Town) -> str:
-    """Run the app, log in with Enter, press the keys; gives the screen as SVG."""
+    """Run the app, log in with Enter, press the keys; returns the screen as SVG."""
     driving = town.driving() if picture.drive_seconds else contextlib.nullcontext()
     app = picture.app(url, tokens=TokenStore(folder / f"{picture.app.ROLE}.json"))
     async with driving, app.run_test(size=picture.size, notifications=True) as pilot:

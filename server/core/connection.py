@@ -134,6 +134,7 @@ class Connection(web_protocol.RequestHandler):
             transport.abort()  # reset before it was accepted, so its address is unknown
             return
         host = str(peer[0]) if isinstance(peer, tuple) else ""
+        self._parse_queue.mark_accepted()
         refusal = self._sockets.admit(host)
         if refusal is not None:
             self._close = True  # what it sends is ignored

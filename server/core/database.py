@@ -13,13 +13,24 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import aiosqlite
 
 from server.core.errors import Problem, unavailable
+from server.core.file_lock import FileLock
 from server.core.lifecycle import Component, SupervisedTask
-from server.core.queries import Parameters, Row
+from server.core.transaction import (
+    Statement,
+    Transaction,
+    Write,
+    commit_batch,
+    inside,
+    log_error,
+    refused,
+    run_on_snapshot,
+    run_whole,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -28,9 +39,6 @@ ResultT = TypeVar("ResultT")
 BATCH = 64
 """Transactions that share a commit, at most, which limits how long the first of them waits."""
 READERS = 3
-PUBLIC_READERS = READERS - 1
-"""How many of them requests without a token use at a time, so that logged-in users never wait
-behind a crowd of these."""
 BUSY_SECONDS = 5.0
 _PRAGMAS = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON")
 _READ_ONLY = "PRAGMA query_only=ON"
@@ -38,80 +46,22 @@ _READ_ONLY = "PRAGMA query_only=ON"
 
 public_request: contextvars.ContextVar[bool] = contextvars.ContextVar("public", default=False)
 """Whether the present request needs no token."""
-_inside: contextvars.ContextVar[bool] = contextvars.ContextVar("inside", default=False)
-"""Whether this runs inside of a transaction."""
-
-
-class Transaction:
-    """A transaction, as services use it. `announce`d events are published after the commit.
-
-    Its methods are coroutines for the sake of databases that are asked over a network; here they
-    end without waiting.
-    """
-
-    __slots__ = ("_connection", "announced")
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self.announced: list[Any] = []
-
-    async def fetch(self, sql: str, parameters: Parameters) -> Sequence[Row]:
-        """Run a statement; gives all its rows."""
-        cursor = self._connection.execute(sql, parameters)
-        names = [column[0] for column in cursor.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in cursor]
-
-    async def execute(self, sql: str, parameters: Parameters) -> int:
-        """Run a statement; gives the number of rows it changed."""
-        return self._connection.execute(sql, parameters).rowcount
-
-    def announce(self, event: Any) -> None:
-        """Publish this after the commit, in commit order."""
-        self.announced.append(event)
-
-
-class _Statement(Transaction):
-    """One statement, which needs no transaction to see one state of the database."""
-
-    __slots__ = ("_made",)
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        super().__init__(connection)
-        self._made = False
-
-    async def fetch(self, sql: str, parameters: Parameters) -> Sequence[Row]:
-        """Run the statement; gives all its rows."""
-        if self._made:
-            raise RuntimeError("a second statement might see a later state: use `read`")
-        self._made = True
-        return await super().fetch(sql, parameters)
-
-
-class _Write(Generic[ResultT]):
-    """A transaction in the queue: its function, and the future of its result."""
-
-    __slots__ = ("announced", "context", "fn", "future", "outcome")
-
-    def __init__(self, fn: Callable[[Transaction], Awaitable[ResultT]]) -> None:
-        self.fn = fn
-        self.context = contextvars.copy_context()
-        self.future: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
-        self.outcome: ResultT | BaseException | None = None
-        self.announced: list[Any] = []
 
 
 class Database(Component):
     """SQLite in WAL mode. `publish` gets what committed transactions have announced, in order."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, public_reads: int = 0) -> None:
+        """Requests without a token use so many readers at a time; 0 is any number."""
         self.path = path
         self.publish: Callable[[Sequence[Any]], None] = lambda events: None
         self._writer: aiosqlite.Connection | None = None
         self._local: sqlite3.Connection | None = None
+        self._lock: FileLock | None = None
         self._readers: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
-        self._public = asyncio.Semaphore(PUBLIC_READERS)
+        self._public = asyncio.Semaphore(public_reads or READERS)
         self._opened: list[aiosqlite.Connection] = []
-        self._queue: deque[_Write[Any]] = deque()
+        self._queue: deque[Write[Any]] = deque()
         self._wake = asyncio.Event()
         self.writer = SupervisedTask("database writer", self._run)
         self.tasks = (self.writer,)
@@ -125,6 +75,7 @@ class Database(Component):
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._closing = False
         try:
+            self._lock = FileLock(self.path)
             self._writer = await self._connect()
             for _ in range(READERS):
                 reader = await self._connect()
@@ -146,7 +97,7 @@ class Database(Component):
         self._wake.set()
         await self.writer.stop(grace=None)
         while self._queue:  # the writer has ended early
-            _settle(self._queue.popleft(), _unavailable())
+            _settle(self._queue.popleft(), refused())
         if self._reads:
             await asyncio.wait(self._reads)
         for connection in self._opened:
@@ -154,7 +105,9 @@ class Database(Component):
         self._opened.clear()
         if self._local is not None:
             self._local.close()
-        self._writer = self._local = None
+        if self._lock is not None:
+            self._lock.close()
+        self._writer = self._local = self._lock = None
 
     async def _connect(self) -> aiosqlite.Connection:
         connection = await aiosqlite.connect(
@@ -172,11 +125,11 @@ class Database(Component):
         what is its own. It may share a commit with others; if it raises, only its own changes are
         undone. Raises Problem 503 while the database is locked or full.
         """
-        if _inside.get():
+        if inside.get():
             raise RuntimeError("a write inside a transaction would wait for itself")
         if self._closing or self._writer is None:
             raise unavailable("The server is shutting down. Try again.", 2)
-        job = _Write(fn)
+        job = Write(fn)
         self._queue.append(job)
         self._wake.set()
         return await asyncio.shield(job.future)
@@ -216,12 +169,12 @@ class Database(Component):
         self._check_outside()
         assert self._local is not None
         try:
-            return _complete(fn, _Statement(self._local))
+            return run_whole(fn, Statement(self._local))
         except sqlite3.OperationalError:
             return await self.read(fn)  # such as a lock that another process holds as it starts
 
     def _check_outside(self) -> None:
-        if _inside.get():
+        if inside.get():
             raise RuntimeError("a read inside a transaction would not see what that has changed")
         if self._closing:
             raise unavailable("The server is shutting down. Try again.", 2)
@@ -271,7 +224,7 @@ class Database(Component):
                 continue
             batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
             assert self._writer is not None
-            commit = asyncio.ensure_future(_run_in(self._writer, partial(_commit, batch)))
+            commit = asyncio.ensure_future(_run_in(self._writer, partial(self._commit, batch)))
             try:
                 await asyncio.wait({commit})
             except asyncio.CancelledError:
@@ -280,7 +233,15 @@ class Database(Component):
                 raise
             self._conclude(batch, commit.exception())
 
-    def _conclude(self, batch: list[_Write[Any]], error: BaseException | None) -> None:
+    def _commit(self, batch: list[Write[Any]], connection: sqlite3.Connection) -> None:
+        assert self._lock is not None
+        self._lock.acquire(BUSY_SECONDS)
+        try:
+            commit_batch(batch, connection)
+        finally:
+            self._lock.release()
+
+    def _conclude(self, batch: list[Write[Any]], error: BaseException | None) -> None:
         """Publish what the batch has announced, and give each its result."""
         if error is None:
             if self._failure:
@@ -288,10 +249,10 @@ class Database(Component):
             self._failure = ""
         else:
             for job in batch:
-                job.outcome, job.announced = _unavailable(), []
+                job.outcome, job.announced = refused(), []
             failure = f"the last commit failed: {str(error) or type(error).__name__}"
             if failure != self._failure:  # logged once while it lasts, not with each write
-                _log(error)
+                log_error(error)
             self._failure = failure
         events = [event for job in batch for event in job.announced]
         if events:
@@ -329,68 +290,13 @@ async def _in_thread(
 ) -> ResultT:
     """Run `fn` on a snapshot, in the connection's thread. Raises Problem 503."""
     try:
-        return await _run_in(connection, lambda own: context.run(_snapshot, own, fn))
+        return await _run_in(connection, lambda own: context.run(run_on_snapshot, own, fn))
     except sqlite3.OperationalError as error:
-        _log(error)
-        raise _unavailable() from error
+        log_error(error)
+        raise refused() from error
 
 
-def _snapshot(
-    connection: sqlite3.Connection, fn: Callable[[Transaction], Awaitable[ResultT]]
-) -> ResultT:
-    connection.execute("BEGIN")
-    try:
-        return _complete(fn, Transaction(connection))
-    finally:
-        if connection.in_transaction:  # some errors end it by themselves
-            connection.execute("ROLLBACK")
-
-
-def _commit(batch: list[_Write[Any]], connection: sqlite3.Connection) -> None:
-    """Run the batch in one commit. Raises where the whole batch fails."""
-    if connection.in_transaction:  # left by an interrupted commit
-        connection.execute("ROLLBACK")
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        for job in batch:
-            tx = Transaction(connection)
-            connection.execute("SAVEPOINT one")
-            try:
-                job.outcome = job.context.run(_complete, job.fn, tx)
-                job.announced = tx.announced
-            except Exception as error:
-                if not connection.in_transaction:  # a full disk fails the whole batch
-                    raise
-                connection.execute("ROLLBACK TO one")
-                job.outcome = error
-                if isinstance(error, sqlite3.OperationalError):
-                    _log(error)
-                    job.outcome = _unavailable()
-            connection.execute("RELEASE one")
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-
-
-def _complete(fn: Callable[[Transaction], Awaitable[ResultT]], tx: Transaction) -> ResultT:
-    """Run `fn` to its end. Raises RuntimeError where it waits for anything."""
-    outer = _inside.set(True)
-    steps = fn(tx).__await__()
-    try:
-        next(steps)
-    except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
-    except asyncio.CancelledError as error:  # callers would take it for their own cancellation
-        raise sqlite3.OperationalError("cancelled inside of a transaction") from error
-    finally:
-        _inside.reset(outer)
-        if (close := getattr(steps, "close", None)) is not None:
-            close()
-    raise RuntimeError("a transaction awaits nothing but itself")
-
-
-def _settle(job: _Write[Any], outcome: Any) -> None:
+def _settle(job: Write[Any], outcome: Any) -> None:
     if job.future.done():
         return
     if isinstance(outcome, BaseException):
@@ -398,15 +304,3 @@ def _settle(job: _Write[Any], outcome: Any) -> None:
         job.future.exception()  # mark it as retrieved: the caller may be gone
     else:
         job.future.set_result(outcome)
-
-
-def _log(error: BaseException) -> None:
-    logger.error(
-        "database: %s",
-        str(error) or type(error).__name__,
-        exc_info=None if isinstance(error, sqlite3.OperationalError) else error,
-    )
-
-
-def _unavailable() -> Problem:
-    return unavailable("The database cannot take this now. Nothing was changed; try again.", 1)

@@ -28,7 +28,7 @@ class Readiness:
 
     def __init__(self, checks: Mapping[str, Check] = MappingProxyType({})) -> None:
         self.checks = dict(checks)
-        """Each part's check by its name; gives `ok`, or what is wrong."""
+        """Each part's check by its name; returns `ok`, or what is wrong."""
         self._round: asyncio.Task[dict[str, str]] | None = None
         self._until = 0.0
 

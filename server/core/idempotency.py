@@ -9,9 +9,9 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from server.core.clock import now, to_text
-from server.core.database import Transaction
 from server.core.errors import Problem
 from server.core.queries import load_queries
+from server.core.transaction import Transaction
 
 _queries = load_queries(__file__, "idempotency.sql")
 
@@ -91,7 +91,7 @@ async def forget_account(tx: Transaction, account_id: str) -> None:
 
 
 async def drop_expired(tx: Transaction, at: datetime) -> int:
-    """Delete the answers that are more than a day old at that time; gives how many.
+    """Delete the answers that are more than a day old at that time; returns how many.
 
     Only this looks at the clock: an order that is sent again after the clock has leapt ahead is
     not placed a second time.

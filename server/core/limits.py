@@ -3,10 +3,10 @@
 import asyncio
 import math
 import time
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from server.core.clock import now
@@ -14,6 +14,7 @@ from server.core.errors import too_many
 from server.settings import Settings
 
 EntryT = TypeVar("EntryT")
+ItemT = TypeVar("ItemT")
 
 DAY = timedelta(days=1)
 KEYS = 20_000
@@ -108,6 +109,28 @@ class Turns:
             semaphore = self._semaphores[key] = asyncio.Semaphore(self._most)
         await semaphore.acquire()
         return _once(semaphore.release)
+
+
+class FairQueue(Generic[ItemT]):
+    """A queue whose keys take turns: one with a thousand items delays only its own."""
+
+    def __init__(self) -> None:
+        self._items: OrderedDict[str, deque[ItemT]] = OrderedDict()
+
+    def __bool__(self) -> bool:
+        return bool(self._items)
+
+    def put(self, key: str, item: ItemT) -> None:
+        """Add it behind the key's other items."""
+        self._items.setdefault(key, deque()).append(item)
+
+    def get(self) -> ItemT:
+        """The next key's first item; that key is then the last in turn. KeyError if empty."""
+        key, items = self._items.popitem(last=False)
+        item = items.popleft()
+        if items:
+            self._items[key] = items
+        return item
 
 
 class GrowingDelay:

@@ -42,7 +42,7 @@ def statements(script: str) -> list[str]:
 
 
 async def migrate(path: Path) -> list[str]:
-    """Bring that SQLite file up to date; gives the names of what was run. Raises MigrationError."""
+    """Bring that SQLite file up to date; returns the migrations it ran. Raises MigrationError."""
     return await asyncio.to_thread(_migrate, path)
 
 

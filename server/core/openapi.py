@@ -226,11 +226,15 @@ def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
 
 
 def add_document(app: web.Application, content: Callable[[], bytes]) -> None:
-    """Serve the document as `content` gives it; that may take a moment, in a thread."""
+    """Serve the document as `content` gives it, which is asked once, in a thread: it takes a
+    moment."""
+    body: bytes | None = None
 
     async def serve(request: web.Request) -> web.Response:
+        nonlocal body
         count_anonymous(request)
-        body = await asyncio.to_thread(content)
+        if body is None:
+            body = await asyncio.to_thread(content)
         return web.Response(body=body, content_type="application/json", charset="utf-8")
 
     app.router.add_get(f"{PREFIX}/openapi.json", serve)

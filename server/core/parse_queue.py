@@ -2,16 +2,20 @@
 
 import asyncio
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from typing import Protocol
 
-from server.core.limits import KEYS
+from server.core.limits import KEYS, FairQueue
 
 TURN_SECONDS = 0.002
 """How long a turn of the event loop parses parts of known addresses, and then of others."""
-PARTS = {True: 16, False: 4}
+PARTS = {True: 16, False: 1}
 """How many parts a turn parses at most, of known addresses and of others: each part may be a
-request, and answering takes longer than parsing."""
+request, and answering takes longer than parsing. An answer takes several turns, each of which lasts
+as long as the requests that the others may begin in it."""
+ACCEPTING_SECONDS = 0.01
+"""A turn accepts one connection, of whoever connected first. While connections wait to be accepted,
+other addresses parse only one part in this time, so that known ones get their turn soon."""
 KNOWN_SECONDS = 900.0
 """How long an address is known after its last valid token."""
 
@@ -32,22 +36,22 @@ class Parser(Protocol):
         ...
 
 
-Line = OrderedDict[str, deque[Parser]]
-"""The connections that wait, by address: an address with a thousand of them delays only itself."""
-
-
 class ParseQueue:
     """Addresses that lately sent a valid token go first, and within each group addresses take
     turns."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._lines: dict[bool, Line] = {True: OrderedDict(), False: OrderedDict()}
-        """Those of known addresses, and the others."""
+        self._lines: dict[bool, FairQueue[Parser]] = {True: FairQueue(), False: FairQueue()}
+        """The connections of known addresses that wait, and the others, by address."""
         self._known: OrderedDict[str, float] = OrderedDict()
         """When each address last sent a valid token, the latest last."""
         self._parsed = 0
         """Parts that were parsed immediately since the last turn."""
+        self._accepted = False
+        """Whether a connection was accepted since the last turn."""
+        self._others_at = 0.0
+        """When a part of an address that is not known was last parsed."""
         self._scheduled = False
 
     def mark_known(self, address: str) -> None:
@@ -57,10 +61,15 @@ class ParseQueue:
         if len(self._known) > KEYS:
             self._known.popitem(last=False)
 
+    def mark_accepted(self) -> None:
+        """A connection was accepted: more may be waiting."""
+        self._accepted = True
+        self._schedule()
+
     def may_parse(self, address: str) -> bool:
         """Whether a part that has just been read may be parsed immediately; then it counts."""
         known = self._is_known(address)
-        if self._lines[known] or self._parsed >= PARTS[known]:
+        if self._lines[known] or self._parsed >= PARTS[known] or not (known or self._others_may()):
             return False
         self._parsed += 1
         self._schedule()
@@ -72,11 +81,19 @@ class ParseQueue:
             return
         parser.queued = True
         address = parser.address_key
-        self._lines[self._is_known(address)].setdefault(address, deque()).append(parser)
+        self._lines[self._is_known(address)].put(address, parser)
         self._schedule()
 
     def _is_known(self, address: str) -> bool:
         return time.monotonic() - self._known.get(address, float("-inf")) < KNOWN_SECONDS
+
+    def _others_may(self) -> bool:
+        """Whether a part of an address that is not known may be parsed now; then it counts."""
+        now = time.monotonic()
+        if self._accepted and now - self._others_at < ACCEPTING_SECONDS:
+            return False
+        self._others_at = now
+        return True
 
     def _schedule(self) -> None:
         if not self._scheduled:
@@ -87,22 +104,21 @@ class ParseQueue:
         self._scheduled = False
         self._parsed = 0
         try:
-            for known, line in self._lines.items():
-                _parse_some(line, PARTS[known])
+            _parse_some(self._lines[True], PARTS[True])
+            if self._lines[False] and self._others_may():
+                _parse_some(self._lines[False], PARTS[False])
         finally:
+            self._accepted = False
             if any(self._lines.values()):
                 self._schedule()
 
 
-def _parse_some(line: Line, most: int) -> None:
+def _parse_some(line: FairQueue[Parser], most: int) -> None:
     """Parse at most so many parts, one of each address in turn."""
     ends = time.perf_counter() + TURN_SECONDS
     for _ in range(most):
         if not line or time.perf_counter() > ends:
             return
-        address, waiting = line.popitem(last=False)
-        parser = waiting.popleft()
-        if waiting:
-            line[address] = waiting
+        parser = line.get()
         parser.queued = False
         parser.parse_next()

@@ -40,7 +40,7 @@ class Sockets:
         self._logged_at = float("-inf")
 
     def admit(self, host: str) -> Problem | None:
-        """Count a connection from there; gives why it is refused, or None."""
+        """Count a connection from there; returns why it is refused, or None."""
         key = self._key(host)
         refusal: Problem | None = None
         if self.open >= self._most:

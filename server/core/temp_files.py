@@ -38,7 +38,7 @@ def locked_folder(parent: Path, prefix: str) -> Iterator[Path]:
 
 
 def remove_abandoned(folder: Path, pattern: str = "*") -> int:
-    """Remove what ended processes left in that folder; gives how many files and folders."""
+    """Remove what ended processes left in that folder; returns how many files and folders."""
     return sum(_removed(path) for path in folder.glob(pattern))
 
 

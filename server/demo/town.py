@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from server.core.clock import now
-from server.core.database import Database, Transaction, opened_database
+from server.core.database import Database, opened_database
 from server.core.ids import new_id
 from server.core.queries import load_queries
+from server.core.transaction import Transaction
 from server.features.accounts.passwords import Passwords
 from server.features.accounts.schemas import Account, Role
 from server.features.accounts.service import add_account, any_account, renew_demo_passwords

@@ -10,8 +10,9 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from server.core.clock import now, to_text
-from server.core.database import Database, Transaction
+from server.core.database import Database
 from server.core.queries import Row, load_queries
+from server.core.transaction import Transaction
 from server.realtime.event import Cursor, Event
 
 _queries = load_queries(__file__, "log.sql")
@@ -146,7 +147,7 @@ class EventLog:
         return await self._database.read(fn)
 
     async def trim(self, before: str) -> int:
-        """Drop events from before that time (RFC 3339); gives the number of topics changed.
+        """Drop events from before that time (RFC 3339); returns the number of topics changed.
 
         A topic keeps everything from its first younger event on, even where the clock was set
         back in between. Each transaction looks at TRIMMED_AT_ONCE events, so that others get in.

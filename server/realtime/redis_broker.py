@@ -296,7 +296,7 @@ class _Link:
         self.known.set()
 
     def failed(self, error: Exception) -> bool:
-        """It has failed; gives whether that was logged, as it is new."""
+        """It has failed; returns whether that was logged, as it is new."""
         before, (level, self.state) = self.state, describe_error(error)
         self.known.set()
         news = before in ("ok", "connecting") or (level == logging.ERROR and before != self.state)

@@ -5,9 +5,10 @@ import logging
 from collections.abc import Callable
 
 from server.core.clock import now, to_text
-from server.core.database import Database, Transaction
+from server.core.database import Database
 from server.core.logging import log_failure
 from server.core.queries import load_queries
+from server.core.transaction import Transaction
 from server.realtime.event import Event
 from server.realtime.log import LogPage
 from server.realtime.topic import Topic

@@ -38,17 +38,17 @@ def test_an_order_goes_to_the_other_terminal_and_its_steps_come_back(
     employee = signed_in(tmux.open("employee", server.url), "1 Kitchen", "No open orders")
     number = place_an_order(customer)
 
-    employee.sees(number, "New 1", "1× Green curry")
+    employee.sees(number, "Placed 1", "1× Green curry")
     employee.press("Enter")
     employee.sees(f"Accept {number}", "minutes")
     employee.press("Enter")
-    employee.sees("New 0", "Accepted 1")
+    employee.sees("Placed 0", "Accepted 1")
     customer.sees_line(number, "accepted")
     employee.press("Enter")
-    employee.sees("Accepted 0", "Preparing 1")
+    employee.sees("Accepted 0", "Cooking 1")
     customer.sees_line(number, "cooking")
     employee.press("Enter")
-    employee.sees("Preparing 0", "Ready 1")
+    employee.sees("Cooking 0", "Ready 1")
     customer.sees_line(number, "ready")
     employee.press("Enter")
     employee.sees(f"Assign a driver to {number}", "free")
@@ -70,7 +70,7 @@ def test_the_apps_survive_any_sizes_in_any_order(start_server: StartServer, tmux
     number = place_an_order(customer)
     employee.sees(number)
     panels = {customer: "1 Orders", employee: "1 Kitchen"}
-    shapes = {(160, 48): "On the wire", (100, 30): "On the wire", (80, 24): " Wire"}
+    shapes = {(160, 48): "6 Wire", (100, 30): "6 Wire", (80, 24): "6 Wire"}
     for window, title in panels.items():
         for round_ in range(2):
             for columns, rows in [(160, 48), (100, 30), (80, 24), (50, 12), (1, 1), (200, 60)]:

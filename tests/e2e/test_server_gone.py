@@ -87,7 +87,7 @@ async def test_an_app_outlives_its_server_and_misses_nothing(
         def left() -> float:
             return BACK_WITHIN - (time.monotonic() - back)
 
-        windows[1].sees("New 1", "Preparing 1", "3 replayed", seconds=left())
+        windows[1].sees("Placed 1", "Cooking 1", "3 replayed", seconds=left())
         windows[1].press("n")
         windows[1].sees(f"#{second['number']}")
         windows[1].misses("No updates since", seconds=left())

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from server.core.database import Database, Transaction
+from server.core.database import Database
 from server.core.migrate import migrate
+from server.core.transaction import Transaction
 from server.realtime.broker import MemoryBroker
 from server.realtime.event import Event
 from server.realtime.hub import Hub

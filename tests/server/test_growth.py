@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from server.core.clock import now, to_text
-from server.core.database import Database, Transaction, opened_database
+from server.core.database import Database, opened_database
 from server.core.migrate import migrate
 from server.core.retention import Retention
+from server.core.transaction import Transaction
 from server.realtime.log import TRIMMED_AT_ONCE, EventLog
 from support.cast import cast_of
 from support.live_server import running_server, settings_for

@@ -1,13 +1,16 @@
 """The server inside the test's own loop, on a real port."""
 
 import asyncio
+import atexit
+import os
+import shutil
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 from aiohttp import web
@@ -58,15 +61,50 @@ def _new_database() -> bytes:
         return path.read_bytes()
 
 
+@cache
+def _new_demo() -> Path:
+    """A folder of data as a demo's first start leaves it."""
+    folder = Path(mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+
+    async def run() -> None:
+        async with running_server(settings_for(folder / "first", demo=True), copied=False):
+            pass
+
+    asyncio.run(run())
+    return folder / "first"
+
+
+def _copied(source: str, target: str) -> None:
+    """Copy a file; a blob, which no server ever changes, is linked."""
+    if Path(source).parent.name == "blobs":
+        os.link(source, target)
+    else:
+        shutil.copy2(source, target)
+
+
+async def _prepare(settings: Settings) -> None:
+    """Put copies where the server would make its database, and a demo's town."""
+    path = settings.database_path
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if settings.demo and path.parent == settings.data_dir and not any(path.parent.iterdir()):
+        demo = await asyncio.to_thread(_new_demo)
+        shutil.copytree(demo, path.parent, copy_function=_copied, dirs_exist_ok=True)
+    else:
+        path.write_bytes(await asyncio.to_thread(_new_database))
+
+
 @asynccontextmanager
-async def running_server(settings: Settings) -> AsyncIterator[LiveServer]:
+async def running_server(settings: Settings, *, copied: bool = True) -> AsyncIterator[LiveServer]:
     """Serve `settings` on a free loopback port until the block ends.
 
-    A new database is a copy: running every migration takes longer than the rest of the start.
+    Unless `copied` is False, a new database and a demo's town are copies: making them takes longer
+    than the rest of the start.
     """
-    if not settings.database_path.exists():
-        settings.database_path.parent.mkdir(parents=True, exist_ok=True)
-        settings.database_path.write_bytes(await asyncio.to_thread(_new_database))
+    if copied:
+        await _prepare(settings)
     app = create_app(settings)
     runner = Runner(app, settings)
     await runner.setup()

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.core.clock import now, to_text
-from server.core.database import Database, Transaction
+from server.core.database import Database
 from server.core.pages import after
+from server.core.transaction import Transaction
 from support.news import announce
 from support.rest import Rest
 from support.room import open_chat
@@ -147,7 +148,7 @@ async def _run(tx: Transaction, sql: str, given: dict[str, Any]) -> None:
 
 Prepared = Callable[[], Awaitable[object]]
 Prepare = Callable[[Users], Awaitable[Prepared]]
-"""Makes what a request needs; gives the request itself, which is to be measured."""
+"""Makes what a request needs; returns the request itself, which is to be measured."""
 
 
 def _get(who: str, path: str) -> Prepare:

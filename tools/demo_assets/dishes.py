@@ -119,7 +119,7 @@ async def of_restaurant(
 
 
 async def store(api: Api, dish: str, upload: Upload) -> bool:
-    """Store the photo and its result, unless the model has failed; gives whether it was stored."""
+    """Store the photo and its result, unless the model failed; returns whether it was stored."""
     if upload.status is not UploadStatus.DONE or upload.result_url is None:
         raise SystemExit(f"{dish}: {upload.error}")
     before = Image.open(io.BytesIO(await api.picture(upload.original_url))).convert("RGB")

@@ -166,7 +166,7 @@ def _flood(plan: Plan, line: list[Point]) -> None:
 
 
 def _build(plan: Plan) -> list[tuple[str, Face]]:
-    """Cut every block that is too large; gives the parks."""
+    """Cut every block that is too large; returns the parks."""
     random = Random(SEED)
     parks: list[tuple[str, Face]] = []
     todo = sorted(plan.faces, key=lambda face: -face.area())
@@ -225,7 +225,7 @@ def _joined(pieces: list[Piece]) -> list[list[Piece]]:
 
 
 def _append(street: list[Piece], other: list[Piece]) -> bool:
-    """Add the other street where it continues this one; gives whether it does."""
+    """Add the other street where it continues this one; returns whether it does."""
     for line in (street, _turned(street)):
         for following in (other, _turned(other)):
             a, b = line[-1], following[0]

@@ -39,7 +39,7 @@ DEFAULT_SERVER = "http://127.0.0.1:8080"
 CUT_SECONDS = 10.0
 """Long enough to see what is missed and comes back."""
 REFRESH_SECONDS = 60.0
-"""How often panels see what another window of the account has done."""
+"""How often panels check what another window of the account has done."""
 
 FRAME_CSS = Path(__file__).with_name("frame.tcss")
 CONTENT_CSS = Path(__file__).with_name("content.tcss")
@@ -68,6 +68,7 @@ class TiffinApp(BaseApp, ServicesApp):
         Binding("f2", "account", "Account"),
         Binding("t", "theme", "Theme"),
         Binding("i", "explain_news", "How this panel gets its news", show=False),
+        Binding("slash", "filter", "Filter", show=False),
         Binding("question_mark", "help", "Help", key_display="?"),
         Binding("f1", "help", "Help", show=False, priority=True),
         # in a field these move by words
@@ -99,14 +100,14 @@ class TiffinApp(BaseApp, ServicesApp):
         self.grid = PanelGrid(self.wire, self._show_connections)
         self._picture_cache: PictureCache | None = None
         self.hint = ""
-        """Said once, as a toast, when the panels are up."""
+        """Shown once, as a toast, when the panels are up."""
         self._quitting = False
-        """Whether it is being asked."""
+        """Whether the question is open."""
 
     def panel_classes(self) -> Sequence[type[Panel]]:
         """The panels, in the order of their numbers.
 
-        Called after the first paint, once signed in: import the panels here, not above.
+        Called after the first paint, once logged in: import the panels here, not above.
         """
         return ()
 
@@ -161,12 +162,12 @@ class TiffinApp(BaseApp, ServicesApp):
             self.grid.show_panel(panel)
 
     def set_headline(self, headline: Content | str) -> None:
-        """Show what matters most now in the middle of the top bar. A string is plain text."""
+        """Show the most important news in the middle of the top bar. A string is plain text."""
         self.bar.headline = Content(plain(headline)) if isinstance(headline, str) else headline
         self.bar.update()
 
     def show_account(self, account: "Account") -> None:
-        """Show whose window this is."""
+        """Show the account's name."""
         self.bar.who = account.name
         self.bar.update()
 
@@ -209,12 +210,12 @@ class TiffinApp(BaseApp, ServicesApp):
         self.refresh_css(animate=False)
 
     async def on_unmount(self) -> None:
-        """Close what is open to the server; workers may not get round to it."""
+        """Close what is open to the server; workers may not get to it."""
         if self.auth.client is not None:
             await self.auth.client.session.close()
 
     async def show_panels(self) -> None:
-        """Signed in: put up the panels and start them."""
+        """Logged in: put up the panels and start them."""
         kinds = await asyncio.to_thread(self.panel_classes)
         if self.session.account is not None:
             self.show_account(self.session.account)
@@ -229,10 +230,11 @@ class TiffinApp(BaseApp, ServicesApp):
             self.hint = ""
 
     async def clear_panels(self) -> None:
-        """Signed out: take everything down that belongs to the account."""
+        """Logged out: take everything down that belongs to the account."""
         while len(self.screen_stack) > 1:
             self.pop_screen()
         await self.grid.clear()
+        self.wire.clear()
         self._picture_cache = None
         self.bar.who = ""
         self.bar.follow(())
@@ -244,7 +246,7 @@ class TiffinApp(BaseApp, ServicesApp):
         self.bar.follow([panel.meter for panel in self.panels])
 
     def watch_app_focus(self, focus: bool) -> None:
-        """Back from another window, which may be one of this account's."""
+        """The terminal has the focus again; another window may have been this account's."""
         if focus:
             self.grid.refresh_remote()
 
@@ -262,7 +264,7 @@ class TiffinApp(BaseApp, ServicesApp):
 
     def show_tabs(self) -> None:
         """Redraw the strip of tabs, as after a new badge."""
-        if not self.grid.is_attached:  # on the way out, when widgets go before the last message
+        if not self.grid.is_attached:  # while quitting, when widgets go before the last message
             return
         self.tabs.set_class(self.grid.alone, "-shown")
         self.tabs.show(self.panels, self.grid.main)
@@ -272,7 +274,8 @@ class TiffinApp(BaseApp, ServicesApp):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys of the panels only where panels are."""
         if action in (
-            "panel", "cycle", "zoom", "cut", "hold_cut", "account", "leave_field", "explain_news"
+            "panel", "cycle", "zoom", "cut", "hold_cut", "filter", "account", "leave_field",
+            "explain_news",
         ):  # fmt: skip
             return len(self.screen_stack) == 1 and bool(self.panels)
         return True
@@ -290,7 +293,7 @@ class TiffinApp(BaseApp, ServicesApp):
             self.grid.show_panel(panel)
 
     def action_cycle(self, distance: int) -> None:
-        """Go to a neighbour."""
+        """Go to the panel before or after."""
         self.grid.step(distance)
 
     def action_zoom(self) -> None:
@@ -305,6 +308,11 @@ class TiffinApp(BaseApp, ServicesApp):
     def action_hold_cut(self) -> None:
         """Cut the line of the panel in front, or restore it."""
         self.action_cut(hold=True)
+
+    def action_filter(self) -> None:
+        """Filter what the panel in front lists."""
+        if self.grid.main is not None:
+            self.grid.main.filter()
 
     async def action_quit(self) -> None:
         """Close this window; ask first if something would be lost. Pressed again, it closes."""
@@ -328,11 +336,11 @@ class TiffinApp(BaseApp, ServicesApp):
         self.push_screen(question, answered)
 
     def action_acknowledge(self) -> None:
-        """Acknowledge what stands as a toast, wherever one is."""
+        """Acknowledge what is shown as a toast, from anywhere."""
         any(panel.acknowledge() for panel in self.panels)
 
     def action_leave_field(self) -> None:
-        """Out of a field into the rest of its panel, so that single keys are keys again."""
+        """Move the focus from a field to its panel, so that single keys work."""
         if self.grid.main is not None:
             self.grid.main.leave_field()
 
@@ -341,7 +349,7 @@ class TiffinApp(BaseApp, ServicesApp):
         self.theme = DAY.name if self.theme == NIGHT.name else NIGHT.name
 
     def action_help(self) -> None:
-        """Keys, those that work here first, and how to read the wire line; and back."""
+        """Open or close the help: keys, first those that work here, and how to read the wire."""
         from tui.common.dialogs.help import HelpScreen, keys_of
 
         if isinstance(self.screen, HelpScreen):
@@ -353,11 +361,11 @@ class TiffinApp(BaseApp, ServicesApp):
             self.push_screen(HelpScreen("Keys here", keys_of(self.screen), self.panels))
 
     def action_help_quit(self) -> None:
-        """On ctrl+c where there is nothing to copy."""
+        """On ctrl+c with nothing to copy."""
         self.notify("Press ctrl+q to quit.", title="Quit")
 
     def action_explain_news(self) -> None:
-        """How the panel in front gets its news."""
+        """Show how the panel in front gets its news."""
         from tui.common.dialogs.help import NewsScreen
 
         if self.grid.main is not None:

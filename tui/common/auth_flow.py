@@ -1,4 +1,4 @@
-"""Signing in and out: resume a session, log in, log out, or be signed out by the server."""
+"""Logging in and out: resume a session, log in, log out, or be logged out by the server."""
 
 import asyncio
 import gc
@@ -107,7 +107,7 @@ class AuthFlow:
         self.client = await asyncio.to_thread(make_client, self.server, self._wire, tokens)
         session = self.client.session
         session.on_signed_out = self.on_session_ended
-        # what there is by now stays; searching it for garbage would hold up keys time and again
+        # what exists by now stays; searching it for garbage would delay keys again and again
         gc.freeze()
         gc.enable()
         self.ready.set()
@@ -144,8 +144,10 @@ class AuthFlow:
 
     async def _log_out(self) -> None:
         assert self.client is not None
+        outbox = self.client.outbox()
         message = await self.client.session.log_out()
         await self._back(message or "You are logged out.")
+        outbox.clear_drafts()  # the panels have kept theirs as they went
 
     async def _back(self, message: str) -> None:
         from tui.common.dialogs.login import LoginScreen

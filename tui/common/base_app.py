@@ -1,4 +1,4 @@
-"""Textual's App where ours behaves otherwise: plain text in toasts, no values in a traceback."""
+"""Textual's App with our changes: plain text in toasts, no values in a traceback."""
 
 import asyncio
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ def _commands() -> "type[Provider]":
 
 
 class BaseApp(TerminalApp):
-    """What is the same for every app of ours, whatever it shows."""
+    """What both apps have in common, whatever they show."""
 
     COMMANDS = {_commands}  # noqa: RUF012 Textual has it so
 
@@ -38,10 +38,10 @@ class BaseApp(TerminalApp):
         self._workers = Workers(self)
 
     async def on_event(self, event: Event) -> None:
-        """Clean what is pasted, unless the field shows none of it or cleans it itself.
+        """Clean pasted text, unless the field shows none of it or cleans it itself.
 
-        A character that Python's tables don't know, or count as no letter, such as a joiner, is as
-        good as pasted: Textual would not take it for one.
+        A character that Python's tables do not know, or do not count as a letter, such as a joiner,
+        is handled like pasted text: Textual would ignore it as a key.
         """
         if isinstance(event, Key) and event.character and _is_text(event.character):
             event = Paste(event.character)
@@ -57,11 +57,11 @@ class BaseApp(TerminalApp):
 
     @property
     def clipboard(self) -> str:
-        """What was copied here, as the field takes it."""
+        """The text copied in this app, as the field accepts it."""
         return self._fitting(super().clipboard)
 
     def _fitting(self, text: str) -> str:
-        """A field of one line takes several as one, without the end of the last."""
+        """A single-line field takes several lines as one, without the last line break."""
         if _takes_raw(self.focused):
             return text
         return in_one_line(text.rstrip("\r\n")) if isinstance(self.focused, Input) else clean(text)
@@ -75,7 +75,7 @@ class BaseApp(TerminalApp):
         timeout: float | None = None,
         markup: bool = False,
     ) -> None:
-        """Show a toast, in place of an older one with its title: the newest word on it counts.
+        """Show a toast, in place of an older one with the same title.
 
         Always plain text, whatever `markup` says: toasts often quote data.
         """
@@ -99,22 +99,26 @@ class BaseApp(TerminalApp):
             self._unnotify(toast)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Without the one for ANSI colours: there are none here, and looking costs each frame."""
+        """Without Textual's filter for ANSI colours: there are none here, and it costs time in each
+        frame."""
         filters = super().get_line_filters()
         return [one for one in filters if not isinstance(one, ANSIToTruecolor)]
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Our own variables, needed before our themes are there."""
+        """Our variables, which are needed before our themes are."""
         return NIGHT.variables
 
     # -- internal errors
 
     def on_load(self) -> None:
-        """Hear of tasks that fail while nobody waits for them."""
+        """Report tasks that fail while nobody waits for them."""
         asyncio.get_running_loop().set_exception_handler(_failed_alone)
 
     def _handle_exception(self, error: Exception) -> None:
-        """End the app; `run_app` says so. Textual would print the value of every variable."""
+        """End the app; `run_app` prints the message.
+
+        Textual would print the value of every variable.
+        """
         REPORT.record(error.error if isinstance(error, WorkerFailed) else error)
         self._return_code = 1
         if self._exception is None:  # tests raise it again
@@ -124,7 +128,7 @@ class BaseApp(TerminalApp):
 
 
 class Workers(WorkerManager):
-    """Notes the errors of those workers too that may fail without ending the app."""
+    """Also records the errors of workers that may fail without ending the app."""
 
     def _remove_worker(self, worker: Worker[object]) -> None:
         super()._remove_worker(worker)
@@ -141,7 +145,7 @@ def _is_text(typed: str) -> bool:
 
 
 def _failed_alone(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Note the error of a task or a callback; those of connections are no internal errors."""
+    """Record the error of a task or a callback; errors of connections are not internal errors."""
     error = context.get("exception")
     task = context.get("task", context.get("future"))
     if isinstance(error, Exception) and (isinstance(task, asyncio.Task) or "handle" in context):

@@ -114,16 +114,18 @@ class TerminalCells:
 
     def __init__(self) -> None:
         self._lines: dict[int, list[Cell]] = {}
+        self._whole: dict[int, Sequence[Strip]] = {}
+        """Lines written whole, until their cells are asked for: the first frame needs none."""
 
     def forget(self) -> None:
         """The terminal may show something else by now."""
         self._lines.clear()
+        self._whole.clear()
 
     def store(self, update: LayoutUpdate) -> None:
         """The whole screen is written."""
         self._lines.clear()
-        for y, strips in enumerate(update.strips, update.region.y):
-            self._lines[y] = [cell for strip in strips for cell in cells_of(strip)]
+        self._whole = dict(enumerate(map(tuple, update.strips), update.region.y))
 
     def changes(self, updates: Sequence[ChopsUpdate]) -> CellUpdate | None:
         """The part of the updates that the terminal does not show yet; None where it shows all."""
@@ -134,7 +136,10 @@ class TerminalCells:
     def _changes(self, x: int, y: int, strip: Strip) -> Iterator[Piece]:
         new = cells_of(strip)
         end = x + len(new)
-        line = self._lines.setdefault(y, [])
+        line = self._lines.get(y)
+        if line is None:
+            strips = self._whole.pop(y, ())
+            line = self._lines[y] = [cell for strip in strips for cell in cells_of(strip)]
         line += [UNKNOWN] * (end - len(line))
         old, line[x:end] = line[x:end], new
         if old == new:

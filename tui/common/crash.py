@@ -1,4 +1,4 @@
-"""What a crash leaves behind: a file for whoever mends it, and one sentence on the screen."""
+"""Crash reports: a file for developers, and one sentence on the screen."""
 
 import contextlib
 import os
@@ -15,13 +15,13 @@ from server.text import spelled
 FILES_KEPT = 10
 """Crash files of a user; older ones are deleted."""
 MAX_ERRORS = 20
-"""Errors that one process writes down; the first ones tell most."""
+"""Errors that one process records; the first ones say most."""
 MAX_CHARACTERS = 200_000
-"""Of one error: its text may quote whatever was sent to us."""
+"""Characters of one error: its text may quote whatever was sent to us."""
 
 
 class CrashReport:
-    """The errors of this process that nobody expected.
+    """The unexpected errors of this process.
 
     Tracebacks are written without the values of variables, which may be passwords, into a file of
     mode 0600 in the state folder.
@@ -36,7 +36,7 @@ class CrashReport:
         self._lock = threading.Lock()
 
     def record(self, error: BaseException) -> None:
-        """Write an error down; the same one a second time is left out."""
+        """Record an error; the same one a second time is left out."""
         with self._lock:
             if self._count >= MAX_ERRORS or error is self._last:
                 return
@@ -49,7 +49,7 @@ class CrashReport:
                 self._why_no_file = f"{type(fault).__name__}: {fault}"
 
     def message(self) -> str:
-        """What to tell the person at the terminal; "" as long as nothing has crashed."""
+        """What to tell the user; "" as long as nothing has crashed."""
         if not self._count:
             return ""
         if self._path is not None:
@@ -72,7 +72,7 @@ class CrashReport:
         return bool(sentence)
 
     def install(self) -> None:
-        """Take what ends this process or one of its threads from now on."""
+        """From now on, record what ends this process or one of its threads."""
         sys.excepthook = self._uncaught
         threading.excepthook = self._uncaught_in_thread
 
@@ -101,7 +101,7 @@ class CrashReport:
 
 
 REPORT = CrashReport()
-"""The one of this process."""
+"""The reporter of this process."""
 
 
 def _new_file() -> Path:
@@ -122,7 +122,7 @@ def _new_file() -> Path:
 
 
 def _in_short(error: BaseException) -> str:
-    """Its kind and where it was raised, without its message, which may quote what was typed."""
+    """Its type and where it was raised, without its message, which may quote what was typed."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
     return f"{type(error).__name__}{where}"

@@ -10,6 +10,17 @@ from textual.content import Content
 from tui.common.sanitize import plain
 
 BLOCKS = "▁▂▃▄▅▆▇█"
+
+STATUS_LOOKS: dict[str, tuple[str, str, str]] = {
+    "placed": ("○", "Placed", "$p-rest"),
+    "accepted": ("●", "Accepted", "$p-ws"),
+    "preparing": ("◐", "Cooking", "$warning"),
+    "ready": ("◆", "Ready", "$accent"),
+    "out_for_delivery": ("▶", "On its way", "$primary"),
+    "delivered": ("✓", "Delivered", "$wire-ink"),
+    "cancelled": ("✕", "Cancelled", "$error"),
+}
+"""Glyph, name and colour of each status of an order; the glyph is enough without colour."""
 COARSE = ((60, "m", 5400), (3600, "h", 129_600), (86_400, "d", 34_560_000))
 """Units of an age: length in seconds, letter, and the age from which the next one is used."""
 YEAR = 31_557_600
@@ -64,8 +75,10 @@ def age_lasts(seconds: float) -> float:
     """Seconds until an age in whole seconds, minutes, hours ... reads differently; at least 1."""
     if seconds < 100:
         return 1.0
-    length = next((length for length, _, limit in COARSE if seconds < limit), YEAR)
-    return max(1.0, (round(seconds / length) + 0.5) * length - seconds)
+    for length, _, limit in COARSE:
+        if seconds < limit:
+            return max(1.0, min(limit, (round(seconds / length) + 0.5) * length) - seconds)
+    return (round(seconds / YEAR) + 0.5) * YEAR - seconds
 
 
 def age(moment: datetime, now: datetime) -> str:

@@ -27,6 +27,18 @@ if TYPE_CHECKING:
     from tui.common.client.session import Session
 
 
+TOGETHER_SECONDS = 0.5
+"""What changes with time is drawn at multiples of this, all at once."""
+
+
+def moment_in(seconds: float) -> float:
+    """`time.monotonic()` in so many seconds, at the nearest multiple of `TOGETHER_SECONDS`."""
+    moment = time.monotonic() + seconds
+    if seconds < TOGETHER_SECONDS:
+        return moment
+    return round(moment / TOGETHER_SECONDS) * TOGETHER_SECONDS
+
+
 class Panel(Vertical):
     """One feature on the screen, with the connection that feeds it.
 
@@ -39,8 +51,6 @@ class Panel(Vertical):
     """
 
     TITLE: ClassVar[str] = ""
-    SHORT: ClassVar[str] = ""
-    """Its name on the strip of tabs, where `TITLE` is too long."""
     PATTERN: ClassVar[Pattern] = Pattern.REST
     METER: ClassVar[str] = ""
     """The name of the meter its wire line starts with; `TITLE` by default."""
@@ -50,7 +60,7 @@ class Panel(Vertical):
     """The least columns and rows at which the body is readable as a card: a card that large shows
     the body instead of the summary. None: a card always shows the summary."""
     REDRAW_SECONDS: ClassVar[float] = 0.0
-    """Least time between two redraws, where what changes faster cannot be read."""
+    """Least time between two redraws, for contents that cannot be read when they change faster."""
     NOTHING_TO_CUT: ClassVar[str] = "Not connected; nothing to cut."
     KEYS: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Keys and what they do, for the help screen."""
@@ -74,7 +84,7 @@ class Panel(Vertical):
     """
 
     class BadgeChanged(Message):
-        """The count beside the title is another one."""
+        """Posted when the count beside the title changes."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -109,8 +119,8 @@ class Panel(Vertical):
                 follower.needs_redraw = True
 
     def redraw_in(self, seconds: float) -> None:
-        """Be redrawn in so many seconds at the latest, up to half a second more."""
-        moment = time.monotonic() + seconds
+        """Be redrawn in so many seconds at the latest, give or take a quarter of a second."""
+        moment = moment_in(seconds)
         self.redraw_at = moment if self.redraw_at is None else min(moment, self.redraw_at)
         self.on_redraw_wanted()
 
@@ -121,7 +131,7 @@ class Panel(Vertical):
 
     @property
     def session(self) -> "Session":
-        """The signed-in session."""
+        """The logged-in session."""
         return self.services.session
 
     @property
@@ -136,13 +146,13 @@ class Panel(Vertical):
 
     @property
     def in_view(self) -> bool:
-        """Whether somebody is looking at it: in front, nothing over it, the terminal in focus."""
+        """Whether somebody can see it: in front, nothing over it, the terminal in focus."""
         app = self.app
         return self.has_class("-main") and len(app.screen_stack) == 1 and app.app_focus
 
     @property
     def meter(self) -> "Meter":
-        """The meter the wire line draws. One of the panel's own until it is pointed elsewhere."""
+        """The meter the wire line draws: the panel's own, unless another is set."""
         if self._meter is None:
             self._meter = self.wire.meter(self.METER or self.TITLE, self.PATTERN)
         return self._meter
@@ -155,12 +165,12 @@ class Panel(Vertical):
             self._line.refresh()
 
     def show_meter(self, meter: "Meter | None") -> None:
-        """Point the wire line at what carries the news in view, where there is such a thing."""
+        """Have the wire line show the connection that carries the news in view, if there is one."""
         if meter is not None and meter is not self.meter:
             self.meter = meter
 
     def compose(self) -> ComposeResult:
-        """Body, summary and wire line; a panel fills in `body()`."""
+        """Compose body, summary and wire line; a panel fills in `body()`."""
         with Vertical(classes="body"):
             yield from self.body()
         yield Static(self._summary, classes="summary", markup=False)
@@ -173,22 +183,22 @@ class Panel(Vertical):
         yield from ()
 
     def start(self) -> None:
-        """Signed in and mounted: open the streams. Called once."""
+        """Logged in and mounted: open the streams. Called once."""
 
     def stop(self) -> None:
-        """About to be logged out and removed: let go of what workers would not."""
+        """The panel is about to be removed at log-out: release what workers would not."""
 
     def redraw(self) -> None:
         """Paint what has changed since the last time. Called at most 20 times a second."""
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """An error of our own in a feed must not look like a feed without news."""
+        """Show an error of our own: it must not look like a feed without news."""
         error = event.worker.error
         if event.state is WorkerState.ERROR and error is not None:
             self.worker_failed(event.worker.group, f"Stopped by an error: {error!r}.")
 
     def worker_failed(self, group: str, message: str) -> None:
-        """A worker has ended with an error that is no `ClientError`; say so."""
+        """A worker has ended with an error other than a `ClientError`: say so."""
         self.meter.set_state(State.DOWN, "stopped by an error")
         self.notify(f"{message} Log out and in again.", title=self.TITLE, severity="error")
 
@@ -212,19 +222,27 @@ class Panel(Vertical):
         """What would be lost with this window, in a sentence; None where there is nothing."""
         return None
 
+    def filter(self) -> None:
+        """Filter what it lists: by default the first list in it that can be filtered."""
+        from tui.common.widgets.row_list import RowList
+
+        lists = (rows for rows in self.query(RowList) if rows.check_action("filter", ()))
+        if (rows := next(lists, None)) is not None:
+            rows.action_filter()
+
     def action_retry(self) -> None:
-        """Try again now whatever waits for its next attempt, and read again what is shown."""
+        """Retry now whatever waits for its next attempt, and refresh what is shown."""
         from tui.common.client.retry import retry_now
 
         retry_now()
         self.reload()
 
     def reload(self) -> None:
-        """Read again what is shown: by default what another window may have changed."""
+        """Refresh what is shown: by default what another window may have changed."""
         self.refresh_remote()
 
     def acknowledge(self) -> bool:
-        """Acknowledge what it shows over everything else; False where there is nothing."""
+        """Acknowledge what it shows over everything else; False if there is nothing."""
         return False
 
     def commands(self) -> Iterable[SystemCommand]:
@@ -241,14 +259,14 @@ class Panel(Vertical):
         )
 
     def set_summary(self, summary: Content | str) -> None:
-        """What the panel says as a card, two lines. A plain string is text, never markup."""
+        """The panel's summary as a card, two lines. A plain string is text, never markup."""
         if isinstance(summary, str):
             summary = Content(plain(summary, newlines=True))
         if summary == self._summary:
             return
         self._summary = summary
         try:
-            # its place is fixed; a new layout of the whole screen for every word would cost most
+            # its place is fixed; laying out the whole screen for every change would cost most
             self.query_one(".summary", Static).update(summary, layout=False)
         except NoMatches:  # before it is composed, or after it is gone
             return
@@ -279,14 +297,14 @@ class Panel(Vertical):
         return line.update() if line is not None and line.is_on_screen else None
 
     def on_wire_changed(self) -> None:
-        """Something has crossed the wire, whichever panel it was for."""
+        """Called when anything has crossed the wire, for any panel."""
 
     def refresh_remote(self) -> None:
-        """See what another window of the account may have done; called once in a while, and as
-        the terminal gets the focus."""
+        """Check what another window of the account may have done; called at intervals, and when the
+        terminal gets the focus."""
 
     def on_resize(self, event: events.Resize) -> None:
-        """Note whether this is room enough for the body even as a card."""
+        """Check whether there is room for the body even as a card."""
         self.needs_redraw = True
         least = self.CARD_BODY
         roomy = least is not None and event.size.width >= least[0] and event.size.height >= least[1]
@@ -298,9 +316,9 @@ class Panel(Vertical):
             self.enter()
 
     def enter(self) -> None:
-        """Give the focus to the main widget: by default the first that can have it.
+        """Focus the main widget: by default the first that can have the focus.
 
-        At once, not with the next message: the key pressed next is meant for this panel.
+        At once, not with the next message: the next key is meant for this panel.
         """
         if self.can_focus:
             self.screen.set_focus(self)
@@ -311,7 +329,7 @@ class Panel(Vertical):
                 return
 
     def leave_field(self) -> None:
-        """Give the focus from a field to the rest of the panel; nothing where no field has it."""
+        """Move the focus from a field to the rest of the panel; nothing if no field has it."""
         if not isinstance(self.screen.focused, Input | TextArea):
             return
         for widget in self.query("*"):

@@ -1,10 +1,10 @@
-"""Where the panels stand: a grid, one large beside cards, or one alone."""
+"""Where the panels are: a grid, one large beside cards, or one alone."""
 
 from collections.abc import Callable, Sequence
 
 from textual import events
 from textual.containers import Container
-from textual.geometry import Offset
+from textual.geometry import Offset, Size
 from textual.message import Message
 from textual.reactive import Reactive
 from textual.screen import Screen
@@ -16,7 +16,7 @@ from tui.common.panel import Panel
 from tui.common.redraw import Redraw
 
 CARD_ROWS = 4
-"""Of a card: border, a line and the wire. Where so many are not to be had, there are none."""
+"""Lines of a card: border, a line and the wire. Without room for them, there are no cards."""
 COLUMNS_FOR = {1: 1, 2: 2, 3: 3, 4: 2, 5: 3, 6: 3}
 
 
@@ -31,18 +31,20 @@ class PanelGrid(Container):
     """
 
     class Changed(Message):
-        """Another panel is in front, or panels came or went."""
+        """Posted when another panel is in front, or panels were added or removed."""
 
     def __init__(self, wire: Wire, wire_drawn: Callable[[], None]) -> None:
-        """`wire_drawn` is called when the panels' wire lines have been drawn anew."""
+        """`wire_drawn` is called when the panels' wire lines have been drawn."""
         super().__init__(id="grid")
         self.panels: list[Panel] = []
         self.main: Panel | None = None
         self._started: list[Panel] = []
+        self._sizes: list[Size] = []
+        """Of all that the panels consist of, as of the last layout."""
         self._redraw = Redraw(wire, lambda: self._started, wire_drawn)
 
     async def fill(self, panels: Sequence[Panel]) -> None:
-        """Put these panels up, the first in front."""
+        """Add these panels, the first in front."""
         self.panels = list(panels)
         for number, panel in enumerate(panels, start=1):
             panel.number = number
@@ -64,7 +66,7 @@ class PanelGrid(Container):
             panel.start()
 
     async def clear(self) -> None:
-        """Take all panels down."""
+        """Remove all panels."""
         panels, self.panels, self.main = self.panels, [], None
         self._started = []
         for panel in panels:
@@ -77,33 +79,39 @@ class PanelGrid(Container):
         """Draw what changes."""
         self._redraw.start(self)
         # what a panel shows depends on the sizes of its parts, and on whether it is in view
-        self.screen.screen_layout_refresh_signal.subscribe(self, self._redraw.request_all)
+        self.screen.screen_layout_refresh_signal.subscribe(self, self._on_layout)
         self.app.screen_change_signal.subscribe(self, self._redraw.request_all)
 
+    def _on_layout(self, _: object) -> None:
+        sizes = [part.size for panel in self._started for part in panel.walk_children(Widget)]
+        if sizes != self._sizes:  # a redraw that leads to a layout must not lead to a redraw
+            self._sizes = sizes
+            self._redraw.request_all()
+
     def on_unmount(self) -> None:
-        """Draw nothing any more."""
+        """Stop drawing."""
         self._redraw.stop()
 
     def refresh_remote(self) -> None:
-        """Have all panels see what another window of the account may have done, and show the
-        time that has passed."""
+        """Have all panels check what another window of the account may have done, and update their
+        clocks."""
         self._redraw.request_all()
         for panel in self.panels:
             panel.refresh_remote()
 
     @property
     def zoomed(self) -> bool:
-        """Whether one panel has the whole screen by request."""
+        """Whether one panel fills the screen by request."""
         return self.has_class("-zoomed")
 
     @property
     def alone(self) -> bool:
-        """Whether one panel has the whole screen, by request or since cards have no room."""
+        """Whether one panel fills the screen, by request or since there is no room for cards."""
         crowded = self.has_class("-crowded") and self.screen.has_class("-medium")
         return self.zoomed or crowded
 
     def on_resize(self, event: events.Resize) -> None:
-        """Note whether there is room for cards beside the panel in front."""
+        """Check whether there is room for cards beside the panel in front."""
         self._update_crowded(event.size.height)
 
     def _update_crowded(self, rows: int) -> None:
@@ -113,7 +121,7 @@ class PanelGrid(Container):
         self.post_message(self.Changed())
 
     def zoom(self) -> None:
-        """One panel over the whole screen, or all again."""
+        """Show one panel on the whole screen, or all again."""
         self.toggle_class("-zoomed")
         self.post_message(self.Changed())
 
@@ -122,19 +130,19 @@ class PanelGrid(Container):
         return next((panel for panel in self.panels if number == panel.number), None)
 
     def step(self, distance: int) -> None:
-        """Go on to a neighbour, around the ends."""
+        """Go to the panel before or after, in a circle."""
         if self.main is not None:
             at = self.panels.index(self.main) + distance
             self.show_panel(self.panels[at % len(self.panels)])
 
     def show_panel(self, panel: Panel, *, enter: bool = True) -> None:
-        """Put `panel` in front and, with `enter`, the focus into it."""
+        """Bring `panel` to the front and, with `enter`, focus it."""
         self._set_front(panel)
         if enter:
             panel.enter()
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        """The panel that has the focus is the one in front."""
+        """The panel that has the focus comes to the front."""
         for node in event.widget.ancestors:
             if isinstance(node, Panel):
                 self._set_front(node)
@@ -148,16 +156,16 @@ class PanelGrid(Container):
         for other in self.panels:
             other.set_class(other is panel, "-main", update=False)
             other.set_class(other is not panel, "-card", update=False)
-            # only these look at the two classes; all that is below would cost a tenth of a second
+            # only these depend on the two classes; restyling all below takes a tenth of a second
             self.app.stylesheet.update_nodes([other, *other.children])
         self.post_message(self.Changed())
 
 
 class MainScreen(Screen[None]):
-    """A screen that is not painted whole for every change of focus.
+    """A screen that is not repainted completely for every change of focus.
 
-    The widgets that gain and lose it paint themselves; a whole screen of panels takes as long as a
-    key press is allowed to.
+    The widgets that gain and lose the focus repaint themselves; a whole screen of panels takes
+    longer than a key press may.
     """
 
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)

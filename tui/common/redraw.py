@@ -3,15 +3,16 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from math import ceil, inf
+from math import inf
 from typing import TYPE_CHECKING
+
+from tui.common.panel import Panel, moment_in
 
 if TYPE_CHECKING:
     from textual.message_pump import MessagePump
     from textual.timer import Timer
 
     from tui.common.client.meter import Wire
-    from tui.common.panel import Panel
 
 BUSY_SHARE = 0.12
 STEP = 0.04
@@ -67,15 +68,13 @@ class Throttle:
 
 WIRE_LINES_SECONDS = 0.1
 """Least time between two redraws of the wire lines: figures need not be as quick as panels."""
-TOGETHER_SECONDS = 0.5
-"""What changes with time is drawn at multiples of this, all at once."""
 
 
 class Redraw:
     """A timer that beats while something waits to be drawn; between that it stands still."""
 
     def __init__(
-        self, wire: "Wire", panels: "Callable[[], Sequence[Panel]]", wire_drawn: Callable[[], None]
+        self, wire: "Wire", panels: Callable[[], Sequence[Panel]], wire_drawn: Callable[[], None]
     ) -> None:
         """`wire_drawn` is called when the wire lines have been drawn anew."""
         self._wire = wire
@@ -153,7 +152,7 @@ class Redraw:
         waits = [panel.update_wire_line() for panel in self._panels()]
         soonest = min((wait for wait in waits if wait is not None), default=inf)
         self._lines_drawn_at = time.monotonic()
-        self._lines_at = self._lines_drawn_at + soonest
+        self._lines_at = inf if soonest == inf else moment_in(soonest)
         self._wire_drawn()
 
     def _rest(self) -> None:
@@ -164,8 +163,6 @@ class Redraw:
         wait = at - time.monotonic()
         if wait <= BEAT_SECONDS:
             return
-        if TOGETHER_SECONDS / 2 < wait < inf:
-            wait += ceil(at / TOGETHER_SECONDS) * TOGETHER_SECONDS - at
         self._timer.pause()
         self._cancel_later()
         if wait < inf:
@@ -177,7 +174,7 @@ class Redraw:
             self._later = None
 
 
-def _due_at(panel: "Panel") -> float:
+def _due_at(panel: Panel) -> float:
     """`time.monotonic()` from which to draw it."""
     if panel.needs_redraw:
         return panel.redrawn_at + panel.REDRAW_SECONDS

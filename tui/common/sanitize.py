@@ -1,4 +1,4 @@
-"""How data becomes text on the screen: nothing that steers a terminal, numbers short."""
+"""How data becomes text on the screen: without anything that controls a terminal."""
 
 import re
 from bisect import bisect_left, bisect_right
@@ -12,14 +12,14 @@ from server.text import UNSEEN, clean
 
 TAB = "    "
 
-# A joiner too: Textual gives two letters with one between the width of one, and terminals that of
-# both. But one that keeps Persian letters apart stays, and so does what makes a symbol an emoji.
+# A joiner too: Textual counts two letters joined by one as one letter wide, terminals as two.
+# But one that keeps Persian letters apart stays, and so does what makes a symbol an emoji.
 _UNDRAWN = re.compile(f"(?![\u200c\ufe0f])[{UNSEEN}]")
 _UNSEEN_ALONE = re.compile(f"(?![\u200c\u200d\ufe0f])[{UNSEEN}]")
 _JOINED_EMOJI = re.compile("\u200d[\u2190-\u2bff\U0001f000-\U0001fbff]")
-# A flag is two letters of its own alphabet, one cell each or two.
+# A flag is two letters of a special alphabet, each one or two cells wide.
 _FLAG_LETTERS = {0x1F1E6 + at: chr(ord("A") + at) for at in range(26)}
-# What every terminal gives the same cells; the rest is `anchored`.
+# Characters to which every terminal gives the same cells; the rest is `anchored`.
 _AGREED = (
     "\x00-\u0377\u0384-\u0482\u048a-\u052f\u1e00-\u1eff\u2010-\u2027\u2030-\u205e\u20a0-\u20bf"
     "\u2100-\u2319\u2460-\u25fc\u2713-\u2718\u2800-\u28ff\u3000-\u3029\u3041-\u3096\u309b-\u30ff"
@@ -35,9 +35,9 @@ _UNSURE_RUN = re.compile(
 
 
 def _count_as_terminals_do() -> None:
-    """Textual counts in cells by Rich's table, in which a vowel sign of Hindi that stands beside
-    its letter takes none, and a skin tone neither. Terminals give them what they take alone, or
-    draw them with their letter in fewer; a row has room for the most."""
+    """Textual counts cells by Rich's table, in which a Hindi vowel sign beside its letter takes
+    none, nor does a skin tone. Terminals count them separately, or draw them with their letter in
+    fewer cells; a row leaves room for the most."""
     table = rich.cells.load_cell_table("auto")  # type: ignore[attr-defined]
     wider = dict.fromkeys(range(0x1F3FB, 0x1F400), 2)
     for first, last in CATEGORY_MC[max(CATEGORY_MC, key=_version)]:
@@ -67,12 +67,12 @@ _count_as_terminals_do()
 
 @lru_cache(4096)
 def plain(text: str, *, newlines: bool = False) -> str:
-    """`text` as it is drawn: cleaned, and without what takes no cell and shows nothing.
+    """`text` as it is drawn: cleaned, and without invisible characters that take no cell.
 
-    Line breaks and tabs turn into spaces; with `newlines`, `\n` stays and a tab is four. A family
-    of emoji becomes its members, a flag its letters. Only for what is drawn: what is stored, sent
-    or copied is `clean`. The result is text, never markup: put it into a `Content`, not into
-    `Content.from_markup`.
+    Line breaks and tabs turn into spaces; with `newlines`, line feeds stay and a tab is four
+    spaces. A family of emoji becomes its members, a flag its letters. Only for drawing: what is
+    stored, sent or copied is `clean`. The result is text, never markup: put it into a `Content`,
+    not into `Content.from_markup`.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -103,12 +103,12 @@ def has_sure_width(text: str) -> bool:
 
 
 def anchored(output: str) -> str:
-    """What is written to a terminal, such that it goes on where Textual believes it to.
+    """The text to write to a terminal, so that it continues where Textual expects it.
 
-    Of many characters terminals don't agree on the width: newer ones, vowel signs, emoji of
-    several parts. After a run of those the cursor is put where it should be, and before it the
-    cells are emptied, as the run may fill fewer. Under a symbol is U+FFFD, as some terminals drop
-    what is newer than they are.
+    Terminals disagree on the width of many characters: newer ones, vowel signs, emoji of several
+    parts. After a run of those the cursor is positioned explicitly, and before it the cells are
+    cleared, as the run may fill fewer. U+FFFD is written under a symbol, as some terminals drop
+    characters that are newer than they are.
     """
     if has_sure_width(output) or output.startswith("\x1b]"):
         return output
@@ -117,8 +117,8 @@ def anchored(output: str) -> str:
 
 def _anchored_run(run: re.Match[str]) -> str:
     cells = cell_len(run[0])
-    # A field has its text as it will be sent: with fillers of no certain width, and families, to
-    # which Textual gives the room of their first member.
+    # A field shows its text as it will be sent: with fillers of uncertain width, and families,
+    # to which Textual gives the room of their first member.
     text = _UNSEEN_ALONE.sub("", _JOINED_EMOJI.sub("", run[0]))
     if not cells:
         return f"\x1b7{text}\x1b8" if text else ""

@@ -57,10 +57,10 @@ class Services(Protocol):
         """Put a panel in front and give it the focus."""
 
     def set_headline(self, headline: Content | str) -> None:
-        """Show what matters most now in the middle of the top bar. A string is plain text."""
+        """Show the most important news in the middle of the top bar. A string is plain text."""
 
     def show_account(self, account: "Account") -> None:
-        """Show whose window this is."""
+        """Show the account's name."""
 
     def has_toast(self, title: str) -> bool:
         """Whether a toast with that title is shown."""

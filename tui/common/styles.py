@@ -9,7 +9,7 @@ from textual.strip import Strip
 
 Line = list[Segment]
 Part = tuple[str, str]
-"""Text that is safe already, and its ink: `bold warning`, `$` left out."""
+"""Safe text, and its style: `bold warning`, without `$`."""
 
 WORDS = frozenset({"bold", "italic", "underline", "strike", "reverse"})
 
@@ -47,7 +47,7 @@ class Inks:
 
 
 def _extend(segments: Line, text: str, style: Style) -> None:
-    """Add `text`, to the last segment where the style is the same: every segment costs."""
+    """Add `text`, to the last segment if the style is the same: every segment costs time."""
     if segments and segments[-1].style is style:
         text = segments.pop().text + text
     segments.append(Segment(text, style))

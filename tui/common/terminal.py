@@ -1,4 +1,4 @@
-"""The terminal of an app: given back whatever ends or stops the process, and drawn in UTF-8."""
+"""The terminal of an app: restored whatever ends or stops the process, and written in UTF-8."""
 
 import contextlib
 import os
@@ -29,28 +29,29 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
 ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
-"""Each of these is quitting, with the exit code 128 and its number, as shells count."""
+"""These signals quit the app, with the exit code 128 plus the signal's number, as shells count."""
 FORCE_EXIT_SECONDS = 8.0
-"""For quitting after such a signal; supervisors send SIGKILL after ten."""
+"""Time to quit after such a signal; supervisors send SIGKILL after ten."""
 PASTE_CHARACTERS = 20_000
-"""Of one paste, at most: no field holds more than 4,000, and 2 MB would block the app."""
+"""Characters of one paste, at most: no field holds more than 4,000, and 2 MB would block the app.
+"""
 TICK_SECONDS = 0.1
-"""After that, an Escape was one, and no sequence's beginning."""
+"""After this time an Escape was a key, and not the beginning of a sequence."""
 TICKS = 3
-"""So often this is looked at after the last key; a terminal without keys wakes nobody."""
+"""How often this is checked after the last key; a terminal without keys wakes nobody."""
 RESTORE = (
     "\x1b[?2026l\x1b[<u\x1b[?1049l\x1b[?25h\x1b[?7h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l"
     "\x1b[?1006l\x1b[?1015l\x1b[?1016l\x1b[?2004l\x1b[?2048l\x1b[0m"
 )
-"""Show what is drawn, plain keys, leave the alternate screen, show the cursor, wrap lines; no
-reports of mouse, focus, paste and size; plain text."""
+"""Show what is drawn, restore plain keys, leave the alternate screen, show the cursor, wrap lines;
+no reports of mouse, focus, paste and size; plain text."""
 
 
 class TerminalDriver(LinuxDriver):
     """Textual's driver, which also handles the signals that end or stop a process.
 
-    Signals are handled in the event loop: a handler itself may run while the output's queue is
-    locked. Whatever their handlers were before is put back by `close`.
+    Signals are handled in the event loop: a signal handler may run while the output's queue is
+    locked. `close` restores the previous handlers.
     """
 
     def __init__(
@@ -64,15 +65,15 @@ class TerminalDriver(LinuxDriver):
         handled = (*ENDING, signal.SIGTSTP, signal.SIGCONT)
         self._before = {number: signal.getsignal(number) for number in handled}
         super().__init__(app, debug=debug, mouse=mouse, size=size)
-        # Standard error may be a file that collects what goes wrong.
+        # Standard error may be a file that collects error messages.
         self._file = cast("TextIOWrapper", _Output(1, self._on_terminal_lost))
         self._on = False
-        """Whether the terminal is in the app's hands."""
+        """Whether the app has the terminal."""
         self._ended = False
         self._input_end: tuple[int, int] | None = None
         """A pipe: written to, it ends the reading of keys."""
         for number in ENDING:
-            # One that was ignored stays so, as for `nohup`.
+            # A signal that was ignored stays ignored, as for `nohup`.
             if self._before[number] is not signal.SIG_IGN:
                 signal.signal(number, self._on_end_signal)
         self._handle_stops()
@@ -87,7 +88,7 @@ class TerminalDriver(LinuxDriver):
     # one that was stopped and then told to end.
 
     def stop_application_mode(self) -> None:
-        """Give the terminal back, if the app has it."""
+        """Restore the terminal, if the app has it."""
         if self._on:
             super().stop_application_mode()
             self._on = False
@@ -104,12 +105,12 @@ class TerminalDriver(LinuxDriver):
             os.close(descriptor)
 
     def write(self, data: str) -> None:
-        """Draw, if the app has the terminal, so that it agrees about where everything is."""
+        """Draw, if the app has the terminal, so that its cursor is where Textual expects it."""
         if self._on:
             super().write(anchored(data))
 
     def close(self) -> None:
-        """The app is over."""
+        """The app has ended."""
         super().close()
         for number, handler in self._before.items():
             signal.signal(number, handler)
@@ -119,14 +120,14 @@ class TerminalDriver(LinuxDriver):
     def _on_end_signal(self, number: int, _frame: FrameType | None) -> None:
         if not self._ended:
             self._ended = True
-            # Not by the loop: it may be waiting for a terminal that takes no more output.
+            # Not in the event loop: it may be waiting for a terminal that accepts no more output.
             last_resort = threading.Timer(FORCE_EXIT_SECONDS, self._force_exit, (128 + number,))
             last_resort.daemon = True
             last_resort.start()
             self._in_loop(lambda: self._app.exit(return_code=128 + number))
 
     def _on_terminal_lost(self) -> None:
-        """The terminal has gone."""
+        """The terminal was closed."""
         self._on_end_signal(signal.SIGHUP, None)
 
     def _force_exit(self, code: int) -> None:
@@ -141,7 +142,7 @@ class TerminalDriver(LinuxDriver):
     # -- keys
 
     def run_input_thread(self) -> None:
-        """As Textual's, but neither bytes that are no UTF-8 nor the terminal's end are errors."""
+        """Like Textual's, but neither invalid UTF-8 nor the terminal's end is an error."""
         parser = XTermParser(self._debug)
         shorten = PasteFilter()
         decode = getincrementaldecoder("utf-8")("replace").decode
@@ -174,11 +175,11 @@ class TerminalDriver(LinuxDriver):
         signal.signal(signal.SIGCONT, lambda *_: self._in_loop(self._retake))
 
     def stop(self, *, job: bool = False) -> None:
-        """Give the terminal back, stop, and take it again when told to go on.
+        """Restore the terminal, stop, and take it again when continued.
 
-        With `job` the whole job stops, as by the terminal's own ^Z: `make` or another parent would
-        wait for ever for an app that has stopped alone. Does nothing without a shell, as nobody
-        could tell us to go on.
+        With `job` the whole job stops, as with the terminal's own ^Z: `make` or another parent
+        would otherwise wait for ever for an app that has stopped alone. Does nothing without a
+        shell, as nobody could continue the process.
         """
         if not self._on:
             return
@@ -192,7 +193,7 @@ class TerminalDriver(LinuxDriver):
             self._take()
 
     def _retake(self) -> None:
-        """Stopped from outside, without a chance to give it back, and told to go on."""
+        """Stopped from outside, without a chance to restore the terminal, and continued."""
         if not self._on:
             return
         self._use_default_handlers(signal.SIGTSTP, signal.SIGCONT)
@@ -203,7 +204,7 @@ class TerminalDriver(LinuxDriver):
     def _take(self) -> None:
         self._wait_for_foreground()
         self._handle_stops()
-        self._must_signal_resume = True  # the app draws everything anew
+        self._must_signal_resume = True  # the app redraws everything
         self.start_application_mode()
 
     def _give_back(self) -> None:
@@ -211,7 +212,8 @@ class TerminalDriver(LinuxDriver):
         super().close()
 
     def _wait_for_foreground(self) -> None:
-        """In the background a change of the terminal, even to what it is, stops a process."""
+        """In the background, any change of the terminal, even to its present state, stops a
+        process."""
         with contextlib.suppress(termios.error):
             termios.tcsetattr(self.fileno, termios.TCSANOW, termios.tcgetattr(self.fileno))
 
@@ -221,7 +223,7 @@ class TerminalDriver(LinuxDriver):
             signal.signal(number, signal.SIG_DFL)
 
     def _in_loop(self, call: Callable[[], object]) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: it is over anyway
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the app has ended anyway
             self._loop.call_soon_threadsafe(call)
 
 
@@ -264,7 +266,7 @@ class PasteFilter:
 
 
 class TerminalApp(App[None]):
-    """An app in such a terminal, which ^Z leaves for the shell."""
+    """An app in such a terminal; ^Z suspends it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         # Not in a field that has an undo of its own on this key.
@@ -276,7 +278,7 @@ class TerminalApp(App[None]):
         self._cells = TerminalCells()
 
     def get_driver_class(self) -> type[Driver]:
-        """The one that gives the terminal back whatever happens."""
+        """Textual's driver, replaced by the one that always restores the terminal."""
         return TerminalDriver
 
     def _display(self, screen: "Screen[object]", renderable: "RenderableType | None") -> None:
@@ -299,20 +301,20 @@ class TerminalApp(App[None]):
         self._cells.forget()
 
     def on_driver_signal_resume(self) -> None:
-        """Back from the shell, to a terminal that shows nothing of this app."""
+        """Continued by the shell, in a terminal that shows nothing of this app."""
         self._cells.forget()
         self.refresh(layout=True)
 
     def action_suspend_process(self) -> None:
-        """Back to the shell until `fg`."""
+        """Suspend the app until `fg`."""
         if isinstance(self._driver, TerminalDriver):
             self._driver.stop(job=True)
 
 
 class _Output:
-    """Writes text to a terminal as UTF-8, which terminals take whatever the locale says.
+    """Writes text to a terminal as UTF-8, which terminals expect whatever the locale says.
 
-    `lost` is called once the terminal has gone; what is written then is dropped.
+    `lost` is called once the terminal was closed; later output is dropped.
     """
 
     def __init__(self, descriptor: int, lost: Callable[[], None]) -> None:
@@ -324,14 +326,14 @@ class _Output:
         while data:
             try:
                 data = data[os.write(self._descriptor, data) :]
-            except BlockingIOError:  # whoever shares the terminal has made it so
+            except BlockingIOError:  # a process that shares the terminal has made it so
                 select.select([], [self._descriptor], [])
             except OSError:
                 self._on_terminal_lost()
                 return
 
     def flush(self) -> None:
-        """Nothing is kept back."""
+        """Nothing is buffered."""
 
     def fileno(self) -> int:
         return self._descriptor

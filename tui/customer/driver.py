@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 from datetime import datetime
+from math import inf
 from typing import ClassVar
 
 from textual.app import ComposeResult, SystemCommand
@@ -11,7 +12,7 @@ from textual.content import Content
 from server.features.drivers.schemas import Point
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.client.meter import Pattern
-from tui.common.format import clock_time
+from tui.common.format import STATUS_LOOKS, clock_time
 from tui.common.map.basemap import Basemap, load_basemap
 from tui.common.map.geometry import Marker, Overlay
 from tui.common.map.widget import TownMap
@@ -21,7 +22,7 @@ from tui.common.tracking import format as tracking_format
 from tui.common.tracking.track import DriverTrack, driver_marker, lat_lng, lat_lngs
 from tui.common.tracking.tracker import DriverTracker
 from tui.customer.orders.feed import OrderFeed
-from tui.customer.orders.format import STATUS_LOOKS, arrival
+from tui.customer.orders.format import arrival
 from tui.customer.orders.model import OrderStore
 from tui.customer.orders.panel import OrdersPanel
 
@@ -68,6 +69,13 @@ class DriverPanel(Panel):
     def drop_connection(self) -> bool:
         """Drop the driver's stream, or the poll that replaces it."""
         return self.tracker is not None and self.tracker.drop_connection()
+
+    def worker_failed(self, group: str, message: str) -> None:
+        """Say it on the map too, where it was the tracker."""
+        super().worker_failed(group, message)
+        if group == self.TRACKER_GROUP and self.tracker is not None:
+            self.tracker.error, self._retry_at = message, inf
+            self.needs_redraw = True
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the command palette offers."""

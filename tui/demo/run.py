@@ -33,9 +33,14 @@ PARENT_SECONDS = 0.5
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit code; every process it starts has ended by then."""
     parser = argparse.ArgumentParser(prog="python -m tui.demo.run", description=__doc__)
-    parser.add_argument("--port", type=int, default=None, help="default: 8080, or any free one")
     parser.add_argument(
-        "--pace", type=float, default=1.0, help="of the kitchens; 2 takes twice as long"
+        "--port", type=int, default=None, help="the server's port (default: 8080, or any free one)"
+    )
+    parser.add_argument(
+        "--pace",
+        type=float,
+        default=1.0,
+        help="the kitchens' pace (default: 1; 2 takes twice as long)",
     )
     parser.add_argument(
         "--with-parent", action="store_true", help="end when the process that started this one does"

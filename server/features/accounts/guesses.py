@@ -18,7 +18,7 @@ class Guesses:
     """Counts wrong passwords by account and address, and by account for all strangers together.
 
     The first `free` and `free_of_strangers` cause no wait; 0 is no limit. A stranger is an address
-    that the account has not signed in from lately. Accounts that do not exist are counted too.
+    that the account has not logged in from lately. Accounts that do not exist are counted too.
     """
 
     def __init__(self, free: int, free_of_strangers: int) -> None:

@@ -6,6 +6,8 @@ import os
 import re
 import secrets
 import string
+import sys
+import threading
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +19,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from server.core.errors import unavailable
+from server.core.limits import FairQueue
 from server.features.accounts.schemas import normal
 
 ResultT = TypeVar("ResultT")
@@ -27,6 +30,8 @@ LANES = 1
 AT_ONCE = max(1, len(os.sched_getaffinity(0)) - 1) if hasattr(os, "sched_getaffinity") else 1
 """Hashes computed at a time: each takes 19 MiB and about 30 ms of a core. Where there are several
 cores, one is left for everything else."""
+NICENESS = 10
+"""Of the threads that hash: the event loop's thread has priority where they share a core."""
 WAITING = 500
 """Hashes that may wait, which takes a few seconds."""
 PRODUCT = "tiffin"
@@ -72,11 +77,17 @@ def _common() -> frozenset[str]:
 
 
 class Passwords:
-    """Hashes and verifies. Every method raises Problem 503 where too many wait already."""
+    """Hashes and verifies, for one `key` after the other: one that logs in a hundred times at once
+    delays others by one hash. Every method raises Problem 503 where too many wait already.
+    """
 
     def __init__(self) -> None:
         self._hasher = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES)
-        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="password")
+        self._threads = ThreadPoolExecutor(
+            AT_ONCE, thread_name_prefix="password", initializer=_lower_priority
+        )
+        self._free = AT_ONCE
+        self._queue: FairQueue[asyncio.Future[None]] = FairQueue()
         self._waiting = 0
         self._decoy = _decoy()
 
@@ -84,28 +95,28 @@ class Passwords:
         """Stop the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def hash(self, password: str) -> str:
+    async def hash(self, password: str, key: str = "") -> str:
         """The hash to store, with its parameters and its own salt."""
-        return await self._run(lambda: self._hasher.hash(normal(password)))
+        return await self._run(key, lambda: self._hasher.hash(normal(password)))
 
-    async def verify(self, hashed: str | None, password: str) -> bool:
+    async def verify(self, hashed: str | None, password: str, key: str = "") -> bool:
         """Whether it is the hashed one.
 
         Without a hash, as there is no account, it is False after the same time, which so reveals
         nothing.
         """
-        right = await self._run(lambda: self._matches(hashed or self._decoy, password))
+        right = await self._run(key, lambda: self._matches(hashed or self._decoy, password))
         return right and hashed is not None
 
-    async def renewed(self, hashed: str, password: str) -> str | None:
+    async def renewed(self, hashed: str, password: str, key: str = "") -> str | None:
         """A new hash of a password that is right; None where the stored one has today's parameters
         and is of the normal form.
         """
         if not self._hasher.check_needs_rehash(hashed):
             given = normal(password)
-            if given == password or await self._run(lambda: self._equals(hashed, given)):
+            if given == password or await self._run(key, lambda: self._equals(hashed, given)):
                 return None
-        return await self.hash(password)
+        return await self.hash(password, key)
 
     def _matches(self, hashed: str, password: str) -> bool:
         """Before passwords were normalised they were hashed as they were typed."""
@@ -118,14 +129,46 @@ class Passwords:
         except (VerificationError, InvalidHashError):
             return False
 
-    async def _run(self, work: Callable[[], ResultT]) -> ResultT:
+    async def _run(self, key: str, work: Callable[[], ResultT]) -> ResultT:
         if self._waiting >= AT_ONCE + WAITING:
             raise unavailable("Too many people are logging in at this moment. Try again.", 3)
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            await self._turn(key)
+            try:
+                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            finally:
+                self._end_turn()
         finally:
             self._waiting -= 1
+
+    async def _turn(self, key: str) -> None:
+        """Wait until a thread is free and it is this key's turn."""
+        if self._free:
+            self._free -= 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.put(key, turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():
+                self._end_turn()
+            raise
+
+    def _end_turn(self) -> None:
+        while self._queue:
+            turn = self._queue.get()
+            if not turn.done():  # else its caller has gone
+                turn.set_result(None)
+                return
+        self._free += 1
+
+
+def _lower_priority() -> None:
+    """Only on Linux do threads have a priority of their own."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def _decoy() -> str:

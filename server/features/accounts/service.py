@@ -10,7 +10,7 @@ from pydantic import Secret, ValidationError
 
 from server.core.auth import AccessTokens, Identity
 from server.core.clock import now
-from server.core.database import Database, Transaction
+from server.core.database import Database
 from server.core.errors import (
     Problem,
     conflict,
@@ -22,6 +22,7 @@ from server.core.errors import (
 from server.core.ids import new_id
 from server.core.lifecycle import Component
 from server.core.limits import RateLimit
+from server.core.transaction import Transaction
 from server.features.accounts import store
 from server.features.accounts.guesses import Guesses
 from server.features.accounts.passwords import Passwords, fault_of
@@ -43,7 +44,7 @@ from server.realtime.log import EventLog
 from server.settings import Settings
 
 REMEMBERED = timedelta(days=30)
-"""How long an address that an account has signed in from counts as known."""
+"""How long an address that an account has logged in from counts as known."""
 ADDRESSES = 20
 """Known addresses that are remembered for an account."""
 
@@ -114,7 +115,7 @@ class AccountService(Component):
         self._registrations.consume(origin.key)
         self._taken.consume(origin.key)
         try:
-            password_hash = await self.passwords.hash(password)
+            password_hash = await self.passwords.hash(password, origin.key)
 
             async def fn(tx: Transaction) -> Session:
                 account = NewAccount(
@@ -142,9 +143,8 @@ class AccountService(Component):
         folded = stored_form(email)
         while True:
             stored, known = await self._by_email(folded, origin.key) if folded else (None, False)
-            verify = partial(
-                self.passwords.verify, stored.password_hash if stored else None, password
-            )
+            hashed = stored.password_hash if stored else None
+            verify = partial(self.passwords.verify, hashed, password, origin.key)
             right = await self._guesses.check(folded or email, origin.key, known, verify)
             if stored is None or not right:
                 raise unauthorized("The e-mail or the password is wrong.", kind="credentials")
@@ -154,7 +154,7 @@ class AccountService(Component):
 
     async def _log_in(self, stored: StoredAccount, password: str, origin: Origin) -> Session | None:
         """None where the password was changed since it was read, and has to be verified again."""
-        replacement = await self.passwords.renewed(stored.password_hash, password)
+        replacement = await self.passwords.renewed(stored.password_hash, password, origin.key)
 
         async def fn(tx: Transaction) -> Session | None:
             current = await store.account_by_id(tx, stored.account.id)
@@ -239,7 +239,7 @@ class AccountService(Component):
         stored = await self._confirmed(who, "current_password", change.current_password)
         new = change.new_password.get_secret_value()
         _check(["new_password"], new, stored.account.email)
-        replacement = await self.passwords.hash(new)
+        replacement = await self.passwords.hash(new, who.account_id)
 
         async def fn(tx: Transaction) -> None:
             await self._mine(tx, who)
@@ -268,14 +268,15 @@ class AccountService(Component):
     async def _confirmed(self, who: Identity, field: str, password: Secret[str]) -> StoredAccount:
         """The caller's account, if that is its password. Raises Problem 422 about `field`, 429."""
         stored = await self._database.read(lambda tx: self._mine(tx, who))
-        verify = partial(self.passwords.verify, stored.password_hash, password.get_secret_value())
-        # Counted by session: guesses made elsewhere do not delay the owner, who is signed in.
+        given = password.get_secret_value()
+        verify = partial(self.passwords.verify, stored.password_hash, given, who.account_id)
+        # Counted by session: guesses made elsewhere do not delay the owner, who is logged in.
         if not await self._guesses.check(f"session {who.session_id}", "", True, verify):
             raise invalid([field], "This is not the current password.")
         return stored
 
     async def _by_email(self, folded: str, address: str) -> tuple[StoredAccount | None, bool]:
-        """The account of that e-mail, and whether it has signed in from that address lately.
+        """The account of that e-mail, and whether it has logged in from that address lately.
 
         An e-mail without an account takes the same queries, and so as long.
         """
@@ -341,7 +342,7 @@ async def add_account(tx: Transaction, new: NewAccount) -> Account:
 async def add_employee(
     database: Database, email: str, password: str, name: str, restaurant_id: str
 ) -> str:
-    """Make an employee's account; gives its id. Raises Problem 422, 409."""
+    """Make an employee's account; returns its id. Raises Problem 422, 409."""
     try:
         given = Registration(email=email, password=Secret(password), name=name)
     except ValidationError as error:
@@ -374,5 +375,5 @@ async def any_account(tx: Transaction) -> bool:
 
 
 async def drop_expired(tx: Transaction, at: datetime) -> int:
-    """Delete sessions, refresh tokens and addresses that have expired; gives how many."""
+    """Delete sessions, refresh tokens and addresses that have expired; returns how many."""
     return await store.drop_expired(tx, at) + await store.drop_addresses(tx, at - REMEMBERED)

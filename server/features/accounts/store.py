@@ -8,8 +8,8 @@ from typing import Any
 
 from server.core import pages
 from server.core.clock import from_text, to_text
-from server.core.database import Transaction
 from server.core.queries import Row, load_queries
+from server.core.transaction import Transaction
 from server.features.accounts.schemas import Account, ActiveSession, Role
 from server.features.shared.schemas import Address
 
@@ -227,12 +227,12 @@ async def prolong_session(
 
 
 async def delete_session(tx: Transaction, session_id: str) -> str | None:
-    """Delete it with its tokens; gives its account's id, or None."""
+    """Delete it with its tokens; returns its account's id, or None."""
     return _text(await _queries.delete_session(tx, id=session_id))
 
 
 async def delete_sessions(tx: Transaction, account_id: str, kept: str = "") -> Sequence[str]:
-    """Delete the account's sessions except `kept`; gives their ids."""
+    """Delete the account's sessions except `kept`; returns their ids."""
     rows = await _queries.delete_other_sessions(tx, account_id=account_id, kept=kept)
     return [row["id"] for row in rows]
 
@@ -240,7 +240,7 @@ async def delete_sessions(tx: Transaction, account_id: str, kept: str = "") -> S
 async def delete_oldest_sessions(
     tx: Transaction, account_id: str, new: str, most: int
 ) -> Sequence[str]:
-    """Delete the sessions beyond `most` that were longest not used; gives their ids."""
+    """Delete the sessions beyond `most` that were longest not used; returns their ids."""
     rows = await _queries.delete_oldest_sessions(
         tx, account_id=account_id, new=new, others=most - 1, many=MANY
     )
@@ -288,13 +288,13 @@ async def token(tx: Transaction, digest: str) -> StoredToken | None:
 async def remember_address(
     tx: Transaction, account_id: str, address: str, at: datetime, kept: int
 ) -> None:
-    """Store that the account has signed in from there; the newest `kept` addresses are kept."""
+    """Store that the account has logged in from there; the newest `kept` addresses are kept."""
     await _queries.remember_address(tx, account_id=account_id, address=address, seen_at=to_text(at))
     await _queries.drop_older_addresses(tx, account_id=account_id, kept=kept)
 
 
 async def knows_address(tx: Transaction, account_id: str, address: str, since: datetime) -> bool:
-    """Whether the account has signed in from there since then."""
+    """Whether the account has logged in from there since then."""
     found = await _queries.knows_address(
         tx, account_id=account_id, address=address, since=to_text(since)
     )
@@ -302,13 +302,13 @@ async def knows_address(tx: Transaction, account_id: str, address: str, since: d
 
 
 async def drop_addresses(tx: Transaction, since: datetime) -> int:
-    """Delete addresses from which nobody has signed in since then; gives how many."""
+    """Delete addresses from which nobody has logged in since then; returns how many."""
     dropped: int = await _queries.drop_addresses_before(tx, since=to_text(since))
     return dropped
 
 
 async def drop_expired(tx: Transaction, at: datetime) -> int:
-    """Delete tokens and sessions that have expired; gives how many."""
+    """Delete tokens and sessions that have expired; returns how many."""
     tokens: int = await _queries.drop_expired_tokens(tx, now=to_text(at))
     sessions: int = await _queries.drop_expired_sessions(tx, now=to_text(at))
     return tokens + sessions

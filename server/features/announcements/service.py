@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 from server.core import pages
 from server.core.auth import Identity
 from server.core.clock import now
-from server.core.database import Database, Transaction
+from server.core.database import Database
 from server.core.errors import forbidden, invalid, not_found
 from server.core.idempotency import KeyedRequest, once
 from server.core.ids import new_id
+from server.core.transaction import Transaction
 from server.features.accounts.schemas import Role
 from server.features.accounts.service import AccountService
 from server.features.announcements import store
@@ -189,7 +190,7 @@ class AnnouncementService:
             await self._log.rewrite(tx, announcement_id, _without_author)
 
     async def drop_gone(self, before: datetime) -> int:
-        """Remove what was withdrawn or expired before that time; gives how many."""
+        """Remove what was withdrawn or expired before that time; returns how many."""
 
         async def fn(tx: Transaction) -> int:
             gone = await store.drop_gone(tx, before)

@@ -6,8 +6,8 @@ from typing import Any
 
 from server.core import pages
 from server.core.clock import from_text, to_text
-from server.core.database import Transaction
 from server.core.queries import Row, load_queries
+from server.core.transaction import Transaction
 from server.features.announcements.schemas import Announcement, ReadAnnouncement
 
 _queries = load_queries(__file__)
@@ -108,7 +108,7 @@ async def withdraw(tx: Transaction, announcement_id: str, at: datetime) -> bool:
 async def acknowledge(
     tx: Transaction, announcement_id: str, account_id: str, at: datetime
 ) -> int | None:
-    """Note that this account has seen it; gives how many have, None where it had been noted."""
+    """Note that this account has seen it; returns how many have, None where it had been noted."""
     added: int = await _queries.insert_ack(
         tx, id=announcement_id, account_id=account_id, at=to_text(at)
     )
@@ -118,7 +118,7 @@ async def acknowledge(
 
 
 async def forget_acks(tx: Transaction, account_id: str) -> dict[str, int]:
-    """Forget what that account has acknowledged; gives how many others have, by announcement."""
+    """Forget what that account has acknowledged; returns how many others have, by announcement."""
     rows = await _queries.delete_acks_of(tx, account_id=account_id)
     return {
         row["announcement_id"]: int(
@@ -129,11 +129,11 @@ async def forget_acks(tx: Transaction, account_id: str) -> dict[str, int]:
 
 
 async def rename_author(tx: Transaction, author_id: str, name: str) -> list[str]:
-    """Put another name under what that account has announced; gives the ids."""
+    """Put another name under what that account has announced; returns the ids."""
     rows = await _queries.rename_author(tx, author_id=author_id, name=name)
     return [row["id"] for row in rows]
 
 
 async def drop_gone(tx: Transaction, before: datetime) -> list[str]:
-    """Remove what was withdrawn or expired before that time; gives the ids."""
+    """Remove what was withdrawn or expired before that time; returns the ids."""
     return [row["id"] for row in await _queries.drop_gone(tx, before=to_text(before))]

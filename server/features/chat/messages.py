@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from server.core import pages
 from server.core.auth import Identity
 from server.core.clock import now, to_text
-from server.core.database import Database, Transaction
+from server.core.database import Database
 from server.core.errors import invalid
 from server.core.limits import RateLimit
+from server.core.transaction import Transaction
 from server.features.accounts.schemas import Role
 from server.features.accounts.service import actor
 from server.features.chat import store

@@ -55,7 +55,7 @@ class Participant:
         self._rooms.messages.count(self._identity, size)
 
     async def handle(self, frame: ClientFrame) -> ChatMessage | None:
-        """Act on a client's frame; gives its message, if it is one.
+        """Act on a client's frame; returns its message, if it is one.
 
         Raises Problem 404, 409, 422, 429, 503.
         """

@@ -43,7 +43,7 @@ class SocketIoChat:
         server.on("leave", self.leave)
 
     async def join(self, session: Session, sent: Any) -> Mapping[str, Any]:
-        """Enter a room, or enter it again from another cursor; gives the `cursor` it begins at."""
+        """Enter a room, or again from another cursor; returns the `cursor` it begins at."""
         wanted = _parse(JoinRoom, sent)
         chat_id = wanted.chat_id
         await session.leave(chat_id)
@@ -76,7 +76,7 @@ class SocketIoChat:
                 del self._participants[session.sid, chat_id]
 
     async def message(self, session: Session, sent: Any) -> Mapping[str, Any]:
-        """A message; gives its `cursor`, also where it had been sent before.
+        """A message; returns its `cursor`, also where it had been sent before.
 
         It may come before a `join`: stock clients send their buffer as soon as they reconnect.
         """

@@ -7,8 +7,8 @@ from typing import Any
 
 from server.core import pages
 from server.core.clock import from_text, to_text
-from server.core.database import Transaction
 from server.core.queries import Row, load_queries
+from server.core.transaction import Transaction
 from server.features.chat.schemas import Chat, ChatOrder, ChatStatus, LastMessage, Unread
 from server.features.shared.schemas import Actor
 
@@ -289,7 +289,7 @@ async def expired_leases(tx: Transaction, at: datetime) -> list[str]:
 
 
 async def drop_expired_lease(tx: Transaction, process: str, at: datetime, limit: int) -> list[str]:
-    """Empty at most `limit` rooms of a process whose lease has expired; gives these rooms.
+    """Empty at most `limit` rooms of a process whose lease has expired; returns these rooms.
 
     With the last of them the lease goes. Where the lease holds again, nothing is changed.
     """

@@ -2,9 +2,9 @@
 
 from server.core.auth import Identity
 from server.core.clock import now
-from server.core.database import Transaction
 from server.core.errors import Problem, conflict, invalid
 from server.core.ids import new_id
+from server.core.transaction import Transaction
 from server.features.accounts.service import AccountService, actor
 from server.features.orders.schemas import (
     Order,

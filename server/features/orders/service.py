@@ -7,10 +7,11 @@ from datetime import datetime
 
 from server.core import pages
 from server.core.auth import Identity
-from server.core.database import Database, Transaction
+from server.core.database import Database
 from server.core.errors import Problem, conflict, not_found, reset
 from server.core.idempotency import KeyedRequest, once
 from server.core.limits import check_day
+from server.core.transaction import Transaction
 from server.features.accounts.schemas import Role
 from server.features.accounts.service import AccountService
 from server.features.orders import store

@@ -6,8 +6,8 @@ from typing import Any
 
 from server.core.auth import Identity
 from server.core.clock import now
-from server.core.database import Transaction
 from server.core.errors import Problem, conflict, invalid
+from server.core.transaction import Transaction
 from server.features.accounts.schemas import Role
 from server.features.accounts.service import actor
 from server.features.orders.schemas import (

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from server.core.auth import Identity
-from server.core.database import Database, Transaction
+from server.core.database import Database
 from server.core.errors import conflict, invalid, not_found
+from server.core.transaction import Transaction
 from server.features.restaurants import store
 from server.features.restaurants.schemas import (
     Driver,
@@ -139,7 +140,7 @@ async def restaurant_named(database: Database, name: str) -> str:
 
 
 async def add_restaurant(database: Database, new: NewRestaurant) -> str:
-    """Add a restaurant; gives its id. Raises Problem 409 where the name is taken."""
+    """Add a restaurant; returns its id. Raises Problem 409 where the name is taken."""
 
     async def fn(tx: Transaction) -> str:
         if await store.id_of(tx, new.name):
@@ -157,7 +158,7 @@ async def set_radius(database: Database, restaurant_id: str, metres: int) -> Non
 async def add_driver(
     database: Database, restaurant_id: str, name: str, vehicle: str, phone: str | None
 ) -> str:
-    """Add a driver; gives their id."""
+    """Add a driver; returns their id."""
     return await database.write(
         lambda tx: store.add_driver(tx, restaurant_id, name, vehicle, phone)
     )

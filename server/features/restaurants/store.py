@@ -1,9 +1,9 @@
 """Restaurants, dishes and drivers: rows in and out."""
 
 from server.core.clock import now, to_text
-from server.core.database import Transaction
 from server.core.ids import new_id
 from server.core.queries import load_queries
+from server.core.transaction import Transaction
 from server.features.restaurants.schemas import (
     Driver,
     MenuItem,
@@ -43,7 +43,7 @@ async def id_of(tx: Transaction, name: str) -> str | None:
 
 
 async def add_restaurant(tx: Transaction, new: NewRestaurant) -> str:
-    """Insert a restaurant; gives its id."""
+    """Insert a restaurant; returns its id."""
     restaurant_id = new_id("rst")
     await _queries.insert_restaurant(tx, id=restaurant_id, **new.model_dump())
     return restaurant_id
@@ -71,7 +71,7 @@ async def menu_length(tx: Transaction, restaurant_id: str) -> int:
 
 
 async def add_menu_item(tx: Transaction, restaurant_id: str, new: NewMenuItem) -> str:
-    """A dish at the menu's end; gives its id."""
+    """A dish at the menu's end; returns its id."""
     item_id = new_id("dish")
     await _queries.insert_menu_item(
         tx,
@@ -127,7 +127,7 @@ async def driver(tx: Transaction, restaurant_id: str, driver_id: str) -> Driver 
 async def add_driver(
     tx: Transaction, restaurant_id: str, name: str, vehicle: str, phone: str | None
 ) -> str:
-    """A new driver; gives their id."""
+    """A new driver; returns their id."""
     driver_id = new_id("drv")
     await _queries.insert_driver(
         tx, id=driver_id, restaurant_id=restaurant_id, name=name, vehicle=vehicle, phone=phone

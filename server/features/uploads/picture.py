@@ -88,7 +88,7 @@ def read_picture(path: Path) -> Image.Image:
 
 
 def save_picture(picture: Image.Image, path: Path) -> str:
-    """Write it as a PNG where it has transparency, else as a JPEG; gives the media type."""
+    """Write it as a PNG where it has transparency, else as a JPEG; returns the media type."""
     if picture.mode == "RGBA":
         picture.save(path, "PNG", compress_level=3)
         return "image/png"

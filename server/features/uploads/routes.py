@@ -73,7 +73,7 @@ async def delete_upload(request: web.Request, id: Id) -> None:
 
 @router.route("GET", "/uploads/{id}/original", roles=ANY_ROLE, media=PHOTO_TYPES, empty=EMPTY)
 async def get_original(request: web.Request, id: Id) -> web.StreamResponse:
-    """The photo, for its owner, and for anyone signed in while it is a dish's photo or an avatar.
+    """The photo, for its owner, and for anyone logged in while it is a dish's photo or an avatar.
 
     As it was sent until it is done; after that upright, smaller and without its metadata.
     """

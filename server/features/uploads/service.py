@@ -11,7 +11,7 @@ from pathlib import Path
 from server.core import pages
 from server.core.auth import Identity
 from server.core.clock import now
-from server.core.database import Database, Transaction
+from server.core.database import Database
 from server.core.errors import (
     Problem,
     conflict,
@@ -24,6 +24,7 @@ from server.core.errors import (
 from server.core.idempotency import KeyedRequest, once, stored_answer
 from server.core.ids import new_id
 from server.core.routing import PREFIX
+from server.core.transaction import Transaction
 from server.features.accounts.schemas import Role
 from server.features.accounts.service import AccountService
 from server.features.restaurants.service import RestaurantService
@@ -127,7 +128,7 @@ class UploadService:
     async def accept(
         self, identity: Identity, new: NewUpload, file: ReceivedFile, key: str | None
     ) -> tuple[AcceptedUpload, int]:
-        """Queue the photo; gives the upload and how many seconds it will probably take.
+        """Queue the photo; returns the upload and how many seconds it will probably take.
 
         With an Idempotency-Key, sending it again gives the same upload. Raises Problem 403, 409,
         413, 415, 422, 429, 503.

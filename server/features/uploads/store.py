@@ -6,8 +6,8 @@ from datetime import datetime
 
 from server.core import pages
 from server.core.clock import from_text, to_text
-from server.core.database import Transaction
 from server.core.queries import Row, load_queries
+from server.core.transaction import Transaction
 from server.features.uploads.schemas import UploadPurpose, UploadStatus
 
 _queries = load_queries(__file__)
@@ -257,7 +257,7 @@ async def requeue(
 
 
 async def set_shown(tx: Transaction, one: StoredUpload) -> list[StoredUpload] | None:
-    """Show it; gives those that are no longer shown, None where a newer one is shown already."""
+    """Show it; returns those that are no longer shown, None where a newer one is shown already."""
     target = {
         "id": one.id,
         "purpose": one.purpose.value,
@@ -312,7 +312,7 @@ async def old_originals(
 
 
 async def drop_originals(tx: Transaction, ids: Sequence[str], at: datetime) -> list[str]:
-    """Mark their originals as removed; gives the names of the blobs."""
+    """Mark their originals as removed; returns the names of the blobs."""
     rows = [await _queries.drop_original(tx, id=one, now=to_text(at)) for one in ids]
     return [row["original_blob"] for row in rows if row]
 

@@ -16,8 +16,10 @@ import aiosqlite
 import pytest
 
 from server.core import database as database_module
-from server.core.database import Database, Transaction, public_request
+from server.core.database import Database, public_request
 from server.core.errors import Problem
+from server.core.file_lock import FileLock
+from server.core.transaction import Transaction
 from support.waiting import wait_until
 
 Fn = Callable[[Transaction], Awaitable[str]]
@@ -231,7 +233,9 @@ async def test_a_failing_database_says_so_until_a_commit_succeeds(
     await wait_until(well, 5)
     told = [json.loads(line) for line in logged.getvalue().splitlines()]
     # Once an outage, and not with each write of it.
-    assert [one["level"] for one in told if one["logger"].endswith("database")] == ["ERROR", "INFO"]
+    assert [
+        one["level"] for one in told if one["logger"].endswith(("database", "transaction"))
+    ] == ["ERROR", "INFO"]
 
 
 async def test_a_transaction_inside_a_transaction_raises(database: Database) -> None:
@@ -364,7 +368,10 @@ async def test_a_waiting_read_of_a_cancelled_caller_is_not_run(database: Databas
     assert began == ["holds"] * database_module.READERS + ["stays"]
 
 
-async def test_reads_without_a_token_do_not_delay_others(database: Database) -> None:
+async def test_reads_without_a_token_do_not_delay_others(database_path: Path) -> None:
+    public_reads = database_module.READERS - 1
+    database = Database(database_path, public_reads)
+    await database.open()
     began: list[str] = []
     free = threading.Event()
 
@@ -379,13 +386,14 @@ async def test_reads_without_a_token_do_not_delay_others(database: Database) -> 
 
     crowd = [asyncio.create_task(read("public", True)) for _ in range(50)]
     try:
-        await wait_until(lambda: len(began) == database_module.PUBLIC_READERS)
+        await wait_until(lambda: len(began) == public_reads)
         async with asyncio.timeout(10):
             await read("known", False)
-        assert began == ["public"] * database_module.PUBLIC_READERS + ["known"]
+        assert began == ["public"] * public_reads + ["known"]
     finally:
         free.set()
         await asyncio.gather(*crowd)
+        await database.close()
     assert len(began) == 51
 
 
@@ -438,6 +446,49 @@ async def test_a_lock_held_elsewhere_is_a_503_within_its_bound(
         holder.stdout.close()
     assert await database.write(keep("afterwards")) == "afterwards"
     assert set(stored(database_path)) == {"afterwards"}
+
+
+async def test_a_process_that_keeps_the_turn_to_write_is_a_503_within_the_bound(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "BUSY_SECONDS", 0.2)
+    other = FileLock(database.path)
+    other.acquire(1)
+    for _ in range(2):
+        with pytest.raises(Problem):
+            await database.write(keep("late"))
+    assert "another process" in await database.state()
+    other.release()
+    for name in ("one", "two"):  # what came too late is used, and given back
+        assert await database.write(keep(name)) == name
+        other.acquire(1)
+        other.release()
+    other.close()
+    assert set(stored(database.path)) == {"one", "two"}
+
+
+async def test_processes_that_share_a_file_write_in_turns(
+    database: Database, open_database: Any
+) -> None:
+    other: Database = await open_database()
+    busy, turns = True, 0
+
+    async def write_all_the_time() -> None:
+        nonlocal turns
+        while busy:
+            await other.write(keep(f"other {turns}"))
+            turns += 1
+
+    crowd = asyncio.create_task(write_all_the_time())
+    await wait_until(lambda: turns > 2)
+    waits = []
+    for i in range(30):
+        before = turns
+        await database.write(keep(f"ours {i}"))
+        waits.append(turns - before)
+    busy = False
+    await crowd
+    assert max(waits) <= 5, waits  # SQLite's own waiting lets dozens pass
 
 
 async def test_a_full_disk_fails_the_whole_batch_and_nothing_hangs(database: Database) -> None:

@@ -79,7 +79,10 @@ async def test_a_demo_refuses_a_database_with_other_accounts(data_dir: Path) -> 
 
 
 async def test_a_demos_accounts_and_sessions_end_with_it(data_dir: Path) -> None:
-    async with running_server(settings_for(data_dir, demo=True)) as demo, Rest(demo.url) as nobody:
+    async with (
+        running_server(settings_for(data_dir, demo=True), copied=False) as demo,
+        Rest(demo.url) as nobody,
+    ):
         email, password = next(iter(accounts_in(data_dir).items()))
         people = [
             await nobody.another().demo("customer"),
@@ -106,7 +109,7 @@ async def test_every_demo_has_its_own_passwords(data_dir: Path, tmp_path: Path) 
     for folder in folders:
         for _ in range(2):  # a second start keeps them
             async with (
-                running_server(settings_for(folder, demo=True)) as server,
+                running_server(settings_for(folder, demo=True), copied=False) as server,
                 Rest(server.url) as nobody,
             ):
                 found = accounts_in(folder)
@@ -122,7 +125,7 @@ async def test_every_demo_has_its_own_passwords(data_dir: Path, tmp_path: Path) 
 async def test_accounts_of_an_earlier_demo_are_marked_and_lose_its_password(
     data_dir: Path,
 ) -> None:
-    async with running_server(settings_for(data_dir, demo=True)) as server:
+    async with running_server(settings_for(data_dir, demo=True), copied=False) as server:
         autopilots = accounts_in(data_dir)
         async with Rest(server.url) as guest:
             await guest.register("robin@guests.tiffin.example")
@@ -134,7 +137,10 @@ async def test_accounts_of_an_earlier_demo_are_marked_and_lose_its_password(
         f"UPDATE accounts SET password_hash = '{published}' WHERE email LIKE '%tiffin.example';"
         "DELETE FROM migrations WHERE name LIKE '%demo_accounts%';",
     )
-    async with running_server(settings_for(data_dir, demo=True)) as demo, Rest(demo.url) as nobody:
+    async with (
+        running_server(settings_for(data_dir, demo=True), copied=False) as demo,
+        Rest(demo.url) as nobody,
+    ):
         for email in ("maya@tiffin.example", KITCHEN):
             body = {"email": email, "password": PUBLISHED}
             (await nobody.post("/auth/login", body)).must(401)
@@ -161,9 +167,9 @@ def test_only_the_owner_can_read_the_data_folder(data_dir: Path, start_server: S
 
 async def test_a_demo_that_cannot_write_its_accounts_file_still_runs(data_dir: Path) -> None:
     path = data_dir / "demo-accounts.json"
-    async with running_server(settings_for(data_dir, demo=True)):
+    async with running_server(settings_for(data_dir, demo=True), copied=False):
         written = path.stat().st_mtime_ns
-    async with running_server(settings_for(data_dir, demo=True)):
+    async with running_server(settings_for(data_dir, demo=True), copied=False):
         assert path.stat().st_mtime_ns == written  # an unchanged file is not written again
     path.unlink()
     path.mkdir()

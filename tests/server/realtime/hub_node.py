@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from server.core.database import Database, Transaction
+from server.core.database import Database
 from server.core.migrate import migrate
+from server.core.transaction import Transaction
 from server.realtime.broker import Broker, MemoryBroker
 from server.realtime.event import Cursor, Event
 from server.realtime.hub import Hub

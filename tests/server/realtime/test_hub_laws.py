@@ -12,8 +12,9 @@ from hub_node import ListSink, Node
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.core.database import Database, Transaction
+from server.core.database import Database
 from server.core.migrate import migrate
+from server.core.transaction import Transaction
 from server.realtime import log_topic, topic
 from server.realtime.event import Cursor, Event
 from server.realtime.hub import Hub

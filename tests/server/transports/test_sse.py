@@ -12,7 +12,7 @@ import uvloop
 from held_app import TOPIC, HeldApp, OpenApp
 
 from server.core.auth import Claims, Identity
-from server.core.database import Transaction
+from server.core.transaction import Transaction
 from server.transports import outlet, sse
 from server.transports.connections import AUTH_TOPIC
 from support.waiting import wait_until

@@ -1,4 +1,4 @@
-"""A server with faults to order, and a session signed in to it."""
+"""A server with faults to order, and a session logged in to it."""
 
 from collections.abc import AsyncIterator
 
@@ -26,7 +26,7 @@ def wire() -> Wire:
 
 @pytest.fixture
 async def session(faulty: FaultyServer, wire: Wire) -> AsyncIterator[Session]:
-    """A session that is signed in and remembers nothing."""
+    """A session that is logged in and remembers nothing."""
     session = Session(faulty.url, wire)
     await session.log_in("ana@example.com", "correct horse")
     yield session

@@ -1,4 +1,4 @@
-"""A window for `test_token_store.py`: a process that renews a sign-in it shares with others."""
+"""A window for `test_token_store.py`: a process that renews a session it shares with others."""
 
 import asyncio
 import sys

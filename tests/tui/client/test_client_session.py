@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from faulty_server import FaultyServer, problem
+from faulty_server import FaultyServer, for_ever, open_stream, problem
 
 from server.features.accounts.schemas import ProfileChange
 from support.waiting import wait_until
+from tui.common.client import http
 from tui.common.client.meter import Pattern, State, Wire
 from tui.common.client.session import ApiError, Session, SignedOut, Unreachable
+from tui.common.client.sse import EventStream
 from tui.common.client.token_store import TokenStore
 
 HELLO = b'{"hello": "there"}'
@@ -73,6 +75,49 @@ async def test_sizes_are_those_on_the_wire(wire: Wire) -> None:
     assert meter.bytes == 2 * len(answer)
     await session.close()
     server.close()
+
+
+async def test_requests_that_are_sent_together_share_two_connections(
+    faulty: FaultyServer, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Streams have their own; and two that are stuck hold up nobody for long."""
+    monkeypatch.setattr(http, "SHARE_SECONDS", 30.0)
+    stuck, connections = asyncio.Event(), set[object]()
+
+    async def stream_of(request: web.Request) -> web.StreamResponse:
+        connections.add(request.transport)
+        response = await open_stream(faulty, request)
+        await for_ever()
+        return response
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        connections.add(request.transport)
+        await asyncio.sleep(0.02)
+        return web.json_response({})
+
+    async def wait(_: web.Request) -> web.StreamResponse:
+        await stuck.wait()
+        return web.json_response({})
+
+    for path, handler in (("/stream", stream_of), ("/quick", answer), ("/stuck", wait)):
+        faulty.on("GET", path, handler)
+    session = Session(faulty.url, wire)
+    await session.log_in("ana@example.com", "correct horse")
+    streams = [EventStream(session, "/stream", Wire().meter("s", Pattern.SSE)) for _ in range(2)]
+    readers = [asyncio.create_task(anext(stream)) for stream in streams]
+    await asyncio.gather(*(session.request("GET", "/quick") for _ in range(12)))
+    await wait_until(lambda: faulty.count("GET", "/stream") == 2)
+    assert len(connections) <= 4
+
+    slow = [asyncio.create_task(session.request("GET", "/stuck")) for _ in range(2)]
+    await wait_until(lambda: faulty.count("GET", "/stuck") == 2)
+    monkeypatch.setattr(http, "SHARE_SECONDS", 0.05)
+    assert (await session.request("GET", "/quick")).status == 200
+    stuck.set()
+    await asyncio.gather(*slow)
+    for reader in readers:
+        reader.cancel()
+    await session.close()
 
 
 async def test_only_the_fields_that_were_set_travel(faulty: FaultyServer, session: Session) -> None:

@@ -126,7 +126,7 @@ async def test_a_map_that_is_none_is_said_in_words(faulty: FaultyServer, session
         return problem(500)
 
     faulty.on("GET", "/map", no_map)
-    with pytest.raises(Unreachable, match="no map that this version understands"):
+    with pytest.raises(Unreachable, match="not a map that this version understands"):
         await Api(session).town_map()
     faulty.on("GET", "/map", broken)
     with pytest.raises(ApiError):

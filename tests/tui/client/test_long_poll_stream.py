@@ -11,7 +11,7 @@ from faulty_server import FaultyServer, for_ever, problem
 from server.features.orders.schemas import STEPS, OrderStatus
 from support.waiting import wait_until
 from tui.common.client import retry
-from tui.common.client.long_polling import EventPoll, StatusPoll
+from tui.common.client.long_polling import EventPoll, OrdersPoll, StatusPoll
 from tui.common.client.meter import Meter, Pattern, State, Wire
 from tui.common.client.retry import Backoff
 from tui.common.client.session import ApiError, Session
@@ -150,23 +150,28 @@ async def test_a_server_that_does_not_hold_is_not_hammered(
     reading.cancel()
 
 
-async def test_pages_without_events_are_not_asked_for_again_at_once(
-    faulty: FaultyServer, session: Session, meter: Meter
+async def test_pages_with_nothing_on_them_are_not_asked_for_again_at_once(
+    faulty: FaultyServer, session: Session, wire: Wire
 ) -> None:
     pages = 0
 
     async def answer(_: web.Request) -> web.Response:
         nonlocal pages
         pages += 1
-        return web.json_response({"events": [], "cursor": f"c-{pages}"})
+        return web.json_response({"events": [], "items": [], "next": None, "cursor": f"c-{pages}"})
 
     faulty.on("GET", "/log/events", answer)
-    async with EventPoll(session, "/log/events", meter, "c-0") as poll:
-        reading = asyncio.create_task(anext(poll))
-        await wait_until(lambda: "nothing new" in meter.detail, every=0.002)
-        await asyncio.sleep(0.5)
-        assert pages < 5
-        reading.cancel()
+    faulty.on("GET", "/orders", answer)
+    events = EventPoll(session, "/log/events", wire.meter("log", Pattern.LONG_POLL), "c-0")
+    orders = OrdersPoll(session, wire.meter("orders", Pattern.LONG_POLL), "c-0")
+    for poll in (events, orders):
+        pages = 0
+        async with poll:
+            reading = asyncio.create_task(anext(poll))  # type: ignore[arg-type]
+            await wait_until(lambda: pages)  # noqa: B023
+            await asyncio.sleep(0.5)
+            assert pages < 5
+            reading.cancel()
 
 
 async def test_faults_are_survived(order: Order, poll: StatusPoll, meter: Meter) -> None:

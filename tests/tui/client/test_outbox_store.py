@@ -109,3 +109,41 @@ def test_a_full_disk_keeps_no_half_of_a_message(store: OutboxStore, tmp_path: Pa
         signal.signal(signal.SIGXFSZ, ignored)
     assert len(store.unkept) == 1
     assert not files(tmp_path)
+
+
+def test_a_draft_is_kept_by_chat_and_account_until_it_is_empty(
+    store: OutboxStore, tmp_path: Path
+) -> None:
+    for box, text in ((Outbox(store, "cht-1"), "h漢lf"), (Outbox(store, "../cht-2"), "b")):
+        box.draft = text
+        box.save_draft()
+    again(tmp_path, "acc-2").write_draft("cht-1", "theirs")
+    found = list((tmp_path / "unsent").rglob("*"))
+    assert all(path.is_relative_to(tmp_path / "unsent") for path in found)
+    assert {path.stat().st_mode & 0o777 for path in found if path.is_file()} == {0o600}
+    box = Outbox(again(tmp_path), "cht-1")
+    assert box.draft == "h漢lf"
+    assert (again(tmp_path).drafts(), again(tmp_path).chats()) == ({"cht-1", "../cht-2"}, [])
+    box.draft = ""
+    box.save_draft()
+    assert again(tmp_path).drafts() == {"../cht-2"}
+    store.clear_drafts()
+    assert again(tmp_path).drafts() == set()
+    assert again(tmp_path, "acc-2").read_draft("cht-1") == "theirs"
+
+
+def test_a_draft_that_cannot_be_kept_or_read_is_none_and_that_is_known(
+    store: OutboxStore, tmp_path: Path
+) -> None:
+    store.write_draft("cht-1", "kept")
+    for text in ("x" * 2_000_000, "half a character: \ud83c"):
+        store.write_draft("cht-1", text)
+        assert store.unkept_drafts == {"cht-1"}
+    assert store.read_draft("cht-1") == "kept"
+    store.write_draft("cht-1", "")
+    assert store.unkept_drafts == set()
+    for content in (b"", b"{}", b"[1]", b"\xff", b'{"chat_id": "cht-1", "text": 4}', b"[" * 9999):
+        store.write_draft("cht-1", "kept")
+        (path,) = (tmp_path / "unsent").rglob("*.draft")
+        path.write_bytes(content)
+        assert store.read_draft("cht-1") == ""

@@ -27,7 +27,7 @@ def test_before_anything_was_said_it_is_our_own() -> None:
 @pytest.mark.parametrize("seconds", [-86_400, -300, -4, 4, 300])
 def test_it_follows_what_was_said(seconds: float) -> None:
     clock = ServerClock()
-    clock.note(said(seconds), 0.02)
+    clock.record(said(seconds), 0.02)
     assert ahead(clock) == pytest.approx(seconds, abs=0.7)
     assert clock.now().tzinfo is UTC
 
@@ -35,20 +35,20 @@ def test_it_follows_what_was_said(seconds: float) -> None:
 @pytest.mark.parametrize("seconds", [-1, 0, 1])
 def test_what_rounding_may_have_done_is_no_difference(seconds: float) -> None:
     clock = ServerClock()
-    clock.note(said(seconds), 0.02)
+    clock.record(said(seconds), 0.02)
     assert ahead(clock) == pytest.approx(0, abs=0.1)
 
 
 def test_the_newest_answer_counts() -> None:
     clock = ServerClock()
-    clock.note(said(300), 0.02)
-    clock.note(said(0), 0.02)
+    clock.record(said(300), 0.02)
+    clock.record(said(0), 0.02)
     assert ahead(clock) == pytest.approx(0, abs=0.1)
 
 
 def test_an_answer_that_was_held_says_nothing() -> None:
     clock = ServerClock()
-    clock.note(said(-20), 20)
+    clock.record(said(-20), 20)
     assert ahead(clock) == pytest.approx(0, abs=0.1)
 
 
@@ -58,7 +58,7 @@ def test_an_answer_that_was_held_says_nothing() -> None:
 )
 def test_nonsense_changes_nothing_or_at_least_breaks_nothing(date: str | None) -> None:
     clock = ServerClock()
-    clock.note(date, 0.02)
+    clock.record(date, 0.02)
     assert clock.now().tzinfo is UTC
 
 

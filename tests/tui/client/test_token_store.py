@@ -1,4 +1,4 @@
-"""The remembered sign-in, shared by real processes."""
+"""The remembered session, shared by real processes."""
 
 import asyncio
 import os

@@ -65,6 +65,21 @@ def test_memory_is_bounded() -> None:
     assert meter.latencies[-1] == FRAMES_KEPT + 49
 
 
+def test_what_is_cleared_is_gone_for_good() -> None:
+    wire = Wire()
+    old = wire.meter("kitchen", Pattern.SSE)
+    old.sent("GET /stream", 10)
+    revision = wire.revision
+    wire.clear()
+    assert wire.revision > revision
+    old.event("late", 10)
+    assert (wire.meters, list(wire.frames), wire.totals()) == ({}, [], [])
+    new = wire.meter("kitchen", Pattern.SSE)
+    assert new is not old
+    new.event("e", 1)
+    assert [frame.what for frame in wire.frames] == ["e"]
+
+
 def test_a_wait_is_shown_until_the_next_state() -> None:
     meter = Wire().meter("kitchen", Pattern.SSE)
     meter.retrying("connection refused", 3.0)

@@ -11,6 +11,6 @@ from support.live_server import LiveServer
 
 @pytest.fixture
 async def window(demo_server: LiveServer, tmp_path: Path) -> AsyncIterator[Window]:
-    """A wide window, signed in by the demo's button."""
+    """A wide window, logged in by the demo's button."""
     async with signed_in(demo_server.url, tmp_path) as (app, _):
         yield app

@@ -42,27 +42,33 @@ async def test_what_is_told_on_the_way_out_draws_nothing(
         app.on_panel_grid_changed()
 
 
-@pytest.mark.parametrize(
-    ("size", "first", "second"),
-    [((160, 48), [1, 2], [1, 2]), ((100, 30), [1, 2], [2]), ((80, 24), [1], [2])],
-)
-async def test_each_width_has_its_layout(
-    demo_server: LiveServer,
-    tmp_path: Path,
-    size: tuple[int, int],
-    first: list[int],
-    second: list[int],
-) -> None:
-    async with signed_in(demo_server.url, tmp_path, size) as (app, pilot):
-        await wait_until(lambda: fronts(app) == first, what="the first in front")
+async def test_each_width_has_its_layout(demo_server: LiveServer, tmp_path: Path) -> None:
+    async def front(*numbers: int) -> None:
+        await wait_until(lambda: fronts(app) == [*numbers], what=f"{numbers} in front")
+
+    def tabs() -> bool:
+        return "1 Echo  2 Wire" in shown(app).split("\n")[1]
+
+    async with signed_in(demo_server.url, tmp_path, (160, 48)) as (app, pilot):
+        await front(1, 2)
         await pilot.press("2")
-        await wait_until(lambda: fronts(app) == second, what="the second in front")
+        await front(1, 2)
         assert app.grid.main is app.panels[1]
-        if size == (100, 30):
-            assert app.panels[1].outer_size.width == round((100 - 2) * 0.62) - 1
-            await sees(app, "echo in short")
-        tabs = "1 Echo  2 Wire"
-        assert (tabs in shown(app).split("\n")[1]) is (size == (80, 24))
+        assert not tabs()
+        await pilot.resize_terminal(100, 30)
+        await front(2)
+        width = round((100 - 2) * 0.62) - 1
+        await wait_until(lambda: app.panels[1].outer_size.width == width, what="its width")
+        await sees(app, "echo in short")
+        assert not tabs()
+        await pilot.press("1")
+        await front(1, 2)
+        await pilot.resize_terminal(80, 24)
+        await front(1)
+        await pilot.press("2")
+        await front(2)
+        assert app.grid.main is app.panels[1]
+        await wait_until(tabs, what="the tabs")
 
 
 async def test_cards_that_have_no_room_make_way_for_tabs(
@@ -73,15 +79,34 @@ async def test_cards_that_have_no_room_make_way_for_tabs(
 
     window = Six(demo_server.url, tokens=TokenStore(tmp_path / "tokens.json"))
     async with signed_in(demo_server.url, tmp_path, (100, 30), window=window) as (app, pilot):
-        await sees(app, "6 On the wire")
+        await sees(app, "6 Wire")
         await sees(app, "echo in short")
         await pilot.resize_terminal(100, 18)
         await sees(app, "1 Echo 1  2 Echo 2")
         await wait_until(lambda: app.echo.outer_size.width == 100, what="the whole width")
         await pilot.resize_terminal(100, 30)
-        await sees(app, "6 On the wire")
+        await sees(app, "6 Wire")
         await sees(app, "echo in short")
         await wait_until(lambda: "1 Echo 1  2 Echo 2" not in shown(app), what="no tabs any more")
+
+
+async def test_the_tabs_have_the_panels_names_cut_where_they_do_not_fit(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    class Six(Window):
+        kinds = (*(numbered(number) for number in range(1, 5)), LongNamed, WirePanel)
+
+    window = Six(demo_server.url, tokens=TokenStore(tmp_path / "tokens.json"))
+    async with signed_in(demo_server.url, tmp_path, (80, 24), window=window) as (app, pilot):
+        await sees(app, "4 Echo 4  5 Announcements  6 Wire")
+        await pilot.resize_terminal(60, 24)
+        await sees(app, "4 Echo 4  5 Announc…  6 Wire")
+        await pilot.resize_terminal(80, 24)
+        await sees(app, "5 Announcements  6 Wire")
+
+
+class LongNamed(EchoPanel):
+    TITLE = "Announcements"
 
 
 async def test_six_panels_are_three_by_two(demo_server: LiveServer, tmp_path: Path) -> None:
@@ -298,8 +323,8 @@ async def test_help_lists_the_keys_of_the_frame_and_of_the_panels(
 async def test_the_palette_runs_our_commands(demo_server: LiveServer, tmp_path: Path) -> None:
     async with signed_in(demo_server.url, tmp_path) as (app, pilot):
         await pilot.press("ctrl+p")
-        await sees(app, "Cut this panel's connection")
-        await sees(app, "Go to On the wire")
+        await sees(app, "Cut this panel's line")
+        await sees(app, "Go to Wire")
         await pilot.press(*"zoom", "down")
         await sees(app, "Zoom this panel")
         await pilot.press("enter")
@@ -389,8 +414,11 @@ async def test_the_next_account_gets_panels_of_its_own(
 ) -> None:
     async with signed_in(demo_server.url, tmp_path) as (app, pilot):
         first = app.echo
+        assert app.wire.frames
         app.log_out()
         await sees(app, "You are logged out.")
+        assert not app.wire.frames
+        assert not app.wire.totals()
         assert first.stopped == 1
         assert app.screen_stack[0].query_one(PanelGrid).panels == []
         await pilot.press("enter")

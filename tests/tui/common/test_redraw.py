@@ -1,3 +1,6 @@
+import pytest
+
+from tui.common.format import age_lasts, human_age
 from tui.common.redraw import BUSY_SHARE, MAX_SKIPPED, STEP, Throttle
 
 BEAT = 0.05
@@ -55,3 +58,22 @@ def test_clocks_that_stand_still_do_no_harm() -> None:
     throttle = Throttle(lambda: 5.0, lambda: 1.0)
     assert throttle.due()
     assert throttle.due()
+
+
+def test_after_a_rest_it_is_not_busy_any_more() -> None:
+    """No beat is needed while nothing changes: the time between two may be long."""
+    clocks, throttle = throttled()
+    for _ in range(60):
+        clocks.step(throttle, 0.9)
+    assert throttle.busy
+    clocks.wall += 60
+    assert throttle.due()
+    assert not throttle.busy
+
+
+@pytest.mark.parametrize("seconds", [100, 119.5, 3000, 5399, 7000, 100_000, 4e6, 5e7])
+def test_an_age_is_drawn_again_when_it_reads_differently(seconds: float) -> None:
+    lasts = age_lasts(seconds)
+    assert lasts >= 1
+    assert human_age(seconds + lasts * 0.99) == human_age(seconds)
+    assert human_age(seconds + lasts * 1.01 + 1) != human_age(seconds)

@@ -1,4 +1,4 @@
-"""The customer's window in a test: signed in, its screen as text, what a kitchen does to it."""
+"""The customer's window in a test: logged in, its screen as text, what a kitchen does to it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -49,7 +49,7 @@ async def focus(screen: Screen[Any], selector: str) -> None:
 async def customer_window(
     url: str, store: Path, size: tuple[int, int] = WIDE, *, email: str | None = None
 ) -> AsyncIterator[tuple[CustomerApp, Pilot[None]]]:
-    """A window of somebody who has signed in: the demo's customer, or by e-mail and `PASSWORD`."""
+    """A window of somebody who has logged in: the demo's customer, or by e-mail and `PASSWORD`."""
     async with Rest(url) as rest:
         who = rest.demo("customer") if email is None else rest.log_in(email, PASSWORD)
         tokens = await (await who).keep_in(store / "tokens.json")

@@ -66,6 +66,26 @@ async def test_history_then_what_comes(
         assert [one.title for one in panel.store] == ["Bottle returns"]
 
 
+async def test_announcements_that_come_together_are_one_toast_of_those_that_are_unread(
+    demo_server: LiveServer, kitchen: Kitchen, guest: Rest, tmp_path: Path
+) -> None:
+    async with (
+        proxy_to(demo_server.url) as proxy,
+        customer_window(proxy.url, tmp_path) as (app, _),
+    ):
+        panel = await live(app)
+        proxy.failing(every=1)
+        proxy.cut()
+        await wait_until(lambda: panel.meter.state is not State.LIVE, what="cut")
+        for number in range(4):
+            made = await announce(kitchen.rest, title=f"Rain {number}", severity="warning")
+            if number == 3:
+                (await guest.post(f"/announcements/{made['id']}/ack")).must(204)
+        proxy.passing()
+        await told(app, "3 new announcements Rain 2\nRain 1\nRain 0")
+        assert len(app._notifications) == 1
+
+
 async def test_enter_marks_it_read_on_the_server(
     demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
 ) -> None:

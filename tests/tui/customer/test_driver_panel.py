@@ -20,7 +20,9 @@ from tui.common.client.meter import Pattern, State
 from tui.common.map.geometry import Marker
 from tui.common.map.widget import TownMap
 from tui.customer.app import CustomerApp
+from tui.customer.chat.panel import ChatPanel
 from tui.customer.driver import DriverPanel
+from tui.customer.orders.format import empty_message
 
 
 @dataclass
@@ -225,3 +227,34 @@ async def test_keys_move_the_map_and_there_is_nothing_to_cut_without_a_driver(
             await pilot.resize_terminal(*size)
             await pilot.pause()
         assert map_of(app).following
+
+
+async def test_an_error_of_our_own_is_shown_where_the_news_would_be(
+    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    delivery = await delivery_of(guest, kitchen)
+    await delivery.put(delivery.restaurant["lat"], delivery.restaurant["lng"])
+
+    def broken(*_: object, **__: object) -> Any:
+        raise RuntimeError("broken")
+
+    async with driver_window(demo_server.url, tmp_path) as (app, _):
+        await wait_until(lambda: driver_on(app) is not None, what="the driver")
+        tracker = panel_of(app).tracker
+        assert tracker is not None
+        tracker.track.add = broken  # type: ignore[method-assign]
+        await delivery.put(delivery.restaurant["lat"] + 0.001, delivery.restaurant["lng"])
+        await wait_until(lambda: "Stopped by an error" in map_of(app).overlay.hud, what="the map")
+        store, feed = orders_of(app).store, orders_of(app).feed
+        store.loaded = False
+        feed._read = broken  # type: ignore[method-assign]
+        feed.reload()
+        await wait_until(
+            lambda: "broken" in empty_message(store, feed.error).plain, what="the orders"
+        )
+        chats = app.find_panel(ChatPanel)
+        assert chats is not None
+        chats.loaded = False
+        app.api.chats = broken  # type: ignore[method-assign]
+        chats.start()
+        await wait_until(lambda: "broken" in str(chats.chat_view.empty_text), what="the chats")

@@ -1,4 +1,7 @@
-"""The list of announcements: two lines each, the whole text where it is unfolded."""
+"""The list of announcements: two lines each, the whole text where it is unfolded.
+
+Hand-drawn: with 2,000 in an `OptionList`, a new one on top took 580 ms instead of 16.
+"""
 
 from bisect import bisect_right
 from collections.abc import Callable, Hashable

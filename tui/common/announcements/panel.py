@@ -9,6 +9,7 @@ from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 
 from server.features.announcements.schemas import ReadAnnouncement, Scope, Severity
+from tui.common.alerts import AlertCollector
 from tui.common.announcements import format as announcement_text
 from tui.common.announcements.feed import STREAM, AnnouncementFeed
 from tui.common.announcements.list import AnnouncementList
@@ -30,7 +31,6 @@ class AnnouncementsPanel(Panel):
     """Newest first; a critical one stands as a toast until it is acknowledged."""
 
     TITLE = "Announcements"
-    SHORT = "News"
     PATTERN = Pattern.SSE
     CARD_BODY = (30, 9)
     SCOPE: ClassVar[Scope] = Scope.OWN
@@ -48,6 +48,7 @@ class AnnouncementsPanel(Panel):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.store = AnnouncementStore()
+        self.alerts = AlertCollector(self, self._show_arrived)
         self._alert_title = ""
         """The title of the toast that stands for what is critical."""
         self._alert_key: tuple[str, int, bool] | None = None
@@ -83,11 +84,23 @@ class AnnouncementsPanel(Panel):
         self.needs_redraw = True
 
     def arrived(self, announcement: ReadAnnouncement) -> None:
-        """Say what matters; the critical ones stand by themselves."""
-        if announcement.severity is Severity.WARNING and self.store.is_unread(announcement):
-            small = self.app.size.height < SMALL_ROWS
-            words = announcement_text.in_short(announcement.body, small=small)
-            self.notify(words, title=announcement.title, severity="warning", timeout=10)
+        """Show a toast for what matters; critical ones have a toast of their own."""
+        if announcement.severity is Severity.WARNING:
+            self.alerts.add(announcement.id)
+
+    def _show_arrived(self, announcement_ids: list[str]) -> None:
+        """One toast for all of them that are unread."""
+        found = [one for key in announcement_ids if (one := self.store.get(key)) is not None]
+        unread = [one for one in found if self.store.is_unread(one)]
+        if not unread:
+            return
+        small = self.app.size.height < SMALL_ROWS
+        title, words = unread[-1].title, unread[-1].body
+        if len(unread) > 1:
+            title = f"{len(unread)} new announcements"
+            words = "\n".join(plain(one.title) for one in reversed(unread))
+        words = announcement_text.in_short(words, small=small)
+        self.notify(words, title=title, severity="warning", timeout=10)
 
     def acknowledge_failed(self, announcement: ReadAnnouncement, words: str) -> None:
         """Say that it is unread again."""

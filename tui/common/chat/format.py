@@ -67,6 +67,20 @@ def presence(chat_session: ChatSession, nobody: str) -> Content:
     return Content.assemble((f"{DOT} ", "$success"), (names + more, "$title"))
 
 
+def alert_title(names: Sequence[str], are_chats: Sequence[bool]) -> str:
+    """`Maya`; `5 new messages from Maya`; `3 new chats from Ana and 2 others`."""
+    count = len(are_chats)
+    who = names[0]
+    if len(names) == 2:
+        who += f" and {names[1]}"
+    elif len(names) > 2:
+        who += f" and {len(names) - 1} others"
+    if count == 1:
+        return who
+    what = "messages" if not any(are_chats) else "chats" if all(are_chats) else "chats and messages"
+    return f"{count} new {what} from {who}"
+
+
 def waiting_time(chat: Chat, now: datetime) -> str:
     """How long the customer has waited: `4m`; "" where it is not their turn to wait."""
     if chat.waiting_since is None:

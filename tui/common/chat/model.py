@@ -186,6 +186,11 @@ class Conversation:
             return len(self._others) - bisect_right(self._others, self._own_reach)
         return self._counted + len(self._others) - bisect_left(self._others, self._counted_to)
 
+    def is_unread(self, message: ChatMessage) -> bool:
+        """Whether one has not read that message of somebody else's, as far as is known."""
+        number = self._numbers.get(message.cursor)
+        return number is not None and number > self._own_reach
+
     @property
     def unread_known(self) -> bool:
         """Whether `unread` can be told yet."""

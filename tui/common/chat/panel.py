@@ -1,12 +1,15 @@
 """The base of both chat panels: chat sessions that run, one of them in view."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from textual import on
 
 from server.features.chat.schemas import Chat, ChatMessage
+from tui.common.alerts import AlertCollector
+from tui.common.chat import format as chat_format
 from tui.common.chat.message_view import MessageView
 from tui.common.chat.session import ChatSession
 from tui.common.chat.view import ChatView
@@ -30,6 +33,18 @@ SESSION_GROUP = "chat-"
 TOAST_CELLS = 120
 
 
+@dataclass(frozen=True, slots=True)
+class ChatAlert:
+    """A message, or with `is_chat` a chat that was opened, while nobody looks."""
+
+    chat_id: str
+    who: str
+    words: str
+    is_unread: Callable[[], bool]
+    """Whether it still is when it comes to be shown."""
+    is_chat: bool = False
+
+
 class ConversationPanel(Panel):
     """One chat in view, others running. A new message rings where nobody looks at it."""
 
@@ -43,6 +58,9 @@ class ConversationPanel(Panel):
         self.chat_sessions: dict[str, ChatSession] = {}
         """By chat, the one looked at last is the last."""
         self._store: OutboxStore | None = None
+        self.alerts = AlertCollector(self, self._show_alerts)
+        self._toast: tuple[list[str], str] = ([], "")
+        """The names in the newest alert, and its title."""
 
     @property
     def current(self) -> ChatSession | None:
@@ -57,12 +75,16 @@ class ConversationPanel(Panel):
         return self._store
 
     def unsaved(self) -> str | None:
-        """Messages that are neither sent nor on the disk."""
-        count = 0 if self._store is None else len(self._store.unkept)
-        if not count:
+        """What is neither sent nor on the disk: messages, and what is half written."""
+        if self._store is None:
             return None
-        messages = f"{count} chat messages are" if count > 1 else "A chat message is"
-        return f"{messages} not sent yet, and could not be saved to disk."
+        self.chat_view.save_draft()
+        count, parts = len(self._store.unkept), []
+        if count:
+            parts.append(f"{count} chat messages are" if count > 1 else "A chat message is")
+        if self._store.unkept_drafts:
+            parts.append("A half-written message is")
+        return " ".join(f"{one} not sent yet, and could not be saved to disk." for one in parts)
 
     def open_session(self, chat: Chat) -> ChatSession:
         """The running session of that chat."""
@@ -131,10 +153,18 @@ class ConversationPanel(Panel):
     def on_message_received(self, chat_session: ChatSession, message: ChatMessage) -> None:
         """Somebody else has written."""
 
-    def alert(self, who: str, words: str) -> None:
-        """Bell and toast."""
+    def _show_alerts(self, alerts: list[ChatAlert]) -> None:
+        """One bell and one toast for all of them that nobody has seen yet."""
+        alerts = [one for one in alerts if one.is_unread() and not self.is_seen(one.chat_id)]
+        if not alerts:
+            return
         self.app.bell()
-        self.notify(fit(words, TOAST_CELLS), title=who, timeout=8)
+        names = list(dict.fromkeys(one.who for one in alerts))
+        if self._toast[0] == names:
+            self.services.remove_toast(self._toast[1])
+        title = chat_format.alert_title(names, [one.is_chat for one in alerts])
+        self._toast = (names, title)
+        self.notify(fit(alerts[-1].words, TOAST_CELLS), title=title, timeout=8)
 
     def is_seen(self, chat_id: str) -> bool:
         """Whether the newest message of that chat is being looked at."""
@@ -151,7 +181,11 @@ class ConversationPanel(Panel):
         return self.current is not None and self.current.drop_connection()
 
     def enter(self) -> None:
-        """To where one writes, where there is something to write."""
+        """To the messages, where single keys work; Enter or w starts writing."""
+        self.screen.set_focus(self.chat_view.messages)
+
+    def action_write(self) -> None:
+        """To the field, if the chat takes messages."""
         self.chat_view.enter()
 
     def what_closes(self, chat_session: ChatSession) -> str:
@@ -187,7 +221,7 @@ class ConversationPanel(Panel):
         self.chat_view.redraw(in_view=self.in_view)
         self.refresh_bindings()
         if self.in_view:
-            self.enter()
+            self.chat_view.enter()
 
     async def _update(
         self, chat_session: ChatSession, change: Callable[[str], Awaitable[Chat]], refusal: str

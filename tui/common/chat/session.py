@@ -53,8 +53,6 @@ class ChatSession:
         self.chat = chat
         """As it was heard of last; `update_chat` renews it."""
         self.outbox = Outbox() if outbox is None else outbox
-        self.draft = ""
-        """Written, and not sent yet."""
         self.loaded = False
         """Whether the history has been read at least once."""
         self.error = ""
@@ -87,6 +85,15 @@ class ChatSession:
     def id(self) -> str:
         """The chat's."""
         return self.chat.id
+
+    @property
+    def draft(self) -> str:
+        """Half written."""
+        return self.outbox.draft
+
+    @draft.setter
+    def draft(self, text: str) -> None:
+        self.outbox.draft = text
 
     @property
     def open(self) -> bool:

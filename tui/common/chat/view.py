@@ -7,6 +7,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
+from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import TextArea
 
@@ -16,6 +17,8 @@ from tui.common.chat.composer import Composer
 from tui.common.chat.message_view import MessageView
 from tui.common.chat.session import ChatSession
 
+DRAFT_SECONDS = 0.5
+"""At the latest, until what is typed is on the disk."""
 COUNT_FROM = 500
 """Characters left at which they are counted."""
 
@@ -70,6 +73,7 @@ class ChatView(Vertical):
         self.note = Content("")
         """What to say instead of where to write."""
         self._hint = hint
+        self._draft_timer: Timer | None = None
         self._about = _Line(id="about")
         self._status = _Line(id="status")
         self.messages = MessageView()
@@ -86,7 +90,7 @@ class ChatView(Vertical):
         """Show this one."""
         if chat_session is self.chat_session:
             return
-        self._save_draft()
+        self.save_draft()
         self.chat_session = chat_session
         self.composer.set_text("" if chat_session is None else chat_session.draft)
         self.messages.show(None if chat_session is None else chat_session.conversation)
@@ -136,16 +140,26 @@ class ChatView(Vertical):
 
     def on_unmount(self) -> None:
         """Keep what was written."""
-        self._save_draft()
+        self.save_draft()
 
     @property
     def _typing(self) -> bool:
         """Whether keys go to where one writes."""
         return self.screen.focused is self.composer
 
-    def _save_draft(self) -> None:
+    def save_draft(self) -> None:
+        """Store what is half written."""
         if self.chat_session is not None:
             self.chat_session.draft = self.composer.text
+            self.chat_session.outbox.save_draft()
+
+    def _save_draft_soon(self) -> None:
+        if self._draft_timer is None:
+            self._draft_timer = self.set_timer(DRAFT_SECONDS, self._draft_due)
+
+    def _draft_due(self) -> None:
+        self._draft_timer = None
+        self.save_draft()
 
     def _status_line(self, chat_session: ChatSession) -> Content:
         width = self._status.size.width
@@ -197,8 +211,8 @@ class ChatView(Vertical):
     @on(Composer.Sent)
     def _sent(self, event: Composer.Sent) -> None:
         if self.chat_session is not None:
-            self.chat_session.draft = ""
             self.chat_session.send(event.text)
+            self.save_draft()
             self.messages.action_latest()
 
     @on(Composer.Locked)
@@ -218,7 +232,7 @@ class ChatView(Vertical):
 
     @on(TextArea.Changed)
     def _changed(self) -> None:
-        self._save_draft()
+        self._save_draft_soon()
         if self.chat_session is not None:
             self._status.show(self._status_line(self.chat_session))
 

@@ -52,7 +52,7 @@ from server.features.uploads.schemas import (
     Upload,
     UploadPage,
 )
-from tui.common.client.errors import ApiError, Unreachable
+from tui.common.client.errors import ApiError, SignedOut, Unreachable
 from tui.common.client.files import FileForm, Progress, read_file
 from tui.common.client.http import API_PREFIX
 from tui.common.client.request import ModelT, parse, parse_object
@@ -263,8 +263,18 @@ class Api:
 
     async def delete_account(self, password: str | Secret[str]) -> None:
         """Delete one's account for good, and sign out here; `ApiError` 422 for a wrong password."""
-        await self._session.request("DELETE", "/me", json=AccountDeletion(password=password))
-        await self._session.forget()
+        session = self._session
+        # The server ends the session, of which streams may learn before the answer is here.
+        on_signed_out, session.on_signed_out = session.on_signed_out, None
+        try:
+            await session.request("DELETE", "/me", json=AccountDeletion(password=password))
+            await session.forget()
+        except SignedOut as error:
+            if on_signed_out is not None:
+                on_signed_out(error.message)
+            raise
+        finally:
+            session.on_signed_out = on_signed_out
 
     async def sessions(self) -> list[ActiveSession]:
         """Where one's account is logged in, the session used last first."""
@@ -285,7 +295,7 @@ class Api:
         idempotency_key: str,
         progress: Progress | None = None,
     ) -> tuple[AcceptedUpload, float]:
-        """Send a photo off; gives the upload, and in how many seconds to ask for it.
+        """Send a photo off; returns the upload, and in how many seconds to ask for it.
 
         Raises `UnfitFile` before anything is sent, where there is no such file or it is too large.
         The key makes it one upload however often it arrives, so this asks again by itself when an

@@ -1,4 +1,4 @@
-"""The tokens of one sign-in, renewed once for all requests that wait for it."""
+"""The tokens of one session, renewed once for all requests that wait for it."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ NOBODY = "You are not logged in."
 
 
 class TokenManager:
-    """Access and refresh token of one sign-in, shared with other windows through `store`.
+    """Access and refresh token of one session, shared with other windows through `store`.
 
     The file has the last word: a renewal takes the refresh token from it, under its lock, since
     another window may have used up the one in memory. A file that now holds another account's
-    sign-in is left alone; this one then lives in memory only, as it does without a store.
+    session is left alone; this one then lives in memory only, as it does without a store.
     """
 
     def __init__(self, refresh: Refresh, store: TokenStore | None) -> None:
@@ -48,13 +48,13 @@ class TokenManager:
         self._gone = NOBODY
         self.account: schemas.Account | None = None
         self.epoch = 0
-        """Grows with every sign-in and sign-out: what was begun for one account must not go on as
+        """Grows with every log-in and log-out: what was begun for one account must not go on as
         another."""
         self.on_signed_out: Callable[[str], None] | None = None
 
     @property
     def notice(self) -> str:
-        """Words about the file: why nobody is signed in, or why it cannot be kept."""
+        """Words about the file: why nobody is logged in, or why it cannot be kept."""
         return self._store.notice
 
     async def access(self, rejected: str | None = None) -> str:
@@ -81,7 +81,7 @@ class TokenManager:
         return self._access
 
     async def set(self, granted: schemas.Session, asked_at: float) -> None:
-        """A new sign-in, kept in the file too; `asked_at` is `time.monotonic()` of the request."""
+        """A new session, kept in the file too; `asked_at` is `time.monotonic()` of the request."""
         await self.close()
         self.epoch += 1
         self._store.notice = ""
@@ -116,7 +116,7 @@ class TokenManager:
         return True
 
     async def sign_out(self, tell: Callable[[str], Awaitable[None]] | None = None) -> None:
-        """Forget the sign-in here and in the file, having told the server by `tell` if given.
+        """Forget the session here and in the file, having told the server by `tell` if given.
 
         `tell` gets the newest refresh token; what it raises is raised when all is forgotten.
         """
@@ -126,7 +126,7 @@ class TokenManager:
             async with self._store.locked():
                 await self._sign_out(tell)
         except StoreBusy:
-            # A window that holds the lock for ever must not keep anybody signed in.
+            # A window that holds the lock for ever must not keep anybody logged in.
             await self._sign_out(tell)
         finally:
             self._clear(NOBODY)

@@ -79,7 +79,7 @@ class Room(Stream[WebSocket, ServerFrame]):
         self.sends = True
         """Whether it sends; else it only reads."""
         self._writing: asyncio.Task[None] | None = None
-        self._let_in = False
+        self._admitted = False
         self._replaying = False
         self._heard_at = 0.0
         self._rejected: str | None = None
@@ -105,7 +105,7 @@ class Room(Stream[WebSocket, ServerFrame]):
 
     def typing(self) -> None:
         """Tell that the user is typing, at most every two seconds, and only while connected."""
-        if self._let_in:
+        if self._admitted:
             self.sender.typing()
 
     def read(self, cursor: str) -> None:
@@ -120,13 +120,13 @@ class Room(Stream[WebSocket, ServerFrame]):
         if isinstance(news, Closed):
             if (dropped := self._pop_drop_error()) is not None:
                 raise dropped
-            await self._ended(news, socket.token)
+            await self._on_closed(news, socket.token)
             return
         now = time.monotonic()
         self._replaying = self._replaying and now - self._heard_at < QUIET_SECONDS
         self._heard_at = now
-        if not self._let_in:
-            self._let_in = True
+        if not self._admitted:
+            self._admitted = True
             self._rejected = None
             self._backoff.opened()
             self._set_open(State.LIVE)
@@ -173,7 +173,7 @@ class Room(Stream[WebSocket, ServerFrame]):
             )
         )
         self.accepted = True
-        self._let_in = False
+        self._admitted = False
         self._replaying = self._lost_before
         self._heard_at = time.monotonic()
         self.send_on(sends=self.sends)
@@ -183,11 +183,11 @@ class Room(Stream[WebSocket, ServerFrame]):
         if self._writing is not None:
             self._writing.cancel()
             self._writing = None
-        self._let_in = False
+        self._admitted = False
         super()._drop()
 
     def drop_connection(self) -> None:
-        """Break the connection now, as a network does it; it comes back by itself."""
+        """Drop the connection now, as a failing network would; it comes back by itself."""
         if self._connection is not None:
             self._connection.drop()
         super().drop_connection()
@@ -206,19 +206,19 @@ class Room(Stream[WebSocket, ServerFrame]):
             return
         self._meter.event(frame.type, size, replayed=self._replaying)
         if isinstance(frame, ErrorFrame):
-            self._refused(frame)
+            self._on_message_refused(frame)
         elif isinstance(frame, ChatMessage):
-            self._came(frame)
+            self._on_message(frame)
         else:
             if isinstance(frame, ReadFrame):
-                self._note_read(frame)
+                self._on_read(frame)
             if isinstance(frame, TakenFrame | ClosedFrame | ReopenedFrame):
                 if frame.cursor in self._seen:
                     return
                 self._seen.append(frame.cursor)
             self._pending.append(frame)
 
-    def _came(self, message: ChatMessage) -> None:
+    def _on_message(self, message: ChatMessage) -> None:
         account = self._session.account
         if account is not None and message.sender.id == account.id:
             self.sender.confirm(message.client_id)
@@ -237,9 +237,9 @@ class Room(Stream[WebSocket, ServerFrame]):
         ):
             self.cursor = news.cursor
 
-    # -- what has come of what was sent
+    # -- results of what was sent
 
-    def _refused(self, frame: ErrorFrame) -> None:
+    def _on_message_refused(self, frame: ErrorFrame) -> None:
         """Send the message again, or hand the refusal to the reader."""
         again = frame.code in {code.value for code in ErrorCode if code.again}
         wait = AGAIN_SECONDS if frame.retry_after_ms is None else frame.retry_after_ms / 1000
@@ -251,7 +251,7 @@ class Room(Stream[WebSocket, ServerFrame]):
             self.sender.confirm(frame.client_id)
         self._pending.append(frame)
 
-    def _note_read(self, frame: ReadFrame) -> None:
+    def _on_read(self, frame: ReadFrame) -> None:
         account = self._session.account
         for mark in frame.reads:
             if account is not None and mark.reader.id == account.id:
@@ -259,13 +259,13 @@ class Room(Stream[WebSocket, ServerFrame]):
 
     # -- coming back
 
-    async def _ended(self, closed: Closed, token: str) -> None:
+    async def _on_closed(self, closed: Closed, token: str) -> None:
         """The server has closed the connection: come back, or raise why not."""
         self._drop()
         code, retry_after = closed.code, closed.retry_after
         if code == CloseCode.TOO_LARGE and self.sender.in_flight is not None:
             # Sent again, it would end every connection.
-            self._refused(
+            self._on_message_refused(
                 ErrorFrame(
                     code=ErrorCode.TOO_LARGE,
                     detail="The message is too long for the server.",

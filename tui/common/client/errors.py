@@ -26,7 +26,7 @@ class ApiError(ClientError):
         *,
         from_proxy: bool = False,
     ) -> None:
-        super().__init__(_in_words(problem))
+        super().__init__(_message_of(problem))
         self.problem = problem
         self.retry_after = retry_after
         self.from_proxy = from_proxy
@@ -55,14 +55,14 @@ class NoStream(Unreachable):
 
 
 class SignedOut(ClientError):
-    """Nobody is signed in any more: the server refused to renew the session, or there is none."""
+    """Nobody is logged in any more: the server refused to renew the session, or there is none."""
 
 
 class ResetStream(ClientError):
     """The server cannot go on from our cursor: read the snapshot again and open a new stream."""
 
 
-def _in_words(problem: ProblemDetails) -> str:
+def _message_of(problem: ProblemDetails) -> str:
     words = problem.detail or problem.title
     if problem.errors:
         fields = "; ".join(

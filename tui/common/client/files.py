@@ -1,4 +1,4 @@
-"""Reading a file that may be anything (a pipe, a device), and sending one as a form."""
+"""Reads files that may turn out to be pipes or devices, and sends one as a form."""
 
 from __future__ import annotations
 
@@ -92,12 +92,12 @@ class FileForm:
         yield self._head
         view = memoryview(self._content)
         for start in range(0, len(view), PIECE):
-            self._tell(start)
+            self._report(start)
             yield bytes(view[start : start + PIECE])
-        self._tell(len(view))
+        self._report(len(view))
         yield self._foot
 
-    def _tell(self, sent: int) -> None:
+    def _report(self, sent: int) -> None:
         if self._progress is not None:
             self._progress(sent, len(self._content))
 
@@ -121,7 +121,7 @@ async def read_file(path: Path, max_bytes: int) -> bytes:
             raise UnfitFile(f"{path.name} is empty. Choose another.")
         return content
 
-    with contextlib.suppress(RuntimeError):  # nobody's home, by that name
+    with contextlib.suppress(RuntimeError):  # there is no user of that name
         path = _at_home(path)
     try:
         return await asyncio.to_thread(read)
@@ -137,6 +137,6 @@ def _at_home(path: Path) -> Path:
 
 
 def _plain(name: str) -> str:
-    """A name that ends no header; the server makes nothing of it anyway."""
+    """A file name without characters that could end the header."""
     kept = (char if char.isascii() and char.isprintable() else "_" for char in name)
     return "".join(kept).replace('"', "_").replace("\\", "_")

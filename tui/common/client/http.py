@@ -29,17 +29,22 @@ if TYPE_CHECKING:
 API_PREFIX = "/api/v1"
 CONNECT_SECONDS = 5.0
 REST_SECONDS = 20.0
-KEPT = "identity"
-"""The content encoding that is none."""
+SHARED_CONNECTIONS = 2
+"""For requests that are answered at once. Panels that start together ask a dozen things at a time,
+and each would open a connection of its own, which then lies idle."""
+SHARE_SECONDS = 3.0
+"""A request waits so long for one of them before it opens another: they may carry pictures."""
+IDENTITY = "identity"
+"""The content encoding of an answer that is not compressed."""
 CLOSE_SECONDS = 1.0
-"""A server may take so long to answer the end of a WebSocket."""
+"""For the server's answer to the closing of a WebSocket."""
 
 
 TOLERANCE_SECONDS = 2.0
-"""As far as the two may be apart without a correction: `Date` is in whole seconds, and takes its
-time on the way."""
+"""Clocks that differ by less are not corrected: `Date` is in whole seconds, and takes time on the
+way."""
 SLOWEST_SECONDS = 1.0
-"""An answer that took longer says too little: it may have been held, here, there or in between."""
+"""A slower answer is not used: it may have been delayed on either way."""
 
 
 class ServerClock:
@@ -51,8 +56,8 @@ class ServerClock:
     def __init__(self) -> None:
         self._ahead = timedelta(0)
 
-    def note(self, date: str | None, took: float) -> None:
-        """An answer with that `Date` has just come, `took` seconds after its request left."""
+    def record(self, date: str | None, took: float) -> None:
+        """Use an answer's `Date`; the answer came `took` seconds after its request left."""
         if date is None or not 0 <= took <= SLOWEST_SECONDS:
             return
         said = read_http_date(date)
@@ -93,6 +98,7 @@ class HttpClient:
         self._closed = False
         self._closing: set[asyncio.Task[None]] = set()
         """WebSockets that are being closed."""
+        self._shared = asyncio.Semaphore(SHARED_CONNECTIONS)
 
     async def send(
         self,
@@ -110,7 +116,7 @@ class HttpClient:
         on_sent: Callable[[], None] | None = None,
         redirects: bool = False,
     ) -> RequestContext:
-        """Send one request and return as the answer's head is here, whatever its status.
+        """Send one request and return with the answer's head, whatever its status.
 
         `path` is relative to `/api/v1`. Of `json` only the fields that were set travel; `form` is
         sent instead of it. `total` bounds the whole, `silence` the time without a byte, both in
@@ -128,7 +134,10 @@ class HttpClient:
         query = "&".join(f"{name}={value}" for name, value in (params or {}).items())
         joint = "&" if "?" in path else "?"
         what = f"{method} {path}{joint}{query}" if query else f"{method} {path}"
-        request = RequestContext(self.in_words, meter, what, size, on_sent)
+        # A stream and a photo hold their connection; what is answered at once can share a few.
+        holds = total is None or form is not None
+        release = None if holds else await self._wait_for_connection()
+        request = RequestContext(self.translate_errors, meter, what, size, on_sent, release)
         timeout = aiohttp.ClientTimeout(
             total=total,
             connect=2 * CONNECT_SECONDS,
@@ -136,7 +145,7 @@ class HttpClient:
             sock_read=silence,
         )
         try:
-            with self.in_words():
+            with self.translate_errors():
                 response = await http.request(
                     method,
                     f"{self.base_url}{API_PREFIX}{path}",
@@ -149,10 +158,13 @@ class HttpClient:
                 )
             request.answered(response)
             if "Age" not in response.headers:  # a cache's `Date` is as old as what it kept
-                self.clock.note(response.headers.get("Date"), request.latency_ms / 1000)
+                self.clock.record(response.headers.get("Date"), request.latency_ms / 1000)
             if 300 <= response.status < 400:
-                raise self._elsewhere(response)
-            if response.status < 300 and response.headers.get("Content-Encoding", KEPT) != KEPT:
+                raise self._redirected(response)
+            if (
+                response.status < 300
+                and response.headers.get("Content-Encoding", IDENTITY) != IDENTITY
+            ):
                 raise self._compressed(response)
         except BaseException:
             request.close()
@@ -178,7 +190,7 @@ class HttpClient:
         from tui.common.client.websocket import WebSocket, refused
 
         try:
-            with self.in_words():
+            with self.translate_errors():
                 async with asyncio.timeout(2 * CONNECT_SECONDS):
                     socket = await http.ws_connect(
                         f"{self.base_url}{API_PREFIX}{path}",
@@ -201,9 +213,18 @@ class HttpClient:
         if self._http is not None:
             await self._http.close()
 
+    async def _wait_for_connection(self) -> Callable[[], None] | None:
+        """Returns what to call when the connection is free again, None if it is not shared."""
+        try:
+            async with asyncio.timeout(SHARE_SECONDS):
+                await self._shared.acquire()
+        except TimeoutError:
+            return None
+        return self._shared.release
+
     async def _open(self) -> aiohttp.ClientSession:
         if self._http is None:
-            # Half a second on a slow machine, in which keys are to be answered.
+            # This takes half a second on a slow machine; keys must be answered meanwhile.
             await asyncio.to_thread(import_module, "aiohttp")
         context = None
         if self._http is None and self.base_url.startswith("https:"):
@@ -219,7 +240,7 @@ class HttpClient:
             trace.on_request_headers_sent.append(_on_head_sent)
             trace.on_request_redirect.append(self._on_redirect)
             self._http = aiohttp.ClientSession(
-                # A stream holds its connection, and how many there are is the panels' business.
+                # Streams hold a connection each; how many there are is up to the panels.
                 connector=aiohttp.TCPConnector(limit=0, ssl=context or True),
                 # Not `trust_env`: it would also send what ~/.netrc has for this host.
                 proxy=self._proxy(),
@@ -227,8 +248,11 @@ class HttpClient:
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 # Sizes shown are those on the wire, and a compressing proxy would hold events back.
-                headers={"Accept-Encoding": KEPT, "User-Agent": f"tiffin ({platform.system()})"},
-                # A little of what is compressed may be gigabytes of nothing.
+                headers={
+                    "Accept-Encoding": IDENTITY,
+                    "User-Agent": f"tiffin ({platform.system()})",
+                },
+                # A few compressed bytes may unpack to gigabytes.
                 auto_decompress=False,
                 trace_configs=[trace],
                 ws_response_class=Socket,
@@ -268,9 +292,9 @@ class HttpClient:
         assert isinstance(params, aiohttp.TraceRequestRedirectParams)
         if not isinstance(getattr(context, "trace_request_ctx", None), RequestContext):
             params.response.close()
-            raise self._elsewhere(params.response)
+            raise self._redirected(params.response)
 
-    def _elsewhere(self, response: aiohttp.ClientResponse) -> Unreachable:
+    def _redirected(self, response: aiohttp.ClientResponse) -> Unreachable:
         target = response.headers.get("Location", "another address")[:200]
         return Unreachable(
             f"The server at {self.base_url} sends us on to {target}. "
@@ -288,7 +312,7 @@ class HttpClient:
         )
 
     @contextmanager
-    def in_words(self) -> Iterator[None]:
+    def translate_errors(self) -> Iterator[None]:
         """Turn the network's exceptions into `Unreachable`."""
         import aiohttp
 

@@ -1,4 +1,4 @@
-"""Where one driver is, by a stream or its fallback: of the places only the newest counts."""
+"""Where one driver is, by a stream or its fallback: only the newest location counts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GRACE_SECONDS = 5.0
 
 
 class LocationPoll(LongPoll["DriverLocation"]):
-    """Each place of one driver, as far as the poll is quick enough; the newest is always seen.
+    """The locations of one driver, as far as the poll is quick enough; the newest is always seen.
 
     `newest` is what the reader already knows; it moves with each location handed out.
     """
@@ -69,7 +69,7 @@ class LocationPoll(LongPoll["DriverLocation"]):
 
 
 class LocationStream(FallbackStream["DriverLocation"]):
-    """`async for location in stream`, inside `async with`: one driver's places, the newest at once.
+    """`async for location in stream`, inside `async with`: the locations of one driver.
 
     `seq` rises; a reader that is slow gets the newest and no backlog. It ends when there is no
     more to be told to this account, and `ended` says why. Raises `ApiError` when the server

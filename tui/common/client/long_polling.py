@@ -256,6 +256,9 @@ class OrdersPoll(CursorPoll["OrderPage"]):
 
         return OrderPage.model_validate_json(body)
 
+    def _is_news(self, news: OrderPage) -> bool:
+        return bool(news.items) and super()._is_news(news)
+
     def _count(self, news: OrderPage, size: int) -> None:
         for number, order in enumerate(news.items):
             self._meter.event(f"200 #{order.number:04d} {order.status}", 0 if number else size)

@@ -17,7 +17,7 @@ FRAMES_KEPT = 2000
 CUT = "cut by you"
 """What a meter says of a connection that its user has dropped."""
 WHAT_LONG = 500
-"""Characters of what a frame is: a server's words for it may be long, and many are kept."""
+"""Characters kept of a frame's description: the server chooses it, and many frames are kept."""
 
 Direction = Literal["in", "out"]
 
@@ -88,7 +88,7 @@ class Meter:
         self.pattern = pattern
         self.state = State.IDLE
         self.detail = ""
-        """Plain words of the last trouble, "" when all is well."""
+        """The last error in plain words, "" while there is none."""
         self.requests = 0
         self.bytes = 0
         self.bytes_sent = 0
@@ -155,12 +155,12 @@ class Meter:
         self.bytes_sent += size
         self._sent_at.append(time.monotonic())
         self._trim()
-        self._note("out", what, size)
+        self._record("out", what, size)
 
     def sent_frame(self, what: str, size: int) -> None:
         """A message has left over a connection that stands: no request of its own."""
         self.bytes_sent += size
-        self._note("out", what, size)
+        self._record("out", what, size)
 
     def opened(self) -> None:
         """A connection is now in use."""
@@ -189,7 +189,7 @@ class Meter:
 
     def frame(self, what: str, size: int) -> None:
         """A message that brought no event, such as a heartbeat; its bytes are counted elsewhere."""
-        self._note("in", what, size)
+        self._record("in", what, size)
 
     def event(self, what: str, size: int, *, replayed: bool = False) -> None:
         """An event, or the answer to a request; its bytes are counted by `received`."""
@@ -197,7 +197,7 @@ class Meter:
         if replayed:
             self.replayed += 1
         self.last_event_at = time.monotonic()
-        self._note("in", what, size)
+        self._record("in", what, size)
 
     @property
     def requests_per_minute(self) -> float:
@@ -222,7 +222,9 @@ class Meter:
         while self._sent_at and self._sent_at[0] < horizon:
             self._sent_at.popleft()
 
-    def _note(self, direction: Direction, what: str, size: int) -> None:
+    def _record(self, direction: Direction, what: str, size: int) -> None:
+        if self._wire.meters.get(self.name) is not self:
+            return  # a connection of before the log-out, on its way to being closed
         what = what[:WHAT_LONG]
         self._wire.frames.append(Frame(time.time(), self.name, self.pattern, direction, what, size))
         self._wire.changed()
@@ -254,6 +256,13 @@ class Wire:
             meter = self.meters[name] = Meter(self, name, pattern)
             self.changed()
         return meter
+
+    def clear(self) -> None:
+        """Forget all meters and frames: the next account must not see them."""
+        self.meters.clear()
+        self.frames.clear()
+        self.state_revision += 1
+        self.changed()
 
     def totals(self) -> list[PatternTotals]:
         """One row for each pattern in use, in the order of `Pattern`.

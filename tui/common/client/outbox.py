@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import json
 import os
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -52,6 +53,9 @@ class Outbox:
         self._store, self._chat_id = store, chat_id
         kept = store.read(chat_id) if store is not None else ()
         self._unsent: dict[str, UnsentMessage] = {message.client_id: message for message in kept}
+        self.draft = store.read_draft(chat_id) if store is not None else ""
+        """Half written; `save_draft` stores it."""
+        self._saved_draft = self.draft
 
     def __iter__(self) -> Iterator[UnsentMessage]:
         return iter(tuple(self._unsent.values()))
@@ -80,6 +84,12 @@ class Outbox:
         if self._store is not None:
             self._store.delete(client_id)
         return self._unsent.pop(client_id, None) is not None
+
+    def save_draft(self) -> None:
+        """Store the draft, if it has changed."""
+        if self._store is not None and self.draft != self._saved_draft:
+            self._saved_draft = self.draft
+            self._store.write_draft(self._chat_id, self.draft)
 
 
 class Transport(Protocol):
@@ -200,6 +210,8 @@ class OutboxSender:
 
 
 LARGEST_FILE = 64 * 1024
+LARGEST_DRAFT = 1024 * 1024
+"""Bytes. A message holds far less, but what was pasted may still have to be shortened."""
 
 
 class OutboxStore:
@@ -207,7 +219,7 @@ class OutboxStore:
 
     A file a message, mode 0600, so that windows need not agree: what two of them have taken up is
     sent by both, and by its `client_id` is one message to the server. Where the disk cannot be
-    used a message lives as long as its window.
+    used a message lives as long as its window. Beside them a file a chat with what is half written.
     """
 
     def __init__(self, folder: Path, account_id: str) -> None:
@@ -216,6 +228,8 @@ class OutboxStore:
         self._files: dict[str, Path] = {}
         self.unkept: set[str] = set()
         """By `client_id`, what could not be written: it ends with this window."""
+        self.unkept_drafts: set[str] = set()
+        """The chats whose draft could not be written."""
         self._last = 0
 
     def chats(self) -> list[str]:
@@ -255,8 +269,52 @@ class OutboxStore:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
 
+    def drafts(self) -> set[str]:
+        """The ids of the chats with a draft."""
+        return {kept[0] for path in self._folder.glob("*.draft") if (kept := _load_draft(path))}
+
+    def read_draft(self, chat_id: str) -> str:
+        """What is half written in that chat; "" where there is nothing."""
+        kept = _load_draft(self._draft_path(chat_id))
+        return kept[1] if kept is not None and kept[0] == chat_id else ""
+
+    def write_draft(self, chat_id: str, text: str) -> None:
+        """Keep it in place of the one before; "" removes it."""
+        path = self._draft_path(chat_id)
+        self.unkept_drafts.discard(chat_id)
+        try:
+            if not text:
+                path.unlink(missing_ok=True)
+                return
+            data = json.dumps({"chat_id": chat_id, "text": text}, ensure_ascii=False).encode()
+            if len(data) > LARGEST_DRAFT:
+                raise ValueError
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(".new", "draft", self._folder)  # mode 0600
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(data)
+                os.replace(name, path)
+            except OSError:
+                os.unlink(name)
+                raise
+        except (OSError, ValueError):
+            if text:
+                self.unkept_drafts.add(chat_id)
+
+    def clear_drafts(self) -> None:
+        """Forget what is half written, as at the log-out."""
+        self.unkept_drafts.clear()
+        with contextlib.suppress(OSError):
+            for path in [*self._folder.glob("*.draft"), *self._folder.glob("draft*.new")]:
+                path.unlink(missing_ok=True)
+
+    def _draft_path(self, chat_id: str) -> Path:
+        return self._folder / f"{hashlib.sha256(chat_id.encode()).hexdigest()[:16]}.draft"
+
     def clear(self) -> None:
         """Forget all of it, as when the account is deleted."""
+        self.clear_drafts()
         with contextlib.suppress(OSError):
             for path in self._folder.glob("*.json"):
                 path.unlink(missing_ok=True)
@@ -272,6 +330,19 @@ class OutboxStore:
                     self._last = max(self._last, int(path.stem) if path.stem.isdecimal() else 0)
                     found.append(kept)
         return found
+
+
+def _load_draft(path: Path) -> tuple[str, str] | None:
+    """The chat and the text."""
+    try:
+        fields = json.loads(read_regular(path, LARGEST_DRAFT))
+        chat_id, text = fields["chat_id"], fields["text"]
+        if not (isinstance(chat_id, str) and isinstance(text, str)):
+            return None
+        (chat_id + text).encode()
+        return chat_id, text
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return None
 
 
 def _load(path: Path) -> tuple[str, UnsentMessage] | None:

@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from tui.common.client.meter import Meter
 
 ANSWER_BYTES = 32 * 1024 * 1024
-"""Of a whole answer; no server of ours gives more. What goes on for longer is not read."""
+"""The largest answer that is read; our server sends no larger ones."""
 PROBLEM_TYPE = "application/problem+json"
 PROBLEM_SECONDS = 10.0
 PROBLEM_BYTES = 256 * 1024
-"""Of an error; what follows is not read."""
+"""As much of an error as is read."""
 WORDS_LONG = 1000
-"""Characters of what a server says about an error, as much as there is room for."""
+"""Characters that are kept of an error's title and detail."""
 FIELDS_TOLD = 10
-"""Of a request, whose errors are told."""
+"""Fields of a request whose errors are shown, at most."""
 
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -48,22 +48,24 @@ class Reply:
 class RequestContext:
     """One request and its answer, open until `close`.
 
-    `in_words` turns what the network raises into `Unreachable`.
+    `translate_errors` turns what the network raises into `Unreachable`.
     """
 
     def __init__(
         self,
-        in_words: Callable[[], AbstractContextManager[None]],
+        translate_errors: Callable[[], AbstractContextManager[None]],
         meter: Meter,
         what: str,
         body_size: int,
         on_sent: Callable[[], None] | None = None,
+        on_closed: Callable[[], None] | None = None,
     ) -> None:
-        self._in_words = in_words
+        self._translate_errors = translate_errors
         self._meter = meter
         self._what = what
         self._body_size = body_size
         self._on_sent = on_sent
+        self._on_closed = on_closed
         self._sent_at = 0.0
         self._counted = False
         self._response: aiohttp.ClientResponse | None = None
@@ -75,7 +77,7 @@ class RequestContext:
     @property
     def response(self) -> aiohttp.ClientResponse:
         """The answer; its body is read with `read` or `chunk`, so that it is counted."""
-        assert self._response is not None, "the answer is not here yet"
+        assert self._response is not None, "the answer has not arrived yet"
         return self._response
 
     def head_sent(self, head_size: int) -> None:
@@ -89,7 +91,7 @@ class RequestContext:
             self._on_sent()
 
     def answered(self, response: aiohttp.ClientResponse) -> None:
-        """Called as the answer's head is here."""
+        """Called once the answer's head has arrived."""
         self._response = response
         self.latency_ms = (time.perf_counter() - self._sent_at) * 1000
         status_line = len(f"HTTP/1.1 {response.status} {response.reason or ''}\r\n")
@@ -121,7 +123,7 @@ class RequestContext:
 
     async def chunk(self) -> bytes:
         """The next bytes of the body, b"" at its end. Raises `Unreachable`."""
-        with self._in_words():
+        with self._translate_errors():
             data = await self.response.content.readany()
         if data:
             self._received(len(data))
@@ -175,12 +177,15 @@ class RequestContext:
         self._meter.received(size)
 
     def close(self) -> None:
-        """Let go of the connection; one whose answer is not read to its end is dropped."""
+        """Release the connection; it is dropped where the answer was not read to its end."""
         if self._response is not None:
             self._response.close()
         if self._counted:
             self._counted = False
             self._meter.closed()
+        if self._on_closed is not None:
+            self._on_closed()
+            self._on_closed = None
 
 
 def _bounded(said: ProblemDetails, status: int) -> ProblemDetails:

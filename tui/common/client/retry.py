@@ -43,7 +43,7 @@ _TEMPORARY = frozenset({408, 425, 429})
 def is_permanent(error: BaseException) -> bool:
     """Whether asking again the same way is bound to end the same way.
 
-    Every 4xx but 408, 425, 429 and one with a `Retry-After`, and being signed out. 401 is permanent
+    Every 4xx but 408, 425, 429 and one with a `Retry-After`, and being logged out. 401 is permanent
     too: a session renews its token and asks once more before it raises one.
     """
     if isinstance(error, ApiError):

@@ -47,7 +47,7 @@ class Session:
 
     Whatever sends may raise `ApiError` (the server said no), `Unreachable` (no answer) and
     `SignedOut` (nobody is, any more). `on_signed_out` is called once, with words, when the server
-    refuses to go on with a sign-in; not for `log_out`.
+    refuses to go on with a session; not for `log_out`.
     """
 
     def __init__(self, base_url: str, wire: Wire, store: TokenStore | None = None) -> None:
@@ -63,7 +63,7 @@ class Session:
 
     @property
     def account(self) -> schemas.Account | None:
-        """Who is signed in."""
+        """Who is logged in."""
         return self._tokens.account
 
     @account.setter
@@ -72,12 +72,12 @@ class Session:
 
     @property
     def notice(self) -> str:
-        """Words about the remembered sign-in: why there is none, or why it cannot be kept."""
+        """Words about the remembered session: why there is none, or why it cannot be kept."""
         return self._tokens.notice
 
     @property
     def epoch(self) -> int:
-        """Grows with every sign-in and sign-out; given to `open_request`, it ties it to it."""
+        """Grows with every log-in and log-out; given to `open_request`, it ties it to it."""
         return self._tokens.epoch
 
     @property
@@ -87,7 +87,7 @@ class Session:
 
     @property
     def on_signed_out(self) -> Callable[[str], None] | None:
-        """Called with words when the server ends the sign-in."""
+        """Called with words when the server ends the session."""
         return self._tokens.on_signed_out
 
     @on_signed_out.setter
@@ -108,13 +108,13 @@ class Session:
         return await self._sign_in("/auth/login", Credentials(email=email, password=password))
 
     async def demo(self, role: schemas.Role) -> schemas.Account:
-        """The one-button sign-in; `ApiError` 404 where the server is not in demo mode."""
+        """The one-button log-in; `ApiError` 404 where the server is not in demo mode."""
         from server.features.accounts.schemas import DemoLogin
 
         return await self._sign_in("/auth/demo", DemoLogin(role=role))
 
     async def register(self, email: str, password: str | Secret[str], name: str) -> schemas.Account:
-        """Make a customer and sign in. Raises pydantic's `ValidationError` for unfit fields.
+        """Make a customer and log in. Raises pydantic's `ValidationError` for unfit fields.
 
         Where the answer to an earlier attempt was lost, the account may be there already: a 409 is
         then answered by logging in to it.
@@ -210,7 +210,7 @@ class Session:
         """Send one request and return with the answer's head; the caller reads and closes.
 
         A 401 is answered by renewing the token and asking once more, unless `renew` is False. With
-        `epoch`, `SignedOut` is raised once that sign-in is over.
+        `epoch`, `SignedOut` is raised once that session is over.
         """
         epoch = self.epoch if epoch is None else epoch
         rejected: str | None = None

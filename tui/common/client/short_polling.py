@@ -59,7 +59,7 @@ class ShortPoll(Poll[ItemT]):
     def _is_final(self, news: ItemT) -> bool:
         raise NotImplementedError
 
-    async def _rest(self) -> None:
+    async def _wait_until_due(self) -> None:
         """Wait until the next poll is due."""
         delay, self._wait_before = self._wait_before, 0.0
         if delay > 0:
@@ -68,7 +68,7 @@ class ShortPoll(Poll[ItemT]):
 
     async def _receive(self) -> None:
         """One poll, once it is due; it may find nothing changed."""
-        await self._rest()
+        await self._wait_until_due()
         if self._meter.is_cut:
             await self._wait_uncut()
             self._cut_next = False

@@ -25,7 +25,7 @@ class Connection(Protocol):
     """A connection that stands."""
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close it."""
 
 
 ConnectionT = TypeVar("ConnectionT", bound=Connection)
@@ -154,7 +154,7 @@ class Stream(AsyncReader[ItemT], Generic[ConnectionT, ItemT]):
             self._meter.set_state(State.IDLE)
 
     def _bind_epoch(self) -> int:
-        """The sign-in that this belongs to: the one at which it was first opened."""
+        """The session that this belongs to: the one at which it was first opened."""
         if self._epoch is None:
             self._epoch = self._session.epoch
         return self._epoch

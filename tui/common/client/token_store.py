@@ -1,4 +1,4 @@
-"""The remembered sign-in: one small file that several windows may share."""
+"""The remembered session: one small file that several windows may share."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TokenStoreError(ClientError):
 
 
 class BrokenTokenFile(TokenStoreError):
-    """The file is there and says nothing that can be used."""
+    """The file exists and cannot be understood."""
 
 
 class StoreBusy(TokenStoreError):
@@ -46,7 +46,7 @@ class StoreBusy(TokenStoreError):
 
 @dataclass(frozen=True, slots=True)
 class StoredToken:
-    """A sign-in on disk.
+    """A session on disk.
 
     `idempotency_key` is set from before a refresh is sent until its answer is saved, so that
     the next window repeats that refresh instead of starting another one.
@@ -207,9 +207,9 @@ ELSEWHERE = "You have logged out in another window."
 
 
 class SafeTokenStore:
-    """The token store as one sign-in uses it, which other windows use too.
+    """The token store as one session uses it, which other windows use too.
 
-    A file that cannot be used does not end the sign-in: `notice` says so, and it goes on in memory.
+    A file that cannot be used does not end the session: `notice` says so, and it goes on in memory.
     Every method but `locked` and `peek` is for inside `locked`.
     """
 
@@ -217,7 +217,7 @@ class SafeTokenStore:
         self._store = store
         self._usable = False
         self.owned = False
-        """Whether the file has held this sign-in: if it is gone then, we have been signed out."""
+        """Whether the file has held this session: if it is gone then, we have been logged out."""
         self.notice = ""
 
     @asynccontextmanager
@@ -251,7 +251,7 @@ class SafeTokenStore:
             return None
 
     async def load(self, account_id: str | None) -> StoredToken | None:
-        """The file's sign-in, if it is this account's (None: of any account).
+        """The file's session, if it is this account's (None: of any account).
 
         Raises `SignedOut` where the file has been ours and is now gone or broken.
         """
@@ -274,7 +274,7 @@ class SafeTokenStore:
         return stored if self.owned else None
 
     async def save(self, stored: StoredToken) -> None:
-        """Put a new sign-in or a new token there; what was there is used up."""
+        """Put a new session or a new token there; what was there is used up."""
         if not await self.replace_file(stored) and self._usable:
             words = self.notice
             # A used token left behind would look like theft when the next window sends it.

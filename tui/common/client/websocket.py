@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 PING_SECONDS = 10.0
 PONG_SECONDS = 0.1
 """Between two answers to pings: of many in a row, one has to be answered (RFC 6455, 5.5.3)."""
-GOODBYE_SECONDS = 2.0
-"""For the end of a WebSocket, whatever the server still sends."""
+HANDSHAKE_SECONDS = 2.0
+"""For the closing handshake, whatever the server still sends."""
 FRAMES_AT_A_TIME = 32
 """Read before others have their turn."""
 ABNORMAL = 1006
@@ -42,7 +42,7 @@ class Closed:
 
 
 class Socket(aiohttp.ClientWebSocketResponse[Any]):
-    """A WebSocket of aiohttp that can also be dropped, as a network does it."""
+    """A WebSocket of aiohttp that can also be dropped without a handshake."""
 
     @property
     def head(self) -> aiohttp.ClientResponse:
@@ -82,13 +82,13 @@ class WebSocket:
         self._received = 0
         self._ponged_at = -PONG_SECONDS
         self._pinged_at: float | None = None
-        self._beating: asyncio.Task[None] | None = None
-        self._listening: asyncio.TimerHandle | None = None
+        self._pings: asyncio.Task[None] | None = None
+        self._silence_timer: asyncio.TimerHandle | None = None
         asked, answered = _head_sizes(socket.head)
         meter.sent(what, asked)
         meter.received(answered)
         meter.opened()
-        self._beating = asyncio.create_task(self._ping_forever(), name="pings")
+        self._pings = asyncio.create_task(self._ping_forever(), name="pings")
         self._restart_silence_timer()
 
     async def receive(self) -> str | Closed | None:
@@ -101,7 +101,7 @@ class WebSocket:
             await asyncio.sleep(0)  # a flood of frames must not keep everything else waiting
         message = await self._socket.receive()
         if message.type in _ENDED:
-            return self._ended(message)
+            return self._closed(message)
         self._restart_silence_timer()
         data = message.data.encode() if message.type is WSMsgType.TEXT else message.data
         size = _frame_size(len(data))
@@ -131,27 +131,27 @@ class WebSocket:
         self._meter.sent_frame(what, _frame_size(len(text.encode())) + 4)
 
     def close(self) -> None:
-        """Say goodbye, and let go of the connection."""
+        """Close the connection with a handshake, in the background."""
         if not self._open:
             return
-        self._rest()
+        self._stop()
         task = asyncio.ensure_future(self._close_handshake())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
     def drop(self) -> None:
-        """Break the connection, as a network does it."""
+        """Drop the connection, as a failing network would."""
         self._socket.drop()
 
     async def _close_handshake(self) -> None:
         with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
             # aiohttp's own bound begins anew with every frame that comes meanwhile.
-            async with asyncio.timeout(GOODBYE_SECONDS):
+            async with asyncio.timeout(HANDSHAKE_SECONDS):
                 await self._socket.close()
         self._socket.drop()
 
-    def _ended(self, message: aiohttp.WSMessage) -> Closed:
-        self._rest()
+    def _closed(self, message: aiohttp.WSMessage) -> Closed:
+        self._stop()
         if self._silent:
             raise Unreachable(
                 f"The server has gone silent (nothing for {self._silence:.0f} seconds).",
@@ -162,15 +162,15 @@ class WebSocket:
         reason, retry_after = _read_reason(message.extra or "")
         return Closed(message.data, reason, retry_after)
 
-    def _rest(self) -> None:
+    def _stop(self) -> None:
         if not self._open:
             return
         self._open = False
         self._meter.closed()
-        if self._beating is not None:
-            self._beating.cancel()
-        if self._listening is not None:
-            self._listening.cancel()
+        if self._pings is not None:
+            self._pings.cancel()
+        if self._silence_timer is not None:
+            self._silence_timer.cancel()
 
     async def _ping_forever(self) -> None:
         # The first at once: it shows that the server has let us in, and how far away it is.
@@ -185,12 +185,12 @@ class WebSocket:
             await asyncio.sleep(PING_SECONDS)
 
     def _restart_silence_timer(self) -> None:
-        """From now on it may be silent for so long."""
-        if self._listening is not None:
-            self._listening.cancel()
-            self._listening = None
+        """Start the time of silence anew."""
+        if self._silence_timer is not None:
+            self._silence_timer.cancel()
+            self._silence_timer = None
         if self._silence is not None and self._open:
-            self._listening = self._loop.call_later(self._silence, self._on_silence)
+            self._silence_timer = self._loop.call_later(self._silence, self._on_silence)
 
     def _on_silence(self) -> None:
         self._silent = True

@@ -1,4 +1,4 @@
-"""One's account: profile, password, sessions, log out, delete."""
+"""The account dialog: profile, password, sessions, log out, delete."""
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, ClassVar
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tui.common.uploads.panel import PhotoPanel
 
 AVATAR_SECONDS = 1.0
-"""How often a new avatar, or one that could not be had, is looked for."""
+"""How often a new avatar, or one that could not be loaded, is looked for."""
 FIELDS = (
     ("name", "Name", 80),
     ("phone", "Phone", 32),
@@ -35,7 +35,7 @@ FIELDS = (
 
 
 class AccountScreen(Dialog[None]):
-    """Changes are sent when their button is pressed, and answered in place."""
+    """Changes are sent when their button is pressed; the result is shown here."""
 
     DEFAULT_CSS = """
     AccountScreen {
@@ -57,7 +57,7 @@ class AccountScreen(Dialog[None]):
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (LEAST_ROWS, "-short"), (27, "-tall")]  # noqa: RUF012
 
     def body(self) -> ComposeResult:
-        """Three parts and a line for what came of it."""
+        """Three parts and a line for results."""
         with Vertical(classes="box") as box:
             box.border_title = "Account"
             box.border_subtitle = "esc closes"
@@ -111,7 +111,7 @@ class AccountScreen(Dialog[None]):
         self._refresh_avatar()
 
     def _refresh_avatar(self) -> None:
-        """A photo that is sent from here is the avatar a little later."""
+        """A photo sent from here becomes the avatar a little later."""
         account = self.services.session.account
         self.query_one(Avatar).show_url(account.avatar_url if account is not None else None)
 
@@ -211,11 +211,11 @@ class AccountScreen(Dialog[None]):
 
 
 LONGEST = 240
-"""Pixels; it is small."""
+"""Pixels; the avatar is small."""
 
 
 class Avatar(PictureView, can_focus=False):
-    """There is room for it only where there is one to be seen."""
+    """There is room for it only if it can be shown."""
 
     DEFAULT_CSS = """
     Avatar { width: 20; height: 9; margin-left: 2; display: none; }
@@ -227,7 +227,7 @@ class Avatar(PictureView, can_focus=False):
         self._url: str | None = None
 
     def show_url(self, url: str | None) -> None:
-        """Show the picture at that path of the server's; None where there is none."""
+        """Show the picture at that path on the server; None where there is none."""
         if url == self._url or not self.can_draw:
             return
         self._url = url
@@ -244,14 +244,14 @@ class Avatar(PictureView, can_focus=False):
         except NotDrawable:
             return
         except ClientError:
-            self._url = None  # the next look asks again
+            self._url = None  # the next check asks again
             return
         self.set_class(True, "-there")
         self.show(None, picture)
 
 
 class DeleteAccountScreen(Dialog[bool]):
-    """Stays until the account is deleted, which it answers with True, or kept."""
+    """Returns True once the account is deleted."""
 
     DEFAULT_CSS = """
     DeleteAccountScreen {
@@ -308,4 +308,5 @@ class DeleteAccountScreen(Dialog[bool]):
         except Exception as error:
             self.show_error(error)
         else:
-            self.dismiss(True)
+            if self.is_attached:
+                self.dismiss(True)

@@ -55,12 +55,12 @@ class Dialog(ModalScreen[ResultT]):
         yield from ()
 
     def show_status(self, message: str, kind: Kind = "error") -> None:
-        """Show what came of the last action; "" clears it. Does nothing once it is closed."""
+        """Show the result of the last action; "" clears it. Does nothing once it is closed."""
         if self.is_attached:
             self.query_one(StatusLine).show(message, kind)
 
     def unsaved(self) -> str | None:
-        """What would be lost with it, in a sentence; None where there is nothing."""
+        """What would be lost with it, in a sentence; None if nothing."""
         return None
 
     def show_error(self, error: Exception) -> None:
@@ -78,5 +78,5 @@ class Dialog(ModalScreen[ResultT]):
             widget.focus()
 
     def action_close(self) -> None:
-        """Leave without an answer."""
+        """Close without an answer."""
         self.dismiss(None)

@@ -1,4 +1,4 @@
-"""A question that wants a yes."""
+"""A yes-or-no question."""
 
 from typing import ClassVar
 
@@ -14,7 +14,7 @@ from tui.common.sanitize import plain
 
 
 class ConfirmScreen(Dialog[bool]):
-    """Asks; answers True for yes, False or None for no. No has the focus."""
+    """Returns True for yes, False or None for no. No has the focus."""
 
     DEFAULT_CSS = """
     ConfirmScreen {

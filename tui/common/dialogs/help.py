@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from tui.common.panel import Panel
 
 Keys = Sequence[tuple[str, str]]
-"""What is pressed, and what it does."""
+"""Keys, and what they do."""
 
 GENERAL: Keys = (
     ("1 … 6", "go to a panel"),
     ("tab ⇧tab", "next field, previous field"),
     ("^← ^→", "next panel, previous panel"),
+    ("/", "filter the list; esc clears"),
     ("z", "zoom panel, and back"),
     ("r f5", "try again, refresh"),
     ("x", "cut its line for 10 seconds"),
@@ -72,7 +73,7 @@ def keys_of(screen: Screen[Any]) -> Keys:
 
 
 class HelpScreen(Dialog[None]):
-    """Two columns; scrolls where the window is low."""
+    """Two columns; scrolls in a low window."""
 
     DEFAULT_CSS = """
     HelpScreen {
@@ -91,7 +92,7 @@ class HelpScreen(Dialog[None]):
     ]
 
     def __init__(self, title: str, keys: Keys, panels: Iterable["Panel"]) -> None:
-        """`keys` work where the help was called, and come first; then those of `panels`."""
+        """`keys` work where the help was opened, and come first; then those of `panels`."""
         super().__init__()
         groups = [(title, keys), ("Keys everywhere", GENERAL)]
         groups += [(panel.TITLE, panel.KEYS) for panel in panels]
@@ -109,7 +110,7 @@ class HelpScreen(Dialog[None]):
                     yield Static(_reading())
 
     def action_scroll(self, lines: int) -> None:
-        """Up and down where it does not fit."""
+        """Scroll."""
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
 
     def _keys(self) -> Content:
@@ -123,7 +124,7 @@ class HelpScreen(Dialog[None]):
 
 
 class NewsScreen(Dialog[None]):
-    """The pattern that brings a panel its news, and what it has cost so far; kept current."""
+    """How a panel gets its news, and what that has cost so far; kept current."""
 
     DEFAULT_CSS = "NewsScreen > .box { width: 62; }"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("i,enter", "close", show=False)]

@@ -1,4 +1,4 @@
-"""The log-in screen: the demo in one key, an account, a new account."""
+"""The log-in screen: the demo with one key, an account, a new account."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 
 LONGEST_WAIT_SECONDS = 5.0
-"""Between two attempts: somebody is waiting."""
+"""Longest wait between two attempts: somebody is waiting."""
 
 Attempt = Callable[[], Awaitable[bool]]
 
 
 class LoginScreen(Screen[bool]):
-    """Closes with True once the session is signed in. Tells what is wrong where it is wrong."""
+    """Returns True once the session is logged in. Shows errors beside their field."""
 
     DEFAULT_CSS = """
     LoginScreen {
@@ -81,9 +81,11 @@ class LoginScreen(Screen[bool]):
         resuming: bool = False,
         user_left_out: bool = False,
     ) -> None:
-        """`ready` is set once there is a session to log in with. `words` say why one is here;
-        `resuming` goes on trying the remembered log-in; `user_left_out`: there was a user or a
-        password in the server's address."""
+        """`ready` is set once there is a session to log in with.
+
+        `words` say why the screen is shown; `resuming` keeps trying the saved session;
+        `user_left_out`: there was a user or a password in the server's address.
+        """
         super().__init__()
         self._ready = ready
         self._user_left_out = user_left_out
@@ -130,7 +132,7 @@ class LoginScreen(Screen[bool]):
         yield TooSmall()
 
     def on_mount(self) -> None:
-        """Say why one is here."""
+        """Show why the screen is shown."""
         if self._first_words:
             self.show_status(self._first_words, "error" if self._resuming else "info")
         if self._resuming:
@@ -171,7 +173,7 @@ class LoginScreen(Screen[bool]):
             self.focus_next()
 
     def action_stop(self) -> None:
-        """Give up an attempt that waits for the server."""
+        """Abandon an attempt that waits for the server."""
         self.workers.cancel_group(self, "attempt")
         self._busy = False
         self.show_status("")
@@ -282,7 +284,7 @@ class LoginScreen(Screen[bool]):
         return False
 
     async def _has_right_role(self) -> bool:
-        """Whether this account belongs into this app; one that does not is logged out again."""
+        """Whether this account belongs to this app; one that does not is logged out again."""
         account, role = self.services.session.account, self.services.role
         if account is None or account.role == role:
             return True
@@ -313,9 +315,9 @@ def _endpoint(address: str) -> tuple[str, int] | None:
 
 
 class ServerLine(Static):
-    """Looks for the server's port until it answers: no aiohttp needed for that.
+    """Checks the server's port until it answers, which needs no aiohttp.
 
-    Where the environment names a proxy for the server, it looks for the proxy's.
+    Where the environment names a proxy for the server, it checks the proxy's port.
     """
 
     DEFAULT_CSS = """
@@ -329,7 +331,7 @@ class ServerLine(Static):
         self._note = LEFT_OUT if user_left_out else ""
 
     def on_mount(self) -> None:
-        """Begin to look."""
+        """Start checking."""
         self._show_state("connecting to the server", "◌", "$wire-ink")
         self.run_worker(self._probe(), group="probe", exit_on_error=False)
 

@@ -1,4 +1,4 @@
-"""Where the account is logged in, and the end of it."""
+"""The list of the account's sessions, which can be ended."""
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, ClassVar
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class SessionsScreen(Dialog[None]):
-    """A list of sessions; the one in focus is ended by a key, all but this one by another."""
+    """A list of sessions; one key ends the highlighted one, another all but this one."""
 
     DEFAULT_CSS = """
     SessionsScreen {
@@ -40,7 +40,7 @@ class SessionsScreen(Dialog[None]):
         self._found: list[ActiveSession] = []
 
     def body(self) -> ComposeResult:
-        """The list, and a line for what came of it."""
+        """The list, and a line for results."""
         with Vertical(classes="box") as box:
             box.border_title = "Sessions"
             box.border_subtitle = "e ends it · o ends all others · esc closes"
@@ -54,7 +54,7 @@ class SessionsScreen(Dialog[None]):
         self._run(self._read)
 
     def action_end_one(self) -> None:
-        """End the session in focus: this one by logging out."""
+        """End the highlighted session: this one by logging out."""
         at = self.query_one(OptionList).highlighted
         if at is None or at >= len(self._found):
             return
@@ -86,7 +86,7 @@ class SessionsScreen(Dialog[None]):
         try:
             await self.services.api.end_session(session_id)
         except ApiError as error:
-            if error.status != 404:  # it has ended by itself meanwhile
+            if error.status != 404:  # it has ended meanwhile
                 raise
         await self._read("That session has ended.")
 

@@ -141,7 +141,7 @@ class BeforeAfter:
         except NotDrawable as error:
             self.error = f"{error} It cannot be shown here; s saves it."
         except ClientError:
-            pass  # shown above, or signed out
+            pass  # shown above, or logged out
         return None
 
 

@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
 Item = tuple[str, str, str]
-"""What is pressed, as it is shown; what it does; the key itself."""
+"""A key as it is shown, what it does, and the key itself."""
 
 
 class KeyBar(Widget):
-    """Keys of the screen it stands on. One line, painted whole: a change of focus costs no layout.
+    """The keys of its screen.
 
-    `help`, `quit` and the palette always have their place; of the others the last are dropped
-    first, those of the app before those of the panel.
+    One line, painted whole: a change of focus costs no layout. `help`, `quit` and the palette
+    always have their place; of the others the last are dropped first, those of the app before those
+    of the panel.
     """
 
     DEFAULT_CSS = """
@@ -93,7 +94,7 @@ class KeyBar(Widget):
         return Content.assemble(*shown)
 
     def on_click(self, event: events.Click) -> None:
-        """A click on a key is that key."""
+        """A click on a key presses it."""
         offset = event.get_content_offset(self)
         for place, key in self._places:
             if offset is not None and offset.x in place:

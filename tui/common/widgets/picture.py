@@ -1,4 +1,4 @@
-"""A picture, or what it was before and what it became, with a divider to compare them by."""
+"""A picture, or two with a divider between them: before and after."""
 
 import asyncio
 from dataclasses import dataclass
@@ -34,9 +34,9 @@ class _Wanted:
 
 
 class PictureView(Widget, can_focus=True):
-    """Shows `before` left of the divider and `after` right of it; one alone has no divider.
+    """Shows `before` left of the divider and `after` right of it; a single picture has no divider.
 
-    Without pictures, or where the terminal has no colours for them, it shows words.
+    Shows words without pictures, or if the terminal has no colours for them.
     """
 
     ALLOW_SELECT = False
@@ -49,7 +49,8 @@ class PictureView(Widget, can_focus=True):
     ]
 
     def __init__(self, *, id: str | None = None, chequered: bool = True) -> None:
-        """`chequered`: what is transparent is seen as such; else as the surface behind it."""
+        """`chequered`: transparent pixels are shown as a chequered pattern, otherwise as the
+        surface."""
         super().__init__(id=id)
         self.before: Bitmap | None = None
         self.after: Bitmap | None = None
@@ -78,12 +79,12 @@ class PictureView(Widget, can_focus=True):
 
     @property
     def settled(self) -> bool:
-        """Whether what is seen is what should be."""
+        """Whether the screen shows what it should."""
         return self._drawn_for == self._wanted()
 
     @property
     def picture_region(self) -> Region:
-        """Where in the widget the picture is, in cells; it may be larger, until drawn anew."""
+        """The picture's area in the widget, in cells; it may be larger, until redrawn."""
         cells = self._drawn[0] or self._drawn[1]
         if cells is None:
             return Region(0, 0, 0, 0)
@@ -95,7 +96,7 @@ class PictureView(Widget, can_focus=True):
     def show(
         self, before: Bitmap | None, after: Bitmap | None, words: Content | None = None
     ) -> None:
-        """Show these from now on, and `words` where that cannot be."""
+        """Show these from now on, or `words` if that is impossible."""
         other = (before, after) != (self.before, self.after)
         self.before, self.after = before, after
         if words is not None and words != self.words:
@@ -111,37 +112,37 @@ class PictureView(Widget, can_focus=True):
         self._divide(self._divider + steps * step)
 
     def action_slide_to(self, split: float) -> None:
-        """Move the divider to an end: 0 shows only what came out, 1 only what went in."""
+        """Move the divider to an end: 0 shows only `after`, 1 only `before`."""
         self._divide(round(split * self.picture_region.width))
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
-        """Take hold of the divider."""
+        """Grab the divider."""
         if self.compares:
             self._held = True
             self.capture_mouse()
             self._divide(event.x - self.picture_region.x)
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        """Move what is held."""
+        """Drag the divider."""
         if self._held:
             self._divide(event.x - self.picture_region.x)
 
     def on_mouse_up(self) -> None:
-        """Let it go."""
+        """Release the divider."""
         self._held = False
         self.release_mouse()
 
     def on_resize(self) -> None:
-        """Draw it for the room there is."""
+        """Draw it for the available size."""
         self._redraw()
 
     def notify_style_update(self) -> None:
-        """The theme may be another."""
+        """Draw it with the theme's colours."""
         super().notify_style_update()
         self._redraw()
 
     def render_line(self, y: int) -> Strip:
-        """A line of what was drawn last, in the middle; or of the words."""
+        """A line of the last drawing, centred; or of the words."""
         width = self.size.width
         if not self.can_draw or (self.before is None and self.after is None):
             return self._words_line(y, width)
@@ -160,7 +161,7 @@ class PictureView(Widget, can_focus=True):
 
     @property
     def _divider(self) -> int:
-        """Columns of the picture that show what was before."""
+        """Columns of the picture that show `before`."""
         return round(self.split * self.picture_region.width)
 
     def _divide(self, column: int) -> None:
@@ -199,7 +200,7 @@ class PictureView(Widget, can_focus=True):
         return _Wanted(self.before, self.after, self.size, paper)
 
     def _redraw(self) -> None:
-        """Draw in a thread; what is seen meanwhile is the last."""
+        """Draw in a thread; meanwhile the last drawing is shown."""
         if not self.is_attached:
             return
         if self.before is None and self.after is None:
@@ -210,7 +211,7 @@ class PictureView(Widget, can_focus=True):
             self.run_worker(self._keep_up(), group="picture", exit_on_error=False)
 
     async def _keep_up(self) -> None:
-        """Draw until it is what is wanted: of many sizes in a row only the last counts."""
+        """Draw until the drawing is current: of many sizes in a row only the last counts."""
         try:
             while self.is_attached and not self.settled:
                 wanted = self._wanted()

@@ -65,7 +65,7 @@ class RowList(OptionList):
     """
 
     class Scrolled(Message):
-        """Other rows have come into view."""
+        """Posted when other rows have come into view."""
 
         def __init__(self, row_list: "RowList") -> None:
             super().__init__()
@@ -77,7 +77,7 @@ class RowList(OptionList):
             return self.row_list
 
     message: reactive[Content] = reactive(Content(""))
-    """What an empty list says."""
+    """The message of an empty list."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -97,7 +97,7 @@ class RowList(OptionList):
         raise NotImplementedError
 
     def row_key(self, index: int) -> Hashable:
-        """What the looks of a row depend on; one with an equal key is not drawn again."""
+        """What the drawing of a row depends on; one with an equal key is not drawn again."""
         return None
 
     def selectable(self, index: int) -> bool:
@@ -143,7 +143,7 @@ class RowList(OptionList):
         else:
             self._replace_rows(rows)
             return
-        # Stock repaints the whole list when one row changes, some 10 kB for a terminal; here its
+        # Textual repaints the whole list when one row changes, some 10 kB for a terminal; here its
         # cache is emptied and only the changed lines are painted.
         self._option_render_cache.clear()
         for at in self._rows_in_view():
@@ -221,11 +221,11 @@ class RowList(OptionList):
         self.highlighted = following
 
     def action_cursor_up(self) -> None:
-        """The row above."""
+        """Highlight the row above."""
         self._step(-1)
 
     def action_cursor_down(self) -> None:
-        """The row below."""
+        """Highlight the row below."""
         self._step(1)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -246,7 +246,7 @@ class RowList(OptionList):
 
     @property
     def _filter_field(self) -> "FilterField":
-        """The nearest one: a list with a `filter_key` has one beside it."""
+        """The nearest filter field: a list with a `filter_key` has one beside it."""
         fields = (field for node in self.ancestors for field in node.query(FilterField))
         return next(fields)
 
@@ -279,7 +279,7 @@ class _Row(Visual):
         self._rows = rows
         self._index = index
         self.key: Hashable = None
-        """Of the row as it was last drawn."""
+        """The key of the last drawing."""
 
     def render_strips(
         self, width: int, height: int | None, style: Style, options: RenderOptions
@@ -287,7 +287,7 @@ class _Row(Visual):
         """The row's lines; drawn once for each key, width and style."""
         rows, index = self._rows, self._index
         blank = Strip.blank(width, style.rich_style)
-        if index >= len(rows.row_ids()):  # it is gone, and the list not redrawn yet
+        if index >= len(rows.row_ids()):  # it was removed, and the list is not redrawn yet
             return [blank] * rows.ROW_LINES
         focused = index == rows.highlighted_index and rows.has_focus
         self.key = rows.row_key(index)
@@ -315,7 +315,7 @@ class _Row(Visual):
 
 
 class FilterField(Input):
-    """A field that filters a list while one types. Enter goes back to the list, Esc clears."""
+    """A field that filters a list as you type. Enter goes back to the list, Esc clears."""
 
     DEFAULT_CSS = "FilterField { display: none; height: 1; margin: 0 1; width: 1fr; }"
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -1,4 +1,4 @@
-"""The line of a dialog that says what came of the last action, or what is wrong."""
+"""The line of a dialog that shows the result of the last action, or an error."""
 
 from typing import Literal
 

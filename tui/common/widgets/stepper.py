@@ -6,7 +6,12 @@ from textual.reactive import reactive
 from textual.timer import Timer
 from textual.widget import Widget
 
-STEPS = ("Placed", "Accepted", "Cooking", "On its way", "Delivered")
+from tui.common.format import STATUS_LOOKS
+
+STEPS = tuple(
+    STATUS_LOOKS[status][1]
+    for status in ("placed", "accepted", "preparing", "out_for_delivery", "delivered")
+)
 
 STEP_OF: dict[str, int] = {
     "placed": 0,
@@ -67,9 +72,9 @@ class Stepper(Widget):
         names = list(STEPS)
         if cancelled:
             at = min(at + 1, len(names) - 1)
-            names[at] = "Cancelled"
+            names[at] = STATUS_LOOKS["cancelled"][1]
         elif self.status == "ready":
-            names[at] = "Ready"
+            names[at] = STATUS_LOOKS["ready"][1]
         places = [int(width / len(names) * (step + 0.5)) for step in range(len(names))]
         return Content("\n").join(
             [

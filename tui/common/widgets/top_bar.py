@@ -1,4 +1,4 @@
-"""The top line: the product, what matters most now, the connections, who is signed in, the time."""
+"""The top line: the product, what matters most now, the connections, who is logged in, the time."""
 
 import time
 from collections.abc import Sequence

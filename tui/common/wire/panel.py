@@ -1,4 +1,4 @@
-"""The panel "On the wire": what each pattern costs, and every frame as it passes."""
+"""The panel "Wire": what each pattern costs, and every frame as it passes."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 class WirePanel(Panel):
     """Compares the patterns in use, and logs frames; p holds the log still, e writes it out."""
 
-    TITLE = "On the wire"
-    SHORT = "Wire"
+    TITLE = "Wire"
     PATTERN = Pattern.REST
     NOTHING_TO_CUT = "This panel only watches. Go to another one to cut its line."
     METER = "requests"

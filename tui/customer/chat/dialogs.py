@@ -1,6 +1,7 @@
 """One's chats, to choose one of them."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from textual import on
 from textual.app import ComposeResult
@@ -96,8 +97,19 @@ ORDERS = 20
 SUBJECT_MOST = 80
 
 
+@dataclass
+class NewChatDraft:
+    """A question that is not sent yet."""
+
+    subject: str = ""
+    order_id: str | None = None
+
+
 class NewChatScreen(Dialog[NewChat]):
-    """Answers with the subject, and the order if it is about one."""
+    """Answers with the subject, and the order if it is about one.
+
+    Every change is in the draft at once: closed or refused, nothing of it is lost.
+    """
 
     DEFAULT_CSS = """
     NewChatScreen {
@@ -111,24 +123,25 @@ class NewChatScreen(Dialog[NewChat]):
     """
     AUTO_FOCUS = "Input"
 
-    def __init__(self, order_id: str | None, begun: NewChat | None = None) -> None:
-        """`order_id` is the order it is probably about; `begun` what was asked, and not sent."""
+    def __init__(self, order_id: str | None, draft: NewChatDraft) -> None:
+        """`order_id` is the order it is probably about, where the draft is empty."""
         super().__init__()
-        self._order_id = begun.order_id if begun is not None else order_id
-        self._subject = begun.subject if begun is not None else ""
+        self._draft = draft
+        self._order_id = draft.order_id if draft.subject else order_id
         self._orders: list[Order] = []
 
     def body(self) -> ComposeResult:
         """A subject, and the orders."""
         with Vertical(classes="box") as box:
             box.border_title = "Ask support"
-            box.border_subtitle = "enter opens the chat · ↓ chooses the order · esc closes"
+            box.border_subtitle = "enter opens the chat · ↓ chooses the order · esc keeps it"
             yield Label("What is it about?", classes="first")
             yield Input(
-                self._subject,
+                self._draft.subject,
                 placeholder="in a few words",
                 compact=True,
                 max_length=SUBJECT_MOST,
+                select_on_focus=False,
             )
             yield Label("Which order?")
             orders = OptionList(Option("None"), id="orders")
@@ -155,6 +168,15 @@ class NewChatScreen(Dialog[NewChat]):
             if order.id == self._order_id:
                 found.highlighted = at
 
+    @on(Input.Changed)
+    def _subject_changed(self, event: Input.Changed) -> None:
+        self._draft.subject = event.value
+
+    @on(OptionList.OptionHighlighted)
+    def _order_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        at = event.option_index
+        self._draft.order_id = self._orders[at - 1].id if 0 < at <= len(self._orders) else None
+
     @on(Input.Submitted)
     @on(OptionList.OptionSelected)
     def _done(self) -> None:
@@ -168,6 +190,7 @@ class NewChatScreen(Dialog[NewChat]):
             self.show_status("Say in a few words what it is about, or choose an order.", "warning")
             self.query_one(Input).focus()
             return
+        self._draft.subject = subject
         self.dismiss(NewChat(subject=subject, order_id=None if order is None else order.id))
 
 

@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Iterable
+from functools import partial
 from typing import ClassVar
 
 from textual.app import ComposeResult, SystemCommand
@@ -12,7 +13,7 @@ from textual.content import Content
 from server.features.chat.schemas import Chat, ChatMessage, NewChat
 from tui.common.chat import format as chat_format
 from tui.common.chat.composer import HINT
-from tui.common.chat.panel import TYPING_SECONDS, ConversationPanel
+from tui.common.chat.panel import TYPING_SECONDS, ChatAlert, ConversationPanel
 from tui.common.chat.session import ChatSession
 from tui.common.chat.view import ChatView
 from tui.common.client.errors import ClientError, SignedOut
@@ -20,7 +21,7 @@ from tui.common.client.meter import State
 from tui.common.client.retry import retry
 from tui.common.format import message_for
 from tui.common.sanitize import plain
-from tui.customer.chat.dialogs import ChatsScreen, NewChatScreen
+from tui.customer.chat.dialogs import ChatsScreen, NewChatDraft, NewChatScreen
 from tui.customer.orders.panel import OrdersPanel
 
 NO_CHAT = Content.assemble(
@@ -36,6 +37,10 @@ SESSIONS_AT_START = 4
 """Open chats that are entered by themselves."""
 
 
+LIST = "chats"
+"""The worker group that reads which chats there are."""
+
+
 class ChatPanel(ConversationPanel):
     """Every open chat has a room of its own; the wire line shows the one in view."""
 
@@ -43,7 +48,7 @@ class ChatPanel(ConversationPanel):
     CARD_BODY = (36, 12)
     KEYS = (
         ("n", "start a new chat"),
-        ("enter", "write; sends what is written"),
+        ("enter w", "write; enter sends what is written"),
         ("ctrl+j", "a new line within a message"),
         ("esc", "leave the field, so that single keys work"),
         ("↑ ↓", "choose a message; y copies it"),
@@ -54,7 +59,7 @@ class ChatPanel(ConversationPanel):
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "new_chat", "New chat"),
-        Binding("enter", "write", "Write"),
+        Binding("enter,w", "write", "Write"),
         Binding("l", "chats", "Chats"),
         Binding("o", "reopen", "Reopen"),
         Binding("c", "close", "Close"),
@@ -70,6 +75,8 @@ class ChatPanel(ConversationPanel):
         """The newest chats as they were read last."""
         self._asked: tuple[NewChat, str] | None = None
         """What was asked last, and its key: asked once more, it is the same chat."""
+        self.draft = NewChatDraft()
+        """The question that is being asked, until the chat is open."""
 
     def body(self) -> ComposeResult:
         """The chat in view."""
@@ -78,9 +85,16 @@ class ChatPanel(ConversationPanel):
 
     def start(self) -> None:
         """See which chats there are, and enter those that are open."""
-        self.run_worker(self._load(), group="chats", exclusive=True, exit_on_error=False)
+        self.run_worker(self._load(), group=LIST, exclusive=True, exit_on_error=False)
         self.run_worker(self.resume_unsent(), group="unsent", exit_on_error=False)
         self.request_redraw()
+
+    def worker_failed(self, group: str, message: str) -> None:
+        """Say it in place of the chat too, where it was the list."""
+        super().worker_failed(group, message)
+        if group == LIST and not self.loaded:
+            self.chat_view.empty_text = Content.assemble((plain(message), "$warning"))
+            self.request_redraw()
 
     async def _load(self) -> None:
         def failed(error: ClientError, wait: float | None) -> None:
@@ -106,9 +120,13 @@ class ChatPanel(ConversationPanel):
     def _to_begin_with(
         self, chats: list[Chat], chat_sessions: list[ChatSession]
     ) -> ChatSession | None:
-        """Where something is unsent; else the newest that is open, else the newest."""
-        unsent = self.store.chats()
-        waiting = next((chat for chat in chats if chat.id in unsent), None)
+        """Where something is unsent or half written; else the newest that is open, else the
+        newest."""
+        unsent, drafts = self.store.chats(), self.store.drafts()
+        found = (
+            chat for chat in chats if chat.id in unsent or (is_open(chat) and chat.id in drafts)
+        )
+        waiting = next(found, None)
         if waiting is None and chat_sessions:
             return chat_sessions[-1]
         chat = waiting or next(iter(chats), None)
@@ -156,7 +174,7 @@ class ChatPanel(ConversationPanel):
             self.set_summary(Content.assemble(("n asks support something", "$wire-ink")))
             return
         employee = current.chat.employee
-        nobody = f"{employee.name}, offline" if employee else "waiting for support"
+        nobody = f"{employee.name}, offline" if employee else "not assigned yet"
         if not current.open:
             nobody = "closed"
         self.set_badge(unread, chat_format.presence(current, nobody))
@@ -176,7 +194,9 @@ class ChatPanel(ConversationPanel):
     def on_message_received(self, chat_session: ChatSession, message: ChatMessage) -> None:
         """Ring where nobody looks."""
         if not self.is_seen(chat_session.id):
-            self.alert(plain(message.sender.name), message.text)
+            unread = partial(chat_session.conversation.is_unread, message)
+            name = plain(message.sender.name)
+            self.alerts.add(ChatAlert(chat_session.id, name, message.text, unread))
 
     # -- what can be done
 
@@ -199,10 +219,6 @@ class ChatPanel(ConversationPanel):
         if self.current is not None:
             yield SystemCommand("Your chats", "Older ones too", self.action_chats)
 
-    def action_write(self) -> None:
-        """To where one writes."""
-        self.chat_view.enter()
-
     def action_take_back(self) -> None:
         """Write again what was refused."""
         self.chat_view.take_back_refused()
@@ -214,7 +230,7 @@ class ChatPanel(ConversationPanel):
             if chat is not None:
                 self.show_session(self.open_session(chat))
                 self.chat_view.redraw(in_view=True)
-                self.enter()
+                self.chat_view.enter()
 
         self.app.push_screen(ChatsScreen(self.chat_sessions), chosen)
 
@@ -224,9 +240,10 @@ class ChatPanel(ConversationPanel):
         def answered(new: NewChat | None) -> None:
             if new is not None:
                 self.run_worker(self._open(new), group="open-chat", exit_on_error=False)
+            elif self.draft.subject.strip():
+                self.notify("Not sent. Press n to continue it.", title="Question kept")
 
-        begun = self._asked[0] if self._asked is not None else None
-        self.app.push_screen(NewChatScreen(self._order_in_view(), begun), answered)
+        self.app.push_screen(NewChatScreen(self._order_in_view(), self.draft), answered)
 
     async def _open(self, new: NewChat) -> None:
         if self._asked is None or self._asked[0] != new:
@@ -239,11 +256,16 @@ class ChatPanel(ConversationPanel):
             words = f"{message_for(error)} Press n to try again; your text is kept."
             self.notify(words, title="Chat not opened", severity="warning")
             return
-        self._asked = None
+        self._asked, self.draft = None, NewChatDraft()
         self.show_session(self.open_session(chat))
         self.chat_view.redraw(in_view=True)
         if self.in_view:
-            self.enter()
+            self.chat_view.enter()
+
+    def unsaved(self) -> str | None:
+        """What is not on the disk, and a question that was begun: that is in this window alone."""
+        begun = "A question to support is not sent yet." if self.draft.subject.strip() else ""
+        return " ".join(filter(None, [begun, super().unsaved()]))
 
     def what_closes(self, chat_session: ChatSession) -> str:
         """The words under the question whether to close it."""

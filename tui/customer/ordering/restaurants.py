@@ -77,7 +77,7 @@ ResultT = TypeVar("ResultT")
 
 
 async def load_for(rows: RowList, ask: Callable[[], Awaitable[ResultT]]) -> ResultT | None:
-    """The answer of `ask`, retried; None after a final error or when signed out.
+    """The answer of `ask`, retried; None after a final error or when logged out.
 
     `rows` shows the error.
     """

@@ -13,13 +13,12 @@ from textual.widgets import Button, Input, Static
 
 from server.features.orders.schemas import CANCELLABLE, Order
 from tui.common.dialogs.base import Dialog
-from tui.common.format import clock_time, euros, fit, human_money
+from tui.common.format import STATUS_LOOKS, clock_time, euros, fit, human_money
 from tui.common.sanitize import in_one_line, plain
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.stepper import Stepper
 from tui.customer.orders.details import OrderHeading
 from tui.customer.orders.format import (
-    STATUS_LOOKS,
     actor_name,
     status_before_end,
     why_not_cancellable,

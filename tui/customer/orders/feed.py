@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from tui.common.client.session import Session
 
 
+FEED = "orders"
+"""The worker group that reads the orders and follows what changes."""
+
+
 class FeedListener(Protocol):
     """What the feed reports to. Everything is called in the event loop."""
 
@@ -73,7 +77,7 @@ class OrderFeed:
     def reload(self) -> None:
         """Read the newest orders and follow every change from there."""
         self.tracker.retry_refused()
-        self._listener.work(self._run(), "orders")
+        self._listener.work(self._run(), FEED)
 
     def drop_connection(self) -> bool:
         """Drop all held requests, which are sent again; False if there is none."""

@@ -6,22 +6,11 @@ from math import ceil
 from textual.content import Content
 
 from server.features.orders.schemas import STEPS, Order, OrderStatus, TimelineEntry
-from tui.common.format import clock_time, loading_message
+from tui.common.format import STATUS_LOOKS, clock_time, loading_message
 from tui.common.sanitize import plain
 from tui.common.widgets.stepper import STEP_OF
 from tui.common.widgets.stepper import STEPS as STEP_NAMES
 from tui.customer.orders.model import OrderStore
-
-STATUS_LOOKS: dict[OrderStatus, tuple[str, str, str]] = {
-    OrderStatus.PLACED: ("○", "Placed", "$p-rest"),
-    OrderStatus.ACCEPTED: ("●", "Accepted", "$p-ws"),
-    OrderStatus.PREPARING: ("◐", "Cooking", "$warning"),
-    OrderStatus.READY: ("◆", "Ready", "$accent"),
-    OrderStatus.OUT_FOR_DELIVERY: ("▶", "On its way", "$primary"),
-    OrderStatus.DELIVERED: ("✓", "Delivered", "$wire-ink"),
-    OrderStatus.CANCELLED: ("✕", "Cancelled", "$error"),
-}
-"""Glyph, name and colour of each status; the glyph is enough without colour."""
 
 
 def in_minutes(eta: datetime, now: datetime) -> str:
@@ -88,7 +77,7 @@ def status_message(order: Order, now: datetime) -> str:
         return f"Your order was cancelled: {reason}" if reason else "Your order was cancelled."
     return {
         OrderStatus.PLACED: f"{where} has your order.",
-        OrderStatus.ACCEPTED: f"{where} took your order.{due}",
+        OrderStatus.ACCEPTED: f"{where} accepted your order.{due}",
         OrderStatus.PREPARING: f"{where} is cooking.{due}",
         OrderStatus.READY: f"Ready at {where}, waiting for the driver.",
         OrderStatus.OUT_FOR_DELIVERY: f"{driver} is on the way.{due}",

@@ -17,7 +17,7 @@ from tui.common.widgets.row_list import FilterField, RowList
 from tui.customer.orders import format as orders_format
 from tui.customer.orders.details import OrderDetails
 from tui.customer.orders.dialogs import CancelScreen
-from tui.customer.orders.feed import OrderFeed
+from tui.customer.orders.feed import FEED, OrderFeed
 from tui.customer.orders.format import status_message, why_not_cancellable
 from tui.customer.orders.model import OrderStore
 from tui.customer.orders.table import OrderTable, OrderTableHeader
@@ -43,7 +43,6 @@ class OrdersPanel(Panel):
         ("enter", "details of an order"),
         ("o", "order the same again"),
         ("c", "cancel, before they cook"),
-        ("/", "filter the orders; esc clears"),
         ("r", "refresh"),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -75,6 +74,13 @@ class OrdersPanel(Panel):
         """Read the orders and poll the open ones."""
         self.feed.reload()
         self.needs_redraw = True
+
+    def worker_failed(self, group: str, message: str) -> None:
+        """Say it in the table too, where it was the feed."""
+        super().worker_failed(group, message)
+        if group == FEED:
+            self.feed.error = message
+            self.request_redraw()
 
     def unsaved(self) -> str | None:
         """A basket with dishes in it is only in this window."""

@@ -9,9 +9,9 @@ from textual.content import Content
 from textual.widget import Widget
 
 from server.features.orders.schemas import Order
-from tui.common.format import age, fit, human_money
+from tui.common.format import STATUS_LOOKS, age, fit, human_money
 from tui.common.widgets.row_list import RowList
-from tui.customer.orders.format import STATUS_LOOKS, is_late, placed_at
+from tui.customer.orders.format import is_late, placed_at
 from tui.customer.orders.model import OrderStore
 
 GAP = 2

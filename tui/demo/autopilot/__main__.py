@@ -72,10 +72,19 @@ def _pace(text: str) -> float:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns 0 after a signal, 1 when refused, 2 when there is no account."""
     parser = argparse.ArgumentParser(prog="python -m tui.demo.autopilot", description=__doc__)
-    parser.add_argument("--server", default="http://127.0.0.1:8080", metavar="URL")
-    parser.add_argument("--accounts", type=Path, metavar="FILE")
-    parser.add_argument("--account", type=_account, action="append", metavar="EMAIL:PASSWORD")
-    parser.add_argument("--pace", type=_pace, default=1.0, help="2 takes twice as long")
+    url = "http://127.0.0.1:8080"
+    parser.add_argument("--server", default=url, metavar="URL", help=f"(default: {url})")
+    parser.add_argument(
+        "--accounts", type=Path, metavar="FILE", help="employees' accounts (default: the demo's)"
+    )
+    parser.add_argument(
+        "--account",
+        type=_account,
+        action="append",
+        metavar="EMAIL:PASSWORD",
+        help="an employee's account, in place of a file; may be repeated",
+    )
+    parser.add_argument("--pace", type=_pace, default=1.0, help="default: 1; 2 takes twice as long")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:

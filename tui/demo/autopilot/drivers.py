@@ -20,7 +20,7 @@ STRANDED_SECONDS = 60.0
 REFUSED_SECONDS = 15.0
 """Until a driver whose position was refused starts again."""
 SIGNED_OUT_SECONDS = 1.0
-"""The same where the autopilot has to sign in again."""
+"""The same where the autopilot has to log in again."""
 
 log = logging.getLogger("autopilot")
 
@@ -144,7 +144,7 @@ class DriverBot:
             self._returns = False
             self._update_planner()
             return
-        # After a 401 the autopilot signs in again; any other refusal holds for later trips too.
+        # After a 401 the autopilot logs in again; any other refusal holds for later trips too.
         self._refused = isinstance(refusal, ApiError) and refusal.status != 401
         self._on_change()
         await asyncio.sleep(REFUSED_SECONDS if self._refused else SIGNED_OUT_SECONDS)

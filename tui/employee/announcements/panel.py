@@ -216,5 +216,5 @@ class AckCounter:
                         self._changed()
             except ResetStream:
                 await asyncio.sleep(STILL_SECONDS)
-            except ClientError:  # it is gone, or one is signed out: the list says so
+            except ClientError:  # it is gone, or one is logged out: the list says so
                 return

@@ -15,17 +15,11 @@ from textual.widgets.option_list import Option
 from server.features.orders.schemas import Order, OrderStatus
 from server.features.restaurants.schemas import Driver
 from tui.common.dialogs.base import Dialog
-from tui.common.format import fit
+from tui.common.format import STATUS_LOOKS, fit
 from tui.common.sanitize import plain
-from tui.employee.kitchen.model import NAMES
 
 ASSIGNABLE = (OrderStatus.ACCEPTED, OrderStatus.PREPARING, OrderStatus.READY)
 """The statuses at which an order may be assigned here."""
-LOOKS = {
-    OrderStatus.ACCEPTED: ("●", "$p-ws"),
-    OrderStatus.PREPARING: ("◐", "$warning"),
-    OrderStatus.READY: ("◆", "$accent"),
-}
 NUMBER_CELLS = 6
 STATUS_CELLS = 11
 ADDRESS_CELLS = 28
@@ -70,7 +64,7 @@ class AssignScreen(Dialog[Order]):
     def _hint(self, name: str) -> str:
         if not self._orders:
             return (
-                f"No order can be assigned to {name}: none is accepted, being made or ready, "
+                f"No order can be assigned to {name}: none is accepted, cooking or ready, "
                 "except their own."
             )
         if any(order.status is OrderStatus.READY for order in self._orders):
@@ -94,7 +88,7 @@ def assignable(orders: Iterable[Order], driver_id: str) -> list[Order]:
 
 def order_line(order: Order) -> Content:
     """Number, status, address, and the driver it has now."""
-    glyph, ink = LOOKS[order.status]
+    glyph, name, ink = STATUS_LOOKS[order.status]
     address = fit(order.address.text, ADDRESS_CELLS, pad=True)
     number = f"#{order.number}"
     gap = " " * max(1, NUMBER_CELLS - cell_len(number))
@@ -103,7 +97,7 @@ def order_line(order: Order) -> Content:
         if order.driver is None
         else (fit(f"{plain(order.driver.name)} has it", DRIVER_CELLS), "$secondary")
     )
-    status = fit(NAMES[order.status], STATUS_CELLS, pad=True)
+    status = fit(name, STATUS_CELLS, pad=True)
     return Content.assemble(
         (number, "bold"), gap, (f"{glyph} {status}", ink), (address, ""), " ", driver
     )

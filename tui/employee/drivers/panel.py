@@ -132,9 +132,9 @@ class DriversPanel(Panel):
 
     def redraw(self) -> None:
         """Apply the board, then draw list, map, card and edge."""
+        self._update()
         if self.controller is not None and not self._selected_by_user and not self.has_focus_within:
             self.view.driver_id = self.controller.default_selection(self.state)
-        self._update()
         self._draw()
 
     @property

@@ -83,6 +83,8 @@ class Trips:
         self._api, self._driver_list = api, driver_list
         self._run, self._notify, self._changed, self._clock = run, notify, changed, clock
         self._planners: dict[str, TripPlanner] = {}
+        self._doors: dict[str, tuple[Order, ...]] = {}
+        """Where the orders of each driver with a trip go, as the planner knows it."""
         self._accepted_at: dict[str, datetime] = {}
         """When the server last accepted a position of ours, by its clock."""
         self._warned: tuple[str, float] = ("", 0.0)
@@ -114,10 +116,13 @@ class Trips:
             self._start(state, base, basemap)
 
     def update(self) -> None:
-        """Send every driver where the orders now need them."""
+        """Send every driver where the orders now need them, where these have changed."""
         for driver_id, planner in self._planners.items():
             state = self._driver_list.get(driver_id)
-            planner.set_orders(state.doors if state is not None else ())
+            doors = state.doors if state is not None else ()
+            if doors != self._doors.get(driver_id):
+                self._doors[driver_id] = doors
+                planner.set_orders(doors)
 
     def stop(self) -> None:
         """Stop all of them."""
@@ -150,6 +155,7 @@ class Trips:
             on_change=on_position,
             on_door=on_door,
         )
+        self._doors[state.id] = state.doors
         planner.set_orders(state.doors)
         state.track.start_trip()
         self._run(f"trip {state.id}", self._drive(planner))

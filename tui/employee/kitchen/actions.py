@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from server.features.orders.schemas import STEPS, Order, OrderStatus, StatusChange
 from tui.common.client.errors import ApiError, ClientError
+from tui.common.format import STATUS_LOOKS
 from tui.employee.kitchen.dialogs import AcceptScreen, DriverScreen, ReasonScreen
-from tui.employee.kitchen.model import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -210,9 +210,10 @@ def conflict_message(seen: Order, present: Order, words: str) -> str:
     last = present.timeline[-1]
     if present.status is not seen.status:
         reason = f" ({last.reason})" if last.reason else ""
+        now, before = STATUS_LOOKS[present.status][1], STATUS_LOOKS[seen.status][1]
         return (
-            f"{last.by.name} was quicker: {number} is now “{NAMES[present.status]}”{reason}, "
-            f"not “{NAMES[seen.status]}” any more. You changed nothing."
+            f"{last.by.name} was quicker: {number} is now “{now}”{reason}, "
+            f"not “{before}” any more. You changed nothing."
         )
     driver = present.driver.name if present.driver else "nobody"
     return (

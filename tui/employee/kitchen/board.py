@@ -17,11 +17,11 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from server.features.orders.schemas import Order, OrderStatus
-from tui.common.format import fit
+from tui.common.format import STATUS_LOOKS, fit
 from tui.common.styles import Inks
 from tui.employee.kitchen.cards import BoardRenderer, BoardState, RenderedBoard, columns_that_fit
 from tui.employee.kitchen.format import format_order
-from tui.employee.kitchen.model import COLUMNS, NAMES, Cursor, OrderBoard
+from tui.employee.kitchen.model import COLUMNS, Cursor, OrderBoard
 
 
 class BoardView(Widget, can_focus=True):
@@ -145,9 +145,9 @@ class BoardView(Widget, can_focus=True):
 
 
 LABELS = (
-    NAMES,
-    dict(zip(COLUMNS, ("New", "Acc", "Prep", "Rdy", "Way"), strict=True)),
-    dict(zip(COLUMNS, "NAPRW", strict=True)),
+    {status: STATUS_LOOKS[status][1] for status in COLUMNS},
+    dict(zip(COLUMNS, ("Placed", "Acc", "Cook", "Ready", "Way"), strict=True)),
+    dict(zip(COLUMNS, "PACRW", strict=True)),
 )
 """From the widest to the narrowest."""
 

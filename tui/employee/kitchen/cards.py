@@ -10,11 +10,11 @@ from textual.geometry import Region
 from textual.strip import Strip
 
 from server.features.orders.schemas import Order, OrderStatus
-from tui.common.format import fit
+from tui.common.format import STATUS_LOOKS, fit
 from tui.common.sanitize import plain
 from tui.common.styles import Inks, Line, Part
 from tui.employee.kitchen.format import wrap
-from tui.employee.kitchen.model import COLUMNS, NAMES, Cursor, Due, OrderBoard, Urgency, due
+from tui.employee.kitchen.model import COLUMNS, Cursor, Due, OrderBoard, Urgency, due
 
 ITEM_LINES = 7
 NOTE_LINES = 4
@@ -229,7 +229,7 @@ class BoardRenderer:
         orders = self._board.count(status)
         ring = status is OrderStatus.PLACED and bool(self._board.unseen)
         ink = "bold primary" if here or ring else "title" if orders else "wire-ink"
-        name = fit(NAMES[status], width - 4)
+        name = fit(STATUS_LOOKS[status][1], width - 4)
         if count < len(COLUMNS):
             rest = rule * (width - cell_len(name) - 3)
             return [inks.line([(f"{rule} ", edge), (name, ink), (f" {rest}", edge)], width)]

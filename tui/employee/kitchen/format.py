@@ -8,9 +8,9 @@ from rich.cells import cell_len
 from textual.content import Content
 
 from server.features.orders.schemas import Order, OrderItem, OrderStatus
-from tui.common.format import fit, hours_minutes, human_money
+from tui.common.format import STATUS_LOOKS, fit, hours_minutes, human_money
 from tui.common.sanitize import plain
-from tui.employee.kitchen.model import COLUMNS, NAMES, OrderBoard, Urgency, deadline, due
+from tui.employee.kitchen.model import COLUMNS, OrderBoard, Urgency, deadline, due
 
 NO_RESTAURANT = (
     "This account belongs to no restaurant, so there are no orders to show. "
@@ -69,9 +69,9 @@ def summary(board: OrderBoard, now: datetime) -> Content:
     cooking = sum(board.count(status) for status in COOKING)
     ready = board.count(OrderStatus.READY)
     first = Content.assemble(
-        (f"{new} new", "bold $primary" if new else "$wire-ink"),
+        (f"{new} placed", "bold $primary" if new else "$wire-ink"),
         (" · ", "$wire-sep"),
-        (f"{cooking} cooking", "bold" if cooking else "$wire-ink"),
+        (f"{cooking} being made", "bold" if cooking else "$wire-ink"),
         (" · ", "$wire-sep"),
         (f"{ready} ready", "bold $success" if ready else "$wire-ink"),
     )
@@ -154,7 +154,7 @@ def heading(order: Order, now: datetime, width: int) -> Content:
     """One line: number, status and clock; in full where there is room, then the total too."""
     parts = [
         (f"#{order.number}", "bold $primary"),
-        (f"  {NAMES[order.status]}", "bold"),
+        (f"  {STATUS_LOOKS[order.status][1]}", "bold"),
         ("  ", ""),
     ]
     words, ink = formathours_minutes(order, now)
@@ -219,9 +219,7 @@ def timeline(order: Order, width: int) -> list[Content]:
     lines: list[Content] = []
     for entry in order.timeline:
         ink = "$error" if entry.status is OrderStatus.CANCELLED else "$foreground"
-        at, name = hours_minutes(entry.at), NAMES[entry.status]
-        if entry.status is OrderStatus.PLACED:
-            name = "Placed"
+        at, name = hours_minutes(entry.at), STATUS_LOOKS[entry.status][1]
         who = fit(f" {entry.by.name}", width - len(at) - 1 - len(name))
         lines.append(Content.assemble((f"{at} ", "$wire-ink"), (name, ink), (who, "$wire-ink")))
         if entry.reason:

@@ -10,17 +10,6 @@ from server.features.orders.schemas import STEPS, Order, OrderStatus
 COLUMNS: tuple[OrderStatus, ...] = STEPS[:-1]
 """The statuses that have a column, from left to right."""
 
-NAMES: dict[OrderStatus, str] = {
-    OrderStatus.PLACED: "New",
-    OrderStatus.ACCEPTED: "Accepted",
-    OrderStatus.PREPARING: "Preparing",
-    OrderStatus.READY: "Ready",
-    OrderStatus.OUT_FOR_DELIVERY: "On its way",
-    OrderStatus.DELIVERED: "Delivered",
-    OrderStatus.CANCELLED: "Cancelled",
-}
-"""What the kitchen calls a status."""
-
 
 class OrderBoard:
     """The orders of one restaurant, without screen or network. `revision` grows with every change.

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
+from itertools import chain
 from typing import ClassVar
 
 from textual import events, on
@@ -13,7 +15,7 @@ from textual.content import Content
 
 from server.features.chat.schemas import Chat
 from tui.common.chat import format as chat_format
-from tui.common.chat.panel import TYPING_SECONDS, ConversationPanel
+from tui.common.chat.panel import TYPING_SECONDS, ChatAlert, ConversationPanel
 from tui.common.chat.session import ChatSession
 from tui.common.chat.view import ChatView
 from tui.common.client.errors import ApiError, ClientError, SignedOut
@@ -145,16 +147,18 @@ class SupportPanel(ConversationPanel):
             self.refresh_bindings()
 
     def _go_on(self) -> None:
-        """Once the queue is there: in view is a chat with something unsent, else one's own."""
+        """Once the queue is there, show a chat with something unsent or half written, else one's
+        own."""
         if self._begun or self.feed is None or not self.feed.loaded:
             return
         self._begun = True
         unsent = [self.queue.get(chat_id) for chat_id in self.store.chats()]
-        mine = next(filter(None, unsent), None) or next(
-            filter(self.queue.is_mine, self.queue), None
-        )
-        if mine is not None and self.current is None:
-            self.show_chat(mine)
+        drafts = self.store.drafts()
+        mine = [chat for chat in self.queue if self.queue.is_mine(chat)]
+        half_written = (chat for chat in mine if chat.id in drafts)
+        first = next(chain(filter(None, unsent), half_written, mine), None)
+        if first is not None and self.current is None:
+            self.show_chat(first)
 
     def _show_trouble(self) -> None:
         """Words above the queue while it may be old: the wire line shows the room in view."""
@@ -201,7 +205,12 @@ class SupportPanel(ConversationPanel):
         if new and self.in_view:
             return  # it has just come up in the queue, before one's eyes
         words = chat.subject if last is None or new else last.text
-        self.alert(plain(chat.customer.name), words)
+        unread = partial(self._needs, chat.id)
+        self.alerts.add(ChatAlert(chat.id, plain(chat.customer.name), words, unread, is_chat=new))
+
+    def _needs(self, chat_id: str) -> bool:
+        chat = self.queue.get(chat_id)
+        return chat is not None and self.queue.needs(chat)
 
     # -- what can be done
 
@@ -227,19 +236,15 @@ class SupportPanel(ConversationPanel):
         yield SystemCommand("Support queue", "Who is waiting for support", self.action_queue)
 
     def enter(self) -> None:
-        """To where one writes, if a chat of one's own is in view; else to the queue."""
+        """To the messages, if a chat of one's own is in view; else to the queue."""
         if self.chat_view.has_class("-open"):
-            self.chat_view.enter()
+            super().enter()
         else:
             self.screen.set_focus(self.rows)
 
     def action_queue(self) -> None:
         """To the queue."""
         self.rows.focus()
-
-    def action_write(self) -> None:
-        """To where one writes."""
-        self.chat_view.enter()
 
     def action_take_back(self) -> None:
         """Write again what was refused."""
@@ -259,7 +264,7 @@ class SupportPanel(ConversationPanel):
             self._claim(chat)
         else:
             self.show_chat(chat)
-            self.enter()
+            self._write_or_choose()
 
     def action_take(self) -> None:
         """Take up the chat in view, or else the one under the cursor."""
@@ -312,7 +317,13 @@ class SupportPanel(ConversationPanel):
                 return
         self.show_chat(chat)
         if self.in_view:
-            self.enter()
+            self._write_or_choose()
+
+    def _write_or_choose(self) -> None:
+        """To the field, if a chat of one's own is in view; else to the queue."""
+        self.enter()
+        if self.chat_view.has_class("-open"):
+            self.chat_view.enter()
 
     def worker_failed(self, group: str, message: str) -> None:
         """Where it was the queue, say it in the queue, too."""

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from server.core.database import Database, Transaction
+from server.core.database import Database
+from server.core.transaction import Transaction
 from server.features.accounts.service import AccountService, add_employee
 from server.realtime.log import EventLog
 from support.accounts import PASSWORD, RESTAURANT, Revoked, Sql

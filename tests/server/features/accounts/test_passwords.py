@@ -1,6 +1,9 @@
 """Hashing: parameters, and how much of it at once."""
 
 import asyncio
+import os
+import sys
+import threading
 import unicodedata
 
 import argon2
@@ -91,6 +94,40 @@ async def test_the_decoy_has_the_parameters_of_a_current_hash(passwords: Passwor
     decoy, real = module._decoy(), await passwords.hash("secret")
     assert argon2.extract_parameters(decoy) == argon2.extract_parameters(real)
     assert len(decoy) == len(real)
+
+
+async def test_addresses_take_turns_at_hashing(passwords: Passwords) -> None:
+    done: list[str] = []
+
+    async def log_in(address: str) -> None:
+        await passwords.verify(None, "secret", address)
+        done.append(address)
+
+    crowd = ["10.0.0.1"] * (3 * module.AT_ONCE + 6)
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(log_in(address) for address in [*crowd, "10.0.0.2"]))
+    assert done.index("10.0.0.2") <= 2 * module.AT_ONCE + 1
+
+
+async def test_one_that_leaves_while_it_waits_holds_up_nobody(passwords: Passwords) -> None:
+    tasks = [asyncio.create_task(passwords.hash("secret")) for _ in range(module.AT_ONCE + 3)]
+    await asyncio.sleep(0)  # all but the first wait
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    async with asyncio.timeout(20):
+        hashes = await asyncio.gather(*(passwords.hash("secret") for _ in range(3)))
+    assert len(set(hashes)) == 3
+    assert passwords._free == module.AT_ONCE
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no priority")
+async def test_the_event_loop_has_priority_over_hashing(passwords: Passwords) -> None:
+    await passwords.hash("secret")
+    (thread,) = (one for one in threading.enumerate() if one.name.startswith("password"))
+    assert thread.native_id is not None
+    niceness = os.getpriority(os.PRIO_PROCESS, thread.native_id)
+    assert niceness > os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
 
 async def test_too_many_waiting_hashes_are_503(

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from newsroom import announce, history, stream, titles
 
-from server.core.database import Database, Transaction
+from server.core.database import Database
+from server.core.transaction import Transaction
 from server.features.accounts.service import AccountService
 from server.realtime.event import Cursor
 from support.cast import Cast

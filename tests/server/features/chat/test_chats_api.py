@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from server.core.database import Database, Transaction
+from server.core.database import Database
+from server.core.transaction import Transaction
 from support.cast import Cast, cast_of
 from support.event_stream import event_stream
 from support.live_server import LiveServer, running_server, settings_for

@@ -59,7 +59,7 @@ class Sides:
 
     @asynccontextmanager
     async def both_present(self) -> AsyncIterator[Room]:
-        """Both are in the room; gives the employee's side of it."""
+        """Both are in the room; returns the employee's side of it."""
         async with (
             room(self.cast.employee, self.chat_id) as desk,
             room(self.cast.customer, self.chat_id),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from server.__main__ import main
-from server.core.database import Transaction
+from server.core.transaction import Transaction
 from server.features.orders import store
 from support.cast import HOME, Cast, cast_of
 from support.live_server import LiveServer, running_server, settings_for

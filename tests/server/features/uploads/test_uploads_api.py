@@ -79,7 +79,7 @@ async def test_a_photo_of_food_loses_its_background(cast: Cast, data_dir: Path) 
     corners = [alpha.getpixel(at) for at in ((2, 2), (597, 2), (2, 397), (597, 397))]
     assert max(corners) < 16, "the table is still there"
 
-    # An avatar is for everybody who is signed in; the upload is not.
+    # An avatar is for everybody who is logged in; the upload is not.
     (await cast.stranger.get(f"{path}/result")).must(200)
     (await cast.stranger.get(f"{path}/original")).must(200)
     (await cast.nobody.get(f"{path}/result")).must(401)

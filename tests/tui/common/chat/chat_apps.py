@@ -41,6 +41,9 @@ class Side(Window):
         """Have the panel in front."""
         await self.press("escape", str(self.panel.number))
         await wait_until(lambda: self.app.grid.main is self.panel, what="the panel in front")
+        assert not self.panel.chat_view.composer.has_focus
+        if self.panel.chat_view.has_class("-open"):
+            await self.press("w")
 
     async def live(self) -> None:
         """Wait until the room in view stands."""

@@ -1,6 +1,7 @@
 """A customer and an employee talk, each in their app, over one server."""
 
 import json
+from itertools import count
 from pathlib import Path
 
 from chat_apps import Side, customer_side, employee_side
@@ -8,6 +9,7 @@ from textual.events import Paste
 
 from server.features.chat.schemas import LONGEST_TEXT
 from support.live_server import LiveServer
+from support.proxy import proxy_to
 from support.rest import Rest
 from support.waiting import wait_until
 from tui.common.chat.panel import ConversationPanel
@@ -334,3 +336,47 @@ async def test_all_that_is_unread_is_counted_also_in_chats_that_are_not_entered(
         assert len(customer.panel.current.conversation.messages) == 50
         await customer.go()
         await wait_until(lambda: customer.panel.badge == 2, what="those in view to be read")
+
+
+async def test_messages_that_come_together_ring_once_and_are_one_toast(
+    demo_server: LiveServer, tmp_path: Path, guest: Rest, desk: Rest
+) -> None:
+    chat = (await guest.post("/chats", {"subject": "Where is my order?"})).must(201).json
+    numbers = count(1)
+
+    async def say(who: Rest, *texts: str) -> None:
+        for text in texts:
+            body = {"client_id": f"{who.token[-9:]}{next(numbers)}", "text": text}
+            (await who.post(f"/chats/{chat['id']}/messages", body)).must(201)
+
+    async with (
+        proxy_to(demo_server.url) as proxy,
+        customer_side(proxy.url, tmp_path) as customer,
+        employee_side(demo_server.url, tmp_path) as employee,
+    ):
+        await customer.live()
+        await customer.press("escape", "1")
+        await employee.press("escape", "1")
+        await say(desk, "one", "two", "three")
+        await customer.told("3 new messages from Maya three")
+        assert customer.rings == 1
+        await say(guest, "four", "five")
+        await employee.told("2 new messages from Ana K. five")
+        assert employee.rings == 1
+
+        # replayed after a reconnect: what was read in another window meanwhile is nothing new
+        proxy.failing(every=1)
+        proxy.cut()
+        session = customer.panel.current
+        assert session is not None
+        await wait_until(lambda: session.meter.state is not State.LIVE, what="the cut")
+        await say(desk, "read elsewhere", "and this")
+        history = (await guest.get(f"/chats/{chat['id']}/messages")).must(200).json
+        (await guest.post(f"/chats/{chat['id']}/read", {"cursor": history["cursor"]})).must(204)
+        await say(desk, "nobody has read this", "nor this")
+        proxy.passing()
+        await customer.told("2 new messages from Maya nor this")
+        assert customer.rings == 2
+        assert customer.panel.badge == 2
+        toasts = [one.title for one in customer.app._notifications if "Maya" in one.title]
+        assert toasts == ["2 new messages from Maya"], "in place of the one before"

@@ -9,6 +9,7 @@ from chat_apps import Side, customer_side, employee_side
 from textual.widgets import Button, Input
 
 from server.demo.town import PASSWORD_FILE
+from server.features.chat.schemas import Chat
 from support.live_server import LiveServer
 from support.proxy import proxy_to
 from support.rest import Rest
@@ -40,7 +41,7 @@ async def write_without_a_connection(
         await side.go()
         await side.sees(SUBJECT)
         await side.live()
-        side.panel.enter()
+        side.panel.action_write()
         proxy.failing(every=1)
         proxy.cut()
         chat_session = side.panel.current
@@ -48,7 +49,7 @@ async def write_without_a_connection(
         await wait_until(lambda: chat_session.meter.state is not State.LIVE, what="the cut")
         await side.send_typing("one")
         await side.send_typing("two")
-        await side.sees("waiting")
+        await side.sees("◌ waiting")
         assert len(chat_session.outbox) == 2
 
 
@@ -71,7 +72,7 @@ async def test_it_is_sent_by_the_next_window(
     async with window(demo_server.url, tmp_path) as side:
         await side.go()
         await side.sees(SUBJECT, "one", "two")
-        await side.misses("waiting")
+        await side.misses("◌ waiting")
         await wait_until(
             lambda: side.panel.current is not None and not side.panel.current.outbox,
             what="them to go",
@@ -91,12 +92,12 @@ async def test_two_windows_that_have_it_send_one_message(
         proxy.failing(every=1)
         proxy.cut()
         await first.send_typing("once")
-        await first.sees("waiting")
+        await first.sees("◌ waiting")
         async with customer_side(demo_server.url, tmp_path) as second:
             await second.go()
             await second.sees("once", "✓")
             proxy.passing()
-            await first.misses("waiting")
+            await first.misses("◌ waiting")
             await first.sees("once", "✓")
     assert await texts(guest, chat["id"]) == ["once"]
 
@@ -149,10 +150,81 @@ async def test_what_the_disk_does_not_keep_is_asked_about(
         await side.live()
         assert side.app.auth.tokens is not None
         side.app.auth.tokens.path.with_suffix(".unsent").write_text("no folder")
-        side.panel.enter()
+        side.panel.action_write()
         proxy.failing(every=1)
         proxy.cut()
         await side.send_typing("one")
-        await side.sees("waiting")
-        await side.pilot.press("ctrl+q")
-        await side.sees("A chat message is not sent yet")
+        await side.sees("◌ waiting")
+        await side.pilot.press(*"half", "ctrl+q")
+        await side.sees("A chat message is not sent yet", "A half-written message is not sent yet")
+
+
+def drafts(folder: Path) -> list[Path]:
+    """The files of what is half written."""
+    return list(folder.rglob("*.draft"))
+
+
+@pytest.mark.parametrize("role", ["customer", "employee"])
+async def test_half_a_message_is_there_again_in_the_next_window(
+    demo_server: LiveServer, tmp_path: Path, guest: Rest, desk: Rest, role: str
+) -> None:
+    window = customer_side if role == "customer" else employee_side
+    for subject in (SUBJECT, "newer"):
+        chat = (await guest.post("/chats", {"subject": subject})).must(201).json
+        if role == "employee":
+            (await desk.post(f"/chats/{chat['id']}/take")).must(200)
+    async with window(demo_server.url, tmp_path) as side:
+        await side.go()
+        older = (await guest.get("/chats")).must(200).json["items"][1]
+        side.panel.show_chat(Chat.model_validate(older))
+        await side.live()
+        side.panel.enter()
+        await side.press(*"half a", "ctrl+q")
+        await wait_until(lambda: side.app._exit, what="it closes, and asks nothing")
+    (kept_in,) = drafts(tmp_path)
+    assert kept_in.stat().st_mode & 0o777 == 0o600
+    async with window(demo_server.url, tmp_path) as side:
+        await side.go()
+        await side.sees(SUBJECT, "half a")
+        await side.live()
+        side.panel.enter()
+        await side.press("!", "enter")
+        await side.sees("half a!", "✓")
+    assert not drafts(tmp_path)
+    assert await texts(guest, older["id"]) == ["half a!"]
+
+
+async def test_what_is_typed_is_on_the_disk_before_the_window_is_closed_and_goes_with_a_log_out(
+    demo_server: LiveServer, tmp_path: Path, guest: Rest
+) -> None:
+    (await guest.post("/chats", {"subject": SUBJECT})).must(201)
+    async with customer_side(demo_server.url, tmp_path) as side:
+        await side.go()
+        await side.live()
+        side.panel.enter()
+        await side.press(*"half")
+        await wait_until(lambda: len(drafts(tmp_path)) == 1, what="the draft")
+        await side.press("escape", "f2")
+        await side.sees("Log out")
+        side.app.screen.query_one("#log-out", Button).press()
+        await side.sees("You are logged out.")
+        await wait_until(lambda: not drafts(tmp_path), what="the draft to go")
+
+
+async def test_a_question_that_was_begun_is_kept_until_it_is_sent(
+    demo_server: LiveServer, tmp_path: Path, guest: Rest
+) -> None:
+    async with customer_side(demo_server.url, tmp_path) as side:
+        await side.go()
+        await side.press("n")
+        await side.sees("What is it about?")
+        await side.press(*"Cold", "escape")
+        await side.told("Press n to continue it.")
+        await side.press("ctrl+q")
+        await side.sees("A question to support is not sent yet.")
+        await side.press("escape", "n")
+        await side.sees("What is it about?", "Cold")
+        await side.press("!", "enter")
+        await side.live()
+        assert side.panel.unsaved() == ""
+    assert (await guest.get("/chats")).must(200).json["items"][0]["subject"] == "Cold!"

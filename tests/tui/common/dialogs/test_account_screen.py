@@ -53,7 +53,7 @@ async def test_what_does_not_fit_is_said_in_place(demo_server: LiveServer, tmp_p
         await wait_until(lambda: isinstance(app.screen, AccountScreen) and value(app, "name"))
         fill(app, address="Somewhere", place="here")
         press(app, "save")
-        await sees(app, "✕ Give the address its place as two numbers")
+        await sees(app, "✕ Enter the position as two numbers")
         fill(app, place="91, 0")
         press(app, "save")
         await sees(app, "✕ Lat:")

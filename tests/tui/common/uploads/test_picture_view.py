@@ -77,10 +77,18 @@ async def test_one_alone_has_no_divider() -> None:
         assert any("nothing here" in line for line in text_of(view))
 
 
-@pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 40), (200, 60)])
-async def test_any_size_of_window_and_any_picture(size: tuple[int, int]) -> None:
-    for picture in (plain(RED, (1, 1)), plain(BLUE, (900, 3)), plain((*GREEN, 90), (3, 900))):
-        async with viewing(picture, picture, size) as (view, pilot):
+@pytest.mark.parametrize(
+    ("colour", "shape"), [(RED, (1, 1)), (BLUE, (900, 3)), ((*GREEN, 90), (3, 900))]
+)
+async def test_any_size_of_window_and_any_picture(
+    colour: tuple[int, ...], shape: tuple[int, int]
+) -> None:
+    picture = plain(colour, shape)
+    async with viewing(picture, picture, (1, 1)) as (view, pilot):
+        for size in ((1, 1), (2, 1), (1, 40), (200, 60)):
+            await pilot.resize_terminal(*size)
+            await wait_until(lambda size=size: view.size == size)
+            await drawn(view)
             await pilot.press("left", "home", "end", "right")
             assert [len(line) for line in text_of(view)] == [size[0]] * size[1]
 

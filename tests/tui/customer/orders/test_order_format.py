@@ -4,10 +4,9 @@ import pytest
 from order_samples import NOON, WAY, a_step, an_order
 
 from server.features.orders.schemas import CANCELLABLE, OrderStatus
-from tui.common.format import age, euros
+from tui.common.format import STATUS_LOOKS, age, euros
 from tui.customer.orders import format as orders_format
 from tui.customer.orders.format import (
-    STATUS_LOOKS,
     actor_name,
     arrival,
     in_minutes,
@@ -98,7 +97,7 @@ def test_the_headline_is_of_the_order_furthest_along() -> None:
 
 def test_an_empty_table_explains_itself() -> None:
     store = OrderStore()
-    assert "Reading" in orders_format.empty_message(store, "").plain
+    assert "Loading" in orders_format.empty_message(store, "").plain
     assert "No answer." in orders_format.empty_message(store, "No answer.").plain
     store.loaded = True
     assert orders_format.empty_message(store, "").plain == "No orders yet. Press n to order."

@@ -39,7 +39,7 @@ async def test_every_step_of_the_kitchen_is_shown(
         await sees(app, "○ Placed", "waiting for the kitchen", "1 open ·")
         await wait_until(lambda: orders_of(app).meter.state is State.WAITING, what="held")
         await kitchen.step(order_id, "accepted", eta_minutes=30)
-        await told(app, "took your order")
+        await told(app, "accepted your order")
         await sees(app, "● Accepted", "arrives ")
         await kitchen.step(order_id, "preparing")
         await sees(app, "◐ Cooking")
@@ -145,6 +145,9 @@ async def test_orders_are_filtered_by_typing(
         await pilot.press("escape")
         await sees(app, "● Accepted")
         assert table.option_count == all_of_them
+        app.set_focus(None)  # the panel in front is filtered wherever the focus is
+        await pilot.press("slash", *"accepted", "enter")
+        assert [option.id for option in table.options] == [order_id]
 
 
 async def test_details_show_everything_and_stay_current(

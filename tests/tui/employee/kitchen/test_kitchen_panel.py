@@ -33,7 +33,7 @@ async def test_a_new_order_appears_on_an_empty_board_and_rings(
     async with kitchen_window(demo_server.url, tmp_path) as window:
         await window.sees("No open orders.")
         order = await town.place(note="nut allergy!")
-        await window.sees(f"#{order.number}", "nut allergy!", "1 new order", "New 1")
+        await window.sees(f"#{order.number}", "nut allergy!", "1 new order", "Placed 1")
         await wait_until(lambda: window.rings >= 1, what="the bell")
         assert window.kitchen.badge == 1
         await wait_until(lambda: window.rings >= 2, ALARM_SECONDS + 3, what="the bell again")
@@ -152,7 +152,7 @@ async def test_a_conflict_is_explained_and_the_current_order_shown(
         assert stale is not None
         await town.step(order, S.PREPARING)
         window.kitchen.actions.step(stale)
-        await window.sees("was quicker", "Preparing")
+        await window.sees("was quicker", "Cooking")
         await window.has(order, S.PREPARING)
         assert (await town.now(order)).status is S.PREPARING
 
@@ -292,22 +292,24 @@ async def test_an_old_order_on_its_way_is_on_the_board_however_many_newer_are_ov
         await window.has(old, S.OUT_FOR_DELIVERY)
 
 
-@pytest.mark.parametrize("size", [(160, 48), (100, 30), (80, 24), (56, 16)])
 async def test_every_size_shows_the_order_and_all_counts(
-    demo_server: LiveServer, town: Town, tmp_path: Path, size: tuple[int, int]
+    demo_server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     new = await town.place()
     ready = await town.bring(await town.place(), S.READY)
-    async with kitchen_window(demo_server.url, tmp_path, size) as window:
-        await window.sees(f"#{new.number}", "New 1")
-        assert window.text.count(" 1 ") or " 1\n" in window.text
-        await window.press("right", "right", "right")
-        await window.sees(f"#{ready.number}")
-        await wait_until(
-            lambda: "Ready 1" in window.text or "Rdy 1" in window.text, what="its column's count"
-        )
-        await window.press("left", "left", "left", "n")
-        assert window.kitchen.cursor.order_id == new.id
+    async with kitchen_window(demo_server.url, tmp_path, (160, 48)) as window:
+        for size in ((160, 48), (100, 30), (80, 24), (56, 16)):
+            await window.pilot.resize_terminal(*size)
+            await window.sees(f"#{new.number}", "Placed 1")
+            assert window.text.count(" 1 ") or " 1\n" in window.text
+            await window.press("right", "right", "right")
+            await window.sees(f"#{ready.number}")
+            await wait_until(
+                lambda: "Ready 1" in window.text,
+                what=f"its column's count at {size}",
+            )
+            await window.press("left", "left", "left", "n")
+            assert window.kitchen.cursor.order_id == new.id
 
 
 async def test_the_card_shows_the_board_or_two_lines(
@@ -319,7 +321,7 @@ async def test_the_card_shows_the_board_or_two_lines(
         await window.sees(f"#{order.number}")
         assert window.kitchen.has_class("-card")
         summary = window.kitchen.query_one(".summary", Static)
-        await wait_until(lambda: "1 new" in str(summary.render()), what="the summary")
+        await wait_until(lambda: "1 placed" in str(summary.render()), what="the summary")
 
 
 async def test_muting_is_shown_and_stops_the_bell(
@@ -329,7 +331,7 @@ async def test_muting_is_shown_and_stops_the_bell(
         await window.press("m")
         await window.sees("bell off")
         await town.place()
-        await window.sees("New 1")
+        await window.sees("Placed 1")
         await asyncio.wait_for(_beats(window.kitchen.view.blink_on, window), 5)
         assert window.rings == 0
         await window.press("m")
@@ -358,3 +360,21 @@ async def test_the_panel_warns_while_the_server_is_away_and_recovers(
         await asyncio.to_thread(server.start)
         await window.live()
         await wait_until(lambda: "No updates since" not in window.text, what="all is well")
+
+
+async def test_a_new_order_blinks_every_half_second(
+    demo_server: LiveServer, town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With nothing else that would have the board drawn."""
+    async with kitchen_window(demo_server.url, tmp_path) as window:
+        await town.place()
+        await window.sees("New 1")
+        drawn: list[bool] = []
+        redraw = window.kitchen.view.redraw
+        monkeypatch.setattr(
+            window.kitchen.view,
+            "redraw",
+            lambda: (drawn.append(window.kitchen.view.blink_on), redraw()),
+        )
+        await wait_until(lambda: len(drawn) > 8, what="redraws")
+        assert {True, False} == set(drawn)
