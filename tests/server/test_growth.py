@@ -60,6 +60,7 @@ SCANS = {
     "count_ahead": "the photos that wait, up to a limit",
     "active_attempts": "photos that a worker has",
     "open_chats_of": "up to a limit",
+    "history": "a page of each audience",
     "count_unread": "the newest announcements, up to a limit",
     "renew_demo_passwords": "at the start of a demo",
     "dish": "at the start of a demo",

@@ -65,8 +65,9 @@ SELECT 'state/customer:acc_stored' || i, 1, 'orders.changed', '', '{}', :now,
 
 INSERT INTO announcements (id, title, body, severity, audience, author_id, author_name,
     author_role, published_at, expires_at, arrival)
-SELECT 'ann_stored' || i, 'Stored', 'Stored', 'info', 'everyone', 'acc_stored1', 'Stored',
-    'employee', :now, '2999', arrival + i
+SELECT 'ann_stored' || i, 'Stored', 'Stored', 'info',
+    CASE WHEN i <= 2000 THEN 'everyone' ELSE 'employees' END, 'acc_stored1', 'Stored', 'employee',
+    :now, '2999', arrival + i
 FROM n, (SELECT * FROM announcements WHERE id = :announcement_id) AS example;
 
 INSERT INTO announcement_acks (announcement_id, account_id, at)

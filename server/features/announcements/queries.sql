@@ -10,22 +10,60 @@ VALUES
 SELECT * FROM announcements WHERE id = :id;
 
 -- name: history
-SELECT a.*, k.at AS acknowledged_at FROM announcements a
+-- Each audience by its index: a page looks at no more of each than it may give.
+SELECT a.*, k.at AS acknowledged_at FROM (
+    SELECT * FROM (
+        SELECT id, arrival FROM announcements
+        WHERE audience = 'everyone'
+        AND withdrawn_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
+        AND (arrival < :place OR (arrival = :place AND id < :id))
+        ORDER BY arrival DESC, id DESC
+        LIMIT :limit
+    ) AS everyones
+    UNION ALL
+    SELECT * FROM (
+        SELECT id, arrival FROM announcements
+        WHERE audience = 'customers' AND :audience IN ('all', 'customers')
+        AND withdrawn_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
+        AND (arrival < :place OR (arrival = :place AND id < :id))
+        ORDER BY arrival DESC, id DESC
+        LIMIT :limit
+    ) AS customers
+    UNION ALL
+    SELECT * FROM (
+        SELECT id, arrival FROM announcements
+        WHERE audience = 'employees' AND :audience IN ('all', 'employees')
+        AND withdrawn_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
+        AND (arrival < :place OR (arrival = :place AND id < :id))
+        ORDER BY arrival DESC, id DESC
+        LIMIT :limit
+    ) AS employees
+    ORDER BY arrival DESC, id DESC
+    LIMIT :limit
+) AS page
+JOIN announcements a ON a.id = page.id
 LEFT JOIN announcement_acks k ON k.announcement_id = a.id AND k.account_id = :account_id
-WHERE a.withdrawn_at IS NULL AND (a.expires_at IS NULL OR a.expires_at > :now)
-AND (:audience = 'all' OR a.audience = 'everyone' OR a.audience = :audience)
-AND (a.arrival < :place OR (a.arrival = :place AND a.id < :id))
-ORDER BY a.arrival DESC, a.id DESC
-LIMIT :limit;
+ORDER BY page.arrival DESC, page.id DESC;
 
 -- name: count_unread$
--- Of the newest so many that stand, those that the account has neither made nor acknowledged.
+-- Of the newest so many of each audience that stand, those that the account has neither made nor
+-- acknowledged.
 SELECT COUNT(*) FROM (
-    SELECT id, author_id FROM announcements
-    WHERE withdrawn_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
-    AND (audience = 'everyone' OR audience = :audience)
-    ORDER BY arrival DESC, id DESC
-    LIMIT :most
+    SELECT * FROM (
+        SELECT id, author_id FROM announcements
+        WHERE audience = 'everyone'
+        AND withdrawn_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
+        ORDER BY arrival DESC, id DESC
+        LIMIT :most
+    ) AS everyones
+    UNION ALL
+    SELECT * FROM (
+        SELECT id, author_id FROM announcements
+        WHERE audience = :audience
+        AND withdrawn_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
+        ORDER BY arrival DESC, id DESC
+        LIMIT :most
+    ) AS own
 ) AS a
 LEFT JOIN announcement_acks k ON k.announcement_id = a.id AND k.account_id = :account_id
 WHERE k.at IS NULL AND a.author_id <> :account_id;

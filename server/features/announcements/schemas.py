@@ -92,7 +92,8 @@ class AnnouncementPage(Page[ReadAnnouncement]):
     """Announcements, newest first. `cursor` goes on in the stream of the same scope.
 
     `unread` counts the announcements for the caller, on this page or not, that the caller has
-    neither made nor acknowledged, among the newest 1,000.
+    neither made nor acknowledged, among the newest 1,000 to everyone and the newest 1,000 to the
+    caller's role alone.
     """
 
     cursor: str

@@ -41,8 +41,8 @@ DELETED = "Deleted account"
 LONGEST = timedelta(days=366)
 """How far off an announcement's expiry may be."""
 MOST_COUNTED = 1000
-"""Announcements that are looked at to count the unread ones: a page must not cost more with each
-announcement there is."""
+"""Announcements of an audience that are looked at to count the unread ones: a page must not cost
+more with each announcement there is."""
 
 AUDIENCE_OF = {Role.CUSTOMER: Audience.CUSTOMERS, Role.EMPLOYEE: Audience.EMPLOYEES}
 ROLES = {audience: (role,) for role, audience in AUDIENCE_OF.items()} | {

@@ -90,8 +90,8 @@ async def history(
 async def count_unread(
     tx: Transaction, account_id: str, audience: str, at: datetime, most: int
 ) -> int:
-    """How many of the newest `most` that stand at that time for that audience the account has
-    neither made nor acknowledged."""
+    """How many of what stands at that time for that audience the account has neither made nor
+    acknowledged: of the newest `most` for everyone, and as many for that audience alone."""
     return int(
         await _queries.count_unread(
             tx, account_id=account_id, audience=audience, now=to_text(at), most=most
