@@ -108,7 +108,7 @@ def log_in(role: str, url: str, home: Path) -> Terminal:
     terminal.sees("Enter the demo")
     terminal.press(b"\r")
     terminal.sees("6 Wire")
-    terminal.sees("all online")
+    terminal.sees("online")
     return terminal
 
 
