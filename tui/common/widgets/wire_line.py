@@ -23,6 +23,11 @@ LEAST_WORDS = 16
 Part = tuple[str, str]
 
 
+STEP, STEPPED = 10.0, 100.0
+"""Seconds. From the first to the second an age grows by steps: one that is drawn anew each second
+would cost an app in which nothing happens most of its time."""
+
+
 class WireLine(Widget):
     """One meter, drawn in one line; what it is worth least goes first as the line narrows."""
 
@@ -43,7 +48,7 @@ class WireLine(Widget):
         meter = self.meter
         now = time.monotonic()
         passed = None if meter.last_event_at is None else now - meter.last_event_at
-        age = None if passed is None else human_age(passed)
+        age = None if passed is None else human_age(_in_steps(passed))
         retry = None
         if meter.state is State.RETRY and meter.retry_at is not None:
             retry = max(0, int(meter.retry_at - now))
@@ -64,6 +69,8 @@ class WireLine(Widget):
             self.refresh()
         if retry is not None:
             return 1.0 if retry else None
+        if passed is not None and STEP <= passed < STEPPED:
+            return STEP - passed % STEP
         return None if passed is None else age_lasts(passed)
 
     def render(self) -> Content:
@@ -114,5 +121,9 @@ class WireLine(Widget):
             parts.append((f"{back}, {meter.replayed} replayed", "$title"))
         parts.append((human_bytes(meter.bytes), "$wire-ink"))
         if meter.last_event_at is not None:
-            parts.append((human_age(now - meter.last_event_at), "$wire-ink"))
+            parts.append((human_age(_in_steps(now - meter.last_event_at)), "$wire-ink"))
         return parts
+
+
+def _in_steps(age: float) -> float:
+    return age // STEP * STEP if STEP <= age < STEPPED else age
