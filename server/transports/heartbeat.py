@@ -11,6 +11,8 @@ logger = logging.getLogger(__name__)
 
 SLICES = 10
 """Parts of an interval, so that ten thousand streams are not written to in one tick."""
+TOGETHER = 50
+"""Members of a slice from which on others go elsewhere, whatever their group."""
 
 
 class Heartbeat(Component):
@@ -19,14 +21,15 @@ class Heartbeat(Component):
     def __init__(self, interval: float) -> None:
         self._pause = interval / SLICES
         self._slices: list[dict[Callable[[], None], None]] = [{} for _ in range(SLICES)]
-        self._next = 0
         self.tasks = (SupervisedTask("heartbeat", self._beat),)
 
     @contextlib.contextmanager
-    def calling(self, beat: Callable[[], None]) -> Iterator[None]:
-        """A member while inside."""
-        self._next = (self._next + 1) % SLICES
-        members = self._slices[self._next]
+    def calling(self, beat: Callable[[], None], group: str) -> Iterator[None]:
+        """A member while inside. Those of a group are called together, so that an app with several
+        streams wakes up once an interval."""
+        members = self._slices[hash(group) % SLICES]
+        if len(members) >= TOGETHER:
+            members = min(self._slices, key=len)
         members[beat] = None
         try:
             yield

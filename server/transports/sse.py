@@ -266,13 +266,13 @@ async def stream(
             await response.write_eof()
             return response
         await response.write(f"retry: {random.randint(*RETRY_MS)}\n\n".encode())  # noqa: S311
-        newest_only = topic.startswith(STATE)
+        newest_only, group = topic.startswith(STATE), identity.session_id
         sink = SseSink(
             request, writer, hub, stalled_seconds, newest_only=newest_only, allowed=allowed
         )
         for why in pending:
             sink.end(why)
-        with during(sink), service(request, Heartbeat).calling(sink.send_comment):
+        with during(sink), service(request, Heartbeat).calling(sink.send_comment, group):
             try:
                 subscription = await hub.subscribe(topic, after, sink)
             except Problem as problem:  # the response has begun, so it can only end

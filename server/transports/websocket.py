@@ -142,7 +142,7 @@ async def serve(request: web.Request, attend: Attend) -> web.StreamResponse:
         account.add(outbox, limit)
         for why in pending:
             outbox.end(why)
-        with service(request, Heartbeat).calling(outbox.ping):
+        with service(request, Heartbeat).calling(outbox.ping, identity.session_id):
             try:
                 async with attend(outbox) as receive:
                     await _read_until_ended(ws, outbox, receive, limit)
