@@ -63,7 +63,7 @@ class ChatPanel(ConversationPanel):
         Binding("l", "chats", "Chats"),
         Binding("o", "reopen", "Reopen"),
         Binding("c", "close", "Close"),
-        Binding("e", "take_back", "Write again"),
+        Binding("e", "take_back", "Edit"),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -220,7 +220,7 @@ class ChatPanel(ConversationPanel):
             yield SystemCommand("Your chats", "Older ones too", self.action_chats)
 
     def action_take_back(self) -> None:
-        """Write again what was refused."""
+        """Put what was refused back into the composer."""
         self.chat_view.take_back_refused()
 
     def action_chats(self) -> None:

@@ -66,11 +66,11 @@ class SupportPanel(ConversationPanel):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("t", "take", "Claim"),
-        Binding("space", "look", "Look"),
+        Binding("space", "look", "Peek"),
         Binding("w", "write", "Write"),
         Binding("c", "close", "Close"),
         Binding("o", "reopen", "Reopen"),
-        Binding("e", "take_back", "Write again"),
+        Binding("e", "take_back", "Edit"),
         Binding("b", "queue", "Queue", show=False),
     ]
 
@@ -247,7 +247,7 @@ class SupportPanel(ConversationPanel):
         self.rows.focus()
 
     def action_take_back(self) -> None:
-        """Write again what was refused."""
+        """Put what was refused back into the composer."""
         self.chat_view.take_back_refused()
 
     def action_look(self) -> None:
