@@ -226,8 +226,7 @@ def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
 
 
 def add_document(app: web.Application, content: Callable[[], bytes]) -> None:
-    """Serve the document as `content` gives it, which is asked once, in a thread: it takes a
-    moment."""
+    """Serve the document as `content` gives it; asked in a thread, as it may have to make it."""
     body: bytes | None = None
 
     async def serve(request: web.Request) -> web.Response:

@@ -112,6 +112,7 @@ def main(folder: Path) -> None:
     import server.__main__
     import server.app
 
+    server.app.openapi_document()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the tests say when this ends
     gc.collect()
     gc.freeze()
