@@ -31,7 +31,7 @@ test: dev-env model azurite ## run the tests, with a Redis of their own (ARGS="-
 	@$(PYTEST) -m "not soak and not others" -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-all: dev-env model azurite ## what the tests leave out: others' tools, more examples, faults
-	@$(PYTEST) -m "(others or hypothesis) and not soak" --hypothesis-profile all $(ARGS)
+	@$(PYTEST) -m "(others or hypothesis) and not soak" -n 3 --dist loadfile --hypothesis-profile all $(ARGS)
 	@FAULT_SECONDS=$${FAULT_SECONDS:-4} $(PYTEST) -m "fault and not soak" $(ARGS)
 
 check: dev-env ## lint, format, types, and who may import whom
