@@ -1,4 +1,5 @@
 import asyncio
+import fcntl
 import io
 import json
 import random
@@ -467,28 +468,37 @@ async def test_a_process_that_keeps_the_turn_to_write_is_a_503_within_the_bound(
     assert set(stored(database.path)) == {"one", "two"}
 
 
-async def test_processes_that_share_a_file_write_in_turns(
-    database: Database, open_database: Any
-) -> None:
-    other: Database = await open_database()
-    busy, turns = True, 0
+async def test_who_has_released_the_lock_does_not_get_it_before_who_waits(tmp_path: Path) -> None:
+    """As processes: each opens the files by itself. SQLite's own waiting lets dozens pass."""
+    path = tmp_path / "tiffin.sqlite3"
+    ours, other = FileLock(path), FileLock(path)
+    order: list[str] = []
 
-    async def write_all_the_time() -> None:
-        nonlocal turns
-        while busy:
-            await other.write(keep(f"other {turns}"))
-            turns += 1
+    def acquire(lock: FileLock, name: str) -> None:
+        lock.acquire(10)
+        order.append(name)
 
-    crowd = asyncio.create_task(write_all_the_time())
-    await wait_until(lambda: turns > 2)
-    waits = []
-    for i in range(30):
-        before = turns
-        await database.write(keep(f"ours {i}"))
-        waits.append(turns - before)
-    busy = False
-    await crowd
-    assert max(waits) <= 5, waits  # SQLite's own waiting lets dozens pass
+    def is_queued() -> bool:
+        with open(f"{path}-queue", "r+b") as queue:
+            try:
+                fcntl.flock(queue, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    ours.acquire(10)
+    for _ in range(20):
+        waiting = asyncio.create_task(asyncio.to_thread(acquire, other, "other"))
+        await wait_until(is_queued)
+        ours.release()
+        again = asyncio.create_task(asyncio.to_thread(acquire, ours, "ours"))
+        await waiting
+        other.release()
+        await again
+    ours.release()
+    assert order == ["other", "ours"] * 20
+    ours.close()
+    other.close()
 
 
 async def test_a_full_disk_fails_the_whole_batch_and_nothing_hangs(database: Database) -> None:
