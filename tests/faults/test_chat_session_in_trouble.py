@@ -101,7 +101,8 @@ async def test_both_sides_see_what_is_kept(with_redis: Two, broken_redis: RedisS
             seen = chat_session.conversation.messages
             assert seen == kept[len(kept) - len(seen) :]
             assert not chat_session.conversation.pending
-            assert chat_session.meter.reconnects >= 1
+        # Not of each side: one that is carried by long polling meanwhile has no socket to lose.
+        assert sum(one.meter.reconnects for one in chat_sessions) >= 1
         print(
             f"{len(kept)} messages, {sum(proxy.cuts for proxy in proxies)} cuts, "
             f"{len(broken)} kills and restarts of Redis, "
