@@ -21,26 +21,26 @@ class FileLock:
             os.open(f"{path}-{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             for name in ("queue", "lock")
         )
+        self._mutex = threading.Lock()
         self._acquired = threading.Semaphore(0)
-        self._waiting = self._closed = False
+        self._waiting = self._wanted = self._closed = False
 
     def acquire(self, seconds: float) -> None:
         """Wait for the lock. Raises sqlite3.OperationalError where it does not come in time."""
-        if not self._waiting:
-            try:
-                fcntl.flock(self._queue, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                # No system call waits for a lock for a limited time, so a thread does. What it gets
-                # too late is for the next call.
+        with self._mutex:
+            if not self._waiting and self._try():
+                return
+            self._wanted = True
+            if not self._waiting:
+                # No system call waits for a lock for a limited time, so a thread does.
                 self._waiting = True
                 threading.Thread(target=self._wait, name="file lock", daemon=True).start()
-            else:
-                fcntl.flock(self._queue, fcntl.LOCK_UN)
-                return
-        if not self._acquired.acquire(timeout=seconds):
-            raise sqlite3.OperationalError("another process keeps the database locked")
-        self._waiting = False
+        if self._acquired.acquire(timeout=seconds):
+            return
+        with self._mutex:
+            if not self._acquired.acquire(blocking=False):  # it may just have come
+                self._wanted = False
+                raise sqlite3.OperationalError("another process keeps the database locked")
 
     def release(self) -> None:
         """Let the next process write."""
@@ -48,18 +48,34 @@ class FileLock:
 
     def close(self) -> None:
         """Close the files, which releases the lock; where a thread still waits, once it has it."""
-        self._closed = True
-        if not self._waiting:
-            self._close_files()
+        with self._mutex:
+            self._closed = True
+            if not self._waiting:
+                self._close_files()
 
-    def _close_files(self) -> None:
-        os.close(self._queue)
-        os.close(self._lock)
+    def _try(self) -> bool:
+        try:
+            fcntl.flock(self._queue, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        fcntl.flock(self._queue, fcntl.LOCK_UN)
+        return True
 
     def _wait(self) -> None:
         fcntl.flock(self._queue, fcntl.LOCK_EX)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         fcntl.flock(self._queue, fcntl.LOCK_UN)
-        self._acquired.release()
-        if self._closed:
-            self._close_files()
+        with self._mutex:
+            self._waiting = False
+            if self._closed:
+                self._close_files()
+            elif self._wanted:
+                self._wanted = False
+                self._acquired.release()
+            else:
+                self.release()  # it came too late, and others wait for it
+
+    def _close_files(self) -> None:
+        os.close(self._queue)
+        os.close(self._lock)

@@ -25,8 +25,8 @@ class Executor(Protocol):
 class _Adapter:
     """aiosql's driver protocol over an Executor.
 
-    aiosql's own adapter for aiosqlite switches to the database thread three times for each query
-    (execute, fetch, close), this one once. It claims to be synchronous so that aiosql returns its
+    aiosql's own adapter for aiosqlite switches to the database's thread three times for each query;
+    a transaction is in that thread already. It claims to be synchronous so that aiosql returns its
     coroutines as they are: every query is awaited.
     """
 
