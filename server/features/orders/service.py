@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from typing import TypeVar
 
 from server.core import pages
 from server.core.auth import Identity
@@ -32,6 +33,8 @@ from server.features.restaurants.service import RestaurantService
 from server.realtime.event import Cursor, Event
 from server.realtime.log import EventLog
 from server.realtime.state_topic import STATE, States
+
+FoundT = TypeVar("FoundT")
 
 PLACE_ROUTE = "POST /orders"
 CACHED_PARTIES = 50_000
@@ -96,9 +99,7 @@ class OrderService:
     async def order(self, identity: Identity, order_id: str) -> str:
         """One order, as the JSON of an Order. Raises Problem 404."""
         found = await self._database.look_up(lambda tx: store.order_text(tx, order_id))
-        if found is None or not _may_see(identity, found[0], found[1]):
-            raise not_found("order")
-        return found[2]
+        return _visible(identity, found)
 
     async def orders(
         self, identity: Identity, before: str | None, limit: int, *, open_only: bool = False
@@ -261,9 +262,7 @@ class OrderService:
     async def tracked(self, identity: Identity, order_id: str) -> TrackedStatus:
         """The order's status, from the database. Raises Problem 404."""
         found = await self._database.look_up(lambda tx: store.tracked(tx, order_id))
-        if found is None or not _may_see(identity, found[0], found[1]):
-            raise not_found("order")
-        return found[2]
+        return _visible(identity, found)
 
     async def scrub(self, tx: Transaction, account_id: str) -> None:
         """Before an account is deleted: remove its personal data from orders and their events.
@@ -312,6 +311,13 @@ def _may_see(identity: Identity, restaurant_id: str, customer_id: str) -> bool:
     if identity.role == Role.CUSTOMER:
         return identity.account_id == customer_id
     return identity.restaurant_id == restaurant_id
+
+
+def _visible(identity: Identity, found: tuple[str, str, FoundT] | None) -> FoundT:
+    """What was found, with the order's restaurant and customer. Raises Problem 404."""
+    if found is None or not _may_see(identity, found[0], found[1]):
+        raise not_found("order")
+    return found[2]
 
 
 @contextmanager
