@@ -11,8 +11,8 @@ from textual.widgets import Input
 from support.live_server import LiveServer
 from support.screen import sees, shown
 from support.waiting import PATIENCE, wait_until
+from tui.common.client import retry
 from tui.common.client.meter import State
-from tui.common.client.retry import LEAST_PAUSE_SECONDS, pause
 from tui.common.client.token_store import TokenStore
 from tui.common.panel_grid import PanelGrid
 from tui.common.wire.panel import WirePanel
@@ -201,11 +201,11 @@ async def test_esc_leaves_a_field_for_its_panel_and_nothing_else(
 
 @pytest.mark.parametrize("key", ["r", "f5"])
 async def test_a_panel_reads_again_when_asked(
-    demo_server: LiveServer, tmp_path: Path, key: str
+    demo_server: LiveServer, tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(retry, "LEAST_PAUSE_SECONDS", 0.0)
     async with signed_in(demo_server.url, tmp_path) as (app, pilot):
-        waiting = asyncio.create_task(pause(3600))
-        await asyncio.sleep(LEAST_PAUSE_SECONDS)
+        waiting = asyncio.create_task(retry.pause(3600))
         before = app.echo.refreshes
         await pilot.press(key)
         assert app.echo.refreshes == before + 1
