@@ -16,7 +16,7 @@ import pytest
 
 from support.ports import free_port
 from support.server_process import ROOT, server_environment
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 REQUESTS = 2_000
 QUEUE = 200
@@ -95,9 +95,9 @@ async def test_an_unread_log_stops_nothing(name: str, data_dir: Path) -> None:
                 found = re.findall(rb"(\d+) log lines were dropped", read)
                 return sum(map(int, found)) >= dropped
 
-            await wait_until(told, 10)
+            await wait_until(told)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=15) in (0, -signal.SIGTERM)
+        assert process.wait(timeout=PATIENCE) in (0, -signal.SIGTERM)
 
 
 async def test_a_server_stops_in_time_though_nobody_reads_its_log(data_dir: Path) -> None:
@@ -116,5 +116,5 @@ async def test_a_server_stops_in_time_though_nobody_reads_its_log(data_dir: Path
                 assert await answers()
         process.send_signal(signal.SIGTERM)
         started = time.monotonic()
-        assert process.wait(timeout=15) == 0
+        assert process.wait(timeout=PATIENCE) == 0
         assert time.monotonic() - started < 9

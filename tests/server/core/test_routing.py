@@ -36,6 +36,7 @@ from server.settings import Settings
 from support.rest import Answer as Got
 from support.rest import Rest
 from support.server_process import UNLIMITED
+from support.waiting import PATIENCE
 
 SECRET = "s" * 32
 
@@ -305,7 +306,7 @@ async def raw(client: Rest, *parts: bytes, whole: bool = True) -> bytes:
     for part in parts:
         writer.write(part)
         await asyncio.sleep(0.05)  # so that they do not arrive as one
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         answer = await (reader.read() if whole else reader.readline())
     writer.close()
     return answer

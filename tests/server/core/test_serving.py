@@ -183,7 +183,7 @@ async def test_a_connection_without_a_request_is_closed(
     server = start_server(env={"TIFFIN_HEAD_SECONDS": "0.5"} | NO_PHOTOS)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(sent)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         assert await reader.read() == b""
     writer.close()
 
@@ -193,7 +193,7 @@ async def test_a_head_sent_byte_by_byte_times_out(start_server: StartServer) -> 
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     ended = asyncio.create_task(reader.read())
     writer.write(b"GET /healthz HTTP/1.1\r\nX: ")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not ended.done():
             writer.write(b"x")
             await asyncio.wait({ended}, timeout=0.05)
@@ -210,7 +210,7 @@ async def test_a_head_has_a_maximum_size(start_server: StartServer) -> None:
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + lines)
         await writer.drain()
         writer.write(more)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             assert (await reader.read(12)).split()[1] == status
         writer.close()
 
@@ -227,7 +227,7 @@ async def test_an_idle_connection_is_closed_and_a_held_one_is_not(
         order = (await rest.post("/orders", place.basket())).must(201).json
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             poll = rest.get(f"/orders/{order['id']}/status?last_status=placed&timeout=2")
             held, answer = await asyncio.gather(poll, reader.read())
         assert answer.startswith(b"HTTP/1.1 200")
@@ -537,7 +537,7 @@ async def told(server: ServerProcess, sent: bytes) -> tuple[int, str, Any]:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(sent)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             return await answer_of(reader)
     finally:
         writer.transport.abort()
@@ -583,7 +583,7 @@ async def test_requests_before_an_unreadable_one_are_answered(
     server = start_server(env=NO_PHOTOS)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
         writer.write(b"BAD\r\n\r\n")
         assert b"HTTP/1.1 400 " in await reader.read()

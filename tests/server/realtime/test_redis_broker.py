@@ -17,7 +17,7 @@ from server.realtime.event import Event
 from server.realtime.redis_broker import RedisBroker, backoff
 from support.ports import free_port
 from support.redis_server import RedisServer
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 SECRET = "a secret that every process of a server knows"
 SLOW_SWEEP = 60.0
@@ -93,7 +93,7 @@ async def test_a_topic_without_readers_is_not_subscribed_to(
     subscription = await node.hub.subscribe(TOPIC, None, sink)
     assert channels() == 2
     subscription.close()
-    await wait_until(lambda: channels() == 1, 5)
+    await wait_until(lambda: channels() == 1)
     await node.hub.subscribe(TOPIC, None, sink)
     assert channels() == 2
 
@@ -121,7 +121,7 @@ async def test_a_killed_listening_connection_loses_nothing(
         assert own_redis.kill_pubsub() >= 1
         await here.append(count=10)
         await arrives(far, range(1, 20 * (turn + 1) + 1))
-    await wait_until(lambda: connections(own_redis, "pubsub") == 2, 5)
+    await wait_until(lambda: connections(own_redis, "pubsub") == 2)
     assert there.broker.state == "ok"
 
 
@@ -135,7 +135,7 @@ async def test_it_is_fast_again_after_a_killed_connection(
     await asyncio.gather(*(here.append(f"restaurant:{number}") for number in range(20)))
     for sink in sinks:
         await arrives(sink, [1], 5)
-    await wait_until(lambda: connections(own_redis, "pubsub") == 2, 5)
+    await wait_until(lambda: connections(own_redis, "pubsub") == 2)
     await asyncio.gather(*(here.append(f"restaurant:{number}") for number in range(20)))
     for sink in sinks:
         await arrives(sink, [1, 2])
@@ -151,11 +151,11 @@ async def test_a_redis_that_restarts_loses_nothing_and_is_used_again(
     own_redis.kill()
     await here.append()
     await arrives(far, [1, 2])
-    await wait_until(lambda: there.broker.state != "ok", 5)
+    await wait_until(lambda: there.broker.state != "ok")
     await asyncio.to_thread(own_redis.start)
     await here.append()
     await arrives(far, [1, 2, 3])
-    await wait_until(lambda: (here.broker.state, there.broker.state) == ("ok", "ok"), 10)
+    await wait_until(lambda: (here.broker.state, there.broker.state) == ("ok", "ok"))
     gaps = there.hub.gaps
     for _ in range(20):
         await here.append()
@@ -182,10 +182,10 @@ async def test_a_frozen_redis_delays_nobody(
         assert time.monotonic() - started < PROMISED
         await here.append("restaurant:new")
         await arrives(new, [1])
-        await wait_until(lambda: there.broker.state != "ok", 8, what="the silence is noticed")
+        await wait_until(lambda: there.broker.state != "ok", what="the silence is noticed")
     finally:
         own_redis.thaw()
-    await wait_until(lambda: there.broker.state == "ok", 10)
+    await wait_until(lambda: there.broker.state == "ok")
     await here.append()
     await arrives(far, range(1, 6))
     assert connections(own_redis, "pubsub") <= 2
@@ -210,7 +210,7 @@ async def test_a_redis_that_comes_later_is_found(
     here, there = await two(open_node, own_redis.url, SLOW_SWEEP)
     far = await subscribed(there)
     await asyncio.to_thread(own_redis.start)
-    await wait_until(lambda: (here.broker.state, there.broker.state) == ("ok", "ok"), 10)
+    await wait_until(lambda: (here.broker.state, there.broker.state) == ("ok", "ok"))
     await here.append()
     await arrives(far, [1])
 
@@ -224,7 +224,7 @@ async def test_subscriptions_made_while_connecting_are_kept(
     assert there.broker.state == "connecting"  # it hangs in the middle of the handshake
     sinks = [await subscribed(there, f"restaurant:{number}") for number in range(5)]
     own_redis.thaw()
-    await wait_until(lambda: there.broker.state == "ok", 15)
+    await wait_until(lambda: there.broker.state == "ok")
     await asyncio.gather(*(here.append(f"restaurant:{number}") for number in range(5)))
     for sink in sinks:
         await arrives(sink, [1])
@@ -246,7 +246,7 @@ async def test_publishing_never_waits(own_redis: RedisServer) -> None:
     broker.publish([Event(TOPIC, seq, "changed", "", "x" * 20_000, "") for seq in range(9000)])
     assert sum(len(message) for _, message in broker._queue) <= redis_broker.QUEUE_BYTES
     own_redis.thaw()
-    await asyncio.wait_for(broker.close(), 5)
+    await asyncio.wait_for(broker.close(), PATIENCE)
 
 
 async def test_databases_that_share_a_redis_are_separate(
@@ -287,7 +287,7 @@ async def overheard(url: str, channel: str) -> AsyncIterator[Callable[[], Awaita
         await ear.subscribe(channel)
 
         async def heard() -> bytes:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 while True:
                     message = await ear.get_message(ignore_subscribe_messages=True, timeout=1)
                     if message is not None:
@@ -340,7 +340,7 @@ async def test_another_secret_delays_by_a_sweep_and_is_reported(
     for _ in range(3):
         await here.append()
     await arrives(far, [1, 2, 3])
-    await wait_until(lambda: there.broker.rejected == 3, 5, what="each is counted")
+    await wait_until(lambda: there.broker.rejected == 3, what="each is counted")
     assert "another TIFFIN_JWT_SECRET" in caplog.text
 
 
@@ -351,7 +351,7 @@ async def test_a_repeated_ephemeral_event_is_too_old(open_node: OpenNode, redis_
     old = Event(topic, 0, "typing", "", '"old"', to_text(now() - timedelta(seconds=61)))
     here.broker.publish([old])
     here.hub.broadcast(topic, "typing", '"new"')
-    await wait_until(lambda: far.events, 5)
+    await wait_until(lambda: far.events)
     assert [event.data for event in far.events] == ['"new"']
 
 
@@ -370,10 +370,10 @@ async def test_an_error_while_delivering_does_not_end_listening(
 
     there.broker.deliver = fails
     await here.append()
-    await asyncio.wait_for(failed.wait(), 5)
+    await asyncio.wait_for(failed.wait(), PATIENCE)
     await here.append()
     await arrives(far, [1, 2], 5)
-    await wait_until(lambda: there.broker.state == "ok", 5)
+    await wait_until(lambda: there.broker.state == "ok")
 
 
 def test_pauses_grow_to_a_limit_for_hours() -> None:
@@ -405,4 +405,4 @@ async def test_it_closes_at_any_moment_of_publishing(redis_url: str) -> None:
         broker.publish([event])
         for _ in range(turns):
             await asyncio.sleep(0)
-        await asyncio.wait_for(broker.close(), 10)
+        await asyncio.wait_for(broker.close(), PATIENCE)

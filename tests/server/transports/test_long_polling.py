@@ -33,7 +33,7 @@ async def poll(
 
 async def held(app: HeldApp, count: int = 1) -> None:
     """Wait until that many requests are held."""
-    await wait_until(lambda: app.connections.polls == count, 10, every=0.005)
+    await wait_until(lambda: app.connections.polls == count, every=0.005)
 
 
 async def open_the_door(app: HeldApp) -> None:
@@ -64,7 +64,7 @@ async def test_a_poll_is_held_through_events_that_change_nothing_for_it(app: Hel
     for _ in range(3):
         looks = app.doors.looks
         await app.append('"closed"')
-        await wait_until(lambda: app.doors.looks > looks, 5, every=0.005)  # noqa: B023
+        await wait_until(lambda: app.doors.looks > looks, every=0.005)  # noqa: B023
     await app.append('"open"', subject="another door")
     await held(app)
     assert not task.done()
@@ -149,7 +149,7 @@ async def test_at_the_limit_it_is_429_for_the_account_and_503_for_all(open_app: 
         assert headers["Retry-After"]  # type: ignore[call-overload,index]
         # A poll that answers at once needs no slot.
         assert (await poll(app, last="open", account="acc_3"))[0] == 200
-    await wait_until(lambda: app.connections.held == 0, 5)
+    await wait_until(lambda: app.connections.held == 0)
     async with app.follow(), app.follow():
         assert (await poll(app))[0] == 429
 
@@ -197,7 +197,7 @@ async def test_a_disconnected_client_frees_its_slot(app: HeldApp) -> None:
     for task in tasks:
         task.cancel()
     await held(app, 0)
-    await wait_until(lambda: app.hub.listeners == listeners, 5)
+    await wait_until(lambda: app.hub.listeners == listeners)
     assert app.connections.held == 0
 
 
@@ -217,7 +217,7 @@ async def test_an_answer_leaves_no_task_behind(app: HeldApp) -> None:
             async with asyncio.timeout(0.1):
                 await poll(app)
         await poll(app, timeout=0.05)
-    await wait_until(lambda: len(asyncio.all_tasks()) <= before + 2, 5)
+    await wait_until(lambda: len(asyncio.all_tasks()) <= before + 2)
 
 
 async def events(

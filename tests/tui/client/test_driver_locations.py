@@ -10,7 +10,7 @@ from driver_scene import Scene, scene_of, stream_in, watching
 
 from support.live_server import running_server, settings_for
 from support.town import PASSWORD
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 from tui.common.client.meter import Pattern, State, Wire
 from tui.common.client.session import ApiError, Session, SignedOut
 
@@ -135,7 +135,7 @@ async def test_a_session_that_is_ended_ends_it(scene: Scene, buffered: bool) -> 
         (await elsewhere.put("/me/password", new)).must(204)
         scene.proxy.passing()
         with pytest.raises(SignedOut):
-            await asyncio.wait_for(reading, 5)
+            await asyncio.wait_for(reading, PATIENCE)
         assert stream.meter.state is State.DOWN
         assert all_closed(scene.session)
 
@@ -201,7 +201,7 @@ async def test_cancelling_the_reader_closes_both_and_reading_on_opens_them(scene
         assert {meters[name].state for name in ("Driver", "Driver (poll)")} == {State.IDLE}
         scene.proxy.passing()
         await scene.move()
-        assert (await asyncio.wait_for(anext(stream), 5)).seq == 2
+        assert (await asyncio.wait_for(anext(stream), PATIENCE)).seq == 2
         assert stream.carrier is Pattern.SSE
     assert all_closed(scene.session)
 
@@ -223,7 +223,7 @@ async def test_what_carries_is_cut_and_comes_back(scene: Scene) -> None:
         await wait_until(lambda: poll.state is State.WAITING)
         back = poll.reconnects
         stream.drop_connection()
-        await wait_until(lambda: poll.reconnects == back + 1, 3)
+        await wait_until(lambda: poll.reconnects == back + 1)
         await scene.move()
         await watcher.sees(2)
     assert watcher.seqs == [1, 2]

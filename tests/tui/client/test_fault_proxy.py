@@ -10,7 +10,7 @@ from aiohttp import web
 
 from support.ports import free_port
 from support.proxy import Proxy, proxy_to
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 
 class Behind:
@@ -110,7 +110,7 @@ async def test_what_is_held_back_passes_with_the_next_mode(
     asking = asyncio.ensure_future(http.get(f"{proxy.url}/stream"))
     await wait_until(lambda: behind.open == 1 and behind.lines.empty())
     proxy.passing()
-    answer = await asyncio.wait_for(asking, 5)
+    answer = await asyncio.wait_for(asking, PATIENCE)
     assert await answer.content.readany() == b"one"
     proxy.buffering(head_passes=True, pieces=2)
     behind.lines.put_nowait(b"two")

@@ -9,7 +9,7 @@ from aiohttp import web
 from driver_scene import Watcher, watching
 from faulty_server import FaultyServer, for_ever, open_stream, problem
 
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 from tui.common.client.locations import LocationStream
 from tui.common.client.meter import Pattern, State, Wire
 from tui.common.client.monitored import Timeouts
@@ -243,7 +243,7 @@ async def test_what_both_refuse_at_first_is_a_refusal(
     driver.streams, driver.polls = [problem(status)], [problem(status)]
     async with LocationStream(session, "d-1", "Driver", timeouts=QUICK) as stream:
         with pytest.raises(ApiError):
-            await asyncio.wait_for(anext(stream), 5)
+            await asyncio.wait_for(anext(stream), PATIENCE)
         assert stream.meter.state is State.DOWN
     assert (faulty.count("GET", STREAM), len(driver.afters), faulty.open_now) == (1, 1, 0)
 
@@ -255,7 +255,7 @@ async def test_a_403_after_access_is_a_fault(driver: Driver, session: Session) -
         assert (await anext(stream)).seq == 1
         driver.end_all()
         with pytest.raises(ApiError):
-            await asyncio.wait_for(anext(stream), 5)
+            await asyncio.wait_for(anext(stream), PATIENCE)
 
 
 async def test_events_of_a_newer_server_are_passed_over(driver: Driver, watcher: Watcher) -> None:
@@ -280,5 +280,5 @@ async def test_a_callback_that_fails_is_the_readers_trouble(
     stream = LocationStream(session, "d-1", "Driver", on_carrier=fail, timeouts=QUICK)
     async with stream:
         with pytest.raises(LookupError):
-            await asyncio.wait_for(anext(stream), 5)
+            await asyncio.wait_for(anext(stream), PATIENCE)
     await wait_until(lambda: faulty.open_now == 0)

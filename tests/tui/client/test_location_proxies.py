@@ -97,7 +97,7 @@ async def test_a_proxy_that_lets_only_the_first_bytes_through_is_believed_once(
     scene.proxy.buffering(head_passes=True, pieces=2)
     stream = stream_in(scene, silence=1, again=0.3)
     async with watching(stream) as watcher, scene.moving(INTERVAL):
-        await wait_until(lambda: scene.asked[0] >= 4, 15)
+        await wait_until(lambda: scene.asked[0] >= 4)
         await watcher.sees(len(scene.put_at) + 1)
         assert watcher.oldest(scene.put_at) < INTERVAL + SLACK
     assert watcher.in_order()
@@ -110,7 +110,7 @@ async def test_behind_a_proxy_that_cuts_it_comes_back_each_time(
 ) -> None:
     scene.proxy.cutting(seconds)
     async with watching(stream_in(scene)) as watcher, scene.moving(INTERVAL):
-        await wait_until(lambda: watcher.carriers.count(Pattern.SSE) >= 4, 30)
+        await wait_until(lambda: watcher.carriers.count(Pattern.SSE) >= 4)
         assert watcher.oldest(scene.put_at) < INTERVAL + SLACK
     assert watcher.in_order()
     assert watcher.carriers[:4] == [Pattern.SSE, Pattern.LONG_POLL] * 2
@@ -121,7 +121,7 @@ async def test_behind_a_proxy_that_holds_back_and_cuts(scene: Scene) -> None:
     scene.proxy.buffering(cut_after=1.2)
     stream = stream_in(scene, first_sound=0.3)
     async with watching(stream) as watcher, scene.moving(INTERVAL):
-        await wait_until(lambda: scene.proxy.cuts >= 5, 30)
+        await wait_until(lambda: scene.proxy.cuts >= 5)
         assert watcher.oldest(scene.put_at) < INTERVAL + SLACK
     assert watcher.in_order()
     # It has brought nothing, and is not asked for time and again (aiohttp repeats one by itself).
@@ -133,7 +133,7 @@ async def test_a_held_poll_that_is_cut_time_and_again_is_asked_for_at_once(scene
     scene.proxy.buffering(cut_after=1.2)
     await scene.move()
     async with watching(stream_in(scene, first_sound=0.3)) as watcher:
-        await wait_until(lambda: scene.proxy.cuts >= 5, 30)
+        await wait_until(lambda: scene.proxy.cuts >= 5)
         await scene.move()
         await watcher.sees(2, seconds=3)  # after so many losses a backoff is 4 s and more
     assert watcher.seqs == [1, 2]
