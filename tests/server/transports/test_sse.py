@@ -238,14 +238,16 @@ async def idle_reader(app: HeldApp, after: str = "") -> AsyncIterator[socket.soc
         yield connection
 
 
-async def read_events(connection: socket.socket, count: int, pause: float = 0) -> list[int]:
+async def read_events(
+    connection: socket.socket, count: int, pause: float = 0, size: int = 65_536
+) -> list[int]:
     """The `seq` of each event, read from as many bytes as needed."""
     loop = asyncio.get_running_loop()
     body = bytearray()
     found, looked = 0, 0
     async with asyncio.timeout(PATIENCE):
         while found < count or not body.endswith(b"\n\n\r\n"):
-            received = await loop.sock_recv(connection, 65_536)
+            received = await loop.sock_recv(connection, size)
             assert received, "the connection was closed"
             body += received
             while (at := body.find(EVENT, looked)) >= 0:
@@ -282,9 +284,11 @@ async def test_a_slow_reader_that_makes_progress_is_kept(open_app: OpenApp) -> N
     limit = 2.0
     app = await open_app(stalled_seconds=limit)
     async with idle_reader(app) as connection:
+        # With a buffer as small as before, the kernel would now and then wait longer by itself.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
         began = time.monotonic()
         # From the start, and for longer than the limit in all, with some progress all the while.
-        reading = asyncio.create_task(read_events(connection, 150, pause=0.015))
+        reading = asyncio.create_task(read_events(connection, 150, pause=0.03, size=8192))
         for _ in range(30):
             await app.append(*[KILOBYTES_8] * 5)
         assert await reading == list(range(1, 151))
