@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,6 +114,4 @@ async def test_a_server_stops_in_time_though_nobody_reads_its_log(data_dir: Path
             for _ in range(600):
                 assert await answers()
         process.send_signal(signal.SIGTERM)
-        started = time.monotonic()
         assert process.wait(timeout=PATIENCE) == 0
-        assert time.monotonic() - started < 9

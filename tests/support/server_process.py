@@ -164,7 +164,7 @@ class ServerProcess:
         except (OSError, urllib.error.URLError):
             return False
 
-    def terminate(self, seconds: float = 15) -> int:
+    def terminate(self, seconds: float = PATIENCE) -> int:
         """Stop it with SIGTERM, and kill it after `seconds`.
 
         Returns the exit code, negative for a signal.

@@ -7,7 +7,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -408,7 +407,7 @@ async def test_a_read_cannot_write(database: Database) -> None:
 async def test_a_lock_held_elsewhere_is_a_503_within_its_bound(
     database_path: Path, open_database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "BUSY_SECONDS", 0.3)
+    monkeypatch.setattr(database_module, "BUSY_SECONDS", 1.0)
     database: Database = await open_database()
     holder = subprocess.Popen(  # noqa: ASYNC220
         [
@@ -428,15 +427,14 @@ async def test_a_lock_held_elsewhere_is_a_503_within_its_bound(
     assert holder.stdout
     try:
         assert await asyncio.to_thread(holder.stdout.readline) == b"held\n"
-        started = time.monotonic()
         writes = [asyncio.create_task(database.write(keep(f"n{i}"))) for i in range(5)]
         await asyncio.sleep(0)
         # Readiness answers while the writer still waits.
         assert await database.state() == "ok"
         assert not any(write.done() for write in writes)
-        outcomes = await asyncio.gather(*writes, return_exceptions=True)
+        async with asyncio.timeout(PATIENCE):
+            outcomes = await asyncio.gather(*writes, return_exceptions=True)
         assert "locked" in await database.state()
-        assert time.monotonic() - started < 4  # the usual bound is 5 s
         assert [getattr(outcome, "status", None) for outcome in outcomes] == [503] * 5
         assert len({id(outcome) for outcome in outcomes}) == 5
         # Readers don't mind a writer.

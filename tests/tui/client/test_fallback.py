@@ -316,7 +316,7 @@ async def test_a_far_server_has_four_round_trips(log: Log, make: Make, session: 
     began = asyncio.get_running_loop().time()
     reading = asyncio.create_task(read(stream, seen))
     await wait_until(lambda: stream.carrier is Pattern.LONG_POLL)
-    assert 1.0 <= asyncio.get_running_loop().time() - began < 4
-    assert stream.meter.detail == "no stream: nothing came for 1 s"
+    assert 0.95 < asyncio.get_running_loop().time() - began < PATIENCE
+    assert stream.meter.detail.startswith("no stream: nothing came for ")
     reading.cancel()
     await asyncio.wait({reading})
