@@ -97,6 +97,43 @@ async def test_one_failure_undoes_only_its_own_part(database: Database) -> None:
     assert statements.count("COMMIT") == 1
 
 
+async def test_a_failure_that_has_changed_nothing_costs_the_others_nothing(
+    database: Database,
+) -> None:
+    runs: list[str] = []
+    statements = await trace(database)
+
+    def counted(name: str, fn: Fn) -> Fn:
+        async def run(tx: Transaction) -> str:
+            runs.append(name)
+            return await fn(tx)
+
+        return run
+
+    async def refuses(tx: Transaction) -> str:
+        await tx.fetch("SELECT 1 AS one", {})
+        raise Problem(409, "no")
+
+    async def half(tx: Transaction) -> str:
+        await keep("half")(tx)
+        return await refuses(tx)
+
+    for failing, expected in ((refuses, ["one", "no", "two"]), (half, ["one", "no"] * 2 + ["two"])):
+        runs.clear()
+        statements.clear()
+        outcomes = await asyncio.gather(
+            database.write(counted("one", keep(f"one beside {failing.__name__}"))),
+            database.write(counted("no", failing)),
+            database.write(counted("two", keep(f"two beside {failing.__name__}"))),
+            return_exceptions=True,
+        )
+        assert [getattr(outcome, "status", None) for outcome in outcomes] == [None, 409, None]
+        assert runs == expected
+        assert statements.count("COMMIT") == 1
+        assert statements.count("SAVEPOINT one") == (3 if failing is half else 0)
+    assert len(stored(database.path)) == 4
+
+
 async def test_a_cancelled_caller_neither_splits_nor_loses_a_write(database: Database) -> None:
     """The measured failure of a shared connection: an acknowledged INSERT that vanished."""
     chance = random.Random(5)
