@@ -85,7 +85,7 @@ async def test_an_unauthenticated_client_is_refused(live_server: LiveServer, aut
     told: list[object] = []
     client.on("connect_error", told.append)
     with pytest.raises(socketio.exceptions.ConnectionError):
-        await client.connect(live_server.url, auth=auth, transports=["websocket"], wait_timeout=5)
+        await client.connect(live_server.url, auth=auth, transports=["websocket"], wait_timeout=30)
     await client.shutdown()
     (refusal,) = told
     assert isinstance(refusal, dict)
