@@ -241,7 +241,7 @@ class Operation:
         try:
             claims = gate.read(request.headers.get("Authorization"))
             service(request, RequestLimits).addresses.consume(address_key(request), cost)
-            identity = await gate.check(claims)
+            identity = gate.recall(claims) or await gate.check(claims)
         except Problem as problem:
             if problem.status == 401:
                 _count_refused(request, problem)
