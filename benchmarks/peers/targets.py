@@ -110,7 +110,7 @@ class Target(Server):
 
     def kilobytes(self) -> int:
         """Its resident memory."""
-        return sum(one.memory_info().rss for one in self._processes) // 1024
+        return sum(int(one.memory_info().rss) for one in self._processes) // 1024
 
 
 class Peer(Target):
@@ -132,7 +132,9 @@ class Peer(Target):
     def orders(self, number: int, steps: int) -> Sequence[Channel]:
         self._works += 1
         names = [f"{self._works}-{one}" for one in range(number)]
-        return [Channel(self.poll(name), self._publish_on(name), self.next_poll(name)) for name in names]
+        return [
+            Channel(self.poll(name), self._publish_on(name), self.next_poll(name)) for name in names
+        ]
 
     def poll(self, name: str, cursor: bytes = b"0") -> bytes:
         """A poll for what comes after the cursor."""
@@ -200,8 +202,8 @@ class FastApi(Peer):
         home = cls.python.parents[1]
         uv = [sys.executable, "-m", "uv", "--quiet"]
         lock = SERVERS / "fastapi.lock"
-        packages = ["pip", "install", "--require-hashes", "--python", cls.python, "-r", lock]
-        _install(home, lock, [*uv, "venv", "--clear", home], [*uv, *packages])
+        install = [*uv, "pip", "install", "--require-hashes", "--python", cls.python, "-r", lock]
+        _install(home, lock, [*uv, "venv", "--clear", home], install)
         found = re.search(r"^fastapi==(\S+)", lock.read_text(), re.MULTILINE)
         return found[1] if found else ""
 
@@ -298,7 +300,7 @@ def _nchan(shown: str) -> Path:
     return module
 
 
-def _install(home: Path, lock: Path, *commands: Sequence[str | Path]) -> None:
+def _install(home: Path, lock: Path, *commands: Sequence[object]) -> None:
     """Run the commands, unless that was done with this lock file. Raises Missing."""
     done = home / "installed"
     if done.exists() and done.read_bytes() == lock.read_bytes():
@@ -306,7 +308,8 @@ def _install(home: Path, lock: Path, *commands: Sequence[str | Path]) -> None:
     print(f"Installing {home.relative_to(ROOT)} (once).", flush=True)
     try:
         for command in commands:
-            subprocess.run(command, check=True, stdin=subprocess.DEVNULL, timeout=300)
+            arguments = [str(word) for word in command]
+            subprocess.run(arguments, check=True, stdin=subprocess.DEVNULL, timeout=300)
     except (OSError, subprocess.SubprocessError) as error:
         raise Missing(f"it could not be installed: {error}") from error
     done.write_bytes(lock.read_bytes())

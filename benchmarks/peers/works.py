@@ -279,6 +279,10 @@ class _Polls:
             client.connect(index, self._on_data, order.listen)
             client.turn(0)
 
+    def wait_for(self, client: Client, wakes: int) -> None:
+        """Read until so many polls have been answered."""
+        client.until(lambda: self.wakes == wakes, "every poll is answered")
+
     def _on_data(self, connection: Connection, data: bytes) -> None:
         order = self._orders[connection.index % len(self._orders)]
         for response in connection.answers(data):
@@ -289,16 +293,17 @@ class _Polls:
 def polls_together(server: Server, number: int, seconds: float) -> Measured:
     """Wakes of many polls of one order by each of its steps, their return included."""
     with Client(server.port) as client:
-        steps = int(8 * seconds)
-        (order,) = server.orders(1, steps)
+        most = int(seconds / THINK_SECONDS)
+        (order,) = server.orders(1, most)
         meter = _Meter(server, number)
         polls = _Polls(client, [order], number)
         meter.opened(client)
-        requests = Requests(client, 1)
+        requests, steps, end = Requests(client, 1), 0, time.monotonic() + seconds
         meter.begin()
-        for step in range(1, steps + 1):
-            requests.send(order.publish(mark(step)))
-            client.until(lambda step=step: polls.wakes == number * step, "every poll is answered")
+        while steps < most and time.monotonic() < end:
+            steps += 1
+            requests.send(order.publish(mark(steps)))
+            polls.wait_for(client, number * steps)
             client.wait(THINK_SECONDS)
         requests.finish()
         return meter.end(number * steps)
@@ -319,6 +324,6 @@ def polls_apart(server: Server, number: int, seconds: float) -> Measured:
         meter.begin()
         steps = client.paced(300, seconds, step)
         requests.finish()
-        client.until(lambda: polls.wakes == steps, "every poll is answered")
+        polls.wait_for(client, steps)
         client.wait(THINK_SECONDS)
         return meter.end(steps)

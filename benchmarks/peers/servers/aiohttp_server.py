@@ -6,7 +6,6 @@ import sys
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 import uvloop
 from aiohttp import WSMsgType, web
@@ -41,7 +40,7 @@ def write(transport: asyncio.Transport, data: bytes) -> None:
 def transport_of(request: web.Request) -> asyncio.Transport:
     """The request's connection."""
     assert request.transport is not None
-    return cast(asyncio.Transport, request.transport)
+    return request.transport
 
 
 async def publish(request: web.Request) -> web.Response:
