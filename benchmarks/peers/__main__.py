@@ -7,7 +7,6 @@ skipped.
 """
 
 import argparse
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -15,22 +14,23 @@ from pathlib import Path
 
 from benchmarks._figures import machine
 from benchmarks.peers.table import OURS, RUNS, Run, table
-from benchmarks.peers.targets import CORES, FILES, Aiohttp, Express, FastApi, Missing, Nchan, Target
+from benchmarks.peers.targets import (
+    CORES,
+    FILES,
+    Aiohttp,
+    Express,
+    FastApi,
+    Missing,
+    Nchan,
+    Target,
+    measure,
+)
 from benchmarks.peers.tiffin import Tiffin
 from benchmarks.peers.works import Measured
 from support.raw_http import raise_file_limit
 
 TARGETS: Sequence[type[Target]] = (Nchan, Express, FastApi, Aiohttp, Tiffin)
 RESULTS = Path(__file__).parents[1] / "results" / "peers.md"
-WARM_UP_CONNECTIONS = 64
-WARM_UP_SECONDS = 0.3
-
-
-def measure(target: type[Target], run: Run, seconds: float) -> Measured:
-    """What a fresh server takes for that work, after a little of it."""
-    with tempfile.TemporaryDirectory() as folder, target(Path(folder)) as server:
-        run.work(server, min(run.number, WARM_UP_CONNECTIONS), WARM_UP_SECONDS)
-        return run.work(server, run.number, seconds)
 
 
 def found_here() -> dict[type[Target], str]:
@@ -55,7 +55,7 @@ def measure_all(
             for target in targets:
                 if run.others and target.name not in (*run.others, OURS):
                     continue
-                one = measure(target, run, seconds)
+                one = measure(target, run.work, run.number, seconds)
                 found[name, target.name].append(one)
                 print(
                     f"{time.monotonic() - began:4.0f} s  round {turn} of {rounds}"

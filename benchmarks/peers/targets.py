@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -18,7 +19,7 @@ from typing import ClassVar, Self
 import psutil
 
 from benchmarks.peers.client import Response, frame, get, post, stream, upgrade
-from benchmarks.peers.works import Channel, Member, Server
+from benchmarks.peers.works import Channel, Measured, Member, Server, Work
 from support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,6 +28,8 @@ MADE = ROOT / ".tiffin" / "peers"
 """Where the peers' packages are installed."""
 CORES = sorted(os.sched_getaffinity(0))
 FILES = 20_000
+WARM_UP_CONNECTIONS = 64
+WARM_UP_SECONDS = 0.3
 _CURSOR = re.compile(rb'"cursor": *(\d+)')
 _VALIDATOR = re.compile(rb"\r\n(etag|last-modified): *([^\r]+)", re.IGNORECASE)
 
@@ -89,6 +92,7 @@ class Target(Server):
 
     def stop(self) -> None:
         """Stop it."""
+        os.sched_setaffinity(0, CORES)
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         try:
@@ -111,6 +115,13 @@ class Target(Server):
     def kilobytes(self) -> int:
         """Its resident memory."""
         return sum(int(one.memory_info().rss) for one in self._processes) // 1024
+
+
+def measure(target: type[Target], work: Work, number: int, seconds: float) -> Measured:
+    """What a fresh server takes for that work, after a little of it."""
+    with tempfile.TemporaryDirectory() as folder, target(Path(folder)) as server:
+        work(server, min(number, WARM_UP_CONNECTIONS), WARM_UP_SECONDS)
+        return work(server, number, seconds)
 
 
 class Peer(Target):
