@@ -101,6 +101,12 @@ class Target(Server):
             self._process.kill()
             self._process.wait(5)
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None
+        return self._process.pid
+
     def _is_ready(self) -> bool:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{self.ready}", timeout=2):

@@ -48,6 +48,9 @@ class Server(ABC):
 
     port: int
 
+    def measuring(self) -> None:  # noqa: B027
+        """A measurement begins."""
+
     @abstractmethod
     def cpu_seconds(self) -> float:
         """The CPU time that it has used."""
@@ -97,6 +100,7 @@ class _Meter:
 
     def begin(self) -> None:
         """The work begins."""
+        self._server.measuring()
         self._began = self._server.cpu_seconds()
 
     def end(self, units: int) -> Measured:
