@@ -29,6 +29,8 @@ ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1))  # PR_SET_PTRACER, PR_SE
 runpy.run_module("server", run_name="__main__", alter_sys=True)
 """
 """Without this, some systems let nobody but root and the parent read a process."""
+OUTERMOST = ("Python's library", "server", "uvloop")
+"""Layers whose functions are in nearly every stack."""
 _FRAME = re.compile(r"(.+) \((.+?)(?::\d+)?\)")
 _PACKAGE = re.compile(r".*/site-packages/([^/.]+)")
 
@@ -93,7 +95,8 @@ def report(found: Sequence[tuple[Stack, int]], cost: float, most: int) -> str:
         layers[stack[-1].partition(":")[0]] += count
         own[stack[-1]] += count
         for name in set(stack):
-            whole[name] += count
+            if name.partition(":")[0] not in OUTERMOST:
+                whole[name] += count
     parts = {
         "By layer": layers,
         "By function, without the functions it calls": own,

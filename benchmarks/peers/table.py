@@ -1,6 +1,6 @@
 """What is compared, what is asked of Tiffin in each row, and the table of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -75,25 +75,43 @@ Found = Mapping[tuple[str, str], Sequence[Measured]]
 """What was measured, by run and server."""
 
 
-def _line(row: Row, found: Found, names: Sequence[str]) -> str:
-    values = {
-        name: median(row.value(one) for one in found[row.run, name])
-        for name in names
-        if found.get((row.run, name))
+def _medians(row: Row, found: Found) -> dict[str, float]:
+    return {
+        name: median(row.value(one) for one in measured)
+        for (run, name), measured in found.items()
+        if run == row.run and measured
     }
-    cells = [f"{values[name]:,.1f}" if name in values else "–" for name in names]
-    base, ours = values.get(row.peer), values.get(OURS)
-    asked = f"≤ {row.most:g} × {row.peer}" if row.peer else f"≤ {row.most:g} {row.unit}"
-    ratio = f"{ours / base:.2f}" if base and ours else "–"
-    if ours is None or (row.peer and base is None):
-        met = "not known"
-    else:
-        met = "yes" if ours <= row.most * (base or 1) else "**no**"
-    return f"| {row.text}, {row.unit} | {' | '.join(cells)} | {ratio} | {asked} | {met} |"
 
 
-def table(found: Found, names: Sequence[str]) -> str:
-    """The medians as Markdown, a column for each server."""
-    head = f"| | {' | '.join(names)} | ratio | asked | met |"
-    rule = f"|---|{'---:|' * (len(names) + 1)}---|---|"
-    return "\n".join([head, rule, *(_line(row, found, names) for row in ROWS)])
+def _verdict(row: Row, values: Mapping[str, float]) -> str:
+    base = values.get(row.peer) if row.peer else 1.0
+    if base is None or OURS not in values:
+        return "not known"
+    return "yes" if values[OURS] <= row.most * base else "**no**"
+
+
+def _markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    rule = ["---", *["---:" for _ in heads[1:]]]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, rule, *rows))
+
+
+def costs(found: Found, names: Sequence[str]) -> str:
+    """The medians of each server as Markdown, and whether what is asked of Tiffin is met."""
+    rows = []
+    for row in ROWS:
+        values = _medians(row, found)
+        cells = [f"{values[name]:,.1f}" if name in values else "–" for name in names]
+        asked = f"≤ {row.most:g} × {row.peer}" if row.peer else f"≤ {row.most:g} {row.unit}"
+        rows.append([f"{row.text}, {row.unit}", *cells, asked, _verdict(row, values)])
+    return _markdown(["", *names, "asked", "met"], rows)
+
+
+def ratios(found: Found, names: Sequence[str]) -> str:
+    """What Tiffin takes, divided by what each peer takes, as Markdown."""
+    rows = []
+    for row in ROWS:
+        values = _medians(row, found)
+        ours, peers = values.pop(OURS, 0.0), [name for name in names if name != OURS]
+        cells = [f"{ours / values[name]:.2f}" if values.get(name) else "–" for name in peers]
+        rows.append([row.text, *cells])
+    return _markdown(["Tiffin ÷", *(name for name in names if name != OURS)], rows)

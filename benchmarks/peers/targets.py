@@ -77,14 +77,11 @@ class Target(Server):
                 stderr=output,
             )
         os.sched_setaffinity(0, CORES[1:2] or CORES)
-        deadline = time.monotonic() + 30
-        while not self._is_ready():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise Missing(f"it does not start: {log.read_text()[-500:]}")
-            time.sleep(0.05)
-        root = psutil.Process(self._process.pid)
-        self._processes = [root, *root.children(recursive=True)]
+        try:
+            self._wait_ready(log)
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -107,11 +104,25 @@ class Target(Server):
         assert self._process is not None
         return self._process.pid
 
+    def _wait_ready(self, log: Path) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + 30
+        while not self._is_ready():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise Missing(f"it does not start: {log.read_text()[-500:]}")
+            time.sleep(0.05)
+
     def _is_ready(self) -> bool:
+        """Whether it is what listens on the port, and answers."""
         try:
+            root = psutil.Process(self.pid)
+            self._processes = [root, *root.children(recursive=True)]
+            held = [one for process in self._processes for one in process.net_connections("tcp4")]
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{self.ready}", timeout=2):
-                return True
-        except (OSError, urllib.error.URLError):
+                return (psutil.CONN_LISTEN, self.port) in [
+                    (one.status, one.laddr.port) for one in held
+                ]
+        except (OSError, urllib.error.URLError, psutil.Error):
             return False
 
     def cpu_seconds(self) -> float:
