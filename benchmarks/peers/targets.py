@@ -115,13 +115,15 @@ class Target(Server):
     def _is_ready(self) -> bool:
         """Whether it is what listens on the port, and answers."""
         try:
-            root = psutil.Process(self.pid)
+            url = f"http://127.0.0.1:{self.port}{self.ready}"
+            with urllib.request.urlopen(url, timeout=2):
+                root = psutil.Process(self.pid)
             self._processes = [root, *root.children(recursive=True)]
-            held = [one for process in self._processes for one in process.net_connections("tcp4")]
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{self.ready}", timeout=2):
-                return (psutil.CONN_LISTEN, self.port) in [
-                    (one.status, one.laddr.port) for one in held
-                ]
+            return any(
+                (held.status, held.laddr.port) == (psutil.CONN_LISTEN, self.port)
+                for process in self._processes
+                for held in process.net_connections("tcp4")
+            )
         except (OSError, urllib.error.URLError, psutil.Error):
             return False
 

@@ -118,7 +118,7 @@ class Tiffin(Target):
             ),
         )
         return [
-            Member(upgrade(f"{API}/chats/{chat}/ws", who(one)), [], _said)
+            Member(upgrade(f"{API}/chats/{chat}/ws", who(one)), [(b'"presence"', b"")], _said)
             for one, chat in enumerate(chats)
             for who in (self._customer, self._employee)
         ]

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 
 from benchmarks.peers.client import Client, Connection, Requests, Response, mark
 
-SETTLE_SECONDS = 0.5
-"""How long a server may take to have finished with thousands of new connections."""
-THINK_SECONDS = 0.05
-"""Between two wakes of all polls, so that all are held again."""
+IDLE = 0.04
+"""A server that uses less of its core has nothing left to do."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +82,17 @@ Work = Callable[[Server, int, float], Measured]
 """Measures a server with that many connections, for about so many seconds."""
 
 
+def until_idle(server: Server, client: Client, seconds: float) -> None:
+    """Read until the server uses nearly no CPU time for so long."""
+
+    def idle() -> bool:
+        before = server.cpu_seconds()
+        client.wait(seconds)
+        return server.cpu_seconds() - before < IDLE * seconds
+
+    client.until(idle, "the server has nothing to do")
+
+
 class _Meter:
     """A measurement: the memory of the connections opened first, then CPU time."""
 
@@ -95,7 +104,7 @@ class _Meter:
 
     def opened(self, client: Client) -> None:
         """Everything is connected."""
-        client.wait(SETTLE_SECONDS + self._connections / 10_000)
+        until_idle(self._server, client, 0.3)
         self._memory = (self._server.kilobytes() - self._memory) / self._connections
 
     def begin(self) -> None:
@@ -190,9 +199,11 @@ def read(server: Server, number: int, seconds: float) -> Measured:
                 answered += 1
                 connection.send(request)
 
-        for index in range(number):
-            client.connect(index, on_data, request)
+        connections = [client.connect(index, on_data) for index in range(number)]
         meter.opened(client)
+        for connection in connections:
+            connection.send(request)
+        client.wait(0.3)
         meter.begin()
         before = answered
         client.wait(seconds)
@@ -297,7 +308,7 @@ class _Polls:
 def polls_together(server: Server, number: int, seconds: float) -> Measured:
     """Wakes of many polls of one order by each of its steps, their return included."""
     with Client(server.port) as client:
-        most = int(seconds / THINK_SECONDS)
+        most = int(seconds * 10)
         (order,) = server.orders(1, most)
         meter = _Meter(server, number)
         polls = _Polls(client, [order], number)
@@ -308,26 +319,28 @@ def polls_together(server: Server, number: int, seconds: float) -> Measured:
             steps += 1
             requests.send(order.publish(mark(steps)))
             polls.wait_for(client, number * steps)
-            client.wait(THINK_SECONDS)
+            until_idle(server, client, 0.05)
         requests.finish()
         return meter.end(number * steps)
 
 
 def polls_apart(server: Server, number: int, seconds: float) -> Measured:
-    """Steps of orders, 300 a second, each of which wakes that order's one poll."""
+    """Steps of orders, 300 a second, each of which wakes that order's one poll. No order has two:
+    its poll might not be held again."""
     with Client(server.port) as client:
-        orders = server.orders(number, int(300 * seconds / number) + 1)
+        seconds = min(seconds, number / 300)
+        orders = server.orders(number, 1)
         meter = _Meter(server, number)
         polls = _Polls(client, orders, number)
         meter.opened(client)
         requests = Requests(client, 32)
 
         def step(event: int) -> None:
-            requests.send(orders[event % number].publish(mark(event)))
+            requests.send(orders[event].publish(mark(event)))
 
         meter.begin()
         steps = client.paced(300, seconds, step)
         requests.finish()
         polls.wait_for(client, steps)
-        client.wait(THINK_SECONDS)
+        until_idle(server, client, 0.05)
         return meter.end(steps)
