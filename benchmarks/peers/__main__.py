@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from benchmarks._figures import machine
-from benchmarks.peers.table import OURS, RUNS, Run, costs, ratios
+from benchmarks.peers.table import RUNS, Run, costs, ratios
 from benchmarks.peers.targets import (
     CORES,
     FILES,
@@ -55,7 +55,7 @@ def measure_all(
     for turn in range(1, rounds + 1):
         for name, run in runs.items():
             for target in targets:
-                if run.others and target.name not in (*run.others, OURS):
+                if not run.includes(target.name):
                     continue
                 try:
                     one = measure(target, run.work, run.number, seconds)

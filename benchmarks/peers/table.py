@@ -28,12 +28,16 @@ class Run:
     number: int
     others: Sequence[str] = ()
 
+    def includes(self, name: str) -> bool:
+        """Whether that server does it."""
+        return not self.others or name in (*self.others, OURS)
+
 
 RUNS = {
     "stream": Run(fan_out, 1_000),
     "streams": Run(fan_out, 10_000, ("nchan", "Express")),
     "order": Run(kitchens, 1_000),
-    "get": Run(read, 64),
+    "get": Run(read, 64, ("Express", "FastAPI", "plain aiohttp")),
     "chat": Run(full_rooms, 100),
     "chats": Run(quiet_rooms, 1_000),
     "poll": Run(polls_together, 1_000),

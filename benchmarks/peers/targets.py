@@ -291,10 +291,9 @@ class Nchan(Peer):
     def command(self) -> Sequence[str | Path]:
         nginx = _nginx()
         shown = subprocess.run([nginx, "-V"], capture_output=True, text=True, check=True).stderr
-        order = json.dumps(json.loads((SERVERS / "order.json").read_text()))
         text = (SERVERS / "nginx.conf").read_text()
         values = {"MODULE": _nchan(shown), "FILES": FILES, "FOLDER": self.folder}
-        for name, value in (values | {"PORT": self.port, "ORDER": order}).items():
+        for name, value in (values | {"PORT": self.port}).items():
             text = re.sub(rf"\b{name}\b", str(value), text)
         configuration = self.folder / "nginx.conf"
         configuration.write_text(text)
