@@ -240,7 +240,7 @@ async def test_open_orders_are_listed_by_an_index_however_many_are_over(
     async with database_in(data_dir) as database:
         given = {"owner": "x", "before": 1, "id": "x", "limit": 1}
         for owner in ("customer", "restaurant"):
-            sql = getattr(store._queries, f"open_orders_of_{owner}").sql
+            (sql,) = getattr(store._queries, f"open_orders_of_{owner}").args
             rows = await database.read(
                 lambda tx, sql=sql: tx.fetch(f"EXPLAIN QUERY PLAN {sql}", given)
             )
