@@ -17,6 +17,8 @@ from tui.common.client.token_store import TokenStore
 from tui.common.panel_grid import PanelGrid
 from tui.common.wire.panel import WirePanel
 
+pytestmark = pytest.mark.usefixtures("few_frames")
+
 
 def fronts(app: Window) -> list[int]:
     """Numbers of the panels that show their bodies."""
