@@ -16,6 +16,7 @@ from support.room import open_chat, room
 from support.socketio_client import connected
 from support.tokens import claims_of, forgeries, signed
 from support.uploads import COFFEE, form_of, sent
+from support.waiting import PATIENCE
 
 pytestmark = pytest.mark.server_settings(photo_workers=0)
 """Photos stay in the queue: none is shown, and none has a result."""
@@ -140,7 +141,10 @@ async def call(rest: Rest, route: str, ids: dict[str, str], row: Row) -> int:
     if row.form:
         body = {"data": form_of(COFFEE.read_bytes(), {"purpose": "avatar"})}
     url = rest.url(path.format(**ids)) + row.query
-    async with asyncio.timeout(5), rest.http.request(method, url, headers=headers, **body) as got:
+    async with (
+        asyncio.timeout(PATIENCE),
+        rest.http.request(method, url, headers=headers, **body) as got,
+    ):
         return got.status
 
 
@@ -245,7 +249,7 @@ async def test_every_room_by_every_kind_of_caller_over_both_transports(cast: Cas
             continue
         client = await connected(rest)
         for chat, refused in ((chat_id, code), ("cht_nobodys", 4404)):
-            answer = await client.call("join", {"chat_id": chat}, timeout=5)
+            answer = await client.call("join", {"chat_id": chat}, timeout=PATIENCE)
             if refused:
                 assert answer["code"] == "not_found", caller
             else:

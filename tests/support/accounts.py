@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 
 from support.rest import Rest
+from support.waiting import PATIENCE
 
 RESTAURANT = "rst_of_these_tests"
 PASSWORD = "a long enough password"
@@ -22,12 +23,12 @@ async def kitchen_stream(employee: Rest) -> AsyncIterator[aiohttp.ClientResponse
     url = employee.url(f"/restaurants/{RESTAURANT}/orders/stream")
     async with employee.http.get(url, headers=employee.headers) as response:
         assert response.status == 200, await response.text()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await response.content.readuntil(b"\n\n")
         yield response
 
 
-async def reads_to_the_end(response: aiohttp.ClientResponse, seconds: float = 10) -> None:
+async def reads_to_the_end(response: aiohttp.ClientResponse, seconds: float = PATIENCE) -> None:
     """Return once the server has ended the stream; TimeoutError where it does not."""
     async with asyncio.timeout(seconds):
         await response.content.read()

@@ -13,7 +13,7 @@ from server.realtime.event import Event
 from server.realtime.log import LogPage
 from server.transports.connections import AUTH_TOPIC, Connections, End, Revocations
 from server.transports.heartbeat import Heartbeat
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 
 def claims(session: str = "ses_1", account: str = "acc_1", seconds: float = 60) -> Claims:
@@ -53,7 +53,7 @@ async def test_an_expired_token_ends_its_connection_at_once() -> None:
     connections = Connections(10, 10)
     ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
     with connections.hold(claims(seconds=-5), ended.set_result):
-        assert await asyncio.wait_for(ended, 5) is End.EXPIRED
+        assert await asyncio.wait_for(ended, PATIENCE) is End.EXPIRED
 
 
 async def test_streams_are_never_ended_under_pressure() -> None:
@@ -72,7 +72,7 @@ async def test_streams_are_never_ended_under_pressure() -> None:
 async def test_revocations_continue_after_their_topic_was_lost(app: HeldApp) -> None:
     """All are asked to reconnect, but not before the topic is followed again."""
     ends: list[End] = []
-    revocations = Revocations(app.hub, app.connections)
+    revocations = Revocations(app.hub, app.connections, app.gate)
     await revocations.open()
     read, fails = app.log.read, True
 
@@ -85,11 +85,13 @@ async def test_revocations_continue_after_their_topic_was_lost(app: HeldApp) -> 
     with app.connections.hold(claims("ses_9"), ends.append):
         listeners = app.hub.listeners
         revocations.fail()
-        await wait_until(lambda: ends == [End.RESET], 5)
+        await wait_until(lambda: ends == [End.RESET])
         assert app.hub.listeners == listeners
         fails = False
+        identity = await app.gate.check(claims("ses_9"))
         await app.append(json.dumps({"sessions": ["ses_9"]}), topic=AUTH_TOPIC)
-        await wait_until(lambda: End.REVOKED in ends, 5)
+        await wait_until(lambda: End.REVOKED in ends)
+        assert app.gate.recall(identity) is None
 
 
 async def test_revocations_are_followed_again_when_the_database_is_back(
@@ -98,7 +100,7 @@ async def test_revocations_are_followed_again_when_the_database_is_back(
     from server.realtime import topic_reader
 
     monkeypatch.setattr(topic_reader, "RETRY_SECONDS", 0.05)
-    revocations = Revocations(app.hub, app.connections)
+    revocations = Revocations(app.hub, app.connections, app.gate)
     await revocations.open()
     tried = 0
     subscribe = app.hub.subscribe
@@ -114,8 +116,8 @@ async def test_revocations_are_followed_again_when_the_database_is_back(
     ends: list[End] = []
     with app.connections.hold(claims("ses_9"), ends.append):
         revocations.reset()
-        await wait_until(lambda: tried == 3, 5)
-        await wait_until(lambda: ends == [End.RESET], 5)
+        await wait_until(lambda: tried == 3)
+        await wait_until(lambda: ends == [End.RESET])
         revocations.write(Event(AUTH_TOPIC, 1, "session.revoked", "", '{"sessions":["ses_9"]}', ""))
         assert ends == [End.RESET, End.REVOKED]
 
@@ -150,7 +152,7 @@ async def test_a_heartbeat_calls_each_member_and_survives_a_broken_one() -> None
     with ExitStack() as stack:
         for number in range(25):
             stack.enter_context(heartbeat.calling(partial(beat, number), f"session {number}"))
-        await wait_until(lambda: min(beats) >= 3, 5)
+        await wait_until(lambda: min(beats) >= 3)
         assert max(beats) - min(beats) <= 1
     seen = list(beats)
     await asyncio.sleep(0.15)  # no longer members

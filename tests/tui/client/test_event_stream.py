@@ -9,7 +9,8 @@ import pytest
 from aiohttp import web
 from faulty_server import FaultyServer, Handler, after, event, for_ever, open_stream, problem
 
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
+from tui.common.client import sse
 from tui.common.client.meter import Meter, Pattern, State, Wire
 from tui.common.client.retry import Backoff
 from tui.common.client.session import ApiError, ResetStream, Session, SignedOut
@@ -45,7 +46,7 @@ def one_at_a_time(faulty: FaultyServer) -> Handler:
 async def take(stream: EventStream, count: int) -> list[int]:
     """The numbers of the next events."""
     numbers = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while len(numbers) < count:
             numbers.append(int((await anext(stream)).last_event_id.removeprefix("c-")))
     return numbers
@@ -61,7 +62,7 @@ async def test_events_come_with_their_cursor_and_are_metered(
         return response
 
     faulty.on("GET", PATH, serve)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         first = await anext(stream)
     assert first == ServerSentEvent("order.placed", '{"n": 1}', "c-1")
     assert stream.cursor == "c-1"
@@ -125,7 +126,7 @@ async def test_events_without_an_id_of_their_own_are_never_taken_for_repeats(
         return response
 
     faulty.on("GET", PATH, serve)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert [(await anext(stream)).data for _ in range(3)] == ['{"n": 1}', "a", "b"]
     assert stream.cursor == "c-1"
 
@@ -184,7 +185,7 @@ async def test_a_server_that_ends_every_stream_at_once_is_not_hammered(
 
 
 async def test_cutting_brings_back_what_was_missed(
-    faulty: FaultyServer, stream: EventStream, meter: Meter
+    faulty: FaultyServer, stream: EventStream, meter: Meter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     head = 1
     live = asyncio.Event()
@@ -202,12 +203,13 @@ async def test_cutting_brings_back_what_was_missed(
     faulty.on("GET", PATH, serve)
     assert await take(stream, 1) == [1]
     head = 4
+    monkeypatch.setattr(sse, "QUIET_SECONDS", PATIENCE)
     reading = asyncio.create_task(take(stream, 3))
     await wait_until(lambda: faulty.open_now == 1)
     stream.drop_connection()
     assert await reading == [2, 3, 4]
     assert (meter.reconnects, meter.replayed) == (1, 3)
-    await asyncio.sleep(0.4)
+    monkeypatch.setattr(sse, "QUIET_SECONDS", 0)
     live.set()
     assert await take(stream, 1) == [5]
     assert (meter.reconnects, meter.replayed) == (1, 3)
@@ -247,7 +249,7 @@ async def test_silence_is_taken_for_death_and_heartbeats_for_life(
         if known == 0:
             for _ in range(6):
                 await response.write(b": keep-alive\n\n")
-                await asyncio.sleep(0.25)
+                await asyncio.sleep(0.4)
             await response.write(event(1))
         elif len(faulty.last_event_ids) > 2:
             await response.write(event(known + 1))
@@ -255,7 +257,7 @@ async def test_silence_is_taken_for_death_and_heartbeats_for_life(
         return response
 
     faulty.on("GET", PATH, serve)
-    async with EventStream(session, PATH, meter, silence=1.2, backoff=Backoff(0.02, 0.1)) as stream:
+    async with EventStream(session, PATH, meter, silence=2, backoff=Backoff(0.02, 0.1)) as stream:
         assert await take(stream, 1) == [1]
         assert meter.reconnects == 0
         assert [frame.what for frame in wire.frames].count("heartbeat") == 6
@@ -372,7 +374,7 @@ async def test_an_emptied_id_is_not_sent(faulty: FaultyServer, stream: EventStre
         return response
 
     faulty.on("GET", PATH, serve)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert [(await anext(stream)).last_event_id for _ in range(3)] == ["c-1", "", "c-2"]
     assert faulty.last_event_ids == ["c-0", None]
 
@@ -428,7 +430,7 @@ async def test_an_end_event_is_the_last(
         return response
 
     faulty.on("GET", PATH, serve)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert [event.type async for event in stream] == ["location", "end"]
     assert meter.state is State.IDLE
     await wait_until(lambda: faulty.open_now == 0)
@@ -552,7 +554,7 @@ async def test_closing_from_elsewhere_ends_the_reader(
     reading = asyncio.create_task(all_of_it())
     await wait_until(lambda: stream.cursor == "c-1")
     await stream.aclose()
-    assert await asyncio.wait_for(reading, 5) == ["c-1"]
+    assert await asyncio.wait_for(reading, PATIENCE) == ["c-1"]
     await wait_until(lambda: faulty.open_now == 0)
 
 
@@ -569,7 +571,7 @@ async def test_a_server_that_goes_and_returns(
         )
         assert meter.retry_at is not None
         await faulty.start()
-        assert await asyncio.wait_for(reading, 10) == [2]
+        assert await asyncio.wait_for(reading, PATIENCE) == [2]
     assert meter.reconnects == 1
 
 

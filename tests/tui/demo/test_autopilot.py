@@ -13,7 +13,7 @@ from support.live_server import LiveServer, running_server, settings_for
 from support.rest import Rest
 from support.server_process import StartServer
 from support.town import PASSWORD, Place, open_restaurant
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 from tui.demo.autopilot.__main__ import Autopilot, main, read_accounts
 
 ACROSS_THE_STREET = {"text": "3 Mill Lane", "lat": 48.8601, "lng": 2.36}
@@ -45,7 +45,9 @@ async def placed(guest: Rest, place: Place) -> dict[str, Any]:
     return order
 
 
-async def at_status(guest: Rest, order_id: str, status: str, seconds: float = 15) -> dict[str, Any]:
+async def at_status(
+    guest: Rest, order_id: str, status: str, seconds: float = PATIENCE
+) -> dict[str, Any]:
     async def there() -> dict[str, Any] | None:
         order: dict[str, Any] = (await guest.get(f"/orders/{order_id}")).must(200).json
         return order if order["status"] == status else None
@@ -62,7 +64,7 @@ async def has_come_to(guest: Rest, order_id: str, status: str) -> None:
         order = (await guest.get(f"/orders/{order_id}")).must(200).json
         return STEPS.index(order["status"]) >= STEPS.index(status)
 
-    await wait_until(there, 15, what=f"order {order_id} has come to {status}")
+    await wait_until(there, what=f"order {order_id} has come to {status}")
 
 
 async def step(person: Rest, order_id: str, status: str, **more: Any) -> dict[str, Any]:
@@ -167,7 +169,7 @@ async def test_two_autopilots_can_run_one_kitchen(
     async with running_autopilot(live_server.url, email), running_autopilot(live_server.url, email):
         orders = [await placed(guest, place) for _ in range(4)]
         for order in orders:
-            order = await at_status(guest, order["id"], "delivered", seconds=20)
+            order = await at_status(guest, order["id"], "delivered")
             assert order["version"] == len(STEPS)
 
 
@@ -195,7 +197,7 @@ async def test_a_wrong_password_ends_it_but_an_unreachable_server_does_not(
     async with running_server(settings_for(data_dir)) as server:
         stranger = Credentials(email="no@example.com", password="wrong password")
         pilot = Autopilot(server.url, stranger, set())
-        await asyncio.wait_for(pilot.run(), timeout=10)
+        await asyncio.wait_for(pilot.run(), timeout=PATIENCE)
         await pilot.close()
         assert "no@example.com" in caplog.text
     pilot = Autopilot(server.url, stranger, set())
@@ -211,7 +213,7 @@ async def test_a_customers_account_is_refused(
 ) -> None:
     customer = Credentials(email="ada@example.com", password="correct horse")
     pilot = Autopilot(live_server.url, customer, set())
-    await asyncio.wait_for(pilot.run(), timeout=10)
+    await asyncio.wait_for(pilot.run(), timeout=PATIENCE)
     await pilot.close()
     assert "not an employee" in caplog.text
 

@@ -20,7 +20,7 @@ from support.raw_websocket import RawWebSocket, raw_websocket
 from support.rest import Rest
 from support.room import history, open_chat, room
 from support.socketio_client import connected, socketio_client
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 TRANSPORTS = [("websocket",), ("polling",), ("polling", "websocket")]
 
@@ -85,7 +85,7 @@ async def test_an_unauthenticated_client_is_refused(live_server: LiveServer, aut
     told: list[object] = []
     client.on("connect_error", told.append)
     with pytest.raises(socketio.exceptions.ConnectionError):
-        await client.connect(live_server.url, auth=auth, transports=["websocket"], wait_timeout=5)
+        await client.connect(live_server.url, auth=auth, transports=["websocket"], wait_timeout=30)
     await client.shutdown()
     (refusal,) = told
     assert isinstance(refusal, dict)
@@ -106,7 +106,7 @@ async def test_the_end_of_a_session_ends_its_connection(data_dir: Path) -> None:
             (await cast.customer.post("/auth/logout", {"refresh_token": token})).must(204)
             goodbye = await ana.next("goodbye")
             assert (goodbye["code"], goodbye["reason"]) == (4401, "session-ended")
-            goodbye = await desk.next("goodbye", seconds=8)
+            goodbye = await desk.next("goodbye")
             assert (goodbye["code"], goodbye["reason"]) == (4401, "token-expired")
             for one in (ana, desk):
                 await wait_until(lambda one=one: not one.client.connected, what="it is cut off")
@@ -211,9 +211,9 @@ async def test_no_packet_is_an_error_of_the_server(
             await ws.send_str(text)
             await ws.send_bytes(b"\x00")
             await ws.send_str('421["leave",{"chat_id":"x"}]')
-            answers = [await asyncio.wait_for(ws.receive_str(), 5)]
+            answers = [await asyncio.wait_for(ws.receive_str(), PATIENCE)]
             while not answers[-1].startswith("431"):
-                answers.append(await asyncio.wait_for(ws.receive_str(), 5))
+                answers.append(await asyncio.wait_for(ws.receive_str(), PATIENCE))
             assert answers[-1] == "431[{}]", name
             assert any('"code":"binary"' in answer for answer in answers), name
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
@@ -267,7 +267,7 @@ async def test_too_large_frames_and_floods_are_refused(data_dir: Path) -> None:
                 assert sorted(names) == sorted(f"m{number}" for number in range(200))
                 for _ in range(1000):
                     await ana.client.emit("typing", {"chat_id": chat_id})
-                assert (await ana.next("goodbye", seconds=15))["code"] == 1008
+                assert (await ana.next("goodbye"))["code"] == 1008
             await desk.say("not disturbed")
             while (await desk.next("message"))["text"] != "not disturbed":
                 pass
@@ -359,7 +359,7 @@ async def test_a_stalled_member_is_dropped_and_complete_when_it_is_back(
                     await desk.say("x" * 4000, str(number))
                     await desk.next("message")
             held = server.services[Connections]
-            await wait_until(lambda: held.held == 0, 10, what="the one that stalls is dropped")
+            await wait_until(lambda: held.held == 0, what="the one that stalls is dropped")
         async with room(cast.employee, chat_id) as desk:
             await desk.say("end")
             await desk.next("message")
