@@ -1,6 +1,7 @@
 """Fixtures for all tests: a real Redis, real server processes, a live server."""
 
 import gc
+import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -48,6 +49,17 @@ def pytest_collection_finish() -> None:
 def state_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
     """A state folder for this run: no test reads or writes the user's."""
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """A server that logs to its own handlers does so for one test: the next test's log would
+    otherwise be kept in memory, and be slower."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -123,7 +123,8 @@ class Database(Component):
 
         `fn` awaits nothing but its transaction, and runs in another thread: it changes nothing but
         what is its own. It may share a commit with others; if it raises, only its own changes are
-        undone. Raises Problem 503 while the database is locked or full.
+        undone. If another one raises, it may be run once more, as if for the first time. Raises
+        Problem 503 while the database is locked or full.
         """
         if inside.get():
             raise RuntimeError("a write inside a transaction would wait for itself")

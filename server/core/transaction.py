@@ -88,27 +88,48 @@ def run_on_snapshot(
 
 
 def commit_batch(batch: list[Write[Any]], connection: sqlite3.Connection) -> None:
-    """Run the batch in one commit. Raises where the whole batch fails."""
+    """Run the batch in one commit. Raises where the whole batch fails.
+
+    A savepoint for each transaction would undo it alone, but SQLite then copies every page before
+    it changes it, which takes longer than the change. So only if one fails after a change is the
+    batch undone, and run again with savepoints.
+    """
+    if not _commit(batch, connection, savepoints=False):
+        _commit(batch, connection, savepoints=True)
+
+
+def _commit(batch: list[Write[Any]], connection: sqlite3.Connection, *, savepoints: bool) -> bool:
+    """False where the batch needs savepoints: then nothing is committed."""
     if connection.in_transaction:  # left by an interrupted commit
         connection.execute("ROLLBACK")
     connection.execute("BEGIN IMMEDIATE")
     try:
         for job in batch:
             tx = Transaction(connection)
-            connection.execute("SAVEPOINT one")
+            job.announced = []
+            changes = connection.total_changes
+            if savepoints:
+                connection.execute("SAVEPOINT one")
             try:
                 job.outcome = job.context.run(run_whole, job.fn, tx)
                 job.announced = tx.announced
             except Exception as error:
                 if not connection.in_transaction:  # a full disk fails the whole batch
                     raise
-                connection.execute("ROLLBACK TO one")
+                if savepoints:
+                    connection.execute("ROLLBACK TO one")
+                elif connection.total_changes != changes:
+                    return False
                 job.outcome = error
                 if isinstance(error, sqlite3.OperationalError):
                     log_error(error)
                     job.outcome = refused()
-            connection.execute("RELEASE one")
+            if not connection.in_transaction:
+                raise sqlite3.OperationalError("the transaction ended before its commit")
+            if savepoints:
+                connection.execute("RELEASE one")
         connection.execute("COMMIT")
+        return True
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")

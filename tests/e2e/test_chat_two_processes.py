@@ -184,6 +184,6 @@ async def test_a_server_stops_in_time_whoever_is_connected(
         for number in range(100):
             await ana.say("x" * 4000, str(number))
             await ana.next("message")
-        assert await asyncio.to_thread(server.terminate, 14) == 0
+        assert await asyncio.to_thread(server.terminate) == 0
         assert (await ana.closed()).code == 1001
         assert (await desk.next("goodbye"))["code"] == 1001

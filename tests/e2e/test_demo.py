@@ -19,7 +19,7 @@ import pytest
 from support.ports import free_port
 from support.rest import Rest
 from support.server_process import ROOT, server_environment
-from support.waiting import wait_for, wait_until
+from support.waiting import PATIENCE, wait_for, wait_until
 
 COMMAND = [sys.executable, "-m", "tui.demo.run"]
 OPEN = "The town is open at"
@@ -101,7 +101,7 @@ def test_no_process_outlives_the_demo(start_demo: StartDemo, sign: signal.Signal
     assert "make customer SERVER=" in demo.text()
     assert f"make employee SERVER={url}" in demo.text()
     demo.process.send_signal(sign)
-    code = demo.process.wait(timeout=15)
+    code = demo.process.wait(timeout=PATIENCE)
     assert code == (-sign if sign is signal.SIGKILL else 128 + sign)
     all_gone(demo.family)
 
@@ -149,28 +149,28 @@ def test_a_port_in_use_is_replaced_with_a_message(start_demo: StartDemo) -> None
         assert f"Port {taken} is in use" in demo.text()
         assert not url.endswith(f":{taken}")
         insisting = start_demo("--port", str(taken))
-        assert insisting.process.wait(timeout=15) == 1
+        assert insisting.process.wait(timeout=PATIENCE) == 1
         assert "in use" in insisting.text()
 
 
 @pytest.mark.parametrize("port", ["0", "-1", "99999"])
 def test_an_invalid_port_is_refused(start_demo: StartDemo, port: str) -> None:
     demo = start_demo("--port", port)
-    assert demo.process.wait(timeout=15) == 1
+    assert demo.process.wait(timeout=PATIENCE) == 1
     assert "is not a port" in demo.text()
     assert "Traceback" not in demo.text()
 
 
 def test_an_unusable_folder_is_reported(start_demo: StartDemo) -> None:
     demo = start_demo(TIFFIN_DATA_DIR="/dev/null/demo", TIFFIN_PORT="²")
-    assert demo.process.wait(timeout=15) == 1
+    assert demo.process.wait(timeout=PATIENCE) == 1
     assert "cannot use its folder" in demo.text()
     assert "Traceback" not in demo.text()
 
 
 def test_the_log_of_a_server_that_cannot_start_is_shown(start_demo: StartDemo) -> None:
     demo = start_demo(TIFFIN_REDIS_URL="not-a-url")
-    assert demo.process.wait(timeout=20) == 1
+    assert demo.process.wait(timeout=PATIENCE) == 1
     assert "Its last lines" in demo.text()
     assert "must start with redis://" in demo.text()
     assert "server.log" in demo.text()
@@ -181,7 +181,7 @@ def test_a_server_that_dies_ends_the_demo_with_a_message(start_demo: StartDemo) 
     demo.open()
     server = next(child for child in demo.family if "server" in child.cmdline())
     server.kill()
-    assert demo.process.wait(timeout=15) == 1
+    assert demo.process.wait(timeout=PATIENCE) == 1
     assert "The server ended" in demo.text()
     all_gone(demo.family)
 
@@ -239,7 +239,7 @@ class OnScreen:
     def app_is_up(self) -> list[psutil.Process]:
         """Wait for the app's first screen; returns the processes behind it."""
         wait_for(lambda: b"\x1b[?1049h" in self.raw, 40, what="the app's screen")
-        wait_for(lambda: "tiffin" in self.text(), 20, what="the app's name")
+        wait_for(lambda: "tiffin" in self.text(), what="the app's name")
         family = family_of(self.pid)
         assert len(family) == 2
         return family

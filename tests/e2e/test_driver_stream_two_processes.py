@@ -15,7 +15,7 @@ from support.event_stream import EventStream, event_stream
 from support.rest import Rest
 from support.town import PASSWORD, Place
 from support.two_processes import Two
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 WITHIN = 2.0
 """Seconds by which every process must have ended a stream."""
@@ -107,7 +107,7 @@ async def test_an_ended_delivery_ends_streams_at_both_and_is_refused_afterwards(
             asyncio.create_task(rest.get(table.path, params={"after": "1"}))
             for rest in table.customers
         ]
-        await wait_until(lambda: are_held(table), 5, what="both polls held")
+        await wait_until(lambda: are_held(table), what="both polls held")
         if ending == "another driver":
             status = "out_for_delivery"
             await table.step(order_id, status, at, driver_id=table.place.drivers[1])
@@ -137,7 +137,7 @@ async def test_a_suspended_process_shows_no_position_from_after_the_end(
     async with event_stream(customer, f"{table.path}/stream") as events:
         assert (await events.next()).data["lat"] == 48.0
         poll = asyncio.create_task(customer.get(table.path, params={"after": "1"}))
-        await wait_until(lambda: are_held(table, [0, 2]), 5, what="the poll is held")
+        await wait_until(lambda: are_held(table, [0, 2]), what="the poll is held")
         os.kill(two.right.pid, signal.SIGSTOP)
         try:
             await table.step(order_id, "delivered")
@@ -148,7 +148,7 @@ async def test_a_suspended_process_shows_no_position_from_after_the_end(
         end = await events.next(5)
         assert (end.type, end.data) == ("end", {"order_id": order_id, "status": "delivered"})
         await events.over(WITHIN)
-        (await asyncio.wait_for(poll, 5)).must(404)
+        (await asyncio.wait_for(poll, PATIENCE)).must(404)
 
 
 async def are_held(table: Table, held: Sequence[int] = (2, 2)) -> bool:

@@ -18,7 +18,7 @@ from support.rest import Rest
 from support.server_process import ROOT, ServerProcess, StartServer, server_environment
 from support.town import PASSWORD, Place, open_restaurant
 from support.two_processes import Two
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 LatLng = tuple[float, float]
 """Latitude and longitude."""
@@ -70,7 +70,7 @@ def autopilot(demo: ServerProcess) -> Iterator[Path]:
         )
     yield log
     process.terminate()
-    assert process.wait(timeout=10) == 0, log.read_text()
+    assert process.wait(timeout=PATIENCE) == 0, log.read_text()
     print(log.read_text())
 
 
@@ -90,7 +90,7 @@ async def test_the_demos_driver_follows_the_streets_to_the_door(
             found = await order()
             return found if found["status"] == "out_for_delivery" else None
 
-        gone = await wait_until(left, 20, what=f"it leaves, as {autopilot} says")
+        gone = await wait_until(left, what=f"it leaves, as {autopilot} says")
         assert gone is not None
         path = f"/drivers/{gone['driver']['id']}/location/stream"
         seen, etas = [], [gone["eta"]]
@@ -235,7 +235,7 @@ async def test_curl_gets_comments_while_nothing_moves(
         await kitchen.put(48.861)
         with curl(employee, kitchen.stream, tmp_path) as watching:
             await watching.has(1)
-            await wait_until(lambda: comments(watching) >= 2, 5, what="two comments")
+            await wait_until(lambda: comments(watching) >= 2, what="two comments")
             assert len(watching.events("location")) == 1
 
 

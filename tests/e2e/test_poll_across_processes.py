@@ -12,7 +12,7 @@ from support.metrics import figure
 from support.rest import Answer, Rest
 from support.town import PASSWORD, Place
 from support.two_processes import Two
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Table:
         async def is_so() -> bool:
             return await figure(self.customer, "held_connections") == number
 
-        await wait_until(is_so, 5, what=f"{number} held")
+        await wait_until(is_so, what=f"{number} held")
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ async def test_a_poll_is_held_until_a_change_elsewhere(table: Table, two: Two) -
     await table.step(order_id, "placed", eta_minutes=30)  # neither status nor version
     await table.step(order_id, "accepted")
     stepped = time.monotonic()
-    answer = (await asyncio.wait_for(poll, 2)).must(200).json
+    answer = (await asyncio.wait_for(poll, PATIENCE)).must(200).json
     print(f"{(time.monotonic() - stepped) * 1000:.1f} ms after the other process had answered")
     assert answer.pop("eta")
     assert answer == {"order_id": order_id, "status": "accepted", "version": 2, "terminal": False}
@@ -75,7 +75,7 @@ async def test_another_status_is_answered_at_once(table: Table) -> None:
     order_id = await table.order()
     await table.step(order_id, "accepted")
     for params in ({"last_status": "placed"}, {}):
-        answer = await asyncio.wait_for(table.poll(order_id, timeout=60, **params), 2)
+        answer = await asyncio.wait_for(table.poll(order_id, timeout=60, **params), PATIENCE)
         assert answer.must(200).json["status"] == "accepted"
 
 
@@ -84,7 +84,7 @@ async def test_no_change_is_204_at_the_timeout(table: Table) -> None:
     started = time.monotonic()
     answer = await table.poll(order_id, last_status="placed", timeout=1)
     assert answer.must(204).body == b""
-    assert 0.95 < time.monotonic() - started < 3
+    assert 0.95 < time.monotonic() - started < PATIENCE
 
 
 async def test_delivered_is_answered_at_once(table: Table) -> None:
@@ -93,7 +93,7 @@ async def test_delivered_is_answered_at_once(table: Table) -> None:
     for status in ("accepted", "preparing", "ready", "out_for_delivery", "delivered"):
         await table.step(order_id, status, **(driver if status == "out_for_delivery" else {}))
     poll = table.poll(order_id, last_status="delivered", timeout=60)
-    answer = (await asyncio.wait_for(poll, 2)).must(200).json
+    answer = (await asyncio.wait_for(poll, PATIENCE)).must(200).json
     assert answer["terminal"] is True
     assert answer["status"] == "delivered"
 
@@ -147,5 +147,5 @@ async def test_a_disconnected_client_frees_its_connection(table: Table) -> None:
     await table.held(2)
     await table.step(order_id, "accepted")
     for poll in polls[3:]:
-        (await asyncio.wait_for(poll, 2)).must(200)
+        (await asyncio.wait_for(poll, PATIENCE)).must(200)
     await table.held(0)

@@ -14,7 +14,7 @@ import pytest
 from support.ports import free_port
 from support.server_process import ROOT, StartServer, server_environment
 from support.tmux import Tmux, Window
-from support.waiting import wait_for
+from support.waiting import PATIENCE, wait_for
 
 APPS = {"customer": "1 Orders", "employee": "1 Kitchen"}
 GIVEN_BACK = {
@@ -121,7 +121,7 @@ def test_an_app_is_suspended_and_redrawn_completely(
     is_given_back(window)
     window.type("clear; kill %1; echo killed")
     window.sees("killed")
-    process.wait(timeout=15)
+    process.wait(timeout=PATIENCE)
     window.type("echo")
     window.sees(f"Exit {128 + signal.SIGTERM}")
     assert window.ask("alternate_on") == "0"
@@ -146,7 +146,7 @@ def test_the_demo_is_suspended_too(data_dir: Path, tmux: Tmux) -> None:
     is_given_back(window)
     window.type("echo code $?")
     window.sees(f"code {128 + signal.SIGTERM}")
-    _, alive = psutil.wait_procs(family, timeout=15)
+    _, alive = psutil.wait_procs(family, timeout=PATIENCE)
     assert not alive
 
 
@@ -188,7 +188,7 @@ def test_a_terminal_that_disappears_ends_the_app(start_server: StartServer, tmux
     window.type("trap '' HUP")
     process = start(window, "customer", server.url)
     tmux.run("kill-session", "-t", window.name)
-    process.wait(timeout=15)
+    process.wait(timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("app", APPS)

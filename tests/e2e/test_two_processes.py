@@ -11,6 +11,7 @@ from support.rest import Answer, Rest
 from support.tokens import claims_of, signed
 from support.town import PASSWORD
 from support.two_processes import Two
+from support.waiting import PATIENCE
 
 WITHIN = 2.0
 """Seconds by which every process must have ended what was revoked."""
@@ -89,7 +90,7 @@ class Open:
                 url = rest.url(f"/restaurants/{self._place}/orders/stream")
                 answer = await stack.enter_async_context(rest.http.get(url, headers=rest.headers))
                 assert answer.status == 200, await answer.text()
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(PATIENCE):
                     await answer.content.readuntil(b"\n\n")  # the retry
                     await answer.content.readuntil(b"\n\n")  # where it begins: it is subscribed
                 answers.append(answer)

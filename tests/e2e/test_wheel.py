@@ -17,7 +17,7 @@ import pytest
 from support.ports import free_port
 from support.server_process import ROOT
 from support.tmux import Tmux
-from support.waiting import wait_for
+from support.waiting import PATIENCE, wait_for
 
 pytestmark = [pytest.mark.others, pytest.mark.timeout(300)]
 
@@ -144,7 +144,7 @@ def test_server_and_apps_work_from_an_empty_folder(
             assert window.ends() == 0
     finally:
         server.terminate()
-        assert server.wait(timeout=20) == 0
+        assert server.wait(timeout=PATIENCE) == 0
     assert not [*nowhere.iterdir()]
 
 

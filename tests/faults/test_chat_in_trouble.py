@@ -68,7 +68,6 @@ async def test_each_sides_view_is_the_database(with_redis: Two, broken_redis: Re
             found = await history(customer, chat_id)
             await wait_until(
                 lambda: all(len(member.seen) >= len(found) for member in members),
-                30,
                 what="everybody has seen it all",
             )
             for task in living:

@@ -95,7 +95,6 @@ async def test_both_sides_see_what_is_kept(with_redis: Two, broken_redis: RedisS
                 lambda chat_session=chat_session: (
                     chat_session.conversation.messages[-1:] == kept[-1:]
                 ),
-                30,
                 what="the last message on both sides",
             )
             seen = chat_session.conversation.messages

@@ -23,7 +23,7 @@ from support.rest import Rest
 from support.server_process import StartServer
 from support.town import PASSWORD, Place, open_restaurant
 from support.two_processes import Two
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.fault
 
@@ -119,7 +119,7 @@ async def test_a_change_of_ones_own_while_a_gap_is_read_arrives(
     # commit again and so wake the sweep.
     await here.change()
     here.log.passing.set()
-    await wait_until(lambda: sink.got == [1, 2], 5, what="both are here")
+    await wait_until(lambda: sink.got == [1, 2], what="both are here")
 
 
 async def test_a_gap_that_could_not_be_read_is_read_later(processes: Sequence[Process]) -> None:
@@ -130,7 +130,7 @@ async def test_a_gap_that_could_not_be_read_is_read_later(processes: Sequence[Pr
     await there.change()
     await wait_until(lambda: here.log.reads >= 1, what="the sweep has found it")
     here.log.failing = False
-    await wait_until(lambda: sink.got == [1], 5, what="it is read after all")
+    await wait_until(lambda: sink.got == [1], what="it is read after all")
 
 
 async def test_a_hint_of_an_event_that_does_not_exist_is_harmless(
@@ -141,7 +141,7 @@ async def test_a_hint_of_an_event_that_does_not_exist_is_harmless(
     subscription = await here.hub.subscribe(TOPIC, None, sink)
     subscription.topic.hint(1_000)
     await here.change()
-    await wait_until(lambda: sink.got == [1], 5)
+    await wait_until(lambda: sink.got == [1])
     before = here.log.reads
     await asyncio.sleep(0.3)
     assert here.log.reads - before <= 1, "it asks for it for ever"
@@ -153,7 +153,7 @@ async def test_a_reader_that_stops_reading_and_half_closes_is_dropped(without_re
     async with Rest(server.url) as rest, stuck(rest, place, server.port) as reader:
         reader.shutdown(socket.SHUT_WR)
         await _fill(rest, place.basket())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             (await rest.get("//healthz")).must(200)
         reader.close()
         await wait_until(lambda: held(rest, 0), what="its place is free")

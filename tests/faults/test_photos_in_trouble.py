@@ -14,7 +14,7 @@ from support.azurite import Azurite
 from support.rest import Rest
 from support.server_process import StartServer
 from support.uploads import done, final, photo_workers, sent
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
 
@@ -35,7 +35,7 @@ async def in_the_middle(rest: Rest) -> None:
         statuses = {one["status"] for one in (await rest.get("/uploads")).json["items"]}
         return {"processing", "queued"} <= statuses
 
-    await wait_until(busy, 30, every=0.05, what="photos are being processed")
+    await wait_until(busy, every=0.05, what="photos are being processed")
 
 
 async def each_ends_once(
@@ -91,7 +91,7 @@ async def test_a_stopped_server_puts_its_photos_back(
         await in_the_middle(rest)
         left_behind = photo_workers(server.pid)
         assert await asyncio.to_thread(server.terminate) == 0
-        _, alive = psutil.wait_procs(left_behind, timeout=5)
+        _, alive = psutil.wait_procs(left_behind, timeout=PATIENCE)
         assert not alive
         await asyncio.to_thread(server.start)
         await each_ends_once(rest, data_dir, ids, all_done=True)
@@ -110,8 +110,8 @@ async def test_killed_workers_fail_no_photo(start_server: StartServer, data_dir:
                 assert upload["status"] in ("queued", "processing"), upload
                 return upload["attempts"] == attempt and upload["status"] == "processing"
 
-            await wait_until(at_work, 30, every=0.02, what=f"attempt {attempt}")
-            await wait_until(lambda: photo_workers(server.pid), 30, every=0.02)
+            await wait_until(at_work, every=0.02, what=f"attempt {attempt}")
+            await wait_until(lambda: photo_workers(server.pid), every=0.02)
             for worker in photo_workers(server.pid):
                 worker.kill()
         assert (await done(rest, first))["attempts"] == 4
@@ -134,7 +134,7 @@ async def half_sent(rest: Rest, data_dir: Path) -> tuple[Path, asyncio.StreamWri
         arriving.update(set((data_dir / "arriving").iterdir()) - before)
         return bool(arriving)
 
-    await wait_until(there, 10, what="the file has begun to arrive")
+    await wait_until(there, what="the file has begun to arrive")
     return arriving.pop(), writer
 
 
@@ -151,11 +151,11 @@ async def test_files_of_a_killed_server_are_removed_and_live_ones_kept(
         for path in (dead, live):  # as if they were old
             os.utime(path, (0, 0))
         await asyncio.to_thread(left.start)
-        await wait_until(lambda: not dead.exists(), 10, what="the killed server's file is gone")
+        await wait_until(lambda: not dead.exists(), what="the killed server's file is gone")
         assert live.exists()
         for writer in (one, two):
             writer.close()
-        await wait_until(lambda: not live.exists(), 10, what="the other one's has gone by itself")
+        await wait_until(lambda: not live.exists(), what="the other one's has gone by itself")
 
 
 @pytest.mark.parametrize(

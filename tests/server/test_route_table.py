@@ -16,6 +16,7 @@ from support.room import open_chat, room
 from support.socketio_client import connected
 from support.tokens import claims_of, forgeries, signed
 from support.uploads import COFFEE, form_of, sent
+from support.waiting import PATIENCE
 
 pytestmark = pytest.mark.server_settings(photo_workers=0)
 """Photos stay in the queue: none is shown, and none has a result."""
@@ -140,7 +141,10 @@ async def call(rest: Rest, route: str, ids: dict[str, str], row: Row) -> int:
     if row.form:
         body = {"data": form_of(COFFEE.read_bytes(), {"purpose": "avatar"})}
     url = rest.url(path.format(**ids)) + row.query
-    async with asyncio.timeout(5), rest.http.request(method, url, headers=headers, **body) as got:
+    async with (
+        asyncio.timeout(PATIENCE),
+        rest.http.request(method, url, headers=headers, **body) as got,
+    ):
         return got.status
 
 

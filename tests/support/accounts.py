@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 
 from support.rest import Rest
+from support.waiting import PATIENCE
 
 RESTAURANT = "rst_of_these_tests"
 PASSWORD = "a long enough password"
@@ -22,7 +23,7 @@ async def kitchen_stream(employee: Rest) -> AsyncIterator[aiohttp.ClientResponse
     url = employee.url(f"/restaurants/{RESTAURANT}/orders/stream")
     async with employee.http.get(url, headers=employee.headers) as response:
         assert response.status == 200, await response.text()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await response.content.readuntil(b"\n\n")
         yield response
 

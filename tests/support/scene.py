@@ -9,7 +9,7 @@ from support.custom import Custom
 from support.server_process import ServerProcess
 from support.town import Place
 from support.two_processes import Logged, Two
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 from support.witness import AppWitness, Outage, Witness
 
 SECONDS = float(os.environ.get("FAULT_SECONDS", "1.5"))
@@ -50,7 +50,7 @@ class Scene:
             await self._everybody_at(3)
             outage, _ = await asyncio.gather(trouble(self.two), asyncio.sleep(SECONDS))
             enough.set()
-            await asyncio.wait_for(asyncio.gather(*working), 20)
+            await asyncio.wait_for(asyncio.gather(*working), PATIENCE)
             rows = self.two.logged(self._topic)
             await self._everybody_at(rows[-1].seq)
             for task in reading:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from support.ports import free_port
 from support.preloaded import Forked, fork
+from support.waiting import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 JWT_SECRET = "a-secret-that-only-the-tests-sign-their-tokens-with"
@@ -163,7 +164,7 @@ class ServerProcess:
         except (OSError, urllib.error.URLError):
             return False
 
-    def terminate(self, seconds: float = 15) -> int:
+    def terminate(self, seconds: float = PATIENCE) -> int:
         """Stop it with SIGTERM, and kill it after `seconds`.
 
         Returns the exit code, negative for a signal.
@@ -182,7 +183,7 @@ class ServerProcess:
         """Kill it (SIGKILL)."""
         if self.process is not None:
             self.process.kill()
-            self.process.wait(timeout=10)
+            self.process.wait(timeout=PATIENCE)
 
     def restart(self) -> None:
         """Kill it and restart it on the same port and data."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from support.ports import free_port
-from support.waiting import wait_for
+from support.waiting import PATIENCE, wait_for
 
 
 class ServiceProcess:
@@ -46,10 +46,10 @@ class ServiceProcess:
         process.send_signal(sign)
         process.send_signal(signal.SIGCONT)
         try:
-            process.wait(timeout=5)
+            process.wait(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(timeout=5)
+            process.wait(timeout=PATIENCE)
 
     def launch(
         self, command: Sequence[str], seconds: float, env: Mapping[str, str] | None = None

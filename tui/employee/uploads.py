@@ -37,7 +37,7 @@ class DishPhotoPanel(PhotoPanel):
     def start(self) -> None:
         """Read the list, and the menu for its names."""
         super().start()
-        self.run_told("photo-menu", self._read_menu())
+        self.run_with_toast("photo-menu", self._read_menu())
 
     def ask_for_new(self) -> None:
         """Which dish is it of?"""
@@ -70,7 +70,7 @@ class DishPhotoPanel(PhotoPanel):
 
     def ready(self, upload: Upload) -> None:
         """The menu has another photo; its names may be other ones as well."""
-        self.run_told("photo-menu", self._read_menu())
+        self.run_with_toast("photo-menu", self._read_menu())
 
     @property
     def _restaurant_id(self) -> str | None:

@@ -1,4 +1,4 @@
-"""What goes over a room's socket, WebSocket or Socket.IO: its frames, its errors, its end."""
+"""The frames of a room over WebSocket and Socket.IO: messages, errors, the close reason."""
 
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -30,9 +30,9 @@ Text = Annotated[
     LINES,
     SHOWN,
 ]
-"""A message as it was written: kept as it is, but for its line ends."""
+"""A message as written; only its line ends are normalised."""
 ClientId = Annotated[str, StringConstraints(min_length=1, max_length=64), LINES]
-"""Unique to its sender within a chat: what is sent again with the same one is one message."""
+"""Unique to its sender within a chat: a message sent again with the same one is stored once."""
 CursorText = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 
 
@@ -45,7 +45,7 @@ class ReadMark(Wire):
 
 
 class TypingFrame(Wire):
-    """Somebody else is typing; good for some seconds. Kept nowhere."""
+    """Somebody else is typing; it holds for some seconds and is not stored."""
 
     type: Literal["typing"] = "typing"
     chat_id: str
@@ -69,7 +69,7 @@ class PresenceFrame(Wire):
 
 
 class TakenFrame(Wire):
-    """An employee took the chat up."""
+    """An employee has claimed the chat."""
 
     type: Literal["taken"] = "taken"
     chat_id: str
@@ -79,7 +79,7 @@ class TakenFrame(Wire):
 
 
 class ClosedFrame(Wire):
-    """The chat was closed: it takes no messages until it is opened again."""
+    """The chat was closed: it accepts no messages until it is reopened."""
 
     type: Literal["closed"] = "closed"
     chat_id: str
@@ -89,7 +89,7 @@ class ClosedFrame(Wire):
 
 
 class ReopenedFrame(Wire):
-    """The chat goes on, and waits in the queue again."""
+    """The chat was reopened, and waits in the queue again."""
 
     type: Literal["reopened"] = "reopened"
     chat_id: str
@@ -99,17 +99,17 @@ class ReopenedFrame(Wire):
 
 
 class ResetFrame(Wire):
-    """The cursor cannot be honoured: read the history again and come back with its cursor."""
+    """The cursor cannot be honoured: read the history again and reconnect with its cursor."""
 
     type: Literal["reset"] = "reset"
     chat_id: str
 
 
 class ErrorCode(StrEnum):
-    """What was wrong with a frame. Those of `again` were not taken for now: send it again.
+    """What was wrong with a frame. One with `again` was not accepted for now: send it again.
 
-    What was sent after such a one may have been taken: whoever wants an order kept sends the next
-    message when the one before has come back.
+    A later frame may have been accepted meanwhile: to keep an order, send the next message when
+    the one before has come back.
     """
 
     BAD_JSON = "bad_json"
@@ -130,7 +130,7 @@ class ErrorCode(StrEnum):
 
 
 class ErrorFrame(Wire):
-    """A frame that was not taken, and why; `client_id` is the message's, where it had one.
+    """A frame was not accepted, and why; `client_id` is the message's, if it had one.
 
     `code` is an `ErrorCode`, or one that is newer than this client.
     """
@@ -152,7 +152,7 @@ class SendMessage(Wire):
 
 
 class NewMessage(Wire):
-    """`SendMessage` over REST, for a client that no socket reaches."""
+    """`SendMessage` over REST, for a client without a socket."""
 
     client_id: ClientId
     text: Text
@@ -165,13 +165,13 @@ class NewReadMark(Wire):
 
 
 class SendTyping(Wire):
-    """A client's user is typing: at most one every two seconds is of use."""
+    """The user is typing: send at most one every two seconds."""
 
     type: Literal["typing"] = "typing"
 
 
 class SendRead(Wire):
-    """A client's user has seen every message up to this cursor. It never goes back."""
+    """The user has read every message up to this cursor. It never goes back."""
 
     type: Literal["read"] = "read"
     cursor: CursorText
@@ -203,16 +203,16 @@ class SendReadIn(SendRead):
 
 
 class Acknowledged(Wire):
-    """Socket.IO's answer to what was done.
+    """Socket.IO's acknowledgement.
 
-    `cursor` is the message's, or for a `join` how far one has been told already.
+    `cursor` is the message's, or for a `join` that of the last event already sent.
     """
 
     cursor: str | None = absent()
 
 
 class GoodbyeFrame(Wire):
-    """Socket.IO's last word before the server disconnects: the WebSocket's close code."""
+    """Sent over Socket.IO before the server disconnects: the WebSocket's close code."""
 
     type: Literal["goodbye"] = "goodbye"
     code: Whole
@@ -258,7 +258,7 @@ def read_client_frame(text: str | bytes) -> ClientFrame:
 def read_server_frame(text: str | bytes) -> ServerFrame | None:
     """The frame in that text; None for a type that is newer than this client.
 
-    Raises ValidationError for what is no frame at all.
+    Raises ValidationError for a text that is no frame.
     """
     try:
         return _server_frames.validate_json(text)

@@ -1,4 +1,4 @@
-"""Support chats and their messages, as REST and the desk's stream have them."""
+"""Support chats and their messages, as REST and the support queue's stream send them."""
 
 from enum import StrEnum
 from typing import Literal
@@ -52,8 +52,8 @@ class Unread(Wire):
 class Chat(Wire):
     """A chat as a list shows it.
 
-    `employee` is who took it up, if anybody has. `waiting_since` is since when the customer waits
-    for a word from whoever has it; absent while it is the customer's turn, or it is closed.
+    `employee` is who has claimed it. `waiting_since` is since when the customer has waited for an
+    answer; absent while it is the customer's turn, or it is closed.
     """
 
     id: str
@@ -78,10 +78,10 @@ class ChatPage(Page[Chat]):
 
 
 class ChatMessage(Wire):
-    """A message, as history and socket have it.
+    """A message, as the history and the socket send it.
 
-    `again` is true where it answers a repeated `client_id` whose message was given before: it is
-    no news, and a reader's cursor stays where it is.
+    `again` is true where it answers a repeated `client_id` whose message was sent before: it is
+    not new, and a reader's cursor stays where it is.
     """
 
     type: Literal["message"] = "message"
@@ -105,7 +105,7 @@ class MessagePage(Page[ChatMessage]):
 class QueueEvent(StrEnum):
     """The events of `GET /chats/stream`; the data of each is a `Chat`.
 
-    A chat that is opened again is `OPENED` once more.
+    A reopened chat is `OPENED` once more.
     """
 
     OPENED = "chat.opened"

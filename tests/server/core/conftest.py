@@ -1,8 +1,7 @@
 """A real database for each test, and what is logged."""
 
 import io
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -50,12 +49,8 @@ class Logged(io.StringIO):
 
 
 @pytest.fixture
-def logged() -> Iterator[io.StringIO]:
+def logged() -> io.StringIO:
     """The lines of the structured log, as written."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
     stream = Logged()
     configure_logging("INFO", stream)
-    yield stream
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    return stream

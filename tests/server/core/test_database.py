@@ -7,7 +7,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -21,7 +20,7 @@ from server.core.database import Database, public_request
 from server.core.errors import Problem
 from server.core.file_lock import FileLock
 from server.core.transaction import Transaction
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 Fn = Callable[[Transaction], Awaitable[str]]
 
@@ -96,6 +95,43 @@ async def test_one_failure_undoes_only_its_own_part(database: Database) -> None:
     assert set(stored(database.path)) == {"first", "second", "third"}
     assert published == ["first", "second", "third"]
     assert statements.count("COMMIT") == 1
+
+
+async def test_a_failure_that_has_changed_nothing_costs_the_others_nothing(
+    database: Database,
+) -> None:
+    runs: list[str] = []
+    statements = await trace(database)
+
+    def counted(name: str, fn: Fn) -> Fn:
+        async def run(tx: Transaction) -> str:
+            runs.append(name)
+            return await fn(tx)
+
+        return run
+
+    async def refuses(tx: Transaction) -> str:
+        await tx.fetch("SELECT 1 AS one", {})
+        raise Problem(409, "no")
+
+    async def half(tx: Transaction) -> str:
+        await keep("half")(tx)
+        return await refuses(tx)
+
+    for failing, expected in ((refuses, ["one", "no", "two"]), (half, ["one", "no"] * 2 + ["two"])):
+        runs.clear()
+        statements.clear()
+        outcomes = await asyncio.gather(
+            database.write(counted("one", keep(f"one beside {failing.__name__}"))),
+            database.write(counted("no", failing)),
+            database.write(counted("two", keep(f"two beside {failing.__name__}"))),
+            return_exceptions=True,
+        )
+        assert [getattr(outcome, "status", None) for outcome in outcomes] == [None, 409, None]
+        assert runs == expected
+        assert statements.count("COMMIT") == 1
+        assert statements.count("SAVEPOINT one") == (3 if failing is half else 0)
+    assert len(stored(database.path)) == 4
 
 
 async def test_a_cancelled_caller_neither_splits_nor_loses_a_write(database: Database) -> None:
@@ -187,7 +223,7 @@ async def test_a_cancelled_writer_finishes_its_batch_and_is_restarted(database: 
     queued = asyncio.create_task(database.write(keep("queued")))
     writer.cancel()
     go_on.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         # What is committed is told as such.
         assert await slow == "slow"
         assert await queued == "queued"
@@ -231,7 +267,7 @@ async def test_a_failing_database_says_so_until_a_commit_succeeds(
     async def well() -> bool:  # though nobody else writes
         return await database.state() == "ok"
 
-    await wait_until(well, 5)
+    await wait_until(well)
     told = [json.loads(line) for line in logged.getvalue().splitlines()]
     # Once an outage, and not with each write of it.
     assert [
@@ -343,7 +379,7 @@ async def test_a_cancelled_read_returns_its_connection(database: Database) -> No
         await wait_until(entered.is_set)
         task.cancel()
         await asyncio.wait({task})
-    assert await asyncio.wait_for(database.read(fn), 10) == 20_000
+    assert await asyncio.wait_for(database.read(fn), PATIENCE) == 20_000
 
 
 async def test_a_waiting_read_of_a_cancelled_caller_is_not_run(database: Database) -> None:
@@ -388,7 +424,7 @@ async def test_reads_without_a_token_do_not_delay_others(database_path: Path) ->
     crowd = [asyncio.create_task(read("public", True)) for _ in range(50)]
     try:
         await wait_until(lambda: len(began) == public_reads)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await read("known", False)
         assert began == ["public"] * public_reads + ["known"]
     finally:
@@ -408,7 +444,7 @@ async def test_a_read_cannot_write(database: Database) -> None:
 async def test_a_lock_held_elsewhere_is_a_503_within_its_bound(
     database_path: Path, open_database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "BUSY_SECONDS", 0.3)
+    monkeypatch.setattr(database_module, "BUSY_SECONDS", 1.0)
     database: Database = await open_database()
     holder = subprocess.Popen(  # noqa: ASYNC220
         [
@@ -428,22 +464,21 @@ async def test_a_lock_held_elsewhere_is_a_503_within_its_bound(
     assert holder.stdout
     try:
         assert await asyncio.to_thread(holder.stdout.readline) == b"held\n"
-        started = time.monotonic()
         writes = [asyncio.create_task(database.write(keep(f"n{i}"))) for i in range(5)]
         await asyncio.sleep(0)
         # Readiness answers while the writer still waits.
         assert await database.state() == "ok"
         assert not any(write.done() for write in writes)
-        outcomes = await asyncio.gather(*writes, return_exceptions=True)
+        async with asyncio.timeout(PATIENCE):
+            outcomes = await asyncio.gather(*writes, return_exceptions=True)
         assert "locked" in await database.state()
-        assert time.monotonic() - started < 4  # the usual bound is 5 s
         assert [getattr(outcome, "status", None) for outcome in outcomes] == [503] * 5
         assert len({id(outcome) for outcome in outcomes}) == 5
         # Readers don't mind a writer.
         await database.read(lambda tx: tx.fetch("SELECT 1 AS one", {}))
     finally:
         holder.stdin.close()
-        holder.wait(timeout=5)
+        holder.wait(timeout=PATIENCE)
         holder.stdout.close()
     assert await database.write(keep("afterwards")) == "afterwards"
     assert set(stored(database_path)) == {"afterwards"}
@@ -517,7 +552,7 @@ async def test_a_full_disk_fails_the_whole_batch_and_nothing_hangs(database: Dat
             database.write(keep("small too")),
             return_exceptions=True,
         ),
-        5,
+        PATIENCE,
     )
     kept = set(stored(database.path))
     for name, outcome in zip(("small", "large", "small too"), outcomes, strict=True):
@@ -573,7 +608,7 @@ async def test_close_finishes_accepted_writes_and_refuses_others(database: Datab
         await database.write(keep("too late"))
     assert refused.value.status == 503
     go_on.set()
-    await asyncio.wait_for(closing_it, 10)
+    await asyncio.wait_for(closing_it, PATIENCE)
     assert [task.result() for task in tasks] == ["first", *(f"n{i}" for i in range(200))]
     assert len(stored(database.path)) == 201
     with pytest.raises(Problem):
@@ -594,7 +629,7 @@ async def test_close_waits_for_a_batch_in_flight_alone(database: Database) -> No
     await asyncio.sleep(0)
     assert not task.done()
     go_on.set()
-    await asyncio.wait_for(closing_it, 5)
+    await asyncio.wait_for(closing_it, PATIENCE)
     assert await task == "in flight"
     assert set(stored(database.path)) == {"in flight"}
 
@@ -627,4 +662,4 @@ async def test_a_failed_opening_leaves_no_thread(
     monkeypatch.setattr(aiosqlite, "connect", third_fails)
     with pytest.raises(sqlite3.OperationalError):
         await Database(tmp_path / "tiffin.sqlite3").open()
-    await wait_until(lambda: threading.active_count() <= before, 5)
+    await wait_until(lambda: threading.active_count() <= before)

@@ -14,7 +14,7 @@ from server.transports.connections import Connections
 from support.live_server import LiveServer, running_server, settings_for
 from support.redis_server import RedisServer
 from support.rest import Rest
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 PARTS = ("database", "broker", "connections", "tasks", "blobs", "worker")
 
@@ -91,7 +91,7 @@ async def test_parts_are_checked_once_a_second_however_many_requests_come(
     await wait_until(lambda: asked)
     callers[0].cancel()
     may_answer.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert await asyncio.gather(*callers[1:]) == [{"database": "ok"}] * 19
         await readiness.parts()
         assert asked == 1
@@ -119,7 +119,7 @@ async def test_a_part_that_does_not_answer_delays_no_answer(
     async def broker() -> str:
         return "ok"
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         checks = {"blobs": blobs, "database": database, "broker": broker}
         parts = await Readiness(checks).parts()
     assert parts == {

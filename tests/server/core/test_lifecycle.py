@@ -11,7 +11,7 @@ from server.core.lifecycle import Component, SupervisedTask
 from server.core.services import Services
 from support.live_server import LiveServer
 from support.rest import Rest
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 
 async def fails() -> None:
@@ -59,7 +59,7 @@ async def test_a_task_that_ends_is_restarted(end: Callable[[], Awaitable[None]])
     services = Services(component)
     states.append(await services.tasks_state())
     await component.open()
-    await wait_until(lambda: begun == 3, 5)
+    await wait_until(lambda: begun == 3)
     states.append(await services.tasks_state())
     await component.close()
     assert states == ["not running: test", "ok"]
@@ -77,7 +77,7 @@ async def test_a_stopped_task_is_not_restarted() -> None:
 
     failing = SupervisedTask("test", work)
     failing.start()
-    await wait_until(lambda: begun > 1, 5)
+    await wait_until(lambda: begun > 1)
     await failing.stop()
     stopped_at = begun
     await asyncio.sleep(5 * lifecycle.RESTART_SECONDS)
@@ -98,7 +98,7 @@ async def test_a_stopped_task_may_end_by_itself_and_is_cancelled_again_otherwise
     task = SupervisedTask("test", loses_a_cancellation)
     task.start()
     await asyncio.sleep(0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await task.stop(insist=0.01)
     assert told == 2
 
@@ -108,7 +108,7 @@ async def test_a_stopped_task_may_end_by_itself_and_is_cancelled_again_otherwise
     task = SupervisedTask("test", ends)
     task.start()
     asyncio.get_running_loop().call_soon(wake.set)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await task.stop(grace=None)
 
 
@@ -173,6 +173,6 @@ async def test_a_server_reports_each_ended_task_and_recovers(
     async def ready() -> bool:
         return (await rest.get("//readyz")).status == 200
 
-    await wait_until(ready, 10)
+    await wait_until(ready)
     assert all(named(name) is not None for name in names)
     await rest.register("ada@example.org")

@@ -5,6 +5,7 @@ import pytest
 from server.core import limits
 from server.core.errors import Problem, too_many, unavailable
 from server.core.limits import GrowingDelay, InFlight, RateLimit, Turns
+from support.waiting import PATIENCE
 
 
 class Clock:
@@ -194,17 +195,17 @@ async def test_a_key_has_a_few_turns_at_a_time_and_further_requests_wait() -> No
     waiting[0].cancel()
     done()
     done()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await waiting[1]
     assert not waiting[2].done()
     kept()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await waiting[2]
 
 
 async def test_zero_turns_are_no_limit() -> None:
     turns = Turns(0)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         for _ in range(100):
             await turns.acquire("a")
 

@@ -24,7 +24,7 @@ from server.features.shared.schemas import Id, Wire
 from server.settings import Settings
 from support.rest import Rest
 from support.server_process import UNLIMITED
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 router = Router("things")
 
@@ -120,7 +120,7 @@ async def test_a_disconnected_client_is_not_an_error(client: Rest, logged: io.St
     def told() -> bool:
         return bool(lines(logged, "server.access"))
 
-    await wait_until(told, 5)
+    await wait_until(told)
     (access,) = lines(logged, "server.access")
     assert access["status"] == 499
     assert [one["level"] for one in map(json.loads, logged.getvalue().splitlines())] == ["INFO"]
@@ -136,7 +136,7 @@ async def test_a_request_that_is_not_http_is_not_an_error(
     port = int(client.base_url.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(sent)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert b" 400 " in await reader.read()
     writer.close()
     found = [json.loads(line) for line in logged.getvalue().splitlines()]

@@ -10,6 +10,7 @@ import pytest
 from server.core import migrate as migrate_module
 from server.core.migrate import MigrationError, migrate, migrations, statements
 from server.features.shared.schemas import Actor
+from support.waiting import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[3]
 RUN = """
@@ -59,7 +60,7 @@ async def test_a_migrated_database_is_opened_without_a_lock(database_path: Path)
     await migrate(database_path)
     with closing(sqlite3.connect(database_path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        async with asyncio.timeout(10):  # it would wait for a minute
+        async with asyncio.timeout(PATIENCE):  # it would wait for a minute
             assert await migrate(database_path) == []
 
 

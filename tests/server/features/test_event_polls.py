@@ -10,14 +10,12 @@ from support.live_server import LiveServer
 from support.news import announce
 from support.rest import Answer, Rest
 from support.room import open_chat, room
-from support.waiting import wait_until
-
-SOON = 8.0
+from support.waiting import PATIENCE, wait_until
 
 
 async def poll(rest: Rest, path: str, after: str | None = None, timeout: int = 1) -> Answer:
     params = {"timeout": str(timeout)} | ({} if after is None else {"after": after})
-    async with asyncio.timeout(timeout + SOON):
+    async with asyncio.timeout(timeout + PATIENCE):
         return await rest.get(path, params=params)
 
 
@@ -67,7 +65,7 @@ async def test_the_queue_and_announcements_are_polled(cast: Cast, live_server: L
     window, path = cast.customer, "/announcements/events"
     now = (await poll(window, path)).must(200).json["cursor"]
     held = asyncio.create_task(poll(window, path, now, 20))
-    await wait_until(lambda: live_server.services[Connections].polls == 1, SOON)
+    await wait_until(lambda: live_server.services[Connections].polls == 1)
     (await window.post(f"/announcements/{told['id']}/ack")).must(204)
     mark = {"type": "announcement.acknowledged", "data": {"id": told["id"]}}
     assert (await held).must(200).json == {"events": [mark], "cursor": now}

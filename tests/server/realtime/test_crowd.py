@@ -28,7 +28,7 @@ async def gather(node: Node, number: int = CROWD) -> list[tuple[ListSink, Subscr
 
 
 async def all_have(crowd: list[tuple[ListSink, Subscription]], seqs: list[int]) -> None:
-    await wait_until(lambda: all(sink.seqs == seqs for sink, _ in crowd), 5)
+    await wait_until(lambda: all(sink.seqs == seqs for sink, _ in crowd))
     assert all(subscription.live for _, subscription in crowd)
 
 
@@ -95,11 +95,11 @@ async def test_readers_come_and_go_during_delivery(open_node: OpenNode) -> None:
     await node.append()
     await all_have(kept, [1])
     await asyncio.gather(*joining)
-    await wait_until(lambda: late.seqs == [1], 5)
+    await wait_until(lambda: late.seqs == [1])
     await node.append()
     await all_have(kept, [1, 2])
     assert [sink.seqs for sink, _ in left] == [[]] * len(left)
-    await wait_until(lambda: late.seqs == [1, 2], 5)
+    await wait_until(lambda: late.seqs == [1, 2])
 
 
 async def test_a_full_or_failing_reader_delays_nobody(open_node: OpenNode) -> None:
@@ -118,7 +118,7 @@ async def test_a_full_or_failing_reader_delays_nobody(open_node: OpenNode) -> No
     assert failing.failures == 1
     assert full.seqs == []
     full.give(None)
-    await wait_until(lambda: full.seqs == [1, 2, 3], 5)
+    await wait_until(lambda: full.seqs == [1, 2, 3])
 
 
 async def test_other_tasks_run_during_delivery(
@@ -156,7 +156,7 @@ async def test_a_returning_crowd_is_served_from_memory(open_node: OpenNode) -> N
     await node.append(count=20)
     again = [ListSink() for _ in crowd]
     await asyncio.gather(*(node.hub.subscribe(TOPIC, node.cursor(20), sink) for sink in again))
-    await wait_until(lambda: all(sink.seqs == list(range(21, 41)) for sink in again), 5)
+    await wait_until(lambda: all(sink.seqs == list(range(21, 41)) for sink in again))
     assert node.log.reads == reads
 
 
@@ -171,7 +171,7 @@ async def test_after_a_restart_one_read_serves_the_whole_crowd(open_node: OpenNo
         await node.hub.subscribe(TOPIC, node.cursor(cursor), sink)
 
     await asyncio.gather(*(come(sink, number % 40) for number, sink in enumerate(sinks)))
-    await wait_until(lambda: all(sink.seqs[-1:] == [40] for sink in sinks), 5)
+    await wait_until(lambda: all(sink.seqs[-1:] == [40] for sink in sinks))
     assert [sink.seqs[0] for sink in sinks] == [1 + number % 40 for number in range(CROWD)]
     assert node.log.reads == 1
 
@@ -188,6 +188,6 @@ async def test_the_readers_of_a_state_topic_get_the_newest(open_node: OpenNode) 
 
     for _ in range(10):
         await node.database.write(put)
-    await wait_until(lambda: all(sink.seqs[-1:] == [10] for sink in sinks), 5)
+    await wait_until(lambda: all(sink.seqs[-1:] == [10] for sink in sinks))
     for sink in sinks:
         assert sink.seqs == sorted(set(sink.seqs))

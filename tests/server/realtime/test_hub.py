@@ -14,7 +14,7 @@ from server.realtime import hub as hub_module
 from server.realtime import log_topic as topic_module
 from server.realtime.event import Event
 from server.realtime.log import LogPage, Position
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 
 async def test_from_now_and_from_a_cursor(node: Node) -> None:
@@ -39,7 +39,7 @@ async def test_a_reader_whose_catching_up_is_cancelled_is_ended_and_reconnects(
     [task] = [task for task in asyncio.all_tasks() if task.get_name() == "catch-up"]
     await asyncio.sleep(0)
     task.cancel()
-    await wait_until(lambda: sink.failures == 1, 5)
+    await wait_until(lambda: sink.failures == 1)
 
 
 async def test_a_gap_whose_filling_is_cancelled_is_filled_by_the_next_sweep(
@@ -59,7 +59,7 @@ async def test_a_gap_whose_filling_is_cancelled_is_filled_by_the_next_sweep(
 
     monkeypatch.setattr(other.log, "read", cancelled_once)
     await node.append()
-    await wait_until(lambda: sink.seqs == [1], 5)
+    await wait_until(lambda: sink.seqs == [1])
 
 
 async def test_a_snapshot_and_its_cursor_leave_no_gap(node: Node) -> None:
@@ -77,7 +77,7 @@ async def test_a_snapshot_and_its_cursor_leave_no_gap(node: Node) -> None:
         seen, cursor = await node.database.read(fn)
         sink = ListSink()
         await node.hub.subscribe(TOPIC, cursor, sink)
-        await wait_until(lambda: seen + len(sink.events) == 30, 5)
+        await wait_until(lambda: seen + len(sink.events) == 30)
         assert sink.seqs == list(range(seen + 1, 31))
 
     await asyncio.gather(append(), *(read_and_follow() for _ in range(20)))
@@ -111,7 +111,7 @@ async def test_a_cursor_from_before_the_logs_beginning_is_a_reset(
     trimmed, at_the_edge = ListSink(), ListSink()
     await fresh.hub.subscribe(TOPIC, node.cursor(2), trimmed)
     await fresh.hub.subscribe(TOPIC, node.cursor(3), at_the_edge)
-    await wait_until(lambda: trimmed.resets and len(at_the_edge.events) == 2, 5)
+    await wait_until(lambda: trimmed.resets and len(at_the_edge.events) == 2)
     assert trimmed.events == []
     assert at_the_edge.seqs == [4, 5]
 
@@ -132,7 +132,7 @@ async def test_a_process_away_for_longer_than_the_log_reaches_resets_its_readers
 
     async with other.hub.watch(TOPIC, "ord_1") as future:
         await node.database.write(append_and_trim)
-        await wait_until(lambda: sink.resets == 1, 5)
+        await wait_until(lambda: sink.resets == 1)
         assert future.result() is None  # a waiter has to read again
     assert sink.events == []
 
@@ -147,12 +147,12 @@ async def test_a_hole_in_the_log_is_a_reset_and_no_endless_search(
     sinks = [ListSink() for _ in range(5)]
     for seq, sink in enumerate(sinks):
         await fresh.hub.subscribe(TOPIC, node.cursor(seq), sink)
-    await wait_until(lambda: all(sink.resets for sink in sinks), 5)
+    await wait_until(lambda: all(sink.resets for sink in sinks))
     reads = fresh.log.reads
     last = ListSink()
     await fresh.hub.subscribe(TOPIC, node.cursor(5), last)
     await node.append()
-    await wait_until(lambda: last.seqs == [6], 5)
+    await wait_until(lambda: last.seqs == [6])
     assert fresh.log.reads - reads <= 3
 
 
@@ -185,7 +185,7 @@ async def test_readers_further_back_than_the_ring_share_their_reads(
     await asyncio.gather(
         *(fresh.hub.subscribe(TOPIC, node.cursor(n % 100), sink) for n, sink in enumerate(sinks))
     )
-    await wait_until(lambda: all(sink.seqs[-1:] == [768] for sink in sinks), 20)
+    await wait_until(lambda: all(sink.seqs[-1:] == [768] for sink in sinks))
     assert all(sink.seqs == list(range(n % 100 + 1, 769)) for n, sink in enumerate(sinks))
     assert fresh.log.reads <= 4
 
@@ -199,9 +199,9 @@ async def test_a_full_sink_is_left_alone_and_catches_up(node: Node) -> None:
     assert slow.seqs == [1, 2]
     assert len(quick.events) == topic_module.RING + 50
     slow.give(100)
-    await wait_until(lambda: len(slow.events) == 102, 5)
+    await wait_until(lambda: len(slow.events) == 102)
     slow.give(None)
-    await wait_until(lambda: len(slow.events) == topic_module.RING + 50, 5)
+    await wait_until(lambda: len(slow.events) == topic_module.RING + 50)
     assert slow.seqs == quick.seqs
 
 
@@ -216,7 +216,7 @@ async def test_a_sink_that_is_ready_and_full_does_not_block_the_loop(node: Node)
     sink = Impatient(room=0)
     subscription = await node.hub.subscribe(TOPIC, None, sink)
     await node.append()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         for _ in range(100):
             await asyncio.sleep(0)
     subscription.close()
@@ -238,7 +238,7 @@ async def test_a_broken_reader_does_not_affect_the_others(node: Node) -> None:
         await node.hub.subscribe(TOPIC, None, sink)
     await node.append()
     assert [sink.seqs for sink in sinks] == [[1], [], [1], [], [1]]
-    await wait_until(lambda: sinks[1].failures == 1 and sinks[3].failures == 1, 5)
+    await wait_until(lambda: sinks[1].failures == 1 and sinks[3].failures == 1)
     await node.append()
     assert [len(sink.events) for sink in sinks] == [2, 0, 2, 0, 2]
     assert sinks[1].failures == 1
@@ -270,7 +270,7 @@ async def test_a_closed_subscription_gets_nothing_more_and_leaves_no_task(node: 
     assert live.seqs == [1]
     assert behind.seqs == []
     await wait_until(
-        lambda: not [task for task in asyncio.all_tasks() if task.get_name() == "catch-up"], 5
+        lambda: not [task for task in asyncio.all_tasks() if task.get_name() == "catch-up"]
     )
     assert node.hub.listeners == 0
 
@@ -312,7 +312,7 @@ async def test_a_hint_during_a_read_that_is_too_early_for_it_is_not_lost(
     (third,) = await node.append()
     assert third.seq == 3
     gate.opened.set()
-    await wait_until(lambda: sink.seqs == [1, 2, 3], 5)
+    await wait_until(lambda: sink.seqs == [1, 2, 3])
 
 
 async def test_a_gap_that_could_not_be_read_is_tried_again(
@@ -334,7 +334,7 @@ async def test_a_gap_that_could_not_be_read_is_tried_again(
     gate.opened.set()
     gate.errors.append(Problem(503, "The database is busy."))
     deliver(events[1])
-    await wait_until(lambda: sink.seqs == [1, 2], 5)
+    await wait_until(lambda: sink.seqs == [1, 2])
 
 
 async def test_a_failure_while_catching_up_ends_the_reader(node: Node) -> None:
@@ -346,7 +346,7 @@ async def test_a_failure_while_catching_up_ends_the_reader(node: Node) -> None:
     await node.append()
     node.hub.drop_ring(TOPIC)
     sink.give(None)
-    await wait_until(lambda: sink.failures == 1, 5)
+    await wait_until(lambda: sink.failures == 1)
 
 
 async def test_a_subscription_waits_for_a_topic_that_is_being_opened(node: Node) -> None:
@@ -357,7 +357,7 @@ async def test_a_subscription_waits_for_a_topic_that_is_being_opened(node: Node)
         task.cancel()
     await node.append(count=2)
     await asyncio.wait(tasks)
-    await wait_until(lambda: all(len(sink.events) == 2 for sink in sinks[1::2]), 5)
+    await wait_until(lambda: all(len(sink.events) == 2 for sink in sinks[1::2]))
     assert not any(sink.events for sink in sinks[::2])
     assert node.hub.topics == 1
 
@@ -397,7 +397,7 @@ async def test_processes_on_one_file_learn_of_each_others_events_by_the_sweep(
     await other.hub.subscribe(TOPIC, None, sink)
     async with other.hub.watch(TOPIC, "ord_1") as future:
         await node.append(count=3, subject="ord_1")
-        await asyncio.wait_for(future, 5)
+        await asyncio.wait_for(future, PATIENCE)
     assert sink.seqs == [1, 2, 3]
     assert other.hub.gaps == 1
 
@@ -423,10 +423,10 @@ async def test_the_sweep_reads_nothing_while_nobody_else_commits(
 
     monkeypatch.setattr(node.log, "changes", counted)
     monkeypatch.setattr(node.database, "data_version", data_version)
-    await wait_until(lambda: ticks >= 2, 5)
+    await wait_until(lambda: ticks >= 2)
     settled = len(asked)
     await node.append(count=3)
-    await wait_until(lambda: ticks >= 6, 5)
+    await wait_until(lambda: ticks >= 6)
     assert len(asked) == settled
 
 
@@ -443,10 +443,10 @@ async def test_the_sweep_survives_a_failing_database(
 
     with monkeypatch.context() as patch:
         patch.setattr(node.database, "data_version", fails)
-        await asyncio.wait_for(failed.wait(), 5)
+        await asyncio.wait_for(failed.wait(), PATIENCE)
     other = await open_node()
     await other.append()
-    await wait_until(lambda: sink.seqs == [1], 5)
+    await wait_until(lambda: sink.seqs == [1])
 
 
 async def test_a_topic_is_closed_a_while_after_its_last_reader(
@@ -463,8 +463,8 @@ async def test_a_topic_is_closed_a_while_after_its_last_reader(
     kept = await node.hub.subscribe("restaurant:kept", None, ListSink())
     for number in range(3):
         (await node.hub.subscribe(f"restaurant:{number}", None, ListSink())).close()
-    await wait_until(lambda: node.hub.topics == 1, 5)
-    await wait_until(lambda: len(left) == 3, 5)
+    await wait_until(lambda: node.hub.topics == 1)
+    await wait_until(lambda: len(left) == 3)
     sink = ListSink()
     await node.hub.subscribe("restaurant:1", None, sink)
     await node.append("restaurant:1")
@@ -483,7 +483,7 @@ async def test_rewritten_events_are_read_again(node: Node) -> None:
     node.hub.drop_ring(TOPIC)
     sink = ListSink()
     await node.hub.subscribe(TOPIC, node.cursor(0), sink)
-    await wait_until(lambda: sink.seqs == [1], 5)
+    await wait_until(lambda: sink.seqs == [1])
     assert sink.events[0].data == '{"name":"gone"}'
     await node.append()
     assert sink.seqs == [1, 2]
@@ -502,7 +502,7 @@ async def test_the_sweep_makes_up_for_an_exception_of_the_broker(
     node.broker.deliver = fails
     await node.append()
     node.broker.deliver = deliver
-    await wait_until(lambda: sink.seqs == [1], 5)
+    await wait_until(lambda: sink.seqs == [1])
 
 
 async def test_ephemeral_events_are_delivered_now_and_stored_nowhere(node: Node) -> None:

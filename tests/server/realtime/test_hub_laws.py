@@ -250,7 +250,7 @@ class Run:
             for reader in self.readers:
                 reader.sink.give(None)
             await wait_until(
-                lambda: all(map(self.settled, self.readers)), 10, what="every reader has settled"
+                lambda: all(map(self.settled, self.readers)), what="every reader has settled"
             )
             for reader in self.readers:
                 self.check(reader)
@@ -321,6 +321,6 @@ async def test_ten_who_write_at_once_leave_no_gap(tmp_path: Path) -> None:
     stretch = await nodes[0].log.read("restaurant:res_1", 0, 1000)
     assert [event.seq for event in stretch.events] == list(range(1, stretch.head + 1))
     assert 40 <= stretch.head < 80
-    await wait_until(lambda: sink.seqs == list(range(1, stretch.head + 1)), 5)
+    await wait_until(lambda: sink.seqs == list(range(1, stretch.head + 1)))
     for node in nodes:
         await node.close()

@@ -79,7 +79,7 @@ async def test_it_works_with_a_password_and_tls(
             assert node.broker.state == "ok"
             await node.append()
             for sink in sinks:
-                await arrives(sink, range(1, number + 1), 5)
+                await arrives(sink, range(1, number + 1))
 
 
 async def test_a_refusal_is_reported_at_once_in_words_and_without_a_secret(

@@ -95,7 +95,6 @@ class Run:
                 sink.give(None)
             await wait_until(
                 lambda: all(found.cursor == self.head and found.live for *_, found in self.readers),
-                10,
                 what="every reader knows the newest",
             )
             for known, sink, _ in self.readers:
@@ -143,7 +142,7 @@ async def test_a_slow_reader_gets_the_newest_and_nothing_before_it(tmp_path: Pat
     for _ in range(100):
         await put(node, topic)
     sink.give(None)
-    await wait_until(lambda: sink.seqs[-1:] == [100], 5)
+    await wait_until(lambda: sink.seqs[-1:] == [100])
     assert len(sink.seqs) <= 2  # one may have been on its way already
     subscription.close()
     await node.close()

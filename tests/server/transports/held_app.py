@@ -40,7 +40,7 @@ from server.transports.heartbeat import Heartbeat
 from server.transports.outbox import Frame, OutboxSink
 from server.transports.websocket import Receive, WebSocketOutbox
 from support.server_process import UNLIMITED
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 TOPIC = "restaurant:res_1"
 OpenApp = Callable[..., Awaitable["HeldApp"]]
@@ -292,7 +292,7 @@ class HeldApp:
             assert set(await follower.block() or {}) == {"retry"}
             if not after and not (headers or {}).get("Last-Event-ID"):
                 assert set(await follower.block() or {}) == {"id"}
-            await wait_until(lambda: self.hub.made > made, 5)
+            await wait_until(lambda: self.hub.made > made)
             yield follower
 
 
@@ -305,7 +305,7 @@ class SseReader:
     async def block(self) -> dict[str, str] | None:
         """The next block's fields; a comment's name is empty; None at the end."""
         lines: list[str] = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while line := await self.answer.content.readline():
                 if line == b"\n":
                     return dict(_field(one) for one in lines)

@@ -12,7 +12,7 @@ from server.realtime.event import Event
 from server.realtime.log import LogPage
 from server.transports.connections import AUTH_TOPIC, Connections, End, Revocations
 from server.transports.heartbeat import Heartbeat
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 
 def claims(session: str = "ses_1", account: str = "acc_1", seconds: float = 60) -> Claims:
@@ -52,7 +52,7 @@ async def test_an_expired_token_ends_its_connection_at_once() -> None:
     connections = Connections(10, 10)
     ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
     with connections.hold(claims(seconds=-5), ended.set_result):
-        assert await asyncio.wait_for(ended, 5) is End.EXPIRED
+        assert await asyncio.wait_for(ended, PATIENCE) is End.EXPIRED
 
 
 async def test_streams_are_never_ended_under_pressure() -> None:
@@ -84,11 +84,11 @@ async def test_revocations_continue_after_their_topic_was_lost(app: HeldApp) -> 
     with app.connections.hold(claims("ses_9"), ends.append):
         listeners = app.hub.listeners
         revocations.fail()
-        await wait_until(lambda: ends == [End.RESET], 5)
+        await wait_until(lambda: ends == [End.RESET])
         assert app.hub.listeners == listeners
         fails = False
         await app.append(json.dumps({"sessions": ["ses_9"]}), topic=AUTH_TOPIC)
-        await wait_until(lambda: End.REVOKED in ends, 5)
+        await wait_until(lambda: End.REVOKED in ends)
 
 
 async def test_revocations_are_followed_again_when_the_database_is_back(
@@ -113,8 +113,8 @@ async def test_revocations_are_followed_again_when_the_database_is_back(
     ends: list[End] = []
     with app.connections.hold(claims("ses_9"), ends.append):
         revocations.reset()
-        await wait_until(lambda: tried == 3, 5)
-        await wait_until(lambda: ends == [End.RESET], 5)
+        await wait_until(lambda: tried == 3)
+        await wait_until(lambda: ends == [End.RESET])
         revocations.write(Event(AUTH_TOPIC, 1, "session.revoked", "", '{"sessions":["ses_9"]}', ""))
         assert ends == [End.RESET, End.REVOKED]
 
@@ -148,7 +148,7 @@ async def test_a_heartbeat_calls_each_member_and_survives_a_broken_one() -> None
     members = [partial(beat, number) for number in range(25)]
     for number, member in enumerate(members):
         heartbeat.add(member, f"session {number}")
-    await wait_until(lambda: min(beats) >= 3, 5)
+    await wait_until(lambda: min(beats) >= 3)
     assert max(beats) - min(beats) <= 1
     for member in members:
         heartbeat.remove(member)

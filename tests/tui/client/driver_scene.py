@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from bisect import bisect
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,8 +18,9 @@ from tui.common.client.meter import Pattern, Wire
 from tui.common.client.monitored import Timeouts
 from tui.common.client.session import Session
 
-SLACK = 3.0
-"""Seconds by which a position may be older than the interval between two."""
+BEHIND = 7
+"""How many positions may be newer than the newest at hand. Counted, not timed: on a busy machine
+the driver is slower too."""
 
 
 @dataclass
@@ -62,11 +64,9 @@ class Scene:
         """Inside, a position every `interval` seconds."""
 
         async def drive() -> None:
-            due = time.monotonic()
             while True:
                 await self.move()
-                due += interval
-                await asyncio.sleep(max(0.0, due - time.monotonic()))
+                await asyncio.sleep(interval)
 
         driving = asyncio.create_task(drive())
         try:
@@ -86,7 +86,6 @@ class Watcher:
     seen: list[tuple[float, DriverLocation]] = field(default_factory=list)
     carriers: list[Pattern] = field(default_factory=list)
     """Each that carried, in turn."""
-    began_at: float = field(default_factory=time.monotonic)
 
     @property
     def seqs(self) -> list[int]:
@@ -111,14 +110,12 @@ class Watcher:
             lambda: self.stream.carrier is pattern, seconds, what=f"carried by {pattern}"
         )
 
-    def oldest(self, put_at: list[float]) -> float:
-        """The greatest age that the newest position at hand ever had, up to now, in seconds."""
+    def behind(self, put_at: list[float]) -> int:
+        """The most positions that were newer than the newest at hand, at any time up to now."""
         assert self.seen, "nothing was ever handed out"
-        moments = [at for at, _ in self.seen[1:]] + [time.monotonic()]
-        return max(
-            moment - put_at[location.seq - 1]
-            for moment, (_, location) in zip(moments, self.seen, strict=True)
-        )
+        moments = [at for at, _ in self.seen] + [time.monotonic()]
+        seqs = [0, *self.seqs]
+        return max(bisect(put_at, moment) - seq for moment, seq in zip(moments, seqs, strict=True))
 
     def in_order(self) -> bool:
         """Whether nothing came twice or late."""

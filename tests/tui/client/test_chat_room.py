@@ -18,7 +18,7 @@ from server.features.chat.schemas import ChatMessage
 from support.live_server import running_server, settings_for
 from support.rest import Rest
 from support.room import history, open_chat
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 from tui.common.client.chat_room import Room
 from tui.common.client.meter import Meter, Pattern, State, Wire
 from tui.common.client.outbox import Outbox
@@ -126,7 +126,7 @@ async def test_messages_arrive_once_and_in_order_while_every_connection_breaks(
     texts = [f"message {number}" for number in range(60)]
     for text in texts:
         room.send(text)
-    await wait_until(lambda: not room.outbox, 30, what="everything to have come back")
+    await wait_until(lambda: not room.outbox, what="everything to have come back")
     assert [kept["text"] for kept in far.kept] == texts
     await reader.has(*texts)
     assert len(far.texts()) > len(texts), "nothing was ever sent again"
@@ -287,7 +287,7 @@ async def test_these_close_codes_are_final(
 
     far.before_open = refuse
     with pytest.raises(ApiError) as refusal:
-        await asyncio.wait_for(reader.task, 10)
+        await asyncio.wait_for(reader.task, PATIENCE)
     assert refusal.value.status == code - 4000
     assert meter.state is State.DOWN
     assert len(far.afters) == 1
@@ -301,7 +301,7 @@ async def test_a_new_token_that_does_not_help_is_final(
 
     far.before_open = refuse
     with pytest.raises(ApiError) as refusal:
-        await asyncio.wait_for(reader.task, 10)
+        await asyncio.wait_for(reader.task, PATIENCE)
     assert refusal.value.status == 401
     assert (len(far.afters), faulty.refreshes) == (2, 1)
 
@@ -313,7 +313,7 @@ async def test_a_revoked_session_ends_the_room(
     faulty.revoke_all()
     await far.close(4401)
     with pytest.raises(SignedOut):
-        await asyncio.wait_for(reader.task, 10)
+        await asyncio.wait_for(reader.task, PATIENCE)
 
 
 @pytest.mark.parametrize(("code", "reason"), [(1001, "going-away"), (1013, "429")])
@@ -338,7 +338,7 @@ async def test_reset_is_raised_and_what_is_unsent_is_kept(
     far.before_open = reset
     room.send("still here")
     with pytest.raises(ResetStream):
-        await asyncio.wait_for(reader.task, 10)
+        await asyncio.wait_for(reader.task, PATIENCE)
     assert [one.text for one in room.outbox] == ["still here"]
 
 
@@ -355,7 +355,7 @@ async def test_a_silent_connection_is_noticed(
     backoff = Backoff(0.02, 0.1)
     async with Room(session, CHAT, meter, "c-0", silence=1, backoff=backoff) as room:
         far.keep("other-0", "after the silence")
-        frame = await asyncio.wait_for(anext(room), 10)
+        frame = await asyncio.wait_for(anext(room), PATIENCE)
     held.set()
     assert isinstance(frame, ChatMessage)
     assert len(far.afters) == 2
@@ -383,7 +383,7 @@ async def test_a_refusal_by_http_is_final(
 
     faulty.on("GET", f"/chats/{CHAT}/ws", forbid)
     with pytest.raises(ApiError) as refusal:
-        await asyncio.wait_for(reader.task, 10)
+        await asyncio.wait_for(reader.task, PATIENCE)
     assert refusal.value.status == 403
 
 

@@ -112,7 +112,7 @@ async def test_a_proxy_that_fails_is_waited_for(demo_server: LiveServer) -> None
         await wait_until(lambda: proxy.refused >= 1, what="a refusal")
         await wait_until(lambda: "502" in chat_session.meter.detail, what="the reason on the wire")
         proxy.passing()
-        await wait_until(lambda: not chat_session.outbox, 20, what="the message to be back")
+        await wait_until(lambda: not chat_session.outbox, what="the message to be back")
         assert [one.text for one in chat_session.conversation.messages] == ["are you there?"]
         job.cancel()
         with suppress(asyncio.CancelledError):
@@ -158,7 +158,6 @@ async def test_without_a_websocket_each_sides_view_is_what_is_kept(demo_server: 
         proxy.passing()
         await wait_until(
             lambda: not any(chat_session.outbox for chat_session in chat_sessions),
-            30,
             what="all are back",
         )
         kept = await history(customer, chat.id)

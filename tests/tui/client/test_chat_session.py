@@ -11,7 +11,7 @@ from faulty_room import CHAT, FaultyRoom
 from faulty_server import FaultyServer, problem
 
 from server.features.chat.schemas import Chat, ChatMessage
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 from tui.common.chat.session import ChatSession
 from tui.common.client.api import Api
 from tui.common.client.meter import State
@@ -205,7 +205,7 @@ async def test_somebody_elses_chat_is_over_at_once(
 
     faulty.on("GET", f"/chats/{CHAT}/messages", nowhere)
     chat_session = ChatSession(session, Api(session), Chat.model_validate(CHAT_NOW))
-    await asyncio.wait_for(chat_session.run(), 10)
+    await asyncio.wait_for(chat_session.run(), PATIENCE)
     assert chat_session.over
     assert chat_session.error
     assert chat_session.meter.state is State.DOWN

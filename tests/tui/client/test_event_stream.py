@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from faulty_server import FaultyServer, Handler, after, event, for_ever, open_stream, problem
 
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 from tui.common.client.meter import Meter, Pattern, State, Wire
 from tui.common.client.retry import Backoff
 from tui.common.client.session import ApiError, ResetStream, Session, SignedOut
@@ -45,7 +45,7 @@ def one_at_a_time(faulty: FaultyServer) -> Handler:
 async def take(stream: EventStream, count: int) -> list[int]:
     """The numbers of the next events."""
     numbers = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while len(numbers) < count:
             numbers.append(int((await anext(stream)).last_event_id.removeprefix("c-")))
     return numbers
@@ -61,7 +61,7 @@ async def test_events_come_with_their_cursor_and_are_metered(
         return response
 
     faulty.on("GET", PATH, serve)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         first = await anext(stream)
     assert first == ServerSentEvent("order.placed", '{"n": 1}', "c-1")
     assert stream.cursor == "c-1"
@@ -125,7 +125,7 @@ async def test_events_without_an_id_of_their_own_are_never_taken_for_repeats(
         return response
 
     faulty.on("GET", PATH, serve)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert [(await anext(stream)).data for _ in range(3)] == ['{"n": 1}', "a", "b"]
     assert stream.cursor == "c-1"
 
@@ -372,7 +372,7 @@ async def test_an_emptied_id_is_not_sent(faulty: FaultyServer, stream: EventStre
         return response
 
     faulty.on("GET", PATH, serve)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert [(await anext(stream)).last_event_id for _ in range(3)] == ["c-1", "", "c-2"]
     assert faulty.last_event_ids == ["c-0", None]
 
@@ -428,7 +428,7 @@ async def test_an_end_event_is_the_last(
         return response
 
     faulty.on("GET", PATH, serve)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert [event.type async for event in stream] == ["location", "end"]
     assert meter.state is State.IDLE
     await wait_until(lambda: faulty.open_now == 0)
@@ -552,7 +552,7 @@ async def test_closing_from_elsewhere_ends_the_reader(
     reading = asyncio.create_task(all_of_it())
     await wait_until(lambda: stream.cursor == "c-1")
     await stream.aclose()
-    assert await asyncio.wait_for(reading, 5) == ["c-1"]
+    assert await asyncio.wait_for(reading, PATIENCE) == ["c-1"]
     await wait_until(lambda: faulty.open_now == 0)
 
 
@@ -569,7 +569,7 @@ async def test_a_server_that_goes_and_returns(
         )
         assert meter.retry_at is not None
         await faulty.start()
-        assert await asyncio.wait_for(reading, 10) == [2]
+        assert await asyncio.wait_for(reading, PATIENCE) == [2]
     assert meter.reconnects == 1
 
 

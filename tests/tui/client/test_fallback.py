@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from faulty_server import FaultyServer, after, event, open_stream, problem
 
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 from tui.common.client import retry
 from tui.common.client.errors import ApiError, NoStream, ResetStream
 from tui.common.client.fallback import LogStream
@@ -97,7 +97,7 @@ class Log:
         if asked is None:
             return web.json_response({"events": [], "cursor": f"c-{self.head}"})
         known = int(asked[2:])
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while known >= self.head:
                 await self.grown.wait()
         last = min(self.head, known + PAGE)
@@ -205,11 +205,11 @@ async def test_reading_on_after_a_cancel_goes_on_from_there(log: Log, make: Make
     async with make() as stream:
         for way in ("passes", "refused", "passes"):
             log.turn(way)
-            one = await asyncio.wait_for(anext(stream), 5)
+            one = await asyncio.wait_for(anext(stream), PATIENCE)
             reading = asyncio.ensure_future(anext(stream))
             await asyncio.wait({reading}, timeout=0.3)
             log.grow(2)
-            last = await asyncio.wait_for(asyncio.shield(reading), 5)
+            last = await asyncio.wait_for(asyncio.shield(reading), PATIENCE)
             assert one.data != last.data
             reading = asyncio.ensure_future(_drain(stream))
             await asyncio.wait({reading}, timeout=0.3)
@@ -228,7 +228,7 @@ async def test_a_cursor_that_is_refused_is_a_reset(log: Log, make: Make) -> None
     log.way, log.reset = "refused", True
     async with make() as stream:
         with pytest.raises(ResetStream):
-            await asyncio.wait_for(anext(stream), 5)
+            await asyncio.wait_for(anext(stream), PATIENCE)
         assert stream.meter.state is State.CONNECTING
 
 
@@ -248,7 +248,7 @@ async def test_a_server_without_the_fallback_is_waited_for(log: Log, make: Make)
     log.turn("cut")
     log.turn("refused")
     with pytest.raises(ApiError) as refused:
-        await asyncio.wait_for(reading, 5)
+        await asyncio.wait_for(reading, PATIENCE)
     assert refused.value.status == 405
 
 
@@ -264,7 +264,7 @@ async def test_a_stream_without_more_events_ends_where_there_is_no_fallback(
     log.faulty.on("GET", STREAM, no_more)
     async with make() as stream:
         with pytest.raises(NoStream):
-            await asyncio.wait_for(anext(stream), 5)
+            await asyncio.wait_for(anext(stream), PATIENCE)
 
 
 async def test_what_comes_late_has_to_be_heard_once_more(log: Log, make: Make) -> None:
@@ -283,9 +283,9 @@ async def test_what_comes_late_has_to_be_heard_once_more(log: Log, make: Make) -
     log.head = 1
     reading = asyncio.create_task(read(stream, seen))
     await wait_until(lambda: seen == [1])
-    await wait_until(lambda: stream.carrier is Pattern.LONG_POLL, 3)
+    await wait_until(lambda: stream.carrier is Pattern.LONG_POLL)
     log.grow()
-    await wait_until(lambda: seen == [1, 2], 3)
+    await wait_until(lambda: seen == [1, 2])
     assert log.afters[0] == "c-1"
     reading.cancel()
     await asyncio.wait({reading})
@@ -316,7 +316,7 @@ async def test_a_far_server_has_four_round_trips(log: Log, make: Make, session: 
     began = asyncio.get_running_loop().time()
     reading = asyncio.create_task(read(stream, seen))
     await wait_until(lambda: stream.carrier is Pattern.LONG_POLL)
-    assert 1.0 <= asyncio.get_running_loop().time() - began < 4
-    assert stream.meter.detail == "no stream: nothing came for 1 s"
+    assert 0.95 < asyncio.get_running_loop().time() - began < PATIENCE
+    assert stream.meter.detail.startswith("no stream: nothing came for ")
     reading.cancel()
     await asyncio.wait({reading})

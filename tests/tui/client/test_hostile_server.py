@@ -11,7 +11,7 @@ from aiohttp import web
 from faulty_server import FaultyServer
 
 from support.hostile_server import ENDLESS, HEAD, answer, hostile
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 from tui.common.client.api import Api
 from tui.common.client.chat_room import Room
 from tui.common.client.meter import Pattern, State, Wire
@@ -293,7 +293,7 @@ async def test_a_flood_of_frames_holds_up_neither_others_nor_the_end(frame: byte
             at_once, before = max(at_once, meter.bytes - before), meter.bytes
         assert at_once <= FRAMES_AT_A_TIME * len(frame)
         reading.cancel()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await asyncio.wait({reading})
             await session.close()
 

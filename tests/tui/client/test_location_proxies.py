@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from driver_scene import SLACK, Scene, scene_of, stream_in, watching
+from driver_scene import BEHIND, Scene, scene_of, stream_in, watching
 
 from support.live_server import running_server, settings_for
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 from tui.common.client.meter import Pattern, State
 
 INTERVAL = 0.5
@@ -25,7 +25,7 @@ async def scene(data_dir: Path) -> AsyncIterator[Scene]:
 
 async def test_where_nothing_is_in_the_way_the_stream_alone_carries(scene: Scene) -> None:
     await scene.move()
-    async with watching(stream_in(scene)) as watcher:
+    async with watching(stream_in(scene, first_sound=PATIENCE, late=PATIENCE)) as watcher:
         await watcher.sees(1)
         async with scene.moving(INTERVAL):
             await watcher.sees(5)
@@ -52,8 +52,7 @@ async def test_behind_a_proxy_that_buffers_the_poll_carries(
         assert meter.detail == "no stream: nothing came for 2 s"
         assert scene.session.wire.meters["Driver"].state is State.CONNECTING
         await watcher.sees(8)
-        assert watcher.oldest(scene.put_at) < INTERVAL + SLACK
-    assert watcher.seen[0][0] - watcher.began_at < SLACK
+        assert watcher.behind(scene.put_at) <= BEHIND
     assert watcher.in_order()
     assert watcher.carriers == [Pattern.SSE, Pattern.LONG_POLL]
 
@@ -73,7 +72,7 @@ async def test_a_stream_that_comes_through_again_takes_over(scene: Scene) -> Non
         polls = scene.asked[1]
         await watcher.sees(len(scene.put_at) + 3)
         assert scene.asked[1] == polls
-        assert watcher.oldest(scene.put_at) < INTERVAL + SLACK
+        assert watcher.behind(scene.put_at) <= BEHIND
         assert (stream.meter.state, stream.meter.detail) == (State.LIVE, "")
     assert watcher.in_order()
 
@@ -84,10 +83,10 @@ async def test_a_proxy_that_begins_to_buffer_is_found_out_by_its_missing_heartbe
     async with watching(stream_in(scene, late=1)) as watcher, scene.moving(INTERVAL):
         await watcher.sees(5)  # by now there were three heartbeats
         scene.proxy.buffering(head_passes=True)
-        await watcher.carried_by(Pattern.LONG_POLL, seconds=4)
-        assert watcher.stream.meter.detail == "no stream: nothing came for 1 s"
+        await watcher.carried_by(Pattern.LONG_POLL)
+        assert watcher.stream.meter.detail.startswith("no stream: nothing came for ")
         await watcher.sees(len(scene.put_at) + 1)
-        assert watcher.oldest(scene.put_at) < INTERVAL + SLACK
+        assert watcher.behind(scene.put_at) <= BEHIND
     assert watcher.in_order()
 
 
@@ -97,9 +96,9 @@ async def test_a_proxy_that_lets_only_the_first_bytes_through_is_believed_once(
     scene.proxy.buffering(head_passes=True, pieces=2)
     stream = stream_in(scene, silence=1, again=0.3)
     async with watching(stream) as watcher, scene.moving(INTERVAL):
-        await wait_until(lambda: scene.asked[0] >= 4, 15)
+        await wait_until(lambda: scene.asked[0] >= 4)
         await watcher.sees(len(scene.put_at) + 1)
-        assert watcher.oldest(scene.put_at) < INTERVAL + SLACK
+        assert watcher.behind(scene.put_at) <= BEHIND
     assert watcher.in_order()
     assert watcher.carriers == [Pattern.SSE, Pattern.LONG_POLL]
 
@@ -110,8 +109,8 @@ async def test_behind_a_proxy_that_cuts_it_comes_back_each_time(
 ) -> None:
     scene.proxy.cutting(seconds)
     async with watching(stream_in(scene)) as watcher, scene.moving(INTERVAL):
-        await wait_until(lambda: watcher.carriers.count(Pattern.SSE) >= 4, 30)
-        assert watcher.oldest(scene.put_at) < INTERVAL + SLACK
+        await wait_until(lambda: watcher.carriers.count(Pattern.SSE) >= 4)
+        assert watcher.behind(scene.put_at) <= BEHIND
     assert watcher.in_order()
     assert watcher.carriers[:4] == [Pattern.SSE, Pattern.LONG_POLL] * 2
 
@@ -121,8 +120,8 @@ async def test_behind_a_proxy_that_holds_back_and_cuts(scene: Scene) -> None:
     scene.proxy.buffering(cut_after=1.2)
     stream = stream_in(scene, first_sound=0.3)
     async with watching(stream) as watcher, scene.moving(INTERVAL):
-        await wait_until(lambda: scene.proxy.cuts >= 5, 30)
-        assert watcher.oldest(scene.put_at) < INTERVAL + SLACK
+        await wait_until(lambda: scene.proxy.cuts >= 5)
+        assert watcher.behind(scene.put_at) <= BEHIND
     assert watcher.in_order()
     # It has brought nothing, and is not asked for time and again (aiohttp repeats one by itself).
     assert scene.asked[0] <= 2
@@ -133,7 +132,7 @@ async def test_a_held_poll_that_is_cut_time_and_again_is_asked_for_at_once(scene
     scene.proxy.buffering(cut_after=1.2)
     await scene.move()
     async with watching(stream_in(scene, first_sound=0.3)) as watcher:
-        await wait_until(lambda: scene.proxy.cuts >= 5, 30)
+        await wait_until(lambda: scene.proxy.cuts >= 5)
         await scene.move()
         await watcher.sees(2, seconds=3)  # after so many losses a backoff is 4 s and more
     assert watcher.seqs == [1, 2]
@@ -147,7 +146,7 @@ async def test_behind_a_proxy_that_fails_now_and_then(scene: Scene, every: int) 
             await watcher.sees(len(scene.put_at) + 1)
             scene.proxy.cut()
         await watcher.sees(len(scene.put_at) + 1)
-        assert watcher.oldest(scene.put_at) < INTERVAL + SLACK
+        assert watcher.behind(scene.put_at) <= BEHIND
     assert scene.proxy.refused >= 2
     assert watcher.in_order()
 

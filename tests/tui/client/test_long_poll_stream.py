@@ -9,7 +9,7 @@ from aiohttp import web
 from faulty_server import FaultyServer, for_ever, problem
 
 from server.features.orders.schemas import STEPS, OrderStatus
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 from tui.common.client import retry
 from tui.common.client.long_polling import EventPoll, OrdersPoll, StatusPoll
 from tui.common.client.meter import Meter, Pattern, State, Wire
@@ -72,7 +72,7 @@ async def poll(session: Session, meter: Meter) -> AsyncIterator[StatusPoll]:
 
 
 async def statuses(poll: StatusPoll) -> list[OrderStatus]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         return [news.status async for news in poll]
 
 
@@ -127,7 +127,7 @@ async def test_being_let_go_early_is_not_a_loss(
     order: Order, poll: StatusPoll, meter: Meter
 ) -> None:
     order.faults = [web.Response(status=204, headers={"Retry-After": "1"})]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         reading = asyncio.create_task(statuses(poll))
         await wait_until(lambda: "busy" in meter.detail)
         assert len(order.asked) == 1
@@ -181,7 +181,7 @@ async def test_faults_are_survived(order: Order, poll: StatusPoll, meter: Meter)
         web.json_response({"order_id": "o-1"}),
         problem(503),
     ]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert (await anext(poll)).status is OrderStatus.PLACED
     assert len(order.asked) == 5
     assert meter.detail == ""

@@ -6,6 +6,7 @@ import pytest
 from aiohttp import web
 from faulty_server import FaultyServer, after, event, open_stream
 
+from support.waiting import PATIENCE
 from tui.common.client.meter import Pattern, Wire
 from tui.common.client.request import RequestContext
 from tui.common.client.retry import Backoff
@@ -55,7 +56,7 @@ async def taken(session: Session, wire: Wire, *, cut_at: int = 0) -> list[int]:
     numbers: list[int] = []
     meter = wire.meter("kitchen", Pattern.SSE)
     async with (
-        asyncio.timeout(30),
+        asyncio.timeout(PATIENCE),
         EventStream(session, PATH, meter, "c-0", backoff=Backoff(0.02, 0.1)) as stream,
     ):
         while len(numbers) < TOTAL:

@@ -96,7 +96,7 @@ class Feed:
                 self.made[await self.change(number)] = at
                 await asyncio.sleep(INTERVAL)
             names = list(self.made)
-            await wait_until(lambda: self.seen[-1:] and self.seen[-1][0] == names[-1], 10)
+            await wait_until(lambda: self.seen[-1:] and self.seen[-1][0] == names[-1])
             self.why = self.stream.meter.detail
             seen = [name for name, _ in self.seen]
             newest_only = isinstance(self.stream, LocationStream)

@@ -233,7 +233,7 @@ async def test_read_while_the_server_is_away_reaches_it_later(
         await sees(app, "◌ saving")
         assert panel.store.unread == []
         async with served_again(demo_server):
-            await wait_until(lambda: panel.store.sending == 0, 15, what="the server knows")
+            await wait_until(lambda: panel.store.sending == 0, what="the server knows")
             assert await acknowledged(kitchen, made) == 1
 
 
@@ -263,7 +263,7 @@ async def test_what_expires_goes_by_itself(
     await announce(kitchen.rest, title="Flash sale", expires_at=soon)
     async with customer_window(demo_server.url, tmp_path) as (app, _):
         await live(app)
-        await wait_until(lambda: len(panel_of(app).store) == 0, 8, what="gone")
+        await wait_until(lambda: len(panel_of(app).store) == 0, what="gone")
         await sees(app, "No announcements.")
 
 

@@ -103,7 +103,7 @@ async def test_where_the_model_is_missing_the_failure_is_told(
 ) -> None:
     nowhere = {"U2NET_HOME": str(tmp_path / "no-model"), "TIFFIN_PHOTO_LEASE_SECONDS": "1"}
     server = start_server(demo=True, env=nowhere, wait=False)
-    await wait_until(lambda: not port_is_free(server.port), 30, what="it listens, if not ready")
+    await wait_until(lambda: not port_is_free(server.port), what="it listens, if not ready")
     async with photo_window(server.url, tmp_path) as (app, pilot):
         await send(app, pilot, picture(tmp_path))
         await sees(app, "✕ background", "model is missing or broken", "send the photo", seconds=60)
@@ -139,7 +139,7 @@ async def test_going_to_and_fro_between_pending_photos_polls_no_faster(
         meter, began = panel_of(app).meter, time.monotonic()
         before = meter.requests
         await pilot.press("down", "up", "down", "up", "down")
-        await wait_until(lambda: meter.requests >= before + 4, 30, what="a few polls")
+        await wait_until(lambda: meter.requests >= before + 4, what="a few polls")
         assert meter.requests - before <= 2 + (time.monotonic() - began) / INTERVAL_SECONDS
 
 
@@ -206,13 +206,13 @@ async def test_it_waits_for_a_server_that_is_away_and_can_be_given_up(
         proxy.failing(1)
         await send(app, pilot, picture(tmp_path))
         job = desk_of(app).jobs[0]
-        await wait_until(lambda: job.state is JobState.WAITING, 20, what="it waits")
+        await wait_until(lambda: job.state is JobState.WAITING, what="it waits")
         await sees(app, "retrying ", "502")
         await pilot.press("delete", "right", "enter")
         await sees(app, "No photo yet")
         await send(app, pilot, picture(tmp_path, "other.png"))
         again = desk_of(app).jobs[0]
-        await wait_until(lambda: again.state is JobState.WAITING, 20, what="this one waits too")
+        await wait_until(lambda: again.state is JobState.WAITING, what="this one waits too")
         proxy.passing()
         await sees(app, "next in the queue", seconds=20)
         assert len(await uploads_at(queue_only)) == 1
@@ -250,10 +250,10 @@ async def test_what_the_server_refuses_stays_with_its_reason(
         path = picture(tmp_path)
         await send(app, pilot, path)
         job = desk_of(app).jobs[0]
-        await wait_until(lambda: job.state is JobState.WAITING, 20, what="it waits")
+        await wait_until(lambda: job.state is JobState.WAITING, what="it waits")
         path.write_bytes(b"%PDF-1.7")
         proxy.passing()
-        await wait_until(lambda: job.state is JobState.REFUSED, 20, what="refused")
+        await wait_until(lambda: job.state is JobState.REFUSED, what="refused")
         await sees(app, "✕ upload", "a PDF", "refused")
         await pilot.press("delete")
         await sees(app, "No photo yet")
@@ -266,11 +266,11 @@ async def test_a_cut_poll_comes_back(queue_only: LiveServer, tmp_path: Path) -> 
         await send(app, pilot, picture(tmp_path))
         await sees(app, "next in the queue")
         meter = panel_of(app).meter
-        await wait_until(lambda: meter.requests >= 1, 20, what="a poll")
+        await wait_until(lambda: meter.requests >= 1, what="a poll")
         await pilot.press("X")
         await sees(app, "X restores it")
         await pilot.press("X")
-        await wait_until(lambda: meter.reconnects == 1, 20, what="back again")
+        await wait_until(lambda: meter.reconnects == 1, what="back again")
         assert in_view(app).status is UploadStatus.QUEUED
 
 

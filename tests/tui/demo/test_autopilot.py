@@ -13,7 +13,7 @@ from support.live_server import LiveServer, running_server, settings_for
 from support.rest import Rest
 from support.server_process import StartServer
 from support.town import PASSWORD, Place, open_restaurant
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 from tui.demo.autopilot.__main__ import Autopilot, main, read_accounts
 
 ACROSS_THE_STREET = {"text": "3 Mill Lane", "lat": 48.8601, "lng": 2.36}
@@ -62,7 +62,7 @@ async def has_come_to(guest: Rest, order_id: str, status: str) -> None:
         order = (await guest.get(f"/orders/{order_id}")).must(200).json
         return STEPS.index(order["status"]) >= STEPS.index(status)
 
-    await wait_until(there, 15, what=f"order {order_id} has come to {status}")
+    await wait_until(there, what=f"order {order_id} has come to {status}")
 
 
 async def step(person: Rest, order_id: str, status: str, **more: Any) -> dict[str, Any]:
@@ -195,7 +195,7 @@ async def test_a_wrong_password_ends_it_but_an_unreachable_server_does_not(
     async with running_server(settings_for(data_dir)) as server:
         stranger = Credentials(email="no@example.com", password="wrong password")
         pilot = Autopilot(server.url, stranger, set())
-        await asyncio.wait_for(pilot.run(), timeout=10)
+        await asyncio.wait_for(pilot.run(), timeout=PATIENCE)
         await pilot.close()
         assert "no@example.com" in caplog.text
     pilot = Autopilot(server.url, stranger, set())
@@ -211,7 +211,7 @@ async def test_a_customers_account_is_refused(
 ) -> None:
     customer = Credentials(email="ada@example.com", password="correct horse")
     pilot = Autopilot(live_server.url, customer, set())
-    await asyncio.wait_for(pilot.run(), timeout=10)
+    await asyncio.wait_for(pilot.run(), timeout=PATIENCE)
     await pilot.close()
     assert "not an employee" in caplog.text
 

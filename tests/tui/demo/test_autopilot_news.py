@@ -69,7 +69,7 @@ async def test_of_several_autopilots_one_announces(live_server: LiveServer, rest
         return len(seen) >= 4
 
     try:
-        await wait_until(several, 20, what="four announcements")
+        await wait_until(several, what="four announcements")
     finally:
         driver_bots.cancel()
         with suppress(asyncio.CancelledError):

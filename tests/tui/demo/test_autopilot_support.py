@@ -84,7 +84,7 @@ def said(chat_session: ChatSession) -> list[tuple[str, str]]:
 
 async def heard(chat_session: ChatSession, count: int) -> None:
     await wait_until(
-        lambda: len(said(chat_session)) >= count, 20, what=f"{count} messages: {said(chat_session)}"
+        lambda: len(said(chat_session)) >= count, what=f"{count} messages: {said(chat_session)}"
     )
 
 

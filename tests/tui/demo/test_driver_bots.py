@@ -84,7 +84,7 @@ async def at_status(guest: Rest, order_id: str, status: str) -> dict[str, Any]:
         order: dict[str, Any] = (await guest.get(f"/orders/{order_id}")).must(200).json
         return order if order["status"] == status else None
 
-    order = await wait_until(reached, 20, what=f"order {order_id} is {status}")
+    order = await wait_until(reached, what=f"order {order_id} is {status}")
     assert order is not None
     return order
 
@@ -95,7 +95,7 @@ async def person_does(person: Rest, order_id: str, status: str, **more: Any) -> 
 
 async def on_the_road(front: Front, metres: float = 0) -> None:
     """Wait until a position that far from the restaurant was taken."""
-    await wait_until(lambda: front.taken and from_base(front.taken[-1]) > metres, 20)
+    await wait_until(lambda: front.taken and from_base(front.taken[-1]) > metres)
 
 
 def from_base(one: Sent) -> float:
@@ -119,7 +119,6 @@ async def test_an_order_is_driven_to_the_door_and_the_driver_returns(
                 [pilot.driver_bots.delivery(order) for order in pilot.orders.values()]
                 == [on_the_way]
             ),
-            20,
             every=0.005,
             what="its driver is on the road",
         )

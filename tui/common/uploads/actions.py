@@ -1,4 +1,4 @@
-"""What is done to a photo after a question: chosen, saved, deleted."""
+"""Choosing, saving and deleting a photo, each with its dialog."""
 
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -23,24 +23,24 @@ class PhotosInView(Protocol):
         """The photo in view."""
 
     def about(self, row: Row) -> str:
-        """What a photo is for, as shown."""
+        """The purpose of a photo, in words."""
 
     def file_name(self, row: Row) -> str:
-        """The name of its file, or what it is for."""
+        """The name of its file, or its purpose."""
 
-    def run_told(self, group: str, work: Coroutine[object, object, None]) -> None:
+    def run_with_toast(self, group: str, work: Coroutine[object, object, None]) -> None:
         """Run a worker that shows its error as a toast."""
 
 
 class PhotoActions:
-    """The dialogs of the photo panel, and what follows from their answers."""
+    """Opens the dialogs of the photo panel and acts on their answers."""
 
     def __init__(self, panel: Panel, photos: PhotosInView, manager: UploadManager) -> None:
         self._panel = panel
         self._photos = photos
         self._manager = manager
         self._folder: Path | None = None
-        """Where the last picture was."""
+        """The folder of the last picture."""
 
     def choose(
         self, new: NewUpload, title: str, about: str, then: Callable[[], None] | None
@@ -59,7 +59,7 @@ class PhotoActions:
         self._panel.app.push_screen(PickScreen(title, self._folder), chosen)
 
     def save(self) -> None:
-        """Write the picture in view to a file: what came out, else what went in."""
+        """Write the picture in view to a file: the result, else the original."""
         panel, row = self._panel, self._photos.row
         if isinstance(row, UploadJob) or row is None:
             panel.notify("There is no picture to save yet.", title=panel.TITLE)
@@ -88,7 +88,7 @@ class PhotoActions:
                     danger=True,
                 ),
                 lambda sure: (
-                    self._photos.run_told("photo-delete", self._manager.delete(row))
+                    self._photos.run_with_toast("photo-delete", self._manager.delete(row))
                     if sure
                     else None
                 ),

@@ -1,4 +1,4 @@
-"""A picture in memory: decoded within limits, and no larger than a terminal can show."""
+"""Decodes a picture within limits, no larger than a terminal can show."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 LONGEST = 640
-"""Pixels of the longer side: two a column are drawn."""
+"""Pixels of the longer side. A column shows two."""
 FORMATS = ("JPEG", "PNG", "WEBP")
-"""Nothing else is even tried: Pillow knows formats that start other programs."""
+"""No other format is tried: for some, Pillow starts other programs."""
 FAINT = 40
-"""Of 255: what is less opaque is a haze."""
+"""The opacity, of 255, up to which a pixel counts as transparent."""
 _ORIENTATION = 0x0112
 _TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
 """By EXIF's orientation, one of Pillow's `Transpose`."""
@@ -29,12 +29,12 @@ _WITH_ALPHA = ("LA", "PA", "RGBA", "La", "RGBa")
 
 
 class NotDrawable(Exception):
-    """What was given is no picture, or one that is not decoded here; in words."""
+    """The content is no picture, or none that is decoded here; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bitmap:
-    """RGB or RGBA, upright. `width` and `height` are the file's in pixels, `size` in bytes."""
+    """An upright RGB or RGBA picture; `width`, `height` (pixels), `size` (bytes) are its file's."""
 
     image: Image
     width: int
@@ -45,7 +45,7 @@ class Bitmap:
 def decode(content: bytes, longest: int = LONGEST, *, trim: bool = False) -> Bitmap:
     """The picture in `content`, shrunk to `longest` pixels. Takes a while: call it in a thread.
 
-    With `trim` what is transparent all around is cut off.
+    With `trim`, transparent margins are cut off.
     Pixels are counted from the header before anything is decoded. Raises NotDrawable.
     """
     from PIL import Image, UnidentifiedImageError
@@ -63,7 +63,7 @@ def decode(content: bytes, longest: int = LONGEST, *, trim: bool = False) -> Bit
         raise NotDrawable(_TOO_LARGE) from None
     except UnidentifiedImageError:
         raise NotDrawable("This is not a JPEG, PNG or WebP.") from None
-    except Exception as error:  # whatever a decoder may say about a file that is none
+    except Exception as error:  # decoders raise anything for a broken file
         raise NotDrawable("The picture is damaged or incomplete.") from error
     if trim and (box := _opaque(picture)) is not None:
         picture = picture.crop(box)
@@ -90,8 +90,8 @@ def _read(content: bytes, longest: int) -> tuple[Image, tuple[int, int], int]:
 
 @contextlib.contextmanager
 def _lenient(content: bytes) -> Iterator[bytes]:
-    """The content as the server reads it too, which judges what is sent: a JPEG without its last
-    bytes, and a PNG with something large or broken beside its pixels. Not half a picture."""
+    """The content, read as leniently as the server reads it: a JPEG without its last bytes, or a
+    PNG with large or broken chunks beside its pixels, but not half a picture."""
     from PIL import ImageFile
 
     ImageFile.LOAD_TRUNCATED_IMAGES = b"IEND" in content[-12:]
@@ -102,7 +102,7 @@ def _lenient(content: bytes) -> Iterator[bytes]:
 
 
 def webp_size(head: bytes) -> tuple[int, int]:
-    """The pixels that the first 30 bytes of a WebP tell of; (0, 0) where it is none."""
+    """The size in pixels from the first 30 bytes of a WebP; (0, 0) for other formats."""
     if len(head) < 30 or head[:4] != b"RIFF" or head[8:12] != b"WEBP":
         return 0, 0
     if head[12:16] == b"VP8X":
@@ -121,20 +121,20 @@ def _check(size: tuple[int, int]) -> None:
 
 
 def _opaque(picture: Image) -> tuple[int, int, int, int] | None:
-    """Where there is something to be seen."""
+    """The box of the pixels that are not transparent."""
     if picture.mode != "RGBA":
         return None
     return picture.getchannel("A").point(lambda value: 255 if value > FAINT else 0).getbbox()
 
 
 def _orientation(picture: Image) -> int:
-    with contextlib.suppress(Exception):  # EXIF is as hostile as anything, and may be left out
+    with contextlib.suppress(Exception):  # broken EXIF is ignored
         return int(picture.getexif().get(_ORIENTATION, 1))
     return 1
 
 
 def _eight_bits(picture: Image) -> Image:
-    """RGB, or RGBA where there is transparency."""
+    """The picture in RGB, or in RGBA if it has transparency."""
     if picture.mode in _DEEP:
         deep = picture.convert("I").point(lambda value: value * (1 / 257))
         return deep.convert("L").convert("RGB")

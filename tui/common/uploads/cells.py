@@ -1,4 +1,4 @@
-"""A picture as cells: quadrant blocks, each in the two colours that tell its quarters apart."""
+"""Draws a picture in terminal cells: quadrant blocks with two colours each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ QUADRANTS = " ▘▝▀▖▌▞▛▗▚▐▜▄▙▟█"
 
 Rgb = tuple[int, int, int]
 Paper = tuple[Rgb, Rgb]
-"""What is seen through a picture: a chequered ground of these two; plain where they are one."""
+"""The two colours of the chequered background behind transparent pixels; plain if equal."""
 Cell = tuple[str, Style]
 
 
@@ -32,7 +32,7 @@ class Cells:
 
 
 def fit(wide: int, high: int, columns: int, rows: int) -> tuple[int, int]:
-    """The columns and rows that a picture of those pixels takes, whole, in so many cells.
+    """The columns and rows of a whole picture of `wide` by `high` pixels within so many cells.
 
     A cell is twice as high as it is wide. (0, 0) where there is no room.
     """
@@ -60,7 +60,7 @@ def draw(bitmap: Bitmap, columns: int, rows: int, paper: Paper) -> Cells:
 
 
 def _cell(top: bytes, bottom: bytes, styles: dict[bytes, Style]) -> Cell:
-    """Quarters lighter than their mean get one colour, the others another."""
+    """Quarters lighter than the mean get one colour, the others another."""
     r0, g0, b0, r1, g1, b1 = top
     r2, g2, b2, r3, g3, b3 = bottom
     lights = (
@@ -96,7 +96,7 @@ def _colour(rgb: Rgb) -> Color:
 
 
 def _flat(picture: Image, wide: int, high: int, paper: Paper) -> Image:
-    """RGB of that size, on paper where the picture is transparent."""
+    """The picture in RGB and that size, on `paper` where it is transparent."""
     from PIL import Image
 
     # Dots that are larger than pixels stay sharp; else each is made of all the pixels it covers.

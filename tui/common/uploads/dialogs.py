@@ -1,4 +1,4 @@
-"""Choosing a picture: by its path, typed or pasted, or from the folders below."""
+"""Dialogs that choose a picture file and save one, by a path or from a list of folders."""
 
 import asyncio
 import os
@@ -26,23 +26,23 @@ from tui.common.widgets.status_line import StatusLine
 
 
 class PictureTree(DirectoryTree):
-    """Folders and what looks like pictures; what begins with a dot is left out."""
+    """Folders and picture files, without hidden ones."""
 
     ICON_NODE = "▸ "
     ICON_NODE_EXPANDED = "▾ "
     ICON_FILE = "  "
 
     def process_label(self, label: TextType) -> Text:
-        """A name as text in one line: it may hold anything but a slash."""
+        """A name without control characters: a file's name may hold anything but a slash."""
         return Text(plain(label)) if isinstance(label, str) else label
 
     def filter_paths(self, paths: Iterable[Path]) -> Iterable[Path]:
-        """Only those."""
+        """Leave out hidden files and what is no picture."""
         return [path for path in paths if not path.name.startswith(".") and _is_offered(path)]
 
 
 class PickScreen(Dialog[LocalPicture]):
-    """Answers with a picture that the server would take; None when closed."""
+    """Answers with a picture that the server would accept; None when closed."""
 
     DEFAULT_CSS = """
     PickScreen {
@@ -62,14 +62,14 @@ class PickScreen(Dialog[LocalPicture]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("f5", "reload", show=False)]
 
     def __init__(self, title: str, folder: Path | None = None) -> None:
-        """`title` says what the picture is for, `folder` where to look first."""
+        """`title` says what the picture is for; `folder` is opened first."""
         super().__init__()
         self._folder = folder
         self._heading = plain(title)
-        self._looking = False
+        self._checking = False
 
     def body(self) -> ComposeResult:
-        """The path, the folders, a line for what is wrong."""
+        """A field for the path, the folders, and a line for errors."""
         with Vertical(classes="box") as box:
             box.border_title = Content(self._heading)
             box.border_subtitle = "tab completes · enter chooses it · esc closes"
@@ -81,7 +81,7 @@ class PickScreen(Dialog[LocalPicture]):
             yield StatusLine()
 
     def action_reload(self) -> None:
-        """Look at the folder again."""
+        """Read the folder again."""
         self.query_one(PictureTree).reload()
 
     @on(Input.Changed)
@@ -108,8 +108,8 @@ class PickScreen(Dialog[LocalPicture]):
         self._take(event.path)
 
     def _take(self, path: Path | None) -> None:
-        if not self._looking:
-            self._looking = True
+        if not self._checking:
+            self._checking = True
             self.show_status("Checking the picture…", "info")
             self.run_worker(self._look(path), group="pick", exit_on_error=False)
 
@@ -122,11 +122,11 @@ class PickScreen(Dialog[LocalPicture]):
             if self.is_attached:
                 self.dismiss(local_picture)
         finally:
-            self._looking = False
+            self._checking = False
 
 
 def _first_folder(wanted: Path | None) -> Path:
-    """The one that is wanted; else where pictures usually are."""
+    """The wanted folder if there is one; else where pictures usually are."""
     for folder in (wanted, home() / "Pictures", home()):
         if folder is not None and _is_folder(folder):
             return folder
@@ -134,7 +134,7 @@ def _first_folder(wanted: Path | None) -> Path:
 
 
 def _is_folder(path: Path) -> bool:
-    return os.path.isdir(path)  # unlike Path.is_dir, False also where one may not look
+    return os.path.isdir(path)  # unlike Path.is_dir, also False without permission
 
 
 def _is_offered(path: Path) -> bool:
@@ -142,20 +142,20 @@ def _is_offered(path: Path) -> bool:
 
 
 class SaveScreen(Dialog[Path]):
-    """Fetches the picture and writes it; answers with where it is, None when closed."""
+    """Fetches the picture and writes it; answers with the path, None when closed."""
 
     AUTO_FOCUS = "#path"
     SCOPED_CSS: ClassVar[bool] = True
 
     def __init__(self, fetch: Callable[[], Awaitable[bytes]], name: str) -> None:
-        """`fetch` gives the file's content, `name` is what it is called unless told otherwise."""
+        """`fetch` returns the file's content; `name` is the suggested name."""
         super().__init__()
         self._fetch = fetch
         self._file_name = name
         self._busy = False
 
     def body(self) -> ComposeResult:
-        """The path, and a line for what is wrong."""
+        """A field for the path, and a line for errors."""
         with Vertical(classes="box") as box:
             box.border_title = "Save the picture"
             box.border_subtitle = "tab completes · enter saves · esc closes"
@@ -170,7 +170,7 @@ class SaveScreen(Dialog[Path]):
         if path is None:
             self.show_status("Enter where to save it.")
             return
-        # Where one may not look there is nothing to be seen, and writing fails in words.
+        # Without permission to look, nothing seems to be there, and writing fails with a message.
         if os.path.isdir(path):
             path /= self._file_name
         if os.path.lexists(path):
@@ -207,7 +207,7 @@ class SaveScreen(Dialog[Path]):
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all."""
+    """Write the whole file or nothing."""
     draft = path.with_name(f".{secrets.token_hex(8)}.part")  # the name itself may be the longest
     try:
         with draft.open("xb") as file:
@@ -217,12 +217,12 @@ def _write(path: Path, content: bytes) -> None:
         draft.unlink(missing_ok=True)
 
 
-LOOKED_AT = 2000
-"""Entries of a folder; what is beyond is not suggested."""
+MOST_ENTRIES = 2000
+"""Entries of a folder that are read for a suggestion."""
 
 
 class PathField(Input):
-    """Tab and → take the suggestion; without one, tab goes on."""
+    """A field for a path. Tab and → accept the suggestion; without one, tab moves the focus."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("tab", "complete", show=False)]
     TAKES_RAW = True
@@ -233,14 +233,13 @@ class PathField(Input):
 
     @property
     def path(self) -> Path | None:
-        """The path that is meant; None where nothing is typed."""
+        """The path in the field; None where it is empty."""
         if self._shown is not None and self.value == self._shown[0]:
             return self._shown[1]
         return path_of(self.value)
 
     def show(self, path: Path) -> None:
-        """Have this path in the field. What is seen of it may differ: a file's name may hold what
-        steers a terminal, and still has to be found."""
+        """Put this path into the field. Control characters are not shown, but `path` keeps them."""
         self.value = plain(str(path))
         self._shown = (self.value, path)
         self.cursor_position = len(self.value)
@@ -256,7 +255,7 @@ class PathField(Input):
             event.text = in_one_line(text)
 
     def action_complete(self) -> None:
-        """Take the suggestion, or go on."""
+        """Accept the suggestion, or move the focus."""
         if self._suggestion and self.cursor_position >= len(self.value):
             self.action_cursor_right()
         else:
@@ -264,18 +263,18 @@ class PathField(Input):
 
 
 class PathSuggester(Suggester):
-    """Folders and pictures."""
+    """Suggests folders and pictures."""
 
     def __init__(self) -> None:
         super().__init__(use_cache=False, case_sensitive=True)
 
     async def get_suggestion(self, value: str) -> str | None:
-        """The first entry of the folder that begins like that."""
+        """The path with the first entry of its folder that begins like that."""
         return await asyncio.to_thread(complete, value)
 
 
 def complete(typed: str) -> str | None:
-    """What is typed, with the rest of the first name that fits; folders end with a slash."""
+    """The typed text, completed by the first name that fits; a folder ends with a slash."""
     folder, _, start = typed.rpartition("/")
     if not typed or (not folder and "/" not in typed and typed.startswith("~")):
         return None
@@ -284,7 +283,7 @@ def complete(typed: str) -> str | None:
         found: list[str] = []
         with os.scandir(where) as entries:
             for number, entry in enumerate(entries):
-                if number >= LOOKED_AT:
+                if number >= MOST_ENTRIES:
                     break
                 name = entry.name
                 if not name.startswith(start) or (name.startswith(".") and not start):

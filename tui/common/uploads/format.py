@@ -1,4 +1,4 @@
-"""What the panel says of a photo: the steps, the sizes, a row of the list, the summary."""
+"""The texts of the photo panel: steps, sizes, rows of the list, the summary."""
 
 import time
 from datetime import datetime
@@ -29,16 +29,16 @@ GLYPHS: dict[str, Part] = {
     UploadStatus.DONE: ("✓", "$success"),
     UploadStatus.FAILED: ("✕", "$error"),
 }
-"""By how far it is; the glyph alone tells."""
+"""A glyph for each state; it is clear without its colour."""
 
 
 def state_of(row: Row) -> str:
-    """How far it is, in a word."""
+    """The state of a photo, in a word."""
     return row.state.value if isinstance(row, UploadJob) else row.status.value
 
 
 def list_line(row: Row, about: str, now: datetime, width: int) -> Content:
-    """A line of the list: how far, what for, how long ago."""
+    """A row of the list: state, purpose, age."""
     glyph, ink = GLYPHS[row.state if isinstance(row, UploadJob) else row.status]
     age = "" if isinstance(row, UploadJob) else human_age((now - row.created_at).total_seconds())
     state = state_of(row)
@@ -53,7 +53,7 @@ def list_line(row: Row, about: str, now: datetime, width: int) -> Content:
 
 
 def steps(row: Row, beat: bool, width: int) -> Content:
-    """The four steps, and where it is."""
+    """The four steps, with the present one marked."""
     at, failed = _step(row)
     names = STEPS if width >= ROOMY else SHORT_STEPS
     parts: list[Part] = []
@@ -84,7 +84,7 @@ def _step(row: Row) -> tuple[int, bool]:
 
 
 def news(row: Row, positions: int, width: int) -> Content:
-    """A gauge where there is something to measure, else words: for what is under way, or over."""
+    """The progress of the present step: a gauge where it can be measured, else words."""
     if isinstance(row, UploadJob):
         return _job_news(row, width)
     match row.status:
@@ -128,7 +128,7 @@ def _job_news(job: UploadJob, width: int) -> Content:
 
 
 def gauge(part: float, words: str, width: int) -> Content:
-    """A line filled so far, and words at its right."""
+    """A line filled to that `part` (0 to 1), with words to its right."""
     words = fit(words, max(0, width - 8))
     room = max(0, width - len(words) - 1)
     filled = max(0, min(room, round(room * part)))
@@ -138,7 +138,7 @@ def gauge(part: float, words: str, width: int) -> Content:
 
 
 def sizes(row: Row, before: Bitmap | None, after: Bitmap | None, name: str, width: int) -> Content:
-    """Bytes and pixels, of what went in and what came out."""
+    """Bytes and pixels of the original and the result."""
     size = row.size
     left = Content.assemble(("before ", "$wire-ink"), (human_bytes(size), "bold"))
     if isinstance(row, Upload) and row.status is UploadStatus.DONE:
@@ -162,13 +162,13 @@ def sizes(row: Row, before: Bitmap | None, after: Bitmap | None, name: str, widt
 
 
 def summary(row: Row, about: str, positions: int, width: int) -> Content:
-    """Two lines, for the card."""
+    """The two lines of the card."""
     first = Content.assemble((plain(about), "bold"), (f"  {human_bytes(row.size)}", "$wire-ink"))
     return Content("\n").join([first, news(row, positions, width)])
 
 
 def placeholder_text(about: str, can_draw: bool) -> Content:
-    """In a picture's place."""
+    """The text in place of a picture."""
     if can_draw:
         return Content.assemble(("Fetching the picture…", "$wire-ink"))
     return Content.assemble(
@@ -177,7 +177,7 @@ def placeholder_text(about: str, can_draw: bool) -> Content:
 
 
 def empty_text(manager: UploadManager) -> Content:
-    """In the list's place."""
+    """The text in place of the list."""
     if manager.words:
         return Content.assemble(("✕ ", "bold $error"), plain(manager.words))
     if not manager.store.loaded:
@@ -186,7 +186,7 @@ def empty_text(manager: UploadManager) -> Content:
 
 
 def deletion_question(row: Upload, about: str) -> str:
-    """What goes with it."""
+    """The question before a photo is deleted: what else is lost with it."""
     if row.shown and row.purpose is UploadPurpose.AVATAR:
         return "Your avatar and the photo it was made of will be deleted."
     if row.shown:

@@ -1,4 +1,4 @@
-"""A photo on its way to the server: sent until there is an answer, as one upload however often."""
+"""A photo being sent to the server: retried until it answers, and always the same upload."""
 
 import asyncio
 import time
@@ -20,30 +20,30 @@ if TYPE_CHECKING:
 
 
 class JobState(StrEnum):
-    """How far a parcel is."""
+    """The state of a photo that is being sent."""
 
     SENDING = "sending"
     WAITING = "waiting"
-    """No answer came; it is sent again by itself."""
+    """There was no answer; it is sent again automatically."""
     REFUSED = "refused"
     ARRIVED = "arrived"
 
 
 class UploadJob:
-    """One photo and what it is for. Its key stays the same until an answer has come."""
+    """A photo and its purpose. All attempts to send it carry the same idempotency key."""
 
     def __init__(self, local_picture: LocalPicture, new: NewUpload, about: str) -> None:
-        """`about` names in words what it is for."""
+        """`about` is its purpose in words."""
         self.local_picture = local_picture
         self.new = new
         self.about = about
         self.id = str(uuid.uuid4())
-        """Of the parcel, and the idempotency key."""
+        """The row's id, and the idempotency key."""
         self.state = JobState.SENDING
         self.attempts = 0
-        """How often it has been sent off."""
+        """How many attempts there were, with the present one."""
         self.sent = 0
-        """Bytes of the file that have left, this time."""
+        """Bytes of the file sent in this attempt."""
         self.words = ""
         """Why it waits, or was refused."""
         self.again_at = 0.0
@@ -57,7 +57,7 @@ class UploadJob:
         return self.local_picture.bitmap.size
 
     def drop_connection(self) -> bool:
-        """Drop the request under way; it is sent again by itself. False where there is none."""
+        """Drop the present request; the photo is sent again. False where there is none."""
         if self._request is None or self._cut:
             return False
         self._cut = True
@@ -67,9 +67,9 @@ class UploadJob:
     async def send(
         self, api: "Api", meter: "Meter", changed: Callable[[], None]
     ) -> tuple[AcceptedUpload, float] | None:
-        """Send it until the server answers: the upload, and in how many seconds to ask for it.
+        """Send it until the server answers; returns the upload and the seconds to its first poll.
 
-        None where it is refused; `words` then says why. `changed` is called with every step.
+        None where it is refused; `words` then says why. `changed` is called after each step.
         """
 
         def progress(sent: int, _size: int) -> None:

@@ -1,4 +1,4 @@
-"""One's photos, newest first, a line each."""
+"""The list of photos, newest first."""
 
 from collections.abc import Callable, Hashable, Sequence
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from tui.common.widgets.row_list import RowList
 
 
 class UploadList(RowList):
-    """How far each is, what it is for, how long ago it was sent."""
+    """A row a photo: its state, its purpose, its age."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select", show=False),
@@ -25,39 +25,39 @@ class UploadList(RowList):
     ]
 
     class Slid(Message):
-        """The divider of the picture is to be moved."""
+        """Asks to move the divider of the picture."""
 
         def __init__(self, steps: int) -> None:
             super().__init__()
             self.steps = steps
 
     def __init__(self, about: Callable[[Row], str]) -> None:
-        """`about` names in words what a photo is for."""
+        """`about` gives the purpose of a photo in words."""
         super().__init__(id="uploads")
         self.rows: Sequence[Row] = ()
         self._about = about
         self._now = datetime.now(UTC)
 
     def row_ids(self) -> Sequence[str]:
-        """The photos, newest first."""
+        """The ids of the photos, newest first."""
         return [row.id for row in self.rows]
 
     @property
     def row(self) -> Row | None:
-        """The highlighted one."""
+        """The highlighted photo."""
         return None if self.highlighted is None else self.rows[self.highlighted]
 
     def show(self, rows: Sequence[Row], in_view: str, now: datetime) -> None:
-        """Show these, with the one of that id highlighted if it is there."""
+        """Show these rows, and highlight the one of the id `in_view` if it is among them."""
         self.rows, self._now = rows, now
         self.highlight(in_view)
 
     def action_slide(self, steps: int) -> None:
-        """Compare without leaving the list."""
+        """Move the divider without leaving the list."""
         self.post_message(self.Slid(steps))
 
     def row_key(self, index: int) -> Hashable:
-        """What a line's looks depend on."""
+        """Everything a row's text depends on."""
         row = self.rows[index]
         age, shown = "", False
         if isinstance(row, Upload):
@@ -65,6 +65,6 @@ class UploadList(RowList):
         return row.id, uploads_format.state_of(row), shown, self._about(row), age
 
     def draw(self, index: int, width: int, focused: bool) -> list[Content]:
-        """One photo."""
+        """The row of one photo."""
         row = self.rows[index]
         return [uploads_format.list_line(row, self._about(row), self._now, width)]

@@ -1,4 +1,4 @@
-"""A file that somebody wants to send: found by what was typed or pasted, and looked at first."""
+"""A picture file to send: found by a typed or pasted path, and checked before it is sent."""
 
 import asyncio
 import shlex
@@ -12,7 +12,7 @@ from tui.common.sanitize import plain
 from tui.common.uploads.bitmap import Bitmap, NotDrawable, decode
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp"})
-"""What is offered for choosing; what is sent is judged by its content alone."""
+"""Files that the dialog offers. Whether one is a picture is decided by its content."""
 _OTHERS = (
     (b"GIF8", "a GIF"),
     (b"BM", "a BMP"),
@@ -28,19 +28,19 @@ _OTHERS = (
 
 @dataclass(frozen=True, slots=True)
 class LocalPicture:
-    """A picture that the server would take."""
+    """A picture that the server would accept."""
 
     path: Path
     bitmap: Bitmap
 
     @property
     def name(self) -> str:
-        """The file's, fit for the screen; only `path` opens it."""
+        """The file's name without control characters; open the file by `path`."""
         return plain(self.path.name)
 
 
 async def inspect(path: Path | None) -> LocalPicture:
-    """Read and decode the file. Raises `UnfitFile`, in words for whoever chose it."""
+    """Read and decode the file. Raises `UnfitFile` with a message for the user."""
     if path is None:
         raise UnfitFile("Enter the path of a picture, or choose one below.")
     content = await read_file(path, MAX_BYTES)
@@ -53,12 +53,12 @@ async def inspect(path: Path | None) -> LocalPicture:
 
 
 def path_of(typed: str) -> Path | None:
-    """The path that was meant: typed, or as terminals paste it: quoted, escaped, as a URL."""
+    """The path in a text that was typed, or pasted by a terminal: quoted, escaped, or as a URL."""
     text = typed.strip()
     if text.startswith("file://"):
         try:
             text = unquote(urlsplit(text).path)
-        except ValueError:  # half of an IPv6 address, and no host of a file
+        except ValueError:  # an incomplete IPv6 address as the host
             return None
     elif text[:1] in ("'", '"') or "\\ " in text:
         try:
@@ -71,17 +71,17 @@ def path_of(typed: str) -> Path | None:
     path = Path(text)
     try:
         return path.expanduser()
-    except RuntimeError:  # nobody's home, by that name
+    except RuntimeError:  # `~name` of an unknown user
         return path
 
 
 def looks_like_picture(path: Path) -> bool:
-    """By its name."""
+    """Whether its name is that of a picture."""
     return path.suffix.lower() in SUFFIXES
 
 
 def _named(path: Path, head: bytes) -> str:
-    """What it is, where that is known and no picture that is taken."""
+    """A sentence that names the file's format, if it is a known one that is not accepted."""
     if head[4:8] == b"ftyp":
         return f"{path.name} is a HEIC, an AVIF or a video; convert it to JPEG."
     lowered = head.lstrip().lower()

@@ -1,4 +1,4 @@
-"""What stands behind the panel for photos: parcels on their way, uploads, and the poll."""
+"""The uploads behind the photo panel: those being sent, those on the server, and the poll."""
 
 import contextlib
 import time
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 Row = UploadJob | Upload
 Run = Callable[[str, Coroutine[object, object, None]], Worker[None]]
-"""Starts a worker of that group."""
+"""Starts a worker in the group of that name."""
 PREVIEWS = 16
-"""Photos sent from here that are kept for showing."""
+"""Photos sent from this app that are kept in memory to be shown."""
 
 
 class UploadManager:
-    """One poll at a time: of the upload in view while it is pending, else of the one whose turn
-    is next. Its news are a reason to read of the others.
+    """Sends photos, and polls one upload at a time: the one in view while it is pending, else the
+    one whose turn is next. When that changes, the list is read again for the others.
     """
 
     def __init__(
@@ -43,19 +43,19 @@ class UploadManager:
         changed: Callable[[], None],
         finished: Callable[[Upload], None],
     ) -> None:
-        """`finished` is called with an upload that has become final."""
+        """`finished` is called with each upload that becomes done or failed."""
         self.store = UploadStore(api)
         self.jobs: list[UploadJob] = []
         self.in_view = ""
-        """The row that is looked at."""
+        """The id of the row in view."""
         self.words = ""
-        """Why the list cannot be read, or is not the newest."""
+        """Why the list cannot be read or updated."""
         self.previews: dict[str, Bitmap] = {}
-        """By upload, what was sent from here: no need to fetch it."""
+        """By upload, the picture sent from this app, which need not be fetched."""
         self.names: dict[str, str] = {}
-        """By upload, the name of the file that was sent from here."""
+        """By upload, the name of the file sent from this app."""
         self.positions: dict[str, int] = {}
-        """By upload, how many were ahead of it at first."""
+        """By upload, the most that were ahead of it in the queue."""
         self._session = session
         self._api = api
         self._meter = meter
@@ -71,12 +71,12 @@ class UploadManager:
 
     @property
     def rows(self) -> list[Row]:
-        """Everything, newest first; what has not arrived yet is the newest."""
+        """All rows, newest first; those being sent come before those on the server."""
         return [*reversed(self.jobs), *self.store.uploads]
 
     @property
     def under_way(self) -> int:
-        """How many are neither final nor refused."""
+        """How many are being sent or processed."""
         waiting = sum(job.state is not JobState.REFUSED for job in self.jobs)
         return waiting + len(self.store.pending)
 
@@ -100,7 +100,7 @@ class UploadManager:
             self._changed()
 
     async def read_on(self) -> None:
-        """Older uploads; what goes wrong is tried again when they are looked for again."""
+        """Read a page of older uploads; after an error, the next scroll tries again."""
         try:
             await self.store.read_on()
         except ClientError:
@@ -110,7 +110,7 @@ class UploadManager:
     # -- sending
 
     def send(self, local_picture: LocalPicture, new: NewUpload, about: str) -> UploadJob:
-        """Send a photo off."""
+        """Start sending a photo."""
         job = UploadJob(local_picture, new, about)
         self.jobs.append(job)
         self.in_view = job.id
@@ -124,7 +124,7 @@ class UploadManager:
         accepted, seconds = arrived
         self._keep(accepted.id, job)
         self._waits[accepted.id] = seconds
-        await self._read(accepted.id)  # until the list has it, the parcel stands for it
+        await self._read(accepted.id)  # the job stays in the list until the upload is there
         if job in self.jobs:
             self.jobs.remove(job)
         if self.in_view == job.id:
@@ -146,7 +146,7 @@ class UploadManager:
     def follow_pending(self) -> None:
         """Poll the upload in view while it is pending, else the one whose turn is next.
 
-        Moving quickly from one to another asks at most once a second.
+        However quickly the view changes, there is at most one request a second.
         """
         pending = self.store.pending
         chosen = next((one for one in pending if one.id == self.in_view), None)
@@ -194,14 +194,14 @@ class UploadManager:
         try:
             await self.store.refresh()
         except ClientError:
-            return  # the next news are as good a time
+            return  # the next change reads it again
         for one in self.store.uploads:
             if one.id in before and one.status.final:
                 self._finished(one)
         self._changed()
 
     def drop_connection(self) -> bool:
-        """Drop the request under way; it comes back by itself. False where there is none."""
+        """Drop the present request, which is made again. False where there is none."""
         cut = sum(job.drop_connection() for job in self.jobs)
         if not cut and self._poll is not None:
             self._poll.drop_connection()
@@ -210,7 +210,7 @@ class UploadManager:
     # -- giving up
 
     def drop(self, job: UploadJob) -> None:
-        """Stop sending it."""
+        """Stop sending it, and remove it."""
         if job in self.jobs:
             self.jobs.remove(job)
             self._senders.pop(job.id).cancel()
@@ -237,7 +237,7 @@ PAGE = 50
 
 
 class UploadStore:
-    """What the server has told of them; read page by page."""
+    """The uploads on the server that are known here, read page by page."""
 
     def __init__(self, api: "Api") -> None:
         self.loaded = False
@@ -248,12 +248,12 @@ class UploadStore:
 
     @property
     def uploads(self) -> list[Upload]:
-        """Newest first."""
+        """All of them, newest first."""
         return list(reversed(self._uploads.values()))
 
     @property
     def pending(self) -> list[Upload]:
-        """Those that are not final, the one whose turn is next first."""
+        """Those that are queued or processed, the one whose turn is next first."""
         return [one for one in reversed(self.uploads) if not one.status.final]
 
     @property
@@ -262,11 +262,11 @@ class UploadStore:
         return self._next is not None
 
     def get(self, upload_id: str) -> Upload | None:
-        """That one, if it is known."""
+        """The upload of that id, if it is known."""
         return self._uploads.get(upload_id)
 
     def put(self, uploads: Iterable[Upload]) -> None:
-        """These are news. A photo that is shown takes the place of the one that was."""
+        """Add or replace these. A photo that is shown replaces the one shown before it."""
         for one in uploads:
             self._uploads[one.id] = one
             if not one.shown:
@@ -276,23 +276,23 @@ class UploadStore:
                     self._uploads[other.id] = other.model_copy(update={"shown": False})
 
     def remove(self, upload_id: str) -> None:
-        """It is gone."""
+        """Remove the upload of that id."""
         self._uploads.pop(upload_id, None)
 
     async def read(self) -> None:
-        """The newest page, in place of all that was known. Raises `ClientError`."""
+        """Read the newest page and forget everything else. Raises `ClientError`."""
         page = await self._api.uploads(limit=PAGE)
         self._uploads = {one.id: one for one in reversed(page.items)}
         self._next = page.next
         self.loaded = True
 
     async def refresh(self) -> None:
-        """The newest page, beside what was known. Raises `ClientError`."""
+        """Read the newest page and keep everything else. Raises `ClientError`."""
         page = await self._api.uploads(limit=PAGE)
         self.put(reversed(page.items))
 
     async def read_on(self) -> None:
-        """The next older page. Raises `ClientError`."""
+        """Read the next older page. Raises `ClientError`."""
         if self._next is not None:
             page = await self._api.uploads(before=self._next, limit=PAGE)
             self._next = page.next

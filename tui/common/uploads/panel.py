@@ -1,4 +1,4 @@
-"""The panel "Photo": sent, followed by short polling, and seen before and after."""
+"""The panel "Photo": sends photos, follows them by short polling, shows before and after."""
 
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -31,14 +31,14 @@ BEAT_SECONDS = 0.5
 AGE_SECONDS = 10.0
 """Least time between two redraws for ages alone."""
 RIGHT_FROM = (70, 10)
-"""Columns and rows from which the list stands beside the picture."""
+"""The fewest columns and rows with which the list is beside the picture."""
 BELOW_FROM = 16
-"""Rows from which it stands below it."""
+"""The fewest rows with which the list is below the picture."""
 LIST_ROWS = 4
 
 
 class PhotoPanel(Panel):
-    """What differs between the apps is what a photo may be for: `ask_for_new` and `about`."""
+    """The apps differ in the purposes of a photo: `ask_for_new` and `about`."""
 
     TITLE = "Photo"
     PATTERN = Pattern.SHORT_POLL
@@ -87,23 +87,23 @@ class PhotoPanel(Panel):
         self.pictures: BeforeAfter | None = None
         self.actions: PhotoActions | None = None
 
-    # -- what an app says
+    # -- what differs between the apps
 
     def ask_for_new(self) -> None:
-        """Ask what the new photo is for, then `offer`."""
+        """Ask for the purpose of a new photo, then call `offer`."""
         raise NotImplementedError
 
     def about(self, row: Row) -> str:
-        """What a photo is for, in words."""
+        """The purpose of a photo, in words."""
         raise NotImplementedError
 
     def ready(self, upload: Upload) -> None:
-        """A photo is done: what it is for has another picture now."""
+        """A photo is done: the dish or account has a new picture."""
 
     # -- the panel
 
     def body(self) -> ComposeResult:
-        """The picture and how far it is; the list beside it, below it, or in its place."""
+        """The picture and its progress; the list beside it, below it, or in its place."""
         with Container(id="stage"):
             with Vertical(id="light"):
                 yield self.view
@@ -129,16 +129,16 @@ class PhotoPanel(Panel):
         return self.manager is not None and self.manager.drop_connection()
 
     def commands(self) -> Iterable[SystemCommand]:
-        """What the palette offers of it."""
+        """Its commands in the palette."""
         yield SystemCommand("New photo", "Choose a picture and send it", self.action_new)
         yield SystemCommand("Save the picture", "Write it to a file", self.action_save)
 
     def enter(self) -> None:
-        """To the list; to the picture where that is all there is."""
+        """Focus the list, or the picture where there is no room for a list."""
         self.screen.set_focus(self.view if self._bare else self.uploads)
 
     def unsaved(self) -> str | None:
-        """A photo that the server does not have yet is only here."""
+        """A photo that is not sent yet would be lost."""
         jobs = self.manager.jobs if self.manager is not None else []
         pending = sum(job.state is not JobState.REFUSED for job in jobs)
         if not pending:
@@ -147,7 +147,7 @@ class PhotoPanel(Panel):
 
     @property
     def row(self) -> Row | None:
-        """The photo in view: the one under the cursor."""
+        """The photo in view, which is the one under the cursor."""
         if self.manager is None:
             return None
         rows = self.manager.rows
@@ -168,7 +168,7 @@ class PhotoPanel(Panel):
     # -- keys
 
     def action_new(self) -> None:
-        """A new photo."""
+        """Send a new photo."""
         self.ask_for_new()
 
     @on(UploadList.Slid)
@@ -176,11 +176,11 @@ class PhotoPanel(Panel):
         self.view.action_slide(event.steps)
 
     def action_slide_to(self, split: float) -> None:
-        """Move the divider to an end."""
+        """Move the divider to the left or right end."""
         self.view.action_slide_to(split)
 
     def action_list(self) -> None:
-        """The list in place of the picture, or the other way round."""
+        """Switch between the list and the picture where there is room for one."""
         if self.has_class("-bare"):
             self.toggle_class("-list")
             shown = self.uploads if self.has_class("-list") else self.view
@@ -223,7 +223,7 @@ class PhotoPanel(Panel):
             self._run("photo-more", manager.read_on(), exclusive=True)
 
     def on_resize(self, event: events.Resize) -> None:
-        """Where the list has room."""
+        """Put the list where there is room for it."""
         super().on_resize(event)
         width, height = self.content_size
         height -= 1  # the wire line's
@@ -236,10 +236,10 @@ class PhotoPanel(Panel):
             self.call_after_refresh(self.enter)
         self._changed()
 
-    # -- what happens by itself
+    # -- drawing
 
     def redraw(self) -> None:
-        """Paint what has changed."""
+        """Draw what has changed."""
         manager, pictures = self.manager, self.pictures
         if manager is None or pictures is None:
             return
@@ -249,11 +249,11 @@ class PhotoPanel(Panel):
         manager.follow_pending()
         pictures.show(row)
         self.view.show(pictures.before, pictures.after, self._words_for_view(row))
-        self._tell(manager, pictures, row)
+        self._draw_details(manager, pictures, row)
         self._redraw_with_time(manager.rows, now)
         self.set_badge(manager.under_way, self.file_name(row) if row is not None else "")
 
-    def _tell(self, manager: UploadManager, pictures: BeforeAfter, row: Row | None) -> None:
+    def _draw_details(self, manager: UploadManager, pictures: BeforeAfter, row: Row | None) -> None:
         width = max(10, self.view.size.width or self.content_size.width - 2)
         card = max(20, self.size.width - 4)
         if row is None:
@@ -277,7 +277,7 @@ class PhotoPanel(Panel):
             static.update(content, layout=line == "#news")
 
     def _redraw_with_time(self, rows: Sequence[Row], now: datetime) -> None:
-        """Be redrawn for the step that is under way, and when an age is another."""
+        """Redraw for the step in progress, and when an age changes."""
         for row in rows:
             if isinstance(row, UploadJob) or not row.status.final:
                 self.redraw_in(BEAT_SECONDS)
@@ -296,13 +296,13 @@ class PhotoPanel(Panel):
         return uploads_format.placeholder_text(self.about(row), self.view.can_draw)
 
     def file_name(self, row: Row) -> str:
-        """The file's, if it was sent from here; else what it is for."""
+        """The file's name if it was sent from this app, else its purpose."""
         if isinstance(row, UploadJob):
             return row.local_picture.name
         known = self.manager.names.get(row.id) if self.manager is not None else None
         return known or self.about(row)
 
-    # -- what has happened
+    # -- results
 
     def _finished(self, upload: Upload) -> None:
         about = self.about(upload)
@@ -313,16 +313,16 @@ class PhotoPanel(Panel):
             why = upload.error or "It failed."
             self.notify(f"{about}: {why}", title=self.TITLE, severity="error", timeout=10)
         if upload.purpose is UploadPurpose.AVATAR:
-            self.run_told("photo-me", self._read_me())
+            self.run_with_toast("photo-me", self._read_me())
 
     async def _read_me(self) -> None:
         await self.api.me()
 
-    def run_told(self, group: str, work: Coroutine[object, object, None]) -> None:
-        """Do it in a worker; what goes wrong is told."""
-        self._run(group, self._told(work), exclusive=True)
+    def run_with_toast(self, group: str, work: Coroutine[object, object, None]) -> None:
+        """Run a worker that shows its error as a toast."""
+        self._run(group, self._with_toast(work), exclusive=True)
 
-    async def _told(self, work: Coroutine[object, object, None]) -> None:
+    async def _with_toast(self, work: Coroutine[object, object, None]) -> None:
         try:
             await work
         except SignedOut:

@@ -1,4 +1,4 @@
-"""Pictures by their URLs: fetched once, decoded in a thread, the latest kept."""
+"""A cache of pictures by URL: each is fetched once and decoded in a thread."""
 
 import asyncio
 from collections import OrderedDict
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from tui.common.uploads.manager import Row, Run, UploadManager
 
 KEPT_BYTES = 32 * 1024 * 1024
-"""Of pixels, four bytes each."""
+"""The most that decoded pixels may take, at four bytes each; the oldest pictures go first."""
 AT_ONCE = 2
-"""Pictures being fetched or decoded; the others wait."""
+"""Pictures that are fetched or decoded at the same time; the others wait."""
 
 Key = tuple[str, str, int, bool]
 
 
 class PictureCache:
-    """What one log-in has seen. A URL's picture never changes, unless another `version` is said."""
+    """The pictures of one log-in. The picture of a URL and a `version` never changes."""
 
     def __init__(self, api: "Api") -> None:
         self._api = api
@@ -37,7 +37,7 @@ class PictureCache:
     def known(
         self, url: str, *, version: str = "", longest: int = LONGEST, trim: bool = False
     ) -> Bitmap | None:
-        """The picture, if it is here."""
+        """The picture, if it is cached."""
         kept = self._kept.get((url, version, longest, trim))
         return kept if isinstance(kept, Bitmap) else None
 
@@ -65,7 +65,7 @@ class PictureCache:
         return kept
 
     def _trim(self) -> None:
-        """Let the oldest go; the newest, which was put last, stays."""
+        """Remove the oldest until the rest fits; the newest always stays."""
         while sum(map(_bytes, self._kept.values())) > KEPT_BYTES and len(self._kept) > 1:
             self._kept.popitem(last=False)
 
@@ -75,7 +75,7 @@ def _bytes(kept: Bitmap | NotDrawable) -> int:
 
 
 class BeforeAfter:
-    """The photo in view before and after; what is missing is fetched by a worker."""
+    """The original and the result of the photo in view; a worker fetches what is missing."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class BeforeAfter:
         self._fetcher: Worker[None] | None = None
 
     def fetch_again(self) -> None:
-        """Fetch what is missing once more, with the next `show`."""
+        """Have the next `show` fetch what is missing again."""
         self._shown = ()
 
     def show(self, row: "Row | None") -> None:
@@ -150,5 +150,5 @@ def _key(row: Upload | None) -> object:
 
 
 def _version(row: Upload) -> str:
-    """The original is another picture once it is done: upright, smaller, without its metadata."""
+    """The server replaces the original when it is done: upright, smaller, without metadata."""
     return "" if row.status is UploadStatus.DONE else "as sent"

@@ -1,4 +1,4 @@
-"""The support desk in words: for a card, for an empty queue, for a chat one cannot write in."""
+"""The texts of the support panel: its card, an empty queue, a chat one cannot write in."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -22,7 +22,7 @@ CHOOSE = Content.assemble(
 
 
 def words_for_empty(feed: "QueueFeed | None") -> Content:
-    """What stands where there is no chat."""
+    """The text in place of an empty queue."""
     if feed is not None and feed.error:
         return Content.assemble((plain(feed.error), "$warning"))
     return NO_CHATS if feed is not None and feed.loaded else READING
@@ -37,8 +37,8 @@ def why_not(chat: Chat) -> Content:
 
 
 def summary(needing: Sequence[Chat], mine: int, now: datetime, width: int) -> Content:
-    """A card's two lines: who needs something most, and their last words. `mine` is how many chats
-    one has."""
+    """The two lines of the card: the most urgent of the chats that need an answer, and its last
+    message. `mine` is the number of the employee's open chats."""
     if not needing:
         words = f"{mine} of yours open" if mine else "Nobody is waiting for support."
         return Content.assemble((words, "$wire-ink"))

@@ -1,4 +1,4 @@
-"""The desk's queue as rows: who waits, how long, about what, and who has it."""
+"""The rows of the support queue: customer, subject, wait, unread messages, employee."""
 
 from collections.abc import Hashable, Sequence
 from datetime import UTC, datetime
@@ -16,11 +16,11 @@ from tui.employee.support.queue import Queue, is_open
 
 NAME_CELLS = 14
 LONG_SECONDS = 120.0
-"""A customer that has waited so long has waited too long."""
+"""A longer wait is shown in red."""
 
 
 class QueueList(RowList):
-    """A chat a row."""
+    """The support queue, a row a chat."""
 
     DEFAULT_CSS = "QueueList { height: 1fr; }"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Claim")]
@@ -30,25 +30,25 @@ class QueueList(RowList):
         self._queue = queue
         self._chats: list[Chat] = []
         self.in_view: str | None = None
-        """The chat that is shown beside."""
+        """The id of the chat shown beside the list."""
         self.now = datetime.fromtimestamp(0, UTC)
 
     def row_ids(self) -> Sequence[str]:
-        """The chats, in the queue's order."""
+        """The ids of the chats, in the queue's order."""
         return [chat.id for chat in self._chats]
 
     @property
     def chat(self) -> Chat | None:
-        """The highlighted one."""
+        """The highlighted chat."""
         return None if self.highlighted is None else self._chats[self.highlighted]
 
     def redraw(self) -> None:
-        """Show the queue as it is."""
+        """Show the queue as it is now."""
         self._chats = list(self._queue)
         super().redraw()
 
     def row_key(self, index: int) -> Hashable:
-        """Anything that is drawn."""
+        """Everything a row's text depends on."""
         chat = self._chats[index]
         return (
             chat.id,
@@ -60,7 +60,7 @@ class QueueList(RowList):
         )
 
     def draw(self, index: int, width: int, focused: bool) -> list[Content]:
-        """Glyph, customer, subject; how long they wait, how much is unread, who has it."""
+        """State, customer, subject; unread messages, employee, wait."""
         chat = self._chats[index]
         mine = self._queue.is_mine(chat)
         opened = is_open(chat)

@@ -12,6 +12,7 @@ import pytest
 from server.core.errors import Problem
 from server.features.accounts import passwords as module
 from server.features.accounts.passwords import Passwords, fault_of
+from support.waiting import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("full_hashes")
 
@@ -104,7 +105,7 @@ async def test_addresses_take_turns_at_hashing(passwords: Passwords) -> None:
         done.append(address)
 
     crowd = ["10.0.0.1"] * (3 * module.AT_ONCE + 6)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await asyncio.gather(*(log_in(address) for address in [*crowd, "10.0.0.2"]))
     assert done.index("10.0.0.2") <= 2 * module.AT_ONCE + 1
 
@@ -115,7 +116,7 @@ async def test_one_that_leaves_while_it_waits_holds_up_nobody(passwords: Passwor
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         hashes = await asyncio.gather(*(passwords.hash("secret") for _ in range(3)))
     assert len(set(hashes)) == 3
     assert passwords._free == module.AT_ONCE

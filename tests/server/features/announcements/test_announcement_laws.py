@@ -264,8 +264,7 @@ class Run:
             for reader in self.readers:
                 fresh = await reader.fresh()
                 await wait_until(
-                    lambda reader=reader, fresh=fresh: self.wrong or reader.have == fresh,  # type: ignore[misc]
-                    10,
+                    lambda reader=reader, fresh=fresh: self.wrong or reader.have == fresh,
                     what=f"{reader.identity.role} has what a fresh read gives",
                 )
             assert not self.wrong

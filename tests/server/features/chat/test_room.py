@@ -414,7 +414,7 @@ async def test_memory_kept_of_a_flood_is_bounded_by_its_bytes(data_dir: Path) ->
         hub = server.services[Hub]
         topic = hub._topics[f"chat:{chat_id}"]
         assert isinstance(topic, LogTopic)
-        await wait_until(lambda: kept(topic._ring) <= 256 * 1024, 5, what="it has shrunk")
+        await wait_until(lambda: kept(topic._ring) <= 256 * 1024, what="it has shrunk")
         assert len(topic._ring) > 1
         first = (await history(cast.customer, chat_id))[0]
         async with room(cast.customer, chat_id, after=first["cursor"], settled=False) as ana:

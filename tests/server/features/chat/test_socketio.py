@@ -20,7 +20,7 @@ from support.raw_websocket import RawWebSocket, raw_websocket
 from support.rest import Rest
 from support.room import history, open_chat, room
 from support.socketio_client import connected, socketio_client
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 TRANSPORTS = [("websocket",), ("polling",), ("polling", "websocket")]
 
@@ -211,9 +211,9 @@ async def test_no_packet_is_an_error_of_the_server(
             await ws.send_str(text)
             await ws.send_bytes(b"\x00")
             await ws.send_str('421["leave",{"chat_id":"x"}]')
-            answers = [await asyncio.wait_for(ws.receive_str(), 5)]
+            answers = [await asyncio.wait_for(ws.receive_str(), PATIENCE)]
             while not answers[-1].startswith("431"):
-                answers.append(await asyncio.wait_for(ws.receive_str(), 5))
+                answers.append(await asyncio.wait_for(ws.receive_str(), PATIENCE))
             assert answers[-1] == "431[{}]", name
             assert any('"code":"binary"' in answer for answer in answers), name
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
@@ -359,7 +359,7 @@ async def test_a_stalled_member_is_dropped_and_complete_when_it_is_back(
                     await desk.say("x" * 4000, str(number))
                     await desk.next("message")
             held = server.services[Connections]
-            await wait_until(lambda: held.held == 0, 10, what="the one that stalls is dropped")
+            await wait_until(lambda: held.held == 0, what="the one that stalls is dropped")
         async with room(cast.employee, chat_id) as desk:
             await desk.say("end")
             await desk.next("message")

@@ -39,7 +39,7 @@ from support.socketio_client import (
     hello,
     identified,
 )
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 
 @asynccontextmanager
@@ -85,7 +85,7 @@ async def test_nothing_is_kept_of_clients_that_never_authenticated(data_dir: Pat
             assert goes.sid not in clients_of(server)
             status, text = await polling
             assert (status, text.split("\x1e")[-1]) == (200, "1")
-            await wait_until(lambda: not clients_of(server), 5, what="they are forgotten")
+            await wait_until(lambda: not clients_of(server), what="they are forgotten")
             assert (await silent.get())[0] == 400
         assert not door_of(server)._server.environ
         assert door_of(server)._unidentified.held == 0
@@ -106,14 +106,14 @@ async def test_a_session_ends_with_its_token_and_with_log_out(data_dir: Path) ->
         expires, ends = await identified(cast.employee), await identified(cast.customer)
         leaves = await identified(cast.stranger)
         assert await leaves.post("41") == 200
-        await wait_until(lambda: leaves.sid not in clients_of(server), 5, what="it is dismissed")
+        await wait_until(lambda: leaves.sid not in clients_of(server), what="it is dismissed")
         token = cast.customer.grant["refresh_token"]
         (await cast.customer.post("/auth/logout", {"refresh_token": token})).must(204)
         for session in (leaves, ends, expires):
-            await wait_until(lambda sid=session.sid: sid not in clients_of(server), 12)
+            await wait_until(lambda sid=session.sid: sid not in clients_of(server))
             assert (await session.get())[0] == 400
             assert await session.post('42["join",{}]') == 400
-        await wait_until(lambda: server.services[Connections].held == 0, 5)
+        await wait_until(lambda: server.services[Connections].held == 0)
         assert door_of(server)._unidentified.held == 0
 
 
@@ -136,7 +136,7 @@ async def test_a_refused_client_may_try_once_more(cast: Cast) -> None:
     assert (await session.get())[1].startswith('40{"sid"')
     session = await handshake(cast.nobody)
     assert await session.post(wrong, wrong) == 200
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while (await session.get())[0] == 200:
             pass
 
@@ -145,7 +145,7 @@ async def test_a_session_has_one_poll_at_a_time(data_dir: Path) -> None:
     async with running_server(settings_for(data_dir)) as server, cast_of(server) as cast:
         session = await identified(cast.customer)
         polling = asyncio.create_task(session.get())
-        await wait_until(lambda: door_of(server)._busy, 5, what="it polls")
+        await wait_until(lambda: door_of(server)._busy, what="it polls")
         status, text = await session.get()
         assert (status, "at a time" in text) == (400, True)
         assert await session.post(f"421{json.dumps(['leave', {'chat_id': 'x'}])}") == 200
@@ -162,7 +162,7 @@ async def test_too_many_posts_end_a_session(data_dir: Path) -> None:
             statuses.append(await session.post("3" + " " * 60_000))
             assert len(statuses) < 100
         assert statuses[-1] == 429
-        await wait_until(lambda: session.sid not in clients_of(server), 8, what="it is ended")
+        await wait_until(lambda: session.sid not in clients_of(server), what="it is ended")
 
 
 async def test_the_answer_to_a_poll_has_to_be_read_in_time(data_dir: Path) -> None:
@@ -179,11 +179,11 @@ async def test_the_answer_to_a_poll_has_to_be_read_in_time(data_dir: Path) -> No
         session = await identified(cast.customer)
         joins = json.dumps(["join", {"chat_id": chat_id, "after": start}])
         assert await session.post(f"42{joins}") == 200
-        await wait_until(lambda: clients_of(server)[session.sid].queue.bytes > BUFFER, 5)
+        await wait_until(lambda: clients_of(server)[session.sid].queue.bytes > BUFFER)
         before = len(listening.connections)
         async with idle_reader(cast.nobody, f"{POLLING}&sid={session.sid}"):
-            await wait_until(lambda: len(listening.connections) > before, 5, what="it polls")
-            await wait_until(lambda: len(listening.connections) == before, 5, what="it is cut off")
+            await wait_until(lambda: len(listening.connections) > before, what="it polls")
+            await wait_until(lambda: len(listening.connections) == before, what="it is cut off")
 
 
 FLOODS = {
@@ -219,8 +219,8 @@ async def test_a_flood_of_any_kind_ends_the_connection(
                 assert code in (1008, 4401, 1006, 104), name
                 await asyncio.gather(sending, return_exceptions=True)
         assert (await cast.stranger.get("/me")).status == 200
-        await wait_until(lambda: not clients_of(server), 10, what="they are forgotten")
-        await wait_until(lambda: server.services[Connections].held == 0, 5)
+        await wait_until(lambda: not clients_of(server), what="they are forgotten")
+        await wait_until(lambda: server.services[Connections].held == 0)
 
 
 async def test_a_client_cut_off_on_one_transport_waits_on_the_other_too(data_dir: Path) -> None:
@@ -255,10 +255,10 @@ async def test_unread_answers_end_the_connection(
         async with raw_client(server, cast.customer) as ws:
             ((_, client),) = clients_of(server).items()
             sending = asyncio.create_task(ws.send_all(framed(b"40/" + b"x" * 1000) * 5000))
-            await wait_until(lambda: client.closing, 20, what="it is ended")
+            await wait_until(lambda: client.closing, what="it is ended")
             assert client.queue.bytes < HARD_BUFFER + BUFFER
             sending.cancel()
-        await wait_until(lambda: server.services[Connections].held == 0, 10)
+        await wait_until(lambda: server.services[Connections].held == 0)
 
 
 async def test_a_room_entered_while_the_session_ends_is_left_again(data_dir: Path) -> None:
@@ -274,8 +274,8 @@ async def test_a_room_entered_while_the_session_ends_is_left_again(data_dir: Pat
                 await asyncio.sleep(0)
             known.end(End.REVOKED)
             await joining
-            await wait_until(lambda: not door_of(server)._sessions, 10, what="it has ended")
-        await wait_until(lambda: hub.listeners == listeners, 5, what="every seat is free")
+            await wait_until(lambda: not door_of(server)._sessions, what="it has ended")
+        await wait_until(lambda: hub.listeners == listeners, what="every seat is free")
         assert not door_of(server)._handlers["join"].__self__._participants  # type: ignore[attr-defined]
         async with room(cast.employee, chat_id, settled=False) as desk:
             while [one["role"] for one in (await desk.next("presence"))["present"]] != ["employee"]:

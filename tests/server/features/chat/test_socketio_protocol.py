@@ -21,7 +21,7 @@ from support.raw_websocket import CLOSE, framed, raw_websocket
 from support.rest import Rest
 from support.room import history, open_chat
 from support.socketio_client import WEBSOCKET, Polling, door_of, handshake, identified
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 PATH = "//socket.io/"
 OPENS = "?EIO=4&transport="
@@ -40,7 +40,7 @@ async def websocket(rest: Rest, more: str = "") -> AsyncIterator[aiohttp.ClientW
 
 async def text(ws: aiohttp.ClientWebSocketResponse) -> str:
     """The next packet that is neither a ping nor an event of the room."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while (found := await ws.receive_str()).startswith(("2", '42["presence"', '42["read"')):
             pass
         return found
@@ -48,7 +48,7 @@ async def text(ws: aiohttp.ClientWebSocketResponse) -> str:
 
 async def closed(ws: aiohttp.ClientWebSocketResponse) -> int | None:
     """The code it is closed with."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while (await ws.receive()).type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.PING):
             pass
     return ws.close_code

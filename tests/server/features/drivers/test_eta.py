@@ -52,7 +52,7 @@ async def becomes(cast: Cast, order: dict[str, Any], minutes: float) -> None:
     async def is_so() -> bool:
         return await minutes_left(cast, order) == pytest.approx(minutes, abs=0.1)
 
-    await wait_until(is_so, 5, what=f"{minutes:.2f} minutes left")
+    await wait_until(is_so, what=f"{minutes:.2f} minutes left")
 
 
 def straight(lat: float, lng: float, speed: float = 5) -> float:
@@ -185,7 +185,7 @@ async def test_with_a_map_the_remaining_distance_is_along_its_streets(
         assert len(searches) == 1, "a driver on the path needs no other"
         await put(cast, 48.85501, 2.355, driver=0)
         await put(cast, 48.855, 2.355, driver=0)
-        await wait_until(lambda: len(searches) == 2, 5, what="a second search")
+        await wait_until(lambda: len(searches) == 2, what="a second search")
 
 
 def at(**changes: Any) -> DriverLocation:

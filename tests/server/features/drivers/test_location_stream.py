@@ -12,7 +12,7 @@ from support.event_stream import EventStream, event_stream
 from support.live_server import LiveServer
 from support.rest import Rest
 from support.town import database_in
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 
 def stream(
@@ -138,7 +138,7 @@ async def test_a_delivery_while_the_stream_opens_ends_it(cast: Cast) -> None:
         watching = asyncio.create_task(watch())
         await asyncio.sleep(0)
         await cast.step(order["id"], "delivered")
-        assert await asyncio.wait_for(watching, 3) in ("end", 404)
+        assert await asyncio.wait_for(watching, PATIENCE) in ("end", 404)
 
 
 async def test_a_delivery_whose_event_was_trimmed_unread_ends_the_stream(
@@ -160,13 +160,13 @@ async def test_a_delivery_whose_event_was_trimmed_unread_ends_the_stream(
     async with stream(cast, cast.customer) as events:
         await events.next()
         polling = asyncio.create_task(cast.customer.get(path, params={"after": "1"}))
-        await wait_until(lambda: live_server.services[Connections].polls == 1, 5, what="it is held")
+        await wait_until(lambda: live_server.services[Connections].polls == 1, what="it is held")
         async with database_in(live_server.settings.data_dir) as other:
             await other.write(delivered)
         end = await events.next(5)
         assert (end.type, end.data) == ("end", {"order_id": order["id"], "status": "delivered"})
         await events.over()
-        (await asyncio.wait_for(polling, 5)).must(404)
+        (await asyncio.wait_for(polling, PATIENCE)).must(404)
 
 
 async def test_nobody_else_can_read_the_location(cast: Cast) -> None:

@@ -13,7 +13,7 @@ from support.cast import Cast
 from support.live_server import LiveServer
 from support.rest import Rest
 from support.town import PASSWORD
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 
 class Stream:
@@ -35,7 +35,7 @@ class Stream:
     async def block(self) -> bytes:
         """The lines before the next empty line."""
         while b"\n\n" not in self.text:
-            more = await asyncio.wait_for(self.answer.content.readany(), 5)
+            more = await asyncio.wait_for(self.answer.content.readany(), PATIENCE)
             if not more:
                 raise EOFError
             self.text += more
@@ -83,7 +83,7 @@ async def test_each_employee_gets_each_event_once(cast: Cast) -> None:
     watching = [asyncio.create_task(watch(hand)) for hand in hands]
     orders = [(await cast.order())["id"] for _ in range(5)]
     for watcher in watching:
-        assert await asyncio.wait_for(watcher, 10) == orders
+        assert await asyncio.wait_for(watcher, PATIENCE) == orders
 
 
 async def test_a_stream_without_a_cursor_says_where_it_begins(cast: Cast) -> None:
@@ -118,6 +118,6 @@ async def test_logging_out_ends_it(cast: Cast, live_server: LiveServer) -> None:
         assert live_server.services[Connections].held == 1
         grant = {"refresh_token": cast.employee.grant["refresh_token"]}
         (await cast.employee.post("/auth/logout", grant)).must(204)
-        rest = await asyncio.wait_for(events.answer.content.read(), 2)
+        rest = await asyncio.wait_for(events.answer.content.read(), PATIENCE)
         assert b"data:" not in rest
     await wait_until(lambda: live_server.services[Connections].held == 0)

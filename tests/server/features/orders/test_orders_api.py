@@ -15,7 +15,7 @@ from support.cast import HOME, Cast, cast_of
 from support.live_server import LiveServer, running_server, settings_for
 from support.rest import Rest
 from support.town import PASSWORD, database_in, open_restaurant
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 
 async def test_an_order_is_placed_at_todays_prices(cast: Cast) -> None:
@@ -389,7 +389,7 @@ async def test_another_process_forgets_a_deleted_account_too(
             events = await events_of(there, cast.place.id, beginning)
             return not any(trace in events for trace in (b"Ana", b"blue door", b"Quay"))
 
-        await wait_until(forgotten, 5, every=0.1)
+        await wait_until(forgotten, every=0.1)
 
 
 async def events_of(rest: Rest, place: str, after: str) -> bytes:
@@ -398,7 +398,7 @@ async def events_of(rest: Rest, place: str, after: str) -> bytes:
     async with rest.http.get(stream, params={"after": after}, headers=rest.headers) as answer:
         events = b""
         while events.count(b"data:") < 2 or not events.endswith(b"\n\n"):
-            events += await asyncio.wait_for(answer.content.readany(), 5)
+            events += await asyncio.wait_for(answer.content.readany(), PATIENCE)
     return events
 
 

@@ -6,7 +6,7 @@ import time
 from server.transports.connections import Connections
 from support.cast import Cast
 from support.live_server import LiveServer
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 
 def held(server: LiveServer) -> int:
@@ -43,7 +43,7 @@ async def test_a_status_poll_holds_until_the_status_changes(
     assert not any(poll.done() for poll in polls)
     await cast.step(order["id"], "accepted")
     for poll in polls:
-        answer = (await asyncio.wait_for(poll, 5)).must(200).json
+        answer = (await asyncio.wait_for(poll, PATIENCE)).must(200).json
         assert (answer["status"], answer["version"]) == ("accepted", 3)
         assert answer["eta"]
     assert held(live_server) == 0
@@ -55,7 +55,7 @@ async def test_a_status_poll_gives_204_at_the_timeout(cast: Cast) -> None:
     params = {"last_status": "placed", "timeout": "1"}
     answer = await cast.customer.get(f"/orders/{order['id']}/status", params=params)
     assert answer.must(204).body == b""
-    assert 0.9 < time.monotonic() - started < 3
+    assert 0.9 < time.monotonic() - started < PATIENCE
 
 
 async def test_the_last_status_is_answered_at_once(cast: Cast) -> None:
@@ -85,7 +85,7 @@ async def test_a_client_that_disconnects_frees_its_connection(
     poll = asyncio.create_task(cast.customer.get(path, params={"last_status": "placed"}))
     await wait_until(lambda: held(live_server) == 1)
     poll.cancel()
-    await wait_until(lambda: held(live_server) == 0, 5)
+    await wait_until(lambda: held(live_server) == 0)
 
 
 async def test_logging_out_ends_the_session(cast: Cast, live_server: LiveServer) -> None:
@@ -95,4 +95,4 @@ async def test_logging_out_ends_the_session(cast: Cast, live_server: LiveServer)
     await wait_until(lambda: held(live_server) == 1)
     grant = {"refresh_token": cast.customer.grant["refresh_token"]}
     (await cast.customer.post("/auth/logout", grant)).must(204)
-    assert (await asyncio.wait_for(poll, 2)).status == 401
+    assert (await asyncio.wait_for(poll, PATIENCE)).status == 401

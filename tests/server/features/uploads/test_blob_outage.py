@@ -47,7 +47,7 @@ async def waits(rest: Rest, worker: Rest, upload_id: str, words: str) -> None:
         parts = (await worker.get("//readyz")).must(200).json["parts"]
         return words in parts["worker"]
 
-    await wait_until(reported, 20, every=0.05, what=f"readiness says {words!r}")
+    await wait_until(reported, every=0.05, what=f"readiness says {words!r}")
     upload = (await rest.get(f"/uploads/{upload_id}")).must(200).json
     assert upload["status"] in ("queued", "processing")
     assert upload["attempts"] <= 1
@@ -60,7 +60,7 @@ async def works(worker: Rest) -> None:
     async def reported() -> bool:
         return bool((await worker.get("//readyz")).json["parts"]["worker"] == "ok")
 
-    await wait_until(reported, 20, every=0.05, what="no photo waits any more")
+    await wait_until(reported, every=0.05, what="no photo waits any more")
 
 
 def attempts(data_dir: Path, upload_id: str) -> int:
@@ -84,7 +84,7 @@ async def test_photos_survive_any_outage_of_their_store(
             return attempts(data_dir, ids[0]) > MAX_TOTAL_ATTEMPTS
 
         await waits(ana, worker, ids[0], "a disk is not mounted")
-        await wait_until(tried_often, 20, what="it is tried again and again")
+        await wait_until(tried_often, what="it is tried again and again")
         store.rmdir()
         store.write_text("no folder")
         await waits(ana, worker, ids[0], "not a directory")

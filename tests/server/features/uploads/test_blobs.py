@@ -266,7 +266,7 @@ async def test_a_photo_in_azure(azurite: Azurite, data_dir: Path) -> None:
             async with aiohttp.ClientSession() as anybody, anybody.get(links[0]) as got:
                 return got.status == 404
 
-        await wait_until(gone, 15)
+        await wait_until(gone)
         assert not (data_dir / "blobs").exists()
 
 

@@ -17,7 +17,7 @@ from support.cast import Cast, cast_of
 from support.live_server import running_server, settings_for
 from support.rest import Answer, Rest
 from support.uploads import COFFEE, done, final, form_of, send, sent
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -137,7 +137,7 @@ async def test_concurrent_requests_with_one_key_are_one_upload(idle: Cast, data_
     answers = await asyncio.gather(*(send(idle.customer, key="k-1") for _ in range(8)))
     assert {answer.status for answer in answers} == {202}
     assert len({answer.json["id"] for answer in answers}) == 1
-    await wait_until(lambda: len(blobs_in(data_dir)) == 1, 15, what="the others' files are gone")
+    await wait_until(lambda: len(blobs_in(data_dir)) == 1, what="the others' files are gone")
 
 
 async def test_a_dish_gets_its_photo(cast: Cast) -> None:
@@ -230,7 +230,7 @@ async def test_too_large_a_body_is_refused_by_its_head(idle: Cast) -> None:
         b"Content-Type: multipart/form-data; boundary=x\r\n"
         + f"Authorization: Bearer {idle.customer.token}\r\n\r\n".encode()
     )
-    head = await asyncio.wait_for(reader.readline(), 5)
+    head = await asyncio.wait_for(reader.readline(), PATIENCE)
     assert head.split()[1] == b"413"
     writer.close()
 
@@ -279,7 +279,7 @@ async def test_one_account_cannot_occupy_all_uploads(idle: Cast) -> None:
         return (await send(idle.customer)).status == 202
 
     # Sooner than a silent form times out.
-    await wait_until(taken, 10, every=0.1, what="their places are free again")
+    await wait_until(taken, every=0.1, what="their places are free again")
 
 
 async def test_uploads_are_listed_in_pages(idle: Cast) -> None:
@@ -323,7 +323,7 @@ async def test_originals_are_removed_after_their_time(data_dir: Path) -> None:
             answer = await ana.get(f"/uploads/{upload_id}")
             return answer if "original_removed_at" in answer.json else None
 
-        await wait_until(removed, 15)
+        await wait_until(removed)
         (await ana.get(f"/uploads/{upload_id}/original")).must(404)
         (await ana.get(f"/uploads/{upload_id}/result")).must(200)
         await blobs_gone(data_dir, left=1)
@@ -411,7 +411,7 @@ async def test_too_slow_a_sender_is_disconnected(
             writer.write(b"\0" * 100)
             return answer.done()
 
-        await wait_until(answered, 10, every=0.1, what="the sender is told to go")
+        await wait_until(answered, every=0.1, what="the sender is told to go")
         assert answer.result().startswith(b"HTTP/1.1 400 ")
         (await send(ana)).must(202)
         writer.close()
@@ -447,7 +447,7 @@ def blobs_in(data_dir: Path) -> list[Path]:
 
 async def blobs_gone(data_dir: Path, left: int = 0) -> None:
     """Wait until that many files are left in the store."""
-    await wait_until(lambda: len(blobs_in(data_dir)) == left, 15, what=f"{left} blobs are left")
+    await wait_until(lambda: len(blobs_in(data_dir)) == left, what=f"{left} blobs are left")
 
 
 async def test_a_process_without_a_model_leaves_photos_to_one_that_has_it(

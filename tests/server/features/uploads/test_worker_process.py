@@ -21,7 +21,7 @@ from server.features.uploads.image_header import MAX_SCANS, Unreadable
 from server.features.uploads.rembg_worker import MAX_FILE_BYTES, MAX_OPEN_FILES, RESULT
 from server.features.uploads.worker_process import WorkerLimits, WorkerLost, WorkerProcess
 from support.uploads import COFFEE, photo_workers
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -40,7 +40,7 @@ def proc_file(worker: psutil.Process, what: str) -> str:
 @pytest.fixture(autouse=True)
 async def no_other_workers() -> None:
     """Wait until the workers of earlier tests' servers are gone."""
-    await wait_until(lambda: not photo_workers(), 30, what="the workers of other tests are gone")
+    await wait_until(lambda: not photo_workers(), what="the workers of other tests are gone")
 
 
 @pytest.fixture
@@ -255,5 +255,5 @@ def test_a_process_ends_with_a_server_that_was_killed(
         left = psutil.Process(server.pid).children(recursive=True)
         assert left
         server.kill()
-    _, alive = psutil.wait_procs(left, timeout=10)
+    _, alive = psutil.wait_procs(left, timeout=PATIENCE)
     assert not alive

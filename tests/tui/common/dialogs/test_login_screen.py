@@ -10,7 +10,7 @@ from textual.widgets import Button, Input
 from support.live_server import LiveServer, running_server, settings_for
 from support.ports import free_port
 from support.screen import sees, shown
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 from tui.common.client.token_store import TokenStore
 from tui.common.dialogs.login import LoginScreen
 
@@ -200,7 +200,7 @@ class _served_at:
         await web.TCPSite(self.runner, "127.0.0.1", self.port).start()
 
     async def __aexit__(self, *_: object) -> None:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE):
             await self.runner.cleanup()
 
 

@@ -87,9 +87,10 @@ async def test_a_trip_moves_at_its_speed_and_reports_it(
     assert trip.metres == pytest.approx(60, abs=0.5)
     assert metres_between(front.sent[0].point, BASE) < 1
     assert front.sent[-1].point == NEAR == trip.position
-    assert 5 <= len(front.sent) <= 18  # fewer where answers take longer than the interval
+    assert 2 <= len(front.sent) <= 18  # fewer where answers take longer than the interval
     for a, b in pairwise(front.sent):
-        assert between(a, b) == pytest.approx(FASTEST * (b.at - a.at), abs=3)
+        left = metres_between(a.point, NEAR)  # the last may be late, but goes no further
+        assert between(a, b) == pytest.approx(min(left, FASTEST * (b.at - a.at)), abs=3)
     assert {one.position.heading for one in front.sent} == {0.0}
     assert [one.position.speed_mps for one in front.sent[-2:]] == [FASTEST, 0.0]
     assert all(one.position.at is None for one in front.sent)
@@ -180,7 +181,7 @@ async def test_a_trip_retries_when_the_server_says(
     front.refuse = None
     assert await running
     first, second = front.sent[:2]
-    assert second.at - first.at >= 1
+    assert second.at - first.at > 0.95
     assert between(first, second) == pytest.approx(FASTEST * (second.at - first.at), abs=4)
 
 

@@ -21,7 +21,7 @@ from server.features.shared.schemas import Actor, Address
 from support.live_server import LiveServer
 from support.location_front import Front, front_of
 from support.town import PASSWORD, Place, open_restaurant
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 from tui.common.client.api import Api
 from tui.common.client.meter import Wire
 from tui.common.client.session import Session
@@ -162,7 +162,7 @@ async def running(planner: TripPlanner) -> AsyncIterator[asyncio.Task[bool]]:
 
 async def ended(task: asyncio.Task[bool]) -> bool:
     """Wait for the end; whether it came back."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         return await task
 
 

@@ -235,8 +235,8 @@ async def test_the_panel_recovers_when_the_server_is_back(
         await wait_until(lambda: panel.feed.error, what="the list cannot be read")
         await sees(app, "○ Placed")
         async with served_again(demo_server):
-            await wait_until(lambda: panel.meter.state is State.WAITING, 10, what="back")
-            await wait_until(lambda: not panel.feed.error, 10, what="read again")
+            await wait_until(lambda: panel.meter.state is State.WAITING, what="back")
+            await wait_until(lambda: not panel.feed.error, what="read again")
             await kitchen.step(order_id, "accepted", eta_minutes=30)
             await sees(app, "● Accepted")
 

@@ -344,7 +344,7 @@ async def test_an_outage_is_shown_and_all_goes_on_after_it(
         await asyncio.to_thread(server.start)
         for words in ("failing:", "could not be refreshed"):
             await wait_until(
-                lambda words=words: words not in window.text, 20, what=f"no more {words!r}"
+                lambda words=words: words not in window.text, what=f"no more {words!r}"
             )
         assert "simulated: on a loop" in window.text
 
@@ -386,7 +386,7 @@ async def test_twelve_drivers_have_streams_and_the_others_are_read(
         # Without a stream the next reading of the list shows it.
         await seen_at(town, unwatched, north(50))
         state = window.state({"id": unwatched})
-        await wait_until(lambda: state.track.newest, 8, what="seen by the list")
+        await wait_until(lambda: state.track.newest, what="seen by the list")
         await window.press("end")
         last = window.drivers.view.driver_id
         assert last is not None
@@ -483,7 +483,6 @@ async def test_many_positions_are_drawn_a_few_times_a_second(
             events, drawings, began = meter.events, len(drawn), time.monotonic()
             await wait_until(
                 lambda: meter.events > events + 150 and len(drawn) > drawings,
-                30,
                 what="more of it",
             )
             seconds = time.monotonic() - began

@@ -12,7 +12,7 @@ from server.features.orders.schemas import OrderStatus
 from support.live_server import LiveServer
 from support.rest import Rest
 from support.server_process import StartServer
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 from tui.employee.kitchen import feed
 from tui.employee.kitchen.dialogs import AcceptScreen, DriverScreen, ReasonScreen
 from tui.employee.kitchen.panel import ALARM_SECONDS
@@ -332,7 +332,7 @@ async def test_muting_is_shown_and_stops_the_bell(
         await window.sees("bell off")
         await town.place()
         await window.sees("Placed 1")
-        await asyncio.wait_for(_beats(window.kitchen.view.blink_on, window), 5)
+        await asyncio.wait_for(_beats(window.kitchen.view.blink_on, window), PATIENCE)
         assert window.rings == 0
         await window.press("m")
         await wait_until(lambda: window.rings, ALARM_SECONDS + 2, what="the bell")
