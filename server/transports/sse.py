@@ -148,28 +148,27 @@ class SseStream(StreamConnection):
             STATE_KERNEL_BUFFER if newest_only else KERNEL_BUFFER,
         )
         self._send(f"retry: {random.randint(*RETRY_MS)}\n\n".encode())  # noqa: S311
-        if self._ended is not None:
-            self._finish()
-            return
         self._heartbeat.add(self.send_comment, group)
         if during is not None:
             self._during = during(self)
             self._during.__enter__()
 
     async def follow(self, topic: str, after: str | None, until: Until | None) -> None:
-        """Subscribe, unless it has ended."""
+        """Subscribe; an end that came before takes effect then, as a reader that has closed its
+        side may still be told to reset."""
+        try:
+            self._subscription = await self._hub.subscribe(topic, after, self)
+        except Problem as problem:  # the response has begun, so it can only end
+            logger.warning("a stream of %s could not begin: %s", topic, problem)
+            self._ended = self._ended or End.FAILED
+        else:
+            if after is None:
+                # A reader without a cursor has to know where it begins: it may be cut before its
+                # first event.
+                self._send(f"id: {self._hub.cursor_of(self._subscription)}\n\n".encode())
         if self._ended is not None:
-            return
-        subscription = await self._hub.subscribe(topic, after, self)
-        if self._ended is not None:
-            subscription.close()
-            return
-        self._subscription = subscription
-        if after is None:
-            # A reader without a cursor has to know where it begins: it may be cut before its first
-            # event.
-            self._send(f"id: {self._hub.cursor_of(subscription)}\n\n".encode())
-        if until is not None:
+            self._finish()
+        elif until is not None:
             self._watch = asyncio.ensure_future(until())
             self._watch.add_done_callback(self._end_with)
 
@@ -244,7 +243,7 @@ class SseStream(StreamConnection):
         """End the stream, and then the connection, once."""
         if self._ended is None:
             self._ended = why
-            if self.open:
+            if self._subscription is not None:
                 self._finish()
 
     @property
@@ -345,9 +344,6 @@ async def stream(
         try:
             sink.begin(topic.startswith(STATE), identity.session_id, during)
             await sink.follow(topic, after, until)
-        except Problem as problem:  # the response has begun, so it can only end
-            logger.warning("a stream of %s could not begin: %s", topic, problem)
-            sink.fail()
         except BaseException:
             sink.abort()
             raise
