@@ -1,10 +1,12 @@
 """For every request: its id, its log line, its metrics, and errors as problem+json."""
 
 import asyncio
+import json
 import logging
 import re
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -118,6 +120,20 @@ def problem_response(problem: Problem, identifier: str) -> web.Response:
 def problem_headers(problem: Problem, identifier: str) -> dict[str, str]:
     """The headers of an error, which may also be answered outside of the application."""
     return ON_EVERY_ANSWER | NO_STORE | {"X-Request-ID": identifier} | problem.headers
+
+
+def problem_bytes(problem: Problem) -> bytes:
+    """The whole answer to a request that was not read."""
+    identifier = new_id("req")
+    body = json.dumps(problem.body(identifier)).encode()
+    lines = [
+        f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}",
+        "Content-Type: application/problem+json",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+        *(f"{name}: {value}" for name, value in problem_headers(problem, identifier).items()),
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 @dataclass(slots=True)
