@@ -87,10 +87,8 @@ async def test_an_event_is_encoded_once_for_all_its_readers(
         readers = [await stack.enter_async_context(opened(app)) for _ in range(20)]
         await app.append("1", "2")
         for ws in readers:
-            assert [json.loads(await ws.receive_str(timeout=PATIENCE))["seq"] for _ in "12"] == [
-                1,
-                2,
-            ]
+            got = [json.loads(await ws.receive_str(timeout=PATIENCE)) for _ in "12"]
+            assert [event["seq"] for event in got] == [1, 2]
     assert len(made) == 2
 
 
