@@ -86,8 +86,9 @@ def mark_held(request: web.Request, end_wait: Callable[[], None] | None = None) 
         request[END_WAIT] = end_wait
         if getattr(request.protocol, "half_closed", False):
             end_wait()
-    for release in request.get(_RELEASES, ()):
+    for release in request.pop(_RELEASES, ()):
         release()
+    request.protocol.keep_alive(True)  # cancels the timer for idle connections, which takes memory
 
 
 def count_anonymous(request: web.Request) -> None:
