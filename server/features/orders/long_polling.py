@@ -51,21 +51,23 @@ async def list_orders(
     """
     orders, identity = service(request, OrderService), identity_of(request)
     if after is None:
-        return Answer(await orders.orders(identity, before, limit, open_only=open))
+        return Answer(Encoded(await orders.orders(identity, before, limit, open_only=open)))
     if identity.role != Role.CUSTOMER:
         raise forbidden(
             "`after` is for customers. A restaurant's changes are at"
             " `GET /restaurants/{id}/orders/events`."
         )
 
-    async def fetch() -> OrderPage | None:
+    async def fetch() -> Encoded[OrderPage] | None:
         found = await orders.changed(identity, after, limit)
-        if found is not None and request.get(HELD):
+        if found is None:
+            return None
+        if request[HELD]:
             # What tells of the session's end may be on its way from another process.
             await service(request, Gate).check(identity)
-        return found
+        return Encoded(found)
 
-    result = await long_polling.hold(
+    result: long_polling.PollResult[OrderPage] = await long_polling.hold(
         request,
         service(request, Hub),
         topic_of_customer(identity.account_id),
