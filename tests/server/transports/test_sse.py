@@ -16,6 +16,7 @@ from server.core.auth import Claims, Identity
 from server.core.metrics import Metrics
 from server.core.serving import Server
 from server.core.transaction import Transaction
+from server.realtime.log import LogPage
 from server.transports import outlet, sse
 from server.transports.connections import AUTH_TOPIC
 from support.raw_http import RawRequest
@@ -279,7 +280,15 @@ async def test_an_event_is_encoded_once_for_all_its_readers(
             assert (await follower.event() or {})["data"] == "1"
             assert (await follower.event() or {})["data"] == "2"
         assert len(made) == 2
+        read, all_here = app.log.read, asyncio.Event()
+
+        async def held_up(topic: str, after: int, limit: int) -> LogPage:
+            await all_here.wait()
+            return await read(topic, after, limit)
+
+        monkeypatch.setattr(app.log, "read", held_up)
         again = [await stack.enter_async_context(app.follow(app.cursor(0))) for _ in range(20)]
+        all_here.set()
         for follower in again:
             assert (await follower.event() or {})["data"] == "1"
         assert len(made) <= 4  # reconnecting readers share what was encoded, or one page of the log
