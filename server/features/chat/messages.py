@@ -6,10 +6,9 @@ from server.core import pages
 from server.core.auth import Identity
 from server.core.clock import now, to_text
 from server.core.database import Database
-from server.core.errors import invalid
+from server.core.errors import Problem, invalid
 from server.core.limits import RateLimit
 from server.core.transaction import Transaction
-from server.features.accounts.schemas import Role
 from server.features.accounts.service import actor
 from server.features.chat import store
 from server.features.chat.frame_schemas import SendMessage
@@ -21,7 +20,6 @@ from server.features.chat.schemas import (
     LastMessage,
     MessagePage,
     QueueEvent,
-    Unread,
 )
 from server.features.chat.service import ChatService, refusal, topic_of
 from server.features.chat.store import StoredMessage, StoredReadMarker
@@ -112,13 +110,14 @@ class MessageService:
         Raises Problem 404, 409 where the chat is closed or another employee's.
         """
 
+        sender = actor(identity)
+
         async def fn(tx: Transaction) -> Posted:
-            chat = await self._chats.locked(tx, identity, chat_id)
-            known = await store.message_of(tx, chat_id, identity.account_id, sent.client_id)
-            if known is not None:
-                return Posted(self._message(chat_id, known), known.seq, again=True)
-            _check_may_write(identity, chat)
-            sender, moment = actor(identity), now()
+            moment = now()
+            last = LastMessage(sender=sender, text=sent.text[:PREVIEW], sent_at=moment)
+            chat = await store.set_last_message(tx, chat_id, sent.client_id, last)
+            if chat is None:
+                return await self._posted_before(tx, identity, chat_id, sent.client_id)
             data = MessageData(
                 chat_id=chat_id,
                 client_id=sent.client_id,
@@ -132,12 +131,21 @@ class MessageService:
             )
             stored = StoredMessage(event.seq, sent.client_id, sender, sent.text, moment)
             await store.insert_message(tx, chat_id, stored)
-            chat = _after_message(chat, stored)
-            await store.save(tx, chat)
             await self._chats.publish_to_queue(tx, QueueEvent.UPDATED, chat)
             return Posted(self._message(chat_id, stored), event.seq, again=False)
 
         return await self._database.write(fn)
+
+    async def _posted_before(
+        self, tx: Transaction, identity: Identity, chat_id: str, client_id: str
+    ) -> Posted:
+        """The message that was stored under that `client_id`. Raises Problem where there is none:
+        then the caller may not write."""
+        chat = await self._chats.locked(tx, identity, chat_id)
+        known = await store.message_of(tx, chat_id, identity.account_id, client_id)
+        if known is None:
+            raise _why_not_written(chat)
+        return Posted(self._message(chat_id, known), known.seq, again=True)
 
     async def read(self, identity: Identity, chat_id: str, cursor: str) -> None:
         """Everything up to that cursor has been read; a read marker never goes back.
@@ -179,30 +187,9 @@ class MessageService:
         )
 
 
-def _check_may_write(identity: Identity, chat: Chat) -> None:
+def _why_not_written(chat: Chat) -> Problem:
     if chat.status is ChatStatus.CLOSED:
-        raise refusal(chat, "The chat is closed. Reopen it to continue.", "chat-closed")
-    if (
-        identity.role == Role.EMPLOYEE
-        and chat.employee is not None
-        and chat.employee.id != identity.account_id
-    ):
-        raise refusal(
-            chat, f"{chat.employee.name} has claimed this chat, and answers in it.", "chat-taken"
-        )
-
-
-def _after_message(chat: Chat, message: StoredMessage) -> Chat:
-    """The chat with that message as its last."""
-    unread, waiting = chat.unread, chat.waiting_since
-    if message.sender.role == Role.CUSTOMER:
-        unread = Unread(customer=unread.customer, support=unread.support + 1)
-        waiting = waiting or message.sent_at
-    else:
-        unread = Unread(customer=unread.customer + 1, support=unread.support)
-        if chat.employee is not None:
-            waiting = None
-    last = LastMessage(sender=message.sender, text=message.text[:PREVIEW], sent_at=message.sent_at)
-    return chat.model_copy(
-        update={"last_message": last, "unread": unread, "waiting_since": waiting}
-    )
+        return refusal(chat, "The chat is closed. Reopen it to continue.", "chat-closed")
+    assert chat.employee is not None
+    detail = f"{chat.employee.name} has claimed this chat, and answers in it."
+    return refusal(chat, detail, "chat-taken")

@@ -9,6 +9,7 @@ from server.core import pages
 from server.core.clock import from_text, to_text
 from server.core.queries import Row, load_queries
 from server.core.transaction import Transaction
+from server.features.accounts.schemas import Role
 from server.features.chat.schemas import Chat, ChatOrder, ChatStatus, LastMessage, Unread
 from server.features.shared.schemas import Actor
 
@@ -164,6 +165,28 @@ async def locked(tx: Transaction, chat_id: str) -> Chat | None:
 async def save(tx: Transaction, chat: Chat) -> None:
     """Store the chat's present fields."""
     await _queries.update_chat(tx, **_changing(chat))
+
+
+async def set_last_message(
+    tx: Transaction, chat_id: str, client_id: str, last: LastMessage
+) -> Chat | None:
+    """The chat with this message as its last, unread by the other side; the customer waits from
+    it on, or no longer.
+
+    None, and nothing is changed, where its sender may not write in the chat, or has sent that
+    `client_id` before.
+    """
+    row = await _queries.set_last_message(
+        tx,
+        id=chat_id,
+        client_id=client_id,
+        sender_id=last.sender.id,
+        name=last.sender.name,
+        is_staff=last.sender.role == Role.EMPLOYEE,
+        sent_at=to_text(last.sent_at),
+        last_message=last.model_dump_json(),
+    )
+    return _chat(row) if row else None
 
 
 async def insert_message(tx: Transaction, chat_id: str, message: StoredMessage) -> None:
