@@ -20,6 +20,7 @@ from server.core.middleware import as_problem, problem_headers, problem_response
 from server.core.parse_queue import ParseQueue
 from server.core.routing import END_WAIT, HELD, IDENTITY
 from server.core.sockets import Sockets
+from server.core.streaming import STREAM, StreamConnection, Streams
 from server.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -58,12 +59,14 @@ class Connection(web_protocol.RequestHandler):
         "_dropped",
         "_ended",
         "_framing",
+        "_handed_over",
         "_head",
         "_lingers",
         "_parse_queue",
         "_rest",
         "_settings",
         "_sockets",
+        "_streams",
         "_timer",
         "_wire",
         "chunked",
@@ -77,6 +80,7 @@ class Connection(web_protocol.RequestHandler):
         server: web.Server,
         settings: Settings,
         sockets: Sockets,
+        streams: Streams,
         parse_queue: ParseQueue,
         **more: Any,
     ) -> None:
@@ -84,7 +88,7 @@ class Connection(web_protocol.RequestHandler):
         # A head that waits for its turn takes memory: two are enough for a client that pipelines.
         self._max_msg_queue_size, self._msg_queue_resume_size = 2, 1
         self._settings = settings
-        self._sockets = sockets
+        self._sockets, self._streams = sockets, streams
         self._parse_queue = parse_queue
         self.payload = EMPTY_PAYLOAD
         """The body of the request that is being answered."""
@@ -104,6 +108,7 @@ class Connection(web_protocol.RequestHandler):
         self._dropped = 0
         self._address: str | None = None
         self._lingers = False
+        self._handed_over = False
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -203,6 +208,21 @@ class Connection(web_protocol.RequestHandler):
         if self._current_request is not None and END_WAIT in self._current_request:
             self._current_request[END_WAIT]()
         return True
+
+    def hand_over(self, stream: StreamConnection) -> None:
+        """Give the transport to the stream that answers the present request, and be freed.
+
+        Raises ConnectionResetError where the client has gone.
+        """
+        transport, request, address = self.transport, self._current_request, self._address
+        if transport is None or request is None or address is None:
+            raise ConnectionResetError("the client has gone")
+        request[STREAM] = stream
+        stream.take_over(transport, self.writing_paused, address, self._streams)
+        self._handed_over = True
+        self.transport = self._address = None
+        self._task_handler = None  # else `connection_lost` would cancel it
+        self.connection_lost(None)
 
     def parse_next(self) -> None:
         """Parse the next part of what was read, unless a buffer is full."""
@@ -315,6 +335,8 @@ class Connection(web_protocol.RequestHandler):
             resp = _answer(as_problem(resp))  # before the middleware, such as 417
         if IDENTITY in request:
             self._parse_queue.mark_known(self.address_key)
+        if self._handed_over:
+            return resp, True
         resp, gone = await super().finish_response(request, resp, start_time)
         self._answered += 1
         body = request._payload

@@ -16,7 +16,7 @@ from server.core.services import service
 from server.realtime.event import Event
 from server.realtime.hub import Hub
 from server.settings import Settings
-from server.transports.connections import Connections, End
+from server.transports.connections import Connections, End, Slot
 
 FoundT = TypeVar("FoundT")
 
@@ -40,13 +40,15 @@ class Wait:
         self._request = request
         self._deadline = self._loop.time() + (timeout if request.method != "HEAD" else 0)
         self._ended: asyncio.Future[End] = self._loop.create_future()
-        self._slot = contextlib.ExitStack()
+        self._slot: Slot | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._slot.close()
+        if self._slot is not None:
+            self._slot.release()
+            self._slot = None
 
     async def begin(self) -> None:
         """Take a slot, once. Raises Problem 401, 429, 503."""
@@ -55,7 +57,7 @@ class Wait:
         mark_held(self._request, lambda: self._end(End.RELEASED))
         identity = identity_of(self._request)
         connections = service(self._request, Connections)
-        self._slot.enter_context(connections.hold(identity, self._end, poll=True))
+        self._slot = connections.hold(identity, self._end, poll=True)
         # Registered first and checked then, so no revocation falls in between.
         await service(self._request, Gate).check(identity)
 

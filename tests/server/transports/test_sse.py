@@ -101,13 +101,15 @@ async def test_an_empty_cursor_is_none(app: HeldApp) -> None:
         assert (await follower.event() or {})["data"] == "1"
 
 
-async def raw(app: HeldApp, version: str, more: str = "") -> tuple[asyncio.StreamReader, bytes]:
+async def raw(
+    app: HeldApp, version: str, more: str = "", then: str = ""
+) -> tuple[asyncio.StreamReader, bytes]:
     """A connection's reader, after the response's head, and that head."""
     reader, writer = await asyncio.open_connection("127.0.0.1", app.port)
     authorization = app.headers()["Authorization"]
     writer.write(
         f"GET /api/v1/stream HTTP/{version}\r\nHost: x\r\n{more}"
-        f"Authorization: {authorization}\r\n\r\n".encode()
+        f"Authorization: {authorization}\r\n\r\n{then}".encode()
     )
     async with asyncio.timeout(PATIENCE):
         head = await reader.readuntil(b"\r\n\r\n")
@@ -152,15 +154,29 @@ async def test_http_1_0_gets_plain_bytes_until_the_connection_ends(app: HeldApp,
     assert [block.split("\n")[2] for block in blocks[2:-1]] == ["data: 1", "data: 2"]
 
 
-async def test_a_connection_may_be_reused_after_a_stream(app: HeldApp) -> None:
-    reader, _ = await raw(app, "1.1", "Last-Event-ID: garbage\r\n")
+@pytest.mark.parametrize("when", ["with the first", "while it streams"])
+async def test_a_connection_closes_after_a_stream_and_ignores_other_requests(
+    app: HeldApp, when: str
+) -> None:
+    """Also those that were parsed before the stream began."""
+    again = "GET /api/v1/nothing HTTP/1.1\r\nHost: x\r\n\r\n"
+    made = app.hub.made
+    with_first = when == "with the first"
+    reader, head = await raw(app, "1.1", then=again * 5 if with_first else "")
+    assert b"Connection: close" in head
+    await wait_until(lambda: app.hub.made > made)
+    if not with_first:
+        reader.writer.write(again.encode() * 5)  # type: ignore[attr-defined]
+    await app.append("1")
     async with asyncio.timeout(PATIENCE):
-        await reader.readuntil(b"0\r\n\r\n")
-    writer = reader.writer  # type: ignore[attr-defined]
-    writer.write(b"GET /api/v1/nothing HTTP/1.1\r\nHost: x\r\n\r\n")
+        body = await reader.readuntil(b"data: 1\n\n\r\n")
+    app.connections.drain()
     async with asyncio.timeout(PATIENCE):
-        assert b" 404 " in await reader.readline()
-    writer.close()
+        body += await reader.read()
+    assert body.endswith(b"0\r\n\r\n")
+    assert b"HTTP/1.1" not in body
+    await wait_until(lambda: app.connections.held == 0)
+    reader.writer.close()  # type: ignore[attr-defined]
 
 
 async def test_a_refused_reader_gets_a_problem_and_no_stream(open_app: OpenApp) -> None:
