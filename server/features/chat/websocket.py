@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from pydantic import ValidationError
 
+from server.core.auth import Identity
 from server.core.errors import Problem
 from server.core.routing import ANY_ROLE, Router, identity_of
 from server.core.services import service
@@ -15,9 +16,9 @@ from server.features.chat.rooms import Rooms
 from server.features.shared.schemas import Id
 from server.transports import websocket
 from server.transports.connections import End
-from server.transports.outbox import client_id_in
+from server.transports.outbox import Outbox, client_id_in
 from server.transports.sse import After
-from server.transports.websocket import Receive, WebSocketOutbox
+from server.transports.websocket import Receive
 
 router = Router("chat")
 
@@ -45,11 +46,11 @@ async def converse(request: web.Request, id: Id, after: After = None) -> web.Str
     await rooms.chats.admit(identity_of(request), id)
 
     @asynccontextmanager
-    async def attend(outbox: WebSocketOutbox) -> AsyncIterator[Receive]:
+    async def attend(outbox: Outbox, identity: Identity) -> AsyncIterator[Receive]:
         def reset() -> None:
             outbox.end(End.RESET)
 
-        async with rooms.enter(identity_of(request), id, after, outbox, reset) as participant:
+        async with rooms.enter(identity, id, after, outbox, reset) as participant:
 
             async def receive(text: str) -> None:
                 try:

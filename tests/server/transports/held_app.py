@@ -37,8 +37,8 @@ from server.transports import long_polling, sse, websocket
 from server.transports.connections import Connections, End, Revocations
 from server.transports.frame_limits import FrameLimits
 from server.transports.heartbeat import Heartbeat
-from server.transports.outbox import Frame, OutboxSink
-from server.transports.websocket import Receive, WebSocketOutbox
+from server.transports.outbox import Frame, Outbox, OutboxSink
+from server.transports.websocket import Receive
 from support.server_process import UNLIMITED
 from support.waiting import PATIENCE, wait_until
 
@@ -135,7 +135,7 @@ async def talk(request: web.Request, after: str | None = None) -> web.StreamResp
         return found
 
     @asynccontextmanager
-    async def attend(outbox: WebSocketOutbox) -> AsyncIterator[Receive]:
+    async def attend(outbox: Outbox, identity: Identity) -> AsyncIterator[Receive]:
         outbox.ended.add_done_callback(lambda ended: doors.ends.append(ended.result().value))
         sink = OutboxSink(outbox, frames_of, lambda: outbox.end(End.RESET))
         subscription = await service(request, Hub).subscribe(TOPIC, after or None, sink)
