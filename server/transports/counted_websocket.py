@@ -4,11 +4,12 @@ pings, and keeps to RFC 6455 where aiohttp does not."""
 import asyncio
 import base64
 import binascii
+import hashlib
 import json
 
 from aiohttp import WSMessage, WSMsgType, web
 from aiohttp._websocket.reader import WebSocketDataQueue
-from aiohttp.http import HttpVersion11, WebSocketError, WebSocketReader, WebSocketWriter
+from aiohttp.http import WS_KEY, HttpVersion11, WebSocketError, WebSocketReader, WebSocketWriter
 from aiohttp.web_request import BaseRequest
 
 from server.core.errors import Problem, malformed
@@ -53,6 +54,13 @@ def check_upgrade(request: BaseRequest, instead: Problem | None = None) -> None:
     else:
         return
     raise instead or found
+
+
+def accepting_headers(request: BaseRequest) -> dict[str, str]:
+    """The headers that accept the handshake (RFC 6455, 4.2.2)."""
+    digest = hashlib.sha1(request.headers["Sec-WebSocket-Key"].strip().encode() + WS_KEY)  # noqa: S324
+    accept = base64.b64encode(digest.digest()).decode()
+    return {"Upgrade": "websocket", "Connection": "upgrade", "Sec-WebSocket-Accept": accept}
 
 
 def _not_yet(detail: str) -> Problem:

@@ -81,9 +81,6 @@ class Outbox(ABC):
     ended: asyncio.Future[End]
     """Why it has ended, once it has."""
 
-    def __init__(self) -> None:
-        self.ended = asyncio.get_running_loop().create_future()
-
     def end(self, why: End) -> None:
         """Have the connection ended."""
         if not self.ended.done():

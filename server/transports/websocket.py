@@ -1,19 +1,16 @@
 """WebSocket: frames are encoded once, and written straight to every client's transport."""
 
 import asyncio
-import base64
 import contextlib
-import hashlib
 import json
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from aiohttp import WSMessage, WSMsgType, web
 from aiohttp._websocket.reader import WebSocketDataQueue
-from aiohttp.http import WS_KEY, WebSocketError
+from aiohttp.http import WebSocketError
 
 from server.core.addresses import network_key
 from server.core.auth import Gate, Identity
@@ -34,6 +31,7 @@ from server.transports.counted_websocket import (
     CountedWebSocket,
     CountingReader,
     Pongs,
+    accepting_headers,
     check_upgrade,
 )
 from server.transports.frame_limits import AccountLimits, FrameLimit, FrameLimits
@@ -54,11 +52,21 @@ logger = logging.getLogger(__name__)
 
 PING = b"\x89\x00"
 
-Receive = Callable[[str], Awaitable[None]]
-"""Acts on a text frame; what it raises ends the connection."""
-Attend = Callable[[Outbox, Identity], AbstractAsyncContextManager[Receive]]
-"""Lasts as long as the connection: is given its outbox, and gives what handles its frames. It
-should not keep the request, which takes far more memory than the connection."""
+
+class Handler(Protocol):
+    """What handles a connection's frames while it is open."""
+
+    async def receive(self, text: str) -> None:
+        """Act on a text frame; what this raises ends the connection."""
+        ...
+
+    def close(self) -> None:
+        """The connection has ended."""
+        ...
+
+
+Attend = Callable[[Outbox, Identity], Awaitable[Handler]]
+"""Begins to handle a connection. It should not keep the request, which takes far more memory."""
 
 
 def text_frame(text: bytes) -> bytes:
@@ -76,8 +84,8 @@ class WebSocket(StreamConnection, Outbox):
     who get it. A task runs only while there are frames to handle."""
 
     __slots__ = (
-        "_attending",
         "_code",
+        "_handler",
         "_heartbeat",
         "_last_received",
         "_limit",
@@ -87,23 +95,24 @@ class WebSocket(StreamConnection, Outbox):
         "_pongs",
         "_queue",
         "_reading_paused",
-        "_receive",
         "_rest",
-        "_slot",
         "_stalled_seconds",
         "_task",
         "_timer",
         "ended",
         "queued",
+        "slot",
     )
+
+    status = 101
 
     def __init__(
         self, request: web.Request, account: AccountLimits, parse_queue: ParseQueue
     ) -> None:
-        StreamConnection.__init__(self)
-        Outbox.__init__(self)
+        super().__init__()
         settings = service(request, Settings)
         self._loop = asyncio.get_running_loop()
+        self.ended = self._loop.create_future()
         self._queue = WebSocketDataQueue(cast(Any, self), QUEUE_BYTES, loop=self._loop)
         self._parser = CountingReader(self._queue, settings, account)
         self._pongs: Pongs | float = settings.pong_seconds
@@ -117,41 +126,30 @@ class WebSocket(StreamConnection, Outbox):
         self._heartbeat = service(request, Heartbeat)
         self._stalled_seconds = settings.stalled_reader_seconds
         self._last_received = self._loop.time()
-        self._attending: AbstractAsyncContextManager[Receive] | None = None
-        self._receive: Receive | None = None
-        self._slot: Slot | None = None
+        self._handler: Handler | None = None
+        self.slot: Slot | None = None
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._code = 0
         """The close code that was sent."""
 
-    def hold(self, connections: Connections, identity: Identity) -> None:
-        """Take a slot, see `Connections.hold`."""
-        self._slot = connections.hold(identity, self.end)
-
     async def begin(self, attend: Attend, identity: Identity) -> None:
         """Handle frames, also those that have come already. The connection is its own by now."""
         limit_buffers(self.transport)
-        attending = attend(self, identity)
         try:
-            self._receive = await attending.__aenter__()
+            self._handler = await attend(self, identity)
         except Problem as problem:
             self.end(End.FAILED)
-            self._close(code_of(problem), _reason_of(problem))
+            self._close(code_of(problem), _reason_of(problem), answered=False)
+            self._handle_next()
             return
         except BaseException:
             self.end(End.FAILED)
             self.abort()
             raise
-        self._attending = attending
         self._heartbeat.add(self.ping, identity.session_id)
-        self.ended.add_done_callback(self._on_ended)
+        self.ended.add_done_callback(self._finish)
         self._handle_next()
-
-    @property
-    def status(self) -> int:
-        """Its handshake's."""
-        return 101
 
     @property
     def open(self) -> bool:
@@ -243,32 +241,31 @@ class WebSocket(StreamConnection, Outbox):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._attending is None:  # else `_finish` does
+        if self._handler is None:  # else `_finish` does
             self.release()
 
     def release(self) -> None:
         """Give back its slot."""
-        if self._slot is not None:
-            self._slot.release()
-            self._slot = None
+        if self.slot is not None:
+            self.slot.release()
+            self.slot = None
 
     def _parse(self, data: bytes) -> None:
         self._parser.feed_data(data)
         self._handle_next()
 
-    @property
-    def _waiting(self) -> bool:
-        """Whether a frame, or the error of an invalid one, waits to be handled."""
-        return bool(self._queue._buffer) or self._queue.exception() is not None
-
     def _handle_next(self) -> None:
-        if self._task is None and self._waiting and (self._receive is not None or self._code):
+        if self._task is None and self._unhandled() and (self._handler is not None or self._code):
             self._task = self._loop.create_task(self._handle_all(), name="websocket frames")
+
+    def _unhandled(self) -> bool:
+        """Whether a frame waits, or the error of an invalid one."""
+        return bool(self._queue._buffer) or self._queue.exception() is not None
 
     async def _handle_all(self) -> None:
         turn = TURN_BYTES
         try:
-            while self._waiting:
+            while self._unhandled():
                 if turn <= 0:
                     turn = TURN_BYTES
                     await asyncio.sleep(0)
@@ -277,9 +274,10 @@ class WebSocket(StreamConnection, Outbox):
                 message = await self._queue.read()
                 turn -= FRAME_COST + (len(message.data) if isinstance(message.data, str) else 0)
                 self._last_received = self._loop.time()
-                await self._handle(message)
+                await self._handle(cast(WSMessage, message))
         except WebSocketError as error:
             self._close(error.code, REASONS.get(error.code, b""))
+            self.transport.close()
             self.end(End.OVER)
         except ConnectionError:
             self.end(End.FAILED)
@@ -316,24 +314,21 @@ class WebSocket(StreamConnection, Outbox):
                 self.end(End.TOO_FAST)
         elif text is None:
             self.send(error("binary", "Send text frames: this connection speaks JSON."))
-        elif self._receive is not None:
-            await self._receive(text)
+        elif self._handler is not None:
+            await self._handler.receive(text)
 
-    def _on_ended(self, ended: asyncio.Future[End]) -> None:
-        self._loop.create_task(self._finish(ended.result()), name="websocket end")
-
-    async def _finish(self, why: End) -> None:
+    def _finish(self, ended: asyncio.Future[End]) -> None:
         """Stop handling frames and events, and close the connection."""
         self._heartbeat.remove(self.ping)
         if self._task is not None:
             self._task.cancel()
-        attending, self._attending, self._receive = self._attending, None, None
-        if attending is not None:
-            await attending.__aexit__(None, None, None)
+        if self._handler is not None:
+            self._handler.close()
+            self._handler = None
         if self.transport.is_closing():
             self.release()
         elif not self._code:
-            code, reason = CODES[why]
+            code, reason = CODES[ended.result()]
             members: dict[str, object] = {"reason": reason}
             if code in (CloseCode.GOING_AWAY, CloseCode.FAILED):
                 members["retry_after_ms"] = random.randint(*RETRY_MS)  # noqa: S311
@@ -365,12 +360,12 @@ async def serve(request: web.Request, attend: Attend) -> web.StreamResponse:
     assert isinstance(connection, Connection)
     ws = WebSocket(request, account, connection.parse_queue)
     mark_held(request, ws.end_wait)
-    ws.hold(service(request, Connections), identity)
+    ws.slot = service(request, Connections).hold(identity, ws.end)
     handed_over = False
     try:
         # Registered first and checked then, so no revocation falls in between.
         identity = request[IDENTITY] = await service(request, Gate).check(identity)
-        response = web.StreamResponse(status=101, headers=_accepting(request))
+        response = web.StreamResponse(status=101, headers=accepting_headers(request))
         await response.prepare(request)
         connection.hand_over(ws)
         handed_over = True
@@ -379,13 +374,6 @@ async def serve(request: web.Request, attend: Attend) -> web.StreamResponse:
         if not handed_over:
             ws.release()
     return response
-
-
-def _accepting(request: web.Request) -> dict[str, str]:
-    """The headers that accept the handshake (RFC 6455, 4.2.2)."""
-    digest = hashlib.sha1(request.headers["Sec-WebSocket-Key"].strip().encode() + WS_KEY)  # noqa: S324
-    accept = base64.b64encode(digest.digest()).decode()
-    return {"Upgrade": "websocket", "Connection": "upgrade", "Sec-WebSocket-Accept": accept}
 
 
 async def refuse(request: web.Request, problem: Problem) -> web.StreamResponse:

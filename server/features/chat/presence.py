@@ -77,11 +77,16 @@ class Presence(Component):
             await self._remove(self._process)
 
     @contextlib.contextmanager
-    def connected(
-        self, chat_id: str, who: Identity, linger: float = LINGER_SECONDS
-    ) -> Iterator[None]:
-        """A connection of that account is in the room for as long as this lasts, and `linger`
-        seconds more."""
+    def connected(self, chat_id: str, who: Identity, linger: float) -> Iterator[None]:
+        """A connection of that account is in the room while this lasts, see `leave`."""
+        self.enter(chat_id, who)
+        try:
+            yield
+        finally:
+            self.leave(chat_id, who.account_id, linger)
+
+    def enter(self, chat_id: str, who: Identity) -> None:
+        """A connection of that account is in the room, until it leaves."""
         account_id = who.account_id
         key = chat_id, account_id
         self._connections[key] += 1
@@ -92,14 +97,15 @@ class Presence(Component):
         if is_new:
             self._rooms.setdefault(account_id, set()).add(chat_id)
             self._start(self._write([chat_id]))
-        try:
-            yield
-        finally:
-            self._connections[key] -= 1
-            if not self._connections[key]:
-                del self._connections[key]
-                loop = asyncio.get_running_loop()
-                self._leaving[key] = loop.call_later(linger, self._leave, chat_id, account_id)
+
+    def leave(self, chat_id: str, account_id: str, linger: float = LINGER_SECONDS) -> None:
+        """The connection has left; with its last one, the account leaves `linger` seconds later."""
+        key = chat_id, account_id
+        self._connections[key] -= 1
+        if not self._connections[key]:
+            del self._connections[key]
+            loop = asyncio.get_running_loop()
+            self._leaving[key] = loop.call_later(linger, self._leave, chat_id, account_id)
 
     def _renamed(self, account_id: str) -> None:
         if rooms := self._rooms.get(account_id):

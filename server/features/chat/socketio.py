@@ -67,13 +67,13 @@ class SocketIoChat:
         def reset() -> None:
             session.leave_soon(chat_id)
 
-        entering = self._rooms.enter(session.identity, chat_id, after, session, reset)
-        async with entering as participant:
-            self._participants[session.sid, chat_id] = participant
-            try:
-                yield participant
-            finally:
-                del self._participants[session.sid, chat_id]
+        participant = await self._rooms.enter(session.identity, chat_id, after, session, reset)
+        self._participants[session.sid, chat_id] = participant
+        try:
+            yield participant
+        finally:
+            del self._participants[session.sid, chat_id]
+            participant.close()
 
     async def message(self, session: Session, sent: Any) -> Mapping[str, Any]:
         """A message; returns its `cursor`, also where it had been sent before.
