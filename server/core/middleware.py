@@ -1,10 +1,12 @@
 """For every request: its id, its log line, its metrics, and errors as problem+json."""
 
 import asyncio
+import json
 import logging
 import re
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -12,7 +14,7 @@ from aiohttp.typedefs import Handler
 from server.core.addresses import client_address
 from server.core.bodies import BodyDeadlines
 from server.core.errors import Problem
-from server.core.ids import new_id
+from server.core.ids import new_request_id
 from server.core.logging import request_id
 from server.core.metrics import Metrics
 from server.core.routing import HELD, IDENTITY, OPERATION, THROTTLE_SECONDS, count_anonymous
@@ -37,7 +39,7 @@ _CLIENTS_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 async def access_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer every error; only a cancellation is raised."""
     sent = request.headers.get("X-Request-ID", "")
-    identifier = sent if _CLIENTS_ID.fullmatch(sent) else new_id("req")
+    identifier = sent if _CLIENTS_ID.fullmatch(sent) else new_request_id()
     token = request_id.set(identifier)
     started = time.perf_counter()
     status = 499  # if the client disconnects before the answer
@@ -120,6 +122,20 @@ def problem_headers(problem: Problem, identifier: str) -> dict[str, str]:
     return ON_EVERY_ANSWER | NO_STORE | {"X-Request-ID": identifier} | problem.headers
 
 
+def problem_bytes(problem: Problem) -> bytes:
+    """The whole answer to a request that was not read."""
+    identifier = new_request_id()
+    body = json.dumps(problem.body(identifier)).encode()
+    lines = [
+        f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}",
+        "Content-Type: application/problem+json",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+        *(f"{name}: {value}" for name, value in problem_headers(problem, identifier).items()),
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
 @dataclass(slots=True)
 class _Entry:
     """What is logged and counted of a request once it is answered, or its stream has ended."""
@@ -166,7 +182,7 @@ def _entry_of(request: web.Request, identifier: str, started: float) -> _Entry:
         method=request.method,
         route=operation.path if operation else "unknown",
         path=request.path,
-        held=HELD in request,
+        held=request.get(HELD, False),
         remote=client_address(request),
         account=identity.account_id if identity else None,
     )
