@@ -2,11 +2,9 @@
 
 import asyncio
 import contextlib
-import json
 import logging
 import socket
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
 from typing import Any, cast
 
 from aiohttp import web, web_protocol
@@ -16,7 +14,7 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from server.core.addresses import network_key
 from server.core.errors import Problem, malformed
 from server.core.ids import new_request_id
-from server.core.middleware import as_problem, problem_headers, problem_response
+from server.core.middleware import as_problem, problem_bytes, problem_response
 from server.core.parse_queue import ParseQueue
 from server.core.routing import END_WAIT, HELD, IDENTITY
 from server.core.sockets import Sockets
@@ -145,7 +143,7 @@ class Connection(web_protocol.RequestHandler):
             self._close = True  # what it sends is ignored
             self._lingers = self._sockets.linger()
             if self._lingers:
-                transport.write(_bare_answer(refusal))
+                transport.write(problem_bytes(refusal))
                 transport.write_eof()
                 self._timer = self._loop.call_later(READ_REFUSAL_SECONDS, transport.abort)
             else:
@@ -394,17 +392,3 @@ def _answer(problem: Problem) -> web.Response:
     response = problem_response(problem, new_request_id())
     response.force_close()
     return response
-
-
-def _bare_answer(problem: Problem) -> bytes:
-    """The bytes of an answer to a request that was not read."""
-    identifier = new_request_id()
-    body = json.dumps(problem.body(identifier)).encode()
-    lines = [
-        f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}",
-        "Content-Type: application/problem+json",
-        f"Content-Length: {len(body)}",
-        "Connection: close",
-        *(f"{name}: {value}" for name, value in problem_headers(problem, identifier).items()),
-    ]
-    return "\r\n".join([*lines, "", ""]).encode() + body

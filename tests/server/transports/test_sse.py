@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import logging
 import re
 import socket
 import time
@@ -12,9 +13,12 @@ import uvloop
 from held_app import TOPIC, HeldApp, OpenApp
 
 from server.core.auth import Claims, Identity
+from server.core.metrics import Metrics
+from server.core.serving import Server
 from server.core.transaction import Transaction
 from server.transports import outlet, sse
 from server.transports.connections import AUTH_TOPIC
+from support.raw_http import RawRequest
 from support.waiting import PATIENCE, wait_until
 
 EVENT = b"event: changed"
@@ -177,6 +181,51 @@ async def test_a_connection_closes_after_a_stream_and_ignores_other_requests(
     assert b"HTTP/1.1" not in body
     await wait_until(lambda: app.connections.held == 0)
     reader.writer.close()  # type: ignore[attr-defined]
+
+
+async def test_a_reader_that_closes_its_side_gets_the_end_of_its_stream(app: HeldApp) -> None:
+    made = app.hub.made
+    reader, _ = await raw(app, "1.1")
+    await wait_until(lambda: app.hub.made > made)
+    reader.writer.write_eof()  # type: ignore[attr-defined]
+    async with asyncio.timeout(PATIENCE):
+        assert (await reader.read()).endswith(b"0\r\n\r\n")
+    await wait_until(lambda: app.connections.held == 0)
+    reader.writer.close()  # type: ignore[attr-defined]
+
+
+async def test_a_stream_is_counted_and_logged_until_its_connection_closes(
+    app: HeldApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "server.access")
+    server = app.runner.server
+    assert isinstance(server, Server)
+
+    def logged() -> list[int]:
+        return [record.fields["status"] for record in caplog.records if hasattr(record, "fields")]
+
+    async with app.follow(headers={"X-Request-ID": "of-the-stream"}) as one, app.follow() as two:
+        await app.append("1")
+        assert await one.event()
+        assert await two.event()
+        assert (server.sockets.open, server.connections) == (2, []), "aiohttp keeps a part of it"
+        assert logged() == []
+        app.connections.drain()
+        assert await one.event() is None
+        assert await two.event() is None
+    await wait_until(lambda: server.sockets.open == 0)
+    assert logged() == [200, 200]
+    app.connections.draining = False
+    caplog.clear()
+    token = app.headers()["Authorization"].removeprefix("Bearer ")
+    (await (await RawRequest.send(app.port, "/stream", token)).head()).reset()
+    await wait_until(lambda: server.sockets.open == 0)
+    assert logged() == [499]
+    assert not server.sockets._by_address
+    counted = app.services[Metrics].text().decode()
+    for status, number in (("200", 2), ("499", 1)):
+        line = f'tiffin_requests_total{{method="GET",route="/api/v1/stream",status="{status}"}}'
+        assert f"{line} {number}.0" in counted
 
 
 async def test_a_refused_reader_gets_a_problem_and_no_stream(open_app: OpenApp) -> None:
@@ -490,4 +539,4 @@ async def test_a_stream_costs_a_few_kilobytes(app: HeldApp) -> None:
         gc.collect()
         each = (tracemalloc.get_traced_memory()[0] - before) / 50
         tracemalloc.stop()
-    assert each < 40_000  # both ends of it are in this process
+    assert each < 8_000  # both ends of it are in this process
