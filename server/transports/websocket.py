@@ -122,7 +122,6 @@ class WebSocket(StreamConnection, Outbox):
         self.queued = False
         self._reading_paused = False
         self._rest = b""
-        """Bytes that were read and wait to be parsed."""
         self._heartbeat = service(request, Heartbeat)
         self._stalled_seconds = settings.stalled_reader_seconds
         self._last_received = self._loop.time()
