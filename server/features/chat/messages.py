@@ -17,40 +17,26 @@ from server.features.chat.schemas import (
     Chat,
     ChatMessage,
     ChatStatus,
-    LastMessage,
     MessagePage,
     QueueEvent,
 )
-from server.features.chat.service import ChatService, refusal, topic_of
-from server.features.chat.store import StoredMessage, StoredReadMarker
-from server.features.shared.schemas import Actor, Wire
+from server.features.chat.service import QUEUE, ChatService, refusal, topic_of
+from server.features.chat.store import NewMessage, StoredMessage, StoredReadMarker
 from server.realtime.event import Cursor
 from server.realtime.log import EventLog
 from server.realtime.state_topic import States
 
-PREVIEW = 160
-"""Characters of the last message that a list of chats shows."""
 FRAME_COST = 256
 """Bytes that a frame counts for beyond its own: a message is stored with its sender and its times.
 Constant typing and reading makes a hundred frames a minute."""
-
-
-class MessageData(Wire):
-    """The data of a `message` event; its cursor is the event's own."""
-
-    chat_id: str
-    client_id: str
-    sender: Actor
-    text: str
-    sent_at: str
 
 
 @dataclass(frozen=True, slots=True)
 class Posted:
     """A stored message; `again` where it had been stored before."""
 
-    message: ChatMessage
-    seq: int
+    message: StoredMessage
+    cursor: str
     again: bool
 
 
@@ -114,25 +100,17 @@ class MessageService:
 
         async def fn(tx: Transaction) -> Posted:
             moment = now()
-            last = LastMessage(sender=sender, text=sent.text[:PREVIEW], sent_at=moment)
-            chat = await store.set_last_message(tx, chat_id, sent.client_id, last)
+            message = NewMessage(sent.client_id, sender, sent.text, to_text(moment))
+            chat = await store.set_last_message(tx, chat_id, message)
             if chat is None:
                 return await self._posted_before(tx, identity, chat_id, sent.client_id)
-            data = MessageData(
-                chat_id=chat_id,
-                client_id=sent.client_id,
-                sender=sender,
-                text=sent.text,
-                sent_at=to_text(moment),
-            )
-            topic = topic_of(chat_id)
             event = await self._log.append(
-                tx, topic, "message", data.model_dump_json(), subject=chat_id
+                tx, topic_of(chat_id), "message", message.data(chat_id), subject=chat_id
             )
+            await store.insert_message(tx, chat_id, event.seq, message)
+            await self._log.append(tx, QUEUE, QueueEvent.UPDATED.value, chat, subject=chat_id)
             stored = StoredMessage(event.seq, sent.client_id, sender, sent.text, moment)
-            await store.insert_message(tx, chat_id, stored)
-            await self._chats.publish_to_queue(tx, QueueEvent.UPDATED, chat)
-            return Posted(self._message(chat_id, stored), event.seq, again=False)
+            return Posted(stored, self._log.cursor_of(event), again=False)
 
         return await self._database.write(fn)
 
@@ -145,7 +123,7 @@ class MessageService:
         known = await store.message_of(tx, chat_id, identity.account_id, client_id)
         if known is None:
             raise _why_not_written(chat)
-        return Posted(self._message(chat_id, known), known.seq, again=True)
+        return Posted(known, self._cursor(chat_id, known), again=True)
 
     async def read(self, identity: Identity, chat_id: str, cursor: str) -> None:
         """Everything up to that cursor has been read; a read marker never goes back.
@@ -176,10 +154,18 @@ class MessageService:
 
         await self._database.write(fn)
 
+    def shown(self, chat_id: str, posted: Posted) -> ChatMessage:
+        """The message as its sender sees it."""
+        message = self._message(chat_id, posted.message)
+        return message.model_copy(update={"again": True}) if posted.again else message
+
+    def _cursor(self, chat_id: str, stored: StoredMessage) -> str:
+        return str(Cursor(self._log.epoch, topic_of(chat_id), stored.seq))
+
     def _message(self, chat_id: str, stored: StoredMessage) -> ChatMessage:
         return ChatMessage(
             chat_id=chat_id,
-            cursor=str(Cursor(self._log.epoch, topic_of(chat_id), stored.seq)),
+            cursor=self._cursor(chat_id, stored),
             client_id=stored.client_id,
             sender=stored.sender,
             text=stored.text,

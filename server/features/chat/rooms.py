@@ -12,7 +12,6 @@ from server.features.chat.messages import MessageService, Posted
 from server.features.chat.names import CurrentNames
 from server.features.chat.presence import Presence
 from server.features.chat.room_state import state_topic_of
-from server.features.chat.schemas import ChatMessage
 from server.features.chat.service import ChatService, topic_of
 from server.realtime.ephemeral_topic import EPHEMERAL
 from server.realtime.event import Event
@@ -114,8 +113,8 @@ class Participant:
         """Count what the client sends, before it is parsed. Raises Problem 429."""
         self._rooms.messages.count(self._identity, size)
 
-    async def handle(self, frame: ClientFrame) -> ChatMessage | None:
-        """Act on a client's frame; returns its message, if it is one.
+    async def handle(self, frame: ClientFrame) -> str | None:
+        """Act on a client's frame; returns its message's cursor, if it is one.
 
         Raises Problem 404, 409, 422, 429, 503.
         """
@@ -130,13 +129,13 @@ class Participant:
             self._rooms.hub.broadcast(typing_topic_of(self._chat_id), "typing", data, sender.id)
         return None
 
-    async def _post(self, frame: SendMessage) -> ChatMessage:
+    async def _post(self, frame: SendMessage) -> str:
         posted = await self._rooms.post(self._identity, self._chat_id, frame)
-        if posted.again and posted.seq <= self._events.cursor:
+        if posted.again and posted.message.seq <= self._events.cursor:
             # The connection has had its event, so without this its sender would wait for ever.
-            again = posted.message.model_copy(update={"again": True})
+            again = self._rooms.messages.shown(self._chat_id, posted)
             self._outbox.send(Frame("message", again.model_dump_json()))
-        return posted.message
+        return posted.cursor
 
 
 class Rooms:

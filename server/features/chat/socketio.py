@@ -116,15 +116,15 @@ class SocketIoChat:
         participant = self._participants.get((session.sid, chat_id))
         try:
             if participant is not None:
-                message = await participant.handle(frame)
+                cursor = await participant.handle(frame)
             elif isinstance(frame, SendMessage):
-                message = (await self._rooms.post(session.identity, chat_id, frame)).message
+                cursor = (await self._rooms.post(session.identity, chat_id, frame)).cursor
             else:
                 more = {"client_id": client_id} if client_id else {}
                 raise Refused(error("not_found", "Join this chat first.", chat_id=chat_id, **more))
         except Problem as problem:
             raise Refused(frames.refused(problem, chat_id, client_id)) from None
-        return _acknowledged(message.cursor if message is not None else None)
+        return _acknowledged(cursor)
 
 
 def _parse(model: type[SentT], sent: Any) -> SentT:
