@@ -37,6 +37,7 @@ LINGER_SECONDS = 2.0
 LINGER_BYTES = 256 * 1024
 """How long, and how much of, the rest of a request is read after its answer: if the connection were
 closed at once, the client might lose the answer."""
+NO_BYTES = memoryview(b"")
 READ_REFUSAL_SECONDS = 1.0
 """For the same reason, how long a refused connection stays open, so that the client reads why."""
 UNREADABLE = (
@@ -97,7 +98,7 @@ class Connection(web_protocol.RequestHandler):
         self._head = 0
         self._wire = self._framing = 0
         """Bytes of a chunked body as sent, and those of them that are framing."""
-        self._rest = memoryview(b"")
+        self._rest = NO_BYTES
         """Bytes that were read and wait to be parsed."""
         self.half_closed = False
         """Whether the client has closed its side and waits for answers."""
@@ -169,7 +170,7 @@ class Connection(web_protocol.RequestHandler):
             self._sockets.release(self._address)
             self._address = None
         self.payload = EMPTY_PAYLOAD
-        self._rest = memoryview(b"")
+        self._rest = NO_BYTES
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -272,6 +273,9 @@ class Connection(web_protocol.RequestHandler):
             return
         self._wire = self._framing = 0
         super().data_received(data)
+        if self._request_count and self._timer is not None:  # a head has arrived
+            self._timer.cancel()
+            self._timer = None
         self._end_if_unreadable(body)
         self._head = self._head + len(data) if count == self._request_count else 0
         most = self._settings.head_kb * 1024
@@ -295,7 +299,7 @@ class Connection(web_protocol.RequestHandler):
     def _end(self, problem: Problem, body: StreamReader) -> None:
         """Ignore what else arrives, and answer the request with that problem."""
         self._ended = True
-        self._rest = memoryview(b"")
+        self._rest = NO_BYTES
         if not body.is_eof():
             body.set_exception(problem)  # raised by whatever reads the body
             return
@@ -363,7 +367,7 @@ class Connection(web_protocol.RequestHandler):
                 if body.is_eof() and not self._ended:
                     return
                 self._ended = True
-                self._rest = memoryview(b"")
+                self._rest = NO_BYTES
                 if self.transport is not None and self.transport.can_write_eof():
                     self.transport.write_eof()
                 await self._loop.create_future()  # cancelled when the client leaves

@@ -49,9 +49,12 @@ class Slot:
         self.account, self.session = claims.limit_key, claims.session_id
         self.end = end
         """Ends the connection."""
-        self._expiry = asyncio.get_running_loop().call_later(
-            max(0.0, claims.seconds_left), end, End.EXPIRED
-        )
+        self._expiry: asyncio.TimerHandle | None = None
+
+    def end_after(self, seconds: float) -> None:
+        """End the connection then, as its token expires."""
+        loop = asyncio.get_running_loop()
+        self._expiry = loop.call_later(max(0.0, seconds), self.end, End.EXPIRED)
 
     def __enter__(self) -> Self:
         return self
@@ -62,7 +65,8 @@ class Slot:
     def release(self) -> None:
         """Give it back; harmless when repeated."""
         if self._connections is not None:
-            self._expiry.cancel()
+            if self._expiry is not None:
+                self._expiry.cancel()
             self._connections.release(self)
             self._connections = None
 
@@ -90,7 +94,8 @@ class Connections:
         return len(self._polls)
 
     def hold(self, claims: Claims, end: Callable[[End], None], *, poll: bool = False) -> "Slot":
-        """A slot for a connection; `end` is called, once or more, when it has to end.
+        """A slot for a connection; `end` is called, once or more, when it has to end. A poll ends
+        itself when its token expires.
 
         Raises Problem 503 where the process is full or draining, 429 where the account holds as
         many as it may.
@@ -111,6 +116,8 @@ class Connections:
         self._by_session.setdefault(slot.session, {})[slot] = None
         if poll:
             self._polls[slot] = None
+        else:
+            slot.end_after(claims.seconds_left)
         self._release_longest_poll()
         return slot
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
+from tui.common.dialogs.base import Dialog
 from tui.common.panel import Panel, moment_in
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Throttle:
         return True
 
 
-WIRE_LINES_SECONDS = 0.1
+WIRE_LINES_SECONDS = 0.25
 """Least time between two redraws of the wire lines: figures need not be as quick as panels."""
 
 
@@ -127,12 +128,16 @@ class Redraw:
             self._lines_waiting = True
             for panel in self._panels():
                 panel.on_wire_changed()
-        self._draw_panels()
+        drawn = self._draw_panels()
         if time.monotonic() >= self._lines_due_at():
             self._draw_lines()
+            drawn = True
+        if drawn:
+            self._draw_dialogs()
         self._rest()
 
-    def _draw_panels(self) -> None:
+    def _draw_panels(self) -> bool:
+        """Whether any needed it."""
         now = time.monotonic()
         ready = [panel for panel in self._panels() if _due_at(panel) <= now]
         if self._throttle.busy and ready:
@@ -142,6 +147,12 @@ class Redraw:
             panel.redraw_at = None
             panel.redrawn_at = now
             panel.redraw()
+        return bool(ready)
+
+    def _draw_dialogs(self) -> None:
+        for screen in self._owner.app.screen_stack:
+            if isinstance(screen, Dialog) and screen.is_mounted:
+                screen.redraw()
 
     def _lines_due_at(self) -> float:
         waiting = self._lines_drawn_at + WIRE_LINES_SECONDS if self._lines_waiting else inf

@@ -16,6 +16,7 @@ from server.core.auth import Claims, Identity
 from server.core.metrics import Metrics
 from server.core.serving import Server
 from server.core.transaction import Transaction
+from server.realtime.log import LogPage
 from server.transports import outlet, sse
 from server.transports.connections import AUTH_TOPIC
 from support.raw_http import RawRequest
@@ -279,27 +280,35 @@ async def test_an_event_is_encoded_once_for_all_its_readers(
             assert (await follower.event() or {})["data"] == "1"
             assert (await follower.event() or {})["data"] == "2"
         assert len(made) == 2
+        read, all_here = app.log.read, asyncio.Event()
+
+        async def held_up(topic: str, after: int, limit: int) -> LogPage:
+            await all_here.wait()
+            return await read(topic, after, limit)
+
+        monkeypatch.setattr(app.log, "read", held_up)
         again = [await stack.enter_async_context(app.follow(app.cursor(0))) for _ in range(20)]
+        all_here.set()
         for follower in again:
             assert (await follower.event() or {})["data"] == "1"
         assert len(made) <= 4  # reconnecting readers share what was encoded, or one page of the log
 
 
 @contextlib.asynccontextmanager
-async def idle_reader(app: HeldApp, after: str = "") -> AsyncIterator[socket.socket]:
+async def idle_reader(app: HeldApp, path: str = "stream") -> AsyncIterator[socket.socket]:
     """A connection that has requested the stream and reads nothing, with a small buffer."""
     loop = asyncio.get_running_loop()
-    made = app.hub.made
+    listeners = app.hub.listeners
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.setblocking(False)
         await loop.sock_connect(connection, ("127.0.0.1", app.port))
         request = (
-            f"GET /api/v1/stream HTTP/1.1\r\nHost: x\r\n{after}"
+            f"GET /api/v1/{path} HTTP/1.1\r\nHost: x\r\n"
             f"Authorization: {app.headers()['Authorization']}\r\n\r\n"
         )
         await loop.sock_sendall(connection, request.encode())
-        await wait_until(lambda: app.hub.made > made, every=0.002)
+        await wait_until(lambda: app.hub.listeners > listeners, every=0.002)
         yield connection
 
 
@@ -525,18 +534,21 @@ async def test_a_stream_that_cannot_begin_is_ended_properly(
         assert await follower.event()
 
 
-async def test_a_stream_costs_a_few_kilobytes(app: HeldApp) -> None:
+@pytest.mark.parametrize(
+    ("path", "most"), [("stream", 6_500), ("door?last=closed&timeout=30", 18_000)]
+)
+async def test_a_held_connection_takes_a_few_kilobytes(app: HeldApp, path: str, most: int) -> None:
     import tracemalloc
 
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(10):
-            await stack.enter_async_context(idle_reader(app))
+            await stack.enter_async_context(idle_reader(app, path))
         gc.collect()
         tracemalloc.start()
         before = tracemalloc.get_traced_memory()[0]
         for _ in range(50):
-            await stack.enter_async_context(idle_reader(app))
+            await stack.enter_async_context(idle_reader(app, path))
         gc.collect()
         each = (tracemalloc.get_traced_memory()[0] - before) / 50
         tracemalloc.stop()
-    assert each < 8_000  # both ends of it are in this process
+    assert each < most  # both ends of it are in this process

@@ -15,6 +15,7 @@ from support.screen import sees
 from support.waiting import wait_until
 from tui.common.app import TiffinApp
 from tui.common.client.token_store import TokenStore
+from tui.common.dialogs.base import Dialog
 from tui.common.redraw import Redraw
 from tui.customer.app import CustomerApp
 from tui.employee.app import EmployeeApp
@@ -60,6 +61,38 @@ async def test_an_app_writes_next_to_nothing_while_nothing_happens(
             return since > began and recent < BYTES_A_SECOND * WINDOW_SECONDS
 
         await wait_until(calm, every=0.25, what="a calm app")
+
+
+async def test_a_dialog_is_drawn_with_the_panels_and_else_costs_nothing(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    class Quiet(Window):
+        kinds = (EchoPanel,)
+
+    class News(Dialog[None]):
+        drawn = 0
+
+        def redraw(self) -> None:
+            self.drawn += 1
+
+    quiet = Quiet(demo_server.url, tokens=TokenStore(tmp_path / "tokens.json"))
+    async with signed_in(demo_server.url, tmp_path, window=quiet) as (app, _):
+        news = News()
+        await app.push_screen(news)
+        await wait_until(lambda: news.drawn, what="the first drawing")
+
+        async def rests() -> bool:
+            before = news.drawn
+            await asyncio.sleep(0.5)
+            return news.drawn == before
+
+        await wait_until(rests, what="no redraw in half a second")
+        news.drawn = 0
+        app.echo.needs_redraw = True
+        await wait_until(lambda: news.drawn, what="a redraw with the panel's")
+        await wait_until(rests, what="no redraw again")
+        timers = {timer.name for timer in news._timers}
+        assert timers <= {"screen_update"}, timers
 
 
 async def test_where_nothing_changes_nothing_runs(
