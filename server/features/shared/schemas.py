@@ -17,7 +17,6 @@ from pydantic import (
 )
 
 from server import text as texts
-from server.core.clock import to_text
 
 
 def _is_none(value: object) -> bool:
@@ -34,11 +33,15 @@ def left_alone() -> Any:
     return Field(default=None)
 
 
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 Timestamp = Annotated[
     AwareDatetime,
     # Near the ends of the calendar, a conversion to another zone raises OverflowError.
     Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9000, 1, 1, tzinfo=UTC)),
-    PlainSerializer(to_text, return_type=str),
+    PlainSerializer(_rfc3339, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 """RFC 3339, UTC, milliseconds: `2026-01-31T12:00:00.000Z`."""
