@@ -214,7 +214,7 @@ class Connection(web_protocol.RequestHandler):
         Raises ConnectionResetError where the client has gone.
         """
         transport, request, address = self.transport, self._current_request, self._address
-        if transport is None or request is None or address is None:
+        if transport is None or transport.is_closing() or request is None or address is None:
             raise ConnectionResetError("the client has gone")
         request[STREAM] = stream
         unparsed = self._message_tail + bytes(self._rest)

@@ -96,11 +96,12 @@ class Hub(Component):
         Calls the sink's `reset` for a cursor of another epoch or topic, from the future, or from
         before the log's first event.
         """
-        topic = await self.topic(name)
+        topic = await self.topic(name, recent=after is not None)
         cursor = Cursor.parse(after) if after is not None else None
         seq = topic.start_seq if after is None else -1
         if cursor is not None and (cursor.epoch, cursor.topic) == (self.log.epoch, name):
             seq = cursor.seq
+            await topic.load_recent(seq)
         subscription = Subscription(topic, seq, sink)
         topic.join(subscription)
         if seq < 0:
@@ -143,15 +144,15 @@ class Hub(Component):
         """Sweep now: events may have been lost."""
         self._sweep_requested.set()
 
-    async def topic(self, name: str) -> Topic:
-        """The open topic of that name. Raises Problem 503."""
+    async def topic(self, name: str, *, recent: bool = False) -> Topic:
+        """The topic of that name, opened if necessary, see `Topic.open`. Raises Problem 503."""
         opening = self._opening.get(name)
         topic = self._topics.get(name)
         if opening is None and topic is not None:
             topic.idle_since = None
             return topic
         if opening is None:
-            opening = asyncio.create_task(self._open_topic(name), name=f"open {name}")
+            opening = asyncio.create_task(self._open_topic(name, recent), name=f"open {name}")
             self._opening[name] = opening
             opening.add_done_callback(lambda _: self._opening.pop(name, None))
         try:
@@ -162,7 +163,7 @@ class Hub(Component):
             logger.exception("opening %s failed", name)
             raise unavailable("The event log cannot be read now. Try again.") from error
 
-    async def _open_topic(self, name: str) -> Topic:
+    async def _open_topic(self, name: str, recent: bool) -> Topic:
         topic: Topic
         if name.startswith(STATE):
             topic = StateTopic(name, self.states)
@@ -173,7 +174,7 @@ class Hub(Component):
         self._topics[name] = topic
         try:
             await self._broker.subscribe(name)
-            await topic.open()
+            await topic.open(recent)
         except BaseException:
             self._topics.pop(name, None)
             topic.close()

@@ -170,8 +170,13 @@ class Topic(ABC):
         """The `seq` after which a reader without a cursor begins."""
 
     @abstractmethod
-    async def open(self) -> None:
-        """Read the head. The broker must be delivering already."""
+    async def open(self, recent: bool) -> None:
+        """Read the head, and with `recent` the events of late. The broker must be delivering
+        already."""
+
+    async def load_recent(self, cursor: int) -> None:
+        """Have in memory what a reader at that `seq` needs, where it may be missing."""
+        return
 
     def close(self) -> None:
         """Stop filling gaps and delivering."""
