@@ -61,7 +61,6 @@ class Connection(web_protocol.RequestHandler):
         "_handed_over",
         "_head",
         "_lingers",
-        "_parse_queue",
         "_rest",
         "_settings",
         "_sockets",
@@ -70,6 +69,7 @@ class Connection(web_protocol.RequestHandler):
         "_wire",
         "chunked",
         "half_closed",
+        "parse_queue",
         "payload",
         "queued",
     )
@@ -88,7 +88,7 @@ class Connection(web_protocol.RequestHandler):
         self._max_msg_queue_size, self._msg_queue_resume_size = 2, 1
         self._settings = settings
         self._sockets, self._streams = sockets, streams
-        self._parse_queue = parse_queue
+        self.parse_queue = parse_queue
         self.payload = EMPTY_PAYLOAD
         """The body of the request that is being answered."""
         self.chunked = False
@@ -138,7 +138,7 @@ class Connection(web_protocol.RequestHandler):
             transport.abort()  # reset before it was accepted, so its address is unknown
             return
         host = str(peer[0]) if isinstance(peer, tuple) else ""
-        self._parse_queue.mark_accepted()
+        self.parse_queue.mark_accepted()
         refusal = self._sockets.admit(host)
         if refusal is not None:
             self._close = True  # what it sends is ignored
@@ -183,14 +183,14 @@ class Connection(web_protocol.RequestHandler):
         if self._rest:
             self._rest = memoryview(bytes(self._rest) + data) if data else self._rest
         elif not data or (
-            len(data) <= self._turn() and self._parse_queue.may_parse(self.address_key)
+            len(data) <= self._turn() and self.parse_queue.may_parse(self.address_key)
         ):
             self._parse(data)
             return
         else:
             self._rest = memoryview(data)
         self._pause_transport_reading()
-        self._parse_queue.add(self)
+        self.parse_queue.add(self)
 
     def eof_received(self) -> bool:  # type: ignore[override] # aiohttp leaves the choice out
         """The client has closed its side: whether it is still answered.
@@ -217,7 +217,10 @@ class Connection(web_protocol.RequestHandler):
         if transport is None or transport.is_closing() or request is None or address is None:
             raise ConnectionResetError("the client has gone")
         request[STREAM] = stream
+        unparsed = self._message_tail + bytes(self._rest)
         stream.take_over(transport, self.writing_paused, address, self._streams)
+        if unparsed:
+            stream.data_received(unparsed)
         self._handed_over = True
         self.transport = self._address = None
         self._task_handler = None  # else `connection_lost` would cancel it
@@ -239,7 +242,7 @@ class Connection(web_protocol.RequestHandler):
 
     def _resume_transport_reading(self) -> None:
         if self._rest:
-            self._parse_queue.add(self)
+            self.parse_queue.add(self)
         elif self._dropped <= LINGER_BYTES:
             super()._resume_transport_reading()
 
@@ -336,7 +339,7 @@ class Connection(web_protocol.RequestHandler):
         if isinstance(resp, web.HTTPException) and resp.status >= 400:
             resp = _answer(as_problem(resp))  # before the middleware, such as 417
         if IDENTITY in request:
-            self._parse_queue.mark_known(self.address_key)
+            self.parse_queue.mark_known(self.address_key)
         if self._handed_over:
             return resp, True
         resp, gone = await super().finish_response(request, resp, start_time)

@@ -54,14 +54,14 @@ class StreamConnection(asyncio.Protocol):
 
     def on_close(self, log: Callable[[int], None]) -> None:
         """Call `log` with the request's status once the connection has closed."""
-        if self.open:
+        if self._streams is not None:
             self._log = log
         else:
             log(self.status)
 
     def abort(self) -> None:
         """Drop the connection."""
-        if self.open:
+        if self._streams is not None:
             self.transport.abort()
 
     async def drain(self, seconds: float) -> None:
@@ -71,7 +71,9 @@ class StreamConnection(asyncio.Protocol):
         """
         while self.full:
             before = self.transport.get_write_buffer_size()
-            room = self._room = asyncio.get_running_loop().create_future()
+            room = self._room
+            if room is None:
+                room = self._room = asyncio.get_running_loop().create_future()
             await asyncio.wait((room,), timeout=seconds)
             if not room.done() and self.transport.get_write_buffer_size() >= before:
                 raise TimeoutError("the client reads nothing")

@@ -37,8 +37,7 @@ from server.transports import long_polling, sse, websocket
 from server.transports.connections import Connections, End, Revocations
 from server.transports.frame_limits import FrameLimits
 from server.transports.heartbeat import Heartbeat
-from server.transports.outbox import Frame, OutboxSink
-from server.transports.websocket import Receive, WebSocketOutbox
+from server.transports.outbox import Frame, Outbox, OutboxSink
 from support.server_process import UNLIMITED
 from support.waiting import PATIENCE, wait_until
 
@@ -122,6 +121,19 @@ async def events(
     return await long_polling.read(request, sources, after, timeout, admit=doors.admit)
 
 
+class Echo:
+    """Sends back what it receives."""
+
+    def __init__(self, outbox: Outbox, subscription: Subscription) -> None:
+        self._outbox = outbox
+        self.close = subscription.close
+
+    async def receive(self, text: str) -> None:
+        if text == "fail":
+            raise RuntimeError("as it was told to")
+        self._outbox.send(Frame("echo", json.dumps({"echo": text})))
+
+
 @router.route("GET", "/ws", roles=ANY_ROLE, status=101, refuse=websocket.refuse)
 async def talk(request: web.Request, after: str | None = None) -> web.StreamResponse:
     """The topic, and an echo."""
@@ -134,21 +146,10 @@ async def talk(request: web.Request, after: str | None = None) -> web.StreamResp
             found = event.encoded["frames"] = (Frame("told", text),)
         return found
 
-    @asynccontextmanager
-    async def attend(outbox: WebSocketOutbox) -> AsyncIterator[Receive]:
+    async def attend(outbox: Outbox, identity: Identity) -> Echo:
         outbox.ended.add_done_callback(lambda ended: doors.ends.append(ended.result().value))
         sink = OutboxSink(outbox, frames_of, lambda: outbox.end(End.RESET))
-        subscription = await service(request, Hub).subscribe(TOPIC, after or None, sink)
-
-        async def receive(text: str) -> None:
-            if text == "fail":
-                raise RuntimeError("as it was told to")
-            outbox.send(Frame("echo", json.dumps({"echo": text})))
-
-        try:
-            yield receive
-        finally:
-            subscription.close()
+        return Echo(outbox, await service(request, Hub).subscribe(TOPIC, after or None, sink))
 
     return await websocket.serve(request, attend)
 
