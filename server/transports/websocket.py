@@ -142,14 +142,17 @@ async def serve(request: web.Request, attend: Attend) -> web.StreamResponse:
         account.add(outbox, limit)
         for why in pending:
             outbox.end(why)
-        with service(request, Heartbeat).calling(outbox.ping, identity.session_id):
-            try:
-                async with attend(outbox) as receive:
-                    await _read_until_ended(ws, outbox, receive, limit)
-            except Problem as problem:
-                outbox.end(End.FAILED)
-                await _close(ws, outbox, code_of(problem), _reason_of(problem))
-                return ws
+        heartbeat = service(request, Heartbeat)
+        heartbeat.add(outbox.ping, identity.session_id)
+        try:
+            async with attend(outbox) as receive:
+                await _read_until_ended(ws, outbox, receive, limit)
+        except Problem as problem:
+            outbox.end(End.FAILED)
+            await _close(ws, outbox, code_of(problem), _reason_of(problem))
+            return ws
+        finally:
+            heartbeat.remove(outbox.ping)
         await _end(ws, outbox)
     return ws
 

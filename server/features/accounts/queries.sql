@@ -9,6 +9,9 @@ ON CONFLICT (email) DO NOTHING;
 SELECT id, email, password_hash, role, name, restaurant_id, phone, address, avatar_url, demo
 FROM accounts WHERE id = :id;
 
+-- name: contact^
+SELECT name, phone FROM accounts WHERE id = :id;
+
 -- name: account_by_email^
 SELECT id, email, password_hash, role, name, restaurant_id, phone, address, avatar_url, demo
 FROM accounts WHERE email = :email;

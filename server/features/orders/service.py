@@ -189,7 +189,6 @@ class OrderService:
         """
 
         async def fn(tx: Transaction) -> str:
-            await store.lock(tx, order_id)
             order = await self._own(tx, identity, order_id)
             status, version = OrderStatus(order["status"]), order["version"]
             with _showing(order):
@@ -215,7 +214,6 @@ class OrderService:
         change = StatusChange(status=OrderStatus.CANCELLED, reason=reason)
 
         async def fn(tx: Transaction) -> str:
-            await store.lock(tx, order_id)
             order = await self._own(tx, identity, order_id)
             with _showing(order):
                 status = OrderStatus(order["status"])
@@ -257,7 +255,6 @@ class OrderService:
         """Set a new `eta` while that driver delivers the order; status and version stay."""
 
         async def fn(tx: Transaction) -> None:
-            await store.lock(tx, order_id)
             order = await store.order(tx, order_id)
             if (
                 order is not None

@@ -216,11 +216,6 @@ async def insert(tx: Transaction, order: OrderRow, changed_seq: int = 0) -> None
     await _queries.insert_order(tx, changed_seq=changed_seq, **order)
 
 
-async def lock(tx: Transaction, order_id: str) -> None:
-    """Lock the order's row for the rest of the transaction (needed on PostgreSQL)."""
-    await _queries.lock_order(tx, id=order_id)
-
-
 async def save(tx: Transaction, order: OrderRow, before: OrderRow, changed_seq: int) -> None:
     """Store the order as it is now, and whom it names that it did not name `before`; for
     `changed_seq` see `changed`."""

@@ -19,6 +19,8 @@ from tui.common.client.token_store import TokenStore
 from tui.common.panel_grid import PanelGrid
 from tui.common.wire.panel import WirePanel
 
+pytestmark = pytest.mark.usefixtures("few_frames")
+
 
 def fronts(app: Window) -> list[int]:
     """Numbers of the panels that show their bodies."""
@@ -411,7 +413,7 @@ async def test_a_thousand_events_are_a_few_paintings(
 
         await burst(pilot)
         await sees(app, "1000 events")
-        assert 1 <= app.echo.flushes - before <= 20
+        assert 1 <= app.echo.flushes - before <= 40
 
 
 async def test_without_colour_focus_and_tab_are_still_told(

@@ -240,13 +240,18 @@ async def test_open_orders_are_listed_by_an_index_however_many_are_over(
     async with database_in(data_dir) as database:
         given = {"owner": "x", "before": 1, "id": "x", "limit": 1}
         for owner in ("customer", "restaurant"):
-            sql = getattr(store._queries, f"open_orders_of_{owner}").sql
+            (sql,) = getattr(store._queries, f"open_orders_of_{owner}").args
             rows = await database.read(
                 lambda tx, sql=sql: tx.fetch(f"EXPLAIN QUERY PLAN {sql}", given)
             )
             steps = [row["detail"] for row in rows]
             assert any("orders_under_way" in step for step in steps), steps
             assert not [step for step in steps if "TEMP B-TREE" in step], steps
+        (sql,) = store._queries.rides.args  # type: ignore[attr-defined]
+        plan = await database.read(
+            lambda tx: tx.fetch(f"EXPLAIN QUERY PLAN {sql}", {"driver_id": "x"})
+        )
+        assert "orders_on_the_way" in plan[0]["detail"]
 
 
 async def test_an_old_version_is_refused_and_shown_the_order(cast: Cast) -> None:
