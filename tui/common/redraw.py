@@ -159,10 +159,13 @@ class Redraw:
         if self._throttle.busy and ready:
             ready = [min(ready, key=lambda panel: panel.redrawn_at)]
         for panel in ready:
+            followers = panel.followers if panel.needs_redraw else ()
             panel.needs_redraw = False
             panel.redraw_at = None
             panel.redrawn_at = now
             panel.redraw()
+            for follower in followers:
+                follower.needs_redraw = True
         return bool(ready)
 
     @staticmethod
