@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from textual.app import App, ComposeResult
-from textual.geometry import Region
 
 from server.features.announcements.schemas import AnnouncementPage, ReadAnnouncement
 from support.screen import shown
@@ -95,14 +94,8 @@ async def test_only_what_looks_different_is_painted(monkeypatch: pytest.MonkeyPa
         rows.update_lines()
         await pilot.pause()
         painted: list[int] = []
-        refresh = rows.refresh
-
-        def recorded(*regions: Region) -> object:
-            for region in regions or (rows.size.region,):
-                painted.extend(region.line_range)
-            return refresh(*regions)
-
-        monkeypatch.setattr(rows, "refresh", recorded)
+        render_line = rows.render_line
+        monkeypatch.setattr(rows, "render_line", lambda y: (painted.append(y), render_line(y))[1])
         rows.update_lines()
         await pilot.pause()
         assert painted == [], "nothing is another"

@@ -95,6 +95,50 @@ async def test_a_dialog_is_drawn_with_the_panels_and_else_costs_nothing(
         assert timers <= {"screen_update"}, timers
 
 
+async def test_a_panel_that_follows_another_is_drawn_after_it(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    """Some apply what has come only when they are drawn, which may be later."""
+
+    class Source(EchoPanel):
+        REDRAW_SECONDS = 0.3
+        applied = 0
+
+        def redraw(self) -> None:
+            super().redraw()
+            self.applied = self.count
+
+    class Follower(EchoPanel):
+        TITLE = "Follower"
+        shown = 0
+
+        def start(self) -> None:
+            super().start()
+            self.source.followers.append(self)
+
+        @property
+        def source(self) -> Source:
+            source = self.services.find_panel(Source)
+            assert source is not None
+            return source
+
+        def redraw(self) -> None:
+            super().redraw()
+            self.shown = self.source.applied
+
+    class Two(Window):
+        kinds = (Source, Follower)
+
+    two = Two(demo_server.url, tokens=TokenStore(tmp_path / "tokens.json"))
+    async with signed_in(demo_server.url, tmp_path, window=two) as (app, _):
+        follower = app.panels[1]
+        assert isinstance(follower, Follower)
+        for count in range(1, 4):
+            follower.source.count = count
+            follower.source.needs_redraw = True
+            await wait_until(lambda: follower.shown == follower.source.count, what="the change")
+
+
 async def test_where_nothing_changes_nothing_runs(
     demo_server: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

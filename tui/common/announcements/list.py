@@ -312,15 +312,6 @@ class AnnouncementList(ScrollView, can_focus=True):
             self._strips[cached] = strip
         return strip
 
-    def render_lines(self, crop: Region) -> list[Strip]:
-        """Textual's way by border and padding, which the list does not have, takes a quarter more
-        of a scroll."""
-        lines = [self.render_line(y) for y in crop.line_range]
-        background = self.background_colors[1]
-        for line_filter in self.get_line_filters():
-            lines = [line.apply_filter(line_filter, background) for line in lines]
-        return [line.crop(crop.x, crop.right) for line in lines]
-
     def notify_style_update(self) -> None:
         """The theme has changed."""
         super().notify_style_update()
