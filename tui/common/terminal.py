@@ -6,6 +6,7 @@ import select
 import signal
 import termios
 import threading
+import time
 from codecs import getincrementaldecoder
 from collections.abc import Callable
 from types import FrameType
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 """These signals quit the app, with the exit code 128 plus the signal's number, as shells count."""
+SIGNAL_SECONDS = 0.2
 FORCE_EXIT_SECONDS = 8.0
 """Time to quit after such a signal; supervisors send SIGKILL after ten."""
 PASTE_CHARACTERS = 20_000
@@ -97,12 +99,18 @@ class TerminalDriver(LinuxDriver):
         """Read no more keys."""
         if not self._on:
             return
-        pipe, self._input_end = self._input_end, None
-        if pipe is not None:
-            os.write(pipe[1], b"\0")
+        pipe = self._end_input()
         super().disable_input()
-        for descriptor in pipe or ():
+        for descriptor in pipe:
             os.close(descriptor)
+
+    def _end_input(self) -> tuple[int, ...]:
+        """Have the thread end that reads keys; returns its pipe."""
+        pipe, self._input_end = self._input_end, None
+        if pipe is None:
+            return ()
+        os.write(pipe[1], b"\0")
+        return pipe
 
     def write(self, data: str) -> None:
         """Draw, if the app has the terminal, so that its cursor is where Textual expects it."""
@@ -198,11 +206,17 @@ class TerminalDriver(LinuxDriver):
             return
         self._use_default_handlers(signal.SIGTSTP, signal.SIGCONT)
         self._wait_for_foreground()
+        if self._ended:  # in the background, where the terminal is the shell's again
+            self._end_input()
+            self._on = False
+            return
         self._give_back()
         self._take()
 
     def _take(self) -> None:
         self._wait_for_foreground()
+        if self._ended:
+            return
         self._handle_stops()
         self._must_signal_resume = True  # the app redraws everything
         self.start_application_mode()
@@ -213,8 +227,17 @@ class TerminalDriver(LinuxDriver):
 
     def _wait_for_foreground(self) -> None:
         """In the background, any change of the terminal, even to its present state, stops a
-        process."""
-        with contextlib.suppress(termios.error):
+        process.
+
+        A signal that ends the app also continues it, and may have come to another thread, which
+        has not told this one yet: it is given SIGNAL_SECONDS before the process stops again.
+        """
+        with contextlib.suppress(OSError, termios.error):
+            until = time.monotonic() + SIGNAL_SECONDS
+            while os.tcgetpgrp(self.fileno) != os.getpgrp() and time.monotonic() < until:
+                time.sleep(0.01)  # a handler of a signal runs meanwhile
+                if self._ended:
+                    return
             termios.tcsetattr(self.fileno, termios.TCSANOW, termios.tcgetattr(self.fileno))
 
     @staticmethod

@@ -86,6 +86,8 @@ class PhotoPanel(Panel):
         self.manager: UploadManager | None = None
         self.pictures: BeforeAfter | None = None
         self.actions: PhotoActions | None = None
+        self._reader: Worker[None] | None = None
+        """Reads older photos."""
 
     # -- what differs between the apps
 
@@ -211,16 +213,20 @@ class PhotoPanel(Panel):
         if row is not None and self.manager is not None and row.id != self.manager.in_view:
             self.manager.in_view = row.id
             self._changed()
+        self._read_on()
 
     @on(RowList.OptionSelected, "#uploads")
     def _chosen(self) -> None:
         self.action_list()
 
     @on(RowList.Scrolled, "#uploads")
-    def _scrolled(self) -> None:
-        manager = self.manager
-        if manager is not None and manager.store.has_more and self.uploads.rows_to_end < LIST_ROWS:
-            self._run("photo-more", manager.read_on(), exclusive=True)
+    def _read_on(self) -> None:
+        """Read older photos where the end is near the view or the highlight, which may be ahead."""
+        manager, uploads = self.manager, self.uploads
+        left = min(uploads.rows_to_end, uploads.option_count - 1 - (uploads.highlighted or 0))
+        reading = self._reader is not None and not self._reader.is_finished
+        if manager is not None and manager.store.has_more and left < LIST_ROWS and not reading:
+            self._reader = self._run("photo-more", manager.read_on())
 
     def on_resize(self, event: events.Resize) -> None:
         """Put the list where there is room for it."""
