@@ -126,7 +126,7 @@ async def test_a_killed_listening_connection_loses_nothing(
     far = await subscribed(there)
     for turn in range(3):
         await here.append(count=10)
-        assert own_redis.kill_pubsub() >= 1
+        await wait_until(own_redis.kill_pubsub, what="a listening connection, killed")
         await here.append(count=10)
         await arrives(far, range(1, 20 * (turn + 1) + 1))
     await wait_until(lambda: connections(own_redis, "pubsub") == 2)

@@ -363,8 +363,10 @@ async def test_what_was_sent_elsewhere_is_listed_newest_first_and_read_on(
         wanted = [one["id"] for one in await uploads_at(queue_only)]
     async with photo_window(queue_only.url, tmp_path, MEDIUM) as (app, pilot):
         assert [row.id for row in desk_of(app).rows] == wanted[:50]
-        await wait_until(lambda: panel_of(app).uploads.option_count == 50, what="the list is shown")
+        uploads = panel_of(app).uploads
+        await wait_until(lambda: uploads.option_count == 50 and uploads.has_focus)
         await pilot.press("end")
+        await wait_until(lambda: uploads.highlighted is not None and uploads.highlighted >= 49)
         await wait_until(lambda: len(desk_of(app).rows) == 53, what="the older ones")
         await sees(app, "ahead of it")
         await wait_until(lambda: panel_of(app).view.before is not None, what="fetched")
