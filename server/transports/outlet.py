@@ -1,10 +1,7 @@
-"""The way out over one aiohttp connection: how much may wait in it, and waiting for its reader."""
+"""How much may wait for a client, and for how long."""
 
 import asyncio
-import contextlib
 import socket
-
-from aiohttp.abc import AbstractStreamWriter
 
 from server.core.connection import KERNEL_BUFFER
 
@@ -24,54 +21,3 @@ def limit_buffers(
     connection: socket.socket | None = transport.get_extra_info("socket")
     if connection is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, kernel_buffer)
-
-
-class Outlet:
-    """A connection's transport, written to directly, past aiohttp's writer."""
-
-    __slots__ = ("_buffer", "_draining", "_stalled_seconds", "_writer", "transport")
-
-    def __init__(
-        self,
-        transport: asyncio.Transport | None,
-        writer: AbstractStreamWriter,
-        stalled_seconds: float,
-        buffer: int = BUFFER,
-        kernel_buffer: int = KERNEL_BUFFER,
-    ) -> None:
-        assert transport is not None
-        self.transport = transport
-        self._writer = writer
-        self._stalled_seconds = stalled_seconds
-        self._buffer = buffer
-        self._draining: asyncio.Task[None] | None = None
-        limit_buffers(transport, buffer, kernel_buffer)
-
-    @property
-    def backlogged(self) -> bool:
-        """Whether more bytes wait here than may."""
-        return self.transport.get_write_buffer_size() > self._buffer
-
-    async def drain(self) -> None:
-        """Returns once the client has read what waits here.
-
-        Raises TimeoutError where it reads nothing for `stalled_seconds`, ConnectionError where it
-        has gone.
-        """
-        # Everybody who waits for a connection of aiohttp's shares one future. Cancelling one of
-        # them would cancel it for the others, so this task is never cancelled.
-        if self._draining is None or self._draining.done():
-            self._draining = asyncio.create_task(self._drain(), name="drain")
-        while not self.transport.is_closing():
-            before = self.transport.get_write_buffer_size()
-            await asyncio.wait({self._draining}, timeout=self._stalled_seconds)
-            if self._draining.done():
-                break
-            if self.transport.get_write_buffer_size() >= before:
-                raise TimeoutError("the client reads nothing")
-        if self.transport.is_closing():
-            raise ConnectionResetError("the client has gone")
-
-    async def _drain(self) -> None:
-        with contextlib.suppress(ConnectionError):
-            await self._writer.drain()
