@@ -1,6 +1,5 @@
 """Chats, messages and read markers in rows and out of them."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,11 +10,10 @@ from server.core.queries import Row, load_queries
 from server.core.transaction import Transaction
 from server.features.accounts.schemas import Role
 from server.features.chat.schemas import Chat, ChatOrder, ChatStatus, LastMessage, Unread
-from server.features.shared.schemas import Actor
+from server.features.shared.schemas import Actor, actor_json, json_string
 
 _queries = load_queries(__file__)
 
-_encode = json.JSONEncoder(ensure_ascii=False).encode
 _TIMES = ("opened_at", "taken_at", "closed_at", "waiting_since")
 _DOCUMENTS = ("closed_by", "last_message")
 PREVIEW = 160
@@ -48,13 +46,13 @@ class NewMessage:
     @property
     def sender_json(self) -> str:
         """The sender's JSON."""
-        return _actor_json(self.sender.id, self.sender.name, self.sender.role)
+        return actor_json(self.sender.id, self.sender.name, self.sender.role)
 
     def data(self, chat_id: str) -> str:
         """The data of a `message` event; its cursor is the event's own."""
         return (
-            f'{{"chat_id":"{chat_id}","client_id":{_encode(self.client_id)},'
-            f'"sender":{self.sender_json},"text":{_encode(self.text)},"sent_at":"{self.sent_at}"}}'
+            f'{{"chat_id":"{chat_id}","client_id":{json_string(self.client_id)},'
+            f'"sender":{self.sender_json},"text":{json_string(self.text)},"sent_at":"{self.sent_at}"}}'
         )
 
 
@@ -97,25 +95,23 @@ def _chat(row: Row) -> Chat:
 
 def _json(row: Row) -> str:
     """The JSON of the same chat."""
-    parts = [f'"id":"{row["id"]}","subject":{_encode(row["subject"])},"status":"{row["status"]}"']
-    customer = _actor_json(row["customer_id"], row["customer_name"], Role.CUSTOMER.value)
+    parts = [
+        f'"id":"{row["id"]}","subject":{json_string(row["subject"])},"status":"{row["status"]}"'
+    ]
+    customer = actor_json(row["customer_id"], row["customer_name"], Role.CUSTOMER.value)
     parts.append(f'"customer":{customer}')
     if row["employee_id"] is not None:
-        employee = _actor_json(row["employee_id"], row["employee_name"], Role.EMPLOYEE.value)
+        employee = actor_json(row["employee_id"], row["employee_name"], Role.EMPLOYEE.value)
         parts.append(f'"employee":{employee}')
     if row["order_id"] is not None:
         parts.append(
             f'"order":{{"id":"{row["order_id"]}","number":{row["order_number"]},'
-            f'"restaurant":{_encode(row["order_restaurant"])}}}'
+            f'"restaurant":{json_string(row["order_restaurant"])}}}'
         )
     parts += [f'"{name}":"{row[name]}"' for name in _TIMES if row[name] is not None]
     parts += [f'"{name}":{row[name]}' for name in _DOCUMENTS if row[name] is not None]
     unread = f'"customer":{row["customer_unread"]},"support":{row["support_unread"]}'
     return f'{{{",".join(parts)},"unread":{{{unread}}}}}'
-
-
-def _actor_json(identifier: str, name: str, role: str) -> str:
-    return f'{{"id":"{identifier}","name":{_encode(name)},"role":"{role}"}}'
 
 
 def _message(row: Row) -> StoredMessage:
@@ -225,7 +221,7 @@ async def set_last_message(tx: Transaction, chat_id: str, message: NewMessage) -
     None, and nothing is changed, where its sender may not write in the chat, or has sent that
     `client_id` before.
     """
-    text = _encode(message.text[:PREVIEW])
+    text = json_string(message.text[:PREVIEW])
     row = await _queries.set_last_message(
         tx,
         id=chat_id,

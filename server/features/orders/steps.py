@@ -15,8 +15,9 @@ from server.features.orders.schemas import (
     OrderStatus,
     StatusChange,
 )
-from server.features.orders.store import OrderRow, actor_json, entry_json
+from server.features.orders.store import OrderRow, entry_json
 from server.features.restaurants.service import RestaurantService
+from server.features.shared.schemas import actor_json
 from server.geo.sphere import DETOUR_FACTOR, distance
 
 METRES_A_MINUTE = 300.0
@@ -141,7 +142,7 @@ async def _set_driver(
     order["driver_id"] = driver.id
     order["driver_name"] = driver.name
     order["driver_vehicle"] = driver.vehicle
-    order["assigned_by"] = actor_json(identity)
+    order["assigned_by"] = actor_json(identity.account_id, identity.name, identity.role)
 
 
 def _set_times(

@@ -19,9 +19,9 @@ from server.features.orders.schemas import (
     TimelineEntry,
 )
 from server.features.restaurants.schemas import CarriedOrder
+from server.features.shared.schemas import actor_json, json_string
 
 _queries = load_queries(__file__)
-_encode = json.JSONEncoder(ensure_ascii=False).encode
 _ACTORS = re.compile(r'"by":\{"id":"([^"]+)"')
 """In a timeline; a string in it has no quotation mark that is not escaped."""
 
@@ -61,7 +61,7 @@ class OrderRow(TypedDict):
 
 def order_json(row: OrderRow) -> str:
     """The JSON of the Order."""
-    text = _encode
+    text = json_string
     parts = [
         f'{{"id":"{row["id"]}","number":{row["number"]},"restaurant":{{"id":"{row["restaurant_id"]}"'
         f',"name":{text(row["restaurant_name"])},"lat":{row["restaurant_lat"]!r}'
@@ -94,24 +94,18 @@ def order_json(row: OrderRow) -> str:
 
 def item_json(item_id: str, name: str, price_cents: int, quantity: int, note: str | None) -> str:
     """The JSON of an OrderItem."""
-    noted = f',"note":{_encode(note)}' if note is not None else ""
+    noted = f',"note":{json_string(note)}' if note is not None else ""
     return (
-        f'{{"menu_item_id":"{item_id}","name":{_encode(name)},"price_cents":{price_cents}'
+        f'{{"menu_item_id":"{item_id}","name":{json_string(name)},"price_cents":{price_cents}'
         f',"quantity":{quantity}{noted}}}'
-    )
-
-
-def actor_json(identity: Identity) -> str:
-    """The JSON of the caller as an Actor."""
-    return (
-        f'{{"id":"{identity.account_id}","name":{_encode(identity.name)},"role":"{identity.role}"}}'
     )
 
 
 def entry_json(status: OrderStatus, at: str, by: Identity, reason: str | None = None) -> str:
     """The JSON of a TimelineEntry."""
-    why = f',"reason":{_encode(reason)}' if reason is not None else ""
-    return f'{{"status":"{status.value}","at":"{at}","by":{actor_json(by)}{why}}}'
+    why = f',"reason":{json_string(reason)}' if reason is not None else ""
+    actor = actor_json(by.account_id, by.name, by.role)
+    return f'{{"status":"{status.value}","at":"{at}","by":{actor}{why}}}'
 
 
 def row_of(order: Order) -> OrderRow:

@@ -1,6 +1,7 @@
 """The parts of all schemas: text, times, pages, problems."""
 
 import contextlib
+import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -196,3 +197,12 @@ class Actor(Wire):
     id: str
     name: str
     role: str
+
+
+json_string = json.JSONEncoder(ensure_ascii=False).encode
+"""A text as JSON, for JSON that is put together without making models."""
+
+
+def actor_json(identifier: str, name: str, role: str) -> str:
+    """The JSON of an Actor."""
+    return f'{{"id":"{identifier}","name":{json_string(name)},"role":"{role}"}}'
