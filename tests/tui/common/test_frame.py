@@ -17,6 +17,7 @@ from tui.common.client import retry
 from tui.common.client.meter import State
 from tui.common.client.token_store import TokenStore
 from tui.common.panel_grid import PanelGrid
+from tui.common.widgets.key_bar import KeyBar
 from tui.common.wire.panel import WirePanel
 
 pytestmark = pytest.mark.usefixtures("few_frames")
@@ -257,6 +258,7 @@ async def test_help_is_there_in_fields_and_dialogs_and_says_what_works_here(
         await sees(app, "Change password")
         await pilot.press("f1")
         await sees(app, "Keys here")
+        assert "Focus Previous" not in shown(app), "it is among the keys everywhere"
         await pilot.press("q")
         await wait_until(lambda: len(app.screen_stack) == 2)
 
@@ -266,8 +268,12 @@ async def test_keys_that_do_nothing_under_a_dialog_are_not_offered(
 ) -> None:
     async with signed_in(demo_server.url, tmp_path) as (app, pilot):
         await sees(app, "z Zoom")
+        bar = app.query_one(KeyBar)
         await pilot.press("question_mark")
-        await wait_until(lambda: "z Zoom" not in shown(app))
+        await sees(app, "Keys everywhere")
+        below = app.screen_stack[0]._compositor.render_strips()
+        assert "z Zoom" not in "".join(strip.text for strip in below)
+        assert bar.render().plain == ""
         await pilot.press("q")
         await sees(app, "z Zoom")
 
