@@ -48,6 +48,10 @@ class Scene:
                 lambda: all(witness.start >= 0 for witness in self._witnesses), what="all read"
             )
             working = [group.create_task(custom.go_on(enough)) for custom in self._custom]
+            # From its first order on, each of them sends again what finds no server.
+            await wait_until(
+                lambda: all(custom.placed for custom in self._custom), what="all have ordered"
+            )
             await self._everybody_at(3)
             outage, _ = await asyncio.gather(trouble(self.two), asyncio.sleep(SECONDS))
             enough.set()
