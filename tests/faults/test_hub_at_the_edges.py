@@ -41,10 +41,11 @@ class SlowLog(EventLog):
         self.failing = False
 
     async def read(self, topic: str, after: int, limit: int) -> LogPage:
-        self.reads += 1
         if self.failing:
+            self.reads += 1
             raise OSError("the disk says no")
         stretch = await super().read(topic, after, limit)
+        self.reads += 1
         await self.passing.wait()
         return stretch
 
