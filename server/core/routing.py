@@ -11,6 +11,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from server.core.addresses import address_key
+from server.core.answers import JsonResponse
 from server.core.auth import Gate, Identity, StaleToken
 from server.core.bodies import read_body
 from server.core.database import public_request
@@ -25,7 +26,6 @@ HandlerT = TypeVar("HandlerT", bound=Handler)
 Refuse = Callable[[web.Request, Problem], Awaitable[web.StreamResponse]]
 
 PREFIX = "/api/v1"
-_JSON = {"Content-Type": "application/json; charset=utf-8"}
 THROTTLE_SECONDS = 0.25
 """How long a 429 is delayed: a client that retries at once so takes little time from others."""
 WRITE_COST = 5
@@ -232,12 +232,10 @@ class Operation:
         elif isinstance(result, Encoded | BaseModel):
             status, headers, body = self.status, {}, result
         elif result is None:
-            return web.Response(status=self.status)
+            status, headers, body = self.status, {}, None
         else:
             return cast(web.StreamResponse, result)
-        if body is None:
-            return web.Response(status=status, headers=headers)
-        return web.Response(status=status, headers={**_JSON, **headers}, body=_encoded(body))
+        return JsonResponse(status, None if body is None else _encoded(body), headers)
 
     async def _admit(self, request: web.Request, limits: RequestLimits, address: str) -> None:
         """Authenticate the request and count it.
