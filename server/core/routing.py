@@ -326,10 +326,16 @@ class Router:
 
     def add_to(self, app: web.Application) -> None:
         """Put the operations into the application's route table."""
+        resources = {one.canonical: one for one in app.router.resources()}
         for operation in self.operations:
-            app.router.add_route(operation.method, operation.path, operation.__call__)
+            # One for a path: aiohttp tries them in turn, and makes another for each new method.
+            resource = resources.get(operation.path)
+            if resource is None:
+                resource = resources[operation.path] = app.router.add_resource(operation.path)
+            assert isinstance(resource, web.Resource)
+            resource.add_route(operation.method, operation.__call__)
             if operation.method == "GET" and operation.status != 101:
-                app.router.add_route("HEAD", operation.path, operation.__call__)
+                resource.add_route("HEAD", operation.__call__)
 
 
 IdempotencyKey = Annotated[
