@@ -509,9 +509,12 @@ async def test_a_session_is_remembered_for_less_than_two_seconds_and_until_any_e
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looked_up: list[str] = []
+    ends_meanwhile = False
 
     async def look_up(claims: Claims) -> Identity | None:
         looked_up.append(claims.session_id)
+        if ends_meanwhile:
+            gate.forget()
         return Identity(**asdict(claims), name="Ada", role="customer", restaurant_id=None)
 
     gate = Gate(AccessTokens(SECRET, 60))
@@ -535,3 +538,6 @@ async def test_a_session_is_remembered_for_less_than_two_seconds_and_until_any_e
     await gate.check(one)
     await gate.check(one)
     assert looked_up == ["ses_1", "ses_1", "ses_2", "ses_1", "ses_1"], "`check` always asks"
+    ends_meanwhile = True
+    await gate.check(one)
+    assert gate.recall(one) is None, "it may have been looked up before the session ended"
