@@ -24,7 +24,7 @@ from tui.common.client.token_store import (
 )
 
 WINDOW = Path(__file__).with_name("shared_window.py")
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 async def window(*words: object) -> Process:
