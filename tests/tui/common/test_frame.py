@@ -162,6 +162,7 @@ async def test_below_56_by_16_it_says_so_and_comes_back(
             await sees(app, "This window is too small")
             await sees(app, f"{size[0]}x{size[1]}; tiffin needs 56x16")
             assert "Echo" not in shown(app)
+            assert not app.screen.show_vertical_scrollbar
         await pilot.resize_terminal(56, 16)
         await sees(app, "1 Echo")
         assert "too small" not in shown(app)
