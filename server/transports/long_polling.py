@@ -137,7 +137,7 @@ class Wait:
             self._news.set_result(WOKEN)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PollResult(Generic[FoundT]):
     """What a held request found; or nothing, and after how many seconds to ask again.
 
