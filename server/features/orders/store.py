@@ -76,8 +76,8 @@ def order_json(row: OrderRow) -> str:
     )
     if (driver_id := row["driver_id"]) is not None:
         parts.append(
-            f',"driver":{{"id":"{driver_id}","name":{text(row["driver_name"])}'
-            f',"vehicle":{text(row["driver_vehicle"])}'
+            f',"driver":{{"id":"{driver_id}","name":{text(row["driver_name"] or "")}'
+            f',"vehicle":{text(row["driver_vehicle"] or "")}'
         )
         if assigned_by := row["assigned_by"]:
             parts.append(f',"assigned_by":{assigned_by}')
