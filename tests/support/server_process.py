@@ -93,7 +93,7 @@ class ServerProcess:
         self.log_path = data_dir / f"server-{self.port}.log"
         self.environment = server_environment(data_dir, redis_url, env)
         # What else is in the environment is read by the interpreter as it starts.
-        own = all(name.startswith("TIFFIN_") for name in env or ())
+        own = all(name.startswith("TIFFIN_") or name == "U2NET_HOME" for name in env or ())
         self.forked = module == "server" and not gunicorn and own and hasattr(os, "fork")
         assert self.forked or not worker
         self.worker = worker
