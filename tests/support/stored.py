@@ -56,8 +56,8 @@ FROM n;
 INSERT INTO events (topic, seq, type, subject, data, at)
 SELECT 'chat:cht_stored' || i, 1, 'message', 'cht_stored' || i, '{"text":"Hello?"}', :now FROM n;
 
-INSERT INTO topics (name, seq, changed)
-SELECT 'chat:cht_stored' || i, 1, (SELECT MAX(changed) FROM topics) + i - :start FROM n;
+INSERT INTO topics (name, seq, changed, oldest)
+SELECT 'chat:cht_stored' || i, 1, (SELECT MAX(changed) FROM topics) + i - :start, :now FROM n;
 
 INSERT INTO states (topic, seq, type, subject, data, at, changed)
 SELECT 'state/customer:acc_stored' || i, 1, 'orders.changed', '', '{}', :now,
