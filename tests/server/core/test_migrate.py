@@ -206,6 +206,7 @@ async def test_accounts_are_counted_and_employees_found_in_older_orders_and_chat
                 "INSERT INTO events VALUES ('chat:c3', ?, 'message', 'c3', '{}', ?)", (seq, seq)
             )
         written.execute("INSERT INTO topics (name, seq) VALUES ('chat:c3', 2), ('empty', 1)")
+        written.execute("UPDATE orders SET status = 'delivered' WHERE id = 'o2'")
     monkeypatch.setattr(migrate_module, "migrations", lambda: everything)
     await migrate(database_path)
     with closing(sqlite3.connect(database_path)) as read:
@@ -218,6 +219,8 @@ async def test_accounts_are_counted_and_employees_found_in_older_orders_and_chat
         assert chats.fetchall() == expected
         oldest = dict(read.execute("SELECT name, oldest FROM topics"))
         assert oldest == {"chat:c3": "1", "empty": None}
+        ended = read.execute("SELECT id, ended FROM order_details ORDER BY id")
+        assert ended.fetchall() == [("o1", 0), ("o2", 1)]
 
 
 def _named(account_id: str) -> str:
