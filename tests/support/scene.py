@@ -10,13 +10,10 @@ from support.server_process import ServerProcess
 from support.town import Place
 from support.two_processes import Logged, Two
 from support.waiting import PATIENCE, wait_until
-from support.witness import AppWitness, Outage, Witness
+from support.witness import LATEST, AppWitness, Outage, Witness
 
 SECONDS = float(os.environ.get("FAULT_SECONDS", "1.5"))
 """How long orders go on in each test, at least; `make faults` sets more."""
-LATEST = 8.0
-"""Seconds after its commit by which every reader must have an event: the sweep finds it in half a
-second, a reader by itself in fifteen, and the machine may be busy with the fault."""
 BACK = 4.0
 """Seconds more for readers whose own server was down: they wait before they reconnect."""
 
