@@ -17,6 +17,7 @@ from aiohttp import web
 from server.core.database import Database, opened_database
 from server.core.errors import Problem, validation_problem
 from server.core.logging import configure_logging
+from server.core.memory import use_one_heap
 from server.core.migrate import MigrationError, migrate
 from server.settings import (
     Settings,
@@ -35,6 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = load_settings(**_overrides(options))
         restrict_permissions(settings)
+        use_one_heap()
         configure_logging(settings.log_level, lines=settings.log_queue_lines)
         return int(options.run(options, settings))
     except (SettingsError, MigrationError) as error:
