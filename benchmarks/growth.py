@@ -286,7 +286,8 @@ def main(counts: Sequence[int], rounds: int, many: int) -> None:
             delivery_table(measure_deliveries(3, 2)),
             "",
             "The resident memory of a fresh server that two crowds come to, one after the other,"
-            f" {TRIM_SECONDS + 3:g} s after each has left. Rooms are kept {LINGER_SECONDS:g} s more.",
+            f" {TRIM_SECONDS + 3:g} s after each has left; rooms are kept"
+            f" {LINGER_SECONDS:g} s more.",
             "",
             crowd_table(),
             "",
