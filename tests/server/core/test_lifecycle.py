@@ -156,7 +156,6 @@ async def test_a_server_reports_each_ended_task_and_recovers(
         return next((task for task in asyncio.all_tasks() if task.get_name() == name), None)
 
     names = [
-        "database writer",
         "sweep",
         "renewal of presence",
         "photo janitor",
