@@ -47,11 +47,11 @@ SELECT restaurant_id, customer_id FROM orders WHERE id = :id;
 INSERT INTO orders
     (id, number, restaurant_id, customer_id, customer_name, customer_phone, items, total_cents,
      status, version, timeline, driver_id, eta, ready_by, address, lat, lng, note, placed_at,
-     changed_seq, arrival)
+     changed_seq, ended, arrival)
 VALUES
     (:id, :number, :restaurant_id, :customer_id, :customer_name, :customer_phone, :items,
      :total_cents, :status, :version, :timeline, :driver_id, :eta, :ready_by, :address, :lat,
-     :lng, :note, :placed_at, :changed_seq,
+     :lng, :note, :placed_at, :changed_seq, :ended,
      (SELECT COALESCE(MAX(arrival), 0) + 1 FROM (
          SELECT MAX(arrival) AS arrival FROM orders WHERE customer_id = :customer_id AND ended = 0
          UNION ALL

@@ -205,18 +205,23 @@ async def first_of_last(tx: Transaction, customer_id: str, many: int) -> datetim
 
 
 async def insert(tx: Transaction, order: OrderRow, changed_seq: int = 0) -> None:
-    """Insert a new order; for `changed_seq` see `changed`."""
-    await _queries.insert_order(tx, changed_seq=changed_seq, **order)
+    """Insert a new order, or one of the past; for `changed_seq` see `changed`."""
+    ended = int(_ended(order))
+    await _queries.insert_order(tx, changed_seq=changed_seq, ended=ended, **order)
 
 
 async def save(tx: Transaction, order: OrderRow, before: OrderRow, changed_seq: int) -> None:
     """Store the order as it is now, and whom it names that it did not name `before`; for
     `changed_seq` see `changed`."""
     await _queries.update_order(tx, changed_seq=changed_seq, **order)
-    if OrderStatus(order["status"]).terminal:
+    if _ended(order):
         await _queries.end_order(tx, id=order["id"])
     for account_id in sorted(_staff(order) - _staff(before)):
         await _queries.add_staff(tx, account_id=account_id, order_id=order["id"])
+
+
+def _ended(order: OrderRow) -> bool:
+    return OrderStatus(order["status"]).terminal
 
 
 def _staff(order: OrderRow) -> set[str]:
