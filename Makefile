@@ -1,7 +1,7 @@
 # Everything runs from .venv, which the first target makes; data goes to .tiffin. See `make help`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo server customer employee test test-all check format lock soak faults bench pictures audit clean \
+.PHONY: help demo server customer employee test test-all check format lock soak faults bench profile pictures audit clean \
 	run-env dev-env model azurite
 
 PY := .venv/bin/python
@@ -50,6 +50,7 @@ lock: dev-env ## renew the lock files from pyproject.toml (ARGS=--upgrade for ne
 	@$(COMPILE) $(ARGS) --extra production pyproject.toml -o requirements.lock
 	@$(COMPILE) $(ARGS) --extra production --extra dev -c requirements.lock pyproject.toml \
 		-o requirements-dev.lock
+	@$(COMPILE) $(ARGS) benchmarks/peers/servers/fastapi.in -o benchmarks/peers/servers/fastapi.lock
 
 soak: dev-env model ## long runs, at full size
 	@$(PYTEST) -m soak --timeout 1800 $(ARGS)
@@ -57,12 +58,15 @@ soak: dev-env model ## long runs, at full size
 faults: dev-env model azurite ## tests that kill processes and break brokers
 	@FAULT_SECONDS=$${FAULT_SECONDS:-20} $(PYTEST) -m fault --timeout 600 $(ARGS)
 
-bench: dev-env model ## measure the figures in README (ONLY=name for one)
+bench: dev-env model ## measure the figures in README (ONLY=name for one, ONLY=peers for the comparison)
 	@set -e; for file in $(if $(ONLY),benchmarks/$(ONLY).py,benchmarks/*.py); do \
 		name=$$(basename "$$file" .py); \
 		case "$$name" in _*) continue;; esac; \
 		echo "--- $$name"; $(PY) -m benchmarks.$$name $(ARGS); \
 	done
+
+profile: dev-env ## where the server's CPU time goes (WORK=order, get, chat, poll or stream)
+	@$(PY) -m benchmarks._profile $(or $(WORK),order) $(ARGS)
 
 # pip-audit asks PyPI; `--strict` fails where it could not ask, instead of passing in silence.
 audit: dev-env ## known vulnerabilities in the locked dependencies, and an SBOM in dist/sbom.json

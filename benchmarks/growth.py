@@ -1,24 +1,32 @@
-"""What a request costs the server with 1,000 stored orders, events, chats and accounts, and more.
+"""What a request costs the server with 1,000 stored orders, events, chats and accounts, and more,
+and a delivery with 100 listeners and more.
 
 CPU time of the server process a request, whatever the disk does; the smallest of some rounds. The
-largest number may cost at most 1.5 times as much as the smallest.
+largest number may cost at most 1.5 times as much as the smallest. A delivery may grow as much as
+nginx's with nchan, which is measured beside it where it is installed.
 """
 
 import argparse
 import asyncio
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 from benchmarks._figures import machine
+from benchmarks.peers.targets import FILES, Missing, Nchan, Target, measure
+from benchmarks.peers.tiffin import Tiffin
+from benchmarks.peers.works import fan_out
 from server.core.clock import now, to_text
 from server.core.database import Database
 from server.realtime.log import EventLog
+from support.raw_http import raise_file_limit
 from support.rest import Rest
 from support.server_process import ServerProcess
 from support.stored import REQUESTS, Prepare, Stored, Users
@@ -27,6 +35,7 @@ from support.town import PASSWORD, database_in, open_restaurant
 COUNTS = (1_000, 10_000, 100_000)
 MOST = 1_000_000
 LIMIT = 1.5
+LISTENERS = (100, 1_000, 10_000)
 RESULTS = Path(__file__).with_name("results") / "growth.md"
 SLOW = ("delete an account",)
 """Checking a password takes as long as twenty requests."""
@@ -99,7 +108,7 @@ async def trimming(site: Site) -> float:
     return time.process_time() - began
 
 
-async def measure(counts: Sequence[int], rounds: int, many: int) -> list[Costs]:
+async def measure_requests(counts: Sequence[int], rounds: int, many: int) -> list[Costs]:
     """The costs at each number of stored rows. The servers take turns, so that a machine that has
     something else to do for a while is as slow for each."""
     works: dict[str, Callable[[Site], Awaitable[float]]] = {
@@ -132,9 +141,50 @@ def table(counts: Sequence[int], found: Sequence[Costs]) -> str:
     return "\n".join([head, *rows, "", verdict])
 
 
-async def main(counts: Sequence[int], rounds: int, many: int) -> None:
+def measure_deliveries(rounds: int, seconds: float) -> dict[str, Sequence[float]]:
+    """Microseconds a delivery at each number of listeners, less what the event costs with one."""
+    raise_file_limit(FILES)
+    targets: list[type[Target]] = [Tiffin]
+    try:
+        Nchan.make()
+        targets.append(Nchan)
+    except Missing as missing:
+        print(f"nchan is skipped: {missing}.")
+    found: dict[tuple[type[Target], int], list[float]] = defaultdict(list)
+    for _ in range(rounds):
+        for number in (1, *LISTENERS):
+            for target in targets:
+                event = measure(target, fan_out, number, seconds).microseconds * number
+                print(f"an event to {number:,} listeners of {target.name}: {event:,.0f} µs")
+                found[target, number].append(event)
+    costs = {event: median(values) for event, values in found.items()}
+    return {
+        target.name: [(costs[target, many] - costs[target, 1]) / (many - 1) for many in LISTENERS]
+        for target in targets
+    }
+
+
+def delivery_table(found: dict[str, Sequence[float]]) -> str:
+    """The deliveries' costs as Markdown."""
+    growth = {name: costs[-1] / costs[0] for name, costs in found.items()}
+    heads = " | ".join(f"{number:,}" for number in LISTENERS)
+    rows = [
+        f"| {name} | {' | '.join(f'{cost:.1f}' for cost in costs)} | {growth[name]:.2f} |"
+        for name, costs in found.items()
+    ]
+    ours, theirs = growth[Tiffin.name], growth.get(Nchan.name)
+    verdict = "nginx with nchan is not installed here."
+    if theirs is not None:
+        verdict = f"Tiffin's grows {'no more' if ours <= theirs else '**more**'} than nchan's."
+    head = (
+        f"| µs of CPU a delivery | {heads} | last ÷ first |\n|---|{'---:|' * (len(LISTENERS) + 1)}"
+    )
+    return "\n".join([head, *rows, "", verdict])
+
+
+def main(counts: Sequence[int], rounds: int, many: int) -> None:
     """Measure, print and store."""
-    found = await measure(counts, rounds, many)
+    found = asyncio.run(measure_requests(counts, rounds, many))
     text = "\n".join(
         [
             "# Growth",
@@ -144,6 +194,11 @@ async def main(counts: Sequence[int], rounds: int, many: int) -> None:
             " accounts and announcements stored. Sweep and trimming are timed by themselves.",
             "",
             table(counts, found),
+            "",
+            "A delivery of an announcement to that many listeners, without what the event costs"
+            " with a single one; the median of three fresh servers each.",
+            "",
+            delivery_table(measure_deliveries(3, 2)),
             "",
         ]
     )
@@ -157,6 +212,4 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--requests", type=int, default=20, help="in each round")
     options = parser.parse_args()
-    asyncio.run(
-        main((*COUNTS, MOST) if options.million else COUNTS, options.rounds, options.requests)
-    )
+    main((*COUNTS, MOST) if options.million else COUNTS, options.rounds, options.requests)

@@ -173,7 +173,7 @@ def _services(settings: Settings) -> Services:
         hub.states,
         Heartbeat(settings.heartbeat_seconds),
         RewriteReader(hub),
-        Revocations(hub, connections),
+        Revocations(hub, connections, gate),
         connections,
         gate,
         RequestLimits(settings),

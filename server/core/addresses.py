@@ -24,17 +24,17 @@ def client_address(request: web.Request) -> str:
     Only headers from a trusted proxy count. Each proxy appends the address that called it, so the
     right-most one that is not a trusted proxy is the client; those to its left may be forged.
     """
-    known = request.get(_CLIENT)
-    if known is None:
-        known = request[_CLIENT] = _find(request)
-    return known
-
-
-def _find(request: web.Request) -> str:
     remote = request.remote or ""
     trusted = service(request, Settings).trusted_proxies
     if not trusted or not is_trusted(remote, trusted):
         return remote
+    known = request.get(_CLIENT)
+    if known is None:
+        known = request[_CLIENT] = _behind(request, remote, trusted)
+    return known
+
+
+def _behind(request: web.Request, remote: str, trusted: Networks) -> str:
     found = {
         _client(split(",".join(request.headers.getall(name))), trusted)
         for name, split in (("X-Forwarded-For", _plain), ("Forwarded", _forwarded))

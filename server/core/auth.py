@@ -14,6 +14,9 @@ ISSUER = "tiffin"
 AUDIENCE = "tiffin-api"
 REMEMBERED_TOKENS = 10_000
 """How many verified tokens are remembered, half a kilobyte each."""
+REMEMBERED_SECONDS = 1.0
+"""How long it is remembered that a session is valid: less than the two seconds within which the end
+of a session holds in every process, also where this one does not hear of it."""
 _CLAIMS = ["sub", "sid", "exp", "iss", "aud"]
 
 
@@ -131,6 +134,8 @@ class Gate:
     def __init__(self, tokens: AccessTokens) -> None:
         self.tokens = tokens
         self.look_up: Callable[[Claims], Awaitable[Identity | None]] | None = None
+        self._valid: OrderedDict[str, tuple[Identity, float]] = OrderedDict()
+        """The identities of valid sessions, and when they were looked up, the latest last."""
 
     def read(self, authorization: str | None) -> Claims:
         """The content of the token in that `Authorization` header, whose session is not checked.
@@ -142,12 +147,33 @@ class Gate:
             raise unauthorized("Send an access token: `Authorization: Bearer <token>`.")
         return self.tokens.verify(token.strip())
 
+    def recall(self, claims: Claims) -> Identity | None:
+        """The identity, if it was looked up within REMEMBERED_SECONDS; else `check` the claims."""
+        known = self._valid.get(claims.session_id)
+        if known is None or time.monotonic() - known[1] >= REMEMBERED_SECONDS:
+            return None
+        identity = known[0]
+        same = (identity.account_id, identity.expires) == (claims.account_id, claims.expires)
+        return identity if same else None  # it is of an earlier token
+
     async def check(self, claims: Claims) -> Identity:
-        """The identity, if the session has not ended. Raises Problem 401."""
+        """The identity, if the session has not ended until now. Raises Problem 401."""
         assert self.look_up is not None
+        at = time.monotonic()
         identity = await self.look_up(claims)
         if identity is None:
             raise StaleToken(
                 "The session was ended. Log in again.", "session-ended", claims.session_id
             )
+        self._remember(identity, at)
         return identity
+
+    def _remember(self, identity: Identity, at: float) -> None:
+        self._valid.pop(identity.session_id, None)
+        self._valid[identity.session_id] = identity, at
+        while at - next(iter(self._valid.values()))[1] >= REMEMBERED_SECONDS:
+            self._valid.popitem(last=False)
+
+    def forget(self) -> None:
+        """Look every session up again: one has ended, or an account has changed."""
+        self._valid.clear()

@@ -15,7 +15,7 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from server.core.addresses import network_key
 from server.core.errors import Problem, malformed
-from server.core.ids import new_id
+from server.core.ids import new_request_id
 from server.core.middleware import as_problem, problem_headers, problem_response
 from server.core.parse_queue import ParseQueue
 from server.core.routing import END_WAIT, HELD, IDENTITY
@@ -366,14 +366,14 @@ class Connection(web_protocol.RequestHandler):
 
 def _answer(problem: Problem) -> web.Response:
     """An answer made outside of the middleware, which closes the connection."""
-    response = problem_response(problem, new_id("req"))
+    response = problem_response(problem, new_request_id())
     response.force_close()
     return response
 
 
 def _bare_answer(problem: Problem) -> bytes:
     """The bytes of an answer to a request that was not read."""
-    identifier = new_id("req")
+    identifier = new_request_id()
     body = json.dumps(problem.body(identifier)).encode()
     lines = [
         f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}",

@@ -22,7 +22,7 @@ KEPT = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class KeyedRequest:
-    """A request of an account to a route: its key, if it has one, and a digest of its content."""
+    """A request of an account to a route: its key and a digest of its content, if it has one."""
 
     account_id: str
     route: str
@@ -32,7 +32,9 @@ class KeyedRequest:
     @classmethod
     def of(cls, account_id: str, route: str, key: str | None, content: BaseModel) -> "KeyedRequest":
         """The key together with this content."""
-        digest = hashlib.sha256(content.model_dump_json().encode()).hexdigest()
+        digest = ""
+        if key is not None:
+            digest = hashlib.sha256(content.model_dump_json().encode()).hexdigest()
         return cls(account_id, route, key, digest)
 
 
@@ -48,7 +50,25 @@ async def once(
     The answer is stored for a day, in the transaction that makes what it describes. Raises Problem
     422 where the key came with another content.
     """
-    answer = await stored_answer(tx, request, kind)
+    made: AnswerT | None = None
+
+    async def make_json() -> str:
+        nonlocal made
+        made = await make()
+        return made.model_dump_json()
+
+    answer = await once_as_json(tx, request, make_json, status)
+    return made or kind.model_validate_json(answer)
+
+
+async def once_as_json(
+    tx: Transaction,
+    request: KeyedRequest,
+    make: Callable[[], Awaitable[str]],
+    status: int = 201,
+) -> str:
+    """The same for an answer that is made as JSON."""
+    answer = await _stored(tx, request)
     if answer is None:
         answer = await make()
         if request.key is not None:
@@ -59,7 +79,7 @@ async def once(
                 key=request.key,
                 digest=request.digest,
                 status=status,
-                body=answer.model_dump_json(),
+                body=answer,
                 expires_at=to_text(now() + KEPT),
             )
     return answer
@@ -72,6 +92,11 @@ async def stored_answer(
 
     Raises Problem 422 where the key came with another content.
     """
+    answer = await _stored(tx, request)
+    return kind.model_validate_json(answer) if answer is not None else None
+
+
+async def _stored(tx: Transaction, request: KeyedRequest) -> str | None:
     if request.key is None:
         return None
     row = await _queries.stored(
@@ -82,7 +107,7 @@ async def stored_answer(
     if row["digest"] != request.digest:
         detail = "This Idempotency-Key was used with another content. Use a new one."
         raise Problem(422, detail, errors=[{"loc": ["Idempotency-Key"], "msg": detail}])
-    return kind.model_validate_json(row["body"])
+    return str(row["body"])
 
 
 async def forget_account(tx: Transaction, account_id: str) -> None:

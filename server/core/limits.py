@@ -6,6 +6,7 @@ import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
 
@@ -53,7 +54,8 @@ class RateLimit:
         wait = after - now - self._seconds
         allowed = wait <= _ROUNDING
         self._full[key] = after if allowed else before
-        _make_room(self._full, lambda full: full - now > self._seconds - self._each)
+        if len(self._full) > KEYS:
+            _make_room(self._full, lambda full: full - now > self._seconds - self._each)
         if not allowed:
             raise too_many(f"{self._limit} Try again in {max(1, math.ceil(wait))} s.", wait)
 
@@ -63,6 +65,20 @@ class RateLimit:
             self._full[key] -= cost * self._each
 
 
+class Release:
+    """Calls `act` the first time it is called, and does nothing after; also as a callback."""
+
+    __slots__ = ("_act",)
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        self._act: Callable[[], None] | None = act
+
+    def __call__(self, *_: object) -> None:
+        if (act := self._act) is not None:
+            self._act = None
+            act()
+
+
 class InFlight:
     """At most `most` requests of one key at a time; 0 is no limit."""
 
@@ -70,7 +86,7 @@ class InFlight:
         self._most = most
         self._now: Counter[str] = Counter()
 
-    def enter(self, key: str) -> Callable[[], None]:
+    def enter(self, key: str) -> Release:
         """Count a request until the returned function is called.
 
         Raises Problem 429 where there are too many.
@@ -82,7 +98,7 @@ class InFlight:
                 1,
             )
         self._now[key] += 1
-        return _once(lambda: self._leave(key))
+        return Release(partial(self._leave, key))
 
     def _leave(self, key: str) -> None:
         self._now[key] -= 1
@@ -100,15 +116,15 @@ class Turns:
         self._most = most
         self._semaphores: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
-    async def acquire(self, key: str) -> Callable[[], None]:
-        """Wait for a turn, which lasts until the returned function is called."""
+    async def acquire(self, key: str) -> Release | None:
+        """Wait for a turn, which lasts until the returned function is called; None: for ever."""
         if not self._most:
-            return lambda: None
+            return None
         semaphore = self._semaphores.get(key)
         if semaphore is None:
             semaphore = self._semaphores[key] = asyncio.Semaphore(self._most)
         await semaphore.acquire()
-        return _once(semaphore.release)
+        return Release(semaphore.release)
 
 
 class FairQueue(Generic[ItemT]):
@@ -158,7 +174,8 @@ class GrowingDelay:
             failures, _ = self._of(key)
             self._failures[key] = (failures + 1, time.monotonic())
             self._failures.move_to_end(key)
-            _make_room(self._failures, lambda entry: entry[0] >= self._free)
+            if len(self._failures) > KEYS:
+                _make_room(self._failures, lambda entry: entry[0] >= self._free)
 
     def undo_attempt(self, key: str) -> None:
         """The attempt has not failed."""
@@ -217,27 +234,14 @@ def check_day(first: datetime | None, limit: str, advice: str = "") -> None:
 
 
 def _make_room(entries: OrderedDict[str, EntryT], limited: Callable[[EntryT], bool]) -> None:
-    """Drop the longest untouched key beyond KEYS, preferring one that is not limited: made-up keys
-    in masses do not free those that have to wait."""
-    if len(entries) <= KEYS:
-        return
+    """Drop the longest untouched key, preferring one that is not limited: made-up keys in masses do
+    not free those that have to wait."""
     for _ in range(CANDIDATES):
         key, entry = entries.popitem(last=False)
         if not limited(entry):
             return
         entries[key] = entry
     entries.popitem(last=False)
-
-
-def _once(act: Callable[[], None]) -> Callable[[], None]:
-    """Calls `act` the first time it is called, and does nothing after."""
-    left = [act]
-
-    def done() -> None:
-        if left:
-            left.pop()()
-
-    return done
 
 
 def _span(seconds: float) -> str:

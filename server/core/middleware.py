@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler
 from server.core.addresses import client_address
 from server.core.bodies import BodyDeadlines
 from server.core.errors import Problem
-from server.core.ids import new_id
+from server.core.ids import new_request_id
 from server.core.logging import request_id
 from server.core.metrics import Metrics
 from server.core.routing import HELD, IDENTITY, OPERATION, THROTTLE_SECONDS, count_anonymous
@@ -35,7 +35,7 @@ _CLIENTS_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 async def access_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer every error; only a cancellation is raised."""
     sent = request.headers.get("X-Request-ID", "")
-    identifier = sent if _CLIENTS_ID.fullmatch(sent) else new_id("req")
+    identifier = sent if _CLIENTS_ID.fullmatch(sent) else new_request_id()
     token = request_id.set(identifier)
     started = time.perf_counter()
     status = 499  # if the client disconnects before the answer
@@ -118,7 +118,7 @@ def _log(request: web.Request, status: int, seconds: float) -> None:
     operation = request.get(OPERATION)
     route = operation.path if operation else "unknown"
     metrics = service(request, Metrics)
-    metrics.count_request(request.method, route, status, seconds, held=HELD in request)
+    metrics.count_request(request.method, route, status, seconds, held=request.get(HELD, False))
     # Health checks and throttled requests would fill the log.
     usual = status == 429 or (request.path == "/healthz" and status == 200)
     level = logging.DEBUG if usual else logging.INFO

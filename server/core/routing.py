@@ -5,7 +5,7 @@ import inspect
 import typing
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Annotated, Any, Concatenate, Generic, ParamSpec, TypeVar
+from typing import Annotated, Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -15,7 +15,7 @@ from server.core.auth import Gate, Identity, StaleToken
 from server.core.bodies import read_body
 from server.core.database import public_request
 from server.core.errors import Problem, forbidden, not_found, validation_problem
-from server.core.limits import RequestLimits
+from server.core.limits import Release, RequestLimits
 from server.core.services import service
 
 BodyT = TypeVar("BodyT")
@@ -25,6 +25,7 @@ HandlerT = TypeVar("HandlerT", bound=Handler)
 Refuse = Callable[[web.Request, Problem], Awaitable[web.StreamResponse]]
 
 PREFIX = "/api/v1"
+_JSON = {"Content-Type": "application/json; charset=utf-8"}
 THROTTLE_SECONDS = 0.25
 """How long a 429 is delayed: a client that retries at once so takes little time from others."""
 WRITE_COST = 5
@@ -39,11 +40,11 @@ PUBLIC = ()
 IDENTITY = web.RequestKey("identity", Identity)
 OPERATION: web.RequestKey["Operation"] = web.RequestKey("operation", object)  # type: ignore[arg-type]
 HELD = web.RequestKey("held", bool)
-"""Set where the answer is delayed on purpose, for news or as a throttled 429: the time until it is
+"""True where the answer is delayed on purpose, for news or as a throttled 429: the time until it is
 sent says nothing about the server's speed."""
 END_WAIT: web.RequestKey[Callable[[], None]] = web.RequestKey("end_wait", object)  # type: ignore[arg-type]
 """Ends the wait for news where the client may have gone."""
-_RELEASES = web.RequestKey("releases", list[Callable[[], None]])
+_RELEASES = web.RequestKey("releases", list[Release])
 """Functions that end the request's turn, and its count among those in flight."""
 
 
@@ -166,6 +167,9 @@ class Operation:
                 parameters["path"][name] = (hint, default)
             else:
                 parameters["query"][name] = (hint, default)
+        self._has = {kind: bool(fields) for kind, fields in parameters.items()}
+        self._page = parameters["query"].get("limit", (int, 0))[1]
+        """How many entries a list has unless another number is requested; 0 where it is no list."""
         self.path_model, self.query_model, self.header_model = (
             create_model(f"{kind}_of_{self.handler.__name__}", __base__=_Parameters, **fields)  # type: ignore[call-overload]
             for kind, fields in parameters.items()
@@ -174,8 +178,18 @@ class Operation:
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         """Authenticate, bind, run and serialize; `refuse` answers a problem if there is one."""
         request[OPERATION] = self
+        request[HELD] = False
         try:
-            return await self._answer(request)
+            if self.method != "GET":
+                return await self._handle(request)
+            done = await service(request, RequestLimits).turns.acquire(address_key(request))
+            if done is None:
+                return await self._handle(request)
+            request[_RELEASES] = [done]
+            try:
+                return await self._handle(request)
+            finally:
+                done()
         except Problem as problem:
             if self.refuse is None:
                 raise
@@ -183,17 +197,8 @@ class Operation:
                 await asyncio.sleep(THROTTLE_SECONDS)
             return await self.refuse(request, problem)
         finally:
-            request.pop(END_WAIT, None)  # it refers to the request: a cycle
-
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
-        if self.method != "GET":
-            return await self._handle(request)
-        done = await service(request, RequestLimits).turns.acquire(address_key(request))
-        request[_RELEASES] = [done]
-        try:
-            return await self._handle(request)
-        finally:
-            done()
+            if request[HELD]:
+                request.pop(END_WAIT, None)  # it refers to the request: a cycle
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         public_request.set(not self.roles)
@@ -204,7 +209,10 @@ class Operation:
         else:
             service(request, RequestLimits).addresses.consume(address_key(request), WRITE_COST)
         try:
-            result = await self.handler(request, **await self._bind(request))
+            bound = self._bind(request)
+            if self.body is not None:
+                bound[self._body_name] = await read_body(request, self.body)
+            result = await self.handler(request, **bound)
         except Problem as problem:
             if (
                 not self.roles
@@ -214,19 +222,17 @@ class Operation:
             ):
                 count_anonymous(request)
             raise
-        if isinstance(result, web.StreamResponse):
-            return result
-        answer = result if isinstance(result, Answer) else Answer(result)
-        status = answer.status or self.status
-        if answer.body is None:
-            return web.Response(status=status, headers=answer.headers)
-        return web.Response(
-            status=status,
-            headers=answer.headers,
-            body=_encoded(answer.body),
-            content_type="application/json",
-            charset="utf-8",
-        )
+        if type(result) is Answer:
+            status, headers, body = result.status or self.status, result.headers, result.body
+        elif isinstance(result, Encoded | BaseModel):
+            status, headers, body = self.status, {}, result
+        elif result is None:
+            return web.Response(status=self.status)
+        else:
+            return cast(web.StreamResponse, result)
+        if body is None:
+            return web.Response(status=status, headers=headers)
+        return web.Response(status=status, headers={**_JSON, **headers}, body=_encoded(body))
 
     async def _admit(self, request: web.Request) -> None:
         """Authenticate the request and count it.
@@ -241,7 +247,7 @@ class Operation:
         try:
             claims = gate.read(request.headers.get("Authorization"))
             service(request, RequestLimits).addresses.consume(address_key(request), cost)
-            identity = await gate.check(claims)
+            identity = gate.recall(claims) or await gate.check(claims)
         except Problem as problem:
             if problem.status == 401:
                 _count_refused(request, problem)
@@ -257,31 +263,27 @@ class Operation:
 
     def _rows(self, request: web.Request) -> int:
         """How many entries are requested at most; 0 where it is no list."""
-        field = self.query_model.model_fields.get("limit")
-        if field is None:
+        if not self._page:
             return 0
         asked = request.query.get("limit", "")
-        return (
-            int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 4 else field.default
-        )
+        return int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 4 else self._page
 
-    async def _bind(self, request: web.Request) -> dict[str, Any]:
+    def _bind(self, request: web.Request) -> dict[str, Any]:
+        """The parameters in the path, the query and the headers."""
         bound: dict[str, Any] = {}
-        if self.path_model.model_fields:
+        if self._has["path"]:
             try:
-                bound |= dict(self.path_model.model_validate(dict(request.match_info)))
+                bound |= vars(self.path_model.model_validate(request.match_info))
             except ValidationError:
                 raise not_found("resource") from None
         try:
-            if self.query_model.model_fields:
-                bound |= dict(self.query_model.model_validate(dict(request.query)))
-            if self.header_model.model_fields:
+            if self._has["query"]:
+                bound |= vars(self.query_model.model_validate(dict(request.query)))
+            if self._has["header"]:
                 headers = {name.lower(): value for name, value in request.headers.items()}
-                bound |= dict(self.header_model.model_validate(headers))
+                bound |= vars(self.header_model.model_validate(headers))
         except ValidationError as error:
             raise validation_problem(error) from None
-        if self.body is not None:
-            bound[self._body_name] = await read_body(request, self.body)
         return bound
 
 
@@ -296,7 +298,7 @@ def _count_in_flight(request: web.Request, identity: Identity) -> None:
     request.setdefault(_RELEASES, []).append(release)
     task = asyncio.current_task()  # aiohttp makes one a request, which also writes the answer
     assert task is not None
-    task.add_done_callback(lambda _: release())
+    task.add_done_callback(release)
 
 
 class Router:

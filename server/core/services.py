@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -31,7 +31,8 @@ class Services:
         return service
 
     def __getitem__(self, kind: type[ServiceT]) -> ServiceT:
-        return cast(ServiceT, self._by_type[kind])
+        found: ServiceT = self._by_type[kind]
+        return found
 
     def get(self, kind: type[ServiceT]) -> ServiceT | None:
         """The service of that type, if there is one."""

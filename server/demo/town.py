@@ -195,7 +195,7 @@ async def _past_order(
         driver=driver,
         address=address,
     )
-    await orders.insert(tx, order)
+    await orders.insert(tx, orders.row_of(order))
 
 
 def _autopilot_email(plan: Mapping[str, Any], restaurant: str) -> str:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 
-from server.core.auth import Claims
+from server.core.auth import Claims, Gate
 from server.core.errors import too_many, unavailable
 from server.realtime.event import Event
 from server.realtime.hub import Hub
@@ -161,21 +161,25 @@ class Unidentified:
 
 
 class Revocations(TopicReader):
-    """Reads the topic `auth`: `session.revoked` `{"sessions": [...]}`.
+    """Reads the topic `auth`: `session.revoked` `{"sessions": [...]}`, and changed names.
 
     It starts from now: a later connection is checked against the database.
     """
 
-    def __init__(self, hub: Hub, connections: Connections) -> None:
+    def __init__(self, hub: Hub, connections: Connections, gate: Gate) -> None:
         super().__init__(hub, AUTH_TOPIC)
         self._connections = connections
+        self._gate = gate
 
     def write(self, event: Event) -> bool:
-        """End the streams of the sessions it names."""
+        """End the streams of the sessions it names. An event of this process arrives here before
+        the request that caused it is answered."""
+        self._gate.forget()
         for session_id in json.loads(event.data).get("sessions", ()):
             self._connections.revoke(session_id)
         return True
 
     def on_gap(self) -> None:
         """Any session may have been revoked, so every stream has to reconnect."""
+        self._gate.forget()
         self._connections.end_all(End.RESET)

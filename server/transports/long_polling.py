@@ -11,7 +11,7 @@ from pydantic import Field
 
 from server.core.auth import Gate
 from server.core.errors import Problem, reset, unauthorized, unavailable
-from server.core.routing import HELD, Answer, identity_of, mark_held
+from server.core.routing import HELD, Answer, Encoded, identity_of, mark_held
 from server.core.services import service
 from server.realtime.event import Event
 from server.realtime.hub import Hub
@@ -103,7 +103,7 @@ class PollResult(Generic[FoundT]):
     `over` is what `until` returned, where that ended it.
     """
 
-    found: FoundT | None
+    found: FoundT | Encoded[FoundT] | None
     retry_after: int | None = None
     over: str | None = None
 
@@ -123,8 +123,8 @@ async def hold(
     subject: str,
     *,
     timeout: float,
-    fetch: Callable[[], Awaitable[FoundT | None]],
-    from_event: Callable[[Event], FoundT | None],
+    fetch: Callable[[], Awaitable[FoundT | Encoded[FoundT] | None]],
+    from_event: Callable[[Event], FoundT | Encoded[FoundT] | None],
     until: Callable[[], Awaitable[str]] | None = None,
 ) -> PollResult[FoundT]:
     """Answer at once with what `fetch` finds; else hold until `from_event` finds something in an

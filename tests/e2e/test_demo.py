@@ -37,7 +37,7 @@ def family_of(pid: int) -> list[psutil.Process]:
     return psutil.Process(pid).children(recursive=True)
 
 
-def all_gone(processes: list[psutil.Process], seconds: float = 15) -> None:
+def all_gone(processes: list[psutil.Process], seconds: float = PATIENCE) -> None:
     _, alive = psutil.wait_procs(processes, timeout=seconds)
     for process in alive:
         process.kill()
@@ -250,7 +250,7 @@ class OnScreen:
     def hang_up(self) -> None:
         os.close(self._master)
 
-    def wait(self, seconds: float = 25) -> int:
+    def wait(self, seconds: float = PATIENCE) -> int:
         def ended() -> tuple[int, int] | None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             return (pid, status) if pid else None

@@ -197,7 +197,7 @@ async def test_curl_gets_the_latest_location_then_changes_then_the_end(
         await kitchen.put(48.863)
         assert lat_of(await watching.has(2)) == 48.863
         await kitchen.step(order_id, "delivered")
-        end = await watching.has(1, "end", seconds=2)
+        end = await watching.has(1, "end")
         assert json.loads(end["data"]) == {"order_id": order_id, "status": "delivered"}
         assert await watching.ends() == 0
     with curl(kitchen.customer, kitchen.stream, tmp_path) as late:

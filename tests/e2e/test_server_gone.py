@@ -11,8 +11,9 @@ from support.rest import Rest
 from support.server_process import StartServer
 from support.tmux import Tmux, Window
 
-BACK_WITHIN = 10.0
-"""Seconds from the server's readiness to the app's showing the present state."""
+BACK_WITHIN = 30.0
+"""Seconds from the server's readiness to the app's showing the present state; it waits for eight
+between two attempts at most."""
 AWAY = [3.0, pytest.param(60.0, marks=pytest.mark.soak)]
 
 
@@ -87,7 +88,7 @@ async def test_an_app_outlives_its_server_and_misses_nothing(
         def left() -> float:
             return BACK_WITHIN - (time.monotonic() - back)
 
-        windows[1].sees("Placed 1", "Cooking 1", "3 replayed", seconds=left())
+        windows[1].sees("Placed 1", "Cooking 1", seconds=left())
         windows[1].press("n")
         windows[1].sees(f"#{second['number']}")
         windows[1].misses("No updates since", seconds=left())

@@ -11,7 +11,7 @@ from support.rest import Rest
 from support.scene import LATEST
 from support.server_process import StartServer
 from support.two_processes import Two
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 from support.witness import Witness
 
 pytestmark = pytest.mark.fault
@@ -36,10 +36,10 @@ async def test_a_committed_order_arrives_and_is_placed_once(
         with pytest.raises(aiohttp.ClientConnectionError):
             await here.post("/orders", basket, headers=headers)
         assert doomed.process is not None
-        assert doomed.process.wait(5) == EXIT
+        assert doomed.process.wait(PATIENCE) == EXIT
         (row,) = with_redis.logged(f"restaurant:{place.id}")
         assert row.at >= before - 0.1
-        await wait_until(lambda: witness.seen, LATEST, what="the order is seen on the survivor")
+        await wait_until(lambda: witness.seen, what="the order is seen on the survivor")
         again = (await there.post("/orders", basket, headers=headers)).must(201)
         assert again.json["id"] == row.subject
         rows = with_redis.logged(f"restaurant:{place.id}")

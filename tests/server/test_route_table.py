@@ -249,7 +249,7 @@ async def test_every_room_by_every_kind_of_caller_over_both_transports(cast: Cas
             continue
         client = await connected(rest)
         for chat, refused in ((chat_id, code), ("cht_nobodys", 4404)):
-            answer = await client.call("join", {"chat_id": chat}, timeout=5)
+            answer = await client.call("join", {"chat_id": chat}, timeout=PATIENCE)
             if refused:
                 assert answer["code"] == "not_found", caller
             else:

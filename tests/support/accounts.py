@@ -28,7 +28,7 @@ async def kitchen_stream(employee: Rest) -> AsyncIterator[aiohttp.ClientResponse
         yield response
 
 
-async def reads_to_the_end(response: aiohttp.ClientResponse, seconds: float = 10) -> None:
+async def reads_to_the_end(response: aiohttp.ClientResponse, seconds: float = PATIENCE) -> None:
     """Return once the server has ended the stream; TimeoutError where it does not."""
     async with asyncio.timeout(seconds):
         await response.content.read()

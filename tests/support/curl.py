@@ -45,7 +45,7 @@ class Curl:
         assert len(found) == count, found
         return found[-1]
 
-    async def ends(self, seconds: float = 10) -> int:
+    async def ends(self, seconds: float = PATIENCE) -> int:
         """Wait for curl to end by itself; its exit code."""
         await wait_until(lambda: self.process.poll() is not None, seconds, what="curl ends")
         return self.process.returncode

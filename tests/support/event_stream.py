@@ -46,7 +46,7 @@ class EventStream:
                 while set(fields := await self._block()) != {"id"}:
                     self._read.append(fields)
 
-    async def over(self, seconds: float = 10) -> None:
+    async def over(self, seconds: float = PATIENCE) -> None:
         """Return at the stream's end; fails if another event comes first."""
         try:
             found = await self.next(seconds)

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from support.rest import Rest
+from support.waiting import PATIENCE
 
 ROOM = 4096
 """The size of the kernel's receive buffer; the kernel doubles it."""
@@ -26,7 +27,7 @@ class IdleReader:
         """Everything read so far."""
         return len(self._body)
 
-    async def until(self, words: bytes, seconds: float = 20) -> None:
+    async def until(self, words: bytes, seconds: float = PATIENCE) -> None:
         """Read until those words have arrived."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(seconds):

@@ -49,7 +49,7 @@ class Room:
                     if not kinds or frame["type"] in kinds:
                         return frame
 
-    async def closed(self, seconds: float = 10) -> Closed:
+    async def closed(self, seconds: float = PATIENCE) -> Closed:
         """How the server closes it; earlier frames are skipped."""
         try:
             while True:

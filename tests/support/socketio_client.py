@@ -22,7 +22,10 @@ async def connected(rest: Rest, transports: tuple[str, ...] = ("websocket",)) ->
     client = socketio.AsyncClient(reconnection=False)
     try:
         await client.connect(
-            rest.base_url, auth={"token": rest.token}, transports=list(transports), wait_timeout=5
+            rest.base_url,
+            auth={"token": rest.token},
+            transports=list(transports),
+            wait_timeout=PATIENCE,
         )
     except BaseException:
         await client.shutdown()
@@ -53,7 +56,7 @@ class SocketIoClient:
 
     async def call(self, name: str, **sent: Any) -> dict[str, Any]:
         """Send an event; returns its acknowledgement."""
-        answer: dict[str, Any] = await self.client.call(name, sent, timeout=10)
+        answer: dict[str, Any] = await self.client.call(name, sent, timeout=PATIENCE)
         return answer
 
 
@@ -64,7 +67,10 @@ async def socketio_client(
     """A connected client until the block ends."""
     client = SocketIoClient(socketio.AsyncClient(reconnection=False))
     await client.client.connect(
-        rest.base_url, auth={"token": rest.token}, transports=list(transports), wait_timeout=5
+        rest.base_url,
+        auth={"token": rest.token},
+        transports=list(transports),
+        wait_timeout=PATIENCE,
     )
     try:
         yield client

@@ -55,6 +55,21 @@ def wait_for(
         time.sleep(every)
 
 
+async def keeps(within: float, attempt: Callable[[], Awaitable[float]], tries: int = 3) -> None:
+    """Check a promise of seconds: one of `tries` attempts takes less than `within`.
+
+    `attempt` returns how long it took. A busy machine may spoil one; what breaks the promise
+    spoils all of them.
+    """
+    taken: list[float] = []
+    while len(taken) < tries:
+        taken.append(await attempt())
+        print(f"{taken[-1] * 1000:.0f} ms")
+        if taken[-1] < within:
+            return
+    raise AssertionError(f"never within {within:g} s: {taken}")
+
+
 def _too_late(condition: object, seconds: float, what: str, value: object) -> str:
     name = what or getattr(condition, "__qualname__", repr(condition))
     return f"not within {seconds:g} s: {name} (last answer: {value!r})"

@@ -265,7 +265,9 @@ class ChatService:
             order = await self._orders.order_in(tx, identity, order_id)
         except Problem:
             raise invalid(["order_id"], "There is no such order of yours.") from None
-        return ChatOrder(id=order.id, number=order.number, restaurant=order.restaurant.name)
+        return ChatOrder(
+            id=order["id"], number=order["number"], restaurant=order["restaurant_name"]
+        )
 
     async def locked(self, tx: Transaction, identity: Identity, chat_id: str) -> Chat:
         """The chat, locked for the rest of the transaction, with the caller's current name in it.

@@ -175,7 +175,7 @@ class DriverService(Component):
                     continue
             if not rides:
                 last = await self._orders.tracked(identity, ride.order_id)
-                return WatchEnd(order_id=last.order_id, status=last.status).model_dump_json()
+                return WatchEnd(order_id=ride.order_id, status=last.status).model_dump_json()
             ride = rides[0]
 
     async def _rides(self, driver_id: str) -> Sequence[Ride]:

@@ -9,6 +9,7 @@ from server.core.routing import (
     HELD,
     Answer,
     Before,
+    Encoded,
     Limit,
     Router,
     identity_of,
@@ -16,7 +17,12 @@ from server.core.routing import (
 from server.core.services import service
 from server.features.accounts.schemas import Role
 from server.features.orders.schemas import OrderPage, OrderStatus, TrackedStatus
-from server.features.orders.service import OrderService, topic_of_customer, tracked_in
+from server.features.orders.service import (
+    OrderService,
+    Tracked,
+    topic_of_customer,
+    tracked_in,
+)
 from server.features.shared.schemas import Id
 from server.realtime.event import Event
 from server.realtime.hub import Hub
@@ -83,16 +89,17 @@ async def follow_status(
     identity = identity_of(request)
     topic = await orders.topic_for(identity, id)
 
-    def news(now: TrackedStatus) -> TrackedStatus | None:
-        return now if now.terminal or now.status is not last_status else None
+    def news(now: Tracked) -> Encoded[TrackedStatus] | None:
+        changed = now.status.terminal or now.status is not last_status
+        return Encoded(now.json) if changed else None
 
-    async def fetch() -> TrackedStatus | None:
+    async def fetch() -> Encoded[TrackedStatus] | None:
         return news(await orders.tracked(identity, id))
 
-    def from_event(event: Event) -> TrackedStatus | None:
+    def from_event(event: Event) -> Encoded[TrackedStatus] | None:
         return news(tracked_in(event))
 
-    result = await long_polling.hold(
+    result: long_polling.PollResult[TrackedStatus] = await long_polling.hold(
         request,
         service(request, Hub),
         topic,

@@ -1,20 +1,13 @@
 """Makes an order of a basket."""
 
 from server.core.auth import Identity
-from server.core.clock import now
+from server.core.clock import now, to_text
 from server.core.errors import Problem, conflict, invalid
 from server.core.ids import new_id
 from server.core.transaction import Transaction
-from server.features.accounts.service import AccountService, actor
-from server.features.orders.schemas import (
-    Order,
-    OrderCustomer,
-    OrderItem,
-    OrderRestaurant,
-    OrderStatus,
-    PlaceOrder,
-    TimelineEntry,
-)
+from server.features.accounts.service import AccountService
+from server.features.orders.schemas import OrderStatus, PlaceOrder
+from server.features.orders.store import OrderRow, entry_json, item_json
 from server.features.restaurants.schemas import RestaurantSummary
 from server.features.restaurants.service import RestaurantService
 from server.features.shared.schemas import Address
@@ -27,7 +20,7 @@ async def new_order(
     basket: PlaceOrder,
     accounts: AccountService,
     restaurants: RestaurantService,
-) -> Order:
+) -> OrderRow:
     """The order at the current names and prices.
 
     Raises Problem 409 where a dish is sold out or has changed since the customer saw it, 422.
@@ -37,6 +30,7 @@ async def new_order(
         raise invalid(["restaurant_id"], "There is no such restaurant.")
     check_reach(restaurant, basket.address)
     items = []
+    total_cents = 0
     changed = []
     for position, line in enumerate(basket.items):
         dish = await restaurants.dish_of(tx, restaurant.id, line.menu_item_id)
@@ -50,16 +44,10 @@ async def new_order(
             )
         if line.expected_version not in (None, dish.version):
             changed.append(dish.name)
+        total_cents += dish.price_cents * line.quantity
         items.append(
-            OrderItem(
-                menu_item_id=dish.id,
-                name=dish.name,
-                price_cents=dish.price_cents,
-                quantity=line.quantity,
-                note=line.note or None,
-            )
+            item_json(dish.id, dish.name, dish.price_cents, line.quantity, line.note or None)
         )
-    total_cents = sum(item.price_cents * item.quantity for item in items)
     if basket.expected_total_cents not in (None, total_cents):
         detail = (
             f"The menu has changed: the total is {total_cents} cents now, not"
@@ -69,22 +57,34 @@ async def new_order(
     if changed:
         detail = f"The menu has changed: {', '.join(changed)}. Show what is new and ask again."
         raise await _changed("dish-changed", detail, tx, total_cents, restaurant.id, restaurants)
-    account = await accounts.account_of(tx, identity.account_id)
-    placed = TimelineEntry(status=OrderStatus.PLACED, at=now(), by=actor(identity))
-    return Order(
+    customer = await accounts.account_of(tx, identity.account_id)
+    at = to_text(now())
+    return OrderRow(
         id=new_id("ord"),
         number=await restaurants.number_order(tx, restaurant.id),
-        restaurant=OrderRestaurant(
-            id=restaurant.id, name=restaurant.name, lat=restaurant.lat, lng=restaurant.lng
-        ),
-        customer=OrderCustomer(id=account.id, name=account.name, phone=account.phone or None),
-        items=items,
+        restaurant_id=restaurant.id,
+        restaurant_name=restaurant.name,
+        restaurant_lat=restaurant.lat,
+        restaurant_lng=restaurant.lng,
+        customer_id=customer.id,
+        customer_name=customer.name,
+        customer_phone=customer.phone or None,
+        items=f"[{','.join(items)}]",
         total_cents=total_cents,
-        status=OrderStatus.PLACED,
+        status=OrderStatus.PLACED.value,
         version=1,
-        timeline=[placed],
-        address=basket.address,
+        timeline=f"[{entry_json(OrderStatus.PLACED, at, identity)}]",
+        driver_id=None,
+        driver_name=None,
+        driver_vehicle=None,
+        assigned_by=None,
+        eta=None,
+        ready_by=None,
+        address=basket.address.text,
+        lat=basket.address.lat,
+        lng=basket.address.lng,
         note=basket.note or None,
+        placed_at=at,
     )
 
 

@@ -44,7 +44,7 @@ ORDER BY arrival DESC, id DESC
 LIMIT 1 OFFSET :others;
 
 -- name: tracked^
-SELECT restaurant_id, customer_id, status, version, eta FROM orders WHERE id = :id;
+SELECT id, restaurant_id, customer_id, status, version, eta FROM orders WHERE id = :id;
 
 -- name: parties^
 SELECT restaurant_id, customer_id FROM orders WHERE id = :id;

@@ -1,5 +1,7 @@
 """Orders over REST."""
 
+import json
+
 from aiohttp import web
 
 from server.core.routing import (
@@ -33,7 +35,8 @@ async def place_order(
     """Place an order; the same key and content again gives the same order."""
     orders = service(request, OrderService)
     order = await orders.place(identity_of(request), basket, idempotency_key)
-    return Answer(order, headers={"Location": f"{PREFIX}/orders/{order.id}"})
+    location = f"{PREFIX}/orders/{json.loads(order)['id']}"
+    return Answer(Encoded(order), headers={"Location": location})
 
 
 @router.route("GET", "/orders/{id}", roles=ANY_ROLE)
@@ -43,13 +46,13 @@ async def get_order(request: web.Request, id: Id) -> Encoded[Order]:
 
 
 @router.route("POST", "/orders/{id}/status", roles=EMPLOYEE, problems=(409,))
-async def change_status(request: web.Request, id: Id, change: StatusChange) -> Order:
+async def change_status(request: web.Request, id: Id, change: StatusChange) -> Encoded[Order]:
     """Take the order a step on, or change its driver or minutes."""
-    return await service(request, OrderService).step(identity_of(request), id, change)
+    return Encoded(await service(request, OrderService).step(identity_of(request), id, change))
 
 
 @router.route("POST", "/orders/{id}/cancel", roles=CUSTOMER, problems=(409,))
-async def cancel_order(request: web.Request, id: Id, cancellation: Cancellation) -> Order:
+async def cancel_order(request: web.Request, id: Id, cancellation: Cancellation) -> Encoded[Order]:
     """Cancel one's own order, until the kitchen starts on it."""
     orders = service(request, OrderService)
-    return await orders.cancel(identity_of(request), id, cancellation.reason)
+    return Encoded(await orders.cancel(identity_of(request), id, cancellation.reason))

@@ -1,17 +1,20 @@
 """The rules of orders: placing, changing the status, cancelling, following."""
 
+import json
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from server.core import pages
 from server.core.auth import Identity
+from server.core.clock import to_text
 from server.core.database import Database
 from server.core.errors import Problem, conflict, not_found, reset
-from server.core.idempotency import KeyedRequest, once
+from server.core.idempotency import KeyedRequest, once_as_json
 from server.core.limits import check_day
+from server.core.queries import Row
 from server.core.transaction import Transaction
 from server.features.accounts.schemas import Role
 from server.features.accounts.service import AccountService
@@ -25,16 +28,16 @@ from server.features.orders.schemas import (
     PlaceOrder,
     Ride,
     StatusChange,
-    TrackedStatus,
 )
 from server.features.orders.steps import Change, adjusted, advanced, check_step
+from server.features.orders.store import OrderRow, order_json
 from server.features.restaurants.schemas import Driver
 from server.features.restaurants.service import RestaurantService
 from server.realtime.event import Cursor, Event
 from server.realtime.log import EventLog
 from server.realtime.state_topic import STATE, States
 
-FoundT = TypeVar("FoundT")
+RowT = TypeVar("RowT", bound=Row)
 
 PLACE_ROUTE = "POST /orders"
 CACHED_PARTIES = 50_000
@@ -53,6 +56,24 @@ def topic_of_customer(account_id: str) -> str:
     that changed after a cursor are found without a history.
     """
     return f"{STATE}customer:{account_id}"
+
+
+class Tracked(NamedTuple):
+    """Where an order stands, and the same as the JSON of a TrackedStatus."""
+
+    status: OrderStatus
+    json: str
+
+    @classmethod
+    def of(cls, order: Row) -> "Tracked":
+        """From the order's row or its JSON."""
+        status, eta = OrderStatus(order["status"]), order.get("eta")
+        until = f',"eta":"{eta}"' if eta else ""
+        return cls(
+            status,
+            f'{{"order_id":"{order["id"]}","status":"{status.value}","version":{order["version"]}'
+            f',"terminal":{"true" if status.terminal else "false"}{until}}}',
+        )
 
 
 class OrderService:
@@ -76,8 +97,9 @@ class OrderService:
         self._most_a_day = most_a_day
         self._parties: OrderedDict[str, tuple[str, str]] = OrderedDict()
 
-    async def place(self, identity: Identity, basket: PlaceOrder, key: str | None) -> Order:
-        """A new order; with an Idempotency-Key, the same one however often it is sent.
+    async def place(self, identity: Identity, basket: PlaceOrder, key: str | None) -> str:
+        """A new order, as the JSON of an Order; with an Idempotency-Key, the same one however often
+        it is sent.
 
         Raises Problem 409 where a dish is sold out, or dishes or total are not as expected, 422
         where there is no such thing or the address is out of reach, 429 where the account has
@@ -85,21 +107,20 @@ class OrderService:
         """
         request = KeyedRequest.of(identity.account_id, PLACE_ROUTE, key, basket)
 
-        async def place(tx: Transaction) -> Order:
+        async def place(tx: Transaction) -> str:
             if most := self._most_a_day:
                 first = await store.first_of_last(tx, identity.account_id, most)
                 check_day(first, f"placed {most} orders")
             order = await new_order(tx, identity, basket, self._accounts, self._restaurants)
             await store.insert(tx, order, await self._count(tx, order))
-            await self._append(tx, "order.placed", order)
-            return order
+            return await self._append(tx, "order.placed", order)
 
-        return await self._database.write(lambda tx: once(tx, request, lambda: place(tx), Order))
+        return await self._database.write(lambda tx: once_as_json(tx, request, lambda: place(tx)))
 
     async def order(self, identity: Identity, order_id: str) -> str:
         """One order, as the JSON of an Order. Raises Problem 404."""
-        found = await self._database.look_up(lambda tx: store.order_text(tx, order_id))
-        return _visible(identity, found)
+        found = await self._database.look_up(lambda tx: store.order(tx, order_id))
+        return order_json(_visible(identity, found))
 
     async def orders(
         self, identity: Identity, before: str | None, limit: int, *, open_only: bool = False
@@ -155,58 +176,63 @@ class OrderService:
     def _cursor(self, identity: Identity, seq: int) -> str:
         return str(Cursor(self._log.epoch, topic_of_customer(identity.account_id), seq))
 
-    async def _count(self, tx: Transaction, order: Order) -> int:
+    async def _count(self, tx: Transaction, order: OrderRow) -> int:
         """Count a change of the customer's orders, and wake the requests that wait for one."""
-        topic = topic_of_customer(order.customer.id)
+        topic = topic_of_customer(order["customer_id"])
         return (await self._states.put(tx, topic, "orders.changed", "{}")).seq
 
-    async def step(self, identity: Identity, order_id: str, change: StatusChange) -> Order:
-        """The order after that change of status, or of driver or minutes alone.
+    async def step(self, identity: Identity, order_id: str, change: StatusChange) -> str:
+        """The order after that change of status, or of driver or minutes alone, as the JSON of an
+        Order.
 
         Raises Problem 404, 409 with the present order, 422.
         """
 
-        async def fn(tx: Transaction) -> Order:
+        async def fn(tx: Transaction) -> str:
             await store.lock(tx, order_id)
             order = await self._own(tx, identity, order_id)
+            status, version = OrderStatus(order["status"]), order["version"]
             with _showing(order):
-                if change.expected_version not in (None, order.version):
+                if change.expected_version not in (None, version):
                     raise conflict(
-                        f"The order has changed since: it is at version {order.version}, not"
+                        f"The order has changed since: it is at version {version}, not"
                         f" {change.expected_version}. Look at it and decide again."
                     )
-                if change.status is order.status and not order.status.terminal:
+                if change.status is status and not status.terminal:
                     done = await adjusted(tx, identity, order, change, self._restaurants)
                 else:
-                    check_step(Role(identity.role), order.status, change.status)
+                    check_step(Role(identity.role), status, change.status)
                     done = await advanced(tx, identity, order, change, self._restaurants)
             return await self._save(tx, done, order)
 
         return await self._database.write(fn)
 
-    async def cancel(self, identity: Identity, order_id: str, reason: str | None) -> Order:
-        """The order, cancelled by its customer. Raises Problem 404, 409 with the present order."""
+    async def cancel(self, identity: Identity, order_id: str, reason: str | None) -> str:
+        """The order, cancelled by its customer, as the JSON of an Order.
+
+        Raises Problem 404, 409 with the present order.
+        """
         change = StatusChange(status=OrderStatus.CANCELLED, reason=reason)
 
-        async def fn(tx: Transaction) -> Order:
+        async def fn(tx: Transaction) -> str:
             await store.lock(tx, order_id)
             order = await self._own(tx, identity, order_id)
             with _showing(order):
-                check_step(Role(identity.role), order.status, OrderStatus.CANCELLED)
+                status = OrderStatus(order["status"])
+                check_step(Role(identity.role), status, OrderStatus.CANCELLED)
             done = await advanced(tx, identity, order, change, self._restaurants)
             return await self._save(tx, done, order)
 
         return await self._database.write(fn)
 
-    async def _save(self, tx: Transaction, change: Change | None, order: Order) -> Order:
+    async def _save(self, tx: Transaction, change: Change | None, order: OrderRow) -> str:
         """Store the change and its event; without a change, the order stays as it is."""
         if change is None:
-            return order
+            return order_json(order)
         await store.save(tx, change.order, order, await self._count(tx, order))
-        await self._append(tx, change.event, change.order)
-        return change.order
+        return await self._append(tx, change.event, change.order)
 
-    async def order_in(self, tx: Transaction, identity: Identity, order_id: str) -> Order:
+    async def order_in(self, tx: Transaction, identity: Identity, order_id: str) -> OrderRow:
         """In another feature's transaction: one order. Raises Problem 404."""
         return await self._own(tx, identity, order_id)
 
@@ -235,12 +261,12 @@ class OrderService:
             order = await store.order(tx, order_id)
             if (
                 order is not None
-                and order.status is OrderStatus.OUT_FOR_DELIVERY
-                and order.driver is not None
-                and order.driver.id == driver_id
+                and order["status"] == OrderStatus.OUT_FOR_DELIVERY
+                and order["driver_id"] == driver_id
             ):
-                change = Change("order.updated", order.model_copy(update={"eta": eta}))
-                await self._save(tx, change, order)
+                revised = order.copy()
+                revised["eta"] = to_text(eta)
+                await self._save(tx, Change("order.updated", revised), order)
 
         await self._database.write(fn)
 
@@ -259,10 +285,10 @@ class OrderService:
             raise not_found("order")
         return topic_of(restaurant_id)
 
-    async def tracked(self, identity: Identity, order_id: str) -> TrackedStatus:
-        """The order's status, from the database. Raises Problem 404."""
+    async def tracked(self, identity: Identity, order_id: str) -> Tracked:
+        """Where the order stands, from the database. Raises Problem 404."""
         found = await self._database.look_up(lambda tx: store.tracked(tx, order_id))
-        return _visible(identity, found)
+        return Tracked.of(_visible(identity, found))
 
     async def scrub(self, tx: Transaction, account_id: str) -> None:
         """Before an account is deleted: remove its personal data from orders and their events.
@@ -277,33 +303,21 @@ class OrderService:
             await self._log.rewrite(tx, order.id, lambda data: _rewritten(data, account_id))
         await store.drop_staff(tx, account_id)
 
-    async def _own(self, tx: Transaction, identity: Identity, order_id: str) -> Order:
-        order = await store.order(tx, order_id)
-        if order is None or not _may_see(identity, order.restaurant.id, order.customer.id):
-            raise not_found("order")
-        return order
+    async def _own(self, tx: Transaction, identity: Identity, order_id: str) -> OrderRow:
+        return _visible(identity, await store.order(tx, order_id))
 
-    async def _append(self, tx: Transaction, kind: str, order: Order) -> None:
-        topic = topic_of(order.restaurant.id)
-        await self._log.append(tx, topic, kind, order.model_dump_json(), subject=order.id)
-
-
-def tracked(order: Order) -> TrackedStatus:
-    """What a long poll answers about an order."""
-    return TrackedStatus(
-        order_id=order.id,
-        status=order.status,
-        version=order.version,
-        terminal=order.status.terminal,
-        eta=order.eta,
-    )
+    async def _append(self, tx: Transaction, kind: str, order: OrderRow) -> str:
+        """Append an event with the order; returns its JSON."""
+        data, topic = order_json(order), topic_of(order["restaurant_id"])
+        await self._log.append(tx, topic, kind, data, subject=order["id"])
+        return data
 
 
-def tracked_in(event: Event) -> TrackedStatus:
+def tracked_in(event: Event) -> Tracked:
     """The same from the order's event; made once for all requests that wait for it."""
-    found: TrackedStatus | None = event.encoded.get("tracked")
+    found: Tracked | None = event.encoded.get("tracked")
     if found is None:
-        found = event.encoded["tracked"] = tracked(Order.model_validate_json(event.data))
+        found = event.encoded["tracked"] = Tracked.of(json.loads(event.data))
     return found
 
 
@@ -313,21 +327,21 @@ def _may_see(identity: Identity, restaurant_id: str, customer_id: str) -> bool:
     return identity.restaurant_id == restaurant_id
 
 
-def _visible(identity: Identity, found: tuple[str, str, FoundT] | None) -> FoundT:
-    """What was found, with the order's restaurant and customer. Raises Problem 404."""
-    if found is None or not _may_see(identity, found[0], found[1]):
+def _visible(identity: Identity, found: RowT | None) -> RowT:
+    """What was found of an order. Raises Problem 404."""
+    if found is None or not _may_see(identity, found["restaurant_id"], found["customer_id"]):
         raise not_found("order")
-    return found[2]
+    return found
 
 
 @contextmanager
-def _showing(order: Order) -> Iterator[None]:
+def _showing(order: OrderRow) -> Iterator[None]:
     """Add the present order to a 409 that is raised inside."""
     try:
         yield
     except Problem as problem:
         if problem.status == 409:
-            problem.extra["order"] = order.model_dump(mode="json")
+            problem.extra["order"] = json.loads(order_json(order))
         raise
 
 

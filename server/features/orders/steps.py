@@ -1,24 +1,21 @@
 """An order's steps: which may follow, for whom, and what each makes of the order."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from server.core.auth import Identity
-from server.core.clock import now
+from server.core.clock import now, to_text
 from server.core.errors import Problem, conflict, invalid
 from server.core.transaction import Transaction
 from server.features.accounts.schemas import Role
-from server.features.accounts.service import actor
 from server.features.orders.schemas import (
     CANCELLABLE,
     STEPS,
-    Order,
-    OrderDriver,
     OrderStatus,
     StatusChange,
-    TimelineEntry,
 )
+from server.features.orders.store import OrderRow, actor_json, entry_json
 from server.features.restaurants.service import RestaurantService
 from server.geo.sphere import DETOUR_FACTOR, distance
 
@@ -32,7 +29,7 @@ class Change:
     """The changed order, and the type of the event that reports it."""
 
     event: str
-    order: Order
+    order: OrderRow
 
 
 def following(status: OrderStatus) -> tuple[OrderStatus, ...]:
@@ -74,7 +71,7 @@ def _spoken(status: OrderStatus) -> str:
 async def advanced(
     tx: Transaction,
     identity: Identity,
-    order: Order,
+    before: OrderRow,
     change: StatusChange,
     restaurants: RestaurantService,
 ) -> Change:
@@ -82,33 +79,32 @@ async def advanced(
     wanted = change.status
     if wanted is OrderStatus.CANCELLED and identity.role == Role.EMPLOYEE and not change.reason:
         raise invalid(["reason"], "Say why: the customer will read it.")
-    changes: dict[str, Any] = {"status": wanted, "version": order.version + 1}
+    order = before.copy()
+    order["status"] = wanted.value
+    order["version"] += 1
     if change.driver_id is not None and not wanted.terminal:
-        changes["driver"] = await _order_driver(tx, identity, order, change.driver_id, restaurants)
-    if wanted is OrderStatus.OUT_FOR_DELIVERY and not (order.driver or "driver" in changes):
+        await _set_driver(tx, identity, order, change.driver_id, restaurants)
+    if wanted is OrderStatus.OUT_FOR_DELIVERY and not order["driver_id"]:
         raise invalid(["driver_id"], "Name the driver: out_for_delivery needs one.")
     moment = now()
-    entry = TimelineEntry(
-        status=wanted,
-        at=max(moment, order.timeline[-1].at),  # the clock may have been put back
-        by=actor(identity),
-        reason=change.reason or None,
-    )
-    changes["timeline"] = [*order.timeline, entry]
+    last = json.loads(order["timeline"])[-1]["at"]
+    at = max(to_text(moment), last)  # the clock may have been put back
+    entry = entry_json(wanted, at, identity, change.reason or None)
+    order["timeline"] = f"{order['timeline'][:-1]},{entry}]"
+    preparation_minutes = None
     if wanted is OrderStatus.ACCEPTED and change.eta_minutes is None:
-        restaurant = await restaurants.summary_of(tx, order.restaurant.id)
+        restaurant = await restaurants.summary_of(tx, order["restaurant_id"])
         assert restaurant is not None
-        changes |= _accepted_times(order, moment, restaurant.preparation_minutes)
-    else:
-        changes |= _times(order, wanted, moment, change.eta_minutes)
+        preparation_minutes = restaurant.preparation_minutes
+    _set_times(order, wanted, moment, change.eta_minutes, preparation_minutes)
     event = "order.cancelled" if wanted is OrderStatus.CANCELLED else "order.updated"
-    return Change(event, order.model_copy(update=changes))
+    return Change(event, order)
 
 
 async def adjusted(
     tx: Transaction,
     identity: Identity,
-    order: Order,
+    before: OrderRow,
     change: StatusChange,
     restaurants: RestaurantService,
 ) -> Change | None:
@@ -117,61 +113,70 @@ async def adjusted(
     Raises Problem 409 where the change names neither, 422 for an unknown driver.
     """
     if change.driver_id is None and change.eta_minutes is None:
-        raise conflict(f"The order is {order.status} already.")
-    changes: dict[str, Any] = {}
+        raise conflict(f"The order is {before['status']} already.")
+    order = before.copy()
     event = "order.updated"
-    if change.driver_id not in (None, order.driver.id if order.driver else None):
+    if change.driver_id not in (None, before["driver_id"]):
         assert change.driver_id is not None
-        changes["driver"] = await _order_driver(tx, identity, order, change.driver_id, restaurants)
-        changes["version"] = order.version + 1
+        await _set_driver(tx, identity, order, change.driver_id, restaurants)
+        order["version"] += 1
         event = "driver.assigned"
+    elif change.eta_minutes is None:
+        return None
     if change.eta_minutes is not None:
-        changes |= _times(order, order.status, now(), change.eta_minutes)
-    return Change(event, order.model_copy(update=changes)) if changes else None
+        _set_times(order, change.status, now(), change.eta_minutes)
+    return Change(event, order)
 
 
-async def _order_driver(
+async def _set_driver(
     tx: Transaction,
     identity: Identity,
-    order: Order,
+    order: OrderRow,
     driver_id: str,
     restaurants: RestaurantService,
-) -> OrderDriver:
-    driver = await restaurants.driver_of(tx, order.restaurant.id, driver_id)
+) -> None:
+    driver = await restaurants.driver_of(tx, order["restaurant_id"], driver_id)
     if driver is None:
         raise invalid(["driver_id"], "There is no such driver at this restaurant.")
-    return OrderDriver(
-        id=driver.id, name=driver.name, vehicle=driver.vehicle, assigned_by=actor(identity)
-    )
+    order["driver_id"] = driver.id
+    order["driver_name"] = driver.name
+    order["driver_vehicle"] = driver.vehicle
+    order["assigned_by"] = actor_json(identity)
 
 
-def _accepted_times(order: Order, at: datetime, preparation_minutes: int) -> dict[str, datetime]:
-    """`eta` and `ready_by` of an order accepted at `at` without an estimate: the restaurant's usual
-    preparation time, and the delivery."""
-    ready_by = at + timedelta(minutes=preparation_minutes)
-    return {"eta": ready_by + _delivery_time(order), "ready_by": ready_by}
+def _set_times(
+    order: OrderRow,
+    status: OrderStatus,
+    at: datetime,
+    eta_minutes: int | None,
+    preparation_minutes: int | None = None,
+) -> None:
+    """Set `eta` and `ready_by` of an order that is at `status` from `at` on.
 
-
-def _times(
-    order: Order, status: OrderStatus, at: datetime, eta_minutes: int | None
-) -> dict[str, datetime | None]:
-    """The new `eta` and `ready_by` of an order that is at `status` from `at` on.
-
-    `eta_minutes` is an employee's estimate of the time until the order is at the door.
+    `eta_minutes` is an employee's estimate of the time until the order is at the door. Without one,
+    `preparation_minutes` is the restaurant's usual time until it is ready.
     """
+    eta = ready_by = None
     if status.terminal:
-        return {"eta": None, "ready_by": None}
-    on_the_way = status in (OrderStatus.READY, OrderStatus.OUT_FOR_DELIVERY)
-    if eta_minutes is None:
-        return {"eta": at + _delivery_time(order)} if on_the_way else {}
-    eta = at + timedelta(minutes=eta_minutes)
-    if on_the_way:
-        return {"eta": eta}
-    return {"eta": eta, "ready_by": max(eta - _delivery_time(order), at + timedelta(minutes=1))}
+        order["eta"] = order["ready_by"] = None
+        return
+    delivery_time = _delivery_time(order)
+    if status in (OrderStatus.READY, OrderStatus.OUT_FOR_DELIVERY):
+        eta = at + (delivery_time if eta_minutes is None else timedelta(minutes=eta_minutes))
+    elif eta_minutes is not None:
+        eta = at + timedelta(minutes=eta_minutes)
+        ready_by = max(eta - delivery_time, at + timedelta(minutes=1))
+    elif preparation_minutes is not None:
+        ready_by = at + timedelta(minutes=preparation_minutes)
+        eta = ready_by + delivery_time
+    if eta is not None:
+        order["eta"] = to_text(eta)
+    if ready_by is not None:
+        order["ready_by"] = to_text(ready_by)
 
 
-def _delivery_time(order: Order) -> timedelta:
+def _delivery_time(order: OrderRow) -> timedelta:
     """From the restaurant's door to the customer's, by bicycle."""
-    restaurant, address = order.restaurant, order.address
-    straight = distance((restaurant.lat, restaurant.lng), (address.lat, address.lng))
+    door = (order["restaurant_lat"], order["restaurant_lng"])
+    straight = distance(door, (order["lat"], order["lng"]))
     return HANDOVER + timedelta(minutes=round(straight * DETOUR_FACTOR / METRES_A_MINUTE))

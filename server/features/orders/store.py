@@ -1,11 +1,13 @@
 """Orders: rows in and out."""
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TypedDict, cast
 
 from server.core import pages
+from server.core.auth import Identity
 from server.core.clock import from_text, to_text
 from server.core.queries import Row, load_queries
 from server.core.transaction import Transaction
@@ -15,16 +17,50 @@ from server.features.orders.schemas import (
     OrderStatus,
     Ride,
     TimelineEntry,
-    TrackedStatus,
 )
 from server.features.restaurants.schemas import CarriedOrder
 
 _queries = load_queries(__file__)
 _encode = json.JSONEncoder(ensure_ascii=False).encode
+_ACTORS = re.compile(r'"by":\{"id":"([^"]+)"')
+"""In a timeline; a string in it has no quotation mark that is not escaped."""
 
 
-def _text(row: Row) -> str:
-    """The order as JSON, which takes less time than making the models: its lists are stored so."""
+class OrderRow(TypedDict):
+    """An order as it is stored: lists and `assigned_by` as JSON, times as text.
+
+    Orders are placed and changed in this form, as making models of it takes most of the time.
+    """
+
+    id: str
+    number: int
+    restaurant_id: str
+    restaurant_name: str
+    restaurant_lat: float
+    restaurant_lng: float
+    customer_id: str
+    customer_name: str
+    customer_phone: str | None
+    items: str
+    total_cents: int
+    status: str
+    version: int
+    timeline: str
+    driver_id: str | None
+    driver_name: str | None
+    driver_vehicle: str | None
+    assigned_by: str | None
+    eta: str | None
+    ready_by: str | None
+    address: str
+    lat: float
+    lng: float
+    note: str | None
+    placed_at: str
+
+
+def order_json(row: OrderRow) -> str:
+    """The JSON of the Order."""
     text = _encode
     parts = [
         f'{{"id":"{row["id"]}","number":{row["number"]},"restaurant":{{"id":"{row["restaurant_id"]}"'
@@ -56,55 +92,77 @@ def _text(row: Row) -> str:
     return "".join(parts)
 
 
-def _order(row: Row) -> Order:
-    return Order.model_validate_json(_text(row))
+def item_json(item_id: str, name: str, price_cents: int, quantity: int, note: str | None) -> str:
+    """The JSON of an OrderItem."""
+    noted = f',"note":{_encode(note)}' if note is not None else ""
+    return (
+        f'{{"menu_item_id":"{item_id}","name":{_encode(name)},"price_cents":{price_cents}'
+        f',"quantity":{quantity}{noted}}}'
+    )
+
+
+def actor_json(identity: Identity) -> str:
+    """The JSON of the caller as an Actor."""
+    return (
+        f'{{"id":"{identity.account_id}","name":{_encode(identity.name)},"role":"{identity.role}"}}'
+    )
+
+
+def entry_json(status: OrderStatus, at: str, by: Identity, reason: str | None = None) -> str:
+    """The JSON of a TimelineEntry."""
+    why = f',"reason":{_encode(reason)}' if reason is not None else ""
+    return f'{{"status":"{status.value}","at":"{at}","by":{actor_json(by)}{why}}}'
+
+
+def row_of(order: Order) -> OrderRow:
+    """The order as it is stored."""
+    driver, address = order.driver, order.address
+    assigned_by = driver.assigned_by if driver else None
+    return OrderRow(
+        id=order.id,
+        number=order.number,
+        restaurant_id=order.restaurant.id,
+        restaurant_name=order.restaurant.name,
+        restaurant_lat=order.restaurant.lat,
+        restaurant_lng=order.restaurant.lng,
+        customer_id=order.customer.id,
+        customer_name=order.customer.name,
+        customer_phone=order.customer.phone,
+        items=_json(order.items),
+        total_cents=order.total_cents,
+        status=order.status.value,
+        version=order.version,
+        timeline=_json(order.timeline),
+        driver_id=driver.id if driver else None,
+        driver_name=driver.name if driver else None,
+        driver_vehicle=driver.vehicle if driver else None,
+        assigned_by=assigned_by.model_dump_json() if assigned_by else None,
+        eta=to_text(order.eta) if order.eta else None,
+        ready_by=to_text(order.ready_by) if order.ready_by else None,
+        address=address.text,
+        lat=address.lat,
+        lng=address.lng,
+        note=order.note,
+        placed_at=to_text(order.timeline[0].at),
+    )
 
 
 def _json(models: Sequence[OrderItem] | Sequence[TimelineEntry]) -> str:
     return "[" + ",".join(model.model_dump_json() for model in models) + "]"
 
 
-def _changing(order: Order) -> dict[str, Any]:
-    driver = order.driver
-    return {
-        "status": order.status.value,
-        "version": order.version,
-        "timeline": _json(order.timeline),
-        "driver_id": driver.id if driver else None,
-        "assigned_by": (
-            driver.assigned_by.model_dump_json() if driver and driver.assigned_by else None
-        ),
-        "eta": to_text(order.eta) if order.eta else None,
-        "ready_by": to_text(order.ready_by) if order.ready_by else None,
-    }
+def _order(row: Row) -> Order:
+    return Order.model_validate_json(order_json(cast(OrderRow, row)))
 
 
-async def order(tx: Transaction, order_id: str) -> Order | None:
+async def order(tx: Transaction, order_id: str) -> OrderRow | None:
     """One order."""
-    row = await _queries.order(tx, id=order_id)
-    return _order(row) if row else None
+    return cast(OrderRow | None, await _queries.order(tx, id=order_id))
 
 
-async def order_text(tx: Transaction, order_id: str) -> tuple[str, str, str] | None:
-    """The restaurant and the customer of an order, and the order as JSON."""
-    row = await _queries.order(tx, id=order_id)
-    return (row["restaurant_id"], row["customer_id"], _text(row)) if row else None
-
-
-async def tracked(tx: Transaction, order_id: str) -> tuple[str, str, TrackedStatus] | None:
-    """The restaurant and the customer of an order, and where it stands."""
-    row = await _queries.tracked(tx, id=order_id)
-    if row is None:
-        return None
-    status = OrderStatus(row["status"])
-    found = TrackedStatus(
-        order_id=order_id,
-        status=status,
-        version=row["version"],
-        terminal=status.terminal,
-        eta=row["eta"],
-    )
-    return row["restaurant_id"], row["customer_id"], found
+async def tracked(tx: Transaction, order_id: str) -> Row | None:
+    """Where an order stands."""
+    return cast(Row | None, await _queries.tracked(tx, id=order_id))
 
 
 async def parties(tx: Transaction, order_id: str) -> tuple[str, str] | None:
@@ -153,28 +211,9 @@ async def first_of_last(tx: Transaction, customer_id: str, many: int) -> datetim
     return from_text(found) if found else None
 
 
-async def insert(tx: Transaction, order: Order, changed_seq: int = 0) -> None:
+async def insert(tx: Transaction, order: OrderRow, changed_seq: int = 0) -> None:
     """Insert a new order; for `changed_seq` see `changed`."""
-    changing = _changing(order)
-    del changing["assigned_by"]
-    await _queries.insert_order(
-        tx,
-        id=order.id,
-        number=order.number,
-        restaurant_id=order.restaurant.id,
-        customer_id=order.customer.id,
-        customer_name=order.customer.name,
-        customer_phone=order.customer.phone,
-        items=_json(order.items),
-        total_cents=order.total_cents,
-        address=order.address.text,
-        lat=order.address.lat,
-        lng=order.address.lng,
-        note=order.note,
-        placed_at=to_text(order.timeline[0].at),
-        changed_seq=changed_seq,
-        **changing,
-    )
+    await _queries.insert_order(tx, changed_seq=changed_seq, **order)
 
 
 async def lock(tx: Transaction, order_id: str) -> None:
@@ -182,20 +221,20 @@ async def lock(tx: Transaction, order_id: str) -> None:
     await _queries.lock_order(tx, id=order_id)
 
 
-async def save(tx: Transaction, order: Order, before: Order, changed_seq: int) -> None:
+async def save(tx: Transaction, order: OrderRow, before: OrderRow, changed_seq: int) -> None:
     """Store the order as it is now, and whom it names that it did not name `before`; for
     `changed_seq` see `changed`."""
-    await _queries.update_order(tx, id=order.id, changed_seq=changed_seq, **_changing(order))
+    await _queries.update_order(tx, changed_seq=changed_seq, **order)
     for account_id in sorted(_staff(order) - _staff(before)):
-        await _queries.add_staff(tx, account_id=account_id, order_id=order.id)
+        await _queries.add_staff(tx, account_id=account_id, order_id=order["id"])
 
 
-def _staff(order: Order) -> set[str]:
+def _staff(order: OrderRow) -> set[str]:
     """The employees that the order names."""
-    named = {entry.by.id for entry in order.timeline}
-    if order.driver and order.driver.assigned_by:
-        named.add(order.driver.assigned_by.id)
-    return named - {order.customer.id}
+    named = set(_ACTORS.findall(order["timeline"]))
+    if order["assigned_by"]:
+        named.add(json.loads(order["assigned_by"])["id"])
+    return named - {order["customer_id"]}
 
 
 async def carried(tx: Transaction, restaurant_id: str) -> dict[str, list[CarriedOrder]]:
@@ -236,17 +275,4 @@ async def drop_staff(tx: Transaction, account_id: str) -> None:
 
 async def rewrite(tx: Transaction, order: Order) -> None:
     """Store the order's personal data as it is now."""
-    changing = _changing(order)
-    await _queries.rewrite_order(
-        tx,
-        id=order.id,
-        customer_name=order.customer.name,
-        customer_phone=order.customer.phone,
-        items=_json(order.items),
-        timeline=changing["timeline"],
-        assigned_by=changing["assigned_by"],
-        address=order.address.text,
-        lat=order.address.lat,
-        lng=order.address.lng,
-        note=order.note,
-    )
+    await _queries.rewrite_order(tx, **row_of(order))

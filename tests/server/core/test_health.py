@@ -78,6 +78,7 @@ async def test_a_draining_server_is_not_ready(live_server: LiveServer, rest: Res
 async def test_parts_are_checked_once_a_second_however_many_requests_come(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(health, "REMEMBERED_SECONDS", PATIENCE)
     asked, may_answer = 0, asyncio.Event()
 
     async def database() -> str:

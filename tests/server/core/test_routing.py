@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from pydantic import Field
 
-from server.core import bodies, routing
+from server.core import auth, bodies, routing
 from server.core.auth import AccessTokens, Claims, Gate, Identity
 from server.core.bodies import BodyDeadlines
 from server.core.errors import Problem
@@ -493,3 +493,35 @@ async def test_a_client_that_disconnects_before_the_answer_harms_nobody(client: 
         async with asyncio.timeout(0.0001):
             await client.get("/things/a")
     (await client.get("/things/a")).must(200)
+
+
+async def test_a_session_is_remembered_for_less_than_two_seconds_and_until_any_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked_up: list[str] = []
+
+    async def look_up(claims: Claims) -> Identity | None:
+        looked_up.append(claims.session_id)
+        return Identity(**asdict(claims), name="Ada", role="customer", restaurant_id=None)
+
+    gate = Gate(AccessTokens(SECRET, 60))
+    gate.look_up = look_up
+    one, later, other = (
+        gate.tokens.verify(token(*who)) for who in (("ses_1",), ("ses_1", 50), ("ses_2",))
+    )
+    assert gate.recall(one) is None
+    found = await gate.check(one)
+    assert gate.recall(one) is found
+    assert gate.recall(later) is None, "a stream ends with the token that it was opened with"
+    assert gate.recall(other) is None
+    assert auth.REMEMBERED_SECONDS < 2
+    with monkeypatch.context() as later_on:
+        later_on.setattr(auth, "REMEMBERED_SECONDS", 0)
+        assert gate.recall(one) is None
+    for claims in (one, other):
+        await gate.check(claims)
+    gate.forget()
+    assert gate.recall(one) is gate.recall(other) is None
+    await gate.check(one)
+    await gate.check(one)
+    assert looked_up == ["ses_1", "ses_1", "ses_2", "ses_1", "ses_1"], "`check` always asks"

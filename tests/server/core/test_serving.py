@@ -219,7 +219,7 @@ async def test_an_idle_connection_is_closed_and_a_held_one_is_not(
     start_server: StartServer,
 ) -> None:
     server = start_server(
-        env={"TIFFIN_HEAD_SECONDS": "0.5", "TIFFIN_IDLE_SECONDS": "0.5"} | NO_PHOTOS
+        env={"TIFFIN_HEAD_SECONDS": "0.5", "TIFFIN_IDLE_SECONDS": "1"} | NO_PHOTOS
     )
     place = await open_restaurant(server.data_dir, server.url)
     async with Rest(server.url) as rest:

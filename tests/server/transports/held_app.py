@@ -195,7 +195,7 @@ class HeldApp:
         self.services.add(self.hub, Hub)
         for one in (
             self.heartbeat,
-            Revocations(self.hub, self.connections),
+            Revocations(self.hub, self.connections, self.gate),
             self.connections,
             self.gate,
             RequestLimits(settings),

@@ -72,7 +72,7 @@ async def test_streams_are_never_ended_under_pressure() -> None:
 async def test_revocations_continue_after_their_topic_was_lost(app: HeldApp) -> None:
     """All are asked to reconnect, but not before the topic is followed again."""
     ends: list[End] = []
-    revocations = Revocations(app.hub, app.connections)
+    revocations = Revocations(app.hub, app.connections, app.gate)
     await revocations.open()
     read, fails = app.log.read, True
 
@@ -88,8 +88,10 @@ async def test_revocations_continue_after_their_topic_was_lost(app: HeldApp) -> 
         await wait_until(lambda: ends == [End.RESET])
         assert app.hub.listeners == listeners
         fails = False
+        identity = await app.gate.check(claims("ses_9"))
         await app.append(json.dumps({"sessions": ["ses_9"]}), topic=AUTH_TOPIC)
         await wait_until(lambda: End.REVOKED in ends)
+        assert app.gate.recall(identity) is None
 
 
 async def test_revocations_are_followed_again_when_the_database_is_back(
@@ -98,7 +100,7 @@ async def test_revocations_are_followed_again_when_the_database_is_back(
     from server.realtime import topic_reader
 
     monkeypatch.setattr(topic_reader, "RETRY_SECONDS", 0.05)
-    revocations = Revocations(app.hub, app.connections)
+    revocations = Revocations(app.hub, app.connections, app.gate)
     await revocations.open()
     tried = 0
     subscribe = app.hub.subscribe

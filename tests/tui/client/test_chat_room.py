@@ -19,6 +19,7 @@ from support.live_server import running_server, settings_for
 from support.rest import Rest
 from support.room import history, open_chat
 from support.waiting import PATIENCE, wait_until
+from tui.common.client import chat_room
 from tui.common.client.chat_room import Room
 from tui.common.client.meter import Meter, Pattern, State, Wire
 from tui.common.client.outbox import Outbox
@@ -94,8 +95,9 @@ async def test_what_is_said_comes_back_once_and_leaves_the_outbox(
 
 
 async def test_a_room_comes_back_after_its_cursor(
-    far: FaultyRoom, room: Room, reader: Reader, meter: Meter
+    far: FaultyRoom, room: Room, reader: Reader, meter: Meter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(chat_room, "QUIET_SECONDS", PATIENCE)
     await far.post("before")
     await reader.has("before")
     room.drop_connection()

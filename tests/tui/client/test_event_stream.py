@@ -10,6 +10,7 @@ from aiohttp import web
 from faulty_server import FaultyServer, Handler, after, event, for_ever, open_stream, problem
 
 from support.waiting import PATIENCE, wait_until
+from tui.common.client import sse
 from tui.common.client.meter import Meter, Pattern, State, Wire
 from tui.common.client.retry import Backoff
 from tui.common.client.session import ApiError, ResetStream, Session, SignedOut
@@ -184,7 +185,7 @@ async def test_a_server_that_ends_every_stream_at_once_is_not_hammered(
 
 
 async def test_cutting_brings_back_what_was_missed(
-    faulty: FaultyServer, stream: EventStream, meter: Meter
+    faulty: FaultyServer, stream: EventStream, meter: Meter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     head = 1
     live = asyncio.Event()
@@ -202,12 +203,13 @@ async def test_cutting_brings_back_what_was_missed(
     faulty.on("GET", PATH, serve)
     assert await take(stream, 1) == [1]
     head = 4
+    monkeypatch.setattr(sse, "QUIET_SECONDS", PATIENCE)
     reading = asyncio.create_task(take(stream, 3))
     await wait_until(lambda: faulty.open_now == 1)
     stream.drop_connection()
     assert await reading == [2, 3, 4]
     assert (meter.reconnects, meter.replayed) == (1, 3)
-    await asyncio.sleep(0.4)
+    monkeypatch.setattr(sse, "QUIET_SECONDS", 0)
     live.set()
     assert await take(stream, 1) == [5]
     assert (meter.reconnects, meter.replayed) == (1, 3)
@@ -247,7 +249,7 @@ async def test_silence_is_taken_for_death_and_heartbeats_for_life(
         if known == 0:
             for _ in range(6):
                 await response.write(b": keep-alive\n\n")
-                await asyncio.sleep(0.25)
+                await asyncio.sleep(0.4)
             await response.write(event(1))
         elif len(faulty.last_event_ids) > 2:
             await response.write(event(known + 1))
@@ -255,7 +257,7 @@ async def test_silence_is_taken_for_death_and_heartbeats_for_life(
         return response
 
     faulty.on("GET", PATH, serve)
-    async with EventStream(session, PATH, meter, silence=1.2, backoff=Backoff(0.02, 0.1)) as stream:
+    async with EventStream(session, PATH, meter, silence=2, backoff=Backoff(0.02, 0.1)) as stream:
         assert await take(stream, 1) == [1]
         assert meter.reconnects == 0
         assert [frame.what for frame in wire.frames].count("heartbeat") == 6

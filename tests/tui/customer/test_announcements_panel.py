@@ -259,7 +259,7 @@ async def test_read_in_one_window_it_is_read_in_the_other(
 async def test_what_expires_goes_by_itself(
     demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
 ) -> None:
-    soon = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
+    soon = (datetime.now(UTC) + timedelta(seconds=3)).isoformat()
     await announce(kitchen.rest, title="Flash sale", expires_at=soon)
     async with customer_window(demo_server.url, tmp_path) as (app, _):
         await live(app)

@@ -166,7 +166,7 @@ async def test_one_deleted_elsewhere_goes_away(queue_only: LiveServer, tmp_path:
         async with Rest(queue_only.url) as rest:
             await rest.demo("customer")
             (await rest.delete(f"/uploads/{in_view(app).id}")).must(204)
-        await sees(app, "No photo yet", seconds=20)
+        await sees(app, "No photo yet")
 
 
 async def test_a_large_one_shows_what_has_gone_and_is_cut_and_sent_as_one(
@@ -191,7 +191,7 @@ async def test_a_large_one_shows_what_has_gone_and_is_cut_and_sent_as_one(
         await pilot.press("X")
         await sees(app, "attempt 2, ")
         proxy.passing()
-        await sees(app, "next in the queue", seconds=20)
+        await sees(app, "next in the queue")
         assert job.attempts == 2
         assert len(await uploads_at(queue_only)) == 1
 
@@ -214,7 +214,7 @@ async def test_it_waits_for_a_server_that_is_away_and_can_be_given_up(
         again = desk_of(app).jobs[0]
         await wait_until(lambda: again.state is JobState.WAITING, what="this one waits too")
         proxy.passing()
-        await sees(app, "next in the queue", seconds=20)
+        await sees(app, "next in the queue")
         assert len(await uploads_at(queue_only)) == 1
 
 

@@ -45,7 +45,9 @@ async def placed(guest: Rest, place: Place) -> dict[str, Any]:
     return order
 
 
-async def at_status(guest: Rest, order_id: str, status: str, seconds: float = 15) -> dict[str, Any]:
+async def at_status(
+    guest: Rest, order_id: str, status: str, seconds: float = PATIENCE
+) -> dict[str, Any]:
     async def there() -> dict[str, Any] | None:
         order: dict[str, Any] = (await guest.get(f"/orders/{order_id}")).must(200).json
         return order if order["status"] == status else None
@@ -167,7 +169,7 @@ async def test_two_autopilots_can_run_one_kitchen(
     async with running_autopilot(live_server.url, email), running_autopilot(live_server.url, email):
         orders = [await placed(guest, place) for _ in range(4)]
         for order in orders:
-            order = await at_status(guest, order["id"], "delivered", seconds=20)
+            order = await at_status(guest, order["id"], "delivered")
             assert order["version"] == len(STEPS)
 
 

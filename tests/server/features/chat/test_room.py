@@ -480,7 +480,7 @@ async def test_a_revoked_or_expired_token_ends_the_connection(data_dir: Path) ->
             (await cast.customer.post("/auth/logout", {"refresh_token": token})).must(204)
             closed = await ana.closed()
             assert (closed.code, closed.reason["reason"]) == (4401, "session-ended")
-            closed = await desk.closed(8)
+            closed = await desk.closed()
             assert (closed.code, closed.reason["reason"]) == (4401, "token-expired")
         for rest in (cast.customer, cast.employee):
             async with room(rest, chat_id, settled=False) as again:

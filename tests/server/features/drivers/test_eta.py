@@ -33,26 +33,28 @@ async def put(
     ago: float = 0,
     driver: int = 0,
     before: datetime | None = None,
-) -> None:
-    """Report a position of `ago` seconds before then, or before now."""
-    at = ((before or datetime.now(UTC)) - timedelta(seconds=ago)).isoformat()
+) -> datetime:
+    """Report a position of `ago` seconds before then, or before now; returns when that was."""
+    at = (before or datetime.now(UTC)) - timedelta(seconds=ago)
     path = f"/drivers/{cast.place.drivers[driver]}/location"
-    (await cast.employee.put(path, {"lat": lat, "lng": lng, "at": at})).must(204)
+    (await cast.employee.put(path, {"lat": lat, "lng": lng, "at": at.isoformat()})).must(204)
+    return at
 
 
-async def minutes_left(cast: Cast, order: dict[str, Any]) -> float:
+async def eta(cast: Cast, order: dict[str, Any]) -> float:
+    """When it is due, as a timestamp in seconds."""
     found = (await cast.customer.get(f"/orders/{order['id']}")).must(200).json
-    left = datetime.fromisoformat(found["eta"]) - datetime.now(UTC)
-    return left.total_seconds() / 60
+    return datetime.fromisoformat(found["eta"]).timestamp()
 
 
-async def becomes(cast: Cast, order: dict[str, Any], minutes: float) -> None:
-    """Wait until so many minutes are left, give or take a tenth."""
+async def becomes(cast: Cast, order: dict[str, Any], minutes: float, at: datetime) -> None:
+    """Wait until it is due so many minutes after the driver was seen, give or take a tenth."""
+    due = at.timestamp() + 60 * minutes
 
     async def is_so() -> bool:
-        return await minutes_left(cast, order) == pytest.approx(minutes, abs=0.1)
+        return await eta(cast, order) == pytest.approx(due, abs=6)
 
-    await wait_until(is_so, what=f"{minutes:.2f} minutes left")
+    await wait_until(is_so, what=f"{minutes:.2f} minutes after {at}")
 
 
 def straight(lat: float, lng: float, speed: float = 5) -> float:
@@ -62,12 +64,12 @@ def straight(lat: float, lng: float, speed: float = 5) -> float:
 
 async def test_the_eta_is_the_remaining_distance_at_the_recent_speed(cast: Cast) -> None:
     order = await cast.order_at("out_for_delivery")
-    await put(cast, *START, ago=120)
-    await becomes(cast, order, straight(*START) - 2)
-    await put(cast, 48.852, 2.352)
+    seen = await put(cast, *START, ago=120)
+    await becomes(cast, order, straight(*START), seen)
+    seen = await put(cast, 48.852, 2.352)
     pace = (await cast.employee.get("/drivers")).json["items"][0]["location"]["pace_mps"]
     assert pace != 5
-    await becomes(cast, order, straight(48.852, 2.352, pace))
+    await becomes(cast, order, straight(48.852, 2.352, pace), seen)
     found = (await cast.customer.get(f"/orders/{order['id']}")).json
     assert (found["status"], found["version"]) == (order["status"], order["version"])
 
@@ -97,25 +99,27 @@ async def test_each_order_of_a_driver_has_its_own_eta(cast: Cast) -> None:
         for status in ("accepted", "preparing", "ready", "out_for_delivery"):
             await cast.step(order["id"], status)
     ready = await cast.order_at("ready")
-    before = await minutes_left(cast, ready)
-    await put(cast, *START)
-    await becomes(cast, orders[0], straight(*START))
-    await becomes(cast, orders[1], distance(START, (48.8595, 2.36)) * DETOUR_FACTOR / 5 / 60)
-    assert await minutes_left(cast, ready) == pytest.approx(before, abs=0.1)
+    planned = await eta(cast, ready)
+    seen = await put(cast, *START)
+    await becomes(cast, orders[0], straight(*START), seen)
+    minutes = distance(START, (48.8595, 2.36)) * DETOUR_FACTOR / 5 / 60
+    await becomes(cast, orders[1], minutes, seen)
+    assert await eta(cast, ready) == planned
 
 
 async def test_an_old_or_suspect_location_changes_nothing(cast: Cast) -> None:
     order = await cast.order_at("out_for_delivery")
-    planned = await minutes_left(cast, order)
+    planned = await eta(cast, order)
     await put(cast, *START, ago=400)
     await asyncio.sleep(0.3)  # nothing to wait for: what must not come
-    assert await minutes_left(cast, order) == pytest.approx(planned, abs=0.1)
-    await put(cast, *START)
-    await becomes(cast, order, straight(*START))
+    assert await eta(cast, order) == planned
+    seen = await put(cast, *START)
+    await becomes(cast, order, straight(*START), seen)
+    planned = await eta(cast, order)
     await put(cast, 0.0, 0.0)
     assert (await cast.employee.get("/drivers")).json["items"][0]["location"]["suspect"]
     await asyncio.sleep(0.3)  # nothing to wait for: what must not come
-    assert await minutes_left(cast, order) == pytest.approx(straight(*START), abs=0.1)
+    assert await eta(cast, order) == planned
 
 
 async def test_an_eta_that_comes_too_late_changes_nothing(
@@ -128,9 +132,9 @@ async def test_an_eta_that_comes_too_late_changes_nothing(
     soon = datetime.now(UTC) + timedelta(minutes=1)
     await orders.revise_eta(order["id"], other, soon)
     await orders.revise_eta("ord_none", driver, soon)
-    assert await minutes_left(cast, order) > 3
+    assert await eta(cast, order) > soon.timestamp() + 120
     await orders.revise_eta(order["id"], driver, soon)
-    assert await minutes_left(cast, order) == pytest.approx(1, abs=0.1)
+    assert await eta(cast, order) == pytest.approx(soon.timestamp(), abs=1)
     await cast.step(order["id"], "delivered")
     await orders.revise_eta(order["id"], driver, soon)
     assert "eta" not in (await cast.customer.get(f"/orders/{order['id']}")).json
@@ -139,11 +143,11 @@ async def test_an_eta_that_comes_too_late_changes_nothing(
 async def test_the_eta_follows_the_driver_who_has_the_order_now(cast: Cast) -> None:
     order = await cast.order_at("out_for_delivery")
     await cast.step(order["id"], "out_for_delivery", driver_id=cast.place.drivers[1])
-    planned = await minutes_left(cast, order)
+    planned = await eta(cast, order)
     await put(cast, *START)
-    await put(cast, *CORNER, driver=1)
-    await becomes(cast, order, straight(*CORNER))
-    assert planned != pytest.approx(straight(*CORNER), abs=0.3)
+    seen = await put(cast, *CORNER, driver=1)
+    await becomes(cast, order, straight(*CORNER), seen)
+    assert planned != pytest.approx(await eta(cast, order), abs=20)
 
 
 @pytest.fixture
@@ -175,13 +179,14 @@ async def test_with_a_map_the_remaining_distance_is_along_its_streets(
     monkeypatch.setattr(RouteFinder, "find", counting)
     async with cast_of(mapped) as cast:
         order = await cast.order_at("out_for_delivery")
-        await put(cast, *START)
+        seen = await put(cast, *START)
         metres = distance(START, CORNER) + distance(CORNER, DOOR)
-        await becomes(cast, order, metres / 5 / 60)
-        await put(cast, *CORNER, ago=0)  # too far away in too little time
+        await becomes(cast, order, metres / 5 / 60, seen)
+        # Too far away in too little time; the next one is near that.
+        await put(cast, *CORNER, ago=-0.01, before=seen)
         assert (await cast.employee.get("/drivers")).json["items"][0]["location"]["suspect"]
-        await put(cast, 48.85001, 2.36)
-        await becomes(cast, order, distance(CORNER, DOOR) / 5 / 60)
+        seen = await put(cast, 48.85001, 2.36)
+        await becomes(cast, order, distance(CORNER, DOOR) / 5 / 60, seen)
         assert len(searches) == 1, "a driver on the path needs no other"
         await put(cast, 48.85501, 2.355, driver=0)
         await put(cast, 48.855, 2.355, driver=0)

@@ -1,13 +1,17 @@
-"""The JSON of an order as it is stored is that of the model."""
+"""The JSON of an order as it is stored, and of its parts, is that of the models."""
 
 import json
-from typing import Any
+from typing import Any, cast
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from server.core.auth import Identity
+from server.core.clock import from_text
+from server.features.accounts.service import actor
 from server.features.orders import store
 from server.features.orders.schemas import OrderItem, OrderStatus, TimelineEntry
+from server.features.orders.store import OrderRow, entry_json, item_json, order_json
 from server.features.shared.schemas import Actor
 
 AT = "2026-01-31T12:00:00.000Z"
@@ -59,6 +63,7 @@ ROWS = st.fixed_dictionaries(
         "lat": st.floats(-90, 90),
         "lng": st.floats(-180, 180),
         "note": st.none() | WORDS,
+        "placed_at": st.just(AT),
     }
 )
 
@@ -67,8 +72,37 @@ ROWS = st.fixed_dictionaries(
 def test_the_stored_json_is_that_of_the_model(row: dict[str, Any], driver: dict[str, Any]) -> None:
     row |= driver
     order = store._order(row)
-    assert json.loads(store._text(row)) == json.loads(order.model_dump_json())
+    assert json.loads(order_json(cast(OrderRow, row))) == json.loads(order.model_dump_json())
     assert (order.restaurant.name, order.customer.phone) == (
         row["restaurant_name"],
         row["customer_phone"],
     )
+    assert store.row_of(order) == row
+
+
+@given(ITEMS)
+def test_the_json_of_an_item_is_that_of_the_model(item: OrderItem) -> None:
+    # Ids are checked before they are stored: they need no escaping.
+    item = item.model_copy(update={"menu_item_id": "dish_1"})
+    made = item_json(item.menu_item_id, item.name, item.price_cents, item.quantity, item.note)
+    assert OrderItem.model_validate_json(made) == item
+
+
+@example('"by":{"id":"acc_9"', OrderStatus.PLACED, '"by":{"id":"acc_9"')
+@given(WORDS, st.sampled_from(OrderStatus), st.none() | WORDS)
+def test_the_json_of_a_step_is_that_of_the_model_and_names_who_took_it(
+    name: str, status: OrderStatus, reason: str | None
+) -> None:
+    identity = Identity(
+        account_id="acc_2",
+        session_id="ses_1",
+        expires=0,
+        name=name,
+        role="employee",
+        restaurant_id="rst_1",
+    )
+    entry = TimelineEntry(status=status, at=from_text(AT), by=actor(identity), reason=reason)
+    made = entry_json(status, AT, identity, reason)
+    assert TimelineEntry.model_validate_json(made) == entry
+    named = {"timeline": f"[{made}]", "assigned_by": None, "customer_id": "acc_1"}
+    assert store._staff(cast(OrderRow, named)) == {"acc_2"}

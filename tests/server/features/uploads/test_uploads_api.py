@@ -262,7 +262,7 @@ async def test_one_account_cannot_occupy_all_uploads(idle: Cast) -> None:
         writer.write(head.encode())
     answers = [asyncio.create_task(reader.readuntil(b"\r\n\r\n")) for reader, _ in forms]
     answered, open_ones = await asyncio.wait(
-        answers, timeout=5, return_when=asyncio.FIRST_COMPLETED
+        answers, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED
     )
     (refused,) = answered
     assert refused.result().startswith(b"HTTP/1.1 429 ")

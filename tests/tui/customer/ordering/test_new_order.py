@@ -385,7 +385,7 @@ async def test_the_basket_is_kept_while_the_server_is_gone(
         await at_page(app, "checkout")
         await demo_server.runner.cleanup()
         await pilot.press("enter")
-        await sees(app, "it stays one order", seconds=15)
+        await sees(app, "it stays one order")
         assert orders_of(app).baskets[kitchen.id].count == 1
         await pilot.press("escape", "escape", "escape")
         await wait_until(lambda: len(app.screen_stack) == 1, what="closed")

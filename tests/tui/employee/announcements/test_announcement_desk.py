@@ -118,7 +118,7 @@ async def test_what_was_begun_is_kept(demo_server: LiveServer, guest: Rest, tmp_
         await window.press("tab", *"Slow")
         await demo_server.runner.cleanup()
         await window.press("ctrl+s")
-        await window.sees("✕ ", seconds=15)
+        await window.sees("✕ ")
         await window.press("escape")
         draft = desk_of(window).draft
         assert (draft.title, draft.body) == ("Rain", "Slow")
