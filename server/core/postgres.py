@@ -55,6 +55,8 @@ _TYPES = (
 )
 _OWN = resources.files("server.core").joinpath("postgres.sql")
 _PARAMETER = re.compile(r"'[^']*'|--[^\n]*|(?<!:):([a-z_][a-z0-9_]*)")
+_LOCK_CLAUSE = re.compile(r"/\* (FOR [A-Z ]+) \*/")
+"""A comment for SQLite, which has one writer at a time."""
 _COUNT = re.compile(r"(\d+)$")
 
 
@@ -95,7 +97,7 @@ def numbered(sql: str) -> tuple[str, tuple[str, ...]]:
             names.append(name)
         return f"${names.index(name) + 1}"
 
-    return _PARAMETER.sub(number, sql), tuple(names)
+    return _LOCK_CLAUSE.sub(r"\1", _PARAMETER.sub(number, sql)), tuple(names)
 
 
 class PostgresDatabase(Database):

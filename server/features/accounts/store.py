@@ -92,6 +92,11 @@ async def account_by_id(tx: Transaction, account_id: str) -> StoredAccount | Non
     return _account(await _queries.account_by_id(tx, id=account_id))
 
 
+async def lock_account(tx: Transaction, account_id: str) -> StoredAccount | None:
+    """The same, locked for the rest of the transaction."""
+    return _account(await _queries.lock_account(tx, id=account_id))
+
+
 async def account_by_email(tx: Transaction, email: str) -> StoredAccount | None:
     """The account of that folded e-mail."""
     return _account(await _queries.account_by_email(tx, email=email))

@@ -51,8 +51,7 @@ SET subject = :subject, status = :status, customer_name = :customer_name,
 WHERE id = :id;
 
 -- name: locked_chat^
-UPDATE chats SET status = status WHERE id = :id
-RETURNING *;
+SELECT * FROM chats WHERE id = :id /* FOR NO KEY UPDATE */;
 
 -- name: insert_message!
 INSERT INTO chat_messages

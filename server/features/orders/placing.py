@@ -57,7 +57,7 @@ async def new_order(
     if changed:
         detail = f"The menu has changed: {', '.join(changed)}. Show what is new and ask again."
         raise await _changed("dish-changed", detail, tx, total_cents, restaurant.id, restaurants)
-    customer = await accounts.account_of(tx, identity.account_id)
+    customer = await accounts.locked_account(tx, identity.account_id)
     at = to_text(now())
     return OrderRow(
         id=new_id("ord"),
